@@ -1,0 +1,39 @@
+"""``python -m dcase_sweep``: a verb goes to ``commands``, everything else is an experiment for Hydra."""
+
+import difflib
+import sys
+from importlib import import_module
+from pkgutil import iter_modules
+
+
+def verbs() -> list[str]:
+    """The files in ``commands`` that are verbs; those with an underscore are parts of one."""
+    from dcase_sweep import commands
+
+    return sorted(module.name for module in iter_modules(commands.__path__) if "_" not in module.name)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command line; returns the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or "=" in arguments[0] or arguments[0].startswith("-"):
+        from dcase_sweep.experiment import main as experiment
+
+        return experiment(arguments)
+    from dcase_sweep.errors import UserError
+
+    verb, rest = arguments[0], arguments[1:]
+    try:
+        if verb not in verbs():
+            near = difflib.get_close_matches(verb, verbs(), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(verbs())}, or KEY=VALUE"
+            raise UserError(f"{verb}: no such verb; {hint}")
+        code: int = import_module(f"dcase_sweep.commands.{verb}").main(rest)
+        return code
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

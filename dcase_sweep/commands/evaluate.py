@@ -1,0 +1,28 @@
+"""``evaluate``: judge scores or detections from anywhere, without an experiment."""
+
+from dcase_sweep.errors import UserError
+
+USAGE = """\
+usage: python -m dcase_sweep evaluate WHAT ...
+
+Judge results from anywhere by the challenge's rules:
+  scenes SCORES REFERENCE_CSV    task 1A: accuracy and log loss, per scene and device
+
+python -m dcase_sweep evaluate WHAT --help says more."""
+
+
+def main(arguments: list[str]) -> int:
+    """Hand the arguments to the judge of scenes.
+
+    Raises:
+        UserError: for something that cannot be evaluated.
+    """
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0 if arguments else 2
+    what, rest = arguments[0], arguments[1:]
+    if what == "scenes":
+        from dcase_sweep.commands.evaluate_scenes import main as evaluate_scenes
+
+        return evaluate_scenes(rest)
+    raise UserError(f"evaluate {what}: no such thing to evaluate; expected scenes")

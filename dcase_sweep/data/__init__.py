@@ -1,0 +1,1 @@
+"""Recordings, their labels and splits, and the store of their features."""

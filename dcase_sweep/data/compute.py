@@ -1,0 +1,102 @@
+"""Features of many files, on all cores or on a GPU."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep.audio.reading import AudioProblem, Waveform, read_waveform
+
+if TYPE_CHECKING:
+    from dcase_sweep.data.store import FrontEnd
+
+#: Clips a task. On a CPU one clip stays in a core's cache; a GPU wants work for its width.
+_CLIPS_ON_CPU = 1
+_CLIPS_ON_GPU = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ClipState:
+    """What was noticed while a clip was read."""
+
+    padded: bool = False
+    cut: bool = False
+    resampled: bool = False
+    problem: str | None = None
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Let each operator use ``count`` threads for a while."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _read(path: Path, front_end: "FrontEnd") -> tuple[Waveform | None, ClipState]:
+    try:
+        waveform = read_waveform(path, sample_rate=front_end.sample_rate, seconds=front_end.seconds)
+    except AudioProblem as problem:
+        return None, ClipState(problem=f"{path}: {problem}")
+    return waveform, ClipState(waveform.was_padded, waveform.was_cut, waveform.was_resampled)
+
+
+def _features(paths: Sequence[Path], front_end: "FrontEnd", device: str) -> list[tuple[Any, ClipState]]:
+    """Features ``[mel, frame]`` and state of a few files; zeros where a file cannot be read."""
+    import torch
+
+    read = [_read(path, front_end) for path in paths]
+    samples = [waveform.samples for waveform, _ in read if waveform is not None]
+    computed: Iterator[NDArray[np.float32]] = iter(())
+    if samples:
+        with torch.inference_mode():
+            computed = iter(front_end(torch.from_numpy(np.stack(samples)).to(device)).cpu().numpy())
+    silence = np.zeros(front_end.shape, dtype=np.float32)
+    return [(silence if waveform is None else next(computed), state) for waveform, state in read]
+
+
+def compute_features(
+    root: Path, names: Sequence[str], front_end: "FrontEnd", *, device: str = "cpu", workers: int = 1
+) -> Iterator[tuple[int, NDArray[np.float32], ClipState]]:
+    """Position, features ``[mel, frame]`` and state of each file, in order.
+
+    One file a thread: reading, the transforms and the products all release Python's lock, and a clip that is read and
+    transformed by one core never leaves its cache, which no parallel operator matches.
+    """
+    import torch
+
+    size = _CLIPS_ON_CPU if device == "cpu" else _CLIPS_ON_GPU
+    batches = [range(start, min(start + size, len(names))) for start in range(0, len(names), size)]
+
+    def task(batch: range) -> list[tuple[Any, ClipState]]:
+        return _features([root / names[position] for position in batch], front_end, device)
+
+    with torch_threads(1), ThreadPoolExecutor(workers, initializer=lambda: torch.set_num_threads(1)) as pool:
+        pending: list[tuple[range, Future[list[tuple[Any, ClipState]]]]] = []
+        try:
+            upcoming = iter(batches)
+            for batch in upcoming:
+                pending.append((batch, pool.submit(task, batch)))
+                if len(pending) >= 4 * workers:
+                    yield from _collect(*pending.pop(0))
+            for batch, future in pending:
+                yield from _collect(batch, future)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _collect(
+    batch: range, future: "Future[list[tuple[Any, ClipState]]]"
+) -> Iterator[tuple[int, NDArray[np.float32], ClipState]]:
+    for position, (features, state) in zip(batch, future.result(), strict=True):
+        yield position, features, state

@@ -1,0 +1,1 @@
+"""A small synthetic acoustic-scene data set in TAU's layout, generated on first use."""

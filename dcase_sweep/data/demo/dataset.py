@@ -1,0 +1,50 @@
+"""The generated scenes as a data set: made on first use, then read like any other in TAU's layout."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from dcase_sweep.data.demo.scenes import generate_scenes, is_complete
+from dcase_sweep.data.scenes import SceneData
+from dcase_sweep.data.tau import TAU
+
+
+class DemoScenes:
+    """Ten TAU scenes as procedural sound textures, recorded by nine simulated devices.
+
+    The same arguments give the same bytes. Two processes that start at once generate it once.
+    """
+
+    kind = "scenes"
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        root: str,
+        validation_share: float = 0.3,
+        train_clips: int = 300,
+        test_clips: int = 180,
+        generator_seed: int = 2021,
+    ) -> None:
+        if train_clips < 20 or test_clips < 10:
+            raise ValueError(
+                f"train_clips={train_clips}, test_clips={test_clips}: expected at least 20 and 10, two and one a scene"
+            )
+        folder = f"scenes-{train_clips}-{test_clips}-{generator_seed}"
+        self.root = Path(root).expanduser() / folder
+        self.parameters = {"train_clips": train_clips, "test_clips": test_clips, "seed": generator_seed}
+        self.layout = TAU(name=name, root=str(self.root), validation_share=validation_share)
+
+    def prepare(self, on_progress: Callable[[int, int], None]) -> None:
+        """Generate what is not there yet."""
+        from filelock import FileLock
+
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(self.root) + ".lock"):
+            if not is_complete(self.root, **self.parameters):
+                generate_scenes(self.root, **self.parameters, on_progress=on_progress)
+
+    def load(self, *, workers: int = 1) -> SceneData:
+        """The generated recordings and their splits."""
+        return replace(self.layout.load(workers=workers), is_synthetic=True)

@@ -1,0 +1,78 @@
+"""What a scene data set is: recordings with their labels, locations and devices, and three splits of them."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class SceneRecording:
+    """One recording of a scene."""
+
+    #: Relative to the data set's root, as the metadata write it.
+    filename: str
+    scene_label: str
+    city: str
+    #: Unique over cities: what must not be both learned from and judged by.
+    location: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class SceneData:
+    """Recordings and their splits; the splits hold indices into ``recordings``."""
+
+    name: str
+    root: Path
+    recordings: tuple[SceneRecording, ...]
+    #: In alphabetical order: the order of every score's columns.
+    classes: tuple[str, ...]
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+    #: Generated sounds: nothing learned from them says anything of the world.
+    is_synthetic: bool = False
+
+    @property
+    def paths(self) -> list[Path]:
+        """Where the recordings lie."""
+        return [self.root / recording.filename for recording in self.recordings]
+
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        """Class index of each recording ``[recording]``."""
+        position = {label: index for index, label in enumerate(self.classes)}
+        return np.array([position[recording.scene_label] for recording in self.recordings], dtype=np.int64)
+
+    def devices(self, split: NDArray[np.int64]) -> list[str]:
+        """The device of each recording of a split."""
+        return [self.recordings[index].device for index in split]
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of names, labels and splits: equal for two runs that learned from and were judged by the same."""
+        digest = hashlib.sha256()
+        for split in (self.train, self.validation, self.test):
+            for index in split:
+                recording = self.recordings[index]
+                digest.update(f"{recording.filename}\t{recording.scene_label}\n".encode())
+            digest.update(b"--\n")
+        return digest.hexdigest()[:16]
+
+    def keeping(self, valid: Sequence[bool] | NDArray[np.bool_]) -> "SceneData":
+        """The same data set with the recordings that are not valid taken out of its splits."""
+        mask = np.asarray(valid, dtype=bool)
+        return SceneData(
+            self.name,
+            self.root,
+            self.recordings,
+            self.classes,
+            self.train[mask[self.train]],
+            self.validation[mask[self.validation]],
+            self.test[mask[self.test]],
+            self.is_synthetic,
+        )

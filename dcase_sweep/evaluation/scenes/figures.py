@@ -1,0 +1,85 @@
+"""Pictures of a scene report. They are drawn off screen on figures of their own, so nothing global changes."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dcase_sweep.evaluation.scenes.metrics import SceneReport
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: One blue and one orange that people of every colour vision tell apart (Okabe and Ito 2008), and a grey.
+BAR, MEAN, MISSING = "#0072B2", "#D55E00", "0.85"
+
+
+def confusion_figure(report: SceneReport, *, title: str | None = None) -> "Figure":
+    """Confusion matrix: colour is the share of a true scene's clips, the numbers are clips. Empty rows are grey."""
+    names = [name.replace("_", " ") for name in report.classes]
+    side = max(4.5, 2.6 + 0.58 * len(names))
+    figure = _new_figure(side + 1.8, side)
+    axes = figure.add_subplot()
+    axes.set_facecolor(MISSING)
+    total = report.confusion.sum(axis=1, keepdims=True)
+    share = np.divide(report.confusion, total, out=np.full(report.confusion.shape, np.nan), where=total > 0)
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), clips in np.ndenumerate(report.confusion):
+        if clips:
+            dark = share[row, column] > 0.55
+            axes.text(column, row, f"{clips}", ha="center", va="center", fontsize=9, color="white" if dark else "black")
+    ticks = range(len(names))
+    axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(ticks, names)
+    axes.set_xlabel("estimated scene")
+    axes.set_ylabel("true scene")
+    axes.set_title(title or f"{report.clips:,} clips, accuracy {100 * report.accuracy:.1f} %")
+    _rule_cells(axes, len(names))
+    bar = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.03)
+    bar.set_label("share of the true scene's clips")
+    return figure
+
+
+def device_accuracy_figure(report: SceneReport, *, title: str | None = None) -> "Figure":
+    """Accuracy (%) of each device as bars, with the overall accuracy as a line.
+
+    Raises:
+        ValueError: the report knows no devices.
+    """
+    if not report.devices:
+        raise ValueError("the report has no devices to draw; expected the device of each clip in evaluate_scenes")
+    figure = _new_figure(max(4.5, 1.6 + 0.62 * len(report.devices)), 3.6)
+    axes = figure.add_subplot()
+    percent = [100 * device.accuracy for device in report.device_scores]
+    # The values stand under the names, where neither bars nor the line cross them.
+    names = [f"{name.upper()}\n{value:.1f}" for name, value in zip(report.devices, percent, strict=True)]
+    axes.bar(names, percent, color=BAR, width=0.7)
+    overall = 100 * report.accuracy
+    axes.axhline(overall, color=MEAN, linestyle="--", linewidth=1.5, label=f"all devices: {overall:.1f} %")
+    axes.set_ylim(0, 114)
+    axes.set_yticks(range(0, 101, 20))
+    axes.set_xlabel("recording device, accuracy (%)")
+    axes.set_ylabel("accuracy (%)")
+    axes.set_title(title or f"{report.clips:,} clips, macro average over scenes")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper right", frameon=False, fontsize=9, borderaxespad=0)
+    return figure
+
+
+def _new_figure(width: float, height: float) -> "Figure":
+    """A figure of width × height inches on an Agg canvas."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _rule_cells(axes: "Axes", classes: int) -> None:
+    """White lines between the cells, without tick marks."""
+    edges = np.arange(classes + 1) - 0.5
+    axes.set_xticks(edges, minor=True)
+    axes.set_yticks(edges, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1)
+    axes.tick_params(which="minor", length=0)

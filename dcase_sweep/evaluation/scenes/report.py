@@ -1,0 +1,134 @@
+"""The task 1A result table as text, CSV and JSON."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+
+from dcase_sweep.evaluation.scenes.metrics import GroupScore, SceneReport
+
+#: Shown where a scene or a device has no clip.
+NO_CLIP = "-"
+
+
+def scene_table(report: SceneReport, *, note: str | None = None) -> str:
+    """Monospace text in the layout of the official baseline's table.
+
+    One row a scene: its log loss, its log loss on each device, its accuracy (%). Then a `Logloss` row over all scenes
+    and an `Accuracy` row per device, both macro averages over scenes. Averages over clips follow where they differ. `-`
+    stands where there is no clip. The title line ends with the note, if there is one.
+    """
+    header = _row("Scene", "Logloss", [name.upper() for name in report.devices], "Accuracy")
+    scenes = [
+        _row(scene.name, _loss(scene.log_loss), [_loss(value) for value in cells], _percent(scene.accuracy))
+        for scene, cells in zip(report.scenes, report.scene_device_log_loss.tolist(), strict=True)
+    ]
+    totals = [
+        _row("Logloss", _loss(report.log_loss), [_loss(device.log_loss) for device in report.device_scores], ""),
+        _row("Accuracy", "", [_percent(device.accuracy) for device in report.device_scores], _percent(report.accuracy)),
+    ]
+    body = _align([header, *scenes, *totals])
+    ruler = "".join("+" if character == "|" else "-" for character in body[0])
+    lines = [title(report, note=note), "", body[0], ruler, *body[1:-2], ruler, *body[-2:]]
+    over_clips = clip_average_line(report)
+    return "\n".join([*lines, *([over_clips] if over_clips else [])])
+
+
+def title(report: SceneReport, *, note: str | None = None) -> str:
+    """What the table is about: clips, scenes, devices and the note."""
+    scenes = sum(scene.clips > 0 for scene in report.scenes)
+    parts = [_count(report.clips, "clip"), _count(scenes, "scene")]
+    if report.devices:
+        parts.append(_count(len(report.devices), "device"))
+    return f"Acoustic scene classification: {', '.join(parts)}" + (f" ({note})" if note else "")
+
+
+def headline(report: SceneReport) -> str:
+    """The two overall figures with four decimals."""
+    return f"accuracy {report.accuracy:.4f}, log loss {report.log_loss:.4f} (macro averages over scenes)"
+
+
+def clip_average_line(report: SceneReport) -> str | None:
+    """The two overall figures averaged over clips, or None where no printed digit would differ."""
+    over_clips = (f"{report.clip_accuracy:.4f}", f"{report.clip_log_loss:.4f}")
+    if over_clips == (f"{report.accuracy:.4f}", f"{report.log_loss:.4f}"):
+        return None
+    return f"Averaged over clips instead: accuracy {over_clips[0]}, log loss {over_clips[1]}"
+
+
+def to_csv(report: SceneReport) -> str:
+    """The table with six decimals, accuracies from 0 to 1, an empty cell where there is no clip."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["scene", "logloss", *(name.upper() for name in report.devices), "accuracy"])
+    for scene, cells in zip(report.scenes, report.scene_device_log_loss.tolist(), strict=True):
+        writer.writerow([scene.name, *map(_decimal, [scene.log_loss, *cells, scene.accuracy])])
+    losses = [device.log_loss for device in report.device_scores]
+    accuracies = [device.accuracy for device in report.device_scores]
+    writer.writerow(["Logloss", *map(_decimal, [report.log_loss, *losses]), ""])
+    writer.writerow(["Accuracy", "", *map(_decimal, [*accuracies, report.accuracy])])
+    return text.getvalue()
+
+
+def to_json(report: SceneReport) -> dict[str, object]:
+    """Everything in the report for `json.dump`; None where there is no clip, because JSON has no NaN."""
+    return {
+        "clips": report.clips,
+        "accuracy": report.accuracy,
+        "log_loss": report.log_loss,
+        "clip_accuracy": report.clip_accuracy,
+        "clip_log_loss": report.clip_log_loss,
+        "classes": list(report.classes),
+        "devices": list(report.devices),
+        "scenes": {scene.name: _group(scene) for scene in report.scenes},
+        "device_scores": {device.name: _group(device) for device in report.device_scores},
+        "scene_device_log_loss": [[_or_none(value) for value in row] for row in report.scene_device_log_loss.tolist()],
+        "scene_device_accuracy": [[_or_none(value) for value in row] for row in report.scene_device_accuracy.tolist()],
+        "confusion": report.confusion.tolist(),
+    }
+
+
+def _group(score: GroupScore) -> dict[str, float | int | None]:
+    return {"clips": score.clips, "accuracy": _or_none(score.accuracy), "log_loss": _or_none(score.log_loss)}
+
+
+def _row(name: str, overall: str, devices: Sequence[str], accuracy: str) -> list[list[str]]:
+    return [[name], [overall], *([list(devices)] if devices else []), [accuracy]]
+
+
+def _align(rows: Sequence[list[list[str]]]) -> list[str]:
+    """Rows of blocks of cells: the first cell to the left, the others to the right, `|` between blocks."""
+    widths = [
+        [max(len(row[block][cell]) for row in rows) for cell in range(len(rows[0][block]))]
+        for block in range(len(rows[0]))
+    ]
+    lines = []
+    for row in rows:
+        blocks = [
+            "  ".join(
+                text.rjust(width) if block else text.ljust(width) for text, width in zip(cells, spans, strict=True)
+            )
+            for block, (cells, spans) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append(" | ".join(blocks).rstrip())
+    return lines
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _loss(value: float) -> str:
+    return NO_CLIP if math.isnan(value) else f"{value:.3f}"
+
+
+def _percent(value: float) -> str:
+    return NO_CLIP if math.isnan(value) else f"{100 * value:.1f} %"
+
+
+def _decimal(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.6f}"
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,60 @@
+"""The results of a scene classifier as metrics, table, files and figures."""
+
+import json
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep.evaluation.scenes.figures import confusion_figure, device_accuracy_figure
+from dcase_sweep.evaluation.scenes.metrics import SceneReport, as_probabilities, evaluate_scenes
+from dcase_sweep.evaluation.scenes.report import scene_table, to_csv, to_json
+from dcase_sweep.evaluation.verdict import Verdict
+
+
+def judge_scenes(
+    scores: NDArray[np.floating],
+    truth: NDArray[np.int64],
+    *,
+    classes: Sequence[str],
+    devices: Sequence[str],
+    filenames: Sequence[str],
+    note: str | None = None,
+) -> Verdict:
+    """Judge scores ``[clip, class]`` as the task 1A baseline does; ``note`` stands wherever a result is shown."""
+    probabilities = as_probabilities(scores, rows=filenames)
+    report = evaluate_scenes(probabilities, truth, classes=classes, devices=devices)
+    table = scene_table(report, note=note)
+    return Verdict(
+        metrics=_metrics(report),
+        table=table,
+        files={
+            "scenes.txt": table + "\n",
+            "scenes.csv": to_csv(report),
+            "scenes.json": json.dumps({"note": note, **to_json(report)}, indent=2) + "\n",
+            "scores.csv": _score_table(probabilities, classes, filenames),
+        },
+        figures={
+            "confusion.png": confusion_figure(report, title=note),
+            "devices.png": device_accuracy_figure(report, title=note),
+        },
+    )
+
+
+def _metrics(report: SceneReport) -> dict[str, float]:
+    metrics = {"test/accuracy": report.accuracy, "test/log_loss": report.log_loss}
+    for group, scores in (("device", report.device_scores), ("scene", report.scenes)):
+        for score in scores:
+            metrics[f"test/accuracy_{group}_{score.name}"] = score.accuracy
+            metrics[f"test/log_loss_{group}_{score.name}"] = score.log_loss
+    return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
+
+
+def _score_table(probabilities: NDArray[np.floating], classes: Sequence[str], filenames: Sequence[str]) -> str:
+    """The scores in the challenge's submission format, so that any tool can judge them again."""
+    lines = ["\t".join(["filename", "scene_label", *classes])]
+    for filename, row in zip(filenames, probabilities, strict=True):
+        values = (f"{value:.8f}" for value in row)
+        lines.append("\t".join([filename, classes[int(np.argmax(row))], *values]))
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,178 @@
+"""The experiment command: everything on the command line that is not a verb, in Hydra's grammar."""
+
+import difflib
+import logging
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from dcase_sweep.errors import UserError
+from dcase_sweep.resources import conf_folder, experiment_folders
+from dcase_sweep.sweep.grid import GridSweeper
+
+log = logging.getLogger(__name__)
+
+#: Groups whose choice names a run.
+GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "experiment")
+
+
+def strip_hydra(composed: DictConfig) -> DictConfig:
+    """The experiment's part of what Hydra composed."""
+    copy = composed.copy()
+    OmegaConf.set_struct(copy, False)
+    copy.pop("hydra", None)
+    return copy
+
+
+def quote_task(arguments: list[str]) -> list[str]:
+    """Let people type ``task=4``: Hydra reads it as a number, and a group's choice must be text."""
+    quoted = []
+    for argument in arguments:
+        found = re.fullmatch(r"(task=)([0-9A-Za-z_,]+)", argument)
+        if found and any(name.isdigit() for name in found[2].split(",")):
+            names = (f"'{name}'" if name.isdigit() else name for name in found[2].split(","))
+            argument = found[1] + ",".join(names)
+        quoted.append(argument)
+    return quoted
+
+
+def register_experiments() -> None:
+    """Make every file of the experiment folders a choice of ``+experiment``."""
+    store = ConfigStore.instance()
+    for folder in experiment_folders():
+        for path in sorted(folder.glob("*.yaml")):
+            node = OmegaConf.to_container(OmegaConf.load(path))
+            store.store(group="experiment", name=path.stem, node=node, package="_global_", provider=str(folder))
+
+
+def register_sweeper() -> None:
+    """Let ``hydra/sweeper=grid`` find its class.
+
+    Hydra instantiates plugins of the namespace ``hydra_plugins`` only. A package there would be installed beside
+    ours; the name alone is enough.
+    """
+    Plugins.instance().class_name_to_class["hydra_plugins.dcase_sweep.GridSweeper"] = GridSweeper
+
+
+def _task_function(composed: DictConfig) -> Any:
+    """What Hydra calls for each job: never raises but for an interruption, so that one job cannot end a sweep."""
+    from dcase_sweep import runner
+    from dcase_sweep.config import check
+    from dcase_sweep.interruption import interruptible
+
+    settings = HydraConfig.get()
+    choices = {group: str(settings.runtime.choices[group]) for group in GROUPS if settings.runtime.choices.get(group)}
+    overrides = tuple(override for override in settings.overrides.task if not override.startswith("++tracking.parent"))
+    job = runner.Job(
+        folder=Path(settings.runtime.output_dir),
+        choices=choices,
+        overrides=overrides,
+        composed=OmegaConf.to_yaml(composed, resolve=False),
+        command=shlex.join(
+            ["python", "-m", "dcase_sweep", *(word for word in overrides if not word.startswith("resume="))]
+        ),
+    )
+    try:
+        with interruptible():
+            return runner.run(check(composed), job)
+    except UserError as error:
+        log.error(f"error: {error}")
+        return runner.Outcome("failed", job.name, str(job.folder), error=str(error).splitlines()[0])
+    except Exception as error:
+        log.exception(f"error: {job.name} failed: {type(error).__name__}: {error}")
+        return runner.Outcome("failed", job.name, str(job.folder), error=f"{type(error).__name__}: {error}")
+
+
+def explain(error: Exception) -> str:
+    """One line of what Hydra or OmegaConf says in many: the key, what was found, the nearest right one."""
+    text = str(error)
+    override = re.search(r"Could not override '([^']+)'", text)
+    if override:
+        return f"{override[1]}: no such key; {_nearest_key(override[1])}"
+    choice = re.search(r"Could not find '([^/']+)/([^']+)'", text)
+    if choice:
+        offered = [line.strip() for line in text.splitlines() if line.startswith("\t")]
+        offered = [line for line in offered if not line.startswith("provider=")]
+        near = difflib.get_close_matches(choice[2], offered, n=1)
+        hint = f"did you mean {choice[1]}={near[0]}? " if near else ""
+        return f"{choice[1]}={choice[2]}: no such choice; {hint}expected one of {', '.join(offered)}"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "; ".join(lines[:2])
+
+
+def _nearest_key(key: str) -> str:
+    from hydra import compose
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.initialize import initialize_config_dir
+
+    from dcase_sweep.config import flatten
+
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        flat = flatten(compose("config"))
+    known = {".".join(name.split(".")[:depth]) for name in flat for depth in range(1, name.count(".") + 2)}
+    near = difflib.get_close_matches(key, sorted(known), n=1)
+    if near:
+        return f"did you mean {near[0]}?"
+    group = key.split(".")[0]
+    inside = sorted({name.split(".")[1] for name in known if name.startswith(group + ".")})
+    return f"expected one of {', '.join(inside or sorted({name.split('.')[0] for name in known}))}"
+
+
+def main(arguments: list[str]) -> int:
+    """Compose and run what was asked for; returns the exit code.
+
+    0: all finished; 1: a job failed or the configuration was refused; 130 and 143: interrupted.
+    """
+    from dcase_sweep.interruption import Interrupted
+
+    register_experiments()
+    register_sweeper()
+    want_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("0", "")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions on instead of printing them
+    outcomes: list[Any] = []
+
+    def task(composed: DictConfig) -> Any:
+        outcomes.append(_task_function(composed))
+        return outcomes[-1]
+
+    sys.argv = [sys.argv[0], *quote_task(arguments)]
+    try:
+        hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
+    except Interrupted as interrupted:
+        return interrupted.exit_code
+    except (HydraException, OmegaConfBaseException, UserError) as error:
+        if want_traceback:
+            raise
+        print(f"error: {error if isinstance(error, UserError) else explain(error)}", file=sys.stderr)
+        return 1
+    return _conclude(outcomes)
+
+
+def _conclude(outcomes: list[Any]) -> int:
+    """Say where the run is and how to open it, or what failed."""
+    sweep = GridSweeper.latest
+    if sweep is not None:
+        for failure in sweep.failures:
+            print(f"failed: {failure}", file=sys.stderr)
+        return 1 if sweep.failures else 0
+    if not outcomes:
+        return 0  # --help, --cfg and the like
+    if outcomes[-1].status != "finished":
+        return 1
+    from dcase_sweep import tracking
+
+    for store in tracking.opened_stores():
+        log.info(f"open      {store.command}")
+    return 0

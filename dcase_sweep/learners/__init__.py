@@ -1,0 +1,1 @@
+"""How a network is trained: one learner a task and framework, with the verbs ``fit`` and ``predict``."""

@@ -1,0 +1,93 @@
+"""Batches of stored features, in an order that depends on the seed and the epoch alone."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+class Clips:
+    """Features and class indices of one split, held in memory or on the device.
+
+    Args:
+        features: ``[clip, mel, frame]``, may be memory-mapped; the split's rows are copied out of it.
+        rows: the split's rows.
+        targets: class index of each of those rows.
+    """
+
+    def __init__(
+        self, features: NDArray[np.float32], rows: NDArray[np.int64], targets: NDArray[np.int64], device: str = "cpu"
+    ) -> None:
+        self.features = torch.from_numpy(features[rows]).to(device)
+        self.targets = torch.from_numpy(np.asarray(targets)).to(device)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+class Batches:
+    """An iterable over ``(features, targets)``; Lightning tells it the epoch through ``sampler.set_epoch``.
+
+    The order of an epoch is a function of the seed and the epoch's number, so that a resumed run sees the batches
+    that the uninterrupted one would have seen.
+    """
+
+    def __init__(
+        self,
+        clips: Clips,
+        batch_size: int,
+        *,
+        shuffle_seed: int | None = None,
+        on_batch: Callable[[int], None] | None = None,
+    ) -> None:
+        self.clips = clips
+        self.batch_size = batch_size
+        self.shuffle_seed = shuffle_seed
+        self.on_batch = on_batch
+        self.epoch = 0
+        # Lightning looks for these two, to tell the epoch and to see that nothing needs its own shuffling.
+        self.sampler = self
+        self.batch_sampler = None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self.clips) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        if self.shuffle_seed is None:
+            order = torch.arange(len(self.clips))
+        else:
+            chance = np.random.default_rng([self.shuffle_seed, self.epoch])
+            order = torch.from_numpy(chance.permutation(len(self.clips)))
+        order = order.to(self.clips.features.device)
+        for chosen in order.split(self.batch_size):
+            yield self.clips.features[chosen], self.clips.targets[chosen]
+            if self.on_batch:
+                self.on_batch(len(chosen))
+
+
+def band_statistics(
+    features: NDArray[np.float32], rows: NDArray[np.int64], at_once: int = 256
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and standard deviation of each mel band ``[mel]`` over the clips and frames of ``rows``.
+
+    Summed in double precision around the first clip's mean, so that neither size nor offset costs digits. A band
+    that never changes gets a deviation of one.
+    """
+    offset = features[rows[0]].mean(axis=1, dtype=np.float64)[:, None]
+    total = np.zeros(features.shape[1])
+    squares = np.zeros(features.shape[1])
+    for start in range(0, len(rows), at_once):
+        part = features[rows[start : start + at_once]].astype(np.float64) - offset
+        total += part.sum(axis=(0, 2))
+        squares += np.einsum("cmf,cmf->m", part, part)
+    count = len(rows) * features.shape[2]
+    mean = total / count
+    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    deviation[deviation < 1e-6] = 1.0
+    return (mean + offset[:, 0]).astype(np.float32), deviation.astype(np.float32)

@@ -1,0 +1,60 @@
+"""A Lightning trainer as this project wants it, for any module."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import pytorch_lightning
+import torch
+
+from dcase_sweep.config import Hardware
+from dcase_sweep.errors import UserError
+
+
+def resolve_precision(hardware: Hardware) -> str:
+    """``auto`` as what the device multiplies fast: bfloat16 in hardware, else float32 on a CPU, float16 on a GPU."""
+    if hardware.precision != "auto":
+        return hardware.precision
+    if hardware.accelerator == "gpu":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+    multiplies = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16-mixed" if multiplies else "32-true"
+
+
+def device_of(hardware: Hardware) -> str:
+    """PyTorch's name of the device.
+
+    Raises:
+        UserError: if a GPU is asked for and there is none.
+    """
+    if hardware.accelerator == "cpu":
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise UserError("hardware=gpu: PyTorch finds no GPU on this machine; choose hardware=cpu")
+    return "cuda"
+
+
+def make_trainer(
+    hardware: Hardware, *, epochs: int, folder: Path, callbacks: list[pytorch_lightning.Callback]
+) -> pytorch_lightning.Trainer:
+    """A trainer that writes nothing of its own: logging, checkpoints and progress are the callbacks' business."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    logging.getLogger("lightning").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytorch_lightning.Trainer(
+            accelerator=hardware.accelerator,
+            devices=1,
+            precision=resolve_precision(hardware),  # type: ignore[arg-type]
+            max_epochs=epochs,
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10**9,
+            deterministic="warn" if hardware.deterministic else False,
+            benchmark=not hardware.deterministic,
+            default_root_dir=folder,
+        )

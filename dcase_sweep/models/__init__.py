@@ -1,0 +1,1 @@
+"""Networks as plain PyTorch modules, built from plain keyword arguments."""

@@ -1,0 +1,157 @@
+"""A convolutional clip classifier of any depth: the DCASE 2021 task 1A baseline and its extensions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Convolution, batch normalisation, ReLU, then max-pooling and dropout where wanted."""
+
+    filters: int
+    kernel: tuple[int, int]
+    #: ``(mel, frame)``, or None for no pooling.
+    pool: tuple[int, int] | None
+    dropout: float
+
+    @staticmethod
+    def parse(position: int, entry: Mapping[str, Any]) -> "Block":
+        """A block from one entry of the list in the configuration.
+
+        Raises:
+            ValueError: for a missing or unknown key or an impossible value.
+        """
+        where = f"blocks[{position}]"
+        unknown = sorted(set(entry) - {"filters", "kernel", "pool", "dropout"})
+        if unknown:
+            raise ValueError(f"{where}: unknown key {unknown[0]!r}; expected filters, kernel, pool, dropout")
+        if "filters" not in entry or "kernel" not in entry:
+            raise ValueError(f"{where}: expected at least filters and kernel; found {', '.join(entry) or 'nothing'}")
+        filters, pool = entry["filters"], entry.get("pool")
+        if not isinstance(filters, int) or filters < 1:
+            raise ValueError(f"{where}.filters={filters}: expected a positive whole number")
+        block = Block(
+            filters,
+            _pair(f"{where}.kernel", entry["kernel"]),
+            None if pool is None else _pair(f"{where}.pool", pool),
+            _share(f"{where}.dropout", entry.get("dropout", 0.0)),
+        )
+        if block.kernel[0] % 2 == 0 or block.kernel[1] % 2 == 0:
+            raise ValueError(f"{where}.kernel={list(block.kernel)}: expected odd sizes, so that the map keeps its size")
+        return block
+
+
+def _pair(where: str, value: Any) -> tuple[int, int]:
+    sizes = [value, value] if isinstance(value, int) else list(value) if isinstance(value, Sequence) else []
+    if len(sizes) != 2 or not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise ValueError(f"{where}={value}: expected [mel, frame], two positive whole numbers")
+    return sizes[0], sizes[1]
+
+
+def _share(where: str, value: Any) -> float:
+    if not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise ValueError(f"{where}={value}: expected a share from 0 to below 1")
+    return float(value)
+
+
+def resolve_blocks(blocks: Sequence[Mapping[str, Any]], depth: int | None) -> list[Block]:
+    """The first ``depth`` blocks; beyond the list its last entry is repeated, without pooling."""
+    if not blocks:
+        raise ValueError("blocks is empty; expected at least one block")
+    parsed = [Block.parse(position, entry) for position, entry in enumerate(blocks)]
+    if depth is None:
+        return parsed
+    if depth < 1:
+        raise ValueError(f"depth={depth}: expected at least 1")
+    last = parsed[-1]
+    more = Block(last.filters, last.kernel, None, last.dropout)
+    return parsed[:depth] + [more] * (depth - len(parsed))
+
+
+def _convolution(channels: int, block: Block) -> list[nn.Module]:
+    """The layers of one block, initialised as Keras does (Glorot-uniform kernels, no bias)."""
+    convolution = nn.Conv2d(channels, block.filters, block.kernel, padding="same")
+    nn.init.xavier_uniform_(convolution.weight)
+    assert convolution.bias is not None
+    nn.init.zeros_(convolution.bias)
+    # Keras keeps 0.99 of the running statistics a step; PyTorch's momentum is the share of the new ones.
+    layers: list[nn.Module] = [convolution, nn.BatchNorm2d(block.filters, eps=1e-3, momentum=0.01), nn.ReLU()]
+    if block.pool is not None:
+        layers.append(nn.MaxPool2d(block.pool))
+    if block.dropout:
+        layers.append(nn.Dropout(block.dropout))
+    return layers
+
+
+def _dense(inputs: int, outputs: int) -> nn.Linear:
+    """A dense layer with Keras' ``uniform`` initialiser: weights in ±0.05, no bias."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.uniform_(layer.weight, -0.05, 0.05)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class CNN(nn.Module):
+    """Blocks of convolutions over the mel spectrogram and a dense head.
+
+    With the baseline's three blocks this is the DCASE 2021 task 1A baseline system (Martín-Morató et al., 2021), in
+    Keras' terms: kernels Glorot-uniform, dense layers uniform ±0.05, batch normalisation with epsilon 1e-3 and
+    momentum 0.99.
+
+    Args:
+        input_shape: ``(mel, frame)`` of a clip.
+        classes: number of classes.
+        blocks: one mapping a block: ``filters``, ``kernel`` [mel, frame], ``pool`` [mel, frame] or None, ``dropout``.
+        depth: how many blocks; None = all of them. Beyond the list its last block is repeated, without pooling.
+        units: width of the dense layer.
+        dropout: dropout of the head; the blocks have their own.
+
+    Raises:
+        ValueError: in one line, for a pool that is larger than what is left of the map, or an impossible value.
+    """
+
+    kind = "scenes"
+
+    def __init__(
+        self,
+        *,
+        input_shape: tuple[int, int],
+        classes: int,
+        blocks: list[dict[str, Any]],
+        depth: int | None = None,
+        units: int = 100,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        if units < 1:
+            raise ValueError(f"units={units}: expected at least 1")
+        mels, frames = input_shape
+        channels = 1
+        layers: list[nn.Module] = []
+        for position, block in enumerate(resolve_blocks(blocks, depth)):
+            layers += _convolution(channels, block)
+            channels = block.filters
+            if block.pool is not None:
+                if block.pool[0] > mels or block.pool[1] > frames:
+                    raise ValueError(
+                        f"blocks[{position}].pool={list(block.pool)}: only {mels} × {frames} (mel × frame) is left of "
+                        "the map; use a smaller pool here or before"
+                    )
+                mels, frames = mels // block.pool[0], frames // block.pool[1]
+        self.convolutions = nn.Sequential(*layers)
+        self.head = nn.Sequential(
+            nn.Flatten(),
+            _dense(channels * mels * frames, units),
+            nn.ReLU(),
+            nn.Dropout(_share("dropout", dropout)),
+            _dense(units, classes),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Class logits ``[batch, class]`` of ``[batch, mel, frame]``."""
+        maps: Tensor = self.convolutions(features.unsqueeze(1))
+        logits: Tensor = self.head(maps)
+        return logits

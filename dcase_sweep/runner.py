@@ -1,0 +1,270 @@
+"""One experiment, from its configuration to its results in MLflow."""
+
+import logging
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dcase_sweep import __version__, console, tracking
+from dcase_sweep.config import Experiment, build, flatten, locate, plain
+from dcase_sweep.data.scenes import SceneData
+from dcase_sweep.data.store import FeatureStore, open_store
+from dcase_sweep.errors import DataError
+from dcase_sweep.evaluation.complexity import DCASE_2021, Complexity, complexity_table, layer_complexity
+from dcase_sweep.evaluation.scenes.verdict import judge_scenes
+from dcase_sweep.evaluation.verdict import Verdict
+from dcase_sweep.interruption import Interrupted
+from dcase_sweep.learners.lightning import device_of, resolve_precision
+from dcase_sweep.resumption import Resumable, find_resumable
+
+log = logging.getLogger(__name__)
+
+SYNTHETIC = "synthetic demo data: says nothing of real recordings"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Where one experiment runs and how it was asked for."""
+
+    #: For checkpoints, tables and figures.
+    folder: Path
+    #: The choice of each group: model → cnn5.
+    choices: dict[str, str]
+    #: The overrides of the command line.
+    overrides: tuple[str, ...] = ()
+    #: The composed configuration as YAML.
+    composed: str = ""
+    #: What was typed, without ``resume``.
+    command: str = "python -m dcase_sweep"
+
+    @property
+    def name(self) -> str:
+        """What was chosen and overridden, for people: ``cnn5 seed=1``."""
+        hidden = ("model=", "tracking", "store", "hydra", "resume", "+experiment")
+        rest = [override for override in self.overrides if not override.startswith(hidden)]
+        return " ".join([self.choices.get("model") or "run", *rest])[:250]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an experiment ended."""
+
+    status: str
+    name: str
+    folder: str
+    run_id: str | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    error: str | None = None
+
+
+def run(experiment: Experiment, job: Job) -> Outcome:
+    """Run one checked experiment: data, features, training, evaluation, each logged.
+
+    Raises:
+        UserError: for what the user can mend; the MLflow run, if there is one by then, is marked as failed.
+        Interrupted: after Ctrl-C or SIGTERM; the run is marked as killed, the last checkpoint kept.
+    """
+    began = time.perf_counter()
+    device = device_of(experiment.hardware)
+    resumable = find_resumable(experiment)
+    _introduce(experiment, job)
+    mlrun = _start_run(experiment, job, resumable)
+    try:
+        data, store = load_features(experiment, device)
+        _log_configuration(mlrun, experiment, job, data)
+        learner = locate("framework", experiment.framework.learners[experiment.task.kind])(
+            experiment,
+            features=store.features,
+            targets=data.targets,
+            train=data.train,
+            validation=data.validation,
+            classes=len(data.classes),
+        )
+        metrics = _log_complexity(mlrun, learner, experiment)
+        metrics |= _fit(mlrun, learner, experiment, job, resumable, clips=len(data.train))
+        verdict = _judge(data, learner.predict(data.test))
+        metrics |= verdict.metrics
+        metrics["complexity/nonzero_parameters"] = float(_complexity(learner.layers(), experiment).nonzero)
+        mlrun.log_metrics(metrics)
+        _log_verdict(mlrun, verdict, job)
+        mlrun.end("FINISHED")
+    except Interrupted:
+        mlrun.end("KILLED")
+        _tell_how_to_resume(job)
+        raise
+    except BaseException:
+        mlrun.end("FAILED")
+        raise
+    console.field("run", f"{mlrun.name} · {mlrun.id} · {os.path.relpath(job.folder)}")
+    seconds = time.perf_counter() - began
+    return Outcome("finished", mlrun.name, str(job.folder), mlrun.id, metrics, seconds)
+
+
+def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneData, FeatureStore]:
+    """The data set and the stored features of its recordings, computed where they are missing.
+
+    Raises:
+        DataError: with every problem that the tables, the headers or the samples have.
+    """
+    workers = experiment.hardware.workers or os.cpu_count() or 1
+    dataset = build("data", experiment.data)
+    if hasattr(dataset, "prepare"):
+        with console.progress("demo", 1) as bar:
+            dataset.prepare(lambda done, total: bar.update(done, total=total))
+    data: SceneData = dataset.load(workers=workers)
+    front_end = build("front_end", experiment.front_end)
+    began = time.perf_counter()
+    with console.progress("features", len(data.recordings)) as bar:
+        store = open_store(
+            data.root,
+            [recording.filename for recording in data.recordings],
+            front_end,
+            store_root=Path(experiment.store.root).expanduser(),
+            configuration=plain(experiment.front_end),
+            device=device,
+            workers=workers,
+            on_progress=lambda done, total: bar.update(done, total=total),
+            on_note=log.warning,
+        )
+    if store.problems:
+        if not getattr(dataset, "skip_invalid", False):
+            raise DataError(store.problems)
+        log.warning(f"data      {len(store.problems)} clips cannot be read and are left out: {store.problems[0]}")
+        data = data.keeping(store.valid)
+    _describe(data, store, time.perf_counter() - began)
+    return data, store
+
+
+def _introduce(experiment: Experiment, job: Job) -> None:
+    hardware = f"{experiment.hardware.accelerator}, {resolve_precision(experiment.hardware)}"
+    chosen = f"task {experiment.task.name}, {job.choices.get('model')} on {job.choices.get('data')}"
+    console.field("dcase", f"{__version__}: {chosen}, {hardware}, seed {experiment.seed}")
+
+
+def _describe(data: SceneData, store: FeatureStore, seconds: float) -> None:
+    sizes = f"{len(data.train)} train, {len(data.validation)} validation, {len(data.test)} test clips"
+    devices = len({recording.device for recording in data.recordings})
+    note = f" ({SYNTHETIC})" if data.is_synthetic else ""
+    console.field("data", f"{data.name}: {sizes}, {len(data.classes)} scenes, {devices} devices{note}")
+    changed = [f"{store.count(what)} {what}" for what in ("resampled", "padded", "cut") if store.count(what)]
+    how = f"{store.computed} clips in {seconds:.1f} s" if store.computed else "all in the store"
+    console.field("features", ", ".join([how, *changed]))
+
+
+def _start_run(experiment: Experiment, job: Job, resumable: Resumable | None) -> tracking.Run:
+    tags = {f"dcase_sweep.{group}": choice for group, choice in job.choices.items()}
+    tags["dcase_sweep.command"] = job.command
+    name = experiment.tracking.run_name or job.name
+    run_id = resumable.run_id if resumable else None
+    return tracking.start_run(experiment.tracking, name=name, tags=tags, resume_id=run_id, code=Path.cwd())
+
+
+def _log_configuration(mlrun: tracking.Run, experiment: Experiment, job: Job, data: SceneData) -> None:
+    parameters = flatten(experiment)
+    parameters |= {group: choice for group, choice in job.choices.items() if group not in parameters}
+    parameters["data.fingerprint"] = data.fingerprint
+    hidden = ("tracking.", "store.", "resume")
+    mlrun.log_parameters({key: value for key, value in parameters.items() if not key.startswith(hidden)})
+    mlrun.log_text(job.composed, "config.yaml")
+    if data.is_synthetic:
+        mlrun.set_tags({"mlflow.note.content": f"**{SYNTHETIC}**", "dcase_sweep.synthetic": "true"})
+
+
+def _complexity(layers: list[Any], experiment: Experiment) -> Complexity:
+    counted = [layer_complexity(each.name, each.kind, each.arrays, each.multiply_accumulates) for each in layers]
+    return Complexity(tuple(counted), clip_seconds=build("front_end", experiment.front_end).seconds)
+
+
+def _log_complexity(mlrun: tracking.Run, learner: Any, experiment: Experiment) -> dict[str, float]:
+    """What the network will cost once training has filled every parameter, said before it starts."""
+    complexity = _complexity(learner.blank_layers(), experiment)
+    fits = complexity.within_limit(DCASE_2021)
+    size = complexity.size_bytes(16)
+    console.field(
+        "model",
+        f"{complexity.parameters:,} parameters, {size / 1024:.2f} KiB at 16 bit "
+        f"({'within' if fits else 'OVER'} the 128 KB of DCASE 2021), "
+        f"{complexity.multiply_accumulates / 1e6:.1f} MMAC a clip",
+    )
+    mlrun.log_text(complexity_table(complexity) + "\n", "complexity.txt")
+    return {
+        "complexity/parameters": float(complexity.parameters),
+        "complexity/size_kib_16bit": size / 1024,
+        "complexity/mmac_per_clip": complexity.multiply_accumulates / 1e6,
+        "complexity/within_128_kb": float(fits),
+    }
+
+
+def _fit(
+    mlrun: tracking.Run, learner: Any, experiment: Experiment, job: Job, resumable: Resumable | None, *, clips: int
+) -> dict[str, float]:
+    """Train, with a bar that counts epochs, metrics logged an epoch at a time."""
+    epochs = experiment.training.epochs
+    done = float(resumable.epochs if resumable else 0)
+    began = previous = time.perf_counter()
+    text = ""
+    with console.progress("training", epochs) as bar:
+
+        def on_batch(count: int) -> None:
+            nonlocal done
+            done += count / clips
+            bar.update(done, text=text)
+
+        def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
+            nonlocal done, previous, text
+            now = time.perf_counter()
+            mlrun.log_metrics({**metrics, "speed/clips_per_second": clips / (now - previous)}, step=epoch)
+            done, previous = epoch + 1.0, now
+            text = f"loss {metrics['train/loss']:.3f}, validation {100 * metrics['validation/accuracy']:.1f} %"
+            bar.update(done, text=text)
+
+        fitted = learner.fit(
+            job.folder / "checkpoints",
+            extra={"run_id": mlrun.id, "configuration": flatten(experiment), "choices": job.choices},
+            on_epoch=on_epoch,
+            on_batch=on_batch,
+            resume=resumable.checkpoint if resumable else None,
+        )
+    seconds = time.perf_counter() - began
+    mlrun.log_file(fitted.checkpoint, "checkpoints")
+    kept = f"epoch {fitted.best_epoch + 1} kept ({100 * fitted.best_value:.1f} % on the validation split)"
+    console.field("training", f"{fitted.epochs} epochs in {seconds:.1f} s, {kept}")
+    return {
+        "best/epoch": float(fitted.best_epoch),
+        "best/validation_accuracy": fitted.best_value,
+        "time/training_seconds": seconds,
+    }
+
+
+def _judge(data: SceneData, scores: Any) -> Verdict:
+    return judge_scenes(
+        scores,
+        data.targets[data.test],
+        classes=data.classes,
+        devices=data.devices(data.test),
+        filenames=[data.recordings[index].filename for index in np.asarray(data.test)],
+        note=SYNTHETIC if data.is_synthetic else None,
+    )
+
+
+def _log_verdict(mlrun: tracking.Run, verdict: Verdict, job: Job) -> None:
+    for name, text in verdict.files.items():
+        (job.folder / name).write_text(text)
+        mlrun.log_text(text, name)
+    for name, figure in verdict.figures.items():
+        figure.savefig(job.folder / name, dpi=120)
+        mlrun.log_file(job.folder / name)
+    log.info(f"\n{verdict.table}\n")
+
+
+def _tell_how_to_resume(job: Job) -> None:
+    last = job.folder / "checkpoints" / "last.ckpt"
+    if last.is_file():
+        log.info(f"interrupted; to continue: {job.command} resume={os.path.relpath(last.parent.parent)}")
+    else:
+        log.info("interrupted before the first epoch was over: nothing to continue from")

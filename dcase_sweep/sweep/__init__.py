@@ -1,0 +1,1 @@
+"""Sweeps: many experiments from one command line."""

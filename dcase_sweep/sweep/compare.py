@@ -1,0 +1,117 @@
+"""One table that compares the jobs of a sweep: what varies, and mean ± deviation over seeds."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+#: Headline metrics and how they are shown: name, title, factor, digits.
+COLUMNS = (
+    ("test/accuracy", "accuracy %", 100.0, 1),
+    ("test/log_loss", "log loss", 1.0, 3),
+    ("best/validation_accuracy", "validation %", 100.0, 1),
+    ("complexity/parameters", "parameters", 1.0, 0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One job: its overrides and, if it finished, its metrics."""
+
+    overrides: dict[str, str]
+    status: str
+    metrics: dict[str, float]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Jobs that differ in their seed alone."""
+
+    values: tuple[str, ...]
+    jobs: int
+    finished: int
+    #: Metric → mean and standard deviation (of the sample; 0 for one job) over the finished jobs.
+    metrics: dict[str, tuple[float, float]]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The jobs of a sweep, grouped."""
+
+    #: The overrides that differ between jobs, the seed left out.
+    varying: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def compare(entries: Sequence[Entry]) -> Comparison:
+    """Group jobs by everything that varies but the seed, in the order in which they first occur."""
+    keys = dict.fromkeys(key for entry in entries for key in entry.overrides)
+    differing = [key for key in keys if len({entry.overrides.get(key) for entry in entries}) > 1]
+    varying = tuple(key for key in differing if key != "seed")
+    groups: dict[tuple[str, ...], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(tuple(entry.overrides.get(key, "") for key in varying), []).append(entry)
+    return Comparison(varying, tuple(_row(values, group) for values, group in groups.items()))
+
+
+def _row(values: tuple[str, ...], group: Sequence[Entry]) -> Row:
+    finished = [entry for entry in group if entry.status == "finished"]
+    names = dict.fromkeys(name for entry in finished for name in entry.metrics)
+    metrics = {}
+    for name in names:
+        found = np.array([entry.metrics[name] for entry in finished if name in entry.metrics])
+        metrics[name] = float(found.mean()), float(found.std(ddof=1)) if len(found) > 1 else 0.0
+    seconds = float(np.mean([entry.seconds for entry in finished])) if finished else math.nan
+    return Row(values, len(group), len(finished), metrics, seconds)
+
+
+def table(comparison: Comparison) -> str:
+    """Plain text, a row a configuration."""
+    several = any(row.jobs > 1 for row in comparison.rows)
+    unfinished = any(row.finished < row.jobs for row in comparison.rows)
+    shown = [column for column in COLUMNS if any(column[0] in row.metrics for row in comparison.rows)]
+    header = [*comparison.varying, *(["seeds"] if several else []), *(column[1] for column in shown), "seconds"]
+    header += ["finished"] if unfinished else []
+    lines = [header]
+    for row in comparison.rows:
+        cells = [*row.values, *([str(row.jobs)] if several else [])]
+        cells += [_cell(row, name, factor, digits) for name, _, factor, digits in shown]
+        cells.append("-" if math.isnan(row.seconds) else f"{row.seconds:.0f}")
+        lines.append(cells + ([f"{row.finished} of {row.jobs}"] if unfinished else []))
+    return _aligned(lines, left=len(comparison.varying))
+
+
+def _cell(row: Row, name: str, factor: float, digits: int) -> str:
+    if name not in row.metrics:
+        return "-"
+    mean, deviation = (factor * value for value in row.metrics[name])
+    spread = f" ± {deviation:.{digits}f}" if row.finished > 1 and deviation > 0 else ""
+    return f"{mean:,.{digits}f}{spread}"
+
+
+def _aligned(lines: Sequence[Sequence[str]], left: int) -> str:
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    text = [
+        "  ".join(cell.ljust(width) if column < left else cell.rjust(width) for column, (cell, width) in pairs).rstrip()
+        for pairs in ([*enumerate(zip(line, widths, strict=True))] for line in lines)
+    ]
+    text.insert(1, "-" * max(len(line) for line in text))
+    return "\n".join(text)
+
+
+def to_csv(comparison: Comparison) -> str:
+    """All metrics of all rows, mean and standard deviation, unrounded."""
+    names = dict.fromkeys(name for row in comparison.rows for name in row.metrics)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    pairs = [f"{name} {what}" for name in names for what in ("mean", "deviation")]
+    writer.writerow([*comparison.varying, "jobs", "finished", "seconds", *pairs])
+    for row in comparison.rows:
+        numbers = [value for name in names for value in row.metrics.get(name, ("", ""))]
+        writer.writerow([*row.values, row.jobs, row.finished, row.seconds, *numbers])
+    return buffer.getvalue()

@@ -1,0 +1,144 @@
+"""Hydra's basic sweep with what experiments need: checks first, a parent run, a comparison, an exit code."""
+
+import itertools
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from dcase_sweep.errors import UserError
+from dcase_sweep.sweep.compare import Comparison, Entry, compare, table, to_csv
+
+log = logging.getLogger(__name__)
+
+
+class GridSweeper(Sweeper):
+    """Runs every combination through whichever launcher is configured.
+
+    All jobs are composed and checked before the first one starts. Their MLflow runs are children of one parent run,
+    which keeps the comparison. A job that fails does not stop the others; ``failures`` lists it.
+
+    Args:
+        max_batch_size: how many jobs the launcher is given at a time; None = all.
+        params: overrides that every sweep begins with, key → value.
+    """
+
+    #: The sweep that this process ran, for the command's exit code.
+    latest: "GridSweeper | None" = None
+
+    def __init__(self, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
+        self.max_batch_size = max_batch_size
+        self.params = params or {}
+        self.failures: list[str] = []
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Hydra's word of how to compose and what to run."""
+        self.hydra_context = hydra_context
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run the jobs; each returns an ``Outcome``."""
+        from dcase_sweep import tracking
+        from dcase_sweep.interruption import interruptible
+
+        GridSweeper.latest = self
+        jobs = self._jobs(arguments)
+        experiments = [self._checked(overrides) for overrides in jobs]
+        folder = Path(self.config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        settings = experiments[0].tracking
+        with interruptible():
+            parent = tracking.start_run(
+                settings,
+                name=settings.run_name or self._name(jobs),
+                tags={"dcase_sweep.sweep": " ".join(arguments)},
+                code=Path.cwd(),
+            )
+            log.info(f"sweep     {len(jobs)} jobs, {folder}")
+            try:
+                results = self._launch([[*overrides, f"++tracking.parent={parent.id}"] for overrides in jobs])
+            except BaseException:
+                parent.end("KILLED")
+                raise
+            self._report(parent, jobs, results, folder)
+        return [results]
+
+    def _jobs(self, arguments: Sequence[str]) -> list[list[str]]:
+        """The overrides of each job: the product of all sweeps, the last one varying fastest."""
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        defaults = [f"{key}={value}" for key, value in self.params.items()]
+        choices: dict[str, list[str]] = {}
+        for override in parser.parse_overrides([*defaults, *arguments]):
+            key = override.get_key_element()
+            if not override.is_sweep_override():
+                choices[key] = [f"{key}={override.get_value_element_as_str()}"]
+            elif override.is_discrete_sweep():
+                choices[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            else:
+                raise UserError(f"{override.input_line}: a grid needs discrete values; expected choice() or range()")
+        return [list(job) for job in itertools.product(*choices.values())]
+
+    def _checked(self, overrides: Sequence[str]) -> Any:
+        from dcase_sweep.config import check
+        from dcase_sweep.experiment import strip_hydra
+
+        try:
+            composed = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+            return check(strip_hydra(composed))
+        except UserError as error:
+            raise UserError(f"job {' '.join(overrides)}: {error}") from None
+
+    def _launch(self, jobs: Sequence[Sequence[str]]) -> list[JobReturn]:
+        results: list[JobReturn] = []
+        size = self.max_batch_size or len(jobs)
+        for start in range(0, len(jobs), size):
+            results += self.launcher.launch(jobs[start : start + size], initial_job_idx=start)
+        return results
+
+    @staticmethod
+    def _name(jobs: Sequence[Sequence[str]]) -> str:
+        keys = dict.fromkeys(override.partition("=")[0] for job in jobs for override in job)
+        differing = [key for key in keys if len({_values(job).get(key) for job in jobs}) > 1]
+        return f"sweep over {', '.join(differing)}" if differing else "sweep"
+
+    def _report(self, parent: Any, jobs: Sequence[Sequence[str]], results: Sequence[JobReturn], folder: Path) -> None:
+        entries, names = [], []
+        for overrides, result in zip(jobs, results, strict=True):
+            outcome = result._return_value
+            if isinstance(outcome, BaseException):  # raised outside the task function, by a launcher for instance
+                entries.append(Entry(_values(overrides), "failed", {}))
+                names.append(f"{' '.join(overrides)}: {type(outcome).__name__}: {outcome}")
+                continue
+            entries.append(Entry(_values(overrides), outcome.status, outcome.metrics, outcome.seconds))
+            if outcome.status == "failed":
+                names.append(f"{' '.join(overrides)}: {outcome.error}")
+        self.failures = names
+        comparison = compare(entries)
+        _save(parent, comparison, folder)
+        parent.end("FAILED" if names else "FINISHED")
+        log.info(f"\n{table(comparison)}\n")
+        log.info(f"sweep     {len(jobs) - len(names)} of {len(jobs)} jobs finished, {os.path.relpath(folder)}")
+        log.info(f"compare   {parent.store.command}")
+
+
+def _values(overrides: Sequence[str]) -> dict[str, str]:
+    pairs = (override.lstrip("+").partition("=") for override in overrides)
+    return {key: value.strip("'\"") for key, _, value in pairs}
+
+
+def _save(parent: Any, comparison: Comparison, folder: Path) -> None:
+    for name, text in (("comparison.txt", table(comparison) + "\n"), ("comparison.csv", to_csv(comparison))):
+        (folder / name).write_text(text)
+        parent.log_text(text, name)

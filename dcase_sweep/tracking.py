@@ -1,0 +1,224 @@
+"""Runs in MLflow; the only module that imports it."""
+
+import logging
+import os
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dcase_sweep import __version__
+from dcase_sweep.config import Tracking
+from dcase_sweep.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from mlflow import MlflowClient
+
+log = logging.getLogger(__name__)
+
+DATABASE = "mlflow.db"
+#: One call costs a tenth of a second on SQLite, so metrics wait for company this long, in seconds.
+_PATIENCE = 5.0
+_BATCH = 100
+_LONGEST_PARAMETER = 500
+_TRIES = 6
+Result = TypeVar("Result")
+
+
+def _retry(call: Callable[[], Result]) -> Result:
+    """Call again, later and later, while another process holds the database."""
+    for attempt in range(_TRIES):
+        try:
+            return call()
+        except Exception as error:
+            if "database is locked" not in str(error) or attempt == _TRIES - 1:
+                raise
+            time.sleep(0.2 * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+def local_uri(folder: Path) -> str:
+    """The SQLite store in a folder, as MLflow names it."""
+    return f"sqlite:///{folder / DATABASE}"
+
+
+def resolve_uri(tracking: Tracking) -> str:
+    """The configured store; else MLFLOW_TRACKING_URI; else SQLite under the folder."""
+    return tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or local_uri(Path(tracking.folder))
+
+
+def git_commit(folder: Path) -> str | None:
+    """The commit that a folder's code is at, marked when files differ from it; None outside a repository."""
+    try:
+        command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An MLflow store that is ready: its schema made, its experiment there."""
+
+    client: "MlflowClient"
+    uri: str
+    experiment_id: str
+
+    @property
+    def command(self) -> str:
+        """The command that opens it."""
+        if self.uri.startswith("sqlite:"):
+            return f"mlflow ui --backend-store-uri {self.uri}"
+        return f"open {self.uri}" if self.uri.startswith("http") else f"mlflow ui --backend-store-uri {self.uri}"
+
+
+_stores: dict[tuple[str, str], Store] = {}
+
+
+def open_store(tracking: Tracking) -> Store:
+    """The configured store.
+
+    The schema of a fresh SQLite store is made under a lock: processes that make it at once trip over one another.
+
+    Raises:
+        UserError: if the store cannot be reached.
+    """
+    uri = resolve_uri(tracking)
+    key = (uri, tracking.experiment)
+    if key not in _stores:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        from filelock import FileLock
+
+        folder = Path(tracking.folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / ".lock"):
+                _stores[key] = _open(uri, tracking.experiment, folder)
+        except OSError as error:
+            raise UserError(
+                f"tracking.folder={folder}: {error.strerror or error}; choose a folder to write to"
+            ) from error
+    return _stores[key]
+
+
+def _open(uri: str, experiment: str, folder: Path) -> Store:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    if uri.startswith("sqlite:///"):
+        path = Path(uri.removeprefix("sqlite:///"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with sqlite3.connect(path, timeout=60) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")  # readers and one writer do not wait for one another
+        connection.close()
+    try:
+        client = MlflowClient(tracking_uri=uri)
+        found = client.get_experiment_by_name(experiment)
+        if found is not None:
+            return Store(client, uri, found.experiment_id)
+        artifacts = (folder / "artifacts").resolve().as_uri() if uri.startswith("sqlite:") else None
+        try:
+            return Store(client, uri, client.create_experiment(experiment, artifact_location=artifacts))
+        except MlflowException:
+            found = client.get_experiment_by_name(experiment)  # another machine was faster
+            if found is None:
+                raise
+            return Store(client, uri, found.experiment_id)
+    except MlflowException as error:
+        raise UserError(f"tracking.uri={uri}: {str(error).splitlines()[0]}") from error
+
+
+class Run:
+    """One MLflow run; metrics are written in batches, everything else at once."""
+
+    def __init__(self, store: Store, run_id: str, name: str) -> None:
+        self.store = store
+        self.id = run_id
+        self.name = name
+        self._metrics: list[Any] = []
+        self._flushed = time.monotonic()
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Note metrics of one step, an epoch for instance."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._metrics += [Metric(name, value, now, step) for name, value in metrics.items()]
+        if time.monotonic() - self._flushed > _PATIENCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the metrics that wait."""
+        while self._metrics:
+            part, self._metrics = self._metrics[:_BATCH], self._metrics[_BATCH:]
+            _retry(lambda part=part: self.store.client.log_batch(self.id, metrics=part))  # type: ignore[misc]
+        self._flushed = time.monotonic()
+
+    def log_parameters(self, parameters: Mapping[str, Any]) -> None:
+        """Write parameters; what is there already stays."""
+        from mlflow.entities import Param
+
+        entities = [Param(name, str(value)[:_LONGEST_PARAMETER]) for name, value in parameters.items()]
+        for start in range(0, len(entities), _BATCH):
+            part = entities[start : start + _BATCH]
+            _retry(lambda part=part: self.store.client.log_batch(self.id, params=part))  # type: ignore[misc]
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Write tags."""
+        from mlflow.entities import RunTag
+
+        entities = [RunTag(name, str(value)) for name, value in tags.items()]
+        _retry(lambda: self.store.client.log_batch(self.id, tags=entities))
+
+    def log_text(self, text: str, name: str) -> None:
+        """Keep a text as an artifact."""
+        self.store.client.log_text(self.id, text, name)
+
+    def log_figure(self, figure: "Figure", name: str) -> None:
+        """Keep a figure as an artifact."""
+        self.store.client.log_figure(self.id, figure, name, save_kwargs={"dpi": 120})
+
+    def log_file(self, path: Path, folder: str | None = None) -> None:
+        """Keep a copy of a file as an artifact."""
+        self.store.client.log_artifact(self.id, str(path), folder)
+
+    def end(self, status: str) -> None:
+        """Write what waits and close the run as ``FINISHED``, ``FAILED`` or ``KILLED``."""
+        self.flush()
+        _retry(lambda: self.store.client.set_terminated(self.id, status))
+
+
+def start_run(
+    tracking: Tracking, *, name: str, tags: Mapping[str, str], resume_id: str | None = None, code: Path | None = None
+) -> Run:
+    """A new run, or the interrupted one of ``resume_id`` where the store has it, set running again."""
+    from mlflow.exceptions import MlflowException
+
+    store = open_store(tracking)
+    if resume_id is not None:
+        try:
+            found = store.client.get_run(resume_id)
+            _retry(lambda: store.client.update_run(resume_id, status="RUNNING"))
+            return Run(store, resume_id, found.info.run_name)
+        except MlflowException:
+            log.info(f"run {resume_id} is not in {store.uri}: a new one is made")
+    everything = {"dcase_sweep.version": __version__, **tags, **tracking.tags}
+    commit = git_commit(code) if code else None
+    if commit:
+        everything["mlflow.source.git.commit"] = commit
+    if tracking.parent:
+        everything["mlflow.parentRunId"] = tracking.parent
+    made = _retry(lambda: store.client.create_run(store.experiment_id, tags=everything, run_name=name))
+    return Run(store, made.info.run_id, name)
+
+
+def opened_stores() -> list[Store]:
+    """The stores that this process has logged to."""
+    return list(_stores.values())

@@ -1,0 +1,117 @@
+"""The command line as a user meets it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dcase_sweep.commands.evaluate_scenes import main
+from dcase_sweep.errors import UserError
+
+REFERENCE = "filename\tscene_label\naudio/tram-lyon-1-10-a.wav\ttram\naudio/bus-lyon-1-11-s1.wav\tbus\n"
+
+
+@pytest.fixture
+def reference(tmp_path: Path) -> Path:
+    path = tmp_path / "reference.csv"
+    path.write_text(REFERENCE, encoding="utf-8")
+    return path
+
+
+def scores(folder: Path, text: str) -> str:
+    path = folder / "scores.txt"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_published_scores_print_the_published_figures(
+    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shared / "data" / "tau2020"
+    arguments = [str(folder / "scores_10class_published_acc0.794.txt"), str(folder / "fold1_evaluate.csv")]
+
+    status = main([*arguments, "--json", str(tmp_path / "out.json"), "--csv", str(tmp_path / "out.csv")])
+
+    printed = capsys.readouterr().out
+    assert status == 0
+    assert "accuracy 0.7939, log loss 1.1151 (macro averages over scenes)" in printed
+    assert "note: rows sum to 3: divided by their sum" in printed
+    assert "Averaged over clips instead" not in printed
+    header = next(line for line in printed.splitlines() if line.startswith("Scene"))
+    assert " ".join(header.split()) == "Scene | Logloss | A B C S1 S2 S3 S4 S5 S6 | Accuracy"
+    assert round(json.loads((tmp_path / "out.json").read_text())["log_loss"], 4) == 1.1151
+    assert (tmp_path / "out.csv").read_text().startswith("scene,logloss,A,B,C,S1,")
+
+
+def test_figures_are_drawn_for_confusion_and_devices(tmp_path: Path, reference: Path) -> None:
+    main([scores(tmp_path, "0.1 0.9\n0.7 0.3\n"), str(reference), "--figure", str(tmp_path / "confusion.png")])
+
+    for name in ("confusion.png", "confusion-devices.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_probabilities_are_not_said_to_be_divided(
+    tmp_path: Path, reference: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([scores(tmp_path, "0.1 0.9\n0.7 0.3\n"), str(reference), "--note", "synthetic demo data"])
+
+    printed = capsys.readouterr().out
+    assert "note:" not in printed
+    assert printed.splitlines()[0].endswith("(synthetic demo data)")
+
+
+def test_classes_may_stand_in_another_order(
+    tmp_path: Path, reference: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([scores(tmp_path, "2 0 0\n0 1 0\n"), str(reference), "--classes", "tram,bus,park"])
+
+    printed = capsys.readouterr().out
+    assert "accuracy 1.0000, log loss 0.0000" in printed
+    assert "rows sum to between 1 and 2" in printed
+
+
+def test_a_scene_label_other_than_the_highest_score_is_told(
+    tmp_path: Path, reference: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "filename,scene_label,bus,tram\ntram-lyon-1-10-a.wav,bus,.1,.9\nbus-lyon-1-11-s1.wav,bus,.9,.1\n"
+
+    main([scores(tmp_path, text), str(reference)])
+
+    assert "note: in 1 rows scene_label is not the highest score" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("0.1 0.9\n0.7 -0.3\n", [], r"scores.txt, line 2: a negative score"),
+        ("0.1 0.9\n0 0\n", [], r"scores.txt, line 2: a row of zeros"),
+        ("0.1 0.9\n0.7 0.3\n", ["--figure", "out.docx"], r"cannot draw '.docx' files"),
+        ("0.1 0.9\n0.7 0.3\n", ["--json", "no/such/out.json"], r"the folder no/such does not exist"),
+    ],
+)
+def test_input_that_cannot_be_used_is_one_line(
+    tmp_path: Path, reference: Path, text: str, options: list[str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as refused:
+        main([scores(tmp_path, text), str(reference), *options])
+    assert "\n" not in str(refused.value)
+
+
+def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--help"])
+
+    printed = capsys.readouterr().out
+    assert left.value.code == 0
+    assert "usage: python -m dcase_sweep evaluate scenes" in printed
+    assert "evaluation_setup/fold1_evaluate.csv --json result.json" in printed
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys, dcase_sweep.commands.evaluate_scenes\n"
+        "assert not {'numpy', 'matplotlib', 'torch', 'mlflow'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

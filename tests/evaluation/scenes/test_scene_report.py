@@ -1,0 +1,71 @@
+"""The result table that people read, and the same figures for programs."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from dcase_sweep.evaluation.scenes.metrics import SceneReport, evaluate_scenes
+from dcase_sweep.evaluation.scenes.report import headline, scene_table, to_csv, to_json
+
+
+@pytest.fixture
+def report() -> SceneReport:
+    """Four clips; nobody recorded a park, and device a recorded no tram."""
+    return evaluate_scenes(
+        [[0.5, 0.25, 0.25], [0.9, 0.05, 0.05], [0.2, 0.2, 0.6], [0.5, 0.25, 0.25]],
+        [0, 0, 2, 2],
+        classes=("metro_station", "park", "tram"),
+        devices=["s1", "a", "s1", "s1"],
+    )
+
+
+def test_table_has_log_loss_by_device_and_accuracy(report: SceneReport) -> None:
+    assert scene_table(report, note="synthetic demo data").splitlines() == [
+        "Acoustic scene classification: 4 clips, 2 scenes, 2 devices (synthetic demo data)",
+        "",
+        "Scene         | Logloss |       A      S1 | Accuracy",
+        "--------------+---------+-----------------+---------",
+        "metro_station |   0.399 |   0.105   0.693 |  100.0 %",
+        "park          |       - |       -       - |        -",
+        "tram          |   0.949 |       -   0.949 |   50.0 %",
+        "--------------+---------+-----------------+---------",
+        "Logloss       |   0.674 |   0.105   0.821 |",
+        "Accuracy      |         | 100.0 %  75.0 % |   75.0 %",
+    ]
+
+
+def test_averages_over_clips_are_told_where_they_differ() -> None:
+    uneven = evaluate_scenes([[0.5, 0.5], [0.8, 0.2], [0.2, 0.8]], [0, 0, 1], classes=("bus", "park"))
+
+    assert "Averaged over clips instead: accuracy 1.0000, log loss 0.3798" in scene_table(uneven)
+    assert headline(uneven) == "accuracy 1.0000, log loss 0.3406 (macro averages over scenes)"
+
+
+def test_table_without_devices_has_no_device_columns() -> None:
+    single = evaluate_scenes([[0.5, 0.5]], [0], classes=("bus", "park"))
+
+    lines = scene_table(single).splitlines()
+    assert lines[0] == "Acoustic scene classification: 1 clip, 1 scene"
+    assert lines[2] == "Scene    | Logloss | Accuracy"
+
+
+def test_csv_holds_the_table_with_empty_cells_for_no_clip(report: SceneReport) -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(report))))
+
+    assert list(rows[0]) == ["scene", "logloss", "A", "S1", "accuracy"]
+    assert [row["scene"] for row in rows] == ["metro_station", "park", "tram", "Logloss", "Accuracy"]
+    assert rows[1] == {"scene": "park", "logloss": "", "A": "", "S1": "", "accuracy": ""}
+    assert float(rows[0]["S1"]) == pytest.approx(0.693147)
+    assert rows[4]["accuracy"] == "0.750000"
+
+
+def test_json_has_every_figure_and_no_nan(report: SceneReport) -> None:
+    figures = json.loads(json.dumps(to_json(report), allow_nan=False))
+
+    assert figures["accuracy"] == 0.75
+    assert figures["scenes"]["park"] == {"clips": 0, "accuracy": None, "log_loss": None}
+    assert figures["device_scores"]["s1"]["clips"] == 3
+    assert figures["scene_device_log_loss"][2][0] is None
+    assert figures["confusion"] == [[2, 0, 0], [0, 0, 0], [1, 0, 1]]
