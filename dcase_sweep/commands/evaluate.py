@@ -6,13 +6,14 @@ USAGE = """\
 usage: python -m dcase_sweep evaluate WHAT ...
 
 Judge results from anywhere by the challenge's rules:
-  scenes SCORES REFERENCE_CSV    task 1A: accuracy and log loss, per scene and device
+  scenes SCORES REFERENCE_CSV                              task 1A: accuracy and log loss, per scene and device
+  events DETECTIONS_FOLDER GROUND_TRUTH_TSV DURATIONS_TSV  task 4: PSDS, collar, segment and intersection F1
 
 python -m dcase_sweep evaluate WHAT --help says more."""
 
 
 def main(arguments: list[str]) -> int:
-    """Hand the arguments to the judge of scenes.
+    """Hand the arguments to the judge of scenes or of events.
 
     Raises:
         UserError: for something that cannot be evaluated.
@@ -25,4 +26,8 @@ def main(arguments: list[str]) -> int:
         from dcase_sweep.commands.evaluate_scenes import main as evaluate_scenes
 
         return evaluate_scenes(rest)
-    raise UserError(f"evaluate {what}: no such thing to evaluate; expected scenes")
+    if what == "events":
+        from dcase_sweep.commands.evaluate_events import main as evaluate_events
+
+        return evaluate_events(rest)
+    raise UserError(f"evaluate {what}: no such thing to evaluate; expected scenes or events")

@@ -1,0 +1,177 @@
+"""From posteriors per frame to detected events, at all thresholds in one pass.
+
+A class is active in a frame whose median-filtered score is above the threshold. The published recipes threshold
+first and filter the decisions; a median commutes with a threshold, so filtering the scores once gives the same events.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import median_filter
+
+from dcase_sweep.errors import DataError
+from dcase_sweep.evaluation.events.components import find_components
+from dcase_sweep.evaluation.events.detections import Detections
+
+#: Decimals of the times of frame borders, s: 0.192 rather than 0.19200000000000003.
+TIME_DECIMALS = 6
+
+
+#: How many thresholds PSDS is computed from in the DCASE 2021 recipe.
+OFFICIAL_THRESHOLDS = 50
+
+
+def psds_thresholds(count: int = OFFICIAL_THRESHOLDS) -> NDArray[np.float64]:
+    """The thresholds of the DCASE 2021 recipe, in the middle of `count` equal parts: 0.01, 0.03 ... 0.99 for 50."""
+    return np.arange(1 / (2 * count), 1, 1 / count, dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreBatch:
+    """Filtered scores of the clips that have one number of frames.
+
+    `clip` [clip] are indices into the clips' names; `values` are [frame, clip, class], the layout in which all clips
+    and classes advance together from frame to frame.
+    """
+
+    clip: NDArray[np.intp]
+    values: NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FilteredScores:
+    """Median-filtered scores of a set of clips; frame `t` lasts from `t * hop` to `(t + 1) * hop` s."""
+
+    clips: tuple[str, ...]
+    labels: tuple[str, ...]
+    hop: float
+    batches: tuple[ScoreBatch, ...]
+
+    def border_times(self, count: int) -> NDArray[np.float64]:
+        """The first `count` frame borders in s."""
+        return np.round(np.arange(count) * self.hop, TIME_DECIMALS)
+
+
+def filter_scores(
+    scores: Mapping[str, NDArray[np.floating[Any]]],
+    *,
+    labels: Sequence[str],
+    hop: float,
+    median_length: int | Mapping[str, int] = 7,
+    clips: Sequence[str] | None = None,
+) -> FilteredScores:
+    """Median-filter the scores over time; at its ends a clip is mirrored (SciPy's `reflect`), as in the recipes.
+
+    Args:
+        scores: [frame, class] of every clip; clips may differ in frames.
+        labels: classes in the order of the columns.
+        hop: seconds from frame to frame; 256 / 16000 * 4 in the 2021 recipe.
+        median_length: frames; one for all classes, or one for each by name. 1 leaves scores as they are.
+        clips: names and order of the clips; None takes those of `scores`. Every one needs scores.
+
+    Raises:
+        DataError: scores of a clip are missing, of another shape, or not finite, one line a clip.
+        ValueError: a hop or a length that is not positive, or classes without a length.
+    """
+    if not hop > 0:
+        raise ValueError(f"hop is {hop!r}; expected a positive number of seconds")
+    lengths = _median_lengths(median_length, labels)
+    clips = tuple(scores if clips is None else clips)
+    _check_scores(scores, clips, len(labels))
+    by_frames: dict[int, list[int]] = {}
+    for index, name in enumerate(clips):
+        by_frames.setdefault(len(scores[name]), []).append(index)
+    batches = []
+    for frames, members in sorted(by_frames.items()):
+        if frames:
+            values = np.stack([scores[clips[index]] for index in members], axis=1)
+            batches.append(ScoreBatch(np.array(members, dtype=np.intp), _filter(values, lengths)))
+    return FilteredScores(clips, tuple(labels), float(hop), tuple(batches))
+
+
+def decode(scores: FilteredScores, thresholds: Sequence[float] | NDArray[np.float64]) -> Detections:
+    """The events at every threshold: runs of frames whose score is above it (compared in the scores' precision).
+
+    Raises:
+        ValueError: no threshold.
+    """
+    limits = np.unique(np.asarray(thresholds, dtype=np.float64))
+    if not limits.size:
+        raise ValueError("no threshold to decode at; expected at least one")
+    columns: list[tuple[NDArray[Any], ...]] = []
+    for batch in scores.batches:
+        frames, clips, labels = batch.values.shape
+        track, levels = _active_levels(batch.values.reshape(frames, clips * labels), limits)
+        found = find_components(levels)
+        track = track[found.track]
+        times = scores.border_times(frames + 1)
+        columns.append(
+            (batch.clip[track // labels], track % labels, times[found.start], times[found.stop], found.low, found.high)
+        )
+    if not columns:
+        columns.append(tuple(np.empty(0) for _ in range(6)))
+    clip, label, onset, offset, low, high = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    order = np.lexsort((offset, onset, label, clip))
+    return Detections(
+        scores.clips,
+        scores.labels,
+        limits,
+        clip[order].astype(np.intp),
+        label[order].astype(np.intp),
+        onset[order],
+        offset[order],
+        low[order].astype(np.intp),
+        high[order].astype(np.intp),
+    )
+
+
+def _active_levels(
+    values: NDArray[np.floating[Any]], thresholds: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Tracks with a detection at any threshold, and how many thresholds each of their scores is above."""
+    limits = thresholds.astype(values.dtype)
+    track = np.flatnonzero((values > limits[0]).any(axis=0))
+    return track, np.searchsorted(limits, values[:, track], side="left")
+
+
+def _median_lengths(median_length: int | Mapping[str, int], labels: Sequence[str]) -> NDArray[np.intp]:
+    if isinstance(median_length, Mapping):
+        missing = [label for label in labels if label not in median_length]
+        if missing:
+            raise ValueError(f"median_length lacks {', '.join(missing)}; expected frames for every class")
+        lengths = [median_length[label] for label in labels]
+    else:
+        lengths = [median_length] * len(labels)
+    for label, length in zip(labels, lengths, strict=True):
+        if length != int(length) or length < 1:
+            raise ValueError(f"median_length of {label} is {length!r}; expected whole frames, 1 or more")
+    return np.array(lengths, dtype=np.intp)
+
+
+def _check_scores(scores: Mapping[str, NDArray[np.floating[Any]]], clips: Sequence[str], n_labels: int) -> None:
+    problems = []
+    for name in clips:
+        if name not in scores:
+            problems.append(f"scores of {name}: missing; expected [frame, {n_labels}]")
+        elif scores[name].ndim != 2 or scores[name].shape[1] != n_labels:
+            found = list(scores[name].shape)
+            problems.append(f"scores of {name}: shape {found}; expected [frame, {n_labels}], one column a class")
+        elif not np.isfinite(scores[name]).all():
+            problems.append(f"scores of {name}: not finite; expected numbers (did the training diverge?)")
+    if problems:
+        raise DataError(problems)
+
+
+def _filter(values: NDArray[np.floating[Any]], lengths: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
+    frames = len(values)
+    filtered = np.empty_like(values)
+    for length in np.unique(lengths):
+        same = lengths == length
+        # SciPy 1.17 filters wrongly where a clip is shorter than half the filter, so the mirror is laid out for it.
+        margin = int(length) // 2
+        mirrored = np.pad(values[..., same], ((margin, margin), (0, 0), (0, 0)), mode="symmetric")
+        filtered[..., same] = median_filter(mirrored, size=(int(length), 1, 1))[margin : margin + frames]
+    return filtered

@@ -1,0 +1,168 @@
+"""Detected events at one or many decision thresholds."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep.errors import DataError, UserError
+from dcase_sweep.evaluation.events.event_rows import EVENT_COLUMNS, EventRows, check_event_rows
+from dcase_sweep.evaluation.events.ground_truth import Event
+from dcase_sweep.evaluation.events.tables import read_table
+
+_THRESHOLD = re.compile(r"\d*\.\d+")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """Detected events of a set of clips, ordered by clip, class, onset.
+
+    Event `i` is detected at `thresholds[first[i]:last[i]]`, so an event that many thresholds find is held once.
+    `thresholds` ascend. `clip`, `label` [event] are indices into `clips` and `labels`; times [event] are in s.
+    """
+
+    clips: tuple[str, ...]
+    labels: tuple[str, ...]
+    thresholds: NDArray[np.float64]
+    clip: NDArray[np.intp]
+    label: NDArray[np.intp]
+    onset: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    first: NDArray[np.intp]
+    last: NDArray[np.intp]
+
+    def at(self, index: int) -> "Detections":
+        """The detections at `thresholds[index]` alone."""
+        found = (self.first <= index) & (index < self.last)
+        first = np.zeros(int(found.sum()), dtype=np.intp)
+        return Detections(
+            self.clips,
+            self.labels,
+            self.thresholds[index : index + 1],
+            self.clip[found],
+            self.label[found],
+            self.onset[found],
+            self.offset[found],
+            first,
+            first + 1,
+        )
+
+    def events_in(self, clip: str) -> list[Event]:
+        """The events of one clip; meant for detections at one threshold."""
+        return [
+            Event(self.labels[self.label[i]], float(self.onset[i]), float(self.offset[i]))
+            for i in np.flatnonzero(self.clip == self.clips.index(clip))
+        ]
+
+
+def read_detections(tables: Mapping[float, Path | str], *, clips: Sequence[str], labels: Sequence[str]) -> Detections:
+    """Detections of one table per threshold (columns filename, onset, offset, event_label; others are ignored).
+
+    A clip without a row has no detection. Detections may reach beyond their clip: networks pad clips to full length.
+
+    Raises:
+        DataError: clips or classes that are not in `clips` or `labels`, negative or reversed times, or overlapping
+            events of one class: one line each, with file and row.
+    """
+    thresholds = sorted(tables)
+    clip_index = {name: i for i, name in enumerate(clips)}
+    label_index = {name: i for i, name in enumerate(labels)}
+    problems: list[str] = []
+    parts = [
+        check_event_rows(
+            read_table(tables[threshold], EVENT_COLUMNS), clips=clip_index, labels=label_index, problems=problems
+        )
+        for threshold in thresholds
+    ]
+    if problems:
+        raise DataError(problems)
+    return _collect(parts, thresholds, tuple(clips), tuple(labels))
+
+
+def write_detections(detections: Detections, folder: Path | str) -> list[Path]:
+    """Write one table per threshold, predictions_th_0.05.tsv and so on, as `read_detections` reads them.
+
+    The folder is made where it is missing; tables that are there are overwritten.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for index, threshold in enumerate(detections.thresholds):
+        found = detections.at(index)
+        lines = ["filename\tonset\toffset\tevent_label"]
+        for clip, label, onset, offset in zip(found.clip, found.label, found.onset, found.offset, strict=True):
+            lines.append(f"{found.clips[clip]}\t{float(onset)!r}\t{float(offset)!r}\t{found.labels[label]}")
+        decimals = max(2, len(f"{threshold:.10g}") - 2)
+        path = folder / f"predictions_th_{threshold:.{decimals}f}.tsv"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        written.append(path)
+    return written
+
+
+def find_threshold_tables(folder: Path | str) -> dict[float, Path]:
+    """The tables (.tsv, .csv) of a folder by the threshold in their names, such as predictions_th_0.05.tsv.
+
+    Raises:
+        UserError: no folder, no table, a name without a threshold between 0 and 1, or two names with the same one.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: not a folder; expected one table of detections (.tsv or .csv) per threshold")
+    tables: dict[float, Path] = {}
+    for path in sorted(path for path in folder.iterdir() if path.suffix in (".tsv", ".csv")):
+        threshold = threshold_of(path)
+        if threshold in tables:
+            raise UserError(f"{path}: has the threshold {threshold:g} of {tables[threshold].name}; remove one of them")
+        tables[threshold] = path
+    if not tables:
+        raise UserError(f"{folder}: holds no .tsv or .csv table; expected one table of detections per threshold")
+    return tables
+
+
+def threshold_of(path: Path | str) -> float:
+    """The threshold in a table's name: its last number with a decimal point, as in predictions_th_0.05.tsv.
+
+    Raises:
+        UserError: no such number between 0 and 1.
+    """
+    numbers = _THRESHOLD.findall(Path(path).stem)
+    if not numbers or not 0 <= float(numbers[-1]) <= 1:
+        raise UserError(f"{path}: no threshold in the name; expected one from 0 to 1, as in predictions_th_0.05.tsv")
+    return float(numbers[-1])
+
+
+def _collect(
+    parts: Iterable[EventRows], thresholds: Sequence[float], clips: tuple[str, ...], labels: tuple[str, ...]
+) -> Detections:
+    parts = list(parts)
+    first = np.repeat(np.arange(len(parts)), [len(part.row) for part in parts])
+    clip, label, onset, offset = (
+        np.concatenate([getattr(part, name) for part in parts] or [np.empty(0)])
+        for name in ("clip", "label", "onset", "offset")
+    )
+    # An event that runs on through neighbouring thresholds is kept once.
+    order = np.lexsort((first, offset, onset, label, clip))
+    clip, label, onset, offset, first = (a[order] for a in (clip, label, onset, offset, first))
+    starts = np.ones(len(order), dtype=bool)
+    starts[1:] = (
+        (clip[1:] != clip[:-1])
+        | (label[1:] != label[:-1])
+        | (onset[1:] != onset[:-1])
+        | (offset[1:] != offset[:-1])
+        | (first[1:] != first[:-1] + 1)
+    )
+    ends = np.flatnonzero(np.append(starts[1:], len(order) > 0))
+    return Detections(
+        clips,
+        labels,
+        np.asarray(thresholds, dtype=np.float64),
+        clip[starts].astype(np.intp),
+        label[starts].astype(np.intp),
+        onset[starts],
+        offset[starts],
+        first[starts],
+        first[ends] + 1,
+    )

@@ -1,0 +1,204 @@
+"""All metrics of sound event detection, from scores or from tables of detections."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep.errors import DataError, UserError
+from dcase_sweep.evaluation.events.collar import collar_f1
+from dcase_sweep.evaluation.events.decode import decode, filter_scores, psds_thresholds
+from dcase_sweep.evaluation.events.detections import Detections
+from dcase_sweep.evaluation.events.exact import exact_psds
+from dcase_sweep.evaluation.events.f1 import F1, F1Criteria
+from dcase_sweep.evaluation.events.ground_truth import GroundTruth
+from dcase_sweep.evaluation.events.intersection import intersection_f1
+from dcase_sweep.evaluation.events.psds import SCENARIOS, CrossTriggerAverage, Psds, PsdsParameters, psds
+from dcase_sweep.evaluation.events.segment import segment_f1
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """On how many of all clips of a set a figure was measured; downloads of DESED always miss some."""
+
+    scored: int
+    total: int
+
+    @property
+    def complete(self) -> bool:
+        return self.scored == self.total
+
+    @property
+    def share(self) -> float:
+        """0 to 1."""
+        return self.scored / self.total
+
+    def __str__(self) -> str:
+        percent = "100" if self.complete else f"{min(100 * self.share, 99.9):.1f}"
+        return f"{self.scored:,} of {self.total:,} clips ({percent} %)"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EventEvaluation:
+    """All figures of one system on one set.
+
+    `psds` are from a grid of thresholds, `exact` (empty where there are no scores) from all of them, one for each
+    scenario. The F1 figures judge `decisions`, the detections at `f1_threshold`. `truth` is the scored part of the
+    ground truth, `coverage` says which part of the set that is.
+    """
+
+    psds: tuple[Psds, ...]
+    exact: tuple[Psds, ...]
+    collar: F1
+    segment: F1
+    intersection: F1
+    decisions: Detections
+    f1_threshold: float
+    truth: GroundTruth
+    coverage: Coverage
+
+
+def evaluate(
+    scores: Mapping[str, NDArray[np.floating[Any]]],
+    truth: GroundTruth,
+    *,
+    hop: float,
+    labels: Sequence[str] | None = None,
+    coverage: Coverage | None = None,
+    median_length: int | Mapping[str, int] = 7,
+    thresholds: Sequence[float] | NDArray[np.float64] | None = None,
+    f1_threshold: float = 0.5,
+    scenarios: Sequence[PsdsParameters] = SCENARIOS,
+    cross_trigger_average: CrossTriggerAverage = "others",
+    criteria: F1Criteria = F1Criteria(),  # noqa: B008 (it cannot change)
+    exact: bool = True,
+) -> EventEvaluation:
+    """Every figure from posteriors; the defaults are those of DCASE 2021, task 4.
+
+    Clips of `truth` without scores are left out of it, and `coverage` tells so.
+
+    Args:
+        scores: [frame, class] per clip, 0 to 1.
+        hop: seconds from frame to frame; 0.064 in the 2021 recipe.
+        labels: classes in the order of the columns; None takes the order of `truth.labels`.
+        coverage: scored and all clips of the set; None takes the clips of `scores` and of `truth`. Give it where
+            `truth` itself lacks clips of the set.
+        median_length: frames; one for all classes, or one for each by name.
+        thresholds: of PSDS; None takes the 50 of the recipe.
+        f1_threshold: of the F1 figures.
+        criteria: of the F1 figures.
+        exact: whether to compute PSDS over all thresholds too.
+
+    Raises:
+        DataError: scores of clips that the ground truth does not know, or that have a wrong shape or are not finite.
+        UserError: no clip has scores, or the ground truth has events of classes without a column.
+        ValueError: a parameter out of its range, or a hop that does not fit the clips' durations.
+    """
+    unknown = sorted(set(scores) - set(truth.clips))
+    if unknown:
+        raise DataError(
+            [f"scores of {clip}: the clip is not in the ground truth; expected only its clips" for clip in unknown]
+        )
+    if not scores:
+        raise UserError("no clip has scores; expected scores of at least one clip of the ground truth")
+    coverage = _check_coverage(coverage, len(scores), len(truth.clips))
+    truth = truth.with_labels(truth.labels if labels is None else labels).restricted_to(scores.keys())
+    _check_hop(scores, truth, hop)
+    filtered = filter_scores(scores, labels=truth.labels, hop=hop, median_length=median_length, clips=truth.clips)
+    return evaluate_detections(
+        decode(filtered, psds_thresholds() if thresholds is None else thresholds),
+        decode(filtered, [f1_threshold]),
+        truth,
+        coverage=coverage,
+        scenarios=scenarios,
+        cross_trigger_average=cross_trigger_average,
+        criteria=criteria,
+        exact=exact_psds(filtered, truth, parameters=scenarios, cross_trigger_average=cross_trigger_average)
+        if exact
+        else (),
+    )
+
+
+def evaluate_detections(
+    detections: Detections,
+    decisions: Detections,
+    truth: GroundTruth,
+    *,
+    coverage: Coverage | None = None,
+    scenarios: Sequence[PsdsParameters] = SCENARIOS,
+    cross_trigger_average: CrossTriggerAverage = "others",
+    criteria: F1Criteria = F1Criteria(),  # noqa: B008 (it cannot change)
+    exact: Sequence[Psds] = (),
+) -> EventEvaluation:
+    """Every figure that detections give.
+
+    Args:
+        detections: at the thresholds of PSDS.
+        decisions: at the one threshold of the F1 figures.
+        coverage: scored and all clips of the set; None says that `truth` is all of it.
+        criteria: of the F1 figures.
+        exact: PSDS over all thresholds, where scores gave it.
+
+    Raises:
+        ValueError: a parameter out of its range, or decisions at more than one threshold.
+    """
+    return EventEvaluation(
+        psds=tuple(
+            psds(detections, truth, scenario, cross_trigger_average=cross_trigger_average) for scenario in scenarios
+        ),
+        exact=tuple(exact),
+        collar=collar_f1(
+            decisions,
+            truth,
+            onset_collar=criteria.onset_collar,
+            offset_collar=criteria.offset_collar,
+            offset_fraction=criteria.offset_fraction,
+        ),
+        segment=segment_f1(decisions, truth, segment_length=criteria.segment_length),
+        intersection=intersection_f1(decisions, truth, dtc=criteria.dtc, gtc=criteria.gtc, cttc=criteria.cttc),
+        decisions=decisions,
+        f1_threshold=float(decisions.thresholds[0]),
+        truth=truth,
+        coverage=_check_coverage(coverage, len(truth.clips), len(truth.clips)),
+    )
+
+
+def result_keys(evaluation: EventEvaluation, *, network: str, loss_strong: float) -> dict[str, float]:
+    """The figures under the names that the published training recipe logs, `test/student/event_f1_macro` and so on.
+
+    A score on part of the clips does not look like one on all: where the coverage is not complete,
+    `test/{network}/clips_scored` (0 to 1) comes with them.
+
+    Args:
+        network: student or teacher.
+        loss_strong: binary cross entropy of the frames, which the network's own code computes.
+    """
+    figures = {
+        "event_f1_macro": evaluation.collar.macro,
+        "intersection_f1_macro": evaluation.intersection.macro,
+        "loss_strong": loss_strong,
+        **{f"psds_score_{score.parameters.name.replace(' ', '')}": score.value for score in evaluation.psds},
+    }
+    if not evaluation.coverage.complete:
+        figures["clips_scored"] = evaluation.coverage.share
+    return {f"test/{network}/{name}": float(value) for name, value in figures.items()}
+
+
+def _check_hop(scores: Mapping[str, NDArray[np.floating[Any]]], truth: GroundTruth, hop: float) -> None:
+    """Refuses a hop of another unit or another network: scores may be padded or cut, but not that much."""
+    seconds, duration = hop * sum(len(values) for values in scores.values()), float(truth.durations.sum())
+    if not 0.5 * duration < seconds < 4 * duration:
+        raise ValueError(
+            f"hop is {hop!r} s, so the scores last {seconds / len(scores):.4g} s a clip; expected about the "
+            f"{duration / len(scores):.4g} s of the clips (the 2021 recipe: 0.064 s, 156 frames of 10 s)"
+        )
+
+
+def _check_coverage(coverage: Coverage | None, scored: int, total: int) -> Coverage:
+    if coverage is None:
+        return Coverage(scored, total)
+    if coverage.scored != scored or coverage.total < total:
+        raise ValueError(f"coverage says {coverage}; expected {scored} scored clips and at least {total} in all")
+    return coverage

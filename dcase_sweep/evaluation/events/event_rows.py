@@ -1,0 +1,84 @@
+"""The rows of an event table, checked: every wrong row is reported by file and row, all of them at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep.evaluation.events.tables import Table, parse_seconds
+
+EVENT_COLUMNS = ("filename", "onset", "offset", "event_label")
+
+
+@dataclass(frozen=True, slots=True)
+class EventRows:
+    """The valid events of a table, ordered by clip, label, onset; event `i` stands in row `row[i]` of the table.
+
+    `clip` and `label` are indices into the names that the rows were checked against, times are in seconds.
+    """
+
+    row: NDArray[np.intp]
+    clip: NDArray[np.intp]
+    label: NDArray[np.intp]
+    onset: NDArray[np.float64]
+    offset: NDArray[np.float64]
+
+
+def check_event_rows(
+    table: Table, *, clips: Mapping[str, int], labels: Mapping[str, int], problems: list[str]
+) -> EventRows:
+    """The valid events of `table`; each other row adds a line to `problems`.
+
+    A row with a file name alone says that the clip has no events; it is valid and yields none. Two events of one
+    class in one clip must not overlap, as psds_eval demands of references and detections alike; they may touch.
+
+    Args:
+        clips: index of every known clip.
+        labels: index of every known class.
+    """
+    names, onsets, offsets, event_labels = (table.columns[name] for name in EVENT_COLUMNS)
+    is_event = np.array(
+        [bool(a.strip() or b.strip() or c.strip()) for a, b, c in zip(onsets, offsets, event_labels, strict=True)],
+        dtype=bool,
+    )
+    clip = np.array([clips.get(name, -1) for name in names], dtype=np.intp)
+    label = np.array([labels.get(name, -1) for name in event_labels], dtype=np.intp)
+    for row in np.flatnonzero(clip < 0):
+        problems.append(f"{table.where(row)}: clip {names[row]!r} has no duration; add it to the table of durations")
+    for row in np.flatnonzero(is_event & (label < 0)):
+        known = ", ".join(labels) or "(none)"
+        problems.append(f"{table.where(row)}: unknown class {event_labels[row]!r}; expected one of {known}")
+    onset = parse_seconds(table, "onset", is_event, problems)
+    offset = parse_seconds(table, "offset", is_event, problems)
+    _report_times(table, onset, offset, problems)
+    good = is_event & (clip >= 0) & (label >= 0) & (onset >= 0) & (offset > onset)
+    rows = _ordered(EventRows(np.flatnonzero(good), clip[good], label[good], onset[good], offset[good]))
+    _report_overlaps(table, rows, problems)
+    return rows
+
+
+def _report_times(table: Table, onset: NDArray[np.float64], offset: NDArray[np.float64], problems: list[str]) -> None:
+    for row in np.flatnonzero(onset < 0):
+        problems.append(f"{table.where(row)}: onset {onset[row]:g} s is negative; expected 0 s or later")
+    for row in np.flatnonzero(offset <= onset):
+        problems.append(
+            f"{table.where(row)}: offset {offset[row]:g} s is not after onset {onset[row]:g} s; swap or remove them"
+        )
+
+
+def _ordered(rows: EventRows) -> EventRows:
+    order = np.lexsort((rows.offset, rows.onset, rows.label, rows.clip))
+    return EventRows(rows.row[order], rows.clip[order], rows.label[order], rows.onset[order], rows.offset[order])
+
+
+def _report_overlaps(table: Table, rows: EventRows, problems: list[str]) -> None:
+    same = (rows.clip[1:] == rows.clip[:-1]) & (rows.label[1:] == rows.label[:-1])
+    for before in np.flatnonzero(same & (rows.onset[1:] < rows.offset[:-1])):
+        first, second = rows.row[before], rows.row[before + 1]
+        problems.append(
+            f"{table.source}, rows {table.lines[first]} and {table.lines[second]}: two events of "
+            f"{table.columns['event_label'][first]} overlap in {table.columns['filename'][first]} "
+            f"({rows.onset[before]:g} to {rows.offset[before]:g} s and {rows.onset[before + 1]:g} to "
+            f"{rows.offset[before + 1]:g} s); merge them into one"
+        )

@@ -1,0 +1,78 @@
+"""F1 results, and the averages of sed_eval: a figure that is 0 / 0 is NaN and is left out of the macro average."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class F1Criteria:
+    """When an event counts as found; the defaults are those of DCASE 2021, task 4.
+
+    Collar F1: onset within `onset_collar` s, offset within `offset_collar` s or `offset_fraction` of the length.
+    Segment F1: segments of `segment_length` s. Intersection F1: `dtc`, `gtc`, `cttc`, see `count_intersections`.
+    """
+
+    onset_collar: float = 0.2
+    offset_collar: float = 0.2
+    offset_fraction: float = 0.2
+    segment_length: float = 1.0
+    dtc: float = 0.5
+    gtc: float = 0.5
+    cttc: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class ClassF1:
+    """F1, precision and recall (0 to 1, or NaN) of one class; counts of what the criterion counts."""
+
+    label: str
+    f1: float
+    precision: float
+    recall: float
+    reference: int
+    detected: int
+
+
+@dataclass(frozen=True, slots=True)
+class F1:
+    """F1 (0 to 1) averaged over classes (macro) and over all counts (micro; None where the criterion has none).
+
+    `averaged` is the number of classes in the macro average, `rule` says in words how the figure is defined.
+    """
+
+    macro: float
+    micro: float | None
+    per_class: tuple[ClassF1, ...]
+    averaged: int
+    rule: str
+
+
+def class_f1(label: str, *, hits: int, reference: int, detected: int, zero_if_undetected: bool) -> ClassF1:
+    """sed_eval's figures: recall is NaN without a reference, precision without a detection unless it is to be 0."""
+    recall = hits / reference if reference else float("nan")
+    precision = hits / detected if detected else (0.0 if zero_if_undetected else float("nan"))
+    return ClassF1(label, _harmonic_mean(precision, recall), precision, recall, reference, detected)
+
+
+def mean_over_classes(per_class: Sequence[ClassF1]) -> tuple[float, int]:
+    """The mean F1 of the classes that have one (NaN if none has), and their number."""
+    values = [item.f1 for item in per_class if not np.isnan(item.f1)]
+    return (float(np.mean(values)) if values else float("nan")), len(values)
+
+
+def summarise(per_class: Sequence[ClassF1], *, hits: int, zero_if_undetected: bool, rule: str) -> F1:
+    """Macro and micro F1 of all classes; 0 where there is no detection at all, as the DCASE recipe reports it."""
+    macro, averaged = mean_over_classes(per_class)
+    reference, detected = (sum(getattr(item, name) for item in per_class) for name in ("reference", "detected"))
+    overall = class_f1("", hits=hits, reference=reference, detected=detected, zero_if_undetected=zero_if_undetected)
+    if not detected:
+        return F1(macro=0.0, micro=0.0, per_class=tuple(per_class), averaged=averaged, rule=rule)
+    return F1(macro=macro, micro=overall.f1, per_class=tuple(per_class), averaged=averaged, rule=rule)
+
+
+def _harmonic_mean(precision: float, recall: float) -> float:
+    if precision == 0 and recall == 0:
+        return 0.0
+    return 2 * precision * recall / (precision + recall)

@@ -1,0 +1,118 @@
+"""Pictures of an evaluation and of single clips, as `matplotlib.figure.Figure`: no window, nothing global."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from dcase_sweep.evaluation.events.evaluation import EventEvaluation
+from dcase_sweep.evaluation.events.ground_truth import Event
+from dcase_sweep.evaluation.events.psds import Psds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_REFERENCE, _DETECTED = "#4c72b0", "#dd8452"
+
+
+def psd_roc_figure(evaluation: EventEvaluation) -> Figure:
+    """One panel a scenario: the PSD-ROC (its area is the score), the classes it is made of, and the exact one."""
+    figure = Figure(figsize=(6.4 * max(len(evaluation.psds), 1), 5.6), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, max(len(evaluation.psds), 1), sharey=True))
+    for index, (axes, score) in enumerate(zip(panels, evaluation.psds, strict=False)):
+        _draw_roc(axes, score, evaluation.exact[index] if index < len(evaluation.exact) else None)
+    panels[0].set_ylabel("true positive ratio")
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize="small", frameon=False)
+    figure.suptitle(f"PSD-ROC on {evaluation.coverage}")
+    return figure
+
+
+def class_f1_figure(evaluation: EventEvaluation) -> Figure:
+    """Bars of collar, segment and intersection F1 of each class, the means as dashed lines."""
+    labels = evaluation.truth.labels
+    results = {
+        "segment": evaluation.segment,
+        "intersection": evaluation.intersection,
+        "collar": evaluation.collar,
+    }
+    figure = Figure(figsize=(8, 1.6 + 0.55 * len(labels)), layout="constrained")
+    axes = figure.subplots()
+    height = 0.8 / len(results)
+    for place, (name, result) in enumerate(results.items()):
+        values = {item.label: item.f1 for item in result.per_class}
+        percent = 100 * np.array([values.get(label, np.nan) for label in labels])
+        rows = np.arange(len(labels)) + (place - (len(results) - 1) / 2) * height
+        bars = axes.barh(rows, percent, height, color=f"C{place}", label=f"{name}, macro {100 * result.macro:.1f} %")
+        axes.bar_label(
+            bars, ["none" if np.isnan(value) else f"{value:.0f}" for value in percent], padding=2, fontsize=7
+        )
+        axes.axvline(100 * result.macro, color=f"C{place}", linestyle="--", linewidth=1)
+    axes.set_yticks(np.arange(len(labels)), labels)
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 100), xlabel="F1 (%)", title=f"F1 per class on {evaluation.coverage}")
+    figure.legend(loc="outside lower center", ncols=len(results), fontsize="small", frameon=False)
+    return figure
+
+
+def clip_figure(
+    spectrogram: NDArray[np.floating[Any]],
+    *,
+    duration: float,
+    reference: Sequence[Event],
+    detected: Sequence[Event],
+    title: str = "",
+) -> Figure:
+    """A clip's spectrogram, and under it what sounds and what was detected, class by class.
+
+    Args:
+        spectrogram: [mel, frame], over the whole clip.
+        duration: of the clip, s.
+    """
+    labels = sorted({event.label for event in (*reference, *detected)})
+    rows = max(len(labels), 1)
+    figure = Figure(figsize=(10, 3.6 + 0.45 * rows), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3.0, 0.5 + 0.45 * rows]})
+    top.imshow(
+        spectrogram,
+        origin="lower",
+        aspect="auto",
+        cmap="magma",
+        interpolation="nearest",
+        extent=(0.0, duration, 0.0, float(len(spectrogram))),
+    )
+    top.set(ylabel="mel band", title=title)
+    rows_of = ((reference, "reference", _REFERENCE, -0.4), (detected, "detected", _DETECTED, 0.02))
+    for events, name, color, lift in rows_of:
+        for event in events:
+            bottom.broken_barh(
+                [(event.onset, event.offset - event.onset)], (labels.index(event.label) + lift, 0.38), color=color
+            )
+        bottom.barh([0], [0], color=color, label=name)
+    bottom.set(xlabel="time (s)", xlim=(0, duration), ylim=(rows - 0.5, -0.5))
+    bottom.set_yticks(range(len(labels)), labels)
+    bottom.grid(axis="x", alpha=0.3)
+    if not labels:
+        bottom.text(duration / 2, 0, "no event in the reference, none detected", ha="center", va="center")
+    figure.legend(loc="outside lower center", ncols=2, fontsize="small", frameon=False)
+    return figure
+
+
+def _draw_roc(axes: "Axes", score: Psds, exact: Psds | None) -> None:
+    limit = score.parameters.max_efpr
+    points = np.append(score.roc.effective_fpr, limit)
+    for label, levels in zip(score.labels, score.roc.class_tpr, strict=True):
+        axes.step(points, np.append(levels, levels[-1:]), where="post", linewidth=1, alpha=0.7, label=label)
+    levels = np.append(score.roc.effective_tpr, score.roc.effective_tpr[-1:])
+    axes.fill_between(points, levels, step="post", color="black", alpha=0.12, linewidth=0)
+    axes.step(points, levels, where="post", color="black", linewidth=2, label="PSD-ROC")
+    title = f"PSDS {score.parameters.name}: {score.value:.4f} ({score.thresholds} thresholds)"
+    if exact is not None:
+        fine = np.append(exact.roc.effective_tpr, exact.roc.effective_tpr[-1:])
+        points = np.append(exact.roc.effective_fpr, limit)
+        axes.step(points, fine, where="post", color="red", linewidth=1, linestyle="--", label="PSD-ROC, exact")
+        title += f", {exact.value:.4f} (all)"
+    axes.set(xlim=(0, limit), ylim=(0, 1), xlabel="effective false positives (1/h)", title=title)
+    axes.grid(alpha=0.3)

@@ -1,0 +1,171 @@
+"""An evaluation as text, JSON and CSV; every figure is given with the rule that it follows."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dcase_sweep.evaluation.events.evaluation import EventEvaluation
+from dcase_sweep.evaluation.events.f1 import F1
+from dcase_sweep.evaluation.events.psds import Psds
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number: `average` is macro, micro or overall; `label` names the class of a number for one class alone."""
+
+    metric: str
+    average: str
+    label: str
+    value: float
+    rule: str
+
+
+def figures_of(evaluation: EventEvaluation) -> list[Figure]:
+    """All numbers of an evaluation: first those over all classes, then those of each class."""
+    overall: list[Figure] = []
+    per_class: list[Figure] = []
+    for prefix, scores in (("psds", evaluation.psds), ("exact_psds", evaluation.exact)):
+        for score in scores:
+            metric = f"{prefix}_{score.parameters.name.replace(' ', '_')}"
+            overall.append(Figure(metric, "overall", "", score.value, score.rule))
+            per_class += [
+                Figure(metric, "class", label, value, score.rule)
+                for label, value in zip(score.labels, score.per_class, strict=True)
+            ]
+    for metric, result in _f1_results(evaluation):
+        rule = f"threshold {evaluation.f1_threshold:g}; {result.rule}"
+        overall.append(Figure(metric, "macro", "", result.macro, f"{_averaged(result)}; {rule}"))
+        if result.micro is not None:
+            overall.append(Figure(metric, "micro", "", result.micro, rule))
+        per_class += [Figure(metric, "class", item.label, item.f1, rule) for item in result.per_class]
+    return overall + per_class
+
+
+def format_text(evaluation: EventEvaluation) -> str:
+    """A table of all figures with their rules, one of the classes, and what to know of them. PSDS 0 to 1, F1 in %."""
+    mark = "" if evaluation.coverage.complete else " *"
+    rows = [("metric", "score", "rule")]
+    for figure in figures_of(evaluation):
+        if figure.average != "class":
+            name = figure.metric.replace("_", " ").replace("psds", "PSDS").replace("f1", "F1")
+            average = "" if figure.average == "overall" else f", {figure.average}"
+            rows.append((f"{name}{average}{mark}", _format(figure.metric, figure.value), figure.rule))
+    lines = [f"Sound event detection: {evaluation.coverage}, {len(evaluation.truth.clip):,} reference events", ""]
+    return "\n".join([*lines, *_aligned(rows), "", *_class_table(evaluation), *_notes(evaluation)])
+
+
+def to_json(evaluation: EventEvaluation) -> dict[str, Any]:
+    """The figures as plain types for `json.dump`; a figure that is not defined is None. F1 is 0 to 1."""
+    return {
+        "coverage": {
+            "clips_scored": evaluation.coverage.scored,
+            "clips_in_all": evaluation.coverage.total,
+            "complete": evaluation.coverage.complete,
+        },
+        "f1_threshold": evaluation.f1_threshold,
+        "figures": [
+            {
+                "metric": figure.metric,
+                "average": figure.average,
+                "class": figure.label or None,
+                "value": None if math.isnan(figure.value) else figure.value,
+                "rule": figure.rule,
+            }
+            for figure in figures_of(evaluation)
+        ],
+    }
+
+
+def to_csv(evaluation: EventEvaluation) -> str:
+    """One line a figure: metric, average, class, value, clips_scored, clips_in_all, rule. F1 is 0 to 1."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["metric", "average", "class", "value", "clips_scored", "clips_in_all", "rule"])
+    for figure in figures_of(evaluation):
+        value = "" if math.isnan(figure.value) else repr(figure.value)
+        clips = (evaluation.coverage.scored, evaluation.coverage.total)
+        writer.writerow([figure.metric, figure.average, figure.label, value, *clips, figure.rule])
+    return text.getvalue()
+
+
+def _f1_results(evaluation: EventEvaluation) -> tuple[tuple[str, F1], ...]:
+    return (
+        ("collar_f1", evaluation.collar),
+        ("segment_f1", evaluation.segment),
+        ("intersection_f1", evaluation.intersection),
+    )
+
+
+def _averaged(result: F1) -> str:
+    return f"mean of {result.averaged} of {len(result.per_class)} classes"
+
+
+def _format(metric: str, value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{100 * value:.2f} %" if metric.endswith("f1") else f"{value:.4f}"
+
+
+def _class_table(evaluation: EventEvaluation) -> list[str]:
+    scores: list[tuple[str, Psds]] = [
+        *((f"PSDS {score.parameters.name.removeprefix('scenario ')}", score) for score in evaluation.psds),
+        *((f"exact {score.parameters.name.removeprefix('scenario ')}", score) for score in evaluation.exact),
+    ]
+    columns = [(name, "psds", dict(zip(score.labels, score.per_class, strict=True))) for name, score in scores]
+    columns += [
+        (name.replace("_f1", " F1"), "f1", {item.label: item.f1 for item in result.per_class})
+        for name, result in _f1_results(evaluation)
+    ]
+    detected = [0] * len(evaluation.truth.labels)
+    for label in evaluation.decisions.label:
+        detected[label] += 1
+    rows = [("class", "events", "detected", *(name for name, _, _ in columns))]
+    for index, label in enumerate(evaluation.truth.labels):
+        values = (_format(kind, column.get(label, math.nan)) for _, kind, column in columns)
+        rows.append((label, str(evaluation.truth.events_per_label()[index]), str(detected[index]), *values))
+    return _aligned(rows)
+
+
+def _notes(evaluation: EventEvaluation) -> list[str]:
+    notes = [
+        "intersection F1 is not comparable with figures of psds_eval 0.3 (79.5 % for the 2021 baseline), which added "
+        "up detections with one row number: it gives 76.6 % where this gives 63.7 %"
+    ]
+    coverage = evaluation.coverage
+    if not coverage.complete:
+        notes.append(f"* measured on {coverage} alone: not comparable with a score on all of them")
+    absent = [
+        label
+        for label, count in zip(evaluation.truth.labels, evaluation.truth.events_per_label(), strict=True)
+        if not count
+    ]
+    if absent:
+        notes.append(
+            f"without a reference event: {', '.join(absent)}; PSDS and intersection F1 leave their detections out, "
+            "collar and segment F1 count them in the micro average alone"
+        )
+    if not len(evaluation.decisions.clip):
+        notes.append(f"nothing is detected at threshold {evaluation.f1_threshold:g}: F1 is 0, as the recipe reports it")
+    for name, result in _f1_results(evaluation) if len(evaluation.decisions.clip) else ():
+        left_out = [item.label for item in result.per_class if math.isnan(item.f1) and item.reference]
+        if left_out:
+            reason = "no true positive" if name == "intersection_f1" else "no detection"
+            notes.append(f"{name.replace('_f1', ' F1')}: {', '.join(left_out)} not in the mean, as there is {reason}")
+    return ["", *notes]
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """The first column to the left, numbers to the right, the rule of a last column to the left."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    text_last = rows[0][-1] == "rule"
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        if text_last:
+            cells[-1] = row[-1]
+        lines.append("  ".join(cells).rstrip())
+    return lines

@@ -1,0 +1,106 @@
+"""`python -m dcase_sweep evaluate events` as people call it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dcase_sweep.commands.evaluate_events import main
+from dcase_sweep.errors import DataError, UserError
+
+HEADER = "filename\tonset\toffset\tevent_label\n"
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> list[str]:
+    """Two clips, two thresholds: the Dog is found by both, a false Cat by the lower one."""
+    folder = tmp_path / "detections"
+    folder.mkdir()
+    (folder / "th_0.3.tsv").write_text(HEADER + "a.wav\t1.0\t2.0\tDog\nb.wav\t5.0\t6.0\tCat\n")
+    (folder / "th_0.5.tsv").write_text(HEADER + "a.wav\t1.0\t2.0\tDog\n")
+    (tmp_path / "truth.tsv").write_text(HEADER + "a.wav\t1.0\t2.0\tDog\nb.wav\t2.0\t3.0\tCat\n")
+    (tmp_path / "durations.tsv").write_text("filename\tduration\na.wav\t10\nb.wav\t10\n")
+    return [str(folder), str(tmp_path / "truth.tsv"), str(tmp_path / "durations.tsv")]
+
+
+def test_the_table_of_all_figures_is_printed(tables: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(tables) == 0
+
+    text = capsys.readouterr().out
+    assert text.startswith("Sound event detection: 2 of 2 clips (100 %), 2 reference events")
+    assert "threshold 0.5; onset within 200 ms" in text
+    assert [line.split()[3] for line in text.splitlines() if line.startswith("collar F1")] == ["50.00", "66.67"]
+
+
+def test_published_detections_give_the_published_figures(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = shared / "data" / "sed_scores"
+    detections = folder / "dcase2021_baseline_student" / "operating_points"
+
+    main(
+        [
+            *(str(path) for path in (detections, folder / "validation.tsv", folder / "validation_durations.tsv")),
+            "--cross-trigger-average",
+            "all",
+        ]
+    )
+
+    rows = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    figures = {row[0]: next(cell.strip() for cell in row[1:] if cell.strip()) for row in rows if len(row) > 1}
+    assert figures["PSDS scenario 1"] == "0.3345"
+    assert figures["PSDS scenario 2"] == "0.5327"
+    assert figures["collar F1, macro"] == "39.87 %"  # of predictions0.5.csv in the folder above
+    assert figures["segment F1, micro"] == "75.47 %"
+
+
+def test_files_are_written_where_they_are_asked_for(tables: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    main([*tables, "--json", f"{out}/scores.json", "--csv", f"{out}/scores.csv", "--figure", f"{out}/roc.png"])
+
+    figures = json.loads((out / "scores.json").read_text())["figures"]
+    assert next(f["value"] for f in figures if f["metric"] == "collar_f1" and f["average"] == "macro") == 0.5
+    assert (out / "scores.csv").read_text().startswith("metric,average,class,value")
+    assert (out / "roc.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "roc_f1.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_missing_threshold_is_replaced_by_the_nearest_and_said(
+    tables: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([*tables, "--f1-threshold", "0.27"])
+
+    text = capsys.readouterr().out
+    assert "F1 at threshold 0.3, the nearest to 0.27 that there is a table of" in text
+    with pytest.raises(UserError, match=r"no table near threshold 0.8.* such as 0.5, with --f1-threshold"):
+        main([*tables, "--f1-threshold", "0.8"])
+
+
+def test_f1_may_judge_a_table_from_elsewhere(
+    tables: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "best.tsv").write_text((tmp_path / "truth.tsv").read_text())
+
+    main([*tables, "--f1-table", str(tmp_path / "best.tsv")])
+
+    assert "collar F1, macro        100.00 %" in capsys.readouterr().out
+
+
+def test_a_class_without_a_reference_needs_to_be_named(
+    tables: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "truth.tsv").write_text(HEADER + "a.wav\t1.0\t2.0\tDog\n")
+
+    with pytest.raises(DataError, match=r"th_0\.3\.tsv, row 3: unknown class 'Cat'; expected one of Dog"):
+        main(tables)
+    main([*tables, "--labels", "Cat,Dog"])
+
+    assert "without a reference event: Cat" in capsys.readouterr().out
+
+
+def test_help_tells_what_goes_in(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+
+    text = capsys.readouterr().out
+    assert "DETECTIONS_FOLDER GROUND_TRUTH_TSV DURATIONS_TSV" in " ".join(text.split())
+    assert "predictions_th_0.05.tsv" in text

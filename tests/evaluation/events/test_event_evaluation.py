@@ -1,0 +1,146 @@
+"""All figures at once, on all clips and on part of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dcase_sweep.errors import DataError, UserError
+from dcase_sweep.evaluation.events import (
+    Coverage,
+    F1Criteria,
+    collar_f1,
+    evaluate,
+    evaluate_detections,
+    exact_psds,
+    filter_scores,
+    find_threshold_tables,
+    format_text,
+    ground_truth_from_events,
+    read_detections,
+    read_ground_truth,
+    result_keys,
+)
+from tests.evaluation.events.event_reference import HOP, LABELS, random_scores, random_truth
+
+
+@pytest.fixture
+def case():
+    rng = np.random.default_rng(7)
+    truth = random_truth(rng, clips=6)
+    return truth, random_scores(rng, truth)
+
+
+def test_figures_of_the_2021_baseline_from_its_tables(shared: Path) -> None:
+    folder = shared / "data" / "sed_scores"
+    truth = read_ground_truth(folder / "validation.tsv", folder / "validation_durations.tsv")
+    system = folder / "dcase2021_baseline_student"
+    tables = find_threshold_tables(system / "operating_points")
+    evaluation = evaluate_detections(
+        read_detections(tables, clips=truth.clips, labels=truth.labels),
+        read_detections({0.5: system / "predictions0.5.csv"}, clips=truth.clips, labels=truth.labels),
+        truth,
+        cross_trigger_average="all",
+    )
+
+    figures = result_keys(evaluation, network="student", loss_strong=0.25)
+
+    assert {name: round(value, 3) for name, value in figures.items()} == {
+        "test/student/event_f1_macro": 0.399,
+        "test/student/intersection_f1_macro": 0.637,
+        "test/student/loss_strong": 0.25,
+        "test/student/psds_score_scenario1": 0.334,
+        "test/student/psds_score_scenario2": 0.533,
+    }
+
+
+def test_a_perfect_system_is_perfect() -> None:
+    truth = random_truth(np.random.default_rng(0))
+    scores = {}
+    for clip, duration in zip(truth.clips, truth.durations, strict=True):
+        scores[clip] = np.zeros((round(duration * 1000), 3), dtype=np.float32)
+        for event in truth.events_in(clip):
+            scores[clip][round(event.onset * 1000) : round(event.offset * 1000), truth.labels.index(event.label)] = 1
+
+    result = evaluate(scores, truth, hop=0.001, median_length=1)
+
+    assert [score.value for score in (*result.psds, *result.exact)] == pytest.approx([1, 1, 1, 1])
+    assert (result.collar.macro, result.segment.macro, result.intersection.macro) == (1, 1, 1)
+
+
+def test_a_set_without_any_event_has_no_score() -> None:
+    truth = ground_truth_from_events([], {"a.wav": 10.0}, labels=LABELS)
+
+    result = evaluate({"a.wav": np.random.default_rng(0).random((156, 3))}, truth, hop=HOP)
+
+    assert np.isnan([score.value for score in (*result.psds, *result.exact)]).all()
+    assert np.isnan([result.collar.macro, result.segment.macro, result.intersection.macro]).all()
+    assert "PSDS scenario 1 - 50 thresholds" in " ".join(format_text(result).split())
+
+
+def test_missing_clips_are_left_out_and_told(case) -> None:
+    truth, scores = case
+    some = {clip: scores[clip] for clip in truth.clips if clip not in ("clip1.wav", "clip4.wav")}
+
+    result = evaluate(some, truth, hop=HOP)
+
+    assert str(result.coverage) == "5 of 7 clips (71.4 %)"
+    assert result.truth.clips == tuple(some)
+    assert result.collar == evaluate(some, truth.restricted_to(some), hop=HOP).collar
+    figures = result_keys(result, network="teacher", loss_strong=0.0)
+    assert figures["test/teacher/clips_scored"] == pytest.approx(5 / 7)
+
+
+def test_clips_that_the_ground_truth_lacks_too_are_told_by_the_caller(case) -> None:
+    truth, scores = case
+
+    assert evaluate(scores, truth, hop=HOP, coverage=Coverage(7, 10)).coverage.share == 0.7
+    with pytest.raises(ValueError, match=r"coverage says 9 of 10 clips \(90.0 %\); expected 7 scored clips"):
+        evaluate(scores, truth, hop=HOP, coverage=Coverage(9, 10))
+
+
+def test_almost_all_is_not_all() -> None:
+    assert str(Coverage(1167, 1168)) == "1,167 of 1,168 clips (99.9 %)"
+    assert str(Coverage(99_999, 100_000)) == "99,999 of 100,000 clips (99.9 %)"
+    assert str(Coverage(1168, 1168)) == "1,168 of 1,168 clips (100 %)"
+
+
+def test_columns_may_have_another_order_than_the_ground_truth(case) -> None:
+    truth, scores = case
+    turned = {clip: values[:, ::-1] for clip, values in scores.items()}
+
+    result = evaluate(turned, truth, hop=HOP, labels=LABELS[::-1])
+
+    assert result.collar.macro == pytest.approx(evaluate(scores, truth, hop=HOP).collar.macro)
+
+
+def test_parameters_reach_the_metrics(case) -> None:
+    truth, scores = case
+    criteria = F1Criteria(onset_collar=0.5, offset_collar=0.5, segment_length=0.5)
+
+    result = evaluate(
+        scores, truth, hop=HOP, median_length=3, f1_threshold=0.4, thresholds=[0.2, 0.4], criteria=criteria
+    )
+
+    assert result.collar == collar_f1(result.decisions, truth, onset_collar=0.5, offset_collar=0.5)
+    assert result.segment.rule.startswith("segments of 0.5 s")
+    assert result.psds[0].thresholds == 2
+    filtered = filter_scores(scores, labels=LABELS, hop=HOP, median_length=3, clips=truth.clips)
+    assert [score.value for score in result.exact] == [score.value for score in exact_psds(filtered, truth)]
+
+
+@pytest.mark.parametrize("hop", [64, 0.016, 0, float("nan")])
+def test_a_hop_that_does_not_fit_the_clips_is_refused(case, hop: float) -> None:
+    truth, scores = case
+
+    with pytest.raises(ValueError, match="hop is"):
+        evaluate(scores, truth, hop=hop)
+
+
+def test_scores_of_unknown_clips_and_no_scores_are_refused(case) -> None:
+    truth, scores = case
+
+    with pytest.raises(DataError, match=r"scores of other\.wav: the clip is not in the ground truth"):
+        evaluate({**scores, "other.wav": scores["last.wav"]}, truth, hop=HOP)
+    with pytest.raises(UserError, match="no clip has scores"):
+        evaluate({}, truth, hop=HOP)

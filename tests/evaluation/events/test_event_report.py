@@ -1,0 +1,97 @@
+"""The printed table, JSON and CSV."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from dcase_sweep.evaluation.events import (
+    EventEvaluation,
+    evaluate,
+    format_text,
+    ground_truth_from_events,
+    to_csv,
+    to_json,
+)
+from tests.evaluation.events.event_reference import HOP, random_scores, random_truth
+
+
+@pytest.fixture
+def evaluation() -> EventEvaluation:
+    rng = np.random.default_rng(3)
+    truth = random_truth(rng)
+    return evaluate(random_scores(rng, truth), truth, hop=HOP)
+
+
+def test_every_figure_stands_with_its_rule(evaluation: EventEvaluation) -> None:
+    lines = format_text(evaluation).splitlines()
+
+    assert lines[0].startswith("Sound event detection: 6 of 6 clips (100 %)")
+    scenario_2 = next(line for line in lines if line.startswith("PSDS scenario 2"))
+    assert f"{evaluation.psds[1].value:.4f}" in scenario_2
+    assert "averaged over N-1 (psds_eval 0.5) classes" in scenario_2
+    collar = next(line for line in lines if line.startswith("collar F1, macro"))
+    assert f"{100 * evaluation.collar.macro:.2f} %" in collar
+    assert "onset within 200 ms, offset within 200 ms or 20 % of the length" in collar
+    assert any(line.startswith("Dog ") for line in lines)
+
+
+def test_figures_on_part_of_the_clips_are_marked() -> None:
+    rng = np.random.default_rng(3)
+    truth = random_truth(rng)
+    scores = random_scores(rng, truth)
+    del scores["clip0.wav"]
+
+    text = format_text(evaluate(scores, truth, hop=HOP))
+
+    figures = [line for line in text.splitlines() if "threshold" in line and "; " in line]
+    assert len(figures) == 9
+    assert all(" * " in line for line in figures)
+    assert "* measured on 5 of 6 clips (83.3 %) alone: not comparable with a score on all of them" in text
+
+
+def test_classes_that_the_averages_lack_are_named() -> None:
+    rng = np.random.default_rng(3)
+    full = random_truth(rng)
+    truth = ground_truth_from_events(
+        [(clip, event) for clip in full.clips for event in full.events_in(clip) if event.label != "Cat"],
+        dict(zip(full.clips, full.durations, strict=True)),
+        labels=full.labels,
+    )
+    scores = random_scores(rng, truth)
+    for values in scores.values():
+        values[:, 1] = 0  # never a Dog
+
+    text = format_text(evaluate(scores, truth, hop=HOP))
+
+    assert "without a reference event: Cat;" in text
+    assert "segment F1: Dog not in the mean, as there is no detection" in text
+    assert "intersection F1: Dog not in the mean, as there is no true positive" in text
+
+
+def test_json_and_csv_hold_the_same_figures(evaluation: EventEvaluation) -> None:
+    figures = json.loads(json.dumps(to_json(evaluation), allow_nan=False))["figures"]
+    rows = list(csv.DictReader(io.StringIO(to_csv(evaluation))))
+
+    assert len(figures) == len(rows) == 9 + 7 * 3
+    for figure, row in zip(figures, rows, strict=True):
+        assert (figure["metric"], figure["average"], figure["class"] or "") == (
+            row["metric"],
+            row["average"],
+            row["class"],
+        )
+        assert figure["value"] == (float(row["value"]) if row["value"] else None)
+    assert figures[0]["value"] == evaluation.psds[0].value
+    assert {row["clips_scored"] for row in rows} == {"6"}
+
+
+def test_silence_is_told_once() -> None:
+    truth = random_truth(np.random.default_rng(0))
+    silence = {clip: np.zeros((40, 3), dtype=np.float32) for clip in truth.clips}
+
+    text = format_text(evaluate(silence, truth, hop=HOP))
+
+    assert "nothing is detected at threshold 0.5: F1 is 0" in text
+    assert "not in the mean" not in text
