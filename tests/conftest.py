@@ -1,10 +1,19 @@
 """Fixtures that several test modules share."""
 
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.layout import make_tau
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+#: An experiment that trains in a second: one-second clips and pools that fit their smaller map.
+TINY = ("front_end.seconds=1", "model.blocks.2.pool=[4,5]", "training.epochs=2", "training.batch_size=4")
 
 
 @pytest.fixture(scope="session")
@@ -13,3 +22,52 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip(f"no real recordings: {SHARED} is not there")
     return SHARED
+
+
+@pytest.fixture
+def tau(tmp_path: Path) -> Path:
+    """A tiny data set in TAU's layout that a test may damage."""
+    return make_tau(tmp_path / "tau")
+
+
+@dataclass
+class CommandLine:
+    """``python -m dcase_sweep`` in a folder of its own, with its own feature store."""
+
+    folder: Path
+
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "HYDRA_"))}
+        return kept | {"DCASE_SWEEP_CACHE": str(self.folder / "cache"), "PYTHONWARNINGS": "ignore"}
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Begin and do not wait."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "dcase_sweep", *arguments],
+            cwd=self.folder,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        """Run to the end, check the exit code, and return what was printed."""
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == code, output
+        return output
+
+
+@pytest.fixture(scope="module")
+def command_line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    """A command line whose folder the tests of a module share."""
+    yield CommandLine(tmp_path_factory.mktemp("command_line"))
+
+
+@pytest.fixture(scope="module")
+def tiny(command_line: CommandLine) -> Callable[..., list[str]]:
+    """Overrides for an experiment on a tiny data set, with more appended."""
+    root = make_tau(command_line.folder / "tau")
+    return lambda *more: ["data=tau2020", f"data.root={root}", *TINY, *more]

@@ -14,7 +14,7 @@ def roll(features: Tensor, largest: float) -> Tensor:
 
 
 def mask(features: Tensor, dimension: int, count: int, width: int) -> Tensor:
-    """``count`` stretches of up to ``width`` steps of a dimension set to the mean, 0, in each clip (Park et al., 2019)."""
+    """``count`` stretches of up to ``width`` steps of a dimension set to 0, the mean, per clip (Park et al., 2019)."""
     size = features.shape[dimension]
     steps = torch.arange(size, device=features.device)
     for _ in range(count):

@@ -1,0 +1,1 @@
+"""Tests of dcase_sweep; benchmarks are run by their own commands."""

@@ -1,0 +1,141 @@
+"""Reading recordings: any format to one rate and length, and what is wrong with those that cannot be read."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from dcase_sweep.audio.reading import AudioProblem, inspect_audio, read_waveform
+
+
+def noise(samples: int, channels: int = 1) -> np.ndarray:
+    shape = (samples,) if channels == 1 else (samples, channels)
+    return np.random.default_rng(1).uniform(-0.9, 0.9, shape)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32", "FLOAT"])
+@pytest.mark.parametrize("layout", ["WAV", "WAVEX"])
+def test_samples_are_those_of_libsndfile(tmp_path: Path, subtype: str, layout: str) -> None:
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, noise(4000), 8000, subtype=subtype, format=layout)
+    expected, _ = soundfile.read(path, dtype="float32")
+
+    waveform = read_waveform(path, sample_rate=8000, seconds=0.5)
+
+    assert np.array_equal(waveform.samples, expected)
+    assert not waveform.was_padded
+    assert not waveform.was_cut
+
+
+def test_24_bit_extremes_survive(tmp_path: Path) -> None:
+    path = tmp_path / "clip.wav"
+    extremes = np.array([-(2**31), -(2**31) + 256, -256, 0, 256, 2**31 - 256], dtype=np.int32)
+    soundfile.write(path, extremes, 8000, subtype="PCM_24")
+
+    samples = read_waveform(path, sample_rate=8000, seconds=6 / 8000).samples
+
+    assert samples.tolist() == [-1.0, -1 + 2**-23, -(2**-23), 0.0, 2**-23, 1 - 2**-23]
+
+
+def test_24_bit_wav_with_chunks_before_the_samples(tmp_path: Path) -> None:
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, noise(800), 8000, subtype="PCM_24")
+    expected, _ = soundfile.read(path, dtype="float32")
+    plain = path.read_bytes()
+    path.write_bytes(plain[:12] + b"LIST" + (5).to_bytes(4, "little") + b"hello\0" + plain[12:])
+
+    assert np.array_equal(read_waveform(path, sample_rate=8000, seconds=0.1).samples, expected)
+
+
+def test_stereo_is_averaged(tmp_path: Path) -> None:
+    path = tmp_path / "clip.wav"
+    both = noise(800, channels=2)
+    soundfile.write(path, both, 8000, subtype="PCM_24")
+
+    samples = read_waveform(path, sample_rate=8000, seconds=0.1).samples
+
+    assert np.allclose(samples, both.mean(axis=1), atol=1e-6)
+
+
+def test_another_rate_is_resampled(tmp_path: Path) -> None:
+    path = tmp_path / "tone.flac"
+    soundfile.write(path, 0.5 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000), 48_000)
+
+    waveform = read_waveform(path, sample_rate=44_100, seconds=1.0)
+
+    expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(44_100) / 44_100)
+    assert waveform.was_resampled
+    assert not waveform.was_padded
+    assert np.abs(waveform.samples - expected)[200:-200].max() < 1e-3
+
+
+def test_a_short_clip_is_repeated_and_a_long_one_cut(tmp_path: Path) -> None:
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, noise(600), 8000, subtype="FLOAT")
+
+    longer = read_waveform(path, sample_rate=8000, seconds=0.1)
+    shorter = read_waveform(path, sample_rate=8000, seconds=0.05)
+
+    assert longer.was_padded
+    assert np.array_equal(longer.samples[600:], longer.samples[:200])
+    assert shorter.was_cut
+    assert np.array_equal(shorter.samples, longer.samples[:400])
+
+
+def damaged(path: Path, how: str) -> None:
+    if how == "empty":
+        path.write_bytes(b"")
+    elif how == "text":
+        path.write_text("this is no audio")
+    elif how == "truncated":
+        path.write_bytes(path.read_bytes()[:-500])
+    elif how == "truncated flac":
+        soundfile.write(path, noise(80_000), 8000, format="FLAC")
+        path.write_bytes(path.read_bytes()[:-20_000])
+    elif how == "no samples":
+        soundfile.write(path, np.zeros(0), 8000)
+    elif how == "silent":
+        soundfile.write(path, np.zeros(800), 8000)
+    elif how == "nan":
+        samples = noise(800)
+        samples[17] = np.nan
+        soundfile.write(path, samples, 8000, subtype="FLOAT")
+    elif how == "missing":
+        path.unlink()
+    elif how == "folder":
+        path.unlink()
+        path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("missing", "not on disk"),
+        ("folder", "not a file"),
+        ("empty", "0 bytes"),
+        ("text", "not audio"),
+        ("truncated", "truncated: 500 of 2400 bytes"),
+        ("no samples", "no samples"),
+    ],
+)
+def test_the_header_tells_what_is_wrong(tmp_path: Path, how: str, says: str) -> None:
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, noise(800), 8000, subtype="PCM_24")
+    damaged(path, how)
+
+    with pytest.raises(AudioProblem, match=says):
+        inspect_audio(path)
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [("silent", "silent"), ("nan", "sample 17 is not a finite number"), ("truncated flac", "decode|truncated")],
+)
+def test_the_samples_tell_what_is_wrong(tmp_path: Path, how: str, says: str) -> None:
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, noise(800), 8000, subtype="PCM_24")
+    damaged(path, how)
+
+    with pytest.raises(AudioProblem, match=says):
+        read_waveform(path, sample_rate=8000, seconds=10.0)

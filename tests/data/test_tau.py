@@ -1,0 +1,133 @@
+"""Data sets in TAU's layout: what is read, and how everything that is wrong is told at once."""
+
+from pathlib import Path
+
+import pytest
+
+from dcase_sweep.data.tau import TAU
+from dcase_sweep.errors import DataError, UserError
+from tests.layout import read_table, write_table
+
+
+def load(root: Path, **more: object) -> object:
+    return TAU(name="tiny", root=str(root), **more).load(workers=2)  # type: ignore[arg-type]
+
+
+def test_splits_labels_and_devices(tau: Path) -> None:
+    data = TAU(name="tiny", root=str(tau)).load()
+
+    assert data.classes == ("bus", "park", "tram")
+    assert (len(data.train), len(data.validation), len(data.test)) == (24, 12, 12)
+    assert set(data.devices(data.test)) == {"a", "b"}
+    places = [{data.recordings[i].location for i in split} for split in (data.train, data.validation, data.test)]
+    assert not places[0] & places[1]
+    assert not (places[0] | places[1]) & places[2]
+    assert [data.classes[data.targets[i]] for i in data.test] == [data.recordings[i].scene_label for i in data.test]
+
+
+def test_labels_come_from_the_metadata(tau: Path) -> None:
+    for name in ("meta.csv", "evaluation_setup/fold1_train.csv", "evaluation_setup/fold1_evaluate.csv"):
+        rows = [{**row, "scene_label": f"my_{row['scene_label']}"} for row in read_table(tau / name)]
+        write_table(tau / name, rows)
+
+    assert TAU(name="tiny", root=str(tau)).load().classes == ("my_bus", "my_park", "my_tram")
+
+
+def test_every_problem_is_told_together(tau: Path) -> None:
+    train = read_table(tau / "evaluation_setup/fold1_train.csv")
+    test = read_table(tau / "evaluation_setup/fold1_evaluate.csv")
+    missing, empty, truncated = (tau / train[index]["filename"] for index in (0, 4, 8))
+    missing.unlink()
+    empty.write_bytes(b"")
+    truncated.write_bytes(truncated.read_bytes()[:1000])
+    train[12]["scene_label"] = "moon"
+    train.append(dict(test[0]))
+    train.append({"filename": "audio/unheard.wav", "scene_label": "bus"})
+    write_table(tau / "evaluation_setup/fold1_train.csv", train)
+
+    with pytest.raises(DataError) as caught:
+        load(tau)
+
+    text = str(caught.value)
+    assert f"{missing}: listed but not on disk" in text
+    assert f"{empty}: 0 bytes" in text
+    assert f"{truncated}: truncated" in text
+    assert "fold1_train.csv, row 14: unknown label 'moon'; expected one of bus, park, tram" in text
+    assert f"{test[0]['filename']}: in the training list (row 38) and in the test list (row 2)" in text
+    assert "fold1_train.csv, row 39: audio/unheard.wav is not in meta.csv" in text
+
+
+def test_a_location_on_both_sides_of_the_test(tau: Path) -> None:
+    train = read_table(tau / "evaluation_setup/fold1_train.csv")
+    test = read_table(tau / "evaluation_setup/fold1_evaluate.csv")
+    moved = train.pop(0)
+    write_table(tau / "evaluation_setup/fold1_train.csv", train)
+    write_table(tau / "evaluation_setup/fold1_evaluate.csv", [*test, moved])
+
+    with pytest.raises(DataError, match="location paris-00 of bus: trained on .* and tested on"):
+        load(tau)
+
+
+def test_duplicates_and_empty_cells_in_the_metadata(tau: Path) -> None:
+    meta = read_table(tau / "meta.csv")
+    write_table(tau / "meta.csv", [*meta, meta[0], {**meta[1], "filename": "audio/x.wav", "source_label": ""}])
+
+    with pytest.raises(DataError) as caught:
+        load(tau)
+
+    assert f"row 50: {meta[0]['filename']} is also in row 2" in str(caught.value)
+    assert "row 51: an empty cell" in str(caught.value)
+
+
+def test_a_missing_column_names_what_was_found(tau: Path) -> None:
+    rows = [{key: row[key] for key in ("filename", "scene_label")} for row in read_table(tau / "meta.csv")]
+    write_table(tau / "meta.csv", rows)
+
+    with pytest.raises(UserError, match="no column identifier, source_label; found filename, scene_label"):
+        load(tau)
+
+
+@pytest.mark.parametrize(("root", "says"), [(None, "data.root is not set"), ("/nowhere", "no such folder")])
+def test_a_missing_root(root: str | None, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        TAU(name="tiny", root=root).load()
+
+
+def test_a_validation_list_of_ones_own(tau: Path) -> None:
+    train = read_table(tau / "evaluation_setup/fold1_train.csv")
+    own = [{"filename": row["filename"]} for row in train if "-paris-00-" in row["filename"]]
+    write_table(tau / "evaluation_setup/mine.csv", own)
+
+    data = TAU(name="tiny", root=str(tau), validation_list="evaluation_setup/mine.csv").load()
+
+    assert [data.recordings[i].filename for i in data.validation] == sorted(row["filename"] for row in own)
+
+
+def test_a_location_in_both_train_and_validation_is_refused(tau: Path) -> None:
+    train = read_table(tau / "evaluation_setup/fold1_train.csv")
+    write_table(tau / "evaluation_setup/mine.csv", [{"filename": train[0]["filename"]}])
+
+    with pytest.raises(DataError, match=r"other clips of its location paris-00 are trained on"):
+        load(tau, validation_list="evaluation_setup/mine.csv")
+
+
+def test_the_fingerprint_follows_labels_and_splits(tau: Path) -> None:
+    first = TAU(name="tiny", root=str(tau)).load()
+    again = TAU(name="renamed", root=str(tau)).load()
+    other = TAU(name="tiny", root=str(tau), validation_seed=3).load()
+
+    assert first.fingerprint == again.fingerprint != other.fingerprint
+
+
+def test_esc10_in_taus_layout(shared: Path, tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    subprocess.run([sys.executable, shared / "tools/build_real_tau.py", tmp_path / "esc"], check=True)
+
+    data = TAU(name="esc10", root=str(tmp_path / "esc")).load(workers=2)
+
+    assert len(data.classes) == 10
+    assert len(data.test) == 720
+    assert {"s4", "s5", "s6"} <= set(data.devices(data.test))
+    assert not {"s4", "s5", "s6"} & set(data.devices(data.train))

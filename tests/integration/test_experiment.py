@@ -1,0 +1,150 @@
+"""One experiment through the real command line."""
+
+import csv
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import CommandLine
+
+Tiny = Callable[..., list[str]]
+
+
+def run_folder(output: str, base: Path) -> Path:
+    """The folder that the command's last lines name."""
+    found = re.search(r"^run .* · (\S+)$", output, re.MULTILINE)
+    assert found, output
+    return base / found[1]
+
+
+def client(folder: Path) -> "tuple[object, str]":
+    from mlflow import MlflowClient
+
+    made = MlflowClient(f"sqlite:///{folder / 'mlruns/mlflow.db'}")
+    return made, made.get_experiment_by_name("dcase_sweep").experiment_id
+
+
+@pytest.fixture(scope="module")
+def output(command_line: CommandLine, tiny: Tiny) -> str:
+    return command_line(*tiny())
+
+
+def test_the_terminal_tells_what_happened(output: str) -> None:
+    assert "task 1a, baseline_cnn on tau2020, cpu" in output
+    assert "tau2020: 24 train, 12 validation, 12 test clips, 3 scenes, 2 devices" in output
+    assert re.search(r"^bus  *\|", output, re.MULTILINE)
+    assert "mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db" in output
+
+
+def test_the_folder_holds_results_and_checkpoints(output: str, command_line: CommandLine) -> None:
+    folder = run_folder(output, command_line.folder)
+
+    names = {path.name for path in folder.iterdir()}
+    assert {"checkpoints", "confusion.png", "devices.png", "scenes.csv", "scenes.txt", "scores.csv"} <= names
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+
+
+def test_mlflow_holds_everything(output: str, command_line: CommandLine) -> None:
+    store, experiment = client(command_line.folder)
+
+    (run,) = store.search_runs([experiment])  # type: ignore[attr-defined]
+
+    assert run.info.status == "FINISHED"
+    assert run.data.params["optimizer.lr"] == "0.001"
+    assert run.data.params["model"] == "baseline_cnn"
+    assert len(run.data.params["data.fingerprint"]) == 16
+    assert {"test/accuracy", "test/log_loss", "test/accuracy_device_a", "validation/loss"} <= set(run.data.metrics)
+    assert len(store.get_metric_history(run.info.run_id, "train/loss")) == 2  # type: ignore[attr-defined]
+    artifacts = {item.path for item in store.list_artifacts(run.info.run_id)}  # type: ignore[attr-defined]
+    assert {"config.yaml", "complexity.txt", "scenes.txt", "confusion.png", "checkpoints"} <= artifacts
+
+
+def test_the_scores_judged_alone_give_the_same_figures(output: str, command_line: CommandLine) -> None:
+    folder = run_folder(output, command_line.folder)
+    reference = command_line.folder / "tau/evaluation_setup/fold1_evaluate.csv"
+
+    judged = command_line("evaluate", "scenes", str(folder / "scores.csv"), str(reference))
+
+    with (folder / "scenes.csv").open() as handle:
+        rows = list(csv.reader(handle))
+    assert rows
+    table = (folder / "scenes.txt").read_text()
+    assert [line for line in judged.splitlines() if line.startswith("bus")] == [
+        line for line in table.splitlines() if line.startswith("bus")
+    ]
+
+
+def test_the_checkpoint_knows_the_normalisation(output: str, command_line: CommandLine) -> None:
+    checkpoint = torch.load(run_folder(output, command_line.folder) / "checkpoints/best.ckpt", weights_only=True)
+
+    assert checkpoint["state_dict"]["mean"].shape == (40, 1)
+    assert checkpoint["dcase_sweep"]["configuration"]["training.epochs"] == 2
+
+
+def test_the_same_seed_gives_the_same_result_bit_for_bit(output: str, command_line: CommandLine, tiny: Tiny) -> None:
+    more = ("augmentation.mixup_alpha=0.3", "augmentation.freq_mixstyle_p=0.5", "augmentation.roll=0.2")
+    first, second, other = (
+        run_folder(command_line(*tiny(f"seed={seed}", *more)), command_line.folder) for seed in (3, 3, 4)
+    )
+
+    scores = [(folder / "scores.csv").read_text() for folder in (first, second, other)]
+    assert scores[0] == scores[1] != scores[2]
+
+
+def test_features_are_read_from_the_store_the_second_time(command_line: CommandLine, tiny: Tiny, output: str) -> None:
+    assert "48 clips in" in output
+    assert "all in the store" in command_line(*tiny("training.epochs=1"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["model.dropot=1"], "error: model.dropot: no such key; did you mean model.dropout?"),
+        (["data=tau2020", "data.root=/nowhere"], "error: data.root=/nowhere: no such folder"),
+        (["hardware=gpu"], "error: hardware=gpu: PyTorch finds no GPU"),
+        (["resume=/nowhere"], "error: resume=/nowhere: no checkpoint there"),
+        (["evaluat", "scenes"], "error: evaluat: no such verb; did you mean evaluate?"),
+    ],
+)
+def test_mistakes_are_one_line(command_line: CommandLine, overrides: list[str], says: str) -> None:
+    if "hardware=gpu" in overrides and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+
+    output = command_line(*overrides, code=1)
+
+    assert says in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["evaluate", "--help"]])
+def test_answers_at_once(command_line: CommandLine, arguments: list[str]) -> None:
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        command_line(*arguments)
+        seconds.append(time.perf_counter() - began)
+
+    assert min(seconds) < 1.0
+
+
+def test_shell_completion_of_the_console_script(command_line: CommandLine) -> None:
+    script = Path(sys.executable).with_name("dcase-sweep")
+    if not script.exists():
+        pytest.skip(f"the package is not installed: no {script}")
+    typed = "dcase-sweep model=cnn"
+
+    def ask(*arguments: str) -> str:
+        environment = command_line.environment() | {"COMP_LINE": typed, "COMP_POINT": str(len(typed))}
+        command = [str(script), *arguments]
+        done = subprocess.run(command, env=environment, cwd=command_line.folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert ask("-sc", "query=bash").split() == ["model=cnn4", "model=cnn5"]
+    assert "hydra_bash_completion dcase-sweep" in ask("-sc", "install=bash")

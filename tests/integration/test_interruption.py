@@ -1,0 +1,62 @@
+"""Ctrl-C and SIGTERM: the run is marked, the last checkpoint kept, and resuming ends where no interruption would."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CommandLine
+from tests.integration.test_experiment import client, run_folder
+
+EPOCHS = ("training.epochs=24", "augmentation.roll=0.3")
+
+
+def wait_for_checkpoint(folder: Path, known: set[Path]) -> None:
+    """Wait until a training has finished an epoch."""
+    for _ in range(1200):
+        if set(folder.rglob("last.ckpt")) - known:
+            return
+        time.sleep(0.05)
+    raise AssertionError("no checkpoint within a minute")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_and_resumed_equals_uninterrupted(
+    command_line: CommandLine, tiny: Callable[..., list[str]], number: signal.Signals, code: int
+) -> None:
+    arguments = tiny(*EPOCHS, f"seed={int(number)}")
+    whole = run_folder(command_line(*arguments), command_line.folder)
+    known = set(command_line.folder.rglob("last.ckpt"))
+
+    process = command_line.start(*arguments)
+    wait_for_checkpoint(command_line.folder, known)
+    os.kill(process.pid, number)
+    output, _ = process.communicate(timeout=60)
+
+    assert process.returncode == code, output
+    store, experiment = client(command_line.folder)
+    (killed,) = store.search_runs([experiment], "attributes.status = 'KILLED'")  # type: ignore[attr-defined]
+    command = re.search(r"to continue: python -m dcase_sweep (.*)", output)
+    assert command, output
+    assert "Traceback" not in output
+
+    resumed = run_folder(command_line(*command[1].replace("'", "").split()), command_line.folder)
+
+    assert (resumed / "scores.csv").read_text() == (whole / "scores.csv").read_text()
+    assert store.get_run(killed.info.run_id).info.status == "FINISHED"  # type: ignore[attr-defined]
+    history = store.get_metric_history(killed.info.run_id, "train/loss")  # type: ignore[attr-defined]
+    assert {metric.step for metric in history} == set(range(24))
+
+
+def test_what_cannot_be_continued_is_refused(command_line: CommandLine, tiny: Callable[..., list[str]]) -> None:
+    folder = run_folder(command_line(*tiny()), command_line.folder)
+
+    other = command_line(*tiny("optimizer.lr=0.01", f"resume={folder}"), code=1)
+    best = command_line(*tiny(f"resume={folder}/checkpoints/best.ckpt"), code=1)
+
+    assert "made by another configuration (optimizer.lr was 0.001, is 0.01)" in other
+    assert "not a checkpoint to continue from" in best

@@ -1,0 +1,47 @@
+"""Sweeps: one command, many jobs, one table."""
+
+from collections.abc import Callable
+
+from tests.conftest import CommandLine
+from tests.integration.test_experiment import client
+
+SMALL = ("model.blocks.1.pool=[5,5]", "training.epochs=1")
+
+
+def test_jobs_are_children_of_one_run_and_compared(command_line: CommandLine, tiny: Callable[..., list[str]]) -> None:
+    output = command_line("-m", *tiny("model.units=8,16", "seed=0,1", "training.epochs=1"))
+
+    lines = output.splitlines()
+    header = next(index for index, line in enumerate(lines) if line.startswith("model.units  seeds  accuracy %"))
+    assert [line.split()[:2] for line in lines[header + 2 : header + 4]] == [["8", "2"], ["16", "2"]]
+    store, experiment = client(command_line.folder)
+    runs = store.search_runs([experiment])  # type: ignore[attr-defined]
+    (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert len(children) == 4
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert {item.path for item in store.list_artifacts(parent.info.run_id)} == {  # type: ignore[attr-defined]
+        "comparison.csv",
+        "comparison.txt",
+    }
+
+
+def test_a_job_that_fails_does_not_stop_the_others(command_line: CommandLine, tiny: Callable[..., list[str]]) -> None:
+    root = command_line.folder / "tau"
+    output = command_line("-m", *tiny("training.epochs=1", f"data.root={root},/nowhere", "seed=5"), code=1)
+
+    assert "error: data.root=/nowhere: no such folder" in output
+    assert "1 of 2 jobs finished" in output
+    assert "failed: " in output.splitlines()[-1]
+    store, experiment = client(command_line.folder)
+    failed = store.search_runs([experiment], "attributes.status = 'FAILED'")  # type: ignore[attr-defined]
+    assert any("mlflow.parentRunId" in run.data.tags for run in failed)
+
+
+def test_an_impossible_job_is_refused_before_the_first_starts(
+    command_line: CommandLine, tiny: Callable[..., list[str]]
+) -> None:
+    output = command_line("-m", *tiny("model.units=8,0"), code=1)
+
+    assert "model.units=0: expected at least 1" in output
+    assert "features" not in output

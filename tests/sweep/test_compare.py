@@ -1,0 +1,49 @@
+"""The table that compares the jobs of a sweep."""
+
+import csv
+import io
+
+from dcase_sweep.sweep.compare import Entry, compare, table, to_csv
+
+
+def entry(model: str, seed: int, accuracy: float, status: str = "finished", **more: str) -> Entry:
+    overrides = {"model": model, "seed": str(seed), "training.epochs": "2", **more}
+    metrics = {"test/accuracy": accuracy, "test/log_loss": 1.5} if status == "finished" else {}
+    return Entry(overrides, status, metrics, seconds=10.0 + seed)
+
+
+def test_seeds_become_mean_and_deviation_of_the_sample() -> None:
+    comparison = compare([entry("cnn4", 0, 0.40), entry("cnn5", 0, 0.5), entry("cnn4", 1, 0.44), entry("cnn5", 1, 0.5)])
+
+    assert comparison.varying == ("model",)
+    assert [row.values for row in comparison.rows] == [("cnn4",), ("cnn5",)]
+    mean, deviation = comparison.rows[0].metrics["test/accuracy"]
+    assert (round(mean, 6), round(deviation, 6)) == (0.42, 0.028284)
+
+
+def test_only_what_varies_is_a_column() -> None:
+    text = table(
+        compare([entry("cnn4", 0, 0.40), entry("cnn4", 1, 0.44), entry("cnn5", 0, 0.5), entry("cnn5", 1, 0.52)])
+    )
+
+    lines = text.splitlines()
+    assert lines[0].split() == ["model", "seeds", "accuracy", "%", "log", "loss", "seconds"]
+    assert lines[2].split() == ["cnn4", "2", "42.0", "±", "2.8", "1.500", "10"]
+
+
+def test_a_failed_job_is_counted_and_averaged_over() -> None:
+    entries = [entry("cnn4", 0, 0.4), entry("cnn4", 1, 0.0, "failed"), entry("cnn5", 0, 0.0, "failed")]
+
+    text = table(compare(entries))
+
+    assert "1 of 2" in text.splitlines()[2]
+    assert text.splitlines()[3].split() == ["cnn5", "1", "-", "-", "-", "0", "of", "1"]
+
+
+def test_csv_holds_everything_unrounded() -> None:
+    comparison = compare([entry("cnn4", 0, 1 / 3), entry("cnn5", 0, 0.25)])
+
+    rows = list(csv.DictReader(io.StringIO(to_csv(comparison))))
+
+    assert float(rows[0]["test/accuracy mean"]) == 1 / 3
+    assert rows[1]["model"] == "cnn5"

@@ -1,0 +1,116 @@
+"""Composed configurations: what is accepted, and the one line that says why something is not."""
+
+from collections.abc import Iterator
+
+import pytest
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.initialize import initialize_config_dir
+
+from dcase_sweep.config import Experiment, check, flatten
+from dcase_sweep.errors import UserError
+from dcase_sweep.experiment import explain, quote_task, register_experiments
+from dcase_sweep.resources import conf_folder
+
+
+@pytest.fixture(autouse=True)
+def _hydra() -> Iterator[None]:
+    register_experiments()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        yield
+
+
+def composed(*overrides: str) -> Experiment:
+    return check(compose("config", [*overrides]))
+
+
+def test_the_defaults_are_the_recipe() -> None:
+    experiment = composed("data=tau2020", "data.root=/tau")
+
+    assert (experiment.training.epochs, experiment.training.batch_size) == (200, 16)
+    assert (experiment.optimizer.name, experiment.optimizer.lr, experiment.optimizer.eps) == ("adam", 1e-3, 1e-7)
+    assert experiment.training.keep_from * experiment.training.epochs == 50
+    assert set(flatten(experiment.augmentation).values()) <= {0, 8, 50, 0.4}
+
+
+@pytest.mark.parametrize("name", ["task1a_baseline", "task1a_layer4", "task1a_layer5"])
+def test_published_experiments_compose(name: str) -> None:
+    experiment = composed(f"+experiment={name}", "data.root=/tau")
+
+    assert experiment.task.name == "1a"
+    assert experiment.data.name == "tau2020"
+
+
+@pytest.mark.parametrize("hardware", ["cpu", "gpu"])
+@pytest.mark.parametrize("model", ["baseline_cnn", "cnn4", "cnn5"])
+def test_every_choice_composes(model: str, hardware: str) -> None:
+    assert composed(f"model={model}", f"hardware={hardware}").hardware.accelerator == hardware
+
+
+def test_depth_pools_and_dropouts_from_the_command_line() -> None:
+    model = composed("model.depth=4", "model.blocks.1.pool=[4,4]", "model.dropout=0.1").model
+
+    assert model.depth == 4
+    assert model.blocks[1]["pool"] == [4, 4]
+    assert [block["dropout"] for block in model.blocks] == [0.0, 0.1, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["+model.dropot=0.1"], "model.dropot: no such key; did you mean model.dropout?"),
+        (["+training.epoch=3"], "training.epoch: no such key; did you mean training.epochs?"),
+        (["+oops.this=3"], "oops: no such key; expected one of task, data"),
+        (["training.epochs=many"], "training.epochs: Value 'many'"),
+        (["training.epochs=0"], "training.epochs=0: expected at least 1"),
+        (["optimizer.lr=-1"], "optimizer.lr=-1.0: expected a positive number"),
+        (["optimizer.name=adan"], "optimizer.name=adan: expected one of adam, adamw, sgd"),
+        (["model.depth=deep"], "model.depth: Value 'deep'"),
+        (["model.dropout=1.5"], "model.blocks[1].dropout=1.5: expected a share"),
+        (["model.blocks.2.pool=[9,100]"], "model.blocks[2].pool=[9, 100]: only 8 × 100"),
+        (["front_end.n_fft=512"], "front_end.window_seconds: 1764 samples do not fit n_fft=512"),
+        (["model._target_=dcase_sweep.models.cnn.CN"], "model._target_=dcase_sweep.models.cnn.CN: "),
+        (["model._target_=torch.nn.Linear"], "model.depth: no such key"),
+        (["task.kind=events"], "task=1a is about events, but model CNN is for scenes"),
+        (["data=tau2020"], "data.root is not set"),
+        (["hardware.precision=8-bit"], "hardware.precision=8-bit: expected one of auto"),
+        (["seed=-1"], "seed=-1: expected from 0"),
+    ],
+)
+def test_refused_in_one_line(overrides: list[str], says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        composed(*overrides)
+
+    assert str(caught.value).startswith(says)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("model.dropot=0.1", "model.dropot: no such key; did you mean model.dropout?"),
+        ("model=cnn6", "model=cnn6: no such choice; did you mean model=cnn5? expected one of baseline_cnn, cnn4"),
+        ("modle=cnn5", "modle: no such key; did you mean model?"),
+        ("+experiment=task1a_layer6", "experiment=task1a_layer6: no such choice; did you mean"),
+    ],
+)
+def test_hydras_own_refusals_in_one_line(override: str, says: str) -> None:
+    with pytest.raises(Exception, match=r".") as caught:
+        compose("config", [override])
+
+    line = explain(caught.value)  # type: ignore[arg-type]
+    assert line.startswith(says)
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("typed", "understood"),
+    [("task=4", "task='4'"), ("task=1a,4", "task=1a,'4'"), ("task=1a", "task=1a"), ("seed=4", "seed=4")],
+)
+def test_a_task_that_looks_like_a_number(typed: str, understood: str) -> None:
+    assert quote_task([typed]) == [understood]
+
+
+def test_flat_keys() -> None:
+    assert flatten({"a": {"b": [1, 2]}, "c": [{"d": None}]}) == {"a.b": [1, 2], "c.0.d": None}

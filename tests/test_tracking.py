@@ -1,0 +1,91 @@
+"""Runs in MLflow."""
+
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dcase_sweep import tracking
+from dcase_sweep.config import Tracking
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tracking:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    tracking._stores.clear()
+    return Tracking(folder=str(tmp_path / "mlruns"))
+
+
+def log_one_run(settings: Tracking, number: int) -> None:
+    run = tracking.start_run(settings, name=f"run {number}", tags={})
+    for step in range(20):
+        run.log_metrics({"value": number + step}, step=step)
+    run.log_parameters({"number": number})
+    run.end("FINISHED")
+
+
+def test_processes_that_start_on_a_fresh_store_all_log(settings: Tracking) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=log_one_run, args=(settings, number)) for number in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=180)
+
+    store = tracking.open_store(settings)
+    runs = store.client.search_runs([store.experiment_id])
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert sorted(run.data.params["number"] for run in runs) == ["0", "1", "2"]
+    assert all(run.info.status == "FINISHED" for run in runs)
+    assert all(len(store.client.get_metric_history(run.info.run_id, "value")) == 20 for run in runs)
+
+
+def test_a_child_names_its_parent_and_tags_are_kept(settings: Tracking) -> None:
+    parent = tracking.start_run(settings, name="sweep", tags={})
+    settings.parent = parent.id
+    child = tracking.start_run(settings, name="job", tags={"colour": "red"})
+    child.end("FAILED")
+
+    found = child.store.client.get_run(child.id)
+    assert found.data.tags["mlflow.parentRunId"] == parent.id
+    assert found.data.tags["colour"] == "red"
+    assert found.info.status == "FAILED"
+
+
+def test_an_interrupted_run_is_taken_up_again(settings: Tracking) -> None:
+    first = tracking.start_run(settings, name="job", tags={})
+    first.log_metrics({"loss": 1.0}, step=0)
+    first.end("KILLED")
+
+    second = tracking.start_run(settings, name="job", tags={}, resume_id=first.id)
+    second.log_metrics({"loss": 0.5}, step=1)
+    second.end("FINISHED")
+
+    assert second.id == first.id
+    assert [m.value for m in second.store.client.get_metric_history(first.id, "loss")] == [1.0, 0.5]
+
+
+def test_a_run_that_the_store_does_not_have_becomes_a_new_one(settings: Tracking) -> None:
+    run = tracking.start_run(settings, name="job", tags={}, resume_id="0" * 32)
+
+    assert run.id != "0" * 32
+
+
+def test_the_environment_is_obeyed_and_the_configuration_goes_first(
+    settings: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", elsewhere)
+
+    assert tracking.resolve_uri(settings) == elsewhere
+    assert tracking.resolve_uri(Tracking(uri="http://server:5000")) == "http://server:5000"
+
+
+def test_artifacts_lie_beside_the_database(settings: Tracking, tmp_path: Path) -> None:
+    run = tracking.start_run(settings, name="job", tags={})
+
+    run.log_text("hello", "note.txt")
+
+    found: list[Any] = list((tmp_path / "mlruns" / "artifacts").rglob("note.txt"))
+    assert [path.read_text() for path in found] == ["hello"]
