@@ -170,6 +170,7 @@ def _log_configuration(mlrun: tracking.Run, experiment: Experiment, job: Job, da
     parameters["data.fingerprint"] = data.fingerprint
     hidden = ("tracking.", "store.", "resume")
     mlrun.log_parameters({key: value for key, value in parameters.items() if not key.startswith(hidden)})
+    mlrun.log_data(data.name, data.fingerprint, str(data.root))
     mlrun.log_text(job.composed, "config.yaml")
     if data.is_synthetic:
         mlrun.set_tags({"mlflow.note.content": f"**{SYNTHETIC}**", "dcase_sweep.synthetic": "true"})

@@ -1,5 +1,6 @@
 """Runs in MLflow; the only module that imports it."""
 
+import getpass
 import logging
 import os
 import sqlite3
@@ -59,6 +60,13 @@ def git_commit(folder: Path) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip() or None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +133,10 @@ def _open(uri: str, experiment: str, folder: Path) -> Store:
             return Store(client, uri, found.experiment_id)
         artifacts = (folder / "artifacts").resolve().as_uri() if uri.startswith("sqlite:") else None
         try:
-            return Store(client, uri, client.create_experiment(experiment, artifact_location=artifacts))
+            # The kind makes MLflow's page open on its view for training, metrics as columns.
+            kind = {"mlflow.experimentKind": "custom_model_development"}
+            made = client.create_experiment(experiment, artifact_location=artifacts, tags=kind)
+            return Store(client, uri, made)
         except MlflowException:
             found = client.get_experiment_by_name(experiment)  # another machine was faster
             if found is None:
@@ -177,6 +188,13 @@ class Run:
         entities = [RunTag(name, str(value)) for name, value in tags.items()]
         _retry(lambda: self.store.client.log_batch(self.id, tags=entities))
 
+    def log_data(self, name: str, fingerprint: str, source: str) -> None:
+        """Name the data set that the run learned from and was judged by."""
+        from mlflow.entities import Dataset, DatasetInput
+
+        dataset = Dataset(name=name, digest=fingerprint, source_type="local", source=source)
+        _retry(lambda: self.store.client.log_inputs(self.id, [DatasetInput(dataset)]))
+
     def log_text(self, text: str, name: str) -> None:
         """Keep a text as an artifact."""
         self.store.client.log_text(self.id, text, name)
@@ -209,7 +227,14 @@ def start_run(
             return Run(store, resume_id, found.info.run_name)
         except MlflowException:
             log.info(f"run {resume_id} is not in {store.uri}: a new one is made")
-    everything = {"dcase_sweep.version": __version__, **tags, **tracking.tags}
+    everything = {
+        "dcase_sweep.version": __version__,
+        "mlflow.source.name": "dcase_sweep",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": _user(),
+        **tags,
+        **tracking.tags,
+    }
     commit = git_commit(code) if code else None
     if commit:
         everything["mlflow.source.git.commit"] = commit

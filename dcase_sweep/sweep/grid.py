@@ -41,9 +41,9 @@ class GridSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Hydra's word of how to compose and what to run."""
-        self.hydra_context = hydra_context
-        self.config = config
-        self.launcher = Plugins.instance().instantiate_launcher(
+        self._context = hydra_context
+        self._config = config
+        self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
@@ -55,9 +55,9 @@ class GridSweeper(Sweeper):
         GridSweeper.latest = self
         jobs = self._jobs(arguments)
         experiments = [self._checked(overrides) for overrides in jobs]
-        folder = Path(self.config.hydra.sweep.dir)
+        folder = Path(self._config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, folder / "multirun.yaml")
+        OmegaConf.save(self._config, folder / "multirun.yaml")
         settings = experiments[0].tracking
         with interruptible():
             parent = tracking.start_run(
@@ -77,7 +77,7 @@ class GridSweeper(Sweeper):
 
     def _jobs(self, arguments: Sequence[str]) -> list[list[str]]:
         """The overrides of each job: the product of all sweeps, the last one varying fastest."""
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        parser = OverridesParser.create(config_loader=self._context.config_loader)
         defaults = [f"{key}={value}" for key, value in self.params.items()]
         choices: dict[str, list[str]] = {}
         for override in parser.parse_overrides([*defaults, *arguments]):
@@ -95,7 +95,7 @@ class GridSweeper(Sweeper):
         from dcase_sweep.experiment import strip_hydra
 
         try:
-            composed = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+            composed = self._context.config_loader.load_sweep_config(self._config, list(overrides))
             return check(strip_hydra(composed))
         except UserError as error:
             raise UserError(f"job {' '.join(overrides)}: {error}") from None
@@ -104,7 +104,7 @@ class GridSweeper(Sweeper):
         results: list[JobReturn] = []
         size = self.max_batch_size or len(jobs)
         for start in range(0, len(jobs), size):
-            results += self.launcher.launch(jobs[start : start + size], initial_job_idx=start)
+            results += self._launcher.launch(jobs[start : start + size], initial_job_idx=start)
         return results
 
     @staticmethod

@@ -61,6 +61,7 @@ def test_mlflow_holds_everything(output: str, command_line: CommandLine) -> None
     assert len(run.data.params["data.fingerprint"]) == 16
     assert {"test/accuracy", "test/log_loss", "test/accuracy_device_a", "validation/loss"} <= set(run.data.metrics)
     assert len(store.get_metric_history(run.info.run_id, "train/loss")) == 2  # type: ignore[attr-defined]
+    assert run.inputs.dataset_inputs[0].dataset.digest == run.data.params["data.fingerprint"]
     artifacts = {item.path for item in store.list_artifacts(run.info.run_id)}  # type: ignore[attr-defined]
     assert {"config.yaml", "complexity.txt", "scenes.txt", "confusion.png", "checkpoints"} <= artifacts
 

@@ -1,0 +1,20 @@
+"""Configurations: their schemas, their checks, and the objects that they describe."""
+
+from dcase_sweep.config.building import build, build_model, locate
+from dcase_sweep.config.checks import check
+from dcase_sweep.config.flat import flatten, plain
+from dcase_sweep.config.schemas import Augmentation, Experiment, Hardware, Optimizer, Tracking
+
+__all__ = [
+    "Augmentation",
+    "Experiment",
+    "Hardware",
+    "Optimizer",
+    "Tracking",
+    "build",
+    "build_model",
+    "check",
+    "flatten",
+    "locate",
+    "plain",
+]

@@ -1,0 +1,53 @@
+"""From a typed group to the object that it describes."""
+
+from dataclasses import fields
+from importlib import import_module
+from typing import Any, cast
+
+from omegaconf import MISSING
+
+from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.errors import UserError
+
+
+def locate(where: str, target: str) -> type:
+    """The class that a ``_target_`` names.
+
+    Raises:
+        UserError: if there is no such class.
+    """
+    module, _, name = target.rpartition(".")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{where}._target_={target}: {error}; expected the full name of a class") from None
+    return cast(type, found)
+
+
+def arguments(node: Any) -> dict[str, Any]:
+    """The keyword arguments that a typed group holds for its class."""
+    return {member.name: getattr(node, member.name) for member in fields(node) if member.name != "_target_"}
+
+
+def build(group: str, node: Any, **given: Any) -> Any:
+    """The object that a typed group describes.
+
+    Raises:
+        UserError: with the group's name before what the constructor refused.
+    """
+    missing = [name for name, value in arguments(node).items() if value == MISSING]
+    if missing:
+        raise UserError(f"{group}.{missing[0]}: no value; expected one for {node._target_}")
+    try:
+        return locate(group, node._target_)(**given, **arguments(node))
+    except ValueError as error:
+        raise UserError(f"{group}.{error}") from None
+
+
+def build_model(experiment: Experiment, *, classes: int, device: str = "cpu") -> Any:
+    """The network for the front end's maps; on the ``meta`` device it is checked but holds no weights."""
+    import torch
+
+    front_end = build("front_end", experiment.front_end)
+    with torch.device(device):
+        return build("model", experiment.model, input_shape=front_end.shape, classes=classes)

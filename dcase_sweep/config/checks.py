@@ -1,0 +1,137 @@
+"""The checks of a composed configuration: keys, types, values, and pairs that do not go together.
+
+The groups that name a class by ``_target_`` (data, model, front_end) are typed by that class's constructor, so a new
+model or data set brings its schema along and nothing here changes.
+"""
+
+import difflib
+import inspect
+from dataclasses import field, fields, is_dataclass, make_dataclass
+from typing import Any
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from dcase_sweep.config.building import build, build_model, locate
+from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.errors import UserError
+
+TARGETED = ("data", "front_end", "model")
+#: Arguments of a model's constructor that the data decide.
+_GIVEN = {"input_shape", "classes"}
+CHOICES = {
+    "task.kind": ("scenes", "events"),
+    "training.schedule": ("constant", "cosine"),
+    "optimizer.name": ("adam", "adamw", "sgd"),
+    "hardware.accelerator": ("cpu", "gpu"),
+    "hardware.precision": ("auto", "32-true", "16-mixed", "bf16-mixed"),
+    "hardware.features_on": ("memory", "device"),
+}
+#: Lowest and highest legal value; None = no bound.
+RANGES: dict[str, tuple[float | None, float | None]] = {
+    "training.epochs": (1, None),
+    "training.batch_size": (1, None),
+    "training.keep_from": (0, 0.999),
+    "optimizer.eps": (0, None),
+    "optimizer.weight_decay": (0, None),
+    "augmentation.mixup_alpha": (0, None),
+    "augmentation.mask_mels": (0, None),
+    "augmentation.mask_mels_width": (1, None),
+    "augmentation.mask_frames": (0, None),
+    "augmentation.mask_frames_width": (1, None),
+    "augmentation.freq_mixstyle_p": (0, 1),
+    "augmentation.freq_mixstyle_alpha": (1e-6, None),
+    "augmentation.roll": (0, 1),
+    "hardware.threads": (1, None),
+    "hardware.workers": (1, None),
+    "seed": (0, 2**32 - 1),
+}
+
+
+def schema_of(target: type, given: set[str]) -> type:
+    """A dataclass with the keyword arguments of a class's constructor, the given ones left out."""
+    members: list[Any] = [("_target_", str)]
+    for name, parameter in inspect.signature(target).parameters.items():
+        if name in given or parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            continue
+        default = MISSING if parameter.default is inspect.Parameter.empty else parameter.default
+        members.append((name, parameter.annotation, field(default=default)))
+    return make_dataclass(target.__name__, members)
+
+
+def check(composed: DictConfig) -> Experiment:
+    """The composed configuration as typed values, every cross-check passed.
+
+    Raises:
+        UserError: in one line that names the key, what was found and what is expected.
+    """
+    _refuse_unknown("", composed, Experiment)
+    schema = OmegaConf.structured(Experiment)
+    for group in TARGETED:
+        node = composed.get(group)
+        if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
+            raise UserError(f"{group}: expected a group whose _target_ names a class; found {node!r}")
+        typed = schema_of(locate(group, node["_target_"]), _GIVEN)
+        _refuse_unknown(f"{group}.", node, typed)
+        OmegaConf.update(schema, group, OmegaConf.structured(typed))
+    try:
+        experiment = OmegaConf.to_object(OmegaConf.merge(schema, composed))
+    except OmegaConfBaseException as error:
+        where = f"{error.full_key!s}: " if error.full_key else ""
+        raise UserError(where + str(error.msg or error).splitlines()[0]) from None
+    assert isinstance(experiment, Experiment)
+    _check_values(experiment)
+    _check_pairs(experiment)
+    return experiment
+
+
+def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
+    """Point at the nearest right key, which a merge error does not."""
+    known = {member.name: member.type for member in fields(schema)}
+    for key in map(str, node):
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"expected one of {', '.join(known)}"
+            raise UserError(f"{prefix}{key}: no such key; {hint}")
+        inner = known[key]
+        if isinstance(inner, type) and is_dataclass(inner) and isinstance(node._get_node(key), DictConfig):
+            _refuse_unknown(f"{prefix}{key}.", node[key], inner)
+
+
+def _value(experiment: Experiment, key: str) -> Any:
+    value: Any = experiment
+    for name in key.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _check_values(experiment: Experiment) -> None:
+    for key, choices in CHOICES.items():
+        if _value(experiment, key) not in choices:
+            raise UserError(f"{key}={_value(experiment, key)}: expected one of {', '.join(choices)}")
+    for key, (low, high) in RANGES.items():
+        value = _value(experiment, key)
+        if value is None:
+            continue
+        if (low is not None and value < low) or (high is not None and value > high):
+            bounds = f"at least {low}" if high is None else f"from {low} to {high}"
+            raise UserError(f"{key}={value}: expected {bounds}")
+    if experiment.optimizer.lr <= 0:
+        raise UserError(f"optimizer.lr={experiment.optimizer.lr}: expected a positive number")
+
+
+def _check_pairs(experiment: Experiment) -> None:
+    """Refuse what each group allows and their combination does not."""
+    kind = experiment.task.kind
+    for group in ("model", "data"):
+        target = getattr(experiment, group)._target_
+        offered = getattr(locate(group, target), "kind", None)
+        if offered != kind:
+            raise UserError(
+                f"task={experiment.task.name} is about {kind}, but {group} {target.rpartition('.')[2]} is for "
+                f"{offered or 'neither scenes nor events'}; choose another task or {group}"
+            )
+    if kind not in experiment.framework.learners:
+        raise UserError(f"framework={experiment.framework.name} has no learner for {kind}")
+    build("data", experiment.data)
+    build_model(experiment, classes=2, device="meta")

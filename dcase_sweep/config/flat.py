@@ -1,0 +1,34 @@
+"""Typed configurations as plain values, for logs and comparisons."""
+
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+
+def plain(value: Any) -> Any:
+    """Nested dataclasses and OmegaConf nodes as dictionaries, lists and scalars."""
+    if isinstance(value, (DictConfig, ListConfig)):
+        return OmegaConf.to_container(value, resolve=True)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {member.name: plain(getattr(value, member.name)) for member in fields(value)}
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted keys and scalar values; a list of scalars stays one value."""
+    value = plain(value)
+    if isinstance(value, dict):
+        pairs = [(f"{prefix}.{key}" if prefix else key, item) for key, item in value.items()]
+    elif isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
+        pairs = [(f"{prefix}.{position}", item) for position, item in enumerate(value)]
+    else:
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, item in pairs:
+        flat |= flatten(item, key)
+    return flat

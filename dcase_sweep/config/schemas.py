@@ -1,0 +1,124 @@
+"""What a composed configuration may hold, group by group."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+
+@dataclass
+class Task:
+    """What is learned and how it is judged."""
+
+    name: str = MISSING
+    title: str = MISSING
+    #: ``scenes`` or ``events``: what a model and a data set must offer.
+    kind: str = MISSING
+    #: Epochs on the generated demo data, where the recipe's number would only be waited for.
+    demo_epochs: int = MISSING
+
+
+@dataclass
+class Training:
+    """How long and on what batches a network is trained, and which epoch of it is kept."""
+
+    epochs: int = MISSING
+    batch_size: int = MISSING
+    #: Share of the epochs before the best one is looked for.
+    keep_from: float = MISSING
+    schedule: str = "constant"
+
+
+@dataclass
+class Optimizer:
+    """The optimizer by its name in PyTorch and Keras."""
+
+    name: str = "adam"
+    lr: float = MISSING
+    eps: float = 1e-7
+    weight_decay: float = 0.0
+
+
+@dataclass
+class Augmentation:
+    """What is done to training batches; everything is off at 0."""
+
+    mixup_alpha: float = 0.0
+    #: SpecAugment: how many bands and how many stretches are masked, and their largest width.
+    mask_mels: int = 0
+    mask_mels_width: int = 8
+    mask_frames: int = 0
+    mask_frames_width: int = 50
+    #: Probability and concentration of Freq-MixStyle (Kim et al., 2022; Schmid et al., 2022).
+    freq_mixstyle_p: float = 0.0
+    freq_mixstyle_alpha: float = 0.4
+    #: Largest shift in time, as a share of the clip, its end rolled to its beginning.
+    roll: float = 0.0
+
+
+@dataclass
+class Hardware:
+    """Where and how the arithmetic is done."""
+
+    accelerator: str = MISSING
+    #: ``32-true``, ``16-mixed``, ``bf16-mixed``, or ``auto``: what the device does fast.
+    precision: str = MISSING
+    channels_last: bool = True
+    compile: bool = False
+    #: CPU threads of the network's operators; null = all cores.
+    threads: int | None = None
+    #: Processes-worth of parallel reading while features are computed; null = all cores.
+    workers: int | None = None
+    #: Where features of the training set are kept while training: ``memory`` or ``device``.
+    features_on: str = "memory"
+    deterministic: bool = True
+
+
+@dataclass
+class Framework:
+    """Which library trains; the learner of each kind of task, by its class."""
+
+    name: str = MISSING
+    learners: dict[str, str] = MISSING
+
+
+@dataclass
+class Tracking:
+    """Where runs are logged."""
+
+    #: Null = MLFLOW_TRACKING_URI, or a SQLite file under ``folder``.
+    uri: str | None = None
+    folder: str = "mlruns"
+    experiment: str = "dcase_sweep"
+    #: Null = a name made from what was chosen.
+    run_name: str | None = None
+    #: The run above this one; a multirun fills it in.
+    parent: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Store:
+    """Where computed features lie."""
+
+    root: str = MISSING
+
+
+@dataclass
+class Experiment:
+    """One experiment, composed."""
+
+    task: Task = field(default_factory=Task)
+    data: Any = MISSING
+    front_end: Any = MISSING
+    model: Any = MISSING
+    training: Training = field(default_factory=Training)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    hardware: Hardware = field(default_factory=Hardware)
+    framework: Framework = field(default_factory=Framework)
+    tracking: Tracking = field(default_factory=Tracking)
+    store: Store = field(default_factory=Store)
+    seed: int = 0
+    #: A checkpoint, or the folder of a run that was interrupted.
+    resume: str | None = None
