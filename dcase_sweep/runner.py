@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import numpy as np
 
 from dcase_sweep import __version__, console, tracking
 from dcase_sweep.config import Experiment, build, flatten, locate, plain
+from dcase_sweep.data.files import check_samples
 from dcase_sweep.data.scenes import SceneData
-from dcase_sweep.data.store import FeatureStore, open_store
+from dcase_sweep.data.store import FeatureStore, known_problems, open_store
 from dcase_sweep.errors import DataError
 from dcase_sweep.evaluation.complexity import DCASE_2021, Complexity, complexity_table, layer_complexity
 from dcase_sweep.evaluation.scenes.verdict import judge_scenes
@@ -116,16 +118,28 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneDat
     if hasattr(dataset, "prepare"):
         with console.progress("demo", 1) as bar:
             dataset.prepare(lambda done, total: bar.update(done, total=total))
-    data: SceneData = dataset.load(workers=workers)
     front_end = build("front_end", experiment.front_end)
+    where = {
+        "store_root": Path(experiment.store.root).expanduser(),
+        "configuration": plain(experiment.front_end),
+    }
+
+    def check(root: Path, names: Sequence[str]) -> list[str]:
+        known = known_problems(root, names, **where)
+        if known is not None:
+            return known
+        length = {"sample_rate": front_end.sample_rate, "seconds": front_end.seconds}
+        with console.progress("check", len(names)) as bar:
+            return check_samples(root, names, **length, workers=workers, on_progress=lambda done, _: bar.update(done))
+
+    data: SceneData = dataset.load(check=check)
     began = time.perf_counter()
     with console.progress("features", len(data.recordings)) as bar:
         store = open_store(
             data.root,
             [recording.filename for recording in data.recordings],
             front_end,
-            store_root=Path(experiment.store.root).expanduser(),
-            configuration=plain(experiment.front_end),
+            **where,
             device=device,
             workers=workers,
             on_progress=lambda done, total: bar.update(done, total=total),

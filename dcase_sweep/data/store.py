@@ -152,6 +152,19 @@ def _rows_that_hold(features: NDArray[np.float32], checksums: NDArray[np.uint32]
         return np.array(list(found), dtype=bool)
 
 
+def _folder_of(stamps: Sequence[FileStamp], store_root: Path, configuration: dict[str, Any]) -> Path:
+    return store_root / _hash({"version": VERSION, **configuration}) / _hash([asdict(stamp) for stamp in stamps])
+
+
+def known_problems(
+    root: Path, files: Sequence[str], *, store_root: Path, configuration: dict[str, Any]
+) -> list[str] | None:
+    """What a finished store noted of these files, which then need no second look; None if there is no such store."""
+    path = _folder_of(stamp_files(root, files), store_root, configuration)
+    index = _Folder(path, ()).index()
+    return None if index is None else [state["problem"] for state in index["states"] if state["problem"]]
+
+
 #: Stores that this process has verified: reading a gigabyte again for each job of a sweep tells nothing new.
 _verified: dict[tuple[str, int], FeatureStore] = {}
 
@@ -179,7 +192,7 @@ def open_store(
     from filelock import FileLock
 
     stamps = stamp_files(root, files)
-    folder = store_root / _hash({"version": VERSION, **configuration}) / _hash([asdict(stamp) for stamp in stamps])
+    folder = _folder_of(stamps, store_root, configuration)
     shape = (len(files), *front_end.shape)
     key = (str(folder), len(files))
     if key in _verified and (folder / "store.json").is_file():

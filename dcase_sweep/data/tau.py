@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dcase_sweep.audio.reading import AudioProblem, inspect_audio
+from dcase_sweep.data.files import FileCheck, check_headers
 from dcase_sweep.data.scenes import SceneData, SceneRecording
 from dcase_sweep.data.splits import hold_out_locations
 from dcase_sweep.errors import DataError, UserError
@@ -57,8 +57,11 @@ class TAU:
         self.validation_list = validation_list
         self.skip_invalid = skip_invalid
 
-    def load(self, *, workers: int = 1) -> SceneData:
-        """Read the tables and look at every listed file's header.
+    def load(self, *, check: FileCheck = check_headers) -> SceneData:
+        """Read the tables and check every listed file.
+
+        Args:
+            check: what finds problems of files, given the root and their names.
 
         Raises:
             UserError: if the root or a table is not there.
@@ -72,7 +75,8 @@ class TAU:
         test = self._listed("evaluate", known, problems)
         problems += _overlaps(train, test, known)
         filenames = sorted({*train, *test} & known.keys())
-        problems += self._file_problems(filenames, workers)
+        if not self.skip_invalid:  # otherwise the store finds them again, counts them and goes on
+            problems += check(self.root, filenames)
         if problems:
             raise DataError(problems)
         return self._split([known[filename] for filename in filenames], set(train), set(test))
@@ -128,22 +132,6 @@ class TAU:
                 problems.append(f"{where}: label {label!r}, but {META} says {known[filename].scene_label!r}")
             listed.setdefault(filename, row.number)
         return listed
-
-    def _file_problems(self, filenames: list[str], workers: int) -> list[str]:
-        if self.skip_invalid:
-            return []  # The store finds them again, counts them and goes on.
-        from concurrent.futures import ThreadPoolExecutor
-
-        def problem(filename: str) -> str | None:
-            path = self.root / filename
-            try:
-                inspect_audio(path)
-            except AudioProblem as found:
-                return f"{path}: {found}"
-            return None
-
-        with ThreadPoolExecutor(workers) as pool:
-            return [found for found in pool.map(problem, filenames, chunksize=64) if found]
 
     def _split(self, recordings: list[SceneRecording], train: set[str], test: set[str]) -> SceneData:
         learned = np.array([i for i, r in enumerate(recordings) if r.filename in train], dtype=np.int64)

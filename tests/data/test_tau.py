@@ -10,7 +10,7 @@ from tests.layout import read_table, write_table
 
 
 def load(root: Path, **more: object) -> object:
-    return TAU(name="tiny", root=str(root), **more).load(workers=2)  # type: ignore[arg-type]
+    return TAU(name="tiny", root=str(root), **more).load()  # type: ignore[arg-type]
 
 
 def test_splits_labels_and_devices(tau: Path) -> None:
@@ -125,7 +125,7 @@ def test_esc10_in_taus_layout(shared: Path, tmp_path: Path) -> None:
 
     subprocess.run([sys.executable, shared / "tools/build_real_tau.py", tmp_path / "esc"], check=True)
 
-    data = TAU(name="esc10", root=str(tmp_path / "esc")).load(workers=2)
+    data = TAU(name="esc10", root=str(tmp_path / "esc")).load()
 
     assert len(data.classes) == 10
     assert len(data.test) == 720

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dcase_sweep.data.demo.scenes import generate_scenes, is_complete
+from dcase_sweep.data.files import FileCheck, check_headers
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.data.tau import TAU
 
@@ -45,6 +46,6 @@ class DemoScenes:
             if not is_complete(self.root, **self.parameters):
                 generate_scenes(self.root, **self.parameters, on_progress=on_progress)
 
-    def load(self, *, workers: int = 1) -> SceneData:
+    def load(self, *, check: FileCheck = check_headers) -> SceneData:
         """The generated recordings and their splits."""
-        return replace(self.layout.load(workers=workers), is_synthetic=True)
+        return replace(self.layout.load(check=check), is_synthetic=True)

@@ -23,7 +23,7 @@ class Device:
     """`response` holds (Hz, dB) pairs, joined by straight lines over log frequency.
 
     `ratio` is that of the compressor above `threshold` dB relative to the clip's own RMS level; `hold` its release in
-    seconds. `noise` is the level of its own noise in dB below full scale.
+    seconds. `gain` in dB comes last.
     """
 
     response: tuple[tuple[float, float], ...]
@@ -44,8 +44,6 @@ DEVICES: dict[str, Device] = {
     "s5": Device(((20, -14), (60, 4), (250, 1), (900, -5), (2500, -1), (7000, 5), (20000, -9)), 4.0, -6, 0.3),
     "s6": Device(((20, -26), (120, -3), (350, 3), (1000, -4), (2200, 4), (5000, -6), (9000, 3), (20000, -20)), 5.0, -6),
 }
-
-TRAINING_DEVICES = ("a", "b", "c", "s1", "s2", "s3")
 
 
 @lru_cache(maxsize=32)

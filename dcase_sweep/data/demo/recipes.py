@@ -20,6 +20,8 @@ COLOUR = 1.5
 #: Chance that a location has a layer of another scene, and its level in dB.
 STRAY, STRAY_LEVEL = 0.25, -6.0
 HIGHEST_PEAK = 0.7
+#: The reference microphone's own white noise, in dB below full scale.
+MICROPHONE_NOISE = -80.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,17 @@ class _Mix:
     voiced: Signal
     tone: Signal
 
+    @classmethod
+    def silence(cls, grid: Grid) -> "_Mix":
+        shape_of_maps = (grid.frames, len(grid.bands))
+        return cls(grid, *(np.zeros(shape, np.float32) for shape in (shape_of_maps, shape_of_maps, grid.samples)))
+
+    @property
+    def power(self) -> float:
+        """Mean power of all layers."""
+        of_maps = np.mean((self.noise + self.voiced) @ self.grid.bandwidths)
+        return float(of_maps + np.mean(np.square(self.tone)))
+
     def add(self, sound: Sound, level: float) -> None:
         bandwidths = self.grid.bandwidths
         gain = 10 ** (level / 10)
@@ -231,21 +244,20 @@ def record(grid: Grid, scene: str, place_seed: tuple[int, ...], clip_seed: tuple
     `place_seed` fixes what belongs to the location, `clip_seed` what belongs to the moment.
     """
     place, rng = np.random.default_rng(place_seed), np.random.default_rng(clip_seed)
-    map_shape = (grid.frames, len(grid.bands))
-    mix = _Mix(grid, np.zeros(map_shape, np.float32), np.zeros(map_shape, np.float32), np.zeros(grid.samples, "f4"))
     recipe = RECIPES[scene]
     colour = textures.decibels(COLOUR * _smooth(place, len(grid.bands)))
-    place_level = PLACE_LEVEL_SPREAD * place.standard_normal()
+    level = recipe.level + PLACE_LEVEL_SPREAD * place.standard_normal() + CLIP_LEVEL_SPREAD * rng.standard_normal()
+    mix = _Mix.silence(grid)
     for number, layer in enumerate(recipe.layers + _strays(place)):
         of_layer = np.random.default_rng((*place_seed, number))
-        level = layer.level + PLACE_SPREAD * of_layer.standard_normal() + CLIP_SPREAD * rng.standard_normal()
+        layer_level = layer.level + PLACE_SPREAD * of_layer.standard_normal() + CLIP_SPREAD * rng.standard_normal()
         if of_layer.random() < layer.places and rng.random() < layer.clips:
-            mix.add(layer.texture(grid, of_layer, rng), level)
-    excitations = [(white_noise(grid, rng), mix.noise * colour)]
+            mix.add(layer.texture(grid, of_layer, rng), layer_level)
+    microphone = mix.power * 10 ** ((MICROPHONE_NOISE - level) / 10) / (grid.sample_rate / 2)
+    excitations: list[tuple[Signal, Signal]] = [(white_noise(grid, rng), mix.noise * colour + np.float32(microphone))]
     if mix.voiced.any():
         excitations.append((_pulses(grid, rng), mix.voiced * colour))
     wave = shape(grid, excitations) + mix.tone
-    level = recipe.level + place_level + CLIP_LEVEL_SPREAD * rng.standard_normal()
     wave *= np.float32(10 ** (level / 20) / np.sqrt(np.mean(np.square(wave))))
     return wave * np.float32(min(1.0, HIGHEST_PEAK / np.abs(wave).max()))
 

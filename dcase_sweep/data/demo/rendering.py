@@ -1,13 +1,16 @@
 """From power over time and frequency to a waveform."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-Signal = NDArray[np.float32]
+#: Samples or curves; the waveforms and maps that go on are float32.
+Signal = NDArray[np.floating[Any]]
 
 #: Length of an analysis frame; half of it is the time resolution of every noise-like texture.
 FRAME_SECONDS = 0.023
@@ -59,7 +62,9 @@ class Grid:
 
     def sample_curve(self, frame_curve: Signal) -> Signal:
         """A curve over frames as a curve over samples."""
-        return np.interp(np.arange(self.samples), np.arange(self.frames) * self.hop, frame_curve).astype(np.float32)
+        ramp = np.arange(self.hop, dtype=np.float32) / self.hop
+        begin, step = frame_curve[:-1, None].astype(np.float32), np.diff(frame_curve)[:, None].astype(np.float32)
+        return (begin + step * ramp).reshape(-1)[: self.samples]
 
 
 @lru_cache(maxsize=8)
@@ -81,7 +86,7 @@ def _gains(grid: Grid, power: Signal) -> Signal:
     return np.sqrt(gains, out=gains)
 
 
-def shape(grid: Grid, excitations: list[tuple[Signal, Signal]]) -> Signal:
+def shape(grid: Grid, excitations: Sequence[tuple[Signal, Signal]]) -> Signal:
     """The sum of excitations (waveform, power map), each filtered over time as its map says, [sample].
 
     An excitation of unit power spectral density (white noise of variance `sample_rate / 2`) comes out with just the

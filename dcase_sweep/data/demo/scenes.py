@@ -19,6 +19,7 @@ import soundfile
 from dcase_sweep.data.demo.devices import record_with
 from dcase_sweep.data.demo.recipes import RECIPES, record
 from dcase_sweep.data.demo.rendering import Grid, Signal
+from dcase_sweep.errors import UserError
 
 #: Raised whenever the same parameters give other recordings than before.
 VERSION = 1
@@ -33,7 +34,7 @@ TEST_CITIES = (*TRAINING_CITIES, "milan")
 TRAINING_LOCATIONS = 2
 #: The devices that record a scene's successive segments: two thirds of the training clips are of device a, and each
 #: round through the test list has every device twice.
-TRAINING_DEVICES = (("a",), ("a", "b"), ("a",), ("a", "s1"), ("a",), ("a", "c"), ("a",), ("a", "s2"), ("a",), ("a", "s3"))
+TRAINING_DEVICES = tuple(("a", other)[:count] for other in ("b", "s1", "c", "s2", "s3") for count in (1, 2))
 TEST_DEVICES = (
     ("a", "s1", "s4"),
     ("b", "s2", "s5"),
@@ -116,18 +117,14 @@ def generate_scenes(
 
     Raises:
         ValueError: fewer clips than scenes, a negative seed, less than half a second, or a sample rate below 8 kHz.
+        UserError: `root` holds a data set that this generator did not make.
     """
     parameters = _Parameters(VERSION, train_clips, test_clips, seed, seconds, sample_rate)
     training, test = _plan(parameters)
-    found = _read_marker(root)
-    if found is not None and found.get("parameters") != asdict(parameters):
-        _remove_old_recordings(root)
-    (root / "audio").mkdir(parents=True, exist_ok=True)
-    (root / "evaluation_setup").mkdir(exist_ok=True)
-    _write_marker(root, parameters, complete=False)
+    _prepare(root, parameters)
     _write_recordings(root, parameters, training + test, workers, on_progress)
-    _write_lists(root, training, test)
-    _write_text(root / "README.txt", README)
+    for name, text in _lists(training, test).items():
+        _write_text(root / name, text)
     _write_marker(root, parameters, complete=True)
 
 
@@ -159,7 +156,7 @@ def _plan(parameters: _Parameters) -> tuple[list[_Segment], list[_Segment]]:
     training, test = [], []
     for index, scene in enumerate(SCENES):
         first_location = 100 * (index + 1)
-        for turn, devices in _turns(TRAINING_DEVICES, index, _share(parameters.train_clips, index)):
+        for turn, devices in _turns(TRAINING_DEVICES, 2 * index, _share(parameters.train_clips, index)):
             city = turn % len(TRAINING_CITIES)
             place = city * TRAINING_LOCATIONS + turn // len(TRAINING_CITIES) % TRAINING_LOCATIONS
             training.append(_Segment(scene, TRAINING_CITIES[city], first_location + place, next(numbers), devices))
@@ -173,13 +170,12 @@ def _share(clips: int, scene_index: int) -> int:
     return clips // len(SCENES) + (scene_index < clips % len(SCENES))
 
 
-def _turns(
-    pattern: Sequence[tuple[str, ...]], scene_index: int, clips: int
-) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Turns of one scene and their devices; every round starts one further, so no location keeps its devices."""
+def _turns(pattern: Sequence[tuple[str, ...]], first: int, clips: int) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Turns of one scene and their devices from `first` on; every round starts one further, so that no location keeps
+    its devices."""
     turn = 0
     while clips > 0:
-        devices = pattern[(turn + turn // len(pattern) + scene_index) % len(pattern)][:clips]
+        devices = pattern[(turn + turn // len(pattern) + first) % len(pattern)][:clips]
         yield turn, devices
         clips -= len(devices)
         turn += 1
@@ -270,18 +266,27 @@ def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return text.getvalue()
 
 
-def _write_lists(root: Path, training: Sequence[_Segment], test: Sequence[_Segment]) -> None:
-    for name, text in _lists(training, test).items():
-        _write_text(root / name, text)
-
-
 def _write_text(path: Path, text: str) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8", newline="\n")
     os.replace(part, path)
 
 
-# --- the marker -------------------------------------------------------------------------------------------------
+# --- the folder -------------------------------------------------------------------------------------------------
+
+
+def _prepare(root: Path, parameters: _Parameters) -> None:
+    """Makes the folders, clears them of recordings made with other parameters, and marks them as unfinished."""
+    found, readme = _read_marker(root), root / "README.txt"
+    if found is not None and found.get("parameters") != asdict(parameters):
+        _remove_old_recordings(root)
+    is_ours = found is not None or (readme.is_file() and readme.read_text(encoding="utf-8") == README)
+    if (root / "meta.csv").exists() and not is_ours:
+        raise UserError(f"{root}: found a data set that the demo generator did not make; choose another folder for it")
+    (root / "audio").mkdir(parents=True, exist_ok=True)
+    (root / "evaluation_setup").mkdir(exist_ok=True)
+    _write_text(readme, README)
+    _write_marker(root, parameters, complete=False)
 
 
 def _read_marker(root: Path) -> dict[str, object] | None:

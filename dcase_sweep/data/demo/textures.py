@@ -70,7 +70,7 @@ def hits(grid: Grid, onsets: Signal, strengths: Signal, decay: float) -> Signal:
     """Power that jumps up at every onset and falls by 60 dB in `decay` seconds, [frame]."""
     frames = np.round(onsets * grid.frame_rate).astype(int)
     inside = (frames >= 0) & (frames < grid.frames)
-    impulses = np.bincount(frames[inside], strengths[inside], minlength=grid.frames)
+    impulses = np.bincount(frames[inside], strengths[inside], minlength=grid.frames).astype(np.float32)
     return _ring(grid, impulses, decay)
 
 
@@ -142,7 +142,7 @@ def rumble(grid: Grid, place: Generator, rng: Generator) -> Sound:
 
 def wheel_roar(grid: Grid, place: Generator, rng: Generator) -> Sound:
     """Wheels in a tunnel or on a road: a broad band whose centre moves with the speed."""
-    centre = place.uniform(350, 1100) * 2 ** wander(grid, rng, rng.uniform(2, 5), 0.3)
+    centre = place.uniform(700, 1600) * 2 ** wander(grid, rng, rng.uniform(2, 5), 0.3)
     octaves = np.log2(grid.bands[None, :] / centre[:, None]) / place.uniform(0.6, 1.1)
     return Sound(noise=np.exp(-0.5 * octaves**2) * (centre / 600)[:, None] ** 2)
 

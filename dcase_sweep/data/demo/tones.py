@@ -62,12 +62,14 @@ def birds(grid: Grid, place: Generator, rng: Generator) -> Sound:
         pitch, glide = rng.uniform(2200, 6500), rng.uniform(-0.4, 0.4)
         length, gap = rng.uniform(0.04, 0.2), rng.uniform(0.08, 0.3)
         loudness = rng.uniform(0.15, 1.0)
-        position = np.linspace(0, 1, int(length * grid.sample_rate), dtype=np.float32)
+        position: Signal = np.linspace(0, 1, int(length * grid.sample_rate), dtype=np.float32)
         frequency = np.minimum(pitch * 2 ** (glide * position), 0.45 * grid.sample_rate)
-        chirp = harmonic_tone(grid.sample_rate, frequency, _harmonics(2, 14)) * np.sin(np.pi * position) ** 2
+        chirp: Signal = (
+            loudness * harmonic_tone(grid.sample_rate, frequency, _harmonics(2, 14)) * np.sin(np.pi * position) ** 2
+        )
         for phrase in rng.random(rng.integers(2, 6)) * grid.seconds:
             for number in range(rng.integers(2, 8)):
-                _add(grid, wave, phrase + number * (length + gap), loudness * chirp)
+                _add(grid, wave, float(phrase) + number * (length + gap), chirp)
     return Sound(tone=wave)
 
 
@@ -101,7 +103,7 @@ def bell(grid: Grid, place: Generator, rng: Generator) -> Sound:
     pitch, decay = place.uniform(500, 1600), place.uniform(0.8, 2.5)
     partials = [1.0, 2.0, 2.4, 3.0, 4.5]
     notes = [_note(grid.sample_rate, pitch * ratio, decay * 0.6, _harmonics(1, 0), decay / ratio) for ratio in partials]
-    stroke = np.sum(notes, axis=0, dtype=np.float32)
+    stroke: Signal = np.sum(notes, axis=0, dtype=np.float32)
     onset, period = rng.uniform(-0.5, grid.seconds - 0.5), place.uniform(0.25, 1.2)
     for number in range(rng.integers(1, 5)):
         _add(grid, wave, onset + number * period, stroke)
@@ -126,5 +128,5 @@ def music(grid: Grid, place: Generator, rng: Generator) -> Sound:
     notes = [_note(grid.sample_rate, root * 2 ** (step / 12), min(decay, 1.0), amplitudes, decay) for step in scale]
     for onset in np.arange(-rng.random() * beat, grid.seconds, beat):
         for choice in rng.integers(len(notes), size=rng.integers(1, 3)):
-            _add(grid, wave, onset, notes[choice])
+            _add(grid, wave, float(onset), notes[choice])
     return Sound(tone=wave)

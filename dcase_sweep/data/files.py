@@ -1,0 +1,57 @@
+"""Checking listed files before anything is computed from them."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from dcase_sweep.audio.reading import AudioProblem, inspect_audio, read_waveform
+
+#: Given a root and names of files under it, one line for each file that cannot be used.
+FileCheck = Callable[[Path, Sequence[str]], list[str]]
+
+
+def check_headers(root: Path, names: Sequence[str]) -> list[str]:
+    """Files that are missing, empty, truncated or no audio, as their headers tell."""
+    return _problems(root, names, inspect_audio, workers=1, on_progress=None)
+
+
+def check_samples(
+    root: Path,
+    names: Sequence[str],
+    *,
+    sample_rate: int,
+    seconds: float,
+    workers: int = 1,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[str]:
+    """The same, and files whose samples are silent, not finite or cannot be decoded; every file is read."""
+
+    def read(path: Path) -> object:
+        return read_waveform(path, sample_rate=sample_rate, seconds=seconds)
+
+    return _problems(root, names, read, workers=workers, on_progress=on_progress)
+
+
+def _problems(
+    root: Path,
+    names: Sequence[str],
+    look: Callable[[Path], object],
+    *,
+    workers: int,
+    on_progress: Callable[[int, int], None] | None,
+) -> list[str]:
+    def problem(name: str) -> str | None:
+        try:
+            look(root / name)
+        except AudioProblem as found:
+            return f"{root / name}: {found}"
+        return None
+
+    problems = []
+    with ThreadPoolExecutor(workers) as pool:
+        for done, found in enumerate(pool.map(problem, names), start=1):
+            if found:
+                problems.append(found)
+            if on_progress:
+                on_progress(done, len(names))
+    return problems
