@@ -12,8 +12,8 @@ import pytest
 import soundfile
 import torch
 
-from dcase_sweep.data import store as store_module
 from dcase_sweep.data.store import FeatureStore, open_store
+from dcase_sweep.data.store import opening as store_module
 from dcase_sweep.errors import UserError
 
 NAMES = [f"clip{number}.wav" for number in range(8)]
@@ -186,5 +186,5 @@ def test_no_room_on_the_disk_is_one_line(root: Path, monkeypatch: pytest.MonkeyP
 def test_a_store_that_cannot_be_written_is_one_line(root: Path) -> None:
     (root.parent / "file").write_text("")
 
-    with pytest.raises(UserError, match="feature store cannot be written; set store.root"):
+    with pytest.raises(UserError, match=r"feature store cannot be written; set store\.root"):
         reopen(root, store_root=root.parent / "file")

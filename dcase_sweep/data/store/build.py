@@ -1,0 +1,167 @@
+"""Bringing a store from whatever is on disk to whole."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep.data.compute import ClipState, FrontEnd, compute_features
+from dcase_sweep.data.store.folder import VERSION, FileStamp, Folder, checksum, rows_that_hold
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureStore:
+    """Features of a list of clips, memory-mapped, in the list's order."""
+
+    path: Path
+    features: NDArray[np.float32]
+    states: tuple[ClipState, ...]
+    #: How many clips this call had to compute; 0 = all were there.
+    computed: int
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """Which clips could be read ``[clip]``."""
+        return np.array([state.problem is None for state in self.states], dtype=bool)
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the clips that could not be read."""
+        return [state.problem for state in self.states if state.problem is not None]
+
+    def count(self, what: str) -> int:
+        """How many clips were ``padded``, ``cut`` or ``resampled``."""
+        return sum(bool(getattr(state, what)) for state in self.states)
+
+
+@dataclass
+class Build:
+    """Brings one store from whatever is on disk to whole."""
+
+    folder: Folder
+    root: Path
+    stamps: list[FileStamp]
+    front_end: FrontEnd
+    device: str
+    workers: int
+    on_progress: Callable[[int, int], None] | None
+    note: Callable[[str], None]
+
+    def run(self, configuration: dict[str, Any]) -> FeatureStore:
+        arrays, index = self.folder.arrays("r+"), self.folder.index()
+        if arrays is None:
+            if index is not None:
+                self.note(f"feature store {self.folder.path} is damaged: its arrays are not readable; built anew")
+            arrays, index = self.folder.create(), None
+            holds = np.zeros(self.folder.shape[0], dtype=bool)
+        else:
+            holds = rows_that_hold(*arrays, self.workers)
+        states = self._states(index, holds)
+        if index is not None and not holds.all():
+            self.note(f"feature store {self.folder.path} is damaged: {np.sum(~holds)} clips are computed again")
+        if index is None or not holds.all():
+            (self.folder.path / "store.json").unlink(missing_ok=True)
+            self._adopt(arrays, holds, states)
+        missing = np.flatnonzero(~holds)
+        if len(missing):
+            self._compute(arrays, missing, states)
+        if index is None or len(missing):
+            self._finish(configuration, states)
+        whole = self.folder.arrays("r")
+        assert whole is not None
+        return FeatureStore(self.folder.path, whole[0], tuple(states), len(missing))
+
+    def _states(self, index: dict[str, Any] | None, holds: NDArray[np.bool_]) -> list[ClipState]:
+        """What is known of each clip; without an index it is in the notes that the interrupted build kept."""
+        if index is not None:
+            return [ClipState(**state) for state in index["states"]]
+        states = [ClipState() for _ in self.stamps]
+        try:
+            lines = (self.folder.path / "states.jsonl").read_text().splitlines()
+        except OSError:
+            lines = []
+        for line in lines:
+            try:
+                position, state = json.loads(line)
+                states[position] = ClipState(**state)
+            except (ValueError, TypeError, IndexError):
+                continue  # the line that the kill cut off
+        for position in np.flatnonzero(~holds):
+            states[position] = ClipState()
+        return states
+
+    def _adopt(
+        self,
+        arrays: tuple[NDArray[np.float32], NDArray[np.uint32]],
+        holds: NDArray[np.bool_],
+        states: list[ClipState],
+    ) -> None:
+        """Copy clips whose files did not change from the finished stores of the same front end."""
+        features, checksums = arrays
+        for sibling in sorted(self.folder.path.parent.iterdir()):
+            if holds.all() or sibling == self.folder.path or not sibling.is_dir():
+                continue
+            other = Folder(sibling, ())
+            index = other.index()
+            if index is None or index["root"] != str(self.root.resolve()):
+                continue
+            position = {FileStamp(*stamp): row for row, stamp in enumerate(index["files"])}
+            other.shape = (len(position), *self.folder.shape[1:])
+            theirs = other.arrays("r")
+            if theirs is None:
+                continue
+            for row in np.flatnonzero(~holds):
+                source = position.get(self.stamps[row])
+                if source is not None and checksum(theirs[0][source]) == theirs[1][source]:
+                    features[row], checksums[row] = theirs[0][source], theirs[1][source]
+                    states[row] = ClipState(**index["states"][source])
+                    holds[row] = True
+
+    def _compute(
+        self,
+        arrays: tuple[NDArray[np.float32], NDArray[np.uint32]],
+        missing: NDArray[np.int64],
+        states: list[ClipState],
+    ) -> None:
+        features, checksums = arrays
+        done = 0
+        with (self.folder.path / "states.jsonl").open("a") as journal:
+            results = compute_features(
+                self.root,
+                [self.stamps[row].name for row in missing],
+                self.front_end,
+                device=self.device,
+                workers=self.workers,
+            )
+            for position, row_features, state in results:
+                row = int(missing[position])
+                # The checksum follows the features: a kill between the two leaves a clip that is computed again.
+                features[row] = row_features
+                states[row] = state
+                if state != ClipState():
+                    journal.write(json.dumps([row, asdict(state)]) + "\n")
+                    journal.flush()
+                checksums[row] = checksum(features[row])
+                done += 1
+                if self.on_progress:
+                    self.on_progress(done, len(missing))
+        features.flush()  # type: ignore[attr-defined]
+        checksums.flush()  # type: ignore[attr-defined]
+
+    def _finish(self, configuration: dict[str, Any], states: list[ClipState]) -> None:
+        index = {
+            "version": VERSION,
+            "front_end": configuration,
+            "root": str(self.root.resolve()),
+            "files": [[stamp.name, stamp.size, stamp.time_ns] for stamp in self.stamps],
+            "states": [asdict(state) for state in states],
+        }
+        temporary = self.folder.path / f"store.json.{os.getpid()}"
+        temporary.write_text(json.dumps(index))
+        os.replace(temporary, self.folder.path / "store.json")
+        (self.folder.path / "states.jsonl").unlink(missing_ok=True)
