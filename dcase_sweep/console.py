@@ -40,7 +40,7 @@ class _Bar(Progress):
         self.bar.start()
 
     def update(self, done: float, *, total: float | None = None, text: str | None = None) -> None:
-        self.bar.update(self.task, completed=int(done), total=total)
+        self.bar.update(self.task, completed=done, total=total)
         if text is not None:
             self.bar.update(self.task, text=text)
 

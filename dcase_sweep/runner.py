@@ -134,10 +134,10 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneDat
 
     data: SceneData = dataset.load(check=check)
     began = time.perf_counter()
-    with console.progress("features", len(data.recordings)) as bar:
+    with console.progress("features", len(data.filenames)) as bar:
         store = open_store(
             data.root,
-            [recording.filename for recording in data.recordings],
+            data.filenames,
             front_end,
             **where,
             device=device,
@@ -161,10 +161,8 @@ def _introduce(experiment: Experiment, job: Job) -> None:
 
 
 def _describe(data: SceneData, store: FeatureStore, seconds: float) -> None:
-    sizes = f"{len(data.train)} train, {len(data.validation)} validation, {len(data.test)} test clips"
-    devices = len({recording.device for recording in data.recordings})
     note = f" ({SYNTHETIC})" if data.is_synthetic else ""
-    console.field("data", f"{data.name}: {sizes}, {len(data.classes)} scenes, {devices} devices{note}")
+    console.field("data", f"{data.description}{note}")
     changed = [f"{store.count(what)} {what}" for what in ("resampled", "padded", "cut") if store.count(what)]
     how = f"{store.computed} clips in {seconds:.1f} s" if store.computed else "all in the store"
     console.field("features", ", ".join([how, *changed]))

@@ -1,5 +1,6 @@
 """The log-mel front end of the DCASE 2021 task 1A baseline system."""
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,22 @@ from dcase_sweep.audio.mel import slaney_mel_filters
 if TYPE_CHECKING:
     import torch
 
-#: Frames of 2,048 double-precision samples that stay in a core's cache from the window to the filters.
-_FRAMES_IN_CACHE = 100
+#: Frames of 2,048 samples that stay near a core from the window to the filters.
+_FRAMES_IN_CACHE = 125
+#: Each sample is lessened by this share of the one before it, which levels the spectra of everyday sounds.
+_PRE_EMPHASIS = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class _Constants:
+    """What frames are multiplied with, on one device."""
+
+    #: ``[n_fft]``, zero where the window is shorter than the FFT.
+    window: "torch.Tensor"
+    #: What the window rises by from sample to sample, times the pre-emphasis ``[n_fft]``.
+    rise: "torch.Tensor"
+    #: The transposed filters ``[bin, mel]``, the pre-emphasis undone.
+    filters: "torch.Tensor"
 
 
 class LogMel:
@@ -78,31 +93,60 @@ class LogMel:
         )
 
     @cached_property
-    def _constants(self) -> "dict[torch.device, tuple[torch.Tensor, torch.Tensor]]":
+    def _constants(self) -> "dict[torch.device, _Constants]":
         return {}
 
-    def _on(self, device: "torch.device") -> "tuple[torch.Tensor, torch.Tensor]":
-        """The window ``[n_fft]`` and the transposed filters ``[bin, mel]`` on a device."""
+    def _on(self, device: "torch.device") -> _Constants:
         import torch
 
         if device not in self._constants:
-            before = (self.n_fft - self.window) // 2
-            window = torch.zeros(self.n_fft, dtype=torch.float64)
-            window[before : before + self.window] = torch.hamming_window(self.window, dtype=torch.float64)
-            self._constants[device] = window.to(device), torch.from_numpy(self.filters.T.copy()).to(device)
+            window = np.zeros(self.n_fft)
+            start = (self.n_fft - self.window) // 2
+            window[start : start + self.window] = torch.hamming_window(self.window, dtype=torch.float64).numpy()
+            rise = _PRE_EMPHASIS * np.diff(window, prepend=0)
+            angles = 2 * np.pi * np.arange(self.n_fft // 2 + 1) / self.n_fft
+            filters = self.filters / np.abs(1 - _PRE_EMPHASIS * np.exp(-1j * angles))
+            on_device = [torch.from_numpy(array).float().to(device) for array in (window, rise, filters.T.copy())]
+            self._constants[device] = _Constants(*on_device)
         return self._constants[device]
 
     def mel(self, waveforms: "torch.Tensor") -> "torch.Tensor":
-        """Mel magnitudes ``[batch, mel, frame]`` before the logarithm."""
+        """Mel magnitudes ``[batch, mel, frame]`` before the logarithm.
+
+        The rounding of a transform in single precision is about 1e-7 of the loudest bins, which in a recording is
+        2e-5 of its quiet bands. Windowed frames are therefore pre-emphasised, and the filters undo it: that leaves
+        1e-6 of librosa's result in double precision, at two thirds of the time of a transform in double precision.
+        """
         import torch
 
-        window, filters = self._on(waveforms.device)
-        margin = self.n_fft // 2
-        padded = torch.nn.functional.pad(waveforms, (margin, margin), mode=self.pad_mode)
-        frames = padded.unfold(1, self.n_fft, self.hop)[:, : self.shape[1]]
-        at_once = frames.shape[1] if waveforms.is_cuda else _FRAMES_IN_CACHE
-        parts = [_magnitude(part * window) @ filters for part in frames.split(at_once, dim=1)]
+        constants = self._on(waveforms.device)
+        padded = self._padded(waveforms)
+        emphasised = torch.sub(padded[:, 1:], padded[:, :-1], alpha=_PRE_EMPHASIS)
+        at_once = self.shape[1] if waveforms.is_cuda else _FRAMES_IN_CACHE
+        # One sample more than the FFT takes: the one before it.
+        frames = padded.unfold(1, self.n_fft + 1, self.hop)[:, : self.shape[1]].split(at_once, dim=1)
+        flat_frames = emphasised.unfold(1, self.n_fft, self.hop)[:, : self.shape[1]].split(at_once, dim=1)
+        parts = []
+        for plain, flat in zip(frames, flat_frames, strict=True):
+            # w[n] x[n] - a w[n-1] x[n-1], arranged so that only what is left of x is rounded.
+            windowed = (flat * constants.window).addcmul_(plain[..., :-1], constants.rise)
+            # To the transform the last sample comes before the first.
+            windowed[..., 0] -= _PRE_EMPHASIS * constants.window[-1] * plain[..., -1]
+            parts.append(_magnitude(windowed) @ constants.filters)
         return torch.cat(parts, dim=1).transpose(1, 2)
+
+    def _padded(self, waveforms: "torch.Tensor") -> "torch.Tensor":
+        """The waveforms with half a frame before, one sample more, and half a frame behind.
+
+        PyTorch's own reflection takes eight times as long.
+        """
+        import torch
+
+        margin = self.n_fft // 2
+        if self.pad_mode == "constant":
+            return torch.nn.functional.pad(waveforms, (margin + 1, margin))
+        before, behind = waveforms[:, 1 : margin + 2].flip(1), waveforms[:, -margin - 1 : -1].flip(1)
+        return torch.cat([before, waveforms, behind], dim=1)
 
     def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
         """Log-mel energies ``[batch, mel, frame]`` of ``[batch, sample]``."""
@@ -110,13 +154,11 @@ class LogMel:
 
 
 def _magnitude(frames: "torch.Tensor") -> "torch.Tensor":
-    """Magnitude spectra ``[..., bin]`` in float32 of windowed frames ``[..., sample]`` in float64.
+    """Magnitude spectra ``[..., bin]`` of frames ``[..., sample]``.
 
-    The transform is in double precision: in single precision its rounding, about 1e-7 of the loudest bin, is 2e-5 of
-    a quiet band, and the librosa reference is not met. |z| written out is three times as fast as ``abs()``, which
-    guards against an overflow that audio cannot reach.
+    On a CPU, NumPy's absolute value is ten times as fast as PyTorch's.
     """
     import torch
 
-    squares = torch.view_as_real(torch.fft.rfft(frames)).float().square_()
-    return (squares[..., 0] + squares[..., 1]).sqrt_()
+    spectra = torch.fft.rfft(frames)
+    return spectra.abs() if spectra.is_cuda else torch.from_numpy(np.abs(spectra.numpy()))

@@ -107,14 +107,15 @@ def _decode_pcm24(path: Path, info: AudioInfo, frames: int) -> NDArray[np.float3
     """Samples of a 24-bit mono WAV, bit for bit those of libsndfile, about seven times as fast.
 
     Each sample's three bytes are read as the upper three of a 32-bit word that starts one byte earlier; the
-    byte below them belongs to the neighbour and is masked away.
+    byte below them belongs to the neighbour and is masked away. Words become samples in place.
     """
     assert info.pcm24_offset is not None
     raw = np.fromfile(path, dtype=np.uint8, offset=info.pcm24_offset - 1, count=3 * frames + 1)
     if raw.size < 3 * frames + 1:
         raise AudioProblem("truncated while it was read; expected it to stay as it is")
-    words = np.ndarray((frames,), "<i4", raw, 0, (3,))
-    samples = (words & -256).astype(np.float32)
+    words = np.ndarray((frames,), "<i4", raw, 0, (3,)) & -256
+    samples = words.view(np.float32)
+    np.copyto(samples, words, casting="unsafe")
     samples *= np.float32(1 / 2**31)
     return samples
 
@@ -146,7 +147,7 @@ def read_waveform(path: Path, *, sample_rate: int, seconds: float) -> Waveform:
     # What lies behind the clip's end is never decoded; a hundredth of a second more serves the resampler's filter.
     wanted = min(info.frames, int(np.ceil((seconds + 0.01) * info.sample_rate)))
     samples = _decode(path, info, wanted)
-    peak = float(np.abs(samples).max())
+    peak = max(float(samples.max()), -float(samples.min()))
     if not np.isfinite(peak):
         raise AudioProblem(f"sample {int(np.argmin(np.isfinite(samples)))} is not a finite number; expected audio")
     if peak < SILENCE:

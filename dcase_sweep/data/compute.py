@@ -5,19 +5,33 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dcase_sweep.audio.reading import AudioProblem, Waveform, read_waveform
-
-if TYPE_CHECKING:
-    from dcase_sweep.data.store import FrontEnd
+from dcase_sweep.memory import keep_freed_memory
 
 #: Clips a task. On a CPU one clip stays in a core's cache; a GPU wants work for its width.
 _CLIPS_ON_CPU = 1
 _CLIPS_ON_GPU = 32
+
+
+class FrontEnd(Protocol):
+    """What is asked of a front end."""
+
+    sample_rate: int
+    seconds: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(mel, frame)`` of one clip."""
+        ...
+
+    def __call__(self, waveforms: Any) -> Any:
+        """``[batch, sample]`` → ``[batch, mel, frame]``, tensors on one device."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +57,7 @@ def torch_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _read(path: Path, front_end: "FrontEnd") -> tuple[Waveform | None, ClipState]:
+def _read(path: Path, front_end: FrontEnd) -> tuple[Waveform | None, ClipState]:
     try:
         waveform = read_waveform(path, sample_rate=front_end.sample_rate, seconds=front_end.seconds)
     except AudioProblem as problem:
@@ -51,7 +65,7 @@ def _read(path: Path, front_end: "FrontEnd") -> tuple[Waveform | None, ClipState
     return waveform, ClipState(waveform.was_padded, waveform.was_cut, waveform.was_resampled)
 
 
-def _features(paths: Sequence[Path], front_end: "FrontEnd", device: str) -> list[tuple[Any, ClipState]]:
+def _features(paths: Sequence[Path], front_end: FrontEnd, device: str) -> list[tuple[Any, ClipState]]:
     """Features ``[mel, frame]`` and state of a few files; zeros where a file cannot be read."""
     import torch
 
@@ -60,13 +74,14 @@ def _features(paths: Sequence[Path], front_end: "FrontEnd", device: str) -> list
     computed: Iterator[NDArray[np.float32]] = iter(())
     if samples:
         with torch.inference_mode():
-            computed = iter(front_end(torch.from_numpy(np.stack(samples)).to(device)).cpu().numpy())
+            waveforms = samples[0][None] if len(samples) == 1 else np.stack(samples)
+            computed = iter(front_end(torch.from_numpy(waveforms).to(device)).cpu().numpy())
     silence = np.zeros(front_end.shape, dtype=np.float32)
     return [(silence if waveform is None else next(computed), state) for waveform, state in read]
 
 
 def compute_features(
-    root: Path, names: Sequence[str], front_end: "FrontEnd", *, device: str = "cpu", workers: int = 1
+    root: Path, names: Sequence[str], front_end: FrontEnd, *, device: str = "cpu", workers: int = 1
 ) -> Iterator[tuple[int, NDArray[np.float32], ClipState]]:
     """Position, features ``[mel, frame]`` and state of each file, in order.
 
@@ -75,6 +90,7 @@ def compute_features(
     """
     import torch
 
+    keep_freed_memory()
     size = _CLIPS_ON_CPU if device == "cpu" else _CLIPS_ON_GPU
     batches = [range(start, min(start + size, len(names))) for start in range(0, len(names), size)]
 

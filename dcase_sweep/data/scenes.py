@@ -38,9 +38,16 @@ class SceneData:
     is_synthetic: bool = False
 
     @property
-    def paths(self) -> list[Path]:
-        """Where the recordings lie."""
-        return [self.root / recording.filename for recording in self.recordings]
+    def filenames(self) -> list[str]:
+        """The recordings' names under the root."""
+        return [recording.filename for recording in self.recordings]
+
+    @property
+    def description(self) -> str:
+        """Its sizes, for people."""
+        sizes = f"{len(self.train)} train, {len(self.validation)} validation, {len(self.test)} test clips"
+        devices = len({recording.device for recording in self.recordings})
+        return f"{self.name}: {sizes}, {len(self.classes)} scenes, {devices} devices"
 
     @property
     def targets(self) -> NDArray[np.int64]:

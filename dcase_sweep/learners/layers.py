@@ -57,7 +57,7 @@ def layers_of(network: nn.Module, input_shape: tuple[int, int]) -> list[Layer]:
     was_training = network.training
     try:
         with torch.no_grad():
-            network.eval()(torch.zeros(1, *input_shape, device=device))
+            network.eval().forward(torch.zeros(1, *input_shape, device=device))  # past a compiled call: hooks must fire
     finally:
         network.train(was_training)
         for handle in handles:
