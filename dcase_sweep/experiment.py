@@ -27,14 +27,6 @@ log = logging.getLogger(__name__)
 GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "experiment")
 
 
-def strip_hydra(composed: DictConfig) -> DictConfig:
-    """The experiment's part of what Hydra composed."""
-    copy = composed.copy()
-    OmegaConf.set_struct(copy, False)
-    copy.pop("hydra", None)
-    return copy
-
-
 def quote_task(arguments: list[str]) -> list[str]:
     """Let people type ``task=4``: Hydra reads it as a number, and a group's choice must be text."""
     quoted = []

@@ -65,6 +65,9 @@ def check(composed: DictConfig) -> Experiment:
     Raises:
         UserError: in one line that names the key, what was found and what is expected.
     """
+    composed = composed.copy()
+    OmegaConf.set_struct(composed, False)
+    composed.pop("hydra", None)  # there while a sweep composes its jobs
     _refuse_unknown("", composed, Experiment)
     schema = OmegaConf.structured(Experiment)
     for group in TARGETED:

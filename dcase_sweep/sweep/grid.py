@@ -92,11 +92,10 @@ class GridSweeper(Sweeper):
 
     def _checked(self, overrides: Sequence[str]) -> Any:
         from dcase_sweep.config import check
-        from dcase_sweep.experiment import strip_hydra
 
         try:
             composed = self._context.config_loader.load_sweep_config(self._config, list(overrides))
-            return check(strip_hydra(composed))
+            return check(composed)
         except UserError as error:
             raise UserError(f"job {' '.join(overrides)}: {error}") from None
 
