@@ -39,6 +39,22 @@ def quote_task(arguments: list[str]) -> list[str]:
     return quoted
 
 
+def with_model_of_task(overrides: list[str]) -> list[str]:
+    """Add the model that a task's file names, where a task is chosen and no model.
+
+    A model chooses its task by itself; so ``task=4`` alone must choose a model, or no job of ``-m task=1a,4`` but
+    those of one task could run.
+    """
+    keys = [override.partition("=")[0].lstrip("+") for override in overrides]
+    if "task" not in keys or "model" in keys or "experiment" in keys:
+        return overrides
+    place = keys.index("task")
+    path = conf_folder() / "task" / (overrides[place].partition("=")[2].strip("'\"") + ".yaml")
+    if not path.is_file():
+        return overrides  # several tasks, or none that Hydra will find
+    return [*overrides[: place + 1], f"model={OmegaConf.load(path).task.model}", *overrides[place + 1 :]]
+
+
 def register_experiments() -> None:
     """Make every file of the experiment folders a choice of ``+experiment``."""
     store = ConfigStore.instance()
@@ -54,6 +70,7 @@ def register_sweeper() -> None:
     Hydra instantiates plugins of the namespace ``hydra_plugins`` only. A package there would be installed beside
     ours; the name alone is enough.
     """
+    GridSweeper.complete = staticmethod(with_model_of_task)
     Plugins.instance().class_name_to_class["hydra_plugins.dcase_sweep.GridSweeper"] = GridSweeper
 
 
@@ -139,7 +156,7 @@ def main(arguments: list[str]) -> int:
         outcomes.append(_task_function(composed))
         return outcomes[-1]
 
-    sys.argv = [sys.argv[0], *quote_task(arguments)]
+    sys.argv = [sys.argv[0], *with_model_of_task(quote_task(arguments))]
     try:
         hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
     except Interrupted as interrupted:

@@ -4,28 +4,25 @@ import logging
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dcase_sweep import __version__, console, tracking
 from dcase_sweep.config import Experiment, build, flatten, locate, plain
+from dcase_sweep.data.events import EventData
 from dcase_sweep.data.files import check_samples
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.data.store import FeatureStore, known_problems, open_store
 from dcase_sweep.errors import DataError
 from dcase_sweep.evaluation.complexity import DCASE_2021, Complexity, complexity_table, layer_complexity
-from dcase_sweep.evaluation.scenes.verdict import judge_scenes
 from dcase_sweep.evaluation.verdict import Verdict
 from dcase_sweep.interruption import Interrupted
+from dcase_sweep.judging import SYNTHETIC, judge
 from dcase_sweep.learners.lightning import device_of, resolve_precision
 from dcase_sweep.resumption import Resumable, find_resumable
 
 log = logging.getLogger(__name__)
-
-SYNTHETIC = "synthetic demo data: says nothing of real recordings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,18 @@ class Job:
     @property
     def name(self) -> str:
         """What was chosen and overridden, for people: ``cnn5 seed=1``."""
-        hidden = ("model=", "tracking", "store", "hydra", "resume", "+experiment")
+        hidden = (
+            "model=",
+            "data=",
+            "data.root",
+            "data.name",
+            "hardware",
+            "tracking",
+            "store",
+            "hydra",
+            "resume",
+            "+experiment",
+        )
         rest = [override for override in self.overrides if not override.startswith(hidden)]
         return " ".join([self.choices.get("model") or "run", *rest])[:250]
 
@@ -80,16 +88,11 @@ def run(experiment: Experiment, job: Job) -> Outcome:
         data, store = load_features(experiment, device)
         _log_configuration(mlrun, experiment, job, data)
         learner = locate("framework", experiment.framework.learners[experiment.task.kind])(
-            experiment,
-            features=store.features,
-            targets=data.targets,
-            train=data.train,
-            validation=data.validation,
-            classes=len(data.classes),
+            experiment, data, store.features
         )
         metrics = _log_complexity(mlrun, learner, experiment)
-        metrics |= _fit(mlrun, learner, experiment, job, resumable, clips=len(data.train))
-        verdict = _judge(data, learner.predict(data.test))
+        metrics |= _fit(mlrun, learner, experiment, job, resumable)
+        verdict = judge(experiment, data, learner, store.features)
         metrics |= verdict.metrics
         metrics["complexity/nonzero_parameters"] = float(_complexity(learner.layers(), experiment).nonzero)
         mlrun.log_metrics(metrics)
@@ -107,7 +110,7 @@ def run(experiment: Experiment, job: Job) -> Outcome:
     return Outcome("finished", mlrun.name, str(job.folder), mlrun.id, metrics, seconds)
 
 
-def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneData, FeatureStore]:
+def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneData | EventData, FeatureStore]:
     """The data set and the stored features of its recordings, computed where they are missing.
 
     Raises:
@@ -132,7 +135,7 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneDat
         with console.progress("check", len(names)) as bar:
             return check_samples(root, names, **length, workers=workers, on_progress=lambda done, _: bar.update(done))
 
-    data: SceneData = dataset.load(check=check)
+    data: SceneData | EventData = dataset.load(check=check)
     began = time.perf_counter()
     with console.progress("features", len(data.filenames)) as bar:
         store = open_store(
@@ -160,7 +163,7 @@ def _introduce(experiment: Experiment, job: Job) -> None:
     console.field("dcase", f"{__version__}: {chosen}, {hardware}, seed {experiment.seed}")
 
 
-def _describe(data: SceneData, store: FeatureStore, seconds: float) -> None:
+def _describe(data: SceneData | EventData, store: FeatureStore, seconds: float) -> None:
     note = f" ({SYNTHETIC})" if data.is_synthetic else ""
     console.field("data", f"{data.description}{note}")
     changed = [f"{store.count(what)} {what}" for what in ("resampled", "padded", "cut") if store.count(what)]
@@ -176,7 +179,7 @@ def _start_run(experiment: Experiment, job: Job, resumable: Resumable | None) ->
     return tracking.start_run(experiment.tracking, name=name, tags=tags, resume_id=run_id, code=Path.cwd())
 
 
-def _log_configuration(mlrun: tracking.Run, experiment: Experiment, job: Job, data: SceneData) -> None:
+def _log_configuration(mlrun: tracking.Run, experiment: Experiment, job: Job, data: SceneData | EventData) -> None:
     parameters = flatten(experiment)
     parameters |= {group: choice for group, choice in job.choices.items() if group not in parameters}
     parameters["data.fingerprint"] = data.fingerprint
@@ -193,9 +196,14 @@ def _complexity(layers: list[Any], experiment: Experiment) -> Complexity:
     return Complexity(tuple(counted), clip_seconds=build("front_end", experiment.front_end).seconds)
 
 
+def _blank(layers: list[Any]) -> list[Any]:
+    """The layers as training may fill them: every parameter counts."""
+    return [replace(layer, arrays=tuple(array * 0 + 1 for array in layer.arrays)) for layer in layers]
+
+
 def _log_complexity(mlrun: tracking.Run, learner: Any, experiment: Experiment) -> dict[str, float]:
     """What the network will cost once training has filled every parameter, said before it starts."""
-    complexity = _complexity(learner.blank_layers(), experiment)
+    complexity = _complexity(_blank(learner.layers()), experiment)
     fits = complexity.within_limit(DCASE_2021)
     size = complexity.size_bytes(16)
     console.field(
@@ -214,10 +222,10 @@ def _log_complexity(mlrun: tracking.Run, learner: Any, experiment: Experiment) -
 
 
 def _fit(
-    mlrun: tracking.Run, learner: Any, experiment: Experiment, job: Job, resumable: Resumable | None, *, clips: int
+    mlrun: tracking.Run, learner: Any, experiment: Experiment, job: Job, resumable: Resumable | None
 ) -> dict[str, float]:
     """Train, with a bar that counts epochs, metrics logged an epoch at a time."""
-    epochs = experiment.training.epochs
+    epochs, clips = experiment.training.epochs, learner.clips_per_epoch
     done = float(resumable.epochs if resumable else 0)
     began = previous = time.perf_counter()
     text = ""
@@ -233,7 +241,7 @@ def _fit(
             now = time.perf_counter()
             mlrun.log_metrics({**metrics, "speed/clips_per_second": clips / (now - previous)}, step=epoch)
             done, previous = epoch + 1.0, now
-            text = f"loss {metrics['train/loss']:.3f}, validation {100 * metrics['validation/accuracy']:.1f} %"
+            text = learner.headline(metrics)
             bar.update(done, text=text)
 
         fitted = learner.fit(
@@ -245,24 +253,13 @@ def _fit(
         )
     seconds = time.perf_counter() - began
     mlrun.log_file(fitted.checkpoint, "checkpoints")
-    kept = f"epoch {fitted.best_epoch + 1} kept ({100 * fitted.best_value:.1f} % on the validation split)"
+    kept = f"epoch {fitted.best_epoch + 1} kept ({fitted.metric} {fitted.best_value:.3f})"
     console.field("training", f"{fitted.epochs} epochs in {seconds:.1f} s, {kept}")
     return {
         "best/epoch": float(fitted.best_epoch),
-        "best/validation_accuracy": fitted.best_value,
+        f"best/{fitted.metric}": fitted.best_value,
         "time/training_seconds": seconds,
     }
-
-
-def _judge(data: SceneData, scores: Any) -> Verdict:
-    return judge_scenes(
-        scores,
-        data.targets[data.test],
-        classes=data.classes,
-        devices=data.devices(data.test),
-        filenames=[data.recordings[index].filename for index in np.asarray(data.test)],
-        note=SYNTHETIC if data.is_synthetic else None,
-    )
 
 
 def _log_verdict(mlrun: tracking.Run, verdict: Verdict, job: Job) -> None:

@@ -3,12 +3,13 @@
 from dcase_sweep.config.building import build, build_model, locate
 from dcase_sweep.config.checks import check
 from dcase_sweep.config.flat import flatten, plain
-from dcase_sweep.config.schemas import Augmentation, Experiment, Hardware, Optimizer, Tracking
+from dcase_sweep.config.schemas import Augmentation, Experiment, Hardware, MeanTeacher, Optimizer, Tracking
 
 __all__ = [
     "Augmentation",
     "Experiment",
     "Hardware",
+    "MeanTeacher",
     "Optimizer",
     "Tracking",
     "build",

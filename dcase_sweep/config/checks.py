@@ -6,13 +6,16 @@ model or data set brings its schema along and nothing here changes.
 
 import difflib
 import inspect
+from collections.abc import Sequence
 from dataclasses import field, fields, is_dataclass, make_dataclass
-from typing import Any
+from functools import partial
+from typing import Any, get_args, get_origin
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.building import build, build_model, locate
+from dcase_sweep.config.flat import plain
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.errors import UserError
 
@@ -54,9 +57,17 @@ def schema_of(target: type, given: set[str]) -> type:
     for name, parameter in inspect.signature(target).parameters.items():
         if name in given or parameter.kind is inspect.Parameter.VAR_KEYWORD:
             continue
-        default = MISSING if parameter.default is inspect.Parameter.empty else parameter.default
-        members.append((name, parameter.annotation, field(default=default)))
+        default = MISSING if parameter.default is inspect.Parameter.empty else plain(parameter.default)
+        made: Any = {"default_factory": partial(list, default)} if isinstance(default, list) else {"default": default}
+        members.append((name, _storable(parameter.annotation), field(**made)))
     return make_dataclass(target.__name__, members)
+
+
+def _storable(annotation: Any) -> Any:
+    """A type that OmegaConf can hold: it knows lists, and no other sequence."""
+    if get_origin(annotation) is Sequence:
+        return list[_storable(get_args(annotation)[0])]  # type: ignore[misc]
+    return annotation
 
 
 def check(composed: DictConfig) -> Experiment:

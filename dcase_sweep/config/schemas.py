@@ -14,6 +14,10 @@ class Task:
     title: str = MISSING
     #: ``scenes`` or ``events``: what a model and a data set must offer.
     kind: str = MISSING
+    #: The choice of ``model`` where none is made.
+    model: str = MISSING
+    #: The class of the generated demo data.
+    demo: str = MISSING
     #: Epochs on the generated demo data, where the recipe's number would only be waited for.
     demo_epochs: int = MISSING
 
@@ -54,6 +58,31 @@ class Augmentation:
     freq_mixstyle_alpha: float = 0.4
     #: Largest shift in time, as a share of the clip, its end rolled to its beginning.
     roll: float = 0.0
+
+
+@dataclass
+class MeanTeacher:
+    """How a mean teacher is trained (task 4)."""
+
+    #: Clips of each kind in a batch.
+    strong: int = MISSING
+    weak: int = MISSING
+    unlabelled: int = MISSING
+    #: Over which the learning rate and the weight of the consistency loss grow.
+    ramp_epochs: int = MISSING
+    #: Weight of the consistency loss after the ramp.
+    consistency: float = MISSING
+    #: Largest decay of the teacher's moving average.
+    ema: float = MISSING
+    mixup_probability: float = MISSING
+    mixup_alpha: float = MISSING
+    mixup_labels: str = MISSING
+    #: Frames of the median filter over scores: one number, or one for each class by its name.
+    median_filter: Any = MISSING
+    #: Options, off at 0: deviation of a roll in time (frames), masks over mel bands, largest gain of a band (dB).
+    frame_shift: float = 0.0
+    mask_mels: int = 0
+    filter_augment: float = 0.0
 
 
 @dataclass
@@ -115,6 +144,7 @@ class Experiment:
     training: Training = field(default_factory=Training)
     optimizer: Optimizer = field(default_factory=Optimizer)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    mean_teacher: MeanTeacher | None = None
     hardware: Hardware = field(default_factory=Hardware)
     framework: Framework = field(default_factory=Framework)
     tracking: Tracking = field(default_factory=Tracking)

@@ -9,6 +9,7 @@ import torch
 
 from dcase_sweep.config import Hardware
 from dcase_sweep.errors import UserError
+from dcase_sweep.memory import keep_freed_memory
 
 
 def resolve_precision(hardware: Hardware) -> str:
@@ -38,6 +39,7 @@ def make_trainer(
     hardware: Hardware, *, epochs: int, folder: Path, callbacks: list[pytorch_lightning.Callback]
 ) -> pytorch_lightning.Trainer:
     """A trainer that writes nothing of its own: logging, checkpoints and progress are the callbacks' business."""
+    keep_freed_memory()
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     logging.getLogger("lightning").setLevel(logging.ERROR)
     with warnings.catch_warnings():

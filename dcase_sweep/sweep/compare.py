@@ -12,7 +12,9 @@ import numpy as np
 COLUMNS = (
     ("test/accuracy", "accuracy %", 100.0, 1),
     ("test/log_loss", "log loss", 1.0, 3),
-    ("best/validation_accuracy", "validation %", 100.0, 1),
+    ("test/teacher/psds_score_scenario1", "PSDS 1", 1.0, 3),
+    ("test/teacher/psds_score_scenario2", "PSDS 2", 1.0, 3),
+    ("best/validation/accuracy", "validation %", 100.0, 1),
     ("complexity/parameters", "parameters", 1.0, 0),
 )
 

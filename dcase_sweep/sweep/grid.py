@@ -3,7 +3,7 @@
 import itertools
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,9 @@ class GridSweeper(Sweeper):
 
     #: The sweep that this process ran, for the command's exit code.
     latest: "GridSweeper | None" = None
+
+    #: What is added to a job's overrides before it is composed.
+    complete: Callable[[list[str]], list[str]] = staticmethod(lambda overrides: overrides)
 
     def __init__(self, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
         self.max_batch_size = max_batch_size
@@ -88,7 +91,7 @@ class GridSweeper(Sweeper):
                 choices[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
             else:
                 raise UserError(f"{override.input_line}: a grid needs discrete values; expected choice() or range()")
-        return [list(job) for job in itertools.product(*choices.values())]
+        return [self.complete(list(job)) for job in itertools.product(*choices.values())]
 
     def _checked(self, overrides: Sequence[str]) -> Any:
         from dcase_sweep.config import check

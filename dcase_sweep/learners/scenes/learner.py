@@ -1,36 +1,22 @@
 """The scene classifier as the runner sees it: fit, predict."""
 
-import shutil
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytorch_lightning
 import torch
 from numpy.typing import NDArray
 
 from dcase_sweep.config import Experiment, build_model
-from dcase_sweep.errors import UserError
+from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.learners.batches import Batches, Clips, band_statistics
-from dcase_sweep.learners.keeper import BEST, LAST, EpochListener, Keeper, LastCheckpoint
+from dcase_sweep.learners.fitting import Fitted, fit
+from dcase_sweep.learners.keeper import EpochListener
 from dcase_sweep.learners.layers import Layer, layers_of
-from dcase_sweep.learners.lightning import device_of, make_trainer
+from dcase_sweep.learners.lightning import device_of
 from dcase_sweep.learners.scenes.module import SceneModule
-
-METRIC = "validation/accuracy"
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """What a training left behind."""
-
-    best_epoch: int
-    #: The validation metric of that epoch.
-    best_value: float
-    epochs: int
-    checkpoint: Path
 
 
 class SceneLearner:
@@ -38,39 +24,24 @@ class SceneLearner:
 
     Args:
         experiment: the checked configuration.
-        features: ``[clip, mel, frame]`` of all clips, may be memory-mapped.
-        targets: class index of each clip ``[clip]``.
-        train: indices of the training clips.
-        validation: indices of the validation clips.
-        classes: number of classes.
+        data: recordings and their splits.
+        features: ``[recording, mel, frame]`` of all of them, may be memory-mapped.
     """
 
-    def __init__(
-        self,
-        experiment: Experiment,
-        *,
-        features: NDArray[np.float32],
-        targets: NDArray[np.int64],
-        train: NDArray[np.int64],
-        validation: NDArray[np.int64],
-        classes: int,
-    ) -> None:
-        import pytorch_lightning
-
+    def __init__(self, experiment: Experiment, data: SceneData, features: NDArray[np.float32]) -> None:
         self.experiment = experiment
+        self.data = data
         self.features = features
-        self.targets = targets
-        self.train = train
-        self.validation = validation
+        self.targets = data.targets
         self.device = device_of(experiment.hardware)
         if experiment.hardware.threads:
             torch.set_num_threads(experiment.hardware.threads)
         pytorch_lightning.seed_everything(experiment.seed, verbose=False)
-        network = build_model(experiment, classes=classes)
-        mean, deviation = band_statistics(features, train)
+        network = build_model(experiment, classes=len(data.classes))
+        mean, deviation = band_statistics(features, data.train)
         self.module = SceneModule(
             network,
-            classes=classes,
+            classes=len(data.classes),
             mean=torch.from_numpy(mean),
             deviation=torch.from_numpy(deviation),
             optimizer=experiment.optimizer,
@@ -79,19 +50,19 @@ class SceneLearner:
             seed=experiment.seed,
         )
 
+    @property
+    def clips_per_epoch(self) -> int:
+        """How many clips an epoch learns from."""
+        return len(self.data.train)
+
     def layers(self) -> list[Layer]:
         """The network's layers with their present weights."""
-        shape = self.features.shape[1], self.features.shape[2]
-        return layers_of(self.module.network, shape)
+        return layers_of(self.module.network, (self.features.shape[1], self.features.shape[2]))
 
-    def blank_layers(self) -> list[Layer]:
-        """The network's layers as training may fill them: every parameter counts."""
-        return [
-            Layer(
-                layer.name, layer.kind, tuple(np.ones_like(array) for array in layer.arrays), layer.multiply_accumulates
-            )
-            for layer in self.layers()
-        ]
+    @staticmethod
+    def headline(metrics: dict[str, float]) -> str:
+        """An epoch in a few words."""
+        return f"loss {metrics['train/loss']:.3f}, validation {100 * metrics['validation/accuracy']:.1f} %"
 
     def fit(
         self,
@@ -102,60 +73,26 @@ class SceneLearner:
         on_batch: Callable[[int], None] | None = None,
         resume: Path | None = None,
     ) -> Fitted:
-        """Train, keeping the best and the last epoch in ``folder``; afterwards the best one's weights are loaded.
-
-        Args:
-            folder: where checkpoints go.
-            extra: plain values that checkpoints carry.
-            on_epoch: told each epoch's number and metrics.
-            on_batch: told the number of clips of each batch.
-            resume: a ``last.ckpt`` to continue from.
-        """
-        training, hardware = self.experiment.training, self.experiment.hardware
-        folder.mkdir(parents=True, exist_ok=True)
-        keeper = Keeper(
+        """Train as `learners.fitting.fit` says; ``on_batch`` is told the number of clips of each batch."""
+        network = self.module.network
+        if self.experiment.hardware.channels_last:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.experiment.hardware.compile:
+            network.compile()
+        return fit(
+            self.module,
+            self._batches(self.data.train, shuffled=True, on_batch=on_batch),
+            self._batches(self.data.validation),
+            self.experiment,
             folder,
-            metric=METRIC,
-            first_epoch=int(training.keep_from * training.epochs),
+            metric="validation/accuracy",
             extra=extra,
             on_epoch=on_epoch,
+            resume=resume,
         )
-        callbacks = [keeper, LastCheckpoint(folder)]
-        trainer = make_trainer(hardware, epochs=training.epochs, folder=folder, callbacks=callbacks)
-        network = self.module.network
-        if hardware.channels_last:
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if hardware.compile:
-            network.compile()
-        if resume is not None and resume.resolve() != (folder / LAST).resolve():
-            shutil.copyfile(resume, folder / LAST)
-        with warnings.catch_warnings():
-            # Whole splits lie in memory: there is no loader whose workers Lightning could ask for.
-            warnings.simplefilter("ignore")
-            trainer.fit(
-                self.module,
-                self._batches(self.train, shuffled=True, on_batch=on_batch),
-                self._batches(self.validation),
-                ckpt_path=None if resume is None else str(folder / LAST),
-                weights_only=True,
-            )
-        self.load(folder / BEST)
-        return Fitted(keeper.best_epoch, keeper.best_value, trainer.current_epoch, folder / BEST)
-
-    def load(self, checkpoint: Path) -> None:
-        """Take weights and normalisation from a checkpoint.
-
-        Raises:
-            UserError: if they belong to another network.
-        """
-        weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-        try:
-            self.module.load_state_dict(weights)
-        except RuntimeError as error:
-            raise UserError(f"{checkpoint}: not of this network ({str(error).splitlines()[1].strip()})") from None
 
     def predict(self, rows: NDArray[np.int64], *, at_once: int = 64) -> NDArray[np.float32]:
-        """Class probabilities ``[clip, class]`` of some clips, computed in float32."""
+        """Class probabilities ``[clip, class]`` of some recordings, computed in float32."""
         module = self.module.to(self.device).eval()
         parts = []
         with torch.inference_mode():

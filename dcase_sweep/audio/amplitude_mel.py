@@ -1,0 +1,144 @@
+"""The amplitude-mel front end of the DCASE 2021 task 4 baseline system."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+#: Added to a clip's range before it is divided by, so that a silent clip gives no NaN (the recipe's own, since 2022).
+_SMALLEST_RANGE = 1e-8
+
+
+def htk_mel_filters(*, sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float) -> NDArray[np.float32]:
+    """Triangular filters ``[mel, bin]`` of height 1 on HTK's scale, 2595 log10(1 + f / 700).
+
+    Raises:
+        ValueError: if a band holds no FFT bin, so that its energy would always be zero.
+    """
+    limits = 2595 * np.log10(1 + np.array([f_min, f_max]) / 700)
+    edges = 700 * (10 ** (np.linspace(limits[0], limits[1], n_mels + 2) / 2595) - 1)
+    bins = np.linspace(0, sample_rate / 2, n_fft // 2 + 1)
+    rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
+    filters = np.maximum(0, np.minimum(rising, falling))
+    empty = np.flatnonzero(filters.max(axis=1) == 0)
+    if len(empty):
+        raise ValueError(f"{n_mels} mel bands over an FFT of {n_fft}: band {empty[0]} holds no bin; use fewer bands")
+    return filters.astype(np.float32)
+
+
+class AmplitudeMel:
+    """Mel amplitudes of waveforms: ``[batch, sample]`` → ``[batch, mel, frame]``, on the waveforms' device.
+
+    The window is symmetric Hamming, the spectrum its magnitude in float32, the filters HTK's triangles without area
+    norm; frames are centred on multiples of the hop, padded by reflection. These are the steps of the DCASE 2021
+    task 4 baseline system, which computes them with torchaudio's ``MelSpectrogram``. Mixup comes next, then
+    :func:`to_decibel` and :func:`scale_clip`.
+
+    Args:
+        sample_rate: Hz.
+        seconds: length of a clip.
+        n_fft: samples of the Fourier transform.
+        window: samples of the window, centred in the transform.
+        hop: samples from frame to frame.
+        n_mels: number of bands.
+        f_min: lower edge of the lowest band, Hz.
+        f_max: upper edge of the highest band, Hz.
+
+    Raises:
+        ValueError: in one line, for sizes that do not fit each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int = 16_000,
+        seconds: float = 10.0,
+        n_fft: int = 2048,
+        window: int = 2048,
+        hop: int = 256,
+        n_mels: int = 128,
+        f_min: float = 0.0,
+        f_max: float = 8_000.0,
+    ) -> None:
+        self.sample_rate = sample_rate
+        self.seconds = seconds
+        self.n_fft = n_fft
+        self.window = window
+        self.hop = hop
+        self.n_mels = n_mels
+        self.f_min = f_min
+        self.f_max = f_max
+        self._check()
+
+    def _check(self) -> None:
+        if not 0 < self.window <= self.n_fft:
+            raise ValueError(f"window={self.window}: expected 1 to n_fft={self.n_fft} samples; use a larger n_fft")
+        if not 0 < self.hop <= self._samples:
+            raise ValueError(f"hop={self.hop}: expected 1 to the clip's {self._samples} samples")
+        if self._samples <= self.n_fft // 2:
+            raise ValueError(f"seconds={self.seconds}: {self._samples} samples; expected more than half of n_fft")
+        if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
+            raise ValueError(
+                f"f_min={self.f_min}, f_max={self.f_max}: expected 0 <= f_min < f_max <= {self.sample_rate / 2} Hz"
+            )
+        _ = self.filters  # raises for a band that holds no bin
+
+    @property
+    def _samples(self) -> int:
+        return round(self.seconds * self.sample_rate)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(mel, frame)`` of one clip."""
+        return self.n_mels, self._samples // self.hop + 1
+
+    @cached_property
+    def filters(self) -> NDArray[np.float32]:
+        """The mel filters ``[mel, bin]``."""
+        return htk_mel_filters(
+            sample_rate=self.sample_rate, n_fft=self.n_fft, n_mels=self.n_mels, f_min=self.f_min, f_max=self.f_max
+        )
+
+    @cached_property
+    def _constants(self) -> "dict[torch.device, tuple[torch.Tensor, torch.Tensor]]":
+        return {}
+
+    def _on(self, device: "torch.device") -> "tuple[torch.Tensor, torch.Tensor]":
+        """The window ``[window]`` and the filters ``[mel, bin]`` on a device."""
+        import torch
+
+        if device not in self._constants:
+            window = torch.hamming_window(self.window, periodic=False)
+            self._constants[device] = window.to(device), torch.from_numpy(self.filters).to(device)
+        return self._constants[device]
+
+    def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
+        """Mel amplitudes ``[batch, mel, frame]`` of ``[batch, sample]``."""
+        import torch
+
+        window, filters = self._on(waveforms.device)
+        spectrum = torch.stft(
+            waveforms, self.n_fft, self.hop, self.window, window, center=True, pad_mode="reflect", return_complex=True
+        )
+        # Written out, |z| is several times as fast as abs(), which guards against an overflow that audio cannot reach.
+        squares = torch.view_as_real(spectrum).square()
+        return filters @ (squares[..., 0] + squares[..., 1]).sqrt_()
+
+
+def to_decibel(
+    mel: "torch.Tensor", *, floor: float = 1e-5, lowest: float = -50.0, highest: float = 80.0
+) -> "torch.Tensor":
+    """20 log10 of mel amplitudes of any shape, none below ``floor``, clamped to [``lowest``, ``highest``] dB."""
+    return mel.clamp(min=floor).log10_().mul_(20).clamp_(lowest, highest)
+
+
+def scale_clip(decibel: "torch.Tensor") -> "torch.Tensor":
+    """Clips ``[batch, mel, frame]``, each scaled to [-1, 1] by its own minimum and maximum; -1 where all is equal."""
+    lowest = decibel.amin(dim=(1, 2), keepdim=True)
+    span = decibel.amax(dim=(1, 2), keepdim=True) - lowest + _SMALLEST_RANGE
+    return ((decibel - lowest) / span).mul_(2).sub_(1)

@@ -1,0 +1,137 @@
+"""A folder of generated recordings: what marks it as ours and finished, and how many files are written at once."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import soundfile
+
+from dcase_sweep.data.demo.rendering import Signal
+from dcase_sweep.errors import UserError
+
+MARKER = "generator.json"
+
+Task = TypeVar("Task")
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedFolder:
+    """A root with a marker that tells the parameters of what lies there, and a README.txt."""
+
+    root: Path
+    #: Everything that decides about the recordings, the generator's version among it.
+    parameters: Mapping[str, Any]
+    readme: str
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a generation with these parameters came to its end."""
+        return self._marker() == {"complete": True, "parameters": dict(self.parameters)}
+
+    @property
+    def has_other_parameters(self) -> bool:
+        """Whether what lies there was generated otherwise."""
+        marker = self._marker()
+        return marker is not None and marker.get("parameters") != dict(self.parameters)
+
+    def begin(self, holds: str) -> None:
+        """Mark the folder as ours and unfinished.
+
+        Args:
+            holds: a name under the root that, without our marks, is the sign of somebody else's data set.
+
+        Raises:
+            UserError: the root holds a data set that no generator made.
+        """
+        readme = self.root / "README.txt"
+        is_ours = self._marker() is not None or (
+            readme.is_file() and readme.read_text(encoding="utf-8", errors="replace") == self.readme
+        )
+        if (self.root / holds).exists() and not is_ours:
+            raise UserError(
+                f"{self.root}: found a data set that the demo generator did not make; choose another folder for it"
+            )
+        self.root.mkdir(parents=True, exist_ok=True)
+        write_text(readme, self.readme)
+        self._mark(complete=False)
+
+    def finish(self) -> None:
+        """Mark the folder as finished."""
+        self._mark(complete=True)
+
+    def _mark(self, *, complete: bool) -> None:
+        marker = {"complete": complete, "parameters": dict(self.parameters)}
+        write_text(self.root / MARKER, json.dumps(marker, indent=2) + "\n")
+
+    def _marker(self) -> dict[str, Any] | None:
+        try:
+            found = json.loads((self.root / MARKER).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+
+def in_parallel(
+    work: Callable[[Task], None],
+    tasks: Iterable[Task],
+    *,
+    workers: int | None,
+    on_progress: Callable[[int, int], None] | None,
+) -> None:
+    """Do the work of every task, by default one thread a core; `on_progress(done, total)` after each."""
+    # Threads, not processes: nearly all the time is spent in NumPy, SciPy and libsndfile calls that release the GIL.
+    pool = ThreadPoolExecutor(workers or usable_cores(), thread_name_prefix="demo")
+    try:
+        futures = [pool.submit(work, task) for task in tasks]
+        for done, future in enumerate(as_completed(futures), start=1):
+            future.result()
+            if on_progress is not None:
+                on_progress(done, len(futures))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def usable_cores() -> int:
+    """As many as this process may use, at most eight."""
+    if hasattr(os, "sched_getaffinity"):
+        return min(8, len(os.sched_getaffinity(0)))
+    return min(8, os.cpu_count() or 1)
+
+
+def is_whole(path: Path, *, samples: int, sample_rate: int, subtype: str) -> bool:
+    """Whether the file's header says that it is this long and of this format."""
+    try:
+        info = soundfile.info(path)
+    except (OSError, soundfile.SoundFileError):
+        return False
+    return bool((info.frames, info.samplerate, info.subtype) == (samples, sample_rate, subtype))
+
+
+def write_wav(path: Path, clip: Signal, *, sample_rate: int, subtype: str) -> None:
+    """The whole file or none."""
+    part = path.with_suffix(".part")
+    soundfile.write(part, clip, sample_rate, subtype=subtype, format="WAV")
+    os.replace(part, path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """The whole file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(part, path)
+
+
+def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A tab-separated table."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,61 @@
+"""The generated soundscapes as a data set: made on first use, then read like any other in DESED's layout."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from dcase_sweep.data.demo.soundscapes import generate_soundscapes, is_complete
+from dcase_sweep.data.desed import DESED
+from dcase_sweep.data.events import EventData
+from dcase_sweep.data.files import FileCheck, check_headers
+
+
+class DemoSoundscapes:
+    """The ten classes of DESED as procedural sounds over plain backgrounds, in the five subsets of task 4.
+
+    The same arguments give the same bytes. Two processes that start at once generate it once. ``validation_share`` is
+    that of the weakly labelled clips.
+    """
+
+    kind = "events"
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        root: str,
+        validation_share: float = 0.1,
+        strong_clips: int = 60,
+        weak_clips: int = 40,
+        unlabeled_clips: int = 80,
+        synthetic_validation_clips: int = 20,
+        validation_clips: int = 40,
+        generator_seed: int = 2021,
+    ) -> None:
+        self.parameters = {
+            "strong_clips": strong_clips,
+            "weak_clips": weak_clips,
+            "unlabeled_clips": unlabeled_clips,
+            "synthetic_validation_clips": synthetic_validation_clips,
+            "validation_clips": validation_clips,
+            "seed": generator_seed,
+        }
+        empty = [f"{name}={value}" for name, value in self.parameters.items() if name != "seed" and value < 1]
+        if empty:
+            raise ValueError(f"{', '.join(empty)}: expected at least one clip in every subset")
+        folder = "-".join(str(value) for value in ("soundscapes", *self.parameters.values()))
+        self.root = Path(root).expanduser() / folder
+        self.layout = DESED(name=name, root=str(self.root), weak_validation_share=validation_share)
+
+    def prepare(self, on_progress: Callable[[int, int], None]) -> None:
+        """Generate what is not there yet."""
+        from filelock import FileLock
+
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(self.root) + ".lock"):
+            if not is_complete(self.root, **self.parameters):
+                generate_soundscapes(self.root, **self.parameters, on_progress=on_progress)
+
+    def load(self, *, check: FileCheck = check_headers) -> EventData:
+        """The generated clips and their splits."""
+        return replace(self.layout.load(check=check), is_synthetic=True)

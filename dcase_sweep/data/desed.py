@@ -1,0 +1,224 @@
+"""DESED as DCASE 2021 task 4 uses it, and any data set that is laid out like it."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep.audio.reading import AudioProblem, inspect_audio
+from dcase_sweep.data.desed_folders import Place, places
+from dcase_sweep.data.desed_tables import (
+    StrongTable,
+    WeakTable,
+    check_strong,
+    check_weak,
+    read_durations,
+    read_names,
+    read_strong,
+    read_weak,
+)
+from dcase_sweep.data.events import DESED_CLASSES, SUBSETS, EventClip, EventData, SubsetCoverage
+from dcase_sweep.data.files import FileCheck, check_headers
+from dcase_sweep.errors import DataError, UserError
+
+STRONG_SUBSETS = ("strong", "synthetic_validation", "validation")
+#: A real recording is named after its video and the seconds of it; other names, 0.wav, say nothing across subsets.
+_RECORDING = re.compile(r"Y?[\w-]{11}_\d+(\.\d+)?_\d+(\.\d+)?\.\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    strong: dict[str, StrongTable]
+    weak: WeakTable
+    #: By subset; from the tables at first, completed from the headers of clips that these do not name.
+    durations: dict[str, dict[str, float]]
+    #: Clips by subset, in the order of the tables.
+    listed: dict[str, list[str]]
+
+
+class DESED:
+    """Recordings and soundscapes under ``root``, in ``audio/`` and ``metadata/`` as the 2021 task lays them out.
+
+    Listed clips that are not on disk are left out and counted, since every download of DESED misses some; the files
+    of ``root`` are only read, at whatever sample rate they have. Of the weakly labelled clips
+    ``weak_validation_share`` is held out: the very clips that the baseline system holds out with the same seed, chosen
+    from all that the table lists, whichever of them are missing.
+
+    ``classes`` are by default the ten of DESED, or, where the strong labels of training name none of these, whatever
+    they name. Events that end at most 0.2 s after their clip are accepted, since the real validation set has some.
+    """
+
+    kind = "events"
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        root: str | None,
+        classes: list[str] | None = None,
+        weak_validation_share: float = 0.1,
+        weak_validation_seed: int = 42,
+        skip_invalid: bool = False,
+    ) -> None:
+        if root is None:
+            raise UserError(f"data.root is not set; say where {name} lies: data.root=/path/to/it")
+        if not 0 < weak_validation_share < 1:
+            raise UserError(f"data.weak_validation_share={weak_validation_share}: expected a share between 0 and 1")
+        self.name = name
+        self.root = Path(root).expanduser()
+        self.classes = None if classes is None else tuple(sorted(set(classes)))
+        self.weak_validation_share = weak_validation_share
+        self.weak_validation_seed = weak_validation_seed
+        self.skip_invalid = skip_invalid
+
+    def load(self, *, check: FileCheck = check_headers) -> EventData:
+        """Read the tables, see which clips are there and check them.
+
+        Args:
+            check: what finds problems of files, given the root and their names.
+
+        Raises:
+            UserError: if the root or a table is not there.
+            DataError: if nothing of a subset is there; else with every problem of the tables and of the files.
+        """
+        if not (self.root / "audio").is_dir() or not (self.root / "metadata").is_dir():
+            raise UserError(f"data.root={self.root}: expected a folder that holds DESED's audio/ and metadata/")
+        problems: list[str] = []
+        where = places(self.root)
+        tables = _read_tables(where, problems)
+        found = {subset: where[subset].find(tables.listed[subset]) for subset in SUBSETS}
+        absent = [_absence(where[subset], tables.listed[subset]) for subset in SUBSETS if not found[subset]]
+        if absent:
+            raise DataError(absent)
+        _complete_durations(self.root, tables, found)
+        classes = self._classes(tables.strong["strong"].labels)
+        for subset, table in tables.strong.items():
+            check_strong(table, classes, tables.durations[subset], problems)
+        check_weak(tables.weak, classes, problems)
+        problems += _recordings_in_two_subsets(tables.listed)
+        clips = _clips(tables, found)
+        if not self.skip_invalid:  # otherwise the store finds them again, counts them and goes on
+            problems += check(self.root, [clip.filename for clip in clips])
+        if problems:
+            raise DataError(problems)
+        coverage = tuple(SubsetCoverage(subset, len(found[subset]), len(tables.listed[subset])) for subset in SUBSETS)
+        return self._split(clips, classes, tables.listed["weak"], coverage)
+
+    def _classes(self, labels: set[str]) -> tuple[str, ...]:
+        if self.classes is not None:
+            return self.classes
+        return tuple(sorted(labels)) if labels and labels.isdisjoint(DESED_CLASSES) else DESED_CLASSES
+
+    def _split(
+        self,
+        clips: tuple[EventClip, ...],
+        classes: tuple[str, ...],
+        listed_weak: Sequence[str],
+        coverage: tuple[SubsetCoverage, ...],
+    ) -> EventData:
+        held_out = hold_out(listed_weak, share=self.weak_validation_share, seed=self.weak_validation_seed)
+
+        def indices(of_split: Callable[[EventClip], bool]) -> NDArray[np.int64]:
+            return np.array([index for index, clip in enumerate(clips) if of_split(clip)], dtype=np.int64)
+
+        data = EventData(
+            name=self.name,
+            root=self.root,
+            clips=clips,
+            classes=classes,
+            strong=indices(lambda clip: clip.subset == "strong"),
+            weak=indices(lambda clip: clip.subset == "weak" and clip.name not in held_out),
+            unlabeled=indices(lambda clip: clip.subset == "unlabeled"),
+            weak_validation=indices(lambda clip: clip.subset == "weak" and clip.name in held_out),
+            synthetic_validation=indices(lambda clip: clip.subset == "synthetic_validation"),
+            test=indices(lambda clip: clip.subset == "validation"),
+            coverage=coverage,
+        )
+        if len(data.weak) == 0 or len(data.weak_validation) == 0:
+            raise UserError(
+                f"data.weak_validation_share={self.weak_validation_share}: {len(data.weak)} weak clips to learn from "
+                f"and {len(data.weak_validation)} to validate on, of {len(listed_weak)} listed; expected some of both"
+            )
+        return data
+
+
+def hold_out(listed: Sequence[str], *, share: float, seed: int) -> set[str]:
+    """The listed weak clips to validate on.
+
+    The baseline keeps what pandas' ``DataFrame.sample(frac=1 - share, random_state=seed)`` draws and validates on the
+    rest. That draw is one choice of NumPy's legacy generator, whose stream is frozen, so that the clips are the same.
+    """
+    kept = np.random.RandomState(seed).choice(len(listed), size=round((1 - share) * len(listed)), replace=False)
+    return set(listed) - {listed[index] for index in kept}
+
+
+def _read_tables(where: Mapping[str, Place], problems: list[str]) -> _Tables:
+    strong = {subset: read_strong(where[subset].table, problems) for subset in STRONG_SUBSETS}
+    weak = read_weak(where["weak"].table, problems)
+    durations = {}
+    for subset in STRONG_SUBSETS:
+        table = where[subset].durations
+        durations[subset] = {} if table is None else read_durations(table, problems)
+    # The baseline learns from whatever the folder of unlabelled clips holds; the table says how many there could be.
+    unlabeled = where["unlabeled"]
+    named = list(read_names(unlabeled.table, problems)) if unlabeled.table.is_file() else []
+    listed = {subset: list({**strong[subset].clips, **durations[subset]}) for subset in STRONG_SUBSETS}
+    listed["weak"] = list(weak.clips)
+    listed["unlabeled"] = list(dict.fromkeys([*named, *unlabeled.find_all()]))
+    return _Tables(strong, weak, durations, listed)
+
+
+def _absence(place: Place, listed: Sequence[str]) -> str:
+    """The line for a subset of which there is nothing."""
+    if not place.folders:
+        return f"{place.root / place.audio}: no such folder; expected the {place.subset} clips"
+    if not listed:
+        return f"{place.root / place.audio}: no audio; expected the {place.subset} clips"
+    folders = " and ".join(place.folders)
+    return (
+        f"{place.root}: {folders} hold none of the {len(listed)} {place.subset} clips that {place.table.name} lists "
+        f"({listed[0]}, ...); download or move them there"
+    )
+
+
+def _complete_durations(root: Path, tables: _Tables, found: Mapping[str, Mapping[str, str]]) -> None:
+    """Take from the headers what no table says; a file that cannot be read is left to the check of files."""
+    for subset in STRONG_SUBSETS:
+        known = tables.durations[subset]
+        for name, filename in found[subset].items():
+            if name not in known:
+                try:
+                    info = inspect_audio(root / filename)
+                except AudioProblem:
+                    continue
+                known[name] = info.frames / info.sample_rate
+
+
+def _recordings_in_two_subsets(listed: Mapping[str, Iterable[str]]) -> list[str]:
+    """Real recordings that are both learned from and judged by, or both weakly labelled and unlabelled."""
+    problems, seen = [], dict[str, str]()
+    for subset in ("weak", "unlabeled", "validation"):
+        for name in listed[subset]:
+            if not _RECORDING.fullmatch(name):
+                continue
+            if name in seen:
+                problems.append(f"{name}: in the {seen[name]} and in the {subset} subset; expected it in one")
+            seen.setdefault(name, subset)
+    return problems
+
+
+def _clips(tables: _Tables, found: Mapping[str, Mapping[str, str]]) -> tuple[EventClip, ...]:
+    """Everything that is there, subset by subset, each sorted by name."""
+    clips = []
+    for subset in SUBSETS:
+        strong = tables.strong[subset].clips if subset in tables.strong else {}
+        durations = tables.durations.get(subset, {})
+        for name, filename in sorted(found[subset].items()):
+            events = (placed.event for placed in strong.get(name, ()))
+            ordered = tuple(sorted(events, key=lambda event: (event.onset, event.offset, event.event_label)))
+            weak_labels = tables.weak.clips[name] if subset == "weak" else ()
+            clips.append(EventClip(filename, subset, ordered, weak_labels, durations.get(name)))
+    return tuple(clips)

@@ -1,0 +1,91 @@
+"""Where DESED keeps the audio and the tables of its subsets, and which clips of them are there."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
+
+
+@dataclass(frozen=True)
+class Place:
+    """One subset under a root.
+
+    The names are those of DCASE 2021 task 4. The baseline reads copies at 16 kHz that it puts beside the downloads in
+    folders that end in ``_16k``; these do where the downloads are gone. Since 2022 the synthetic soundscapes unpack
+    into a folder ``dcase_synth`` of their own.
+    """
+
+    root: Path
+    subset: str
+    audio: str
+    metadata: str
+    duration_table: str | None = None
+
+    @cached_property
+    def table(self) -> Path:
+        """Labels, or names alone for the unlabelled clips."""
+        return self._first(self.metadata)
+
+    @cached_property
+    def durations(self) -> Path | None:
+        """None where there is no such table; the files' headers say the same."""
+        path = self._first(self.duration_table) if self.duration_table else None
+        return path if path is not None and path.is_file() else None
+
+    @cached_property
+    def folders(self) -> dict[str, set[str]]:
+        """The folders that are there, relative to the root, and the names in each."""
+        candidates = [prefix + self.audio + suffix for prefix in self._prefixes for suffix in ("", "_16k")]
+        return {name: set(os.listdir(self.root / name)) for name in candidates if (self.root / name).is_dir()}
+
+    def find(self, listed: Iterable[str]) -> dict[str, str]:
+        """Path under the root of each listed clip that is there, all from the folder that has most of them."""
+        wanted = list(listed)
+        best: dict[str, str] = {}
+        for folder, names in self.folders.items():
+            found = {name: f"{folder}/{name}" for name in wanted if name in names}
+            best = found if len(found) > len(best) else best
+        return best
+
+    def find_all(self) -> dict[str, str]:
+        """The same of everything that looks like audio."""
+        return self.find(
+            sorted({name for names in self.folders.values() for name in names if name.endswith(AUDIO_SUFFIXES)})
+        )
+
+    @property
+    def _prefixes(self) -> tuple[str, ...]:
+        return ("", "dcase_synth/") if "synthetic" in self.audio else ("",)
+
+    def _first(self, relative: str) -> Path:
+        paths = [self.root / (prefix + relative) for prefix in self._prefixes]
+        return next((path for path in paths if path.is_file()), paths[0])
+
+
+def places(root: Path) -> dict[str, Place]:
+    """Every subset by its name."""
+    synthetic, validation = "synthetic21_train/soundscapes", "synthetic21_validation/soundscapes"
+    of_synthetic, of_real = "synthetic21_validation/durations.tsv", "validation_durations.tsv"
+    listed = (
+        Place(root, "strong", f"audio/train/{synthetic}", f"metadata/train/{synthetic}.tsv"),
+        Place(root, "weak", "audio/train/weak", "metadata/train/weak.tsv"),
+        Place(root, "unlabeled", "audio/train/unlabel_in_domain", "metadata/train/unlabel_in_domain.tsv"),
+        Place(
+            root,
+            "synthetic_validation",
+            f"audio/validation/{validation}",
+            f"metadata/validation/{validation}.tsv",
+            f"metadata/validation/{of_synthetic}",
+        ),
+        Place(
+            root,
+            "validation",
+            "audio/validation/validation",
+            "metadata/validation/validation.tsv",
+            f"metadata/validation/{of_real}",
+        ),
+    )
+    return {place.subset: place for place in listed}

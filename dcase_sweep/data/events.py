@@ -1,0 +1,186 @@
+"""What an event data set is: clips with strong, weak or no labels, and the subsets that learn and judge."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: In alphabetical order, as the baseline of DCASE 2021 task 4 orders its outputs.
+DESED_CLASSES = (
+    "Alarm_bell_ringing",
+    "Blender",
+    "Cat",
+    "Dishes",
+    "Dog",
+    "Electric_shaver_toothbrush",
+    "Frying",
+    "Running_water",
+    "Speech",
+    "Vacuum_cleaner",
+)
+#: How clips are labelled and what they are for.
+SUBSETS = ("strong", "weak", "unlabeled", "synthetic_validation", "validation")
+#: Decimals that tell frames apart: times are written in milliseconds, so what differs further on is rounding.
+_DECIMALS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class SoundEvent:
+    """Something heard from ``onset`` to ``offset``, in s, as the metadata write it."""
+
+    onset: float
+    offset: float
+    event_label: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventClip:
+    """One recording or soundscape and what is known of it."""
+
+    #: Relative to the data set's root.
+    filename: str
+    #: One of `SUBSETS`.
+    subset: str
+    #: Of a clip with strong labels, by onset.
+    events: tuple[SoundEvent, ...] = ()
+    #: Of a clip with weak labels: what is heard somewhere in it, in alphabetical order.
+    weak_labels: tuple[str, ...] = ()
+    #: Seconds; None where nothing asks for it.
+    duration: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The file name alone, as tables of events write it."""
+        return PurePosixPath(self.filename).name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes heard in the clip, as far as they are known, in alphabetical order."""
+        return self.weak_labels or tuple(sorted({event.event_label for event in self.events}))
+
+
+@dataclass(frozen=True, slots=True)
+class SubsetCoverage:
+    """How many of a subset's listed clips there are: a download of DESED always misses some."""
+
+    subset: str
+    found: int
+    listed: int
+
+    @property
+    def is_complete(self) -> bool:
+        return self.found == self.listed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EventData:
+    """Clips and what each of them serves for; the splits hold indices into ``clips``."""
+
+    name: str
+    root: Path
+    clips: tuple[EventClip, ...]
+    #: In alphabetical order: the order of every score's columns.
+    classes: tuple[str, ...]
+    strong: NDArray[np.int64]
+    weak: NDArray[np.int64]
+    unlabeled: NDArray[np.int64]
+    weak_validation: NDArray[np.int64]
+    synthetic_validation: NDArray[np.int64]
+    #: The real validation set, by which task 4 judges.
+    test: NDArray[np.int64]
+    #: One entry a subset.
+    coverage: tuple[SubsetCoverage, ...] = ()
+    #: Generated sounds: nothing learned from them says anything of the world.
+    is_synthetic: bool = False
+
+    @property
+    def filenames(self) -> list[str]:
+        """The clips' names under the root."""
+        return [clip.filename for clip in self.clips]
+
+    @property
+    def description(self) -> str:
+        """Its sizes, for people, and of which subsets clips are missing."""
+        training = f"{len(self.strong)} strong, {len(self.weak)} weak, {len(self.unlabeled)} unlabelled"
+        validation = f"{len(self.synthetic_validation)} synthetic and {len(self.weak_validation)} weak validation"
+        text = f"{self.name}: {training}, {validation}, {len(self.test)} test clips, {len(self.classes)} classes"
+        missing = [f"{part.found} of {part.listed} {part.subset}" for part in self.coverage if not part.is_complete]
+        return f"{text}; found {', '.join(missing)}" if missing else text
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of names, labels and splits: equal for two runs that learned from and were judged by the same."""
+        digest = hashlib.sha256()
+        for split in self._splits.values():
+            for clip in self._clips_of(split):
+                events = ";".join(f"{event.onset:.6f},{event.offset:.6f},{event.event_label}" for event in clip.events)
+                digest.update(f"{clip.subset}\t{clip.name}\t{events}\t{','.join(clip.weak_labels)}\n".encode())
+            digest.update(b"--\n")
+        return digest.hexdigest()[:16]
+
+    def keeping(self, valid: Sequence[bool] | NDArray[np.bool_]) -> "EventData":
+        """The same data set with the clips that are not valid taken out of its splits and its coverage."""
+        mask = np.asarray(valid, dtype=bool)
+        lost = [self.clips[index].subset for index in np.flatnonzero(~mask)]
+        coverage = tuple(replace(part, found=part.found - lost.count(part.subset)) for part in self.coverage)
+        splits = {name: split[mask[split]] for name, split in self._splits.items()}
+        return replace(self, coverage=coverage, **splits)
+
+    def strong_targets(self, indices: Iterable[int], frames: int, hop_seconds: float) -> NDArray[np.float32]:
+        """1 in every frame that an event of the class touches, else 0 ``[clip, class, frame]``.
+
+        The rule of the 2021 baseline's encoder: an event fills the frames from floor(onset / hop) up to, not
+        including, ceil(offset / hop), both clipped to ``frames``. Clips without strong labels stay 0.
+
+        Args:
+            frames: of the network's output, 156 in the baseline: int(625 / 4), which ends at 9.984 s.
+            hop_seconds: from one of these frames to the next, 0.064 in the baseline.
+        """
+        position = {label: index for index, label in enumerate(self.classes)}
+        clips = self._clips_of(indices)
+        targets = np.zeros((len(clips), len(self.classes), frames), dtype=np.float32)
+        for row, clip in enumerate(clips):
+            for event in clip.events:
+                first = int(np.floor(round(event.onset / hop_seconds, _DECIMALS)))
+                last = int(np.ceil(round(event.offset / hop_seconds, _DECIMALS)))
+                targets[row, position[event.event_label], max(0, first) : max(0, last)] = 1
+        return targets
+
+    def weak_targets(self, indices: Iterable[int]) -> NDArray[np.float32]:
+        """1 for every class known to be heard in the clip, else 0 ``[clip, class]``."""
+        position = {label: index for index, label in enumerate(self.classes)}
+        clips = self._clips_of(indices)
+        targets = np.zeros((len(clips), len(self.classes)), dtype=np.float32)
+        for row, clip in enumerate(clips):
+            targets[row, [position[label] for label in clip.labels]] = 1
+        return targets
+
+    def names(self, indices: Iterable[int]) -> list[str]:
+        """The file name of each clip of a split; unique within a subset, not between them."""
+        return [clip.name for clip in self._clips_of(indices)]
+
+    def durations(self, indices: Iterable[int]) -> dict[str, float]:
+        """Seconds of each clip of a split with strong labels, by its file name."""
+        return {clip.name: clip.duration for clip in self._clips_of(indices) if clip.duration is not None}
+
+    def reference_events(self, indices: Iterable[int]) -> list[tuple[str, float, float, str]]:
+        """Filename, onset, offset and event label of every event in a split, as a table of events has them.
+
+        Events that end a little after their clip are left as the metadata have them: published figures count so.
+        """
+        return [
+            (clip.name, event.onset, event.offset, event.event_label)
+            for clip in self._clips_of(indices)
+            for event in clip.events
+        ]
+
+    @property
+    def _splits(self) -> dict[str, NDArray[np.int64]]:
+        names = ("strong", "weak", "unlabeled", "weak_validation", "synthetic_validation", "test")
+        return {name: getattr(self, name) for name in names}
+
+    def _clips_of(self, indices: Iterable[int]) -> list[EventClip]:
+        return [self.clips[index] for index in indices]

@@ -1,0 +1,121 @@
+"""The results of a student and its teacher as metrics, table, files and figures."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep.evaluation.events.evaluation import Coverage, EventEvaluation, evaluate, result_keys
+from dcase_sweep.evaluation.events.figures import class_f1_figure, clip_figure, psd_roc_figure
+from dcase_sweep.evaluation.events.ground_truth import Event, ground_truth_from_events
+from dcase_sweep.evaluation.events.report import format_text, to_csv, to_json
+from dcase_sweep.evaluation.verdict import Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkScores:
+    """Scores of one network: clip → ``[frame, class]``, and its loss on the frames."""
+
+    scores: dict[str, NDArray[np.float32]]
+    loss_strong: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClipView:
+    """A clip to be shown with its reference and detected events."""
+
+    name: str
+    #: ``[mel, frame]`` in dB.
+    spectrogram: NDArray[np.floating[Any]]
+
+
+def judge_events(
+    networks: Mapping[str, NetworkScores],
+    events: Sequence[tuple[str, float, float, str]],
+    durations: Mapping[str, float],
+    *,
+    labels: Sequence[str],
+    hop: float,
+    median_length: int | Mapping[str, int],
+    listed: int,
+    views: Sequence[ClipView] = (),
+    note: str | None = None,
+) -> Verdict:
+    """Judge each network by the rules of task 4.
+
+    Args:
+        networks: by name, ``student`` and ``teacher``.
+        events: filename, onset (s), offset (s) and event label of the reference.
+        durations: filename → seconds, of every clip.
+        labels: the columns of the scores.
+        hop: seconds from frame to frame of the scores.
+        median_length: frames of the median filter.
+        listed: how many clips the set has, found or not.
+        views: clips to show.
+        note: stands wherever a result is shown.
+    """
+    truth = ground_truth_from_events(
+        [(name, Event(label, onset, offset)) for name, onset, offset, label in events], durations, labels=labels
+    )
+    metrics: dict[str, float] = {}
+    files: dict[str, str] = {}
+    figures: dict[str, Figure] = {}
+    tables = []
+    for name, network in networks.items():
+        evaluation = evaluate(
+            network.scores,
+            truth,
+            hop=hop,
+            labels=labels,
+            coverage=Coverage(len(network.scores), listed),
+            median_length=median_length,
+        )
+        keys = result_keys(evaluation, network=name, loss_strong=network.loss_strong)
+        metrics |= keys | _more_metrics(evaluation, name)
+        title = name.upper() + (f" ({note})" if note else "")
+        tables.append(f"{title}\n{format_text(evaluation)}")
+        files[f"{name}.csv"] = to_csv(evaluation)
+        files[f"{name}.json"] = json.dumps({"note": note, **to_json(evaluation)}, indent=2) + "\n"
+        figures[f"{name}_psd_roc.png"] = psd_roc_figure(evaluation)
+        figures[f"{name}_class_f1.png"] = class_f1_figure(evaluation)
+        figures |= _clip_figures(evaluation, name, views)
+    metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    keys_table = "\n".join(f"{key:<45} {value:.4f}" for key, value in metrics.items() if key.count("/") == 2)
+    table = "\n\n".join([*tables, keys_table])
+    return Verdict(metrics, table, {"events.txt": table + "\n", **files}, figures)
+
+
+def _more_metrics(evaluation: EventEvaluation, network: str) -> dict[str, float]:
+    """What the published keys leave out: exact PSDS, micro and segment F1, per class."""
+    more: dict[str, float | None] = {
+        "event_f1_micro": evaluation.collar.micro,
+        "segment_f1_macro": evaluation.segment.macro,
+        "segment_f1_micro": evaluation.segment.micro,
+    }
+    for score in evaluation.exact:
+        more[f"psds_exact_{score.parameters.name.replace(' ', '')}"] = score.value
+    metrics = {f"test/{network}/{name}": float(value) for name, value in more.items() if value is not None}
+    for scored in evaluation.collar.per_class:
+        metrics[f"test/{network}/event_f1/{scored.label}"] = float(scored.f1)
+    return metrics
+
+
+def _clip_figures(evaluation: EventEvaluation, network: str, views: Sequence[ClipView]) -> "dict[str, Figure]":
+    """Spectrograms with what is there and what is detected."""
+    figures = {}
+    for number, view in enumerate(views):
+        figures[f"{network}_clip{number}.png"] = clip_figure(
+            view.spectrogram,
+            duration=float(evaluation.truth.durations[evaluation.truth.clips.index(view.name)]),
+            reference=evaluation.truth.events_in(view.name),
+            detected=evaluation.decisions.events_in(view.name),
+            title=f"{view.name}: {network}",
+        )
+    return figures

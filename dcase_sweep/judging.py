@@ -1,0 +1,63 @@
+"""From a learner's scores to its verdict: which evaluation belongs to which kind of data."""
+
+from typing import Any
+
+from dcase_sweep.config import Experiment
+from dcase_sweep.data.events import EventData
+from dcase_sweep.data.scenes import SceneData
+from dcase_sweep.evaluation.verdict import Verdict
+
+SYNTHETIC = "synthetic demo data: says nothing of real recordings"
+
+
+def note_of(data: SceneData | EventData) -> str | None:
+    """What must stand beside every result on these data."""
+    return SYNTHETIC if data.is_synthetic else None
+
+
+def judge(experiment: Experiment, data: SceneData | EventData, learner: Any, features: Any) -> Verdict:
+    """The learner's results on the test split, by the rules of the task."""
+    scores = learner.predict(data.test)
+    if isinstance(data, SceneData):
+        return _judge_scenes(data, scores)
+    return _judge_events(experiment, data, scores, learner.hop, features)
+
+
+def _judge_scenes(data: SceneData, scores: Any) -> Verdict:
+    from dcase_sweep.evaluation.scenes.verdict import judge_scenes
+
+    return judge_scenes(
+        scores,
+        data.targets[data.test],
+        classes=data.classes,
+        devices=data.devices(data.test),
+        filenames=[data.recordings[index].filename for index in data.test],
+        note=note_of(data),
+    )
+
+
+def _judge_events(experiment: Experiment, data: EventData, scores: Any, hop: float, features: Any) -> Verdict:
+    import numpy as np
+
+    from dcase_sweep.evaluation.events.verdict import ClipView, NetworkScores, judge_events
+
+    assert experiment.mean_teacher is not None
+    names = dict(zip(data.test.tolist(), data.names(data.test), strict=True))
+    coverage = next((part for part in data.coverage if part.subset == "validation"), None)
+    # The clips with the most events show best what is found and what is not.
+    shown = sorted(data.test.tolist(), key=lambda row: len(data.clips[row].events), reverse=True)[:3]
+    views = [ClipView(names[row], 20 * np.log10(np.maximum(np.asarray(features[row]), 1e-5))) for row in shown]
+    return judge_events(
+        {
+            network: NetworkScores({names[row]: found for row, found in of.strong.items()}, of.loss_strong)
+            for network, of in scores.items()
+        },
+        data.reference_events(data.test),
+        data.durations(data.test),
+        labels=data.classes,
+        hop=hop,
+        median_length=experiment.mean_teacher.median_filter,
+        listed=coverage.listed if coverage else len(data.test),
+        views=views,
+        note=note_of(data),
+    )

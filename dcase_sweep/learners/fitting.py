@@ -1,0 +1,82 @@
+"""One way to fit any module: what is kept, what is told, how it is continued."""
+
+import shutil
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import nn
+
+from dcase_sweep.config import Experiment
+from dcase_sweep.errors import UserError
+from dcase_sweep.learners.keeper import BEST, LAST, EpochListener, Keeper, LastCheckpoint
+from dcase_sweep.learners.lightning import make_trainer
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What a training left behind."""
+
+    #: Counted from 0.
+    best_epoch: int
+    #: What was best there, and its value.
+    metric: str
+    best_value: float
+    epochs: int
+    checkpoint: Path
+
+
+def fit(
+    module: LightningModule,
+    train: Iterable[Any],
+    validation: Iterable[Any],
+    experiment: Experiment,
+    folder: Path,
+    *,
+    metric: str,
+    extra: dict[str, Any],
+    on_epoch: EpochListener,
+    resume: Path | None,
+) -> Fitted:
+    """Train, keeping the best and the last epoch in ``folder``; afterwards the best one's weights are loaded.
+
+    Args:
+        metric: of the validation, larger is better.
+        extra: plain values that checkpoints carry.
+        on_epoch: told each epoch's number and metrics.
+        resume: a ``last.ckpt`` to continue from.
+    """
+    training = experiment.training
+    folder.mkdir(parents=True, exist_ok=True)
+    first = int(training.keep_from * training.epochs)
+    keeper = Keeper(folder, metric=metric, first_epoch=first, extra=extra, on_epoch=on_epoch)
+    trainer = make_trainer(
+        experiment.hardware, epochs=training.epochs, folder=folder, callbacks=[keeper, LastCheckpoint(folder)]
+    )
+    if resume is not None and resume.resolve() != (folder / LAST).resolve():
+        shutil.copyfile(resume, folder / LAST)
+    with warnings.catch_warnings():
+        # Whole splits lie in memory: there is no loader whose workers Lightning could ask for.
+        warnings.simplefilter("ignore")
+        trainer.fit(
+            module, train, validation, ckpt_path=None if resume is None else str(folder / LAST), weights_only=True
+        )
+    load_weights(module, folder / BEST)
+    return Fitted(keeper.best_epoch, metric, keeper.best_value, trainer.current_epoch, folder / BEST)
+
+
+def load_weights(module: nn.Module, checkpoint: Path) -> None:
+    """Take weights and normalisation from a checkpoint.
+
+    Raises:
+        UserError: if they belong to another network.
+    """
+    weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(f"{checkpoint}: not of this network ({str(error).splitlines()[1].strip()})") from None

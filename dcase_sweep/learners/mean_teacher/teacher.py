@@ -1,0 +1,37 @@
+"""The teacher: a moving average of the student."""
+
+from copy import deepcopy
+
+import torch
+from torch import nn
+
+
+def make_teacher(student: nn.Module) -> nn.Module:
+    """A copy of the student whose parameters take no gradients."""
+    return deepcopy(student).requires_grad_(False)
+
+
+def teacher_decay(step: int, largest: float = 0.999) -> float:
+    """min(1 - 1 / (step + 1), ``largest``): the true mean of all students first, then an exponential one.
+
+    Steps count from 1, where the decay is one half.
+    """
+    return min(1.0 - 1.0 / (step + 1), largest)
+
+
+@torch.no_grad()
+def update_teacher(teacher: nn.Module, student: nn.Module, step: int, largest: float = 0.999) -> None:
+    """Moves the teacher's parameters towards the student's by 1 - :func:`teacher_decay`, in place.
+
+    Parameters alone: the teacher keeps batch-normalisation buffers of its own, from its own forward passes.
+
+    Raises:
+        ValueError: if the two are not of one architecture.
+    """
+    of_teacher, of_student = dict(teacher.named_parameters()), dict(student.named_parameters())
+    if of_teacher.keys() != of_student.keys():
+        stranger = sorted(of_teacher.keys() ^ of_student.keys())[0]
+        raise ValueError(f"{stranger}: a parameter of one network alone; expected a teacher made from this student")
+    share = 1.0 - teacher_decay(step, largest)
+    for name, parameter in of_teacher.items():
+        parameter.lerp_(of_student[name], share)

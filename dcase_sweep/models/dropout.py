@@ -1,0 +1,92 @@
+"""Dropout that draws its random decisions by the word instead of one by one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from dcase_sweep.models.fast_path import takes_fast_path
+
+_INTEGER_OF_SIZE = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+_LEVELS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """Which of ``count`` values dropout keeps, as random bits or as booleans.
+
+    PyTorch 2.13's CPU dropout asks its generator once per value, on one thread. At probability one half a single
+    64-bit word holds 64 independent decisions; at any other the probability is rounded to 1 / 65,536 and a word holds
+    four. ``scale`` divides by the share really kept, so that the expectation is exact.
+    """
+
+    words: Tensor
+    count: int
+    scale: float
+    is_packed: bool
+
+    @staticmethod
+    def draw(count: int, probability: float) -> "Decisions":
+        """Decisions of CPU dropout from PyTorch's default generator, hence reproducible from its seed."""
+        is_packed = probability == 0.5
+        per_word = 64 if is_packed else 4
+        words = torch.empty(-(-count // per_word), dtype=torch.int64)
+        words.random_(torch.iinfo(torch.int64).min, None)
+        if is_packed:
+            return Decisions(words, count, 2.0, True)
+        dropped = min(round(probability * _LEVELS), _LEVELS - 1)
+        kept = words.view(torch.int16)[:count] >= dropped - _LEVELS // 2
+        return Decisions(kept, count, _LEVELS / (_LEVELS - dropped), False)
+
+    def zero_dropped_(self, values: Tensor) -> Tensor:
+        """Sets the dropped entries of contiguous ``values`` to zero, in place; what is kept is not scaled."""
+        integer = _INTEGER_OF_SIZE[values.element_size()]
+        if self.is_packed:
+            # Bit k of every word, spread over the whole number: plane k of the masks.
+            bits = 8 * values.element_size()
+            shifts = torch.arange(bits, dtype=integer).unsqueeze(1)
+            masks = torch.bitwise_left_shift(self.words.view(integer), shifts)
+            masks = masks.bitwise_right_shift_(bits - 1).view(-1)[: self.count]
+        else:
+            masks = self.words.to(integer).neg_()
+        values.view(-1).view(integer).bitwise_and_(masks)
+        return values
+
+
+class _Dropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, probability: float) -> Tensor:
+        decisions = Decisions.draw(values.numel(), probability)
+        ctx.decisions = decisions
+        return decisions.zero_dropped_(torch.mul(values, decisions.scale).contiguous())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        decisions: Decisions = ctx.decisions
+        return decisions.zero_dropped_(torch.mul(gradient, decisions.scale).contiguous()), None
+
+
+def dropout(values: Tensor, probability: float, training: bool) -> Tensor:
+    """Values of any shape, each dropped with ``probability`` and otherwise divided by ``1 - probability``."""
+    if training and 0 < probability < 1 and takes_fast_path(values):
+        dropped: Tensor = _Dropout.apply(values, probability)
+        return dropped
+    return nn.functional.dropout(values, probability, training)
+
+
+class Dropout(nn.Module):
+    """``torch.nn.Dropout`` by way of :func:`dropout`: the same distribution, several times faster on a CPU."""
+
+    def __init__(self, probability: float = 0.5) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, values: Tensor) -> Tensor:
+        """``values`` of any shape, some of them dropped in training."""
+        return dropout(values, self.probability, self.training)
+
+    def extra_repr(self) -> str:
+        return f"probability={self.probability}"

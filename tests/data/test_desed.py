@@ -1,0 +1,448 @@
+"""Data sets in DESED's layout: what is read, what missing clips change, and how everything wrong is told at once."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from dcase_sweep.data.desed import DESED, hold_out
+from dcase_sweep.data.desed_tables import check_strong, check_weak, read_durations, read_names, read_strong, read_weak
+from dcase_sweep.data.events import DESED_CLASSES, EventData
+from dcase_sweep.errors import DataError, UserError
+from tests import desed_layout as layout
+from tests.layout import read_table, write_table
+
+
+@pytest.fixture
+def desed(tmp_path: Path) -> Path:
+    """A tiny data set in DESED's layout that a test may damage."""
+    return layout.make_desed(tmp_path / "desed")
+
+
+def load(root: Path, **more: object) -> EventData:
+    return DESED(name="tiny", root=str(root), **more).load()  # type: ignore[arg-type]
+
+
+def problems_of(root: Path, **more: object) -> list[str]:
+    with pytest.raises(DataError) as caught:
+        load(root, **more)
+    return caught.value.problems
+
+
+def append(path: Path, *rows: dict[str, str]) -> None:
+    write_table(path, [*read_table(path), *rows])
+
+
+def strong_row(filename: str, onset: object, offset: object, label: str) -> dict[str, str]:
+    return {"filename": filename, "onset": str(onset), "offset": str(offset), "event_label": label}
+
+
+# --- what is read -----------------------------------------------------------------------------------------------
+
+
+def test_subsets_labels_and_durations(desed: Path) -> None:
+    data = load(desed)
+
+    sizes = [len(s) for s in (data.strong, data.weak, data.unlabeled, data.weak_validation)]
+    assert sizes == [6, 9, 4, 1]
+    assert (len(data.synthetic_validation), len(data.test)) == (3, 4)
+    assert data.classes == DESED_CLASSES
+    first = data.clips[data.strong[0]]
+    assert (first.filename, first.subset) == (f"{layout.STRONG_AUDIO}/0.wav", "strong")
+    assert [(event.onset, event.offset, event.event_label) for event in first.events] == [(0.1, 0.6, "Cat")]
+    assert {data.clips[index].weak_labels for index in data.weak} == {("Cat", "Dog")}
+    assert not any(data.clips[index].labels for index in data.unlabeled)
+    assert all((data.root / name).is_file() for name in data.filenames)
+    assert data.durations(data.test) == dict.fromkeys(data.names(data.test), 1.0)
+
+
+def test_a_row_with_a_filename_alone_is_a_clip_without_events(desed: Path) -> None:
+    data = load(desed)
+
+    silent = data.clips[data.test[-1]]
+    assert (silent.name, silent.events) == (layout.recording("v", 3), ())
+    assert len(data.reference_events(data.test)) == 3
+
+
+def test_reference_events_and_durations_are_what_evaluation_asks_for(desed: Path) -> None:
+    from dcase_sweep.evaluation.events import Event, ground_truth_from_events
+
+    data = load(desed)
+
+    events = [(name, Event(label, onset, offset)) for name, onset, offset, label in data.reference_events(data.test)]
+    truth = ground_truth_from_events(events, data.durations(data.test), labels=data.classes)
+
+    assert truth.clips == tuple(data.names(data.test))
+    assert truth.events_in(layout.recording("v", 1)) == [Event("Dog", 0.1, 0.6)]
+
+
+def test_labels_of_ones_own(desed: Path) -> None:
+    for table in (layout.STRONG_TABLE, layout.SYNTHETIC_VALIDATION_TABLE, layout.VALIDATION_TABLE, layout.WEAK_TABLE):
+        text = (desed / table).read_text()
+        for label, own in (("Speech", "glass"), ("Cat", "gunshot"), ("Dog", "scream")):
+            text = text.replace(label, own)
+        (desed / table).write_text(text)
+
+    assert load(desed).classes == ("glass", "gunshot", "scream")
+
+
+def test_named_classes_are_put_in_alphabetical_order(desed: Path) -> None:
+    assert load(desed, classes=["Speech", "Dog", "Cat", "Glass"]).classes == ("Cat", "Dog", "Glass", "Speech")
+
+
+def test_durations_come_from_the_headers_where_no_table_has_them(desed: Path) -> None:
+    (desed / layout.VALIDATION_DURATIONS).unlink()
+    short = layout.recording("v", 0)
+    soundfile.write(desed / layout.VALIDATION_AUDIO / short, np.full(11_200, 0.1), 16_000)
+
+    data = load(desed)
+
+    assert data.durations(data.test)[short] == 0.7
+    assert data.durations(data.strong)["0.wav"] == 1.0
+
+
+def test_unlabelled_clips_are_what_the_folder_holds(desed: Path) -> None:
+    (desed / layout.UNLABELED_TABLE).unlink()
+
+    data = load(desed)
+
+    assert len(data.unlabeled) == 4
+    assert data.coverage[2].is_complete
+
+
+def test_the_baselines_16_khz_copies_serve_where_the_downloads_are_gone(desed: Path) -> None:
+    (desed / layout.WEAK_AUDIO).rename(desed / "audio/train/weak_16k")
+    shutil.copytree(desed / layout.VALIDATION_AUDIO, desed / "audio/validation/validation_16k")
+
+    data = load(desed)
+
+    assert {Path(data.filenames[index]).parent.name for index in data.weak} == {"weak_16k"}
+    assert {Path(data.filenames[index]).parent.name for index in data.test} == {"validation"}
+
+
+def test_synthetic_soundscapes_in_a_folder_of_their_own(desed: Path) -> None:
+    for part in ("audio", "metadata"):
+        for inner in ("train/synthetic21_train", "validation/synthetic21_validation"):
+            (desed / "dcase_synth" / part / inner).parent.mkdir(parents=True, exist_ok=True)
+            (desed / part / inner).rename(desed / "dcase_synth" / part / inner)
+
+    data = load(desed)
+
+    assert (len(data.strong), len(data.synthetic_validation)) == (6, 3)
+    assert data.clips[data.strong[0]].filename == f"dcase_synth/{layout.STRONG_AUDIO}/0.wav"
+
+
+def test_the_fingerprint_follows_labels_and_splits(desed: Path) -> None:
+    before, other_split = load(desed).fingerprint, load(desed, weak_validation_seed=1).fingerprint
+    rows = read_table(desed / layout.STRONG_TABLE)
+    rows[0]["onset"] = "0.2"
+    write_table(desed / layout.STRONG_TABLE, rows)
+
+    assert len({before, other_split, load(desed).fingerprint}) == 3
+
+
+def test_keeping_takes_clips_out_of_splits_and_coverage(desed: Path) -> None:
+    data = load(desed)
+    valid = np.ones(len(data.clips), dtype=bool)
+    valid[data.strong[:2]] = False
+
+    kept = data.keeping(valid)
+
+    assert kept.strong.tolist() == data.strong[2:].tolist()
+    assert kept.clips == data.clips
+    assert (kept.coverage[0].found, kept.coverage[0].listed) == (4, 6)
+
+
+# --- the weak validation clips ----------------------------------------------------------------------------------
+
+
+def test_the_held_out_weak_clips_are_those_of_the_baseline(shared: Path) -> None:
+    import pandas
+
+    table = pandas.read_csv(shared / "data/desed/train/weak.tsv", sep="\t")
+    # recipes/dcase2021_task4_baseline/train_sed.py of DESED_task, with its weak_split and seed
+    kept = table.sample(frac=0.9, random_state=42)
+    expected = set(table.drop(kept.index)["filename"])
+
+    assert hold_out(list(table["filename"]), share=0.1, seed=42) == expected
+    assert len(expected) == 158
+
+
+def test_missing_clips_do_not_change_which_others_are_held_out(desed: Path) -> None:
+    before = load(desed, weak_validation_share=0.3)
+    held_out = set(before.names(before.weak_validation))
+    gone = before.names(before.weak)[0]
+    (desed / layout.WEAK_AUDIO / gone).unlink()
+
+    after = load(desed, weak_validation_share=0.3)
+
+    assert set(after.names(after.weak_validation)) == held_out
+    assert set(after.names(after.weak)) == set(before.names(before.weak)) - {gone}
+
+
+def test_a_share_that_leaves_nothing_to_validate_on(desed: Path) -> None:
+    with pytest.raises(UserError, match=r"weak_validation_share=0.01: 10 weak clips to learn from and 0 to validate"):
+        load(desed, weak_validation_share=0.01)
+
+
+# --- targets ----------------------------------------------------------------------------------------------------
+
+
+def targets_of(desed: Path, *events: tuple[float, float]) -> list[int]:
+    """Frames of 64 ms, of the 156 of the baseline, in which a clip of 10 s with these events of Cat is 1."""
+    soundfile.write(desed / layout.STRONG_AUDIO / "0.wav", np.full(160_000, 0.1), 16_000)
+    rest = [row for row in read_table(desed / layout.STRONG_TABLE) if row["filename"] != "0.wav"]
+    write_table(desed / layout.STRONG_TABLE, [*rest, *(strong_row("0.wav", a, b, "Cat") for a, b in events)])
+    data = load(desed)
+    targets = data.strong_targets(data.strong, 156, 0.064)
+    assert targets.shape == (6, 10, 156)
+    assert targets.dtype == np.float32
+    assert targets[0].sum() == targets[0, DESED_CLASSES.index("Cat")].sum()
+    return np.flatnonzero(targets[0, DESED_CLASSES.index("Cat")]).tolist()
+
+
+@pytest.mark.parametrize(
+    ("onset", "offset", "first", "last"),
+    [
+        (0.064, 0.128, 1, 1),  # just one frame
+        (0.063, 0.129, 0, 2),  # a millisecond more on both sides touches both neighbours
+        (1.0, 2.0, 15, 31),  # 15.625 and 31.25
+        (2.752, 3.264, 43, 50),  # on boundaries that floating point puts at 42.99999999999999 and 50.99999999999999
+        (9.9, 10.0, 154, 155),  # cut at the last frame
+        (9.9, 10.115, 154, 155),  # and so is what lies behind the clip
+    ],
+)
+def test_an_event_fills_every_frame_it_touches(desed: Path, onset: float, offset: float, first: int, last: int) -> None:
+    assert targets_of(desed, (onset, offset)) == list(range(first, last + 1))
+
+
+def test_an_event_behind_the_last_whole_frame_has_no_target(desed: Path) -> None:
+    assert targets_of(desed, (9.99, 10.0)) == []
+
+
+def test_two_events_in_one_clip(desed: Path) -> None:
+    assert targets_of(desed, (0.0, 0.1), (0.3, 0.32)) == [0, 1, 4]
+
+
+def test_boundaries_of_other_hops(desed: Path) -> None:
+    data = load(desed)
+
+    targets = data.strong_targets([data.strong[0]], 100, 0.02)  # 0.1 to 0.6 s; 0.6 / 0.02 is 29.999999999999996
+
+    assert np.flatnonzero(targets[0, DESED_CLASSES.index("Cat")]).tolist() == list(range(5, 30))
+
+
+def test_weak_targets(desed: Path) -> None:
+    data = load(desed)
+
+    targets = data.weak_targets([data.weak[0], data.strong[2], data.unlabeled[0]])
+
+    assert [[data.classes[c] for c in np.flatnonzero(row)] for row in targets] == [["Cat", "Dog"], ["Speech"], []]
+    assert targets.dtype == np.float32
+
+
+# --- clips that are not there -----------------------------------------------------------------------------------
+
+
+def test_missing_clips_are_counted(desed: Path) -> None:
+    (desed / layout.STRONG_AUDIO / "2.wav").unlink()
+    (desed / layout.UNLABELED_AUDIO / layout.recording("u", 1)).unlink()
+    (desed / layout.VALIDATION_AUDIO / layout.recording("v", 0)).unlink()
+    append(desed / layout.VALIDATION_DURATIONS, {"filename": layout.recording("v", 7), "duration": "10.0"})
+
+    data = load(desed)
+
+    assert [(part.subset, part.found, part.listed) for part in data.coverage] == [
+        ("strong", 5, 6),
+        ("weak", 10, 10),
+        ("unlabeled", 3, 4),
+        ("synthetic_validation", 3, 3),
+        ("validation", 3, 5),
+    ]
+    assert (len(data.strong), len(data.unlabeled), len(data.test)) == (5, 3, 3)
+    assert data.description.endswith("found 5 of 6 strong, 3 of 4 unlabeled, 3 of 5 validation")
+
+
+def test_missing_and_empty_folders(desed: Path) -> None:
+    shutil.rmtree(desed / layout.WEAK_AUDIO)
+    shutil.rmtree(desed / layout.UNLABELED_AUDIO)
+    (desed / layout.UNLABELED_AUDIO).mkdir()
+    for path in (desed / layout.STRONG_AUDIO).iterdir():
+        path.rename(path.with_name(f"renamed_{path.name}"))
+
+    assert problems_of(desed) == [
+        f"{desed}: {layout.STRONG_AUDIO} hold none of the 6 strong clips that soundscapes.tsv lists (0.wav, ...); "
+        "download or move them there",
+        f"{desed / layout.WEAK_AUDIO}: no such folder; expected the weak clips",
+        f"{desed}: {layout.UNLABELED_AUDIO} hold none of the 4 unlabeled clips that unlabel_in_domain.tsv lists "
+        f"({layout.recording('u', 0)}, ...); download or move them there",
+    ]
+
+
+def test_a_missing_table(desed: Path) -> None:
+    (desed / layout.WEAK_TABLE).unlink()
+
+    with pytest.raises(
+        UserError, match=r"weak\.tsv: no such file; expected a tab-separated table with filename, event"
+    ):
+        load(desed)
+
+
+@pytest.mark.parametrize(("root", "says"), [(None, "data.root is not set"), ("/nowhere", "holds DESED's audio/")])
+def test_a_missing_root(root: str | None, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        DESED(name="tiny", root=root).load()
+
+
+# --- everything that can be wrong -------------------------------------------------------------------------------
+
+
+def test_wrong_events_are_told_together_by_file_and_row(desed: Path) -> None:
+    append(
+        desed / layout.STRONG_TABLE,
+        strong_row("1.wav", -0.2, 0.3, "Cat"),
+        strong_row("1.wav", 0.8, 0.4, "Cat"),
+        strong_row("1.wav", "soon", 0.4, "Cat"),
+        strong_row("1.wav", 0.5, "", "Cat"),
+        strong_row("1.wav", 0.5, "nan", "Cat"),
+        strong_row("1.wav", 0.5, 0.6, ""),
+        strong_row("1.wav", 0.5, 1.3, "Cat"),
+        strong_row("2.wav", 1.1, 1.15, "Dog"),
+        strong_row("3.wav", 0.5, 0.6, "Kat"),
+        strong_row("", 0.5, 0.6, "Cat"),
+    )
+    table = desed / layout.STRONG_TABLE
+
+    known = ", ".join(DESED_CLASSES)
+    assert sorted(problems_of(desed)) == sorted(
+        [
+            f"{table}, row 8: onset -0.2 s is negative; expected 0 s or later",
+            f"{table}, row 9: offset 0.4 s is not after onset 0.8 s; swap or remove them",
+            f"{table}, row 10: onset is 'soon'; expected a number of seconds",
+            f"{table}, row 11: offset is ''; expected a number of seconds",
+            f"{table}, row 12: offset is 'nan'; expected a number of seconds",
+            f"{table}, row 13: an event without an event_label; expected a class",
+            f"{table}, row 14: 0.5 to 1.3 s is beyond the end of 1.wav (1 s); correct the event or the clip",
+            f"{table}, row 15: 1.1 to 1.15 s is beyond the end of 2.wav (1 s); correct the event or the clip",
+            f"{table}, row 16: unknown class 'Kat'; expected one of {known} (data.classes names others)",
+            f"{table}, row 17: no filename; expected filename, onset, offset, event_label",
+        ]
+    )
+
+
+def test_two_events_of_one_class_that_overlap(desed: Path) -> None:
+    append(
+        desed / layout.VALIDATION_TABLE,
+        strong_row(layout.recording("v", 0), 0.6, 0.7, "Cat"),  # touches the one before it
+        strong_row(layout.recording("v", 0), 0.2, 0.3, "Dog"),  # another class
+        strong_row(layout.recording("v", 1), 0.2, 0.3, "Dog"),
+        strong_row(layout.recording("v", 1), 0.5, 0.7, "Dog"),
+    )
+
+    table, clip = desed / layout.VALIDATION_TABLE, layout.recording("v", 1)
+    assert problems_of(desed) == [
+        f"{table}, rows 3 and 8: two events of Dog overlap in {clip} (0.1 to 0.6 s and 0.2 to 0.3 s); "
+        "merge them into one",
+        f"{table}, rows 3 and 9: two events of Dog overlap in {clip} (0.1 to 0.6 s and 0.5 to 0.7 s); "
+        "merge them into one",
+    ]
+
+
+def test_an_event_that_ends_a_little_after_its_clip_is_left_as_it_is(desed: Path) -> None:
+    rows = read_table(desed / layout.VALIDATION_DURATIONS)
+    write_table(desed / layout.VALIDATION_DURATIONS, [{**row, "duration": "0.7"} for row in rows])
+    append(desed / layout.VALIDATION_TABLE, strong_row(layout.recording("v", 0), 0.65, 0.9, "Dog"))
+
+    data = load(desed)
+
+    assert data.reference_events(data.test)[1] == (layout.recording("v", 0), 0.65, 0.9, "Dog")
+
+
+def test_wrong_rows_of_the_other_tables(desed: Path) -> None:
+    weak, again = layout.recording("w", 0), layout.recording("u", 2)
+    append(
+        desed / layout.WEAK_TABLE,
+        {"filename": weak, "event_labels": "Cat"},
+        {"filename": layout.recording("x", 0), "event_labels": ""},
+        {"filename": layout.recording("x", 1), "event_labels": "Dog,Doc"},
+    )
+    append(desed / layout.UNLABELED_TABLE, {"filename": again})
+    append(desed / layout.SYNTHETIC_VALIDATION_DURATIONS, {"filename": "8.wav", "duration": "0"})
+    append(desed / layout.VALIDATION_DURATIONS, {"filename": layout.recording("v", 1), "duration": "9.0"})
+
+    told = problems_of(desed)
+
+    assert len(told) == 6
+    text = "\n".join(told)
+    assert f"weak.tsv, row 12: {weak} is also in row 2; expected each file once" in text
+    assert f"weak.tsv, row 13: {layout.recording('x', 0)} has no event_labels" in text
+    assert "weak.tsv, row 14: unknown class 'Doc'" in text
+    assert f"unlabel_in_domain.tsv, row 6: {again} is also in row 4" in text
+    assert "durations.tsv, row 5: duration is '0'; expected a number of seconds above 0" in text
+    assert f"validation_durations.tsv, row 6: {layout.recording('v', 1)} is also in row 3" in text
+
+
+def test_a_label_repeated_in_one_weak_cell_counts_once(desed: Path) -> None:
+    append(desed / layout.WEAK_TABLE, {"filename": "more.wav", "event_labels": "Dog, Dog,Cat"})
+    shutil.copy(desed / layout.WEAK_AUDIO / layout.recording("w", 0), desed / layout.WEAK_AUDIO / "more.wav")
+
+    data = load(desed)
+
+    assert [clip.weak_labels for clip in data.clips if clip.name == "more.wav"] == [("Cat", "Dog")]
+
+
+def test_a_recording_that_is_both_learned_from_and_judged_by(desed: Path) -> None:
+    name = layout.recording("v", 2)
+    append(desed / layout.WEAK_TABLE, {"filename": name, "event_labels": "Cat"})
+
+    assert problems_of(desed) == [f"{name}: in the weak and in the validation subset; expected it in one"]
+
+
+def test_a_missing_column_names_what_was_found(desed: Path) -> None:
+    rows = [{"filename": row["filename"], "label": "Cat"} for row in read_table(desed / layout.WEAK_TABLE)]
+    write_table(desed / layout.WEAK_TABLE, rows)
+
+    with pytest.raises(UserError, match=r"weak\.tsv: no column event_labels; found filename, label"):
+        load(desed)
+
+
+def test_broken_files_are_told_or_left_to_the_store(desed: Path) -> None:
+    broken = desed / layout.STRONG_AUDIO / "3.wav"
+    broken.write_bytes(b"")
+
+    assert problems_of(desed) == [f"{broken}: 0 bytes; expected audio; download it again"]
+    assert len(load(desed, skip_invalid=True).strong) == 6
+
+
+# --- real metadata and real recordings --------------------------------------------------------------------------
+
+
+def test_the_real_metadata_have_no_problem(shared: Path) -> None:
+    folder, problems = shared / "data/desed", list[str]()
+    validation = read_strong(folder / "validation/validation.tsv", problems)
+    weak = read_weak(folder / "train/weak.tsv", problems)
+    unlabeled = read_names(folder / "train/unlabel_in_domain.tsv", problems)
+    durations = read_durations(shared / "data/sed_scores/validation_durations.tsv", problems)
+    check_strong(validation, DESED_CLASSES, durations, problems)
+    check_weak(weak, DESED_CLASSES, problems)
+
+    assert problems == []
+    assert (len(validation.clips), len(weak.clips), len(unlabeled)) == (1168, 1578, 14412)
+    assert set(validation.clips) == set(durations)
+    events = [placed.event for placed_events in validation.clips.values() for placed in placed_events]
+    assert (len(events), max(event.offset for event in events)) == (4224, 10.115)
+
+
+def test_real_recordings_in_desed_layout(shared: Path, tmp_path: Path) -> None:
+    tool = shared / "tools/build_real_desed.py"
+    subprocess.run([sys.executable, tool, tmp_path / "real", "--scale", "0.05"], check=True, capture_output=True)
+
+    data = load(tmp_path / "real", weak_validation_share=0.25)
+
+    assert data.classes == DESED_CLASSES
+    assert [part.listed for part in data.coverage] == [12, 8, 16, 3, 6]
+    assert (len(data.weak), len(data.weak_validation)) == (6, 2)
