@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dcase_sweep.audio.reading import Padding
+
 if TYPE_CHECKING:
     import torch
 
@@ -52,6 +54,9 @@ class AmplitudeMel:
     Raises:
         ValueError: in one line, for sizes that do not fit each other.
     """
+
+    #: Events have their times: after a short clip there is silence.
+    padding: Padding = "zeros"
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcase_sweep.audio.mel import slaney_mel_filters
+from dcase_sweep.audio.reading import Padding
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +39,9 @@ class LogMel:
     the steps of the baseline system (Heittola et al., DCASE 2021 task 1A), which computed them with librosa < 0.10,
     whose default padding at the clip's ends is by reflection.
     """
+
+    #: A scene goes on: short clips are repeated.
+    padding: Padding = "repeat"
 
     def __init__(
         self,

@@ -3,10 +3,12 @@
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+Padding = Literal["repeat", "zeros"]
 #: A clip whose loudest sample lies under this is digital silence (-120 dB of full scale).
 SILENCE = 1e-6
 
@@ -136,8 +138,16 @@ def _decode(path: Path, info: AudioInfo, frames: int) -> NDArray[np.float32]:
     return mono
 
 
-def read_waveform(path: Path, *, sample_rate: int, seconds: float) -> Waveform:
-    """One file as ``[sample]`` float32 in [-1, 1]: channels averaged, resampled (soxr), cut or repeated to length.
+def _to_length(samples: NDArray[np.float32], length: int, padding: Padding) -> NDArray[np.float32]:
+    if len(samples) > length:
+        return samples[:length]
+    return np.resize(samples, length) if padding == "repeat" else np.pad(samples, (0, length - len(samples)))
+
+
+def read_waveform(path: Path, *, sample_rate: int, seconds: float, padding: Padding = "repeat") -> Waveform:
+    """One file as ``[sample]`` float32 in [-1, 1]: channels averaged, resampled (soxr), cut or padded to length.
+
+    A short clip is repeated, or followed by silence (``zeros``), where a repetition would play events a second time.
 
     Raises:
         AudioProblem: for a file that is missing, empty, truncated, foreign, silent, or holds NaN or infinity.
@@ -159,5 +169,5 @@ def read_waveform(path: Path, *, sample_rate: int, seconds: float) -> Waveform:
     found = round(info.frames * sample_rate / info.sample_rate)
     if len(samples) != length:
         # Resampling may leave one sample too few or too many; that is not a clip of another length.
-        samples = np.resize(samples, length) if len(samples) < length else samples[:length]
+        samples = _to_length(samples, length, padding)
     return Waveform(samples, found < length, found > length, info.sample_rate != sample_rate)

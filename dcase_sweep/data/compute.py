@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.audio.reading import AudioProblem, Waveform, read_waveform
+from dcase_sweep.audio.reading import AudioProblem, Padding, Waveform, read_waveform
 from dcase_sweep.memory import keep_freed_memory
 
 #: Clips a task. On a CPU one clip stays in a core's cache; a GPU wants work for its width.
@@ -23,6 +23,7 @@ class FrontEnd(Protocol):
 
     sample_rate: int
     seconds: float
+    padding: Padding
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -59,7 +60,9 @@ def torch_threads(count: int) -> Iterator[None]:
 
 def _read(path: Path, front_end: FrontEnd) -> tuple[Waveform | None, ClipState]:
     try:
-        waveform = read_waveform(path, sample_rate=front_end.sample_rate, seconds=front_end.seconds)
+        waveform = read_waveform(
+            path, sample_rate=front_end.sample_rate, seconds=front_end.seconds, padding=front_end.padding
+        )
     except AudioProblem as problem:
         return None, ClipState(problem=f"{path}: {problem}")
     return waveform, ClipState(waveform.was_padded, waveform.was_cut, waveform.was_resampled)

@@ -83,6 +83,16 @@ def test_a_short_clip_is_repeated_and_a_long_one_cut(tmp_path: Path) -> None:
     assert np.array_equal(shorter.samples, longer.samples[:400])
 
 
+def test_a_short_clip_can_be_followed_by_silence(tmp_path: Path) -> None:
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, noise(600), 8000, subtype="FLOAT")
+
+    samples = read_waveform(path, sample_rate=8000, seconds=0.1, padding="zeros").samples
+
+    assert samples[:600].all()
+    assert not samples[600:].any()
+
+
 def damaged(path: Path, how: str) -> None:
     if how == "empty":
         path.write_bytes(b"")

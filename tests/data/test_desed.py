@@ -145,18 +145,6 @@ def test_the_fingerprint_follows_labels_and_splits(desed: Path) -> None:
     assert len({before, other_split, load(desed).fingerprint}) == 3
 
 
-def test_keeping_takes_clips_out_of_splits_and_coverage(desed: Path) -> None:
-    data = load(desed)
-    valid = np.ones(len(data.clips), dtype=bool)
-    valid[data.strong[:2]] = False
-
-    kept = data.keeping(valid)
-
-    assert kept.strong.tolist() == data.strong[2:].tolist()
-    assert kept.clips == data.clips
-    assert (kept.coverage[0].found, kept.coverage[0].listed) == (4, 6)
-
-
 # --- the weak validation clips ----------------------------------------------------------------------------------
 
 
@@ -187,62 +175,6 @@ def test_missing_clips_do_not_change_which_others_are_held_out(desed: Path) -> N
 def test_a_share_that_leaves_nothing_to_validate_on(desed: Path) -> None:
     with pytest.raises(UserError, match=r"weak_validation_share=0.01: 10 weak clips to learn from and 0 to validate"):
         load(desed, weak_validation_share=0.01)
-
-
-# --- targets ----------------------------------------------------------------------------------------------------
-
-
-def targets_of(desed: Path, *events: tuple[float, float]) -> list[int]:
-    """Frames of 64 ms, of the 156 of the baseline, in which a clip of 10 s with these events of Cat is 1."""
-    soundfile.write(desed / layout.STRONG_AUDIO / "0.wav", np.full(160_000, 0.1), 16_000)
-    rest = [row for row in read_table(desed / layout.STRONG_TABLE) if row["filename"] != "0.wav"]
-    write_table(desed / layout.STRONG_TABLE, [*rest, *(strong_row("0.wav", a, b, "Cat") for a, b in events)])
-    data = load(desed)
-    targets = data.strong_targets(data.strong, 156, 0.064)
-    assert targets.shape == (6, 10, 156)
-    assert targets.dtype == np.float32
-    assert targets[0].sum() == targets[0, DESED_CLASSES.index("Cat")].sum()
-    return np.flatnonzero(targets[0, DESED_CLASSES.index("Cat")]).tolist()
-
-
-@pytest.mark.parametrize(
-    ("onset", "offset", "first", "last"),
-    [
-        (0.064, 0.128, 1, 1),  # just one frame
-        (0.063, 0.129, 0, 2),  # a millisecond more on both sides touches both neighbours
-        (1.0, 2.0, 15, 31),  # 15.625 and 31.25
-        (2.752, 3.264, 43, 50),  # on boundaries that floating point puts at 42.99999999999999 and 50.99999999999999
-        (9.9, 10.0, 154, 155),  # cut at the last frame
-        (9.9, 10.115, 154, 155),  # and so is what lies behind the clip
-    ],
-)
-def test_an_event_fills_every_frame_it_touches(desed: Path, onset: float, offset: float, first: int, last: int) -> None:
-    assert targets_of(desed, (onset, offset)) == list(range(first, last + 1))
-
-
-def test_an_event_behind_the_last_whole_frame_has_no_target(desed: Path) -> None:
-    assert targets_of(desed, (9.99, 10.0)) == []
-
-
-def test_two_events_in_one_clip(desed: Path) -> None:
-    assert targets_of(desed, (0.0, 0.1), (0.3, 0.32)) == [0, 1, 4]
-
-
-def test_boundaries_of_other_hops(desed: Path) -> None:
-    data = load(desed)
-
-    targets = data.strong_targets([data.strong[0]], 100, 0.02)  # 0.1 to 0.6 s; 0.6 / 0.02 is 29.999999999999996
-
-    assert np.flatnonzero(targets[0, DESED_CLASSES.index("Cat")]).tolist() == list(range(5, 30))
-
-
-def test_weak_targets(desed: Path) -> None:
-    data = load(desed)
-
-    targets = data.weak_targets([data.weak[0], data.strong[2], data.unlabeled[0]])
-
-    assert [[data.classes[c] for c in np.flatnonzero(row)] for row in targets] == [["Cat", "Dog"], ["Speech"], []]
-    assert targets.dtype == np.float32
 
 
 # --- clips that are not there -----------------------------------------------------------------------------------

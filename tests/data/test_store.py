@@ -24,6 +24,7 @@ class Loudness:
 
     sample_rate = 8000
     seconds = 0.1
+    padding = "repeat"
     shape = (1, 10)
 
     def __call__(self, waveforms: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,1 @@
+"""How fast things are, as ratios measured side by side; scripts for people, not tests."""

@@ -1,0 +1,119 @@
+"""How much faster a mean-teacher step is here than with the published network: `python -m tests.benchmarks.crnn`.
+
+One step is all that follows once a batch's features are ready: both networks forward, the losses, gradients, Adam and
+the teacher's update, on 48 clips. The published side is its network layer by layer, in float32 and PyTorch's default
+layout, with the recipe's losses and update; this side is the package's in bfloat16 where asked (`--precision`). Both
+take turns in one process, so that a neighbour on the machine slows both; the ratio of their least times is printed.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+from dcase_sweep.learners.mean_teacher.losses import consistency_losses, supervised_losses
+from dcase_sweep.learners.mean_teacher.ramps import exponential_ramp
+from dcase_sweep.learners.mean_teacher.sampling import Composition
+from dcase_sweep.learners.mean_teacher.teacher import make_teacher, teacher_decay, update_teacher
+from dcase_sweep.models.crnn import CRNN
+from tests.models.published_crnn import PublishedCRNN
+
+Step = Callable[[int], float]
+
+RAMP_STEPS = 5900  # 50 epochs of DESED's 118 batches
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=48, help="in a batch; a multiple of 4 (default: 48)")
+    parser.add_argument("--steps", type=int, default=3, help="of each side, after one to warm up (default: 3)")
+    parser.add_argument("--threads", type=int, default=2, help="cores for each side (default: 2)")
+    parser.add_argument("--precision", choices=("bf16", "32"), default="bf16", help="of this side (default: bf16)")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+
+    quarter = options.clips // 4
+    composition = Composition(quarter, quarter, 2 * quarter)
+    chance = torch.Generator().manual_seed(0)
+    features = torch.rand(composition.size, 128, 626, generator=chance) * 2 - 1
+    strong = (torch.rand(quarter, 10, 156, generator=chance) > 0.8).float()
+    weak = (torch.rand(quarter, 10, generator=chance) > 0.7).float()
+
+    steps: dict[str, Step] = {
+        "published": published_step(features, strong, weak),
+        "here": our_step(features, strong, weak, composition, mixed=options.precision == "bf16"),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for count in range(1, options.steps + 2):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            loss = step(count)
+            seconds[name].append(time.perf_counter() - start)
+            print(f"step {count}  {name:10s} {seconds[name][-1]:7.2f} s   loss {loss:.4f}", flush=True)
+    least = {name: min(times[1:]) for name, times in seconds.items()}
+    ratio = least["published"] / least["here"]
+    print(f"{composition.size} clips, {options.threads} threads: published {least['published']:.2f} s, ", end="")
+    print(f"here {least['here']:.2f} s ({options.precision}), {ratio:.1f} x")
+
+
+def published_step(features: Tensor, strong: Tensor, weak: Tensor) -> Step:
+    """A step as local/sed_trainer.py of the recipe dcase2021_task4_baseline takes it."""
+    student = PublishedCRNN()
+    teacher = deepcopy(student)
+    for parameter in teacher.parameters():
+        parameter.detach_()
+    optimiser = torch.optim.Adam(student.parameters(), 1e-3, betas=(0.9, 0.999))
+    cross_entropy, square = nn.BCELoss(), nn.MSELoss()
+    quarter = len(strong)
+
+    def step(count: int) -> float:
+        strong_student, weak_student = student(features)
+        loss = cross_entropy(strong_student[:quarter], strong)
+        loss = loss + cross_entropy(weak_student[quarter : 2 * quarter], weak)
+        with torch.no_grad():
+            strong_teacher, weak_teacher = teacher(features)
+            cross_entropy(strong_teacher[:quarter], strong)
+            cross_entropy(weak_teacher[quarter : 2 * quarter], weak)
+        weight = 2 * exponential_ramp(count, RAMP_STEPS)
+        loss = loss + weight * (square(strong_student, strong_teacher) + square(weak_student, weak_teacher))
+        decay = teacher_decay(count)
+        for of_teacher, of_student in zip(teacher.parameters(), student.parameters(), strict=True):
+            of_teacher.data.mul_(decay).add_(of_student.data, alpha=1 - decay)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return loss.item()
+
+    return step
+
+
+def our_step(features: Tensor, strong: Tensor, weak: Tensor, composition: Composition, *, mixed: bool) -> Step:
+    """The same step with the package's parts."""
+    student = CRNN()
+    teacher = make_teacher(student)
+    optimiser = torch.optim.Adam(student.parameters(), 1e-3)
+
+    def step(count: int) -> float:
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            found = student(features)
+            with torch.no_grad():
+                target = teacher(features)
+        with torch.no_grad():
+            supervised_losses(target, strong, weak, composition)
+        weight = 2 * exponential_ramp(count, RAMP_STEPS)
+        supervised = supervised_losses(found, strong, weak, composition)
+        loss = supervised.total + weight * consistency_losses(found, target).total
+        update_teacher(teacher, student, count)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return loss.item()
+
+    return step
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Task 4 through the real command line."""
+
+import os
+import re
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from tests.conftest import CommandLine
+from tests.desed_layout import make_desed
+from tests.integration.test_experiment import client, run_folder
+from tests.integration.test_interruption import wait_for_checkpoint
+
+#: A mean teacher that trains in a second.
+SMALL = (
+    "model=crnn_meanteacher",
+    "model.filters=[4,8]",
+    "model.pools=[[8,2],[8,2]]",
+    "model.recurrent_units=8",
+    "front_end.n_mels=64",
+    "front_end.seconds=1",
+    "mean_teacher.strong=2",
+    "mean_teacher.weak=2",
+    "mean_teacher.unlabelled=2",
+    "training.epochs=2",
+)
+
+
+@pytest.fixture(scope="module")
+def small(command_line: CommandLine) -> Callable[..., list[str]]:
+    """Overrides for a mean teacher on a tiny data set, with more appended."""
+    root = make_desed(command_line.folder / "desed")
+    return lambda *more: ["data=desed", f"data.root={root}", *SMALL, *more]
+
+
+@pytest.fixture(scope="module")
+def output(command_line: CommandLine, small: Callable[..., list[str]]) -> str:
+    return command_line(*small())
+
+
+def test_the_published_keys_are_printed(output: str) -> None:
+    assert "task 4, crnn_meanteacher on desed" in output
+    for network in ("student", "teacher"):
+        for key in (
+            "event_f1_macro",
+            "intersection_f1_macro",
+            "loss_strong",
+            "psds_score_scenario1",
+            "psds_score_scenario2",
+        ):
+            assert re.search(rf"^test/{network}/{key} +\d\.\d{{4}}$", output, re.MULTILINE), key
+
+
+def test_mlflow_holds_curves_and_clips(output: str, command_line: CommandLine) -> None:
+    store, experiment = client(command_line.folder)
+
+    (run,) = store.search_runs([experiment])  # type: ignore[attr-defined]
+
+    assert {"validation/weak_f1", "validation/intersection_f1", "train/consistency_strong"} <= set(run.data.metrics)
+    artifacts = {item.path for item in store.list_artifacts(run.info.run_id)}  # type: ignore[attr-defined]
+    assert {"student_psd_roc.png", "teacher_psd_roc.png", "teacher_class_f1.png", "teacher_clip0.png"} <= artifacts
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(
+    command_line: CommandLine, small: Callable[..., list[str]]
+) -> None:
+    arguments = small("training.epochs=30", "mean_teacher.frame_shift=20", "mean_teacher.filter_augment=6")
+    whole = run_folder(command_line(*arguments), command_line.folder)
+    known = set(command_line.folder.rglob("last.ckpt"))
+
+    process = command_line.start(*arguments)
+    wait_for_checkpoint(command_line.folder, known)
+    os.kill(process.pid, signal.SIGTERM)
+    interrupted, _ = process.communicate(timeout=60)
+    command = re.search(r"to continue: python -m dcase_sweep (.*)", interrupted)
+    assert process.returncode == 143, interrupted
+    assert command, interrupted
+    resumed = run_folder(command_line(*command[1].replace("'", "").split()), command_line.folder)
+
+    assert (resumed / "teacher.csv").read_text() == (whole / "teacher.csv").read_text()
+    assert (resumed / "student.csv").read_text() == (whole / "student.csv").read_text()
+
+
+def test_a_task_alone_chooses_its_model_and_tasks_can_be_swept(command_line: CommandLine) -> None:
+    assert "crnn.CRNN" in command_line("task=4", "--cfg", "job")
+    assert "cnn.CNN" in command_line("task=1a", "--cfg", "job")
+
+    refused = command_line("task=1a", "model=crnn_meanteacher", code=1)
+
+    assert "task=1a is about scenes, but model CRNN is for events" in refused
