@@ -75,7 +75,7 @@ def _compare(paths: Sequence[Path], rounds: int) -> None:
     print(describe_machine())
     print(f"{len(paths)} clips, {rounds} rounds in turn, {cores} workers a side, files in memory")
     print(f"largest difference from librosa: {difference:.1e} (natural logarithm)")
-    rows = [("", "clips/s", "× read", "× librosa")]
+    rows: list[tuple[str, ...]] = [("", "clips/s", "× read", "× librosa")]
     for name, taken in seconds.items():
         rate = len(paths) / statistics.median(taken)
         compared = (f"{ratio(seconds[other], taken):.2f}" for other in ("read", "librosa"))

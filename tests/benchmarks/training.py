@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,11 +53,13 @@ def main() -> None:
 
 
 def _compare(root: Path, folder: Path, keras_python: str, epochs: int, seeds: int) -> None:
+    from dcase_sweep.data.scenes import SceneData
     from dcase_sweep.learners.lightning import resolve_precision
     from dcase_sweep.learners.scenes import SceneLearner
     from dcase_sweep.runner import load_features
 
     data, store = load_features(_experiment(root, folder, epochs, seed=0))
+    assert isinstance(data, SceneData)
     _save_features(data, store.features, folder / "features.npz")
     measured: list[Epoch] = []
     accuracies: list[tuple[float, float]] = []
@@ -65,17 +67,10 @@ def _compare(root: Path, folder: Path, keras_python: str, epochs: int, seeds: in
         experiment = _experiment(root, folder, epochs, seed)
         precision = resolve_precision(experiment.hardware)
         learner = SceneLearner(experiment, data, store.features)
-        peer = Peer(keras_python, folder / "features.npz", seed)
-        parts: list[Epoch] = []
-
-        def after_epoch(seconds: float, peer: "Peer" = peer, parts: list[Epoch] = parts) -> None:
-            parts.append(Epoch(seconds, peer.ask("epoch"), matrix_rate(precision)))
-
-        _train(learner, folder / str(seed), after_epoch)
-        measured += parts[1:]
-        ours = macro_accuracy(learner.predict(data.test), data.targets[data.test])
-        accuracies.append((ours, peer.ask("accuracy")))
-        peer.close()
+        with Peer(keras_python, folder / "features.npz", seed) as peer:
+            measured += _train_in_turn(learner, peer, folder / str(seed), precision)[1:]
+            ours = macro_accuracy(learner.predict(data.test), data.targets[data.test])
+            accuracies.append((ours, peer.ask("accuracy")))
     print(describe_machine())
     print(f"{len(data.train)} clips an epoch, {len(measured)} epochs in turn, ours in {precision}, Keras in float32")
     _print_speed(measured, len(data.train), sum(layer.multiply_accumulates for layer in learner.layers()))
@@ -86,7 +81,7 @@ def _print_speed(measured: list[Epoch], clips: int, products: int) -> None:
     ours, keras = [epoch.ours for epoch in measured], [epoch.keras for epoch in measured]
     share = [6 * products * clips / epoch.ours / epoch.matrix for epoch in measured]
     rows = [("", "clips/s", "× keras", "of matrix rate")]
-    rows.append(("ours", f"{clips / statistics.median(ours):.0f}", f"{ratio(keras, ours):.2f}", f"{_percent(share)}"))
+    rows.append(("ours", f"{clips / statistics.median(ours):.0f}", f"{ratio(keras, ours):.2f}", _percent(share)))
     rows.append(("keras", f"{clips / statistics.median(keras):.0f}", "1.00", ""))
     print_table(rows)
     print(f"matrix rate: {statistics.median(epoch.matrix for epoch in measured) / 1e9:.0f} GFLOP/s")
@@ -97,10 +92,10 @@ def _print_accuracies(accuracies: list[tuple[float, float]], epochs: int) -> Non
     print(f"accuracy on the test split after {epochs} epochs, {len(accuracies)} seeds")
     for name, values in zip(("ours", "keras"), zip(*accuracies, strict=True), strict=True):
         each = ", ".join(f"{100 * value:.1f}" for value in values)
-        print(f"{name:5}  {_percent(list(values), statistics.mean)}  ({each})")
+        print(f"{name:5}  {_percent(values, statistics.mean)}  ({each})")
 
 
-def _percent(values: list[float], middle: Callable[[list[float]], float] = statistics.median) -> str:
+def _percent(values: Sequence[float], middle: Callable[[Sequence[float]], float] = statistics.median) -> str:
     return f"{100 * middle(values):.1f} %"
 
 
@@ -129,11 +124,12 @@ def _save_features(data: "SceneData", features: NDArray[np.float32], path: Path)
     np.savez(path, **arrays)
 
 
-def _train(learner: "SceneLearner", folder: Path, after_epoch: Callable[[float], None]) -> None:
-    """Fit, and tell the seconds that each epoch's batches took."""
+def _train_in_turn(learner: "SceneLearner", peer: "Peer", folder: Path, precision: str) -> list[Epoch]:
+    """Fit, and let the peer train an epoch after each of ours."""
     module = learner.module
     begin_epoch = module.on_train_epoch_start
     began = ended = 0.0
+    epochs: list[Epoch] = []
 
     def epoch_begins() -> None:
         nonlocal began
@@ -144,9 +140,13 @@ def _train(learner: "SceneLearner", folder: Path, after_epoch: Callable[[float],
         nonlocal ended
         ended = time.perf_counter()
 
+    def epoch_ends(number: int, metrics: dict[str, float]) -> None:
+        epochs.append(Epoch(ended - began, peer.ask("epoch"), matrix_rate(precision)))
+
     module.on_train_epoch_start = epoch_begins  # type: ignore[method-assign]
     module.on_validation_epoch_start = validation_begins  # type: ignore[method-assign]
-    learner.fit(folder, extra={}, on_epoch=lambda epoch, metrics: after_epoch(ended - began))
+    learner.fit(folder, extra={}, on_epoch=epoch_ends)
+    return epochs
 
 
 def macro_accuracy(scores: NDArray[np.float32], targets: NDArray[np.int64]) -> float:
@@ -162,7 +162,12 @@ class Peer:
         environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
         command = [python, str(Path(__file__).with_name("keras_peer.py")), str(features), str(seed)]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
         )
 
     def ask(self, what: str) -> float:
@@ -175,8 +180,10 @@ class Peer:
                 return float(json.loads(line)[what])
         raise SystemExit("Keras ended early; does --keras-python name an environment with TensorFlow?")
 
-    def close(self) -> None:
-        """Let it go."""
+    def __enter__(self) -> "Peer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.process.communicate()
 
 
