@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,9 +61,9 @@ class CommandLine:
 
 
 @pytest.fixture(scope="module")
-def command_line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+def command_line(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     """A command line whose folder the tests of a module share."""
-    yield CommandLine(tmp_path_factory.mktemp("command_line"))
+    return CommandLine(tmp_path_factory.mktemp("command_line"))
 
 
 @pytest.fixture(scope="module")

@@ -64,7 +64,7 @@ def test_a_location_on_both_sides_of_the_test(tau: Path) -> None:
     write_table(tau / "evaluation_setup/fold1_train.csv", train)
     write_table(tau / "evaluation_setup/fold1_evaluate.csv", [*test, moved])
 
-    with pytest.raises(DataError, match="location paris-00 of bus: trained on .* and tested on"):
+    with pytest.raises(DataError, match=r"location paris-00 of bus: trained on .* and tested on"):
         load(tau)
 
 
