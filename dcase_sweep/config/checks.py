@@ -85,7 +85,7 @@ def check(composed: DictConfig) -> Experiment:
         node = composed.get(group)
         if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
             raise UserError(f"{group}: expected a group whose _target_ names a class; found {node!r}")
-        typed = schema_of(locate(group, node["_target_"]), _GIVEN)
+        typed = schema_of(locate(group, node["_target_"]), _GIVEN if group == "model" else set())
         _refuse_unknown(f"{group}.", node, typed)
         OmegaConf.update(schema, group, OmegaConf.structured(typed))
     try:
