@@ -144,6 +144,21 @@ def _to_length(samples: NDArray[np.float32], length: int, padding: Padding) -> N
     return np.resize(samples, length) if padding == "repeat" else np.pad(samples, (0, length - len(samples)))
 
 
+def _refuse_no_sound(samples: NDArray[np.float32]) -> None:
+    """Refuse what is not finite or digital silence.
+
+    The energy is one fast pass: a clip with more than silence's can hold nothing else, so only others are searched.
+    """
+    energy = float(np.dot(samples, samples))
+    if np.isfinite(energy) and energy > len(samples) * SILENCE**2:
+        return
+    peak = max(float(samples.max()), -float(samples.min()))
+    if not np.isfinite(peak):
+        raise AudioProblem(f"sample {int(np.argmin(np.isfinite(samples)))} is not a finite number; expected audio")
+    if peak < SILENCE:
+        raise AudioProblem("silent from beginning to end; expected a recording")
+
+
 def read_waveform(path: Path, *, sample_rate: int, seconds: float, padding: Padding = "repeat") -> Waveform:
     """One file as ``[sample]`` float32 in [-1, 1]: channels averaged, resampled (soxr), cut or padded to length.
 
@@ -157,11 +172,7 @@ def read_waveform(path: Path, *, sample_rate: int, seconds: float, padding: Padd
     # What lies behind the clip's end is never decoded; a hundredth of a second more serves the resampler's filter.
     wanted = min(info.frames, int(np.ceil((seconds + 0.01) * info.sample_rate)))
     samples = _decode(path, info, wanted)
-    peak = max(float(samples.max()), -float(samples.min()))
-    if not np.isfinite(peak):
-        raise AudioProblem(f"sample {int(np.argmin(np.isfinite(samples)))} is not a finite number; expected audio")
-    if peak < SILENCE:
-        raise AudioProblem("silent from beginning to end; expected a recording")
+    _refuse_no_sound(samples)
     if info.sample_rate != sample_rate:
         import soxr
 
