@@ -66,9 +66,21 @@ class _Lines(Progress):
         pass
 
 
+_quiet = False
+
+
+def be_quiet() -> None:
+    """Show no progress from here on: several experiments would speak at once."""
+    global _quiet
+    _quiet = True
+
+
 @contextmanager
 def progress(name: str, total: float) -> Iterator[Progress]:
     """A bar on the terminal; where standard error is none, a line every now and then."""
+    if _quiet:
+        yield Progress()
+        return
     bar = _Bar(name, total) if sys.stderr.isatty() else _Lines(name, total)
     try:
         yield bar

@@ -20,6 +20,8 @@ from omegaconf.errors import OmegaConfBaseException
 from dcase_sweep.errors import UserError
 from dcase_sweep.resources import conf_folder, experiment_folders
 from dcase_sweep.sweep.grid import GridSweeper
+from dcase_sweep.sweep.search.sweeper import OptunaSweeper
+from dcase_sweep.watching import Watcher
 
 log = logging.getLogger(__name__)
 
@@ -64,17 +66,29 @@ def register_experiments() -> None:
             store.store(group="experiment", name=path.stem, node=node, package="_global_", provider=str(folder))
 
 
-def register_sweeper() -> None:
-    """Let ``hydra/sweeper=grid`` find its class.
+def register_sweepers() -> None:
+    """Let ``hydra/sweeper=grid`` and ``hydra/sweeper=optuna`` find their classes.
 
     Hydra instantiates plugins of the namespace ``hydra_plugins`` only. A package there would be installed beside
     ours; the name alone is enough.
     """
     GridSweeper.complete = staticmethod(with_model_of_task)
-    Plugins.instance().class_name_to_class["hydra_plugins.dcase_sweep.GridSweeper"] = GridSweeper
+    OptunaSweeper.complete = staticmethod(with_model_of_task)
+    for sweeper in (GridSweeper, OptunaSweeper):
+        Plugins.instance().class_name_to_class[f"hydra_plugins.dcase_sweep.{sweeper.__name__}"] = sweeper
 
 
-def _task_function(composed: DictConfig) -> Any:
+def complete_search(arguments: list[str]) -> list[str]:
+    """Let ``search=NAME`` alone mean a sweep by Optuna: there is no other use of it."""
+    if not any(argument.startswith("search=") for argument in arguments):
+        return arguments
+    more = [] if {"-m", "--multirun"} & set(arguments) else ["--multirun"]
+    if not any(argument.startswith("hydra/sweeper=") for argument in arguments):
+        more.append("hydra/sweeper=optuna")
+    return [*more, *arguments]
+
+
+def run_composed(composed: DictConfig, watcher: Watcher | None = None) -> Any:
     """What Hydra calls for each job: never raises but for an interruption, so that one job cannot end a sweep."""
     from dcase_sweep import runner
     from dcase_sweep.config import check
@@ -82,7 +96,7 @@ def _task_function(composed: DictConfig) -> Any:
 
     settings = HydraConfig.get()
     choices = {group: str(settings.runtime.choices[group]) for group in GROUPS if settings.runtime.choices.get(group)}
-    overrides = tuple(override for override in settings.overrides.task if not override.startswith("++tracking.parent"))
+    overrides = tuple(override for override in settings.overrides.task if not override.startswith("++tracking."))
     job = runner.Job(
         folder=Path(settings.runtime.output_dir),
         choices=choices,
@@ -94,7 +108,7 @@ def _task_function(composed: DictConfig) -> Any:
     )
     try:
         with interruptible():
-            return runner.run(check(composed), job)
+            return runner.run(check(composed), job, watcher)
     except UserError as error:
         log.error(f"error: {error}")
         return runner.Outcome("failed", job.name, str(job.folder), error=str(error).splitlines()[0])
@@ -147,16 +161,16 @@ def main(arguments: list[str]) -> int:
     from dcase_sweep.interruption import Interrupted
 
     register_experiments()
-    register_sweeper()
+    register_sweepers()
     want_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("0", "")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions on instead of printing them
     outcomes: list[Any] = []
 
     def task(composed: DictConfig) -> Any:
-        outcomes.append(_task_function(composed))
+        outcomes.append(run_composed(composed))
         return outcomes[-1]
 
-    sys.argv = [sys.argv[0], *with_model_of_task(quote_task(arguments))]
+    sys.argv = [sys.argv[0], *with_model_of_task(quote_task(complete_search(arguments)))]
     try:
         hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
     except Interrupted as interrupted:
@@ -171,7 +185,7 @@ def main(arguments: list[str]) -> int:
 
 def _conclude(outcomes: list[Any]) -> int:
     """Say where the run is and how to open it, or what failed."""
-    sweep = GridSweeper.latest
+    sweep = GridSweeper.latest or OptunaSweeper.latest
     if sweep is not None:
         for failure in sweep.failures:
             print(f"failed: {failure}", file=sys.stderr)

@@ -21,6 +21,7 @@ from dcase_sweep.interruption import Interrupted
 from dcase_sweep.judging import SYNTHETIC, judge
 from dcase_sweep.learners.lightning import device_of, resolve_precision
 from dcase_sweep.resumption import Resumable, find_resumable
+from dcase_sweep.watching import Stop, Watcher
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +73,10 @@ class Outcome:
     error: str | None = None
 
 
-def run(experiment: Experiment, job: Job) -> Outcome:
+def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Outcome:
     """Run one checked experiment: data, features, training, evaluation, each logged.
+
+    A watcher is told of every epoch and may end the training; the run then ends as stopped, without an evaluation.
 
     Raises:
         UserError: for what the user can mend; the MLflow run, if there is one by then, is marked as failed.
@@ -85,13 +88,15 @@ def run(experiment: Experiment, job: Job) -> Outcome:
     _introduce(experiment, job)
     mlrun = _start_run(experiment, job, resumable)
     try:
+        if watcher is not None:
+            watcher.on_start(mlrun.id)
         data, store = load_features(experiment, device)
         _log_configuration(mlrun, experiment, job, data)
         learner = locate("framework", experiment.framework.learners[experiment.task.kind])(
             experiment, data, store.features
         )
         metrics = _log_complexity(mlrun, learner, experiment)
-        metrics |= _fit(mlrun, learner, experiment, job, resumable)
+        metrics |= _fit(mlrun, learner, experiment, job, resumable, watcher)
         verdict = judge(experiment, data, learner, store.features)
         metrics |= verdict.metrics
         metrics["complexity/nonzero_parameters"] = float(_complexity(learner.layers(), experiment).nonzero)
@@ -102,6 +107,11 @@ def run(experiment: Experiment, job: Job) -> Outcome:
         mlrun.end("KILLED")
         _tell_how_to_resume(job)
         raise
+    except Stop as stop:
+        mlrun.set_tags({"dcase_sweep.stopped": str(stop)})
+        mlrun.end("KILLED")
+        console.field("stopped", str(stop))
+        return Outcome("stopped", mlrun.name, str(job.folder), mlrun.id, seconds=time.perf_counter() - began)
     except BaseException:
         mlrun.end("FAILED")
         raise
@@ -222,7 +232,12 @@ def _log_complexity(mlrun: tracking.Run, learner: Any, experiment: Experiment) -
 
 
 def _fit(
-    mlrun: tracking.Run, learner: Any, experiment: Experiment, job: Job, resumable: Resumable | None
+    mlrun: tracking.Run,
+    learner: Any,
+    experiment: Experiment,
+    job: Job,
+    resumable: Resumable | None,
+    watcher: Watcher | None,
 ) -> dict[str, float]:
     """Train, with a bar that counts epochs, metrics logged an epoch at a time."""
     epochs, clips = experiment.training.epochs, learner.clips_per_epoch
@@ -243,6 +258,8 @@ def _fit(
             done, previous = epoch + 1.0, now
             text = learner.headline(metrics)
             bar.update(done, text=text)
+            if watcher is not None:
+                watcher.on_epoch(epoch, metrics)
 
         fitted = learner.fit(
             job.folder / "checkpoints",

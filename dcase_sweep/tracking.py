@@ -244,6 +244,24 @@ def start_run(
     return Run(store, made.info.run_id, name)
 
 
+def end_run(tracking: Tracking, run_id: str, status: str) -> None:
+    """Close a run whose process cannot do it any more."""
+    client = open_store(tracking).client
+    _retry(lambda: client.set_terminated(run_id, status))
+
+
+def tag_run(tracking: Tracking, run_id: str, tags: Mapping[str, str]) -> None:
+    """Write tags of a run that is over; a run that is gone has none."""
+    from mlflow.exceptions import MlflowException
+
+    client = open_store(tracking).client
+    for name, value in tags.items():
+        try:
+            _retry(lambda name=name, value=value: client.set_tag(run_id, name, value))  # type: ignore[misc]
+        except MlflowException as error:
+            log.debug(f"run {run_id}: {error}")
+
+
 def opened_stores() -> list[Store]:
     """The stores that this process has logged to."""
     return list(_stores.values())

@@ -16,6 +16,8 @@ class Task:
     kind: str = MISSING
     #: The choice of ``model`` where none is made.
     model: str = MISSING
+    #: What a search makes large where it names no objective: a metric of a finished run.
+    objective: str = MISSING
     #: The class of the generated demo data.
     demo: str = MISSING
     #: Epochs on the generated demo data, where the recipe's number would only be waited for.

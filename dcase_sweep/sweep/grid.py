@@ -29,6 +29,7 @@ class GridSweeper(Sweeper):
     Args:
         max_batch_size: how many jobs the launcher is given at a time; None = all.
         params: overrides that every sweep begins with, key → value.
+        search: refused; a grid has no search space.
     """
 
     #: The sweep that this process ran, for the command's exit code.
@@ -37,7 +38,13 @@ class GridSweeper(Sweeper):
     #: What is added to a job's overrides before it is composed.
     complete: Callable[[list[str]], list[str]] = staticmethod(lambda overrides: overrides)
 
-    def __init__(self, max_batch_size: int | None = None, params: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        max_batch_size: int | None = None,
+        params: dict[str, str] | None = None,
+        search: dict[str, Any] | None = None,
+    ) -> None:
+        self.search = search
         self.max_batch_size = max_batch_size
         self.params = params or {}
         self.failures: list[str] = []
@@ -56,6 +63,8 @@ class GridSweeper(Sweeper):
         from dcase_sweep.interruption import interruptible
 
         GridSweeper.latest = self
+        if self.search is not None:
+            raise UserError("search: a grid runs every combination and searches nothing; add hydra/sweeper=optuna")
         jobs = self._jobs(arguments)
         experiments = [self._checked(overrides) for overrides in jobs]
         folder = Path(self._config.hydra.sweep.dir)

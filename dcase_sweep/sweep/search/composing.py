@@ -1,0 +1,43 @@
+"""A trial's configuration, composed from what all trials share."""
+
+import copy
+from collections.abc import Sequence
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+
+class Composer:
+    """Composes trials; those that change values alone cost a copy, not a composition.
+
+    Args:
+        context: Hydra's.
+        config: the composed sweep.
+        fixed: overrides that all trials share.
+    """
+
+    def __init__(self, context: HydraContext, config: DictConfig, fixed: Sequence[str]) -> None:
+        self.context = context
+        self.config = config
+        self.fixed = list(fixed)
+        self._shared: DictConfig | None = None
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """The configuration with these overrides after the fixed ones.
+
+        Raises:
+            HydraException: for an override of what is not there.
+        """
+        loader = self.context.config_loader
+        parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
+        if any(loader.get_group_options(each.key_or_group) for each in parsed):
+            return loader.load_sweep_config(self.config, [*self.fixed, *overrides])
+        if self._shared is None:
+            self._shared = loader.load_sweep_config(self.config, self.fixed)
+        config = copy.deepcopy(self._shared)
+        # The last step of Hydra's own composition, and its only one that values take part in.
+        ConfigLoaderImpl._apply_overrides_to_config(parsed, config)
+        config.hydra.overrides.task.extend(list(overrides))
+        return config

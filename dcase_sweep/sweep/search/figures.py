@@ -1,0 +1,133 @@
+"""Figures of a search: one interactive page, and a PNG each."""
+
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from dcase_sweep.sweep.search import study as records
+
+log = logging.getLogger(__name__)
+
+
+def draw(study: optuna.Study, folder: Path, metrics: Sequence[str]) -> list[Path]:
+    """Write ``search.html`` and the PNG files; returns their paths, none while no trial has finished.
+
+    History, importance, slices, parallel coordinates and epochs for one objective; the Pareto front, and the history
+    and importance of each objective, for several. What Optuna cannot draw of so few trials is left out.
+    """
+    finished = sum(records.kind(trial) == "finished" for trial in study.get_trials(deepcopy=False))
+    if not finished:
+        return []
+    import matplotlib
+
+    matplotlib.use("Agg")
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = _without_unjudged(study)
+    pages, paths = [], []
+    for name, interactive, still in _figures(shown, metrics, finished):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                pages.append((name, interactive(shown)))
+                paths.append(_save(still(shown), folder / f"{name}.png"))
+            except (ValueError, RuntimeError, ZeroDivisionError) as error:
+                log.debug(f"no figure of {name}: {error}")
+    paths.append(_write_page(pages, folder / "search.html", study.study_name))
+    return paths
+
+
+def _without_unjudged(study: optuna.Study) -> optuna.Study:
+    """A copy in memory of the trials that finished or were pruned: the others say nothing of the space's quality."""
+    copy = optuna.create_study(directions=study.directions)
+    copy.add_trials([t for t in study.get_trials() if records.kind(t) in ("finished", "pruned")])
+    return copy
+
+
+Figure = tuple[str, Callable[[optuna.Study], Any], Callable[[optuna.Study], Any]]
+
+
+def _figures(study: optuna.Study, metrics: Sequence[str], finished: int) -> list[Figure]:
+    from optuna import visualization as plotly
+    from optuna.visualization import matplotlib as stills
+
+    if len(metrics) > 1:
+        figures: list[Figure] = []
+        if len(metrics) <= 3:
+            names = list(metrics)
+            figures.append(
+                (
+                    "pareto_front",
+                    lambda s: plotly.plot_pareto_front(s, target_names=names),
+                    lambda s: stills.plot_pareto_front(s, target_names=names),
+                )
+            )
+        for position, metric in enumerate(metrics):
+            figures += _of_one(metric, lambda t, p=position: t.values[p], f"_{position + 1}", finished)
+        return figures
+    figures = _of_one(metrics[0], None, "", finished)
+    figures.append(
+        (
+            "parallel_coordinate",
+            _named(plotly.plot_parallel_coordinate, metrics[0]),
+            _named(stills.plot_parallel_coordinate, metrics[0]),
+        )
+    )
+    figures.append(("slice", _named(plotly.plot_slice, metrics[0]), _named(stills.plot_slice, metrics[0])))
+    figures.append(("epochs", plotly.plot_intermediate_values, stills.plot_intermediate_values))
+    return figures
+
+
+def _of_one(metric: str, target: Any, suffix: str, finished: int) -> list[Figure]:
+    from optuna import visualization as plotly
+    from optuna.visualization import matplotlib as stills
+
+    given = {"target_name": metric, **({} if target is None else {"target": target})}
+    found: list[Figure] = [
+        (
+            f"history{suffix}",
+            lambda s: plotly.plot_optimization_history(s, **given),
+            lambda s: stills.plot_optimization_history(s, **given),
+        )
+    ]
+    if finished > 1:
+        found.append(
+            (
+                f"importance{suffix}",
+                lambda s: plotly.plot_param_importances(s, **given),
+                lambda s: stills.plot_param_importances(s, **given),
+            )
+        )
+    return found
+
+
+def _named(plot: Callable[..., Any], metric: str) -> Callable[[optuna.Study], Any]:
+    return lambda study: plot(study, target_name=metric)
+
+
+def _save(axes: Any, path: Path) -> Path:
+    """The figure that axes belong to, large enough for its labels."""
+    import matplotlib.pyplot as pyplot
+    import numpy as np
+
+    first = np.ravel(np.asarray(axes, dtype=object))[0]
+    figure = first.figure
+    width = max(9.0, 2.6 * len(np.ravel(np.asarray(axes, dtype=object))))
+    figure.set_size_inches(width, 5.5)
+    figure.savefig(path, dpi=110, bbox_inches="tight")
+    pyplot.close(figure)
+    return path
+
+
+def _write_page(figures: Sequence[tuple[str, Any]], path: Path, title: str) -> Path:
+    """All interactive figures on one page that needs no network."""
+    parts = [
+        f"<!doctype html><meta charset='utf-8'><title>{title}</title><h1 style='font-family:sans-serif'>{title}</h1>"
+    ]
+    for position, (_, figure) in enumerate(figures):
+        parts.append(figure.to_html(full_html=False, include_plotlyjs=position == 0))
+    path.write_text("\n".join(parts))
+    return path

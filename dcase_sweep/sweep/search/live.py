@@ -1,0 +1,133 @@
+"""What the terminal shows while a search runs: a live table; plain lines where there is no terminal."""
+
+import logging
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from dcase_sweep.sweep.search import study as records
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+    from dcase_sweep.sweep.search.worker import Plan
+
+log = logging.getLogger(__name__)
+
+_ENDED = ("finished", "pruned", "failed", "interrupted")
+#: Trials a live table shows under its counts.
+_SHOWN = 8
+
+
+def is_better(value: float, than: float | None, direction: str) -> bool:
+    """Whether an objective's value beats another."""
+    if than is None:
+        return True
+    return value > than if direction == "maximize" else value < than
+
+
+def describe(trial: "FrozenTrial") -> str:
+    """What a trial is, in short: the last part of each key, a block's values together."""
+    words: list[str] = []
+    blocks: dict[str, list[str]] = {}
+    for key, value in trial.params.items():
+        names = key.split(".")
+        if names[:2] == ["model", "blocks"] and len(names) == 4:
+            blocks.setdefault(names[2], []).append(str(value).strip("[]").replace(",", "×"))
+        else:
+            words.append(f"{names[-1]} {value:.4g}" if isinstance(value, float) else f"{names[-1]} {value}")
+    return ", ".join([*words, *([" | ".join(" ".join(parts) for parts in blocks.values())] if blocks else [])])
+
+
+def outcome(trial: "FrozenTrial") -> str:
+    """What came of a trial, in a few words."""
+    what = records.kind(trial)
+    if what == "finished":
+        return " / ".join(f"{value:.4g}" for value in trial.values)
+    if what == "pruned" and trial.intermediate_values:
+        last = max(trial.intermediate_values)
+        return f"pruned after epoch {last + 1} at {trial.intermediate_values[last]:.4g}"
+    if what == "running" and trial.intermediate_values:
+        last = max(trial.intermediate_values)
+        return f"epoch {last + 1}: {trial.intermediate_values[last]:.4g}"
+    if what in ("failed", "interrupted"):
+        return f"{what}: {trial.user_attrs.get(records.ERROR, '')}"
+    return what
+
+
+class Live:
+    """Follows a study from outside; ``update`` looks at it once."""
+
+    def __init__(self, study: "optuna.Study", plan: "Plan") -> None:
+        self.study = study
+        self.plan = plan
+        self.told = {trial.number for trial in study.get_trials(deepcopy=False) if records.kind(trial) in _ENDED}
+        self.lock = threading.Lock()
+        self.table: Any = None
+
+    def __enter__(self) -> "Live":
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.live import Live as RichLive
+
+            self.table = RichLive(console=Console(stderr=True), transient=True, auto_refresh=False)
+            self.table.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.table is not None:
+            self.table.stop()
+
+    def update(self) -> None:
+        """Tell what has ended since the last look, and draw the table anew."""
+        with self.lock:
+            trials = self.study.get_trials(deepcopy=False)
+            for trial in trials:
+                if trial.number not in self.told and records.kind(trial) in _ENDED:
+                    self.told.add(trial.number)
+                    self._tell(trial, trials)
+            if self.table is not None:
+                self.table.update(self._draw(trials), refresh=True)
+
+    def _tell(self, trial: "FrozenTrial", trials: list["FrozenTrial"]) -> None:
+        best = self._best(trials)
+        note = ""
+        if best is not None:
+            note = " · the best so far" if best.number == trial.number else f" · best {best.value:.4g} ({best.number})"
+        done = sum(records.kind(each) in ("finished", "pruned") for each in trials)
+        line = f"trial {trial.number:<4}{outcome(trial)}{note} · {done}/{self.plan.n_trials} · {describe(trial)}"
+        if self.table is not None:
+            self.table.console.print(line, highlight=False, soft_wrap=True)
+        else:
+            log.info(line)
+
+    def _best(self, trials: list["FrozenTrial"]) -> "FrozenTrial | None":
+        if len(self.plan.objective.metrics) != 1:
+            return None
+        best = None
+        for trial in trials:
+            if records.kind(trial) != "finished" or trial.value is None:
+                continue
+            if is_better(trial.value, best.value if best is not None else None, self.plan.objective.directions[0]):
+                best = trial
+        return best
+
+    def _draw(self, trials: list["FrozenTrial"]) -> Any:
+        from rich.table import Table
+
+        found = records.counts(trials)
+        order = ("running", "finished", "pruned", "rejected", "failed", "interrupted")
+        title = ", ".join(f"{found[name]} {name}" for name in order if found[name]) or "starting"
+        table = Table(title=f"{self.plan.study}: {title}; {self.plan.n_trials} wanted", title_justify="left")
+        for column in ("trial", "", " / ".join(self.plan.objective.metrics), "s", "configuration"):
+            table.add_column(column, overflow="ellipsis", no_wrap=True)
+        running = [trial for trial in trials if records.kind(trial) == "running"]
+        best = self._best(trials)
+        for trial in [*([best] if best is not None else []), *running][:_SHOWN]:
+            began = trial.datetime_start.timestamp() if trial.datetime_start else time.time()
+            ended = trial.datetime_complete.timestamp() if trial.datetime_complete else time.time()
+            what = "best" if trial is best else "running"
+            table.add_row(str(trial.number), what, outcome(trial), f"{ended - began:.0f}", describe(trial))
+        return table

@@ -1,0 +1,166 @@
+"""What a search found: the best, how to repeat it, what mattered; as files, figures and tags in MLflow."""
+
+import csv
+import io
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import QuotedString
+from omegaconf import OmegaConf
+from optuna.trial import FrozenTrial
+
+from dcase_sweep import tracking as mlflow_tracking
+from dcase_sweep.config import Tracking
+from dcase_sweep.sweep.search import study as records
+from dcase_sweep.sweep.search.live import describe
+
+log = logging.getLogger(__name__)
+
+BEST = "dcase_sweep.best"
+
+
+def best_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """The best trial, or the Pareto front of several objectives; none while none has finished."""
+    if not any(records.kind(trial) == "finished" for trial in study.get_trials(deepcopy=False)):
+        return []
+    return study.best_trials if len(study.directions) > 1 else [study.best_trial]
+
+
+def results(study: optuna.Study, metrics: Sequence[str]) -> dict[str, Any]:
+    """What ``optimization_results.yaml`` holds; the names of one objective are those of Hydra's Optuna plugin."""
+    best = best_trials(study)
+    found = records.counts(study.get_trials(deepcopy=False))
+    head = {"name": "optuna", "study": study.study_name, "trials": dict(found), "objective": list(metrics)}
+    if not best:
+        return head
+    if len(metrics) == 1:
+        (winner,) = best
+        return head | {
+            "best_trial": winner.number,
+            "best_evaluated_params": _values(winner),
+            "best_evaluated_value": winner.value,
+        }
+    return head | {
+        "solutions": [{"trial": trial.number, "params": _values(trial), "values": list(trial.values)} for trial in best]
+    }
+
+
+def _values(trial: FrozenTrial) -> dict[str, str]:
+    pairs = (line.partition("=") for line in trial.user_attrs.get(records.OVERRIDES, []))
+    return {key: value for key, _, value in pairs}
+
+
+def experiment_file(study: optuna.Study, trial: FrozenTrial, fixed: Sequence[str], metrics: Sequence[str]) -> str:
+    """A file of the kind that lies in ``experiments/``: the fixed choices and the trial's values.
+
+    Groups become overrides of the defaults list, values become values.
+    """
+    from dcase_sweep.experiment import GROUPS
+
+    parser = OverridesParser.create()
+    groups: dict[str, str] = {}
+    values = OmegaConf.create({})
+    lines = [*fixed, *trial.user_attrs.get(records.OVERRIDES, [])]
+    if trial.user_attrs.get(records.THREADS) is not None:
+        lines.append(f"hardware.threads={trial.user_attrs[records.THREADS]}")
+    for line in lines:
+        parsed = parser.parse_override(line)
+        key, value = parsed.get_key_element().lstrip("+"), parsed.value()
+        if key in GROUPS and isinstance(value, (str, int, QuotedString)):
+            groups[key] = getattr(value, "text", str(value))
+        elif "/" not in key and not key.startswith("hydra."):
+            key, value = _whole_list(key, value, trial)
+            OmegaConf.update(values, key, value, merge=False, force_add=True)
+    chosen = [f'  - override /{group}: "{choice}"' for group, choice in groups.items()]
+    found = ", ".join(f"{name} {value:.6g}" for name, value in zip(metrics, trial.values, strict=True))
+    text = f"# @package _global_\n# Trial {trial.number} of the search {study.study_name}: {found}.\n"
+    text += "defaults:\n" + "\n".join(chosen) + "\n\n" if chosen else ""
+    return text + (OmegaConf.to_yaml(values) if values else "")
+
+
+def _whole_list(key: str, value: Any, trial: FrozenTrial) -> tuple[str, Any]:
+    """A file cannot say one entry of a list: the whole list is taken from what the trial was composed of."""
+    names = key.split(".")
+    position = next((index for index, name in enumerate(names) if name.isdigit()), None)
+    if position is None:
+        return key, value
+    composed = OmegaConf.load(Path(trial.user_attrs[records.FOLDER]) / ".hydra" / "config.yaml")
+    whole = ".".join(names[:position])
+    plain: Any = OmegaConf.to_container(composed, resolve=False)
+    for name in names[:position]:
+        plain = plain[name]
+    return whole, plain
+
+
+def trials_csv(study: optuna.Study, metrics: Sequence[str]) -> str:
+    """One row a trial, all of them."""
+    trials = study.get_trials(deepcopy=False)
+    names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["trial", "state", *metrics, "epochs", "seconds", *names, "run_id", "note"])
+    for trial in trials:
+        kind = records.kind(trial)
+        values = list(trial.values) if kind == "finished" else [""] * len(metrics)
+        note = trial.user_attrs.get(records.REJECTED) or trial.user_attrs.get(records.ERROR) or ""
+        seconds = trial.user_attrs.get(records.SECONDS, "")
+        parameters = [trial.params.get(name, "") for name in names]
+        run = trial.user_attrs.get(records.RUN, "")
+        writer.writerow([trial.number, kind, *values, len(trial.intermediate_values), seconds, *parameters, run, note])
+    return buffer.getvalue()
+
+
+def report(study: optuna.Study, parent: Any, folder: Path, *, tracking: Tracking, fixed: Sequence[str]) -> None:
+    """Write, log and print everything about a study."""
+    from dcase_sweep.sweep.search.figures import draw
+
+    metrics = study.metric_names or [f"objective {index}" for index in range(len(study.directions))]
+    best = best_trials(study)
+    files = {
+        "optimization_results.yaml": OmegaConf.to_yaml(OmegaConf.create(results(study, metrics))),
+        "trials.csv": trials_csv(study, metrics),
+    }
+    for position, trial in enumerate(best):
+        name = "best" if len(best) == 1 else f"pareto_{position + 1}"
+        files[f"experiment/{name}.yaml"] = experiment_file(study, trial, fixed, metrics)
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+        parent.log_text(text, name)
+    for path in draw(study, folder / "figures", metrics):
+        parent.log_file(path, "figures")
+    found = records.counts(study.get_trials(deepcopy=False))
+    parent.log_metrics({f"trials/{name}": float(number) for name, number in found.items()})
+    _mark_best(study, best, tracking)
+    if len(metrics) == 1 and best:
+        parent.log_metrics({f"search/{metrics[0]}": best[0].values[0]})
+    _print(study, best, metrics, folder)
+
+
+def _mark_best(study: optuna.Study, best: Sequence[FrozenTrial], tracking: Tracking) -> None:
+    numbers = {trial.number for trial in best}
+    for trial in study.get_trials(deepcopy=False):
+        run = trial.user_attrs.get(records.RUN)
+        if run and records.kind(trial) == "finished":
+            mlflow_tracking.tag_run(tracking, run, {BEST: "true" if trial.number in numbers else "false"})
+
+
+def _print(study: optuna.Study, best: Sequence[FrozenTrial], metrics: Sequence[str], folder: Path) -> None:
+    found = records.counts(study.get_trials(deepcopy=False))
+    order = ("finished", "pruned", "rejected", "failed", "interrupted")
+    log.info(f"\nsearch    {study.study_name}: " + ", ".join(f"{found[name]} {name}" for name in order if found[name]))
+    if not best:
+        log.info("best      none: no trial has finished")
+        return
+    where = os.path.relpath(folder)
+    for position, trial in enumerate(best):
+        name = "best" if len(best) == 1 else f"pareto_{position + 1}"
+        values = ", ".join(f"{metric} {value:.4f}" for metric, value in zip(metrics, trial.values, strict=True))
+        log.info(f"{name:<9} trial {trial.number}: {values} · {describe(trial)}")
+        log.info(f"repeat    python -m dcase_sweep --config-dir {where} +experiment={name}")
+    log.info(f"figures   {where}/figures/search.html")

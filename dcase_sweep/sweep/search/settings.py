@@ -1,0 +1,67 @@
+"""Samplers, pruners and studies as a configuration names them."""
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import optuna
+
+from dcase_sweep.errors import UserError
+from dcase_sweep.sweep.search import study as records
+
+if TYPE_CHECKING:
+    from dcase_sweep.sweep.search.worker import Plan
+
+
+def be_plain() -> None:
+    """Let Optuna say nothing itself: every trial is told once, by the search."""
+    import warnings
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+def make(group: str, configuration: Mapping[str, Any], **given: Any) -> Any:
+    """The sampler or pruner that a configuration describes, nested ones too.
+
+    Raises:
+        UserError: for arguments that its class refuses.
+    """
+    from hydra.errors import HydraException
+    from hydra.utils import instantiate
+
+    try:
+        return instantiate({**configuration, **given}, _convert_="all")
+    except HydraException as error:
+        cause = error.__cause__ or error
+        raise UserError(f"hydra.sweeper.{group}: {str(cause).splitlines()[0]}") from None
+
+
+def make_sampler(configuration: Mapping[str, Any], *, worker: int, trials: int) -> optuna.samplers.BaseSampler:
+    """The sampler of one worker.
+
+    A seed is moved by the worker's number and by the trials that are there: two workers, or a search that goes on,
+    must not draw the same numbers again.
+    """
+    if configuration.get("seed") is None:
+        return make("sampler", configuration)
+    seed = (int(configuration["seed"]) + 1_000_003 * worker + 7919 * trials) % 2**32
+    return make("sampler", configuration, seed=seed)
+
+
+def load_study(plan: "Plan", worker: int) -> optuna.Study:
+    """The plan's study with a sampler and a pruner for this worker."""
+    be_plain()
+    storage = records.open_storage(plan.storage)
+    trials = len(optuna.load_study(study_name=plan.study, storage=storage).get_trials(deepcopy=False))
+    return optuna.load_study(
+        study_name=plan.study,
+        storage=storage,
+        sampler=make_sampler(plan.sampler, worker=worker, trials=trials),
+        pruner=make("pruner", plan.pruner),
+    )
+
+
+def default_storage(folder: str) -> str:
+    """The journal in the folder of the local MLflow store."""
+    return os.path.join(folder, "optuna.log")

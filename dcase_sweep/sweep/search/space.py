@@ -1,0 +1,198 @@
+"""Search spaces: what may vary, in Hydra's own grammar, and how a trial's values become overrides."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import Trial
+
+from dcase_sweep.errors import UserError
+from dcase_sweep.sweep.overrides import override
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One key of the configuration and the values it may take; choices are texts as one would type them."""
+
+    key: str
+    distribution: BaseDistribution
+
+    def suggest(self, trial: Trial, name: str | None = None) -> Any:
+        """The trial's value, under the key's or another name."""
+        distribution, name = self.distribution, name or self.key
+        if isinstance(distribution, CategoricalDistribution):
+            return trial.suggest_categorical(name, distribution.choices)
+        if isinstance(distribution, IntDistribution):
+            return trial.suggest_int(
+                name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+            )
+        assert isinstance(distribution, FloatDistribution)
+        return trial.suggest_float(
+            name, distribution.low, distribution.high, step=distribution.step, log=distribution.log
+        )
+
+
+def parse_parameter(key: str, expression: str, parser: OverridesParser) -> Parameter:
+    """The distribution that an expression of Hydra's grammar describes.
+
+    ``choice(a,b)`` or ``a,b``; ``range(start,stop[,step])``, its end left out as everywhere in Hydra; ``interval(low,
+    high)``, both ends in; ``tag(log, ...)`` and ``tag(int, ...)`` as Hydra's Optuna plugin reads them.
+
+    Raises:
+        UserError: for anything else, with what was found.
+    """
+    parsed = parser.parse_override(f"{key}={expression}")
+    if not parsed.is_sweep_override():
+        raise UserError(f"{key}={expression}: one value alone; expected choice(), range() or interval()")
+    try:
+        return Parameter(key, _distribution(parsed))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{key}={expression}: {error}") from None
+
+
+def _distribution(parsed: Override) -> BaseDistribution:
+    sweep = parsed.value()
+    tags = set(getattr(sweep, "tags", ()))
+    unknown = tags - {"log", "int"}
+    if unknown:
+        raise ValueError(f"unknown tag {sorted(unknown)[0]}; expected log or int")
+    log = "log" in tags
+    if isinstance(sweep, IntervalSweep):
+        assert sweep.start is not None
+        assert sweep.end is not None
+        if "int" in tags:
+            return IntDistribution(int(sweep.start), int(sweep.end), log=log)
+        return FloatDistribution(float(sweep.start), float(sweep.end), log=log)
+    if isinstance(sweep, RangeSweep):
+        values = list(sweep.range())
+        if not values:
+            raise ValueError("an empty range; its end is left out")
+        low, high = min(values), max(values)
+        if all(isinstance(value, int) for value in values):
+            return IntDistribution(low, high, log=log, step=1 if log else abs(int(sweep.step)))
+        return FloatDistribution(low, high, log=log, step=None if log else abs(float(sweep.step)))
+    if isinstance(sweep, ChoiceSweep) or parsed.is_discrete_sweep():
+        return CategoricalDistribution([str(value) for value in parsed.sweep_string_iterator()])
+    raise ValueError("expected choice(), range() or interval()")
+
+
+class Space(Protocol):
+    """Where a trial's overrides come from."""
+
+    def suggest(self, trial: Trial) -> list[str]:
+        """The overrides of a trial, sampled through it."""
+        ...
+
+    def describe(self) -> dict[str, str]:
+        """What may vary, as plain text by key: two spaces are the same if this is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FlatSpace:
+    """Keys that vary independently of one another."""
+
+    parameters: tuple[Parameter, ...]
+
+    def suggest(self, trial: Trial) -> list[str]:
+        """One override a key."""
+        return [override(parameter.key, parameter.suggest(trial)) for parameter in self.parameters]
+
+    def describe(self) -> dict[str, str]:
+        """Each key with its distribution."""
+        return {parameter.key: str(parameter.distribution) for parameter in self.parameters}
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSpace:
+    """The blocks of a convolutional network, as many as a trial's depth, each with values of its own.
+
+    Blocks beyond the depth have no parameters. A pool that is larger than what the blocks before it have left of the
+    map is cut down to that, so that every trial is a network that can be built.
+
+    Args:
+        rest: everything that is not of one block, with the depth if it varies.
+        parameters: of each block: ``filters``, ``kernel``, ``pool``, ``dropout``.
+        blocks: what a block is made of otherwise, from the configuration; beyond the list its last entry counts.
+        depth: how many blocks where ``model.depth`` does not vary.
+        shape: ``(mel, frame)`` of the map.
+    """
+
+    rest: FlatSpace
+    parameters: tuple[Parameter, ...]
+    blocks: tuple[Mapping[str, Any], ...]
+    depth: int
+    shape: tuple[int, int]
+
+    def suggest(self, trial: Trial) -> list[str]:
+        """The overrides of the rest, and one that holds all blocks."""
+        from hydra.core.override_parser.overrides_parser import OverridesParser
+
+        parser = OverridesParser.create()
+        fixed = [line for line in self.rest.suggest(trial) if not line.startswith("model.depth=")]
+        depth = int(trial.params.get("model.depth", self.depth))
+        left = self.shape
+        made = []
+        for position in range(depth):
+            block = dict(self.blocks[min(position, len(self.blocks) - 1)])
+            if position >= len(self.blocks):
+                block["pool"] = None
+            for parameter in self.parameters:
+                value = parameter.suggest(trial, f"model.blocks.{position}.{parameter.key}")
+                block[parameter.key] = _value(value, parser)
+            pool = block.get("pool")
+            if pool is not None:
+                pool = [min(pool[0], left[0]), min(pool[1], left[1])]
+                left = left[0] // pool[0], left[1] // pool[1]
+                block["pool"] = None if pool == [1, 1] else pool
+            made.append(block)
+        return [*fixed, "model.depth=null", override("model.blocks", made)]
+
+    def describe(self) -> dict[str, str]:
+        """Each key with its distribution; a block's with ``*`` for its position."""
+        of_blocks = {f"model.blocks.*.{parameter.key}": str(parameter.distribution) for parameter in self.parameters}
+        return self.rest.describe() | of_blocks
+
+
+def _value(value: Any, parser: OverridesParser) -> Any:
+    """A choice's text as the value that Hydra reads in it."""
+    return parser.parse_override(f"x={value}").value() if isinstance(value, str) else value
+
+
+def make_space(
+    parameters: Mapping[str, str],
+    of_blocks: Mapping[str, str] | None,
+    *,
+    parser: OverridesParser,
+    blocks: Sequence[Mapping[str, Any]],
+    depth: int | None,
+    shape: tuple[int, int],
+) -> Space:
+    """The space that a configuration describes.
+
+    Args:
+        parameters: key → expression.
+        of_blocks: what each block varies, name → expression; None or empty = nothing.
+        blocks: the configuration's own, to fill what does not vary.
+        depth: the configuration's own; None = all blocks.
+        shape: ``(mel, frame)`` of the front end's maps.
+
+    Raises:
+        UserError: for an expression that is none, an empty space, or blocks of a network that has none.
+    """
+    flat = FlatSpace(tuple(parse_parameter(key, text, parser) for key, text in parameters.items()))
+    if not of_blocks:
+        if not flat.parameters:
+            raise UserError("search: nothing varies; expected search=NAME, or a key with choice(), range(), interval()")
+        return flat
+    if not blocks:
+        raise UserError("search.blocks: the model has no list of blocks; expected one such as baseline_cnn")
+    known = ("filters", "kernel", "pool", "dropout")
+    for name in of_blocks:
+        if name not in known:
+            raise UserError(f"search.blocks.{name}: no such part of a block; expected one of {', '.join(known)}")
+    inner = tuple(parse_parameter(name, text, parser) for name, text in of_blocks.items())
+    return BlockSpace(flat, inner, tuple(blocks), depth or len(blocks), shape)

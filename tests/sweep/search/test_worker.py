@@ -1,0 +1,189 @@
+"""One worker's trials: rejected, pruned, failed, finished; how they are told and when a search ends."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig
+
+from dcase_sweep.errors import UserError
+from dcase_sweep.resources import conf_folder
+from dcase_sweep.runner import Outcome
+from dcase_sweep.sweep.search import study as records
+from dcase_sweep.sweep.search.space import make_space
+from dcase_sweep.sweep.search.study import Objective, Signature, open_storage, open_study
+from dcase_sweep.sweep.search.worker import Plan, TrialWatcher, Worker
+from dcase_sweep.watching import Stop
+
+METRIC = "best/validation/accuracy"
+Experiment = Callable[[optuna.Trial, DictConfig], Outcome]
+
+
+class Made(Worker):
+    """A worker whose experiments take no time."""
+
+    experiment: Experiment
+
+    def _experiment(self, trial: optuna.Trial, config: DictConfig) -> Outcome:
+        return self.experiment(trial, config)
+
+
+def work(
+    folder: Path,
+    experiment: Experiment,
+    *,
+    parameters: Mapping[str, str] | None = None,
+    limits: Mapping[str, float] | None = None,
+    n_trials: int = 5,
+    max_failed: float = 0.5,
+    pruner: str = "NopPruner",
+) -> optuna.Study:
+    """The study after one worker worked on it."""
+    loader = ConfigLoaderImpl(create_config_search_path(str(conf_folder())))
+    config = loader.load_configuration("config", ["hydra/sweeper=optuna"], RunMode.MULTIRUN)
+    space = make_space(
+        dict(parameters or {"model.units": "range(8,64)"}),
+        None,
+        parser=OverridesParser.create(),
+        blocks=[],
+        depth=None,
+        shape=(40, 500),
+    )
+    objective = Objective((METRIC,), ("maximize",))
+    where = str(folder / "optuna.log")
+    study: optuna.Study = open_study(
+        open_storage(where), "s", objective, Signature(space.describe(), {}, limits or {}), fresh=False
+    )
+    plan = Plan(
+        storage=where,
+        study="s",
+        space=space,
+        objective=objective,
+        limits=limits or {},
+        fixed=(),
+        n_trials=n_trials,
+        max_failed=max_failed,
+        sampler={"_target_": "optuna.samplers.RandomSampler", "seed": 0},
+        pruner={"_target_": f"optuna.pruners.{pruner}"},
+        parent="0",
+        classes=10,
+    )
+    callbacks: Any = None
+    worker = Made(plan, HydraContext(loader, callbacks), config, threads=1)
+    worker.experiment = experiment
+    worker.work(0)
+    return study
+
+
+def finished(value: float = 0.5, **more: float) -> Outcome:
+    return Outcome("finished", "t", ".", metrics={METRIC: value, **more})
+
+
+def test_trials_run_until_there_are_enough(tmp_path: Path) -> None:
+    seen = []
+
+    def experiment(trial: optuna.Trial, config: DictConfig) -> Outcome:
+        seen.append((trial.number, config.model.units, config.hardware.threads, config.tracking.run_name))
+        return finished(config.model.units / 100)
+
+    study = work(tmp_path, experiment)
+
+    assert [number for number, *_ in seen] == [0, 1, 2, 3, 4]
+    assert seen[3][1] == study.get_trials()[3].params["model.units"]
+    assert seen[3][2:] == (1, "s #3")
+    assert study.best_value == max(units for _, units, *_ in seen) / 100
+
+
+def test_a_network_over_the_limit_is_rejected_before_it_trains_and_learned_from(tmp_path: Path) -> None:
+    sizes = []
+
+    def experiment(trial: optuna.Trial, config: DictConfig) -> Outcome:
+        sizes.append(trial.user_attrs["complexity/size_kib_16bit"])
+        return finished()
+
+    study = work(tmp_path, experiment, limits={"complexity/size_kib_16bit": 82}, n_trials=4)
+
+    assert len(sizes) == 4
+    assert max(sizes) <= 82
+    rejected = [trial for trial in study.get_trials() if records.kind(trial) == "rejected"]
+    assert rejected
+    for trial in rejected:
+        assert trial.user_attrs["rejected"].startswith("complexity/size_kib_16bit ")
+        assert trial.constraints["complexity/size_kib_16bit"] > 0
+
+
+def test_an_impossible_configuration_is_rejected_with_its_reason(tmp_path: Path) -> None:
+    study = work(
+        tmp_path,
+        lambda trial, config: finished(),
+        parameters={"model.blocks.1.pool": "choice([5,5],[41,5])"},
+        n_trials=3,
+    )
+
+    reasons = {trial.user_attrs.get("rejected") for trial in study.get_trials()} - {None}
+    assert len(reasons) == 1
+    assert "only 40 × 500" in reasons.pop()
+
+
+def test_a_failed_trial_is_told_and_the_search_goes_on(tmp_path: Path) -> None:
+    def experiment(trial: optuna.Trial, config: DictConfig) -> Outcome:
+        if trial.number == 1:
+            raise MemoryError("no room")
+        return Outcome("failed", "t", ".", error="OSError: disk") if trial.number == 2 else finished()
+
+    study = work(tmp_path, experiment, n_trials=3)
+
+    trials = study.get_trials()
+    assert [records.kind(trial) for trial in trials] == ["finished", "failed", "failed", "finished", "finished"]
+    assert [trials[1].user_attrs["error"], trials[2].user_attrs["error"]] == ["MemoryError: no room", "OSError: disk"]
+
+
+def test_too_many_failures_end_the_search(tmp_path: Path) -> None:
+    study = work(tmp_path, lambda trial, config: Outcome("failed", "t", ".", error="no"), n_trials=40)
+
+    assert records.counts(study.get_trials()) == {"failed": 3}
+    assert study.user_attrs["stopped"] == "3 of 3 trials failed, more than hydra.sweeper.max_failed=0.5"
+
+
+def test_a_wrong_objective_ends_the_search_and_names_the_nearest(tmp_path: Path) -> None:
+    def experiment(trial: optuna.Trial, config: DictConfig) -> Outcome:
+        return Outcome("finished", "t", ".", metrics={"best/validation/acc": 1.0, "test/accuracy": 0.9})
+
+    with pytest.raises(UserError, match=r"no such metric of a run; the nearest are best/validation/acc"):
+        work(tmp_path, experiment)
+
+
+def test_no_configuration_within_the_limits_ends_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcase_sweep.sweep.search.worker._HOPELESS", 4)
+    with pytest.raises(UserError, match=r"4 trials in a row were rejected; widen search.limits"):
+        work(
+            tmp_path,
+            lambda trial, config: finished(),
+            parameters={"model.units": "choice(100)"},
+            limits={"complexity/parameters": 10},
+        )
+
+
+def test_a_pruned_trial_counts_and_keeps_its_epochs(tmp_path: Path) -> None:
+    def experiment(trial: optuna.Trial, config: DictConfig) -> Outcome:
+        watcher = TrialWatcher(trial, "validation/accuracy")
+        watcher.on_start("run")
+        try:
+            for epoch in range(10):
+                watcher.on_epoch(epoch, {"validation/accuracy": 1.0 / (trial.number + 1)})
+        except Stop:
+            return Outcome("stopped", "t", ".")
+        return finished()
+
+    study = work(tmp_path, experiment, n_trials=8, pruner="MedianPruner")
+
+    found = records.counts(study.get_trials())
+    assert found["pruned"] + found["finished"] == 8
+    assert found["pruned"] == 3  # after the five trials that MedianPruner lets pass
+    assert len(study.get_trials()[7].intermediate_values) == 1
