@@ -4,12 +4,19 @@ One step is all that follows once a batch's features are ready: both networks fo
 the teacher's update, on 48 clips. The published side is its network layer by layer, in float32 and PyTorch's default
 layout, with the recipe's losses and update; this side is the package's in bfloat16 where asked (`--precision`). Both
 take turns in one process, so that a neighbour on the machine slows both; the ratio of their least times is printed.
+
+The published network is written in `tests/models/published_crnn.py` after its description; `--desed-task FOLDER` takes
+the class itself from a checkout of github.com/DCASE-REPO/DESED_task instead (its SpecAugment, which came after 2021, is
+left out).
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from copy import deepcopy
+from pathlib import Path
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +39,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3, help="of each side, after one to warm up (default: 3)")
     parser.add_argument("--threads", type=int, default=2, help="cores for each side (default: 2)")
     parser.add_argument("--precision", choices=("bf16", "32"), default="bf16", help="of this side (default: bf16)")
+    parser.add_argument("--desed-task", type=Path, help="a checkout of DESED_task, whose network is the published side")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
@@ -43,7 +51,7 @@ def main() -> None:
     weak = (torch.rand(quarter, 10, generator=chance) > 0.7).float()
 
     steps: dict[str, Step] = {
-        "published": published_step(features, strong, weak),
+        "published": published_step(published_network(options.desed_task), features, strong, weak),
         "here": our_step(features, strong, weak, composition, mixed=options.precision == "bf16"),
     }
     seconds: dict[str, list[float]] = {name: [] for name in steps}
@@ -59,9 +67,38 @@ def main() -> None:
     print(f"here {least['here']:.2f} s ({options.precision}), {ratio:.1f} x")
 
 
-def published_step(features: Tensor, strong: Tensor, weak: Tensor) -> Step:
+def published_network(checkout: Path | None) -> nn.Module:
+    """The 2021 baseline's network: the class of a checkout with the recipe's numbers, or ours after it."""
+    if checkout is None:
+        return PublishedCRNN()
+    # Only for SpecAugment, which the 2021 recipe does not have, does the class need torchaudio.
+    for name in ("torchaudio", "torchaudio.transforms"):
+        sys.modules.setdefault(name, ModuleType(name))
+    sys.path.insert(0, str(checkout))
+    from desed_task.nnet.CRNN import CRNN as Published
+
+    network: nn.Module = Published(
+        n_in_channel=1,
+        nclass=10,
+        attention=True,
+        activation="glu",
+        dropout=0.5,
+        rnn_type="BGRU",
+        n_RNN_cell=128,
+        n_layers_RNN=2,
+        dropout_recurrent=0,
+        kernel_size=[3] * 7,
+        padding=[1] * 7,
+        stride=[1] * 7,
+        nb_filters=[16, 32, 64, 128, 128, 128, 128],
+        pooling=[[2, 2], [2, 2], *[[1, 2]] * 5],
+    )
+    network.apply_specaugment = lambda features: features  # type: ignore[assignment, union-attr]
+    return network
+
+
+def published_step(student: nn.Module, features: Tensor, strong: Tensor, weak: Tensor) -> Step:
     """A step as local/sed_trainer.py of the recipe dcase2021_task4_baseline takes it."""
-    student = PublishedCRNN()
     teacher = deepcopy(student)
     for parameter in teacher.parameters():
         parameter.detach_()

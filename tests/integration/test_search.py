@@ -1,0 +1,145 @@
+"""Searches as people run them: from the command to the best one's file, through kills and continuations."""
+
+import csv
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+
+from dcase_sweep.sweep.search import study as records
+from dcase_sweep.sweep.search.study import open_storage
+from tests.conftest import CommandLine
+from tests.integration.test_experiment import client
+
+SPACE = ("hydra/sweeper=optuna", "model.units=tag(int,interval(8,32))", "optimizer.lr=tag(log,interval(1e-4,1e-2))")
+
+
+def study(folder: Path, name: str) -> optuna.Study:
+    return optuna.load_study(study_name=name, storage=open_storage(str(folder / "mlruns" / "optuna.log")))
+
+
+def newest(folder: Path) -> Path:
+    return max((folder / "multirun").glob("*/*"), key=lambda path: path.stat().st_mtime)
+
+
+@pytest.fixture(scope="module")
+def searched(command_line: CommandLine, tiny: Callable[..., list[str]]) -> str:
+    """What a search of three trials printed, two at a time."""
+    more = ("hydra.sweeper.n_trials=3", "hydra.sweeper.workers=2", "hydra.sweeper.study_name=s")
+    return command_line("-m", *tiny(*SPACE, *more))
+
+
+def test_a_search_ends_with_its_best_and_how_to_repeat_it(
+    command_line: CommandLine, searched: str, tiny: Callable[..., list[str]]
+) -> None:
+    folder = newest(command_line.folder)
+    best = study(command_line.folder, "s").best_trial
+
+    assert "search    s: 3 finished" in searched
+    assert f"best      trial {best.number}: best/validation/accuracy {best.value:.4f}" in searched
+    assert len(list(csv.reader((folder / "trials.csv").open()))) == 4
+    assert {path.name for path in (folder / "figures").iterdir()} >= {"history.png", "search.html", "slice.png"}
+    command = re.search(r"repeat    python -m dcase_sweep (.*)", searched)
+    assert command is not None
+    repeated = command_line(*command[1].split())
+    assert f"(validation/accuracy {best.value:.3f})" in repeated
+
+
+def test_trials_are_children_of_the_search_and_the_best_is_marked(command_line: CommandLine, searched: str) -> None:
+    store, experiment = client(command_line.folder)
+    found = store.search_runs([experiment])  # type: ignore[attr-defined]
+    (parent,) = [run for run in found if run.data.tags.get("dcase_sweep.study") == "s"]
+    children = [run for run in found if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+
+    assert {run.info.run_name for run in children} == {"s #0", "s #1", "s #2"}
+    assert [run.data.tags["dcase_sweep.best"] for run in children].count("true") == 1
+    artifacts = {item.path for item in store.list_artifacts(parent.info.run_id)}  # type: ignore[attr-defined]
+    assert artifacts == {"optimization_results.yaml", "trials.csv", "experiment", "figures"}
+
+
+def test_the_same_command_continues_and_another_space_is_refused(
+    command_line: CommandLine, searched: str, tiny: Callable[..., list[str]]
+) -> None:
+    name = "hydra.sweeper.study_name=s"
+    again = command_line("-m", *tiny(*SPACE, "hydra.sweeper.n_trials=3", name))
+    other = command_line("-m", *tiny(*SPACE, "model.dropout=interval(0.1,0.2)", name), code=1)
+
+    assert "search    s (continued with 3 finished)" in again
+    assert len(study(command_line.folder, "s").get_trials()) == 3
+    assert "study s was begun otherwise: space model.dropout: was not there, is FloatDistribution" in other
+    assert "hydra.sweeper.fresh=true" in other
+
+
+def test_killed_workers_and_killed_searches_cost_what_was_running(
+    command_line: CommandLine, tiny: Callable[..., list[str]]
+) -> None:
+    """A worker is killed, then the whole search; the same command brings it to its end."""
+    arguments = ["-m", *tiny(*SPACE, "training.epochs=40", "hydra.sweeper.n_trials=3", "hydra.sweeper.study_name=k")]
+    process = command_line.start(*arguments)
+    first = _running(command_line.folder, set())
+    os.kill(int(first.user_attrs[records.OWNER].rpartition(":")[2]), signal.SIGKILL)
+    second = _running(command_line.folder, {first.number})
+    worker = int(second.user_attrs[records.OWNER].rpartition(":")[2])
+    process.kill()
+    printed, _ = process.communicate()
+    _wait_for(lambda: not Path(f"/proc/{worker}").exists())
+
+    killed = study(command_line.folder, "k").get_trials()[first.number]
+    assert "killed by SIGKILL" in killed.user_attrs["error"], printed
+    output = command_line(*arguments)
+
+    kinds = records.counts(study(command_line.folder, "k").get_trials())
+    assert kinds == {"failed": 1, "interrupted": 1, "finished": 3}, output
+    retried = [trial for trial in study(command_line.folder, "k").get_trials() if records.RETRY_OF in trial.user_attrs]
+    assert [trial.params for trial in retried] == [second.params]
+    store, experiment = client(command_line.folder)
+    runs = {run.info.run_id: run.info.status for run in store.search_runs([experiment])}  # type: ignore[attr-defined]
+    assert runs[killed.user_attrs[records.RUN]] == "FAILED"
+    assert runs[second.user_attrs[records.RUN]] == "KILLED"
+
+
+def _running(folder: Path, without: set[int]) -> optuna.trial.FrozenTrial:
+    """The trial that trains, once it has told of an epoch."""
+    found: list[optuna.trial.FrozenTrial] = []
+
+    def look() -> bool:
+        if (folder / "mlruns" / "optuna.log").is_file():
+            try:
+                trials = study(folder, "k").get_trials(states=[optuna.trial.TrialState.RUNNING])
+            except KeyError:
+                return False
+            found[:] = [each for each in trials if each.intermediate_values and each.number not in without]
+        return bool(found)
+
+    _wait_for(look)
+    return found[0]
+
+
+def _wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened for too long"
+        time.sleep(0.1)
+
+
+def test_workers_run_through_other_launchers(command_line: CommandLine, tiny: Callable[..., list[str]]) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    more = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.workers=2", "hydra.sweeper.n_trials=3")
+    output = command_line("-m", *tiny(*SPACE, *more, "hydra.sweeper.study_name=j", "training.epochs=1"))
+
+    assert "search    j: 3 finished" in output
+
+
+def test_a_space_without_a_search_and_a_search_without_a_sweeper_are_told(
+    command_line: CommandLine, tiny: Callable[..., list[str]]
+) -> None:
+    nothing = command_line("-m", *tiny("hydra/sweeper=optuna"), code=1)
+    grid = command_line("-m", *tiny("search=scene_cnn", "hydra/sweeper=grid"), code=1)
+
+    assert "search: nothing varies" in nothing
+    assert "add hydra/sweeper=optuna" in grid
