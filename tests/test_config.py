@@ -76,6 +76,9 @@ def test_depth_pools_and_dropouts_from_the_command_line() -> None:
         (["data=tau2020"], "data.root is not set"),
         (["hardware.precision=8-bit"], "hardware.precision=8-bit: expected one of auto"),
         (["seed=-1"], "seed=-1: expected from 0"),
+        (["optimizer.lr=nan"], "optimizer.lr=nan: expected a finite number"),
+        (["front_end.f_max=inf"], "front_end.f_max=inf: expected a finite number"),
+        (["hardware.precision=16-mixed"], "hardware.precision=16-mixed: float16 is for GPUs; on a cpu choose auto"),
     ],
 )
 def test_refused_in_one_line(overrides: list[str], says: str) -> None:

@@ -17,9 +17,12 @@ def resolve_precision(hardware: Hardware) -> str:
     if hardware.precision != "auto":
         return hardware.precision
     if hardware.accelerator == "gpu":
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-    multiplies = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16-mixed" if multiplies else "32-true"
+        # What is emulated is slower than float32.
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16-mixed" if native else "16-mixed"
+    # PyTorch offers no public name for either, and may rename what it does not promise.
+    asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return "bf16-mixed" if any(supported() for supported in asked if supported) else "32-true"
 
 
 def device_of(hardware: Hardware) -> str:

@@ -62,9 +62,7 @@ def test_a_training_that_was_killed_after_its_last_epoch_is_taken_up_elsewhere(t
     assert after.checkpoint.parent == tmp_path / "second"
     assert (after.best_epoch, after.best_value, after.epochs) == (before.best_epoch, before.best_value, 2)
     kept = torch.load(after.checkpoint, weights_only=True)
-    assert torch.equal(
-        kept["state_dict"]["layer.weight"], torch.load(before.checkpoint)["state_dict"]["layer.weight"]
-    )
+    assert torch.equal(kept["state_dict"]["layer.weight"], torch.load(before.checkpoint)["state_dict"]["layer.weight"])
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
