@@ -100,8 +100,8 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
         verdict = judge(experiment, data, learner, store.features)
         metrics |= verdict.metrics
         metrics["complexity/nonzero_parameters"] = float(_complexity(learner.layers(), experiment).nonzero)
-        mlrun.log_metrics(metrics)
         _log_verdict(mlrun, verdict, job)
+        mlrun.log_metrics(metrics)
         mlrun.end("FINISHED")
     except Interrupted:
         mlrun.end("KILLED")

@@ -3,10 +3,12 @@
 import getpass
 import logging
 import os
+import posixpath
+import re
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -146,13 +148,24 @@ def _open(uri: str, experiment: str, folder: Path) -> Store:
         raise UserError(f"tracking.uri={uri}: {str(error).splitlines()[0]}") from error
 
 
-class Run:
-    """One MLflow run; metrics are written in batches, everything else at once."""
+def legal_name(name: str) -> str:
+    """A metric's or a parameter's name as MLflow takes it: labels may hold what it refuses."""
+    legal = re.sub(r"[^\w.\- :/]", "_", name)
+    return legal if posixpath.normpath(legal) == legal else legal.replace("/", "_")
 
-    def __init__(self, store: Store, run_id: str, name: str) -> None:
+
+class Run:
+    """One MLflow run; metrics are written in batches, everything else at once.
+
+    Args:
+        known: names of the parameters that it has already.
+    """
+
+    def __init__(self, store: Store, run_id: str, name: str, known: Iterable[str] = ()) -> None:
         self.store = store
         self.id = run_id
         self.name = name
+        self._known = set(known)
         self._metrics: list[Any] = []
         self._flushed = time.monotonic()
 
@@ -161,7 +174,7 @@ class Run:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._metrics += [Metric(name, value, now, step) for name, value in metrics.items()]
+        self._metrics += [Metric(legal_name(name), value, now, step) for name, value in metrics.items()]
         if time.monotonic() - self._flushed > _PATIENCE:
             self.flush()
 
@@ -173,10 +186,12 @@ class Run:
         self._flushed = time.monotonic()
 
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Write parameters; what is there already stays."""
+        """Write parameters; what is there already stays, since MLflow refuses another value for it."""
         from mlflow.entities import Param
 
-        entities = [Param(name, str(value)[:_LONGEST_PARAMETER]) for name, value in parameters.items()]
+        values = {legal_name(name): str(value)[:_LONGEST_PARAMETER] for name, value in parameters.items()}
+        entities = [Param(name, value) for name, value in values.items() if name not in self._known]
+        self._known |= values.keys()
         for start in range(0, len(entities), _BATCH):
             part = entities[start : start + _BATCH]
             _retry(lambda part=part: self.store.client.log_batch(self.id, params=part))  # type: ignore[misc]
@@ -224,7 +239,7 @@ def start_run(
         try:
             found = store.client.get_run(resume_id)
             _retry(lambda: store.client.update_run(resume_id, status="RUNNING"))
-            return Run(store, resume_id, found.info.run_name)
+            return Run(store, resume_id, found.info.run_name, found.data.params)
         except MlflowException:
             log.info(f"run {resume_id} is not in {store.uri}: a new one is made")
     everything = {

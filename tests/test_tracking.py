@@ -66,6 +66,32 @@ def test_an_interrupted_run_is_taken_up_again(settings: Tracking) -> None:
     assert [m.value for m in second.store.client.get_metric_history(first.id, "loss")] == [1.0, 0.5]
 
 
+def test_a_run_that_is_taken_up_elsewhere_keeps_its_parameters(settings: Tracking) -> None:
+    first = tracking.start_run(settings, name="job", tags={})
+    first.log_parameters({"data.root": "/here", "seed": 0})
+    first.end("KILLED")
+
+    second = tracking.start_run(settings, name="job", tags={}, resume_id=first.id)
+    second.log_parameters({"data.root": "/there", "seed": 0, "hardware.threads": 2})
+    second.end("FINISHED")
+
+    found = second.store.client.get_run(first.id).data.params
+    assert found == {"data.root": "/here", "seed": "0", "hardware.threads": "2"}
+
+
+def test_labels_of_every_kind_name_metrics_and_parameters(settings: Tracking) -> None:
+    run = tracking.start_run(settings, name="job", tags={})
+
+    run.log_metrics({f"test/f1_{label}": 0.5 for label in ("children's voices", "dog (bark)", "a&b", "tür", "a//b")})
+    run.log_parameters({"median_filter.dog (bark)": 7})
+    run.end("FINISHED")
+
+    found = run.store.client.get_run(run.id).data
+    names = {"test/f1_children_s voices", "test/f1_dog _bark_", "test/f1_a_b", "test/f1_tür", "test_f1_a__b"}
+    assert set(found.metrics) == names
+    assert found.params == {"median_filter.dog _bark_": "7"}
+
+
 def test_a_run_that_the_store_does_not_have_becomes_a_new_one(settings: Tracking) -> None:
     run = tracking.start_run(settings, name="job", tags={}, resume_id="0" * 32)
 
