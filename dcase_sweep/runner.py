@@ -15,7 +15,7 @@ from dcase_sweep.data.files import check_samples
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.data.store import FeatureStore, known_problems, open_store
 from dcase_sweep.errors import DataError
-from dcase_sweep.evaluation.complexity import DCASE_2021, Complexity, complexity_table, layer_complexity
+from dcase_sweep.evaluation.complexity import DCASE_2021, PRECISIONS, Complexity, complexity_table, layer_complexity
 from dcase_sweep.evaluation.verdict import Verdict
 from dcase_sweep.interruption import Interrupted
 from dcase_sweep.judging import SYNTHETIC, judge
@@ -96,12 +96,13 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
             experiment, data, store.features
         )
         metrics = _log_complexity(mlrun, learner, experiment)
-        metrics |= _fit(mlrun, learner, experiment, job, resumable, watcher)
+        results = _fit(mlrun, learner, experiment, job, resumable, watcher)
         verdict = judge(experiment, data, learner, store.features)
-        metrics |= verdict.metrics
-        metrics["complexity/nonzero_parameters"] = float(_complexity(learner.layers(), experiment).nonzero)
+        results |= verdict.metrics
+        results["complexity/nonzero_parameters"] = float(_complexity(learner.layers(), experiment).nonzero)
         _log_verdict(mlrun, verdict, job)
-        mlrun.log_metrics(metrics)
+        mlrun.log_metrics(results)
+        metrics |= results
         mlrun.end("FINISHED")
     except Interrupted:
         mlrun.end("KILLED")
@@ -215,20 +216,23 @@ def _log_complexity(mlrun: tracking.Run, learner: Any, experiment: Experiment) -
     """What the network will cost once training has filled every parameter, said before it starts."""
     complexity = _complexity(_blank(learner.layers()), experiment)
     fits = complexity.within_limit(DCASE_2021)
-    size = complexity.size_bytes(16)
     console.field(
         "model",
-        f"{complexity.parameters:,} parameters, {size / 1024:.2f} KiB at 16 bit "
+        f"{complexity.parameters:,} parameters, {complexity.size_kib(16):.2f} KiB at 16 bit "
         f"({'within' if fits else 'OVER'} the 128 KB of DCASE 2021), "
         f"{complexity.multiply_accumulates / 1e6:.1f} MMAC a clip",
     )
     mlrun.log_text(complexity_table(complexity) + "\n", "complexity.txt")
-    return {
+    metrics = {
         "complexity/parameters": float(complexity.parameters),
-        "complexity/size_kib_16bit": size / 1024,
+        "complexity/nonzero_parameters": float(complexity.nonzero),
+        **{f"complexity/size_kib_{bits}bit": complexity.size_kib(bits) for bits in PRECISIONS},
         "complexity/mmac_per_clip": complexity.multiply_accumulates / 1e6,
         "complexity/within_128_kb": float(fits),
     }
+    mlrun.log_metrics(metrics)
+    mlrun.flush()  # a training of hours must not hold them back
+    return metrics
 
 
 def _fit(
