@@ -18,7 +18,7 @@ from dcase_sweep.errors import DataError
 from dcase_sweep.evaluation.complexity import DCASE_2021, PRECISIONS, Complexity, complexity_table, layer_complexity
 from dcase_sweep.evaluation.verdict import Verdict
 from dcase_sweep.interruption import Interrupted
-from dcase_sweep.judging import SYNTHETIC, judge
+from dcase_sweep.judging import SYNTHETIC, judge, note_of
 from dcase_sweep.learners.lightning import device_of, resolve_precision
 from dcase_sweep.resumption import Resumable, find_resumable
 from dcase_sweep.watching import Stop, Watcher
@@ -71,6 +71,8 @@ class Outcome:
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     error: str | None = None
+    #: What must stand beside the metrics wherever they are shown.
+    note: str | None = None
 
 
 def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Outcome:
@@ -118,7 +120,7 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
         raise
     console.field("run", f"{mlrun.name} · {mlrun.id} · {os.path.relpath(job.folder)}")
     seconds = time.perf_counter() - began
-    return Outcome("finished", mlrun.name, str(job.folder), mlrun.id, metrics, seconds)
+    return Outcome("finished", mlrun.name, str(job.folder), mlrun.id, metrics, seconds, note=note_of(data))
 
 
 def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneData | EventData, FeatureStore]:

@@ -132,7 +132,7 @@ class GridSweeper(Sweeper):
                 entries.append(Entry(_values(overrides), "failed", {}))
                 names.append(f"{' '.join(overrides)}: {type(outcome).__name__}: {outcome}")
                 continue
-            entries.append(Entry(_values(overrides), outcome.status, outcome.metrics, outcome.seconds))
+            entries.append(Entry(_values(overrides), outcome.status, outcome.metrics, outcome.seconds, outcome.note))
             if outcome.status == "failed":
                 names.append(f"{' '.join(overrides)}: {outcome.error}")
         self.failures = names
@@ -150,6 +150,8 @@ def _values(overrides: Sequence[str]) -> dict[str, str]:
 
 
 def _save(parent: Any, comparison: Comparison, folder: Path) -> None:
+    if comparison.notes:
+        parent.set_tags({"mlflow.note.content": "\n\n".join(f"**{note}**" for note in comparison.notes)})
     for name, text in (("comparison.txt", table(comparison) + "\n"), ("comparison.csv", to_csv(comparison))):
         (folder / name).write_text(text)
         parent.log_text(text, name)

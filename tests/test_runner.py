@@ -1,0 +1,58 @@
+"""One experiment in this process: what is logged when, and what is left of one that fails."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.initialize import initialize_config_dir
+
+from dcase_sweep import runner, tracking
+from dcase_sweep.config import Experiment, check
+from dcase_sweep.errors import UserError
+from dcase_sweep.learners.scenes import SceneLearner
+from dcase_sweep.resources import conf_folder
+from tests.conftest import TINY
+
+
+@pytest.fixture
+def experiment(tau: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Experiment]]:
+    """Composes and checks a tiny experiment with more overrides."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    tracking._stores.clear()
+    GlobalHydra.instance().clear()
+    where = (f"data.root={tau}", f"store.root={tmp_path / 'features'}", f"tracking.folder={tmp_path / 'mlruns'}")
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        yield lambda *more: check(compose("config", ["data=tau2020", *where, *TINY, *more]))
+
+
+def job(folder: Path) -> runner.Job:
+    folder.mkdir(exist_ok=True)
+    return runner.Job(folder, {"model": "baseline_cnn", "data": "tau2020"})
+
+
+def runs(experiment: Experiment) -> list[Any]:
+    store = tracking.open_store(experiment.tracking)
+    return list(store.client.search_runs([store.experiment_id]))
+
+
+def test_complexity_is_logged_before_training(
+    experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, float] = {}
+
+    def look(self: SceneLearner, *args: object, **more: object) -> None:
+        seen.update(runs(self.experiment)[0].data.metrics)
+        raise UserError("seen enough")
+
+    monkeypatch.setattr(SceneLearner, "fit", look)
+    with pytest.raises(UserError, match="seen enough"):
+        runner.run(experiment(), job(tmp_path / "job"))
+
+    assert seen["complexity/parameters"] == seen["complexity/nonzero_parameters"]
+    assert seen["complexity/size_kib_32bit"] > seen["complexity/size_kib_16bit"] > seen["complexity/size_kib_8bit"]
+    assert seen["complexity/within_128_kb"] == 1
+    assert runs(experiment())[0].info.status == "FAILED"
