@@ -166,6 +166,8 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneDat
             raise DataError(store.problems)
         log.warning(f"data      {len(store.problems)} clips cannot be read and are left out: {store.problems[0]}")
         data = data.keeping(store.valid)
+        if isinstance(data, SceneData) and data.empty_splits:
+            raise DataError([*data.empty_splits, *store.problems])
     _describe(data, store, time.perf_counter() - began)
     return data, store
 

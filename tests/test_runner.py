@@ -11,10 +11,11 @@ from hydra.initialize import initialize_config_dir
 
 from dcase_sweep import runner, tracking
 from dcase_sweep.config import Experiment, check
-from dcase_sweep.errors import UserError
+from dcase_sweep.errors import DataError, UserError
 from dcase_sweep.learners.scenes import SceneLearner
 from dcase_sweep.resources import conf_folder
 from tests.conftest import TINY
+from tests.layout import read_table
 
 
 @pytest.fixture
@@ -56,3 +57,16 @@ def test_complexity_is_logged_before_training(
     assert seen["complexity/size_kib_32bit"] > seen["complexity/size_kib_16bit"] > seen["complexity/size_kib_8bit"]
     assert seen["complexity/within_128_kb"] == 1
     assert runs(experiment())[0].info.status == "FAILED"
+
+
+def test_a_split_without_a_readable_clip_is_told_before_training(
+    experiment: Callable[..., Experiment], tau: Path
+) -> None:
+    for row in read_table(tau / "evaluation_setup/fold1_evaluate.csv"):
+        (tau / row["filename"]).write_text("not a sound")
+
+    with pytest.raises(DataError) as caught:
+        runner.load_features(experiment("data.skip_invalid=true"))
+
+    assert caught.value.problems[0].startswith(f"{tau}: no clip left to test on")
+    assert len(caught.value.problems) == 1 + 12
