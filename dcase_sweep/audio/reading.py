@@ -76,13 +76,29 @@ def inspect_audio(path: Path) -> AudioInfo:
     """What the header says, without decoding the samples.
 
     Raises:
-        AudioProblem: for a missing, empty, truncated or foreign file.
+        AudioProblem: for a missing, unreadable, empty, truncated or foreign file.
     """
+    try:
+        info = _inspect(path)
+    except OSError as error:
+        raise _unreadable(error) from None
+    if info.frames == 0:
+        raise AudioProblem("no samples after the header; download it again")
+    if info.sample_rate == 0:
+        raise AudioProblem("a sample rate of 0 Hz; expected audio; download it again")
+    return info
+
+
+def _unreadable(error: OSError) -> AudioProblem:
+    return AudioProblem(f"cannot be read ({error.strerror or error}); check the file's permissions and its disk")
+
+
+def _inspect(path: Path) -> AudioInfo:
     import soundfile
 
     try:
         size = path.stat().st_size
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         raise AudioProblem("listed but not on disk; restore the file or remove its row") from None
     if not path.is_file():
         raise AudioProblem("not a file; expected audio")
@@ -100,8 +116,6 @@ def inspect_audio(path: Path) -> AudioInfo:
         info = soundfile.info(str(path))
     except (soundfile.LibsndfileError, RuntimeError):
         raise AudioProblem("not audio that libsndfile can read; expected WAV, FLAC or OGG") from None
-    if info.frames == 0:
-        raise AudioProblem("no samples after the header; download it again")
     return AudioInfo(info.samplerate, info.channels, info.frames)
 
 
@@ -165,13 +179,16 @@ def read_waveform(path: Path, *, sample_rate: int, seconds: float, padding: Padd
     A short clip is repeated, or followed by silence (``zeros``), where a repetition would play events a second time.
 
     Raises:
-        AudioProblem: for a file that is missing, empty, truncated, foreign, silent, or holds NaN or infinity.
+        AudioProblem: for a file that is missing, unreadable, empty, truncated, foreign, silent, or holds NaN or infinity.
     """
     info = inspect_audio(path)
     length = round(sample_rate * seconds)
     # What lies behind the clip's end is never decoded; a hundredth of a second more serves the resampler's filter.
     wanted = min(info.frames, int(np.ceil((seconds + 0.01) * info.sample_rate)))
-    samples = _decode(path, info, wanted)
+    try:
+        samples = _decode(path, info, wanted)
+    except OSError as error:
+        raise _unreadable(error) from None
     _refuse_no_sound(samples)
     if info.sample_rate != sample_rate:
         import soxr
