@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import shlex
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dcase_sweep.errors import UserError
+from dcase_sweep.errors import UserError, told_by_the_system
 from dcase_sweep.resources import conf_folder, experiment_folders
 from dcase_sweep.sweep.grid import GridSweeper
 from dcase_sweep.sweep.search.sweeper import OptunaSweeper
@@ -113,6 +114,10 @@ def run_composed(composed: DictConfig, watcher: Watcher | None = None) -> Any:
         log.error(f"error: {error}")
         return runner.Outcome("failed", job.name, str(job.folder), error=str(error).splitlines()[0])
     except Exception as error:
+        line = told_by_the_system(error)
+        if line is not None:
+            log.error(f"error: {line}")
+            return runner.Outcome("failed", job.name, str(job.folder), error=line)
         log.exception(f"error: {job.name} failed: {type(error).__name__}: {error}")
         return runner.Outcome("failed", job.name, str(job.folder), error=f"{type(error).__name__}: {error}")
 
@@ -179,6 +184,12 @@ def main(arguments: list[str]) -> int:
         if want_traceback:
             raise
         print(f"error: {error if isinstance(error, UserError) else explain(error)}", file=sys.stderr)
+        return 1
+    except (OSError, sqlite3.Error) as error:  # a folder of results, say, that cannot be made
+        line = told_by_the_system(error)
+        if want_traceback or line is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
         return 1
     return _conclude(outcomes)
 

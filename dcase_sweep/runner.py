@@ -107,7 +107,7 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
         metrics |= results
         mlrun.end("FINISHED")
     except Interrupted:
-        mlrun.end("KILLED")
+        mlrun.give_up("KILLED")
         _tell_how_to_resume(job)
         raise
     except Stop as stop:
@@ -116,7 +116,7 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
         console.field("stopped", str(stop))
         return Outcome("stopped", mlrun.name, str(job.folder), mlrun.id, seconds=time.perf_counter() - began)
     except BaseException:
-        mlrun.end("FAILED")
+        mlrun.give_up("FAILED")
         raise
     console.field("run", f"{mlrun.name} · {mlrun.id} · {os.path.relpath(job.folder)}")
     seconds = time.perf_counter() - began

@@ -29,16 +29,25 @@ _PATIENCE = 5.0
 _BATCH = 100
 _LONGEST_PARAMETER = 500
 _TRIES = 6
+#: What MLflow's exceptions say where the fault is the store's, not the program's.
+_TROUBLE = ("(sqlite3.", "API request to")
 Result = TypeVar("Result")
 
 
 def _retry(call: Callable[[], Result]) -> Result:
-    """Call again, later and later, while another process holds the database."""
+    """Call again, later and later, while another process holds the database.
+
+    Raises:
+        UserError: if the store cannot be written or reached any more.
+    """
     for attempt in range(_TRIES):
         try:
             return call()
         except Exception as error:
-            if "database is locked" not in str(error) or attempt == _TRIES - 1:
+            is_locked = "database is locked" in str(error)
+            if not is_locked and any(sign in str(error) for sign in _TROUBLE):
+                raise UserError(f"the store of runs cannot be used: {str(error).splitlines()[0]}") from error
+            if not is_locked or attempt == _TRIES - 1:
                 raise
             time.sleep(0.2 * 2**attempt)
     raise AssertionError("unreachable")
@@ -125,9 +134,7 @@ def _open(uri: str, experiment: str, folder: Path) -> Store:
     if uri.startswith("sqlite:///"):
         path = Path(uri.removeprefix("sqlite:///"))
         path.parent.mkdir(parents=True, exist_ok=True)
-        with sqlite3.connect(path, timeout=60) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")  # readers and one writer do not wait for one another
-        connection.close()
+        _prepare_database(path)
     try:
         client = MlflowClient(tracking_uri=uri)
         found = client.get_experiment_by_name(experiment)
@@ -146,6 +153,20 @@ def _open(uri: str, experiment: str, folder: Path) -> Store:
             return Store(client, uri, found.experiment_id)
     except MlflowException as error:
         raise UserError(f"tracking.uri={uri}: {str(error).splitlines()[0]}") from error
+
+
+def _prepare_database(path: Path) -> None:
+    try:
+        connection = sqlite3.connect(path, timeout=60)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")  # readers and one writer do not wait for one another
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise UserError(
+            f"{path}: {error}; expected MLflow's SQLite database: move the file away to begin a new one, or choose "
+            "another tracking.folder"
+        ) from error
 
 
 def legal_name(name: str) -> str:
@@ -212,20 +233,27 @@ class Run:
 
     def log_text(self, text: str, name: str) -> None:
         """Keep a text as an artifact."""
-        self.store.client.log_text(self.id, text, name)
+        _retry(lambda: self.store.client.log_text(self.id, text, name))
 
     def log_figure(self, figure: "Figure", name: str) -> None:
         """Keep a figure as an artifact."""
-        self.store.client.log_figure(self.id, figure, name, save_kwargs={"dpi": 120})
+        _retry(lambda: self.store.client.log_figure(self.id, figure, name, save_kwargs={"dpi": 120}))
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
         """Keep a copy of a file as an artifact."""
-        self.store.client.log_artifact(self.id, str(path), folder)
+        _retry(lambda: self.store.client.log_artifact(self.id, str(path), folder))
 
     def end(self, status: str) -> None:
         """Write what waits and close the run as ``FINISHED``, ``FAILED`` or ``KILLED``."""
         self.flush()
         _retry(lambda: self.store.client.set_terminated(self.id, status))
+
+    def give_up(self, status: str) -> None:
+        """Close the run after something went wrong, which must not be hidden by what goes wrong here."""
+        try:
+            self.end(status)
+        except Exception as error:
+            log.warning(f"run {self.id} cannot be marked as {status.lower()}: {str(error).splitlines()[0]}")
 
 
 def start_run(

@@ -19,13 +19,13 @@ from tests.layout import read_table
 
 
 @pytest.fixture
-def experiment(tau: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Experiment]]:
+def experiment(
+    tau: Path, mlruns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Experiment]]:
     """Composes and checks a tiny experiment with more overrides."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    tracking._stores.clear()
     GlobalHydra.instance().clear()
-    where = (f"data.root={tau}", f"store.root={tmp_path / 'features'}", f"tracking.folder={tmp_path / 'mlruns'}")
+    where = (f"data.root={tau}", f"store.root={tmp_path / 'features'}", f"tracking.folder={mlruns}")
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         yield lambda *more: check(compose("config", ["data=tau2020", *where, *TINY, *more]))
 

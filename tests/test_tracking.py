@@ -8,13 +8,12 @@ import pytest
 
 from dcase_sweep import tracking
 from dcase_sweep.config import Tracking
+from dcase_sweep.errors import UserError
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tracking:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    tracking._stores.clear()
-    return Tracking(folder=str(tmp_path / "mlruns"))
+def settings(mlruns: Path) -> Tracking:
+    return Tracking(folder=str(mlruns))
 
 
 def log_one_run(settings: Tracking, number: int) -> None:
@@ -25,7 +24,9 @@ def log_one_run(settings: Tracking, number: int) -> None:
     run.end("FINISHED")
 
 
-def test_processes_that_start_on_a_fresh_store_all_log(settings: Tracking) -> None:
+def test_processes_that_start_on_a_fresh_store_all_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    settings = Tracking(folder=str(tmp_path / "fresh"))
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=log_one_run, args=(settings, number)) for number in range(3)]
     for process in processes:
@@ -96,6 +97,32 @@ def test_a_run_that_the_store_does_not_have_becomes_a_new_one(settings: Tracking
     run = tracking.start_run(settings, name="job", tags={}, resume_id="0" * 32)
 
     assert run.id != "0" * 32
+
+
+def test_a_file_that_is_no_database_is_one_line(settings: Tracking, tmp_path: Path) -> None:
+    (tmp_path / "mlruns/mlflow.db").write_text("certainly not a database" * 100)
+
+    with pytest.raises(UserError, match=r"mlruns/mlflow\.db: file is not a database; .* move the file away"):
+        tracking.start_run(settings, name="job", tags={})
+
+
+def test_a_store_that_fails_later_does_not_hide_why_a_run_failed(
+    settings: Tracking, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    run = tracking.start_run(settings, name="job", tags={})
+
+    def full(*arguments: object, **more: object) -> None:
+        raise MlflowException("(sqlite3.OperationalError) database or disk is full\n[SQL: ...]")
+
+    monkeypatch.setattr(MlflowClient, "set_terminated", full)
+
+    with pytest.raises(UserError, match=r"^the store of runs cannot be used: .* database or disk is full$"):
+        run.end("FINISHED")
+    run.give_up("FAILED")
+    assert "cannot be marked as failed" in caplog.text
 
 
 def test_the_environment_is_obeyed_and_the_configuration_goes_first(

@@ -179,7 +179,7 @@ def read_waveform(path: Path, *, sample_rate: int, seconds: float, padding: Padd
     A short clip is repeated, or followed by silence (``zeros``), where a repetition would play events a second time.
 
     Raises:
-        AudioProblem: for a file that is missing, unreadable, empty, truncated, foreign, silent, or holds NaN or infinity.
+        AudioProblem: for a file that cannot be read, is empty, truncated, foreign or silent, or holds NaN or infinity.
     """
     info = inspect_audio(path)
     length = round(sample_rate * seconds)
