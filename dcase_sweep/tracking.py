@@ -1,13 +1,14 @@
 """Runs in MLflow; the only module that imports it."""
 
-import getpass
 import logging
 import os
 import posixpath
 import re
 import sqlite3
-import subprocess
+import ssl
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dcase_sweep import __version__
 from dcase_sweep.config import Tracking
 from dcase_sweep.errors import UserError
+from dcase_sweep.provenance import commit_tags, user_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,6 +31,8 @@ _PATIENCE = 5.0
 _BATCH = 100
 _LONGEST_PARAMETER = 500
 _TRIES = 6
+#: How long a server may take to answer at all, in seconds.
+_SIGN_OF_LIFE = 5.0
 #: What MLflow's exceptions say where the fault is the store's, not the program's.
 _TROUBLE = ("(sqlite3.", "API request to")
 Result = TypeVar("Result")
@@ -63,23 +67,6 @@ def resolve_uri(tracking: Tracking) -> str:
     return tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or local_uri(Path(tracking.folder))
 
 
-def git_commit(folder: Path) -> str | None:
-    """The commit that a folder's code is at, marked when files differ from it; None outside a repository."""
-    try:
-        command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip() or None
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
-        return "unknown"
-
-
 @dataclass(frozen=True, slots=True)
 class Store:
     """An MLflow store that is ready: its schema made, its experiment there."""
@@ -102,10 +89,12 @@ _stores: dict[tuple[str, str], Store] = {}
 def open_store(tracking: Tracking) -> Store:
     """The configured store.
 
-    The schema of a fresh SQLite store is made under a lock: processes that make it at once trip over one another.
+    The schema of a fresh SQLite store is made under a lock beside it: processes that make it at once trip over one
+    another. Artifacts lie beside it too. A server is asked for a sign of life first, because MLflow would try for
+    minutes, and needs no local folder.
 
     Raises:
-        UserError: if the store cannot be reached.
+        UserError: if the store cannot be reached or written.
     """
     uri = resolve_uri(tracking)
     key = (uri, tracking.experiment)
@@ -113,34 +102,61 @@ def open_store(tracking: Tracking) -> Store:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        from filelock import FileLock
-
-        folder = Path(tracking.folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / ".lock"):
-                _stores[key] = _open(uri, tracking.experiment, folder)
-        except OSError as error:
-            raise UserError(
-                f"tracking.folder={folder}: {error.strerror or error}; choose a folder to write to"
-            ) from error
+        database = _database_of(uri)
+        if database is None:
+            _check_server(uri)
+            _stores[key] = _open(uri, tracking.experiment)
+        else:
+            _stores[key] = _open_database(uri, tracking.experiment, database)
     return _stores[key]
 
 
-def _open(uri: str, experiment: str, folder: Path) -> Store:
+def _database_of(uri: str) -> Path | None:
+    """The file of an SQLite store."""
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
+
+
+def _check_server(uri: str) -> None:
+    """Any answer will do, a refusal too: what it is about, MLflow tells better."""
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_SIGN_OF_LIFE).close()
+    except urllib.error.HTTPError:
+        return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, ssl.SSLError):
+            return
+        raise UserError(
+            f"tracking.uri={uri}: no MLflow server answers there ({reason}); start it, correct the address, or choose "
+            "tracking=local"
+        ) from None
+
+
+def _open_database(uri: str, experiment: str, database: Path) -> Store:
+    from filelock import FileLock
+
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(database.with_name(f".{database.name}.lock")):
+            _prepare(database)
+            return _open(uri, experiment, (database.parent / "artifacts").resolve().as_uri())
+    except OSError as error:
+        raise UserError(
+            f"{database}: {error.strerror or error}; set tracking.folder to a folder to write to"
+        ) from error
+
+
+def _open(uri: str, experiment: str, artifacts: str | None = None) -> Store:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    if uri.startswith("sqlite:///"):
-        path = Path(uri.removeprefix("sqlite:///"))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _prepare_database(path)
     try:
         client = MlflowClient(tracking_uri=uri)
         found = client.get_experiment_by_name(experiment)
         if found is not None:
             return Store(client, uri, found.experiment_id)
-        artifacts = (folder / "artifacts").resolve().as_uri() if uri.startswith("sqlite:") else None
         try:
             # The kind makes MLflow's page open on its view for training, metrics as columns.
             kind = {"mlflow.experimentKind": "custom_model_development"}
@@ -155,7 +171,7 @@ def _open(uri: str, experiment: str, folder: Path) -> Store:
         raise UserError(f"tracking.uri={uri}: {str(error).splitlines()[0]}") from error
 
 
-def _prepare_database(path: Path) -> None:
+def _prepare(path: Path) -> None:
     try:
         connection = sqlite3.connect(path, timeout=60)
         try:
@@ -259,7 +275,11 @@ class Run:
 def start_run(
     tracking: Tracking, *, name: str, tags: Mapping[str, str], resume_id: str | None = None, code: Path | None = None
 ) -> Run:
-    """A new run, or the interrupted one of ``resume_id`` where the store has it, set running again."""
+    """A new run, or the interrupted one of ``resume_id`` where the store has it, set running again.
+
+    Args:
+        code: the working folder, whose commit is noted beside that of this package.
+    """
     from mlflow.exceptions import MlflowException
 
     store = open_store(tracking)
@@ -274,13 +294,12 @@ def start_run(
         "dcase_sweep.version": __version__,
         "mlflow.source.name": "dcase_sweep",
         "mlflow.source.type": "LOCAL",
-        "mlflow.user": _user(),
+        "mlflow.user": user_name(),
         **tags,
         **tracking.tags,
     }
-    commit = git_commit(code) if code else None
-    if commit:
-        everything["mlflow.source.git.commit"] = commit
+    if code is not None:
+        everything |= commit_tags(code)
     if tracking.parent:
         everything["mlflow.parentRunId"] = tracking.parent
     made = _retry(lambda: store.client.create_run(store.experiment_id, tags=everything, run_name=name))

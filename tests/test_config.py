@@ -115,5 +115,13 @@ def test_a_task_that_looks_like_a_number(typed: str, understood: str) -> None:
     assert quote_task([typed]) == [understood]
 
 
+def test_a_server_is_that_of_the_environment_or_this_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert composed("tracking=server").tracking.uri == "http://127.0.0.1:5000"
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://runs.example.org")
+    assert composed("tracking=server").tracking.uri == "https://runs.example.org"
+
+
 def test_flat_keys() -> None:
     assert flatten({"a": {"b": [1, 2]}, "c": [{"d": None}]}) == {"a.b": [1, 2], "c.0.d": None}

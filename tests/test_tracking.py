@@ -1,6 +1,9 @@
 """Runs in MLflow."""
 
 import multiprocessing
+import shutil
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +100,39 @@ def test_a_run_that_the_store_does_not_have_becomes_a_new_one(settings: Tracking
     run = tracking.start_run(settings, name="job", tags={}, resume_id="0" * 32)
 
     assert run.id != "0" * 32
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_a_server_that_does_not_answer_is_told_in_seconds(
+    answers: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "_SIGN_OF_LIFE", 0.5)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        if answers:
+            listener.listen()  # and is silent ever after
+        uri = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        began = time.monotonic()
+
+        with pytest.raises(UserError, match=rf"^tracking\.uri={uri}: no MLflow server answers there \(.*\); start it"):
+            tracking.open_store(Tracking(uri=uri, folder=str(tmp_path / "mlruns")))
+
+    assert time.monotonic() - began < 3
+    assert not (tmp_path / "mlruns").exists()
+
+
+def test_the_lock_and_the_artifacts_lie_beside_a_database_elsewhere(
+    settings: Tracking, mlruns: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copy(mlruns / "mlflow.db", tmp_path / "elsewhere/runs.db")
+    elsewhere = Tracking(uri=f"sqlite:///{tmp_path / 'elsewhere/runs.db'}", folder=str(tmp_path / "unused"))
+
+    tracking.start_run(elsewhere, name="job", tags={}).log_text("hello", "note.txt")
+
+    assert (tmp_path / "elsewhere/.runs.db.lock").exists()
+    assert list((tmp_path / "elsewhere/artifacts").rglob("note.txt"))
+    assert not (tmp_path / "unused").exists()
 
 
 def test_a_file_that_is_no_database_is_one_line(settings: Tracking, tmp_path: Path) -> None:
