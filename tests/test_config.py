@@ -1,10 +1,12 @@
 """Composed configurations: what is accepted, and the one line that says why something is not."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import ConfigCompositionException
 from hydra.initialize import initialize_config_dir
 
 from dcase_sweep.config import Experiment, check, flatten
@@ -95,6 +97,10 @@ def test_refused_in_one_line(overrides: list[str], says: str) -> None:
         ("model.dropot=0.1", "model.dropot: no such key; did you mean model.dropout?"),
         ("model=cnn6", "model=cnn6: no such choice; did you mean model=cnn5? expected one of baseline_cnn, cnn4"),
         ("modle=cnn5", "modle: no such key; did you mean model?"),
+        (
+            "experiment=task1a_layer5",
+            "experiment: nothing is chosen yet that could be replaced; write +experiment=task1a",
+        ),
         ("+experiment=task1a_layer6", "experiment=task1a_layer6: no such choice; did you mean"),
     ],
 )
@@ -105,6 +111,43 @@ def test_hydras_own_refusals_in_one_line(override: str, says: str) -> None:
     line = explain(caught.value)  # type: ignore[arg-type]
     assert line.startswith(says)
     assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["data=tau2020", "data.validation_shar=0.2"], "did you mean data.validation_share?"),
+        (["data=demo,tau2020", "data.validation_shar=0.2"], "did you mean data.validation_share?"),
+        (["model=crnn_meanteacher", "mean_teacher.mixup_prob=1"], "did you mean mean_teacher.mixup_probability?"),
+        (["+experiment=task1a_layer5", "data.validation_sed=1"], "did you mean data.validation_seed?"),
+        (["data=nowhere", "training.epoch=1"], "did you mean training.epochs?"),
+    ],
+)
+def test_the_nearest_key_is_that_of_the_choices_made(arguments: list[str], says: str) -> None:
+    key = arguments[1].partition("=")[0]
+
+    line = explain(ConfigCompositionException(f"Could not override '{key}'."), arguments)
+
+    assert line == f"{key}: no such key; {says}"
+
+
+def test_a_broken_file_of_ones_own_is_told_and_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments/broken.yaml").write_text("a: [1, 2\nb: }")
+    (tmp_path / "experiments/list.yaml").write_text("- a\n- b\n")
+    (tmp_path / "experiments/bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "experiments/mine.yaml").write_text("seed: 7\n")
+    monkeypatch.chdir(tmp_path)
+
+    register_experiments()
+
+    warnings = capsys.readouterr().err.splitlines()
+    assert [line.partition(": not a conf")[0] for line in warnings] == [
+        f"warning: {tmp_path}/experiments/{name}.yaml" for name in ("broken", "bytes", "list")
+    ]
+    assert composed("+experiment=mine", "data=tau2020", "data.root=/tau").seed == 7
 
 
 @pytest.mark.parametrize(
