@@ -114,6 +114,7 @@ def run_composed(composed: DictConfig, watcher: Watcher | None = None) -> Any:
         folder=Path(settings.runtime.output_dir),
         choices=choices,
         overrides=overrides,
+        varying=tuple(OmegaConf.select(composed, "tracking.varying", default=())),
         composed=OmegaConf.to_yaml(composed, resolve=False),
         command=shlex.join(
             ["python", "-m", "dcase_sweep", *(word for word in overrides if not word.startswith("resume="))]

@@ -36,6 +36,8 @@ class Job:
     choices: dict[str, str]
     #: The overrides of the command line.
     overrides: tuple[str, ...] = ()
+    #: Keys that tell it from the other jobs of a sweep.
+    varying: tuple[str, ...] = ()
     #: The composed configuration as YAML.
     composed: str = ""
     #: What was typed, without ``resume``.
@@ -43,7 +45,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What was chosen and overridden, for people: ``cnn5 seed=1``."""
+        """What was chosen and overridden, for people: ``cnn5 seed=1``; where things are only if that varies."""
         hidden = (
             "model=",
             "data=",
@@ -56,7 +58,12 @@ class Job:
             "resume",
             "+experiment",
         )
-        rest = [override for override in self.overrides if not override.startswith(hidden)]
+        shown = set(self.varying) - {"model"}  # which begins the name
+        rest = [
+            override
+            for override in self.overrides
+            if not override.startswith(hidden) or override.partition("=")[0].lstrip("+") in shown
+        ]
         return " ".join([self.choices.get("model") or "run", *rest])[:250]
 
 

@@ -40,6 +40,15 @@ def runs(experiment: Experiment) -> list[Any]:
     return list(store.client.search_runs([store.experiment_id]))
 
 
+def test_a_jobs_name_says_where_things_are_only_if_that_varies() -> None:
+    overrides = ("model=cnn5", "data=tau2020", "data.root=/here", "seed=1")
+    alone = runner.Job(Path("."), {"model": "cnn5"}, overrides)
+    swept = runner.Job(Path("."), {"model": "cnn5"}, overrides, varying=("model", "data", "data.root"))
+
+    assert alone.name == "cnn5 seed=1"
+    assert swept.name == "cnn5 data=tau2020 data.root=/here seed=1"
+
+
 def test_complexity_is_logged_before_training(
     experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
