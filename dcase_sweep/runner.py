@@ -11,16 +11,17 @@ from typing import Any
 
 from dcase_sweep import __version__, console, tracking
 from dcase_sweep.config import Experiment, build, flatten, locate, plain
+from dcase_sweep.cores import usable_cores
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.files import check_samples
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.data.store import FeatureStore, known_problems, open_store
-from dcase_sweep.errors import DataError
+from dcase_sweep.errors import DataError, UserError
 from dcase_sweep.evaluation.complexity import DCASE_2021, PRECISIONS, Complexity, complexity_table, layer_complexity
 from dcase_sweep.evaluation.verdict import Verdict
 from dcase_sweep.interruption import Interrupted
 from dcase_sweep.judging import SYNTHETIC, judge, note_of
-from dcase_sweep.learners.lightning import device_of, resolve_precision
+from dcase_sweep.learners.lightning import device_of, resolve_precision, use_threads
 from dcase_sweep.resumption import Resumable, find_resumable
 from dcase_sweep.watching import Stop, Watcher
 
@@ -93,8 +94,13 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
         Interrupted: after Ctrl-C or SIGTERM; the run is marked as killed, the last checkpoint kept.
     """
     began = time.perf_counter()
-    device = device_of(experiment.hardware)
-    resumable = find_resumable(experiment)
+    try:
+        device = device_of(experiment.hardware)
+        resumable = find_resumable(experiment)
+    except UserError:
+        if experiment.tracking.parent:  # a sweep shows each of its jobs, also one that cannot begin
+            _start_run(experiment, job, None).give_up("FAILED")
+        raise
     _introduce(experiment, job)
     mlrun = _start_run(experiment, job, resumable)
     try:
@@ -102,6 +108,7 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
             watcher.on_start(mlrun.id)
         data, store = load_features(experiment, device)
         _log_configuration(mlrun, experiment, job, data, _fingerprint(data, store))
+        use_threads(experiment.hardware)
         learner = locate("framework", experiment.framework.learners[experiment.task.kind])(
             experiment, data, store.features
         )
@@ -137,7 +144,7 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneDat
     Raises:
         DataError: with every problem that the tables, the headers or the samples have.
     """
-    workers = experiment.hardware.workers or os.cpu_count() or 1
+    workers = experiment.hardware.workers or usable_cores()
     dataset = build("data", experiment.data)
     if hasattr(dataset, "prepare"):
         with console.progress("demo", 1) as bar:

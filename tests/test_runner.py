@@ -68,6 +68,23 @@ def test_complexity_is_logged_before_training(
     assert runs(experiment())[0].info.status == "FAILED"
 
 
+@pytest.mark.parametrize(
+    ("override", "says"), [("resume=/nowhere", "no checkpoint there"), ("hardware=gpu", "PyTorch finds no GPU")]
+)
+def test_a_job_of_a_sweep_that_cannot_begin_leaves_a_failed_run(
+    experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, override: str, says: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    impossible = experiment(override, "++tracking.parent=0123")
+
+    with pytest.raises(UserError, match=says):
+        runner.run(impossible, job(tmp_path / "job"))
+
+    (run,) = runs(impossible)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["mlflow.parentRunId"] == "0123"
+
+
 def test_a_split_without_a_readable_clip_is_told_before_training(
     experiment: Callable[..., Experiment], tau: Path
 ) -> None:

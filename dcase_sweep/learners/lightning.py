@@ -11,6 +11,14 @@ from dcase_sweep.config import Hardware
 from dcase_sweep.errors import UserError
 from dcase_sweep.memory import keep_freed_memory
 
+#: What PyTorch takes of itself: all cores, or what OMP_NUM_THREADS says.
+_ALL_THREADS = torch.get_num_threads()
+
+
+def use_threads(hardware: Hardware) -> None:
+    """Let operators use as many threads as configured; an earlier job of this process may have set another number."""
+    torch.set_num_threads(hardware.threads or _ALL_THREADS)
+
 
 def resolve_precision(hardware: Hardware) -> str:
     """``auto`` as what the device multiplies fast: bfloat16 in hardware, else float32 on a CPU, float16 on a GPU."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dcase_sweep.config import Hardware
-from dcase_sweep.learners.lightning import resolve_precision
+from dcase_sweep.learners.lightning import resolve_precision, use_threads
 
 
 @pytest.mark.parametrize(("native", "expected"), [(True, "bf16-mixed"), (False, "16-mixed")])
@@ -21,3 +21,13 @@ def test_a_cpu_of_which_pytorch_says_nothing_trains_in_float32(monkeypatch: pyte
         monkeypatch.delattr(torch.cpu, name, raising=False)
 
     assert resolve_precision(Hardware(accelerator="cpu", precision="auto")) == "32-true"
+
+
+def test_all_threads_come_back_after_a_job_that_wanted_one() -> None:
+    before = torch.get_num_threads()
+
+    use_threads(Hardware(accelerator="cpu", precision="auto", threads=1))
+    alone = torch.get_num_threads()
+    use_threads(Hardware(accelerator="cpu", precision="auto"))
+
+    assert (alone, torch.get_num_threads()) == (1, before)
