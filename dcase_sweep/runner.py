@@ -62,7 +62,7 @@ class Job:
         )
         shown = set(self.varying) - {"model"}  # which begins the name
         rest = [
-            override
+            override.removeprefix("++")
             for override in self.overrides
             if not override.startswith(hidden) or override.partition("=")[0].lstrip("+") in shown
         ]

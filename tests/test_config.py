@@ -11,7 +11,7 @@ from hydra.initialize import initialize_config_dir
 
 from dcase_sweep.config import Experiment, check, flatten
 from dcase_sweep.errors import UserError
-from dcase_sweep.experiment import explain, quote_task, register_experiments
+from dcase_sweep.experiment import explain, open_demo, quote_task, register_experiments
 from dcase_sweep.resources import conf_folder
 
 
@@ -156,6 +156,33 @@ def test_a_broken_file_of_ones_own_is_told_and_left_out(
 )
 def test_a_task_that_looks_like_a_number(typed: str, understood: str) -> None:
     assert quote_task([typed]) == [understood]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["data.train_clips=100", "data.generator_seed=1"], ["data=demo", "data.train_clips=100", "data.generator_seed=1"]],
+)
+def test_how_much_demo_data_is_generated(arguments: list[str]) -> None:
+    data = composed(*open_demo(arguments)).data
+
+    assert (data.train_clips, data.test_clips, data.generator_seed) == (100, 180, 1)
+
+
+def test_demo_keys_are_checked_and_those_of_other_data_are_left_alone() -> None:
+    with pytest.raises(UserError, match=r"data.train_clip: no such key; did you mean data.train_clips\?"):
+        composed(*open_demo(["data.train_clip=100"]))
+
+    for arguments in (["data=tau2020", "data.fold=1"], ["+experiment=task1a_layer5", "data.fold=1"], ["model=cnn4"]):
+        assert open_demo(arguments) == arguments
+
+
+def test_without_a_home_the_cache_is_where_it_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setenv("DCASE_SWEEP_CACHE", "/scratch/cache")
+
+    experiment = composed()
+
+    assert (experiment.store.root, experiment.data.root) == ("/scratch/cache/features", "/scratch/cache/demo")
 
 
 def test_a_server_is_that_of_the_environment_or_this_machines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,7 @@ def in_parallel(
 
 
 def is_whole(path: Path, *, samples: int, sample_rate: int, subtype: str) -> bool:
-    """Whether the file's header says that it is this long and of this format."""
+    """Whether the file is this long and of this format: libsndfile counts the samples that are there."""
     try:
         info = soundfile.info(path)
     except (OSError, soundfile.SoundFileError):

@@ -138,14 +138,16 @@ def is_complete(
     seconds: float = 10.0,
     sample_rate: int = 44_100,
 ) -> bool:
-    """Whether `generate_scenes` with these parameters has finished in `root` and every file is still there."""
+    """Whether `generate_scenes` with these parameters has finished in `root` and every file is still whole."""
     parameters = _Parameters(VERSION, train_clips, test_clips, seed, seconds, sample_rate)
     found = _read_marker(root)
     if found != {"complete": True, "parameters": asdict(parameters)}:
         return False
     training, test = _plan(parameters)
     recordings = [segment.filename(device) for segment in training + test for device in segment.devices]
-    return all((root / name).is_file() for name in [*recordings, *_lists(training, test)])
+    return all(_is_whole(root / name, parameters.grid) for name in recordings) and all(
+        (root / name).is_file() for name in _lists(training, test)
+    )
 
 
 # --- what is recorded -------------------------------------------------------------------------------------------
