@@ -1,6 +1,7 @@
 """``python -m dcase_sweep``: a verb goes to ``commands``, everything else is an experiment for Hydra."""
 
 import difflib
+import os
 import sys
 from importlib import import_module
 from pkgutil import iter_modules
@@ -15,12 +16,22 @@ def verbs() -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our lines has seen enough: head, for instance
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # 128 + SIGPIPE, as shells have it
+    return code
+
+
+def _run(arguments: list[str] | None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or "=" in arguments[0] or arguments[0].startswith("-"):
         from dcase_sweep.experiment import main as experiment
 
         return experiment(arguments)
-    from dcase_sweep.errors import UserError
+    from dcase_sweep.errors import UserError, told_by_the_system
 
     verb, rest = arguments[0], arguments[1:]
     try:
@@ -32,6 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
         return code
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        line = told_by_the_system(error)
+        if line is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
         return 1
 
 

@@ -5,11 +5,20 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 log = logging.getLogger("dcase_sweep")
 
 #: Without a terminal a line is written this often, in seconds.
 _QUIET_SECONDS = 15.0
+
+
+class Terminal(logging.StreamHandler[TextIO]):
+    """Lines on standard output; a training goes on when nobody reads them any more."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], BrokenPipeError):
+            super().handleError(record)
 
 
 class Progress:

@@ -1,5 +1,7 @@
 """Errors that the user can mend; they are shown as their text alone, without a traceback."""
 
+import errno
+import sqlite3
 from collections.abc import Sequence
 
 
@@ -20,3 +22,20 @@ class DataError(UserError):
             shown.append(f"... and {len(self.problems) - len(shown)} more")
         count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''} in the data"
         super().__init__("\n  ".join([f"{count}:", *shown]))
+
+
+def told_by_the_system(error: Exception) -> str | None:
+    """One line for what the machine refuses: a file, a disk, a database; None for anything else.
+
+    An error of the program is not among them and keeps its traceback.
+    """
+    if isinstance(error, BrokenPipeError):
+        return None
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}no space left on the disk; free some, or choose folders on another one"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror or error}; expected a file or folder that can be used"
+    if isinstance(error, sqlite3.Error):
+        return f"the database of runs cannot be used: {error}; see tracking.folder and tracking.uri"
+    return None

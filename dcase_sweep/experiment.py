@@ -1,11 +1,14 @@
 """The experiment command: everything on the command line that is not a verb, in Hydra's grammar."""
 
 import difflib
+import itertools
 import logging
 import os
 import re
 import shlex
+import sqlite3
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,9 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from dcase_sweep.errors import UserError
+from dcase_sweep.errors import UserError, told_by_the_system
 from dcase_sweep.resources import conf_folder, experiment_folders
 from dcase_sweep.sweep.grid import GridSweeper
 from dcase_sweep.sweep.search.sweeper import OptunaSweeper
@@ -27,6 +31,8 @@ log = logging.getLogger(__name__)
 
 #: Groups whose choice names a run.
 GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "experiment")
+#: Of a sweep over many choices so many combinations are looked at to find the key that was meant.
+_COMPOSED_FOR_HINTS = 16
 
 
 def quote_task(arguments: list[str]) -> list[str]:
@@ -57,12 +63,30 @@ def with_model_of_task(overrides: list[str]) -> list[str]:
     return [*overrides[: place + 1], f"model={OmegaConf.load(path).task.model}", *overrides[place + 1 :]]
 
 
+def open_demo(arguments: list[str]) -> list[str]:
+    """Let people type ``data.train_clips=100`` for the demo data, whose keys are those of the task's class.
+
+    No file of a group could list them all; what the class does not know is refused with the rest of the checks.
+    """
+    chosen = dict(argument.lstrip("+").split("=", 1) for argument in arguments if "=" in argument)
+    if chosen.get("data", "demo") != "demo" or "experiment" in chosen:
+        return arguments
+    return [f"++{argument}" if re.match(r"data\.\w+=", argument) else argument for argument in arguments]
+
+
 def register_experiments() -> None:
-    """Make every file of the experiment folders a choice of ``+experiment``."""
+    """Make every file of the experiment folders a choice of ``+experiment``; a broken one is told and left out."""
     store = ConfigStore.instance()
     for folder in experiment_folders():
         for path in sorted(folder.glob("*.yaml")):
-            node = OmegaConf.to_container(OmegaConf.load(path))
+            try:
+                node = OmegaConf.to_container(OmegaConf.load(path))
+                if not isinstance(node, dict):
+                    raise ValueError("expected keys and values")
+            except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+                words = " ".join(str(error).split())
+                print(f"warning: {path}: not a configuration, left out ({words[:200]})", file=sys.stderr)
+                continue
             store.store(group="experiment", name=path.stem, node=node, package="_global_", provider=str(folder))
 
 
@@ -101,6 +125,7 @@ def run_composed(composed: DictConfig, watcher: Watcher | None = None) -> Any:
         folder=Path(settings.runtime.output_dir),
         choices=choices,
         overrides=overrides,
+        varying=tuple(OmegaConf.select(composed, "tracking.varying", default=())),
         composed=OmegaConf.to_yaml(composed, resolve=False),
         command=shlex.join(
             ["python", "-m", "dcase_sweep", *(word for word in overrides if not word.startswith("resume="))]
@@ -113,16 +138,27 @@ def run_composed(composed: DictConfig, watcher: Watcher | None = None) -> Any:
         log.error(f"error: {error}")
         return runner.Outcome("failed", job.name, str(job.folder), error=str(error).splitlines()[0])
     except Exception as error:
+        line = told_by_the_system(error)
+        if line is not None:
+            log.error(f"error: {line}")
+            return runner.Outcome("failed", job.name, str(job.folder), error=line)
         log.exception(f"error: {job.name} failed: {type(error).__name__}: {error}")
         return runner.Outcome("failed", job.name, str(job.folder), error=f"{type(error).__name__}: {error}")
 
 
-def explain(error: Exception) -> str:
-    """One line of what Hydra or OmegaConf says in many: the key, what was found, the nearest right one."""
+def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
+    """One line of what Hydra or OmegaConf says in many: the key, what was found, the nearest right one.
+
+    Args:
+        arguments: the command line's, whose choices decide which keys there are.
+    """
     text = str(error)
     override = re.search(r"Could not override '([^']+)'", text)
+    group = re.search(r"To append to your default list use (\S+)", text)
+    if override and group:
+        return f"{override[1]}: nothing is chosen yet that could be replaced; write {group[1]}"
     if override:
-        return f"{override[1]}: no such key; {_nearest_key(override[1])}"
+        return f"{override[1]}: no such key; {_nearest_key(override[1], arguments)}"
     choice = re.search(r"Could not find '([^/']+)/([^']+)'", text)
     if choice:
         offered = [line.strip() for line in text.splitlines() if line.startswith("\t")]
@@ -134,17 +170,30 @@ def explain(error: Exception) -> str:
     return "; ".join(lines[:2])
 
 
-def _nearest_key(key: str) -> str:
+def _known_keys(arguments: Sequence[str]) -> set[str]:
+    """The keys of the configuration that the arguments' choices make, of every one where several are swept over."""
     from hydra import compose
     from hydra.core.global_hydra import GlobalHydra
     from hydra.initialize import initialize_config_dir
 
     from dcase_sweep.config import flatten
 
+    chosen = [word.partition("=") for word in arguments if word.partition("=")[0].lstrip("+") in GROUPS]
+    each = [[f"{key}={value}" for value in values.split(",")] for key, _, values in chosen]
     GlobalHydra.instance().clear()
+    known: set[str] = set()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        flat = flatten(compose("config"))
-    known = {".".join(name.split(".")[:depth]) for name in flat for depth in range(1, name.count(".") + 2)}
+        for choices in itertools.islice(itertools.product(*each), _COMPOSED_FOR_HINTS):
+            try:
+                flat = flatten(compose("config", list(choices)))
+            except (HydraException, OmegaConfBaseException):  # one mistake is told at a time
+                flat = flatten(compose("config"))
+            known |= {".".join(name.split(".")[:depth]) for name in flat for depth in range(1, name.count(".") + 2)}
+    return known
+
+
+def _nearest_key(key: str, arguments: Sequence[str]) -> str:
+    known = _known_keys(arguments)
     near = difflib.get_close_matches(key, sorted(known), n=1)
     if near:
         return f"did you mean {near[0]}?"
@@ -170,7 +219,8 @@ def main(arguments: list[str]) -> int:
         outcomes.append(run_composed(composed))
         return outcomes[-1]
 
-    sys.argv = [sys.argv[0], *with_model_of_task(quote_task(complete_search(arguments)))]
+    understood = with_model_of_task(quote_task(open_demo(complete_search(arguments))))
+    sys.argv = [sys.argv[0], *understood]
     try:
         hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
     except Interrupted as interrupted:
@@ -178,7 +228,13 @@ def main(arguments: list[str]) -> int:
     except (HydraException, OmegaConfBaseException, UserError) as error:
         if want_traceback:
             raise
-        print(f"error: {error if isinstance(error, UserError) else explain(error)}", file=sys.stderr)
+        print(f"error: {error if isinstance(error, UserError) else explain(error, sys.argv[1:])}", file=sys.stderr)
+        return 1
+    except (OSError, sqlite3.Error) as error:  # a folder of results, say, that cannot be made
+        line = told_by_the_system(error)
+        if want_traceback or line is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
         return 1
     return _conclude(outcomes)
 

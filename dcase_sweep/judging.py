@@ -5,6 +5,7 @@ from typing import Any
 from dcase_sweep.config import Experiment
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.scenes import SceneData
+from dcase_sweep.errors import UserError
 from dcase_sweep.evaluation.verdict import Verdict
 
 SYNTHETIC = "synthetic demo data: says nothing of real recordings"
@@ -24,8 +25,17 @@ def judge(experiment: Experiment, data: SceneData | EventData, learner: Any, fea
 
 
 def _judge_scenes(data: SceneData, scores: Any) -> Verdict:
+    import numpy as np
+
     from dcase_sweep.evaluation.scenes.verdict import judge_scenes
 
+    broken = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+    if len(broken):
+        raise UserError(
+            f"{data.recordings[data.test[broken[0]]].filename}: the network's scores are NaN or infinite, as those of "
+            f"{len(broken)} of {len(scores)} test clips; expected probabilities: lower optimizer.lr or use "
+            "hardware.precision=32-true"
+        )
     return judge_scenes(
         scores,
         data.targets[data.test],

@@ -1,5 +1,6 @@
 """One experiment, from its configuration to its results in MLflow."""
 
+import hashlib
 import logging
 import os
 import time
@@ -10,16 +11,17 @@ from typing import Any
 
 from dcase_sweep import __version__, console, tracking
 from dcase_sweep.config import Experiment, build, flatten, locate, plain
+from dcase_sweep.cores import usable_cores
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.files import check_samples
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.data.store import FeatureStore, known_problems, open_store
-from dcase_sweep.errors import DataError
-from dcase_sweep.evaluation.complexity import DCASE_2021, Complexity, complexity_table, layer_complexity
+from dcase_sweep.errors import DataError, UserError
+from dcase_sweep.evaluation.complexity import DCASE_2021, PRECISIONS, Complexity, complexity_table, layer_complexity
 from dcase_sweep.evaluation.verdict import Verdict
 from dcase_sweep.interruption import Interrupted
-from dcase_sweep.judging import SYNTHETIC, judge
-from dcase_sweep.learners.lightning import device_of, resolve_precision
+from dcase_sweep.judging import SYNTHETIC, judge, note_of
+from dcase_sweep.learners.lightning import device_of, resolve_precision, use_threads
 from dcase_sweep.resumption import Resumable, find_resumable
 from dcase_sweep.watching import Stop, Watcher
 
@@ -36,6 +38,8 @@ class Job:
     choices: dict[str, str]
     #: The overrides of the command line.
     overrides: tuple[str, ...] = ()
+    #: Keys that tell it from the other jobs of a sweep.
+    varying: tuple[str, ...] = ()
     #: The composed configuration as YAML.
     composed: str = ""
     #: What was typed, without ``resume``.
@@ -43,7 +47,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What was chosen and overridden, for people: ``cnn5 seed=1``."""
+        """What was chosen and overridden, for people: ``cnn5 seed=1``; where things are only if that varies."""
         hidden = (
             "model=",
             "data=",
@@ -56,7 +60,12 @@ class Job:
             "resume",
             "+experiment",
         )
-        rest = [override for override in self.overrides if not override.startswith(hidden)]
+        shown = set(self.varying) - {"model"}  # which begins the name
+        rest = [
+            override.removeprefix("++")
+            for override in self.overrides
+            if not override.startswith(hidden) or override.partition("=")[0].lstrip("+") in shown
+        ]
         return " ".join([self.choices.get("model") or "run", *rest])[:250]
 
 
@@ -71,6 +80,8 @@ class Outcome:
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     error: str | None = None
+    #: What must stand beside the metrics wherever they are shown.
+    note: str | None = None
 
 
 def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Outcome:
@@ -83,28 +94,35 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
         Interrupted: after Ctrl-C or SIGTERM; the run is marked as killed, the last checkpoint kept.
     """
     began = time.perf_counter()
-    device = device_of(experiment.hardware)
-    resumable = find_resumable(experiment)
+    try:
+        device = device_of(experiment.hardware)
+        resumable = find_resumable(experiment)
+    except UserError:
+        if experiment.tracking.parent:  # a sweep shows each of its jobs, also one that cannot begin
+            _start_run(experiment, job, None).give_up("FAILED")
+        raise
     _introduce(experiment, job)
     mlrun = _start_run(experiment, job, resumable)
     try:
         if watcher is not None:
             watcher.on_start(mlrun.id)
         data, store = load_features(experiment, device)
-        _log_configuration(mlrun, experiment, job, data)
+        _log_configuration(mlrun, experiment, job, data, _fingerprint(data, store))
+        use_threads(experiment.hardware)
         learner = locate("framework", experiment.framework.learners[experiment.task.kind])(
             experiment, data, store.features
         )
         metrics = _log_complexity(mlrun, learner, experiment)
-        metrics |= _fit(mlrun, learner, experiment, job, resumable, watcher)
+        results = _fit(mlrun, learner, experiment, job, resumable, watcher)
         verdict = judge(experiment, data, learner, store.features)
-        metrics |= verdict.metrics
-        metrics["complexity/nonzero_parameters"] = float(_complexity(learner.layers(), experiment).nonzero)
-        mlrun.log_metrics(metrics)
+        results |= verdict.metrics
+        results["complexity/nonzero_parameters"] = float(_complexity(learner.layers(), experiment).nonzero)
         _log_verdict(mlrun, verdict, job)
+        mlrun.log_metrics(results)
+        metrics |= results
         mlrun.end("FINISHED")
     except Interrupted:
-        mlrun.end("KILLED")
+        mlrun.give_up("KILLED")
         _tell_how_to_resume(job)
         raise
     except Stop as stop:
@@ -113,11 +131,11 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
         console.field("stopped", str(stop))
         return Outcome("stopped", mlrun.name, str(job.folder), mlrun.id, seconds=time.perf_counter() - began)
     except BaseException:
-        mlrun.end("FAILED")
+        mlrun.give_up("FAILED")
         raise
     console.field("run", f"{mlrun.name} · {mlrun.id} · {os.path.relpath(job.folder)}")
     seconds = time.perf_counter() - began
-    return Outcome("finished", mlrun.name, str(job.folder), mlrun.id, metrics, seconds)
+    return Outcome("finished", mlrun.name, str(job.folder), mlrun.id, metrics, seconds, note=note_of(data))
 
 
 def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneData | EventData, FeatureStore]:
@@ -126,7 +144,7 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneDat
     Raises:
         DataError: with every problem that the tables, the headers or the samples have.
     """
-    workers = experiment.hardware.workers or os.cpu_count() or 1
+    workers = experiment.hardware.workers or usable_cores()
     dataset = build("data", experiment.data)
     if hasattr(dataset, "prepare"):
         with console.progress("demo", 1) as bar:
@@ -163,6 +181,8 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneDat
             raise DataError(store.problems)
         log.warning(f"data      {len(store.problems)} clips cannot be read and are left out: {store.problems[0]}")
         data = data.keeping(store.valid)
+        if isinstance(data, SceneData) and data.empty_splits:
+            raise DataError([*data.empty_splits, *store.problems])
     _describe(data, store, time.perf_counter() - began)
     return data, store
 
@@ -189,13 +209,20 @@ def _start_run(experiment: Experiment, job: Job, resumable: Resumable | None) ->
     return tracking.start_run(experiment.tracking, name=name, tags=tags, resume_id=run_id, code=Path.cwd())
 
 
-def _log_configuration(mlrun: tracking.Run, experiment: Experiment, job: Job, data: SceneData | EventData) -> None:
+def _fingerprint(data: SceneData | EventData, store: FeatureStore) -> str:
+    """What was learned from and judged by: names, labels, splits and what is heard, wherever it lies."""
+    return hashlib.sha256(f"{data.fingerprint} {store.fingerprint}".encode()).hexdigest()[:16]
+
+
+def _log_configuration(
+    mlrun: tracking.Run, experiment: Experiment, job: Job, data: SceneData | EventData, fingerprint: str
+) -> None:
     parameters = flatten(experiment)
     parameters |= {group: choice for group, choice in job.choices.items() if group not in parameters}
-    parameters["data.fingerprint"] = data.fingerprint
+    parameters["data.fingerprint"] = fingerprint
     hidden = ("tracking.", "store.", "resume")
     mlrun.log_parameters({key: value for key, value in parameters.items() if not key.startswith(hidden)})
-    mlrun.log_data(data.name, data.fingerprint, str(data.root))
+    mlrun.log_data(data.name, fingerprint, str(data.root))
     mlrun.log_text(job.composed, "config.yaml")
     if data.is_synthetic:
         mlrun.set_tags({"mlflow.note.content": f"**{SYNTHETIC}**", "dcase_sweep.synthetic": "true"})
@@ -215,20 +242,23 @@ def _log_complexity(mlrun: tracking.Run, learner: Any, experiment: Experiment) -
     """What the network will cost once training has filled every parameter, said before it starts."""
     complexity = _complexity(_blank(learner.layers()), experiment)
     fits = complexity.within_limit(DCASE_2021)
-    size = complexity.size_bytes(16)
     console.field(
         "model",
-        f"{complexity.parameters:,} parameters, {size / 1024:.2f} KiB at 16 bit "
+        f"{complexity.parameters:,} parameters, {complexity.size_kib(16):.2f} KiB at 16 bit "
         f"({'within' if fits else 'OVER'} the 128 KB of DCASE 2021), "
         f"{complexity.multiply_accumulates / 1e6:.1f} MMAC a clip",
     )
     mlrun.log_text(complexity_table(complexity) + "\n", "complexity.txt")
-    return {
+    metrics = {
         "complexity/parameters": float(complexity.parameters),
-        "complexity/size_kib_16bit": size / 1024,
+        "complexity/nonzero_parameters": float(complexity.nonzero),
+        **{f"complexity/size_kib_{bits}bit": complexity.size_kib(bits) for bits in PRECISIONS},
         "complexity/mmac_per_clip": complexity.multiply_accumulates / 1e6,
         "complexity/within_128_kb": float(fits),
     }
+    mlrun.log_metrics(metrics)
+    mlrun.flush()  # a training of hours must not hold them back
+    return metrics
 
 
 def _fit(

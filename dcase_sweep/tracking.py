@@ -1,12 +1,15 @@
 """Runs in MLflow; the only module that imports it."""
 
-import getpass
 import logging
 import os
+import posixpath
+import re
 import sqlite3
-import subprocess
+import ssl
 import time
-from collections.abc import Callable, Mapping
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dcase_sweep import __version__
 from dcase_sweep.config import Tracking
 from dcase_sweep.errors import UserError
+from dcase_sweep.provenance import commit_tags, user_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,16 +31,27 @@ _PATIENCE = 5.0
 _BATCH = 100
 _LONGEST_PARAMETER = 500
 _TRIES = 6
+#: How long a server may take to answer at all, in seconds.
+_SIGN_OF_LIFE = 5.0
+#: What MLflow's exceptions say where the fault is the store's, not the program's.
+_TROUBLE = ("(sqlite3.", "API request to")
 Result = TypeVar("Result")
 
 
 def _retry(call: Callable[[], Result]) -> Result:
-    """Call again, later and later, while another process holds the database."""
+    """Call again, later and later, while another process holds the database.
+
+    Raises:
+        UserError: if the store cannot be written or reached any more.
+    """
     for attempt in range(_TRIES):
         try:
             return call()
         except Exception as error:
-            if "database is locked" not in str(error) or attempt == _TRIES - 1:
+            is_locked = "database is locked" in str(error)
+            if not is_locked and any(sign in str(error) for sign in _TROUBLE):
+                raise UserError(f"the store of runs cannot be used: {str(error).splitlines()[0]}") from error
+            if not is_locked or attempt == _TRIES - 1:
                 raise
             time.sleep(0.2 * 2**attempt)
     raise AssertionError("unreachable")
@@ -50,23 +65,6 @@ def local_uri(folder: Path) -> str:
 def resolve_uri(tracking: Tracking) -> str:
     """The configured store; else MLFLOW_TRACKING_URI; else SQLite under the folder."""
     return tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or local_uri(Path(tracking.folder))
-
-
-def git_commit(folder: Path) -> str | None:
-    """The commit that a folder's code is at, marked when files differ from it; None outside a repository."""
-    try:
-        command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip() or None
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
-        return "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +89,12 @@ _stores: dict[tuple[str, str], Store] = {}
 def open_store(tracking: Tracking) -> Store:
     """The configured store.
 
-    The schema of a fresh SQLite store is made under a lock: processes that make it at once trip over one another.
+    The schema of a fresh SQLite store is made under a lock beside it: processes that make it at once trip over one
+    another. Artifacts lie beside it too. A server is asked for a sign of life first, because MLflow would try for
+    minutes, and needs no local folder.
 
     Raises:
-        UserError: if the store cannot be reached.
+        UserError: if the store cannot be reached or written.
     """
     uri = resolve_uri(tracking)
     key = (uri, tracking.experiment)
@@ -102,36 +102,61 @@ def open_store(tracking: Tracking) -> Store:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        from filelock import FileLock
-
-        folder = Path(tracking.folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / ".lock"):
-                _stores[key] = _open(uri, tracking.experiment, folder)
-        except OSError as error:
-            raise UserError(
-                f"tracking.folder={folder}: {error.strerror or error}; choose a folder to write to"
-            ) from error
+        database = _database_of(uri)
+        if database is None:
+            _check_server(uri)
+            _stores[key] = _open(uri, tracking.experiment)
+        else:
+            _stores[key] = _open_database(uri, tracking.experiment, database)
     return _stores[key]
 
 
-def _open(uri: str, experiment: str, folder: Path) -> Store:
+def _database_of(uri: str) -> Path | None:
+    """The file of an SQLite store."""
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
+
+
+def _check_server(uri: str) -> None:
+    """Any answer will do, a refusal too: what it is about, MLflow tells better."""
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_SIGN_OF_LIFE).close()
+    except urllib.error.HTTPError:
+        return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, ssl.SSLError):
+            return
+        raise UserError(
+            f"tracking.uri={uri}: no MLflow server answers there ({reason}); start it, correct the address, or choose "
+            "tracking=local"
+        ) from None
+
+
+def _open_database(uri: str, experiment: str, database: Path) -> Store:
+    from filelock import FileLock
+
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(database.with_name(f".{database.name}.lock")):
+            _prepare(database)
+            return _open(uri, experiment, (database.parent / "artifacts").resolve().as_uri())
+    except OSError as error:
+        raise UserError(
+            f"{database}: {error.strerror or error}; set tracking.folder to a folder to write to"
+        ) from error
+
+
+def _open(uri: str, experiment: str, artifacts: str | None = None) -> Store:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    if uri.startswith("sqlite:///"):
-        path = Path(uri.removeprefix("sqlite:///"))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with sqlite3.connect(path, timeout=60) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")  # readers and one writer do not wait for one another
-        connection.close()
     try:
         client = MlflowClient(tracking_uri=uri)
         found = client.get_experiment_by_name(experiment)
         if found is not None:
             return Store(client, uri, found.experiment_id)
-        artifacts = (folder / "artifacts").resolve().as_uri() if uri.startswith("sqlite:") else None
         try:
             # The kind makes MLflow's page open on its view for training, metrics as columns.
             kind = {"mlflow.experimentKind": "custom_model_development"}
@@ -146,13 +171,38 @@ def _open(uri: str, experiment: str, folder: Path) -> Store:
         raise UserError(f"tracking.uri={uri}: {str(error).splitlines()[0]}") from error
 
 
-class Run:
-    """One MLflow run; metrics are written in batches, everything else at once."""
+def _prepare(path: Path) -> None:
+    try:
+        connection = sqlite3.connect(path, timeout=60)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")  # readers and one writer do not wait for one another
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise UserError(
+            f"{path}: {error}; expected MLflow's SQLite database: move the file away to begin a new one, or choose "
+            "another tracking.folder"
+        ) from error
 
-    def __init__(self, store: Store, run_id: str, name: str) -> None:
+
+def legal_name(name: str) -> str:
+    """A metric's or a parameter's name as MLflow takes it: labels may hold what it refuses."""
+    legal = re.sub(r"[^\w.\- :/]", "_", name)
+    return legal if posixpath.normpath(legal) == legal else legal.replace("/", "_")
+
+
+class Run:
+    """One MLflow run; metrics are written in batches, everything else at once.
+
+    Args:
+        known: names of the parameters that it has already.
+    """
+
+    def __init__(self, store: Store, run_id: str, name: str, known: Iterable[str] = ()) -> None:
         self.store = store
         self.id = run_id
         self.name = name
+        self._known = set(known)
         self._metrics: list[Any] = []
         self._flushed = time.monotonic()
 
@@ -161,7 +211,7 @@ class Run:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._metrics += [Metric(name, value, now, step) for name, value in metrics.items()]
+        self._metrics += [Metric(legal_name(name), value, now, step) for name, value in metrics.items()]
         if time.monotonic() - self._flushed > _PATIENCE:
             self.flush()
 
@@ -173,10 +223,12 @@ class Run:
         self._flushed = time.monotonic()
 
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Write parameters; what is there already stays."""
+        """Write parameters; what is there already stays, since MLflow refuses another value for it."""
         from mlflow.entities import Param
 
-        entities = [Param(name, str(value)[:_LONGEST_PARAMETER]) for name, value in parameters.items()]
+        values = {legal_name(name): str(value)[:_LONGEST_PARAMETER] for name, value in parameters.items()}
+        entities = [Param(name, value) for name, value in values.items() if name not in self._known]
+        self._known |= values.keys()
         for start in range(0, len(entities), _BATCH):
             part = entities[start : start + _BATCH]
             _retry(lambda part=part: self.store.client.log_batch(self.id, params=part))  # type: ignore[misc]
@@ -197,26 +249,37 @@ class Run:
 
     def log_text(self, text: str, name: str) -> None:
         """Keep a text as an artifact."""
-        self.store.client.log_text(self.id, text, name)
+        _retry(lambda: self.store.client.log_text(self.id, text, name))
 
     def log_figure(self, figure: "Figure", name: str) -> None:
         """Keep a figure as an artifact."""
-        self.store.client.log_figure(self.id, figure, name, save_kwargs={"dpi": 120})
+        _retry(lambda: self.store.client.log_figure(self.id, figure, name, save_kwargs={"dpi": 120}))
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
         """Keep a copy of a file as an artifact."""
-        self.store.client.log_artifact(self.id, str(path), folder)
+        _retry(lambda: self.store.client.log_artifact(self.id, str(path), folder))
 
     def end(self, status: str) -> None:
         """Write what waits and close the run as ``FINISHED``, ``FAILED`` or ``KILLED``."""
         self.flush()
         _retry(lambda: self.store.client.set_terminated(self.id, status))
 
+    def give_up(self, status: str) -> None:
+        """Close the run after something went wrong, which must not be hidden by what goes wrong here."""
+        try:
+            self.end(status)
+        except Exception as error:
+            log.warning(f"run {self.id} cannot be marked as {status.lower()}: {str(error).splitlines()[0]}")
+
 
 def start_run(
     tracking: Tracking, *, name: str, tags: Mapping[str, str], resume_id: str | None = None, code: Path | None = None
 ) -> Run:
-    """A new run, or the interrupted one of ``resume_id`` where the store has it, set running again."""
+    """A new run, or the interrupted one of ``resume_id`` where the store has it, set running again.
+
+    Args:
+        code: the working folder, whose commit is noted beside that of this package.
+    """
     from mlflow.exceptions import MlflowException
 
     store = open_store(tracking)
@@ -224,20 +287,19 @@ def start_run(
         try:
             found = store.client.get_run(resume_id)
             _retry(lambda: store.client.update_run(resume_id, status="RUNNING"))
-            return Run(store, resume_id, found.info.run_name)
+            return Run(store, resume_id, found.info.run_name, found.data.params)
         except MlflowException:
             log.info(f"run {resume_id} is not in {store.uri}: a new one is made")
     everything = {
         "dcase_sweep.version": __version__,
         "mlflow.source.name": "dcase_sweep",
         "mlflow.source.type": "LOCAL",
-        "mlflow.user": _user(),
+        "mlflow.user": user_name(),
         **tags,
         **tracking.tags,
     }
-    commit = git_commit(code) if code else None
-    if commit:
-        everything["mlflow.source.git.commit"] = commit
+    if code is not None:
+        everything |= commit_tags(code)
     if tracking.parent:
         everything["mlflow.parentRunId"] = tracking.parent
     made = _retry(lambda: store.client.create_run(store.experiment_id, tags=everything, run_name=name))

@@ -1,6 +1,7 @@
 """Fixtures that several test modules share."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -28,6 +29,32 @@ def shared() -> Path:
 def tau(tmp_path: Path) -> Path:
     """A tiny data set in TAU's layout that a test may damage."""
     return make_tau(tmp_path / "tau")
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of runs with its schema and nothing in it: making one takes MLflow three seconds."""
+    from dcase_sweep import tracking
+    from dcase_sweep.config import Tracking
+
+    folder = tmp_path_factory.mktemp("database")
+    tracking.open_store(Tracking(uri=f"sqlite:///{folder / 'mlflow.db'}", folder=str(folder), experiment="none"))
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def mlruns(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of runs for one test, which this process has not opened yet."""
+    from dcase_sweep import tracking
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    tracking._stores.clear()
+    (tmp_path / "mlruns").mkdir()
+    source, copy = sqlite3.connect(database), sqlite3.connect(tmp_path / "mlruns/mlflow.db")
+    source.backup(copy)
+    source.close()
+    copy.close()
+    return tmp_path / "mlruns"
 
 
 @dataclass

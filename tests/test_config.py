@@ -1,15 +1,17 @@
 """Composed configurations: what is accepted, and the one line that says why something is not."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import ConfigCompositionException
 from hydra.initialize import initialize_config_dir
 
 from dcase_sweep.config import Experiment, check, flatten
 from dcase_sweep.errors import UserError
-from dcase_sweep.experiment import explain, quote_task, register_experiments
+from dcase_sweep.experiment import explain, open_demo, quote_task, register_experiments
 from dcase_sweep.resources import conf_folder
 
 
@@ -76,6 +78,9 @@ def test_depth_pools_and_dropouts_from_the_command_line() -> None:
         (["data=tau2020"], "data.root is not set"),
         (["hardware.precision=8-bit"], "hardware.precision=8-bit: expected one of auto"),
         (["seed=-1"], "seed=-1: expected from 0"),
+        (["optimizer.lr=nan"], "optimizer.lr=nan: expected a finite number"),
+        (["front_end.f_max=inf"], "front_end.f_max=inf: expected a finite number"),
+        (["hardware.precision=16-mixed"], "hardware.precision=16-mixed: float16 is for GPUs; on a cpu choose auto"),
     ],
 )
 def test_refused_in_one_line(overrides: list[str], says: str) -> None:
@@ -92,6 +97,10 @@ def test_refused_in_one_line(overrides: list[str], says: str) -> None:
         ("model.dropot=0.1", "model.dropot: no such key; did you mean model.dropout?"),
         ("model=cnn6", "model=cnn6: no such choice; did you mean model=cnn5? expected one of baseline_cnn, cnn4"),
         ("modle=cnn5", "modle: no such key; did you mean model?"),
+        (
+            "experiment=task1a_layer5",
+            "experiment: nothing is chosen yet that could be replaced; write +experiment=task1a",
+        ),
         ("+experiment=task1a_layer6", "experiment=task1a_layer6: no such choice; did you mean"),
     ],
 )
@@ -105,11 +114,83 @@ def test_hydras_own_refusals_in_one_line(override: str, says: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["data=tau2020", "data.validation_shar=0.2"], "did you mean data.validation_share?"),
+        (["data=demo,tau2020", "data.validation_shar=0.2"], "did you mean data.validation_share?"),
+        (["model=crnn_meanteacher", "mean_teacher.mixup_prob=1"], "did you mean mean_teacher.mixup_probability?"),
+        (["+experiment=task1a_layer5", "data.validation_sed=1"], "did you mean data.validation_seed?"),
+        (["data=nowhere", "training.epoch=1"], "did you mean training.epochs?"),
+    ],
+)
+def test_the_nearest_key_is_that_of_the_choices_made(arguments: list[str], says: str) -> None:
+    key = arguments[1].partition("=")[0]
+
+    line = explain(ConfigCompositionException(f"Could not override '{key}'."), arguments)
+
+    assert line == f"{key}: no such key; {says}"
+
+
+def test_a_broken_file_of_ones_own_is_told_and_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments/broken.yaml").write_text("a: [1, 2\nb: }")
+    (tmp_path / "experiments/list.yaml").write_text("- a\n- b\n")
+    (tmp_path / "experiments/bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "experiments/mine.yaml").write_text("seed: 7\n")
+    monkeypatch.chdir(tmp_path)
+
+    register_experiments()
+
+    warnings = capsys.readouterr().err.splitlines()
+    assert [line.partition(": not a conf")[0] for line in warnings] == [
+        f"warning: {tmp_path}/experiments/{name}.yaml" for name in ("broken", "bytes", "list")
+    ]
+    assert composed("+experiment=mine", "data=tau2020", "data.root=/tau").seed == 7
+
+
+@pytest.mark.parametrize(
     ("typed", "understood"),
     [("task=4", "task='4'"), ("task=1a,4", "task=1a,'4'"), ("task=1a", "task=1a"), ("seed=4", "seed=4")],
 )
 def test_a_task_that_looks_like_a_number(typed: str, understood: str) -> None:
     assert quote_task([typed]) == [understood]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["data.train_clips=100", "data.generator_seed=1"], ["data=demo", "data.train_clips=100", "data.generator_seed=1"]],
+)
+def test_how_much_demo_data_is_generated(arguments: list[str]) -> None:
+    data = composed(*open_demo(arguments)).data
+
+    assert (data.train_clips, data.test_clips, data.generator_seed) == (100, 180, 1)
+
+
+def test_demo_keys_are_checked_and_those_of_other_data_are_left_alone() -> None:
+    with pytest.raises(UserError, match=r"data.train_clip: no such key; did you mean data.train_clips\?"):
+        composed(*open_demo(["data.train_clip=100"]))
+
+    for arguments in (["data=tau2020", "data.fold=1"], ["+experiment=task1a_layer5", "data.fold=1"], ["model=cnn4"]):
+        assert open_demo(arguments) == arguments
+
+
+def test_without_a_home_the_cache_is_where_it_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setenv("DCASE_SWEEP_CACHE", "/scratch/cache")
+
+    experiment = composed()
+
+    assert (experiment.store.root, experiment.data.root) == ("/scratch/cache/features", "/scratch/cache/demo")
+
+
+def test_a_server_is_that_of_the_environment_or_this_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert composed("tracking=server").tracking.uri == "http://127.0.0.1:5000"
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://runs.example.org")
+    assert composed("tracking=server").tracking.uri == "https://runs.example.org"
 
 
 def test_flat_keys() -> None:

@@ -36,6 +36,8 @@ def main(arguments: list[str]) -> int:
     for path in (options.json, options.csv, options.figure):
         if path is not None and not path.parent.is_dir():
             raise UserError(f"{path}: the folder {path.parent} does not exist; create it first")
+        if path is not None and path.is_dir():
+            raise UserError(f"{path}: is a folder; name a file to write")
     _check_figure_format(options.figure)
 
     from dcase_sweep.evaluation.scenes.files import read_reference, read_scores

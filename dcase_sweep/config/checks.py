@@ -6,6 +6,7 @@ model or data set brings its schema along and nothing here changes.
 
 import difflib
 import inspect
+import math
 from collections.abc import Sequence
 from dataclasses import field, fields, is_dataclass, make_dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.building import build, build_model, locate
-from dcase_sweep.config.flat import plain
+from dcase_sweep.config.flat import flatten, plain
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.errors import UserError
 
@@ -120,6 +121,10 @@ def _value(experiment: Experiment, key: str) -> Any:
 
 
 def _check_values(experiment: Experiment) -> None:
+    for key, value in flatten(experiment).items():
+        numbers = value if isinstance(value, list) else [value]
+        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+            raise UserError(f"{key}={value}: expected a finite number")
     for key, choices in CHOICES.items():
         if _value(experiment, key) not in choices:
             raise UserError(f"{key}={_value(experiment, key)}: expected one of {', '.join(choices)}")
@@ -136,6 +141,8 @@ def _check_values(experiment: Experiment) -> None:
 
 def _check_pairs(experiment: Experiment) -> None:
     """Refuse what each group allows and their combination does not."""
+    if experiment.hardware.accelerator == "cpu" and experiment.hardware.precision == "16-mixed":
+        raise UserError("hardware.precision=16-mixed: float16 is for GPUs; on a cpu choose auto, 32-true or bf16-mixed")
     kind = experiment.task.kind
     for group in ("model", "data"):
         target = getattr(experiment, group)._target_

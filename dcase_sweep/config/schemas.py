@@ -125,6 +125,8 @@ class Tracking:
     run_name: str | None = None
     #: The run above this one; a multirun fills it in.
     parent: str | None = None
+    #: The keys that tell this run from the others of a multirun, which fills them in.
+    varying: list[str] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
 
 

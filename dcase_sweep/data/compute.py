@@ -42,6 +42,8 @@ class ClipState:
     padded: bool = False
     cut: bool = False
     resampled: bool = False
+    #: Of its samples in the file.
+    checksum: int = 0
     problem: str | None = None
 
 
@@ -65,7 +67,7 @@ def _read(path: Path, front_end: FrontEnd) -> tuple[Waveform | None, ClipState]:
         )
     except AudioProblem as problem:
         return None, ClipState(problem=f"{path}: {problem}")
-    return waveform, ClipState(waveform.was_padded, waveform.was_cut, waveform.was_resampled)
+    return waveform, ClipState(waveform.was_padded, waveform.was_cut, waveform.was_resampled, waveform.checksum)
 
 
 def _features(paths: Sequence[Path], front_end: FrontEnd, device: str) -> list[tuple[Any, ClipState]]:

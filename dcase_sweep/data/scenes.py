@@ -61,14 +61,25 @@ class SceneData:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of names, labels and splits: equal for two runs that learned from and were judged by the same."""
+        """A hash of names, labels, locations, devices and splits: equal for two runs that learned from the same."""
         digest = hashlib.sha256()
         for split in (self.train, self.validation, self.test):
             for index in split:
                 recording = self.recordings[index]
-                digest.update(f"{recording.filename}\t{recording.scene_label}\n".encode())
+                values = (recording.filename, recording.scene_label, recording.location, recording.device)
+                digest.update(("\t".join(values) + "\n").encode())
             digest.update(b"--\n")
         return digest.hexdigest()[:16]
+
+    @property
+    def empty_splits(self) -> list[str]:
+        """One line for each split without a clip."""
+        splits = {"train": self.train, "validate": self.validation, "test": self.test}
+        return [
+            f"{self.root}: no clip left to {what} on; restore the files that cannot be read"
+            for what, split in splits.items()
+            if len(split) == 0
+        ]
 
     def keeping(self, valid: Sequence[bool] | NDArray[np.bool_]) -> "SceneData":
         """The same data set with the recordings that are not valid taken out of its splits."""

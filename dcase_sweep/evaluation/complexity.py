@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Bits = Literal[32, 16, 8]
+PRECISIONS: tuple[Bits, ...] = (32, 16, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class LayerComplexity:
         """Bytes of the parameters at `bits` each; of batch normalisation at `batch_norm_bits`, or `bits` if None."""
         used = batch_norm_bits if self.is_batch_norm and batch_norm_bits is not None else bits
         for value in (bits, used):
-            if value not in (32, 16, 8):
+            if value not in PRECISIONS:
                 raise ValueError(f"a parameter of {value} bits; expected 32, 16 or 8")
         return (self.nonzero if nonzero_only else self.parameters) * used // 8
 
@@ -179,15 +180,16 @@ def layer_complexity(
 
 
 def complexity_table(complexity: Complexity, *, bits: Bits = 16, rules: Iterable[ComplexityRule] = RULES) -> str:
-    """Plain text: one row a layer, the totals, and one line a rule that says whether it is kept."""
-    header = ("Layer", "Kind", "Parameters", "Non-zero", f"Bytes, {bits} bit", "MACs")
+    """Plain text: one row a layer, the totals, and one line a rule that says whether it is kept at ``bits``."""
+    sizes = (f"Bytes, {each} bit" for each in PRECISIONS)
+    header = ("Layer", "Kind", "Parameters", "Non-zero", *sizes, "MACs")
     rows = [
         (
             layer.name,
             layer.kind,
             f"{layer.parameters:,}",
             f"{layer.nonzero:,}",
-            f"{layer.size_bytes(bits):,}",
+            *(f"{layer.size_bytes(each):,}" for each in PRECISIONS),
             f"{layer.multiply_accumulates:,}",
         )
         for layer in complexity.layers
@@ -197,7 +199,7 @@ def complexity_table(complexity: Complexity, *, bits: Bits = 16, rules: Iterable
         "",
         f"{complexity.parameters:,}",
         f"{complexity.nonzero:,}",
-        f"{complexity.size_bytes(bits):,}",
+        *(f"{complexity.size_bytes(each):,}" for each in PRECISIONS),
         f"{complexity.multiply_accumulates:,}",
     )
     widths = [max(len(row[column]) for row in (header, *rows, total)) for column in range(len(header))]

@@ -49,6 +49,9 @@ def fit(
         extra: plain values that checkpoints carry.
         on_epoch: told each epoch's number and metrics.
         resume: a ``last.ckpt`` to continue from.
+
+    Raises:
+        UserError: if a loss is no number any more, or no epoch could be judged.
     """
     training = experiment.training
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,6 +68,7 @@ def fit(
         trainer.fit(
             module, train, validation, ckpt_path=None if resume is None else str(folder / LAST), weights_only=True
         )
+    keeper.conclude()
     load_weights(module, folder / BEST)
     return Fitted(keeper.best_epoch, metric, keeper.best_value, trainer.current_epoch, folder / BEST)
 

@@ -1,5 +1,6 @@
 """Which epochs of a training survive it: the last one, to continue from, and the best one, to be judged."""
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +9,13 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from dcase_sweep.errors import UserError
+
 LAST = "last.ckpt"
 BEST = "best.ckpt"
+
+#: On a GPU a look at the loss waits for the device. A network that diverged stays so, and shows it a little later.
+_BATCHES_A_LOOK_ON_GPU = 50
 
 #: Told each epoch's number and metrics.
 EpochListener = Callable[[int, dict[str, float]], None]
@@ -59,18 +65,45 @@ class Keeper(Callback):
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         epoch = trainer.current_epoch
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        for name, value in metrics.items():
+            if "loss" in name:
+                _refuse_divergence(epoch, name, value)
         value = metrics[self.metric]
-        if epoch >= self.first_epoch and (value > self.best_value or not self.best_weights):
+        if epoch >= self.first_epoch and value > self.best_value:  # which NaN never is
             self.best_epoch, self.best_value = epoch, value
             self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
             _write(self.folder / BEST, {"state_dict": self.best_weights, "epoch": epoch, "dcase_sweep": self.extra})
         self.on_epoch(epoch, metrics)
 
-    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
-        # A resumed run whose best epoch came before the interruption has not written it to this folder yet.
-        if self.best_weights and not (self.folder / BEST).is_file():
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        loss = outputs["loss"]
+        if not loss.is_cuda or batch_idx % _BATCHES_A_LOOK_ON_GPU == 0:
+            _refuse_divergence(trainer.current_epoch, "loss", float(loss))
+
+    def conclude(self) -> None:
+        """Write the best epoch where this folder has none.
+
+        A resumed run whose best epoch came before the interruption has not written it, and one that was interrupted
+        after its last epoch does not train at all.
+
+        Raises:
+            UserError: if no epoch could be judged.
+        """
+        if not self.best_weights:
+            raise UserError(
+                f"{self.metric} was no number in any epoch from {self.first_epoch + 1} on, so none can be kept; "
+                "expected clips to validate on and a network whose outputs are finite"
+            )
+        if not (self.folder / BEST).is_file():
             checkpoint = {"state_dict": self.best_weights, "epoch": self.best_epoch, "dcase_sweep": self.extra}
             _write(self.folder / BEST, checkpoint)
+
+
+def _refuse_divergence(epoch: int, name: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise UserError(f"training diverged in epoch {epoch + 1}: {name} is {value}; lower optimizer.lr")
 
 
 class LastCheckpoint(Callback):

@@ -27,6 +27,8 @@ class Entry:
     status: str
     metrics: dict[str, float]
     seconds: float = 0.0
+    #: What must stand beside its metrics.
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Row:
     #: Metric → mean and standard deviation (of the sample; 0 for one job) over the finished jobs.
     metrics: dict[str, tuple[float, float]]
     seconds: float
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,17 @@ class Comparison:
     #: The overrides that differ between jobs, the seed left out.
     varying: tuple[str, ...]
     rows: tuple[Row, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What must stand above the rows; which of them, where it is not all."""
+        noted = [row.note for row in self.rows if row.finished]
+        lines = []
+        for note in dict.fromkeys(filter(None, noted)):
+            where = [str(number) for number, row in enumerate(self.rows, start=1) if row.note == note]
+            rows = f"row{'s' if len(where) > 1 else ''} {', '.join(where)}: "
+            lines.append(note if len(where) == len(noted) else rows + note)
+        return tuple(lines)
 
 
 def compare(entries: Sequence[Entry]) -> Comparison:
@@ -69,11 +83,12 @@ def _row(values: tuple[str, ...], group: Sequence[Entry]) -> Row:
         found = np.array([entry.metrics[name] for entry in finished if name in entry.metrics])
         metrics[name] = float(found.mean()), float(found.std(ddof=1)) if len(found) > 1 else 0.0
     seconds = float(np.mean([entry.seconds for entry in finished])) if finished else math.nan
-    return Row(values, len(group), len(finished), metrics, seconds)
+    note = next((entry.note for entry in finished if entry.note), None)
+    return Row(values, len(group), len(finished), metrics, seconds, note)
 
 
 def table(comparison: Comparison) -> str:
-    """Plain text, a row a configuration."""
+    """Plain text, a row a configuration; above it what must be known of the results."""
     several = any(row.jobs > 1 for row in comparison.rows)
     unfinished = any(row.finished < row.jobs for row in comparison.rows)
     shown = [column for column in COLUMNS if any(column[0] in row.metrics for row in comparison.rows)]
@@ -85,7 +100,7 @@ def table(comparison: Comparison) -> str:
         cells += [_cell(row, name, factor, digits) for name, _, factor, digits in shown]
         cells.append("-" if math.isnan(row.seconds) else f"{row.seconds:.0f}")
         lines.append(cells + ([f"{row.finished} of {row.jobs}"] if unfinished else []))
-    return _aligned(lines, left=len(comparison.varying))
+    return "\n".join([*comparison.notes, _aligned(lines, left=len(comparison.varying))])
 
 
 def _cell(row: Row, name: str, factor: float, digits: int) -> str:
@@ -112,8 +127,9 @@ def to_csv(comparison: Comparison) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     pairs = [f"{name} {what}" for name in names for what in ("mean", "deviation")]
-    writer.writerow([*comparison.varying, "jobs", "finished", "seconds", *pairs])
+    noted = ["note"] if comparison.notes else []
+    writer.writerow([*comparison.varying, "jobs", "finished", "seconds", *pairs, *noted])
     for row in comparison.rows:
         numbers = [value for name in names for value in row.metrics.get(name, ("", ""))]
-        writer.writerow([*row.values, row.jobs, row.finished, row.seconds, *numbers])
+        writer.writerow([*row.values, row.jobs, row.finished, row.seconds, *numbers, *([row.note] if noted else [])])
     return buffer.getvalue()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
@@ -79,10 +80,12 @@ class GridSweeper(Sweeper):
                 code=Path.cwd(),
             )
             log.info(f"sweep     {len(jobs)} jobs, {folder}")
+            results: list[JobReturn] = []
+            given = [f"++tracking.parent={parent.id}", f"++tracking.varying={_varying(jobs)}"]
             try:
-                results = self._launch([[*overrides, f"++tracking.parent={parent.id}"] for overrides in jobs])
-            except BaseException:
-                parent.end("KILLED")
+                self._launch([[*overrides, *given] for overrides in jobs], results)
+            except BaseException as error:  # what is done is worth telling, whatever ended the rest
+                self._report(parent, jobs, results, folder, "KILLED" if _is_stop(error) else "FAILED")
                 raise
             self._report(parent, jobs, results, folder)
         return [results]
@@ -111,37 +114,66 @@ class GridSweeper(Sweeper):
         except UserError as error:
             raise UserError(f"job {' '.join(overrides)}: {error}") from None
 
-    def _launch(self, jobs: Sequence[Sequence[str]]) -> list[JobReturn]:
-        results: list[JobReturn] = []
-        size = self.max_batch_size or len(jobs)
+    def _launch(self, jobs: Sequence[Sequence[str]], results: list[JobReturn]) -> None:
+        """Run the jobs and append what each came to, as far as one is over before the next begins."""
+        # One after the other they can be given one by one, so that an interruption loses none that is over.
+        is_serial = isinstance(self._launcher, BasicLauncher)
+        size = self.max_batch_size or (1 if is_serial else len(jobs))
         for start in range(0, len(jobs), size):
             results += self._launcher.launch(jobs[start : start + size], initial_job_idx=start)
-        return results
 
     @staticmethod
     def _name(jobs: Sequence[Sequence[str]]) -> str:
-        keys = dict.fromkeys(override.partition("=")[0] for job in jobs for override in job)
-        differing = [key for key in keys if len({_values(job).get(key) for job in jobs}) > 1]
+        differing = _varying(jobs)
         return f"sweep over {', '.join(differing)}" if differing else "sweep"
 
-    def _report(self, parent: Any, jobs: Sequence[Sequence[str]], results: Sequence[JobReturn], folder: Path) -> None:
+    def _report(
+        self,
+        parent: Any,
+        jobs: Sequence[Sequence[str]],
+        results: Sequence[JobReturn],
+        folder: Path,
+        status: str | None = None,
+    ) -> None:
+        """Compare the jobs that are over; the others count as not finished.
+
+        Args:
+            status: of the parent run; None = what the jobs make of it.
+        """
         entries, names = [], []
-        for overrides, result in zip(jobs, results, strict=True):
+        for overrides, result in itertools.zip_longest(jobs, results):
+            if result is None:
+                entries.append(Entry(_values(overrides), "interrupted", {}))
+                continue
             outcome = result._return_value
             if isinstance(outcome, BaseException):  # raised outside the task function, by a launcher for instance
                 entries.append(Entry(_values(overrides), "failed", {}))
                 names.append(f"{' '.join(overrides)}: {type(outcome).__name__}: {outcome}")
                 continue
-            entries.append(Entry(_values(overrides), outcome.status, outcome.metrics, outcome.seconds))
+            entries.append(Entry(_values(overrides), outcome.status, outcome.metrics, outcome.seconds, outcome.note))
             if outcome.status == "failed":
                 names.append(f"{' '.join(overrides)}: {outcome.error}")
         self.failures = names
         comparison = compare(entries)
         _save(parent, comparison, folder)
-        parent.end("FAILED" if names else "FINISHED")
+        if status:
+            parent.give_up(status)
+        else:
+            parent.end("FAILED" if names else "FINISHED")
         log.info(f"\n{table(comparison)}\n")
-        log.info(f"sweep     {len(jobs) - len(names)} of {len(jobs)} jobs finished, {os.path.relpath(folder)}")
+        log.info(f"sweep     {len(results) - len(names)} of {len(jobs)} jobs finished, {os.path.relpath(folder)}")
         log.info(f"compare   {parent.store.command}")
+
+
+def _is_stop(error: BaseException) -> bool:
+    """Whether somebody asked for the end, rather than something going wrong."""
+    return not isinstance(error, Exception)
+
+
+def _varying(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """The keys whose values differ between jobs."""
+    keys = dict.fromkeys(key for job in jobs for key in _values(job))
+    return [key for key in keys if len({_values(job).get(key) for job in jobs}) > 1]
 
 
 def _values(overrides: Sequence[str]) -> dict[str, str]:
@@ -150,6 +182,8 @@ def _values(overrides: Sequence[str]) -> dict[str, str]:
 
 
 def _save(parent: Any, comparison: Comparison, folder: Path) -> None:
+    if comparison.notes:
+        parent.set_tags({"mlflow.note.content": "\n\n".join(f"**{note}**" for note in comparison.notes)})
     for name, text in (("comparison.txt", table(comparison) + "\n"), ("comparison.csv", to_csv(comparison))):
         (folder / name).write_text(text)
         parent.log_text(text, name)

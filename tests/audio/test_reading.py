@@ -1,5 +1,6 @@
 """Reading recordings: any format to one rate and length, and what is wrong with those that cannot be read."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,11 @@ def damaged(path: Path, how: str) -> None:
         path.write_bytes(path.read_bytes()[:-20_000])
     elif how == "no samples":
         soundfile.write(path, np.zeros(0), 8000)
+    elif how in ("two bytes of samples", "no rate"):
+        content = bytearray(path.read_bytes())
+        at, value = (content.index(b"data") + 4, 2) if how == "two bytes of samples" else (24, 0)
+        content[at : at + 4] = value.to_bytes(4, "little")
+        path.write_bytes(content)
     elif how == "silent":
         soundfile.write(path, np.zeros(800), 8000)
     elif how == "nan":
@@ -127,6 +133,8 @@ def damaged(path: Path, how: str) -> None:
         ("text", "not audio"),
         ("truncated", "truncated: 500 of 2400 bytes"),
         ("no samples", "no samples"),
+        ("two bytes of samples", "no samples"),
+        ("no rate", "a sample rate of 0 Hz"),
     ],
 )
 def test_the_header_tells_what_is_wrong(tmp_path: Path, how: str, says: str) -> None:
@@ -149,3 +157,19 @@ def test_the_samples_tell_what_is_wrong(tmp_path: Path, how: str, says: str) -> 
 
     with pytest.raises(AudioProblem, match=says):
         read_waveform(path, sample_rate=8000, seconds=10.0)
+
+
+@pytest.mark.parametrize("look", [inspect_audio, lambda path: read_waveform(path, sample_rate=8000, seconds=0.1)])
+def test_a_file_that_may_not_be_read_is_a_problem_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, noise(800), 8000, subtype="PCM_24")
+
+    def refuse(self: Path, *arguments: object) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", refuse)
+
+    with pytest.raises(AudioProblem, match=r"cannot be read \(Permission denied\)"):
+        look(path)

@@ -177,6 +177,41 @@ def test_padded_and_cut_clips_are_counted(root: Path) -> None:
     assert [built.count(what) for what in ("padded", "cut", "resampled")] == [1, 1, 1]
 
 
+def test_a_file_that_could_not_be_read_stays_a_problem_without_the_index(root: Path) -> None:
+    (root / NAMES[6]).write_text("no audio")
+    (reopen(root).path / "store.json").write_text("{")
+
+    again = reopen(root)
+
+    assert np.flatnonzero(~again.valid).tolist() == [6]
+
+
+def test_a_clip_of_which_nothing_is_noted_is_computed_again(root: Path) -> None:
+    path = reopen(root).path
+    (path / "store.json").unlink()
+    lines = (path / "states.jsonl").read_text().splitlines()
+    (path / "states.jsonl").write_text("\n".join(lines[:5]) + '\n[5, {"pad')
+
+    assert reopen(root).computed == 3
+
+
+def test_the_fingerprint_is_that_of_the_sounds_wherever_they_lie(root: Path, tmp_path: Path) -> None:
+    before = reopen(root).fingerprint
+    copy = tmp_path / "elsewhere/audio"
+    copy.mkdir(parents=True)
+    for name in NAMES:
+        shutil.copyfile(root / name, copy / name)  # at another time, too
+    copied = reopen(copy).fingerprint
+    samples, _ = soundfile.read(root / NAMES[2])
+    samples[401] += 0.01
+    soundfile.write(root / NAMES[2], samples, 8000, subtype="PCM_24")
+    changed = reopen(root).fingerprint
+    soundfile.write(root / NAMES[2], samples[::-1], 8000, subtype="PCM_24")
+
+    assert before == copied
+    assert len({before, changed, reopen(root).fingerprint}) == 3
+
+
 def test_no_room_on_the_disk_is_one_line(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 100, 2**20))
 

@@ -87,6 +87,83 @@ def test_a_missing_column_names_what_was_found(tau: Path) -> None:
         load(tau)
 
 
+def test_missing_tables_columns_and_unseen_scenes_are_told_together(tau: Path) -> None:
+    (tau / "meta.csv").unlink()
+    write_table(tau / "evaluation_setup/fold1_train.csv", [{"name": "audio/x.wav"}])
+
+    with pytest.raises(DataError) as caught:
+        load(tau, validation_list="mine.csv")
+
+    found = caught.value.problems
+    assert [problem.split(": ")[0] for problem in found] == [
+        str(tau / "meta.csv"),
+        str(tau / "evaluation_setup/fold1_train.csv"),
+        str(tau / "mine.csv"),
+    ]
+    assert "no such file" in found[0]
+    assert "no column filename, scene_label; found name" in found[1]
+
+
+def test_unseen_scenes_and_a_bad_validation_list_are_told_with_the_rest(tau: Path) -> None:
+    train = read_table(tau / "evaluation_setup/fold1_train.csv")
+    (tau / train[-1]["filename"]).write_bytes(b"")
+    rest = [row for row in train if row["scene_label"] != "bus"]
+    write_table(tau / "evaluation_setup/fold1_train.csv", rest)
+    write_table(tau / "mine.csv", [{"filename": "audio/unheard.wav"}, {"filename": rest[0]["filename"]}])
+
+    with pytest.raises(DataError) as caught:
+        load(tau, validation_list="mine.csv")
+
+    text = str(caught.value)
+    assert "test clips of bus, of which there is no training clip" in text
+    assert "mine.csv, row 2: audio/unheard.wav is not a training clip" in text
+    assert "other clips of its location" in text
+    assert "0 bytes" in text
+
+
+@pytest.mark.parametrize(("part", "what"), [("train", "train on"), ("evaluate", "test on")])
+def test_a_list_without_rows_is_a_problem_of_its_own(tau: Path, part: str, what: str) -> None:
+    path = tau / f"evaluation_setup/fold1_{part}.csv"
+    path.write_text("filename\tscene_label\n")
+
+    with pytest.raises(DataError) as caught:
+        load(tau)
+
+    assert caught.value.problems == [f"{path}: a header without rows; expected the clips to {what}"]
+
+
+def test_a_validation_list_without_rows(tau: Path) -> None:
+    (tau / "mine.csv").write_text("filename\n")
+
+    with pytest.raises(DataError, match=r"mine\.csv: a header without rows; expected the clips to validate on"):
+        load(tau, validation_list="mine.csv")
+
+
+def test_a_validation_list_that_leaves_nothing_to_train_on(tau: Path) -> None:
+    rows = read_table(tau / "evaluation_setup/fold1_train.csv")
+    write_table(tau / "mine.csv", [{"filename": row["filename"]} for row in rows])
+
+    with pytest.raises(DataError, match=r"mine\.csv: holds out every training clip"):
+        load(tau, validation_list="mine.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("filename\tscene_label\ncaf\xe9.wav\tbus\n".encode("latin-1"), "is not UTF-8 text"),
+        (b"filename\tscene_label\n" + b"x" * 200_000 + b"\tbus\n", "is no table: field larger than"),
+    ],
+)
+def test_a_table_that_cannot_be_read(tau: Path, content: bytes, says: str) -> None:
+    path = tau / "evaluation_setup/fold1_train.csv"
+    path.write_bytes(content)
+
+    with pytest.raises(DataError) as caught:
+        load(tau)
+
+    assert caught.value.problems[0].startswith(f"{path}: {says}")
+
+
 @pytest.mark.parametrize(("root", "says"), [(None, "data.root is not set"), ("/nowhere", "no such folder")])
 def test_a_missing_root(root: str | None, says: str) -> None:
     with pytest.raises(UserError, match=says):
@@ -109,6 +186,17 @@ def test_a_location_in_both_train_and_validation_is_refused(tau: Path) -> None:
 
     with pytest.raises(DataError, match=r"other clips of its location paris-00 are trained on"):
         load(tau, validation_list="evaluation_setup/mine.csv")
+
+
+def test_the_fingerprint_follows_devices_and_locations(tau: Path) -> None:
+    before = TAU(name="tiny", root=str(tau)).load().fingerprint
+    meta = read_table(tau / "meta.csv")
+    write_table(tau / "meta.csv", [{**row, "source_label": row["source_label"].replace("b", "c")} for row in meta])
+    device = TAU(name="tiny", root=str(tau)).load().fingerprint
+    write_table(tau / "meta.csv", [{**row, "identifier": row["identifier"] + "x"} for row in meta])
+    location = TAU(name="tiny", root=str(tau)).load().fingerprint
+
+    assert len({before, device, location}) == 3
 
 
 def test_the_fingerprint_follows_labels_and_splits(tau: Path) -> None:

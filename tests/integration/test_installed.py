@@ -1,5 +1,6 @@
-"""What a wheel holds: an installed package must find its configuration."""
+"""What a wheel holds: an installed package must find its configuration and work from any folder."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -10,16 +11,44 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
-def test_the_wheel_holds_conf_and_experiments(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("hatchling", reason="building a wheel needs hatchling, which is not installed")
-
+    folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)], cwd=REPOSITORY, check=True
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)], cwd=REPOSITORY, check=True
     )
+    return next(folder.glob("*.whl"))
 
-    (wheel,) = tmp_path.glob("*.whl")
+
+def test_the_wheel_holds_conf_and_experiments(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
+
     here = {f"dcase_sweep/{path.relative_to(REPOSITORY)}" for path in REPOSITORY.glob("conf/**/*.yaml")}
     here |= {f"dcase_sweep/{path.relative_to(REPOSITORY)}" for path in REPOSITORY.glob("experiments/*.yaml")}
     assert here <= names
     assert not any(name.startswith("tests/") for name in names)
+
+
+def test_what_the_wheel_holds_works_from_another_folder(wheel: Path, tmp_path: Path) -> None:
+    installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
+    zipfile.ZipFile(wheel).extractall(installed)
+    elsewhere.mkdir()
+    (elsewhere / "scores.txt").write_text("0.9 0.1\n0.4 0.6\n")
+    (elsewhere / "truth.csv").write_text("filename,scene_label\na.wav,bus\nb.wav,tram\n")
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "dcase_sweep", *arguments],
+            cwd=elsewhere,
+            env={**os.environ, "PYTHONPATH": str(installed)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "accuracy 1.0000" in run("evaluate", "scenes", "scores.txt", "truth.csv")
+    composed = run("+experiment=task1a_layer5", "data.root=/tau", "--cfg", "job")
+    assert "name: tau2020" in composed
+    assert str(installed) in run("--cfg", "hydra")

@@ -12,7 +12,7 @@ def test_jobs_are_children_of_one_run_and_compared(command_line: CommandLine, ti
     output = command_line("-m", *tiny("model.units=8,16", "seed=0,1", "training.epochs=1"))
 
     lines = output.splitlines()
-    header = next(index for index, line in enumerate(lines) if line.startswith("model.units  seeds  accuracy %"))
+    header = next(index for index, line in enumerate(lines) if line.split()[:3] == ["model.units", "seeds", "accuracy"])
     assert [line.split()[:2] for line in lines[header + 2 : header + 4]] == [["8", "2"], ["16", "2"]]
     store, experiment = client(command_line.folder)
     runs = store.search_runs([experiment])  # type: ignore[attr-defined]

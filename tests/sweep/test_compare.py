@@ -47,3 +47,24 @@ def test_csv_holds_everything_unrounded() -> None:
 
     assert float(rows[0]["test/accuracy mean"]) == 1 / 3
     assert rows[1]["model"] == "cnn5"
+
+
+SYNTHETIC = "synthetic demo data: says nothing of real recordings"
+
+
+def noted(name: str, note: str | None, status: str = "finished") -> Entry:
+    return Entry({"data": name}, status, {"test/accuracy": 0.5} if status == "finished" else {}, note=note)
+
+
+def test_results_on_synthetic_data_say_so_above_the_table() -> None:
+    comparison = compare([noted("demo", SYNTHETIC), noted("other", SYNTHETIC), noted("broken", None, "failed")])
+
+    assert table(comparison).splitlines()[0] == SYNTHETIC
+    assert to_csv(comparison).splitlines()[1].endswith(SYNTHETIC)
+
+
+def test_where_some_results_are_synthetic_the_rows_are_named() -> None:
+    comparison = compare([noted("tau2020", None), noted("demo", SYNTHETIC)])
+
+    assert table(comparison).splitlines()[0] == f"row 2: {SYNTHETIC}"
+    assert SYNTHETIC not in table(compare([noted("tau2020", None)]))

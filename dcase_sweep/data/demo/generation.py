@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import soundfile
 
+from dcase_sweep.cores import usable_cores
 from dcase_sweep.data.demo.rendering import Signal
 from dcase_sweep.errors import UserError
 
@@ -84,9 +85,9 @@ def in_parallel(
     workers: int | None,
     on_progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Do the work of every task, by default one thread a core; `on_progress(done, total)` after each."""
+    """Do the work of every task, by default one thread a core, eight at most; `on_progress(done, total)` after each."""
     # Threads, not processes: nearly all the time is spent in NumPy, SciPy and libsndfile calls that release the GIL.
-    pool = ThreadPoolExecutor(workers or usable_cores(), thread_name_prefix="demo")
+    pool = ThreadPoolExecutor(workers or usable_cores(at_most=8), thread_name_prefix="demo")
     try:
         futures = [pool.submit(work, task) for task in tasks]
         for done, future in enumerate(as_completed(futures), start=1):
@@ -97,15 +98,8 @@ def in_parallel(
         pool.shutdown(cancel_futures=True)
 
 
-def usable_cores() -> int:
-    """As many as this process may use, at most eight."""
-    if hasattr(os, "sched_getaffinity"):
-        return min(8, len(os.sched_getaffinity(0)))
-    return min(8, os.cpu_count() or 1)
-
-
 def is_whole(path: Path, *, samples: int, sample_rate: int, subtype: str) -> bool:
-    """Whether the file's header says that it is this long and of this format."""
+    """Whether the file is this long and of this format: libsndfile counts the samples that are there."""
     try:
         info = soundfile.info(path)
     except (OSError, soundfile.SoundFileError):

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import soundfile
 
+from dcase_sweep.cores import usable_cores
 from dcase_sweep.data.demo.devices import record_with
 from dcase_sweep.data.demo.recipes import RECIPES, record
 from dcase_sweep.data.demo.rendering import Grid, Signal
@@ -137,14 +138,16 @@ def is_complete(
     seconds: float = 10.0,
     sample_rate: int = 44_100,
 ) -> bool:
-    """Whether `generate_scenes` with these parameters has finished in `root` and every file is still there."""
+    """Whether `generate_scenes` with these parameters has finished in `root` and every file is still whole."""
     parameters = _Parameters(VERSION, train_clips, test_clips, seed, seconds, sample_rate)
     found = _read_marker(root)
     if found != {"complete": True, "parameters": asdict(parameters)}:
         return False
     training, test = _plan(parameters)
     recordings = [segment.filename(device) for segment in training + test for device in segment.devices]
-    return all((root / name).is_file() for name in [*recordings, *_lists(training, test)])
+    return all(_is_whole(root / name, parameters.grid) for name in recordings) and all(
+        (root / name).is_file() for name in _lists(training, test)
+    )
 
 
 # --- what is recorded -------------------------------------------------------------------------------------------
@@ -192,7 +195,7 @@ def _write_recordings(
     on_progress: Callable[[int, int], None] | None,
 ) -> None:
     # Threads, not processes: nearly all the time is spent in NumPy, SciPy and libsndfile calls that release the GIL.
-    pool = ThreadPoolExecutor(workers or _usable_cores(), thread_name_prefix="demo-scenes")
+    pool = ThreadPoolExecutor(workers or usable_cores(at_most=8), thread_name_prefix="demo-scenes")
     try:
         futures = {pool.submit(_write_segment, root, parameters, segment): segment for segment in segments}
         done, total = 0, sum(len(segment.devices) for segment in segments)
@@ -203,12 +206,6 @@ def _write_recordings(
                 on_progress(done, total)
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return min(8, len(os.sched_getaffinity(0)))
-    return min(8, os.cpu_count() or 1)
 
 
 def _write_segment(root: Path, parameters: _Parameters, segment: _Segment) -> None:

@@ -157,14 +157,17 @@ def is_complete(
     seconds: float = 10.0,
     sample_rate: int = 16_000,
 ) -> bool:
-    """Whether `generate_soundscapes` with these parameters has finished in `root` and every file is still there."""
+    """Whether `generate_soundscapes` with these parameters has finished in `root` and every file is still whole."""
     sizes = (strong_clips, weak_clips, unlabeled_clips, synthetic_validation_clips, validation_clips)
     parameters = _Parameters(VERSION, *sizes, seed, seconds, sample_rate)
     if not _folder(root, parameters).is_finished:
         return False
     where = places(root)
     audio = [f"{where[subset].audio}/{n}.wav" for subset, clips in parameters.clips.items() for n in range(clips)]
-    return all((root / name).is_file() for name in [*audio, *_tables(where, [], seconds)])
+    return all((root / name).is_file() for name in _tables(where, [], seconds)) and all(
+        is_whole(root / name, samples=parameters.grid.samples, sample_rate=sample_rate, subtype=SUBTYPE)
+        for name in audio
+    )
 
 
 def _folder(root: Path, parameters: _Parameters) -> GeneratedFolder:

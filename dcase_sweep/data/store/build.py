@@ -1,11 +1,12 @@
 """Bringing a store from whatever is on disk to whole."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ class FeatureStore:
     states: tuple[ClipState, ...]
     #: How many clips this call had to compute; 0 = all were there.
     computed: int
+    #: Bytes of each file.
+    sizes: tuple[int, ...] = ()
 
     @property
     def valid(self) -> NDArray[np.bool_]:
@@ -33,6 +36,15 @@ class FeatureStore:
     def problems(self) -> list[str]:
         """What is wrong with the clips that could not be read."""
         return [state.problem for state in self.states if state.problem is not None]
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of what is heard in the clips that could be read: the same for a copy elsewhere, at any time."""
+        digest = hashlib.sha256()
+        for size, state in zip(self.sizes, self.states, strict=True):
+            if state.problem is None:
+                digest.update(f"{size} {state.checksum}\n".encode())
+        return digest.hexdigest()[:16]
 
     def count(self, what: str) -> int:
         """How many clips were ``padded``, ``cut`` or ``resampled``."""
@@ -52,6 +64,10 @@ class Build:
     on_progress: Callable[[int, int], None] | None
     note: Callable[[str], None]
 
+    @property
+    def _journal(self) -> Path:
+        return self.folder.path / "states.jsonl"
+
     def run(self, configuration: dict[str, Any]) -> FeatureStore:
         arrays, index = self.folder.arrays("r+"), self.folder.index()
         if arrays is None:
@@ -66,7 +82,8 @@ class Build:
             self.note(f"feature store {self.folder.path} is damaged: {np.sum(~holds)} clips are computed again")
         if index is None or not holds.all():
             (self.folder.path / "store.json").unlink(missing_ok=True)
-            self._adopt(arrays, holds, states)
+            with self._journal.open("a") as journal:
+                self._adopt(arrays, holds, states, journal)
         missing = np.flatnonzero(~holds)
         if len(missing):
             self._compute(arrays, missing, states)
@@ -74,32 +91,46 @@ class Build:
             self._finish(configuration, states)
         whole = self.folder.arrays("r")
         assert whole is not None
-        return FeatureStore(self.folder.path, whole[0], tuple(states), len(missing))
+        return FeatureStore(
+            self.folder.path, whole[0], tuple(states), len(missing), tuple(stamp.size for stamp in self.stamps)
+        )
 
     def _states(self, index: dict[str, Any] | None, holds: NDArray[np.bool_]) -> list[ClipState]:
-        """What is known of each clip; without an index it is in the notes that the interrupted build kept."""
+        """What is known of each clip; without an index it is in the journal.
+
+        A clip of which nothing is noted does not hold: it may be one that could not be read.
+        """
         if index is not None:
             return [ClipState(**state) for state in index["states"]]
         states = [ClipState() for _ in self.stamps]
         try:
-            lines = (self.folder.path / "states.jsonl").read_text().splitlines()
+            lines = self._journal.read_text().splitlines()
         except OSError:
             lines = []
+        noted = np.zeros_like(holds)
         for line in lines:
             try:
                 position, state = json.loads(line)
                 states[position] = ClipState(**state)
+                noted[position] = True
             except (ValueError, TypeError, IndexError):
                 continue  # the line that the kill cut off
+        holds &= noted
         for position in np.flatnonzero(~holds):
             states[position] = ClipState()
         return states
+
+    def _note_state(self, journal: TextIO, row: int, state: ClipState) -> None:
+        """Written before the clip's checksum is, so that a clip that holds has its line."""
+        journal.write(json.dumps([row, asdict(state)]) + "\n")
+        journal.flush()
 
     def _adopt(
         self,
         arrays: tuple[NDArray[np.float32], NDArray[np.uint32]],
         holds: NDArray[np.bool_],
         states: list[ClipState],
+        journal: TextIO,
     ) -> None:
         """Copy clips whose files did not change from the finished stores of the same front end."""
         features, checksums = arrays
@@ -118,8 +149,9 @@ class Build:
             for row in np.flatnonzero(~holds):
                 source = position.get(self.stamps[row])
                 if source is not None and checksum(theirs[0][source]) == theirs[1][source]:
-                    features[row], checksums[row] = theirs[0][source], theirs[1][source]
                     states[row] = ClipState(**index["states"][source])
+                    self._note_state(journal, int(row), states[row])
+                    features[row], checksums[row] = theirs[0][source], theirs[1][source]
                     holds[row] = True
 
     def _compute(
@@ -130,7 +162,7 @@ class Build:
     ) -> None:
         features, checksums = arrays
         done = 0
-        with (self.folder.path / "states.jsonl").open("a") as journal:
+        with self._journal.open("a") as journal:
             results = compute_features(
                 self.root,
                 [self.stamps[row].name for row in missing],
@@ -143,9 +175,7 @@ class Build:
                 # The checksum follows the features: a kill between the two leaves a clip that is computed again.
                 features[row] = row_features
                 states[row] = state
-                if state != ClipState():
-                    journal.write(json.dumps([row, asdict(state)]) + "\n")
-                    journal.flush()
+                self._note_state(journal, row, state)
                 checksums[row] = checksum(features[row])
                 done += 1
                 if self.on_progress:
@@ -164,4 +194,3 @@ class Build:
         temporary = self.folder.path / f"store.json.{os.getpid()}"
         temporary.write_text(json.dumps(index))
         os.replace(temporary, self.folder.path / "store.json")
-        (self.folder.path / "states.jsonl").unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dcase_sweep.errors import UserError
 
 #: Raise when the same configuration begins to mean other features.
-VERSION = 1
+VERSION = 2
 _SPARE_BYTES = 64 * 2**20
 
 

@@ -1,6 +1,7 @@
 """Opening a store: from memory, from disk, or by building it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,5 +63,5 @@ def open_store(
             f"{error.filename or folder}: {error.strerror or error}; "
             "the feature store cannot be written; set store.root to a folder with room"
         ) from error
-    _verified[key] = store
+    _verified[key] = replace(store, computed=0)
     return store

@@ -56,17 +56,25 @@ def clip_average_line(report: SceneReport) -> str | None:
     return f"Averaged over clips instead: accuracy {over_clips[0]}, log loss {over_clips[1]}"
 
 
-def to_csv(report: SceneReport) -> str:
-    """The table with six decimals, accuracies from 0 to 1, an empty cell where there is no clip."""
+def to_csv(report: SceneReport, *, note: str | None = None) -> str:
+    """The table with six decimals, accuracies from 0 to 1, an empty cell where there is no clip.
+
+    A note, if there is one, stands in a last column of every row: a line of its own would be taken for a scene.
+    """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["scene", "logloss", *(name.upper() for name in report.devices), "accuracy"])
-    for scene, cells in zip(report.scenes, report.scene_device_log_loss.tolist(), strict=True):
-        writer.writerow([scene.name, *map(_decimal, [scene.log_loss, *cells, scene.accuracy])])
     losses = [device.log_loss for device in report.device_scores]
     accuracies = [device.accuracy for device in report.device_scores]
-    writer.writerow(["Logloss", *map(_decimal, [report.log_loss, *losses]), ""])
-    writer.writerow(["Accuracy", "", *map(_decimal, [*accuracies, report.accuracy])])
+    rows = [
+        ["scene", "logloss", *(name.upper() for name in report.devices), "accuracy"],
+        *(
+            [scene.name, *map(_decimal, [scene.log_loss, *cells, scene.accuracy])]
+            for scene, cells in zip(report.scenes, report.scene_device_log_loss.tolist(), strict=True)
+        ),
+        ["Logloss", *map(_decimal, [report.log_loss, *losses]), ""],
+        ["Accuracy", "", *map(_decimal, [*accuracies, report.accuracy])],
+    ]
+    last = [["note"], *([note] for _ in rows[1:])] if note else [[] for _ in rows]
+    csv.writer(text, lineterminator="\n").writerows([*row, *end] for row, end in zip(rows, last, strict=True))
     return text.getvalue()
 
 

@@ -31,7 +31,7 @@ def judge_scenes(
         table=table,
         files={
             "scenes.txt": table + "\n",
-            "scenes.csv": to_csv(report),
+            "scenes.csv": to_csv(report, note=note),
             "scenes.json": json.dumps({"note": note, **to_json(report)}, indent=2) + "\n",
             "scores.csv": _score_table(probabilities, classes, filenames),
         },

@@ -34,8 +34,6 @@ class SceneLearner:
         self.features = features
         self.targets = data.targets
         self.device = device_of(experiment.hardware)
-        if experiment.hardware.threads:
-            torch.set_num_threads(experiment.hardware.threads)
         pytorch_lightning.seed_everything(experiment.seed, verbose=False)
         network = build_model(experiment, classes=len(data.classes))
         mean, deviation = band_statistics(features, data.train)

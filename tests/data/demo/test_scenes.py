@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -139,6 +140,16 @@ def test_generation_cut_short_is_continued(tiny: Path, tmp_path: Path) -> None:
     assert all(path.stat().st_mtime_ns == time for path, time in first.items())
     assert contents(tmp_path) == contents(tiny)
     assert is_complete(tmp_path, **TINY)
+
+
+def test_a_truncated_file_is_noticed(tiny: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny, tmp_path, dirs_exist_ok=True)
+    assert is_complete(tmp_path, **TINY)
+    damaged = next((tmp_path / "audio").iterdir())
+
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+
+    assert not is_complete(tmp_path, **TINY)
 
 
 def test_lost_and_damaged_files_are_made_again(tiny: Path, tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ def test_a_scene_label_other_than_the_highest_score_is_told(
         ("0.1 0.9\n0.7 -0.3\n", [], r"scores.txt, line 2: a negative score"),
         ("0.1 0.9\n0 0\n", [], r"scores.txt, line 2: a row of zeros"),
         ("0.1 0.9\n0.7 0.3\n", ["--figure", "out.docx"], r"cannot draw '.docx' files"),
+        ("0.1 0.9\n0.7 0.3\n", ["--json", "."], r"\.: is a folder; name a file to write"),
         ("0.1 0.9\n0.7 0.3\n", ["--json", "no/such/out.json"], r"the folder no/such does not exist"),
     ],
 )

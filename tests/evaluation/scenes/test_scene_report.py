@@ -61,6 +61,13 @@ def test_csv_holds_the_table_with_empty_cells_for_no_clip(report: SceneReport) -
     assert rows[4]["accuracy"] == "0.750000"
 
 
+def test_csv_carries_the_note_in_every_row(report: SceneReport) -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(report, note="synthetic demo data"))))
+
+    assert {row["note"] for row in rows} == {"synthetic demo data"}
+    assert [row["scene"] for row in rows] == ["metro_station", "park", "tram", "Logloss", "Accuracy"]
+
+
 def test_json_has_every_figure_and_no_nan(report: SceneReport) -> None:
     figures = json.loads(json.dumps(to_json(report), allow_nan=False))
 

@@ -1,0 +1,77 @@
+"""The grid sweeper: what is left of a sweep that does not come to its end."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import OmegaConf
+
+from dcase_sweep import tracking
+from dcase_sweep.config import Tracking
+from dcase_sweep.interruption import Interrupted
+from dcase_sweep.runner import Outcome
+from dcase_sweep.sweep.grid import GridSweeper
+
+
+def ended(accuracy: float) -> JobReturn:
+    result = JobReturn()
+    result.status = JobStatus.COMPLETED
+    result.return_value = Outcome("finished", "job", ".", metrics={"test/accuracy": accuracy}, note="synthetic")
+    return result
+
+
+def swept(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, launcher: object, *, error: type[BaseException]
+) -> tuple[Any, list[list[str]]]:
+    """The parent run of a sweep over two seeds by this launcher, and the overrides that the jobs were given."""
+    monkeypatch.chdir(folder)
+    settings = Tracking(folder=str(folder / "mlruns"))
+    monkeypatch.setattr(GridSweeper, "_checked", lambda self, overrides: SimpleNamespace(tracking=settings))
+    monkeypatch.setattr(GridSweeper, "_jobs", lambda self, arguments: [["seed=0"], ["seed=1"]])
+    sweeper = GridSweeper()
+    sweeper._config = OmegaConf.create({"hydra": {"sweep": {"dir": str(folder / "multirun")}}})
+    sweeper._launcher = launcher  # type: ignore[assignment]
+    with pytest.raises(error):
+        sweeper.sweep([])
+    store = tracking.open_store(settings)
+    (parent,) = store.client.search_runs([store.experiment_id])
+    return parent, launcher.given  # type: ignore[attr-defined]
+
+
+class Serial(BasicLauncher):
+    """Finishes the first job and is stopped in the second."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+        self.given: list[list[str]] = []
+
+    def launch(self, job_overrides: Any, initial_job_idx: int) -> list[JobReturn]:
+        self.given += job_overrides
+        if len(self.given) == 2:
+            raise self.error
+        return [ended(0.5)]
+
+
+@pytest.mark.usefixtures("mlruns")
+def test_an_interrupted_sweep_compares_what_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent, given = swept(monkeypatch, tmp_path, Serial(Interrupted(2)), error=Interrupted)
+
+    lines = (tmp_path / "multirun/comparison.txt").read_text().splitlines()
+    assert lines[0] == "synthetic"
+    assert lines[-1].split()[:2] == ["2", "50.0"]
+    assert lines[-1].endswith("1 of 2")
+    assert parent.info.status == "KILLED"
+    assert "synthetic" in parent.data.tags["mlflow.note.content"]
+    assert given[0][1:] == [f"++tracking.parent={parent.info.run_id}", "++tracking.varying=['seed']"]
+
+
+@pytest.mark.usefixtures("mlruns")
+def test_a_launcher_that_breaks_leaves_a_failed_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent, _ = swept(monkeypatch, tmp_path, Serial(RuntimeError("no more processes")), error=RuntimeError)
+
+    assert parent.info.status == "FAILED"
+    assert (tmp_path / "multirun/comparison.csv").is_file()

@@ -1,0 +1,30 @@
+"""What the machine refuses is one line; what the program does wrong is not."""
+
+import errno
+import sqlite3
+
+import pytest
+
+from dcase_sweep.errors import told_by_the_system
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "outputs/x"), "outputs/x: Not a directory; expected"),
+        (OSError(errno.ENOSPC, "No space left on device"), "no space left on the disk; free some"),
+        (OSError(errno.ENOSPC, "No space left on device", "a.ckpt"), "a.ckpt: no space left on the disk; free some"),
+        (sqlite3.DatabaseError("file is not a database"), "the database of runs cannot be used: file is not a"),
+    ],
+)
+def test_one_line(error: Exception, says: str) -> None:
+    line = told_by_the_system(error)
+
+    assert line is not None
+    assert line.startswith(says)
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), OSError("a library's own"), BrokenPipeError(errno.EPIPE, "pipe")])
+def test_the_rest_keeps_its_traceback(error: Exception) -> None:
+    assert told_by_the_system(error) is None

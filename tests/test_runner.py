@@ -1,0 +1,98 @@
+"""One experiment in this process: what is logged when, and what is left of one that fails."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.initialize import initialize_config_dir
+
+from dcase_sweep import runner, tracking
+from dcase_sweep.config import Experiment, check
+from dcase_sweep.errors import DataError, UserError
+from dcase_sweep.learners.scenes import SceneLearner
+from dcase_sweep.resources import conf_folder
+from tests.conftest import TINY
+from tests.layout import read_table
+
+
+@pytest.fixture
+def experiment(
+    tau: Path, mlruns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Experiment]]:
+    """Composes and checks a tiny experiment with more overrides."""
+    monkeypatch.chdir(tmp_path)
+    GlobalHydra.instance().clear()
+    where = (f"data.root={tau}", f"store.root={tmp_path / 'features'}", f"tracking.folder={mlruns}")
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        yield lambda *more: check(compose("config", ["data=tau2020", *where, *TINY, *more]))
+
+
+def job(folder: Path) -> runner.Job:
+    folder.mkdir(exist_ok=True)
+    return runner.Job(folder, {"model": "baseline_cnn", "data": "tau2020"})
+
+
+def runs(experiment: Experiment) -> list[Any]:
+    store = tracking.open_store(experiment.tracking)
+    return list(store.client.search_runs([store.experiment_id]))
+
+
+def test_a_jobs_name_says_where_things_are_only_if_that_varies() -> None:
+    overrides = ("model=cnn5", "data=tau2020", "data.root=/here", "seed=1")
+    alone = runner.Job(Path("."), {"model": "cnn5"}, overrides)
+    swept = runner.Job(Path("."), {"model": "cnn5"}, overrides, varying=("model", "data", "data.root"))
+
+    assert alone.name == "cnn5 seed=1"
+    assert swept.name == "cnn5 data=tau2020 data.root=/here seed=1"
+
+
+def test_complexity_is_logged_before_training(
+    experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, float] = {}
+
+    def look(self: SceneLearner, *args: object, **more: object) -> None:
+        seen.update(runs(self.experiment)[0].data.metrics)
+        raise UserError("seen enough")
+
+    monkeypatch.setattr(SceneLearner, "fit", look)
+    with pytest.raises(UserError, match="seen enough"):
+        runner.run(experiment(), job(tmp_path / "job"))
+
+    assert seen["complexity/parameters"] == seen["complexity/nonzero_parameters"]
+    assert seen["complexity/size_kib_32bit"] > seen["complexity/size_kib_16bit"] > seen["complexity/size_kib_8bit"]
+    assert seen["complexity/within_128_kb"] == 1
+    assert runs(experiment())[0].info.status == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("override", "says"), [("resume=/nowhere", "no checkpoint there"), ("hardware=gpu", "PyTorch finds no GPU")]
+)
+def test_a_job_of_a_sweep_that_cannot_begin_leaves_a_failed_run(
+    experiment: Callable[..., Experiment], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, override: str, says: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    impossible = experiment(override, "++tracking.parent=0123")
+
+    with pytest.raises(UserError, match=says):
+        runner.run(impossible, job(tmp_path / "job"))
+
+    (run,) = runs(impossible)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["mlflow.parentRunId"] == "0123"
+
+
+def test_a_split_without_a_readable_clip_is_told_before_training(
+    experiment: Callable[..., Experiment], tau: Path
+) -> None:
+    for row in read_table(tau / "evaluation_setup/fold1_evaluate.csv"):
+        (tau / row["filename"]).write_text("not a sound")
+
+    with pytest.raises(DataError) as caught:
+        runner.load_features(experiment("data.skip_invalid=true"))
+
+    assert caught.value.problems[0].startswith(f"{tau}: no clip left to test on")
+    assert len(caught.value.problems) == 1 + 12
