@@ -22,6 +22,7 @@ from dcase_sweep.evaluation.verdict import Verdict
 from dcase_sweep.interruption import Interrupted
 from dcase_sweep.judging import SYNTHETIC, judge, note_of
 from dcase_sweep.learners.lightning import device_of, resolve_precision, use_threads
+from dcase_sweep.learners.mean_teacher.pretrained import check_published
 from dcase_sweep.resumption import Resumable, find_resumable
 from dcase_sweep.watching import Stop, Watcher
 
@@ -97,6 +98,7 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
     try:
         device = device_of(experiment.hardware)
         resumable = find_resumable(experiment)
+        check_published(experiment)
     except UserError:
         if experiment.tracking.parent:  # a sweep shows each of its jobs, also one that cannot begin
             _start_run(experiment, job, None).give_up("FAILED")
@@ -270,6 +272,9 @@ def _fit(
     watcher: Watcher | None,
 ) -> dict[str, float]:
     """Train, with a bar that counts epochs, metrics logged an epoch at a time."""
+    if experiment.published_checkpoint is not None:
+        console.field("training", f"none: the weights of {experiment.published_checkpoint}")
+        return {}
     epochs, clips = experiment.training.epochs, learner.clips_per_epoch
     done = float(resumable.epochs if resumable else 0)
     began = previous = time.perf_counter()

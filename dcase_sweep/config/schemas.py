@@ -81,6 +81,8 @@ class MeanTeacher:
     mixup_labels: str = MISSING
     #: Frames of the median filter over scores: one number, or one for each class by its name.
     median_filter: Any = MISSING
+    #: A published checkpoint: its student and teacher are evaluated, nothing is trained.
+    checkpoint: str | None = None
     #: Options, off at 0: deviation of a roll in time (frames), masks over mel bands, largest gain of a band (dB).
     frame_shift: float = 0.0
     mask_mels: int = 0
@@ -156,3 +158,8 @@ class Experiment:
     seed: int = 0
     #: A checkpoint, or the folder of a run that was interrupted.
     resume: str | None = None
+
+    @property
+    def published_checkpoint(self) -> str | None:
+        """The file whose networks are evaluated instead of trained ones, where there is one."""
+        return self.mean_teacher.checkpoint if self.mean_teacher else None

@@ -23,6 +23,7 @@ from dcase_sweep.learners.layers import Layer, layers_of
 from dcase_sweep.learners.lightning import device_of
 from dcase_sweep.learners.mean_teacher.batches import MelBatches, MelClips
 from dcase_sweep.learners.mean_teacher.module import MeanTeacherModule
+from dcase_sweep.learners.mean_teacher.pretrained import read_published
 from dcase_sweep.learners.mean_teacher.sampling import ComposedBatches, Composition
 
 
@@ -47,7 +48,7 @@ class MeanTeacherLearner:
         features: mel amplitudes ``[clip, mel, frame]`` of all clips, may be memory-mapped.
 
     Raises:
-        UserError: if a subset is too small for one batch.
+        UserError: if a subset is too small for one batch, or the published checkpoint is not of this network.
     """
 
     def __init__(self, experiment: Experiment, data: EventData, features: NDArray[np.float32]) -> None:
@@ -92,6 +93,10 @@ class MeanTeacherLearner:
             judge=self._validate,
             seed=experiment.seed,
         )
+        published = read_published(experiment, classes=len(data.classes))
+        if published is not None:
+            self.module.student.load_state_dict(published["student"])
+            self.module.teacher.load_state_dict(published["teacher"])
 
     @property
     def clips_per_epoch(self) -> int:

@@ -1,0 +1,56 @@
+"""A published checkpoint: what is taken from it, and the one line that refuses another file."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+import torch
+
+from dcase_sweep.errors import UserError
+from dcase_sweep.learners.mean_teacher.pretrained import read_state_dict
+
+
+class Harmful:
+    """Writes a file when it is unpickled the usual way."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> object:
+        return (open, (str(self.path), "w"))
+
+
+def test_tensors_are_read_and_nothing_is_run(tmp_path: Path) -> None:
+    weights = {"sed_student.dense.bias": torch.arange(3.0)}
+    trap = tmp_path / "trap"
+    settings = argparse.Namespace(lr=1e-3)
+    content = {"state_dict": weights, "hyper_parameters": settings, "callbacks": {Harmful: [Harmful(trap)]}}
+    torch.save(content, tmp_path / "published.ckpt")
+
+    state = read_state_dict(tmp_path / "published.ckpt")
+
+    assert torch.equal(state["sed_student.dense.bias"], weights["sed_student.dense.bias"])
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "no such file; expected the published Lightning checkpoint"),
+        ("text", "not a PyTorch checkpoint"),
+        ({"weights": torch.ones(1)}, "no state_dict of tensors"),
+        ({"state_dict": {"epoch": 3}}, "no state_dict of tensors"),
+    ],
+)
+def test_other_files_are_refused_in_one_line(tmp_path: Path, content: object, says: str) -> None:
+    path = tmp_path / "other.ckpt"
+    if content == "text":
+        path.write_text("not a checkpoint")
+    elif content is not None:
+        torch.save(content, path)
+
+    with pytest.raises(UserError, match=says) as caught:
+        read_state_dict(path)
+
+    assert str(caught.value).startswith(f"mean_teacher.checkpoint={path}: ")
+    assert "\n" not in str(caught.value)
