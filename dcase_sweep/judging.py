@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dcase_sweep.config import Experiment
+from dcase_sweep.config import Experiment, event_rules
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.errors import UserError
@@ -52,6 +52,7 @@ def _judge_events(experiment: Experiment, data: EventData, scores: Any, hop: flo
     from dcase_sweep.evaluation.events.verdict import ClipView, NetworkScores, judge_events
 
     assert experiment.mean_teacher is not None
+    assert experiment.evaluation is not None
     names = dict(zip(data.test.tolist(), data.names(data.test), strict=True))
     coverage = next((part for part in data.coverage if part.subset == "validation"), None)
     # The clips with the most events show best what is found and what is not.
@@ -68,6 +69,7 @@ def _judge_events(experiment: Experiment, data: EventData, scores: Any, hop: flo
         hop=hop,
         median_length=experiment.mean_teacher.median_filter,
         listed=coverage.listed if coverage else len(data.test),
+        rules=event_rules(experiment.evaluation),
         views=views,
         note=note_of(data),
     )

@@ -14,10 +14,10 @@ _DESCRIPTION = """\
 Judge detected sound events by the rules of DCASE 2021, task 4: PSDS of both scenarios, collar-based, segment-based and
 intersection F1, over all classes and of each.
 
-DETECTIONS_FOLDER holds one table of detections per decision threshold, such as predictions_th_0.05.tsv, with the
-columns filename, onset, offset, event_label (others are ignored). PSDS takes all of them. The F1 figures take the one
-at the threshold of --f1-threshold, else a table with that threshold in the folder above, else the one at the nearest
-threshold, which is then said; or that of --f1-table."""
+DETECTIONS_FOLDER holds, itself or in one folder of its own, one table of detections per decision threshold, such as
+predictions_th_0.05.tsv, with the columns filename, onset, offset, event_label (others are ignored). PSDS takes all of
+them. The F1 figures take the one at the threshold of --f1-threshold, else a table with that threshold in the folder
+above, else the one at the nearest threshold, which is then said; or that of --f1-table."""
 
 #: How far from the wanted threshold the F1 figures may be judged where no table has it.
 _NEAR = 0.05
@@ -26,7 +26,7 @@ _EPILOG = """\
 examples:
   python -m dcase_sweep evaluate events detections/ validation.tsv validation_durations.tsv
   python -m dcase_sweep evaluate events detections/ validation.tsv validation_durations.tsv \\
-      --cross-trigger-average all --json scores.json --figure roc.png"""
+      --cross-trigger-average others --json scores.json --figure roc.png"""
 
 
 def main(arguments: list[str]) -> int:
@@ -80,9 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cross-trigger-average",
         choices=("others", "all"),
-        default="others",
-        help="average a class's cross-triggers over the N-1 other classes (psds_eval 0.5; the default) or over all N "
-        "(psds_eval 0.3, under which the figures of 2021 were published)",
+        default="all",
+        help="average a class's cross-triggers over all N classes (psds_eval 0.3, under which the figures of 2021 were "
+        "published; the default) or over the N-1 other ones (psds_eval 0.5); scenario 2 is given by the other rule too",
     )
     parser.add_argument(
         "--f1-threshold",
@@ -109,6 +109,7 @@ def _evaluate(options: argparse.Namespace) -> "EventEvaluation":
     )
 
     labels = [label.strip() for label in options.labels.split(",") if label.strip()] if options.labels else None
+    options.detections = _threshold_folder(options.detections)
     tables = find_threshold_tables(options.detections)
     f1_threshold, f1_table = _find_f1_table(options, tables)
     truth = read_ground_truth(options.ground_truth, options.durations, labels=labels)
@@ -118,6 +119,18 @@ def _evaluate(options: argparse.Namespace) -> "EventEvaluation":
         truth,
         cross_trigger_average=options.cross_trigger_average,
     )
+
+
+def _threshold_folder(folder: Path) -> Path:
+    """The folder itself, or the one folder in it that holds the thresholds, as published systems are laid out.
+
+    PSDS of the single table that lies beside such a folder would be far below the system's.
+    """
+    if not folder.is_dir():
+        return folder
+    tables = {path: sum(1 for _ in path.glob("*.[tc]sv")) for path in (folder, *folder.iterdir()) if path.is_dir()}
+    fullest = max(tables, key=lambda path: tables[path])
+    return fullest if tables[folder] < 2 else folder
 
 
 def _find_f1_table(options: argparse.Namespace, tables: dict[float, Path]) -> tuple[float, Path]:

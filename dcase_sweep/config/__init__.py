@@ -2,6 +2,7 @@
 
 from dcase_sweep.config.building import build, build_model, locate
 from dcase_sweep.config.checks import check
+from dcase_sweep.config.event_rules import event_rules
 from dcase_sweep.config.flat import flatten, plain
 from dcase_sweep.config.schemas import Augmentation, Experiment, Hardware, MeanTeacher, Optimizer, Tracking
 
@@ -15,6 +16,7 @@ __all__ = [
     "build",
     "build_model",
     "check",
+    "event_rules",
     "flatten",
     "locate",
     "plain",

@@ -16,6 +16,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.building import build, build_model, locate
+from dcase_sweep.config.event_checks import check_events
 from dcase_sweep.config.flat import flatten, plain
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.errors import UserError
@@ -97,6 +98,8 @@ def check(composed: DictConfig) -> Experiment:
     assert isinstance(experiment, Experiment)
     _check_values(experiment)
     _check_pairs(experiment)
+    if experiment.task.kind == "events":
+        check_events(experiment)
     return experiment
 
 
@@ -108,7 +111,7 @@ def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {prefix}{near[0]}?" if near else f"expected one of {', '.join(known)}"
             raise UserError(f"{prefix}{key}: no such key; {hint}")
-        inner = known[key]
+        inner = next((part for part in get_args(known[key]) if is_dataclass(part)), known[key])  # a group or None
         if isinstance(inner, type) and is_dataclass(inner) and isinstance(node._get_node(key), DictConfig):
             _refuse_unknown(f"{prefix}{key}.", node[key], inner)
 

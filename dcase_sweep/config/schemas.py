@@ -90,6 +90,51 @@ class MeanTeacher:
 
 
 @dataclass
+class Scenario:
+    """What one PSDS demands of a detection and how it weighs errors (Bilen et al., 2020)."""
+
+    #: Shares of a detection, of a reference event, and of a false detection in another class's events.
+    dtc: float = MISSING
+    gtc: float = MISSING
+    cttc: float = MISSING
+    #: Weights of cross-triggers and of the spread over classes.
+    alpha_ct: float = MISSING
+    alpha_st: float = MISSING
+    #: Effective false positives an hour up to which the curve counts.
+    max_efpr: float = MISSING
+
+
+@dataclass
+class Intersection:
+    """What intersection F1 demands, as shares like those of `Scenario`."""
+
+    dtc: float = MISSING
+    gtc: float = MISSING
+    cttc: float = MISSING
+
+
+@dataclass
+class Evaluation:
+    """How sound event detection is judged (task 4)."""
+
+    #: How many PSDS is computed from; the one of the F1 figures; and that of the figures that choose an epoch.
+    thresholds: int = MISSING
+    f1_threshold: float = MISSING
+    validation_threshold: float = MISSING
+    #: Over which classes a class's cross-triggers are averaged: ``all`` (psds_eval 0.3) or ``others`` (0.5).
+    cross_trigger_average: str = MISSING
+    scenario1: Scenario = field(default_factory=Scenario)
+    scenario2: Scenario = field(default_factory=Scenario)
+    #: Collar F1: seconds, seconds, share of the event's length.
+    onset_collar: float = MISSING
+    offset_collar: float = MISSING
+    offset_fraction: float = MISSING
+    #: Seconds.
+    segment_length: float = MISSING
+    intersection: Intersection = field(default_factory=Intersection)
+
+
+@dataclass
 class Hardware:
     """Where and how the arithmetic is done."""
 
@@ -151,6 +196,7 @@ class Experiment:
     optimizer: Optimizer = field(default_factory=Optimizer)
     augmentation: Augmentation = field(default_factory=Augmentation)
     mean_teacher: MeanTeacher | None = None
+    evaluation: Evaluation | None = None
     hardware: Hardware = field(default_factory=Hardware)
     framework: Framework = field(default_factory=Framework)
     tracking: Tracking = field(default_factory=Tracking)

@@ -41,6 +41,7 @@ from dcase_sweep.evaluation.events.psds import (
     psds,
 )
 from dcase_sweep.evaluation.events.report import format_text, to_csv, to_json
+from dcase_sweep.evaluation.events.rules import EventRules
 from dcase_sweep.evaluation.events.segment import segment_f1
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "Detections",
     "Event",
     "EventEvaluation",
+    "EventRules",
     "F1Criteria",
     "FilteredScores",
     "GroundTruth",

@@ -15,7 +15,16 @@ from dcase_sweep.evaluation.events.exact import exact_psds
 from dcase_sweep.evaluation.events.f1 import F1, F1Criteria
 from dcase_sweep.evaluation.events.ground_truth import GroundTruth
 from dcase_sweep.evaluation.events.intersection import intersection_f1
-from dcase_sweep.evaluation.events.psds import SCENARIOS, CrossTriggerAverage, Psds, PsdsParameters, psds
+from dcase_sweep.evaluation.events.psds import (
+    PUBLISHED_AVERAGE,
+    RULE_OF,
+    SCENARIOS,
+    CrossTriggerAverage,
+    Psds,
+    PsdsParameters,
+    other_average,
+    psds,
+)
 from dcase_sweep.evaluation.events.segment import segment_f1
 
 
@@ -45,12 +54,16 @@ class EventEvaluation:
     """All figures of one system on one set.
 
     `psds` are from a grid of thresholds, `exact` (empty where there are no scores) from all of them, one for each
-    scenario. The F1 figures judge `decisions`, the detections at `f1_threshold`. `truth` is the scored part of the
-    ground truth, `coverage` says which part of the set that is.
+    scenario. `psds_other` and `exact_other` are the same detections under the other rule for cross-triggers, for the
+    scenarios that count these: two versions of psds_eval differ in it, and published figures follow either. The F1
+    figures judge `decisions`, the detections at `f1_threshold`. `truth` is the scored part of the ground truth,
+    `coverage` says which part of the set that is.
     """
 
     psds: tuple[Psds, ...]
     exact: tuple[Psds, ...]
+    psds_other: tuple[Psds, ...]
+    exact_other: tuple[Psds, ...]
     collar: F1
     segment: F1
     intersection: F1
@@ -71,7 +84,7 @@ def evaluate(
     thresholds: Sequence[float] | NDArray[np.float64] | None = None,
     f1_threshold: float = 0.5,
     scenarios: Sequence[PsdsParameters] = SCENARIOS,
-    cross_trigger_average: CrossTriggerAverage = "others",
+    cross_trigger_average: CrossTriggerAverage = PUBLISHED_AVERAGE,
     criteria: F1Criteria = F1Criteria(),  # noqa: B008 (it cannot change)
     exact: bool = True,
 ) -> EventEvaluation:
@@ -88,6 +101,8 @@ def evaluate(
         median_length: frames; one for all classes, or one for each by name.
         thresholds: of PSDS; None takes the 50 of the recipe.
         f1_threshold: of the F1 figures.
+        cross_trigger_average: the rule of the figures that are called PSDS alone, by default the published one; those
+            under the other rule come with them.
         criteria: of the F1 figures.
         exact: whether to compute PSDS over all thresholds too.
 
@@ -118,6 +133,14 @@ def evaluate(
         exact=exact_psds(filtered, truth, parameters=scenarios, cross_trigger_average=cross_trigger_average)
         if exact
         else (),
+        exact_other=exact_psds(
+            filtered,
+            truth,
+            parameters=_crossing(scenarios),
+            cross_trigger_average=other_average(cross_trigger_average),
+        )
+        if exact
+        else (),
     )
 
 
@@ -128,9 +151,10 @@ def evaluate_detections(
     *,
     coverage: Coverage | None = None,
     scenarios: Sequence[PsdsParameters] = SCENARIOS,
-    cross_trigger_average: CrossTriggerAverage = "others",
+    cross_trigger_average: CrossTriggerAverage = PUBLISHED_AVERAGE,
     criteria: F1Criteria = F1Criteria(),  # noqa: B008 (it cannot change)
     exact: Sequence[Psds] = (),
+    exact_other: Sequence[Psds] = (),
 ) -> EventEvaluation:
     """Every figure that detections give.
 
@@ -139,7 +163,7 @@ def evaluate_detections(
         decisions: at the one threshold of the F1 figures.
         coverage: scored and all clips of the set; None says that `truth` is all of it.
         criteria: of the F1 figures.
-        exact: PSDS over all thresholds, where scores gave it.
+        exact: PSDS over all thresholds, where scores gave it; `exact_other` under the other rule.
 
     Raises:
         ValueError: a parameter out of its range, or decisions at more than one threshold.
@@ -149,6 +173,11 @@ def evaluate_detections(
             psds(detections, truth, scenario, cross_trigger_average=cross_trigger_average) for scenario in scenarios
         ),
         exact=tuple(exact),
+        psds_other=tuple(
+            psds(detections, truth, scenario, cross_trigger_average=other_average(cross_trigger_average))
+            for scenario in _crossing(scenarios)
+        ),
+        exact_other=tuple(exact_other),
         collar=collar_f1(
             decisions,
             truth,
@@ -180,10 +209,23 @@ def result_keys(evaluation: EventEvaluation, *, network: str, loss_strong: float
         "intersection_f1_macro": evaluation.intersection.macro,
         "loss_strong": loss_strong,
         **{f"psds_score_{score.parameters.name.replace(' ', '')}": score.value for score in evaluation.psds},
+        **{f"psds_score_{other_name(score)}": score.value for score in evaluation.psds_other},
     }
     if not evaluation.coverage.complete:
         figures["clips_scored"] = evaluation.coverage.share
     return {f"test/{network}/{name}": float(value) for name, value in figures.items()}
+
+
+def other_name(score: Psds) -> str:
+    """What a figure under the other rule is called: `scenario2_psds_eval_0.5`."""
+    return f"{score.parameters.name} {RULE_OF[score.cross_trigger_average]}".replace("scenario ", "scenario").replace(
+        " ", "_"
+    )
+
+
+def _crossing(scenarios: Sequence[PsdsParameters]) -> list[PsdsParameters]:
+    """The scenarios whose score depends on the rule for cross-triggers."""
+    return [scenario for scenario in scenarios if scenario.alpha_ct]
 
 
 def _check_hop(scores: Mapping[str, NDArray[np.floating[Any]]], truth: GroundTruth, hop: float) -> None:

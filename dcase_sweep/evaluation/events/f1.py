@@ -12,6 +12,9 @@ class F1Criteria:
 
     Collar F1: onset within `onset_collar` s, offset within `offset_collar` s or `offset_fraction` of the length.
     Segment F1: segments of `segment_length` s. Intersection F1: `dtc`, `gtc`, `cttc`, see `count_intersections`.
+
+    Raises:
+        ValueError: for a value out of its range.
     """
 
     onset_collar: float = 0.2
@@ -21,6 +24,16 @@ class F1Criteria:
     dtc: float = 0.5
     gtc: float = 0.5
     cttc: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name in ("onset_collar", "offset_collar", "offset_fraction"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected 0 or more")
+        if not 0 < self.segment_length < np.inf:
+            raise ValueError(f"segment_length is {self.segment_length!r}; expected more than 0 s")
+        for name in ("dtc", "gtc", "cttc"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected more than 0 and at most 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from dcase_sweep.evaluation.events.evaluation import EventEvaluation
 from dcase_sweep.evaluation.events.f1 import F1
-from dcase_sweep.evaluation.events.psds import Psds
+from dcase_sweep.evaluation.events.psds import RULE_OF, Psds
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,14 @@ def figures_of(evaluation: EventEvaluation) -> list[Figure]:
     """All numbers of an evaluation: first those over all classes, then those of each class."""
     overall: list[Figure] = []
     per_class: list[Figure] = []
-    for prefix, scores in (("psds", evaluation.psds), ("exact_psds", evaluation.exact)):
-        for score in scores:
-            metric = f"{prefix}_{score.parameters.name.replace(' ', '_')}"
-            overall.append(Figure(metric, "overall", "", score.value, score.rule))
-            per_class += [
-                Figure(metric, "class", label, value, score.rule)
-                for label, value in zip(score.labels, score.per_class, strict=True)
-            ]
+    for prefix, score, is_other in _psds_results(evaluation):
+        metric = f"{prefix}_{score.parameters.name.replace(' ', '_')}"
+        metric += f"_{RULE_OF[score.cross_trigger_average].replace(' ', '_')}" if is_other else ""
+        overall.append(Figure(metric, "overall", "", score.value, score.rule))
+        per_class += [
+            Figure(metric, "class", label, value, score.rule)
+            for label, value in zip(score.labels, score.per_class, strict=True)
+        ]
     for metric, result in _f1_results(evaluation):
         rule = f"threshold {evaluation.f1_threshold:g}; {result.rule}"
         overall.append(Figure(metric, "macro", "", result.macro, f"{_averaged(result)}; {rule}"))
@@ -50,11 +50,17 @@ def format_text(evaluation: EventEvaluation) -> str:
     rows = [("metric", "score", "rule")]
     for figure in figures_of(evaluation):
         if figure.average != "class":
-            name = figure.metric.replace("_", " ").replace("psds", "PSDS").replace("f1", "F1")
+            name = _title(figure.metric)
             average = "" if figure.average == "overall" else f", {figure.average}"
             rows.append((f"{name}{average}{mark}", _format(figure.metric, figure.value), figure.rule))
     lines = [f"Sound event detection: {evaluation.coverage}, {len(evaluation.truth.clip):,} reference events", ""]
     return "\n".join([*lines, *_aligned(rows), "", *_class_table(evaluation), *_notes(evaluation)])
+
+
+def _title(metric: str) -> str:
+    name, rule, version = metric.partition("_psds_eval_")
+    title = name.replace("_", " ").replace("psds", "PSDS").replace("f1", "F1")
+    return f"{title}, psds_eval {version}" if rule else title
 
 
 def to_json(evaluation: EventEvaluation) -> dict[str, Any]:
@@ -89,6 +95,19 @@ def to_csv(evaluation: EventEvaluation) -> str:
         clips = (evaluation.coverage.scored, evaluation.coverage.total)
         writer.writerow([figure.metric, figure.average, figure.label, value, *clips, figure.rule])
     return text.getvalue()
+
+
+def _psds_results(evaluation: EventEvaluation) -> list[tuple[str, Psds, bool]]:
+    """Every PSDS with its prefix, and whether it follows the rule that was not chosen."""
+    return [
+        (prefix, score, is_other)
+        for prefix, chosen, other in (
+            ("psds", evaluation.psds, evaluation.psds_other),
+            ("exact_psds", evaluation.exact, evaluation.exact_other),
+        )
+        for is_other, scores in ((False, chosen), (True, other))
+        for score in scores
+    ]
 
 
 def _f1_results(evaluation: EventEvaluation) -> tuple[tuple[str, F1], ...]:

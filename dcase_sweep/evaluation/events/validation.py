@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from dcase_sweep.evaluation.events.decode import decode, filter_scores
 from dcase_sweep.evaluation.events.ground_truth import Event, ground_truth_from_events
 from dcase_sweep.evaluation.events.intersection import intersection_f1
+from dcase_sweep.evaluation.events.rules import EventRules
 
 
 def weak_f1(
@@ -25,7 +26,7 @@ def weak_f1(
 
 
 class SynthesisJudge:
-    """Intersection F1 (dtc 0.5, gtc 0.5, cttc 0.3, threshold 0.5) of scores for one set of soundscapes.
+    """Intersection F1 (by default dtc 0.5, gtc 0.5, cttc 0.3, threshold 0.5) of scores for one set of soundscapes.
 
     Args:
         events: filename, onset (s), offset (s) and event label of the reference.
@@ -33,6 +34,7 @@ class SynthesisJudge:
         labels: the columns of the scores.
         hop: seconds from frame to frame.
         median_length: frames of the median filter, one for all classes or one for each.
+        rules: the threshold and what intersection F1 demands.
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class SynthesisJudge:
         labels: Sequence[str],
         hop: float,
         median_length: int | Mapping[str, int] = 7,
+        rules: EventRules = EventRules(),  # noqa: B008 (it cannot change)
     ) -> None:
         self.truth = ground_truth_from_events(
             [(name, Event(label, onset, offset)) for name, onset, offset, label in events], durations, labels=labels
         )
         self.hop = hop
         self.median_length = median_length
+        self.rules = rules
 
     def intersection_f1(self, scores: Mapping[str, NDArray[np.floating[Any]]]) -> float:
         """Macro F1 of scores ``[frame, class]`` per clip, 0 where nothing is detected."""
@@ -59,5 +63,7 @@ class SynthesisJudge:
             median_length=self.median_length,
             clips=self.truth.clips,
         )
-        macro = intersection_f1(decode(filtered, [0.5]), self.truth).macro
+        wanted = self.rules.criteria
+        decisions = decode(filtered, [self.rules.validation_threshold])
+        macro = intersection_f1(decisions, self.truth, dtc=wanted.dtc, gtc=wanted.gtc, cttc=wanted.cttc).macro
         return float(macro) if np.isfinite(macro) else 0.0

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.evaluation.events.evaluation import Coverage, EventEvaluation, evaluate, result_keys
+from dcase_sweep.evaluation.events.decode import psds_thresholds
+from dcase_sweep.evaluation.events.evaluation import Coverage, EventEvaluation, evaluate, other_name, result_keys
 from dcase_sweep.evaluation.events.figures import class_f1_figure, clip_figure, psd_roc_figure
 from dcase_sweep.evaluation.events.ground_truth import Event, ground_truth_from_events
 from dcase_sweep.evaluation.events.report import format_text, to_csv, to_json
+from dcase_sweep.evaluation.events.rules import EventRules
 from dcase_sweep.evaluation.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ def judge_events(
     hop: float,
     median_length: int | Mapping[str, int],
     listed: int,
+    rules: EventRules = EventRules(),  # noqa: B008 (it cannot change)
     views: Sequence[ClipView] = (),
     note: str | None = None,
 ) -> Verdict:
@@ -58,6 +61,7 @@ def judge_events(
         hop: seconds from frame to frame of the scores.
         median_length: frames of the median filter.
         listed: how many clips the set has, found or not.
+        rules: thresholds, scenarios and criteria.
         views: clips to show.
         note: stands wherever a result is shown.
     """
@@ -76,6 +80,11 @@ def judge_events(
             labels=labels,
             coverage=Coverage(len(network.scores), listed),
             median_length=median_length,
+            thresholds=psds_thresholds(rules.thresholds),
+            f1_threshold=rules.f1_threshold,
+            scenarios=rules.scenarios,
+            cross_trigger_average=rules.cross_trigger_average,
+            criteria=rules.criteria,
         )
         keys = result_keys(evaluation, network=name, loss_strong=network.loss_strong)
         metrics |= keys | _more_metrics(evaluation, name)
@@ -101,6 +110,8 @@ def _more_metrics(evaluation: EventEvaluation, network: str) -> dict[str, float]
     }
     for score in evaluation.exact:
         more[f"psds_exact_{score.parameters.name.replace(' ', '')}"] = score.value
+    for score in evaluation.exact_other:
+        more[f"psds_exact_{other_name(score)}"] = score.value
     metrics = {f"test/{network}/{name}": float(value) for name, value in more.items() if value is not None}
     for scored in evaluation.collar.per_class:
         metrics[f"test/{network}/event_f1/{scored.label}"] = float(scored.f1)

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from dcase_sweep.audio.amplitude_mel import scale_clip, to_decibel
-from dcase_sweep.config import Experiment, build, build_model
+from dcase_sweep.config import Experiment, build, build_model, event_rules
 from dcase_sweep.data.events import EventData
 from dcase_sweep.errors import UserError
 from dcase_sweep.evaluation.events.validation import SynthesisJudge, weak_f1
@@ -52,10 +52,11 @@ class MeanTeacherLearner:
     """
 
     def __init__(self, experiment: Experiment, data: EventData, features: NDArray[np.float32]) -> None:
-        if experiment.mean_teacher is None:
-            raise UserError("mean_teacher: no settings; expected those of task=4")
+        if experiment.mean_teacher is None or experiment.evaluation is None:
+            raise UserError("mean_teacher, evaluation: no settings; expected those of task=4")
         self.experiment = experiment
         self.settings = experiment.mean_teacher
+        self.rules = event_rules(experiment.evaluation)
         self.data = data
         self.features = features
         self.device = device_of(experiment.hardware)
@@ -84,6 +85,7 @@ class MeanTeacherLearner:
             labels=data.classes,
             hop=self.hop,
             median_length=self.settings.median_filter,
+            rules=self.rules,
         )
         self.module = MeanTeacherModule(
             student,
@@ -120,7 +122,8 @@ class MeanTeacherLearner:
     ) -> dict[str, float]:
         """The recipe's objective: macro F1 of the weak clips plus intersection F1 of the synthetic ones."""
         rows = self.data.weak_validation
-        of_weak = weak_f1(np.stack([weak[row] for row in rows.tolist()]), self.data.weak_targets(rows))
+        clips = np.stack([weak[row] for row in rows.tolist()])
+        of_weak = weak_f1(clips, self.data.weak_targets(rows), self.rules.validation_threshold)
         names = self.data.names(self.data.synthetic_validation)
         scores = {name: strong[row] for name, row in zip(names, self.data.synthetic_validation.tolist(), strict=True)}
         of_synthetic = self.synthesis.intersection_f1(scores)

@@ -1,4 +1,4 @@
-"""A published checkpoint instead of training: read without running what it may hold, and checked before the data are."""
+"""A published checkpoint instead of training: read without running what it holds, checked before the data are."""
 
 import pickle
 from collections.abc import Mapping

@@ -31,7 +31,10 @@ def test_every_figure_stands_with_its_rule(evaluation: EventEvaluation) -> None:
     assert lines[0].startswith("Sound event detection: 6 of 6 clips (100 %)")
     scenario_2 = next(line for line in lines if line.startswith("PSDS scenario 2"))
     assert f"{evaluation.psds[1].value:.4f}" in scenario_2
-    assert "averaged over N-1 (psds_eval 0.5) classes" in scenario_2
+    assert "averaged over N (psds_eval 0.3) classes" in scenario_2
+    other = next(line for line in lines if line.startswith("PSDS scenario 2, psds_eval 0.5"))
+    assert f"{evaluation.psds_other[0].value:.4f}" in other
+    assert "averaged over N-1 (psds_eval 0.5) classes" in other
     collar = next(line for line in lines if line.startswith("collar F1, macro"))
     assert f"{100 * evaluation.collar.macro:.2f} %" in collar
     assert "onset within 200 ms, offset within 200 ms or 20 % of the length" in collar
@@ -47,7 +50,7 @@ def test_figures_on_part_of_the_clips_are_marked() -> None:
     text = format_text(evaluate(scores, truth, hop=HOP))
 
     figures = [line for line in text.splitlines() if "threshold" in line and "; " in line]
-    assert len(figures) == 9
+    assert len(figures) == 11
     assert all(" * " in line for line in figures)
     assert "* measured on 5 of 6 clips (83.3 %) alone: not comparable with a score on all of them" in text
 
@@ -75,7 +78,7 @@ def test_json_and_csv_hold_the_same_figures(evaluation: EventEvaluation) -> None
     figures = json.loads(json.dumps(to_json(evaluation), allow_nan=False))["figures"]
     rows = list(csv.DictReader(io.StringIO(to_csv(evaluation))))
 
-    assert len(figures) == len(rows) == 9 + 7 * 3
+    assert len(figures) == len(rows) == 11 + 9 * 3
     for figure, row in zip(figures, rows, strict=True):
         assert (figure["metric"], figure["average"], figure["class"] or "") == (
             row["metric"],

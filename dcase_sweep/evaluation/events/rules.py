@@ -1,0 +1,35 @@
+"""All numbers by which sound event detection is judged, in one place."""
+
+from dataclasses import dataclass, field
+
+from dcase_sweep.evaluation.events.decode import OFFICIAL_THRESHOLDS
+from dcase_sweep.evaluation.events.f1 import F1Criteria
+from dcase_sweep.evaluation.events.psds import PUBLISHED_AVERAGE, SCENARIOS, CrossTriggerAverage, PsdsParameters
+
+
+@dataclass(frozen=True, slots=True)
+class EventRules:
+    """What a run is judged by; the defaults are those of DCASE 2021, task 4.
+
+    `thresholds` is how many PSDS is computed from, `f1_threshold` the one of the F1 figures, `validation_threshold`
+    the one of the figures that choose an epoch.
+
+    Raises:
+        ValueError: for a value out of its range.
+    """
+
+    thresholds: int = OFFICIAL_THRESHOLDS
+    f1_threshold: float = 0.5
+    validation_threshold: float = 0.5
+    cross_trigger_average: CrossTriggerAverage = PUBLISHED_AVERAGE
+    scenarios: tuple[PsdsParameters, ...] = SCENARIOS
+    criteria: F1Criteria = field(default_factory=F1Criteria)
+
+    def __post_init__(self) -> None:
+        if self.thresholds < 1:
+            raise ValueError(f"thresholds is {self.thresholds!r}; expected at least 1")
+        for name in ("f1_threshold", "validation_threshold"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; expected 0 to below 1")
+        if self.cross_trigger_average not in ("all", "others"):
+            raise ValueError(f"cross_trigger_average is {self.cross_trigger_average!r}; expected all or others")
