@@ -1,9 +1,10 @@
 """From a learner's scores to its verdict: which evaluation belongs to which kind of data."""
 
+from dataclasses import replace
 from typing import Any
 
 from dcase_sweep.config import Experiment, event_rules
-from dcase_sweep.data.events import EventData
+from dcase_sweep.data.events import EventData, SubsetCoverage
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.errors import UserError
 from dcase_sweep.evaluation.verdict import Verdict
@@ -14,6 +15,18 @@ SYNTHETIC = "synthetic demo data: says nothing of real recordings"
 def note_of(data: SceneData | EventData) -> str | None:
     """What must stand beside every result on these data."""
     return SYNTHETIC if data.is_synthetic else None
+
+
+def incompleteness_of(data: SceneData | EventData) -> str | None:
+    """How many of the listed test clips every result on these data is measured on, where that is not all."""
+    part = _test_coverage(data) if isinstance(data, EventData) else None
+    if part is None or part.is_complete:
+        return None
+    return f"scored on {part.found:,} of {part.listed:,} clips: not comparable with a score on all of them"
+
+
+def _test_coverage(data: EventData) -> SubsetCoverage | None:
+    return next((part for part in data.coverage if part.subset == "validation"), None)
 
 
 def judge(experiment: Experiment, data: SceneData | EventData, learner: Any, features: Any) -> Verdict:
@@ -54,11 +67,11 @@ def _judge_events(experiment: Experiment, data: EventData, scores: Any, hop: flo
     assert experiment.mean_teacher is not None
     assert experiment.evaluation is not None
     names = dict(zip(data.test.tolist(), data.names(data.test), strict=True))
-    coverage = next((part for part in data.coverage if part.subset == "validation"), None)
+    coverage = _test_coverage(data)
     # The clips with the most events show best what is found and what is not.
     shown = sorted(data.test.tolist(), key=lambda row: len(data.clips[row].events), reverse=True)[:3]
     views = [ClipView(names[row], 20 * np.log10(np.maximum(np.asarray(features[row]), 1e-5))) for row in shown]
-    return judge_events(
+    verdict = judge_events(
         {
             network: NetworkScores({names[row]: found for row, found in of.strong.items()}, of.loss_strong)
             for network, of in scores.items()
@@ -73,3 +86,5 @@ def _judge_events(experiment: Experiment, data: EventData, scores: Any, hop: flo
         views=views,
         note=note_of(data),
     )
+    covered = {f"coverage/{part.subset}": part.found / part.listed for part in data.coverage if part.listed}
+    return replace(verdict, metrics=verdict.metrics | covered)

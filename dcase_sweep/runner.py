@@ -20,7 +20,7 @@ from dcase_sweep.errors import DataError, UserError
 from dcase_sweep.evaluation.complexity import DCASE_2021, PRECISIONS, Complexity, complexity_table, layer_complexity
 from dcase_sweep.evaluation.verdict import Verdict
 from dcase_sweep.interruption import Interrupted
-from dcase_sweep.judging import SYNTHETIC, judge, note_of
+from dcase_sweep.judging import SYNTHETIC, incompleteness_of, judge, note_of
 from dcase_sweep.learners.lightning import device_of, resolve_precision, use_threads
 from dcase_sweep.learners.mean_teacher.pretrained import check_published
 from dcase_sweep.resumption import Resumable, find_resumable
@@ -226,8 +226,13 @@ def _log_configuration(
     mlrun.log_parameters({key: value for key, value in parameters.items() if not key.startswith(hidden)})
     mlrun.log_data(data.name, fingerprint, str(data.root))
     mlrun.log_text(job.composed, "config.yaml")
-    if data.is_synthetic:
-        mlrun.set_tags({"mlflow.note.content": f"**{SYNTHETIC}**", "dcase_sweep.synthetic": "true"})
+    tags = {"dcase_sweep.synthetic": "true"} if data.is_synthetic else {}
+    incompleteness = incompleteness_of(data)
+    if incompleteness:
+        tags["dcase_sweep.incomplete"] = incompleteness
+    notes = [f"**{note}**" for note in (note_of(data), incompleteness) if note]
+    if notes:
+        mlrun.set_tags(tags | {"mlflow.note.content": "\n\n".join(notes)})
 
 
 def _complexity(layers: list[Any], experiment: Experiment) -> Complexity:

@@ -42,6 +42,8 @@ class Row:
     metrics: dict[str, tuple[float, float]]
     seconds: float
     note: str | None = None
+    #: How many clips of the test set the job with the fewest of them was scored on, where that is not all: 3 of 4.
+    scored_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,20 @@ def _row(values: tuple[str, ...], group: Sequence[Entry]) -> Row:
         metrics[name] = float(found.mean()), float(found.std(ddof=1)) if len(found) > 1 else 0.0
     seconds = float(np.mean([entry.seconds for entry in finished])) if finished else math.nan
     note = next((entry.note for entry in finished if entry.note), None)
-    return Row(values, len(group), len(finished), metrics, seconds, note)
+    return Row(values, len(group), len(finished), metrics, seconds, note, _scored_on(finished))
+
+
+def _scored_on(entries: Sequence[Entry]) -> str | None:
+    """The smallest part of the test set, where a job says that it was scored on a part."""
+    parts = [
+        (entry.metrics["test/clips_scored"], entry.metrics["test/clips_listed"])
+        for entry in entries
+        if entry.metrics.get("test/clips_scored", 0) < entry.metrics.get("test/clips_listed", 0)
+    ]
+    if not parts:
+        return None
+    scored, listed = min(parts, key=lambda part: part[0] / part[1])
+    return f"{scored:,.0f} of {listed:,.0f}"
 
 
 def table(comparison: Comparison) -> str:
@@ -100,7 +115,9 @@ def table(comparison: Comparison) -> str:
         cells += [_cell(row, name, factor, digits) for name, _, factor, digits in shown]
         cells.append("-" if math.isnan(row.seconds) else f"{row.seconds:.0f}")
         lines.append(cells + ([f"{row.finished} of {row.jobs}"] if unfinished else []))
-    return "\n".join([*comparison.notes, _aligned(lines, left=len(comparison.varying))])
+    parts = list(dict.fromkeys(row.scored_on for row in comparison.rows if row.scored_on))
+    note = f"\n* scored on {', '.join(parts)} clips: not comparable with a score on all of them" if parts else ""
+    return "\n".join([*comparison.notes, _aligned(lines, left=len(comparison.varying))]) + note
 
 
 def _cell(row: Row, name: str, factor: float, digits: int) -> str:
@@ -108,7 +125,8 @@ def _cell(row: Row, name: str, factor: float, digits: int) -> str:
         return "-"
     mean, deviation = (factor * value for value in row.metrics[name])
     spread = f" ± {deviation:.{digits}f}" if row.finished > 1 and deviation > 0 else ""
-    return f"{mean:,.{digits}f}{spread}"
+    mark = " *" if row.scored_on and name.startswith("test/") else ""
+    return f"{mean:,.{digits}f}{spread}{mark}"
 
 
 def _aligned(lines: Sequence[Sequence[str]], left: int) -> str:

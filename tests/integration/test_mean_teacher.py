@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.conftest import CommandLine
-from tests.desed_layout import make_desed
+from tests.desed_layout import VALIDATION_AUDIO, make_desed, recording
 from tests.integration.test_experiment import client, run_folder
 from tests.integration.test_interruption import wait_for_checkpoint
 
@@ -60,6 +60,26 @@ def test_mlflow_holds_curves_and_clips(output: str, command_line: CommandLine) -
     assert {"validation/weak_f1", "validation/intersection_f1", "train/consistency_strong"} <= set(run.data.metrics)
     artifacts = {item.path for item in store.list_artifacts(run.info.run_id)}  # type: ignore[attr-defined]
     assert {"student_psd_roc.png", "teacher_psd_roc.png", "teacher_class_f1.png", "teacher_clip0.png"} <= artifacts
+
+
+def test_a_run_without_some_validation_clips_says_so_everywhere(
+    output: str, command_line: CommandLine, small: Callable[..., list[str]]
+) -> None:
+    root = make_desed(command_line.folder / "incomplete")
+    (root / VALIDATION_AUDIO / recording("v", 1)).unlink()
+
+    lines = command_line(*small(f"data.root={root}", "training.epochs=1")).splitlines()
+
+    assert all(line.endswith(" *") for line in lines if line.startswith("test/"))
+    assert "* scored on 3 of 4 clips (75.0 %)" in lines
+    store, experiment = client(command_line.folder)
+    newest, *_, whole = store.search_runs([experiment])  # type: ignore[attr-defined]
+    assert newest.data.metrics["coverage/validation"] == 0.75
+    assert (newest.data.metrics["test/clips_scored"], newest.data.metrics["test/clips_listed"]) == (3, 4)
+    assert newest.data.tags["dcase_sweep.incomplete"].startswith("scored on 3 of 4 clips")
+    assert "scored on 3 of 4 clips" in newest.data.tags["mlflow.note.content"]
+    assert whole.data.metrics["coverage/validation"] == 1
+    assert "dcase_sweep.incomplete" not in whole.data.tags
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(

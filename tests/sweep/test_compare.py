@@ -68,3 +68,15 @@ def test_where_some_results_are_synthetic_the_rows_are_named() -> None:
 
     assert table(comparison).splitlines()[0] == f"row 2: {SYNTHETIC}"
     assert SYNTHETIC not in table(compare([noted("tau2020", None)]))
+
+
+def test_scores_on_part_of_the_clips_are_marked() -> None:
+    def scored(model: str, clips: float) -> Entry:
+        metrics = {"test/accuracy": 0.5, "complexity/parameters": 7.0}
+        return Entry({"model": model}, "finished", metrics | {"test/clips_scored": clips, "test/clips_listed": 1168.0})
+
+    lines = table(compare([scored("a", 1168), scored("b", 1050)])).splitlines()
+
+    assert lines[2].split()[:3] == ["a", "50.0", "7"]
+    assert lines[3].split()[:4] == ["b", "50.0", "*", "7"]
+    assert lines[-1].startswith("* scored on 1,050 of 1,168 clips")

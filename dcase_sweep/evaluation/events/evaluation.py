@@ -197,8 +197,8 @@ def evaluate_detections(
 def result_keys(evaluation: EventEvaluation, *, network: str, loss_strong: float) -> dict[str, float]:
     """The figures under the names that the published training recipe logs, `test/student/event_f1_macro` and so on.
 
-    A score on part of the clips does not look like one on all: where the coverage is not complete,
-    `test/{network}/clips_scored` (0 to 1) comes with them.
+    PSDS under the rule that was not chosen ends in the version of psds_eval whose rule it is. The coverage does not
+    stand in these names: whoever logs or prints them says it beside them.
 
     Args:
         network: student or teacher.
@@ -211,8 +211,6 @@ def result_keys(evaluation: EventEvaluation, *, network: str, loss_strong: float
         **{f"psds_score_{score.parameters.name.replace(' ', '')}": score.value for score in evaluation.psds},
         **{f"psds_score_{other_name(score)}": score.value for score in evaluation.psds_other},
     }
-    if not evaluation.coverage.complete:
-        figures["clips_scored"] = evaluation.coverage.share
     return {f"test/{network}/{name}": float(value) for name, value in figures.items()}
 
 

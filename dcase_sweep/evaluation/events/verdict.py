@@ -68,7 +68,11 @@ def judge_events(
     truth = ground_truth_from_events(
         [(name, Event(label, onset, offset)) for name, onset, offset, label in events], durations, labels=labels
     )
-    metrics: dict[str, float] = {}
+    coverage = Coverage(len(durations), listed)
+    metrics: dict[str, float] = {
+        "test/clips_scored": float(coverage.scored),
+        "test/clips_listed": float(coverage.total),
+    }
     files: dict[str, str] = {}
     figures: dict[str, Figure] = {}
     tables = []
@@ -78,7 +82,7 @@ def judge_events(
             truth,
             hop=hop,
             labels=labels,
-            coverage=Coverage(len(network.scores), listed),
+            coverage=coverage,
             median_length=median_length,
             thresholds=psds_thresholds(rules.thresholds),
             f1_threshold=rules.f1_threshold,
@@ -95,10 +99,20 @@ def judge_events(
         figures[f"{name}_psd_roc.png"] = psd_roc_figure(evaluation)
         figures[f"{name}_class_f1.png"] = class_f1_figure(evaluation)
         figures |= _clip_figures(evaluation, name, views)
+    table = "\n\n".join([*tables, keys_table(metrics, coverage)])
     metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
-    keys_table = "\n".join(f"{key:<45} {value:.4f}" for key, value in metrics.items() if key.count("/") == 2)
-    table = "\n\n".join([*tables, keys_table])
     return Verdict(metrics, table, {"events.txt": table + "\n", **files}, figures)
+
+
+def keys_table(metrics: Mapping[str, float], coverage: Coverage) -> str:
+    """The figures of each network under the names of the published recipe; - where one is not defined."""
+    mark = "" if coverage.complete else " *"
+    lines = [
+        f"{key:<52} {'-' if math.isnan(value) else f'{value:.4f}'}{mark}"
+        for key, value in metrics.items()
+        if key.count("/") == 2
+    ]
+    return "\n".join(lines if coverage.complete else [*lines, f"* scored on {coverage}"])
 
 
 def _more_metrics(evaluation: EventEvaluation, network: str) -> dict[str, float]:

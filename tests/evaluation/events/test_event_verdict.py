@@ -1,0 +1,76 @@
+"""What a run is told of its student and its teacher."""
+
+import numpy as np
+import pytest
+
+from dcase_sweep.evaluation.events.verdict import ClipView, NetworkScores, judge_events
+from dcase_sweep.evaluation.verdict import Verdict
+from tests.evaluation.events.event_reference import HOP, LABELS, random_scores, random_truth
+
+
+def judged(listed: int | None = None, *, detected: bool = True, views: tuple[ClipView, ...] = ()) -> Verdict:
+    rng = np.random.default_rng(3)
+    truth = random_truth(rng)
+    scores = random_scores(rng, truth)
+    if not detected:
+        scores = {clip: np.zeros_like(values) for clip, values in scores.items()}
+    events = [(clip, event.onset, event.offset, event.label) for clip in truth.clips for event in truth.events_in(clip)]
+    return judge_events(
+        {"student": NetworkScores(scores, 0.25), "teacher": NetworkScores(scores, 0.5)},
+        events,
+        dict(zip(truth.clips, truth.durations.tolist(), strict=True)),
+        labels=LABELS,
+        hop=HOP,
+        median_length=3,
+        listed=listed or len(truth.clips),
+        views=views,
+    )
+
+
+def test_the_clips_that_were_scored_are_always_said() -> None:
+    whole, part = judged(), judged(listed=8)
+
+    assert (whole.metrics["test/clips_scored"], whole.metrics["test/clips_listed"]) == (6, 6)
+    assert (part.metrics["test/clips_scored"], part.metrics["test/clips_listed"]) == (6, 8)
+    assert "*" not in whole.table
+
+
+def test_a_score_on_part_of_the_set_never_looks_like_one_on_all() -> None:
+    table = judged(listed=8).table
+
+    keys = [line for line in table.splitlines() if line.startswith("test/")]
+    assert len(keys) >= 10
+    assert all(line.endswith(" *") for line in keys)
+    assert table.splitlines()[-1] == "* scored on 6 of 8 clips (75.0 %)"
+    assert "PSDS scenario 1 *" in table
+
+
+def test_both_rules_for_cross_triggers_are_logged() -> None:
+    metrics = judged().metrics
+
+    assert {"test/student/psds_score_scenario2", "test/student/psds_score_scenario2_psds_eval_0.5"} <= set(metrics)
+    assert "test/teacher/psds_exact_scenario2_psds_eval_0.5" in metrics
+
+
+def test_undefined_figures_are_printed_as_such_and_not_logged() -> None:
+    verdict = judge_events(
+        {"student": NetworkScores({"a.wav": np.full((156, 3), 0.1, dtype=np.float32)}, 0.25)},
+        [],
+        {"a.wav": 10.0},
+        labels=LABELS,
+        hop=HOP,
+        median_length=7,
+        listed=1,
+    )
+
+    line = next(line for line in verdict.table.splitlines() if line.startswith("test/student/psds_score_scenario1"))
+    assert line.split()[1:] == ["-"]
+    assert "test/student/psds_score_scenario1" not in verdict.metrics
+
+
+@pytest.mark.parametrize("network", ["student", "teacher"])
+def test_nothing_detected_is_a_result(network: str) -> None:
+    metrics = judged(detected=False).metrics
+
+    assert metrics[f"test/{network}/event_f1_macro"] == 0
+    assert metrics[f"test/{network}/psds_score_scenario1"] == 0
