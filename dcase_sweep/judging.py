@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from dcase_sweep.config import Experiment, event_rules
+from dcase_sweep.config import Experiment, build, event_rules
 from dcase_sweep.data.events import EventData, SubsetCoverage
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.errors import UserError
@@ -60,8 +60,6 @@ def _judge_scenes(data: SceneData, scores: Any) -> Verdict:
 
 
 def _judge_events(experiment: Experiment, data: EventData, scores: Any, hop: float, features: Any) -> Verdict:
-    import numpy as np
-
     from dcase_sweep.evaluation.events.verdict import ClipView, NetworkScores, judge_events
 
     assert experiment.mean_teacher is not None
@@ -70,7 +68,8 @@ def _judge_events(experiment: Experiment, data: EventData, scores: Any, hop: flo
     coverage = _test_coverage(data)
     # The clips with the most events show best what is found and what is not.
     shown = sorted(data.test.tolist(), key=lambda row: len(data.clips[row].events), reverse=True)[:3]
-    views = [ClipView(names[row], 20 * np.log10(np.maximum(np.asarray(features[row]), 1e-5))) for row in shown]
+    front_end = build("front_end", experiment.front_end)
+    views = [ClipView(names[row], _in_decibel(front_end, features[row]), front_end.seconds) for row in shown]
     verdict = judge_events(
         {
             network: NetworkScores({names[row]: found for row, found in of.strong.items()}, of.loss_strong)
@@ -83,8 +82,16 @@ def _judge_events(experiment: Experiment, data: EventData, scores: Any, hop: flo
         median_length=experiment.mean_teacher.median_filter,
         listed=coverage.listed if coverage else len(data.test),
         rules=event_rules(experiment.evaluation),
+        clip_seconds=front_end.seconds,
         views=views,
         note=note_of(data),
     )
     covered = {f"coverage/{part.subset}": part.found / part.listed for part in data.coverage if part.listed}
     return replace(verdict, metrics=verdict.metrics | covered)
+
+
+def _in_decibel(front_end: Any, mel: Any) -> Any:
+    """Stored mel amplitudes ``[mel, frame]`` as people look at them."""
+    import torch
+
+    return front_end.to_decibel(torch.tensor(mel)).numpy()

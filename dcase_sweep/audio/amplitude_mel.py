@@ -50,6 +50,9 @@ class AmplitudeMel:
         n_mels: number of bands.
         f_min: lower edge of the lowest band, Hz.
         f_max: upper edge of the highest band, Hz.
+        decibel_floor: amplitudes below it count as it (:meth:`normalise`).
+        decibel_lowest: dB to which lower levels are clamped; likewise.
+        decibel_highest: dB to which higher levels are clamped; likewise.
 
     Raises:
         ValueError: in one line, for sizes that do not fit each other.
@@ -57,6 +60,8 @@ class AmplitudeMel:
 
     #: Events have their times: after a short clip there is silence.
     padding: Padding = "zeros"
+    #: Arguments that come into play behind the stored amplitudes, and therefore are no part of a store's key.
+    behind_store = ("decibel_floor", "decibel_lowest", "decibel_highest")
 
     def __init__(
         self,
@@ -69,6 +74,9 @@ class AmplitudeMel:
         n_mels: int = 128,
         f_min: float = 0.0,
         f_max: float = 8_000.0,
+        decibel_floor: float = 1e-5,
+        decibel_lowest: float = -50.0,
+        decibel_highest: float = 80.0,
     ) -> None:
         self.sample_rate = sample_rate
         self.seconds = seconds
@@ -78,6 +86,9 @@ class AmplitudeMel:
         self.n_mels = n_mels
         self.f_min = f_min
         self.f_max = f_max
+        self.decibel_floor = decibel_floor
+        self.decibel_lowest = decibel_lowest
+        self.decibel_highest = decibel_highest
         self._check()
 
     def _check(self) -> None:
@@ -90,6 +101,12 @@ class AmplitudeMel:
         if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
             raise ValueError(
                 f"f_min={self.f_min}, f_max={self.f_max}: expected 0 <= f_min < f_max <= {self.sample_rate / 2} Hz"
+            )
+        if not 0 < self.decibel_floor < np.inf:
+            raise ValueError(f"decibel_floor={self.decibel_floor}: expected an amplitude above 0")
+        if not self.decibel_lowest < self.decibel_highest:
+            raise ValueError(
+                f"decibel_lowest={self.decibel_lowest}: expected less than decibel_highest={self.decibel_highest}"
             )
         _ = self.filters  # raises for a band that holds no bin
 
@@ -133,6 +150,14 @@ class AmplitudeMel:
         # Written out, |z| is several times as fast as abs(), which guards against an overflow that audio cannot reach.
         squares = torch.view_as_real(spectrum).square()
         return filters @ (squares[..., 0] + squares[..., 1]).sqrt_()
+
+    def to_decibel(self, mel: "torch.Tensor") -> "torch.Tensor":
+        """Mel amplitudes of any shape in dB, by this front end's floor and clamps."""
+        return to_decibel(mel, floor=self.decibel_floor, lowest=self.decibel_lowest, highest=self.decibel_highest)
+
+    def normalise(self, mel: "torch.Tensor") -> "torch.Tensor":
+        """What the network is given of mel amplitudes ``[batch, mel, frame]``: dB, each clip scaled to [-1, 1]."""
+        return scale_clip(self.to_decibel(mel))
 
 
 def to_decibel(

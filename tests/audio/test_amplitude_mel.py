@@ -73,6 +73,15 @@ def test_decibels_have_a_floor_and_are_clamped() -> None:
     torch.testing.assert_close(to_decibel(mel, lowest=-120)[:2], torch.tensor([-100.0, -100.0]))
 
 
+def test_floor_and_clamps_of_the_front_end() -> None:
+    mel = torch.tensor([[[1e-9, 1.0], [10.0, 1e5]]])
+    front_end = AmplitudeMel(decibel_floor=1e-3, decibel_lowest=-100, decibel_highest=40)
+
+    torch.testing.assert_close(front_end.to_decibel(mel), torch.tensor([[[-60.0, 0.0], [20.0, 40.0]]]))
+    torch.testing.assert_close(front_end.normalise(mel), torch.tensor([[[-1.0, 0.2], [0.6, 1.0]]]))
+    torch.testing.assert_close(AmplitudeMel().normalise(mel), scale_clip(to_decibel(mel)))
+
+
 def test_every_clip_is_scaled_by_its_own_range() -> None:
     decibel = torch.tensor([[[-50.0, 0.0], [10.0, 30.0]], [[1.0, 1.5], [1.25, 2.0]], [[7.0, 7.0], [7.0, 7.0]]])
 

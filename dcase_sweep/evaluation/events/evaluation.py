@@ -87,6 +87,7 @@ def evaluate(
     cross_trigger_average: CrossTriggerAverage = PUBLISHED_AVERAGE,
     criteria: F1Criteria = F1Criteria(),  # noqa: B008 (it cannot change)
     exact: bool = True,
+    clip_seconds: float | None = None,
 ) -> EventEvaluation:
     """Every figure from posteriors; the defaults are those of DCASE 2021, task 4.
 
@@ -105,6 +106,8 @@ def evaluate(
             under the other rule come with them.
         criteria: of the F1 figures.
         exact: whether to compute PSDS over all thresholds too.
+        clip_seconds: what every clip was padded with silence or cut to, so that the hop is held against that; None
+            says that the scores last about as long as the clips.
 
     Raises:
         DataError: scores of clips that the ground truth does not know, or that have a wrong shape or are not finite.
@@ -120,7 +123,7 @@ def evaluate(
         raise UserError("no clip has scores; expected scores of at least one clip of the ground truth")
     coverage = _check_coverage(coverage, len(scores), len(truth.clips))
     truth = truth.with_labels(truth.labels if labels is None else labels).restricted_to(scores.keys())
-    _check_hop(scores, truth, hop)
+    _check_hop(scores, hop, truth.durations if clip_seconds is None else np.full(len(scores), clip_seconds))
     filtered = filter_scores(scores, labels=truth.labels, hop=hop, median_length=median_length, clips=truth.clips)
     return evaluate_detections(
         decode(filtered, psds_thresholds() if thresholds is None else thresholds),
@@ -226,9 +229,9 @@ def _crossing(scenarios: Sequence[PsdsParameters]) -> list[PsdsParameters]:
     return [scenario for scenario in scenarios if scenario.alpha_ct]
 
 
-def _check_hop(scores: Mapping[str, NDArray[np.floating[Any]]], truth: GroundTruth, hop: float) -> None:
+def _check_hop(scores: Mapping[str, NDArray[np.floating[Any]]], hop: float, durations: NDArray[np.float64]) -> None:
     """Refuses a hop of another unit or another network: scores may be padded or cut, but not that much."""
-    seconds, duration = hop * sum(len(values) for values in scores.values()), float(truth.durations.sum())
+    seconds, duration = hop * sum(len(values) for values in scores.values()), float(durations.sum())
     if not 0.5 * duration < seconds < 4 * duration:
         raise ValueError(
             f"hop is {hop!r} s, so the scores last {seconds / len(scores):.4g} s a clip; expected about the "

@@ -61,6 +61,7 @@ def clip_figure(
     spectrogram: NDArray[np.floating[Any]],
     *,
     duration: float,
+    covered: float | None = None,
     reference: Sequence[Event],
     detected: Sequence[Event],
     title: str = "",
@@ -68,8 +69,9 @@ def clip_figure(
     """A clip's spectrogram, and under it what sounds and what was detected, class by class.
 
     Args:
-        spectrogram: [mel, frame], over the whole clip.
+        spectrogram: [mel, frame], from the clip's beginning on.
         duration: of the clip, s.
+        covered: by the spectrogram, s; None says that it is the whole clip.
     """
     labels = sorted({event.label for event in (*reference, *detected)})
     rows = max(len(labels), 1)
@@ -81,7 +83,7 @@ def clip_figure(
         aspect="auto",
         cmap="magma",
         interpolation="nearest",
-        extent=(0.0, duration, 0.0, float(len(spectrogram))),
+        extent=(0.0, covered or duration, 0.0, float(len(spectrogram))),
     )
     top.set(ylabel="mel band", title=title)
     rows_of = ((reference, "reference", _REFERENCE, -0.4), (detected, "detected", _DETECTED, 0.02))

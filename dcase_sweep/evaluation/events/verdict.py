@@ -36,6 +36,8 @@ class ClipView:
     name: str
     #: ``[mel, frame]`` in dB.
     spectrogram: NDArray[np.floating[Any]]
+    #: What the spectrogram covers: a shorter clip is followed by silence in it, of a longer one it shows the beginning.
+    seconds: float
 
 
 def judge_events(
@@ -48,6 +50,7 @@ def judge_events(
     median_length: int | Mapping[str, int],
     listed: int,
     rules: EventRules = EventRules(),  # noqa: B008 (it cannot change)
+    clip_seconds: float | None = None,
     views: Sequence[ClipView] = (),
     note: str | None = None,
 ) -> Verdict:
@@ -62,6 +65,7 @@ def judge_events(
         median_length: frames of the median filter.
         listed: how many clips the set has, found or not.
         rules: thresholds, scenarios and criteria.
+        clip_seconds: what clips were padded with silence or cut to before they were scored; None if nothing.
         views: clips to show.
         note: stands wherever a result is shown.
     """
@@ -89,6 +93,7 @@ def judge_events(
             scenarios=rules.scenarios,
             cross_trigger_average=rules.cross_trigger_average,
             criteria=rules.criteria,
+            clip_seconds=clip_seconds,
         )
         keys = result_keys(evaluation, network=name, loss_strong=network.loss_strong)
         metrics |= keys | _more_metrics(evaluation, name)
@@ -136,9 +141,12 @@ def _clip_figures(evaluation: EventEvaluation, network: str, views: Sequence[Cli
     """Spectrograms with what is there and what is detected."""
     figures = {}
     for number, view in enumerate(views):
+        duration = float(evaluation.truth.durations[evaluation.truth.clips.index(view.name)])
+        frames = view.spectrogram.shape[1]
         figures[f"{network}_clip{number}.png"] = clip_figure(
-            view.spectrogram,
-            duration=float(evaluation.truth.durations[evaluation.truth.clips.index(view.name)]),
+            view.spectrogram[:, : max(1, round(frames * min(1.0, duration / view.seconds)))],
+            duration=duration,
+            covered=min(duration, view.seconds),
             reference=evaluation.truth.events_in(view.name),
             detected=evaluation.decisions.events_in(view.name),
             title=f"{view.name}: {network}",

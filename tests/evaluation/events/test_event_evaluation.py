@@ -159,6 +159,18 @@ def test_a_hop_that_does_not_fit_the_clips_is_refused(case, hop: float) -> None:
         evaluate(scores, truth, hop=hop)
 
 
+def test_clips_that_were_padded_to_the_networks_length_have_a_hop_that_fits_it(case) -> None:
+    truth, scores = case
+    padded = {clip: np.pad(values, ((0, 1000), (0, 0))) for clip, values in scores.items()}
+    seconds = HOP * np.mean([len(values) for values in padded.values()])
+
+    assert evaluate(padded, truth, hop=HOP, clip_seconds=seconds).coverage.complete
+    with pytest.raises(ValueError, match="hop is"):
+        evaluate(padded, truth, hop=HOP)
+    with pytest.raises(ValueError, match="hop is"):
+        evaluate(padded, truth, hop=1000 * HOP, clip_seconds=seconds)
+
+
 def test_scores_of_unknown_clips_and_no_scores_are_refused(case) -> None:
     truth, scores = case
 

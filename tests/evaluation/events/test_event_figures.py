@@ -65,3 +65,10 @@ def test_a_clip_without_events_is_drawn() -> None:
     figure.savefig(io.BytesIO(), format="png")
 
     assert "none detected" in figure.axes[1].texts[0].get_text()
+
+
+def test_a_spectrogram_of_the_beginning_leaves_the_rest_open() -> None:
+    figure = clip_figure(np.zeros((4, 50)), duration=20.0, covered=10.0, reference=[], detected=[])
+
+    assert figure.axes[0].get_images()[0].get_extent() == [0, 10, 0, 4]
+    assert figure.axes[0].get_xlim() == (0, 20)

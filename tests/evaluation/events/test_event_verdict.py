@@ -74,3 +74,15 @@ def test_nothing_detected_is_a_result(network: str) -> None:
 
     assert metrics[f"test/{network}/event_f1_macro"] == 0
     assert metrics[f"test/{network}/psds_score_scenario1"] == 0
+
+
+@pytest.mark.parametrize(("seconds", "frames", "covered"), [(10.0, 30, 3.0), (2.0, 100, 2.0)])
+def test_a_clip_is_shown_without_the_silence_behind_it(seconds: float, frames: int, covered: float) -> None:
+    view = ClipView("last.wav", np.zeros((8, 100)), seconds)  # a clip of 3 s
+
+    figure = judged(views=(view,)).figures["student_clip0.png"]
+
+    image = figure.axes[0].get_images()[0]
+    assert image.get_array().shape == (8, frames)
+    assert image.get_extent() == pytest.approx([0, covered, 0, 8])
+    assert figure.axes[1].get_xlim() == pytest.approx((0, 3))
