@@ -23,14 +23,15 @@ def frame_shift(
     """Clips and their frame labels rolled in time, what leaves at one end coming in at the other.
 
     Each clip moves by its own number of frames from a normal distribution of this ``deviation``, cut to a whole one;
-    the labels ``[batch, class, frame]``, one for ``frame_stride`` of the clip's frames, by the quotient rounded down,
-    as in DESED_task (``frame_shift``).
+    the labels ``[clip, class, frame]`` of the first clips of the batch, one for ``frame_stride`` of a clip's frames, by
+    the quotient rounded down, as in DESED_task (``frame_shift``). Labels of whole clips hold for rolled ones too.
     """
     import torch
 
     shifts = chance.normal(0.0, deviation, len(mel)).astype(np.int64)
     moves = torch.from_numpy(shifts).to(mel.device)
-    return _roll(mel, moves), _roll(strong, moves.div(frame_stride, rounding_mode="floor"))
+    of_labels = moves[: len(strong)].div(frame_stride, rounding_mode="floor")
+    return _roll(mel, moves), _roll(strong, of_labels)
 
 
 def _roll(values: "torch.Tensor", shifts: "torch.Tensor") -> "torch.Tensor":

@@ -10,11 +10,53 @@ from dcase_sweep.learners.mean_teacher.mixup import LabelledBatch
 from dcase_sweep.learners.mean_teacher.sampling import ComposedBatches
 
 
+class StoredMel:
+    """Mel amplitudes ``[row, mel, frame]`` of given rows, read from the store as they are wanted.
+
+    Args:
+        features: of all clips ``[clip, mel, frame]``, may be memory-mapped.
+    """
+
+    def __init__(self, features: NDArray[np.float32]) -> None:
+        self.features = features
+
+    def __call__(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        return torch.from_numpy(self.features[rows])
+
+
+class HeldMel:
+    """The same from a copy on a device, for the clips that are learned from: no batch waits for a disk or a bus.
+
+    Args:
+        features: of all clips ``[clip, mel, frame]``, may be memory-mapped.
+        rows: the clips to hold.
+        device: where.
+    """
+
+    def __init__(self, features: NDArray[np.float32], rows: NDArray[np.int64], device: str, at_once: int = 256) -> None:
+        self.place = np.full(len(features), -1, dtype=np.int64)
+        self.place[rows] = np.arange(len(rows))
+        self.held = torch.empty((len(rows), *features.shape[1:]), device=device)
+        for start in range(0, len(rows), at_once):
+            self.held[start : start + at_once] = torch.from_numpy(features[rows[start : start + at_once]]).to(device)
+
+    def __call__(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        return self.held[torch.from_numpy(self.place[rows]).to(self.held.device)]
+
+
+def has_room(device: str, size: int) -> bool:
+    """Whether a device holds ``size`` bytes and leaves as much for training; main memory is taken to."""
+    if torch.device(device).type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return size <= 0.5 * free
+
+
 class MelBatches:
     """An epoch's labelled batches; Lightning tells it the epoch through ``sampler.set_epoch``.
 
     Args:
-        features: mel amplitudes ``[clip, mel, frame]`` of all clips, may be memory-mapped.
+        features: mel amplitudes ``[row, mel, frame]`` of given rows.
         rows: of the strong, the weak and the unlabelled training clips.
         strong: labels ``[clip, class, frame]`` of the strong clips.
         weak: labels ``[clip, class]`` of the weak clips.
@@ -24,7 +66,7 @@ class MelBatches:
 
     def __init__(
         self,
-        features: NDArray[np.float32],
+        features: Callable[[NDArray[np.int64]], torch.Tensor],
         rows: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
         *,
         strong: NDArray[np.float32],
@@ -50,7 +92,7 @@ class MelBatches:
         for chosen in self.order:
             rows = [strong_rows[chosen.strong], weak_rows[chosen.weak], unlabelled_rows[chosen.unlabelled]]
             batch = LabelledBatch(
-                mel=torch.from_numpy(self.features[np.concatenate(rows)]),
+                mel=self.features(np.concatenate(rows)),
                 strong=torch.from_numpy(self.strong[chosen.strong]),
                 weak=torch.from_numpy(self.weak[chosen.weak]),
             )

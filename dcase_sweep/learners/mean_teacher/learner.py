@@ -1,5 +1,6 @@
 """The mean teacher as the runner sees it: fit, predict."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from dcase_sweep.audio.amplitude_mel import scale_clip, to_decibel
 from dcase_sweep.config import Experiment, build, build_model, event_rules
 from dcase_sweep.data.events import EventData
 from dcase_sweep.errors import UserError
@@ -21,10 +21,12 @@ from dcase_sweep.learners.fitting import Fitted, fit
 from dcase_sweep.learners.keeper import EpochListener
 from dcase_sweep.learners.layers import Layer, layers_of
 from dcase_sweep.learners.lightning import device_of
-from dcase_sweep.learners.mean_teacher.batches import MelBatches, MelClips
-from dcase_sweep.learners.mean_teacher.module import MeanTeacherModule
+from dcase_sweep.learners.mean_teacher.batches import HeldMel, MelBatches, MelClips, StoredMel, has_room
+from dcase_sweep.learners.mean_teacher.module import MeanTeacherModule, ValidationScores
 from dcase_sweep.learners.mean_teacher.pretrained import read_published
 from dcase_sweep.learners.mean_teacher.sampling import ComposedBatches, Composition
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class MeanTeacherLearner:
         pytorch_lightning.seed_everything(experiment.seed, verbose=False)
         student = build_model(experiment, classes=len(data.classes))
         front_end = build("front_end", experiment.front_end)
+        self.normalise = front_end.normalise
         #: Seconds from one frame of the predictions to the next, and how many there are.
         self.hop = student.frame_stride * front_end.hop / front_end.sample_rate
         self.frames = student.frames
@@ -92,8 +95,12 @@ class MeanTeacherLearner:
             settings=self.settings,
             optimizer=experiment.optimizer,
             steps_per_epoch=len(self.order),
+            normalise=self.normalise,
             judge=self._validate,
             seed=experiment.seed,
+            epochs=experiment.training.epochs,
+            schedule=experiment.training.schedule,
+            teacher_rows=data.weak_validation.tolist(),
         )
         published = read_published(experiment, classes=len(data.classes))
         if published is not None:
@@ -117,21 +124,25 @@ class MeanTeacherLearner:
             f"intersection F1 {100 * metrics['validation/intersection_f1']:.1f} %"
         )
 
-    def _validate(
-        self, strong: dict[int, NDArray[np.float32]], weak: dict[int, NDArray[np.float32]]
-    ) -> dict[str, float]:
+    def _validate(self, scores: ValidationScores) -> dict[str, float]:
         """The recipe's objective: macro F1 of the weak clips plus intersection F1 of the synthetic ones."""
-        rows = self.data.weak_validation
-        clips = np.stack([weak[row] for row in rows.tolist()])
-        of_weak = weak_f1(clips, self.data.weak_targets(rows), self.rules.validation_threshold)
         names = self.data.names(self.data.synthetic_validation)
-        scores = {name: strong[row] for name, row in zip(names, self.data.synthetic_validation.tolist(), strict=True)}
-        of_synthetic = self.synthesis.intersection_f1(scores)
+        rows = self.data.synthetic_validation.tolist()
+        of_synthetic = self.synthesis.intersection_f1(
+            {name: scores.strong[row] for name, row in zip(names, rows, strict=True)}
+        )
+        of_weak = self._weak_f1(scores.weak)
         return {
             "validation/weak_f1": of_weak,
+            "validation/teacher_weak_f1": self._weak_f1(scores.teacher_weak),
             "validation/intersection_f1": of_synthetic,
             "validation/objective": of_weak + of_synthetic,
         }
+
+    def _weak_f1(self, scores: dict[int, NDArray[np.float32]]) -> float:
+        rows = self.data.weak_validation
+        clips = np.stack([scores[row] for row in rows.tolist()])
+        return weak_f1(clips, self.data.weak_targets(rows), self.rules.validation_threshold)
 
     def fit(
         self,
@@ -148,7 +159,7 @@ class MeanTeacherLearner:
             self.module.teacher.compile()
         data = self.data
         batches = MelBatches(
-            self.features,
+            self._source(np.concatenate([data.strong, data.weak, data.unlabeled])),
             (data.strong, data.weak, data.unlabeled),
             strong=data.strong_targets(data.strong, self.frames, self.hop),
             weak=data.weak_targets(data.weak),
@@ -168,6 +179,16 @@ class MeanTeacherLearner:
             resume=resume,
         )
 
+    def _source(self, learned_from: NDArray[np.int64]) -> StoredMel | HeldMel:
+        """Where batches come from: the store, or a copy on the device where that is wanted and has room."""
+        if self.experiment.hardware.features_on == "memory":
+            return StoredMel(self.features)
+        size = len(learned_from) * self.features[0].nbytes
+        if not has_room(self.device, size):
+            log.warning(f"features  {size / 2**30:.1f} GiB are too much for the device: they stay in memory")
+            return StoredMel(self.features)
+        return HeldMel(self.features, learned_from, self.device)
+
     def predict(self, rows: NDArray[np.int64]) -> dict[str, EventScores]:
         """What student and teacher say of some clips, computed in float32."""
         return {
@@ -182,7 +203,7 @@ class MeanTeacherLearner:
         total, values = 0.0, 0
         with torch.inference_mode():
             for chosen, mel in MelClips(self.features, rows):
-                predictions = network(scale_clip(to_decibel(mel.to(self.device))))
+                predictions = network(self.normalise(mel.to(self.device)))
                 targets = torch.from_numpy(self.data.strong_targets(chosen.tolist(), self.frames, self.hop))
                 estimated = predictions.strong.float().cpu()
                 total += float(functional.binary_cross_entropy(estimated, targets, reduction="sum"))

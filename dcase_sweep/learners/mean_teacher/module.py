@@ -1,7 +1,7 @@
 """The training step of the mean teacher."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -10,17 +10,28 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from dcase_sweep.audio import augment_events
-from dcase_sweep.audio.amplitude_mel import scale_clip, to_decibel
 from dcase_sweep.config import MeanTeacher, Optimizer
 from dcase_sweep.learners.mean_teacher.losses import consistency_losses, supervised_losses
 from dcase_sweep.learners.mean_teacher.mixup import LabelledBatch, mixup
-from dcase_sweep.learners.mean_teacher.ramps import exponential_ramp, learning_rate_factor
+from dcase_sweep.learners.mean_teacher.ramps import cosine_factor, exponential_ramp, learning_rate_factor
 from dcase_sweep.learners.mean_teacher.sampling import Composition
 from dcase_sweep.learners.mean_teacher.teacher import make_teacher, update_teacher
 from dcase_sweep.models.crnn import Predictions
 
-#: Given the student's scores per row, the metrics of an epoch's validation.
-Judge = Callable[[dict[int, NDArray[np.float32]], dict[int, NDArray[np.float32]]], dict[str, float]]
+
+@dataclass(frozen=True, slots=True)
+class ValidationScores:
+    """Scores of the validation clips by their rows."""
+
+    #: The student's ``[frame, class]`` and ``[class]``.
+    strong: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    weak: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    #: The teacher's ``[class]``, of some of the clips.
+    teacher_weak: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+
+
+#: Given all scores of an epoch's validation, its metrics.
+Judge = Callable[[ValidationScores], dict[str, float]]
 
 
 class MeanTeacherModule(LightningModule):
@@ -30,7 +41,11 @@ class MeanTeacherModule(LightningModule):
         student: features ``[batch, mel, frame]`` → `Predictions`.
         settings: batch composition, ramps, mixup, augmentation.
         steps_per_epoch: the ramps are counted in steps.
-        judge: scores of the validation clips → metrics; the strong ``[frame, class]`` and the weak ones ``[class]``.
+        normalise: mel amplitudes ``[batch, mel, frame]`` → features of the same shape.
+        judge: scores of the validation clips → metrics.
+        epochs: of the whole training, after which a cosine schedule has come down.
+        schedule: of the learning rate after its ramp, ``constant`` or ``cosine``.
+        teacher_rows: the validation clips that the teacher is asked about as well; all would take too long.
         seed: each epoch draws its random numbers anew from it and the epoch's number, so that a resumed run draws
             what the uninterrupted one would have drawn.
     """
@@ -42,8 +57,12 @@ class MeanTeacherModule(LightningModule):
         settings: MeanTeacher,
         optimizer: Optimizer,
         steps_per_epoch: int,
+        normalise: Callable[[Tensor], Tensor],
         judge: Judge,
         seed: int,
+        epochs: int = 1,
+        schedule: str = "constant",
+        teacher_rows: Iterable[int] = (),
     ) -> None:
         super().__init__()
         self.student = student
@@ -52,10 +71,13 @@ class MeanTeacherModule(LightningModule):
         self.optimizer = optimizer
         self.composition = Composition(settings.strong, settings.weak, settings.unlabelled)
         self.ramp_steps = settings.ramp_epochs * steps_per_epoch
+        self.steps = epochs * steps_per_epoch
+        self.schedule = schedule
+        self.normalise = normalise
         self.judge = judge
         self.seed = seed
-        self._strong: dict[int, NDArray[np.float32]] = {}
-        self._weak: dict[int, NDArray[np.float32]] = {}
+        self.teacher_rows = frozenset(teacher_rows)
+        self._scores = ValidationScores()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         settings = self.optimizer
@@ -77,16 +99,23 @@ class MeanTeacherModule(LightningModule):
         settings, mel, strong = self.settings, batch.mel, batch.strong
         if settings.frame_shift:
             stride = round(mel.shape[2] / strong.shape[2])
-            clips = self.composition.strong_clips
-            shifted, strong = augment_events.frame_shift(
-                mel[clips], strong, self.chance, frame_stride=stride, deviation=settings.frame_shift
+            mel, strong = augment_events.frame_shift(
+                mel, strong, self.chance, frame_stride=stride, deviation=settings.frame_shift
             )
-            mel = torch.cat([shifted, mel[clips.stop :]])
         if settings.mask_mels:
-            mel = augment_events.mask_frequencies(mel, self.chance, count=settings.mask_mels)
+            mel = augment_events.mask_frequencies(
+                mel, self.chance, count=settings.mask_mels, largest_share=settings.mask_mels_share
+            )
         if settings.filter_augment:
-            gains = (-settings.filter_augment, settings.filter_augment)
-            mel = augment_events.filter_augment(mel, self.chance, decibels=gains)
+            least, most = settings.filter_augment_bands
+            mel = augment_events.filter_augment(
+                mel,
+                self.chance,
+                kind="step" if settings.filter_augment_kind == "step" else "linear",
+                decibels=(-settings.filter_augment, settings.filter_augment),
+                bands=(least, most),
+                narrowest=settings.filter_augment_narrowest,
+            )
         return mixup(
             LabelledBatch(mel, strong, batch.weak),
             self.composition,
@@ -96,15 +125,22 @@ class MeanTeacherModule(LightningModule):
             labels="soft" if settings.mixup_labels == "soft" else "hard",
         )
 
+    def learning_rate(self, step: int) -> float:
+        """Of a step counted from 1: the ramp, then what the schedule makes of it."""
+        rate = self.optimizer.lr * learning_rate_factor(step, self.ramp_steps)
+        return rate * cosine_factor(step, self.ramp_steps, self.steps) if self.schedule == "cosine" else rate
+
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], position: int) -> Tensor:
         step = self.global_step + 1
+        rate = self.learning_rate(step)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = self.optimizer.lr * learning_rate_factor(step, self.ramp_steps)
+            group["lr"] = rate
         mixed = self._augmented(LabelledBatch(*batch))
-        features = scale_clip(to_decibel(mixed.mel))
+        features = self.normalise(mixed.mel)
         student: Predictions = self.student(features)
         with torch.no_grad():
             teacher: Predictions = self.teacher(features)
+            of_teacher = supervised_losses(teacher, mixed.strong, mixed.weak, self.composition)
         supervised = supervised_losses(student, mixed.strong, mixed.weak, self.composition)
         agreement = consistency_losses(student, teacher)
         weight = self.settings.consistency * exponential_ramp(step, self.ramp_steps)
@@ -114,21 +150,29 @@ class MeanTeacherModule(LightningModule):
             "train/loss": loss,
             "train/loss_strong": supervised.strong,
             "train/loss_weak": supervised.weak,
+            "train/teacher_loss_strong": of_teacher.strong,
+            "train/teacher_loss_weak": of_teacher.weak,
             "train/consistency_strong": agreement.strong,
             "train/consistency_weak": agreement.weak,
             "train/consistency_weight": weight,
+            "train/learning_rate": rate,
         }
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(features))
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], position: int) -> None:
         rows, mel = batch
-        predictions: Predictions = self.student(scale_clip(to_decibel(mel)))
+        features = self.normalise(mel)
+        predictions: Predictions = self.student(features)
         for row, strong, weak in zip(rows.tolist(), predictions.strong, predictions.weak, strict=True):
-            self._strong[row] = strong.T.float().cpu().numpy()
-            self._weak[row] = weak.float().cpu().numpy()
+            self._scores.strong[row] = strong.T.float().cpu().numpy()
+            self._scores.weak[row] = weak.float().cpu().numpy()
+        asked = [place for place, row in enumerate(rows.tolist()) if row in self.teacher_rows]
+        if asked:
+            of_teacher: Predictions = self.teacher(features[asked])
+            for place, weak in zip(asked, of_teacher.weak, strict=True):
+                self._scores.teacher_weak[int(rows[place])] = weak.float().cpu().numpy()
 
     def on_validation_epoch_end(self) -> None:
-        metrics: dict[str, Any] = self.judge(self._strong, self._weak)
-        self.log_dict(metrics)
-        self._strong, self._weak = {}, {}
+        self.log_dict(dict(self.judge(self._scores)))
+        self._scores = ValidationScores()

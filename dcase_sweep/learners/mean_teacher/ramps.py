@@ -26,3 +26,10 @@ def learning_rate_factor(step: int, length: int) -> float:
     The ramp, but 1 at the very first step: the recipe's scheduler sets the rate only after the optimiser's step.
     """
     return 1.0 if step <= 1 else exponential_ramp(step, length)
+
+
+def cosine_factor(step: int, start: int, end: int) -> float:
+    """1 up to step ``start``, then down along half a cosine to 0 at step ``end`` and beyond."""
+    if step <= start:
+        return 1.0
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - start) / max(1, end - start))))

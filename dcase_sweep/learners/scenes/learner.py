@@ -105,4 +105,6 @@ class SceneLearner:
         where = self.device if self.experiment.hardware.features_on == "device" else "cpu"
         clips = Clips(self.features, rows, self.targets[rows], where)
         seed = self.experiment.seed if shuffled else None
-        return Batches(clips, self.experiment.training.batch_size, shuffle_seed=seed, on_batch=on_batch)
+        batch_size = self.experiment.training.batch_size
+        assert batch_size is not None  # as checked
+        return Batches(clips, batch_size, shuffle_seed=seed, on_batch=on_batch)
