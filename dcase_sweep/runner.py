@@ -23,6 +23,7 @@ from dcase_sweep.interruption import Interrupted
 from dcase_sweep.judging import SYNTHETIC, incompleteness_of, judge, note_of
 from dcase_sweep.learners.lightning import device_of, resolve_precision, use_threads
 from dcase_sweep.learners.mean_teacher.pretrained import check_published
+from dcase_sweep.readiness import check_readiness
 from dcase_sweep.resumption import Resumable, find_resumable
 from dcase_sweep.watching import Stop, Watcher
 
@@ -152,9 +153,9 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneDat
         with console.progress("demo", 1) as bar:
             dataset.prepare(lambda done, total: bar.update(done, total=total))
     front_end = build("front_end", experiment.front_end)
-    where = {
+    where: dict[str, Any] = {
         "store_root": Path(experiment.store.root).expanduser(),
-        "configuration": plain(experiment.front_end),
+        "configuration": stored_configuration(experiment, front_end),
     }
 
     def check(root: Path, names: Sequence[str]) -> list[str]:
@@ -166,6 +167,7 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneDat
             return check_samples(root, names, **length, workers=workers, on_progress=lambda done, _: bar.update(done))
 
     data: SceneData | EventData = dataset.load(check=check)
+    check_readiness(experiment, data)
     began = time.perf_counter()
     with console.progress("features", len(data.filenames)) as bar:
         store = open_store(
@@ -185,8 +187,15 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneDat
         data = data.keeping(store.valid)
         if isinstance(data, SceneData) and data.empty_splits:
             raise DataError([*data.empty_splits, *store.problems])
+        check_readiness(experiment, data)
     _describe(data, store, time.perf_counter() - began)
     return data, store
+
+
+def stored_configuration(experiment: Experiment, front_end: Any) -> dict[str, Any]:
+    """What stored features depend on: the front end's settings but those that come into play behind the store."""
+    behind = getattr(front_end, "behind_store", ())
+    return {name: value for name, value in plain(experiment.front_end).items() if name not in behind}
 
 
 def _introduce(experiment: Experiment, job: Job) -> None:

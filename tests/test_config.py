@@ -9,10 +9,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 from hydra.initialize import initialize_config_dir
 
-from dcase_sweep.config import Experiment, check, flatten
+from dcase_sweep.config import Experiment, build, check, flatten
 from dcase_sweep.errors import UserError
 from dcase_sweep.experiment import explain, open_demo, quote_task, register_experiments
 from dcase_sweep.resources import conf_folder
+from dcase_sweep.runner import stored_configuration
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +78,7 @@ def test_depth_pools_and_dropouts_from_the_command_line() -> None:
         (["task.kind=events"], "task=1a is about events, but model CNN is for scenes"),
         (["data=tau2020"], "data.root is not set"),
         (["hardware.precision=8-bit"], "hardware.precision=8-bit: expected one of auto"),
+        (["training.batch_size=null"], "training.batch_size=null: expected at least 1"),
         (["seed=-1"], "seed=-1: expected from 0"),
         (["optimizer.lr=nan"], "optimizer.lr=nan: expected a finite number"),
         (["front_end.f_max=inf"], "front_end.f_max=inf: expected a finite number"),
@@ -89,6 +91,61 @@ def test_refused_in_one_line(overrides: list[str], says: str) -> None:
 
     assert str(caught.value).startswith(says)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("mean_teacher.mixup_labels=medium", "mean_teacher.mixup_labels=medium: expected one of soft, hard"),
+        ("mean_teacher.filter_augment_kind=cubic", "mean_teacher.filter_augment_kind=cubic: expected one of linear"),
+        ("mean_teacher.ema=1", "mean_teacher.ema=1.0: expected 0 to below 1"),
+        ("mean_teacher.ema=nan", "mean_teacher.ema=nan: expected 0 to below 1"),
+        ("mean_teacher.consistency=-1", "mean_teacher.consistency=-1.0: expected at least 0"),
+        ("mean_teacher.mixup_probability=1.5", "mean_teacher.mixup_probability=1.5: expected from 0 to 1"),
+        ("mean_teacher.mixup_alpha=0", "mean_teacher.mixup_alpha=0.0: expected more than 0"),
+        ("mean_teacher.ramp_epochs=-1", "mean_teacher.ramp_epochs=-1: expected at least 0"),
+        ("mean_teacher.mask_mels=-1", "mean_teacher.mask_mels=-1: expected at least 0"),
+        ("mean_teacher.mask_mels_share=2", "mean_teacher.mask_mels_share=2.0: expected from 0 to 1"),
+        ("mean_teacher.frame_shift=-90", "mean_teacher.frame_shift=-90.0: expected at least 0"),
+        ("mean_teacher.filter_augment=-6", "mean_teacher.filter_augment=-6.0: expected at least 0"),
+        ("mean_teacher.filter_augment_bands=[5,3]", "mean_teacher.filter_augment_bands=[5, 3]: expected [least, most]"),
+        ("mean_teacher.strong=-1", "mean_teacher.strong=-1: expected at least 0"),
+        ("mean_teacher.weak=-1", "mean_teacher.weak=-1: expected at least 0"),
+        ("mean_teacher.unlabelled=-1", "mean_teacher.unlabelled=-1: expected at least 0"),
+        ("mean_teacher.median_filter=0", "mean_teacher.median_filter=0: expected whole frames, at least 1"),
+        ("mean_teacher.median_filter=7.5", "mean_teacher.median_filter=7.5: expected whole frames, at least 1"),
+        ("mean_teacher.median_filter={Dog:wide}", "mean_teacher.median_filter.Dog=wide: expected whole frames"),
+        ("training.batch_size=32", "training.batch_size=32: does nothing in task 4, whose batches hold mean_teacher"),
+        ("+augmentation.roll=0.1", "augmentation.roll=0.1: does nothing in task 4; set mean_teacher.frame_shift"),
+        ("hardware.channels_last=false", "hardware.channels_last=false: does nothing in task 4"),
+        ("front_end.decibel_floor=0", "front_end.decibel_floor=0.0: expected an amplitude above 0"),
+        ("front_end.decibel_lowest=90", "front_end.decibel_lowest=90.0: expected less than decibel_highest=80.0"),
+        ("+mean_teacher.emma=0.9", "mean_teacher.emma: no such key; did you mean mean_teacher.ema?"),
+    ],
+)
+def test_mistakes_of_task_4_are_refused_in_one_line(override: str, says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        composed("model=crnn_meanteacher", override)
+
+    assert str(caught.value).startswith(says)
+    assert "\n" not in str(caught.value)
+
+
+def test_decibels_are_no_part_of_what_is_stored() -> None:
+    usual, other = (composed("model=crnn_meanteacher", f"front_end.decibel_lowest={lowest}") for lowest in (-50, -80))
+    finer = composed("model=crnn_meanteacher", "front_end.hop=128")
+
+    stored = [stored_configuration(each, build("front_end", each.front_end)) for each in (usual, other, finer)]
+
+    assert stored[0] == stored[1] != stored[2]
+    assert "decibel_lowest" not in stored[0]
+
+
+def test_filters_of_their_own_for_classes_are_accepted() -> None:
+    settings = composed("model=crnn_meanteacher", "mean_teacher.median_filter={Dog:3,Cat:11}").mean_teacher
+
+    assert settings is not None
+    assert settings.median_filter == {"Dog": 3, "Cat": 11}
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,8 @@ def check(composed: DictConfig) -> Experiment:
     _check_pairs(experiment)
     if experiment.task.kind == "events":
         check_events(experiment)
+    elif experiment.training.batch_size is None:
+        raise UserError("training.batch_size=null: expected at least 1")
     return experiment
 
 

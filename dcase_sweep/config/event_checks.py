@@ -1,19 +1,88 @@
 """The checks of what only task 4 is configured by, and of what it does not use."""
 
+from dataclasses import fields
+
 from dcase_sweep.config.event_rules import event_rules
-from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.config.schemas import Augmentation, Experiment, MeanTeacher
 from dcase_sweep.errors import UserError
+
+_CHOICES = {"mixup_labels": ("soft", "hard"), "filter_augment_kind": ("linear", "step")}
+#: Lowest and highest legal value; None = no bound.
+_RANGES: dict[str, tuple[float | None, float | None]] = {
+    "strong": (0, None),
+    "weak": (0, None),
+    "unlabelled": (0, None),
+    "ramp_epochs": (0, None),
+    "consistency": (0, None),
+    "mixup_probability": (0, 1),
+    "frame_shift": (0, None),
+    "mask_mels": (0, None),
+    "mask_mels_share": (0, 1),
+    "filter_augment": (0, None),
+    "filter_augment_narrowest": (1, None),
+}
 
 
 def check_events(experiment: Experiment) -> None:
-    """Refuse settings that sound event detection cannot have.
+    """Refuse settings that sound event detection cannot have, and those that would do nothing.
 
     Raises:
         UserError: in one line that names the key, what was found and what is expected.
     """
-    for group in ("mean_teacher", "evaluation"):
-        if getattr(experiment, group) is None:
-            raise UserError(f"{group}: no settings; expected those of task=4")
-    assert experiment.mean_teacher is not None
-    assert experiment.evaluation is not None
-    event_rules(experiment.evaluation)
+    settings, evaluation = experiment.mean_teacher, experiment.evaluation
+    if settings is None or evaluation is None:
+        missing = "mean_teacher" if settings is None else "evaluation"
+        raise UserError(f"{missing}: no settings; expected those of task=4")
+    event_rules(evaluation)
+    _check_mean_teacher(settings)
+    _check_median_filter(settings.median_filter)
+    _refuse_idle(experiment)
+
+
+def _check_mean_teacher(settings: MeanTeacher) -> None:
+    for name, choices in _CHOICES.items():
+        if getattr(settings, name) not in choices:
+            raise UserError(f"mean_teacher.{name}={getattr(settings, name)}: expected one of {', '.join(choices)}")
+    for name, (low, high) in _RANGES.items():
+        value = getattr(settings, name)
+        # Written so that NaN, which every comparison denies, is refused too.
+        if not ((low is None or value >= low) and (high is None or value <= high)):
+            bounds = f"at least {low}" if high is None else f"from {low} to {high}"
+            raise UserError(f"mean_teacher.{name}={value}: expected {bounds}")
+    if settings.strong + settings.weak + settings.unlabelled == 0:
+        raise UserError("mean_teacher.strong, weak, unlabelled=0: expected at least one clip a batch")
+    if not 0 <= settings.ema < 1:
+        raise UserError(f"mean_teacher.ema={settings.ema}: expected 0 to below 1")
+    if not settings.mixup_alpha > 0:
+        raise UserError(f"mean_teacher.mixup_alpha={settings.mixup_alpha}: expected more than 0")
+    bands = settings.filter_augment_bands
+    if len(bands) != 2 or not 1 <= bands[0] <= bands[1]:
+        raise UserError(f"mean_teacher.filter_augment_bands={bands}: expected [least, most], 1 or more")
+
+
+def _check_median_filter(value: object) -> None:
+    """One length or one for each class; whether these are the classes of the data shows when the data are read."""
+    pairs = [(f".{label}", length) for label, length in value.items()] if isinstance(value, dict) else [("", value)]
+    for label, length in pairs:
+        if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+            raise UserError(f"mean_teacher.median_filter{label}={length}: expected whole frames, at least 1")
+
+
+def _refuse_idle(experiment: Experiment) -> None:
+    """What other tasks use and this one does not: whoever sets it expects an effect."""
+    size = experiment.training.batch_size
+    if size is not None:
+        raise UserError(
+            f"training.batch_size={size}: does nothing in task 4, whose batches hold mean_teacher.strong, weak and "
+            "unlabelled clips; set these"
+        )
+    usual = Augmentation()
+    for member in fields(Augmentation):
+        value = getattr(experiment.augmentation, member.name)
+        if value != getattr(usual, member.name):
+            raise UserError(
+                f"augmentation.{member.name}={value}: does nothing in task 4; set mean_teacher.frame_shift, mask_mels, "
+                "filter_augment or mixup_probability"
+            )
+    if not experiment.hardware.channels_last:
+        raise UserError("hardware.channels_last=false: does nothing in task 4, whose network is laid out so always")

@@ -29,7 +29,8 @@ class Training:
     """How long and on what batches a network is trained, and which epoch of it is kept."""
 
     epochs: int = MISSING
-    batch_size: int = MISSING
+    #: Null where the task composes its batches otherwise (``mean_teacher``).
+    batch_size: int | None = MISSING
     #: Share of the epochs before the best one is looked for.
     keep_from: float = MISSING
     schedule: str = "constant"
@@ -86,7 +87,13 @@ class MeanTeacher:
     #: Options, off at 0: deviation of a roll in time (frames), masks over mel bands, largest gain of a band (dB).
     frame_shift: float = 0.0
     mask_mels: int = 0
+    #: Largest width of a mask, as a share of the bands.
+    mask_mels_share: float = 0.0625
     filter_augment: float = 0.0
+    #: ``linear`` or ``step``; least and largest number of its bands, and the least width of one in mel bands.
+    filter_augment_kind: str = "linear"
+    filter_augment_bands: list[int] = field(default_factory=lambda: [3, 5])
+    filter_augment_narrowest: int = 6
 
 
 @dataclass

@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from dcase_sweep.errors import DataError
+
 #: In alphabetical order, as the baseline of DCASE 2021 task 4 orders its outputs.
 DESED_CLASSES = (
     "Alarm_bell_ringing",
@@ -122,11 +124,24 @@ class EventData:
         return digest.hexdigest()[:16]
 
     def keeping(self, valid: Sequence[bool] | NDArray[np.bool_]) -> "EventData":
-        """The same data set with the clips that are not valid taken out of its splits and its coverage."""
+        """The same data set with the clips that are not valid taken out of its splits and its coverage.
+
+        Raises:
+            DataError: if nothing is left of a split, one line each.
+        """
         mask = np.asarray(valid, dtype=bool)
         lost = [self.clips[index].subset for index in np.flatnonzero(~mask)]
         coverage = tuple(replace(part, found=part.found - lost.count(part.subset)) for part in self.coverage)
         splits = {name: split[mask[split]] for name, split in self._splits.items()}
+        emptied = [name for name, split in self._splits.items() if len(split) and not len(splits[name])]
+        if emptied:
+            raise DataError(
+                [
+                    f"{self.root}: none of the {len(self._splits[name])} {name.replace('_', ' ')} clips can be read; "
+                    f"expected at least one; the first is {self.clips[self._splits[name][0]].filename}"
+                    for name in emptied
+                ]
+            )
         return replace(self, coverage=coverage, **splits)
 
     def strong_targets(self, indices: Iterable[int], frames: int, hop_seconds: float) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dcase_sweep.data.events import DESED_CLASSES, EventClip, EventData, SoundEvent, SubsetCoverage
+from dcase_sweep.errors import DataError
 
 CAT = DESED_CLASSES.index("Cat")
 
@@ -85,11 +86,23 @@ def test_weak_targets_are_the_classes_heard() -> None:
 
 def test_keeping_takes_clips_out_of_splits_and_coverage() -> None:
     data = make_data()
+    data = replace(data, weak=np.array([1, 3]), weak_validation=np.array([3]))
 
-    kept = data.keeping([True, True, True, False, True, True])
+    kept = data.keeping([True, False, True, True, True, True])
 
-    assert (len(kept.weak), len(kept.weak_validation), kept.clips) == (1, 0, data.clips)
+    assert (kept.weak.tolist(), kept.weak_validation.tolist(), kept.clips) == ([3], [3], data.clips)
     assert [(part.subset, part.found, part.listed) for part in kept.coverage][:2] == [("strong", 1, 5), ("weak", 1, 5)]
+
+
+def test_a_split_of_which_nothing_is_left_is_a_problem_of_the_data() -> None:
+    with pytest.raises(DataError) as caught:
+        make_data().keeping([True, True, True, False, False, True])
+
+    assert caught.value.problems == [
+        "/tiny: none of the 1 weak validation clips can be read; expected at least one; the first is weak/1.wav",
+        "/tiny: none of the 1 synthetic validation clips can be read; expected at least one; the first is "
+        "synthetic/0.wav",
+    ]
 
 
 def test_the_description_tells_what_is_missing() -> None:

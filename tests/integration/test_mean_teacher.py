@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from dcase_sweep.data.events import DESED_CLASSES
 from tests.conftest import CommandLine
 from tests.desed_layout import VALIDATION_AUDIO, make_desed, recording
 from tests.integration.test_experiment import client, run_folder
@@ -57,18 +58,42 @@ def test_mlflow_holds_curves_and_clips(output: str, command_line: CommandLine) -
 
     (run,) = store.search_runs([experiment])  # type: ignore[attr-defined]
 
-    assert {"validation/weak_f1", "validation/intersection_f1", "train/consistency_strong"} <= set(run.data.metrics)
+    assert {
+        "validation/weak_f1",
+        "validation/teacher_weak_f1",
+        "train/teacher_loss_weak",
+        "train/learning_rate",
+    } <= set(run.data.metrics)
     artifacts = {item.path for item in store.list_artifacts(run.info.run_id)}  # type: ignore[attr-defined]
     assert {"student_psd_roc.png", "teacher_psd_roc.png", "teacher_class_f1.png", "teacher_clip0.png"} <= artifacts
 
 
-def test_a_run_without_some_validation_clips_says_so_everywhere(
-    output: str, command_line: CommandLine, small: Callable[..., list[str]]
-) -> None:
+@pytest.fixture(scope="module")
+def incomplete(output: str, command_line: CommandLine, small: Callable[..., list[str]]) -> str:
+    """A run without one of the validation clips, all much shorter than the network's input, a filter for each class."""
     root = make_desed(command_line.folder / "incomplete")
     (root / VALIDATION_AUDIO / recording("v", 1)).unlink()
+    filters = ",".join(f"{label}:{3 + 2 * place}" for place, label in enumerate(DESED_CLASSES))
+    more = ("training.epochs=1", "front_end.seconds=5", f"mean_teacher.median_filter={{{filters}}}")
+    return command_line(*small(f"data.root={root}", *more))
 
-    lines = command_line(*small(f"data.root={root}", "training.epochs=1")).splitlines()
+
+def test_clips_far_shorter_than_the_networks_input_are_judged(incomplete: str) -> None:
+    assert "26 padded" in incomplete
+    assert re.search(r"^test/teacher/event_f1_macro +\d\.\d{4} \*$", incomplete, re.MULTILINE)
+
+
+def test_a_filter_for_each_class_is_logged(incomplete: str, command_line: CommandLine) -> None:
+    store, experiment = client(command_line.folder)
+    newest, *_ = store.search_runs([experiment])  # type: ignore[attr-defined]
+
+    lengths = [newest.data.params[f"mean_teacher.median_filter.{label}"] for label in DESED_CLASSES]
+
+    assert lengths == [str(3 + 2 * place) for place in range(10)]
+
+
+def test_a_run_without_some_validation_clips_says_so_everywhere(incomplete: str, command_line: CommandLine) -> None:
+    lines = incomplete.splitlines()
 
     assert all(line.endswith(" *") for line in lines if line.startswith("test/"))
     assert "* scored on 3 of 4 clips (75.0 %)" in lines
