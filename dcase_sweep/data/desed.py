@@ -15,6 +15,7 @@ from dcase_sweep.data.desed_tables import (
     WeakTable,
     check_strong,
     check_weak,
+    first_rows,
     read_durations,
     read_names,
     read_strong,
@@ -25,6 +26,8 @@ from dcase_sweep.data.files import FileCheck, check_headers
 from dcase_sweep.errors import DataError, UserError
 
 STRONG_SUBSETS = ("strong", "synthetic_validation", "validation")
+#: How many missing clips of a subset are named: a download of DESED misses hundreds.
+_SHOWN = 3
 #: A real recording is named after its video and the seconds of it; other names, 0.wav, say nothing across subsets.
 _RECORDING = re.compile(r"Y?[\w-]{11}_\d+(\.\d+)?_\d+(\.\d+)?\.\w+")
 
@@ -104,7 +107,7 @@ class DESED:
             problems += check(self.root, [clip.filename for clip in clips])
         if problems:
             raise DataError(problems)
-        coverage = tuple(SubsetCoverage(subset, len(found[subset]), len(tables.listed[subset])) for subset in SUBSETS)
+        coverage = tuple(_coverage(where[subset], found[subset], tables.listed[subset]) for subset in SUBSETS)
         return self._split(clips, classes, tables.listed["weak"], coverage)
 
     def _classes(self, labels: set[str]) -> tuple[str, ...]:
@@ -169,6 +172,18 @@ def _read_tables(where: Mapping[str, Place], problems: list[str]) -> _Tables:
     listed["weak"] = list(weak.clips)
     listed["unlabeled"] = list(dict.fromkeys([*named, *unlabeled.find_all()]))
     return _Tables(strong, weak, durations, listed)
+
+
+def _coverage(place: Place, found: Mapping[str, str], listed: Sequence[str]) -> SubsetCoverage:
+    """How many clips there are, and where the first missing ones are listed."""
+    missing = [name for name in listed if name not in found][:_SHOWN]
+    named = [path for path in (place.table, place.durations) if missing and path is not None and path.is_file()]
+    rows = [(path, first_rows(path, missing)) for path in named]
+    examples = []
+    for name in missing:
+        where = [f"{path}, row {numbers[name]}: {name}" for path, numbers in rows if name in numbers]
+        examples += where[:1]
+    return SubsetCoverage(place.subset, len(found), len(listed), tuple(examples))
 
 
 def _absence(place: Place, listed: Sequence[str]) -> str:

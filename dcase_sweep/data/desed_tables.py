@@ -107,6 +107,19 @@ def read_weak(path: Path, problems: list[str]) -> WeakTable:
     return WeakTable(path, clips, {filename: row.number for filename, row in rows.items()})
 
 
+def first_rows(path: Path, filenames: Collection[str]) -> dict[str, int]:
+    """The row in which a table first names each of these files, as far as it names them.
+
+    Raises:
+        UserError: for a table that is missing or no text.
+    """
+    rows: dict[str, int] = {}
+    for row in _read(path, ("filename",)):
+        if row.values["filename"] in filenames:
+            rows.setdefault(row.values["filename"], row.number)
+    return rows
+
+
 def read_durations(path: Path, problems: list[str]) -> dict[str, float]:
     """Seconds of each clip.
 

@@ -71,10 +71,22 @@ class SubsetCoverage:
     subset: str
     found: int
     listed: int
+    #: Where the first of the missing ones are listed: table, row and name.
+    examples: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
         return self.found == self.listed
+
+    @property
+    def absence(self) -> str:
+        """Which listed clips are not on disk: the first few, and how many more; nothing if all are there."""
+        if not self.examples:
+            return ""
+        more = self.listed - self.found - len(self.examples)
+        return f"not on disk: {'; '.join(self.examples)}" + (
+            f"; and {more:,} more {self.subset} clips" if more > 0 else ""
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

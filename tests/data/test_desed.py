@@ -378,3 +378,24 @@ def test_real_recordings_in_desed_layout(shared: Path, tmp_path: Path) -> None:
     assert data.classes == DESED_CLASSES
     assert [part.listed for part in data.coverage] == [12, 8, 16, 3, 6]
     assert (len(data.weak), len(data.weak_validation)) == (6, 2)
+
+
+# --- what is missing --------------------------------------------------------------------------------------------
+
+
+def test_clips_that_are_listed_and_not_on_disk_are_told_with_file_and_row(desed: Path) -> None:
+    for number in range(6):
+        if number != 4:
+            (desed / layout.STRONG_AUDIO / f"{number}.wav").unlink()
+    silent = layout.recording("v", 3)  # without an event, so that the table of durations alone may name it
+    write_table(desed / layout.VALIDATION_TABLE, read_table(desed / layout.VALIDATION_TABLE)[:3])
+    (desed / layout.VALIDATION_AUDIO / silent).unlink()
+
+    coverage = {part.subset: part for part in load(desed).coverage}
+
+    strong = desed / layout.STRONG_TABLE
+    assert coverage["strong"].absence == (
+        f"not on disk: {strong}, row 2: 0.wav; {strong}, row 3: 1.wav; {strong}, row 4: 2.wav; and 2 more strong clips"
+    )
+    assert coverage["validation"].absence == f"not on disk: {desed / layout.VALIDATION_DURATIONS}, row 5: {silent}"
+    assert coverage["weak"].absence == ""
