@@ -14,7 +14,12 @@ COLUMNS = (
     ("test/log_loss", "log loss", 1.0, 3),
     ("test/teacher/psds_score_scenario1", "PSDS 1", 1.0, 3),
     ("test/teacher/psds_score_scenario2", "PSDS 2", 1.0, 3),
+    ("test/student/psds_score_scenario1", "student's PSDS 1", 1.0, 3),
+    ("test/student/psds_score_scenario2", "student's PSDS 2", 1.0, 3),
+    ("test/teacher/event_f1_macro", "collar F1 %", 100.0, 1),
+    ("test/teacher/intersection_f1_macro", "intersection F1 %", 100.0, 1),
     ("best/validation/accuracy", "validation %", 100.0, 1),
+    ("best/validation/objective", "validation", 1.0, 3),
     ("complexity/parameters", "parameters", 1.0, 0),
 )
 

@@ -80,3 +80,25 @@ def test_scores_on_part_of_the_clips_are_marked() -> None:
     assert lines[2].split()[:3] == ["a", "50.0", "7"]
     assert lines[3].split()[:4] == ["b", "50.0", "*", "7"]
     assert lines[-1].startswith("* scored on 1,050 of 1,168 clips")
+
+
+def test_sound_event_detection_has_columns_of_its_own() -> None:
+    metrics = {
+        "test/teacher/psds_score_scenario1": 0.3514,
+        "test/student/psds_score_scenario1": 0.3394,
+        "test/teacher/event_f1_macro": 0.425,
+        "test/teacher/intersection_f1_macro": 0.659,
+        "best/validation/objective": 1.25,
+    }
+
+    header, _, row = table(compare([Entry({}, "finished", metrics, 9.0)])).splitlines()
+
+    assert header.split("  ") == [
+        "PSDS 1",
+        "student's PSDS 1",
+        "collar F1 %",
+        "intersection F1 %",
+        "validation",
+        "seconds",
+    ]
+    assert row.split() == ["0.351", "0.339", "42.5", "65.9", "1.250", "9"]

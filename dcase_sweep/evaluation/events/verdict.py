@@ -132,8 +132,16 @@ def _more_metrics(evaluation: EventEvaluation, network: str) -> dict[str, float]
     for score in evaluation.exact_other:
         more[f"psds_exact_{other_name(score)}"] = score.value
     metrics = {f"test/{network}/{name}": float(value) for name, value in more.items() if value is not None}
-    for scored in evaluation.collar.per_class:
-        metrics[f"test/{network}/event_f1/{scored.label}"] = float(scored.f1)
+    for name, result in (
+        ("event_f1", evaluation.collar),
+        ("segment_f1", evaluation.segment),
+        ("intersection_f1", evaluation.intersection),
+    ):
+        metrics |= {f"test/{network}/{name}/{scored.label}": float(scored.f1) for scored in result.per_class}
+    for score in evaluation.psds:
+        name = f"psds_score_{score.parameters.name.replace(' ', '')}"
+        values = zip(score.labels, score.per_class, strict=True)
+        metrics |= {f"test/{network}/{name}/{label}": value for label, value in values}
     return metrics
 
 

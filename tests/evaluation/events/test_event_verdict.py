@@ -52,6 +52,14 @@ def test_both_rules_for_cross_triggers_are_logged() -> None:
     assert "test/teacher/psds_exact_scenario2_psds_eval_0.5" in metrics
 
 
+def test_every_figure_of_every_class_is_logged() -> None:
+    metrics = judged().metrics
+
+    for figure in ("event_f1", "segment_f1", "intersection_f1", "psds_score_scenario1", "psds_score_scenario2"):
+        for label in LABELS:
+            assert 0 <= metrics[f"test/teacher/{figure}/{label}"] <= 1
+
+
 def test_undefined_figures_are_printed_as_such_and_not_logged() -> None:
     verdict = judge_events(
         {"student": NetworkScores({"a.wav": np.full((156, 3), 0.1, dtype=np.float32)}, 0.25)},
