@@ -17,7 +17,7 @@ from dcase_sweep.data.files import check_samples
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.data.store import FeatureStore, known_problems, open_store
 from dcase_sweep.errors import DataError, UserError
-from dcase_sweep.evaluation.complexity import DCASE_2021, PRECISIONS, Complexity, complexity_table, layer_complexity
+from dcase_sweep.evaluation.complexity import DCASE_2021, PRECISIONS, RULES, Complexity, complexity_table, layer_complexity
 from dcase_sweep.evaluation.verdict import Verdict
 from dcase_sweep.interruption import Interrupted
 from dcase_sweep.judging import SYNTHETIC, incompleteness_of, judge, note_of
@@ -207,6 +207,9 @@ def _introduce(experiment: Experiment, job: Job) -> None:
 def _describe(data: SceneData | EventData, store: FeatureStore, seconds: float) -> None:
     note = f" ({SYNTHETIC})" if data.is_synthetic else ""
     console.field("data", f"{data.description}{note}")
+    for part in data.coverage if isinstance(data, EventData) else ():
+        if part.absence:
+            console.field("missing", part.absence)
     changed = [f"{store.count(what)} {what}" for what in ("resampled", "padded", "cut") if store.count(what)]
     how = f"{store.computed} clips in {seconds:.1f} s" if store.computed else "all in the store"
     console.field("features", ", ".join([how, *changed]))
@@ -257,20 +260,22 @@ def _blank(layers: list[Any]) -> list[Any]:
 def _log_complexity(mlrun: tracking.Run, learner: Any, experiment: Experiment) -> dict[str, float]:
     """What the network will cost once training has filled every parameter, said before it starts."""
     complexity = _complexity(_blank(learner.layers()), experiment)
-    fits = complexity.within_limit(DCASE_2021)
+    limit = experiment.task.size_limit_kib
+    fits = limit is None or complexity.within_limit(replace(DCASE_2021, max_bytes=round(1024 * limit)))
+    verdict = "" if limit is None else f" ({'within' if fits else 'OVER'} the {limit:g} KB of DCASE 2021)"
     console.field(
         "model",
-        f"{complexity.parameters:,} parameters, {complexity.size_kib(16):.2f} KiB at 16 bit "
-        f"({'within' if fits else 'OVER'} the 128 KB of DCASE 2021), "
+        f"{complexity.parameters:,} parameters, {complexity.size_kib(16):.2f} KiB at 16 bit{verdict}, "
         f"{complexity.multiply_accumulates / 1e6:.1f} MMAC a clip",
     )
-    mlrun.log_text(complexity_table(complexity) + "\n", "complexity.txt")
+    table = complexity_table(complexity, rules=() if limit is None else RULES)
+    mlrun.log_text(table + "\n", "complexity.txt")
     metrics = {
         "complexity/parameters": float(complexity.parameters),
         "complexity/nonzero_parameters": float(complexity.nonzero),
         **{f"complexity/size_kib_{bits}bit": complexity.size_kib(bits) for bits in PRECISIONS},
         "complexity/mmac_per_clip": complexity.multiply_accumulates / 1e6,
-        "complexity/within_128_kb": float(fits),
+        **({} if limit is None else {f"complexity/within_{limit:g}_kb": float(fits)}),
     }
     mlrun.log_metrics(metrics)
     mlrun.flush()  # a training of hours must not hold them back

@@ -22,6 +22,8 @@ class Task:
     demo: str = MISSING
     #: Epochs on the generated demo data, where the recipe's number would only be waited for.
     demo_epochs: int = MISSING
+    #: KiB that non-zero parameters may take at 16 bit; null where the challenge sets no limit.
+    size_limit_kib: float | None = None
 
 
 @dataclass

@@ -42,6 +42,7 @@ def output(command_line: CommandLine, small: Callable[..., list[str]]) -> str:
 
 def test_the_published_keys_are_printed(output: str) -> None:
     assert "task 4, crnn_meanteacher on desed" in output
+    assert "KiB at 16 bit, " in output  # no word of the limit of task 1A
     for network in ("student", "teacher"):
         for key in (
             "event_f1_macro",
@@ -64,6 +65,7 @@ def test_mlflow_holds_curves_and_clips(output: str, command_line: CommandLine) -
         "train/teacher_loss_weak",
         "train/learning_rate",
     } <= set(run.data.metrics)
+    assert not any("within" in name for name in run.data.metrics)
     artifacts = {item.path for item in store.list_artifacts(run.info.run_id)}  # type: ignore[attr-defined]
     assert {"student_psd_roc.png", "teacher_psd_roc.png", "teacher_class_f1.png", "teacher_clip0.png"} <= artifacts
 
@@ -95,6 +97,8 @@ def test_a_filter_for_each_class_is_logged(incomplete: str, command_line: Comman
 def test_a_run_without_some_validation_clips_says_so_everywhere(incomplete: str, command_line: CommandLine) -> None:
     lines = incomplete.splitlines()
 
+    (missing,) = [line for line in lines if line.startswith("missing ")]
+    assert missing.endswith(f"metadata/validation/validation.tsv, row 3: {recording('v', 1)}")
     assert all(line.endswith(" *") for line in lines if line.startswith("test/"))
     assert "* scored on 3 of 4 clips (75.0 %)" in lines
     store, experiment = client(command_line.folder)
