@@ -130,6 +130,17 @@ def test_mistakes_of_task_4_are_refused_in_one_line(override: str, says: str) ->
     assert "\n" not in str(caught.value)
 
 
+def test_the_ramp_of_task_4_fits_the_data() -> None:
+    demo = composed("model=crnn_meanteacher")
+    desed = composed("model=crnn_meanteacher", "data=desed", "data.root=/desed")
+    chosen = composed("model=crnn_meanteacher", "mean_teacher.ramp_epochs=9")
+
+    settings = [each.mean_teacher for each in (demo, desed, chosen)]
+    assert [each.ramp_epochs for each in settings if each] == [2, 50, 9]
+    assert settings[1] is not None
+    assert (settings[1].strong, settings[1].weak, settings[1].unlabelled) == (12, 12, 24)
+
+
 def test_decibels_are_no_part_of_what_is_stored() -> None:
     usual, other = (composed("model=crnn_meanteacher", f"front_end.decibel_lowest={lowest}") for lowest in (-50, -80))
     finer = composed("model=crnn_meanteacher", "front_end.hop=128")

@@ -22,6 +22,9 @@ class Task:
     demo: str = MISSING
     #: Epochs on the generated demo data, where the recipe's number would only be waited for.
     demo_epochs: int = MISSING
+    #: Epochs of the recipe's ramp, and those on the generated demo data; null where a recipe has none.
+    ramp_epochs: int | None = None
+    demo_ramp_epochs: int | None = None
     #: KiB that non-zero parameters may take at 16 bit; null where the challenge sets no limit.
     size_limit_kib: float | None = None
 
