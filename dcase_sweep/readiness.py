@@ -2,6 +2,7 @@
 
 import difflib
 import logging
+import math
 
 from dcase_sweep.config import Experiment, MeanTeacher
 from dcase_sweep.data.events import EventData
@@ -23,6 +24,14 @@ def check_readiness(experiment: Experiment, data: SceneData | EventData) -> None
             _check_batches(experiment.mean_teacher, data)
         if not data.reference_events(data.test):
             log.warning("data      no event in the test set: PSDS and F1 are not defined on it")
+        _tell_cut_events(float(getattr(experiment.front_end, "seconds", math.inf)), data)
+
+
+def _tell_cut_events(seconds: float, data: EventData) -> None:
+    """Events that begin where the network's input has ended can only be missed."""
+    behind = sum(onset >= seconds for _, onset, _, _ in data.reference_events(data.test))
+    if behind:
+        log.warning(f"data      {behind} test events begin behind front_end.seconds={seconds:g} and count as missed")
 
 
 def _check_classes(median_filter: object, classes: tuple[str, ...]) -> None:

@@ -45,8 +45,16 @@ def test_published_experiments_compose(name: str) -> None:
     assert experiment.data.name == "tau2020"
 
 
+def test_the_published_mean_teacher_composes() -> None:
+    experiment = composed("+experiment=task4_meanteacher_200", "data.root=/desed")
+
+    assert (experiment.task.name, experiment.data.name, experiment.training.epochs) == ("4", "desed", 200)
+    assert experiment.mean_teacher is not None
+    assert experiment.mean_teacher.ramp_epochs == 50
+
+
 @pytest.mark.parametrize("hardware", ["cpu", "gpu"])
-@pytest.mark.parametrize("model", ["baseline_cnn", "cnn4", "cnn5"])
+@pytest.mark.parametrize("model", ["baseline_cnn", "cnn4", "cnn5", "crnn_meanteacher"])
 def test_every_choice_composes(model: str, hardware: str) -> None:
     assert composed(f"model={model}", f"hardware={hardware}").hardware.accelerator == hardware
 

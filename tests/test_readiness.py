@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from tests.data.test_events import make_data
 
 def experiment(**settings: object) -> Experiment:
     wanted = {"strong": 1, "weak": 1, "unlabelled": 1, "median_filter": 7} | settings
-    return Experiment(mean_teacher=MeanTeacher(**wanted))  # type: ignore[arg-type]
+    front_end = SimpleNamespace(seconds=10.0)
+    return Experiment(mean_teacher=MeanTeacher(**wanted), front_end=front_end)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -50,3 +52,13 @@ def test_a_test_set_without_events_is_said(caplog: pytest.LogCaptureFixture) -> 
         check_readiness(experiment(), data)
 
     assert "no event in the test set: PSDS and F1 are not defined on it" in caplog.text
+
+
+def test_events_behind_the_networks_input_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    tried = experiment()
+    tried.front_end.seconds = 9.0  # where the only test event begins
+
+    with caplog.at_level(logging.WARNING):
+        check_readiness(tried, make_data())
+
+    assert "1 test events begin behind front_end.seconds=9 and count as missed" in caplog.text
