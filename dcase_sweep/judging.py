@@ -25,6 +25,17 @@ def incompleteness_of(data: SceneData | EventData) -> str | None:
     return f"scored on {part.found:,} of {part.listed:,} clips: not comparable with a score on all of them"
 
 
+def tags_of(data: SceneData | EventData) -> dict[str, str]:
+    """What a run's page says of its results at first sight."""
+    notes = {"dcase_sweep.synthetic": note_of(data), "dcase_sweep.incomplete": incompleteness_of(data)}
+    tags = {tag: note for tag, note in notes.items() if note}
+    if not tags:
+        return {}
+    shown = "\n\n".join(f"**{note}**" for note in tags.values())
+    synthetic = {"dcase_sweep.synthetic": "true"} if data.is_synthetic else {}
+    return tags | synthetic | {"mlflow.note.content": shown}
+
+
 def _test_coverage(data: EventData) -> SubsetCoverage | None:
     return next((part for part in data.coverage if part.subset == "validation"), None)
 

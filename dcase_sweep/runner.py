@@ -10,17 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from dcase_sweep import __version__, console, tracking
-from dcase_sweep.config import Experiment, build, flatten, locate, plain
+from dcase_sweep.config import Experiment, build, flatten, locate, stored_configuration
 from dcase_sweep.cores import usable_cores
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.files import check_samples
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.data.store import FeatureStore, known_problems, open_store
 from dcase_sweep.errors import DataError, UserError
-from dcase_sweep.evaluation.complexity import DCASE_2021, PRECISIONS, RULES, Complexity, complexity_table, layer_complexity
+from dcase_sweep.evaluation.complexity import (
+    DCASE_2021,
+    PRECISIONS,
+    RULES,
+    Complexity,
+    complexity_table,
+    layer_complexity,
+)
 from dcase_sweep.evaluation.verdict import Verdict
 from dcase_sweep.interruption import Interrupted
-from dcase_sweep.judging import SYNTHETIC, incompleteness_of, judge, note_of
+from dcase_sweep.judging import SYNTHETIC, judge, note_of, tags_of
 from dcase_sweep.learners.lightning import device_of, resolve_precision, use_threads
 from dcase_sweep.learners.mean_teacher.pretrained import check_published
 from dcase_sweep.readiness import check_readiness
@@ -192,12 +199,6 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneDat
     return data, store
 
 
-def stored_configuration(experiment: Experiment, front_end: Any) -> dict[str, Any]:
-    """What stored features depend on: the front end's settings but those that come into play behind the store."""
-    behind = getattr(front_end, "behind_store", ())
-    return {name: value for name, value in plain(experiment.front_end).items() if name not in behind}
-
-
 def _introduce(experiment: Experiment, job: Job) -> None:
     hardware = f"{experiment.hardware.accelerator}, {resolve_precision(experiment.hardware)}"
     chosen = f"task {experiment.task.name}, {job.choices.get('model')} on {job.choices.get('data')}"
@@ -238,13 +239,9 @@ def _log_configuration(
     mlrun.log_parameters({key: value for key, value in parameters.items() if not key.startswith(hidden)})
     mlrun.log_data(data.name, fingerprint, str(data.root))
     mlrun.log_text(job.composed, "config.yaml")
-    tags = {"dcase_sweep.synthetic": "true"} if data.is_synthetic else {}
-    incompleteness = incompleteness_of(data)
-    if incompleteness:
-        tags["dcase_sweep.incomplete"] = incompleteness
-    notes = [f"**{note}**" for note in (note_of(data), incompleteness) if note]
-    if notes:
-        mlrun.set_tags(tags | {"mlflow.note.content": "\n\n".join(notes)})
+    tags = tags_of(data)
+    if tags:
+        mlrun.set_tags(tags)
 
 
 def _complexity(layers: list[Any], experiment: Experiment) -> Complexity:

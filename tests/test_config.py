@@ -9,11 +9,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 from hydra.initialize import initialize_config_dir
 
-from dcase_sweep.config import Experiment, build, check, flatten
+from dcase_sweep.config import Experiment, build, check, flatten, stored_configuration
 from dcase_sweep.errors import UserError
 from dcase_sweep.experiment import explain, open_demo, quote_task, register_experiments
 from dcase_sweep.resources import conf_folder
-from dcase_sweep.runner import stored_configuration
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from omegaconf import MISSING
 
+from dcase_sweep.config.flat import plain
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.errors import UserError
 
@@ -51,3 +52,9 @@ def build_model(experiment: Experiment, *, classes: int, device: str = "cpu") ->
     front_end = build("front_end", experiment.front_end)
     with torch.device(device):
         return build("model", experiment.model, input_shape=front_end.shape, classes=classes)
+
+
+def stored_configuration(experiment: Experiment, front_end: Any) -> dict[str, Any]:
+    """What stored features depend on: the front end's settings but those that come into play behind the store."""
+    behind = getattr(front_end, "behind_store", ())
+    return {name: value for name, value in plain(experiment.front_end).items() if name not in behind}
