@@ -22,8 +22,9 @@ from dcase_sweep.evaluation.events.psds import (
     CrossTriggerAverage,
     Psds,
     PsdsParameters,
+    count_for_psds,
     other_average,
-    psds,
+    psds_of_counts,
 )
 from dcase_sweep.evaluation.events.segment import segment_f1
 
@@ -125,6 +126,12 @@ def evaluate(
     truth = truth.with_labels(truth.labels if labels is None else labels).restricted_to(scores.keys())
     _check_hop(scores, hop, truth.durations if clip_seconds is None else np.full(len(scores), clip_seconds))
     filtered = filter_scores(scores, labels=truth.labels, hop=hop, median_length=median_length, clips=truth.clips)
+    crossing = _crossing(scenarios)
+    chosen, other = cross_trigger_average, other_average(cross_trigger_average)
+    averages = [chosen] * len(scenarios) + [other] * len(crossing)
+    scored = (
+        exact_psds(filtered, truth, parameters=[*scenarios, *crossing], cross_trigger_average=averages) if exact else ()
+    )
     return evaluate_detections(
         decode(filtered, psds_thresholds() if thresholds is None else thresholds),
         decode(filtered, [f1_threshold]),
@@ -133,17 +140,8 @@ def evaluate(
         scenarios=scenarios,
         cross_trigger_average=cross_trigger_average,
         criteria=criteria,
-        exact=exact_psds(filtered, truth, parameters=scenarios, cross_trigger_average=cross_trigger_average)
-        if exact
-        else (),
-        exact_other=exact_psds(
-            filtered,
-            truth,
-            parameters=_crossing(scenarios),
-            cross_trigger_average=other_average(cross_trigger_average),
-        )
-        if exact
-        else (),
+        exact=scored[: len(scenarios)],
+        exact_other=scored[len(scenarios) :],
     )
 
 
@@ -171,14 +169,14 @@ def evaluate_detections(
     Raises:
         ValueError: a parameter out of its range, or decisions at more than one threshold.
     """
+    counts = [(scenario, count_for_psds(detections, truth, scenario)) for scenario in scenarios]
     return EventEvaluation(
-        psds=tuple(
-            psds(detections, truth, scenario, cross_trigger_average=cross_trigger_average) for scenario in scenarios
-        ),
+        psds=tuple(psds_of_counts(counted, scenario, cross_trigger_average) for scenario, counted in counts),
         exact=tuple(exact),
         psds_other=tuple(
-            psds(detections, truth, scenario, cross_trigger_average=other_average(cross_trigger_average))
-            for scenario in _crossing(scenarios)
+            psds_of_counts(counted, scenario, other_average(cross_trigger_average))
+            for scenario, counted in counts
+            if scenario.alpha_ct
         ),
         exact_other=tuple(exact_other),
         collar=collar_f1(

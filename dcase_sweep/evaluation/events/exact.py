@@ -70,12 +70,15 @@ def exact_psds(
     truth: GroundTruth,
     *,
     parameters: Sequence[PsdsParameters] = SCENARIOS,
-    cross_trigger_average: CrossTriggerAverage = "others",
+    cross_trigger_average: CrossTriggerAverage | Sequence[CrossTriggerAverage] = "others",
 ) -> tuple[Psds, ...]:
     """PSDS of each of `parameters` over all thresholds, as sed_scores_eval computes it.
 
     It reads about 0.01 above PSDS from 50 thresholds. Unlike psds_eval, it counts false positives that begin after
     the end of a shorter clip. Only classes with a reference event are judged.
+
+    Args:
+        cross_trigger_average: one for all of `parameters`, or one for each.
 
     Raises:
         ValueError: clips or classes in another order than the ground truth's, or an unknown average.
@@ -84,9 +87,13 @@ def exact_psds(
         raise ValueError("scores and ground truth name different clips or classes; filter with the ground truth's")
     batches = _find_segments(scores, truth)
     counted = np.flatnonzero(truth.events_per_label())
-    weight = cross_trigger_weight(len(counted), cross_trigger_average)
+    if isinstance(cross_trigger_average, str):
+        averages: Sequence[CrossTriggerAverage] = [cross_trigger_average for _ in parameters]
+    else:
+        averages = cross_trigger_average
     results = []
-    for wanted in parameters:
+    for wanted, average in zip(parameters, averages, strict=True):
+        weight = cross_trigger_weight(len(counted), average)
         accepted = [_accepted(batch, wanted.dtc) for batch in batches]
         hits = [_hits(batch, truth, ok, wanted.gtc) for batch, ok in zip(batches, accepted, strict=True)]
         costs = [
@@ -99,7 +106,7 @@ def exact_psds(
                 curves,
                 tuple(truth.labels[i] for i in counted),
                 wanted,
-                cross_trigger_average=cross_trigger_average,
+                cross_trigger_average=average,
                 thresholds=None,
             )
         )

@@ -127,7 +127,22 @@ def psds(
     Raises:
         ValueError: an unknown average, or classes or clips in another order than the ground truth's.
     """
-    counts = count_intersections(detections, truth, dtc=parameters.dtc, gtc=parameters.gtc, cttc=parameters.cttc)
+    return psds_of_counts(count_for_psds(detections, truth, parameters), parameters, cross_trigger_average)
+
+
+def count_for_psds(detections: Detections, truth: GroundTruth, parameters: PsdsParameters) -> IntersectionCounts:
+    """What PSDS is made of, whatever the average over cross-triggers."""
+    return count_intersections(detections, truth, dtc=parameters.dtc, gtc=parameters.gtc, cttc=parameters.cttc)
+
+
+def psds_of_counts(
+    counts: IntersectionCounts, parameters: PsdsParameters, cross_trigger_average: CrossTriggerAverage
+) -> Psds:
+    """PSDS by one of the averages.
+
+    Raises:
+        ValueError: an unknown average.
+    """
     weight = cross_trigger_weight(len(counts.labels), cross_trigger_average)
     return score_curves(
         [class_roc(counts, i, parameters.alpha_ct * weight) for i in range(len(counts.labels))],
