@@ -1,8 +1,16 @@
-"""Which code made a run, and who ran it."""
+"""Which code made a run, of what, and who ran it."""
 
 import getpass
+import hashlib
+import json
 import subprocess
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
+
+#: What says where things are and how fast they go, not what comes out.
+_ASIDE = ("tracking.", "store.", "resume", "data.root", "data.name", "hardware.threads", "hardware.workers")
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
@@ -42,3 +50,25 @@ def user_name() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container whose user has no name
         return "unknown"
+
+
+@cache
+def code_fingerprint() -> str:
+    """A hash of this package's source files: of what really runs, committed or not, in a checkout or installed."""
+    package = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def signature(configuration: Mapping[str, Any], data: str) -> str:
+    """What two runs share if they must come to the same: configuration, data and code.
+
+    Args:
+        configuration: flattened.
+        data: the fingerprint of the recordings and their labels.
+    """
+    plain = {key: value for key, value in sorted(configuration.items()) if not key.startswith(_ASIDE)}
+    text = json.dumps([plain, data, code_fingerprint()], default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

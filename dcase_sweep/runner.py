@@ -1,22 +1,17 @@
 """One experiment, from its configuration to its results in MLflow."""
 
-import hashlib
 import logging
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from dcase_sweep import __version__, console, tracking
-from dcase_sweep.config import Experiment, build, flatten, locate, stored_configuration
-from dcase_sweep.cores import usable_cores
+from dcase_sweep.config import Experiment, build, flatten, locate
 from dcase_sweep.data.events import EventData
-from dcase_sweep.data.files import check_samples
 from dcase_sweep.data.scenes import SceneData
-from dcase_sweep.data.store import FeatureStore, known_problems, open_store
-from dcase_sweep.errors import DataError, UserError
+from dcase_sweep.errors import UserError
 from dcase_sweep.evaluation.complexity import (
     DCASE_2021,
     PRECISIONS,
@@ -26,11 +21,12 @@ from dcase_sweep.evaluation.complexity import (
     layer_complexity,
 )
 from dcase_sweep.evaluation.verdict import Verdict
+from dcase_sweep.features import fingerprint_of, load_features
 from dcase_sweep.interruption import Interrupted
-from dcase_sweep.judging import SYNTHETIC, judge, note_of, tags_of
+from dcase_sweep.judging import judge, note_of, tags_of
 from dcase_sweep.learners.lightning import device_of, resolve_precision, use_threads
 from dcase_sweep.learners.mean_teacher.pretrained import check_published
-from dcase_sweep.readiness import check_readiness
+from dcase_sweep.provenance import signature
 from dcase_sweep.resumption import Resumable, find_resumable
 from dcase_sweep.watching import Stop, Watcher
 
@@ -117,7 +113,7 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
         if watcher is not None:
             watcher.on_start(mlrun.id)
         data, store = load_features(experiment, device)
-        _log_configuration(mlrun, experiment, job, data, _fingerprint(data, store))
+        _log_configuration(mlrun, experiment, job, data, fingerprint_of(data, store))
         use_threads(experiment.hardware)
         learner = locate("framework", experiment.framework.learners[experiment.task.kind])(
             experiment, data, store.features
@@ -148,72 +144,10 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
     return Outcome("finished", mlrun.name, str(job.folder), mlrun.id, metrics, seconds, note=note_of(data))
 
 
-def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneData | EventData, FeatureStore]:
-    """The data set and the stored features of its recordings, computed where they are missing.
-
-    Raises:
-        DataError: with every problem that the tables, the headers or the samples have.
-    """
-    workers = experiment.hardware.workers or usable_cores()
-    dataset = build("data", experiment.data)
-    if hasattr(dataset, "prepare"):
-        with console.progress("demo", 1) as bar:
-            dataset.prepare(lambda done, total: bar.update(done, total=total))
-    front_end = build("front_end", experiment.front_end)
-    where: dict[str, Any] = {
-        "store_root": Path(experiment.store.root).expanduser(),
-        "configuration": stored_configuration(experiment, front_end),
-    }
-
-    def check(root: Path, names: Sequence[str]) -> list[str]:
-        known = known_problems(root, names, **where)
-        if known is not None:
-            return known
-        length = {"sample_rate": front_end.sample_rate, "seconds": front_end.seconds}
-        with console.progress("check", len(names)) as bar:
-            return check_samples(root, names, **length, workers=workers, on_progress=lambda done, _: bar.update(done))
-
-    data: SceneData | EventData = dataset.load(check=check)
-    check_readiness(experiment, data)
-    began = time.perf_counter()
-    with console.progress("features", len(data.filenames)) as bar:
-        store = open_store(
-            data.root,
-            data.filenames,
-            front_end,
-            **where,
-            device=device,
-            workers=workers,
-            on_progress=lambda done, total: bar.update(done, total=total),
-            on_note=log.warning,
-        )
-    if store.problems:
-        if not getattr(dataset, "skip_invalid", False):
-            raise DataError(store.problems)
-        log.warning(f"data      {len(store.problems)} clips cannot be read and are left out: {store.problems[0]}")
-        data = data.keeping(store.valid)
-        if isinstance(data, SceneData) and data.empty_splits:
-            raise DataError([*data.empty_splits, *store.problems])
-        check_readiness(experiment, data)
-    _describe(data, store, time.perf_counter() - began)
-    return data, store
-
-
 def _introduce(experiment: Experiment, job: Job) -> None:
     hardware = f"{experiment.hardware.accelerator}, {resolve_precision(experiment.hardware)}"
     chosen = f"task {experiment.task.name}, {job.choices.get('model')} on {job.choices.get('data')}"
     console.field("dcase", f"{__version__}: {chosen}, {hardware}, seed {experiment.seed}")
-
-
-def _describe(data: SceneData | EventData, store: FeatureStore, seconds: float) -> None:
-    note = f" ({SYNTHETIC})" if data.is_synthetic else ""
-    console.field("data", f"{data.description}{note}")
-    for part in data.coverage if isinstance(data, EventData) else ():
-        if part.absence:
-            console.field("missing", part.absence)
-    changed = [f"{store.count(what)} {what}" for what in ("resampled", "padded", "cut") if store.count(what)]
-    how = f"{store.computed} clips in {seconds:.1f} s" if store.computed else "all in the store"
-    console.field("features", ", ".join([how, *changed]))
 
 
 def _start_run(experiment: Experiment, job: Job, resumable: Resumable | None) -> tracking.Run:
@@ -222,11 +156,6 @@ def _start_run(experiment: Experiment, job: Job, resumable: Resumable | None) ->
     name = experiment.tracking.run_name or job.name
     run_id = resumable.run_id if resumable else None
     return tracking.start_run(experiment.tracking, name=name, tags=tags, resume_id=run_id, code=Path.cwd())
-
-
-def _fingerprint(data: SceneData | EventData, store: FeatureStore) -> str:
-    """What was learned from and judged by: names, labels, splits and what is heard, wherever it lies."""
-    return hashlib.sha256(f"{data.fingerprint} {store.fingerprint}".encode()).hexdigest()[:16]
 
 
 def _log_configuration(
@@ -239,9 +168,7 @@ def _log_configuration(
     mlrun.log_parameters({key: value for key, value in parameters.items() if not key.startswith(hidden)})
     mlrun.log_data(data.name, fingerprint, str(data.root))
     mlrun.log_text(job.composed, "config.yaml")
-    tags = tags_of(data)
-    if tags:
-        mlrun.set_tags(tags)
+    mlrun.set_tags({tracking.SIGNATURE: signature(flatten(experiment), fingerprint), **tags_of(data)})
 
 
 def _complexity(layers: list[Any], experiment: Experiment) -> Complexity:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DATABASE = "mlflow.db"
+#: Tags: what a run must come to, and what must stand beside it.
+SIGNATURE, NOTE = "dcase_sweep.signature", "mlflow.note.content"
 #: One call costs a tenth of a second on SQLite, so metrics wait for company this long, in seconds.
 _PATIENCE = 5.0
 _BATCH = 100
@@ -304,6 +306,30 @@ def start_run(
         everything["mlflow.parentRunId"] = tracking.parent
     made = _retry(lambda: store.client.create_run(store.experiment_id, tags=everything, run_name=name))
     return Run(store, made.info.run_id, name)
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """What a run that is over came to."""
+
+    id: str
+    name: str
+    metrics: dict[str, float]
+    seconds: float
+    #: What must stand beside its metrics.
+    note: str | None
+
+
+def find_finished(tracking: Tracking, signature: str) -> FinishedRun | None:
+    """The newest finished run of this signature."""
+    store = open_store(tracking)
+    wanted = f"tags.`{SIGNATURE}` = '{signature}' and attributes.status = 'FINISHED'"
+    found = _retry(lambda: store.client.search_runs([store.experiment_id], wanted, max_results=1))
+    if not found:
+        return None
+    info, data = found[0].info, found[0].data
+    note = data.tags.get(NOTE, "").replace("**", "").replace("\n\n", "; ") or None
+    return FinishedRun(info.run_id, info.run_name, dict(data.metrics), (info.end_time - info.start_time) / 1e3, note)
 
 
 def end_run(tracking: Tracking, run_id: str, status: str) -> None:

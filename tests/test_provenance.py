@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dcase_sweep.provenance import commit_tags, git_commit
+from dcase_sweep.provenance import commit_tags, git_commit, signature
 
 CODE, WORKING = "mlflow.source.git.commit", "dcase_sweep.working_folder.git.commit"
 
@@ -55,3 +55,11 @@ def test_a_package_installed_into_somebodys_repository_is_not_of_its_commit(tmp_
 
 def test_outside_any_repository_nothing_is_said(tmp_path: Path) -> None:
     assert commit_tags(tmp_path, tmp_path) == {}
+
+
+def test_a_signature_follows_what_is_computed_and_not_where() -> None:
+    base = {"optimizer.lr": 1e-3, "data.root": "/a", "tracking.folder": "x", "hardware.threads": 1}
+
+    assert signature(base, "data") == signature({**base, "data.root": "/b", "hardware.threads": 2}, "data")
+    assert signature(base, "data") != signature({**base, "optimizer.lr": 1e-4}, "data")
+    assert signature(base, "data") != signature(base, "other data")

@@ -12,6 +12,7 @@ from hydra.initialize import initialize_config_dir
 from dcase_sweep import runner, tracking
 from dcase_sweep.config import Experiment, check
 from dcase_sweep.errors import DataError, UserError
+from dcase_sweep.features import load_features
 from dcase_sweep.learners.scenes import SceneLearner
 from dcase_sweep.resources import conf_folder
 from tests.conftest import TINY
@@ -92,7 +93,7 @@ def test_a_split_without_a_readable_clip_is_told_before_training(
         (tau / row["filename"]).write_text("not a sound")
 
     with pytest.raises(DataError) as caught:
-        runner.load_features(experiment("data.skip_invalid=true"))
+        load_features(experiment("data.skip_invalid=true"))
 
     assert caught.value.problems[0].startswith(f"{tau}: no clip left to test on")
     assert len(caught.value.problems) == 1 + 12

@@ -30,22 +30,31 @@ def _products(layer: nn.Module, output: Tensor) -> int:
     return 0
 
 
-def _arrays(layer: nn.Module) -> tuple[NDArray[np.float32], ...]:
+def _arrays(layer: nn.Module, statistics: bool) -> tuple[NDArray[np.float32], ...]:
     own: Sequence[tuple[str, Tensor]] = [
         *layer.named_parameters(recurse=False),
-        *((name, buffer) for name, buffer in layer.named_buffers(recurse=False) if buffer.is_floating_point()),
+        *(
+            (name, buffer)
+            for name, buffer in layer.named_buffers(recurse=False)
+            if statistics and buffer.is_floating_point()
+        ),
     ]
     # Weights on the meta device have no values yet; training will make all of them count.
     return tuple(np.ones(t.shape, np.float32) if t.is_meta else t.detach().float().cpu().numpy() for _, t in own)
 
 
-def layers_of(network: nn.Module, input_shape: tuple[int, int]) -> list[Layer]:
-    """The layers of a network for clips of ``(mel, frame)``, in the order in which they are used."""
+def layers_of(network: nn.Module, input_shape: tuple[int, int], *, statistics: bool = True) -> list[Layer]:
+    """The layers of a network for clips of ``(mel, frame)``, in the order in which they are used.
+
+    Args:
+        statistics: count the running statistics of batch normalisation among the parameters, as Keras and task 1A do;
+            task 4 counts what is trained.
+    """
     found: list[Layer] = []
 
     def hook(name: str) -> Any:
         def note(layer: nn.Module, inputs: Any, output: Tensor) -> None:
-            arrays, products = _arrays(layer), _products(layer, output)
+            arrays, products = _arrays(layer, statistics), _products(layer, output)
             if arrays or products:
                 found.append(Layer(name, type(layer).__name__, arrays, products))
 

@@ -30,6 +30,8 @@ class GridSweeper(Sweeper):
     Args:
         max_batch_size: how many jobs the launcher is given at a time; None = all.
         params: overrides that every sweep begins with, key → value.
+        skip_finished: do not run again what has finished with the same configuration, code and data; this is how an
+            interrupted sweep is continued.
         search: refused; a grid has no search space.
     """
 
@@ -43,8 +45,10 @@ class GridSweeper(Sweeper):
         self,
         max_batch_size: int | None = None,
         params: dict[str, str] | None = None,
+        skip_finished: bool = False,
         search: dict[str, Any] | None = None,
     ) -> None:
+        self.skip_finished = skip_finished
         self.search = search
         self.max_batch_size = max_batch_size
         self.params = params or {}
@@ -80,15 +84,36 @@ class GridSweeper(Sweeper):
                 code=Path.cwd(),
             )
             log.info(f"sweep     {len(jobs)} jobs, {folder}")
+            jobs, finished = self._without_finished(jobs, experiments)
             results: list[JobReturn] = []
             given = [f"++tracking.parent={parent.id}", f"++tracking.varying={_varying(jobs)}"]
             try:
                 self._launch([[*overrides, *given] for overrides in jobs], results)
             except BaseException as error:  # what is done is worth telling, whatever ended the rest
-                self._report(parent, jobs, results, folder, "KILLED" if _is_stop(error) else "FAILED")
+                self._report(parent, jobs, results, folder, finished, "KILLED" if _is_stop(error) else "FAILED")
+                log.info("continue  the same command with hydra.sweeper.skip_finished=true runs the rest")
                 raise
-            self._report(parent, jobs, results, folder)
+            self._report(parent, jobs, results, folder, finished)
         return [results]
+
+    def _without_finished(
+        self, jobs: list[list[str]], experiments: Sequence[Any]
+    ) -> tuple[list[list[str]], list[Entry]]:
+        """The jobs to run, and what those that need not be came to."""
+        if not self.skip_finished:
+            return jobs, []
+        from dcase_sweep.sweep.finished import Finder
+
+        finder = Finder()
+        rest, entries = [], []
+        for overrides, experiment in zip(jobs, experiments, strict=True):
+            found = finder.find(experiment)
+            if found is None:
+                rest.append(overrides)
+                continue
+            log.info(f"skipped   {' '.join(overrides)}: finished as {found.name} · {found.id}")
+            entries.append(Entry(_values(overrides), "finished", found.metrics, found.seconds, found.note))
+        return rest, entries
 
     def _jobs(self, arguments: Sequence[str]) -> list[list[str]]:
         """The overrides of each job: the product of all sweeps, the last one varying fastest."""
@@ -133,11 +158,13 @@ class GridSweeper(Sweeper):
         jobs: Sequence[Sequence[str]],
         results: Sequence[JobReturn],
         folder: Path,
+        finished: Sequence[Entry] = (),
         status: str | None = None,
     ) -> None:
         """Compare the jobs that are over; the others count as not finished.
 
         Args:
+            finished: jobs that were over before.
             status: of the parent run; None = what the jobs make of it.
         """
         entries, names = [], []
@@ -154,14 +181,15 @@ class GridSweeper(Sweeper):
             if outcome.status == "failed":
                 names.append(f"{' '.join(overrides)}: {outcome.error}")
         self.failures = names
-        comparison = compare(entries)
+        comparison = compare([*finished, *entries])
         _save(parent, comparison, folder)
         if status:
             parent.give_up(status)
         else:
             parent.end("FAILED" if names else "FINISHED")
         log.info(f"\n{table(comparison)}\n")
-        log.info(f"sweep     {len(results) - len(names)} of {len(jobs)} jobs finished, {os.path.relpath(folder)}")
+        done, wanted = len(results) - len(names) + len(finished), len(jobs) + len(finished)
+        log.info(f"sweep     {done} of {wanted} jobs finished, {os.path.relpath(folder)}")
         log.info(f"compare   {parent.store.command}")
 
 

@@ -54,9 +54,9 @@ def main() -> None:
 
 def _compare(root: Path, folder: Path, keras_python: str, epochs: int, seeds: int) -> None:
     from dcase_sweep.data.scenes import SceneData
+    from dcase_sweep.features import load_features
     from dcase_sweep.learners.lightning import resolve_precision
     from dcase_sweep.learners.scenes import SceneLearner
-    from dcase_sweep.runner import load_features
 
     data, store = load_features(_experiment(root, folder, epochs, seed=0))
     assert isinstance(data, SceneData)

@@ -45,3 +45,19 @@ def test_an_impossible_job_is_refused_before_the_first_starts(
 
     assert "model.units=0: expected at least 1" in output
     assert "features" not in output
+
+
+def test_a_sweep_is_continued_without_what_has_finished(
+    command_line: CommandLine, tiny: Callable[..., list[str]]
+) -> None:
+    """A job of another configuration is run; so is one of other recordings."""
+    arguments = tiny("training.epochs=1", "model.units=11", "hydra.sweeper.skip_finished=true")
+    command_line("-m", *arguments, "seed=0")
+
+    output = command_line("-m", *arguments, "seed=0,1")
+
+    assert "skipped   " in output
+    assert output.count("Acoustic scene classification") == 1
+    assert "2 of 2 jobs finished" in output
+    header = next(line for line in output.splitlines() if line.startswith("seeds"))
+    assert header.split()[:3] == ["seeds", "accuracy", "%"]

@@ -6,6 +6,7 @@ from torch import nn
 
 from dcase_sweep.learners.layers import layers_of
 from dcase_sweep.models.cnn import CNN
+from dcase_sweep.models.crnn import CRNN
 
 BLOCKS = [
     {"filters": 16, "kernel": [7, 7]},
@@ -47,3 +48,12 @@ def test_zeros_are_seen() -> None:
     (layer,) = layers_of(network, (2, 3))
 
     assert [int((array != 0).sum()) for array in layer.arrays] == [12, 0]
+
+
+def test_task_4_counts_what_is_trained() -> None:
+    """The published number of the CRNN leaves out the running statistics, that of the scene baseline has them in."""
+    network = CRNN()
+    trained = layers_of(network, (128, 626), statistics=False)
+
+    assert sum(array.size for layer in trained for array in layer.arrays) == 1_112_420
+    assert sum(array.size for layer in layers_of(network, (128, 626)) for array in layer.arrays) == 1_113_668

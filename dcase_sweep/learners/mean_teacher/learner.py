@@ -114,7 +114,8 @@ class MeanTeacherLearner:
 
     def layers(self) -> list[Layer]:
         """The student's layers with their present weights."""
-        return layers_of(self.module.student, (self.features.shape[1], self.features.shape[2]))
+        shape = self.features.shape[1], self.features.shape[2]
+        return layers_of(self.module.student, shape, statistics=False)
 
     @staticmethod
     def headline(metrics: dict[str, float]) -> str:

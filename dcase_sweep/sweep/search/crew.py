@@ -1,6 +1,5 @@
 """Keeping workers at work until a study is complete, and closing what they leave when they die."""
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from omegaconf import DictConfig
 
 from dcase_sweep import tracking
 from dcase_sweep.config import Experiment
+from dcase_sweep.cores import usable_cores
 from dcase_sweep.sweep.search import study as records
 from dcase_sweep.sweep.search.live import Live
 from dcase_sweep.sweep.search.processes import Processes
@@ -49,7 +49,7 @@ class Crew:
         """Until there are enough trials, or the search is stopped."""
         threads = None
         if self.base.hardware.threads is None and self.base.hardware.accelerator == "cpu":
-            threads = max(1, (os.cpu_count() or 1) // self.count)
+            threads = max(1, usable_cores() // self.count)
         worker = Worker(self.plan, self.context, self.config, threads)
         with Live(self.study, self.plan) as live:
             if self.config.hydra.launcher._target_ == _BASIC:

@@ -203,7 +203,7 @@ class OptunaSweeper(Sweeper):
 
     def _classes(self, base: Experiment) -> int:
         """How many classes the data have: the head of a network is measured with them."""
-        from dcase_sweep.runner import load_features
+        from dcase_sweep.features import load_features
 
         return len(load_features(base)[0].classes)
 

@@ -1,0 +1,88 @@
+"""The data set of an experiment and the stored features of its recordings."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dcase_sweep import console
+from dcase_sweep.config import Experiment, build, stored_configuration
+from dcase_sweep.cores import usable_cores
+from dcase_sweep.data.events import EventData
+from dcase_sweep.data.files import check_samples
+from dcase_sweep.data.scenes import SceneData
+from dcase_sweep.data.store import FeatureStore, known_problems, open_store
+from dcase_sweep.errors import DataError
+from dcase_sweep.judging import SYNTHETIC
+from dcase_sweep.readiness import check_readiness
+
+log = logging.getLogger(__name__)
+
+
+def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneData | EventData, FeatureStore]:
+    """The data set and the stored features of its recordings, computed where they are missing.
+
+    Raises:
+        DataError: with every problem that the tables, the headers or the samples have.
+    """
+    workers = experiment.hardware.workers or usable_cores()
+    dataset = build("data", experiment.data)
+    if hasattr(dataset, "prepare"):
+        with console.progress("demo", 1) as bar:
+            dataset.prepare(lambda done, total: bar.update(done, total=total))
+    front_end = build("front_end", experiment.front_end)
+    where: dict[str, Any] = {
+        "store_root": Path(experiment.store.root).expanduser(),
+        "configuration": stored_configuration(experiment, front_end),
+    }
+
+    def check(root: Path, names: Sequence[str]) -> list[str]:
+        known = known_problems(root, names, **where)
+        if known is not None:
+            return known
+        length = {"sample_rate": front_end.sample_rate, "seconds": front_end.seconds}
+        with console.progress("check", len(names)) as bar:
+            return check_samples(root, names, **length, workers=workers, on_progress=lambda done, _: bar.update(done))
+
+    data: SceneData | EventData = dataset.load(check=check)
+    check_readiness(experiment, data)
+    began = time.perf_counter()
+    with console.progress("features", len(data.filenames)) as bar:
+        store = open_store(
+            data.root,
+            data.filenames,
+            front_end,
+            **where,
+            device=device,
+            workers=workers,
+            on_progress=lambda done, total: bar.update(done, total=total),
+            on_note=log.warning,
+        )
+    if store.problems:
+        if not getattr(dataset, "skip_invalid", False):
+            raise DataError(store.problems)
+        log.warning(f"data      {len(store.problems)} clips cannot be read and are left out: {store.problems[0]}")
+        data = data.keeping(store.valid)
+        if isinstance(data, SceneData) and data.empty_splits:
+            raise DataError([*data.empty_splits, *store.problems])
+        check_readiness(experiment, data)
+    _describe(data, store, time.perf_counter() - began)
+    return data, store
+
+
+def fingerprint_of(data: SceneData | EventData, store: FeatureStore) -> str:
+    """What was learned from and judged by: names, labels, splits and what is heard, wherever it lies."""
+    return hashlib.sha256(f"{data.fingerprint} {store.fingerprint}".encode()).hexdigest()[:16]
+
+
+def _describe(data: SceneData | EventData, store: FeatureStore, seconds: float) -> None:
+    note = f" ({SYNTHETIC})" if data.is_synthetic else ""
+    console.field("data", f"{data.description}{note}")
+    for part in data.coverage if isinstance(data, EventData) else ():
+        if part.absence:
+            console.field("missing", part.absence)
+    changed = [f"{store.count(what)} {what}" for what in ("resampled", "padded", "cut") if store.count(what)]
+    how = f"{store.computed} clips in {seconds:.1f} s" if store.computed else "all in the store"
+    console.field("features", ", ".join([how, *changed]))

@@ -1,0 +1,32 @@
+"""Experiments that need not be run again."""
+
+import json
+
+from dcase_sweep import tracking
+from dcase_sweep.config import Experiment, flatten, plain
+from dcase_sweep.provenance import signature
+
+
+class Finder:
+    """Finds the finished run of an experiment: the same configuration, data and code.
+
+    The data's fingerprint needs their features, which the run would need too; it is found once for all jobs that learn
+    from the same data.
+    """
+
+    def __init__(self) -> None:
+        self._fingerprints: dict[str, str] = {}
+
+    def find(self, experiment: Experiment) -> tracking.FinishedRun | None:
+        """The newest such run, or None."""
+        return tracking.find_finished(
+            experiment.tracking, signature(flatten(experiment), self._fingerprint(experiment))
+        )
+
+    def _fingerprint(self, experiment: Experiment) -> str:
+        from dcase_sweep.features import fingerprint_of, load_features
+
+        key = json.dumps([plain(experiment.data), plain(experiment.front_end), experiment.task.kind], default=str)
+        if key not in self._fingerprints:
+            self._fingerprints[key] = fingerprint_of(*load_features(experiment))
+        return self._fingerprints[key]
