@@ -120,7 +120,9 @@ def run_composed(composed: DictConfig, watcher: Watcher | None = None) -> Any:
 
     settings = HydraConfig.get()
     choices = {group: str(settings.runtime.choices[group]) for group in GROUPS if settings.runtime.choices.get(group)}
-    overrides = tuple(override for override in settings.overrides.task if not override.startswith("++tracking."))
+    overrides = tuple(
+        override for override in settings.overrides.task if not override.startswith(("++tracking.", "search="))
+    )
     job = runner.Job(
         folder=Path(settings.runtime.output_dir),
         choices=choices,

@@ -78,6 +78,7 @@ class OptunaSweeper(Sweeper):
         self.wanted: dict[str, Any] = plain(search) or {}
         self.params: dict[str, str] = plain(params) or {}
         self.failures: list[str] = []
+        self._chosen: list[str] = []
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Hydra's word of how to compose and what to run."""
@@ -161,6 +162,9 @@ class OptunaSweeper(Sweeper):
         for parsed in self._parser.parse_overrides(list(arguments)):
             key = parsed.get_key_element()
             if key == "search":
+                self._chosen = [
+                    str(parsed.input_line)
+                ]  # overrides of hydra.sweeper.search need it wherever they are composed
                 continue
             varied.pop(key, None)
             assert parsed.input_line is not None
@@ -171,12 +175,12 @@ class OptunaSweeper(Sweeper):
         return self.complete(fixed), varied
 
     def _compose(self, overrides: Sequence[str]) -> Experiment:
-        return check(self._context.config_loader.load_sweep_config(self._config, list(overrides)))
+        return check(self._context.config_loader.load_sweep_config(self._config, [*self._chosen, *overrides]))
 
     def _space(self, varied: Mapping[str, str], base: Experiment, fixed: Sequence[str]) -> "Space":
         from dcase_sweep.sweep.search.space import make_space
 
-        composed = self._context.config_loader.load_sweep_config(self._config, list(fixed))
+        composed = self._context.config_loader.load_sweep_config(self._config, [*self._chosen, *fixed])
         model: Any = OmegaConf.to_container(composed.model, resolve=False)
         blocks, depth = model.get("blocks") or [], model.get("depth")
         shape = build("front_end", base.front_end).shape
@@ -199,7 +203,7 @@ class OptunaSweeper(Sweeper):
         make_sampler(self.sampler, worker=0, trials=0)
         make("pruner", self.pruner)
         trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
-        self._context.config_loader.load_sweep_config(self._config, [*fixed, *space.suggest(trial)])
+        self._context.config_loader.load_sweep_config(self._config, [*self._chosen, *fixed, *space.suggest(trial)])
 
     def _classes(self, base: Experiment) -> int:
         """How many classes the data have: the head of a network is measured with them."""
@@ -232,7 +236,7 @@ class OptunaSweeper(Sweeper):
             space=space,
             objective=objective,
             limits=limits,
-            fixed=tuple(fixed),
+            fixed=(*self._chosen, *fixed),
             n_trials=self.n_trials,
             max_failed=self.max_failed,
             sampler=self.sampler,
