@@ -132,7 +132,7 @@ class OptunaSweeper(Sweeper):
             plan = self._plan(where, study.study_name, space, objective, limits, fixed, parent.id, classes)
             crew = Crew(plan, study, base, self._context, self._config, self.workers, folder)
             crew.close_runs(recovered, "KILLED")
-            self._introduce(study, where, folder, len(recovered))
+            self._introduce(study, where, folder)
             try:
                 crew.work()
             except BaseException as error:
@@ -245,7 +245,7 @@ class OptunaSweeper(Sweeper):
             classes=classes,
         )
 
-    def _introduce(self, study: "optuna.Study", where: str, folder: Path, recovered: int) -> None:
+    def _introduce(self, study: "optuna.Study", where: str, folder: Path) -> None:
         from dcase_sweep.sweep.search.study import counts
 
         found = counts(study.get_trials(deepcopy=False))
@@ -254,8 +254,8 @@ class OptunaSweeper(Sweeper):
         )
         known = f"continued with {known}" if known else "new"
         log.info(f"search    {study.study_name} ({known}), {self.n_trials} trials wanted, {self.workers} at a time")
-        if recovered:
-            log.info(f"search    {recovered} trials were interrupted; each is tried once more")
+        if found["waiting"]:
+            log.info(f"search    {found['waiting']} trials were interrupted and are tried once more, first of all")
         log.info(f"storage   {where} (optuna-dashboard {where})")
         log.info(f"folder    {folder}")
 
