@@ -26,7 +26,7 @@ def draw(study: optuna.Study, folder: Path, metrics: Sequence[str]) -> list[Path
 
     matplotlib.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
-    shown = _without_unjudged(study)
+    shown = _for_people(study)
     pages, paths = [], []
     for name, interactive, still in _figures(shown, metrics, finished):
         with warnings.catch_warnings():
@@ -40,11 +40,37 @@ def draw(study: optuna.Study, folder: Path, metrics: Sequence[str]) -> list[Path
     return paths
 
 
-def _without_unjudged(study: optuna.Study) -> optuna.Study:
-    """A copy in memory of the trials that finished or were pruned: the others say nothing of the space's quality."""
+def _for_people(study: optuna.Study) -> optuna.Study:
+    """A copy in memory with short names, in which every trial keeps its number.
+
+    Rejected, failed and interrupted trials stay as blanks: they say nothing of the space's quality.
+    """
     copy = optuna.create_study(directions=study.directions)
-    copy.add_trials([t for t in study.get_trials() if records.kind(t) in ("finished", "pruned")])
+    for trial in study.get_trials():
+        kind = records.kind(trial)
+        is_judged = kind in ("finished", "pruned")
+        copy.add_trial(
+            optuna.trial.create_trial(
+                state=trial.state if is_judged else optuna.trial.TrialState.FAIL,
+                values=trial.values if kind == "finished" else None,
+                params={short_name(name): value for name, value in trial.params.items()},
+                distributions={short_name(name): found for name, found in trial.distributions.items()},
+                intermediate_values=trial.intermediate_values,
+            )
+        )
     return copy
+
+
+def short_name(key: str) -> str:
+    """``model.blocks.1.pool`` → ``pool 1``, ``optimizer.lr`` → ``lr``."""
+    names = key.split(".")
+    return f"{names[-1]} {names[-2]}" if len(names) > 1 and names[-2].isdigit() else names[-1]
+
+
+def _shared_names(study: optuna.Study) -> list[str]:
+    """What varies in every judged trial: lines through what only some have would end nowhere."""
+    trials = [set(trial.params) for trial in study.get_trials() if trial.state != optuna.trial.TrialState.FAIL]
+    return sorted(set.intersection(*trials)) if trials else []
 
 
 Figure = tuple[str, Callable[[optuna.Study], Any], Callable[[optuna.Study], Any]]
@@ -69,13 +95,16 @@ def _figures(study: optuna.Study, metrics: Sequence[str], finished: int) -> list
             figures += _of_one(metric, lambda t, p=position: t.values[p], f"_{position + 1}", finished)
         return figures
     figures = _of_one(metrics[0], None, "", finished)
-    figures.append(
-        (
-            "parallel_coordinate",
-            _named(plotly.plot_parallel_coordinate, metrics[0]),
-            _named(stills.plot_parallel_coordinate, metrics[0]),
+    shared = _shared_names(study)
+    if len(shared) > 1:
+        named = {"params": shared, "target_name": metrics[0]}
+        figures.append(
+            (
+                "parallel_coordinate",
+                lambda s: plotly.plot_parallel_coordinate(s, **named),
+                lambda s: stills.plot_parallel_coordinate(s, **named),
+            )
         )
-    )
     figures.append(("slice", _named(plotly.plot_slice, metrics[0]), _named(stills.plot_slice, metrics[0])))
     figures.append(("epochs", plotly.plot_intermediate_values, stills.plot_intermediate_values))
     return figures
@@ -113,9 +142,15 @@ def _save(axes: Any, path: Path) -> Path:
     import matplotlib.pyplot as pyplot
     import numpy as np
 
-    first = np.ravel(np.asarray(axes, dtype=object))[0]
+    several = np.ravel(np.asarray(axes, dtype=object))
+    first = several[0]
     figure = first.figure
-    width = max(9.0, 2.6 * len(np.ravel(np.asarray(axes, dtype=object))))
+    if len(several) > 1:
+        for each in several:
+            each.tick_params(axis="x", rotation=60)
+    if first.get_legend() is not None and len(first.get_legend().get_texts()) != 2:
+        first.get_legend().remove()  # one entry a trial says nothing and takes all the room
+    width = max(9.0, 1.9 * len(several))
     figure.set_size_inches(width, 5.5)
     figure.savefig(path, dpi=110, bbox_inches="tight")
     pyplot.close(figure)
