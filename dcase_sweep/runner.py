@@ -120,8 +120,9 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
         )
         metrics = _log_complexity(mlrun, learner, experiment)
         results = _fit(mlrun, learner, experiment, job, resumable, watcher)
+        judging = time.perf_counter()
         verdict = judge(experiment, data, learner, store.features)
-        results |= verdict.metrics
+        results |= verdict.metrics | {"time/evaluation_seconds": time.perf_counter() - judging}
         results["complexity/nonzero_parameters"] = float(_complexity(learner.layers(), experiment).nonzero)
         _log_verdict(mlrun, verdict, job)
         mlrun.log_metrics(results)

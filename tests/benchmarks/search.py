@@ -79,7 +79,7 @@ def measure_overhead(data: Sequence[str]) -> None:
             wall = (_at(trial.datetime_complete) - _at(previous.datetime_complete)).total_seconds()  # type: ignore[attr-defined]
             between = [r for r in rejected if previous.number < r.number < trial.number]  # type: ignore[attr-defined]
             spent = sum((_at(r.datetime_complete) - _at(r.datetime_start)).total_seconds() for r in between)  # type: ignore[attr-defined]
-            own.append(wall - spent - trial.user_attrs["phases"])  # type: ignore[attr-defined]
+            own.append(wall - spent - trial.user_attrs[records.WORK])  # type: ignore[attr-defined]
         each = [(_at(r.datetime_complete) - _at(r.datetime_start)).total_seconds() for r in rejected]  # type: ignore[attr-defined]
     rows = [("search: its own cost", "median s", "largest s")]
     rows.append(("a trial, beside training and evaluation", f"{np.median(own):.2f}", f"{max(own):.2f}"))

@@ -20,7 +20,7 @@ from dcase_sweep.errors import UserError
 #: Attributes of trials.
 REJECTED, ERROR, INTERRUPTED, SURPLUS, RETRY_OF = "rejected", "error", "interrupted", "surplus", "retry_of"
 OVERRIDES, FOLDER, RUN, OWNER = "overrides", "folder", "run_id", "owner"
-SECONDS, THREADS = "seconds", "threads"
+SECONDS, WORK, THREADS, METRICS = "seconds", "work_seconds", "threads", "metrics"
 #: Attributes of studies.
 SIGNATURE, PARENT, STOPPED = "signature", "mlflow_parent", "stopped"
 

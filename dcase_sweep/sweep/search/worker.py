@@ -18,6 +18,7 @@ from optuna.trial import Trial, TrialState
 from dcase_sweep import console
 from dcase_sweep.config import Experiment, check
 from dcase_sweep.errors import UserError
+from dcase_sweep.sweep.compare import COLUMNS
 from dcase_sweep.sweep.search import study as records
 from dcase_sweep.sweep.search.composing import Composer
 from dcase_sweep.sweep.search.settings import load_study
@@ -243,9 +244,10 @@ class Worker:
         if any(value != value for value in values):
             self._fail(study, trial, f"{self.plan.objective.metrics[0]} is not a number")
             return
-        for name, value in outcome.metrics.items():
-            if name.startswith(("complexity/", "test/")) and name.count("/") == 1 and name not in self.plan.limits:
-                trial.set_user_attr(name, value)
+        shown = {name: outcome.metrics[name] for name, *_ in COLUMNS if name in outcome.metrics}
+        trial.set_user_attr(records.METRICS, shown)
+        times = (outcome.metrics.get(name, 0.0) for name in ("time/training_seconds", "time/evaluation_seconds"))
+        trial.set_user_attr(records.WORK, sum(times))
         study.tell(trial, values)
 
     def _fail(self, study: optuna.Study, trial: Trial, error: str) -> None:
