@@ -18,9 +18,11 @@ from copy import deepcopy
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dcase_sweep.evaluation.events.validation import SynthesisJudge
 from dcase_sweep.learners.mean_teacher.losses import consistency_losses, supervised_losses
 from dcase_sweep.learners.mean_teacher.ramps import exponential_ramp
 from dcase_sweep.learners.mean_teacher.sampling import Composition
@@ -30,7 +32,10 @@ from tests.models.published_crnn import PublishedCRNN
 
 Step = Callable[[int], float]
 
-RAMP_STEPS = 5900  # 50 epochs of DESED's 118 batches
+EPOCH_STEPS = 118  # batches of DESED, as its 1,420 weak clips in twelves give them
+RAMP_STEPS = 50 * EPOCH_STEPS
+#: What is validated: by the student alone, and by the student and the teacher.
+SYNTHETIC_CLIPS, WEAK_CLIPS = 2500, 158
 
 
 def main() -> None:
@@ -65,6 +70,36 @@ def main() -> None:
     ratio = least["published"] / least["here"]
     print(f"{composition.size} clips, {options.threads} threads: published {least['published']:.2f} s, ", end="")
     print(f"here {least['here']:.2f} s ({options.precision}), {ratio:.1f} x")
+    validation = validation_seconds(features, mixed=options.precision == "bf16")
+    epoch = EPOCH_STEPS * least["here"] * options.clips / 48
+    print(f"an epoch of DESED ({EPOCH_STEPS} steps): {epoch:.0f} s, its validation: {validation:.0f} s, ", end="")
+    print(f"{100 * validation / (epoch + validation):.0f} % of both (aimed at: at most 20 %)")
+
+
+def validation_seconds(features: Tensor, *, mixed: bool) -> float:
+    """What the validation after an epoch of DESED takes: the student on all its clips, the recipe's figures of them."""
+    student = CRNN().eval()
+    seconds = []
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        for _ in range(3):
+            start = time.perf_counter()
+            student(features)
+            seconds.append(time.perf_counter() - start)
+    chance = np.random.default_rng(0)
+    names = [f"{clip}.wav" for clip in range(SYNTHETIC_CLIPS)]
+    labels = [str(label) for label in range(10)]
+    onsets = chance.uniform(0, 8, (SYNTHETIC_CLIPS, 3))
+    events = [
+        (name, float(onset), float(onset) + 1.5, labels[(clip + place) % 10])
+        for clip, name in enumerate(names)
+        for place, onset in enumerate(onsets[clip])
+    ]
+    judge = SynthesisJudge(events, dict.fromkeys(names, 10.0), labels=labels, hop=0.064)
+    scores = {name: chance.random((156, 10)).astype(np.float32) for name in names}
+    start = time.perf_counter()
+    judge.intersection_f1(scores)
+    judging = time.perf_counter() - start
+    return min(seconds) * (SYNTHETIC_CLIPS + 2 * WEAK_CLIPS) / len(features) + judging
 
 
 def published_network(checkout: Path | None) -> nn.Module:
