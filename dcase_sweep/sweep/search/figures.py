@@ -97,7 +97,7 @@ def _figures(study: optuna.Study, metrics: Sequence[str], finished: int) -> list
     figures = _of_one(metrics[0], None, "", finished)
     shared = _shared_names(study)
     if len(shared) > 1:
-        named = {"params": shared, "target_name": metrics[0]}
+        named: dict[str, Any] = {"params": shared, "target_name": metrics[0]}
         figures.append(
             (
                 "parallel_coordinate",
