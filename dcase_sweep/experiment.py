@@ -74,6 +74,15 @@ def open_demo(arguments: list[str]) -> list[str]:
     return [f"++{argument}" if re.match(r"data\.\w+=", argument) else argument for argument in arguments]
 
 
+def share_config_store() -> None:
+    """Let Hydra's compositions share its one store of configurations instead of copying it.
+
+    It copies the store each time it asks for a group's choices, a hundred times for a ``--help``; what it loads from
+    the store it copies again, so that nothing can change it.
+    """
+    ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
+
+
 def register_experiments() -> None:
     """Make every file of the experiment folders a choice of ``+experiment``; a broken one is told and left out."""
     store = ConfigStore.instance()
@@ -106,10 +115,9 @@ def complete_search(arguments: list[str]) -> list[str]:
     """Let ``search=NAME`` alone mean a sweep by Optuna: there is no other use of it."""
     if not any(argument.startswith("search=") for argument in arguments):
         return arguments
-    more = [] if {"-m", "--multirun"} & set(arguments) else ["--multirun"]
-    if not any(argument.startswith("hydra/sweeper=") for argument in arguments):
-        more.append("hydra/sweeper=optuna")
-    return [*more, *arguments]
+    flag = [] if {"-m", "--multirun"} & set(arguments) else ["--multirun"]
+    is_chosen = any(argument.startswith("hydra/sweeper=") for argument in arguments)
+    return [*flag, *arguments, *([] if is_chosen else ["hydra/sweeper=optuna"])]
 
 
 def run_composed(composed: DictConfig, watcher: Watcher | None = None) -> Any:
@@ -159,6 +167,8 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
     group = re.search(r"To append to your default list use (\S+)", text)
     if override and group:
         return f"{override[1]}: nothing is chosen yet that could be replaced; write {group[1]}"
+    if override and override[1].startswith("hydra.") and error.__cause__ is not None:
+        return f"{override[1]}: {str(error.__cause__).splitlines()[0]}; +{override[1]} adds what is not there"
     if override:
         return f"{override[1]}: no such key; {_nearest_key(override[1], arguments)}"
     choice = re.search(r"Could not find '([^/']+)/([^']+)'", text)
@@ -211,6 +221,7 @@ def main(arguments: list[str]) -> int:
     """
     from dcase_sweep.interruption import Interrupted
 
+    share_config_store()
     register_experiments()
     register_sweepers()
     want_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("0", "")

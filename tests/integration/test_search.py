@@ -139,7 +139,7 @@ def test_a_space_without_a_search_and_a_search_without_a_sweeper_are_told(
     command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:
     nothing = command_line("-m", *tiny("hydra/sweeper=optuna"), code=1)
-    limits = "hydra.sweeper.search.limits={complexity/size:1}"  # of a search that was chosen
+    limits = "+hydra.sweeper.search.limits={complexity/size:1}"  # of a search that was chosen
     limited = command_line("-m", *tiny("search=scene_cnn", limits), code=1)
     grid = command_line("-m", *tiny("search=scene_cnn", "hydra/sweeper=grid"), code=1)
 

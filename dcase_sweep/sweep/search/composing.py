@@ -32,7 +32,7 @@ class Composer:
         """
         loader = self.context.config_loader
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
-        if any(loader.get_group_options(each.key_or_group) for each in parsed):
+        if any(_may_be_a_group(each.key_or_group) for each in parsed):
             return loader.load_sweep_config(self.config, [*self.fixed, *overrides])
         if self._shared is None:
             self._shared = loader.load_sweep_config(self.config, self.fixed)
@@ -41,3 +41,8 @@ class Composer:
         ConfigLoaderImpl._apply_overrides_to_config(parsed, config)
         config.hydra.overrides.task.extend(list(overrides))
         return config
+
+
+def _may_be_a_group(key: str) -> bool:
+    """Whether a key may choose a group's file; only a value deeper than the top level surely does not."""
+    return "/" in key or "." not in key

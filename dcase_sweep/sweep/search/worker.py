@@ -284,9 +284,10 @@ def _register() -> None:
     from hydra import version
     from hydra.core.utils import setup_globals
 
-    from dcase_sweep.experiment import register_experiments, register_sweepers
+    from dcase_sweep.experiment import register_experiments, register_sweepers, share_config_store
 
     version.setbase("1.3")
     setup_globals()
+    share_config_store()
     register_experiments()
     register_sweepers()
