@@ -42,7 +42,7 @@ def measure(experiment: Experiment, classes: int, wanted: Iterable[str]) -> dict
     network = build_model(experiment, classes=classes, device="meta")
     layers = [
         layer_complexity(each.name, each.kind, each.arrays, each.multiply_accumulates)
-        for each in layers_of(network, shape)
+        for each in layers_of(network, shape, statistics=experiment.task.kind == "scenes")
     ]
     complexity = Complexity(tuple(layers), clip_seconds=1.0)
     figures = {
