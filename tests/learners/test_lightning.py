@@ -24,6 +24,7 @@ def test_a_cpu_of_which_pytorch_says_nothing_trains_in_float32(monkeypatch: pyte
 
 
 def test_all_threads_come_back_after_a_job_that_wanted_one() -> None:
+    use_threads(Hardware(accelerator="cpu", precision="auto"))  # whatever other tests of this process left
     before = torch.get_num_threads()
 
     use_threads(Hardware(accelerator="cpu", precision="auto", threads=1))
