@@ -21,7 +21,8 @@ class Resumable:
     epochs: int
 
 
-def _comparable(flat: dict[str, Any]) -> dict[str, Any]:
+def comparable(flat: dict[str, Any]) -> dict[str, Any]:
+    """Of a flattened configuration, what a continuation must have in common with what it continues."""
     return {key: value for key, value in flat.items() if not key.startswith(_FREE)}
 
 
@@ -48,7 +49,7 @@ def find_resumable(experiment: Experiment) -> Resumable | None:
         raise UserError(
             f"resume={checkpoint}: not a checkpoint to continue from ({type(error).__name__}); expected a last.ckpt"
         ) from None
-    then, now = _comparable(extra["configuration"]), _comparable(flatten(experiment))
+    then, now = comparable(extra["configuration"]), comparable(flatten(experiment))
     changed = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
     if changed:
         differences = ", ".join(f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in changed[:5])

@@ -8,18 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from dcase_sweep import __version__, console, tracking
-from dcase_sweep.config import Experiment, build, flatten, locate
+from dcase_sweep.config import Experiment, flatten, locate
+from dcase_sweep.costs import complexity_of, cost_metrics
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.errors import UserError
-from dcase_sweep.evaluation.complexity import (
-    DCASE_2021,
-    PRECISIONS,
-    RULES,
-    Complexity,
-    complexity_table,
-    layer_complexity,
-)
+from dcase_sweep.evaluation.complexity import DCASE_2021, RULES, complexity_table
 from dcase_sweep.evaluation.verdict import Verdict
 from dcase_sweep.features import fingerprint_of, load_features
 from dcase_sweep.interruption import Interrupted
@@ -123,7 +117,7 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
         judging = time.perf_counter()
         verdict = judge(experiment, data, learner, store.features)
         results |= verdict.metrics | {"time/evaluation_seconds": time.perf_counter() - judging}
-        results["complexity/nonzero_parameters"] = float(_complexity(learner.layers(), experiment).nonzero)
+        results["complexity/nonzero_parameters"] = float(complexity_of(learner.layers(), experiment).nonzero)
         _log_verdict(mlrun, verdict, job)
         mlrun.log_metrics(results)
         metrics |= results
@@ -172,11 +166,6 @@ def _log_configuration(
     mlrun.set_tags({tracking.SIGNATURE: signature(flatten(experiment), fingerprint), **tags_of(data)})
 
 
-def _complexity(layers: list[Any], experiment: Experiment) -> Complexity:
-    counted = [layer_complexity(each.name, each.kind, each.arrays, each.multiply_accumulates) for each in layers]
-    return Complexity(tuple(counted), clip_seconds=build("front_end", experiment.front_end).seconds)
-
-
 def _blank(layers: list[Any]) -> list[Any]:
     """The layers as training may fill them: every parameter counts."""
     return [replace(layer, arrays=tuple(array * 0 + 1 for array in layer.arrays)) for layer in layers]
@@ -184,7 +173,7 @@ def _blank(layers: list[Any]) -> list[Any]:
 
 def _log_complexity(mlrun: tracking.Run, learner: Any, experiment: Experiment) -> dict[str, float]:
     """What the network will cost once training has filled every parameter, said before it starts."""
-    complexity = _complexity(_blank(learner.layers()), experiment)
+    complexity = complexity_of(_blank(learner.layers()), experiment)
     limit = experiment.task.size_limit_kib
     fits = limit is None or complexity.within_limit(replace(DCASE_2021, max_bytes=round(1024 * limit)))
     verdict = "" if limit is None else f" ({'within' if fits else 'OVER'} the {limit:g} KB of DCASE 2021)"
@@ -196,10 +185,7 @@ def _log_complexity(mlrun: tracking.Run, learner: Any, experiment: Experiment) -
     table = complexity_table(complexity, rules=() if limit is None else RULES)
     mlrun.log_text(table + "\n", "complexity.txt")
     metrics = {
-        "complexity/parameters": float(complexity.parameters),
-        "complexity/nonzero_parameters": float(complexity.nonzero),
-        **{f"complexity/size_kib_{bits}bit": complexity.size_kib(bits) for bits in PRECISIONS},
-        "complexity/mmac_per_clip": complexity.multiply_accumulates / 1e6,
+        **cost_metrics(complexity),
         **({} if limit is None else {f"complexity/within_{limit:g}_kb": float(fits)}),
     }
     mlrun.log_metrics(metrics)

@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterable
 
 from dcase_sweep.config import Experiment, build, build_model
+from dcase_sweep.costs import complexity_of, cost_metrics
 from dcase_sweep.errors import UserError
-from dcase_sweep.evaluation.complexity import Complexity, layer_complexity
 
 #: What can be limited; the names of a run's metrics.
 LIMITED = (
@@ -40,16 +40,8 @@ def measure(experiment: Experiment, classes: int, wanted: Iterable[str]) -> dict
     wanted = list(wanted)
     shape = build("front_end", experiment.front_end).shape
     network = build_model(experiment, classes=classes, device="meta")
-    layers = [
-        layer_complexity(each.name, each.kind, each.arrays, each.multiply_accumulates)
-        for each in layers_of(network, shape, statistics=experiment.task.kind == "scenes")
-    ]
-    complexity = Complexity(tuple(layers), clip_seconds=1.0)
-    figures = {
-        "complexity/parameters": float(complexity.parameters),
-        **{f"complexity/size_kib_{bits}bit": complexity.size_bytes(bits) / 1024 for bits in (32, 16, 8)},
-        "complexity/mmac_per_clip": complexity.multiply_accumulates / 1e6,
-    }
+    layers = layers_of(network, shape, statistics=experiment.task.kind == "scenes")
+    figures = cost_metrics(complexity_of(layers, experiment))
     if "complexity/latency_ms" in wanted:
         figures["complexity/latency_ms"] = latency_ms(experiment, classes, shape)
     return {name: figures[name] for name in wanted}

@@ -125,8 +125,7 @@ def report(study: optuna.Study, parent: Any, folder: Path, *, tracking: Tracking
         "optimization_results.yaml": OmegaConf.to_yaml(OmegaConf.create(results(study, metrics))),
         "trials.csv": trials_csv(study, metrics),
     }
-    for position, trial in enumerate(best):
-        name = "best" if len(best) == 1 else f"pareto_{position + 1}"
+    for name, trial in _named(best):
         files[f"experiment/{name}.yaml"] = experiment_file(study, trial, fixed, metrics)
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -140,6 +139,13 @@ def report(study: optuna.Study, parent: Any, folder: Path, *, tracking: Tracking
     if len(metrics) == 1 and best:
         parent.log_metrics({f"search/{metrics[0]}": best[0].values[0]})
     _print(study, best, metrics, folder)
+
+
+def _named(best: Sequence[FrozenTrial]) -> list[tuple[str, FrozenTrial]]:
+    """Each of the best with the name of its file."""
+    if len(best) == 1:
+        return [("best", best[0])]
+    return [(f"pareto_{position}", trial) for position, trial in enumerate(best, start=1)]
 
 
 def _mark_best(study: optuna.Study, best: Sequence[FrozenTrial], tracking: Tracking) -> None:
@@ -158,8 +164,7 @@ def _print(study: optuna.Study, best: Sequence[FrozenTrial], metrics: Sequence[s
         log.info("best      none: no trial has finished")
         return
     where = os.path.relpath(folder)
-    for position, trial in enumerate(best):
-        name = "best" if len(best) == 1 else f"pareto_{position + 1}"
+    for name, trial in _named(best):
         values = ", ".join(f"{metric} {value:.4f}" for metric, value in zip(metrics, trial.values, strict=True))
         log.info(f"{name:<9} trial {trial.number}: {values} · {describe(trial)}")
         log.info(f"repeat    python -m dcase_sweep --config-dir {where} +experiment={name}")

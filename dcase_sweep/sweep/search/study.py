@@ -115,7 +115,7 @@ class Signature:
     space: Mapping[str, str]
     objective: Mapping[str, str]
     limits: Mapping[str, float]
-    #: The flattened configuration that all trials share.
+    #: The flattened configuration that all trials share, without what varies.
     configuration: Mapping[str, Any] = field(default_factory=dict)
 
     def plain(self) -> dict[str, dict[str, Any]]:
@@ -124,7 +124,7 @@ class Signature:
             "space": dict(self.space),
             "objective": dict(self.objective),
             "limits": dict(self.limits),
-            "configuration": {key: value for key, value in self.configuration.items() if key not in self.space},
+            "configuration": dict(self.configuration),
         }
 
 

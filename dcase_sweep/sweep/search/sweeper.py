@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.config import Experiment, build, check, flatten, plain
 from dcase_sweep.errors import UserError
+from dcase_sweep.resumption import comparable
 
 if TYPE_CHECKING:
     import optuna
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from dcase_sweep.sweep.search.worker import Plan
 
 log = logging.getLogger(__name__)
-
-#: What of the shared configuration may change while a study goes on: where things are, not what is computed.
-_FREE = ("resume", "hardware.", "tracking.", "store.", "data.root", "data.name")
 
 
 class OptunaSweeper(Sweeper):
@@ -102,14 +100,15 @@ class OptunaSweeper(Sweeper):
         settings.be_plain()
         self._check_numbers()
         fixed, varied = self._split(arguments)
-        base = self._compose(fixed)
-        space = self._space(varied, base, fixed)
+        composed = self._compose(fixed)
+        base = check(composed)
+        space = self._space(varied, base, composed)
         objective = records.Objective.parse(self.wanted.get("objective") or {base.task.objective: "maximize"})
         limits = self._limits()
         self._rehearse(space, fixed)
         classes = self._classes(base) if limits else 0
         where = self.storage or settings.default_storage(base.tracking.folder)
-        configuration = {key: value for key, value in flatten(base).items() if not key.startswith(_FREE)}
+        configuration = comparable(flatten(base))
         changing = {key for key in configuration if any(_covers(each, key) for each in space.describe())}
         shared = {key: value for key, value in configuration.items() if key not in changing}
         wanted = dict(zip(objective.metrics, objective.directions, strict=True))
@@ -136,13 +135,13 @@ class OptunaSweeper(Sweeper):
             try:
                 crew.work()
             except BaseException as error:
-                parent.end("KILLED" if isinstance(error, Interrupted) else "FAILED")
+                parent.give_up("KILLED" if isinstance(error, Interrupted) else "FAILED")
                 command = shlex.join(
                     ["python", "-m", "dcase_sweep", "-m", *self._config.hydra.overrides.hydra, *arguments]
                 )
                 log.info(f"interrupted; the same command continues: {command}")
                 raise
-            self._conclude(study, parent, folder, base)
+            self._conclude(study, parent, folder, base, fixed)
         return study
 
     def _check_numbers(self) -> None:
@@ -162,9 +161,8 @@ class OptunaSweeper(Sweeper):
         for parsed in self._parser.parse_overrides(list(arguments)):
             key = parsed.get_key_element()
             if key == "search":
-                self._chosen = [
-                    str(parsed.input_line)
-                ]  # overrides of hydra.sweeper.search need it wherever they are composed
+                # Overrides of hydra.sweeper.search need it wherever they are composed.
+                self._chosen = [str(parsed.input_line)]
                 continue
             varied.pop(key, None)
             assert parsed.input_line is not None
@@ -174,13 +172,12 @@ class OptunaSweeper(Sweeper):
                 fixed.append(parsed.input_line)
         return self.complete(fixed), varied
 
-    def _compose(self, overrides: Sequence[str]) -> Experiment:
-        return check(self._context.config_loader.load_sweep_config(self._config, [*self._chosen, *overrides]))
+    def _compose(self, overrides: Sequence[str]) -> DictConfig:
+        return self._context.config_loader.load_sweep_config(self._config, [*self._chosen, *overrides])
 
-    def _space(self, varied: Mapping[str, str], base: Experiment, fixed: Sequence[str]) -> "Space":
+    def _space(self, varied: Mapping[str, str], base: Experiment, composed: DictConfig) -> "Space":
         from dcase_sweep.sweep.search.space import make_space
 
-        composed = self._context.config_loader.load_sweep_config(self._config, [*self._chosen, *fixed])
         model: Any = OmegaConf.to_container(composed.model, resolve=False)
         blocks, depth = model.get("blocks") or [], model.get("depth")
         shape = build("front_end", base.front_end).shape
@@ -203,7 +200,7 @@ class OptunaSweeper(Sweeper):
         make_sampler(self.sampler, worker=0, trials=0)
         make("pruner", self.pruner)
         trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
-        self._context.config_loader.load_sweep_config(self._config, [*self._chosen, *fixed, *space.suggest(trial)])
+        self._compose([*fixed, *space.suggest(trial)])
 
     def _classes(self, base: Experiment) -> int:
         """How many classes the data have: the head of a network is measured with them."""
@@ -259,7 +256,9 @@ class OptunaSweeper(Sweeper):
         log.info(f"storage   {where} (optuna-dashboard {where})")
         log.info(f"folder    {folder}")
 
-    def _conclude(self, study: "optuna.Study", parent: Any, folder: Path, base: Experiment) -> None:
+    def _conclude(
+        self, study: "optuna.Study", parent: Any, folder: Path, base: Experiment, fixed: Sequence[str]
+    ) -> None:
         from dcase_sweep.sweep.search import study as records
         from dcase_sweep.sweep.search.report import report
 
@@ -267,17 +266,11 @@ class OptunaSweeper(Sweeper):
         stopped = study.user_attrs.get(records.STOPPED)
         self.failures = [f"search stopped: {stopped}"] if stopped else []
         failed = [trial for trial in trials if records.kind(trial) == "failed"]
-        report(study, parent, folder, tracking=base.tracking, fixed=self._fixed_for_file())
+        report(study, parent, folder, tracking=base.tracking, fixed=fixed)
         parent.end("FAILED" if stopped else "FINISHED")
         for trial in failed:
             log.info(f"failed    trial {trial.number}: {trial.user_attrs.get(records.ERROR)}")
         log.info(f"compare   {parent.store.command}")
-
-    def _fixed_for_file(self) -> list[str]:
-        """What was chosen on the command line for all trials, for the file of the best."""
-        lines = [str(line) for line in self._config.hydra.overrides.task]
-        fixed, _ = self._split(lines)
-        return fixed
 
 
 def _covers(key: str, other: str) -> bool:

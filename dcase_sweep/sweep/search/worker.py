@@ -1,7 +1,6 @@
 """What one worker does: ask for a trial, compose it, check it, run it, tell, until there are enough."""
 
 import gc
-import logging
 import os
 import time
 from collections.abc import Mapping
@@ -24,8 +23,6 @@ from dcase_sweep.sweep.search.composing import Composer
 from dcase_sweep.sweep.search.settings import load_study
 from dcase_sweep.sweep.search.space import Space
 from dcase_sweep.watching import Stop
-
-log = logging.getLogger(__name__)
 
 #: So many rejected trials in a row mean that the limits leave nothing to find.
 _HOPELESS = 500
