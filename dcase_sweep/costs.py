@@ -3,21 +3,47 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dcase_sweep.config import Experiment, build
+from dcase_sweep.config import Experiment, build, build_model
 from dcase_sweep.evaluation.complexity import PRECISIONS, Complexity, layer_complexity
 
 
 def complexity_of(layers: Sequence[Any], experiment: Experiment) -> Complexity:
     """The complexity of a learner's layers for the clips of the experiment."""
-    counted = [layer_complexity(each.name, each.kind, each.arrays, each.multiply_accumulates) for each in layers]
+    counted = [
+        layer_complexity(each.name, each.kind, each.arrays, each.multiply_accumulates, each.live_activations)
+        for each in layers
+    ]
     return Complexity(tuple(counted), clip_seconds=build("front_end", experiment.front_end).seconds)
 
 
+def complexity_before_training(experiment: Experiment, classes: int) -> Complexity:
+    """The complexity of the experiment's network as training may fill it: every parameter counts.
+
+    It is built without weights and reads no data, which takes some milliseconds.
+    """
+    return network_complexity(build_model(experiment, classes=classes, device="meta"), experiment)
+
+
+def network_complexity(network: Any, experiment: Experiment) -> Complexity:
+    """The complexity of a PyTorch network of the experiment with its present weights."""
+    from dcase_sweep.learners.layers import layers_of
+
+    shape = build("front_end", experiment.front_end).shape
+    # Task 4 counts what is trained, task 1A the running statistics of batch normalisation too.
+    layers = layers_of(network, shape, statistics=experiment.task.kind == "scenes")
+    return complexity_of(layers, experiment)
+
+
 def cost_metrics(complexity: Complexity) -> dict[str, float]:
-    """Parameters, sizes in KiB, multiply-accumulates in millions a clip."""
+    """Parameters, sizes in KiB, multiply-accumulates in millions a clip, peak activation memory in KiB if known."""
     return {
         "complexity/parameters": float(complexity.parameters),
         "complexity/nonzero_parameters": float(complexity.nonzero),
         **{f"complexity/size_kib_{bits}bit": complexity.size_kib(bits) for bits in PRECISIONS},
         "complexity/mmac_per_clip": complexity.multiply_accumulates / 1e6,
+        **{
+            f"complexity/peak_activation_kib_{bits}bit": complexity.peak_activation_bytes(bits) / 1024
+            for bits in PRECISIONS
+            if complexity.peak_activations
+        },
     }

@@ -13,7 +13,8 @@ from dcase_sweep.costs import complexity_of, cost_metrics
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.errors import UserError
-from dcase_sweep.evaluation.complexity import DCASE_2021, RULES, complexity_table
+from dcase_sweep.evaluation.complexity import DCASE_2021, RULES
+from dcase_sweep.evaluation.complexity_report import complexity_table
 from dcase_sweep.evaluation.verdict import Verdict
 from dcase_sweep.features import fingerprint_of, load_features
 from dcase_sweep.interruption import Interrupted
@@ -177,10 +178,12 @@ def _log_complexity(mlrun: tracking.Run, learner: Any, experiment: Experiment) -
     limit = experiment.task.size_limit_kib
     fits = limit is None or complexity.within_limit(replace(DCASE_2021, max_bytes=round(1024 * limit)))
     verdict = "" if limit is None else f" ({'within' if fits else 'OVER'} the {limit:g} KB of DCASE 2021)"
+    peak = complexity.peak_activation_bytes(16) / 1024
+    activations = f", {peak:,.1f} KiB of activations at 16 bit" if peak else ""
     console.field(
         "model",
         f"{complexity.parameters:,} parameters, {complexity.size_kib(16):.2f} KiB at 16 bit{verdict}, "
-        f"{complexity.multiply_accumulates / 1e6:.1f} MMAC a clip",
+        f"{complexity.multiply_accumulates / 1e6:.1f} MMAC a clip{activations}",
     )
     table = complexity_table(complexity, rules=() if limit is None else RULES)
     mlrun.log_text(table + "\n", "complexity.txt")

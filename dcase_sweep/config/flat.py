@@ -32,3 +32,23 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     for key, item in pairs:
         flat |= flatten(item, key)
     return flat
+
+
+def unflatten(flat: dict[str, Any]) -> dict[str, Any]:
+    """What `flatten` made of nested keys, nested again; keys that count from 0 are positions in a list."""
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        *path, name = key.split(".")
+        inner = nested
+        for part in path:
+            inner = inner.setdefault(part, {})
+        inner[name] = value
+    return {key: _as_lists(value) for key, value in nested.items()}
+
+
+def _as_lists(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    inner = {key: _as_lists(item) for key, item in value.items()}
+    is_list = inner and list(inner) == [str(position) for position in range(len(inner))]
+    return list(inner.values()) if is_list else inner

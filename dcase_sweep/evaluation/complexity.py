@@ -1,6 +1,6 @@
-"""What a network costs: parameters, bytes and multiply-accumulate operations, held against the challenge's limits."""
+"""What a network costs: parameters, bytes, operations and activations, held against the challenge's limits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,13 +53,18 @@ RULES = (DCASE_2021, DCASE_2022, DCASE_2024)
 
 @dataclass(frozen=True, slots=True)
 class LayerComplexity:
-    """One layer: `kind` is its class, e.g. `Conv2d`, `BatchNorm2d`, `Linear`; `nonzero` leaves out zero parameters."""
+    """One layer: `kind` is its class, e.g. `Conv2d`, `BatchNorm2d`, `Linear`; `nonzero` leaves out zero parameters.
+
+    `live_activations` is how many activations there must be room for at once from this layer to the next; 0 where that
+    is not known.
+    """
 
     name: str
     kind: str
     parameters: int
     nonzero: int
     multiply_accumulates: int
+    live_activations: int = 0
 
     @property
     def is_batch_norm(self) -> bool:
@@ -125,6 +130,15 @@ class Complexity:
         """`size_bytes` in units of 1024 bytes, the KB of DCASE 2021."""
         return self.size_bytes(bits, nonzero_only=nonzero_only, batch_norm_bits=batch_norm_bits) / 1024
 
+    @property
+    def peak_activations(self) -> int:
+        """The most activations that are live at once in one inference; 0 where that is not known."""
+        return max((layer.live_activations for layer in self.layers), default=0)
+
+    def peak_activation_bytes(self, bits: Bits = 16) -> int:
+        """Bytes of the most activations that are live at once, at `bits` each."""
+        return self.peak_activations * bits // 8
+
     def exceeded(self, rule: ComplexityRule = DCASE_2021, *, bits: Bits = 16) -> tuple[str, ...]:
         """One line for each limit of the rule that the network exceeds, with both figures; empty within the limits."""
         measured: list[tuple[str, float, int | None]] = [
@@ -151,7 +165,11 @@ class Complexity:
 
 
 def layer_complexity(
-    name: str, kind: str, arrays: Sequence[NDArray[np.generic]], multiply_accumulates: int = 0
+    name: str,
+    kind: str,
+    arrays: Sequence[NDArray[np.generic]],
+    multiply_accumulates: int = 0,
+    live_activations: int = 0,
 ) -> LayerComplexity:
     """A layer from its arrays.
 
@@ -161,6 +179,7 @@ def layer_complexity(
         arrays: all that the layer stores. Running mean and variance count (official table: a batch normalisation of 16
             channels has 64 parameters); PyTorch's step counter `num_batches_tracked` is no parameter: leave it out.
         multiply_accumulates: of one inference.
+        live_activations: the most values that are live at once from this layer to the next; 0 where not known.
 
     Raises:
         ValueError: an integer without dimensions among the arrays, which is that step counter.
@@ -176,49 +195,5 @@ def layer_complexity(
         parameters=sum(int(array.size) for array in arrays),
         nonzero=sum(int(np.count_nonzero(array)) for array in arrays),
         multiply_accumulates=int(multiply_accumulates),
+        live_activations=int(live_activations),
     )
-
-
-def complexity_table(complexity: Complexity, *, bits: Bits = 16, rules: Iterable[ComplexityRule] = RULES) -> str:
-    """Plain text: one row a layer, the totals, and one line a rule that says whether it is kept at ``bits``."""
-    sizes = (f"Bytes, {each} bit" for each in PRECISIONS)
-    header = ("Layer", "Kind", "Parameters", "Non-zero", *sizes, "MACs")
-    rows = [
-        (
-            layer.name,
-            layer.kind,
-            f"{layer.parameters:,}",
-            f"{layer.nonzero:,}",
-            *(f"{layer.size_bytes(each):,}" for each in PRECISIONS),
-            f"{layer.multiply_accumulates:,}",
-        )
-        for layer in complexity.layers
-    ]
-    total = (
-        "Total",
-        "",
-        f"{complexity.parameters:,}",
-        f"{complexity.nonzero:,}",
-        *(f"{complexity.size_bytes(each):,}" for each in PRECISIONS),
-        f"{complexity.multiply_accumulates:,}",
-    )
-    widths = [max(len(row[column]) for row in (header, *rows, total)) for column in range(len(header))]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = [
-            text.ljust(width) if i < 2 else text.rjust(width)
-            for i, (text, width) in enumerate(zip(cells, widths, strict=True))
-        ]
-        return "  ".join(padded).rstrip()
-
-    ruler = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    summary = (
-        f"{complexity.size_bytes(bits):,} bytes ({complexity.size_kib(bits):.2f} KiB) at {bits} bit, "
-        f"{complexity.multiply_accumulates_per_second / 1e6:.2f} MMAC per second of audio"
-    )
-    verdicts = [
-        verdict
-        for rule in rules
-        for verdict in complexity.exceeded(rule, bits=bits) or (f"{rule.name}: within the limits",)
-    ]
-    return "\n".join([line(header), ruler, *map(line, rows), ruler, line(total), "", summary, *verdicts])

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.errors import UserError
 from dcase_sweep.sweep.compare import Comparison, Entry, compare, table, to_csv
+from dcase_sweep.sweep.overrides import combinations
 
 log = logging.getLogger(__name__)
 
@@ -119,16 +120,7 @@ class GridSweeper(Sweeper):
         """The overrides of each job: the product of all sweeps, the last one varying fastest."""
         parser = OverridesParser.create(config_loader=self._context.config_loader)
         defaults = [f"{key}={value}" for key, value in self.params.items()]
-        choices: dict[str, list[str]] = {}
-        for override in parser.parse_overrides([*defaults, *arguments]):
-            key = override.get_key_element()
-            if not override.is_sweep_override():
-                choices[key] = [f"{key}={override.get_value_element_as_str()}"]
-            elif override.is_discrete_sweep():
-                choices[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
-            else:
-                raise UserError(f"{override.input_line}: a grid needs discrete values; expected choice() or range()")
-        return [self.complete(list(job)) for job in itertools.product(*choices.values())]
+        return [self.complete(list(job)) for job in combinations(parser, [*defaults, *arguments])]
 
     def _checked(self, overrides: Sequence[str]) -> Any:
         from dcase_sweep.config import check

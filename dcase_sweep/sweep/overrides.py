@@ -1,7 +1,30 @@
 """Values as Hydra's command line takes them."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from dcase_sweep.errors import UserError
+
+
+def combinations(parser: OverridesParser, arguments: Sequence[str]) -> list[tuple[str, ...]]:
+    """The overrides of each job: the product of all sweeps, the last one varying fastest.
+
+    Raises:
+        UserError: for a sweep over a range of numbers without steps.
+    """
+    choices: dict[str, list[str]] = {}
+    for override in parser.parse_overrides(list(arguments)):
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            choices[key] = [f"{key}={override.get_value_element_as_str()}"]
+        elif override.is_discrete_sweep():
+            choices[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
+        else:
+            raise UserError(f"{override.input_line}: a grid needs discrete values; expected choice() or range()")
+    return list(itertools.product(*choices.values()))
 
 
 def to_text(value: Any) -> str:

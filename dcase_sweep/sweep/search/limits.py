@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 
 from dcase_sweep.config import Experiment, build, build_model
-from dcase_sweep.costs import complexity_of, cost_metrics
+from dcase_sweep.costs import complexity_before_training, cost_metrics
 from dcase_sweep.errors import UserError
 
 #: What can be limited; the names of a run's metrics.
@@ -15,6 +15,9 @@ LIMITED = (
     "complexity/size_kib_16bit",
     "complexity/size_kib_8bit",
     "complexity/mmac_per_clip",
+    "complexity/peak_activation_kib_32bit",
+    "complexity/peak_activation_kib_16bit",
+    "complexity/peak_activation_kib_8bit",
     "complexity/latency_ms",
 )
 
@@ -31,28 +34,24 @@ def refuse_unknown(names: Iterable[str]) -> None:
 
 
 def measure(experiment: Experiment, classes: int, wanted: Iterable[str]) -> dict[str, float]:
-    """Each wanted figure of the experiment's network: sizes in KiB, products in millions a clip, latency in ms a clip.
+    """Each wanted figure of the experiment's network: sizes and memory in KiB, products in millions a clip,
+    latency in ms a clip.
 
     Every parameter counts. Without a latency this takes some milliseconds: the network is built without weights.
     """
-    from dcase_sweep.learners.layers import layers_of
-
     wanted = list(wanted)
-    shape = build("front_end", experiment.front_end).shape
-    network = build_model(experiment, classes=classes, device="meta")
-    layers = layers_of(network, shape, statistics=experiment.task.kind == "scenes")
-    figures = cost_metrics(complexity_of(layers, experiment))
+    figures = cost_metrics(complexity_before_training(experiment, classes))
     if "complexity/latency_ms" in wanted:
-        figures["complexity/latency_ms"] = latency_ms(experiment, classes, shape)
+        figures["complexity/latency_ms"] = latency_ms(experiment, classes)
     return {name: figures[name] for name in wanted}
 
 
-def latency_ms(experiment: Experiment, classes: int, shape: tuple[int, int], *, runs: int = 7) -> float:
+def latency_ms(experiment: Experiment, classes: int, *, runs: int = 7) -> float:
     """Milliseconds of a forward pass of one clip on this CPU: the median of some after one to warm up."""
     import torch
 
     network = build_model(experiment, classes=classes).eval()
-    clip = torch.zeros(1, *shape)
+    clip = torch.zeros(1, *build("front_end", experiment.front_end).shape)
     seconds = []
     with torch.inference_mode():
         for _ in range(runs + 1):
