@@ -12,6 +12,7 @@ from dcase_sweep.config import Experiment, flatten, locate
 from dcase_sweep.costs import complexity_of, cost_metrics
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.scenes import SceneData
+from dcase_sweep.energy import check_energy, measured_energy
 from dcase_sweep.errors import UserError
 from dcase_sweep.evaluation.complexity import DCASE_2021, RULES
 from dcase_sweep.evaluation.complexity_report import complexity_table
@@ -98,6 +99,7 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
         device = device_of(experiment.hardware)
         resumable = find_resumable(experiment)
         check_published(experiment)
+        check_energy(experiment.tracking)
     except UserError:
         if experiment.tracking.parent:  # a sweep shows each of its jobs, also one that cannot begin
             _start_run(experiment, job, None).give_up("FAILED")
@@ -114,9 +116,11 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
             experiment, data, store.features
         )
         metrics = _log_complexity(mlrun, learner, experiment)
-        results = _fit(mlrun, learner, experiment, job, resumable, watcher)
+        with measured_energy("training", experiment.tracking, mlrun):
+            results = _fit(mlrun, learner, experiment, job, resumable, watcher)
         judging = time.perf_counter()
-        verdict = judge(experiment, data, learner, store.features)
+        with measured_energy("evaluation", experiment.tracking, mlrun):
+            verdict = judge(experiment, data, learner, store.features)
         results |= verdict.metrics | {"time/evaluation_seconds": time.perf_counter() - judging}
         results["complexity/nonzero_parameters"] = float(complexity_of(learner.layers(), experiment).nonzero)
         _log_verdict(mlrun, verdict, job)

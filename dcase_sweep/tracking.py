@@ -217,6 +217,11 @@ class Run:
         if time.monotonic() - self._flushed > _PATIENCE:
             self.flush()
 
+    def logged_metrics(self) -> dict[str, float]:
+        """The metrics that the run has so far, each by its last value."""
+        self.flush()
+        return dict(_retry(lambda: self.store.client.get_run(self.id)).data.metrics)
+
     def flush(self) -> None:
         """Write the metrics that wait."""
         while self._metrics:

@@ -31,6 +31,7 @@ CHOICES = {
     "hardware.accelerator": ("cpu", "gpu"),
     "hardware.precision": ("auto", "32-true", "16-mixed", "bf16-mixed"),
     "hardware.features_on": ("memory", "device"),
+    "tracking.energy_mode": ("machine", "process"),
 }
 #: Lowest and highest legal value; None = no bound.
 RANGES: dict[str, tuple[float | None, float | None]] = {

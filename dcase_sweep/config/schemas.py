@@ -187,6 +187,12 @@ class Tracking:
     #: The keys that tell this run from the others of a multirun, which fills them in.
     varying: list[str] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
+    #: Whether CodeCarbon measures the energy of training and evaluation.
+    energy: bool = False
+    #: ``machine`` or ``process``: whose energy.
+    energy_mode: str = "machine"
+    #: ISO 3166-1, three letters: whose electricity, for the emissions.
+    energy_country: str = "FRA"
 
 
 @dataclass
