@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from dcase_sweep import console
@@ -11,6 +11,8 @@ from dcase_sweep.errors import UserError
 
 if TYPE_CHECKING:
     from codecarbon import OfflineEmissionsTracker
+
+log = logging.getLogger(__name__)
 
 #: How long a measurement that is under way may take to end, in seconds.
 _PATIENCE = 5.0
@@ -58,14 +60,24 @@ def measured_energy(phase: str, tracking: Tracking, run: Any) -> Iterator[None]:
     tracker = _start(tracking)
     try:
         yield
-    finally:
-        _stop(tracker)
-        found = getattr(tracker, "final_emissions_data", None)  # none where CodeCarbon itself failed, which it hides
-        if found is not None:
-            before = run.logged_metrics()
-            used = {f"energy/{phase}_kwh": found.energy_consumed, f"energy/{phase}_kg_co2eq": found.emissions}
-            run.log_metrics({name: before.get(name, 0.0) + value for name, value in used.items()})
-            console.field("energy", f"{1e3 * found.energy_consumed:.3g} Wh of {phase} ({_how(tracker, found)})")
+    except BaseException:
+        with suppress(Exception):  # which must not hide what ended the run
+            _log(phase, tracker, run)
+        raise
+    else:
+        _log(phase, tracker, run)
+
+
+def _log(phase: str, tracker: Any, run: Any) -> None:
+    _stop(tracker)
+    found = getattr(tracker, "final_emissions_data", None)  # none where CodeCarbon itself failed, which it hides
+    if found is None:
+        log.warning(f"energy    CodeCarbon could not measure the {phase}")
+        return
+    before = run.logged_metrics()
+    used = {f"energy/{phase}_kwh": found.energy_consumed, f"energy/{phase}_kg_co2eq": found.emissions}
+    run.log_metrics({name: before.get(name, 0.0) + value for name, value in used.items()})
+    console.field("energy", f"{1e3 * found.energy_consumed:.3g} Wh of {phase} ({_how(tracker, found)})")
 
 
 def _start(tracking: Tracking) -> "OfflineEmissionsTracker":

@@ -65,6 +65,7 @@ def test_complexity_is_logged_before_training(
 
     assert seen["complexity/parameters"] == seen["complexity/nonzero_parameters"]
     assert seen["complexity/size_kib_32bit"] > seen["complexity/size_kib_16bit"] > seen["complexity/size_kib_8bit"]
+    assert seen["complexity/peak_activation_kib_32bit"] == 4 * seen["complexity/peak_activation_kib_8bit"] > 0
     assert seen["complexity/within_128_kb"] == 1
     assert runs(experiment())[0].info.status == "FAILED"
 
