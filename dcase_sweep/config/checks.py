@@ -19,6 +19,7 @@ from dcase_sweep.config.building import build, build_model, locate
 from dcase_sweep.config.event_checks import check_events
 from dcase_sweep.config.flat import flatten, plain
 from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.config.tensorflow_checks import check_tensorflow
 from dcase_sweep.errors import UserError
 
 TARGETED = ("data", "front_end", "model")
@@ -160,5 +161,7 @@ def _check_pairs(experiment: Experiment) -> None:
             )
     if kind not in experiment.framework.learners:
         raise UserError(f"framework={experiment.framework.name} has no learner for {kind}")
+    if experiment.framework.name == "tensorflow":
+        check_tensorflow(experiment)
     build("data", experiment.data)
     build_model(experiment, classes=2, device="meta")

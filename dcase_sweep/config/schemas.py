@@ -67,6 +67,11 @@ class Augmentation:
     #: Largest shift in time, as a share of the clip, its end rolled to its beginning.
     roll: float = 0.0
 
+    @property
+    def is_on(self) -> bool:
+        """Whether anything at all is done."""
+        return any((self.mixup_alpha, self.mask_mels, self.mask_frames, self.freq_mixstyle_p, self.roll))
+
 
 @dataclass
 class MeanTeacher:

@@ -3,6 +3,23 @@
 import torch
 from torch import Tensor
 
+from dcase_sweep.config import Augmentation
+
+
+def augmented(features: Tensor, targets: Tensor, settings: Augmentation) -> tuple[Tensor, Tensor]:
+    """Features and targets with all that the settings ask for; for mixup the targets are ``[batch, class]``."""
+    if settings.roll:
+        features = roll(features, settings.roll)
+    if settings.freq_mixstyle_p and torch.rand(()) < settings.freq_mixstyle_p:
+        features = freq_mixstyle(features, settings.freq_mixstyle_alpha)
+    if settings.mask_mels:
+        features = mask(features, 1, settings.mask_mels, settings.mask_mels_width)
+    if settings.mask_frames:
+        features = mask(features, 2, settings.mask_frames, settings.mask_frames_width)
+    if settings.mixup_alpha:
+        return mixup(features, targets, settings.mixup_alpha)
+    return features, targets
+
 
 def roll(features: Tensor, largest: float) -> Tensor:
     """Each clip rolled in time by up to ``largest`` of its length either way, its end coming in at its beginning."""

@@ -8,6 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
+def epoch_order(count: int, seed: int | None, epoch: int) -> NDArray[np.int64]:
+    """In which order an epoch takes ``count`` clips: as they lie, or shuffled by the seed and the epoch's number."""
+    if seed is None:
+        return np.arange(count)
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
 class Clips:
     """Features and class indices of one split, held in memory or on the device.
 
@@ -59,11 +66,7 @@ class Batches:
         return -(-len(self.clips) // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        if self.shuffle_seed is None:
-            order = torch.arange(len(self.clips))
-        else:
-            chance = np.random.default_rng([self.shuffle_seed, self.epoch])
-            order = torch.from_numpy(chance.permutation(len(self.clips)))
+        order = torch.from_numpy(epoch_order(len(self.clips), self.shuffle_seed, self.epoch))
         order = order.to(self.clips.features.device)
         for chosen in order.split(self.batch_size):
             yield self.clips.features[chosen], self.clips.targets[chosen]

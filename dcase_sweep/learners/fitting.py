@@ -73,14 +73,19 @@ def fit(
     return Fitted(keeper.best_epoch, metric, keeper.best_value, trainer.current_epoch, folder / BEST)
 
 
+def read_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """The weights and the normalisation that a checkpoint holds."""
+    weights: dict[str, torch.Tensor] = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    return weights
+
+
 def load_weights(module: nn.Module, checkpoint: Path) -> None:
     """Take weights and normalisation from a checkpoint.
 
     Raises:
         UserError: if they belong to another network.
     """
-    weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     try:
-        module.load_state_dict(weights)
+        module.load_state_dict(read_weights(checkpoint))
     except RuntimeError as error:
         raise UserError(f"{checkpoint}: not of this network ({str(error).splitlines()[1].strip()})") from None

@@ -15,7 +15,7 @@ LAST = "last.ckpt"
 BEST = "best.ckpt"
 
 #: On a GPU a look at the loss waits for the device. A network that diverged stays so, and shows it a little later.
-_BATCHES_A_LOOK_ON_GPU = 50
+BATCHES_A_LOOK_ON_GPU = 50
 
 #: Told each epoch's number and metrics.
 EpochListener = Callable[[int, dict[str, float]], None]
@@ -53,6 +53,11 @@ class Keeper(Callback):
         self.best_value = float("-inf")
         self.best_weights: dict[str, torch.Tensor] = {}
 
+    @property
+    def best_path(self) -> Path:
+        """Where the best epoch lies."""
+        return self.folder / BEST
+
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self.best_epoch, "value": self.best_value, "weights": self.best_weights}
 
@@ -63,24 +68,33 @@ class Keeper(Callback):
         checkpoint["dcase_sweep"] = self.extra
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        epoch = trainer.current_epoch
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.judge(trainer.current_epoch, metrics, module.state_dict)
+
+    def judge(self, epoch: int, metrics: dict[str, float], weights: Callable[[], dict[str, torch.Tensor]]) -> None:
+        """Keep the weights, which are asked for then, of an epoch that is the best; tell of it in any case.
+
+        Raises:
+            UserError: if a loss is no number.
+        """
         for name, value in metrics.items():
             if "loss" in name:
-                _refuse_divergence(epoch, name, value)
+                refuse_divergence(epoch, name, value)
         value = metrics[self.metric]
         if epoch >= self.first_epoch and value > self.best_value:  # which NaN never is
             self.best_epoch, self.best_value = epoch, value
-            self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
-            _write(self.folder / BEST, {"state_dict": self.best_weights, "epoch": epoch, "dcase_sweep": self.extra})
+            self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in weights().items()}
+            write_checkpoint(
+                self.best_path, {"state_dict": self.best_weights, "epoch": epoch, "dcase_sweep": self.extra}
+            )
         self.on_epoch(epoch, metrics)
 
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         loss = outputs["loss"]
-        if not loss.is_cuda or batch_idx % _BATCHES_A_LOOK_ON_GPU == 0:
-            _refuse_divergence(trainer.current_epoch, "loss", float(loss))
+        if not loss.is_cuda or batch_idx % BATCHES_A_LOOK_ON_GPU == 0:
+            refuse_divergence(trainer.current_epoch, "loss", float(loss))
 
     def conclude(self) -> None:
         """Write the best epoch where this folder has none.
@@ -96,12 +110,13 @@ class Keeper(Callback):
                 f"{self.metric} was no number in any epoch from {self.first_epoch + 1} on, so none can be kept; "
                 "expected clips to validate on and a network whose outputs are finite"
             )
-        if not (self.folder / BEST).is_file():
+        if not self.best_path.is_file():
             checkpoint = {"state_dict": self.best_weights, "epoch": self.best_epoch, "dcase_sweep": self.extra}
-            _write(self.folder / BEST, checkpoint)
+            write_checkpoint(self.best_path, checkpoint)
 
 
-def _refuse_divergence(epoch: int, name: str, value: float) -> None:
+def refuse_divergence(epoch: int, name: str, value: float) -> None:
+    """Refuse to go on with what is no number any more, in an epoch counted from 0."""
     if not math.isfinite(value):
         raise UserError(f"training diverged in epoch {epoch + 1}: {name} is {value}; lower optimizer.lr")
 
@@ -118,7 +133,8 @@ class LastCheckpoint(Callback):
         os.replace(temporary, self.folder / LAST)
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
+def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """A file that is there whole or not at all."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     torch.save(content, temporary)
     os.replace(temporary, path)

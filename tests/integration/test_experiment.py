@@ -1,6 +1,7 @@
 """One experiment through the real command line."""
 
 import csv
+import os
 import re
 import subprocess
 import sys
@@ -32,7 +33,17 @@ def client(folder: Path) -> "tuple[object, str]":
 
 @pytest.fixture(scope="module")
 def output(command_line: CommandLine, tiny: Tiny) -> str:
-    return command_line(*tiny())
+    traps = command_line.folder / "traps"
+    traps.mkdir()
+    for name in ("tensorflow", "keras"):
+        (traps / f"{name}.py").write_text(f"open({str(traps / 'imported')!r}, 'a').write({name!r})\nraise ImportError")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(traps), os.environ.get("PYTHONPATH", "")]))
+        return command_line(*tiny())
+
+
+def test_pytorch_alone_does_not_import_tensorflow(output: str, command_line: CommandLine) -> None:
+    assert not (command_line.folder / "traps/imported").exists()
 
 
 def test_the_terminal_tells_what_happened(output: str) -> None:

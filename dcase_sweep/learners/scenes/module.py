@@ -72,20 +72,10 @@ class SceneModule(LightningModule):
 
     def _augmented(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised and augmented features, and targets, soft ones after mixup."""
-        settings = self.augmentation
         features = (features - self.mean) / self.deviation
-        if settings.roll:
-            features = augment.roll(features, settings.roll)
-        if settings.freq_mixstyle_p and torch.rand(()) < settings.freq_mixstyle_p:
-            features = augment.freq_mixstyle(features, settings.freq_mixstyle_alpha)
-        if settings.mask_mels:
-            features = augment.mask(features, 1, settings.mask_mels, settings.mask_mels_width)
-        if settings.mask_frames:
-            features = augment.mask(features, 2, settings.mask_frames, settings.mask_frames_width)
-        if settings.mixup_alpha:
-            one_hot = functional.one_hot(targets, self.classes).float()
-            return augment.mixup(features, one_hot, settings.mixup_alpha)
-        return features, targets
+        if self.augmentation.mixup_alpha:
+            targets = functional.one_hot(targets, self.classes).float()
+        return augment.augmented(features, targets, self.augmentation)
 
     def training_step(self, batch: tuple[Tensor, Tensor], position: int) -> Tensor:
         features, targets = self._augmented(*batch)

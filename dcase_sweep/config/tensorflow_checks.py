@@ -1,0 +1,35 @@
+"""The checks of what Keras on TensorFlow needs, and of what it cannot do or does in one way only."""
+
+from dataclasses import fields
+
+from dcase_sweep.config.building import locate
+from dcase_sweep.config.schemas import Augmentation, Experiment
+from dcase_sweep.errors import UserError
+
+
+def check_tensorflow(experiment: Experiment) -> None:
+    """Refuse what the twin of the PyTorch learner cannot do.
+
+    Raises:
+        UserError: in one line that names the key, what was found and what is expected.
+    """
+    from dcase_sweep.learners.keras.library import MISSING, is_installed
+
+    target = experiment.model._target_
+    if getattr(locate("model", target), "keras_twin", None) is None:
+        raise UserError(f"framework=tensorflow: model {target.rpartition('.')[2]} has no twin in Keras; choose torch")
+    if not experiment.hardware.channels_last:
+        raise UserError(
+            "hardware.channels_last=false: does nothing with framework=tensorflow, whose maps are so always"
+        )
+    if experiment.hardware.features_on == "device":
+        usual = Augmentation()
+        for member in fields(Augmentation):
+            value = getattr(experiment.augmentation, member.name)
+            if value != getattr(usual, member.name):
+                raise UserError(
+                    f"augmentation.{member.name}={value}: framework=tensorflow augments in memory only; set "
+                    "hardware.features_on=memory"
+                )
+    if not is_installed():
+        raise UserError(MISSING)

@@ -1,0 +1,73 @@
+"""What framework=tensorflow refuses before any time is spent."""
+
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.initialize import initialize_config_dir
+
+from dcase_sweep.config import Experiment, check
+from dcase_sweep.errors import UserError
+from dcase_sweep.learners.keras import library
+from dcase_sweep.models.cnn import CNN
+from dcase_sweep.resources import conf_folder
+
+
+@pytest.fixture(autouse=True)
+def _hydra() -> Iterator[None]:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        yield
+
+
+def composed(*overrides: str) -> Experiment:
+    return check(compose("config", ["framework=tensorflow", *overrides]))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["model=crnn_meanteacher"], "framework=tensorflow has no learner for events"),
+        (["hardware.channels_last=false"], "hardware.channels_last=false: does nothing with framework=tensorflow"),
+        (
+            ["hardware=gpu", "augmentation.roll=0.1"],
+            "augmentation.roll=0.1: framework=tensorflow augments in memory only; set hardware.features_on=memory",
+        ),
+    ],
+)
+def test_refused_in_one_line(overrides: list[str], says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        composed(*overrides)
+
+    assert str(caught.value).startswith(says)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_without_a_twin_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(CNN, "keras_twin")
+
+    with pytest.raises(UserError, match=r"^framework=tensorflow: model CNN has no twin in Keras; choose torch$"):
+        composed()
+
+
+def test_without_tensorflow_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # what Python takes for a module that is not there
+
+    with pytest.raises(UserError, match=r"TensorFlow is not installed; pip install 'dcase-sweep\[tensorflow\]'"):
+        composed()
+    with pytest.raises(UserError, match="TensorFlow is not installed"):
+        library.import_keras()
+
+
+def test_keras_on_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    keras = ModuleType("keras")
+    keras.backend = ModuleType("keras.backend")  # type: ignore[attr-defined]
+    keras.backend.backend = lambda: "jax"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "keras", keras)
+    monkeypatch.setitem(sys.modules, "tensorflow", ModuleType("tensorflow"))
+
+    with pytest.raises(UserError, match="Keras runs on jax in this process; set KERAS_BACKEND=tensorflow"):
+        library.import_keras()
