@@ -4,10 +4,11 @@ from dcase_sweep.config.building import build, build_model, locate, stored_confi
 from dcase_sweep.config.checks import check
 from dcase_sweep.config.event_rules import event_rules
 from dcase_sweep.config.flat import flatten, plain
-from dcase_sweep.config.schemas import Augmentation, Experiment, Hardware, MeanTeacher, Optimizer, Tracking
+from dcase_sweep.config.schemas import Augmentation, Compression, Experiment, Hardware, MeanTeacher, Optimizer, Tracking
 
 __all__ = [
     "Augmentation",
+    "Compression",
     "Experiment",
     "Hardware",
     "MeanTeacher",
