@@ -52,12 +52,14 @@ def conclude_compression(
     if settings is None:
         return metrics
     size, left = complexity.size_kib(bits), complexity.size_kib(bits, nonzero_only=True)
-    limit = f"{'within' if all(kept.values()) else 'OVER'} the {experiment.task.size_limit_kib:g} KB of DCASE 2021"
+    limit = ""
+    if kept:
+        fits = "within" if all(kept.values()) else "OVER"
+        limit = f" ({fits} the {experiment.task.size_limit_kib:g} KB of DCASE 2021)"
     console.field(
         "size",
-        f"{size:.2f} KiB → {left:.2f} KiB non-zero at {bits} bit"
-        + (f" ({limit})" if kept else "")
-        + f", {complexity.nonzero:,} of {complexity.parameters:,} parameters",
+        f"{size:.2f} KiB → {left:.2f} KiB non-zero at {bits} bit{limit}, "
+        f"{complexity.nonzero:,} of {complexity.parameters:,} parameters",
     )
     return metrics | _costs(before, after)
 
@@ -68,16 +70,16 @@ def _costs(before: Verdict | None, after: Verdict) -> dict[str, float]:
     accuracies, losses = (
         [verdict.metrics[f"test/{name}"] for verdict in (before, after)] for name in ("accuracy", "log_loss")
     )
-    lost = 100 * (accuracies[0] - accuracies[1])
+    gained = 100 * (accuracies[1] - accuracies[0])
     console.field(
         "accuracy",
-        f"{100 * accuracies[0]:.1f} % → {100 * accuracies[1]:.1f} % ({-lost:+.1f} points), "
+        f"{100 * accuracies[0]:.1f} % → {100 * accuracies[1]:.1f} % ({gained:+.1f} points), "
         f"log loss {losses[0]:.3f} → {losses[1]:.3f} ({losses[1] - losses[0]:+.3f})",
     )
     return {
         "compression/accuracy_before": accuracies[0],
         "compression/accuracy_after": accuracies[1],
-        "compression/accuracy_lost": lost,
+        "compression/accuracy_lost": 0.0 - gained,
         "compression/log_loss_before": losses[0],
         "compression/log_loss_after": losses[1],
     }
