@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.initialize import initialize_config_dir
@@ -114,3 +115,9 @@ def test_a_finished_run_is_fine_tuned_to_a_size_and_its_loss_is_told(
     assert 39.9 < after["complexity/nonzero_kib_16bit"] <= 40 < before["complexity/nonzero_kib_16bit"]
     assert after["complexity/nonzero_parameters"] < after["complexity/parameters"] == before["complexity/parameters"]
     assert after["best/epoch"] == 1
+    kept, started = (
+        torch.load(tmp_path / name / "checkpoints/best.ckpt", weights_only=True) for name in ("small", "dense")
+    )
+    assert len(kept["activation_ranges"]) == 1 + 3 + 2  # the input, three blocks, two dense layers
+    statistics = "network.convolutions.1.running_mean"  # which move only where the fine-tuning is a training
+    assert not torch.equal(kept["state_dict"][statistics], started["state_dict"][statistics])

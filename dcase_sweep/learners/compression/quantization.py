@@ -179,7 +179,7 @@ class FakeQuantization:
             self.ranges.setdefault(name, Range(nothing, nothing)).observe(values)
         seen = self.ranges.get(name)
         if seen is None:
-            return values
+            raise RuntimeError(f"no range of {name!r} has been seen in training, so its values cannot be quantised")
         return quantize_activations(values, seen.low.to(values.device), seen.high.to(values.device))
 
     def _unfolded_shift(self, norm: Any, layer: Any, values: Tensor) -> Tensor:

@@ -98,6 +98,7 @@ class SceneLearner:
     ) -> Fitted:
         """Train as `learners.fitting.fit` says; ``on_batch`` is told the number of clips of each batch."""
         network = self.module.network
+        self.module.train()  # Lightning keeps the mode that it finds, and a start has been judged in the other one
         if self.experiment.hardware.channels_last:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.experiment.hardware.compile:

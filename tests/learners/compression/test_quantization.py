@@ -184,6 +184,14 @@ def test_weights_scales_and_shifts_learn_through_the_rounding() -> None:
     assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in made.parameters())
 
 
+def test_without_ranges_nothing_passes_as_quantised() -> None:
+    quantized = FakeQuantization(network().eval(), SHAPE)
+    quantized.is_on = quantized.is_observing = True
+
+    with pytest.raises(RuntimeError, match="no range of 'input' has been seen in training"):
+        quantized(torch.randn(1, *SHAPE))
+
+
 def test_ranges_come_back_from_a_checkpoint() -> None:
     clips = torch.randn(8, *SHAPE)
     first = calibrated(network(), clips)
