@@ -1,10 +1,11 @@
 """What a network costs, by the names under which a run logs it and a search limits it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from dcase_sweep.config import Experiment, build, build_model
-from dcase_sweep.evaluation.complexity import PRECISIONS, Complexity, layer_complexity
+from dcase_sweep.evaluation.complexity import DCASE_2021, PRECISIONS, Bits, Complexity, layer_complexity
 
 
 def complexity_of(layers: Sequence[Any], experiment: Experiment) -> Complexity:
@@ -34,11 +35,26 @@ def network_complexity(network: Any, experiment: Experiment) -> Complexity:
     return complexity_of(layers, experiment)
 
 
+def nonzero_metrics(complexity: Complexity) -> dict[str, float]:
+    """Parameters that are not zero, and what they take in KiB, batch normalisation at 32 bit."""
+    sizes = {f"complexity/nonzero_kib_{bits}bit": complexity.size_kib(bits, nonzero_only=True) for bits in PRECISIONS}
+    return {"complexity/nonzero_parameters": float(complexity.nonzero), **sizes}
+
+
+def within_limit(complexity: Complexity, experiment: Experiment, bits: Bits = 16) -> dict[str, float]:
+    """Whether the non-zero parameters keep the task's limit, as 0 or 1; nothing where the task has none."""
+    limit = experiment.task.size_limit_kib
+    if limit is None:
+        return {}
+    rule = replace(DCASE_2021, max_bytes=round(1024 * limit))
+    return {f"complexity/within_{limit:g}_kb": float(complexity.within_limit(rule, bits=bits))}
+
+
 def cost_metrics(complexity: Complexity) -> dict[str, float]:
     """Parameters, sizes in KiB, multiply-accumulates in millions a clip, peak activation memory in KiB if known."""
     return {
         "complexity/parameters": float(complexity.parameters),
-        "complexity/nonzero_parameters": float(complexity.nonzero),
+        **nonzero_metrics(complexity),
         **{f"complexity/size_kib_{bits}bit": complexity.size_kib(bits) for bits in PRECISIONS},
         "complexity/mmac_per_clip": complexity.multiply_accumulates / 1e6,
         **{

@@ -206,6 +206,9 @@ def _known_keys(arguments: Sequence[str]) -> set[str]:
 
 def _nearest_key(key: str, arguments: Sequence[str]) -> str:
     known = _known_keys(arguments)
+    above = key.rpartition(".")[0]
+    if above in known and not any(name.startswith(above + ".") for name in known):
+        return f"{above} is null with these choices"
     near = difflib.get_close_matches(key, sorted(known), n=1)
     if near:
         return f"did you mean {near[0]}?"

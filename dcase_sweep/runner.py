@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from dcase_sweep import __version__, console, tracking
+from dcase_sweep.compressing import begin_compression, check_compressible, conclude_compression
 from dcase_sweep.config import Experiment, flatten, locate
-from dcase_sweep.costs import complexity_of, cost_metrics
+from dcase_sweep.costs import complexity_of, cost_metrics, within_limit
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.energy import check_energy, measured_energy
 from dcase_sweep.errors import UserError
-from dcase_sweep.evaluation.complexity import DCASE_2021, RULES
+from dcase_sweep.evaluation.complexity import RULES
 from dcase_sweep.evaluation.complexity_report import complexity_table
 from dcase_sweep.evaluation.verdict import Verdict
 from dcase_sweep.features import fingerprint_of, load_features
@@ -100,6 +101,7 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
         resumable = find_resumable(experiment)
         check_published(experiment)
         check_energy(experiment.tracking)
+        check_compressible(experiment)
     except UserError:
         if experiment.tracking.parent:  # a sweep shows each of its jobs, also one that cannot begin
             _start_run(experiment, job, None).give_up("FAILED")
@@ -116,14 +118,15 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
             experiment, data, store.features
         )
         metrics = _log_complexity(mlrun, learner, experiment)
+        dense = begin_compression(experiment, data, learner, store.features)
         with measured_energy("training", experiment.tracking, mlrun):
             results = _fit(mlrun, learner, experiment, job, resumable, watcher)
         judging = time.perf_counter()
         with measured_energy("evaluation", experiment.tracking, mlrun):
             verdict = judge(experiment, data, learner, store.features)
         results |= verdict.metrics | {"time/evaluation_seconds": time.perf_counter() - judging}
-        results["complexity/nonzero_parameters"] = float(complexity_of(learner.layers(), experiment).nonzero)
         _log_verdict(mlrun, verdict, job)
+        results |= conclude_compression(experiment, complexity_of(learner.layers(), experiment), dense, verdict)
         mlrun.log_metrics(results)
         metrics |= results
         mlrun.end("FINISHED")
@@ -180,7 +183,8 @@ def _log_complexity(mlrun: tracking.Run, learner: Any, experiment: Experiment) -
     """What the network will cost once training has filled every parameter, said before it starts."""
     complexity = complexity_of(_blank(learner.layers()), experiment)
     limit = experiment.task.size_limit_kib
-    fits = limit is None or complexity.within_limit(replace(DCASE_2021, max_bytes=round(1024 * limit)))
+    kept = within_limit(complexity, experiment)
+    fits = all(kept.values())
     verdict = "" if limit is None else f" ({'within' if fits else 'OVER'} the {limit:g} KB of DCASE 2021)"
     peak = complexity.peak_activation_bytes(16) / 1024
     activations = f", {peak:,.1f} KiB of activations at 16 bit" if peak else ""
@@ -191,10 +195,7 @@ def _log_complexity(mlrun: tracking.Run, learner: Any, experiment: Experiment) -
     )
     table = complexity_table(complexity, rules=() if limit is None else RULES)
     mlrun.log_text(table + "\n", "complexity.txt")
-    metrics = {
-        **cost_metrics(complexity),
-        **({} if limit is None else {f"complexity/within_{limit:g}_kb": float(fits)}),
-    }
+    metrics = cost_metrics(complexity) | kept
     mlrun.log_metrics(metrics)
     mlrun.flush()  # a training of hours must not hold them back
     return metrics

@@ -85,6 +85,27 @@ def test_depth_pools_and_dropouts_from_the_command_line() -> None:
         (["task.kind=events"], "task=1a is about events, but model CNN is for scenes"),
         (["data=tau2020"], "data.root is not set"),
         (["hardware.precision=8-bit"], "hardware.precision=8-bit: expected one of auto"),
+        (["compression.nonzero_kib=0"], "compression.nonzero_kib=0.0: expected more than 0, or null"),
+        (["compression.bits=4"], "compression.bits=4: expected one of 32, 16, 8"),
+        (["compression.end=1.5"], "compression.end=1.5: expected a share of the training, from 0 to 1"),
+        (["compression.begin=0.6"], "compression.begin=0.6: expected at most compression.end=0.5"),
+        (["compression.quantize_from=0.8"], "compression.quantize_from=0.8: expected at most compression.freeze_from"),
+        (
+            ["compression.quantize=true", "compression.quantize_from=1", "compression.freeze_from=1"],
+            "compression.quantize_from=1.0: no epoch would be quantised",
+        ),
+        (
+            ["compression.quantize=true", "hardware.compile=true"],
+            "compression.quantize=true: its layers are called with",
+        ),
+        (
+            ["compression.nonzero_kib=126", "framework.name=tensorflow"],
+            "compression.nonzero_kib=126.0: framework=tensorflow has none; choose framework=torch",
+        ),
+        (
+            ["compression.start=run", "framework.name=tensorflow"],
+            "compression.start=run: framework=tensorflow has none",
+        ),
         (["training.batch_size=null"], "training.batch_size=null: expected at least 1"),
         (["seed=-1"], "seed=-1: expected from 0"),
         (["optimizer.lr=nan"], "optimizer.lr=nan: expected a finite number"),
@@ -126,6 +147,7 @@ def test_refused_in_one_line(overrides: list[str], says: str) -> None:
         ("hardware.channels_last=false", "hardware.channels_last=false: does nothing in task 4"),
         ("front_end.decibel_floor=0", "front_end.decibel_floor=0.0: expected an amplitude above 0"),
         ("front_end.decibel_lowest=90", "front_end.decibel_lowest=90.0: expected less than decibel_highest=80.0"),
+        ("+compression.nonzero_kib=126", "compression.nonzero_kib=126.0: does nothing in task 4; leave it out"),
         ("+mean_teacher.emma=0.9", "mean_teacher.emma: no such key; did you mean mean_teacher.ema?"),
     ],
 )
@@ -195,6 +217,7 @@ def test_hydras_own_refusals_in_one_line(override: str, says: str) -> None:
         (["model=crnn_meanteacher", "mean_teacher.mixup_prob=1"], "did you mean mean_teacher.mixup_probability?"),
         (["+experiment=task1a_layer5", "data.validation_sed=1"], "did you mean data.validation_seed?"),
         (["data=nowhere", "training.epoch=1"], "did you mean training.epochs?"),
+        (["model=crnn_meanteacher", "compression.nonzero_kib=126"], "compression is null with these choices"),
     ],
 )
 def test_the_nearest_key_is_that_of_the_choices_made(arguments: list[str], says: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.initialize import initialize_config_dir
@@ -98,3 +99,26 @@ def test_a_split_without_a_readable_clip_is_told_before_training(
 
     assert caught.value.problems[0].startswith(f"{tau}: no clip left to test on")
     assert len(caught.value.problems) == 1 + 12
+
+
+def test_a_finished_run_is_fine_tuned_to_a_size_and_its_loss_is_told(
+    experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    dense = runner.run(experiment("training.epochs=1"), job(tmp_path / "dense"))
+    more = (f"compression.start={tmp_path / 'dense'}", "compression.nonzero_kib=40", "compression.quantize=true")
+
+    small = runner.run(experiment(*more), job(tmp_path / "small"))
+
+    before, after = dense.metrics, small.metrics
+    assert after["compression/accuracy_before"] == pytest.approx(before["test/accuracy"])
+    assert after["compression/log_loss_before"] == pytest.approx(before["test/log_loss"])  # another memory layout
+    assert after["compression/accuracy_after"] == after["test/accuracy"]
+    assert 39.9 < after["complexity/nonzero_kib_16bit"] <= 40 < before["complexity/nonzero_kib_16bit"]
+    assert after["complexity/nonzero_parameters"] < after["complexity/parameters"] == before["complexity/parameters"]
+    assert after["best/epoch"] == 1
+    kept, started = (
+        torch.load(tmp_path / name / "checkpoints/best.ckpt", weights_only=True) for name in ("small", "dense")
+    )
+    assert len(kept["activation_ranges"]) == 1 + 3 + 2  # the input, three blocks, two dense layers
+    statistics = "network.convolutions.1.running_mean"  # which move only where the fine-tuning is a training
+    assert not torch.equal(kept["state_dict"][statistics], started["state_dict"][statistics])

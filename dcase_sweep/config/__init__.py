@@ -4,10 +4,19 @@ from dcase_sweep.config.building import arguments, build, build_model, locate, s
 from dcase_sweep.config.checks import check
 from dcase_sweep.config.event_rules import event_rules
 from dcase_sweep.config.flat import flatten, plain, unflatten
-from dcase_sweep.config.schemas import Augmentation, Experiment, Hardware, MeanTeacher, Optimizer, Tracking
+from dcase_sweep.config.schemas import (
+    Augmentation,
+    Compression,
+    Experiment,
+    Hardware,
+    MeanTeacher,
+    Optimizer,
+    Tracking,
+)
 
 __all__ = [
     "Augmentation",
+    "Compression",
     "Experiment",
     "Hardware",
     "MeanTeacher",

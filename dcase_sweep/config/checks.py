@@ -16,6 +16,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.building import build, build_model, locate
+from dcase_sweep.config.compression_checks import check_compression
 from dcase_sweep.config.event_checks import check_events
 from dcase_sweep.config.flat import flatten, plain
 from dcase_sweep.config.schemas import Experiment
@@ -100,6 +101,7 @@ def check(composed: DictConfig) -> Experiment:
     assert isinstance(experiment, Experiment)
     _check_values(experiment)
     _check_pairs(experiment)
+    check_compression(experiment)
     if experiment.task.kind == "events":
         check_events(experiment)
     elif experiment.training.batch_size is None:

@@ -74,6 +74,29 @@ class Augmentation:
 
 
 @dataclass
+class Compression:
+    """How a network is made smaller while it is trained or fine-tuned (task 1A)."""
+
+    #: A finished run's folder or checkpoint of the same network to begin with; null = new weights.
+    start: str | None = None
+    #: What the non-zero parameters may take at ``bits``, in KiB; null = no weight is pruned.
+    nonzero_kib: float | None = None
+    bits: int = 16
+    #: Shares of the training between which the weights are pruned.
+    begin: float = 0.0
+    end: float = 0.5
+    #: Int8 fake quantisation; shares of the training from which it is on, and from which its ranges stay.
+    quantize: bool = False
+    quantize_from: float = 0.5
+    freeze_from: float = 0.75
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything of it is asked for."""
+        return self.start is not None or self.nonzero_kib is not None or self.quantize
+
+
+@dataclass
 class MeanTeacher:
     """How a mean teacher is trained (task 4)."""
 
@@ -218,6 +241,7 @@ class Experiment:
     training: Training = field(default_factory=Training)
     optimizer: Optimizer = field(default_factory=Optimizer)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    compression: Compression | None = None
     mean_teacher: MeanTeacher | None = None
     evaluation: Evaluation | None = None
     hardware: Hardware = field(default_factory=Hardware)
@@ -227,6 +251,11 @@ class Experiment:
     seed: int = 0
     #: A checkpoint, or the folder of a run that was interrupted.
     resume: str | None = None
+
+    @property
+    def compressed(self) -> Compression | None:
+        """How the network is compressed, where it is."""
+        return self.compression if self.compression is not None and self.compression.is_on else None
 
     @property
     def published_checkpoint(self) -> str | None:

@@ -13,6 +13,7 @@ from torch import nn
 
 from dcase_sweep.config import Experiment
 from dcase_sweep.errors import UserError
+from dcase_sweep.learners.compression.compressor import Compressor
 from dcase_sweep.learners.keeper import BEST, LAST, EpochListener, Keeper, LastCheckpoint
 from dcase_sweep.learners.lightning import make_trainer
 
@@ -41,6 +42,7 @@ def fit(
     extra: dict[str, Any],
     on_epoch: EpochListener,
     resume: Path | None,
+    compressor: Compressor | None = None,
 ) -> Fitted:
     """Train, keeping the best and the last epoch in ``folder``; afterwards the best one's weights are loaded.
 
@@ -49,6 +51,7 @@ def fit(
         extra: plain values that checkpoints carry.
         on_epoch: told each epoch's number and metrics.
         resume: a ``last.ckpt`` to continue from.
+        compressor: what makes the network smaller on the way; no epoch before it has is kept.
 
     Raises:
         UserError: if a loss is no number any more, or no epoch could be judged.
@@ -56,9 +59,13 @@ def fit(
     training = experiment.training
     folder.mkdir(parents=True, exist_ok=True)
     first = int(training.keep_from * training.epochs)
-    keeper = Keeper(folder, metric=metric, first_epoch=first, extra=extra, on_epoch=on_epoch)
+    if compressor is not None:
+        first = max(first, compressor.first_epoch)
+    beside = dict if compressor is None else compressor.tensors
+    keeper = Keeper(folder, metric=metric, first_epoch=first, extra=extra, on_epoch=on_epoch, beside=beside)
+    before = [] if compressor is None else [compressor]
     trainer = make_trainer(
-        experiment.hardware, epochs=training.epochs, folder=folder, callbacks=[keeper, LastCheckpoint(folder)]
+        experiment.hardware, epochs=training.epochs, folder=folder, callbacks=[*before, keeper, LastCheckpoint(folder)]
     )
     if resume is not None and resume.resolve() != (folder / LAST).resolve():
         shutil.copyfile(resume, folder / LAST)
@@ -70,6 +77,8 @@ def fit(
         )
     keeper.conclude()
     load_weights(module, folder / BEST)
+    if compressor is not None:
+        compressor.take(folder / BEST)
     return Fitted(keeper.best_epoch, metric, keeper.best_value, trainer.current_epoch, folder / BEST)
 
 

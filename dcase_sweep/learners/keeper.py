@@ -33,6 +33,7 @@ class Keeper(Callback):
         first_epoch: earlier epochs are not considered (counted from 0).
         extra: plain values that are saved with both, so that a checkpoint says what it is.
         on_epoch: told the metrics after each epoch.
+        beside: what an epoch's weights need beside them, asked for when one is the best.
     """
 
     def __init__(
@@ -43,15 +44,18 @@ class Keeper(Callback):
         first_epoch: int,
         extra: dict[str, Any],
         on_epoch: EpochListener,
+        beside: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self.folder = folder
         self.metric = metric
         self.first_epoch = first_epoch
         self.extra = extra
         self.on_epoch = on_epoch
+        self.beside = beside
         self.best_epoch = -1
         self.best_value = float("-inf")
         self.best_weights: dict[str, torch.Tensor] = {}
+        self.best_beside: dict[str, Any] = {}
 
     @property
     def best_path(self) -> Path:
@@ -59,10 +63,16 @@ class Keeper(Callback):
         return self.folder / BEST
 
     def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.best_epoch, "value": self.best_value, "weights": self.best_weights}
+        return {
+            "epoch": self.best_epoch,
+            "value": self.best_value,
+            "weights": self.best_weights,
+            "beside": self.best_beside,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best_epoch, self.best_value, self.best_weights = state["epoch"], state["value"], state["weights"]
+        self.best_beside = state.get("beside", {})
 
     def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["dcase_sweep"] = self.extra
@@ -84,9 +94,8 @@ class Keeper(Callback):
         if epoch >= self.first_epoch and value > self.best_value:  # which NaN never is
             self.best_epoch, self.best_value = epoch, value
             self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in weights().items()}
-            write_checkpoint(
-                self.best_path, {"state_dict": self.best_weights, "epoch": epoch, "dcase_sweep": self.extra}
-            )
+            self.best_beside = self.beside()
+            self._write_best()
         self.on_epoch(epoch, metrics)
 
     def on_train_batch_end(
@@ -111,8 +120,11 @@ class Keeper(Callback):
                 "expected clips to validate on and a network whose outputs are finite"
             )
         if not self.best_path.is_file():
-            checkpoint = {"state_dict": self.best_weights, "epoch": self.best_epoch, "dcase_sweep": self.extra}
-            write_checkpoint(self.best_path, checkpoint)
+            self._write_best()
+
+    def _write_best(self) -> None:
+        what = {"state_dict": self.best_weights, "epoch": self.best_epoch, "dcase_sweep": self.extra}
+        write_checkpoint(self.best_path, self.best_beside | what)
 
 
 def refuse_divergence(epoch: int, name: str, value: float) -> None:

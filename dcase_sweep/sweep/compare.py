@@ -21,7 +21,12 @@ COLUMNS = (
     ("best/validation/accuracy", "validation %", 100.0, 1),
     ("best/validation/objective", "validation", 1.0, 3),
     ("complexity/parameters", "parameters", 1.0, 0),
+    ("complexity/nonzero_parameters", "non-zero", 1.0, 0),
+    ("complexity/nonzero_kib_16bit", "KiB at 16 bit", 1.0, 1),
+    ("compression/accuracy_lost", "points lost", 1.0, 1),
 )
+#: What is shown only where pruning made some parameters zero: else it is the column of the parameters once more.
+_PRUNED = ("complexity/nonzero_parameters",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,8 @@ def table(comparison: Comparison) -> str:
     several = any(row.jobs > 1 for row in comparison.rows)
     unfinished = any(row.finished < row.jobs for row in comparison.rows)
     shown = [column for column in COLUMNS if any(column[0] in row.metrics for row in comparison.rows)]
+    if not any(_is_pruned(row) for row in comparison.rows):
+        shown = [column for column in shown if column[0] not in _PRUNED]
     header = [*comparison.varying, *(["seeds"] if several else []), *(column[1] for column in shown), "seconds"]
     header += ["finished"] if unfinished else []
     lines = [header]
@@ -123,6 +130,14 @@ def table(comparison: Comparison) -> str:
     parts = list(dict.fromkeys(row.scored_on for row in comparison.rows if row.scored_on))
     note = f"\n* scored on {', '.join(parts)} clips: not comparable with a score on all of them" if parts else ""
     return "\n".join([*comparison.notes, _aligned(lines, left=len(comparison.varying))]) + note
+
+
+def _is_pruned(row: Row) -> bool:
+    """Whether a hundredth of the parameters is zero: single ones are by chance."""
+    left, all_of_them = (
+        row.metrics.get(f"complexity/{name}", (0.0,))[0] for name in ("nonzero_parameters", "parameters")
+    )
+    return 0 < left < 0.99 * all_of_them
 
 
 def _cell(row: Row, name: str, factor: float, digits: int) -> str:

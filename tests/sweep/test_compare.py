@@ -82,6 +82,24 @@ def test_scores_on_part_of_the_clips_are_marked() -> None:
     assert lines[-1].startswith("* scored on 1,050 of 1,168 clips")
 
 
+def test_zeros_have_a_column_where_there_are_some() -> None:
+    def sized(target: str, nonzero: float) -> Entry:
+        costs = {"complexity/parameters": 191030.0, "complexity/nonzero_parameters": nonzero}
+        return Entry(
+            {"compression.nonzero_kib": target}, "finished", costs | {"complexity/nonzero_kib_16bit": nonzero / 512}
+        )
+
+    pruned = table(compare([sized("null", 191030.0), sized("126", 63936.0)])).splitlines()
+    dense = table(compare([sized("null", 191030.0), sized("126", 191001.0)])).splitlines()
+
+    assert " ".join(pruned[0].split()) == "compression.nonzero_kib parameters non-zero KiB at 16 bit seconds"
+    assert [line.split()[1:4] for line in pruned[2:]] == [
+        ["191,030", "191,030", "373.1"],
+        ["191,030", "63,936", "124.9"],
+    ]
+    assert "non-zero" not in dense[0]
+
+
 def test_sound_event_detection_has_columns_of_its_own() -> None:
     metrics = {
         "test/teacher/psds_score_scenario1": 0.3514,

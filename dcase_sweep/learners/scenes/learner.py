@@ -8,11 +8,14 @@ import numpy as np
 import pytorch_lightning
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from dcase_sweep.config import Experiment, build_model
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.learners.batches import Batches, Clips, band_statistics
-from dcase_sweep.learners.fitting import Fitted, fit
+from dcase_sweep.learners.compression.compressor import Compressor
+from dcase_sweep.learners.compression.start import find_start
+from dcase_sweep.learners.fitting import Fitted, fit, load_weights
 from dcase_sweep.learners.keeper import EpochListener
 from dcase_sweep.learners.layers import Layer, layers_of
 from dcase_sweep.learners.lightning import device_of
@@ -26,6 +29,9 @@ class SceneLearner:
         experiment: the checked configuration.
         data: recordings and their splits.
         features: ``[recording, mel, frame]`` of all of them, may be memory-mapped.
+
+    Raises:
+        UserError: if the network cannot be compressed as configured, or does not begin with what it should.
     """
 
     def __init__(self, experiment: Experiment, data: SceneData, features: NDArray[np.float32]) -> None:
@@ -36,6 +42,9 @@ class SceneLearner:
         self.device = device_of(experiment.hardware)
         pytorch_lightning.seed_everything(experiment.seed, verbose=False)
         network = build_model(experiment, classes=len(data.classes))
+        #: What makes the network smaller while it is trained; None where it stays as it is.
+        self.compressor = self._compressor(network)
+        quantized = self.compressor.quantized if self.compressor is not None else None
         mean, deviation = band_statistics(features, data.train)
         self.module = SceneModule(
             network,
@@ -46,6 +55,22 @@ class SceneLearner:
             augmentation=experiment.augmentation,
             schedule=experiment.training.schedule,
             seed=experiment.seed,
+            call=quantized,
+        )
+        if experiment.compressed is not None and experiment.compressed.start is not None:
+            load_weights(self.module, find_start(experiment.compressed.start))
+
+    def _compressor(self, network: nn.Module) -> Compressor | None:
+        settings, training = self.experiment.compressed, self.experiment.training
+        if settings is None:
+            return None
+        assert training.batch_size is not None  # as checked
+        return Compressor(
+            network,
+            settings,
+            input_shape=(self.features.shape[1], self.features.shape[2]),
+            epochs=training.epochs,
+            steps_per_epoch=-(-len(self.data.train) // training.batch_size),
         )
 
     @property
@@ -73,6 +98,7 @@ class SceneLearner:
     ) -> Fitted:
         """Train as `learners.fitting.fit` says; ``on_batch`` is told the number of clips of each batch."""
         network = self.module.network
+        self.module.train()  # Lightning keeps the mode that it finds, and a start has been judged in the other one
         if self.experiment.hardware.channels_last:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.experiment.hardware.compile:
@@ -87,6 +113,7 @@ class SceneLearner:
             extra=extra,
             on_epoch=on_epoch,
             resume=resume,
+            compressor=self.compressor,
         )
 
     def predict(self, rows: NDArray[np.int64], *, at_once: int = 64) -> NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """The training step of a scene classifier."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ class SceneModule(LightningModule):
         deviation: likewise.
         seed: each epoch draws its random numbers anew from it and the epoch's number, so that a resumed run draws
             what the uninterrupted one would have drawn.
+        call: how the network is called in training and validation where that is not plainly, e.g. with fake
+            quantisation.
     """
 
     def __init__(
@@ -33,9 +36,11 @@ class SceneModule(LightningModule):
         augmentation: Augmentation,
         schedule: str,
         seed: int,
+        call: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
+        self.call = network.__call__ if call is None else call
         self.mean: Tensor
         self.deviation: Tensor
         self.register_buffer("mean", mean[:, None])
@@ -49,7 +54,7 @@ class SceneModule(LightningModule):
 
     def forward(self, features: Tensor) -> Tensor:
         """Class logits ``[batch, class]`` of features ``[batch, mel, frame]``."""
-        logits: Tensor = self.network((features - self.mean) / self.deviation)
+        logits: Tensor = self.call((features - self.mean) / self.deviation)
         return logits
 
     def configure_optimizers(self) -> Any:
@@ -79,7 +84,7 @@ class SceneModule(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], position: int) -> Tensor:
         features, targets = self._augmented(*batch)
-        logits = self.network(features)
+        logits = self.call(features)
         loss = functional.cross_entropy(logits.float(), targets)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(features))
         return loss

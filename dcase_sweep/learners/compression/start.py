@@ -1,0 +1,107 @@
+"""The finished run that a fine-tuning begins with."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dcase_sweep.config import Experiment, build, build_model, flatten
+from dcase_sweep.errors import UserError
+from dcase_sweep.learners.compression.pruning import plan_pruning, prunable_weights
+from dcase_sweep.learners.keeper import BEST
+from dcase_sweep.learners.layers import layers_of
+
+_PREFIX = "network."
+
+
+def find_start(value: str) -> Path:
+    """The checkpoint that ``compression.start`` names: a file, or the best one of a run's folder.
+
+    Raises:
+        UserError: if there is none.
+    """
+    path = Path(value).expanduser()
+    candidates = [path, path / BEST, path / "checkpoints" / BEST]
+    found = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if found is None:
+        raise UserError(
+            f"compression.start={value}: no checkpoint there; expected {BEST} or the folder of a finished run"
+        )
+    return found
+
+
+def read_start(value: str) -> dict[str, Any]:
+    """The checkpoint's content: ``state_dict`` with ``network.*``, ``mean`` and ``deviation``, and its configuration.
+
+    Raises:
+        UserError: if the file is no checkpoint of a scene classifier.
+    """
+    path = find_start(value)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        _ = content["dcase_sweep"]["configuration"], content["state_dict"]["mean"]
+    except Exception as error:
+        raise UserError(
+            f"compression.start={path}: not a checkpoint of a scene classifier ({type(error).__name__}); expected "
+            f"{BEST} of a run of task 1A"
+        ) from None
+    return dict(content)
+
+
+def check_start(experiment: Experiment) -> None:
+    """Refuse a compression of a network that cannot be, while nothing has been read but the checkpoint.
+
+    Raises:
+        UserError: in one line, if ``compression.start`` is no checkpoint of the configured network and front end, or
+            ``compression.nonzero_kib`` is less than what must stay.
+    """
+    settings = experiment.compressed
+    if settings is None:
+        return
+    classes = 2  # at least; with the classes of the data the same is checked again
+    if settings.start is not None:
+        content = read_start(settings.start)
+        _refuse_other_configuration(experiment, settings.start, content["dcase_sweep"]["configuration"])
+        classes = _refuse_other_shapes(experiment, settings.start, content["state_dict"])
+    network = build_model(experiment, classes=classes, device="meta")
+    layers = layers_of(network, network_shape(experiment))
+    count = sum(weight.numel() for weight in prunable_weights(network))
+    plan_pruning(layers, count, kib=settings.nonzero_kib, bits=settings.bits)  # type: ignore[arg-type]
+
+
+def network_shape(experiment: Experiment) -> tuple[int, int]:
+    """``(mel, frame)`` of a clip."""
+    shape: tuple[int, int] = build("front_end", experiment.front_end).shape
+    return shape
+
+
+def _refuse_other_configuration(experiment: Experiment, start: str, configuration: dict[str, Any]) -> None:
+    """Other features, or another network with weights of the same shapes, would be taken for granted silently."""
+
+    def compared(flat: dict[str, Any]) -> dict[str, Any]:
+        of_weights = {key: value for key, value in flat.items() if key.startswith(("front_end.", "model."))}
+        return {key: value for key, value in of_weights.items() if not key.endswith("dropout")}
+
+    then, now = compared(configuration), compared(flatten(experiment))
+    changed = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
+    if changed:
+        differences = ", ".join(f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in changed[:3])
+        raise UserError(f"compression.start={start}: a run of another network ({differences}); expected the same model")
+
+
+def _refuse_other_shapes(experiment: Experiment, start: str, state: dict[str, Tensor]) -> int:
+    """The number of classes of the checkpoint's network, whose other shapes are those of the configured one."""
+    weights = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
+    last = [value for name, value in weights.items() if name.endswith("bias")]
+    classes = len(last[-1]) if last else 0
+    expected = build_model(experiment, classes=max(classes, 1), device="meta").state_dict()
+    for name in expected.keys() | weights.keys():
+        found, wanted = weights.get(name), expected.get(name)
+        if found is None or wanted is None or found.shape != wanted.shape:
+            shapes = [None if each is None else list(each.shape) for each in (found, wanted)]
+            raise UserError(
+                f"compression.start={start}: of another network ({name} is {shapes[0]}, expected {shapes[1]}); "
+                "expected the same model"
+            )
+    return classes
