@@ -1,6 +1,6 @@
 """Configurations: their schemas, their checks, and the objects that they describe."""
 
-from dcase_sweep.config.building import build, build_model, locate, stored_configuration
+from dcase_sweep.config.building import arguments, build, build_model, locate, stored_configuration
 from dcase_sweep.config.checks import check
 from dcase_sweep.config.event_rules import event_rules
 from dcase_sweep.config.flat import flatten, plain
@@ -13,6 +13,7 @@ __all__ = [
     "MeanTeacher",
     "Optimizer",
     "Tracking",
+    "arguments",
     "build",
     "build_model",
     "check",

@@ -114,6 +114,8 @@ class CNN(nn.Module):
     """
 
     kind = "scenes"
+    #: What builds the same network in Keras.
+    keras_twin = "dcase_sweep.learners.keras.network.cnn"
 
     def __init__(
         self,

@@ -1,0 +1,1 @@
+"""The Keras twin, on TensorFlow: the same networks, trained by the same recipes."""
