@@ -3,7 +3,7 @@
 from dcase_sweep.config.building import arguments, build, build_model, locate, stored_configuration
 from dcase_sweep.config.checks import check
 from dcase_sweep.config.event_rules import event_rules
-from dcase_sweep.config.flat import flatten, plain
+from dcase_sweep.config.flat import flatten, plain, unflatten
 from dcase_sweep.config.schemas import Augmentation, Experiment, Hardware, MeanTeacher, Optimizer, Tracking
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "locate",
     "plain",
     "stored_configuration",
+    "unflatten",
 ]

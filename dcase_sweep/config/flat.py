@@ -1,5 +1,6 @@
 """Typed configurations as plain values, for logs and comparisons."""
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -32,3 +33,23 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     for key, item in pairs:
         flat |= flatten(item, key)
     return flat
+
+
+def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """What `flatten` made dotted keys of; a mapping whose keys are 0, 1, 2, … becomes a list again."""
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        *groups, name = key.split(".")
+        node = nested
+        for group in groups:
+            node = node.setdefault(group, {})
+        node[name] = value
+    found: dict[str, Any] = _with_lists(nested)
+    return found
+
+
+def _with_lists(node: Any) -> Any:
+    if not isinstance(node, dict):
+        return node
+    inner = {key: _with_lists(value) for key, value in node.items()}
+    return list(inner.values()) if inner and list(inner) == [str(place) for place in range(len(inner))] else inner
