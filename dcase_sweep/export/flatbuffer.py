@@ -1,13 +1,11 @@
 """What stands in a TensorFlow Lite file: its operations, and the parameters as they are stored."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from dcase_sweep.errors import UserError
-from dcase_sweep.export.runtimes import MISSING
 
 #: Bookkeeping between number formats, which one file has and the other does not.
 _FORMATS = ("QUANTIZE", "DEQUANTIZE")
@@ -56,10 +54,8 @@ class Operation:
 
 
 def _graph(content: bytes) -> tuple[Any, Any, Any]:
-    try:
-        from ai_edge_litert import schema_py_generated as schema
-    except ImportError:
-        raise UserError(MISSING.format(what="tflite", package="ai-edge-litert")) from None
+    from ai_edge_litert import schema_py_generated as schema
+
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     return schema, model, model.subgraphs[0]
 
@@ -101,7 +97,7 @@ def stored_tensors(content: bytes) -> tuple[StoredTensor, ...]:
         zero = tensor.quantization.zeroPoint if quantised else None
         found.append(
             StoredTensor(
-                name=tensor.name.decode(),
+                name=_short(tensor.name.decode()),
                 type=kind.lower(),
                 shape=tuple(int(size) for size in tensor.shape),
                 values=int(values.size),
@@ -110,6 +106,14 @@ def stored_tensors(content: bytes) -> tuple[StoredTensor, ...]:
             )
         )
     return tuple(found)
+
+
+def _short(name: str) -> str:
+    """Of the names that the converter strings together, the last, without Keras' name of the model and its counters.
+
+    A convolution's folded bias is named after its batch normalisation: ``convolutions.1/batchnorm/sub``.
+    """
+    return re.sub(r"_\d+(?=/|$)", "", name.rpartition(";")[2].partition("/")[2] if ";" in name or "/" in name else name)
 
 
 def _zeros(values: NDArray[Any], zero_points: Any) -> int:

@@ -13,10 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dcase_sweep.errors import UserError
 from dcase_sweep.export.flatbuffer import StoredTensor
 from dcase_sweep.export.network import ScoringNetwork
-from dcase_sweep.export.runtimes import MISSING
 
 #: Float, weights and arithmetic in half precision, weights in int8 with activations quantised as they come, all int8.
 KINDS = ("float32", "float16", "dynamic", "int8")
@@ -44,19 +42,11 @@ class OnnxConverter:
         build: makes the float network anew, since half precision changes it for good.
         shape: ``(mel, frame)`` of a clip.
         metadata: strings that stand in each file.
-
-    Raises:
-        UserError: if onnx or ONNX Runtime is not installed.
     """
 
     def __init__(
         self, build: Callable[[], ScoringNetwork], *, shape: tuple[int, int], metadata: Mapping[str, str]
     ) -> None:
-        for package in ("onnx", "onnxruntime"):
-            try:
-                __import__(package)
-            except ImportError:
-                raise UserError(MISSING.format(what="onnx", package=package)) from None
         self._build = build
         self._shape = shape
         self._metadata = dict(metadata)
@@ -112,7 +102,7 @@ def _quantise_dynamic(source: Path, target: Path) -> None:
 def _quantise_static(source: Path, target: Path, calibration: NDArray[np.float32], on_clip: Callable[[], None]) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-    class Clips(CalibrationDataReader):  # type: ignore[misc]
+    class Clips(CalibrationDataReader):
         def __init__(self) -> None:
             self._left: Iterator[NDArray[np.float32]] = iter(calibration)
 

@@ -103,7 +103,7 @@ def _logged(given: str, overrides: Mapping[str, str]) -> tracking.LoggedRun:
     if logged is None:
         raise UserError(
             f"run={given}: no such run in {tracking.resolve_uri(where)}, and no such folder; expected an id as the "
-            "last lines of a training show it, or outputs/DATE/TIME; MLFLOW_TRACKING_URI or tracking.uri choose the store"
+            "last lines of a training show it, or outputs/DATE/TIME; tracking.uri chooses another store"
         )
     _check_finished(given, logged)
     if logged.parameters.get("task.kind", "scenes") != "scenes":

@@ -1,19 +1,18 @@
 """The runtimes that run exported files, one clip at a time, behind one verb; and how long a clip takes."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.errors import UserError
 from dcase_sweep.export.quiet import silence
 
 if TYPE_CHECKING:
     from dcase_sweep.export.network import ScoringNetwork
 
-MISSING = "export {what}: {package} is not installed; pip install 'dcase-sweep[export]'"
 #: Invocations before the first that counts.
 _WARM_UP = 5
 
@@ -53,16 +52,11 @@ class LiteRTRuntime:
     Args:
         content: of the file.
         keep_tensors: so that `tensor` can be asked; takes memory, and is slower.
-
-    Raises:
-        UserError: if LiteRT is not installed.
     """
 
     def __init__(self, content: bytes, *, keep_tensors: bool = False) -> None:
-        try:
-            from ai_edge_litert.interpreter import Interpreter, OpResolverType
-        except ImportError:
-            raise UserError(MISSING.format(what="tflite", package="ai-edge-litert")) from None
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
         # Kernels of the delegate write their results elsewhere.
         kept: dict[str, Any] = {
             "experimental_preserve_all_tensors": True,
@@ -97,19 +91,13 @@ class LiteRTRuntime:
 
 
 class OnnxRuntime:
-    """An ONNX file in ONNX Runtime, on one thread of the processor.
-
-    Raises:
-        UserError: if ONNX Runtime is not installed.
-    """
+    """An ONNX file in ONNX Runtime, on one thread of the processor."""
 
     step = 0.0
 
     def __init__(self, content: bytes) -> None:
-        try:
-            import onnxruntime
-        except ImportError:
-            raise UserError(MISSING.format(what="onnx", package="onnxruntime")) from None
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
@@ -151,6 +139,19 @@ def _described(details: Mapping[str, Any]) -> dict[str, Any]:
         "shape": [int(size) for size in details["shape"]],
         "quantisation": quantised,
     }
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch use one thread meanwhile, as the other runtimes do."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def latencies(

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.errors import UserError
 from dcase_sweep.export.network import network_weights
 from dcase_sweep.export.quiet import silence
 from dcase_sweep.export.runs import TrainedRun
@@ -16,25 +15,17 @@ KINDS = ("float32", "float16", "dynamic", "int8")
 
 
 class TFLiteConverter:
-    """Converts one trained network; reads log-mel maps ``[1, mel, frame, 1]``, not normalised, writes probabilities.
-
-    Raises:
-        UserError: if TensorFlow is not installed.
-    """
+    """Converts one trained network; reads log-mel maps ``[1, mel, frame, 1]``, not normalised, writes probabilities."""
 
     def __init__(self, run: TrainedRun, *, classes: int) -> None:
-        from dcase_sweep.learners.keras.library import import_keras, import_tensorflow, is_installed
+        from dcase_sweep.learners.keras.library import import_keras, import_tensorflow
 
-        if not is_installed():
-            raise UserError(
-                "export tflite: TensorFlow, which converts, is not installed; pip install 'dcase-sweep[tensorflow]'"
-            )
         with silence():
             import_keras()
             self._tensorflow = import_tensorflow()
-            self._function, self._twin = self._traced(run, classes)
+            self._function = self._traced(run, classes)
 
-    def _traced(self, run: TrainedRun, classes: int) -> tuple[Any, Any]:
+    def _traced(self, run: TrainedRun, classes: int) -> Any:
         from dcase_sweep.learners.keras.network import build_network
         from dcase_sweep.learners.keras.weights import to_keras
 
@@ -44,10 +35,12 @@ class TFLiteConverter:
         mean, deviation = (run.state[name].numpy()[None, :, :, None] for name in ("mean", "deviation"))
 
         def probabilities(log_mel: Any) -> Any:
-            return twin((log_mel - mean) / deviation, training=False)
+            with tensorflow.name_scope("export/normalisation"):
+                normalised = (log_mel - mean) / deviation
+            return twin(normalised, training=False)
 
         shape = tensorflow.TensorSpec((1, *twin.input_shape[1:]), tensorflow.float32, name="log_mel")
-        return tensorflow.function(probabilities).get_concrete_function(shape), twin
+        return tensorflow.function(probabilities).get_concrete_function(shape)
 
     def convert(
         self, kind: str, calibration: NDArray[np.float32], *, on_clip: Callable[[], None] = lambda: None
@@ -62,6 +55,7 @@ class TFLiteConverter:
         """
         lite = self._tensorflow.lite
         with silence():
+            # Without an object that holds them, the weights become constants, which is what a device reads.
             converter = lite.TFLiteConverter.from_concrete_functions([self._function])
             if kind != "float32":
                 converter.optimizations = [lite.Optimize.DEFAULT]
