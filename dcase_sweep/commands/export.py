@@ -96,4 +96,5 @@ def _speak() -> None:
         handler = Terminal(sys.stdout)
         handler.setFormatter(logging.Formatter("%(message)s"))
         logger.addHandler(handler)
+        logger.propagate = False  # TensorFlow's libraries give the root logger a handler of their own
     logger.setLevel(logging.INFO)

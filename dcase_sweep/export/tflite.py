@@ -1,5 +1,6 @@
 """TensorFlow Lite files of a trained network, by way of its Keras twin."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,9 +24,10 @@ class TFLiteConverter:
         with silence():
             import_keras()
             self._tensorflow = import_tensorflow()
-            self._function = self._traced(run, classes)
+            # The traced function holds the twin's weights by weak references only.
+            self._function, self._twin = self._traced(run, classes)
 
-    def _traced(self, run: TrainedRun, classes: int) -> Any:
+    def _traced(self, run: TrainedRun, classes: int) -> tuple[Any, Any]:
         from dcase_sweep.learners.keras.network import build_network
         from dcase_sweep.learners.keras.weights import to_keras
 
@@ -40,7 +42,7 @@ class TFLiteConverter:
             return twin(normalised, training=False)
 
         shape = tensorflow.TensorSpec((1, *twin.input_shape[1:]), tensorflow.float32, name="log_mel")
-        return tensorflow.function(probabilities).get_concrete_function(shape)
+        return tensorflow.function(probabilities).get_concrete_function(shape), twin
 
     def convert(
         self, kind: str, calibration: NDArray[np.float32], *, on_clip: Callable[[], None] = lambda: None
@@ -54,7 +56,8 @@ class TFLiteConverter:
             on_clip: called for each of them.
         """
         lite = self._tensorflow.lite
-        with silence():
+        with silence(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # statistics of int8 inputs come with the clips
             # Without an object that holds them, the weights become constants, which is what a device reads.
             converter = lite.TFLiteConverter.from_concrete_functions([self._function])
             if kind != "float32":
