@@ -16,7 +16,8 @@ parameters, accuracy, log loss, latency. Files and tables go to the folder, and 
   run          the id of a run in MLflow, as a training's last lines show it, or its folder outputs/DATE/TIME
   calibration  how many training clips the ranges of int8 are taken from
   folder       where the files go; by default export/tflite or export/onnx in the run's folder, or under exports/RUN
-  KEY=VALUE    data.*, store.*, hardware.* or tracking.*: where things are now, if not where they were in training
+  KEY=VALUE    data.root and the like, store.root, tracking.uri, tracking.folder: where things are now, if not where
+               they were in training; hardware.workers
 
 example:
   python -m dcase_sweep export tflite run=outputs/2026-11-24/16-22-41-345012
