@@ -54,7 +54,7 @@ def mlruns(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     from dcase_sweep import tracking
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    tracking._stores.clear()
+    tracking.stores._stores.clear()
     (tmp_path / "mlruns").mkdir()
     source, copy = sqlite3.connect(database), sqlite3.connect(tmp_path / "mlruns/mlflow.db")
     source.backup(copy)

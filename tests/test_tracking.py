@@ -106,7 +106,7 @@ def test_a_run_that_the_store_does_not_have_becomes_a_new_one(settings: Tracking
 def test_a_server_that_does_not_answer_is_told_in_seconds(
     answers: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking, "_SIGN_OF_LIFE", 0.5)
+    monkeypatch.setattr(tracking.stores, "_SIGN_OF_LIFE", 0.5)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         if answers:

@@ -1,5 +1,6 @@
 """Typed configurations as plain values, for logs and comparisons."""
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -34,7 +35,7 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def unflatten(flat: dict[str, Any]) -> dict[str, Any]:
+def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
     """What `flatten` made of nested keys, nested again; keys that count from 0 are positions in a list."""
     nested: dict[str, Any] = {}
     for key, value in flat.items():

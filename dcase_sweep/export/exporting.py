@@ -1,0 +1,236 @@
+"""A whole export: data, conversions, measurements, tables, and all of it in the run."""
+
+import json
+import logging
+import platform
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep import __version__, console
+from dcase_sweep.config import plain
+from dcase_sweep.data.scenes import SceneData
+from dcase_sweep.errors import UserError
+from dcase_sweep.export import onnx, tflite
+from dcase_sweep.export.comparison import compare, judge_scores
+from dcase_sweep.export.flatbuffer import StoredTensor, stored_tensors
+from dcase_sweep.export.layers import LayerNoise, layer_noise
+from dcase_sweep.export.network import ScoringNetwork, scoring_network
+from dcase_sweep.export.report import Exported, export_table, layer_table, tensor_table, to_json, verdict_on_int8
+from dcase_sweep.export.runs import TrainedRun
+from dcase_sweep.export.runtimes import LiteRTRuntime, OnnxRuntime, Runtime, TorchRuntime, latencies, one_thread
+from dcase_sweep.features import fingerprint_of, load_features
+from dcase_sweep.judging import note_of
+
+log = logging.getLogger(__name__)
+
+#: Clips of the test split whose tensors are compared layer by layer.
+_LAYER_CLIPS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """What a file format brings: its conversion, its runtime, its tensors, the end of its files' names."""
+
+    kinds: tuple[str, ...]
+    convert: Callable[..., bytes]
+    runtime: Callable[[bytes], Any]
+    tensors: Callable[[bytes], tuple[StoredTensor, ...]]
+    runtime_name: str
+
+
+def export(run: TrainedRun, what: str, *, calibration: int, folder: Path) -> None:
+    """Convert a run into every kind of a format, measure, print, and write all of it.
+
+    Args:
+        what: ``tflite`` or ``onnx``.
+        calibration: how many training clips the ranges of int8 are taken from.
+        folder: where the files go; they go to the run in the store too.
+
+    Raises:
+        UserError: for what the user can mend.
+    """
+    data, store = load_features(run.experiment)
+    assert isinstance(data, SceneData)
+    _tell_other_data(run, fingerprint_of(data, store))
+    network = scoring_network(run, classes=len(data.classes))
+    metadata = _metadata(run, data)
+    chosen = _format(run, what, data, store.features.shape[1:], metadata)
+    clips = np.asarray(store.features[_calibrating(data, calibration, run.experiment.seed)])
+    files = _convert(chosen, what, clips)
+    runtimes = {kind: chosen.runtime(content) for kind, content in files.items()}
+    test = np.asarray(store.features[data.test])
+    exported = _measured(chosen, files, {"torch": TorchRuntime(network), **runtimes}, network, test, data)
+    layers = _layers(files, test, run.experiment.seed) if what == "tflite" else ()
+    note = note_of(data)
+    title = f"{run.model}, {what}, on {len(test)} test clips, {chosen.runtime_name} on one thread of {_processor()}" + (
+        f" ({note})" if note else ""
+    )
+    text = export_table(exported, title=title)
+    if layers:
+        text += "\n\n" + layer_table(layers) + "\n\n" + verdict_on_int8(exported[-1], layers)
+    log.info(f"\n{text}\n")
+    signatures = {f"{kind}.{what}": runtime.signature for kind, runtime in runtimes.items()}
+    facts = {"run": run.id, "test_clips": len(test), "calibration_clips": len(clips), "processor": _processor()}
+    texts = {
+        "table.txt": text + "\n",
+        "tensors.csv": tensor_table(exported[1:]),
+        "measured.json": json.dumps(to_json(exported, layers, **facts), indent=2) + "\n",
+        "metadata.json": json.dumps({**metadata, "files": signatures}, indent=2) + "\n",
+    }
+    _write(folder, {f"{kind}.{what}": content for kind, content in files.items()}, texts)
+    _log(run, what, folder, exported)
+
+
+def _tell_other_data(run: TrainedRun, fingerprint: str) -> None:
+    known = run.logged.parameters.get("data.fingerprint") if run.logged else None
+    if known is not None and known != fingerprint:
+        log.warning("data      not the data that the run was judged by: its figures differ from those here")
+
+
+def _calibrating(data: SceneData, count: int, seed: int) -> NDArray[np.int64]:
+    """Training clips, drawn without the validation and test clips, the same for the same seed."""
+    order = np.random.default_rng(seed).permutation(data.train)
+    return np.sort(order[:count])
+
+
+def _format(run: TrainedRun, what: str, data: SceneData, shape: Any, metadata: dict[str, Any]) -> _Format:
+    classes = len(data.classes)
+    if what == "tflite":
+        lite = tflite.TFLiteConverter(run, classes=classes)
+        return _Format(tflite.KINDS, lite.convert, LiteRTRuntime, stored_tensors, "LiteRT")
+
+    def build() -> ScoringNetwork:
+        return scoring_network(run, classes=classes)
+
+    converter = onnx.OnnxConverter(build, shape=tuple(shape), metadata=onnx.as_metadata(metadata))
+    return _Format(onnx.KINDS, converter.convert, OnnxRuntime, onnx.onnx_tensors, "ONNX Runtime")
+
+
+def _convert(chosen: _Format, what: str, clips: NDArray[np.float32]) -> dict[str, bytes]:
+    files = {}
+    with console.progress("convert", len(chosen.kinds) + len(clips)) as bar:
+        done = 0
+
+        def step() -> None:
+            nonlocal done
+            done += 1
+            bar.update(done)
+
+        for kind in chosen.kinds:
+            bar.update(done, text=f"{kind}.{what}")
+            files[kind] = chosen.convert(kind, clips, on_clip=step)
+            step()
+    return files
+
+
+def _measured(
+    chosen: _Format,
+    files: dict[str, bytes],
+    runtimes: dict[str, Runtime],
+    network: ScoringNetwork,
+    test: NDArray[np.float32],
+    data: SceneData,
+) -> list[Exported]:
+    """The float network first, then every file."""
+    truth = data.targets[data.test]
+    with one_thread():
+        scores = _scores(runtimes, test)
+        milliseconds = dict(zip(runtimes, latencies(list(runtimes.values()), test[0]), strict=True))
+    judged = {
+        kind: judge_scores(scores[kind], truth, classes=data.classes, step=runtime.step)
+        for kind, runtime in runtimes.items()
+    }
+    exported = [Exported("torch", None, _float_tensors(network), judged["torch"], milliseconds["torch"], None)]
+    for kind, content in files.items():
+        difference = compare(scores[kind], judged[kind], scores["torch"], judged["torch"])
+        tensors = chosen.tensors(content)
+        exported.append(Exported(kind, len(content), tensors, judged[kind], milliseconds[kind], difference))
+    return exported
+
+
+def _scores(runtimes: dict[str, Runtime], test: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Probabilities ``[clip, class]`` by each runtime."""
+    scores = {}
+    with console.progress("test", len(runtimes) * len(test)) as bar:
+        for position, (kind, runtime) in enumerate(runtimes.items()):
+            rows = []
+            for place, clip in enumerate(test):
+                rows.append(runtime(clip))
+                bar.update(position * len(test) + place + 1, text=kind)
+            scores[kind] = np.stack(rows)
+    return scores
+
+
+def _float_tensors(network: ScoringNetwork) -> tuple[StoredTensor, ...]:
+    arrays = {name: value.numpy() for name, value in network.state_dict().items() if value.is_floating_point()}
+    return tuple(
+        StoredTensor(name, array.dtype.name, array.shape, array.size, int((array == 0).sum()), array.itemsize)
+        for name, array in arrays.items()
+    )
+
+
+def _layers(files: dict[str, bytes], test: NDArray[np.float32], seed: int) -> tuple[LayerNoise, ...]:
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(test))[:_LAYER_CLIPS])
+    with console.progress("layers", len(chosen)) as bar:
+        done = iter(range(1, len(chosen) + 1))
+        return layer_noise(files["float32"], files["int8"], test[chosen], on_clip=lambda: bar.update(next(done)))
+
+
+def _metadata(run: TrainedRun, data: SceneData) -> dict[str, Any]:
+    """What whoever feeds a file must know."""
+    front_end = plain(run.experiment.front_end)
+    return {
+        "made_by": f"dcase_sweep {__version__}",
+        "run": run.id,
+        "model": run.model,
+        "task": run.experiment.task.title,
+        "classes": list(data.classes),
+        "note": note_of(data) or "",
+        "input": "log_mel [batch, mel, frame, 1]: what the front end makes of a clip, the natural logarithm of mel "
+        "magnitude plus floor; the file itself normalises it",
+        "output": "probabilities [batch, class], in the order of classes",
+        "front_end": front_end,
+    }
+
+
+def _processor() -> str:
+    """The processor's name, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _write(folder: Path, files: dict[str, bytes], texts: dict[str, str]) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"folder={folder}: cannot be written ({error.strerror}); choose another with folder=") from None
+    console.field("files", str(folder))
+
+
+def _log(run: TrainedRun, what: str, folder: Path, exported: Iterable[Exported]) -> None:
+    if run.logged is None:
+        log.warning(f"run       {run.id} is not in the store of runs: the files are in the folder alone")
+        return
+    logged = run.logged.reopen()
+    for path in sorted(folder.iterdir()):
+        if path.is_file():
+            logged.log_file(path, f"export/{what}")
+    logged.log_metrics(
+        {f"export/{what}/{each.kind}/{name}": value for each in exported for name, value in each.metrics.items()}
+    )
+    logged.flush()
+    console.field("run", f"{logged.name} · {logged.id} · export/{what}")
+    console.field("open", logged.store.command)

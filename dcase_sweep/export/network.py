@@ -1,0 +1,54 @@
+"""The float network that every export is made from and held against."""
+
+import torch
+from torch import Tensor, nn
+
+from dcase_sweep.config import build_model
+from dcase_sweep.errors import UserError
+from dcase_sweep.export.runs import TrainedRun
+
+
+class ScoringNetwork(nn.Module):
+    """A trained network with what stands before and behind it: normalisation of the mel bands and the softmax.
+
+    Args:
+        network: ``[batch, mel, frame]``, normalised → logits ``[batch, class]``.
+        mean: of each mel band over the training clips ``[mel, 1]``.
+        deviation: likewise.
+    """
+
+    def __init__(self, network: nn.Module, mean: Tensor, deviation: Tensor) -> None:
+        super().__init__()
+        self.network = network
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.register_buffer("mean", mean.clone())
+        self.register_buffer("deviation", deviation.clone())
+
+    def forward(self, log_mel: Tensor) -> Tensor:
+        """Class probabilities ``[batch, class]`` of log-mel maps ``[batch, mel, frame, 1]``."""
+        normalised = (log_mel.squeeze(3) - self.mean) / self.deviation
+        return torch.softmax(self.network(normalised), dim=1)
+
+
+def network_weights(run: TrainedRun) -> dict[str, Tensor]:
+    """The weights of the network alone, by its own names."""
+    return {name.removeprefix("network."): value for name, value in run.state.items() if name.startswith("network.")}
+
+
+def scoring_network(run: TrainedRun, *, classes: int) -> ScoringNetwork:
+    """The run's network with the weights of its best epoch, in evaluation mode.
+
+    Raises:
+        UserError: if the weights are for another number of classes, or for another network.
+    """
+    network = build_model(run.experiment, classes=classes)
+    try:
+        network.load_state_dict(network_weights(run))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise UserError(
+            f"run={run.given}: its weights do not fit {run.model} for {classes} scenes ({reason}); expected the data "
+            "that it was trained on: data.root=/path/to/them"
+        ) from None
+    return ScoringNetwork(network, run.state["mean"], run.state["deviation"]).eval()

@@ -1,0 +1,34 @@
+"""What an export needs beside the core of this package, asked for before any time is spent."""
+
+import sys
+from importlib.util import find_spec
+
+from dcase_sweep.errors import UserError
+
+#: By format: module, its package's name, the extra that brings it.
+NEEDED = {
+    "tflite": (
+        ("ai_edge_litert", "ai-edge-litert", "export"),
+        ("tensorflow", "TensorFlow, which converts,", "tensorflow"),
+    ),
+    "onnx": (("onnx", "onnx", "export"), ("onnxruntime", "onnxruntime", "export")),
+}
+#: The file formats.
+FORMATS = tuple(NEEDED)
+
+
+def check_packages(what: str) -> None:
+    """Look for the packages of a format without importing them.
+
+    Raises:
+        UserError: naming the first that is missing and the extra that brings it.
+    """
+    for module, package, extra in NEEDED[what]:
+        if not _is_there(module):
+            raise UserError(f"export {what}: {package} is not installed; pip install 'dcase-sweep[{extra}]'")
+
+
+def _is_there(module: str) -> bool:
+    if module in sys.modules:
+        return sys.modules[module] is not None
+    return find_spec(module) is not None

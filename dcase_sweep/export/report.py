@@ -1,0 +1,179 @@
+"""The results of an export as tables for people and as values for programs."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dcase_sweep.export.comparison import Difference, Judged
+from dcase_sweep.export.flatbuffer import StoredTensor
+from dcase_sweep.export.layers import LayerNoise
+
+#: How many points of accuracy an int8 file may lose before the layers are told too.
+TOLERATED_POINTS = 2.0
+#: Of the non-zero parameters (DCASE 2021 task 1A), in bytes.
+_LIMIT = 128 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One file, or the float network itself, measured.
+
+    Attributes:
+        kind: ``float32``, ``float16``, ``dynamic`` or ``int8``; for the float network what computes it.
+        file_bytes: None for the float network, which is no file.
+        tensors: parameters as the file stores them.
+        milliseconds: median of one clip on one thread.
+        difference: None for the float network.
+    """
+
+    kind: str
+    file_bytes: int | None
+    tensors: tuple[StoredTensor, ...]
+    judged: Judged
+    milliseconds: float
+    difference: Difference | None
+
+    @property
+    def nonzero_bytes(self) -> int:
+        """Bytes of the parameters that are not 0."""
+        return sum(tensor.nonzero_bytes for tensor in self.tensors)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Flat names and values, as they are logged."""
+        values = {
+            "accuracy": self.judged.accuracy,
+            "log_loss": self.judged.log_loss,
+            "log_loss_floored": self.judged.log_loss_floored,
+            "milliseconds_per_clip": self.milliseconds,
+            "nonzero_kib": self.nonzero_bytes / 1024,
+        }
+        if self.file_bytes is not None:
+            values["file_kib"] = self.file_bytes / 1024
+        if self.difference is not None:
+            values["accuracy_points_from_float"] = self.difference.accuracy_points
+            values["same_decision"] = self.difference.same_decision
+        return values
+
+
+def export_table(exported: Sequence[Exported], *, title: str) -> str:
+    """One row a file, the float network first, with what separates them."""
+    header = [
+        "Kind",
+        "File KiB",
+        "Non-zero KiB",
+        "Accuracy",
+        "Log loss",
+        "ms a clip",
+        "Δ points",
+        "Δ log loss",
+        "Δp mean",
+        "Δp max",
+        "Same decision",
+    ]
+    rows = [[*_absolute(each), *_relative(each.difference)] for each in exported]
+    lines = [title, "", *_aligned([header, *rows])]
+    over = [each.kind for each in exported if each.nonzero_bytes > _LIMIT]
+    if over:
+        lines += ["", f"Non-zero parameters over the 128 KB of DCASE 2021: {', '.join(over)}."]
+    as_written = [
+        f"{each.kind} {each.judged.log_loss:.3f}"
+        for each in exported
+        if each.judged.log_loss != each.judged.log_loss_floored
+    ]
+    if as_written:
+        lines += [
+            "",
+            "A probability that an int8 output writes as 0 counts as half a step of it in the log loss; as 0 it",
+        ]
+        lines[-1] += f" gives {', '.join(as_written)}."
+    return "\n".join(lines)
+
+
+def _absolute(each: Exported) -> list[str]:
+    file = "" if each.file_bytes is None else f"{each.file_bytes / 1024:.1f}"
+    size = f"{each.nonzero_bytes / 1024:.1f}"
+    judged = each.judged
+    return [
+        each.kind,
+        file,
+        size,
+        f"{100 * judged.accuracy:.1f} %",
+        f"{judged.log_loss_floored:.3f}",
+        f"{each.milliseconds:.1f}",
+    ]
+
+
+def _relative(difference: Difference | None) -> list[str]:
+    if difference is None:
+        return [""] * 5
+    return [
+        f"{difference.accuracy_points:+.1f}",
+        f"{difference.log_loss:+.3f}",
+        f"{difference.mean:.1e}",
+        f"{difference.largest:.1e}",
+        f"{100 * difference.same_decision:.1f} %",
+    ]
+
+
+def layer_table(layers: Sequence[LayerNoise]) -> str:
+    """One row a layer: how much louder the signal is than what quantisation to int8 adds to it."""
+    rows = [["Layer", "Output", "Signal to noise", "Lost here"]]
+    rows += [
+        [each.name, "×".join(map(str, each.shape)), f"{each.decibel:.1f} dB", f"{each.lost:.1f} dB"] for each in layers
+    ]
+    return "\n".join(_aligned(rows, left=2))
+
+
+def verdict_on_int8(int8: Exported, layers: Sequence[LayerNoise]) -> str:
+    """Whether int8 keeps the accuracy, and the layer that adds the most noise."""
+    assert int8.difference is not None
+    points = -int8.difference.accuracy_points
+    worst = max(layers, key=lambda each: each.lost)
+    where = f"the most signal is lost at {worst.name}: {worst.lost:.1f} dB, to {worst.decibel:.1f} dB"
+    if points <= TOLERATED_POINTS:
+        return f"int8 keeps the accuracy within {TOLERATED_POINTS:g} points ({-points:+.1f}); {where}"
+    return f"int8 LOSES {points:.1f} points of accuracy; {where}"
+
+
+def tensor_table(exported: Iterable[Exported]) -> str:
+    """Every tensor of parameters of every file as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["kind", "tensor", "type", "shape", "values", "zeros", "bytes", "nonzero_bytes"])
+    for each in exported:
+        for tensor in each.tensors:
+            shape = "×".join(map(str, tensor.shape))
+            sizes = (tensor.values, tensor.zeros, tensor.stored_bytes, tensor.nonzero_bytes)
+            writer.writerow([each.kind, tensor.name, tensor.type, shape, *sizes])
+    return text.getvalue()
+
+
+def to_json(exported: Sequence[Exported], layers: Sequence[LayerNoise], **facts: Any) -> dict[str, Any]:
+    """Everything that was measured."""
+    files = {
+        each.kind: {
+            "file_bytes": each.file_bytes,
+            "nonzero_bytes": each.nonzero_bytes,
+            "milliseconds_per_clip": each.milliseconds,
+            **asdict(each.judged),
+            "difference_from_float": asdict(each.difference) if each.difference else None,
+        }
+        for each in exported
+    }
+    return {**facts, "files": files, "int8_layers": [asdict(layer) for layer in layers]}
+
+
+def _aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> list[str]:
+    """Columns of one width each, the first ones flush left, with a rule under the header."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]

@@ -1,0 +1,175 @@
+"""The runtimes that run exported files, one clip at a time, behind one verb; and how long a clip takes."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep.export.quiet import silence
+
+if TYPE_CHECKING:
+    from dcase_sweep.export.network import ScoringNetwork
+
+#: Invocations before the first that counts.
+_WARM_UP = 5
+
+
+class Runtime(Protocol):
+    """Something that scores clips.
+
+    Attributes:
+        step: difference between neighbouring probabilities that it can write; 0 for floating point.
+    """
+
+    step: float
+
+    def __call__(self, clip: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities ``[class]`` of the log-mel map ``[mel, frame]`` of one clip."""
+
+
+class TorchRuntime:
+    """The float network in PyTorch, on as many threads as PyTorch is told to use."""
+
+    step = 0.0
+
+    def __init__(self, network: "ScoringNetwork") -> None:
+        self._network = network
+
+    def __call__(self, clip: NDArray[np.float32]) -> NDArray[np.float32]:
+        import torch
+
+        with torch.inference_mode():
+            scores: NDArray[np.float32] = self._network(torch.from_numpy(clip)[None, :, :, None])[0].numpy()
+        return scores
+
+
+class LiteRTRuntime:
+    """A TensorFlow Lite file in LiteRT, on one thread; int8 inputs and outputs are quantised and dequantised here.
+
+    Args:
+        content: of the file.
+        keep_tensors: so that `tensor` can be asked; takes memory, and is slower.
+    """
+
+    def __init__(self, content: bytes, *, keep_tensors: bool = False) -> None:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        # Kernels of the delegate write their results elsewhere.
+        kept: dict[str, Any] = {
+            "experimental_preserve_all_tensors": True,
+            "experimental_op_resolver_type": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        }
+        with silence():
+            self._interpreter = Interpreter(model_content=content, num_threads=1, **(kept if keep_tensors else {}))
+            self._interpreter.allocate_tensors()
+        self._input = self._interpreter.get_input_details()[0]
+        self._output = self._interpreter.get_output_details()[0]
+        self.step = float(self._output["quantization"][0])
+
+    def __call__(self, clip: NDArray[np.float32]) -> NDArray[np.float32]:
+        self._interpreter.set_tensor(self._input["index"], quantise(clip[None, :, :, None], self._input))
+        self._interpreter.invoke()
+        scores: NDArray[np.float32] = dequantise(self._interpreter.get_tensor(self._output["index"]), self._output)[0]
+        return scores
+
+    def seen(self) -> NDArray[np.float32]:
+        """The last clip as the file has read it, dequantised."""
+        return dequantise(self._interpreter.get_tensor(self._input["index"]), self._input)
+
+    def tensor(self, index: int) -> NDArray[np.float32]:
+        """A tensor of the last clip by its number in the file, dequantised."""
+        details = self._interpreter.get_tensor_details()[index]
+        return dequantise(self._interpreter.get_tensor(index), details)
+
+    @property
+    def signature(self) -> dict[str, Any]:
+        """Type and quantisation of the input and the output, as whoever feeds the file needs them."""
+        return {"input": _described(self._input), "output": _described(self._output)}
+
+
+class OnnxRuntime:
+    """An ONNX file in ONNX Runtime, on one thread of the processor."""
+
+    step = 0.0
+
+    def __init__(self, content: bytes) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._name = self._session.get_inputs()[0].name
+
+    def __call__(self, clip: NDArray[np.float32]) -> NDArray[np.float32]:
+        scores: NDArray[np.float32] = self._session.run(None, {self._name: clip[None, :, :, None]})[0][0]
+        return scores
+
+    @property
+    def signature(self) -> dict[str, Any]:
+        """Type and shape of the input and the output."""
+        ends = {"input": self._session.get_inputs()[0], "output": self._session.get_outputs()[0]}
+        return {which: {"name": end.name, "type": "float32", "shape": end.shape} for which, end in ends.items()}
+
+
+def quantise(values: NDArray[np.float32], details: Mapping[str, Any]) -> NDArray[Any]:
+    """Values in the type of a tensor of LiteRT."""
+    scale, zero_point = details["quantization"]
+    if not scale:
+        return values.astype(details["dtype"])
+    bounds = np.iinfo(details["dtype"])
+    return np.clip(np.round(values / scale) + zero_point, bounds.min, bounds.max).astype(details["dtype"])
+
+
+def dequantise(values: NDArray[Any], details: Mapping[str, Any]) -> NDArray[np.float32]:
+    """The numbers that a tensor of LiteRT stands for."""
+    scale, zero_point = details["quantization"]
+    return ((values.astype(np.float32) - zero_point) * scale if scale else values).astype(np.float32)
+
+
+def _described(details: Mapping[str, Any]) -> dict[str, Any]:
+    scale, zero_point = details["quantization"]
+    quantised = {"scale": float(scale), "zero_point": int(zero_point)} if scale else None
+    return {
+        "name": details["name"],
+        "type": np.dtype(details["dtype"]).name,
+        "shape": [int(size) for size in details["shape"]],
+        "quantisation": quantised,
+    }
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch use one thread meanwhile, as the other runtimes do."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def latencies(
+    runtimes: Sequence[Runtime], clip: NDArray[np.float32], *, rounds: int = 20, calls: int = 5
+) -> list[float]:
+    """Median milliseconds of one clip in each runtime.
+
+    They take turns, a few calls each, so that a machine that slows down for a while slows all of them.
+    """
+    taken: list[list[float]] = [[] for _ in runtimes]
+    for runtime in runtimes:
+        for _ in range(_WARM_UP):
+            runtime(clip)
+    for _ in range(rounds):
+        for runtime, times in zip(runtimes, taken, strict=True):
+            runtime(clip)  # what the others left in the caches is not its fault
+            for _ in range(calls):
+                began = time.perf_counter()
+                runtime(clip)
+                times.append(1e3 * (time.perf_counter() - began))
+    return [float(np.median(times)) for times in taken]

@@ -1,0 +1,78 @@
+"""TensorFlow Lite files of a trained network, by way of its Keras twin."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep.export.network import network_weights
+from dcase_sweep.export.quiet import silence
+from dcase_sweep.export.runs import TrainedRun
+
+#: The four ways of TensorFlow's guide to post-training quantisation, the largest file first.
+KINDS = ("float32", "float16", "dynamic", "int8")
+
+
+class TFLiteConverter:
+    """Converts one trained network; reads log-mel maps ``[1, mel, frame, 1]``, not normalised, writes probabilities."""
+
+    def __init__(self, run: TrainedRun, *, classes: int) -> None:
+        from dcase_sweep.learners.keras.library import import_keras, import_tensorflow
+
+        with silence():
+            import_keras()
+            self._tensorflow = import_tensorflow()
+            # The traced function holds the twin's weights by weak references only.
+            self._function, self._twin = self._traced(run, classes)
+
+    def _traced(self, run: TrainedRun, classes: int) -> tuple[Any, Any]:
+        from dcase_sweep.learners.keras.network import build_network
+        from dcase_sweep.learners.keras.weights import to_keras
+
+        tensorflow = self._tensorflow
+        twin = build_network(run.experiment, classes=classes)
+        to_keras(network_weights(run), twin)
+        mean, deviation = (run.state[name].numpy()[None, :, :, None] for name in ("mean", "deviation"))
+
+        def probabilities(log_mel: Any) -> Any:
+            with tensorflow.name_scope("export/normalisation"):
+                normalised = (log_mel - mean) / deviation
+            return twin(normalised, training=False)
+
+        shape = tensorflow.TensorSpec((1, *twin.input_shape[1:]), tensorflow.float32, name="log_mel")
+        return tensorflow.function(probabilities).get_concrete_function(shape), twin
+
+    def convert(
+        self, kind: str, calibration: NDArray[np.float32], *, on_clip: Callable[[], None] = lambda: None
+    ) -> bytes:
+        """The file's content.
+
+        Args:
+            kind: ``float32``; ``float16``: weights in half precision; ``dynamic``: weights in int8, activations
+                quantised as they come; ``int8``: weights, activations, input and output in int8.
+            calibration: log-mel maps ``[clip, mel, frame]`` from which ``int8`` takes the range of each tensor.
+            on_clip: called for each of them.
+        """
+        lite = self._tensorflow.lite
+        with silence(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # statistics of int8 inputs come with the clips
+            # Without an object that holds them, the weights become constants, which is what a device reads.
+            converter = lite.TFLiteConverter.from_concrete_functions([self._function])
+            if kind != "float32":
+                converter.optimizations = [lite.Optimize.DEFAULT]
+            if kind == "float16":
+                converter.target_spec.supported_types = [self._tensorflow.float16]
+            if kind == "int8":
+
+                def clips() -> Iterator[list[NDArray[np.float32]]]:
+                    for clip in calibration:
+                        on_clip()
+                        yield [clip[None, :, :, None]]
+
+                converter.representative_dataset = clips
+                converter.target_spec.supported_ops = [lite.OpsSet.TFLITE_BUILTINS_INT8]
+                converter.inference_input_type = self._tensorflow.int8
+                converter.inference_output_type = self._tensorflow.int8
+            return bytes(converter.convert())

@@ -1,0 +1,46 @@
+"""Mistakes on the command line of ``export``, told before anything is loaded."""
+
+import sys
+
+import pytest
+
+from dcase_sweep.commands.export import main
+from dcase_sweep.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["coreml", "run=x"], "export coreml: no such format; expected tflite or onnx"),
+        (["onnx"], "export onnx: no run named; expected run= and its id"),
+        (["onnx", "rum=x"], "rum: no such key; did you mean run?"),
+        (["onnx", "x"], "x: expected KEY=VALUE"),
+        (["onnx", "run=x", "calibration=0"], "calibration=0: expected a positive number of clips"),
+    ],
+)
+def test_mistakes_are_one_line(arguments: list[str], says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        main(arguments)
+
+    assert str(caught.value).startswith(says)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("what", "module", "extra"),
+    [
+        ("tflite", "ai_edge_litert", "export"),
+        ("tflite", "tensorflow", "tensorflow"),
+        ("onnx", "onnx", "export"),
+        ("onnx", "onnxruntime", "export"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(
+    what: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in ("ai_edge_litert", "tensorflow", "onnx", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, each, sys)  # there, as far as anybody asks
+    monkeypatch.setitem(sys.modules, module, None)
+
+    with pytest.raises(UserError, match=rf"^export {what}: .* is not installed; pip install 'dcase-sweep\[{extra}\]'$"):
+        main([what, "run=x"])
