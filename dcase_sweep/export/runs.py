@@ -57,9 +57,8 @@ def find_trained_run(given: str, overrides: Mapping[str, str]) -> TrainedRun:
     """
     for key in overrides:
         if not key.startswith(FREE):
-            raise UserError(
-                f"{key}: the run's own, which an export keeps; expected one of {', '.join(FREE)}".replace(".,", ".*,")
-            )
+            expected = ", ".join(f"{name}*" if name.endswith(".") else name for name in FREE)
+            raise UserError(f"{key}: the run's own, which an export keeps; expected one of {expected}")
     path = Path(given).expanduser()
     if path.exists():
         checkpoint = _in_folder(given, path)
