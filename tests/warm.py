@@ -6,6 +6,7 @@ process like any other for all that tests look at: its arguments, folder, enviro
 
 import gc
 import json
+import math
 import os
 import runpy
 import subprocess
@@ -55,7 +56,7 @@ class WarmProcess:
         if self.poll() is None:
             os.kill(self.pid, 9)
 
-    def communicate(self, timeout: float) -> tuple[str, None]:
+    def communicate(self, timeout: float = math.inf) -> tuple[str, None]:
         """Wait for the end; returns what was printed, to both of its outputs.
 
         Raises:
