@@ -4,13 +4,14 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.layout import make_tau
+from tests.warm import WarmProcess, WarmServer
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 #: An experiment that trains in a second: one-second clips and pools that fit their smaller map.
@@ -21,6 +22,11 @@ TINY = (
     "training.batch_size=4",
     "hardware.threads=1",
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no worker is left alone with one of them at the end."""
+    items.sort(key=lambda item: "integration" not in item.path.parts)
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +41,16 @@ def shared() -> Path:
 def tau(tmp_path: Path) -> Path:
     """A tiny data set in TAU's layout that a test may damage."""
     return make_tau(tmp_path / "tau")
+
+
+def copy_database(database: Path, folder: Path) -> Path:
+    """Make a folder of runs out of a store with nothing in it."""
+    folder.mkdir()
+    source, copy = sqlite3.connect(database), sqlite3.connect(folder / "mlflow.db")
+    source.backup(copy)
+    source.close()
+    copy.close()
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -55,26 +71,28 @@ def mlruns(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     tracking.stores._stores.clear()
-    (tmp_path / "mlruns").mkdir()
-    source, copy = sqlite3.connect(database), sqlite3.connect(tmp_path / "mlruns/mlflow.db")
-    source.backup(copy)
-    source.close()
-    copy.close()
-    return tmp_path / "mlruns"
+    return copy_database(database, tmp_path / "mlruns")
 
 
 @dataclass
 class CommandLine:
-    """``python -m dcase_sweep`` in a folder of its own, with its own feature store."""
+    """``python -m dcase_sweep`` in a folder of its own, with its own feature store.
+
+    Args:
+        warm: what commands are forked from; None = each is started as people start it, which takes it longer.
+    """
 
     folder: Path
+    warm: WarmServer | None = None
 
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "HYDRA_"))}
         return kept | {"DCASE_SWEEP_CACHE": str(self.folder / "cache"), "PYTHONWARNINGS": "ignore"}
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str) -> "subprocess.Popen[str] | WarmProcess":
         """Begin and do not wait."""
+        if self.warm is not None:
+            return self.warm.start(arguments, folder=self.folder, environment=self.environment())
         return subprocess.Popen(
             [sys.executable, "-m", "dcase_sweep", *arguments],
             cwd=self.folder,
@@ -93,10 +111,20 @@ class CommandLine:
         return output
 
 
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmServer]:
+    """What commands are forked from."""
+    server = WarmServer(CommandLine(tmp_path_factory.mktemp("warm")).environment())
+    yield server
+    server.close()
+
+
 @pytest.fixture(scope="module")
-def command_line(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
-    """A command line whose folder the tests of a module share."""
-    return CommandLine(tmp_path_factory.mktemp("command_line"))
+def command_line(tmp_path_factory: pytest.TempPathFactory, warm: WarmServer, database: Path) -> CommandLine:
+    """A command line whose folder the tests of a module share, with a store of runs that is empty."""
+    folder = tmp_path_factory.mktemp("command_line")
+    copy_database(database, folder / "mlruns")
+    return CommandLine(folder, warm)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +16,8 @@ import torch
 from tests.conftest import CommandLine
 
 Tiny = Callable[..., list[str]]
+#: What draws random numbers while it trains.
+CHANCE = ("augmentation.mixup_alpha=0.3", "augmentation.freq_mixstyle_p=0.5", "augmentation.roll=0.2")
 
 
 def run_folder(output: str, base: Path) -> Path:
@@ -33,17 +36,25 @@ def client(folder: Path) -> "tuple[object, str]":
 
 @pytest.fixture(scope="module")
 def output(command_line: CommandLine, tiny: Tiny) -> str:
+    """The first experiment, as people start it: in a process of its own, on a store of runs that is not there yet."""
+    shutil.rmtree(command_line.folder / "mlruns")
     traps = command_line.folder / "traps"
     traps.mkdir()
     for name in ("tensorflow", "keras"):
         (traps / f"{name}.py").write_text(f"open({str(traps / 'imported')!r}, 'a').write({name!r})\nraise ImportError")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(traps), os.environ.get("PYTHONPATH", "")]))
-        return command_line(*tiny())
+        return CommandLine(command_line.folder)(*tiny(*CHANCE))
 
 
 def test_pytorch_alone_does_not_import_tensorflow(output: str, command_line: CommandLine) -> None:
     assert not (command_line.folder / "traps/imported").exists()
+
+
+@pytest.fixture(scope="module")
+def again(output: str, command_line: CommandLine, tiny: Tiny) -> str:
+    """The same experiment once more."""
+    return command_line(*tiny(*CHANCE))
 
 
 def test_the_terminal_tells_what_happened(output: str) -> None:
@@ -99,19 +110,18 @@ def test_the_checkpoint_knows_the_normalisation(output: str, command_line: Comma
     assert checkpoint["dcase_sweep"]["configuration"]["training.epochs"] == 2
 
 
-def test_the_same_seed_gives_the_same_result_bit_for_bit(output: str, command_line: CommandLine, tiny: Tiny) -> None:
-    more = ("augmentation.mixup_alpha=0.3", "augmentation.freq_mixstyle_p=0.5", "augmentation.roll=0.2")
-    first, second, other = (
-        run_folder(command_line(*tiny(f"seed={seed}", *more)), command_line.folder) for seed in (3, 3, 4)
-    )
-
-    scores = [(folder / "scores.csv").read_text() for folder in (first, second, other)]
-    assert scores[0] == scores[1] != scores[2]
-
-
-def test_features_are_read_from_the_store_the_second_time(command_line: CommandLine, tiny: Tiny, output: str) -> None:
+def test_features_are_read_from_the_store_the_second_time(output: str, again: str) -> None:
     assert "48 clips in" in output
-    assert "all in the store" in command_line(*tiny("training.epochs=1"))
+    assert "all in the store" in again
+
+
+def test_the_same_seed_gives_the_same_result_bit_for_bit(
+    output: str, again: str, command_line: CommandLine, tiny: Tiny
+) -> None:
+    other = command_line(*tiny(*CHANCE, "seed=4"))
+
+    scores = [(run_folder(each, command_line.folder) / "scores.csv").read_text() for each in (output, again, other)]
+    assert scores[0] == scores[1] != scores[2]
 
 
 @pytest.mark.parametrize(
@@ -136,13 +146,14 @@ def test_mistakes_are_one_line(command_line: CommandLine, overrides: list[str], 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["evaluate", "--help"]])
 def test_answers_at_once(command_line: CommandLine, arguments: list[str]) -> None:
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        command_line(*arguments)
-        seconds.append(time.perf_counter() - began)
+    cold = CommandLine(command_line.folder)
 
-    assert min(seconds) < 1.0
+    def seconds() -> float:
+        began = time.perf_counter()
+        cold(*arguments)
+        return time.perf_counter() - began
+
+    assert any(seconds() < 1.0 for _ in range(3))
 
 
 def test_shell_completion_of_the_console_script(command_line: CommandLine) -> None:

@@ -24,15 +24,19 @@ def wait_for_checkpoint(folder: Path, known: set[Path]) -> None:
     raise AssertionError("no checkpoint within a minute")
 
 
+@pytest.fixture(scope="module")
+def whole(command_line: CommandLine, tiny: Callable[..., list[str]]) -> Path:
+    """The folder of a run that nothing interrupted."""
+    return run_folder(command_line(*tiny(*EPOCHS)), command_line.folder)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_and_resumed_equals_uninterrupted(
-    command_line: CommandLine, tiny: Callable[..., list[str]], number: signal.Signals, code: int
+    whole: Path, command_line: CommandLine, tiny: Callable[..., list[str]], number: signal.Signals, code: int
 ) -> None:
-    arguments = tiny(*EPOCHS, f"seed={int(number)}")
-    whole = run_folder(command_line(*arguments), command_line.folder)
     known = set(command_line.folder.rglob("last.ckpt"))
 
-    process = command_line.start(*arguments)
+    process = command_line.start(*tiny(*EPOCHS))
     wait_for_checkpoint(command_line.folder, known)
     os.kill(process.pid, number)
     output, _ = process.communicate(timeout=60)
@@ -52,11 +56,11 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert {metric.step for metric in history} == set(range(24))
 
 
-def test_what_cannot_be_continued_is_refused(command_line: CommandLine, tiny: Callable[..., list[str]]) -> None:
-    folder = run_folder(command_line(*tiny()), command_line.folder)
-
-    other = command_line(*tiny("optimizer.lr=0.01", f"resume={folder}"), code=1)
-    best = command_line(*tiny(f"resume={folder}/checkpoints/best.ckpt"), code=1)
+def test_what_cannot_be_continued_is_refused(
+    whole: Path, command_line: CommandLine, tiny: Callable[..., list[str]]
+) -> None:
+    other = command_line(*tiny(*EPOCHS, "optimizer.lr=0.01", f"resume={whole}"), code=1)
+    best = command_line(*tiny(*EPOCHS, f"resume={whole}/checkpoints/best.ckpt"), code=1)
 
     assert "made by another configuration (optimizer.lr was 0.001, is 0.01)" in other
     assert "not a checkpoint to continue from" in best
