@@ -9,8 +9,9 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -30,7 +31,8 @@ DATABASE = "mlflow.db"
 SIGNATURE, NOTE = "dcase_sweep.signature", "mlflow.note.content"
 #: One call costs a tenth of a second on SQLite, so metrics wait for company this long, in seconds.
 _PATIENCE = 5.0
-_BATCH = 100
+#: What MLflow takes in one call: 1,000 values, of which 100 may be parameters and 100 tags.
+_BATCH, _METRICS = 100, 800
 _LONGEST_PARAMETER = 500
 _TRIES = 6
 #: How long a server may take to answer at all, in seconds.
@@ -156,6 +158,7 @@ def _open(uri: str, experiment: str, artifacts: str | None = None) -> Store:
 
     try:
         client = MlflowClient(tracking_uri=uri)
+        _do_not_wait_for_the_disk(client)
         found = client.get_experiment_by_name(experiment)
         if found is not None:
             return Store(client, uri, found.experiment_id)
@@ -171,6 +174,20 @@ def _open(uri: str, experiment: str, artifacts: str | None = None) -> Store:
             return Store(client, uri, found.experiment_id)
     except MlflowException as error:
         raise UserError(f"tracking.uri={uri}: {str(error).splitlines()[0]}") from error
+
+
+def _do_not_wait_for_the_disk(client: "MlflowClient") -> None:
+    """Let SQLite commit without waiting: behind a log no crash of a process loses anything, nor a power cut order."""
+    from sqlalchemy import event
+
+    engine = getattr(client._tracking_client.store, "engine", None)
+    if engine is None or engine.dialect.name != "sqlite":
+        return
+
+    def hurry(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    event.listen(engine, "connect", hurry)
 
 
 def _prepare(path: Path) -> None:
@@ -217,30 +234,34 @@ class Run:
         if time.monotonic() - self._flushed > _PATIENCE:
             self.flush()
 
-    def flush(self) -> None:
-        """Write the metrics that wait."""
-        while self._metrics:
-            part, self._metrics = self._metrics[:_BATCH], self._metrics[_BATCH:]
-            _retry(lambda part=part: self.store.client.log_batch(self.id, metrics=part))  # type: ignore[misc]
+    def flush(self, tags: Sequence[Any] = ()) -> None:
+        """Write the metrics that wait, and the tags given."""
+        while self._metrics or tags:
+            part, self._metrics = self._metrics[:_METRICS], self._metrics[_METRICS:]
+            batch = {"metrics": part, "tags": tags}
+            _retry(lambda batch=batch: self.store.client.log_batch(self.id, **batch))  # type: ignore[misc]
+            tags = ()
         self._flushed = time.monotonic()
 
-    def log_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Write parameters; what is there already stays, since MLflow refuses another value for it."""
-        from mlflow.entities import Param
+    def log_parameters(self, parameters: Mapping[str, Any], tags: Mapping[str, str] | None = None) -> None:
+        """Write parameters, and tags with them; a parameter that is there stays: MLflow refuses another value."""
+        from mlflow.entities import Param, RunTag
 
         values = {legal_name(name): str(value)[:_LONGEST_PARAMETER] for name, value in parameters.items()}
         entities = [Param(name, value) for name, value in values.items() if name not in self._known]
         self._known |= values.keys()
-        for start in range(0, len(entities), _BATCH):
-            part = entities[start : start + _BATCH]
-            _retry(lambda part=part: self.store.client.log_batch(self.id, params=part))  # type: ignore[misc]
+        noted = [RunTag(name, str(value)) for name, value in (tags or {}).items()]
+        while entities or noted:
+            batch = {"params": entities[:_BATCH], "tags": noted}
+            _retry(lambda batch=batch: self.store.client.log_batch(self.id, **batch))  # type: ignore[misc]
+            entities, noted = entities[_BATCH:], []
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Write tags."""
+        """Write tags, and with them the metrics that wait: a call more costs as much again."""
         from mlflow.entities import RunTag
 
         entities = [RunTag(name, str(value)) for name, value in tags.items()]
-        _retry(lambda: self.store.client.log_batch(self.id, tags=entities))
+        self.flush(entities)
 
     def log_data(self, name: str, fingerprint: str, source: str) -> None:
         """Name the data set that the run learned from and was judged by."""
@@ -274,6 +295,12 @@ class Run:
             log.warning(f"run {self.id} cannot be marked as {status.lower()}: {str(error).splitlines()[0]}")
 
 
+@cache
+def _commit_tags(code: Path) -> dict[str, str]:
+    """Asked of git once a process: the code that it has loaded stays what it is."""
+    return commit_tags(code)
+
+
 def start_run(
     tracking: Tracking, *, name: str, tags: Mapping[str, str], resume_id: str | None = None, code: Path | None = None
 ) -> Run:
@@ -301,7 +328,7 @@ def start_run(
         **tracking.tags,
     }
     if code is not None:
-        everything |= commit_tags(code)
+        everything |= _commit_tags(code)
     if tracking.parent:
         everything["mlflow.parentRunId"] = tracking.parent
     made = _retry(lambda: store.client.create_run(store.experiment_id, tags=everything, run_name=name))
