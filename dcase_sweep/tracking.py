@@ -39,11 +39,13 @@ _TRIES = 6
 _SIGN_OF_LIFE = 5.0
 #: What MLflow's exceptions say where the fault is the store's, not the program's.
 _TROUBLE = ("(sqlite3.", "API request to")
+#: What they say where another process was at it at the same moment.
+_CONTENTION = ("database is locked", "UNIQUE constraint failed")
 Result = TypeVar("Result")
 
 
 def _retry(call: Callable[[], Result]) -> Result:
-    """Call again, later and later, while another process holds the database.
+    """Call again, later and later, while another process holds the database or has just made what this one makes.
 
     Raises:
         UserError: if the store cannot be written or reached any more.
@@ -52,10 +54,10 @@ def _retry(call: Callable[[], Result]) -> Result:
         try:
             return call()
         except Exception as error:
-            is_locked = "database is locked" in str(error)
-            if not is_locked and any(sign in str(error) for sign in _TROUBLE):
+            is_contended = any(sign in str(error) for sign in _CONTENTION)
+            if not is_contended and any(sign in str(error) for sign in _TROUBLE):
                 raise UserError(f"the store of runs cannot be used: {str(error).splitlines()[0]}") from error
-            if not is_locked or attempt == _TRIES - 1:
+            if not is_contended or attempt == _TRIES - 1:
                 raise
             time.sleep(0.2 * 2**attempt)
     raise AssertionError("unreachable")
