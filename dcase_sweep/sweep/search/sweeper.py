@@ -252,7 +252,7 @@ class OptunaSweeper(Sweeper):
         )
 
     def _introduce(self, study: "optuna.Study", where: str, folder: Path) -> None:
-        from dcase_sweep.sweep.search.study import counts
+        from dcase_sweep.sweep.search.study import counts, without_password
 
         found = counts(study.get_trials(deepcopy=False))
         known = ", ".join(
@@ -264,7 +264,8 @@ class OptunaSweeper(Sweeper):
             log.info(
                 f"search    {found['waiting']} interrupted: tried once more, first of all, from their last epoch on"
             )
-        log.info(f"storage   {where} (optuna-dashboard {where})")
+        shown = without_password(where)
+        log.info(f"storage   {shown} (optuna-dashboard {shown})")
         log.info(f"folder    {folder}")
 
     def _conclude(

@@ -1,6 +1,7 @@
 """One worker's trials: rejected, pruned, failed, finished; how they are told and when a search ends."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
+from dcase_sweep.config import Experiment as Values
 from dcase_sweep.errors import UserError
 from dcase_sweep.resources import conf_folder
 from dcase_sweep.runner import Outcome
@@ -30,7 +32,7 @@ class Made(Worker):
 
     experiment: Experiment
 
-    def _experiment(self, trial: optuna.Trial, config: DictConfig) -> Outcome:
+    def _experiment(self, trial: optuna.Trial, config: DictConfig, experiment: Values) -> Outcome:
         return self.experiment(trial, config)
 
 
@@ -142,6 +144,14 @@ def test_a_failed_trial_is_told_and_the_search_goes_on(tmp_path: Path) -> None:
     trials = study.get_trials()
     assert [records.kind(trial) for trial in trials] == ["finished", "failed", "failed", "finished", "finished"]
     assert [trials[1].user_attrs["error"], trials[2].user_attrs["error"]] == ["MemoryError: no room", "OSError: disk"]
+
+
+def test_what_must_stand_beside_a_result_is_kept_with_its_trial(tmp_path: Path) -> None:
+    note = "synthetic demo data: says nothing of real recordings"
+
+    study = work(tmp_path, lambda trial, config: replace(finished(), note=note), n_trials=1)
+
+    assert study.get_trials()[0].user_attrs[records.NOTE] == note
 
 
 def test_too_many_failures_end_the_search(tmp_path: Path) -> None:
