@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 _ENDED = ("finished", "pruned", "failed", "interrupted")
 #: Trials a live table shows under its counts.
 _SHOWN = 8
+#: Characters of a value.
+_LONGEST = 20
 
 
 def is_better(value: float, than: float | None, direction: str) -> bool:
@@ -37,8 +39,13 @@ def describe(trial: "FrozenTrial") -> str:
         if names[:2] == ["model", "blocks"] and len(names) == 4:
             blocks.setdefault(names[2], []).append(str(value).strip("[]").replace(",", "×"))
         else:
-            words.append(f"{names[-1]} {value:.4g}" if isinstance(value, float) else f"{names[-1]} {value}")
+            words.append(f"{names[-1]} {value:.4g}" if isinstance(value, float) else f"{names[-1]} {_cut(str(value))}")
     return ", ".join([*words, *([" | ".join(" ".join(parts) for parts in blocks.values())] if blocks else [])])
+
+
+def _cut(text: str) -> str:
+    """A value as long as a line of many values can bear."""
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def outcome(trial: "FrozenTrial") -> str:

@@ -8,7 +8,7 @@ import optuna
 import pytest
 from rich.console import Console
 
-from dcase_sweep.sweep.search.live import Live
+from dcase_sweep.sweep.search.live import Live, describe
 from dcase_sweep.sweep.search.study import Objective
 
 
@@ -36,6 +36,14 @@ def test_the_table_keeps_its_short_columns_however_long_the_metrics_names_are(wi
     (row,) = [line for line in text.splitlines() if "running" in line and "lr" in line]
     assert row.split()[:2] == ["1", "running"]
     assert max(map(len, text.splitlines())) <= width
+
+
+def test_a_long_value_leaves_room_for_the_others() -> None:
+    trial = optuna.create_study().ask()
+    trial.suggest_categorical("model.pools", ["[[2,2],[2,2],[2,1],[2,1],[2,1],[2,1],[2,1]]"])
+    trial.suggest_categorical("model.recurrent_units", ["64"])
+
+    assert describe(trial.study.get_trials()[0]) == "pools [[2,2],[2,2],[2,1],…, recurrent_units 64"
 
 
 def test_the_best_stands_first() -> None:
