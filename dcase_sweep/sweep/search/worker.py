@@ -21,6 +21,7 @@ from dcase_sweep.errors import UserError
 from dcase_sweep.sweep.compare import COLUMNS
 from dcase_sweep.sweep.search import study as records
 from dcase_sweep.sweep.search.composing import Composer
+from dcase_sweep.sweep.search.processes import environment_of
 from dcase_sweep.sweep.search.settings import load_study
 from dcase_sweep.sweep.search.space import Space
 from dcase_sweep.watching import Stop
@@ -110,10 +111,12 @@ class Worker:
         self.composer = Composer(context, config, plan.fixed)
 
     def __call__(self, composed: DictConfig) -> int:
-        """Hydra's way to begin: what a launcher composed is not needed."""
+        """Hydra's way to begin: what a launcher composed is not needed; its processes share this machine's GPUs."""
         from hydra.core.hydra_config import HydraConfig
 
-        return self.work(int(HydraConfig.get().job.num))
+        number = int(HydraConfig.get().job.num)
+        os.environ.update(environment_of(number, None))
+        return self.work(number)
 
     def work(self, number: int) -> int:
         """Run trials until there are enough; returns how many this worker ran.

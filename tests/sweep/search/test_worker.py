@@ -1,5 +1,6 @@
 """One worker's trials: rejected, pruned, failed, finished; how they are told and when a search ends."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.config import Experiment as Values
 from dcase_sweep.errors import UserError
@@ -152,6 +153,18 @@ def test_what_must_stand_beside_a_result_is_kept_with_its_trial(tmp_path: Path) 
     study = work(tmp_path, lambda trial, config: replace(finished(), note=note), n_trials=1)
 
     assert study.get_trials()[0].user_attrs[records.NOTE] == note
+
+
+def test_a_launchers_worker_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+    monkeypatch.setattr("hydra.core.hydra_config.HydraConfig.get", lambda: OmegaConf.create({"job": {"num": 1}}))
+    seen: list[str] = []
+    worker: Any = Made.__new__(Made)
+    worker.work = lambda number: seen.append(f"{number} on {os.environ['CUDA_VISIBLE_DEVICES']}") or 0
+
+    worker(OmegaConf.create())
+
+    assert seen == ["1 on 1"]
 
 
 def test_too_many_failures_end_the_search(tmp_path: Path) -> None:
