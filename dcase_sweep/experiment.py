@@ -10,7 +10,7 @@ import sqlite3
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -26,6 +26,9 @@ from dcase_sweep.resources import conf_folder, experiment_folders
 from dcase_sweep.sweep.grid import GridSweeper
 from dcase_sweep.sweep.search.sweeper import OptunaSweeper
 from dcase_sweep.watching import Watcher
+
+if TYPE_CHECKING:
+    from dcase_sweep.config import Experiment
 
 log = logging.getLogger(__name__)
 
@@ -120,8 +123,12 @@ def complete_search(arguments: list[str]) -> list[str]:
     return [*flag, *arguments, *([] if is_chosen else ["hydra/sweeper=optuna"])]
 
 
-def run_composed(composed: DictConfig, watcher: Watcher | None = None) -> Any:
-    """What Hydra calls for each job: never raises but for an interruption, so that one job cannot end a sweep."""
+def run_composed(composed: DictConfig, watcher: Watcher | None = None, experiment: "Experiment | None" = None) -> Any:
+    """What Hydra calls for each job: never raises but for an interruption, so that one job cannot end a sweep.
+
+    Args:
+        experiment: the configuration's values where they have been checked already.
+    """
     from dcase_sweep import runner
     from dcase_sweep.config import check
     from dcase_sweep.interruption import interruptible
@@ -143,7 +150,7 @@ def run_composed(composed: DictConfig, watcher: Watcher | None = None) -> Any:
     )
     try:
         with interruptible():
-            return runner.run(check(composed), job, watcher)
+            return runner.run(experiment or check(composed), job, watcher)
     except UserError as error:
         log.error(f"error: {error}")
         return runner.Outcome("failed", job.name, str(job.folder), error=str(error).splitlines()[0])

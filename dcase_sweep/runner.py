@@ -17,6 +17,7 @@ from dcase_sweep.energy import check_energy, measured_energy
 from dcase_sweep.errors import UserError
 from dcase_sweep.evaluation.complexity import RULES
 from dcase_sweep.evaluation.complexity_report import complexity_table
+from dcase_sweep.evaluation.pictures import save_figure
 from dcase_sweep.evaluation.verdict import Verdict
 from dcase_sweep.features import fingerprint_of, load_features
 from dcase_sweep.interruption import Interrupted
@@ -168,10 +169,12 @@ def _log_configuration(
     parameters |= {group: choice for group, choice in job.choices.items() if group not in parameters}
     parameters["data.fingerprint"] = fingerprint
     hidden = ("tracking.", "store.", "resume")
-    mlrun.log_parameters({key: value for key, value in parameters.items() if not key.startswith(hidden)})
+    mlrun.log_parameters(
+        {key: value for key, value in parameters.items() if not key.startswith(hidden)},
+        {tracking.SIGNATURE: signature(flatten(experiment), fingerprint), **tags_of(data)},
+    )
     mlrun.log_data(data.name, fingerprint, str(data.root))
     mlrun.log_text(job.composed, "config.yaml")
-    mlrun.set_tags({tracking.SIGNATURE: signature(flatten(experiment), fingerprint), **tags_of(data)})
 
 
 def _blank(layers: list[Any]) -> list[Any]:
@@ -257,7 +260,7 @@ def _log_verdict(mlrun: tracking.Run, verdict: Verdict, job: Job) -> None:
         (job.folder / name).write_text(text)
         mlrun.log_text(text, name)
     for name, figure in verdict.figures.items():
-        figure.savefig(job.folder / name, dpi=120)
+        save_figure(figure, job.folder / name)
         mlrun.log_file(job.folder / name)
     log.info(f"\n{verdict.table}\n")
 

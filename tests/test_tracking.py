@@ -5,6 +5,7 @@ import shutil
 import socket
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -178,3 +179,19 @@ def test_artifacts_lie_beside_the_database(settings: Tracking, tmp_path: Path) -
 
     found: list[Any] = list((tmp_path / "mlruns" / "artifacts").rglob("note.txt"))
     assert [path.read_text() for path in found] == ["hello"]
+
+
+def test_two_processes_that_name_the_same_data_at_once_are_no_failure() -> None:
+    """MLflow looks whether the data set is there and then makes it: the later one is refused, and must look again."""
+    named: list[str] = []
+
+    class Client:
+        def log_inputs(self, run_id: str, datasets: list[Any]) -> None:
+            named.append(datasets[0].dataset.name)
+            if len(named) == 1:
+                raise RuntimeError("(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.digest")
+
+    store: Any = SimpleNamespace(client=Client())
+    tracking.Run(store, "0", "job").log_data("demo", "abc", "/here")
+
+    assert named == ["demo", "demo"]

@@ -9,7 +9,7 @@ import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import field, fields, is_dataclass, make_dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, get_args, get_origin
 
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -75,25 +75,38 @@ def _storable(annotation: Any) -> Any:
     return annotation
 
 
+@lru_cache(maxsize=32)
+def _typed(group: str, target: str) -> type:
+    """The schema of a group's class."""
+    return schema_of(locate(group, target), _GIVEN if group == "model" else set())
+
+
+@lru_cache(maxsize=32)
+def _schema(*targets: str) -> DictConfig:
+    """The schema of an experiment whose groups name these classes; to be merged into, which copies it."""
+    schema = OmegaConf.structured(Experiment)
+    for group, target in zip(TARGETED, targets, strict=True):
+        OmegaConf.update(schema, group, OmegaConf.structured(_typed(group, target)))
+    return schema
+
+
 def check(composed: DictConfig) -> Experiment:
     """The composed configuration as typed values, every cross-check passed.
 
     Raises:
         UserError: in one line that names the key, what was found and what is expected.
     """
-    composed = composed.copy()
+    # Hydra's own part is there while a sweep composes its jobs.
+    composed = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     OmegaConf.set_struct(composed, False)
-    composed.pop("hydra", None)  # there while a sweep composes its jobs
     _refuse_unknown("", composed, Experiment)
-    schema = OmegaConf.structured(Experiment)
     for group in TARGETED:
         node = composed.get(group)
         if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
             raise UserError(f"{group}: expected a group whose _target_ names a class; found {node!r}")
-        typed = schema_of(locate(group, node["_target_"]), _GIVEN if group == "model" else set())
-        _refuse_unknown(f"{group}.", node, typed)
-        OmegaConf.update(schema, group, OmegaConf.structured(typed))
+        _refuse_unknown(f"{group}.", node, _typed(group, node["_target_"]))
     try:
+        schema = _schema(*(composed[group]["_target_"] for group in TARGETED))
         experiment = OmegaConf.to_object(OmegaConf.merge(schema, composed))
     except OmegaConfBaseException as error:
         where = f"{error.full_key!s}: " if error.full_key else ""

@@ -4,8 +4,9 @@ import logging
 import posixpath
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,8 @@ log = logging.getLogger(__name__)
 SIGNATURE, NOTE = "dcase_sweep.signature", "mlflow.note.content"
 #: One call costs a tenth of a second on SQLite, so metrics wait for company this long, in seconds.
 _PATIENCE = 5.0
-_BATCH = 100
+#: What MLflow takes in one call: 1,000 values, of which 100 may be parameters and 100 tags.
+_BATCH, _METRICS = 100, 800
 _LONGEST_PARAMETER = 500
 
 
@@ -81,30 +83,34 @@ class Run:
         self.flush()
         return dict(retry(lambda: self.store.client.get_run(self.id)).data.metrics)
 
-    def flush(self) -> None:
-        """Write the metrics that wait."""
-        while self._metrics:
-            part, self._metrics = self._metrics[:_BATCH], self._metrics[_BATCH:]
-            retry(lambda part=part: self.store.client.log_batch(self.id, metrics=part))  # type: ignore[misc]
+    def flush(self, tags: Sequence[Any] = ()) -> None:
+        """Write the metrics that wait, and the tags given."""
+        while self._metrics or tags:
+            part, self._metrics = self._metrics[:_METRICS], self._metrics[_METRICS:]
+            batch = {"metrics": part, "tags": tags}
+            retry(lambda batch=batch: self.store.client.log_batch(self.id, **batch))  # type: ignore[misc]
+            tags = ()
         self._flushed = time.monotonic()
 
-    def log_parameters(self, parameters: Mapping[str, Any]) -> None:
-        """Write parameters; what is there already stays, since MLflow refuses another value for it."""
-        from mlflow.entities import Param
+    def log_parameters(self, parameters: Mapping[str, Any], tags: Mapping[str, str] | None = None) -> None:
+        """Write parameters, and tags with them; a parameter that is there stays: MLflow refuses another value."""
+        from mlflow.entities import Param, RunTag
 
         values = {legal_name(name): str(value)[:_LONGEST_PARAMETER] for name, value in parameters.items()}
         entities = [Param(name, value) for name, value in values.items() if name not in self._known]
         self._known |= values.keys()
-        for start in range(0, len(entities), _BATCH):
-            part = entities[start : start + _BATCH]
-            retry(lambda part=part: self.store.client.log_batch(self.id, params=part))  # type: ignore[misc]
+        noted = [RunTag(name, str(value)) for name, value in (tags or {}).items()]
+        while entities or noted:
+            batch = {"params": entities[:_BATCH], "tags": noted}
+            retry(lambda batch=batch: self.store.client.log_batch(self.id, **batch))  # type: ignore[misc]
+            entities, noted = entities[_BATCH:], []
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Write tags."""
+        """Write tags, and with them the metrics that wait: a call more costs as much again."""
         from mlflow.entities import RunTag
 
         entities = [RunTag(name, str(value)) for name, value in tags.items()]
-        retry(lambda: self.store.client.log_batch(self.id, tags=entities))
+        self.flush(entities)
 
     def log_data(self, name: str, fingerprint: str, source: str) -> None:
         """Name the data set that the run learned from and was judged by."""
@@ -138,6 +144,12 @@ class Run:
             log.warning(f"run {self.id} cannot be marked as {status.lower()}: {str(error).splitlines()[0]}")
 
 
+@cache
+def _commit_tags(code: Path) -> dict[str, str]:
+    """Asked of git once a process: the code that it has loaded stays what it is."""
+    return commit_tags(code)
+
+
 def start_run(
     tracking: Tracking, *, name: str, tags: Mapping[str, str], resume_id: str | None = None, code: Path | None = None
 ) -> Run:
@@ -165,7 +177,7 @@ def start_run(
         **tracking.tags,
     }
     if code is not None:
-        everything |= commit_tags(code)
+        everything |= _commit_tags(code)
     if tracking.parent:
         everything["mlflow.parentRunId"] = tracking.parent
     made = retry(lambda: store.client.create_run(store.experiment_id, tags=everything, run_name=name))

@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dcase_sweep.config import Tracking
 from dcase_sweep.errors import UserError
@@ -24,11 +24,13 @@ _TRIES = 6
 _SIGN_OF_LIFE = 5.0
 #: What MLflow's exceptions say where the fault is the store's, not the program's.
 _TROUBLE = ("(sqlite3.", "API request to")
+#: What they say where another process was at it at the same moment.
+_CONTENTION = ("database is locked", "UNIQUE constraint failed")
 Result = TypeVar("Result")
 
 
 def retry(call: Callable[[], Result]) -> Result:
-    """Call again, later and later, while another process holds the database.
+    """Call again, later and later, while another process holds the database or has just made what this one makes.
 
     Raises:
         UserError: if the store cannot be written or reached any more.
@@ -37,10 +39,10 @@ def retry(call: Callable[[], Result]) -> Result:
         try:
             return call()
         except Exception as error:
-            is_locked = "database is locked" in str(error)
-            if not is_locked and any(sign in str(error) for sign in _TROUBLE):
+            is_contended = any(sign in str(error) for sign in _CONTENTION)
+            if not is_contended and any(sign in str(error) for sign in _TROUBLE):
                 raise UserError(f"the store of runs cannot be used: {str(error).splitlines()[0]}") from error
-            if not is_locked or attempt == _TRIES - 1:
+            if not is_contended or attempt == _TRIES - 1:
                 raise
             time.sleep(0.2 * 2**attempt)
     raise AssertionError("unreachable")
@@ -149,6 +151,7 @@ def _open(uri: str, experiment: str, artifacts: str | None = None) -> Store:
 
     try:
         client = MlflowClient(tracking_uri=uri)
+        _do_not_wait_for_the_disk(client)
         found = client.get_experiment_by_name(experiment)
         if found is not None:
             return Store(client, uri, found.experiment_id)
@@ -164,6 +167,20 @@ def _open(uri: str, experiment: str, artifacts: str | None = None) -> Store:
             return Store(client, uri, found.experiment_id)
     except MlflowException as error:
         raise UserError(f"tracking.uri={uri}: {str(error).splitlines()[0]}") from error
+
+
+def _do_not_wait_for_the_disk(client: "MlflowClient") -> None:
+    """Let SQLite commit without waiting: behind a log no crash of a process loses anything, nor a power cut order."""
+    from sqlalchemy import event
+
+    engine = getattr(client._tracking_client.store, "engine", None)
+    if engine is None or engine.dialect.name != "sqlite":
+        return
+
+    def hurry(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    event.listen(engine, "connect", hurry)
 
 
 def _prepare(path: Path) -> None:

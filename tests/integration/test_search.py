@@ -78,12 +78,12 @@ def test_the_same_command_continues_and_another_space_is_refused(
 def test_killed_workers_and_killed_searches_cost_what_was_running(
     command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:
-    """A worker is killed, then the whole search; the same command brings it to its end."""
+    """A worker is killed, then the whole search; the same command goes on from the last epoch to the end."""
     arguments = ["-m", *tiny(*SPACE, "training.epochs=25", "hydra.sweeper.n_trials=2", "hydra.sweeper.study_name=k")]
     process = command_line.start(*arguments)
     first = _running(command_line.folder, set())
     os.kill(int(first.user_attrs[records.OWNER].rpartition(":")[2]), signal.SIGKILL)
-    second = _running(command_line.folder, {first.number})
+    second = _running(command_line.folder, {first.number}, epochs=3)
     worker = int(second.user_attrs[records.OWNER].rpartition(":")[2])
     process.kill()
     printed, _ = process.communicate()
@@ -97,14 +97,17 @@ def test_killed_workers_and_killed_searches_cost_what_was_running(
     assert kinds == {"failed": 1, "interrupted": 1, "finished": 2}, output
     retried = [trial for trial in study(command_line.folder, "k").get_trials() if records.RETRY_OF in trial.user_attrs]
     assert [trial.params for trial in retried] == [second.params]
+    assert retried[0].user_attrs[records.CONTINUED] >= 2
+    assert sorted(retried[0].intermediate_values) == list(range(25))
+    assert retried[0].user_attrs[records.RUN] == second.user_attrs[records.RUN]
     store, experiment = client(command_line.folder)
     runs = {run.info.run_id: run.info.status for run in store.search_runs([experiment])}  # type: ignore[attr-defined]
     assert runs[killed.user_attrs[records.RUN]] == "FAILED"
-    assert runs[second.user_attrs[records.RUN]] == "KILLED"
+    assert runs[second.user_attrs[records.RUN]] == "FINISHED"
 
 
-def _running(folder: Path, without: set[int]) -> optuna.trial.FrozenTrial:
-    """The trial that trains, once it has told of an epoch."""
+def _running(folder: Path, without: set[int], epochs: int = 1) -> optuna.trial.FrozenTrial:
+    """The trial that trains, once it has told of so many epochs."""
     found: list[optuna.trial.FrozenTrial] = []
 
     def look() -> bool:
@@ -113,7 +116,9 @@ def _running(folder: Path, without: set[int]) -> optuna.trial.FrozenTrial:
                 trials = study(folder, "k").get_trials(states=[optuna.trial.TrialState.RUNNING])
             except KeyError:
                 return False
-            found[:] = [each for each in trials if each.intermediate_values and each.number not in without]
+            found[:] = [
+                each for each in trials if len(each.intermediate_values) >= epochs and each.number not in without
+            ]
         return bool(found)
 
     _wait_for(look)

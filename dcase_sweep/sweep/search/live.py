@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 _ENDED = ("finished", "pruned", "failed", "interrupted")
 #: Trials a live table shows under its counts.
 _SHOWN = 8
+#: Characters of a value.
+_LONGEST = 20
 
 
 def is_better(value: float, than: float | None, direction: str) -> bool:
@@ -37,8 +39,13 @@ def describe(trial: "FrozenTrial") -> str:
         if names[:2] == ["model", "blocks"] and len(names) == 4:
             blocks.setdefault(names[2], []).append(str(value).strip("[]").replace(",", "×"))
         else:
-            words.append(f"{names[-1]} {value:.4g}" if isinstance(value, float) else f"{names[-1]} {value}")
+            words.append(f"{names[-1]} {value:.4g}" if isinstance(value, float) else f"{names[-1]} {_cut(str(value))}")
     return ", ".join([*words, *([" | ".join(" ".join(parts) for parts in blocks.values())] if blocks else [])])
+
+
+def _cut(text: str) -> str:
+    """A value as long as a line of many values can bear."""
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def outcome(trial: "FrozenTrial") -> str:
@@ -115,19 +122,32 @@ class Live:
         return best
 
     def _draw(self, trials: list["FrozenTrial"]) -> Any:
+        from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
         found = records.counts(trials)
         order = ("running", "finished", "pruned", "rejected", "failed", "interrupted")
         title = ", ".join(f"{found[name]} {name}" for name in order if found[name]) or "starting"
-        table = Table(title=f"{self.plan.study}: {title}; {self.plan.n_trials} wanted", title_justify="left")
-        for column in ("trial", "", " / ".join(self.plan.objective.metrics), "s", "configuration"):
-            table.add_column(column, overflow="ellipsis", no_wrap=True)
+        table = Table(
+            title=f"{self.plan.study}: {title}; {self.plan.n_trials} wanted",
+            title_justify="left",
+            title_style="bold",
+            box=SIMPLE_HEAD,
+            expand=True,
+        )
+        metrics = " / ".join(metric.rpartition("/")[2] for metric in self.plan.objective.metrics)
+        # What is short keeps its room; the configuration takes, and is cut to, what is left of the line.
+        table.add_column("trial", justify="right", min_width=5, no_wrap=True)
+        table.add_column("state", min_width=7, no_wrap=True)
+        table.add_column(metrics, min_width=20, max_width=40, overflow="ellipsis", no_wrap=True)
+        table.add_column("s", justify="right", min_width=5, no_wrap=True)
+        table.add_column("configuration", ratio=1, overflow="ellipsis", no_wrap=True)
         running = [trial for trial in trials if records.kind(trial) == "running"]
         best = self._best(trials)
         for trial in [*([best] if best is not None else []), *running][:_SHOWN]:
             began = trial.datetime_start.timestamp() if trial.datetime_start else time.time()
             ended = trial.datetime_complete.timestamp() if trial.datetime_complete else time.time()
             what = "best" if trial is best else "running"
-            table.add_row(str(trial.number), what, outcome(trial), f"{ended - began:.0f}", describe(trial))
+            said = "" if outcome(trial) == "running" else outcome(trial)  # no epoch is over yet
+            table.add_row(str(trial.number), what, said, f"{ended - began:.0f}", describe(trial))
         return table

@@ -35,7 +35,10 @@ def results(study: optuna.Study, metrics: Sequence[str]) -> dict[str, Any]:
     """What ``optimization_results.yaml`` holds; the names of one objective are those of Hydra's Optuna plugin."""
     best = best_trials(study)
     found = records.counts(study.get_trials(deepcopy=False))
+    notes = records.notes(study.get_trials(deepcopy=False))
     head = {"name": "optuna", "study": study.study_name, "trials": dict(found), "objective": list(metrics)}
+    if notes:
+        head["note"] = "; ".join(notes)
     if not best:
         return head
     if len(metrics) == 1:
@@ -79,6 +82,7 @@ def experiment_file(study: optuna.Study, trial: FrozenTrial, fixed: Sequence[str
     chosen = [f'  - override /{group}: "{choice}"' for group, choice in groups.items()]
     found = ", ".join(f"{name} {value:.6g}" for name, value in zip(metrics, trial.values, strict=True))
     text = f"# @package _global_\n# Trial {trial.number} of the search {study.study_name}: {found}.\n"
+    text += "".join(f"# Note: {note}.\n" for note in records.notes([trial]))
     text += "defaults:\n" + "\n".join(chosen) + "\n\n" if chosen else ""
     return text + (OmegaConf.to_yaml(values) if values else "")
 
@@ -133,6 +137,9 @@ def report(study: optuna.Study, parent: Any, folder: Path, *, tracking: Tracking
         parent.log_text(text, name)
     for path in draw(study, folder / "figures", metrics):
         parent.log_file(path, "figures")
+    notes = records.notes(study.get_trials(deepcopy=False))
+    if notes:
+        parent.set_tags({mlflow_tracking.NOTE: "\n\n".join(f"**{note}**" for note in notes)})
     found = records.counts(study.get_trials(deepcopy=False))
     parent.log_metrics({f"trials/{name}": float(number) for name, number in found.items()})
     _mark_best(study, best, tracking)
@@ -160,6 +167,8 @@ def _print(study: optuna.Study, best: Sequence[FrozenTrial], metrics: Sequence[s
     found = records.counts(study.get_trials(deepcopy=False))
     order = ("finished", "pruned", "rejected", "failed", "interrupted")
     log.info(f"\nsearch    {study.study_name}: " + ", ".join(f"{found[name]} {name}" for name in order if found[name]))
+    for note in records.notes(study.get_trials(deepcopy=False)):
+        log.info(f"note      {note}")
     if not best:
         log.info("best      none: no trial has finished")
         return

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -129,9 +130,6 @@ class BlockSpace:
 
     def suggest(self, trial: Trial) -> list[str]:
         """The overrides of the rest, and one that holds all blocks."""
-        from hydra.core.override_parser.overrides_parser import OverridesParser
-
-        parser = OverridesParser.create()
         fixed = [line for line in self.rest.suggest(trial) if not line.startswith("model.depth=")]
         depth = int(trial.params.get("model.depth", self.depth))
         left = self.shape
@@ -142,7 +140,7 @@ class BlockSpace:
                 block["pool"] = None
             for parameter in self.parameters:
                 value = parameter.suggest(trial, f"model.blocks.{position}.{parameter.key}")
-                block[parameter.key] = _value(value, parser)
+                block[parameter.key] = _value(value) if isinstance(value, str) else value
             pool = block.get("pool")
             if pool is not None:
                 pool = [min(pool[0], left[0]), min(pool[1], left[1])]
@@ -157,9 +155,10 @@ class BlockSpace:
         return self.rest.describe() | of_blocks
 
 
-def _value(value: Any, parser: OverridesParser) -> Any:
+@cache
+def _value(text: str) -> Any:
     """A choice's text as the value that Hydra reads in it."""
-    return parser.parse_override(f"x={value}").value() if isinstance(value, str) else value
+    return OverridesParser.create().parse_override(f"x={text}").value()
 
 
 def make_space(

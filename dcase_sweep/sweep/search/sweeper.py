@@ -103,7 +103,7 @@ class OptunaSweeper(Sweeper):
         composed = self._compose(fixed)
         base = check(composed)
         space = self._space(varied, base, composed)
-        objective = records.Objective.parse(self.wanted.get("objective") or {base.task.objective: "maximize"})
+        objective = records.Objective.parse(self._objective() or {base.task.objective: "maximize"})
         limits = self._limits()
         self._rehearse(space, fixed)
         classes = self._classes(base) if limits else 0
@@ -184,6 +184,15 @@ class OptunaSweeper(Sweeper):
         of_blocks = self.wanted.get("blocks")
         return make_space(varied, of_blocks, parser=self._parser, blocks=blocks, depth=depth, shape=shape)
 
+    def _objective(self) -> dict[str, str]:
+        """What the search's file optimises; or what the command line does, which Hydra would add to the file's."""
+        for parsed in reversed(self._parser.parse_overrides(list(self._config.hydra.overrides.hydra))):
+            if parsed.get_key_element().lstrip("+") == "hydra.sweeper.search.objective":
+                typed: Any = parsed.value()
+                if isinstance(typed, dict):
+                    return {str(metric): str(direction) for metric, direction in typed.items()}
+        return self.wanted.get("objective") or {}
+
     def _limits(self) -> dict[str, float]:
         from dcase_sweep.sweep.search.limits import refuse_unknown
 
@@ -243,7 +252,7 @@ class OptunaSweeper(Sweeper):
         )
 
     def _introduce(self, study: "optuna.Study", where: str, folder: Path) -> None:
-        from dcase_sweep.sweep.search.study import counts
+        from dcase_sweep.sweep.search.study import counts, without_password
 
         found = counts(study.get_trials(deepcopy=False))
         known = ", ".join(
@@ -252,8 +261,11 @@ class OptunaSweeper(Sweeper):
         known = f"continued with {known}" if known else "new"
         log.info(f"search    {study.study_name} ({known}), {self.n_trials} trials wanted, {self.workers} at a time")
         if found["waiting"]:
-            log.info(f"search    {found['waiting']} trials were interrupted and are tried once more, first of all")
-        log.info(f"storage   {where} (optuna-dashboard {where})")
+            log.info(
+                f"search    {found['waiting']} interrupted: tried once more, first of all, from their last epoch on"
+            )
+        shown = without_password(where)
+        log.info(f"storage   {shown} (optuna-dashboard {shown})")
         log.info(f"folder    {folder}")
 
     def _conclude(

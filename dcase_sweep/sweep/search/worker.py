@@ -1,10 +1,11 @@
 """What one worker does: ask for a trial, compose it, check it, run it, tell, until there are enough."""
 
 import gc
+import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
@@ -20,9 +21,12 @@ from dcase_sweep.errors import UserError
 from dcase_sweep.sweep.compare import COLUMNS
 from dcase_sweep.sweep.search import study as records
 from dcase_sweep.sweep.search.composing import Composer
+from dcase_sweep.sweep.search.processes import environment_of
 from dcase_sweep.sweep.search.settings import load_study
 from dcase_sweep.sweep.search.space import Space
 from dcase_sweep.watching import Stop
+
+log = logging.getLogger(__name__)
 
 #: So many rejected trials in a row mean that the limits leave nothing to find.
 _HOPELESS = 500
@@ -107,10 +111,12 @@ class Worker:
         self.composer = Composer(context, config, plan.fixed)
 
     def __call__(self, composed: DictConfig) -> int:
-        """Hydra's way to begin: what a launcher composed is not needed."""
+        """Hydra's way to begin: what a launcher composed is not needed; its processes share this machine's GPUs."""
         from hydra.core.hydra_config import HydraConfig
 
-        return self.work(int(HydraConfig.get().job.num))
+        number = int(HydraConfig.get().job.num)
+        os.environ.update(environment_of(number, None))
+        return self.work(number)
 
     def work(self, number: int) -> int:
         """Run trials until there are enough; returns how many this worker ran.
@@ -143,7 +149,9 @@ class Worker:
         try:
             overrides = self.plan.space.suggest(trial)
             trial.set_user_attr(records.OVERRIDES, overrides)
-            config = self._compose(trial, overrides)
+            config, experiment = self._compose(trial, overrides)
+            if records.RETRY_OF in trial.user_attrs:
+                experiment = self._continued(study, trial, config, experiment)
         except Rejected as rejected:
             for name, violation in rejected.violations.items():
                 trial.set_constraint(name, violation)
@@ -154,7 +162,7 @@ class Worker:
             self._fail(study, trial, f"{type(error).__name__}: {error}")
             return True
         try:
-            outcome = self._experiment(trial, config)
+            outcome = self._experiment(trial, config, experiment)
         except BaseException as error:
             interrupted = not isinstance(error, Exception)
             records.fail(study, trial_of(study, trial), _line(error), interrupted=interrupted)
@@ -164,11 +172,14 @@ class Worker:
             return True
         trial.set_user_attr(records.SECONDS, time.perf_counter() - began)
         self._tell(study, trial, outcome)
+        # What a trial leaves is freed now. What outlives the first one, the libraries', is looked at no more: it would
+        # take most of a second each time.
         gc.collect()
+        gc.freeze()
         return True
 
-    def _compose(self, trial: Trial, overrides: list[str]) -> DictConfig:
-        """The trial's configuration, checked and within the limits.
+    def _compose(self, trial: Trial, overrides: list[str]) -> tuple[DictConfig, Experiment]:
+        """The trial's configuration, checked and within the limits, and its values.
 
         Raises:
             Rejected: otherwise.
@@ -187,7 +198,32 @@ class Worker:
         except UserError as error:
             raise Rejected(str(error), {"configuration": 1.0}) from None
         self._check_limits(trial, experiment)
-        return config
+        return config, experiment
+
+    def _continued(self, study: optuna.Study, trial: Trial, config: DictConfig, experiment: Experiment) -> Experiment:
+        """The experiment from the last epoch of the try that was interrupted, where that has left one.
+
+        The epochs that are done are this trial's too: its pruner and its figures know them.
+        """
+        from dcase_sweep.resumption import find_resumable
+
+        earlier = study.get_trials(deepcopy=False)[trial.user_attrs[records.RETRY_OF]]
+        folder = earlier.user_attrs.get(records.FOLDER)
+        if folder is None:
+            return experiment
+        attempt = replace(experiment, resume=folder)
+        try:
+            found = find_resumable(attempt)
+        except UserError as error:
+            log.info(f"trial {trial.number} begins anew: {error}")
+            return experiment
+        assert found is not None
+        for epoch, value in earlier.intermediate_values.items():
+            if epoch < found.epochs:
+                trial.report(value, epoch)
+        trial.set_user_attr(records.CONTINUED, found.epochs)
+        config.resume = folder
+        return attempt
 
     def _check_limits(self, trial: Trial, experiment: Experiment) -> None:
         if not self.plan.limits:
@@ -205,7 +241,7 @@ class Worker:
         for name, violation in violations.items():
             trial.set_constraint(name, violation)
 
-    def _experiment(self, trial: Trial, config: DictConfig) -> Any:
+    def _experiment(self, trial: Trial, config: DictConfig, experiment: Experiment) -> Any:
         """The trial's run, in a folder of its own, by Hydra's rules."""
         from dcase_sweep.experiment import run_composed
 
@@ -214,7 +250,7 @@ class Worker:
         watcher = TrialWatcher(trial, self.plan.objective.pruned_by)
         job = run_job(
             hydra_context=self.context,
-            task_function=lambda composed: run_composed(composed, watcher),
+            task_function=lambda composed: run_composed(composed, watcher, experiment),
             config=config,
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
@@ -243,6 +279,8 @@ class Worker:
             return
         shown = {name: outcome.metrics[name] for name, *_ in COLUMNS if name in outcome.metrics}
         trial.set_user_attr(records.METRICS, shown)
+        if outcome.note:
+            trial.set_user_attr(records.NOTE, outcome.note)
         times = (outcome.metrics.get(name, 0.0) for name in ("time/training_seconds", "time/evaluation_seconds"))
         trial.set_user_attr(records.WORK, sum(times))
         study.tell(trial, values)

@@ -206,3 +206,14 @@ def test_impossible_parameters_are_refused_before_anything_is_written(
     with pytest.raises(ValueError, match=said):
         generate_scenes(tmp_path, **TINY | wrong)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_recording_that_was_cut_short_is_made_again(tmp_path: Path) -> None:
+    generate_scenes(tmp_path, **TINY)
+    victim = sorted((tmp_path / "audio").iterdir())[0]
+    whole = victim.read_bytes()
+    victim.write_bytes(whole[:-3])
+
+    assert not is_complete(tmp_path, **TINY)
+    generate_scenes(tmp_path, **TINY)
+    assert victim.read_bytes() == whole

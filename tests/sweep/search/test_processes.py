@@ -13,12 +13,14 @@ from dcase_sweep.sweep.search.processes import Death, Processes, environment_of
 
 
 def end(number: int) -> None:
-    print(f"worker {number} with {os.environ.get('OMP_NUM_THREADS')}")
+    own = [os.environ.get(name) for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")]
+    print(f"worker {number} with {own[0]} on {own[1]}", flush=True)
     if number == 1:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_ends_and_deaths_are_told_and_output_is_kept(tmp_path: Path) -> None:
+def test_ends_and_deaths_are_told_and_output_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
     processes = Processes(end, 2, tmp_path, threads=3)
 
     ended: dict[int, Death | None] = {}
@@ -30,7 +32,9 @@ def test_ends_and_deaths_are_told_and_output_is_kept(tmp_path: Path) -> None:
     death = ended[1]
     assert death is not None
     assert death.how == "killed by SIGKILL (out of memory?)"
-    assert (tmp_path / "worker-0.log").read_text().strip() == "worker 0 with 3"
+    assert (tmp_path / "worker-0.log").read_text().strip() == "worker 0 with 3 on 2"
+    assert (tmp_path / "worker-1.log").read_text().strip() == "worker 1 with 3 on 5"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,5"
 
 
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:

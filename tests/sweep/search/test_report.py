@@ -60,6 +60,18 @@ def test_the_best_becomes_an_experiment_of_groups_and_values(study: optuna.Study
     assert "optimizer:\n  lr: 0.01\n" in text
 
 
+def test_a_best_on_demo_data_says_so(study: optuna.Study) -> None:
+    note = "synthetic demo data: says nothing of real recordings"
+    trial = study.ask()
+    trial.suggest_float("model.dropout", 0, 0.5)
+    trial.set_user_attr(records.NOTE, note)
+    study.tell(trial, 0.9)
+    (best,) = best_trials(study)
+
+    assert results(study, METRICS)["note"] == note
+    assert f"# Note: {note}.\n" in experiment_file(study, best, [], METRICS)
+
+
 def test_every_trial_has_a_row(study: optuna.Study) -> None:
     rows = list(csv.DictReader(io.StringIO(trials_csv(study, METRICS))))
 

@@ -143,6 +143,28 @@ def test_a_kill_while_writing_leaves_neither_lock_nor_half_a_line(tmp_path: Path
     assert all(json.loads(line) for line in path.read_text().splitlines())
 
 
+def test_the_disk_is_waited_for_when_a_trial_ends_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = opened(str(tmp_path / "optuna.log"))
+    waits: list[int] = []
+    monkeypatch.setattr("os.fsync", waits.append)
+    trial = records.ask(study, 1)
+    assert trial is not None
+    trial.suggest_float("x", 0, 1)
+    trial.report(0.5, 0)
+
+    assert waits == []
+    study.tell(trial, 0.5)
+    assert len(waits) == 1
+
+
+def test_a_database_whose_driver_is_missing_is_told_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+
+    with pytest.raises(UserError, match="the package psycopg; or name another driver") as refused:
+        open_storage("postgresql://me:secret@localhost/optuna")
+    assert "secret" not in str(refused.value)
+
+
 def test_an_objective_is_pruned_by_the_metric_behind_best() -> None:
     assert OBJECTIVE.pruned_by == "validation/accuracy"
     assert Objective(("test/accuracy",), ("maximize",)).pruned_by is None

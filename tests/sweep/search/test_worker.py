@@ -1,6 +1,8 @@
 """One worker's trials: rejected, pruned, failed, finished; how they are told and when a search ends."""
 
+import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from dcase_sweep.config import Experiment as Values
 from dcase_sweep.errors import UserError
 from dcase_sweep.resources import conf_folder
 from dcase_sweep.runner import Outcome
@@ -30,7 +33,7 @@ class Made(Worker):
 
     experiment: Experiment
 
-    def _experiment(self, trial: optuna.Trial, config: DictConfig) -> Outcome:
+    def _experiment(self, trial: optuna.Trial, config: DictConfig, experiment: Values) -> Outcome:
         return self.experiment(trial, config)
 
 
@@ -142,6 +145,26 @@ def test_a_failed_trial_is_told_and_the_search_goes_on(tmp_path: Path) -> None:
     trials = study.get_trials()
     assert [records.kind(trial) for trial in trials] == ["finished", "failed", "failed", "finished", "finished"]
     assert [trials[1].user_attrs["error"], trials[2].user_attrs["error"]] == ["MemoryError: no room", "OSError: disk"]
+
+
+def test_what_must_stand_beside_a_result_is_kept_with_its_trial(tmp_path: Path) -> None:
+    note = "synthetic demo data: says nothing of real recordings"
+
+    study = work(tmp_path, lambda trial, config: replace(finished(), note=note), n_trials=1)
+
+    assert study.get_trials()[0].user_attrs[records.NOTE] == note
+
+
+def test_a_launchers_worker_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+    monkeypatch.setattr("hydra.core.hydra_config.HydraConfig.get", lambda: OmegaConf.create({"job": {"num": 1}}))
+    seen: list[str] = []
+    worker: Any = Made.__new__(Made)
+    worker.work = lambda number: seen.append(f"{number} on {os.environ['CUDA_VISIBLE_DEVICES']}") or 0
+
+    worker(OmegaConf.create())
+
+    assert seen == ["1 on 1"]
 
 
 def test_too_many_failures_end_the_search(tmp_path: Path) -> None:
