@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dcase_sweep.models import first_block, fused_gate
+from dcase_sweep.models import convolution, first_block, fused_gate
 from dcase_sweep.models.fast_path import takes_fast_path
 from dcase_sweep.models.gate import Block
 
@@ -27,7 +27,8 @@ class GatedBlock(nn.Module):
         norm_epsilon: added to the variance in batch normalisation.
         norm_momentum: share of the new batch in the running statistics.
         fast_cpu: on a CPU, run everything behind the convolution as one operation (:mod:`fused_gate`), and for a
-            spectrogram in float32 the convolution too (:mod:`first_block`).
+            spectrogram in float32 the convolution too (:mod:`first_block`); float32 kernels of many channels get their
+            gradient by fewer products (:mod:`convolution`).
     """
 
     def __init__(
@@ -54,13 +55,22 @@ class GatedBlock(nn.Module):
         """Maps ``[batch, frame, mel, channel]``, with fewer frames and mel bands by the pool."""
         if self.fast_cpu and self._is_first(maps) and takes_fast_path(maps, self.convolution, self.norm, self.gate):
             return self._first(maps.squeeze(3))
-        convolved: Tensor = self.convolution(maps.permute(0, 3, 1, 2))
+        convolved = self._convolve(maps)
         if self.fast_cpu and takes_fast_path(convolved, self.norm, self.gate):
             return self._behind(convolved.permute(0, 2, 3, 1).contiguous())
         normalised = self.norm(convolved).permute(0, 2, 3, 1)
         gated = self.gate(normalised) * torch.sigmoid(normalised)
         dropped = functional.dropout(gated, self.dropout, self.training)
         return functional.avg_pool2d(dropped.permute(0, 3, 1, 2), self.pool).permute(0, 2, 3, 1)
+
+    def _convolve(self, maps: Tensor) -> Tensor:
+        """``[batch, channel, frame, mel]``"""
+        weight, bias = self.convolution.weight, self.convolution.bias
+        assert bias is not None
+        if self.fast_cpu and convolution.suits(maps, weight) and takes_fast_path(maps, self.convolution):
+            return convolution.convolve(maps, weight, bias).permute(0, 3, 1, 2)
+        convolved: Tensor = self.convolution(maps.permute(0, 3, 1, 2))
+        return convolved
 
     def _is_first(self, maps: Tensor) -> bool:
         """Whether a spectrogram comes in, of which no gradient is wanted, to be computed in float32 or wider."""
