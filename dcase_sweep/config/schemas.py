@@ -25,6 +25,12 @@ class Task:
     #: Epochs of the recipe's ramp, and those on the generated demo data; null where a recipe has none.
     ramp_epochs: int | None = None
     demo_ramp_epochs: int | None = None
+    #: Strong, weak and unlabelled clips of a batch, and those on the generated demo data; null without a mean teacher.
+    batch: list[int] | None = None
+    demo_batch: list[int] | None = None
+    #: Largest decay of the teacher, and that on the generated demo data; null without a mean teacher.
+    ema: float | None = None
+    demo_ema: float | None = None
     #: KiB that non-zero parameters may take at 16 bit; null where the challenge sets no limit.
     size_limit_kib: float | None = None
 

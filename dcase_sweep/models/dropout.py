@@ -40,18 +40,28 @@ class Decisions:
         kept = words.view(torch.int16)[:count] >= dropped - _LEVELS // 2
         return Decisions(kept, count, _LEVELS / (_LEVELS - dropped), False)
 
-    def zero_dropped_(self, values: Tensor) -> Tensor:
-        """Sets the dropped entries of contiguous ``values`` to zero, in place; what is kept is not scaled."""
-        integer = _INTEGER_OF_SIZE[values.element_size()]
+    @staticmethod
+    def masks_for(count: int, dtype: torch.dtype) -> tuple[tuple[int], torch.dtype]:
+        """Shape and type of the memory in which :meth:`zero_dropped_` spreads decisions over so many values."""
+        return (64 * -(-count // 64),), _INTEGER_OF_SIZE[dtype.itemsize]
+
+    def zero_dropped_(self, values: Tensor, masks: Tensor | None = None) -> Tensor:
+        """Sets the dropped entries of contiguous ``values`` to zero, in place; what is kept is not scaled.
+
+        ``masks`` is memory as :meth:`masks_for` describes it; without any it is fresh.
+        """
+        shape, integer = self.masks_for(self.count, values.dtype)
+        if masks is None:
+            masks = torch.empty(shape, dtype=integer)
         if self.is_packed:
             # Bit k of every word, spread over the whole number: plane k of the masks.
             bits = 8 * values.element_size()
             shifts = torch.arange(bits, dtype=integer).unsqueeze(1)
-            masks = torch.bitwise_left_shift(self.words.view(integer), shifts)
-            masks = masks.bitwise_right_shift_(bits - 1).view(-1)[: self.count]
+            torch.bitwise_left_shift(self.words.view(integer), shifts, out=masks.view(bits, -1))
+            masks.bitwise_right_shift_(bits - 1)
         else:
-            masks = self.words.to(integer).neg_()
-        values.view(-1).view(integer).bitwise_and_(masks)
+            masks[: self.count].copy_(self.words).neg_()
+        values.view(-1).view(integer).bitwise_and_(masks[: self.count])
         return values
 
 

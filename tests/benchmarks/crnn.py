@@ -2,8 +2,9 @@
 
 One step is all that follows once a batch's features are ready: both networks forward, the losses, gradients, Adam and
 the teacher's update, on 48 clips. The published side is its network layer by layer, in float32 and PyTorch's default
-layout, with the recipe's losses and update; this side is the package's in bfloat16 where asked (`--precision`). Both
-take turns in one process, so that a neighbour on the machine slows both; the ratio of their least times is printed.
+layout, with the recipe's losses and update; this side is the package's in bfloat16 where asked (`--precision`). Each
+has a process of its own, because this side sets how its process keeps memory, as every training here does; they take
+turns, so that a neighbour on the machine slows both. The ratio of their least times is printed.
 
 The published network is written in `tests/models/published_crnn.py` after its description; `--desed-task FOLDER` takes
 the class itself from a checkout of github.com/DCASE-REPO/DESED_task instead (its SpecAugment, which came after 2021, is
@@ -11,10 +12,13 @@ left out).
 """
 
 import argparse
+import multiprocessing
 import sys
 import time
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
 
@@ -27,6 +31,7 @@ from dcase_sweep.learners.mean_teacher.losses import consistency_losses, supervi
 from dcase_sweep.learners.mean_teacher.ramps import exponential_ramp
 from dcase_sweep.learners.mean_teacher.sampling import Composition
 from dcase_sweep.learners.mean_teacher.teacher import make_teacher, teacher_decay, update_teacher
+from dcase_sweep.memory import keep_freed_memory
 from dcase_sweep.models.crnn import CRNN
 from tests.models.published_crnn import PublishedCRNN
 
@@ -46,34 +51,82 @@ def main() -> None:
     parser.add_argument("--precision", choices=("bf16", "32"), default="bf16", help="of this side (default: bf16)")
     parser.add_argument("--desed-task", type=Path, help="a checkout of DESED_task, whose network is the published side")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-
-    quarter = options.clips // 4
-    composition = Composition(quarter, quarter, 2 * quarter)
-    chance = torch.Generator().manual_seed(0)
-    features = torch.rand(composition.size, 128, 626, generator=chance) * 2 - 1
-    strong = (torch.rand(quarter, 10, 156, generator=chance) > 0.8).float()
-    weak = (torch.rand(quarter, 10, generator=chance) > 0.7).float()
-
-    steps: dict[str, Step] = {
-        "published": published_step(published_network(options.desed_task), features, strong, weak),
-        "here": our_step(features, strong, weak, composition, mixed=options.precision == "bf16"),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    sides = {name: _Side(name, options) for name in ("published", "here")}
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
     for count in range(1, options.steps + 2):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            loss = step(count)
-            seconds[name].append(time.perf_counter() - start)
-            print(f"step {count}  {name:10s} {seconds[name][-1]:7.2f} s   loss {loss:.4f}", flush=True)
+        for name, side in sides.items():
+            took, loss = side.take(count)
+            seconds[name].append(took)
+            print(f"step {count}  {name:10s} {took:7.2f} s   loss {loss:.4f}", flush=True)
+    for side in sides.values():
+        side.end()
     least = {name: min(times[1:]) for name, times in seconds.items()}
     ratio = least["published"] / least["here"]
-    print(f"{composition.size} clips, {options.threads} threads: published {least['published']:.2f} s, ", end="")
+    print(f"{options.clips} clips, {options.threads} threads: published {least['published']:.2f} s, ", end="")
     print(f"here {least['here']:.2f} s ({options.precision}), {ratio:.1f} x")
-    validation = validation_seconds(features, mixed=options.precision == "bf16")
-    epoch = EPOCH_STEPS * least["here"] * options.clips / 48
+    torch.set_num_threads(options.threads)
+    keep_freed_memory()
+    validation = validation_seconds(_Batch.of(options.clips).features, mixed=options.precision == "bf16")
+    epoch = EPOCH_STEPS * least["here"] * 48 / options.clips
     print(f"an epoch of DESED ({EPOCH_STEPS} steps): {epoch:.0f} s, its validation: {validation:.0f} s, ", end="")
     print(f"{100 * validation / (epoch + validation):.0f} % of both (aimed at: at most 20 %)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Features ``[clip, mel, frame]`` and targets of the strong and the weak clips, by chance."""
+
+    features: Tensor
+    strong: Tensor
+    weak: Tensor
+
+    @staticmethod
+    def of(clips: int) -> "_Batch":
+        quarter, chance = clips // 4, torch.Generator().manual_seed(0)
+        return _Batch(
+            torch.rand(4 * quarter, 128, 626, generator=chance) * 2 - 1,
+            (torch.rand(quarter, 10, 156, generator=chance) > 0.8).float(),
+            (torch.rand(quarter, 10, generator=chance) > 0.7).float(),
+        )
+
+
+class _Side:
+    """One side in a process of its own, which waits while the other takes its turn."""
+
+    def __init__(self, name: str, options: argparse.Namespace) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._ours, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, name, options), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def take(self, count: int) -> tuple[float, float]:
+        """Seconds and loss of a step."""
+        self._ours.send(count)
+        answer: tuple[float, float] = self._ours.recv()
+        return answer
+
+    def end(self) -> None:
+        self._ours.send(None)
+        self._process.join()
+
+
+def _serve(connection: Connection, name: str, options: argparse.Namespace) -> None:
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    batch = _Batch.of(options.clips)
+    if name == "published":
+        step = published_step(published_network(options.desed_task), batch.features, batch.strong, batch.weak)
+    else:
+        keep_freed_memory()
+        quarter = len(batch.strong)
+        composition = Composition(quarter, quarter, 2 * quarter)
+        mixed = options.precision == "bf16"
+        step = our_step(batch.features, batch.strong, batch.weak, composition, mixed=mixed)
+    while (count := connection.recv()) is not None:
+        start = time.perf_counter()
+        loss = step(count)
+        connection.send((time.perf_counter() - start, loss))
 
 
 def validation_seconds(features: Tensor, *, mixed: bool) -> float:
