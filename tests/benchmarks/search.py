@@ -73,7 +73,7 @@ def measure_overhead(data: Sequence[str]) -> None:
     from dcase_sweep.sweep.search import study as records
 
     with tempfile.TemporaryDirectory() as folder:
-        trials = _search([*data, "training.epochs=1", "hydra.sweeper.n_trials=8"], Path(folder))
+        trials = _search([*data, "training.epochs=1", "hydra.sweeper.n_trials=8", "hardware.threads=1"], Path(folder))
         ran = [trial for trial in trials if records.kind(trial) == "finished"]  # type: ignore[arg-type]
         rejected = [trial for trial in trials if records.kind(trial) == "rejected"]  # type: ignore[arg-type]
         own = []
