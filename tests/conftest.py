@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,11 @@ import pytest
 
 from tests.layout import make_tau
 from tests.warm import WarmProcess, WarmServer
+
+# absl, which TensorFlow brings, keeps what standard error is at its import and closes it when logging is configured
+# anew, unless it is the real one: here it would be pytest's own file.
+with suppress(ImportError), redirect_stderr(sys.__stderr__):
+    import absl.logging  # noqa: F401
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 #: An experiment that trains in a second: one-second clips and pools that fit their smaller map.
