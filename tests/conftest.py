@@ -36,6 +36,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
+def one_tensorflow_thread() -> None:
+    """TensorFlow keeps the number of threads that it begins with, whichever test of a process needs it first."""
+    threading = pytest.importorskip("tensorflow", reason="TensorFlow is not installed").config.threading
+    threading.set_intra_op_parallelism_threads(1)
+    threading.set_inter_op_parallelism_threads(1)
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with real recordings and published score tables that lies beside the repository."""
     if not (SHARED / "data").is_dir():

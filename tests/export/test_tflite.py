@@ -16,7 +16,7 @@ pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 
 
 @pytest.fixture(scope="module")
-def files(run: TrainedRun, clips: NDArray[np.float32]) -> dict[str, bytes]:
+def files(run: TrainedRun, clips: NDArray[np.float32], one_tensorflow_thread: None) -> dict[str, bytes]:
     converter = TFLiteConverter(run, classes=CLASSES)
     return {kind: converter.convert(kind, clips) for kind in KINDS}
 
