@@ -4,7 +4,7 @@ from typing import Any
 
 from dcase_sweep import console
 from dcase_sweep.config import Experiment
-from dcase_sweep.costs import nonzero_metrics, within_limit
+from dcase_sweep.costs import limit_verdict, nonzero_metrics, within_limit
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.evaluation.complexity import Complexity
@@ -52,13 +52,9 @@ def conclude_compression(
     if settings is None:
         return metrics
     size, left = complexity.size_kib(bits), complexity.size_kib(bits, nonzero_only=True)
-    limit = ""
-    if kept:
-        fits = "within" if all(kept.values()) else "OVER"
-        limit = f" ({fits} the {experiment.task.size_limit_kib:g} KB of DCASE 2021)"
     console.field(
         "size",
-        f"{size:.2f} KiB → {left:.2f} KiB non-zero at {bits} bit{limit}, "
+        f"{size:.2f} KiB → {left:.2f} KiB non-zero at {bits} bit{limit_verdict(kept, experiment)}, "
         f"{complexity.nonzero:,} of {complexity.parameters:,} parameters",
     )
     return metrics | _costs(before, after)

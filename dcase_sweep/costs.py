@@ -1,6 +1,6 @@
 """What a network costs, by the names under which a run logs it and a search limits it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -48,6 +48,13 @@ def within_limit(complexity: Complexity, experiment: Experiment, bits: Bits = 16
         return {}
     rule = replace(DCASE_2021, max_bytes=round(1024 * limit))
     return {f"complexity/within_{limit:g}_kb": float(complexity.within_limit(rule, bits=bits))}
+
+
+def limit_verdict(kept: Mapping[str, float], experiment: Experiment) -> str:
+    """What `within_limit` found, in brackets, for a line that tells a size; nothing where the task has no limit."""
+    if not kept:
+        return ""
+    return f" ({'within' if all(kept.values()) else 'OVER'} the {experiment.task.size_limit_kib:g} KB of DCASE 2021)"
 
 
 def cost_metrics(complexity: Complexity) -> dict[str, float]:

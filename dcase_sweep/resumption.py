@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dcase_sweep.checkpoints import LAST, find_checkpoint
 from dcase_sweep.config import Experiment, flatten
 from dcase_sweep.errors import UserError
 
@@ -37,8 +38,7 @@ def find_resumable(experiment: Experiment) -> Resumable | None:
     import torch
 
     path = Path(experiment.resume).expanduser()
-    candidates = [path, path / "last.ckpt", path / "checkpoints" / "last.ckpt"]
-    checkpoint = next((candidate for candidate in candidates if candidate.is_file()), None)
+    checkpoint = find_checkpoint(path, LAST)
     if checkpoint is None:
         raise UserError(f"resume={path}: no checkpoint there; expected last.ckpt or the folder of an interrupted run")
     try:

@@ -3,14 +3,15 @@
 import logging
 import os
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dcase_sweep import __version__, console, tracking
+from dcase_sweep.checkpoints import FOLDER, LAST
 from dcase_sweep.compressing import begin_compression, check_compressible, conclude_compression
 from dcase_sweep.config import Experiment, flatten, locate
-from dcase_sweep.costs import complexity_of, cost_metrics, within_limit
+from dcase_sweep.costs import complexity_before_training, complexity_of, cost_metrics, limit_verdict, within_limit
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.energy import check_energy, measured_energy
@@ -118,7 +119,7 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
         learner = locate("framework", experiment.framework.learners[experiment.task.kind])(
             experiment, data, store.features
         )
-        metrics = _log_complexity(mlrun, learner, experiment)
+        metrics = _log_complexity(mlrun, experiment, len(data.classes))
         dense = begin_compression(experiment, data, learner, store.features)
         with measured_energy("training", experiment.tracking, mlrun):
             results = _fit(mlrun, learner, experiment, job, resumable, watcher)
@@ -177,26 +178,19 @@ def _log_configuration(
     mlrun.log_text(job.composed, "config.yaml")
 
 
-def _blank(layers: list[Any]) -> list[Any]:
-    """The layers as training may fill them: every parameter counts."""
-    return [replace(layer, arrays=tuple(array * 0 + 1 for array in layer.arrays)) for layer in layers]
-
-
-def _log_complexity(mlrun: tracking.Run, learner: Any, experiment: Experiment) -> dict[str, float]:
+def _log_complexity(mlrun: tracking.Run, experiment: Experiment, classes: int) -> dict[str, float]:
     """What the network will cost once training has filled every parameter, said before it starts."""
-    complexity = complexity_of(_blank(learner.layers()), experiment)
-    limit = experiment.task.size_limit_kib
+    complexity = complexity_before_training(experiment, classes)
     kept = within_limit(complexity, experiment)
-    fits = all(kept.values())
-    verdict = "" if limit is None else f" ({'within' if fits else 'OVER'} the {limit:g} KB of DCASE 2021)"
+    size = f"{complexity.size_kib(16):.2f} KiB at 16 bit{limit_verdict(kept, experiment)}"
     peak = complexity.peak_activation_bytes(16) / 1024
     activations = f", {peak:,.1f} KiB of activations at 16 bit" if peak else ""
     console.field(
         "model",
-        f"{complexity.parameters:,} parameters, {complexity.size_kib(16):.2f} KiB at 16 bit{verdict}, "
+        f"{complexity.parameters:,} parameters, {size}, "
         f"{complexity.multiply_accumulates / 1e6:.1f} MMAC a clip{activations}",
     )
-    table = complexity_table(complexity, rules=() if limit is None else RULES)
+    table = complexity_table(complexity, rules=RULES if kept else ())
     mlrun.log_text(table + "\n", "complexity.txt")
     metrics = cost_metrics(complexity) | kept
     mlrun.log_metrics(metrics)
@@ -238,14 +232,14 @@ def _fit(
                 watcher.on_epoch(epoch, metrics)
 
         fitted = learner.fit(
-            job.folder / "checkpoints",
+            job.folder / FOLDER,
             extra={"run_id": mlrun.id, "configuration": flatten(experiment), "choices": job.choices},
             on_epoch=on_epoch,
             on_batch=on_batch,
             resume=resumable.checkpoint if resumable else None,
         )
     seconds = time.perf_counter() - began
-    mlrun.log_file(fitted.checkpoint, "checkpoints")
+    mlrun.log_file(fitted.checkpoint, FOLDER)
     kept = f"epoch {fitted.best_epoch + 1} kept ({fitted.metric} {fitted.best_value:.3f})"
     console.field("training", f"{fitted.epochs} epochs in {seconds:.1f} s, {kept}")
     return {
@@ -266,7 +260,7 @@ def _log_verdict(mlrun: tracking.Run, verdict: Verdict, job: Job) -> None:
 
 
 def _tell_how_to_resume(job: Job) -> None:
-    last = job.folder / "checkpoints" / "last.ckpt"
+    last = job.folder / FOLDER / LAST
     if last.is_file():
         log.info(f"interrupted; to continue: {job.command} resume={os.path.relpath(last.parent.parent)}")
     else:

@@ -1,9 +1,7 @@
 """The checks of what only task 4 is configured by, and of what it does not use."""
 
-from dataclasses import fields
-
 from dcase_sweep.config.event_rules import event_rules
-from dcase_sweep.config.schemas import Augmentation, Experiment, MeanTeacher
+from dcase_sweep.config.schemas import Experiment, MeanTeacher
 from dcase_sweep.errors import UserError
 
 _CHOICES = {"mixup_labels": ("soft", "hard"), "filter_augment_kind": ("linear", "step")}
@@ -76,13 +74,11 @@ def _refuse_idle(experiment: Experiment) -> None:
             f"training.batch_size={size}: does nothing in task 4, whose batches hold mean_teacher.strong, weak and "
             "unlabelled clips; set these"
         )
-    usual = Augmentation()
-    for member in fields(Augmentation):
-        value = getattr(experiment.augmentation, member.name)
-        if value != getattr(usual, member.name):
-            raise UserError(
-                f"augmentation.{member.name}={value}: does nothing in task 4; set mean_teacher.frame_shift, mask_mels, "
-                "filter_augment or mixup_probability"
-            )
+    changed = experiment.augmentation.changed
+    if changed:
+        raise UserError(
+            f"augmentation.{changed[0]}={changed[1]}: does nothing in task 4; set mean_teacher.frame_shift, mask_mels, "
+            "filter_augment or mixup_probability"
+        )
     if not experiment.hardware.channels_last:
         raise UserError("hardware.channels_last=false: does nothing in task 4, whose network is laid out so always")

@@ -1,6 +1,6 @@
 """What a composed configuration may hold, group by group."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from omegaconf import MISSING
@@ -72,6 +72,12 @@ class Augmentation:
     freq_mixstyle_alpha: float = 0.4
     #: Largest shift in time, as a share of the clip, its end rolled to its beginning.
     roll: float = 0.0
+
+    @property
+    def changed(self) -> tuple[str, Any] | None:
+        """The first option that is not as it is without augmentation, and its value."""
+        given = ((member.name, getattr(self, member.name), member.default) for member in fields(self))
+        return next(((name, value) for name, value, usual in given if value != usual), None)
 
     @property
     def is_on(self) -> bool:

@@ -1,9 +1,7 @@
 """The checks of what Keras on TensorFlow needs, and of what it cannot do or does in one way only."""
 
-from dataclasses import fields
-
 from dcase_sweep.config.building import locate
-from dcase_sweep.config.schemas import Augmentation, Experiment
+from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.errors import UserError
 
 
@@ -22,14 +20,11 @@ def check_tensorflow(experiment: Experiment) -> None:
         raise UserError(
             "hardware.channels_last=false: does nothing with framework=tensorflow, whose maps are so always"
         )
-    if experiment.hardware.features_on == "device":
-        usual = Augmentation()
-        for member in fields(Augmentation):
-            value = getattr(experiment.augmentation, member.name)
-            if value != getattr(usual, member.name):
-                raise UserError(
-                    f"augmentation.{member.name}={value}: framework=tensorflow augments in memory only; set "
-                    "hardware.features_on=memory"
-                )
+    changed = experiment.augmentation.changed
+    if changed and experiment.hardware.features_on == "device":
+        raise UserError(
+            f"augmentation.{changed[0]}={changed[1]}: framework=tensorflow augments in memory only; set "
+            "hardware.features_on=memory"
+        )
     if not is_installed():
         raise UserError(MISSING)

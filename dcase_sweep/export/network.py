@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from dcase_sweep.checkpoints import NETWORK, weights_under
 from dcase_sweep.config import build_model
 from dcase_sweep.errors import UserError
 from dcase_sweep.export.runs import TrainedRun
@@ -33,7 +34,7 @@ class ScoringNetwork(nn.Module):
 
 def network_weights(run: TrainedRun) -> dict[str, Tensor]:
     """The weights of the network alone, by its own names."""
-    return {name.removeprefix("network."): value for name, value in run.state.items() if name.startswith("network.")}
+    return weights_under(NETWORK, run.state)
 
 
 def scoring_network(run: TrainedRun, *, classes: int) -> ScoringNetwork:

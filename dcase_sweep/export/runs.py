@@ -11,11 +11,12 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep import tracking
+from dcase_sweep.checkpoints import BEST, FOLDER, find_checkpoint
 from dcase_sweep.config import Experiment, Tracking, check, unflatten
 from dcase_sweep.errors import UserError
 from dcase_sweep.resources import conf_folder
 
-CHECKPOINT = "checkpoints/best.ckpt"
+CHECKPOINT = f"{FOLDER}/{BEST}"
 #: What may be other than it was in training: where things are, not what was learned.
 FREE = ("data.", "store.root", "tracking.uri", "tracking.folder", "hardware.workers")
 #: An export computes in float32 on the processor, however the run was trained.
@@ -67,7 +68,7 @@ def find_trained_run(given: str, overrides: Mapping[str, str]) -> TrainedRun:
         logged = tracking.find_run(experiment.tracking, str(content["dcase_sweep"].get("run_id")))
         if logged is not None:
             _check_finished(given, logged)
-        folder = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else None
+        folder = checkpoint.parent.parent if checkpoint.parent.name == FOLDER else None
     else:
         logged = _logged(given, overrides)
         folder = None
@@ -86,10 +87,12 @@ def find_trained_run(given: str, overrides: Mapping[str, str]) -> TrainedRun:
 
 
 def _in_folder(given: str, path: Path) -> Path:
-    for candidate in (path, path / CHECKPOINT, path / Path(CHECKPOINT).name):
-        if candidate.is_file():
-            return candidate
-    raise UserError(f"run={given}: no {CHECKPOINT} there; expected the folder of a finished run, or its id in MLflow")
+    found = find_checkpoint(path, BEST)
+    if found is None:
+        raise UserError(
+            f"run={given}: no {CHECKPOINT} there; expected the folder of a finished run, or its id in MLflow"
+        )
+    return found
 
 
 def _logged(given: str, overrides: Mapping[str, str]) -> tracking.LoggedRun:

@@ -11,10 +11,11 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import nn
 
+from dcase_sweep.checkpoints import BEST, LAST
 from dcase_sweep.config import Experiment
 from dcase_sweep.errors import UserError
 from dcase_sweep.learners.compression.compressor import Compressor
-from dcase_sweep.learners.keeper import BEST, LAST, EpochListener, Keeper, LastCheckpoint
+from dcase_sweep.learners.keeper import EpochListener, Keeper, LastCheckpoint
 from dcase_sweep.learners.lightning import make_trainer
 
 

@@ -9,10 +9,8 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from dcase_sweep.checkpoints import BEST, LAST
 from dcase_sweep.errors import UserError
-
-LAST = "last.ckpt"
-BEST = "best.ckpt"
 
 #: On a GPU a look at the loss waits for the device. A network that diverged stays so, and shows it a little later.
 BATCHES_A_LOOK_ON_GPU = 50

@@ -2,18 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
+from dcase_sweep.checkpoints import BEST, NETWORK, find_checkpoint, weights_under
 from dcase_sweep.config import Experiment, build_model, check, unflatten
 from dcase_sweep.errors import UserError
-from dcase_sweep.learners.keeper import BEST
 
 #: Under which a training step keeps its network: a scene classifier, a mean teacher.
-_PREFIXES = ("network.", "student.")
+_PREFIXES = (NETWORK, "student.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +29,7 @@ def open_trained(where: str) -> Trained:
     Raises:
         UserError: if there is none there, or if its weights do not fit the network of its configuration.
     """
-    path = Path(where).expanduser()
-    checkpoint = next((each for each in (path, path / BEST, path / "checkpoints" / BEST) if each.is_file()), None)
+    checkpoint = find_checkpoint(Path(where).expanduser(), BEST)
     if checkpoint is None:
         raise UserError(f"{where}: no checkpoint there; expected a .ckpt file, the folder of a run, or KEY=VALUE")
     try:
@@ -42,8 +40,8 @@ def open_trained(where: str) -> Trained:
             f"{checkpoint}: not a checkpoint of a run ({type(error).__name__}); expected its {BEST}"
         ) from None
     experiment = check(OmegaConf.create(unflatten(configuration)))
-    weights = _weights(state)
-    if not weights:
+    weights = next((found for prefix in _PREFIXES if (found := weights_under(prefix, state))), None)
+    if weights is None:
         raise UserError(f"{checkpoint}: no network in it; expected weights under {' or '.join(_PREFIXES)}")
     network = build_model(experiment, classes=_classes(weights))
     try:
@@ -53,15 +51,6 @@ def open_trained(where: str) -> Trained:
             f"{checkpoint}: not of the network of its configuration ({str(error).splitlines()[1].strip()})"
         ) from None
     return Trained(experiment, network)
-
-
-def _weights(state: dict[str, Any]) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): value
-        for prefix in _PREFIXES
-        for name, value in state.items()
-        if name.startswith(prefix)
-    }
 
 
 def _classes(weights: dict[str, Tensor]) -> int:

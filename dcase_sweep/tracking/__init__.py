@@ -8,15 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dcase_sweep import __version__
 from dcase_sweep.config import Tracking
 from dcase_sweep.provenance import commit_tags, user_name
 from dcase_sweep.tracking.stores import Store, is_there, local_uri, open_store, opened_stores, resolve_uri, retry
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = [
     "NOTE",
@@ -122,10 +119,6 @@ class Run:
     def log_text(self, text: str, name: str) -> None:
         """Keep a text as an artifact."""
         retry(lambda: self.store.client.log_text(self.id, text, name))
-
-    def log_figure(self, figure: "Figure", name: str) -> None:
-        """Keep a figure as an artifact."""
-        retry(lambda: self.store.client.log_figure(self.id, figure, name, save_kwargs={"dpi": 120}))
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
         """Keep a copy of a file as an artifact."""

@@ -6,13 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dcase_sweep.checkpoints import BEST, NETWORK, find_checkpoint, weights_under
 from dcase_sweep.config import Experiment, build, build_model, flatten
 from dcase_sweep.errors import UserError
 from dcase_sweep.learners.compression.pruning import plan_pruning, prunable_weights
-from dcase_sweep.learners.keeper import BEST
 from dcase_sweep.learners.layers import layers_of
-
-_PREFIX = "network."
 
 
 def find_start(value: str) -> Path:
@@ -21,9 +19,7 @@ def find_start(value: str) -> Path:
     Raises:
         UserError: if there is none.
     """
-    path = Path(value).expanduser()
-    candidates = [path, path / BEST, path / "checkpoints" / BEST]
-    found = next((candidate for candidate in candidates if candidate.is_file()), None)
+    found = find_checkpoint(Path(value).expanduser(), BEST)
     if found is None:
         raise UserError(
             f"compression.start={value}: no checkpoint there; expected {BEST} or the folder of a finished run"
@@ -92,7 +88,7 @@ def _refuse_other_configuration(experiment: Experiment, start: str, configuratio
 
 def _refuse_other_shapes(experiment: Experiment, start: str, state: dict[str, Tensor]) -> int:
     """The number of classes of the checkpoint's network, whose other shapes are those of the configured one."""
-    weights = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
+    weights = weights_under(NETWORK, state)
     last = [value for name, value in weights.items() if name.endswith("bias")]
     classes = len(last[-1]) if last else 0
     expected = build_model(experiment, classes=max(classes, 1), device="meta").state_dict()

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dcase_sweep.checkpoints import NETWORK, weights_under
 from dcase_sweep.config import Experiment, build_model
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.learners.batches import band_statistics
@@ -65,7 +66,7 @@ class KerasSceneLearner:
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Weights and normalisation by the names that they have in a checkpoint of `SceneLearner`."""
-        weights = {f"network.{name}": value for name, value in from_keras(self.network).items()}
+        weights = {NETWORK + name: value for name, value in from_keras(self.network).items()}
         normalisation = {"mean": self.mean, "deviation": self.deviation}
         return weights | {name: torch.from_numpy(value[:, None].copy()) for name, value in normalisation.items()}
 
@@ -75,9 +76,7 @@ class KerasSceneLearner:
         Raises:
             UserError: if the weights belong to another network.
         """
-        prefix = "network."
-        weights = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-        to_keras(weights, self.network)
+        to_keras(weights_under(NETWORK, state), self.network)
         self.mean, self.deviation = state["mean"][:, 0].numpy(), state["deviation"][:, 0].numpy()
 
     def fit(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from dcase_sweep.checkpoints import LAST
 from dcase_sweep.config import Experiment
-from dcase_sweep.learners.keeper import BATCHES_A_LOOK_ON_GPU, LAST, Keeper, refuse_divergence, write_checkpoint
+from dcase_sweep.learners.keeper import BATCHES_A_LOOK_ON_GPU, Keeper, refuse_divergence, write_checkpoint
 from dcase_sweep.learners.keras.batches import Batches
 from dcase_sweep.learners.keras.loaded import keras
 
