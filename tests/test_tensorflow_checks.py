@@ -1,30 +1,19 @@
 """What framework=tensorflow refuses before any time is spent."""
 
 import sys
-from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
-from hydra import compose
-from hydra.core.global_hydra import GlobalHydra
-from hydra.initialize import initialize_config_dir
 
-from dcase_sweep.config import Experiment, check
+from dcase_sweep.config import Experiment
 from dcase_sweep.errors import UserError
 from dcase_sweep.learners.keras import library
 from dcase_sweep.models.cnn import CNN
-from dcase_sweep.resources import conf_folder
+from tests.composing import composed
 
 
-@pytest.fixture(autouse=True)
-def _hydra() -> Iterator[None]:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        yield
-
-
-def composed(*overrides: str) -> Experiment:
-    return check(compose("config", ["framework=tensorflow", *overrides]))
+def with_tensorflow(*overrides: str) -> Experiment:
+    return composed("framework=tensorflow", *overrides)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +29,7 @@ def composed(*overrides: str) -> Experiment:
 )
 def test_refused_in_one_line(overrides: list[str], says: str) -> None:
     with pytest.raises(UserError) as caught:
-        composed(*overrides)
+        with_tensorflow(*overrides)
 
     assert str(caught.value).startswith(says)
     assert "\n" not in str(caught.value)
@@ -50,14 +39,14 @@ def test_a_model_without_a_twin_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delattr(CNN, "keras_twin")
 
     with pytest.raises(UserError, match=r"^framework=tensorflow: model CNN has no twin in Keras; choose torch$"):
-        composed()
+        with_tensorflow()
 
 
 def test_without_tensorflow_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)  # what Python takes for a module that is not there
 
     with pytest.raises(UserError, match=r"TensorFlow is not installed; pip install 'dcase-sweep\[tensorflow\]'"):
-        composed()
+        with_tensorflow()
     with pytest.raises(UserError, match="TensorFlow is not installed"):
         library.import_keras()
 

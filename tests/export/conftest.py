@@ -5,15 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hydra import compose
-from hydra.core.global_hydra import GlobalHydra
-from hydra.initialize import initialize_config_dir
 from numpy.typing import NDArray
 
-from dcase_sweep.config import build_model, check
+from dcase_sweep.config import build_model
 from dcase_sweep.export.network import ScoringNetwork, scoring_network
 from dcase_sweep.export.runs import TrainedRun
-from dcase_sweep.resources import conf_folder
+from tests.composing import composed
 from tests.conftest import TINY
 
 CLASSES = 3
@@ -23,10 +20,8 @@ CLASSES = 3
 def run(tmp_path_factory: pytest.TempPathFactory, clips: NDArray[np.float32]) -> TrainedRun:
     """A network as training leaves one: no statistic at its initial value; a third of the second kernel is pruned."""
     root = tmp_path_factory.mktemp("export")
-    GlobalHydra.instance().clear()
     where = [f"data.root={root}", f"store.root={root / 'features'}", f"tracking.folder={root / 'mlruns'}"]
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        experiment = check(compose("config", ["data=tau2020", "hardware.precision=32-true", *where, *TINY]))
+    experiment = composed("data=tau2020", "hardware.precision=32-true", *where, *TINY)
     chance = torch.Generator().manual_seed(1)
     network = build_model(experiment, classes=CLASSES)
     state = {}

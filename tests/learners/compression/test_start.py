@@ -1,29 +1,14 @@
 """What a fine-tuning begins with: found, read, and refused where it is of something else."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose
-from hydra.core.global_hydra import GlobalHydra
-from hydra.initialize import initialize_config_dir
 
-from dcase_sweep.config import Experiment, build_model, check, flatten
+from dcase_sweep.config import build_model, flatten
 from dcase_sweep.errors import UserError
 from dcase_sweep.learners.compression.start import check_start, find_start
-from dcase_sweep.resources import conf_folder
-
-
-@pytest.fixture(autouse=True)
-def _hydra() -> Iterator[None]:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        yield
-
-
-def composed(*overrides: str) -> Experiment:
-    return check(compose("config", [*overrides]))
+from tests.composing import composed
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Training the Keras twin: to the same end from anywhere, by the recipe's arithmetic, stopped by who may stop it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,19 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hydra import compose
-from hydra.core.global_hydra import GlobalHydra
-from hydra.initialize import initialize_config_dir
 from numpy.typing import NDArray
 
-from dcase_sweep.config import Augmentation, Experiment, build_model, check, locate
+from dcase_sweep.config import Augmentation, Experiment, build_model, locate
 from dcase_sweep.data.scenes import SceneData, SceneRecording
 from dcase_sweep.errors import UserError
 from dcase_sweep.learners.fitting import Fitted
 from dcase_sweep.learners.keras.library import is_installed
 from dcase_sweep.learners.scenes import SceneLearner
-from dcase_sweep.resources import conf_folder
 from dcase_sweep.watching import Stop
+from tests.composing import composed
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="TensorFlow is not installed")
 
@@ -41,15 +37,8 @@ SMALL = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _hydra() -> Iterator[None]:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        yield
-
-
 def small(*more: str, framework: str = "tensorflow") -> Experiment:
-    return check(compose("config", [f"framework={framework}", *SMALL, *more]))
+    return composed(f"framework={framework}", *SMALL, *more)
 
 
 def scenes() -> tuple[SceneData, NDArray[np.float32]]:
@@ -94,9 +83,7 @@ class Trained:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """One training that nothing interrupts: making TensorFlow's graphs takes longer than the rest of a test."""
     folder, batches = tmp_path_factory.mktemp("whole"), list[int]()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        trained = learner(small())
+    trained = learner(small())
     return Trained(trained, *fit(trained, folder, on_batch=batches.append), batches, folder)
 
 
