@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Bits = Literal[32, 16, 8]
 PRECISIONS: tuple[Bits, ...] = (32, 16, 8)
@@ -167,7 +168,7 @@ class Complexity:
 def layer_complexity(
     name: str,
     kind: str,
-    arrays: Sequence[NDArray[np.generic]],
+    arrays: "Sequence[NDArray[np.generic]]",
     multiply_accumulates: int = 0,
     live_activations: int = 0,
 ) -> LayerComplexity:
@@ -184,6 +185,8 @@ def layer_complexity(
     Raises:
         ValueError: an integer without dimensions among the arrays, which is that step counter.
     """
+    import numpy as np  # here, since `--help` comes by the rules above
+
     for array in arrays:
         if array.ndim == 0 and np.issubdtype(array.dtype, np.integer):
             raise ValueError(

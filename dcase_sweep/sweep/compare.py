@@ -3,10 +3,9 @@
 import csv
 import io
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 #: Headline metrics and how they are shown: name, title, factor, digits.
 COLUMNS = (
@@ -92,11 +91,20 @@ def _row(values: tuple[str, ...], group: Sequence[Entry]) -> Row:
     names = dict.fromkeys(name for entry in finished for name in entry.metrics)
     metrics = {}
     for name in names:
-        found = np.array([entry.metrics[name] for entry in finished if name in entry.metrics])
-        metrics[name] = float(found.mean()), float(found.std(ddof=1)) if len(found) > 1 else 0.0
-    seconds = float(np.mean([entry.seconds for entry in finished])) if finished else math.nan
+        metrics[name] = _mean_and_deviation([entry.metrics[name] for entry in finished if name in entry.metrics])
+    seconds = statistics.fmean(entry.seconds for entry in finished) if finished else math.nan
     note = next((entry.note for entry in finished if entry.note), None)
     return Row(values, len(group), len(finished), metrics, seconds, note, _scored_on(finished))
+
+
+def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    """The mean, and the standard deviation of a sample, of which one value has none.
+
+    NumPy is not worth its import: `--help` and `--cfg job` come by here.
+    """
+    mean = statistics.fmean(values)
+    squares = sum((value - mean) ** 2 for value in values)
+    return mean, math.sqrt(squares / (len(values) - 1)) if len(values) > 1 else 0.0
 
 
 def _scored_on(entries: Sequence[Entry]) -> str | None:

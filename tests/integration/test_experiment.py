@@ -3,10 +3,10 @@
 import csv
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,14 +146,34 @@ def test_mistakes_are_one_line(command_line: CommandLine, overrides: list[str], 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["evaluate", "--help"]])
 def test_answers_at_once(command_line: CommandLine, arguments: list[str]) -> None:
+    """Of the time it takes, what others do on the machine is not its own: processor time is judged."""
     cold = CommandLine(command_line.folder)
 
     def seconds() -> float:
-        began = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         cold(*arguments)
-        return time.perf_counter() - began
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    assert any(seconds() < 1.0 for _ in range(3))
+    assert any(seconds() < 1.0 for _ in range(5))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["evaluate", "--help"]])
+def test_answers_without_loading_what_takes_long(command_line: CommandLine, arguments: list[str]) -> None:
+    program = (
+        "import atexit, sys\n"
+        f"sys.argv = ['dcase_sweep', *{arguments!r}]\n"
+        "slow = {'numpy', 'pandas', 'torch', 'tensorflow', 'lightning', 'mlflow', 'optuna', 'matplotlib'}\n"
+        "atexit.register(lambda: print('LOADED', sorted(slow & set(sys.modules))))\n"
+        "from dcase_sweep.__main__ import main\n"
+        "main()\n"
+    )
+    cold = CommandLine(command_line.folder)
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=cold.folder, env=cold.environment(), capture_output=True, text=True
+    )
+
+    assert "LOADED []" in run.stdout, run.stdout + run.stderr
 
 
 def test_shell_completion_of_the_console_script(command_line: CommandLine) -> None:
