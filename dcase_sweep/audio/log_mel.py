@@ -23,12 +23,21 @@ _PRE_EMPHASIS = 0.95
 class _Constants:
     """What frames are multiplied with, on one device."""
 
-    #: ``[n_fft]``, zero where the window is shorter than the FFT.
+    #: ``[window + 1]``: the window, and 0.
     window: "torch.Tensor"
-    #: What the window rises by from sample to sample, times the pre-emphasis ``[n_fft]``.
+    #: What the window rises by from sample to sample, times the pre-emphasis ``[window + 1]``.
     rise: "torch.Tensor"
-    #: The transposed filters ``[bin, mel]``, the pre-emphasis undone.
-    filters: "torch.Tensor"
+    #: The transposed filters ``[bin, mel]``, the pre-emphasis undone, in two parts.
+    filters: tuple["_Part", "_Part"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Filters over some of the bins, and the mels that these reach."""
+
+    bins: slice
+    mels: slice
+    weights: "torch.Tensor"
 
 
 class LogMel:
@@ -104,14 +113,12 @@ class LogMel:
         import torch
 
         if device not in self._constants:
-            window = np.zeros(self.n_fft)
-            start = (self.n_fft - self.window) // 2
-            window[start : start + self.window] = torch.hamming_window(self.window, dtype=torch.float64).numpy()
+            window = np.append(torch.hamming_window(self.window, dtype=torch.float64).numpy(), 0)
             rise = _PRE_EMPHASIS * np.diff(window, prepend=0)
             angles = 2 * np.pi * np.arange(self.n_fft // 2 + 1) / self.n_fft
-            filters = self.filters / np.abs(1 - _PRE_EMPHASIS * np.exp(-1j * angles))
-            on_device = [torch.from_numpy(array).float().to(device) for array in (window, rise, filters.T.copy())]
-            self._constants[device] = _Constants(*on_device)
+            filters = (self.filters / np.abs(1 - _PRE_EMPHASIS * np.exp(-1j * angles))).T.astype(np.float32)
+            on_device = [torch.from_numpy(array).float().to(device) for array in (window, rise)]
+            self._constants[device] = _Constants(on_device[0], on_device[1], _in_two(filters, device))
         return self._constants[device]
 
     def mel(self, waveforms: "torch.Tensor") -> "torch.Tensor":
@@ -120,23 +127,30 @@ class LogMel:
         The rounding of a transform in single precision is about 1e-7 of the loudest bins, which in a recording is
         2e-5 of its quiet bands. Windowed frames are therefore pre-emphasised, and the filters undo it: that leaves
         1e-6 of librosa's result in double precision, at two thirds of the time of a transform in double precision.
+        Where in the transform's samples a frame begins changes no magnitude: it begins at the first, and what the
+        window leaves of them stays 0 from the first frames to the last.
         """
         import torch
 
         constants = self._on(waveforms.device)
         padded = self._padded(waveforms)
-        emphasised = torch.sub(padded[:, 1:], padded[:, :-1], alpha=_PRE_EMPHASIS)
-        at_once = self.shape[1] if waveforms.is_cuda else _FRAMES_IN_CACHE
-        # One sample more than the FFT takes: the one before it.
-        frames = padded.unfold(1, self.n_fft + 1, self.hop)[:, : self.shape[1]].split(at_once, dim=1)
-        flat_frames = emphasised.unfold(1, self.n_fft, self.hop)[:, : self.shape[1]].split(at_once, dim=1)
+        begin, taken, frames = (self.n_fft - self.window) // 2, len(constants.window), self.shape[1]
+        at_once = frames if waveforms.is_cuda else min(frames, _FRAMES_IN_CACHE)
+        windowed = waveforms.new_zeros(len(waveforms), at_once, max(self.n_fft, taken))
         parts = []
-        for plain, flat in zip(frames, flat_frames, strict=True):
+        for first in range(0, frames, at_once):
+            count = min(at_once, frames - first)
+            start = begin + first * self.hop
+            # One sample more than the window takes: the one before it.
+            plain = padded[:, start : start + (count - 1) * self.hop + taken + 1]
+            emphasised = torch.sub(plain[:, 1:], plain[:, :-1], alpha=_PRE_EMPHASIS)
             # w[n] x[n] - a w[n-1] x[n-1], arranged so that only what is left of x is rounded.
-            windowed = (flat * constants.window).addcmul_(plain[..., :-1], constants.rise)
-            # To the transform the last sample comes before the first.
-            windowed[..., 0] -= _PRE_EMPHASIS * constants.window[-1] * plain[..., -1]
-            parts.append(_magnitude(windowed) @ constants.filters)
+            now = windowed[:, :count, :taken]
+            torch.mul(emphasised.unfold(1, taken, self.hop), constants.window, out=now)
+            now.addcmul_(plain[:, :-1].unfold(1, taken, self.hop), constants.rise)
+            if taken > self.n_fft:  # to the transform the sample after the last is the first
+                windowed[..., 0] += windowed[..., -1]
+            parts.append(_filtered(_magnitude(windowed[:, :count, : self.n_fft]), constants.filters))
         return torch.cat(parts, dim=1).transpose(1, 2)
 
     def _padded(self, waveforms: "torch.Tensor") -> "torch.Tensor":
@@ -166,3 +180,36 @@ def _magnitude(frames: "torch.Tensor") -> "torch.Tensor":
 
     spectra = torch.fft.rfft(frames)
     return spectra.abs() if spectra.is_cuda else torch.from_numpy(np.abs(spectra.numpy()))
+
+
+def _in_two(filters: NDArray[np.float32], device: "torch.device") -> "tuple[_Part, _Part]":
+    """Filters ``[bin, mel]`` over low and over high bins, where that leaves the fewest products with zeros.
+
+    Half of the mels are in the lowest eighth of the bins: two products take half the multiplications of one. More
+    parts would be too narrow to multiply well.
+    """
+    import torch
+
+    bins, mels = filters.shape
+    bin_of, mel_of = np.nonzero(filters)
+    # Up to which mel the bins before a cut reach, and from which those behind it do.
+    upto, since = np.zeros(bins + 1, dtype=int), np.full(bins + 1, mels)
+    np.maximum.at(upto, bin_of + 1, mel_of + 1)
+    np.minimum.at(since, bin_of, mel_of)
+    upto, since = np.maximum.accumulate(upto), np.minimum.accumulate(since[::-1])[::-1]
+    cut = int(np.argmin(np.arange(bins + 1) * upto + np.arange(bins, -1, -1) * (mels - since)))
+
+    def part(of_bins: slice, of_mels: slice) -> _Part:
+        weights = np.ascontiguousarray(filters[of_bins, of_mels])
+        return _Part(of_bins, of_mels, torch.from_numpy(weights).to(device))
+
+    return part(slice(0, cut), slice(0, int(upto[cut]))), part(slice(cut, bins), slice(int(since[cut]), mels))
+
+
+def _filtered(magnitudes: "torch.Tensor", filters: tuple[_Part, _Part]) -> "torch.Tensor":
+    """``[..., bin]`` times the filters: ``[..., mel]``."""
+    rows = magnitudes.flatten(0, -2)  # of a matrix, columns are multiplied without a copy
+    mel = rows.new_zeros(len(rows), filters[1].mels.stop)
+    for part in filters:
+        mel[:, part.mels].addmm_(rows[:, part.bins], part.weights)
+    return mel.view(*magnitudes.shape[:-1], -1)

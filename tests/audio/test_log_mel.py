@@ -26,14 +26,14 @@ RECIPE: dict[str, Any] = {
 }
 
 
-def librosa_mel(samples: np.ndarray, pad_mode: str) -> np.ndarray:
+def librosa_mel(samples: np.ndarray, pad_mode: str, window_samples: int = 1764) -> np.ndarray:
     """The baseline's features before the logarithm, ``[mel, frame]``, in double precision."""
-    window = scipy.signal.windows.hamming(1764, sym=False)
+    window = scipy.signal.windows.hamming(window_samples, sym=False)
     spectrum = librosa.stft(
         samples.astype(np.float64),
         n_fft=2048,
         hop_length=882,
-        win_length=1764,
+        win_length=window_samples,
         window=window,
         center=True,
         pad_mode=pad_mode,
@@ -54,6 +54,16 @@ def test_equals_librosa_on_a_real_recording(shared: Path, pad_mode: str) -> None
     assert mel.shape == front_end.shape == (40, 500)
     np.testing.assert_allclose(mel, expected, rtol=1e-5)
     np.testing.assert_allclose(log_mel, np.log(expected + 2.2e-16), atol=1e-3)
+
+
+@pytest.mark.parametrize("window_samples", [2048, 2047, 2046, 1764, 511])
+def test_equals_librosa_with_any_window_that_fits(window_samples: int) -> None:
+    samples = 0.1 * np.random.default_rng(0).standard_normal(441_000).astype(np.float32)
+    front_end = LogMel(**{**RECIPE, "window_seconds": window_samples / 44_100})
+
+    mel = front_end.mel(torch.from_numpy(samples)[None])[0].numpy()
+
+    np.testing.assert_allclose(mel, librosa_mel(samples, "reflect", window_samples), rtol=2e-5)
 
 
 def test_a_batch_is_its_clips() -> None:
