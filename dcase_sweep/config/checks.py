@@ -19,6 +19,7 @@ from dcase_sweep.config.building import build, build_model, locate
 from dcase_sweep.config.compression_checks import check_compression
 from dcase_sweep.config.event_checks import check_events
 from dcase_sweep.config.flat import flatten, plain
+from dcase_sweep.config.ranges import Range, check_choices, check_ranges
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.config.tensorflow_checks import check_tensorflow
 from dcase_sweep.errors import UserError
@@ -35,8 +36,7 @@ CHOICES = {
     "hardware.features_on": ("memory", "device"),
     "tracking.energy_mode": ("machine", "process"),
 }
-#: Lowest and highest legal value; None = no bound.
-RANGES: dict[str, tuple[float | None, float | None]] = {
+RANGES: dict[str, Range] = {
     "training.epochs": (1, None),
     "training.batch_size": (1, None),
     "training.keep_from": (0, 0.999),
@@ -135,28 +135,13 @@ def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
             _refuse_unknown(f"{prefix}{key}.", node[key], inner)
 
 
-def _value(experiment: Experiment, key: str) -> Any:
-    value: Any = experiment
-    for name in key.split("."):
-        value = getattr(value, name)
-    return value
-
-
 def _check_values(experiment: Experiment) -> None:
     for key, value in flatten(experiment).items():
         numbers = value if isinstance(value, list) else [value]
         if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
             raise UserError(f"{key}={value}: expected a finite number")
-    for key, choices in CHOICES.items():
-        if _value(experiment, key) not in choices:
-            raise UserError(f"{key}={_value(experiment, key)}: expected one of {', '.join(choices)}")
-    for key, (low, high) in RANGES.items():
-        value = _value(experiment, key)
-        if value is None:
-            continue
-        if (low is not None and value < low) or (high is not None and value > high):
-            bounds = f"at least {low}" if high is None else f"from {low} to {high}"
-            raise UserError(f"{key}={value}: expected {bounds}")
+    check_choices(experiment, CHOICES)
+    check_ranges(experiment, RANGES)
     if experiment.optimizer.lr <= 0:
         raise UserError(f"optimizer.lr={experiment.optimizer.lr}: expected a positive number")
 

@@ -1,12 +1,12 @@
 """The checks of what only task 4 is configured by, and of what it does not use."""
 
 from dcase_sweep.config.event_rules import event_rules
+from dcase_sweep.config.ranges import Range, check_choices, check_ranges
 from dcase_sweep.config.schemas import Experiment, MeanTeacher
 from dcase_sweep.errors import UserError
 
 _CHOICES = {"mixup_labels": ("soft", "hard"), "filter_augment_kind": ("linear", "step")}
-#: Lowest and highest legal value; None = no bound.
-_RANGES: dict[str, tuple[float | None, float | None]] = {
+_RANGES: dict[str, Range] = {
     "strong": (0, None),
     "weak": (0, None),
     "unlabelled": (0, None),
@@ -38,15 +38,8 @@ def check_events(experiment: Experiment) -> None:
 
 
 def _check_mean_teacher(settings: MeanTeacher) -> None:
-    for name, choices in _CHOICES.items():
-        if getattr(settings, name) not in choices:
-            raise UserError(f"mean_teacher.{name}={getattr(settings, name)}: expected one of {', '.join(choices)}")
-    for name, (low, high) in _RANGES.items():
-        value = getattr(settings, name)
-        # Written so that NaN, which every comparison denies, is refused too.
-        if not ((low is None or value >= low) and (high is None or value <= high)):
-            bounds = f"at least {low}" if high is None else f"from {low} to {high}"
-            raise UserError(f"mean_teacher.{name}={value}: expected {bounds}")
+    check_choices(settings, _CHOICES, "mean_teacher.")
+    check_ranges(settings, _RANGES, "mean_teacher.")
     if settings.strong + settings.weak + settings.unlabelled == 0:
         raise UserError("mean_teacher.strong, weak, unlabelled=0: expected at least one clip a batch")
     if not 0 <= settings.ema < 1:
