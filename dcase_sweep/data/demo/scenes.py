@@ -5,29 +5,18 @@ belongs wholly to training or to test, one city and devices s4 to s6 occur in th
 come from device a, and several devices record the same segment side by side.
 """
 
-import csv
-import io
-import json
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import soundfile
-
-from dcase_sweep.cores import usable_cores
 from dcase_sweep.data.demo.devices import record_with
+from dcase_sweep.data.demo.generation import GeneratedFolder, in_parallel, is_whole, table_text, write_text, write_wav
 from dcase_sweep.data.demo.recipes import RECIPES, record
-from dcase_sweep.data.demo.rendering import Grid, Signal
-from dcase_sweep.errors import UserError
+from dcase_sweep.data.demo.rendering import Grid
 
 #: Raised whenever the same parameters give other recordings than before.
 VERSION = 1
-MARKER = "generator.json"
 SUBTYPE = "PCM_24"
-#: Bytes of a WAV file's header and of a sample.
-_HEADER, _SAMPLE = 44, 3
 SMALLEST_SAMPLE_RATE = 8_000
 
 SCENES = tuple(sorted(RECIPES))
@@ -123,12 +112,22 @@ def generate_scenes(
         UserError: `root` holds a data set that this generator did not make.
     """
     parameters = _Parameters(VERSION, train_clips, test_clips, seed, seconds, sample_rate)
+    folder = _folder(root, parameters)
+    if folder.has_other_parameters:
+        _remove_old_recordings(root)
+    folder.begin(holds="meta.csv")
+    (root / "audio").mkdir(exist_ok=True)
     training, test = _plan(parameters)
-    _prepare(root, parameters)
-    _write_recordings(root, parameters, training + test, workers, on_progress)
+    in_parallel(
+        lambda segment: _write_segment(root, parameters, segment),
+        training + test,
+        workers=workers,
+        on_progress=on_progress,
+        clips=lambda segment: len(segment.devices),
+    )
     for name, text in _lists(training, test).items():
-        _write_text(root / name, text)
-    _write_marker(root, parameters, complete=True)
+        write_text(root / name, text)
+    folder.finish()
 
 
 def is_complete(
@@ -142,14 +141,17 @@ def is_complete(
 ) -> bool:
     """Whether `generate_scenes` with these parameters has finished in `root` and every file is still whole."""
     parameters = _Parameters(VERSION, train_clips, test_clips, seed, seconds, sample_rate)
-    found = _read_marker(root)
-    if found != {"complete": True, "parameters": asdict(parameters)}:
+    if not _folder(root, parameters).is_finished:
         return False
     training, test = _plan(parameters)
     recordings = [segment.filename(device) for segment in training + test for device in segment.devices]
-    return all(_is_whole(root / name, parameters.grid) for name in recordings) and all(
-        (root / name).is_file() for name in _lists(training, test)
+    return all((root / name).is_file() for name in _lists(training, test)) and all(
+        is_whole(root / name, samples=parameters.grid.samples, subtype=SUBTYPE) for name in recordings
     )
+
+
+def _folder(root: Path, parameters: _Parameters) -> GeneratedFolder:
+    return GeneratedFolder(root, asdict(parameters), README)
 
 
 # --- what is recorded -------------------------------------------------------------------------------------------
@@ -189,50 +191,17 @@ def _turns(pattern: Sequence[tuple[str, ...]], first: int, clips: int) -> Iterat
 # --- recordings -------------------------------------------------------------------------------------------------
 
 
-def _write_recordings(
-    root: Path,
-    parameters: _Parameters,
-    segments: Sequence[_Segment],
-    workers: int | None,
-    on_progress: Callable[[int, int], None] | None,
-) -> None:
-    # Threads, not processes: nearly all the time is spent in NumPy, SciPy and libsndfile calls that release the GIL.
-    pool = ThreadPoolExecutor(workers or usable_cores(at_most=8), thread_name_prefix="demo-scenes")
-    try:
-        futures = {pool.submit(_write_segment, root, parameters, segment): segment for segment in segments}
-        done, total = 0, sum(len(segment.devices) for segment in segments)
-        for future in as_completed(futures):
-            future.result()
-            done += len(futures[future].devices)
-            if on_progress is not None:
-                on_progress(done, total)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 def _write_segment(root: Path, parameters: _Parameters, segment: _Segment) -> None:
     grid = parameters.grid
-    missing = [device for device in segment.devices if not _is_whole(root / segment.filename(device), grid)]
+    paths = {device: root / segment.filename(device) for device in segment.devices}
+    missing = [device for device in paths if not is_whole(paths[device], samples=grid.samples, subtype=SUBTYPE)]
     if not missing:
         return
     place_seed, clip_seed = (parameters.seed, 1, segment.location), (parameters.seed, 2, segment.number)
     scene = record(grid, segment.scene, place_seed, clip_seed)
     for device in missing:
-        _write_wav(root / segment.filename(device), record_with(device, scene, grid.sample_rate), grid.sample_rate)
-
-
-def _is_whole(path: Path, grid: Grid) -> bool:
-    """Whether a recording has its length: what is there under this name was written as a whole, to be all of it."""
-    try:
-        return path.stat().st_size == _HEADER + _SAMPLE * grid.samples
-    except OSError:
-        return False
-
-
-def _write_wav(path: Path, clip: Signal, sample_rate: int) -> None:
-    part = path.with_suffix(".part")
-    soundfile.write(part, clip, sample_rate, subtype=SUBTYPE, format="WAV")
-    os.replace(part, path)
+        clip = record_with(device, scene, grid.sample_rate)
+        write_wav(paths[device], clip, sample_rate=grid.sample_rate, subtype=SUBTYPE)
 
 
 # --- lists ------------------------------------------------------------------------------------------------------
@@ -250,55 +219,11 @@ def _lists(training: Sequence[_Segment], test: Sequence[_Segment]) -> dict[str, 
 
     names = ("filename", "scene_label", "identifier", "source_label")
     return {
-        "meta.csv": _table(names, rows(training) + rows(test)),
-        "evaluation_setup/fold1_train.csv": _table(names[:2], [row[:2] for row in rows(training)]),
-        "evaluation_setup/fold1_test.csv": _table(names[:1], [row[:1] for row in rows(test)]),
-        "evaluation_setup/fold1_evaluate.csv": _table(names[:2], [row[:2] for row in rows(test)]),
+        "meta.csv": table_text(names, rows(training) + rows(test)),
+        "evaluation_setup/fold1_train.csv": table_text(names[:2], [row[:2] for row in rows(training)]),
+        "evaluation_setup/fold1_test.csv": table_text(names[:1], [row[:1] for row in rows(test)]),
+        "evaluation_setup/fold1_evaluate.csv": table_text(names[:2], [row[:2] for row in rows(test)]),
     }
-
-
-def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _write_text(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(part, path)
-
-
-# --- the folder -------------------------------------------------------------------------------------------------
-
-
-def _prepare(root: Path, parameters: _Parameters) -> None:
-    """Makes the folders, clears them of recordings made with other parameters, and marks them as unfinished."""
-    found, readme = _read_marker(root), root / "README.txt"
-    if found is not None and found.get("parameters") != asdict(parameters):
-        _remove_old_recordings(root)
-    is_ours = found is not None or (readme.is_file() and readme.read_text(encoding="utf-8") == README)
-    if (root / "meta.csv").exists() and not is_ours:
-        raise UserError(f"{root}: found a data set that the demo generator did not make; choose another folder for it")
-    (root / "audio").mkdir(parents=True, exist_ok=True)
-    (root / "evaluation_setup").mkdir(exist_ok=True)
-    _write_text(readme, README)
-    _write_marker(root, parameters, complete=False)
-
-
-def _read_marker(root: Path) -> dict[str, object] | None:
-    """What generator.json says, None where there is none or it cannot be read."""
-    try:
-        found = json.loads((root / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _write_marker(root: Path, parameters: _Parameters, *, complete: bool) -> None:
-    _write_text(root / MARKER, json.dumps({"complete": complete, "parameters": asdict(parameters)}, indent=2) + "\n")
 
 
 def _remove_old_recordings(root: Path) -> None:

@@ -136,7 +136,7 @@ def generate_soundscapes(
 
     def write(soundscape: _Soundscape) -> None:
         path, grid = root / where[soundscape.subset].audio / soundscape.name, parameters.grid
-        if not is_whole(path, samples=grid.samples, sample_rate=sample_rate, subtype=SUBTYPE):
+        if not is_whole(path, samples=grid.samples, subtype=SUBTYPE):
             write_wav(path, _render(grid, soundscape, seed), sample_rate=sample_rate, subtype=SUBTYPE)
 
     in_parallel(write, soundscapes, workers=workers, on_progress=on_progress)
@@ -165,8 +165,7 @@ def is_complete(
     where = places(root)
     audio = [f"{where[subset].audio}/{n}.wav" for subset, clips in parameters.clips.items() for n in range(clips)]
     return all((root / name).is_file() for name in _tables(where, [], seconds)) and all(
-        is_whole(root / name, samples=parameters.grid.samples, sample_rate=sample_rate, subtype=SUBTYPE)
-        for name in audio
+        is_whole(root / name, samples=parameters.grid.samples, subtype=SUBTYPE) for name in audio
     )
 
 
