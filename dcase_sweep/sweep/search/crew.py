@@ -15,8 +15,9 @@ from dcase_sweep.config import Experiment
 from dcase_sweep.cores import usable_cores
 from dcase_sweep.sweep.search import study as records
 from dcase_sweep.sweep.search.live import Live
+from dcase_sweep.sweep.search.plan import Plan
 from dcase_sweep.sweep.search.processes import Processes
-from dcase_sweep.sweep.search.worker import Plan, Worker, too_many_failed
+from dcase_sweep.sweep.search.worker import Worker, too_many_failed
 
 if TYPE_CHECKING:
     import optuna

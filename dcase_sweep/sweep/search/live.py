@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-    from dcase_sweep.sweep.search.worker import Plan
+    from dcase_sweep.sweep.search.plan import Plan
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from dcase_sweep.errors import UserError
 from dcase_sweep.sweep.search import study as records
 
 if TYPE_CHECKING:
-    from dcase_sweep.sweep.search.worker import Plan
+    from dcase_sweep.sweep.search.plan import Plan
 
 
 def be_plain() -> None:

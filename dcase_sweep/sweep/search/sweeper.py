@@ -19,9 +19,9 @@ from dcase_sweep.resumption import comparable
 if TYPE_CHECKING:
     import optuna
 
+    from dcase_sweep.sweep.search.plan import Plan
     from dcase_sweep.sweep.search.space import Space
     from dcase_sweep.sweep.search.study import Objective
-    from dcase_sweep.sweep.search.worker import Plan
 
 log = logging.getLogger(__name__)
 
@@ -234,7 +234,7 @@ class OptunaSweeper(Sweeper):
         parent: str,
         classes: int,
     ) -> "Plan":
-        from dcase_sweep.sweep.search.worker import Plan
+        from dcase_sweep.sweep.search.plan import Plan
 
         return Plan(
             storage=where if "://" in where else os.path.abspath(where),

@@ -1,72 +1,31 @@
-"""What one worker does: ask for a trial, compose it, check it, run it, tell, until there are enough."""
+"""What one worker does: ask for a trial, prepare it, run it, tell, until there are enough."""
 
 import gc
-import logging
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
 from hydra.core.utils import run_job
 from hydra.errors import HydraException
 from hydra.types import HydraContext
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from optuna.trial import Trial, TrialState
 
 from dcase_sweep import console
-from dcase_sweep.config import Experiment, check
+from dcase_sweep.config import Experiment
 from dcase_sweep.errors import UserError
 from dcase_sweep.sweep.compare import COLUMNS
 from dcase_sweep.sweep.search import study as records
 from dcase_sweep.sweep.search.composing import Composer
+from dcase_sweep.sweep.search.plan import Plan
+from dcase_sweep.sweep.search.preparing import Preparation, Rejected
 from dcase_sweep.sweep.search.processes import environment_of
 from dcase_sweep.sweep.search.settings import load_study
-from dcase_sweep.sweep.search.space import Space
 from dcase_sweep.watching import Stop
-
-log = logging.getLogger(__name__)
 
 #: So many rejected trials in a row mean that the limits leave nothing to find.
 _HOPELESS = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What all workers of a search need to know; it can be sent to other processes."""
-
-    storage: str
-    study: str
-    space: Space
-    objective: records.Objective
-    #: Metric of the network's complexity → largest value.
-    limits: Mapping[str, float]
-    #: Overrides that all trials share.
-    fixed: tuple[str, ...]
-    n_trials: int
-    #: Largest share of failed trials.
-    max_failed: float
-    #: Configurations of the sampler and the pruner.
-    sampler: dict[str, Any]
-    pruner: dict[str, Any]
-    #: The MLflow run of the study.
-    parent: str
-    #: How many classes the networks tell apart; known from the data.
-    classes: int
-
-
-class Rejected(Exception):
-    """A trial that breaks a hard limit, or cannot be built; it is not trained.
-
-    Args:
-        reason: in words.
-        violations: by how much each limit is exceeded; more than 0 is not allowed.
-    """
-
-    def __init__(self, reason: str, violations: Mapping[str, float]) -> None:
-        super().__init__(reason)
-        self.violations = violations
 
 
 class TrialWatcher:
@@ -106,9 +65,7 @@ class Worker:
     def __init__(self, plan: Plan, context: HydraContext, config: DictConfig, threads: int | None) -> None:
         self.plan = plan
         self.context = context
-        self.config = config
-        self.threads = threads
-        self.composer = Composer(context, config, plan.fixed)
+        self.preparation = Preparation(plan, Composer(context, config, plan.fixed), threads)
 
     def __call__(self, composed: DictConfig) -> int:
         """Hydra's way to begin: what a launcher composed is not needed; its processes share this machine's GPUs."""
@@ -147,11 +104,7 @@ class Worker:
         """One trial, told to the study whatever happens; False if it was rejected."""
         began = time.perf_counter()
         try:
-            overrides = self.plan.space.suggest(trial)
-            trial.set_user_attr(records.OVERRIDES, overrides)
-            config, experiment = self._compose(trial, overrides)
-            if records.RETRY_OF in trial.user_attrs:
-                experiment = self._continued(study, trial, config, experiment)
+            config, experiment = self.preparation.prepare(study, trial)
         except Rejected as rejected:
             for name, violation in rejected.violations.items():
                 trial.set_constraint(name, violation)
@@ -177,69 +130,6 @@ class Worker:
         gc.collect()
         gc.freeze()
         return True
-
-    def _compose(self, trial: Trial, overrides: list[str]) -> tuple[DictConfig, Experiment]:
-        """The trial's configuration, checked and within the limits, and its values.
-
-        Raises:
-            Rejected: otherwise.
-        """
-        lines = list(overrides)
-        if self.threads is not None:
-            trial.set_user_attr(records.THREADS, self.threads)
-            lines.append(f"++hardware.threads={self.threads}")
-        lines += [f"++tracking.parent={self.plan.parent}", f"++tracking.run_name='{self.plan.study} #{trial.number}'"]
-        config = self.composer.compose(lines)
-        with open_dict(config):
-            config.hydra.job.id = config.hydra.job.num = trial.number
-            config.hydra.job_logging.root.handlers = ["file"]
-        try:
-            experiment = check(config)
-        except UserError as error:
-            raise Rejected(str(error), {"configuration": 1.0}) from None
-        self._check_limits(trial, experiment)
-        return config, experiment
-
-    def _continued(self, study: optuna.Study, trial: Trial, config: DictConfig, experiment: Experiment) -> Experiment:
-        """The experiment from the last epoch of the try that was interrupted, where that has left one.
-
-        The epochs that are done are this trial's too: its pruner and its figures know them.
-        """
-        from dcase_sweep.resumption import find_resumable
-
-        earlier = study.get_trials(deepcopy=False)[trial.user_attrs[records.RETRY_OF]]
-        folder = earlier.user_attrs.get(records.FOLDER)
-        if folder is None:
-            return experiment
-        attempt = replace(experiment, resume=folder)
-        try:
-            found = find_resumable(attempt)
-        except UserError as error:
-            log.info(f"trial {trial.number} begins anew: {error}")
-            return experiment
-        assert found is not None
-        for epoch, value in earlier.intermediate_values.items():
-            if epoch < found.epochs:
-                trial.report(value, epoch)
-        trial.set_user_attr(records.CONTINUED, found.epochs)
-        config.resume = folder
-        return attempt
-
-    def _check_limits(self, trial: Trial, experiment: Experiment) -> None:
-        if not self.plan.limits:
-            return
-        from dcase_sweep.sweep.search.limits import measure
-
-        found = measure(experiment, self.plan.classes, self.plan.limits)
-        for name, value in found.items():
-            trial.set_user_attr(name, value)
-        # Relative, so that kilobytes and millions of products weigh alike.
-        violations = {name: found[name] / limit - 1 for name, limit in self.plan.limits.items()}
-        broken = {name: f"{found[name]:.5g} > {self.plan.limits[name]:.5g}" for name in found if violations[name] > 0}
-        if broken:
-            raise Rejected("; ".join(f"{name} {what}" for name, what in broken.items()), violations)
-        for name, violation in violations.items():
-            trial.set_constraint(name, violation)
 
     def _experiment(self, trial: Trial, config: DictConfig, experiment: Experiment) -> Any:
         """The trial's run, in a folder of its own, by Hydra's rules."""

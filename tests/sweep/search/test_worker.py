@@ -19,9 +19,10 @@ from dcase_sweep.errors import UserError
 from dcase_sweep.resources import conf_folder
 from dcase_sweep.runner import Outcome
 from dcase_sweep.sweep.search import study as records
+from dcase_sweep.sweep.search.plan import Plan
 from dcase_sweep.sweep.search.space import make_space
 from dcase_sweep.sweep.search.study import Objective, Signature, open_storage, open_study
-from dcase_sweep.sweep.search.worker import Plan, TrialWatcher, Worker
+from dcase_sweep.sweep.search.worker import TrialWatcher, Worker
 from dcase_sweep.watching import Stop
 
 METRIC = "best/validation/accuracy"

@@ -1,0 +1,116 @@
+"""From what a sampler suggests to an experiment that may run: composed, checked and within the limits."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+import optuna
+from omegaconf import DictConfig, open_dict
+from optuna.trial import Trial
+
+from dcase_sweep.config import Experiment, check
+from dcase_sweep.errors import UserError
+from dcase_sweep.sweep.search import study as records
+from dcase_sweep.sweep.search.composing import Composer
+from dcase_sweep.sweep.search.plan import Plan
+
+log = logging.getLogger(__name__)
+
+
+class Rejected(Exception):
+    """A trial that breaks a hard limit, or cannot be built; it is not trained.
+
+    Args:
+        reason: in words.
+        violations: by how much each limit is exceeded; more than 0 is not allowed.
+    """
+
+    def __init__(self, reason: str, violations: Mapping[str, float]) -> None:
+        super().__init__(reason)
+        self.violations = violations
+
+
+class Preparation:
+    """Makes experiments of trials, without training anything.
+
+    Args:
+        plan: the search.
+        composer: of its configurations.
+        threads: of each network's operators; None = as configured.
+    """
+
+    def __init__(self, plan: Plan, composer: Composer, threads: int | None) -> None:
+        self.plan = plan
+        self.composer = composer
+        self.threads = threads
+
+    def prepare(self, study: optuna.Study, trial: Trial) -> tuple[DictConfig, Experiment]:
+        """The trial's configuration and its values; from where its earlier try ended, if that was interrupted.
+
+        Raises:
+            Rejected: it cannot be built, or breaks a limit.
+        """
+        overrides = self.plan.space.suggest(trial)
+        trial.set_user_attr(records.OVERRIDES, overrides)
+        config, experiment = self._compose(trial, overrides)
+        self._check_limits(trial, experiment)
+        if records.RETRY_OF in trial.user_attrs:
+            experiment = self._continued(study, trial, config, experiment)
+        return config, experiment
+
+    def _compose(self, trial: Trial, overrides: list[str]) -> tuple[DictConfig, Experiment]:
+        lines = list(overrides)
+        if self.threads is not None:
+            trial.set_user_attr(records.THREADS, self.threads)
+            lines.append(f"++hardware.threads={self.threads}")
+        lines += [f"++tracking.parent={self.plan.parent}", f"++tracking.run_name='{self.plan.study} #{trial.number}'"]
+        config = self.composer.compose(lines)
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = trial.number
+            config.hydra.job_logging.root.handlers = ["file"]
+        try:
+            experiment = check(config)
+        except UserError as error:
+            raise Rejected(str(error), {"configuration": 1.0}) from None
+        return config, experiment
+
+    def _continued(self, study: optuna.Study, trial: Trial, config: DictConfig, experiment: Experiment) -> Experiment:
+        """The experiment from the last epoch of the try that was interrupted, where that has left one.
+
+        The epochs that are done are this trial's too: its pruner and its figures know them.
+        """
+        from dcase_sweep.resumption import find_resumable
+
+        earlier = study.get_trials(deepcopy=False)[trial.user_attrs[records.RETRY_OF]]
+        folder = earlier.user_attrs.get(records.FOLDER)
+        if folder is None:
+            return experiment
+        attempt = replace(experiment, resume=folder)
+        try:
+            found = find_resumable(attempt)
+        except UserError as error:
+            log.info(f"trial {trial.number} begins anew: {error}")
+            return experiment
+        assert found is not None
+        for epoch, value in earlier.intermediate_values.items():
+            if epoch < found.epochs:
+                trial.report(value, epoch)
+        trial.set_user_attr(records.CONTINUED, found.epochs)
+        config.resume = folder
+        return attempt
+
+    def _check_limits(self, trial: Trial, experiment: Experiment) -> None:
+        if not self.plan.limits:
+            return
+        from dcase_sweep.sweep.search.limits import measure
+
+        found = measure(experiment, self.plan.classes, self.plan.limits)
+        for name, value in found.items():
+            trial.set_user_attr(name, value)
+        # Relative, so that kilobytes and millions of products weigh alike.
+        violations = {name: found[name] / limit - 1 for name, limit in self.plan.limits.items()}
+        broken = {name: f"{found[name]:.5g} > {self.plan.limits[name]:.5g}" for name in found if violations[name] > 0}
+        if broken:
+            raise Rejected("; ".join(f"{name} {what}" for name, what in broken.items()), violations)
+        for name, violation in violations.items():
+            trial.set_constraint(name, violation)
