@@ -73,13 +73,7 @@ def judge_events(
         [(name, Event(label, onset, offset)) for name, onset, offset, label in events], durations, labels=labels
     )
     coverage = Coverage(len(durations), listed)
-    metrics: dict[str, float] = {
-        "test/clips_scored": float(coverage.scored),
-        "test/clips_listed": float(coverage.total),
-    }
-    files: dict[str, str] = {}
-    figures: dict[str, Figure] = {}
-    tables = []
+    verdicts = []
     for name, network in networks.items():
         evaluation = evaluate(
             network.scores,
@@ -95,18 +89,42 @@ def judge_events(
             criteria=rules.criteria,
             clip_seconds=clip_seconds,
         )
-        keys = result_keys(evaluation, network=name, loss_strong=network.loss_strong)
-        metrics |= keys | _more_metrics(evaluation, name)
-        title = name.upper() + (f" ({note})" if note else "")
-        tables.append(f"{title}\n{format_text(evaluation)}")
-        files[f"{name}.csv"] = to_csv(evaluation)
-        files[f"{name}.json"] = json.dumps({"note": note, **to_json(evaluation)}, indent=2) + "\n"
-        figures[f"{name}_psd_roc.png"] = psd_roc_figure(evaluation)
-        figures[f"{name}_class_f1.png"] = class_f1_figure(evaluation)
-        figures |= _clip_figures(evaluation, name, views)
-    table = "\n\n".join([*tables, keys_table(metrics, coverage)])
-    metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
-    return Verdict(metrics, table, {"events.txt": table + "\n", **files}, figures)
+        verdicts.append(_of_network(name, evaluation, network.loss_strong, views, note))
+    return _together(verdicts, coverage)
+
+
+def _of_network(
+    name: str, evaluation: EventEvaluation, loss_strong: float, views: Sequence[ClipView], note: str | None
+) -> Verdict:
+    """What one network came to, with files and figures of its name; metrics that are not defined are NaN."""
+    title = name.upper() + (f" ({note})" if note else "")
+    return Verdict(
+        metrics=result_keys(evaluation, network=name, loss_strong=loss_strong) | _more_metrics(evaluation, name),
+        table=f"{title}\n{format_text(evaluation)}",
+        files={
+            f"{name}.csv": to_csv(evaluation),
+            f"{name}.json": json.dumps({"note": note, **to_json(evaluation)}, indent=2) + "\n",
+        },
+        figures={
+            f"{name}_psd_roc.png": psd_roc_figure(evaluation),
+            f"{name}_class_f1.png": class_f1_figure(evaluation),
+            **_clip_figures(evaluation, name, views),
+        },
+    )
+
+
+def _together(verdicts: Sequence[Verdict], coverage: Coverage) -> Verdict:
+    """One verdict of all networks: their tables one under the other, then the figures under their published names."""
+    metrics = {"test/clips_scored": float(coverage.scored), "test/clips_listed": float(coverage.total)}
+    files: dict[str, str] = {}
+    figures: dict[str, Figure] = {}
+    for verdict in verdicts:
+        metrics |= verdict.metrics
+        files |= verdict.files
+        figures |= verdict.figures
+    table = "\n\n".join([*(verdict.table for verdict in verdicts), keys_table(metrics, coverage)])
+    defined = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return Verdict(defined, table, {"events.txt": table + "\n", **files}, figures)
 
 
 def keys_table(metrics: Mapping[str, float], coverage: Coverage) -> str:
