@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dcase_sweep.audio.filtering import FilterBank
 from dcase_sweep.audio.mel import slaney_mel_filters
 from dcase_sweep.audio.reading import Padding
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 #: Frames of 2,048 samples that stay near a core from the window to the filters.
-_FRAMES_IN_CACHE = 125
+_FRAMES_IN_CACHE = 167
 #: Each sample is lessened by this share of the one before it, which levels the spectra of everyday sounds.
 _PRE_EMPHASIS = 0.95
 
@@ -27,17 +28,8 @@ class _Constants:
     window: "torch.Tensor"
     #: What the window rises by from sample to sample, times the pre-emphasis ``[window + 1]``.
     rise: "torch.Tensor"
-    #: The transposed filters ``[bin, mel]``, the pre-emphasis undone, in two parts.
-    filters: tuple["_Part", "_Part"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Filters over some of the bins, and the mels that these reach."""
-
-    bins: slice
-    mels: slice
-    weights: "torch.Tensor"
+    #: The filters, the pre-emphasis undone.
+    filters: FilterBank
 
 
 class LogMel:
@@ -116,9 +108,9 @@ class LogMel:
             window = np.append(torch.hamming_window(self.window, dtype=torch.float64).numpy(), 0)
             rise = _PRE_EMPHASIS * np.diff(window, prepend=0)
             angles = 2 * np.pi * np.arange(self.n_fft // 2 + 1) / self.n_fft
-            filters = (self.filters / np.abs(1 - _PRE_EMPHASIS * np.exp(-1j * angles))).T.astype(np.float32)
+            filters = (self.filters / np.abs(1 - _PRE_EMPHASIS * np.exp(-1j * angles))).astype(np.float32)
             on_device = [torch.from_numpy(array).float().to(device) for array in (window, rise)]
-            self._constants[device] = _Constants(on_device[0], on_device[1], _in_two(filters, device))
+            self._constants[device] = _Constants(on_device[0], on_device[1], FilterBank(filters, device))
         return self._constants[device]
 
     def mel(self, waveforms: "torch.Tensor") -> "torch.Tensor":
@@ -137,21 +129,23 @@ class LogMel:
         begin, taken, frames = (self.n_fft - self.window) // 2, len(constants.window), self.shape[1]
         at_once = frames if waveforms.is_cuda else min(frames, _FRAMES_IN_CACHE)
         windowed = waveforms.new_zeros(len(waveforms), at_once, max(self.n_fft, taken))
-        parts = []
+        plain = padded[:, begin:].unfold(
+            1, taken, self.hop
+        )  # each frame's samples one before those that the window takes
+        mel = []
         for first in range(0, frames, at_once):
             count = min(at_once, frames - first)
             start = begin + first * self.hop
-            # One sample more than the window takes: the one before it.
-            plain = padded[:, start : start + (count - 1) * self.hop + taken + 1]
-            emphasised = torch.sub(plain[:, 1:], plain[:, :-1], alpha=_PRE_EMPHASIS)
+            stop = start + (count - 1) * self.hop + taken
+            emphasised = torch.sub(padded[:, start + 1 : stop + 1], padded[:, start:stop], alpha=_PRE_EMPHASIS)
             # w[n] x[n] - a w[n-1] x[n-1], arranged so that only what is left of x is rounded.
             now = windowed[:, :count, :taken]
             torch.mul(emphasised.unfold(1, taken, self.hop), constants.window, out=now)
-            now.addcmul_(plain[:, :-1].unfold(1, taken, self.hop), constants.rise)
+            now.addcmul_(plain[:, first : first + count], constants.rise)
             if taken > self.n_fft:  # to the transform the sample after the last is the first
                 windowed[..., 0] += windowed[..., -1]
-            parts.append(_filtered(_magnitude(windowed[:, :count, : self.n_fft]), constants.filters))
-        return torch.cat(parts, dim=1).transpose(1, 2)
+            mel.append(constants.filters(torch.fft.rfft(windowed[:, :count, : self.n_fft])))
+        return torch.cat(mel, dim=1).transpose(1, 2)
 
     def _padded(self, waveforms: "torch.Tensor") -> "torch.Tensor":
         """The waveforms with half a frame before, one sample more, and half a frame behind.
@@ -169,47 +163,3 @@ class LogMel:
     def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
         """Log-mel energies ``[batch, mel, frame]`` of ``[batch, sample]``."""
         return self.mel(waveforms).add_(self.floor).log_()
-
-
-def _magnitude(frames: "torch.Tensor") -> "torch.Tensor":
-    """Magnitude spectra ``[..., bin]`` of frames ``[..., sample]``.
-
-    On a CPU, NumPy's absolute value is ten times as fast as PyTorch's.
-    """
-    import torch
-
-    spectra = torch.fft.rfft(frames)
-    return spectra.abs() if spectra.is_cuda else torch.from_numpy(np.abs(spectra.numpy()))
-
-
-def _in_two(filters: NDArray[np.float32], device: "torch.device") -> "tuple[_Part, _Part]":
-    """Filters ``[bin, mel]`` over low and over high bins, where that leaves the fewest products with zeros.
-
-    Half of the mels are in the lowest eighth of the bins: two products take half the multiplications of one. More
-    parts would be too narrow to multiply well.
-    """
-    import torch
-
-    bins, mels = filters.shape
-    bin_of, mel_of = np.nonzero(filters)
-    # Up to which mel the bins before a cut reach, and from which those behind it do.
-    upto, since = np.zeros(bins + 1, dtype=int), np.full(bins + 1, mels)
-    np.maximum.at(upto, bin_of + 1, mel_of + 1)
-    np.minimum.at(since, bin_of, mel_of)
-    upto, since = np.maximum.accumulate(upto), np.minimum.accumulate(since[::-1])[::-1]
-    cut = int(np.argmin(np.arange(bins + 1) * upto + np.arange(bins, -1, -1) * (mels - since)))
-
-    def part(of_bins: slice, of_mels: slice) -> _Part:
-        weights = np.ascontiguousarray(filters[of_bins, of_mels])
-        return _Part(of_bins, of_mels, torch.from_numpy(weights).to(device))
-
-    return part(slice(0, cut), slice(0, int(upto[cut]))), part(slice(cut, bins), slice(int(since[cut]), mels))
-
-
-def _filtered(magnitudes: "torch.Tensor", filters: tuple[_Part, _Part]) -> "torch.Tensor":
-    """``[..., bin]`` times the filters: ``[..., mel]``."""
-    rows = magnitudes.flatten(0, -2)  # of a matrix, columns are multiplied without a copy
-    mel = rows.new_zeros(len(rows), filters[1].mels.stop)
-    for part in filters:
-        mel[:, part.mels].addmm_(rows[:, part.bins], part.weights)
-    return mel.view(*magnitudes.shape[:-1], -1)

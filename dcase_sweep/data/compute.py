@@ -94,6 +94,7 @@ def compute_features(
     transformed by one core never leaves its cache, which no parallel operator matches.
     """
     import torch
+    from threadpoolctl import threadpool_limits
 
     keep_freed_memory()
     size = _CLIPS_ON_CPU if device == "cpu" else _CLIPS_ON_GPU
@@ -102,7 +103,12 @@ def compute_features(
     def task(batch: range) -> list[tuple[Any, ClipState]]:
         return _features([root / names[position] for position in batch], front_end, device)
 
-    with torch_threads(1), ThreadPoolExecutor(workers, initializer=lambda: torch.set_num_threads(1)) as pool:
+    # NumPy's products keep to a thread each as PyTorch's operators do.
+    with (
+        torch_threads(1),
+        threadpool_limits(1, "blas"),
+        ThreadPoolExecutor(workers, initializer=lambda: torch.set_num_threads(1)) as pool,
+    ):
         pending: list[tuple[range, Future[list[tuple[Any, ClipState]]]]] = []
         try:
             upcoming = iter(batches)

@@ -1,0 +1,84 @@
+"""Magnitude spectra times the filters of a front end."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+
+#: Filters are halved so often on a CPU: narrower parts save less than a call costs.
+_HALVINGS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Filters over some of the bins, and the mels that these reach."""
+
+    bins: slice
+    mels: slice
+    #: ``[bin, mel]``.
+    weights: NDArray[np.float32]
+
+
+class FilterBank:
+    """Spectra ``[..., bin]`` to mel magnitudes ``[..., mel]``, on one device.
+
+    On a CPU NumPy does it: its absolute value takes a tenth of PyTorch's time, and OpenBLAS multiplies tall, narrow
+    matrices in a third of MKL's. Most of the filters' values are 0, so only blocks with others are multiplied.
+
+    Args:
+        filters: ``[mel, bin]``.
+        device: of the spectra.
+    """
+
+    def __init__(self, filters: NDArray[np.float32], device: "torch.device") -> None:
+        import torch
+
+        self._mels = len(filters)
+        self._parts = tuple(_parts(filters.T)) if device.type == "cpu" else ()
+        self._weights = torch.from_numpy(filters).T.to(device)
+
+    def __call__(self, spectra: "torch.Tensor") -> "torch.Tensor":
+        """Mel magnitudes of complex spectra."""
+        import torch
+
+        if not self._parts:
+            return spectra.abs() @ self._weights
+        magnitudes = np.abs(spectra.numpy())
+        mel = np.zeros((*spectra.shape[:-1], self._mels), dtype=np.float32)
+        for part in self._parts:
+            mel[..., part.mels] += magnitudes[..., part.bins] @ part.weights
+        return torch.from_numpy(mel)
+
+
+def _parts(filters: NDArray[np.float32]) -> Iterator[_Part]:
+    """Blocks of ``[bin, mel]`` that hold all that is not 0."""
+    any_mel = filters != 0
+    for begin, end in _halved(any_mel, 0, len(filters), _HALVINGS):
+        reached = np.flatnonzero(any_mel[begin:end].any(axis=0))
+        if len(reached):
+            bins, mels = slice(begin, end), slice(int(reached[0]), int(reached[-1]) + 1)
+            yield _Part(bins, mels, np.ascontiguousarray(filters[bins, mels]))
+
+
+def _halved(any_mel: NDArray[np.bool_], begin: int, end: int, times: int) -> Iterator[tuple[int, int]]:
+    """The bins from ``begin`` to ``end``, cut where the two blocks have the fewest products; then each of both."""
+    if times == 0 or end - begin < 2:
+        yield begin, end
+        return
+    before = np.arange(1, end - begin) * _widths(any_mel[begin:end])[:-1]
+    behind = np.arange(1, end - begin) * _widths(any_mel[begin:end][::-1])[:-1]
+    cut = begin + 1 + int(np.argmin(before + behind[::-1]))
+    yield from _halved(any_mel, begin, cut, times - 1)
+    yield from _halved(any_mel, cut, end, times - 1)
+
+
+def _widths(any_mel: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many mels lie between the lowest and the highest that the first 1, 2, ... bins reach."""
+    reached = np.logical_or.accumulate(any_mel, axis=0)
+    lowest, highest = reached.argmax(axis=1), any_mel.shape[1] - reached[:, ::-1].argmax(axis=1)
+    return np.where(reached.any(axis=1), highest - lowest, 0)
