@@ -42,42 +42,45 @@ def check_energy(tracking: Tracking) -> None:
 
 
 @contextmanager
-def measured_energy(phase: str, tracking: Tracking, run: Any) -> Iterator[None]:
+def measured_energy(phase: str, tracking: Tracking, run: Any) -> Iterator[dict[str, float]]:
     """Measure the energy of what happens within and log it to the run, however it ends.
 
     Logs ``energy/PHASE_kwh`` and ``energy/PHASE_kg_co2eq`` by CodeCarbon, as the baselines of DCASE task 4 have done
     since 2022, here by its offline tracker: no file, no network. Where an interrupted run is continued, what it had
-    used before is added.
+    used before is added. What is yielded holds the same metrics afterwards, and nothing if none were measured.
 
     Args:
         phase: ``training`` or ``evaluation``.
         tracking: whether and how to measure.
         run: the MLflow run.
     """
+    used: dict[str, float] = {}
     if not tracking.energy:
-        yield
+        yield used
         return
     tracker = _start(tracking)
     try:
-        yield
+        yield used
     except BaseException:
         with suppress(Exception):  # which must not hide what ended the run
             _log(phase, tracker, run)
         raise
     else:
-        _log(phase, tracker, run)
+        used |= _log(phase, tracker, run)
 
 
-def _log(phase: str, tracker: Any, run: Any) -> None:
+def _log(phase: str, tracker: Any, run: Any) -> dict[str, float]:
     _stop(tracker)
     found = getattr(tracker, "final_emissions_data", None)  # none where CodeCarbon itself failed, which it hides
     if found is None:
         log.warning(f"energy    CodeCarbon could not measure the {phase}")
-        return
+        return {}
     before = run.logged_metrics()
     used = {f"energy/{phase}_kwh": found.energy_consumed, f"energy/{phase}_kg_co2eq": found.emissions}
-    run.log_metrics({name: before.get(name, 0.0) + value for name, value in used.items()})
+    used = {name: before.get(name, 0.0) + value for name, value in used.items()}
+    run.log_metrics(used)
     console.field("energy", f"{1e3 * found.energy_consumed:.3g} Wh of {phase} ({_how(tracker, found)})")
+    return used
 
 
 def _start(tracking: Tracking) -> "OfflineEmissionsTracker":

@@ -121,12 +121,13 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
         )
         metrics = _log_complexity(mlrun, experiment, len(data.classes))
         dense = begin_compression(experiment, data, learner, store.features)
-        with measured_energy("training", experiment.tracking, mlrun):
+        with measured_energy("training", experiment.tracking, mlrun) as energy:
             results = _fit(mlrun, learner, experiment, job, resumable, watcher)
+        results |= energy
         judging = time.perf_counter()
-        with measured_energy("evaluation", experiment.tracking, mlrun):
+        with measured_energy("evaluation", experiment.tracking, mlrun) as energy:
             verdict = judge(experiment, data, learner, store.features)
-        results |= verdict.metrics | {"time/evaluation_seconds": time.perf_counter() - judging}
+        results |= energy | verdict.metrics | {"time/evaluation_seconds": time.perf_counter() - judging}
         _log_verdict(mlrun, verdict, job)
         results |= conclude_compression(experiment, complexity_of(learner.layers(), experiment), dense, verdict)
         mlrun.log_metrics(results)

@@ -39,10 +39,10 @@ def work(seconds: float) -> None:
 def test_nothing_is_measured_unless_asked_for() -> None:
     run = FakeRun()
 
-    with measured_energy("training", Tracking(), run):
+    with measured_energy("training", Tracking(), run) as used:
         assert threading.active_count() == len(threading.enumerate())
 
-    assert run.metrics == {}
+    assert run.metrics == used == {}
 
 
 @measurable
@@ -52,12 +52,13 @@ def test_energy_grows_with_time_and_no_thread_or_file_stays(
     monkeypatch.chdir(tmp_path)
     before, run = set(threading.enumerate()), FakeRun()
 
-    with measured_energy("training", MEASURED, run):
+    with measured_energy("training", MEASURED, run) as used:
         work(1.5)
 
     # Two threads at 1 mW at least, all of a server's memory and processors at most.
     assert 1e-3 * 1.5 / 3.6e6 < run.metrics["energy/training_kwh"] < 2000 * 60 / 3.6e6
     assert 0 < run.metrics["energy/training_kg_co2eq"] < run.metrics["energy/training_kwh"]
+    assert used == run.metrics
     assert [thread for thread in threading.enumerate() if thread not in before and thread.is_alive()] == []
     assert list(tmp_path.iterdir()) == []
     assert "codecarbon" not in "".join(capfd.readouterr())

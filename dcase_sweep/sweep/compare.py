@@ -23,6 +23,7 @@ COLUMNS = (
     ("complexity/nonzero_parameters", "non-zero", 1.0, 0),
     ("complexity/nonzero_kib_16bit", "KiB at 16 bit", 1.0, 1),
     ("compression/accuracy_lost", "points lost", 1.0, 1),
+    ("energy/training_kwh", "training Wh", 1e3, 2),
 )
 #: What is shown only where pruning made some parameters zero: else it is the column of the parameters once more.
 _PRUNED = ("complexity/nonzero_parameters",)

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 from dcase_sweep.evaluation.events.evaluation import EventEvaluation
 from dcase_sweep.evaluation.events.f1 import F1
 from dcase_sweep.evaluation.events.psds import RULE_OF, Psds
+
+#: Columns of a terminal that the text fits.
+_WIDTH = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,18 +177,22 @@ def _notes(evaluation: EventEvaluation) -> list[str]:
         if left_out:
             reason = "no true positive" if name == "intersection_f1" else "no detection"
             notes.append(f"{name.replace('_f1', ' F1')}: {', '.join(left_out)} not in the mean, as there is {reason}")
-    return ["", *notes]
+    return ["", *(line for note in notes for line in _wrapped(note))]
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """The first column to the left, numbers to the right, the rule of a last column to the left."""
+    """The first column to the left, numbers to the right; the rule of a last column to the left, over several lines."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    text_last = rows[0][-1] == "rule"
+    has_rules = rows[0][-1] == "rule"
+    numbers = slice(1, -1) if has_rules else slice(1, None)
     lines = []
     for row in rows:
         cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        if text_last:
-            cells[-1] = row[-1]
-        lines.append("  ".join(cells).rstrip())
+        cells += [cell.rjust(width) for cell, width in zip(row[numbers], widths[numbers], strict=True)]
+        line = "  ".join(cells)
+        lines += _wrapped(row[-1], first=f"{line}  ", then=" " * (len(line) + 2)) if has_rules else [line.rstrip()]
     return lines
+
+
+def _wrapped(text: str, *, first: str = "", then: str = "  ") -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=then, break_on_hyphens=False)

@@ -174,7 +174,7 @@ def _print(study: optuna.Study, best: Sequence[FrozenTrial], metrics: Sequence[s
         return
     where = os.path.relpath(folder)
     for name, trial in _named(best):
-        values = ", ".join(f"{metric} {value:.4f}" for metric, value in zip(metrics, trial.values, strict=True))
+        values = ", ".join(f"{metric} {value:.4g}" for metric, value in zip(metrics, trial.values, strict=True))
         log.info(f"{name:<9} trial {trial.number}: {values} · {describe(trial)}")
         log.info(f"repeat    python -m dcase_sweep --config-dir {where} +experiment={name}")
     log.info(f"figures   {where}/figures/search.html")

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -25,8 +26,20 @@ def evaluation() -> EventEvaluation:
     return evaluate(random_scores(rng, truth), truth, hop=HOP)
 
 
+def rejoined(text: str) -> list[str]:
+    """The lines before they were wrapped."""
+    return re.sub(r"\n +", " ", text).splitlines()
+
+
+def test_the_text_fits_a_terminal(evaluation: EventEvaluation) -> None:
+    text = format_text(evaluation)
+
+    assert max(len(line) for line in text.splitlines()) <= 120
+    assert "\n  " in text
+
+
 def test_every_figure_stands_with_its_rule(evaluation: EventEvaluation) -> None:
-    lines = format_text(evaluation).splitlines()
+    lines = rejoined(format_text(evaluation))
 
     assert lines[0].startswith("Sound event detection: 6 of 6 clips (100 %)")
     scenario_2 = next(line for line in lines if line.startswith("PSDS scenario 2"))
@@ -47,7 +60,7 @@ def test_figures_on_part_of_the_clips_are_marked() -> None:
     scores = random_scores(rng, truth)
     del scores["clip0.wav"]
 
-    text = format_text(evaluate(scores, truth, hop=HOP))
+    text = "\n".join(rejoined(format_text(evaluate(scores, truth, hop=HOP))))
 
     figures = [line for line in text.splitlines() if "threshold" in line and "; " in line]
     assert len(figures) == 11
