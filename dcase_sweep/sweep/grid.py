@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
@@ -17,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.errors import UserError
 from dcase_sweep.sweep.compare import Comparison, Entry, compare, table, to_csv
+from dcase_sweep.sweep.launchers import is_basic
 from dcase_sweep.sweep.overrides import combinations
 
 log = logging.getLogger(__name__)
@@ -134,8 +134,7 @@ class GridSweeper(Sweeper):
     def _launch(self, jobs: Sequence[Sequence[str]], results: list[JobReturn]) -> None:
         """Run the jobs and append what each came to, as far as one is over before the next begins."""
         # One after the other they can be given one by one, so that an interruption loses none that is over.
-        is_serial = isinstance(self._launcher, BasicLauncher)
-        size = self.max_batch_size or (1 if is_serial else len(jobs))
+        size = self.max_batch_size or (1 if is_basic(self._config) else len(jobs))
         for start in range(0, len(jobs), size):
             results += self._launcher.launch(jobs[start : start + size], initial_job_idx=start)
 

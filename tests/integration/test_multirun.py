@@ -1,9 +1,12 @@
 """Sweeps: one command, many jobs, one table."""
 
+import os
+import signal
 from collections.abc import Callable
 
 from tests.conftest import CommandLine
 from tests.integration.test_experiment import client
+from tests.integration.test_interruption import wait_for_checkpoint
 
 SMALL = ("model.blocks.1.pool=[5,5]", "training.epochs=1")
 
@@ -61,3 +64,18 @@ def test_a_sweep_is_continued_without_what_has_finished(
     assert "2 of 2 jobs finished" in output
     header = next(line for line in output.splitlines() if line.startswith("seeds"))
     assert header.split()[:3] == ["seeds", "accuracy", "%"]
+
+
+def test_an_interrupted_sweep_tells_what_is_over(command_line: CommandLine, tiny: Callable[..., list[str]]) -> None:
+    known = set(command_line.folder.rglob("last.ckpt"))
+    process = command_line.start("-m", *tiny("model.units=12", "training.epochs=1,300"))
+    wait_for_checkpoint(command_line.folder, known)
+    wait_for_checkpoint(command_line.folder, set(command_line.folder.rglob("0/**/last.ckpt")) | known)
+
+    os.kill(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 130, output
+    rows = [line.split() for line in output.splitlines() if line.endswith("of 1")]
+    assert [(row[0], row[-3]) for row in rows] == [("1", "1"), ("300", "0")]
+    assert "sweep     1 of 2 jobs finished" in output

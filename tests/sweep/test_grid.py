@@ -5,7 +5,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
@@ -41,11 +40,10 @@ def swept(
     return parent, launcher.given  # type: ignore[attr-defined]
 
 
-class Serial(BasicLauncher):
+class Serial:
     """Finishes the first job and is stopped in the second."""
 
     def __init__(self, error: BaseException) -> None:
-        super().__init__()
         self.error = error
         self.given: list[list[str]] = []
 

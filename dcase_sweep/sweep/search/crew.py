@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from dcase_sweep import tracking
 from dcase_sweep.config import Experiment
 from dcase_sweep.cores import usable_cores
+from dcase_sweep.sweep.launchers import is_basic
 from dcase_sweep.sweep.search import study as records
 from dcase_sweep.sweep.search.live import Live
 from dcase_sweep.sweep.search.plan import Plan
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 #: Seconds between looks at the study.
 _BEAT = 0.5
-#: Hydra's launcher that runs one job after the other in this process; workers are processes of ours instead.
-_BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Crew:
             threads = max(1, usable_cores() // self.count)
         worker = Worker(self.plan, self.context, self.config, threads)
         with Live(self.study, self.plan) as live:
-            if self.config.hydra.launcher._target_ == _BASIC:
+            if is_basic(self.config):  # which runs one job after the other; workers are processes of ours instead
                 self._run_processes(worker, threads, live.update)
             else:
                 self._run_launcher(worker, live.update)
