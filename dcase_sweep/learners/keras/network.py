@@ -95,12 +95,22 @@ def _block(keras: Any, block: Block, position: int, chance: Chance, policy: str)
         (keras.layers.ReLU, {}),
     ]
     if block.pool is not None:
-        made.append((keras.layers.MaxPooling2D, {"pool_size": block.pool}))
+        made.append((keras.layers.MaxPooling2D, {"pool_size": block.pool, "dtype": _pooled_in(policy, block.pool)}))
     if block.dropout:
         made.append((keras.layers.Dropout, {"rate": block.dropout, "seed": chance.seed()}))
     return [
-        kind(name=f"convolutions.{position + place}", dtype=policy, **given) for place, (kind, given) in enumerate(made)
+        kind(name=f"convolutions.{position + place}", **{"dtype": policy, **given})
+        for place, (kind, given) in enumerate(made)
     ]
+
+
+def _pooled_in(policy: str, pool: tuple[int, int]) -> str:
+    """The precision of a pool; what it passes on are the values of the policy in either.
+
+    In bfloat16 on a CPU, graphs of TensorFlow 2.21 keep a maximum's place in a byte: the gradients of larger windows go
+    to other samples.
+    """
+    return "float32" if policy == "mixed_bfloat16" and pool[0] * pool[1] > 255 else policy
 
 
 def _dense(keras: Any, units: int, name: str, chance: Chance, policy: str) -> Any:

@@ -66,12 +66,15 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Judge the epoch, tell of it, then write the checkpoint to resume from."""
         metrics = {ours: float(logs[theirs]) for theirs, ours in _METRICS.items()}
-        self.keeper.judge(epoch, metrics, self.learner.state_dict)
+        state = self.learner.state_dict()
+        for name, weight in state.items():  # on some processors ReLU and pooling hide them from the loss
+            refuse_divergence(epoch, name, float(weight.sum()))
+        self.keeper.judge(epoch, metrics, lambda: state)
         last = self.keeper.folder / LAST
         write_checkpoint(
             last,
             {
-                "state_dict": self.learner.state_dict(),
+                "state_dict": state,
                 "epoch": epoch,
                 "optimizer_states": [{"variables": _values(self.model.optimizer)}],
                 "callbacks": {"Keeper": self.keeper.state_dict()},
