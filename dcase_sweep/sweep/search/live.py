@@ -23,13 +23,6 @@ _SHOWN = 8
 _LONGEST = 20
 
 
-def is_better(value: float, than: float | None, direction: str) -> bool:
-    """Whether an objective's value beats another."""
-    if than is None:
-        return True
-    return value > than if direction == "maximize" else value < than
-
-
 def describe(trial: "FrozenTrial") -> str:
     """What a trial is, in short: the last part of each key, a block's values together."""
     words: list[str] = []
@@ -113,13 +106,7 @@ class Live:
     def _best(self, trials: list["FrozenTrial"]) -> "FrozenTrial | None":
         if len(self.plan.objective.metrics) != 1:
             return None
-        best = None
-        for trial in trials:
-            if records.kind(trial) != "finished" or trial.value is None:
-                continue
-            if is_better(trial.value, best.value if best is not None else None, self.plan.objective.directions[0]):
-                best = trial
-        return best
+        return records.best_of(trials, self.plan.objective.directions[0])
 
     def _draw(self, trials: list["FrozenTrial"]) -> Any:
         from rich.box import SIMPLE_HEAD

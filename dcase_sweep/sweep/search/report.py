@@ -26,9 +26,11 @@ BEST = "dcase_sweep.best"
 
 def best_trials(study: optuna.Study) -> list[FrozenTrial]:
     """The best trial, or the Pareto front of several objectives; none while none has finished."""
-    if not any(records.kind(trial) == "finished" for trial in study.get_trials(deepcopy=False)):
-        return []
-    return study.best_trials if len(study.directions) > 1 else [study.best_trial]
+    trials = study.get_trials(deepcopy=False)
+    if len(study.directions) > 1:
+        return study.best_trials if any(records.kind(trial) == "finished" for trial in trials) else []
+    best = records.best_of(trials, study.direction.name.lower())
+    return [] if best is None else [best]
 
 
 def results(study: optuna.Study, metrics: Sequence[str]) -> dict[str, Any]:

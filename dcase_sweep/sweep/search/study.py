@@ -5,7 +5,7 @@ import os
 import re
 import socket
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -213,6 +213,13 @@ def kind(trial: FrozenTrial) -> str:
     if trial.state == TrialState.PRUNED:
         return "rejected" if REJECTED in trial.user_attrs else "pruned"
     return {TrialState.COMPLETE: "finished", TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}[trial.state]
+
+
+def best_of(trials: Iterable[FrozenTrial], direction: str) -> FrozenTrial | None:
+    """The first of the best finished trials of one objective; storages return equals in any order."""
+    finished = sorted((trial for trial in trials if kind(trial) == "finished"), key=lambda trial: trial.number)
+    choose = max if direction == "maximize" else min
+    return choose(finished, key=lambda trial: float(trial.values[0]), default=None)
 
 
 def notes(trials: Sequence[FrozenTrial]) -> list[str]:

@@ -171,3 +171,16 @@ def test_an_objective_is_pruned_by_the_metric_behind_best() -> None:
     assert Objective(("best/a", "complexity/parameters"), ("maximize", "minimize")).pruned_by is None
     with pytest.raises(UserError, match="expected maximize or minimize"):
         Objective.parse({"best/a": "max"})
+
+
+@pytest.mark.parametrize(("direction", "number"), [("maximize", 1), ("minimize", 0)])
+def test_of_equals_the_first_is_the_best(direction: str, number: int) -> None:
+    study = optuna.create_study(direction=direction)
+    for value in (0.1, 0.3, 0.3, 0.1):
+        study.tell(study.ask(), value)
+
+    best = records.best_of(reversed(study.get_trials()), direction)
+
+    assert best is not None
+    assert best.number == number
+    assert records.best_of([], direction) is None
