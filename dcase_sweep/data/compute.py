@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from dcase_sweep.audio.reading import AudioProblem, Padding, Waveform, read_waveform
 from dcase_sweep.memory import keep_freed_memory
 
-#: Clips a task. On a CPU one clip stays in a core's cache; a GPU wants work for its width.
-_CLIPS_ON_CPU = 1
-_CLIPS_ON_GPU = 32
+#: Clips that a front end is given at a time: one stays in a core's cache, a GPU wants work for its width.
+_AT_A_TIME = {"cpu": 1, "gpu": 32}
+#: Clips that a thread is given: each task wakes the thread that collects, and both want Python's lock.
+_A_TASK = {"cpu": 4, "gpu": 32}
 
 
 class FrontEnd(Protocol):
@@ -90,18 +91,21 @@ def compute_features(
 ) -> Iterator[tuple[int, NDArray[np.float32], ClipState]]:
     """Position, features ``[mel, frame]`` and state of each file, in order.
 
-    One file a thread: reading, the transforms and the products all release Python's lock, and a clip that is read and
-    transformed by one core never leaves its cache, which no parallel operator matches.
+    Each thread takes one file after the other: reading, the transforms and the products all release Python's lock, and
+    a clip that is read and transformed by one core never leaves its cache, which no parallel operator matches.
     """
     import torch
     from threadpoolctl import threadpool_limits
 
     keep_freed_memory()
-    size = _CLIPS_ON_CPU if device == "cpu" else _CLIPS_ON_GPU
-    batches = [range(start, min(start + size, len(names))) for start in range(0, len(names), size)]
+    kind = "cpu" if device == "cpu" else "gpu"
+    batches = _ranges(range(len(names)), _A_TASK[kind])
 
     def task(batch: range) -> list[tuple[Any, ClipState]]:
-        return _features([root / names[position] for position in batch], front_end, device)
+        found = []
+        for part in _ranges(batch, _AT_A_TIME[kind]):
+            found += _features([root / names[position] for position in part], front_end, device)
+        return found
 
     # NumPy's products keep to a thread each as PyTorch's operators do.
     with (
@@ -120,6 +124,10 @@ def compute_features(
                 yield from _collect(batch, future)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _ranges(of: range, size: int) -> list[range]:
+    return [of[start : start + size] for start in range(0, len(of), size)]
 
 
 def _collect(
