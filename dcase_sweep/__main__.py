@@ -6,6 +6,8 @@ import sys
 from importlib import import_module
 from pkgutil import iter_modules
 
+from dcase_sweep.cores import share_cores
+
 
 def verbs() -> list[str]:
     """The files in ``commands`` that are verbs; those with an underscore are parts of one."""
@@ -16,6 +18,7 @@ def verbs() -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
+    share_cores()
     try:
         code = _run(arguments)
         sys.stdout.flush()

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from dcase_sweep.cores import usable_cores
+from dcase_sweep.cores import share_cores, usable_cores
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system confines no process to cores")
@@ -18,3 +18,19 @@ def test_a_confined_process_counts_the_cores_that_it_may_use() -> None:
 
     assert usable_cores() == len(before)
     assert usable_cores(at_most=1) == 1
+
+
+def test_waiting_threads_sleep_soon_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    share_cores()
+    assert os.environ.pop("GOMP_SPINCOUNT") == "1000"
+
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    share_cores()
+    assert "GOMP_SPINCOUNT" not in os.environ
+
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    share_cores()
+    assert os.environ["GOMP_SPINCOUNT"] == "7"
