@@ -129,9 +129,8 @@ class LogMel:
         begin, taken, frames = (self.n_fft - self.window) // 2, len(constants.window), self.shape[1]
         at_once = frames if waveforms.is_cuda else min(frames, _FRAMES_IN_CACHE)
         windowed = waveforms.new_zeros(len(waveforms), at_once, max(self.n_fft, taken))
-        plain = padded[:, begin:].unfold(
-            1, taken, self.hop
-        )  # each frame's samples one before those that the window takes
+        # Of each frame the samples one before those that the window takes.
+        before = padded[:, begin:].unfold(1, taken, self.hop)
         mel = []
         for first in range(0, frames, at_once):
             count = min(at_once, frames - first)
@@ -141,7 +140,7 @@ class LogMel:
             # w[n] x[n] - a w[n-1] x[n-1], arranged so that only what is left of x is rounded.
             now = windowed[:, :count, :taken]
             torch.mul(emphasised.unfold(1, taken, self.hop), constants.window, out=now)
-            now.addcmul_(plain[:, first : first + count], constants.rise)
+            now.addcmul_(before[:, first : first + count], constants.rise)
             if taken > self.n_fft:  # to the transform the sample after the last is the first
                 windowed[..., 0] += windowed[..., -1]
             mel.append(constants.filters(torch.fft.rfft(windowed[:, :count, : self.n_fft])))

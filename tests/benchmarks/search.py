@@ -4,10 +4,9 @@
             evaluation: asking, composing, checking, MLflow, telling
   idle      two workers, trials that sleep for times of very different lengths: the share of the workers' time in which
             they wait, beside batches of two of the same trials, each waited for as Hydra's Optuna plugin does
-  pruning   the same number of trials on the demo recordings without a pruner, with the median one, which ends about
-            half of the trials after a quarter of their epochs at the earliest and so cannot halve the time, and by
-            successive halving: the best validation accuracy, the epochs and the seconds in all. The trials that the
-            sampler draws by chance, the first ten, are the same ones each time
+  pruning   the same trials, drawn at random from one seed, on the demo recordings without a pruner, with the median
+            one, which ends about half of the trials after a quarter of their epochs at the earliest and so cannot
+            halve the time, and by successive halving: the best validation accuracy, the epochs and the seconds in all
 
 Without a name all three are measured. `--root` names recordings in TAU's layout for the first and the last; without it
 the demo recordings are used.
@@ -145,7 +144,7 @@ def measure_idle() -> None:
 
 
 def measure_pruning(data: Sequence[str], n_trials: int, epochs: int) -> None:
-    """Searches that differ in their pruner alone."""
+    """Searches that differ in their pruner alone: at random, all three try the same configurations."""
     from dcase_sweep.sweep.search import study as records
 
     rows = [("pruner", "trials", "pruned", "epochs", "share", "s", "share", "best validation %")]
@@ -154,7 +153,8 @@ def measure_pruning(data: Sequence[str], n_trials: int, epochs: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             more = [f"training.epochs={epochs}", f"hydra.sweeper.n_trials={n_trials}", "hardware.threads=1"]
             arguments = [*data, *more]
-            trials = _search([*arguments, f"hydra/sweeper/pruner={pruner}"], Path(folder))
+            chosen = [f"hydra/sweeper/pruner={pruner}", "hydra/sweeper/sampler=random"]
+            trials = _search([*arguments, *chosen], Path(folder))
         kinds = [records.kind(trial) for trial in trials]  # type: ignore[arg-type]
         ran = [trial for trial, kind in zip(trials, kinds, strict=True) if kind in ("finished", "pruned")]
         seconds = sum(trial.user_attrs[records.SECONDS] for trial in ran)  # type: ignore[attr-defined]
