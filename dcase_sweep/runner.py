@@ -123,11 +123,12 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
         dense = begin_compression(experiment, data, learner, store.features)
         with measured_energy("training", experiment.tracking, mlrun) as energy:
             results = _fit(mlrun, learner, experiment, job, resumable, watcher)
-        results |= energy
+        metrics |= energy
         judging = time.perf_counter()
         with measured_energy("evaluation", experiment.tracking, mlrun) as energy:
             verdict = judge(experiment, data, learner, store.features)
-        results |= energy | verdict.metrics | {"time/evaluation_seconds": time.perf_counter() - judging}
+        metrics |= energy
+        results |= verdict.metrics | {"time/evaluation_seconds": time.perf_counter() - judging}
         _log_verdict(mlrun, verdict, job)
         results |= conclude_compression(experiment, complexity_of(learner.layers(), experiment), dense, verdict)
         mlrun.log_metrics(results)
