@@ -2,34 +2,42 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dcase_sweep.audio.filtering import FilterBank
+from dcase_sweep.audio.framing import PRE_EMPHASIS, Frames, Window
 from dcase_sweep.audio.mel import slaney_mel_filters
 from dcase_sweep.audio.reading import Padding
 
 if TYPE_CHECKING:
     import torch
 
-#: Frames of 2,048 samples that stay near a core from the window to the filters.
-_FRAMES_IN_CACHE = 167
-#: Each sample is lessened by this share of the one before it, which levels the spectra of everyday sounds.
-_PRE_EMPHASIS = 0.95
+#: Frames of 2,048 samples that stay near a core from the window to their magnitudes.
+_FRAMES_IN_CACHE = 125
 
 
 @dataclass(frozen=True, slots=True)
 class _Constants:
-    """What frames are multiplied with, on one device."""
+    """What is multiplied with, on one device."""
 
-    #: ``[window + 1]``: the window, and 0.
-    window: "torch.Tensor"
-    #: What the window rises by from sample to sample, times the pre-emphasis ``[window + 1]``.
-    rise: "torch.Tensor"
+    window: Window
     #: The filters, the pre-emphasis undone.
     filters: FilterBank
+
+
+@dataclass(frozen=True, slots=True)
+class _Workspace:
+    """Buffers for waveforms of one shape on one device."""
+
+    fits: "tuple[torch.Size, torch.device]"
+    frames: Frames
+    #: ``[batch, frame, bin]``, and the same for the frames that are cut at a time.
+    magnitudes: "torch.Tensor"
+    parts: "tuple[torch.Tensor, ...]"
 
 
 class LogMel:
@@ -75,6 +83,9 @@ class LogMel:
             raise ValueError(f"window_seconds: {self.window} samples do not fit n_fft={self.n_fft}; use a larger n_fft")
         if not 0 < self.hop <= round(self.seconds * self.sample_rate):
             raise ValueError(f"hop_seconds: {self.hop} samples; expected between 1 and the clip's length")
+        if round(self.seconds * self.sample_rate) <= self.n_fft // 2 + 1:
+            found = round(self.seconds * self.sample_rate)
+            raise ValueError(f"seconds={self.seconds}: {found} samples; expected more than half of n_fft={self.n_fft}")
         if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
             raise ValueError(
                 f"f_min={self.f_min}, f_max={self.f_max}: expected 0 <= f_min < f_max <= {self.sample_rate / 2} Hz"
@@ -101,17 +112,44 @@ class LogMel:
     def _constants(self) -> "dict[torch.device, _Constants]":
         return {}
 
+    @cached_property
+    def _workspaces(self) -> dict[int, _Workspace]:
+        """By thread: buffers that another has used lie in the cache of another core."""
+        return {}
+
     def _on(self, device: "torch.device") -> _Constants:
         import torch
 
         if device not in self._constants:
-            window = np.append(torch.hamming_window(self.window, dtype=torch.float64).numpy(), 0)
-            rise = _PRE_EMPHASIS * np.diff(window, prepend=0)
             angles = 2 * np.pi * np.arange(self.n_fft // 2 + 1) / self.n_fft
-            filters = (self.filters / np.abs(1 - _PRE_EMPHASIS * np.exp(-1j * angles))).astype(np.float32)
-            on_device = [torch.from_numpy(array).float().to(device) for array in (window, rise)]
-            self._constants[device] = _Constants(on_device[0], on_device[1], FilterBank(filters, device))
+            filters = (self.filters / np.abs(1 - PRE_EMPHASIS * np.exp(-1j * angles))).astype(np.float32)
+            window = Window.of(torch.hamming_window(self.window, dtype=torch.float64), device)
+            self._constants[device] = _Constants(window, FilterBank(filters, device))
         return self._constants[device]
+
+    def _workspace(self, waveforms: "torch.Tensor") -> _Workspace:
+        """This thread's buffers, kept for the next waveforms of that shape."""
+        import torch
+
+        fits, thread = (waveforms.shape, waveforms.device), get_ident()
+        work = self._workspaces.get(thread)
+        if work is None or work.fits != fits:
+            frames = self.shape[1]
+            at_once = frames if waveforms.is_cuda else min(frames, _FRAMES_IN_CACHE)
+            with torch.inference_mode(False):  # usable within that mode and without
+                cut = Frames(
+                    waveforms,
+                    self._on(waveforms.device).window,
+                    n_fft=self.n_fft,
+                    hop=self.hop,
+                    frames=frames,
+                    at_once=at_once,
+                    pad_mode=self.pad_mode,
+                )
+                magnitudes = waveforms.new_empty(len(waveforms), frames, self.n_fft // 2 + 1)
+                work = _Workspace(fits, cut, magnitudes, magnitudes.split(at_once, dim=1))
+            self._workspaces[thread] = work
+        return work
 
     def mel(self, waveforms: "torch.Tensor") -> "torch.Tensor":
         """Mel magnitudes ``[batch, mel, frame]`` before the logarithm.
@@ -119,45 +157,14 @@ class LogMel:
         The rounding of a transform in single precision is about 1e-7 of the loudest bins, which in a recording is
         2e-5 of its quiet bands. Windowed frames are therefore pre-emphasised, and the filters undo it: that leaves
         1e-6 of librosa's result in double precision, at two thirds of the time of a transform in double precision.
-        Where in the transform's samples a frame begins changes no magnitude: it begins at the first, and what the
-        window leaves of them stays 0 from the first frames to the last.
         """
         import torch
 
-        constants = self._on(waveforms.device)
-        padded = self._padded(waveforms)
-        begin, taken, frames = (self.n_fft - self.window) // 2, len(constants.window), self.shape[1]
-        at_once = frames if waveforms.is_cuda else min(frames, _FRAMES_IN_CACHE)
-        windowed = waveforms.new_zeros(len(waveforms), at_once, max(self.n_fft, taken))
-        # Of each frame the samples one before those that the window takes.
-        before = padded[:, begin:].unfold(1, taken, self.hop)
-        mel = []
-        for first in range(0, frames, at_once):
-            count = min(at_once, frames - first)
-            start = begin + first * self.hop
-            stop = start + (count - 1) * self.hop + taken
-            emphasised = torch.sub(padded[:, start + 1 : stop + 1], padded[:, start:stop], alpha=_PRE_EMPHASIS)
-            # w[n] x[n] - a w[n-1] x[n-1], arranged so that only what is left of x is rounded.
-            now = windowed[:, :count, :taken]
-            torch.mul(emphasised.unfold(1, taken, self.hop), constants.window, out=now)
-            now.addcmul_(before[:, first : first + count], constants.rise)
-            if taken > self.n_fft:  # to the transform the sample after the last is the first
-                windowed[..., 0] += windowed[..., -1]
-            mel.append(constants.filters(torch.fft.rfft(windowed[:, :count, : self.n_fft])))
-        return torch.cat(mel, dim=1).transpose(1, 2)
-
-    def _padded(self, waveforms: "torch.Tensor") -> "torch.Tensor":
-        """The waveforms with half a frame before, one sample more, and half a frame behind.
-
-        PyTorch's own reflection takes eight times as long.
-        """
-        import torch
-
-        margin = self.n_fft // 2
-        if self.pad_mode == "constant":
-            return torch.nn.functional.pad(waveforms, (margin + 1, margin))
-        before, behind = waveforms[:, 1 : margin + 2].flip(1), waveforms[:, -margin - 1 : -1].flip(1)
-        return torch.cat([before, waveforms, behind], dim=1)
+        filters = self._on(waveforms.device).filters
+        work = self._workspace(waveforms)
+        for windowed, magnitudes in zip(work.frames.cut(waveforms), work.parts, strict=True):
+            filters.magnitudes(torch.fft.rfft(windowed), out=magnitudes)
+        return filters(work.magnitudes).transpose(1, 2)
 
     def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
         """Log-mel energies ``[batch, mel, frame]`` of ``[batch, sample]``."""

@@ -1,13 +1,18 @@
 """Audio files to mono waveforms of one rate and one length."""
 
-import struct
+import stat
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dcase_sweep.audio.wav import decode_pcm24, wav_chunks
 
 Padding = Literal["repeat", "zeros"]
 #: A clip whose loudest sample lies under this is digital silence (-120 dB of full scale).
@@ -41,38 +46,23 @@ class Waveform:
     checksum: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _WavChunks:
-    format_tag: int
-    channels: int
-    sample_rate: int
-    bits: int
-    data_offset: int
-    data_bytes: int
-
-
-def _wav_chunks(path: Path, size: int) -> _WavChunks | None:
-    """The chunks of a RIFF WAVE file, or None for another format or a layout left to libsndfile."""
-    with path.open("rb") as handle:
-        head = handle.read(12)
-        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-            return None
-        position, layout = 12, None
-        while position + 8 <= size:
-            handle.seek(position)
-            name, length = struct.unpack("<4sI", handle.read(8))
-            if name == b"fmt ":
-                body = handle.read(min(length, 40))
-                if len(body) < 16:
-                    return None
-                tag, channels, rate, _, _, bits = struct.unpack("<HHIIHH", body[:16])
-                if tag == 0xFFFE and len(body) >= 26:  # WAVE_FORMAT_EXTENSIBLE keeps the tag in its GUID
-                    tag = struct.unpack("<H", body[24:26])[0]
-                layout = tag, channels, rate, bits
-            elif name == b"data":
-                return _WavChunks(*layout, position + 8, length) if layout else None
-            position += 8 + length + length % 2
-    return None
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[FileIO, int]]:
+    """The file and its size in bytes; what the system refuses becomes a problem of the file."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise AudioProblem("not a file; expected audio")
+        if status.st_size == 0:
+            raise AudioProblem("0 bytes; expected audio; download it again")
+        # Each small call to the system gives Python's lock away, so there are few: no buffer, one file, one header.
+        with path.open("rb", buffering=0) as handle:
+            yield handle, status.st_size
+    except (FileNotFoundError, NotADirectoryError):
+        raise AudioProblem("listed but not on disk; restore the file or remove its row") from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise AudioProblem(f"cannot be read ({reason}); check the file's permissions and its disk") from None
 
 
 def inspect_audio(path: Path) -> AudioInfo:
@@ -81,10 +71,19 @@ def inspect_audio(path: Path) -> AudioInfo:
     Raises:
         AudioProblem: for a missing, unreadable, empty, truncated or foreign file.
     """
-    try:
-        info = _inspect(path)
-    except OSError as error:
-        raise _unreadable(error) from None
+    with _opened(path) as (handle, size):
+        return _inspect(path, handle, size)
+
+
+def _inspect(path: Path, handle: FileIO, size: int) -> AudioInfo:
+    wav = wav_chunks(handle, size)
+    missing = wav.missing_bytes(size) if wav else 0
+    if wav and missing:
+        raise AudioProblem(f"truncated: {missing} of {wav.data_bytes} bytes of samples missing; download it again")
+    if wav and wav.is_mono_pcm24:
+        info = AudioInfo(wav.sample_rate, 1, wav.data_bytes // 3, wav.data_offset)
+    else:
+        info = _inspect_by_libsndfile(path)
     if info.frames == 0:
         raise AudioProblem("no samples after the header; download it again")
     if info.sample_rate == 0:
@@ -92,29 +91,9 @@ def inspect_audio(path: Path) -> AudioInfo:
     return info
 
 
-def _unreadable(error: OSError) -> AudioProblem:
-    return AudioProblem(f"cannot be read ({error.strerror or error}); check the file's permissions and its disk")
-
-
-def _inspect(path: Path) -> AudioInfo:
+def _inspect_by_libsndfile(path: Path) -> AudioInfo:
     import soundfile
 
-    try:
-        size = path.stat().st_size
-    except (FileNotFoundError, NotADirectoryError):
-        raise AudioProblem("listed but not on disk; restore the file or remove its row") from None
-    if not path.is_file():
-        raise AudioProblem("not a file; expected audio")
-    if size == 0:
-        raise AudioProblem("0 bytes; expected audio; download it again")
-    wav = _wav_chunks(path, size)
-    # 0xFFFFFFFF and 0 are what streaming writers leave behind: libsndfile reads to the end of the file.
-    if wav and 0 < wav.data_bytes < 0xFFFFFFFF and wav.data_offset + wav.data_bytes > size:
-        missing = wav.data_offset + wav.data_bytes - size
-        raise AudioProblem(f"truncated: {missing} of {wav.data_bytes} bytes of samples missing; download it again")
-    if wav and wav.format_tag == 1 and wav.bits == 24 and wav.channels == 1 and 0 < wav.data_bytes < 0xFFFFFFFF:
-        frames = wav.data_bytes // 3
-        return AudioInfo(wav.sample_rate, 1, frames, wav.data_offset)
     try:
         info = soundfile.info(str(path))
     except (soundfile.LibsndfileError, RuntimeError):
@@ -122,29 +101,19 @@ def _inspect(path: Path) -> AudioInfo:
     return AudioInfo(info.samplerate, info.channels, info.frames)
 
 
-def _decode_pcm24(path: Path, info: AudioInfo, frames: int) -> NDArray[np.float32]:
-    """Samples of a 24-bit mono WAV, bit for bit those of libsndfile, about seven times as fast.
-
-    Each sample's three bytes are read as the upper three of a 32-bit word that starts one byte earlier; the
-    byte below them belongs to the neighbour and is masked away. Words become samples in place.
-    """
-    assert info.pcm24_offset is not None
-    raw = np.fromfile(path, dtype=np.uint8, offset=info.pcm24_offset - 1, count=3 * frames + 1)
-    if raw.size < 3 * frames + 1:
+def _decode(path: Path, handle: FileIO, info: AudioInfo, frames: int) -> NDArray[np.float32]:
+    """The first samples ``[sample]`` of the file, channels averaged."""
+    if info.pcm24_offset is None:
+        return _decode_by_libsndfile(path, frames)
+    samples = decode_pcm24(handle, info.pcm24_offset, frames)
+    if samples is None:
         raise AudioProblem("truncated while it was read; expected it to stay as it is")
-    words = np.ndarray((frames,), "<i4", raw, 0, (3,)) & -256
-    samples = words.view(np.float32)
-    np.copyto(samples, words, casting="unsafe")
-    samples *= np.float32(1 / 2**31)
     return samples
 
 
-def _decode(path: Path, info: AudioInfo, frames: int) -> NDArray[np.float32]:
-    """The first samples ``[sample]`` of the file, channels averaged."""
+def _decode_by_libsndfile(path: Path, frames: int) -> NDArray[np.float32]:
     import soundfile
 
-    if info.pcm24_offset is not None:
-        return _decode_pcm24(path, info, frames)
     try:
         samples, _ = soundfile.read(str(path), frames=frames, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
@@ -190,21 +159,17 @@ def read_waveform(path: Path, *, sample_rate: int, seconds: float, padding: Padd
     Raises:
         AudioProblem: for a file that cannot be read, is empty, truncated, foreign or silent, or holds NaN or infinity.
     """
-    info = inspect_audio(path)
-    length = round(sample_rate * seconds)
-    # What lies behind the clip's end is never decoded; a hundredth of a second more serves the resampler's filter.
-    wanted = min(info.frames, int(np.ceil((seconds + 0.01) * info.sample_rate)))
-    try:
-        samples = _decode(path, info, wanted)
-    except OSError as error:
-        raise _unreadable(error) from None
+    with _opened(path) as (handle, size):
+        info = _inspect(path, handle, size)
+        # What lies behind the clip's end is never decoded; a hundredth of a second more serves the resampler's filter.
+        samples = _decode(path, handle, info, min(info.frames, int(np.ceil((seconds + 0.01) * info.sample_rate))))
     _refuse_no_sound(samples)
     checksum = _checksum(samples)
     if info.sample_rate != sample_rate:
         import soxr
 
         samples = soxr.resample(samples, info.sample_rate, sample_rate).astype(np.float32, copy=False)
-    found = round(info.frames * sample_rate / info.sample_rate)
+    length, found = round(sample_rate * seconds), round(info.frames * sample_rate / info.sample_rate)
     if len(samples) != length:
         # Resampling may leave one sample too few or too many; that is not a clip of another length.
         samples = _to_length(samples, length, padding)

@@ -1,5 +1,6 @@
 """The task 1A front end against librosa, which the baseline system computed its features with."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,30 @@ def test_a_batch_is_its_clips() -> None:
         torch.testing.assert_close(together[position], front_end(clip[None])[0], rtol=0, atol=1e-5)
 
 
+def test_what_was_computed_before_leaves_no_trace() -> None:
+    clips = torch.randn(3, 44_100, generator=torch.Generator().manual_seed(0)) * 0.1
+    front_end = LogMel(**{**RECIPE, "seconds": 1.0})
+    with torch.inference_mode():
+        first = front_end(clips[:2])
+    kept = first.clone()
+
+    alone = front_end(clips[2:])
+
+    assert torch.equal(first, kept)
+    assert torch.equal(alone, LogMel(**{**RECIPE, "seconds": 1.0})(clips[2:]))
+
+
+def test_threads_share_a_front_end() -> None:
+    clips = torch.randn(24, 1, 44_100, generator=torch.Generator().manual_seed(0)) * 0.1
+    front_end = LogMel(**{**RECIPE, "seconds": 1.0})
+    alone = [front_end(clip) for clip in clips]
+
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(front_end, clips))
+
+    assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
 def test_silence_is_the_floor() -> None:
     features = LogMel(**{**RECIPE, "seconds": 1.0})(torch.zeros(1, 44_100))
 
@@ -101,6 +126,7 @@ def test_filters_are_those_of_librosa(n_mels: int, n_fft: int, rate: int) -> Non
         ({"pad_mode": "mirror"}, "pad_mode='mirror'"),
         ({"hop_seconds": 0.0}, "hop_seconds: 0 samples"),
         ({"floor": 0.0}, "floor=0.0"),
+        ({"seconds": 0.02}, "seconds=0.02: 882 samples; expected more than half of n_fft"),
     ],
 )
 def test_refuses_what_cannot_be(change: dict[str, Any], says: str) -> None:

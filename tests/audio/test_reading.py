@@ -39,12 +39,15 @@ def test_24_bit_extremes_survive(tmp_path: Path) -> None:
     assert samples.tolist() == [-1.0, -1 + 2**-23, -(2**-23), 0.0, 2**-23, 1 - 2**-23]
 
 
-def test_24_bit_wav_with_chunks_before_the_samples(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", [b"hello", 5_000 * b"long "], ids=["short", "longer than what is read at first"])
+def test_24_bit_wav_with_chunks_before_the_samples(tmp_path: Path, text: bytes) -> None:
     path = tmp_path / "clip.wav"
     soundfile.write(path, noise(800), 8000, subtype="PCM_24")
     expected, _ = soundfile.read(path, dtype="float32")
     plain = path.read_bytes()
-    path.write_bytes(plain[:12] + b"LIST" + (5).to_bytes(4, "little") + b"hello\0" + plain[12:])
+    path.write_bytes(
+        plain[:12] + b"LIST" + len(text).to_bytes(4, "little") + text + b"\0" * (len(text) % 2) + plain[12:]
+    )
 
     assert np.array_equal(read_waveform(path, sample_rate=8000, seconds=0.1).samples, expected)
 
@@ -166,7 +169,7 @@ def test_a_file_that_may_not_be_read_is_a_problem_of_the_file(
     path = tmp_path / "clip.wav"
     soundfile.write(path, noise(800), 8000, subtype="PCM_24")
 
-    def refuse(self: Path, *arguments: object) -> None:
+    def refuse(self: Path, *arguments: object, **options: object) -> None:
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "open", refuse)
