@@ -29,11 +29,15 @@ _HOPELESS = 500
 
 
 class TrialWatcher:
-    """Hands a run's epochs to Optuna's pruner, and its identity to whoever must close it if it is killed."""
+    """Hands a run's epochs to Optuna's pruner, and its identity to whoever must close it if it is killed.
 
-    def __init__(self, trial: Trial, metric: str | None) -> None:
+    A trial that has come to its last epoch is not pruned: nothing would be saved, and its result lost.
+    """
+
+    def __init__(self, trial: Trial, metric: str | None, *, epochs: int) -> None:
         self.trial = trial
         self.metric = metric
+        self.epochs = epochs
 
     def on_start(self, run_id: str) -> None:
         """Remember the MLflow run."""
@@ -48,7 +52,7 @@ class TrialWatcher:
         if self.metric is None or self.metric not in metrics:
             return
         self.trial.report(metrics[self.metric], epoch)
-        if self.trial.should_prune():
+        if epoch + 1 < self.epochs and self.trial.should_prune():
             raise Stop(f"pruned after epoch {epoch + 1}")
 
 
@@ -137,7 +141,7 @@ class Worker:
 
         folder = os.path.join(OmegaConf.select(config, "hydra.sweep.dir"), str(trial.number))
         trial.set_user_attr(records.FOLDER, os.path.abspath(folder))
-        watcher = TrialWatcher(trial, self.plan.objective.pruned_by)
+        watcher = TrialWatcher(trial, self.plan.objective.pruned_by, epochs=experiment.training.epochs)
         job = run_job(
             hydra_context=self.context,
             task_function=lambda composed: run_composed(composed, watcher, experiment),

@@ -196,7 +196,7 @@ def test_no_configuration_within_the_limits_ends_the_search(tmp_path: Path, monk
 
 def test_a_pruned_trial_counts_and_keeps_its_epochs(tmp_path: Path) -> None:
     def experiment(trial: optuna.Trial, config: DictConfig) -> Outcome:
-        watcher = TrialWatcher(trial, "validation/accuracy")
+        watcher = TrialWatcher(trial, "validation/accuracy", epochs=10)
         watcher.on_start("run")
         try:
             for epoch in range(10):
@@ -211,3 +211,14 @@ def test_a_pruned_trial_counts_and_keeps_its_epochs(tmp_path: Path) -> None:
     assert found["pruned"] + found["finished"] == 8
     assert found["pruned"] == 3  # after the five trials that MedianPruner lets pass
     assert len(study.get_trials()[7].intermediate_values) == 1
+
+
+def test_a_trial_that_is_through_is_not_pruned() -> None:
+    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.ThresholdPruner(lower=0.5))
+    watcher = TrialWatcher(study.ask(), "validation/accuracy", epochs=3)
+
+    with pytest.raises(Stop, match="pruned after epoch 2"):
+        watcher.on_epoch(1, {"validation/accuracy": 0.1})
+    watcher.on_epoch(2, {"validation/accuracy": 0.1})
+
+    assert study.trials[0].intermediate_values == {1: 0.1, 2: 0.1}
