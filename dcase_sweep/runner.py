@@ -51,9 +51,14 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What was chosen and overridden, for people: ``cnn5 seed=1``; where things are only if that varies."""
+        """What was chosen and overridden, for people: ``cnn5 seed=1``; where things are only if that varies.
+
+        An experiment's file, which may change all of a model, names its runs itself.
+        """
+        first = "experiment" if self.choices.get("experiment") else "model"
         hidden = (
-            "model=",
+            f"{first}=",
+            "+experiment",
             "data=",
             "data.root",
             "data.name",
@@ -62,15 +67,14 @@ class Job:
             "store",
             "hydra",
             "resume",
-            "+experiment",
         )
-        shown = set(self.varying) - {"model"}  # which begins the name
+        shown = set(self.varying) - {first}  # which begins the name
         rest = [
             override.removeprefix("++")
             for override in self.overrides
             if not override.startswith(hidden) or override.partition("=")[0].lstrip("+") in shown
         ]
-        return " ".join([self.choices.get("model") or "run", *rest])[:250]
+        return " ".join([self.choices.get(first) or "run", *rest])[:250]
 
 
 @dataclass(frozen=True, slots=True)

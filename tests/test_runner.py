@@ -45,9 +45,16 @@ def runs(experiment: Experiment) -> list[Any]:
 def test_a_jobs_name_says_where_things_are_only_if_that_varies() -> None:
     overrides = ("model=cnn5", "data=tau2020", "data.root=/here", "seed=1")
     alone = runner.Job(Path("."), {"model": "cnn5"}, overrides)
+    chosen = runner.Job(
+        Path("."),
+        {"model": "cnn4", "experiment": "best"},
+        ("+experiment=best", "model=cnn4", "seed=1"),
+        ("experiment",),
+    )
     swept = runner.Job(Path("."), {"model": "cnn5"}, overrides, varying=("model", "data", "data.root"))
 
     assert alone.name == "cnn5 seed=1"
+    assert chosen.name == "best model=cnn4 seed=1"
     assert swept.name == "cnn5 data=tau2020 data.root=/here seed=1"
 
 
