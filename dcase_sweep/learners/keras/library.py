@@ -1,7 +1,11 @@
 """TensorFlow and Keras, imported quietly by whoever asks for them, and set up as ``hardware`` says."""
 
 import os
+import re
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,6 +15,9 @@ from dcase_sweep.errors import UserError
 
 #: What an installation without TensorFlow is told.
 MISSING = "framework=tensorflow: TensorFlow is not installed; pip install 'dcase-sweep[tensorflow]', or framework=torch"
+
+#: A line of native code's log that is no warning, and the one that comes before the first.
+_NOTICE = re.compile(rb"I\d{4} |WARNING: All log messages before absl::InitializeLog")
 
 
 def is_installed() -> bool:
@@ -48,13 +55,32 @@ def import_tensorflow() -> Any:
     is_first = "tensorflow" not in sys.modules
     if is_first:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what fails raises; the rest is talk
-    import tensorflow
+    with without_notices() if is_first else nullcontext():
+        import tensorflow
 
     if is_first:
         tensorflow.get_logger().setLevel("ERROR")
         for gpu in tensorflow.config.list_physical_devices("GPU"):
             tensorflow.config.experimental.set_memory_growth(gpu, True)
     return tensorflow
+
+
+@contextmanager
+def without_notices() -> Iterator[None]:
+    """Leave the notices of native code out of what is written to the process's standard error meanwhile.
+
+    TensorFlow tells at import that oneDNN is on, twice, before it looks at any setting of its log.
+    """
+    with tempfile.TemporaryFile() as written:
+        terminal = os.dup(2)
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            written.seek(0)
+            os.write(2, b"".join(line for line in written if not _NOTICE.match(line)))
 
 
 def set_up(hardware: Hardware, seed: int) -> None:
