@@ -148,7 +148,8 @@ class LogMel:
                 )
                 magnitudes = waveforms.new_empty(len(waveforms), frames, self.n_fft // 2 + 1)
                 work = _Workspace(fits, cut, magnitudes, magnitudes.split(at_once, dim=1))
-            self._workspaces[thread] = work
+            if not waveforms.is_cuda:  # a GPU's memory is kept for the next by PyTorch itself
+                self._workspaces[thread] = work
         return work
 
     def mel(self, waveforms: "torch.Tensor") -> "torch.Tensor":

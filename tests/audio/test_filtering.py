@@ -18,12 +18,14 @@ BANKS = {
 }
 
 
-@pytest.mark.parametrize("bank", BANKS)
-def test_blocks_give_the_whole_product(bank: str) -> None:
-    filters = BANKS[bank]
+@pytest.mark.parametrize("by_numpy", [True, False], ids=["numpy", "torch, as on a gpu"])
+@pytest.mark.parametrize("name", BANKS)
+def test_blocks_give_the_whole_product(name: str, by_numpy: bool) -> None:
+    filters = BANKS[name]
     spectra = torch.randn(2, 7, filters.shape[1], dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
 
     bank, magnitudes = FilterBank(filters, torch.device("cpu")), torch.empty(spectra.shape)
+    bank._on_cpu = by_numpy
     bank.magnitudes(spectra, out=magnitudes)
     mel = bank(magnitudes)
 
