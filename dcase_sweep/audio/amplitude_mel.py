@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dcase_sweep.audio.filtering import FilterBank
 from dcase_sweep.audio.reading import Padding
 
 if TYPE_CHECKING:
@@ -127,16 +128,16 @@ class AmplitudeMel:
         )
 
     @cached_property
-    def _constants(self) -> "dict[torch.device, tuple[torch.Tensor, torch.Tensor]]":
+    def _constants(self) -> "dict[torch.device, tuple[torch.Tensor, FilterBank]]":
         return {}
 
-    def _on(self, device: "torch.device") -> "tuple[torch.Tensor, torch.Tensor]":
-        """The window ``[window]`` and the filters ``[mel, bin]`` on a device."""
+    def _on(self, device: "torch.device") -> "tuple[torch.Tensor, FilterBank]":
+        """The window ``[window]`` and the filters on a device."""
         import torch
 
         if device not in self._constants:
             window = torch.hamming_window(self.window, periodic=False)
-            self._constants[device] = window.to(device), torch.from_numpy(self.filters).to(device)
+            self._constants[device] = window.to(device), FilterBank(self.filters, device)
         return self._constants[device]
 
     def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
@@ -144,12 +145,12 @@ class AmplitudeMel:
         import torch
 
         window, filters = self._on(waveforms.device)
-        spectrum = torch.stft(
+        spectra = torch.stft(
             waveforms, self.n_fft, self.hop, self.window, window, center=True, pad_mode="reflect", return_complex=True
-        )
-        # Written out, |z| is several times as fast as abs(), which guards against an overflow that audio cannot reach.
-        squares = torch.view_as_real(spectrum).square()
-        return filters @ (squares[..., 0] + squares[..., 1]).sqrt_()
+        ).transpose(1, 2)
+        magnitudes = waveforms.new_empty(spectra.shape)
+        filters.magnitudes(spectra, out=magnitudes)
+        return filters(magnitudes).transpose(1, 2)
 
     def to_decibel(self, mel: "torch.Tensor") -> "torch.Tensor":
         """Mel amplitudes of any shape in dB, by this front end's floor and clamps."""
