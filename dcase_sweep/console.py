@@ -21,6 +21,11 @@ class Terminal(logging.StreamHandler[TextIO]):
             super().handleError(record)
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 clip``, ``1,168 clips``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 class Progress:
     """Says how far something is and, if there is something to tell, what."""
 

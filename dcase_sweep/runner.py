@@ -247,8 +247,7 @@ def _fit(
     seconds = time.perf_counter() - began
     mlrun.log_file(fitted.checkpoint, FOLDER)
     kept = f"epoch {fitted.best_epoch + 1} kept ({fitted.metric} {fitted.best_value:.3f})"
-    passed = f"{fitted.epochs} epoch{'' if fitted.epochs == 1 else 's'}"
-    console.field("training", f"{passed} in {seconds:.1f} s, {kept}")
+    console.field("training", f"{console.counted(fitted.epochs, 'epoch')} in {seconds:.1f} s, {kept}")
     return {
         "best/epoch": float(fitted.best_epoch),
         f"best/{fitted.metric}": fitted.best_value,

@@ -81,11 +81,12 @@ class LogMel:
     def _check(self) -> None:
         if not 0 < self.window <= self.n_fft:
             raise ValueError(f"window_seconds: {self.window} samples do not fit n_fft={self.n_fft}; use a larger n_fft")
-        if not 0 < self.hop <= round(self.seconds * self.sample_rate):
+        if not 0 < self.hop <= self._samples:
             raise ValueError(f"hop_seconds: {self.hop} samples; expected between 1 and the clip's length")
-        if round(self.seconds * self.sample_rate) <= self.n_fft // 2 + 1:
-            found = round(self.seconds * self.sample_rate)
-            raise ValueError(f"seconds={self.seconds}: {found} samples; expected more than half of n_fft={self.n_fft}")
+        if self._samples <= self.n_fft // 2 + 1:
+            raise ValueError(
+                f"seconds={self.seconds}: {self._samples} samples; expected more than half of n_fft={self.n_fft}"
+            )
         if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
             raise ValueError(
                 f"f_min={self.f_min}, f_max={self.f_max}: expected 0 <= f_min < f_max <= {self.sample_rate / 2} Hz"
@@ -97,9 +98,13 @@ class LogMel:
         _ = self.filters  # raises for a band that holds no bin
 
     @property
+    def _samples(self) -> int:
+        return round(self.seconds * self.sample_rate)
+
+    @property
     def shape(self) -> tuple[int, int]:
         """``(mel, frame)`` of one clip."""
-        return self.n_mels, round(self.seconds * self.sample_rate) // self.hop
+        return self.n_mels, self._samples // self.hop
 
     @cached_property
     def filters(self) -> NDArray[np.float32]:

@@ -1,6 +1,5 @@
 """WAV files: what their chunks say, and 24-bit samples without a decoder."""
 
-import os
 import struct
 from dataclasses import dataclass
 from io import FileIO
@@ -72,7 +71,7 @@ def decode_pcm24(handle: FileIO, data_offset: int, frames: int) -> NDArray[np.fl
     byte below them belongs to the neighbour and is masked away. Words become samples in place.
     """
     raw = np.empty(3 * frames + 1, dtype=np.uint8)
-    handle.seek(data_offset - 1, os.SEEK_SET)
+    handle.seek(data_offset - 1)
     if handle.readinto(raw.data) < raw.size:
         return None
     words = np.ndarray((frames,), "<i4", raw, 0, (3,)) & -256

@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Sequence
 
+from dcase_sweep.console import counted
 from dcase_sweep.evaluation.scenes.metrics import GroupScore, SceneReport
 
 #: Shown where a scene or a device has no clip.
@@ -37,9 +38,9 @@ def scene_table(report: SceneReport, *, note: str | None = None) -> str:
 def title(report: SceneReport, *, note: str | None = None) -> str:
     """What the table is about: clips, scenes, devices and the note."""
     scenes = sum(scene.clips > 0 for scene in report.scenes)
-    parts = [_count(report.clips, "clip"), _count(scenes, "scene")]
+    parts = [counted(report.clips, "clip"), counted(scenes, "scene")]
     if report.devices:
-        parts.append(_count(len(report.devices), "device"))
+        parts.append(counted(len(report.devices), "device"))
     return f"Acoustic scene classification: {', '.join(parts)}" + (f" ({note})" if note else "")
 
 
@@ -120,10 +121,6 @@ def _align(rows: Sequence[list[list[str]]]) -> list[str]:
         ]
         lines.append(" | ".join(blocks).rstrip())
     return lines
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _loss(value: float) -> str:
