@@ -102,16 +102,7 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
         Interrupted: after Ctrl-C or SIGTERM; the run is marked as killed, the last checkpoint kept.
     """
     began = time.perf_counter()
-    try:
-        device = device_of(experiment.hardware)
-        resumable = find_resumable(experiment)
-        check_published(experiment)
-        check_energy(experiment.tracking)
-        check_compressible(experiment)
-    except UserError:
-        if experiment.tracking.parent:  # a sweep shows each of its jobs, also one that cannot begin
-            _start_run(experiment, job, None).give_up("FAILED")
-        raise
+    device, resumable = _make_ready(experiment, job)
     _introduce(experiment, job)
     mlrun = _start_run(experiment, job, resumable)
     try:
@@ -153,6 +144,21 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
     console.field("run", f"{mlrun.name} · {mlrun.id} · {os.path.relpath(job.folder)}")
     seconds = time.perf_counter() - began
     return Outcome("finished", mlrun.name, str(job.folder), mlrun.id, metrics, seconds, note=note_of(data))
+
+
+def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None]:
+    """The device and what is resumed, after all that can be refused before any data is read."""
+    try:
+        device = device_of(experiment.hardware)
+        resumable = find_resumable(experiment)
+        check_published(experiment)
+        check_energy(experiment.tracking)
+        check_compressible(experiment)
+    except UserError:
+        if experiment.tracking.parent:  # a sweep shows each of its jobs, also one that cannot begin
+            _start_run(experiment, job, None).give_up("FAILED")
+        raise
+    return device, resumable
 
 
 def _introduce(experiment: Experiment, job: Job) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dcase_sweep.errors import DataError, UserError
 from dcase_sweep.evaluation.events.collar import collar_f1
-from dcase_sweep.evaluation.events.decode import decode, filter_scores, psds_thresholds
+from dcase_sweep.evaluation.events.decode import FilteredScores, decode, filter_scores, psds_thresholds
 from dcase_sweep.evaluation.events.detections import Detections
 from dcase_sweep.evaluation.events.exact import exact_psds
 from dcase_sweep.evaluation.events.f1 import F1, F1Criteria
@@ -126,12 +126,7 @@ def evaluate(
     truth = truth.with_labels(truth.labels if labels is None else labels).restricted_to(scores.keys())
     _check_hop(scores, hop, truth.durations if clip_seconds is None else np.full(len(scores), clip_seconds))
     filtered = filter_scores(scores, labels=truth.labels, hop=hop, median_length=median_length, clips=truth.clips)
-    crossing = _crossing(scenarios)
-    chosen, other = cross_trigger_average, other_average(cross_trigger_average)
-    averages = [chosen] * len(scenarios) + [other] * len(crossing)
-    scored = (
-        exact_psds(filtered, truth, parameters=[*scenarios, *crossing], cross_trigger_average=averages) if exact else ()
-    )
+    chosen, other = _exact(filtered, truth, scenarios, cross_trigger_average) if exact else ((), ())
     return evaluate_detections(
         decode(filtered, psds_thresholds() if thresholds is None else thresholds),
         decode(filtered, [f1_threshold]),
@@ -140,8 +135,8 @@ def evaluate(
         scenarios=scenarios,
         cross_trigger_average=cross_trigger_average,
         criteria=criteria,
-        exact=scored[: len(scenarios)],
-        exact_other=scored[len(scenarios) :],
+        exact=chosen,
+        exact_other=other,
     )
 
 
@@ -222,9 +217,14 @@ def other_name(score: Psds) -> str:
     )
 
 
-def _crossing(scenarios: Sequence[PsdsParameters]) -> list[PsdsParameters]:
-    """The scenarios whose score depends on the rule for cross-triggers."""
-    return [scenario for scenario in scenarios if scenario.alpha_ct]
+def _exact(
+    filtered: FilteredScores, truth: GroundTruth, scenarios: Sequence[PsdsParameters], average: CrossTriggerAverage
+) -> tuple[tuple[Psds, ...], tuple[Psds, ...]]:
+    """PSDS over all thresholds by a rule for cross-triggers, and by the other one where they count; in one pass."""
+    crossing = [scenario for scenario in scenarios if scenario.alpha_ct]
+    averages = [average] * len(scenarios) + [other_average(average)] * len(crossing)
+    scored = exact_psds(filtered, truth, parameters=[*scenarios, *crossing], cross_trigger_average=averages)
+    return scored[: len(scenarios)], scored[len(scenarios) :]
 
 
 def _check_hop(scores: Mapping[str, NDArray[np.floating[Any]]], hop: float, durations: NDArray[np.float64]) -> None:
