@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dcase_sweep import __version__, console, tracking
+from dcase_sweep.capacity import check_capacity
 from dcase_sweep.checkpoints import FOLDER, LAST
 from dcase_sweep.compressing import begin_compression, check_compressible, conclude_compression
 from dcase_sweep.config import Experiment, flatten, locate
@@ -150,6 +151,7 @@ def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None
     """The device and what is resumed, after all that can be refused before any data is read."""
     try:
         device = device_of(experiment.hardware)
+        check_capacity(experiment)
         resumable = find_resumable(experiment)
         check_published(experiment)
         check_energy(experiment.tracking)

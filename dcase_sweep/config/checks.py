@@ -15,6 +15,7 @@ from typing import Any, get_args, get_origin
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from dcase_sweep.config.bounds import check_bounds, check_literals
 from dcase_sweep.config.building import build, build_model, locate
 from dcase_sweep.config.compression_checks import check_compression
 from dcase_sweep.config.event_checks import check_events
@@ -99,6 +100,7 @@ def check(composed: DictConfig) -> Experiment:
     # Hydra's own part is there while a sweep composes its jobs.
     composed = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     OmegaConf.set_struct(composed, False)
+    check_literals(flatten(OmegaConf.to_container(composed, resolve=False)))
     _refuse_unknown("", composed, Experiment)
     for group in TARGETED:
         node = composed.get(group)
@@ -113,6 +115,7 @@ def check(composed: DictConfig) -> Experiment:
         raise UserError(where + str(error.msg or error).splitlines()[0]) from None
     assert isinstance(experiment, Experiment)
     _check_values(experiment)
+    check_bounds(experiment)
     _check_pairs(experiment)
     check_compression(experiment)
     if experiment.task.kind == "events":
