@@ -6,14 +6,13 @@ that it lets pass what is in doubt.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from dcase_sweep.config.building import build
-from dcase_sweep.config.flat import flatten
+from dcase_sweep.config.building import locate
 from dcase_sweep.config.ranges import Range
-from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.cores import usable_cores
 from dcase_sweep.errors import UserError
 from dcase_sweep.utils.machine import format_bytes, free_disk_bytes, memory_bytes
@@ -112,10 +111,10 @@ def _show(value: object) -> str:
 
 
 def check_literals(values: Mapping[str, Any]) -> None:
-    """Refuse numbers that are none, or that no type of number holds, before anything is made of them.
+    """Refuse numbers that are none, or that no type of number holds.
 
     Args:
-        values: dotted keys and plain values, interpolations not yet resolved.
+        values: dotted keys and plain values.
 
     Raises:
         UserError: for the first, with its key.
@@ -128,32 +127,33 @@ def check_literals(values: Mapping[str, Any]) -> None:
                 raise UserError(f"{key}={_show(number)}: expected a number of at most 64 bits")
 
 
-def check_bounds(experiment: Experiment) -> None:
+def check_bounds(values: Mapping[str, Any]) -> None:
     """Refuse a number beyond its key's range, and a front end that this machine has no memory for.
+
+    Args:
+        values: dotted keys and plain values; texts and what is not there are left to the schema.
 
     Raises:
         UserError: with the key, what was found and what is expected; where it is known, also what it would take and
             what the machine has.
     """
-    values = flatten(experiment)
     for pattern, (low, high) in BOUNDS.items():
-        for key, value in _matching(values, pattern, experiment):
+        for key, value in _matching(values, pattern):
             for number in value if isinstance(value, list) else [value]:
                 if isinstance(number, bool) or not isinstance(number, int | float):
                     raise UserError(f"{key}={_show(value)}: expected a number")
                 if low is not None and number < low:
                     raise UserError(f"{key}={_show(value)}: expected at least {low:g}")
                 if high is not None and number > high:
-                    raise UserError(f"{key}={_show(value)}: expected at most {_number(high)}{_demand(key, experiment)}")
-    _check_front_end(experiment)
+                    raise UserError(f"{key}={_show(value)}: expected at most {_number(high)}{_demand(key, values)}")
+    _check_front_end(values)
 
 
-def _matching(values: Mapping[str, Any], pattern: str, experiment: Experiment) -> Iterator[tuple[str, Any]]:
-    """The keys that a pattern means, with numbers, or what should be some."""
-    group = pattern.partition(".")[0]
-    if group in _TARGETED and not getattr(experiment, group)._target_.startswith(_OWN):
+def _matching(values: Mapping[str, Any], pattern: str) -> Iterator[tuple[str, Any]]:
+    """The keys that a pattern means, with their numbers, or with what should be some."""
+    group, depth = pattern.partition(".")[0], pattern.count(".")
+    if group in _TARGETED and not _is_own(values, group):
         return
-    depth = pattern.count(".")
     for key, value in values.items():
         is_text = isinstance(value, str) and not key.startswith("model.blocks")
         if value is None or is_text or key.count(".") < depth:
@@ -162,82 +162,98 @@ def _matching(values: Mapping[str, Any], pattern: str, experiment: Experiment) -
             yield key, value
 
 
+def _is_own(values: Mapping[str, Any], group: str) -> bool:
+    return str(values.get(f"{group}._target_")).startswith(_OWN)
+
+
 def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
-def _demand(key: str, experiment: Experiment) -> str:
+def _demand(key: str, values: Mapping[str, Any]) -> str:
     """What a number would take and what the machine has, in brackets; nothing where that is not known."""
     if key.startswith("hardware."):
         return f" (this process may use {usable_cores()} cores)"
-    if key.startswith("data.") and key.endswith("_clips"):
-        return _disk_demand(experiment)
-    estimate = _ESTIMATES.get(key)
-    if estimate is None or not getattr(experiment.front_end, "_target_", "").startswith(_OWN):
+    if key.startswith("data."):
+        return _disk_demand(values)
+    needed, memory = _estimate(key, values), memory_bytes()
+    if needed is None:
         return ""
-    memory = memory_bytes()
     has = f"; this machine has {format_bytes(memory)} of memory" if memory else ""
-    return f" (it would take {format_bytes(estimate(experiment))}{has})"
+    return f" (it would take {format_bytes(needed)}{has})"
 
 
-def _disk_demand(experiment: Experiment) -> str:
-    dataset = build("data", experiment.data)
-    if not hasattr(dataset, "disk_bytes"):
+def _disk_demand(values: Mapping[str, Any]) -> str:
+    group = {key.removeprefix("data."): value for key, value in values.items() if key.startswith("data.")}
+    try:
+        dataset: Any = locate("data", group.pop("_target_"))(**group)
+        needed, free = dataset.disk_bytes, free_disk_bytes(dataset.root)
+    except (UserError, AttributeError, TypeError, ValueError, OSError):  # another mistake, told when this one is mended
         return ""
-    free = format_bytes(free_disk_bytes(dataset.root))
-    return f" (the recordings would take {format_bytes(dataset.disk_bytes)}; {dataset.root.parent} has {free} free)"
+    return f" (the recordings would take {format_bytes(needed)}; the disk has {format_bytes(free)} free)"
 
 
-def filter_bytes(front_end: Any) -> int:
-    """Bytes of the mel filters while they are computed: four matrices ``[mel, bin]`` in double precision."""
-    return int(4 * 8 * (front_end.n_mels + 2) * (front_end.n_fft // 2 + 1))
+def _estimate(key: str, values: Mapping[str, Any]) -> float | None:
+    """Bytes that a key's number would take; None where the front end is not this package's."""
+    if not _is_own(values, "front_end"):
+        return None
+    sizes = _Sizes.of(values)
+    if sizes is None:
+        return None
+    if key in ("front_end.n_mels", "front_end.n_fft"):
+        return sizes.filters
+    if key.startswith("front_end."):
+        return sizes.clip
+    is_batch = key in ("training.batch_size", *(f"mean_teacher.{part}" for part in ("strong", "weak", "unlabelled")))
+    return 4.0 * values[key] * sizes.n_mels * sizes.frames if is_batch else None
 
 
-def clip_bytes(front_end: Any) -> int:
-    """Bytes of a clip's samples, of the magnitudes ``[frame, bin]`` of its spectra, and of its features."""
-    samples = front_end.seconds * front_end.sample_rate
-    return round(4 * (samples + _frames(front_end) * (front_end.n_fft // 2 + 1 + front_end.n_mels)))
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """Of this package's front ends, by their settings alone."""
+
+    samples: float
+    frames: float
+    bins: float
+    n_mels: float
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "_Sizes | None":
+        """None where a number is missing or is none."""
+        names = ("sample_rate", "seconds", "n_fft", "n_mels")
+        numbers = [values.get(f"front_end.{name}") for name in names]
+        rate, seconds, n_fft, n_mels = (float(n) if isinstance(n, int | float) else 0.0 for n in numbers)
+        hop = values.get("front_end.hop", values.get("front_end.hop_seconds"))
+        if not isinstance(hop, int | float) or min(rate, seconds, n_fft, n_mels, hop) <= 0:
+            return None
+        step = hop if "front_end.hop" in values else hop * rate
+        return cls(seconds * rate, seconds * rate / step, n_fft / 2 + 1, n_mels)
+
+    @property
+    def filters(self) -> float:
+        """Bytes while the filters are computed: four matrices ``[mel, bin]`` in double precision."""
+        return 4 * 8 * (self.n_mels + 2) * self.bins
+
+    @property
+    def clip(self) -> float:
+        """Bytes of a clip's samples, of the magnitudes ``[frame, bin]`` of its spectra, and of its features."""
+        return 4 * (self.samples + self.frames * (self.bins + self.n_mels))
 
 
-def _frames(front_end: Any) -> float:
-    if hasattr(front_end, "hop_seconds"):
-        return float(front_end.seconds / front_end.hop_seconds)
-    return float(front_end.seconds * front_end.sample_rate / front_end.hop)
-
-
-def _batch_bytes(clips: int, experiment: Experiment) -> int:
-    """Bytes of the features of a batch."""
-    return round(4.0 * clips * experiment.front_end.n_mels * _frames(experiment.front_end))
-
-
-_ESTIMATES: dict[str, Callable[[Experiment], float]] = {
-    "front_end.n_mels": lambda experiment: filter_bytes(experiment.front_end),
-    "front_end.n_fft": lambda experiment: filter_bytes(experiment.front_end),
-    "front_end.seconds": lambda experiment: clip_bytes(experiment.front_end),
-    "front_end.sample_rate": lambda experiment: clip_bytes(experiment.front_end),
-    "training.batch_size": lambda experiment: _batch_bytes(experiment.training.batch_size or 0, experiment),
-    "mean_teacher.strong": lambda experiment: _batch_bytes(getattr(experiment.mean_teacher, "strong", 0), experiment),
-    "mean_teacher.weak": lambda experiment: _batch_bytes(getattr(experiment.mean_teacher, "weak", 0), experiment),
-    "mean_teacher.unlabelled": lambda experiment: _batch_bytes(
-        getattr(experiment.mean_teacher, "unlabelled", 0), experiment
-    ),
-}
-
-
-def _check_front_end(experiment: Experiment) -> None:
+def _check_front_end(values: Mapping[str, Any]) -> None:
     """Refuse filters or a clip that are larger than the memory."""
-    front_end, memory = experiment.front_end, memory_bytes()
-    if memory is None or not front_end._target_.startswith(_OWN):
+    sizes, memory = _Sizes.of(values) if _is_own(values, "front_end") else None, memory_bytes()
+    if sizes is None or memory is None:
         return
-    if filter_bytes(front_end) > memory:
+    if sizes.filters > memory:
         raise UserError(
-            f"front_end.n_mels={front_end.n_mels}: the filters over n_fft={front_end.n_fft} take "
-            f"{format_bytes(filter_bytes(front_end))}; this machine has {format_bytes(memory)} of memory; use fewer "
-            "bands or a smaller n_fft"
+            f"front_end.n_mels={values['front_end.n_mels']}: the filters over n_fft={values['front_end.n_fft']} take "
+            f"{format_bytes(sizes.filters)}; this machine has {format_bytes(memory)} of memory; use fewer bands or a "
+            "smaller n_fft"
         )
-    if clip_bytes(front_end) > memory:
+    if sizes.clip > memory:
         raise UserError(
-            f"front_end.seconds={front_end.seconds:g}: the spectra of a clip of {_frames(front_end):,.0f} frames take "
-            f"{format_bytes(clip_bytes(front_end))}; this machine has {format_bytes(memory)} of memory; use shorter "
-            "clips or a larger hop"
+            f"front_end.seconds={values['front_end.seconds']:g}: the spectra of a clip of {sizes.frames:,.0f} frames "
+            f"take {format_bytes(sizes.clip)}; this machine has {format_bytes(memory)} of memory; use shorter clips or "
+            "a larger hop"
         )

@@ -100,7 +100,7 @@ def check(composed: DictConfig) -> Experiment:
     # Hydra's own part is there while a sweep composes its jobs.
     composed = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     OmegaConf.set_struct(composed, False)
-    check_literals(flatten(OmegaConf.to_container(composed, resolve=False)))
+    _check_numbers(composed)
     _refuse_unknown("", composed, Experiment)
     for group in TARGETED:
         node = composed.get(group)
@@ -115,7 +115,7 @@ def check(composed: DictConfig) -> Experiment:
         raise UserError(where + str(error.msg or error).splitlines()[0]) from None
     assert isinstance(experiment, Experiment)
     _check_values(experiment)
-    check_bounds(experiment)
+    check_bounds(flatten(experiment))
     _check_pairs(experiment)
     check_compression(experiment)
     if experiment.task.kind == "events":
@@ -123,6 +123,16 @@ def check(composed: DictConfig) -> Experiment:
     elif experiment.training.batch_size is None:
         raise UserError("training.batch_size=null: expected at least 1")
     return experiment
+
+
+def _check_numbers(composed: DictConfig) -> None:
+    """Refuse numbers beyond all bounds before a class is looked up, which imports its libraries for seconds."""
+    try:
+        values = flatten(OmegaConf.to_container(composed, resolve=True))
+    except OmegaConfBaseException:  # told with its key by the merge into the schema
+        values = flatten(OmegaConf.to_container(composed, resolve=False))
+    check_literals(values)
+    check_bounds(values)
 
 
 def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:

@@ -52,7 +52,7 @@ def combinations(parser: OverridesParser, arguments: Sequence[str]) -> list[tupl
     if jobs > MOST_JOBS:
         longest = max(choices, key=lambda key: len(choices[key]))
         raise UserError(
-            f"{longest}: {jobs:,} jobs; expected at most {MOST_JOBS:,} in one sweep; sweep over fewer values, or search "
+            f"{longest}: {jobs:,} jobs; expected at most {MOST_JOBS:,} in one sweep; use fewer values, or search "
             "among them with hydra/sweeper=optuna"
         )
     return list(itertools.product(*choices.values()))

@@ -78,6 +78,8 @@ def _distribution(parsed: Override) -> BaseDistribution:
         values: Any = sweep.range()
         if isinstance(values, range):
             low, high = sorted((values[0], values[-1]))
+            if max(-low, high) >= 2**63:
+                raise ValueError("expected numbers of at most 64 bits")
             return IntDistribution(low, high, log=log, step=1 if log else abs(int(sweep.step)))
         if count > _MOST_STEPS:
             raise ValueError(f"{count:,} steps; expected at most {_MOST_STEPS:,}; interval() has no steps")
@@ -171,7 +173,7 @@ def _value(text: str) -> Any:
 
 
 def _check_reach(parameter: Parameter) -> None:
-    """Refuse a range of which no value, or, for the number of blocks, not every value could be a trial.
+    """Refuse a range that goes beyond what its key may be: trials there would be rejected, one after the other.
 
     Raises:
         UserError: with the key and its bound.
@@ -180,7 +182,7 @@ def _check_reach(parameter: Parameter) -> None:
     bound = BOUNDS.get(parameter.key, (None, None))[1]
     if low is None or high is None or bound is None:
         return
-    if low > bound or (parameter.key == "model.depth" and high > bound):
+    if high > bound:
         raise UserError(f"{parameter.key}: values from {low:g} to {high:g}; expected at most {bound:,}")
 
 
