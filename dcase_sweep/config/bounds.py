@@ -21,7 +21,7 @@ from dcase_sweep.utils.text import printable
 #: Epochs; a ramp over more is none.
 _EPOCHS: Range = (0, 10_000_000)
 #: A coefficient of the training: beyond it single precision ends.
-_COEFFICIENT: Range = (0, 1e6)
+_COEFFICIENT: Range = (None, 1e6)
 _SEED: Range = (0, 2**32 - 1)
 _CLIPS: Range = (0, 1_000_000)
 #: Clips of one kind in a batch of task 4.
@@ -80,7 +80,7 @@ BOUNDS: dict[str, Range] = {
     "augmentation.mask_mels_width": (1, 1_000_000),
     "augmentation.mask_frames": (0, 1000),
     "augmentation.mask_frames_width": (1, 1_000_000),
-    "compression.nonzero_kib": (0, 1e9),
+    "compression.nonzero_kib": (None, 1e9),
     "mean_teacher.strong": _PART,
     "mean_teacher.weak": _PART,
     "mean_teacher.unlabelled": _PART,
@@ -88,10 +88,10 @@ BOUNDS: dict[str, Range] = {
     "mean_teacher.consistency": _COEFFICIENT,
     "mean_teacher.mixup_alpha": _COEFFICIENT,
     "mean_teacher.median_filter*": (None, 100_000),
-    "mean_teacher.frame_shift": (0, 1_000_000),
+    "mean_teacher.frame_shift": (None, 1_000_000),
     "mean_teacher.mask_mels": (0, 1000),
-    "mean_teacher.filter_augment": (0, 200),
-    "mean_teacher.filter_augment_bands": (1, 10_000),
+    "mean_teacher.filter_augment": (None, 200),
+    "mean_teacher.filter_augment_bands": (None, 10_000),
     "mean_teacher.filter_augment_narrowest": (1, 10_000),
     "evaluation.thresholds": (None, 10_000),
     "evaluation.*collar": (None, _DAY),
