@@ -14,8 +14,8 @@ from typing import Any
 from dcase_sweep.config.building import locate
 from dcase_sweep.config.ranges import Range
 from dcase_sweep.cores import usable_cores
-from dcase_sweep.errors import UserError
-from dcase_sweep.utils.machine import format_bytes, free_disk_bytes, memory_bytes
+from dcase_sweep.errors import UserError, free_bytes
+from dcase_sweep.utils.machine import format_bytes, memory_bytes
 from dcase_sweep.utils.text import printable
 
 #: Epochs; a ramp over more is none.
@@ -187,7 +187,7 @@ def _disk_demand(values: Mapping[str, Any]) -> str:
     group = {key.removeprefix("data."): value for key, value in values.items() if key.startswith("data.")}
     try:
         dataset: Any = locate("data", group.pop("_target_"))(**group)
-        needed, free = dataset.disk_bytes, free_disk_bytes(dataset.root)
+        needed, free = dataset.disk_bytes, free_bytes(dataset.root)
     except (UserError, AttributeError, TypeError, ValueError, OSError):  # another mistake, told when this one is mended
         return ""
     return f" (the recordings would take {format_bytes(needed)}; the disk has {format_bytes(free)} free)"

@@ -1,7 +1,6 @@
-"""What the machine has for this process: memory, and room on its disks."""
+"""How much memory the machine has for this process."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,16 +17,6 @@ def memory_bytes() -> int | None:
     """
     found = [*_physical(), *_control_groups(), *_address_space()]
     return min(found) if found else None
-
-
-def free_disk_bytes(path: Path) -> int:
-    """Free bytes on the disk that a path is on, or would be on once it is made.
-
-    Raises:
-        OSError: if the disk cannot be asked.
-    """
-    existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
-    return shutil.disk_usage(existing).free
 
 
 def format_bytes(count: float) -> str:

@@ -14,8 +14,8 @@ import soundfile
 
 from dcase_sweep.cores import usable_cores
 from dcase_sweep.data.demo.rendering import Signal
-from dcase_sweep.errors import UserError
-from dcase_sweep.utils.machine import format_bytes, free_disk_bytes
+from dcase_sweep.errors import UserError, free_bytes
+from dcase_sweep.utils.machine import format_bytes
 
 MARKER = "generator.json"
 #: Bytes of the header of a WAV file as libsndfile writes it, and of a sample of each format.
@@ -123,7 +123,7 @@ def check_room(root: Path, needed: int) -> None:
     Raises:
         UserError: with what they take and what is free.
     """
-    free = free_disk_bytes(root)
+    free = free_bytes(root)
     if free >= needed:
         return
     needed -= sum(path.stat().st_size for path in root.rglob("*.wav"))
