@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 from hydra.initialize import initialize_config_dir
 from omegaconf.errors import OmegaConfBaseException
 
+from dcase_sweep.arguments import check_overrides, explain_setup
 from dcase_sweep.config import Experiment, check
 from dcase_sweep.errors import UserError
 from dcase_sweep.experiment import explain, open_demo, quote_task, register_experiments, with_model_of_task
@@ -32,6 +33,7 @@ def compose_experiments(arguments: Sequence[str]) -> list[Composed]:
         UserError: in one line, as the experiment command says it.
     """
     understood = with_model_of_task(quote_task(open_demo(list(arguments))))
+    check_overrides(understood)
     register_experiments()
     GlobalHydra.instance().clear()
     try:
@@ -40,6 +42,11 @@ def compose_experiments(arguments: Sequence[str]) -> list[Composed]:
             return [_composed(job) for job in combinations(parser, understood)]
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, understood)) from None
+    except Exception as error:
+        line = explain_setup(error)
+        if line is None:
+            raise
+        raise UserError(line) from None
 
 
 def _composed(overrides: Sequence[str]) -> Composed:

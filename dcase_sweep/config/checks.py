@@ -24,6 +24,7 @@ from dcase_sweep.config.ranges import Range, check_choices, check_ranges
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.config.tensorflow_checks import check_tensorflow
 from dcase_sweep.errors import UserError
+from dcase_sweep.utils.text import printable
 
 TARGETED = ("data", "front_end", "model")
 #: Arguments of a model's constructor that the data decide.
@@ -105,14 +106,15 @@ def check(composed: DictConfig) -> Experiment:
     for group in TARGETED:
         node = composed.get(group)
         if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
-            raise UserError(f"{group}: expected a group whose _target_ names a class; found {node!r}")
+            found = f"_target_={node.get('_target_')}" if isinstance(node, DictConfig) else repr(node)
+            raise UserError(f"{group}: expected a group whose _target_ names a class; found {printable(found, 80)}")
         _refuse_unknown(f"{group}.", node, _typed(group, node["_target_"]))
     try:
         schema = _schema(*(composed[group]["_target_"] for group in TARGETED))
         experiment = OmegaConf.to_object(OmegaConf.merge(schema, composed))
     except OmegaConfBaseException as error:
-        where = f"{error.full_key!s}: " if error.full_key else ""
-        raise UserError(where + str(error.msg or error).splitlines()[0]) from None
+        where = str(error.full_key) if error.full_key else _wrong_group(schema, composed)
+        raise UserError(f"{where}: {str(error.msg or error).splitlines()[0]}") from None
     assert isinstance(experiment, Experiment)
     _check_values(experiment)
     check_bounds(flatten(experiment))
@@ -133,6 +135,16 @@ def _check_numbers(composed: DictConfig) -> None:
         values = flatten(OmegaConf.to_container(composed, resolve=False))
     check_literals(values)
     check_bounds(values)
+
+
+def _wrong_group(schema: DictConfig, composed: DictConfig) -> str:
+    """The group that does not fit the schema, where the error that says so names no key."""
+    for group in map(str, composed):
+        try:
+            OmegaConf.merge(schema, OmegaConf.masked_copy(composed, [group]))
+        except OmegaConfBaseException:
+            return group
+    return "configuration"
 
 
 def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
