@@ -33,6 +33,7 @@ def is_plain_pcm24(header: WavHeader, size: int) -> bool:
         and header.data_length % 3 == 0
         and header.riff_length + 8 == size
         and header.end == size
+        and header.lists_agree
         and _HARMLESS.issuperset(header.chunks)
     )
 

@@ -16,6 +16,8 @@ _W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 _W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 #: More chunks than any recorder writes; garbage may hold one every 8 bytes.
 _MOST_CHUNKS = 1_000
+#: Bytes of a list that are looked through.
+_LONGEST_LIST = 65_536
 
 _Read = Callable[[int, int], bytes]
 #: Name, offset and length of a chunk, and where the next one begins.
@@ -38,6 +40,8 @@ class WavHeader:
     #: Names of all chunks in order, and where the last of them ends.
     chunks: tuple[bytes, ...]
     end: int
+    #: Whether the texts in its lists (``LIST``) fill them; libsndfile loses its way in others.
+    lists_agree: bool
 
     def check(self) -> None:
         """Refuse a header that contradicts itself, and layouts that libsndfile does not read right.
@@ -124,7 +128,7 @@ def _read_chunks(
     names: list[bytes] = []
     layout: WavFormat | None = None
     data: tuple[int, int, bool] | None = None
-    long_length, end = 0, size
+    long_length, end, lists_agree = 0, size, True
     for name, offset, length, end in chunks:  # noqa: B007
         if len(names) == _MOST_CHUNKS:
             if data is None:
@@ -139,6 +143,8 @@ def _read_chunks(
             (long_length,) = struct.unpack("<Q", at(offset + 8, 8))
         elif name == b"fmt " and length >= 16:
             layout = parse_format(at(offset, min(length, 40)), length, endian)
+        elif name == b"LIST":
+            lists_agree = lists_agree and _is_list(at(offset, min(length, _LONGEST_LIST)), length)
         elif name == b"data":
             if layout is None:
                 break
@@ -156,7 +162,16 @@ def _read_chunks(
     missing = data[0] + data[1] - size
     if missing > 0:
         raise AudioProblem(f"truncated: {missing} of {data[1]} bytes of samples missing; download it again")
-    return WavHeader(container, riff_length, layout, *data, tuple(names), end)
+    return WavHeader(container, riff_length, layout, *data, tuple(names), end, lists_agree)
+
+
+def _is_list(body: bytes, length: int) -> bool:
+    """Whether a list of texts holds whole ones alone: four letters, a length, a text of an even number of bytes."""
+    position = 4
+    while position + 8 <= len(body) == length and _is_name(body[position : position + 4]):
+        text = int.from_bytes(body[position + 4 : position + 8], "little")
+        position += 8 + text + text % 2
+    return body[:4] == b"INFO" and position == len(body) == length
 
 
 def _samples_length(at: _Read, offset: int, length: int, size: int) -> tuple[int, bool]:
