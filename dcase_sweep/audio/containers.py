@@ -7,8 +7,10 @@ frame. What it is given has been looked at here.
 import re
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from io import FileIO
 
+from dcase_sweep.audio import mpeg
 from dcase_sweep.audio.problems import AudioProblem
 from dcase_sweep.audio.wav import is_unknown_length
 
@@ -30,8 +32,18 @@ def after_id3(head: bytes) -> int:
     return 10 + length
 
 
-def says_its_length(head: bytes, handle: FileIO, size: int, start: int) -> bool:
-    """Whether a file says how many samples it has.
+@dataclass(frozen=True, slots=True)
+class Length:
+    """What a file says of its length."""
+
+    #: Whether libsndfile learns from it how many samples there are.
+    known: bool = True
+    #: Samples that were counted here, to see whether libsndfile finds as many; None where that is not needed.
+    counted: int | None = None
+
+
+def look_at_length(head: bytes, handle: FileIO, size: int, start: int) -> Length:
+    """What a file says of its length, if it is whole.
 
     Args:
         head: the first bytes from ``start`` on.
@@ -50,7 +62,7 @@ def says_its_length(head: bytes, handle: FileIO, size: int, start: int) -> bool:
     if head[:4] == b"OggS":
         _check_ogg(at, size)
     elif head[:4] == b"fLaC":
-        return _check_flac(at, size, start)
+        return Length(known=_check_flac(at, size, start))
     elif head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
         _check_aiff(at, size, start)
     elif head[:4] in (b".snd", b"dns."):
@@ -58,8 +70,11 @@ def says_its_length(head: bytes, handle: FileIO, size: int, start: int) -> bool:
     elif head[:7] == b"NIST_1A":
         _check_nist(head, size)
     elif head[:1] == b"\xff":
-        return _mpeg_says_its_length(head)
-    return True
+        found, stated = mpeg.count_frames(at, size, start), mpeg.stated_frames(head)
+        if stated is not None and found.frames < stated:
+            raise AudioProblem(f"truncated: {stated - found.frames} of {stated} MPEG frames missing; download it again")
+        return Length(counted=found.samples if stated is None else None)
+    return Length()
 
 
 def _refuse_truncated(missing: int, length: int) -> None:
@@ -129,12 +144,3 @@ def _check_nist(head: bytes, size: int) -> None:
     fields = {key: int(value) for key, value in re.findall(rb"(\w+) -i (\d{1,12})\s", head[:1024])}
     length = fields.get(b"sample_count", 0) * fields.get(b"sample_n_bytes", 0) * fields.get(b"channel_count", 1)
     _refuse_truncated(1024 + length - size, length)
-
-
-def _mpeg_says_its_length(head: bytes) -> bool:
-    """Whether the first frame holds the number of frames; else libsndfile can only guess it from the file's length."""
-    for tag in (b"Xing", b"Info"):
-        position = head.find(tag, 0, 256)
-        if position > 0:
-            return bool(head[position + 7 : position + 8] and head[position + 7] & 1)
-    return b"VBRI" in head[:256]

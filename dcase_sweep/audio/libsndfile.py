@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from dcase_sweep.audio.containers import Length
 from dcase_sweep.audio.problems import AudioProblem, check_rate_and_channels
 from dcase_sweep.audio.wav import WavHeader
 from dcase_sweep.audio.wav_format import WavFormat
@@ -33,6 +34,8 @@ _WIDTHS = {
 }
 #: Frames that are decoded at a time, where several channels become one or nobody knows how many follow.
 _BLOCK = 65_536
+#: Samples that an encoder adds at the two ends of an MP3 file, which libsndfile may leave out.
+_FEW = 3 * 1152
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +169,15 @@ def _streaming() -> Any:
 
 @contextmanager
 def open_by_libsndfile(
-    handle: FileIO, header: WavHeader | None, *, length_known: bool, longest: int | None
+    handle: FileIO, header: WavHeader | None, *, length: Length, longest: int | None
 ) -> Iterator[Decoder]:
     """A file, opened by its descriptor: neither its name nor its suffix matters.
 
     Args:
         handle: the file.
         header: of a WAV file.
-        length_known: whether the file says how many samples it has.
-        longest: frames that will be read at most; None for all.
+        length: what the file says of it.
+        longest: frames that will be read at most; None for none.
 
     Raises:
         AudioProblem: for what libsndfile cannot read, or does not read right.
@@ -187,9 +190,9 @@ def open_by_libsndfile(
         if header.format.sample_bytes is None:
             raise AudioProblem("a header that does not say how long its samples are; expected it to; convert it")
         frames = header.data_length // header.format.block_align
-        source = _with_length(handle, header, frames if longest is None else min(frames, longest)) or source
+        source = _with_length(handle, header, min(frames, longest or 1)) or source
     handle.seek(0)
-    kind: Any = soundfile.SoundFile if length_known else _streaming()
+    kind: Any = soundfile.SoundFile if length.known else _streaming()
     try:
         sound = kind(source, closefd=False)
     except (soundfile.LibsndfileError, RuntimeError) as error:
@@ -197,8 +200,13 @@ def open_by_libsndfile(
             f"not audio that libsndfile can read ({_reason(error)}); expected WAV, FLAC or OGG; convert it"
         ) from None
     with sound:
-        decoder = Decoder(sound, header, frames if frames or not length_known else int(sound.frames))
+        decoder = Decoder(sound, header, frames if frames or not length.known else int(sound.frames))
         decoder.check()
+        if length.counted is not None and abs(int(sound.frames) - length.counted) > _FEW:
+            raise AudioProblem(
+                f"an MP3 file that does not say how long it is, of which libsndfile reads {sound.frames} of "
+                f"{length.counted} samples; convert it to WAV or FLAC"
+            )
         yield decoder
 
 

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.audio.containers import after_id3, says_its_length
+from dcase_sweep.audio.containers import Length, after_id3, look_at_length
 from dcase_sweep.audio.files import open_file
 from dcase_sweep.audio.libsndfile import open_by_libsndfile
 from dcase_sweep.audio.pcm24 import decode_pcm24, is_plain_pcm24
@@ -106,9 +106,9 @@ def _open_audio(path: Path, seconds: float | None) -> Iterator[_Decoder]:
             if start == 0 and is_plain_pcm24(header, size):
                 yield _Pcm24(handle, header)
                 return
-        length_known = header is not None or says_its_length(head, handle, size, start)
+        length = Length() if header is not None else look_at_length(head, handle, size, start)
         longest = None if seconds is None or header is None else _frames_to_read(seconds, header.format.sample_rate)
-        with open_by_libsndfile(handle, header, length_known=length_known, longest=longest) as decoder:
+        with open_by_libsndfile(handle, header, length=length, longest=longest) as decoder:
             if decoder.frames == 0:
                 raise AudioProblem("no samples after the header; expected audio; restore the file or remove its row")
             yield decoder
@@ -147,7 +147,8 @@ def _check_samples(samples: NDArray[np.float32], *, within_one: bool) -> None:
     The energy is one fast pass: a clip with more than silence's can hold nothing else, so only others are searched, and
     those whose format has values beyond full scale.
     """
-    energy = float(np.dot(samples, samples))
+    with np.errstate(over="ignore", invalid="ignore"):
+        energy = float(np.dot(samples, samples))
     if within_one and np.isfinite(energy) and energy > len(samples) * SILENCE**2:
         return
     peak = max(float(samples.max()), -float(samples.min()))

@@ -31,23 +31,27 @@ def is_read_here(path: Path) -> bool:
         return header is not None and is_plain_pcm24(header, size)
 
 
-@pytest.mark.parametrize("length", [2_000, 6_000], ids=["too short to be recognised", "recognised"])
-@pytest.mark.parametrize("at_top", [True, False], ids=["upper bytes", "lower bytes"])
 @pytest.mark.parametrize("seed", range(8))
-def test_24_bits_in_4_bytes_are_read_at_their_level_or_refused(
-    tmp_path: Path, length: int, at_top: bool, seed: int
-) -> None:
-    samples = np.random.default_rng(seed).uniform(-0.26, 0.26, length)
-    content = wav(pcm(samples, 24, 4, at_top=at_top), bits=24, align=4)
+def test_24_bits_in_the_upper_3_of_4_bytes_are_read(tmp_path: Path, seed: int) -> None:
+    samples = np.random.default_rng(seed).uniform(-0.26, 0.26, 6_000)
+    path = _written(tmp_path, wav(pcm(samples, 24, 4), bits=24, align=4))
 
-    try:
-        found = read_waveform(_written(tmp_path, content), sample_rate=RATE, seconds=length / RATE).samples
-    except AudioProblem as problem:
-        assert "24-bit samples that do not fill their 4 bytes" in str(problem)
-        assert not at_top or length == 2_000
-    else:
-        assert at_top
-        assert np.abs(found - samples).max() < 1e-6
+    found = read_waveform(path, sample_rate=RATE, seconds=0.75).samples
+
+    assert np.abs(found - samples).max() < 1e-6
+
+
+@pytest.mark.parametrize(("length", "at_top"), [(900, True), (900, False), (6_000, False)])
+@pytest.mark.parametrize("seed", range(8))
+def test_24_bits_in_4_bytes_are_refused_otherwise(tmp_path: Path, length: int, at_top: bool, seed: int) -> None:
+    """libsndfile reads those in the lower 3 bytes as noise or 48 dB too low, and short clips as noise in any case."""
+    samples = np.random.default_rng(seed).uniform(-0.26, 0.26, length)
+    path = _written(tmp_path, wav(pcm(samples, 24, 4, at_top=at_top), bits=24, align=4))
+
+    with pytest.raises(
+        AudioProblem, match="24-bit samples that do not fill their 4 bytes from above, or cannot be told"
+    ):
+        read_waveform(path, sample_rate=RATE, seconds=length / RATE)
 
 
 def _written(folder: Path, content: bytes) -> Path:
@@ -124,7 +128,10 @@ def test_24_valid_bits_in_32_are_read(tmp_path: Path) -> None:
         ({"bits": 24, "tag": 0xFFFE}, "not audio that libsndfile can read"),
         ({"bits": 24, "tag": 0x50}, "not audio that libsndfile can read"),
         ({"bits": 24, "after": chunk(b"data", PLAIN)}, "several chunks 'data'"),
-        ({"bits": 24, "before": chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, 8000, 8000, 1, 8))}, "several chunks 'fmt'"),
+        (
+            {"bits": 24, "before": chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, 8000, 8000, 1, 8))},
+            "several chunks 'fmt'",
+        ),
         ({"bits": 24, "before": chunk(b"data", b"abcd")}, "does not say its format before its samples"),
         ({"bits": 24, "data_length": 5_999}, "5999 bytes of samples; expected a multiple of a frame's 3 bytes"),
         ({"bits": 24, "container": b"BW64"}, "not audio that libsndfile can read"),
