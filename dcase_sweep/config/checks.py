@@ -20,7 +20,8 @@ from dcase_sweep.config.compression_checks import check_compression
 from dcase_sweep.config.event_checks import check_events
 from dcase_sweep.config.flat import flatten, plain
 from dcase_sweep.config.ranges import Range, check_choices, check_ranges
-from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.config.scene_checks import check_scenes
+from dcase_sweep.config.schemas import Evaluation, Experiment, SceneEvaluation
 from dcase_sweep.config.tensorflow_checks import check_tensorflow
 from dcase_sweep.errors import UserError
 
@@ -30,6 +31,7 @@ _GIVEN = {"input_shape", "classes"}
 CHOICES = {
     "task.kind": ("scenes", "events"),
     "training.schedule": ("constant", "cosine"),
+    "training.normalise_over": ("train+validation", "train"),
     "optimizer.name": ("adam", "adamw", "sgd"),
     "hardware.accelerator": ("cpu", "gpu"),
     "hardware.precision": ("auto", "32-true", "16-mixed", "bf16-mixed"),
@@ -82,9 +84,10 @@ def _typed(group: str, target: str) -> type:
 
 
 @lru_cache(maxsize=32)
-def _schema(*targets: str) -> DictConfig:
+def _schema(evaluation: type, *targets: str) -> DictConfig:
     """The schema of an experiment whose groups name these classes; to be merged into, which copies it."""
     schema = OmegaConf.structured(Experiment)
+    OmegaConf.update(schema, "evaluation", OmegaConf.structured(evaluation))
     for group, target in zip(TARGETED, targets, strict=True):
         OmegaConf.update(schema, group, OmegaConf.structured(_typed(group, target)))
     return schema
@@ -105,8 +108,11 @@ def check(composed: DictConfig) -> Experiment:
         if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
             raise UserError(f"{group}: expected a group whose _target_ names a class; found {node!r}")
         _refuse_unknown(f"{group}.", node, _typed(group, node["_target_"]))
+    evaluation = SceneEvaluation if OmegaConf.select(composed, "task.kind") == "scenes" else Evaluation
+    if isinstance(composed.get("evaluation"), DictConfig):
+        _refuse_unknown("evaluation.", composed["evaluation"], evaluation)
     try:
-        schema = _schema(*(composed[group]["_target_"] for group in TARGETED))
+        schema = _schema(evaluation, *(composed[group]["_target_"] for group in TARGETED))
         experiment = OmegaConf.to_object(OmegaConf.merge(schema, composed))
     except OmegaConfBaseException as error:
         where = f"{error.full_key!s}: " if error.full_key else ""
@@ -117,8 +123,8 @@ def check(composed: DictConfig) -> Experiment:
     check_compression(experiment)
     if experiment.task.kind == "events":
         check_events(experiment)
-    elif experiment.training.batch_size is None:
-        raise UserError("training.batch_size=null: expected at least 1")
+    else:
+        check_scenes(experiment)
     return experiment
 
 
