@@ -1,0 +1,1 @@
+"""Bad inputs, one module an area, each with a list ``CASES``."""
