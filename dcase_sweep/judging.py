@@ -66,7 +66,7 @@ def _float16_scores(experiment: Experiment, data: SceneData, learner: Any) -> An
     broken = int((~np.isfinite(scores).all(axis=1)).sum())
     if broken:
         log.warning(
-            f"float16   activations exceed 65,504 in {broken} of {len(scores)} test clips, whose scores are not finite; "
+            f"float16   activations exceed 65,504 in {broken} of {len(scores)} test clips, whose scores are infinite; "
             "the figures in float16 are left out"
         )
         return None

@@ -44,9 +44,10 @@ class LogMel:
     """Log-mel energies of waveforms: ``[batch, sample]`` → ``[batch, mel, frame]``, on the waveforms' device.
 
     Frames are centred on multiples of the hop and the first ``seconds / hop_seconds`` of them are kept; the store keeps
-    one more, which the recipe's normalisation takes in. The window is periodic Hamming, the spectrum its magnitude, the filters Slaney's; the result is ``ln(mel + floor)``. These are
-    the steps of the baseline system (Heittola et al., DCASE 2021 task 1A), which computed them with librosa < 0.10,
-    whose default padding at the clip's ends is by reflection.
+    one more, which the recipe's normalisation takes in. The window is periodic Hamming, the spectrum its magnitude, the
+    filters Slaney's; the result is ``ln(mel + floor)``. These are the steps of the baseline system (Heittola et al.,
+    DCASE 2021 task 1A), which computed them with librosa < 0.10, whose default padding at the clip's ends is by
+    reflection.
     """
 
     #: A scene goes on: short clips are repeated.

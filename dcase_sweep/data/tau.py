@@ -154,8 +154,8 @@ class TAU:
         split = hold_out_officially(recordings, learned, share=share, seed=seed)
         if split.adapted:
             log.warning(
-                f"data      {', '.join(split.adapted)}: the official rule would hold out all locations, one in each city; "
-                "the locations of all cities are split together"
+                f"data      {', '.join(split.adapted)}: the official rule would hold out every location, one a city; "
+                "those of all cities are split together"
             )
         if split.undivided and len(split.held_out):
             log.warning(f"data      {', '.join(split.undivided)}: a single location, which stays in training")
