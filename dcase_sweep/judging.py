@@ -47,7 +47,7 @@ def judge(experiment: Experiment, data: SceneData | EventData, learner: Any, fea
     """The learner's results on the test split, by the rules of the task."""
     scores = learner.predict(data.test)
     if isinstance(data, SceneData):
-        return _judge_scenes(data, scores, _float16_scores(experiment, data, learner))
+        return _judge_scenes(experiment, data, scores, learner)
     return _judge_events(experiment, data, scores, learner.hop, features)
 
 
@@ -73,7 +73,7 @@ def _float16_scores(experiment: Experiment, data: SceneData, learner: Any) -> An
     return scores
 
 
-def _judge_scenes(data: SceneData, scores: Any, float16_scores: Any = None) -> Verdict:
+def _judge_scenes(experiment: Experiment, data: SceneData, scores: Any, learner: Any) -> Verdict:
     import numpy as np
 
     from dcase_sweep.evaluation.scenes.verdict import judge_scenes
@@ -92,7 +92,7 @@ def _judge_scenes(data: SceneData, scores: Any, float16_scores: Any = None) -> V
         devices=data.devices(data.test),
         filenames=[data.recordings[index].filename for index in data.test],
         note=note_of(data),
-        float16_scores=float16_scores,
+        float16_scores=_float16_scores(experiment, data, learner),
     )
 
 

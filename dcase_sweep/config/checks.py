@@ -28,6 +28,8 @@ from dcase_sweep.errors import UserError
 TARGETED = ("data", "front_end", "model")
 #: Arguments of a model's constructor that the data decide.
 _GIVEN = {"input_shape", "classes"}
+#: The schema of ``evaluation`` by the kind of the task.
+EVALUATIONS: dict[str, type] = {"scenes": SceneEvaluation, "events": Evaluation}
 CHOICES = {
     "task.kind": ("scenes", "events"),
     "training.schedule": ("constant", "cosine"),
@@ -84,10 +86,11 @@ def _typed(group: str, target: str) -> type:
 
 
 @lru_cache(maxsize=32)
-def _schema(evaluation: type, *targets: str) -> DictConfig:
+def _schema(evaluation: type | None, *targets: str) -> DictConfig:
     """The schema of an experiment whose groups name these classes; to be merged into, which copies it."""
     schema = OmegaConf.structured(Experiment)
-    OmegaConf.update(schema, "evaluation", OmegaConf.structured(evaluation))
+    if evaluation is not None:
+        OmegaConf.update(schema, "evaluation", OmegaConf.structured(evaluation))
     for group, target in zip(TARGETED, targets, strict=True):
         OmegaConf.update(schema, group, OmegaConf.structured(_typed(group, target)))
     return schema
@@ -108,8 +111,8 @@ def check(composed: DictConfig) -> Experiment:
         if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
             raise UserError(f"{group}: expected a group whose _target_ names a class; found {node!r}")
         _refuse_unknown(f"{group}.", node, _typed(group, node["_target_"]))
-    evaluation = SceneEvaluation if OmegaConf.select(composed, "task.kind") == "scenes" else Evaluation
-    if isinstance(composed.get("evaluation"), DictConfig):
+    evaluation = _evaluation_schema(composed)
+    if evaluation is not None and isinstance(composed.get("evaluation"), DictConfig):
         _refuse_unknown("evaluation.", composed["evaluation"], evaluation)
     try:
         schema = _schema(evaluation, *(composed[group]["_target_"] for group in TARGETED))
@@ -126,6 +129,13 @@ def check(composed: DictConfig) -> Experiment:
     else:
         check_scenes(experiment)
     return experiment
+
+
+def _evaluation_schema(composed: DictConfig) -> type | None:
+    """The schema of ``evaluation`` in this kind of task; None where model or data are of another kind."""
+    kind = OmegaConf.select(composed, "task.kind")
+    offered = {getattr(locate(group, composed[group]["_target_"]), "kind", None) for group in ("model", "data")}
+    return EVALUATIONS.get(kind) if offered == {kind} else None
 
 
 def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
