@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcase_sweep.errors import UserError
+from dcase_sweep.utils.lookalikes import strip_blanks
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from dcase_sweep.evaluation.scenes.files import SceneScores
+    from dcase_sweep.evaluation.scenes.files import SceneReference, SceneScores
     from dcase_sweep.evaluation.scenes.metrics import SceneReport
 
 PROG = "python -m dcase_sweep evaluate scenes"
@@ -56,7 +57,7 @@ def main(arguments: list[str]) -> int:
     print(scene_table(report, note=options.note))
     print()
     print(headline(report))
-    for note in _notes(scores, probabilities):
+    for note in _notes(scores, probabilities, reference):
         print(f"note: {note}")
     _write(report, options)
     return 0
@@ -85,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--classes",
         metavar="A,B,...",
-        type=lambda text: tuple(name.strip() for name in text.split(",")),
+        type=lambda text: tuple(strip_blanks(name) for name in text.split(",")),
         help="scenes in the order of the columns, if not those of REFERENCE_CSV in alphabetical order",
     )
     parser.add_argument("--note", metavar="TEXT", help="words for the title line of the table")
@@ -97,9 +98,15 @@ def _check_figure_format(path: Path | None) -> None:
         raise UserError(f"{path}: cannot draw '{path.suffix}' files; name one that ends in .png, .pdf or .svg")
 
 
-def _notes(scores: "SceneScores", probabilities: "np.ndarray") -> list[str]:
+def _notes(scores: "SceneScores", probabilities: "np.ndarray", reference: "SceneReference") -> list[str]:
     """What was done to the scores, and where the file's own labels say something else."""
     notes = []
+    if scores.ignored:
+        names = ", ".join(f"'{name}'" for name in scores.ignored)
+        notes.append(f"column {names} has no name, as the index of a data frame: it is no scene and was left out")
+    if len(reference.classes) == 1:
+        alone = ", so that every clip is right" if len(scores.classes) == 1 else ""
+        notes.append(f"{reference.path} has one scene alone, {reference.classes[0]}{alone}")
     sums = scores.values.sum(axis=1)
     low, high = float(sums.min()), float(sums.max())
     if low < 1 - 1e-3 or high > 1 + 1e-3:
