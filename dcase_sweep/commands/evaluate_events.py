@@ -167,10 +167,13 @@ def _write(path: Path, text: str) -> None:
 
 def _save_figures(evaluation: "EventEvaluation", path: Path) -> None:
     from dcase_sweep.evaluation.events.figures import class_f1_figure, psd_roc_figure
+    from dcase_sweep.evaluation.pictures import quiet_drawing
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        psd_roc_figure(evaluation).savefig(path, dpi=120)
-        class_f1_figure(evaluation).savefig(path.with_stem(f"{path.stem}_f1"), dpi=120)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: the figure cannot be written ({error}); name a .png, .pdf or .svg file") from None
+        with quiet_drawing():
+            psd_roc_figure(evaluation).savefig(path, dpi=120)
+            class_f1_figure(evaluation).savefig(path.with_stem(f"{path.stem}_f1"), dpi=120)
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path}: the figure cannot be written ({reason}); name a .png, .pdf or .svg file") from None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from dcase_sweep.errors import DataError, UserError
-from dcase_sweep.utils.lookalikes import find_lookalikes, lookalike_of, show, strip_blanks
+from dcase_sweep.utils.lookalikes import find_lookalikes, lookalike_of, shorten, show, strip_blanks
 
 #: Larger files are refused before they are read: the tables of the largest public data sets take a tenth of it.
 MAX_BYTES = 256 * 2**20
@@ -144,7 +144,7 @@ def unknown_name(name: str, known: Iterable[str]) -> str:
     """The name in quotes, and which known name it was probably meant to be."""
     pair = lookalike_of(name, known)
     if pair is None:
-        return f"'{name}'"
+        return f"'{shorten(name, 80)}'"
     return f"{show(name)}, which differs from {show(pair.first)} only in {pair.difference}"
 
 

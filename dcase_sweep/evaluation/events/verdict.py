@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from dcase_sweep.evaluation.events.figures import class_f1_figure, clip_figure, 
 from dcase_sweep.evaluation.events.ground_truth import Event, ground_truth_from_events
 from dcase_sweep.evaluation.events.report import format_text, to_csv, to_json
 from dcase_sweep.evaluation.events.rules import EventRules
-from dcase_sweep.evaluation.verdict import Verdict
+from dcase_sweep.evaluation.verdict import Figures, Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -105,11 +106,13 @@ def _of_network(
             f"{name}.csv": to_csv(evaluation),
             f"{name}.json": json.dumps({"note": note, **to_json(evaluation)}, indent=2) + "\n",
         },
-        figures={
-            f"{name}_psd_roc.png": psd_roc_figure(evaluation),
-            f"{name}_class_f1.png": class_f1_figure(evaluation),
-            **_clip_figures(evaluation, name, views),
-        },
+        figures=Figures(
+            {
+                f"{name}_psd_roc.png": partial(psd_roc_figure, evaluation),
+                f"{name}_class_f1.png": partial(class_f1_figure, evaluation),
+            }
+        )
+        | _clip_figures(evaluation, name, views),
     )
 
 
@@ -117,7 +120,7 @@ def _together(verdicts: Sequence[Verdict], coverage: Coverage) -> Verdict:
     """One verdict of all networks: their tables one under the other, then the figures under their published names."""
     metrics = {"test/clips_scored": float(coverage.scored), "test/clips_listed": float(coverage.total)}
     files: dict[str, str] = {}
-    figures: dict[str, Figure] = {}
+    figures = Figures()
     for verdict in verdicts:
         metrics |= verdict.metrics
         files |= verdict.files
@@ -163,18 +166,24 @@ def _more_metrics(evaluation: EventEvaluation, network: str) -> dict[str, float]
     return metrics
 
 
-def _clip_figures(evaluation: EventEvaluation, network: str, views: Sequence[ClipView]) -> "dict[str, Figure]":
+def _clip_figures(evaluation: EventEvaluation, network: str, views: Sequence[ClipView]) -> Figures:
     """Spectrograms with what is there and what is detected."""
-    figures = {}
-    for number, view in enumerate(views):
-        duration = float(evaluation.truth.durations[evaluation.truth.clips.index(view.name)])
-        frames = view.spectrogram.shape[1]
-        figures[f"{network}_clip{number}.png"] = clip_figure(
-            view.spectrogram[:, : max(1, round(frames * min(1.0, duration / view.seconds)))],
-            duration=duration,
-            covered=min(duration, view.seconds),
-            reference=evaluation.truth.events_in(view.name),
-            detected=evaluation.decisions.events_in(view.name),
-            title=f"{view.name}: {network}",
-        )
-    return figures
+    return Figures(
+        {
+            f"{network}_clip{number}.png": partial(_clip_figure, evaluation, network, view)
+            for number, view in enumerate(views)
+        }
+    )
+
+
+def _clip_figure(evaluation: EventEvaluation, network: str, view: ClipView) -> "Figure":
+    duration = float(evaluation.truth.durations[evaluation.truth.clips.index(view.name)])
+    frames = view.spectrogram.shape[1]
+    return clip_figure(
+        view.spectrogram[:, : max(1, round(frames * min(1.0, duration / view.seconds)))],
+        duration=duration,
+        covered=min(duration, view.seconds),
+        reference=evaluation.truth.events_in(view.name),
+        detected=evaluation.decisions.events_in(view.name),
+        title=f"{view.name}: {network}",
+    )

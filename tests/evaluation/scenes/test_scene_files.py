@@ -156,7 +156,8 @@ def test_the_index_of_a_data_frame_is_no_scene(tmp_path: Path, index: str) -> No
 )
 def test_a_further_column_that_is_no_scene_is_refused(tmp_path: Path, name: str, cells: tuple[str, str]) -> None:
     reference = read_reference(write(tmp_path, "reference.csv", REFERENCE))
-    text = f"filename,bus,tram,{name}\naudio/tram-lyon-1-10-a.wav,.6,.4,{cells[0]}\nbus-lyon-1-11-s1.wav,.7,.3,{cells[1]}\n"
+    rows = f"audio/tram-lyon-1-10-a.wav,.6,.4,{cells[0]}\nbus-lyon-1-11-s1.wav,.7,.3,{cells[1]}\n"
+    text = f"filename,bus,tram,{name}\n{rows}"
 
     with pytest.raises(UserError, match=rf"unknown column '{name}'.*; expected filename, scene_label and bus, tram"):
         read_scores(write(tmp_path, "scores.csv", text), reference)
