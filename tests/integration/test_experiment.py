@@ -98,8 +98,8 @@ def test_the_scores_judged_alone_give_the_same_figures(output: str, command_line
         rows = list(csv.reader(handle))
     assert rows
     table = (folder / "scenes.txt").read_text()
-    assert [line for line in judged.splitlines() if line.startswith("bus")] == [
-        line for line in table.splitlines() if line.startswith("bus")
+    assert [line for line in judged.splitlines() if line.lstrip().startswith("bus")] == [
+        line for line in table.splitlines() if line.lstrip().startswith("bus")
     ]
 
 
