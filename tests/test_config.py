@@ -32,7 +32,10 @@ def test_the_defaults_are_the_recipe() -> None:
 
     assert (experiment.training.epochs, experiment.training.batch_size) == (200, 16)
     assert (experiment.optimizer.name, experiment.optimizer.lr, experiment.optimizer.eps) == ("adam", 1e-3, 1e-7)
-    assert experiment.training.keep_from * experiment.training.epochs == 50
+    assert experiment.training.first_kept_epoch == 51  # counted from 0; StasherCallback keeps what comes after 50
+    assert experiment.training.normalise_over == "train+validation"
+    assert experiment.data.validation == "official"
+    assert experiment.evaluation.precision is None
     assert set(flatten(experiment.augmentation).values()) <= {0, 8, 50, 0.4}
 
 
@@ -145,7 +148,7 @@ def test_refused_in_one_line(overrides: list[str], says: str) -> None:
         ("training.batch_size=32", "training.batch_size=32: does nothing in task 4, whose batches hold mean_teacher"),
         ("+augmentation.roll=0.1", "augmentation.roll=0.1: does nothing in task 4; set mean_teacher.frame_shift"),
         ("hardware.channels_last=false", "hardware.channels_last=false: does nothing in task 4"),
-        ("front_end.decibel_floor=0", "front_end.decibel_floor=0.0: expected an amplitude above 0"),
+        ("front_end.decibel_floor=0", "front_end.decibel_floor=0: expected at least 1e-37"),
         ("front_end.decibel_lowest=90", "front_end.decibel_lowest=90.0: expected less than decibel_highest=80.0"),
         ("+compression.nonzero_kib=126", "compression.nonzero_kib=126.0: does nothing in task 4; leave it out"),
         ("+mean_teacher.emma=0.9", "mean_teacher.emma: no such key; did you mean mean_teacher.ema?"),

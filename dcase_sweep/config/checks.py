@@ -15,21 +15,26 @@ from typing import Any, get_args, get_origin
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from dcase_sweep.config.bounds import check_bounds, check_literals
 from dcase_sweep.config.building import build, build_model, locate
 from dcase_sweep.config.compression_checks import check_compression
 from dcase_sweep.config.event_checks import check_events
 from dcase_sweep.config.flat import flatten, plain
 from dcase_sweep.config.ranges import Range, check_choices, check_ranges
-from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.config.scene_checks import check_scenes
+from dcase_sweep.config.schemas import Evaluation, Experiment, SceneEvaluation
 from dcase_sweep.config.tensorflow_checks import check_tensorflow
 from dcase_sweep.errors import UserError
 
 TARGETED = ("data", "front_end", "model")
 #: Arguments of a model's constructor that the data decide.
 _GIVEN = {"input_shape", "classes"}
+#: The schema of ``evaluation`` by the kind of the task.
+EVALUATIONS: dict[str, type] = {"scenes": SceneEvaluation, "events": Evaluation}
 CHOICES = {
     "task.kind": ("scenes", "events"),
     "training.schedule": ("constant", "cosine"),
+    "training.normalise_over": ("train+validation", "train"),
     "optimizer.name": ("adam", "adamw", "sgd"),
     "hardware.accelerator": ("cpu", "gpu"),
     "hardware.precision": ("auto", "32-true", "16-mixed", "bf16-mixed"),
@@ -82,9 +87,11 @@ def _typed(group: str, target: str) -> type:
 
 
 @lru_cache(maxsize=32)
-def _schema(*targets: str) -> DictConfig:
+def _schema(evaluation: type | None, *targets: str) -> DictConfig:
     """The schema of an experiment whose groups name these classes; to be merged into, which copies it."""
     schema = OmegaConf.structured(Experiment)
+    if evaluation is not None:
+        OmegaConf.update(schema, "evaluation", OmegaConf.structured(evaluation))
     for group, target in zip(TARGETED, targets, strict=True):
         OmegaConf.update(schema, group, OmegaConf.structured(_typed(group, target)))
     return schema
@@ -99,27 +106,49 @@ def check(composed: DictConfig) -> Experiment:
     # Hydra's own part is there while a sweep composes its jobs.
     composed = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     OmegaConf.set_struct(composed, False)
+    _check_numbers(composed)
     _refuse_unknown("", composed, Experiment)
     for group in TARGETED:
         node = composed.get(group)
         if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
             raise UserError(f"{group}: expected a group whose _target_ names a class; found {node!r}")
         _refuse_unknown(f"{group}.", node, _typed(group, node["_target_"]))
+    evaluation = _evaluation_schema(composed)
+    if evaluation is not None and isinstance(composed.get("evaluation"), DictConfig):
+        _refuse_unknown("evaluation.", composed["evaluation"], evaluation)
     try:
-        schema = _schema(*(composed[group]["_target_"] for group in TARGETED))
+        schema = _schema(evaluation, *(composed[group]["_target_"] for group in TARGETED))
         experiment = OmegaConf.to_object(OmegaConf.merge(schema, composed))
     except OmegaConfBaseException as error:
         where = f"{error.full_key!s}: " if error.full_key else ""
         raise UserError(where + str(error.msg or error).splitlines()[0]) from None
     assert isinstance(experiment, Experiment)
     _check_values(experiment)
+    check_bounds(flatten(experiment))
     _check_pairs(experiment)
     check_compression(experiment)
     if experiment.task.kind == "events":
         check_events(experiment)
-    elif experiment.training.batch_size is None:
-        raise UserError("training.batch_size=null: expected at least 1")
+    else:
+        check_scenes(experiment)
     return experiment
+
+
+def _check_numbers(composed: DictConfig) -> None:
+    """Refuse numbers beyond all bounds before a class is looked up, which imports its libraries for seconds."""
+    try:
+        values = flatten(OmegaConf.to_container(composed, resolve=True))
+    except OmegaConfBaseException:  # told with its key by the merge into the schema
+        values = flatten(OmegaConf.to_container(composed, resolve=False))
+    check_literals(values)
+    check_bounds(values)
+
+
+def _evaluation_schema(composed: DictConfig) -> type | None:
+    """The schema of ``evaluation`` in this kind of task; None where model or data are of another kind."""
+    kind = OmegaConf.select(composed, "task.kind")
+    offered = {getattr(locate(group, composed[group]["_target_"]), "kind", None) for group in ("model", "data")}
+    return EVALUATIONS.get(kind) if offered == {kind} else None
 
 
 def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:

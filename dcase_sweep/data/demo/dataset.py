@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from dcase_sweep.data.demo.scenes import generate_scenes, is_complete
+from dcase_sweep.data.demo.generation import check_room
+from dcase_sweep.data.demo.scenes import bytes_of, generate_scenes, is_complete
 from dcase_sweep.data.files import FileCheck, check_headers
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.data.tau import TAU
@@ -13,7 +14,8 @@ from dcase_sweep.data.tau import TAU
 class DemoScenes:
     """Ten TAU scenes as procedural sound textures, recorded by nine simulated devices.
 
-    The same arguments give the same bytes. Two processes that start at once generate it once.
+    The same arguments give the same bytes. Two processes that start at once generate it once. With two locations in a
+    city, ``validation=official`` would hold out half of the training clips, so that ``balanced`` is the default.
     """
 
     kind = "scenes"
@@ -23,6 +25,7 @@ class DemoScenes:
         *,
         name: str,
         root: str,
+        validation: str = "balanced",
         validation_share: float = 0.3,
         train_clips: int = 300,
         test_clips: int = 180,
@@ -35,7 +38,17 @@ class DemoScenes:
         folder = f"scenes-{train_clips}-{test_clips}-{generator_seed}"
         self.root = Path(root).expanduser() / folder
         self.parameters = {"train_clips": train_clips, "test_clips": test_clips, "seed": generator_seed}
-        self.layout = TAU(name=name, root=str(self.root), validation_share=validation_share)
+        self.layout = TAU(name=name, root=str(self.root), validation=validation, validation_share=validation_share)
+
+    @property
+    def training_clips(self) -> int:
+        """How many clips there are to train on, at most."""
+        return self.parameters["train_clips"]
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes of all recordings."""
+        return bytes_of(self.parameters["train_clips"] + self.parameters["test_clips"])
 
     def prepare(self, on_progress: Callable[[int, int], None]) -> None:
         """Generate what is not there yet."""
@@ -44,6 +57,7 @@ class DemoScenes:
         self.root.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(str(self.root) + ".lock"):
             if not is_complete(self.root, **self.parameters):
+                check_room(self.root, self.disk_bytes)
                 generate_scenes(self.root, **self.parameters, on_progress=on_progress)
 
     def load(self, *, check: FileCheck = check_headers) -> SceneData:
