@@ -1,7 +1,8 @@
 """Configurations: their schemas, their checks, and the objects that they describe."""
 
-from dcase_sweep.config.building import arguments, build, build_model, locate, stored_configuration
+from dcase_sweep.config.building import arguments, build, build_model, stored_configuration
 from dcase_sweep.config.checks import check
+from dcase_sweep.config.classes import locate, locate_class
 from dcase_sweep.config.event_rules import event_rules
 from dcase_sweep.config.flat import flatten, plain, unflatten
 from dcase_sweep.config.schemas import (
@@ -13,6 +14,7 @@ from dcase_sweep.config.schemas import (
     Optimizer,
     Tracking,
 )
+from dcase_sweep.config.stored import restore_experiment
 
 __all__ = [
     "Augmentation",
@@ -29,7 +31,9 @@ __all__ = [
     "event_rules",
     "flatten",
     "locate",
+    "locate_class",
     "plain",
+    "restore_experiment",
     "stored_configuration",
     "unflatten",
 ]

@@ -15,7 +15,8 @@ from typing import Any, get_args, get_origin
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dcase_sweep.config.building import build, build_model, locate
+from dcase_sweep.config.building import build, build_model
+from dcase_sweep.config.classes import locate_class
 from dcase_sweep.config.compression_checks import check_compression
 from dcase_sweep.config.event_checks import check_events
 from dcase_sweep.config.flat import flatten, plain
@@ -78,7 +79,7 @@ def _storable(annotation: Any) -> Any:
 @lru_cache(maxsize=32)
 def _typed(group: str, target: str) -> type:
     """The schema of a group's class."""
-    return schema_of(locate(group, target), _GIVEN if group == "model" else set())
+    return schema_of(locate_class(group, target), _GIVEN if group == "model" else set())
 
 
 @lru_cache(maxsize=32)
@@ -153,7 +154,7 @@ def _check_pairs(experiment: Experiment) -> None:
     kind = experiment.task.kind
     for group in ("model", "data"):
         target = getattr(experiment, group)._target_
-        offered = getattr(locate(group, target), "kind", None)
+        offered = getattr(locate_class(group, target), "kind", None)
         if offered != kind:
             raise UserError(
                 f"task={experiment.task.name} is about {kind}, but {group} {target.rpartition('.')[2]} is for "
