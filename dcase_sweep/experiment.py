@@ -19,8 +19,8 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
+from dcase_sweep.config_files import read_config, register_config_source
 from dcase_sweep.errors import UserError, told_by_the_system
 from dcase_sweep.resources import conf_folder, experiment_folders
 from dcase_sweep.sweep.grid import GridSweeper
@@ -87,17 +87,18 @@ def share_config_store() -> None:
 
 
 def register_experiments() -> None:
-    """Make every file of the experiment folders a choice of ``+experiment``; a broken one is told and left out."""
+    """Make every file of the experiment folders a choice of ``+experiment``; a broken one is told and left out.
+
+    Every configuration file is checked when it is read, from then on.
+    """
+    register_config_source()
     store = ConfigStore.instance()
     for folder in experiment_folders():
         for path in sorted(folder.glob("*.yaml")):
             try:
-                node = OmegaConf.to_container(OmegaConf.load(path))
-                if not isinstance(node, dict):
-                    raise ValueError("expected keys and values")
-            except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-                words = " ".join(str(error).split())
-                print(f"warning: {path}: not a configuration, left out ({words[:200]})", file=sys.stderr)
+                node = read_config(path)
+            except UserError as error:
+                print(f"warning: {error}; left out", file=sys.stderr)
                 continue
             store.store(group="experiment", name=path.stem, node=node, package="_global_", provider=str(folder))
 

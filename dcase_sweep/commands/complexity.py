@@ -18,8 +18,8 @@ Parameters and bytes of each layer as the table of the official task 1A baseline
 activation memory, and whether the limits of the DCASE challenges are kept. No recording is read.
 
 OVERRIDES are those of an experiment. Several choices or values, as model=cnn4,cnn5, give one table that compares them.
-Before training every parameter counts as not zero; of a checkpoint, or the folder of a run, those that are. A checkpoint
-is not trusted to name code: model._target_=CLASS beside it allows a class of your own."""
+Before training every parameter counts as not zero; of a checkpoint, or the folder of a run, those that are. A
+checkpoint is not trusted to name code: model._target_=CLASS beside it allows a class of your own."""
 
 EPILOG = f"""\
 examples:

@@ -110,6 +110,8 @@ def restore_experiment(
     except OmegaConfBaseException as error:
         raise UserError(f"{where}: {str(error).splitlines()[0]}") from None
     except UserError as error:
+        if str(error).startswith(tuple(overrides)):  # a mistake of the command line
+            raise
         raise UserError(f"{where}: {error}") from None
 
 
