@@ -1,5 +1,6 @@
 """The configuration files that a command line names: read in bounded time, each fault in one line."""
 
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from dcase_sweep.config.checks import GROUPS
 from dcase_sweep.errors import UserError
 
 #: A configuration is a page of text. The limits are far above one and far below what would take seconds to read.
@@ -126,6 +128,14 @@ class CheckedConfigSource(FileConfigSource):
             raise UserError(_explain(path, error)) from None
         if not OmegaConf.is_dict(result.config):
             raise UserError(f"{path}: no keys and values; {_EXPECTED}")
+        defaults = result.config._get_node("defaults")
+        if defaults is not None and not OmegaConf.is_list(defaults):
+            raise UserError(f"{path}: defaults is no list; {_EXPECTED}")
+        entries: Any = OmegaConf.to_container(defaults, resolve=False) if defaults is not None else []
+        for each in entries:
+            for group, choice in each.items() if isinstance(each, dict) else ():
+                if isinstance(choice, list) and re.sub(r"^(override |optional )*/?|@.*", "", str(group)) in GROUPS:
+                    raise UserError(f"{path}: {group}: {choice}: not one choice; expected one name")
         return result
 
 
