@@ -37,6 +37,7 @@ ENDLESS = "the configuration refers to itself without end; see the defaults list
 #: Groups whose choice names a run.
 GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "experiment")
 _GROUPS = (*GROUPS, "search")
+_NUMBER = re.compile(r"\d[\d_]*(\.\d*)?(e\d+)?")
 #: Texts of Hydra's own that name a place or a study.
 _HYDRA_TEXTS = (
     "hydra.run.dir",
@@ -54,8 +55,8 @@ def quote_task(arguments: list[str]) -> list[str]:
     quoted = []
     for argument in arguments:
         found = re.fullmatch(rf"(\+?(?:{'|'.join(_GROUPS)})=)([0-9A-Za-z_,.]+)", argument)
-        if found and any(name[:1].isdigit() for name in found[2].split(",")):
-            names = (f"'{name}'" if name[:1].isdigit() else name for name in found[2].split(","))
+        if found:
+            names = (f"'{name}'" if _NUMBER.fullmatch(name) else name for name in found[2].split(","))
             argument = found[1] + ",".join(names)
         quoted.append(argument)
     return quoted

@@ -85,14 +85,15 @@ class GeneratedFolder:
 
     def _marker(self) -> dict[str, Any] | None:
         try:
-            found = json.loads((self.root / MARKER).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            marker = self.root / MARKER
+            found = json.loads(marker.read_text(encoding="utf-8")) if marker.is_file() else None
+        except (OSError, ValueError, RecursionError):
             return None
         # Other people's files of this name are no sign of ours, whose recordings are replaced.
-        is_ours = isinstance(found, dict) and set(found) == {"complete", "parameters"}
-        if not is_ours or not isinstance(found["parameters"], dict):
+        if not isinstance(found, dict) or set(found) != {"complete", "parameters"}:
             return None
-        return found if set(found["parameters"]) == set(self.parameters) else None
+        parameters = found["parameters"]
+        return found if isinstance(parameters, dict) and set(parameters) == set(self.parameters) else None
 
 
 def check_demo_root(root: Path) -> None:
