@@ -5,7 +5,6 @@ that unpack to more than the file holds, archives of TorchScript, tensors larger
 other kinds than this project writes.
 """
 
-import os
 import re
 import sys
 import zipfile
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcase_sweep.config.stored import check_stored, is_printable
 from dcase_sweep.errors import UserError
+from dcase_sweep.utils.machine import memory_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -94,7 +94,7 @@ def check_archive(path: Path) -> None:
             raise ValueError("its archive does not fit the file")
         if "byteorder" in names and archive.read(names["byteorder"]) != sys.byteorder.encode():
             raise ValueError("its byte order is not this machine's")
-    memory = _memory()
+    memory = memory_bytes()
     if memory is not None and size > memory:
         raise ValueError(f"it holds {size / 2**30:.1f} GiB, and this machine has {memory / 2**30:.1f} GiB of memory")
 
@@ -185,11 +185,3 @@ def _kind(value: Any) -> str:
 def _reason(error: Exception) -> str:
     """One line: of PyTorch's own errors, which are paragraphs of advice, the kind is enough."""
     return str(error) if type(error) is ValueError else type(error).__name__
-
-
-def _memory() -> int | None:
-    """Bytes of the machine; None where the system does not tell."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return None

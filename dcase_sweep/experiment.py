@@ -70,7 +70,7 @@ def refuse_arguments(arguments: Sequence[str]) -> None:
         UserError: in one line, for a list where a group has one choice, an empty choice or folder, and for
             ``--experimental-rerun``, which unpickles a file.
     """
-    from dcase_sweep.config import refuse_several
+    from dcase_sweep.config import check_written, refuse_several
 
     for argument in arguments:
         flag = argument.partition("=")[0]
@@ -82,7 +82,9 @@ def refuse_arguments(arguments: Sequence[str]) -> None:
             continue
         if not value.strip("'\" "):
             raise UserError(f"{argument}: empty; expected a name or a path, or leave it out")
-        if key not in _HYDRA_TEXTS:
+        if key in ("hydra.run.dir", "hydra.sweep.dir"):  # which Hydra makes before it calls anything of ours
+            check_written(key, value.strip("'\""))
+        elif key not in _HYDRA_TEXTS:
             refuse_several(argument)
 
 
