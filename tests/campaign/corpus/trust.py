@@ -33,7 +33,7 @@ class Runs:
 
 
 def checkpoint(folder: Path, name: str = "best.ckpt", **changed: Any) -> Path:
-    """A checkpoint with other values: of the configuration by dotted keys, of the record and the file by their names."""
+    """A checkpoint with other values: of the configuration by dotted keys, of the record and the file by name."""
     import torch
 
     record = {"configuration": configuration() | changed.pop("flat", {}), "choices": {"model": "baseline_cnn"}}
@@ -118,9 +118,7 @@ def changed(**flat: Any) -> Prepare:
 
 NOT_OURS = "not a class of dcase_sweep, and a file is not trusted to name code"
 CHECKPOINTS = [
-    export(
-        "front-end-of-another", changed(front_end___target_="os.system"), f"front_end._target_=os.system: {NOT_OURS}"
-    ),
+    export("front-end-of-another", changed(front_end___target_="os.system"), f"front_end._target_=os.*: {NOT_OURS}"),
     export("model-of-another", changed(model___target_="pip._internal.main"), f"model._target_=pip.*: {NOT_OURS}"),
     export("data-of-another", changed(data___target_="subprocess.Popen"), f"data._target_=subprocess.*: {NOT_OURS}"),
     export("name-that-begins-alike", changed(model___target_="dcase_sweep_x.models.Y"), NOT_OURS),
