@@ -81,9 +81,6 @@ def _check_options(arguments: Sequence[str]) -> None:
     if len(chosen) > 1:
         names = " and ".join(f"--{name.replace('_', '-')}" for name in chosen)
         raise UserError(f"{names}: expected one of them alone")
-    rerun = options.experimental_rerun
-    if rerun is not None and not Path(rerun).is_file():
-        raise UserError(f"--experimental-rerun {printable(rerun)}: no such file; expected the config.pickle of a job")
 
 
 def _check_length(word: str) -> None:
@@ -105,10 +102,6 @@ def _check_length(word: str) -> None:
 def _check_choice(key: str, value: str) -> None:
     group = key.partition("@")[0]
     is_group = bool(re.fullmatch(r"[\w/]+", group)) and (group == "hydra" or (conf_folder() / group).is_dir())
-    if is_group and value.lstrip().startswith("["):
-        raise UserError(
-            f"{group}={printable(value)}: expected one choice; without brackets and with -m each of them is run"
-        )
     if is_group and _NO_TEXT.fullmatch(value.strip()):
         offered = sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
         expected = f"expected one of {', '.join(offered)}" if offered else "expected no choice of it"

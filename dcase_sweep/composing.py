@@ -13,7 +13,15 @@ from omegaconf.errors import OmegaConfBaseException
 from dcase_sweep.arguments import check_overrides, explain_setup
 from dcase_sweep.config import Experiment, check
 from dcase_sweep.errors import UserError
-from dcase_sweep.experiment import explain, open_demo, quote_task, register_experiments, with_model_of_task
+from dcase_sweep.experiment import (
+    ENDLESS,
+    explain,
+    open_demo,
+    quote_task,
+    refuse_arguments,
+    register_experiments,
+    with_model_of_task,
+)
 from dcase_sweep.resources import conf_folder
 from dcase_sweep.sweep.overrides import combinations
 
@@ -32,6 +40,7 @@ def compose_experiments(arguments: Sequence[str]) -> list[Composed]:
     Raises:
         UserError: in one line, as the experiment command says it.
     """
+    refuse_arguments(arguments)
     understood = with_model_of_task(quote_task(open_demo(list(arguments))))
     check_overrides(understood)
     register_experiments()
@@ -42,6 +51,8 @@ def compose_experiments(arguments: Sequence[str]) -> list[Composed]:
             return [_composed(job) for job in combinations(parser, understood)]
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, understood)) from None
+    except RecursionError:
+        raise UserError(ENDLESS) from None
     except Exception as error:
         line = explain_setup(error)
         if line is None:

@@ -1,15 +1,18 @@
 """Continuing an interrupted run from its last checkpoint."""
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from omegaconf import MISSING as NO_VALUE
+
+from dcase_sweep.checkpoint_files import Checkpoint, read_checkpoint
 from dcase_sweep.checkpoints import LAST, find_checkpoint
-from dcase_sweep.config import Experiment, flatten
+from dcase_sweep.config import Experiment, flatten, plain
 from dcase_sweep.errors import UserError
 
 #: What may differ between a run and its continuation: where things are, not what is computed.
-_FREE = ("resume", "hardware.", "tracking.", "store.", "data.root", "data.name")
+_FREE = ("resume", "hardware.", "tracking.", "store.", "data.root", "data.name", "evaluation.precision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,49 @@ def comparable(flat: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in flat.items() if not key.startswith(_FREE)}
 
 
+def completed(flat: dict[str, Any], experiment: Experiment) -> dict[str, Any]:
+    """A checkpoint's flattened configuration with the keys that are newer than it.
+
+    A key that it does not have gets its default, which keeps the meaning of configurations without the key
+    (`config.schemas.Experiment`). A key without a default, or of a class that the checkpoint does not name, stays away.
+    """
+    found = dict(flat)
+    for key in flatten(experiment):
+        if key not in found:
+            default = _default_of(experiment, key, flat)
+            if default is not MISSING:
+                found[key] = default
+    return found
+
+
+def _default_of(experiment: Experiment, key: str, flat: dict[str, Any]) -> Any:
+    """What a key is where nothing sets it; MISSING where it has no default."""
+    node: Any = experiment
+    *path, name = key.split(".")
+    for depth, part in enumerate(path, start=1):
+        node = node.get(part) if isinstance(node, dict) else getattr(node, part, None)
+        target = getattr(node, "_target_", None)
+        if target is not None and flat.get(".".join([*path[:depth], "_target_"])) != target:
+            return MISSING
+    member = next((each for each in fields(node) if each.name == name), None) if is_dataclass(node) else None
+    if member is None:
+        return MISSING
+    default = member.default if member.default_factory is MISSING else member.default_factory()
+    return MISSING if default == NO_VALUE else plain(default)
+
+
+def _how_to_repeat(values: dict[str, Any]) -> str:
+    """The values of a checkpoint as they are typed, where each can be."""
+    plain_values = (bool, int, float, str, type(None))
+    if not values or not all(isinstance(value, plain_values) for value in values.values()):
+        return ""
+    shown = (
+        f"{key}={'null' if value is None else str(value).lower() if isinstance(value, bool) else value}"
+        for key, value in values.items()
+    )
+    return f": add {' '.join(shown)}"
+
+
 def find_resumable(experiment: Experiment) -> Resumable | None:
     """The checkpoint that ``resume`` names, or None if it names none.
 
@@ -35,23 +81,36 @@ def find_resumable(experiment: Experiment) -> Resumable | None:
     """
     if experiment.resume is None:
         return None
-    import torch
-
     path = Path(experiment.resume).expanduser()
-    checkpoint = find_checkpoint(path, LAST)
-    if checkpoint is None:
+    found = find_checkpoint(path, LAST)
+    if found is None:
         raise UserError(f"resume={path}: no checkpoint there; expected last.ckpt or the folder of an interrupted run")
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        extra, epoch = content["dcase_sweep"], content["epoch"]
-        _ = content["optimizer_states"]
-    except Exception as error:
-        raise UserError(
-            f"resume={checkpoint}: not a checkpoint to continue from ({type(error).__name__}); expected a last.ckpt"
-        ) from None
-    then, now = comparable(extra["configuration"]), comparable(flatten(experiment))
+    where, expected = f"resume={found}", f"{LAST} of an interrupted run"
+    checkpoint = read_checkpoint(found, where=where, what="a checkpoint to continue from", expected=expected)
+    then, now = comparable(completed(checkpoint.configuration, experiment)), comparable(flatten(experiment))
     changed = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
     if changed:
         differences = ", ".join(f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in changed[:5])
-        raise UserError(f"resume={checkpoint}: made by another configuration ({differences}); expected its own")
-    return Resumable(checkpoint, extra.get("run_id"), epoch + 1)
+        raise UserError(
+            f"{where}: made by another configuration ({differences}); expected its own"
+            + _how_to_repeat({key: then[key] for key in changed if key in then})
+        )
+    return Resumable(found, checkpoint.run_id, _epochs(checkpoint, experiment, where, expected))
+
+
+def _epochs(checkpoint: Checkpoint, experiment: Experiment, where: str, expected: str) -> int:
+    """How many epochs are done, of a checkpoint that holds the state of a training.
+
+    Raises:
+        UserError: if it does not.
+    """
+    last = experiment.training.epochs - 1
+    if checkpoint.epoch is None or checkpoint.epoch > last:
+        raise UserError(
+            f"{where}: not a checkpoint to continue from (epoch is {checkpoint.epoch}, of {last + 1} counted from 0); "
+            f"expected {expected}"
+        )
+    for name, kind in (("optimizer_states", list), ("callbacks", dict)):
+        if not isinstance(checkpoint.content.get(name), kind) or not checkpoint.content[name]:
+            raise UserError(f"{where}: not a checkpoint to continue from (no {name}); expected {expected}")
+    return checkpoint.epoch + 1

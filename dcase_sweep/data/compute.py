@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dcase_sweep.audio.reading import AudioProblem, Padding, Waveform, read_waveform
 from dcase_sweep.memory import keep_freed_memory
+from dcase_sweep.utils.text import printable
 
 #: Clips that a front end is given at a time: one stays in a core's cache, a GPU wants work for its width.
 _AT_A_TIME = {"cpu": 1, "gpu": 32}
@@ -20,7 +21,11 @@ _A_TASK = {"cpu": 4, "gpu": 32}
 
 
 class FrontEnd(Protocol):
-    """What is asked of a front end."""
+    """What is asked of a front end.
+
+    One that keeps more frames in the store than a network sees also has ``stored_shape``, ``(mel, frame)`` of a stored
+    clip, and ``for_store``, which is called instead of it.
+    """
 
     sample_rate: int
     seconds: float
@@ -36,6 +41,12 @@ class FrontEnd(Protocol):
         ...
 
 
+def stored_shape(front_end: FrontEnd) -> tuple[int, int]:
+    """``(mel, frame)`` of one clip in the store."""
+    shape: tuple[int, int] = getattr(front_end, "stored_shape", front_end.shape)
+    return shape
+
+
 @dataclass(frozen=True, slots=True)
 class ClipState:
     """What was noticed while a clip was read."""
@@ -46,6 +57,8 @@ class ClipState:
     #: Of its samples in the file.
     checksum: int = 0
     problem: str | None = None
+    #: Length of the recording in its file; 0 if it could not be read, or was read by a version that did not note it.
+    seconds: float = 0.0
 
 
 @contextmanager
@@ -67,8 +80,14 @@ def _read(path: Path, front_end: FrontEnd) -> tuple[Waveform | None, ClipState]:
             path, sample_rate=front_end.sample_rate, seconds=front_end.seconds, padding=front_end.padding
         )
     except AudioProblem as problem:
-        return None, ClipState(problem=f"{path}: {problem}")
-    return waveform, ClipState(waveform.was_padded, waveform.was_cut, waveform.was_resampled, waveform.checksum)
+        return None, ClipState(problem=f"{printable(path)}: {problem}")
+    return waveform, ClipState(
+        waveform.was_padded,
+        waveform.was_cut,
+        waveform.was_resampled,
+        waveform.checksum,
+        seconds=round(waveform.seconds, 3),
+    )
 
 
 def _features(paths: Sequence[Path], front_end: FrontEnd, device: str) -> list[tuple[Any, ClipState]]:
@@ -81,15 +100,16 @@ def _features(paths: Sequence[Path], front_end: FrontEnd, device: str) -> list[t
     if samples:
         with torch.inference_mode():
             waveforms = samples[0][None] if len(samples) == 1 else np.stack(samples)
-            computed = iter(front_end(torch.from_numpy(waveforms).to(device)).cpu().numpy())
-    silence = np.zeros(front_end.shape, dtype=np.float32)
+            transform = getattr(front_end, "for_store", front_end)
+            computed = iter(transform(torch.from_numpy(waveforms).to(device)).cpu().numpy())
+    silence = np.zeros(stored_shape(front_end), dtype=np.float32)
     return [(silence if waveform is None else next(computed), state) for waveform, state in read]
 
 
 def compute_features(
     root: Path, names: Sequence[str], front_end: FrontEnd, *, device: str = "cpu", workers: int = 1
 ) -> Iterator[tuple[int, NDArray[np.float32], ClipState]]:
-    """Position, features ``[mel, frame]`` and state of each file, in order.
+    """Position, features ``[mel, frame]`` as they are stored, and state of each file, in order.
 
     Each thread takes one file after the other: reading, the transforms and the products all release Python's lock, and
     a clip that is read and transformed by one core never leaves its cache, which no parallel operator matches.
