@@ -187,12 +187,13 @@ def run_composed(composed: DictConfig, watcher: Watcher | None = None, experimen
 def _run_checked(experiment: "Experiment", composed: DictConfig, watcher: Watcher | None) -> Outcome:
     """Run an experiment as this job of Hydra's."""
     from dcase_sweep import runner
+    from dcase_sweep.config import task_overrides
     from dcase_sweep.interruption import interruptible
 
     settings = HydraConfig.get()
     choices = {group: str(settings.runtime.choices[group]) for group in GROUPS if settings.runtime.choices.get(group)}
     overrides = tuple(
-        override for override in settings.overrides.task if not override.startswith(("++tracking.", "search="))
+        override for override in task_overrides(settings) if not override.startswith(("++tracking.", "search="))
     )
     job = runner.Job(
         folder=Path(settings.runtime.output_dir),

@@ -14,12 +14,13 @@ import pytest
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.initialize import initialize_config_dir
+from omegaconf import OmegaConf
 from torch import nn
 
 from dcase_sweep import capacity
 from dcase_sweep.capacity import check_capacity, check_training_memory
 from dcase_sweep.composing import compose_experiments
-from dcase_sweep.config import Experiment, bounds, build_model, check, construction
+from dcase_sweep.config import Experiment, bounds, build_model, check, construction, task_overrides
 from dcase_sweep.data.demo import generation
 from dcase_sweep.errors import UserError, is_out_of_memory, told_by_the_system
 from dcase_sweep.experiment import open_demo, quote_task, register_experiments, with_model_of_task
@@ -324,3 +325,9 @@ def test_every_number_of_the_configuration_is_refused_or_valid(task: str) -> Non
 
     assert found.returncode == 0, found.stdout + found.stderr
     assert int(found.stdout.split()[0]) > 500
+
+
+def test_an_interpolation_among_the_overrides_is_a_text() -> None:
+    overrides = OmegaConf.create({"overrides": {"task": ["seed=${training.epochs}", "model=cnn5"]}})
+
+    assert task_overrides(overrides) == ["seed=${training.epochs}", "model=cnn5"]

@@ -1,7 +1,7 @@
 """Configurations: their schemas, their checks, and the objects that they describe."""
 
 from dcase_sweep.config.building import arguments, build, build_model, stored_configuration
-from dcase_sweep.config.checks import check, check_hydra, refuse_several
+from dcase_sweep.config.checks import check, check_hydra, refuse_several, task_overrides
 from dcase_sweep.config.classes import locate, locate_class
 from dcase_sweep.config.event_rules import event_rules
 from dcase_sweep.config.flat import flatten, plain, unflatten
@@ -39,5 +39,6 @@ __all__ = [
     "refuse_several",
     "restore_experiment",
     "stored_configuration",
+    "task_overrides",
     "unflatten",
 ]

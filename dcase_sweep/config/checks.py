@@ -184,6 +184,11 @@ def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
             _refuse_unknown(f"{prefix}{key}.", node[key], inner)
 
 
+def task_overrides(settings: Any) -> list[str]:
+    """The overrides as they were typed: an interpolation among them is a text, which Hydra's list would resolve."""
+    return [str(override) for override in OmegaConf.to_container(settings.overrides.task, resolve=False)]
+
+
 def check_hydra(settings: Any) -> None:
     """Refuse what Hydra allows and an experiment cannot have.
 
@@ -198,8 +203,8 @@ def check_hydra(settings: Any) -> None:
             "hydra.job.chdir=true: relative paths of data, features and runs would lead elsewhere; expected false "
             "(a run's own files are in hydra.run.dir in any case)"
         )
-    for override in settings.overrides.task:
-        refuse_several(str(override))
+    for override in task_overrides(settings):
+        refuse_several(override)
 
 
 def refuse_several(override: str) -> None:
