@@ -186,7 +186,8 @@ def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
 
 def task_overrides(settings: Any) -> list[str]:
     """The overrides as they were typed: an interpolation among them is a text, which Hydra's list would resolve."""
-    return [str(override) for override in OmegaConf.to_container(settings.overrides.task, resolve=False)]
+    typed: Any = OmegaConf.to_container(settings.overrides.task, resolve=False)
+    return [str(override) for override in typed]
 
 
 def check_hydra(settings: Any) -> None:
