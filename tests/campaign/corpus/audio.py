@@ -214,7 +214,7 @@ CASES = [
     Case(
         "far-shorter-and-far-longer",
         [*_TAU, "training.epochs=1", "training.batch_size=4", "hardware.threads=1"],
-        rf"^features .*1 cut, the shortest 0.05 s of 1 s: {_CLIP}, the longest 8.00 s of 1 s: audio/park-paris-10-0-b.wav",
+        rf"^features .*1 cut, the shortest 0.05 s of 1 s: {_CLIP}, the longest 8.00 s of 1 s: .*-0-b.wav",
         code=0,
         prepare=_odd_lengths,
         limit=60,
