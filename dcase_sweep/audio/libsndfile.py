@@ -57,6 +57,11 @@ class Decoder:
         """How many there are."""
         return int(self.sound.channels)
 
+    @property
+    def is_within_one(self) -> bool:
+        """Whether samples are integers, which full scale bounds."""
+        return str(self.sound.subtype).startswith("PCM_")
+
     def count_frames(self) -> int:
         """How many frames there are, decoded if nothing says it."""
         return sum(len(block) for block in self._blocks(None)) if self.frames is None else self.frames

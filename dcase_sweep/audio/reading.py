@@ -58,6 +58,9 @@ class _Decoder(Protocol):
     @property
     def frames(self) -> int | None: ...
 
+    @property
+    def is_within_one(self) -> bool: ...
+
     def count_frames(self) -> int: ...
 
     def read(self, frames: int) -> NDArray[np.float32]: ...
@@ -70,6 +73,7 @@ class _Pcm24:
     handle: FileIO
     header: WavHeader
     channels: int = 1
+    is_within_one: bool = True
 
     @property
     def sample_rate(self) -> int:
@@ -144,12 +148,10 @@ def _to_length(samples: NDArray[np.float32], length: int, padding: Padding) -> N
 def _check_samples(samples: NDArray[np.float32], *, within_one: bool) -> None:
     """Refuse what is not finite, digital silence, or of another scale.
 
-    The energy is one fast pass: a clip with more than silence's can hold nothing else, so only others are searched, and
-    those whose format has values beyond full scale.
+    Where no sample can be beyond full scale, the energy is one fast pass: a clip with more than silence's can hold
+    nothing else, so only others are searched.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        energy = float(np.dot(samples, samples))
-    if within_one and np.isfinite(energy) and energy > len(samples) * SILENCE**2:
+    if within_one and float(np.dot(samples, samples)) > len(samples) * SILENCE**2:
         return
     peak = max(float(samples.max()), -float(samples.min()))
     if not np.isfinite(peak):
@@ -176,7 +178,7 @@ def read_waveform(path: Path, *, sample_rate: int, seconds: float, padding: Padd
     with _open_audio(path, seconds) as decoder:
         rate, frames = decoder.sample_rate, decoder.frames
         samples = decoder.read(_frames_to_read(seconds, rate))
-        within_one = isinstance(decoder, _Pcm24)
+        within_one = decoder.is_within_one
     frames = len(samples) if frames is None else frames
     if frames == 0:
         raise AudioProblem("no samples after the header; expected audio; restore the file or remove its row")

@@ -70,6 +70,11 @@ def _case(name: str, change: Callable[[Path], object], says: str) -> Case:
     return Case(name, _TAU, rf"^  .*/{_CLIP}: {says}", prepare=partial(_tau, change))
 
 
+def _stray(folder: Path) -> None:
+    """An unlabelled clip that no table names, with a name that would colour the terminal and break the line."""
+    (make_desed(folder / "desed") / UNLABELED_AUDIO / "\x1b[31mred\n.wav").touch()
+
+
 def _odd_lengths(folder: Path) -> None:
     """One recording far shorter and one far longer than the others."""
     root = make_tau(folder / "tau", seconds=0.2, clips=1)
@@ -185,9 +190,9 @@ CASES = [
     _case("link-to-nothing", lambda path: path.symlink_to("nothing"), "listed but not on disk"),
     Case(
         "escape-sequence-in-a-name",
-        _TAU,
-        r"^  .*/audio/\\x1b\[31mred.wav: listed but not on disk",
-        prepare=partial(_named, "audio/\x1b[31mred.wav"),
+        _DESED,
+        rf"^  .*/{UNLABELED_AUDIO}/\\x1b\[31mred\\n.wav: 0 bytes; expected audio",
+        prepare=_stray,
     ),
     Case(
         "name-of-10000-characters",
