@@ -109,10 +109,11 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
             verdict = judge(experiment, data, learner, store.features)
         metrics |= energy
         results |= verdict.metrics | {"time/evaluation_seconds": time.perf_counter() - judging}
-        _log_verdict(mlrun, verdict, job)
+        _log_tables(mlrun, verdict, job)
         results |= conclude_compression(experiment, complexity_of(learner.layers(), experiment), dense, verdict)
         mlrun.log_metrics(results)
         metrics |= results
+        _draw_figures(mlrun, verdict, job)
         mlrun.end("FINISHED")
     except Interrupted:
         mlrun.give_up("KILLED")
@@ -256,14 +257,23 @@ def _fit(
     }
 
 
-def _log_verdict(mlrun: tracking.Run, verdict: Verdict, job: Job) -> None:
+def _log_tables(mlrun: tracking.Run, verdict: Verdict, job: Job) -> None:
     for name, text in verdict.files.items():
-        (job.folder / name).write_text(text)
+        (job.folder / name).write_text(text, encoding="utf-8")
         mlrun.log_text(text, name)
-    for name, figure in verdict.figures.items():
-        save_figure(figure, job.folder / name)
-        mlrun.log_file(job.folder / name)
     log.info(f"\n{verdict.table}\n")
+
+
+def _draw_figures(mlrun: tracking.Run, verdict: Verdict, job: Job) -> None:
+    """Draw and log each figure, after all else is logged; one that cannot be drawn costs a line, not the run."""
+    mlrun.flush()
+    for name in verdict.figures:
+        try:
+            save_figure(verdict.figures[name], job.folder / name)
+            mlrun.log_file(job.folder / name)
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [""])[0]
+            log.warning(f"{name} cannot be drawn: {type(error).__name__}: {reason}"[:300])
 
 
 def _tell_how_to_resume(job: Job) -> None:
