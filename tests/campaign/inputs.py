@@ -1,5 +1,6 @@
 """Every bad input of the corpus, each in a process of its own."""
 
+import sqlite3
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,9 @@ def empty_database(folder: Path) -> Path:
     from dcase_sweep.config import Tracking
 
     tracking.open_store(Tracking(uri=f"sqlite:///{folder / 'mlflow.db'}", folder=str(folder), experiment="none"))
+    connection = sqlite3.connect(folder / "mlflow.db")  # a case is given this file alone, without the log beside it
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
     return folder / "mlflow.db"
 
 

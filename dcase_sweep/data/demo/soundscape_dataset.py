@@ -58,11 +58,19 @@ class DemoSoundscapes:
         """Bytes of all recordings."""
         return bytes_of(sum(count for name, count in self.parameters.items() if name != "seed"))
 
+    def check_root(self) -> None:
+        """Refuse a ``root`` that holds anything but generated data sets.
+
+        Raises:
+            UserError: in one line, with what was found.
+        """
+        check_demo_root(self.root.parent)
+
     def prepare(self, on_progress: Callable[[int, int], None]) -> None:
         """Generate what is not there yet."""
         from filelock import FileLock
 
-        check_demo_root(self.root.parent)
+        self.check_root()
         self.root.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(str(self.root) + ".lock"):
             if not is_complete(self.root, **self.parameters):

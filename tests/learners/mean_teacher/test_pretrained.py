@@ -54,3 +54,13 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path, content: object, sa
 
     assert str(caught.value).startswith(f"mean_teacher.checkpoint={path}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_torchscript_and_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), str(tmp_path / "script.ckpt"))
+    torch.save({"state_dict": {"sed_student.a": torch.tensor([float("nan")])}}, tmp_path / "nan.ckpt")
+    torch.save({"state_dict": {"sed_student.a": torch.ones(1).expand(10**6, 10**6)}}, tmp_path / "large.ckpt")
+
+    for name, says in (("script", "TorchScript"), ("nan", "sed_student.a holds NaN"), ("large", "larger than its")):
+        with pytest.raises(UserError, match=says):
+            read_state_dict(tmp_path / f"{name}.ckpt")
