@@ -142,6 +142,13 @@ def check(composed: DictConfig) -> Experiment:
     return experiment
 
 
+def _evaluation_schema(composed: DictConfig) -> type | None:
+    """The schema of ``evaluation`` in this kind of task; None where model or data are of another kind."""
+    kind = OmegaConf.select(composed, "task.kind")
+    offered = {getattr(locate_class(group, composed[group]["_target_"]), "kind", None) for group in ("model", "data")}
+    return EVALUATIONS.get(kind) if isinstance(kind, str) and offered == {kind} else None
+
+
 def _check_numbers(composed: DictConfig) -> None:
     """Refuse numbers beyond all bounds before a class is looked up, which imports its libraries for seconds."""
     try:
@@ -150,13 +157,6 @@ def _check_numbers(composed: DictConfig) -> None:
         values = flatten(OmegaConf.to_container(composed, resolve=False))
     check_literals(values)
     check_bounds(values)
-
-
-def _evaluation_schema(composed: DictConfig) -> type | None:
-    """The schema of ``evaluation`` in this kind of task; None where model or data are of another kind."""
-    kind = OmegaConf.select(composed, "task.kind")
-    offered = {getattr(locate_class(group, composed[group]["_target_"]), "kind", None) for group in ("model", "data")}
-    return EVALUATIONS.get(kind) if offered == {kind} else None
 
 
 def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:

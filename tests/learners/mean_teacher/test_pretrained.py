@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from dcase_sweep.audio.amplitude_mel import AmplitudeMel
 from dcase_sweep.errors import UserError
-from dcase_sweep.learners.mean_teacher.pretrained import read_state_dict
+from dcase_sweep.learners.mean_teacher.pretrained import read_state_dict, scale_as_published
 
 
 class Harmful:
@@ -64,3 +65,14 @@ def test_torchscript_and_weights_that_are_no_numbers_are_refused(tmp_path: Path)
     for name, says in (("script", "TorchScript"), ("nan", "sed_student.a holds NaN"), ("large", "larger than its")):
         with pytest.raises(UserError, match=says):
             read_state_dict(tmp_path / f"{name}.ckpt")
+
+
+def test_the_networks_of_2021_are_given_what_they_learned_from() -> None:
+    front_end, other = AmplitudeMel(), AmplitudeMel(scaled_to=[-1.0, 1.0])
+
+    scale_as_published(front_end)
+    scale_as_published(other)
+
+    mel = torch.tensor([[[1.0, 10.0, 100.0]]])
+    torch.testing.assert_close(front_end.normalise(mel), torch.tensor([[[0.0, 0.5, 1.0]]]))
+    torch.testing.assert_close(other.normalise(mel), torch.tensor([[[-1.0, 0.0, 1.0]]]))
