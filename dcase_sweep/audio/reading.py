@@ -1,7 +1,6 @@
 """Audio files to mono waveforms of one rate and one length."""
 
 import stat
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,8 +41,6 @@ class Waveform:
     was_padded: bool = False
     was_cut: bool = False
     was_resampled: bool = False
-    #: Of the samples as they stand in the file, which tells another recording under the same name.
-    checksum: int = 0
 
 
 @contextmanager
@@ -124,12 +121,6 @@ def _decode_by_libsndfile(path: Path, frames: int) -> NDArray[np.float32]:
     return mono
 
 
-def _checksum(samples: NDArray[np.float32]) -> int:
-    """Changes with any sample; a fifth of the time of a CRC of them all, which would take one in twenty of a clip's."""
-    words = samples[: len(samples) // 2 * 2].view(np.uint64)
-    return zlib.crc32(samples[-1::-64].tobytes(), zlib.crc32(words.sum(dtype=np.uint64).tobytes()))
-
-
 def _to_length(samples: NDArray[np.float32], length: int, padding: Padding) -> NDArray[np.float32]:
     if len(samples) > length:
         return samples[:length]
@@ -164,7 +155,6 @@ def read_waveform(path: Path, *, sample_rate: int, seconds: float, padding: Padd
         # What lies behind the clip's end is never decoded; a hundredth of a second more serves the resampler's filter.
         samples = _decode(path, handle, info, min(info.frames, int(np.ceil((seconds + 0.01) * info.sample_rate))))
     _refuse_no_sound(samples)
-    checksum = _checksum(samples)
     if info.sample_rate != sample_rate:
         import soxr
 
@@ -173,4 +163,4 @@ def read_waveform(path: Path, *, sample_rate: int, seconds: float, padding: Padd
     if len(samples) != length:
         # Resampling may leave one sample too few or too many; that is not a clip of another length.
         samples = _to_length(samples, length, padding)
-    return Waveform(samples, found < length, found > length, info.sample_rate != sample_rate, checksum)
+    return Waveform(samples, found < length, found > length, info.sample_rate != sample_rate)

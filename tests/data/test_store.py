@@ -222,5 +222,5 @@ def test_no_room_on_the_disk_is_one_line(root: Path, monkeypatch: pytest.MonkeyP
 def test_a_store_that_cannot_be_written_is_one_line(root: Path) -> None:
     (root.parent / "file").write_text("")
 
-    with pytest.raises(UserError, match=r"feature store cannot be written; set store\.root"):
+    with pytest.raises(UserError, match=r"feature store cannot be written; set store\.root to a folder"):
         reopen(root, store_root=root.parent / "file")
