@@ -13,10 +13,27 @@ def main() -> int:
     inputs.add_argument("--only", default="", help="a part of area/name")
     inputs.add_argument("--jobs", type=int, default=2, help="commands at a time (default: 2)")
     inputs.add_argument("--json", type=Path, help="write what came of each case")
+    kills = parts.add_parser("kills", help="random kills of single runs, grids and searches")
+    kills.add_argument("--count", type=int, default=200, help="kills in all (default: 200)")
+    kills.add_argument("--seed", type=int, default=0, help="of moments, victims and signals (default: 0)")
+    kills.add_argument("--only", default="", help="a part of a scenario's name")
+    kills.add_argument("--jobs", type=int, default=2, help="projects at a time (default: 2)")
+    kills.add_argument("--json", type=Path, help="write what was found")
+    disks = parts.add_parser("disks", help="full disks, read-only mounts and moved projects; needs root")
+    disks.add_argument("--only", default="", help="a part of a check's name")
+    disks.add_argument("--json", type=Path, help="write what came of each check")
     options = parser.parse_args()
-    from tests.campaign.inputs import run_inputs
+    if options.part == "inputs":
+        from tests.campaign.inputs import run_inputs
 
-    return run_inputs(options.only, options.jobs, options.json)
+        return run_inputs(options.only, options.jobs, options.json)
+    if options.part == "disks":
+        from tests.campaign.disks import run_disks
+
+        return run_disks(options.only, options.json)
+    from tests.campaign.kills import run_kills
+
+    return run_kills(options.count, options.seed, options.only, options.jobs, options.json)
 
 
 if __name__ == "__main__":
