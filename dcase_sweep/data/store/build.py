@@ -217,8 +217,11 @@ class Build:
         """
         if not self.contents.holds(self.names[row], self.digests[row], read=state.problem is not None):
             path = self.contents.root / self.names[row]
-            what = "changed while its features were computed; expected it to stay as it is; run the command again"
-            raise UserError(f"{path}: {state.problem or what}")
+            if state.problem is not None and self.contents.digest(self.names[row]) is None:
+                raise UserError(f"{path}: {state.problem}")
+            raise UserError(
+                f"{path}: changed while its features were computed; expected it to stay as it is; run the command again"
+            )
 
     def _lasting(self, states: list[ClipState]) -> list[ClipState]:
         return [ClipState() if digest is None else state for digest, state in zip(self.digests, states, strict=True)]

@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dcase_sweep.data.store.index import remove
 from dcase_sweep.utils.files import write_bytes
 
 #: Bytes of a digest.
@@ -155,6 +156,8 @@ class FileContents:
         kept = dict(row for of_name in by_name.values() for row in of_name)
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
+            if not self._table.is_file():
+                remove(self._table)  # a pipe in its place would be written to
             write_bytes(self._table, _table_bytes(kept))
         self._new = {}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dcase_sweep.data.store.folder import USE
-from dcase_sweep.data.store.index import parse_object, read_bounded
+from dcase_sweep.data.store.index import parse_object, read_bounded, remove
 from dcase_sweep.utils.files import write_text
 
 #: Data sets and projects that are kept of a store, the latest last.
@@ -48,6 +48,8 @@ def note_use(folder: Path, name: str, root: Path) -> None:
             return
         data = [*(other for other in known.data if other != pair), pair][-_KEPT:]
         projects = [*(other for other in known.projects if other != project), project][-_KEPT:]
+        if not (folder / USE).is_file():
+            remove(folder / USE)  # a pipe in its place would be written to
         write_text(folder / USE, json.dumps({"data": data, "projects": projects}))
 
 
