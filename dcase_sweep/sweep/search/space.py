@@ -10,8 +10,12 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
 
+from dcase_sweep.config.bounds import BOUNDS
 from dcase_sweep.errors import UserError
-from dcase_sweep.sweep.overrides import override
+from dcase_sweep.sweep.overrides import count_range, override
+
+#: Steps of a range of floating-point numbers.
+_MOST_STEPS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +72,19 @@ def _distribution(parsed: Override) -> BaseDistribution:
             return IntDistribution(int(sweep.start), int(sweep.end), log=log)
         return FloatDistribution(float(sweep.start), float(sweep.end), log=log)
     if isinstance(sweep, RangeSweep):
-        values = list(sweep.range())
-        if not values:
+        count = count_range(sweep)
+        if not count:
             raise ValueError("an empty range; its end is left out")
-        low, high = min(values), max(values)
-        if all(isinstance(value, int) for value in values):
+        values: Any = sweep.range()
+        if isinstance(values, range):
+            low, high = sorted((values[0], values[-1]))
+            if max(-low, high) >= 2**63:
+                raise ValueError("expected numbers of at most 64 bits")
             return IntDistribution(low, high, log=log, step=1 if log else abs(int(sweep.step)))
+        if count > _MOST_STEPS:
+            raise ValueError(f"{count:,} steps; expected at most {_MOST_STEPS:,}; interval() has no steps")
+        steps = list(values)
+        low, high = min(steps), max(steps)
         return FloatDistribution(low, high, log=log, step=None if log else abs(float(sweep.step)))
     if isinstance(sweep, ChoiceSweep) or parsed.is_discrete_sweep():
         return CategoricalDistribution([str(value) for value in parsed.sweep_string_iterator()])
@@ -161,6 +172,20 @@ def _value(text: str) -> Any:
     return OverridesParser.create().parse_override(f"x={text}").value()
 
 
+def _check_reach(parameter: Parameter) -> None:
+    """Refuse a range that goes beyond what its key may be: trials there would be rejected, one after the other.
+
+    Raises:
+        UserError: with the key and its bound.
+    """
+    low, high = getattr(parameter.distribution, "low", None), getattr(parameter.distribution, "high", None)
+    bound = BOUNDS.get(parameter.key, (None, None))[1]
+    if low is None or high is None or bound is None:
+        return
+    if high > bound:
+        raise UserError(f"{parameter.key}: values from {low:g} to {high:g}; expected at most {bound:,}")
+
+
 def make_space(
     parameters: Mapping[str, str],
     of_blocks: Mapping[str, str] | None,
@@ -183,6 +208,8 @@ def make_space(
         UserError: for an expression that is none, an empty space, or blocks of a network that has none.
     """
     flat = FlatSpace(tuple(parse_parameter(key, text, parser) for key, text in parameters.items()))
+    for parameter in flat.parameters:
+        _check_reach(parameter)
     if not of_blocks:
         if not flat.parameters:
             raise UserError("search: nothing varies; expected search=NAME, or a key with choice(), range(), interval()")

@@ -15,6 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from dcase_sweep.config import Experiment, build, check, flatten, plain
 from dcase_sweep.errors import UserError
 from dcase_sweep.resumption import comparable
+from dcase_sweep.sweep.launchers import MOST_PROCESSES, check_launcher, is_basic
+from dcase_sweep.utils.machine import format_bytes, memory_bytes
 
 if TYPE_CHECKING:
     import optuna
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
     from dcase_sweep.sweep.search.study import Objective
 
 log = logging.getLogger(__name__)
+
+#: Trials of one study; a journal of more takes minutes to read.
+_MOST_TRIALS = 1_000_000
+#: What a process takes that has loaded PyTorch and nothing else, beside what it shares.
+_WORKER_BYTES = 256 * 2**20
 
 
 class OptunaSweeper(Sweeper):
@@ -145,14 +152,27 @@ class OptunaSweeper(Sweeper):
         return study
 
     def _check_numbers(self) -> None:
-        for name, value in (("n_trials", self.n_trials), ("workers", self.workers)):
-            if not isinstance(value, int) or value < 1:
+        for name, value, most in (("n_trials", self.n_trials, _MOST_TRIALS), ("workers", self.workers, MOST_PROCESSES)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise UserError(f"hydra.sweeper.{name}={value}: expected a whole number of at least 1")
-        if not 0 <= self.max_failed <= 1:
+            if value > most:
+                raise UserError(f"hydra.sweeper.{name}={value}: expected at most {most:,}")
+        check_launcher(self._config)
+        self._check_memory()
+        if not isinstance(self.max_failed, int | float) or not 0 <= self.max_failed <= 1:
             raise UserError(f"hydra.sweeper.max_failed={self.max_failed}: expected a share from 0 to 1")
         unknown = sorted(set(self.wanted) - {"objective", "limits", "params", "blocks"})
         if unknown:
             raise UserError(f"search.{unknown[0]}: no such key; expected objective, limits, params or blocks")
+
+    def _check_memory(self) -> None:
+        """Refuse more workers on this machine than its memory holds."""
+        memory, needed = memory_bytes(), self.workers * _WORKER_BYTES
+        if is_basic(self._config) and memory is not None and needed > memory:
+            raise UserError(
+                f"hydra.sweeper.workers={self.workers}: {self.workers:,} processes take at least "
+                f"{format_bytes(needed)}; this machine has {format_bytes(memory)} of memory; use fewer"
+            )
 
     def _split(self, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         """The overrides that all trials share, and the expressions of what varies."""
