@@ -1,5 +1,6 @@
 """Small and read-only disks for tests, where the machine allows mounts."""
 
+import gc
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ def tmpfs(folder: Path, *, kib: int) -> Iterator[Callable[[str], None]]:
         pytest.skip(f"no disk can be mounted here: {made.stderr.strip()}")
 
     def remount(options: str) -> None:
+        gc.collect()  # mapped files that nothing refers to any more
         subprocess.run(["mount", "-o", f"remount,{options}", str(folder)], check=True)
 
     try:

@@ -16,6 +16,7 @@ from dcase_sweep.data.store import FeatureStore, KnownFiles, contents, open_stor
 from dcase_sweep.data.store.contents import FileContents, Stamp
 from dcase_sweep.data.store.folder import front_end_folder
 from dcase_sweep.errors import UserError
+from dcase_sweep.utils import leases
 
 NAMES = [f"clip{number}.wav" for number in range(6)]
 CONFIGURATION = {"what": "loudness"}
@@ -34,8 +35,11 @@ class Loudness:
 
 
 def forget() -> None:
+    """What a new process does not have."""
     opening._verified.clear()
     opening._contents.clear()
+    for path in list(leases._held):
+        leases.release(Path(path))
 
 
 @pytest.fixture(autouse=True)
