@@ -127,6 +127,8 @@ def _places(root: str | None, override: str | None) -> Places:
         if named is not None and not named.strip():
             raise UserError("DCASE_SWEEP_CACHE: is empty; expected a folder, or the variable not to be set")
         cache = Path(named or "~/.cache/dcase_sweep").expanduser()
+        if os.path.lexists(cache) and not cache.is_dir():
+            raise UserError(f"{printable(cache)}: no folder; expected DCASE_SWEEP_CACHE to name one")
         return Places(cache / "features", cache / "demo")
     folder = _existing(root, "--root ")
     if (folder / "features").is_dir() or (folder / "demo").is_dir():
