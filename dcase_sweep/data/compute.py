@@ -55,6 +55,8 @@ class ClipState:
     resampled: bool = False
     #: What is wrong with the file, without its name.
     problem: str | None = None
+    #: Length of the recording in its file; 0 if it could not be read, or was read by a version that did not note it.
+    seconds: float = 0.0
 
 
 @contextmanager
@@ -77,7 +79,9 @@ def _read(path: Path, front_end: FrontEnd) -> tuple[Waveform | None, ClipState]:
         )
     except AudioProblem as problem:
         return None, ClipState(problem=str(problem))
-    return waveform, ClipState(waveform.was_padded, waveform.was_cut, waveform.was_resampled)
+    return waveform, ClipState(
+        waveform.was_padded, waveform.was_cut, waveform.was_resampled, seconds=round(waveform.seconds, 3)
+    )
 
 
 def _features(paths: Sequence[Path], front_end: FrontEnd, device: str) -> list[tuple[Any, ClipState]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dcase_sweep.audio.reading import AudioProblem, inspect_audio, read_waveform
+from dcase_sweep.utils.text import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def _problems(
         try:
             look(name)
         except AudioProblem as found:
-            return f"{root / name}: {found}"
+            return f"{printable(root / name)}: {found}"
         return None
 
     problems = []

@@ -66,7 +66,7 @@ ODD_FILES: dict[str, Callable[[Path], Any]] = {
 ODD_INDEXES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a list": lambda index: [index],
     "null": lambda index: 0,
-    "another version": lambda index: index.update(version=2),
+    "another version": lambda index: index.update(version=3),
     "a version of text": lambda index: index.update(version="3"),
     "no version": lambda index: index.pop("version"),
     "more clips": lambda index: index.update(clips=7),
@@ -85,6 +85,8 @@ ODD_INDEXES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a problem that is a number": lambda index: index.update(problems={"1": 5}),
     "a problem without text": lambda index: index.update(problems={"1": ""}),
     "a problem without end": lambda index: index.update(problems={"1": "x" * 100_000}),
+    "lengths that are missing": lambda index: index.update(seconds=[]),
+    "a length that is infinite": lambda index: index.update(seconds=[float("inf")] * 6),
     "nothing": lambda index: index.clear(),
 }
 
@@ -151,11 +153,11 @@ def test_an_odd_journal_only_costs_time(root: Path, tmp_path: Path, odd: str) ->
 @pytest.mark.parametrize(
     "line",
     [
-        '[-1, false, false, false, "gone"]',
-        '[6, false, false, false, "gone"]',
-        '[true, false, false, false, "gone"]',
-        '[1, 0, false, false, "gone"]',
-        '[1, false, false, false, ["gone"]]',
+        '[-1, false, false, false, 1.0, "gone"]',
+        '[6, false, false, false, 1.0, "gone"]',
+        '[true, false, false, false, 1.0, "gone"]',
+        '[1, 0, false, false, 1.0, "gone"]',
+        '[1, false, false, false, 1.0, ["gone"]]',
         '[1, {"problem": "gone"}]',
         '{"1": "gone"}',
         "NaN",
@@ -173,13 +175,15 @@ def test_odd_lines_of_a_journal_are_passed_over(root: Path, tmp_path: Path, line
 
 
 def test_an_index_of_problems_is_read_as_it_was_written() -> None:
-    text = '{"version": 3, "clips": 3, "padded": [0], "cut": [], "resampled": [0, 2], "problems": {"1": "silent"}}'
+    text = '{"version": 3, "clips": 3, "padded": [0], "cut": [], "resampled": [0, 2], "seconds": [1, 2.5, 3],'
+    text += ' "problems": {"1": "silent"}}'
 
     states = parse_index(text, version=3, clips=3)
 
     assert states is not None
     assert [state.padded for state in states] == [True, False, False]
     assert [state.resampled for state in states] == [True, False, True]
+    assert [state.seconds for state in states] == [1, 2.5, 3]
     assert [state.problem for state in states] == [None, "silent", None]
 
 

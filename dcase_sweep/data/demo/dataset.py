@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from dcase_sweep.data.demo.generation import check_room, generate_once
+from dcase_sweep.data.demo.generation import check_demo_root, check_room, generate_once
 from dcase_sweep.data.demo.scenes import bytes_of, generate_scenes, is_complete
 from dcase_sweep.data.files import FileCheck, check_headers
 from dcase_sweep.data.scenes import SceneData
@@ -52,6 +52,8 @@ class DemoScenes:
 
     def prepare(self, on_progress: Callable[[int, int], None]) -> None:
         """Generate what is not there yet."""
+
+        check_demo_root(self.root.parent)
 
         def generate() -> None:
             check_room(self.root, self.disk_bytes)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -26,6 +27,9 @@ README = "README.txt"
 #: Bytes of the header of a WAV file as libsndfile writes it, and of a sample of each format.
 _HEADER = 44
 _SAMPLE = {"PCM_16": 2, "PCM_24": 3}
+
+#: What lies in a folder for generated data sets: these, their locks, and what file systems leave.
+_OWN = re.compile(r"(scenes|soundscapes)(-\d+)+(\.lock)?|\..*|lost\+found")
 
 Task = TypeVar("Task")
 
@@ -56,25 +60,31 @@ class GeneratedFolder:
             return False
         return (self._marker() or {}).get("parameters") != dict(self.parameters)
 
-    def begin(self, holds: str) -> None:
-        """Mark the folder as ours and unfinished.
-
-        Args:
-            holds: a name under the root that, without our marks, is the sign of somebody else's data set.
+    def begin(self) -> None:
+        """Mark the folder as ours and unfinished; to be called before anything in it is written or removed.
 
         Raises:
-            UserError: the root holds a data set that no generator made.
+            UserError: the root holds what no generator made, or leads to another folder.
         """
-        if (self.root / holds).exists() and not self.is_ours:
-            raise UserError(
-                f"{self.root}: found a data set that the demo generator did not make; choose another folder for it"
-            )
+        if self.root.is_dir():
+            self._refuse_foreign()
         self.root.mkdir(parents=True, exist_ok=True)
         for name in (README, MARKER):
             if not (self.root / name).is_file() and os.path.lexists(self.root / name):
                 (self.root / name).unlink()  # a named pipe, say, which writing would wait for
         write_text(self.root / README, self.readme)
         self._mark(complete=False)
+
+    def _refuse_foreign(self) -> None:
+        if not self.is_ours and any(self.root.iterdir()):
+            raise UserError(
+                f"{self.root}: holds what the demo generator did not make; choose another folder for the demo"
+            )
+        for path in (self.root, *self.root.iterdir()):
+            if path.is_symlink():
+                raise UserError(
+                    f"{path}: a link to {os.readlink(path)}, where the demo generator would write; expected a folder"
+                )
 
     def finish(self) -> None:
         """Mark the folder as finished."""
@@ -85,7 +95,11 @@ class GeneratedFolder:
         write_text(self.root / MARKER, json.dumps(marker, indent=2) + "\n")
 
     def _marker(self) -> dict[str, Any] | None:
-        return read_marker(self.root)
+        found = read_marker(self.root)
+        # Other people's files of this name are no sign of ours, whose recordings are replaced.
+        if found is None or set(found) != {"complete", "parameters"}:
+            return None
+        return found if set(found["parameters"]) == set(self.parameters) else None
 
 
 def read_marker(root: Path) -> dict[str, Any] | None:
@@ -123,6 +137,28 @@ def generate_once(root: Path, *, is_complete: Callable[[], bool], generate: Call
             ) from error
     with suppress(OSError):  # when it was used last
         os.utime(root / MARKER)
+
+
+def check_demo_root(root: Path) -> None:
+    """Refuse a folder for generated data sets that holds anything else: it is somebody's own.
+
+    Args:
+        root: ``data.root``, whose folders each hold a generated data set.
+
+    Raises:
+        UserError: in one line, with what was found.
+    """
+    if root.exists() and not root.is_dir():
+        raise UserError(f"data.root={root}: a file; expected a folder for the generated recordings")
+    try:
+        foreign = sorted(path.name for path in root.iterdir() if not _OWN.fullmatch(path.name))
+    except FileNotFoundError:
+        return
+    if foreign:
+        raise UserError(
+            f"data.root={root}: holds {foreign[0]!r}, which the demo generator did not make; expected a new or empty "
+            "folder, or data=tau2020 or data=desed for recordings of your own"
+        )
 
 
 def _small_text(path: Path) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from dcase_sweep.data.demo.generation import check_room, generate_once
+from dcase_sweep.data.demo.generation import check_demo_root, check_room, generate_once
 from dcase_sweep.data.demo.soundscapes import bytes_of, generate_soundscapes, is_complete
 from dcase_sweep.data.desed import DESED
 from dcase_sweep.data.events import EventData
@@ -60,6 +60,8 @@ class DemoSoundscapes:
 
     def prepare(self, on_progress: Callable[[int, int], None]) -> None:
         """Generate what is not there yet."""
+
+        check_demo_root(self.root.parent)
 
         def generate() -> None:
             check_room(self.root, self.disk_bytes)

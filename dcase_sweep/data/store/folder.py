@@ -24,7 +24,7 @@ from dcase_sweep.errors import UserError
 from dcase_sweep.utils.files import write_text
 
 #: Raise when the same configuration begins to mean other features.
-VERSION = 3
+VERSION = 4
 FEATURES, CHECKSUMS, CONTENTS, JOURNAL, INDEX, USE = (
     "features.npy",
     "checksums.npy",

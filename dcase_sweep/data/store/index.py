@@ -45,6 +45,7 @@ def index_text(states: Sequence[ClipState], *, version: int, front_end: dict[str
     index: dict[str, Any] = {"version": version, "front_end": front_end, "clips": len(states)}
     for flag in _FLAGS:
         index[flag] = [row for row, state in enumerate(states) if getattr(state, flag)]
+    index["seconds"] = [state.seconds for state in states]
     problems = enumerate(_kept(state.problem) for state in states)
     index["problems"] = {str(row): problem for row, problem in problems if problem is not None}
     return json.dumps(index)
@@ -65,6 +66,9 @@ def parse_index(text: str, *, version: int, clips: int) -> list[ClipState] | Non
         flags[flag] = [False] * clips
         for row in rows:
             flags[flag][row] = True
+    seconds = index.get("seconds")
+    if not isinstance(seconds, list) or len(seconds) != clips or not all(map(_is_length, seconds)):
+        return None
     problems: list[str | None] = [None] * clips
     found = index.get("problems")
     if not isinstance(found, dict):
@@ -74,7 +78,8 @@ def parse_index(text: str, *, version: int, clips: int) -> list[ClipState] | Non
             return None
         problems[int(row)] = problem
     padded, cut, resampled = (flags[flag] for flag in _FLAGS)
-    return [ClipState(*values) for values in zip(padded, cut, resampled, problems, strict=True)]
+    rows = zip(padded, cut, resampled, problems, seconds, strict=True)
+    return [ClipState(*row) for row in rows]
 
 
 def parse_object(text: str) -> dict[str, Any] | None:
@@ -88,6 +93,10 @@ def parse_object(text: str) -> dict[str, Any] | None:
 
 def _is_count(value: object, end: int) -> bool:
     return type(value) is int and 0 <= value < end
+
+
+def _is_length(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value < 1e12  # type: ignore[operator]
 
 
 def _kept(problem: str | None) -> str | None:
@@ -128,7 +137,7 @@ class Journal:
     def write(handle: TextIO, row: int, state: ClipState) -> None:
         """Add a line, before the clip's checksum is written, so that a clip that holds has its line."""
         values = [bool(getattr(state, flag)) for flag in _FLAGS]
-        handle.write(json.dumps([row, *values, _kept(state.problem)]) + "\n")
+        handle.write(json.dumps([row, *values, state.seconds, _kept(state.problem)]) + "\n")
         handle.flush()
 
 
@@ -137,11 +146,11 @@ def _parse_line(line: str, clips: int) -> tuple[int, ClipState] | None:
         value = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(value, list) or len(value) != 5:
+    if not isinstance(value, list) or len(value) != 6:
         return None
-    row, padded, cut, resampled, problem = value
+    row, padded, cut, resampled, seconds, problem = value
     if not _is_count(row, clips) or not all(type(flag) is bool for flag in (padded, cut, resampled)):
         return None
-    if problem is not None and not _is_problem(problem):
+    if not _is_length(seconds) or (problem is not None and not _is_problem(problem)):
         return None
-    return row, ClipState(padded, cut, resampled, problem)
+    return row, ClipState(padded, cut, resampled, problem=problem, seconds=seconds)

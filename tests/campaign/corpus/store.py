@@ -202,7 +202,7 @@ CASES = [
     Case(
         "demo-of-others",
         _DEMO,
-        r"^error: .*that the demo generator did not make",
+        r"^error: .*(which|what) the demo generator did not make",
         prepare=_foreign_demo,
         limit=_TRAINING,
     ),
@@ -232,7 +232,7 @@ CASES = [
     _noted("index-empty", _index(""), _INDEX),
     _noted("index-a-list", _index("[1, 2]"), _INDEX),
     _noted("index-nested", _index("[" * 500_000), _INDEX),
-    _noted("index-another-version", _changed_index('"version": 3', '"version": 99'), _INDEX),
+    _noted("index-another-version", _changed_index('"version": 4', '"version": 99'), _INDEX),
     _noted("index-negative-count", _changed_index('"clips": ', '"clips": -'), _INDEX),
     _noted("index-nan", _changed_index('"padded": [', '"padded": [NaN, '), _INDEX),
     _noted("index-row-outside", _changed_index('"cut": [', '"cut": [100000'), _INDEX),
