@@ -3,6 +3,7 @@
 import sqlite3
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 from tests.campaign.cases import CaseResult, as_json, load_cases, run_case
@@ -14,10 +15,10 @@ def empty_database(folder: Path) -> Path:
     from dcase_sweep.config import Tracking
 
     tracking.open_store(Tracking(uri=f"sqlite:///{folder / 'mlflow.db'}", folder=str(folder), experiment="none"))
-    connection = sqlite3.connect(folder / "mlflow.db")  # a case is given this file alone, without the log beside it
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
-    return folder / "mlflow.db"
+    # What the open store has not yet moved from its log into the file is in the copy, too.
+    with closing(sqlite3.connect(folder / "mlflow.db")) as source, closing(sqlite3.connect(folder / "copy.db")) as copy:
+        source.backup(copy)
+    return folder / "copy.db"
 
 
 def run_inputs(only: str = "", jobs: int = 2, output: Path | None = None) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from dcase_sweep.data.demo.generation import check_demo_root, check_room
+from dcase_sweep.data.demo.generation import check_demo_root, check_room, generate_once
 from dcase_sweep.data.demo.scenes import bytes_of, generate_scenes, is_complete
 from dcase_sweep.data.files import FileCheck, check_headers
 from dcase_sweep.data.scenes import SceneData
@@ -60,14 +60,13 @@ class DemoScenes:
 
     def prepare(self, on_progress: Callable[[int, int], None]) -> None:
         """Generate what is not there yet."""
-        from filelock import FileLock
-
         self.check_root()
-        self.root.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(str(self.root) + ".lock"):
-            if not is_complete(self.root, **self.parameters):
-                check_room(self.root, self.disk_bytes)
-                generate_scenes(self.root, **self.parameters, on_progress=on_progress)
+
+        def generate() -> None:
+            check_room(self.root, self.disk_bytes)
+            generate_scenes(self.root, **self.parameters, on_progress=on_progress)
+
+        generate_once(self.root, is_complete=lambda: is_complete(self.root, **self.parameters), generate=generate)
 
     def load(self, *, check: FileCheck = check_headers) -> SceneData:
         """The generated recordings and their splits."""
