@@ -1,8 +1,15 @@
 """Errors that the user can mend; they are shown as their text alone, without a traceback."""
 
 import errno
+import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
+
+#: A disk with less than this is full, in bytes.
+_ALMOST_NOTHING = 64 * 1024
 
 
 class UserError(Exception):
@@ -31,11 +38,43 @@ def told_by_the_system(error: Exception) -> str | None:
     """
     if isinstance(error, BrokenPipeError):
         return None
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}no space left on the disk; free some, or choose folders on another one"
+    if is_disk_full(error):
+        return f"{_full_folder(error)}; free some, or choose folders on another one"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror or error}; expected a file or folder that can be used"
     if isinstance(error, sqlite3.Error):
         return f"the database of runs cannot be used: {error}; see tracking.folder and tracking.uri"
     return None
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that a disk, or the user's share of it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _full_folder(error: Exception) -> str:
+    """What is full: the folder that could not be written to, and the file where it is known.
+
+    A copy names its source first, which may be a temporary file on another disk. A write names no file: then it is
+    the working folder or the temporary one, whichever is full.
+    """
+    named = getattr(error, "filename2", None) or getattr(error, "filename", None)
+    if isinstance(named, (str, bytes, os.PathLike)):
+        path = Path(os.path.abspath(os.fsdecode(named)))
+        if path.is_dir():
+            return f"{path}: no space left on the disk"
+        return f"{path.parent}: no space left on the disk for {path.name}"
+    for folder in (Path.cwd(), Path(tempfile.gettempdir())):
+        if free_bytes(folder) < _ALMOST_NOTHING:
+            return f"{folder}: no space left on the disk"
+    return "no space left on the disk"
+
+
+def free_bytes(folder: Path) -> int:
+    """The space left on the disk of a folder, or of the nearest one above it that is there."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 2**63

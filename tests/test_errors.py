@@ -13,7 +13,10 @@ from dcase_sweep.errors import told_by_the_system
     [
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "outputs/x"), "outputs/x: Not a directory; expected"),
         (OSError(errno.ENOSPC, "No space left on device"), "no space left on the disk; free some"),
-        (OSError(errno.ENOSPC, "No space left on device", "a.ckpt"), "a.ckpt: no space left on the disk; free some"),
+        (OSError(errno.ENOSPC, "No space", "/runs/a.ckpt"), "/runs: no space left on the disk for a.ckpt; free some"),
+        (OSError(errno.EDQUOT, "Quota", "/"), "/: no space left on the disk; free some"),
+        # A copy names its source first.
+        (OSError(errno.ENOSPC, "No space", "/tmp/x.png", None, "/full/x.png"), "/full: no space left on the disk for"),
         (sqlite3.DatabaseError("file is not a database"), "the database of runs cannot be used: file is not a"),
     ],
 )

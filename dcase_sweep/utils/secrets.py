@@ -1,0 +1,105 @@
+"""Passwords and tokens in URLs, command lines and configurations: masked before anything is shown or written."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+MASK = "***"
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.\-]*://"
+#: Names of values that are secret: keys of a configuration, and parameters of a URL or a connection string.
+_KEYS = r"[\w.\-]*(?:password|passwd|passphrase|pwd|token|secret|api[_-]?key|access[_-]?key|credentials?)"
+_NAMES = rf"{_KEYS}|odbc_connect|pass|sig|[\w\-]*signature|auth|authorization"
+#: In a text, a URL ends at a blank or a quotation mark.
+_IN_TEXT = r"[^\s'\"<>`]"
+_PARAMETER = re.compile(rf"([?&;](?:{_NAMES})=)((?:(?![&;]){_IN_TEXT})+)", re.IGNORECASE)
+_PARAMETER_OF_URL = re.compile(rf"([?&;](?:{_NAMES})=)([^&;]+)", re.IGNORECASE)
+_KEY = re.compile(_KEYS, re.IGNORECASE)
+#: The password reaches to the last @: an @, a slash or a colon that should have been encoded is part of it.
+_USER = re.compile(rf"({_SCHEME})([^:/?#@\s'\"]*):({_IN_TEXT}*)@")
+_USER_OF_URL = re.compile(rf"({_SCHEME})([^:/?#@]*):(.*)@", re.DOTALL)
+#: A name without a password in a web address is a token, as GitHub and others have it.
+_TOKEN = re.compile(r"(https?://)([^:/?#@\s'\"]+)@", re.IGNORECASE)
+
+
+def mask_secrets(text: str, *urls: str | None) -> str:
+    """A text with the secrets of all URLs in it masked: passwords, tokens, and parameters such as ``?password=``.
+
+    Args:
+        text: any, of one line or many.
+        urls: that the text may repeat and whose passwords may hold what ends a URL in a text: blanks and quotes.
+    """
+    for url in urls:
+        if url:
+            text = text.replace(url, mask_url(url))
+    if "://" not in text:
+        return text
+    text = _PARAMETER.sub(rf"\g<1>{MASK}", text)
+    return _TOKEN.sub(rf"\g<1>{MASK}@", _USER.sub(_masked_user, text))
+
+
+def mask_url(url: str) -> str:
+    """One URL with its secrets masked; the user's name stays, so that people see which one it is."""
+    if not re.match(_SCHEME, url):
+        return mask_secrets(url)
+    url = _PARAMETER_OF_URL.sub(rf"\g<1>{MASK}", url)
+    return _TOKEN.sub(rf"\g<1>{MASK}@", _USER_OF_URL.sub(_masked_user, url))
+
+
+def _masked_user(found: re.Match[str]) -> str:
+    scheme, user, password = found.groups()
+    if password in ("", "x-oauth-basic") and user:  # the name is the token
+        user = MASK
+    return f"{scheme}{user}:{MASK}@"
+
+
+def mask_word(word: str) -> str:
+    """One word of a command line, such as ``tracking.uri='http://user:password@host'``."""
+    key, equals, value = word.partition("=")
+    if not equals or "://" in key:
+        return mask_url(word)
+    if value and is_secret(key):
+        return f"{key}={MASK}"
+    quote = value[:1] if value[:1] in ("'", '"') and value[-1:] == value[:1] and len(value) > 1 else ""
+    inner = value[1:-1] if quote else value
+    return f"{key}={quote}{mask_url(inner)}{quote}"
+
+
+def is_secret(key: str) -> bool:
+    """Whether a configuration's key, by its last part, names a password or a token."""
+    return _KEY.fullmatch(key.lstrip("+").rpartition(".")[2]) is not None
+
+
+def mask_values(value: Any) -> Any:
+    """A configuration in plain containers, flattened or nested, with the secrets in its values masked."""
+    if isinstance(value, str):
+        return mask_word(value)
+    if isinstance(value, Mapping):
+        return {
+            key: MASK
+            if isinstance(key, str) and isinstance(each, str) and each and is_secret(key)
+            else mask_values(each)
+            for key, each in value.items()
+        }
+    if isinstance(value, Sequence):
+        return [mask_values(each) for each in value]
+    return value
+
+
+def is_masked(url: str) -> bool:
+    """Whether a URL was copied from where its password was masked."""
+    return f":{MASK}@" in url or f"//{MASK}@" in url or f"={MASK}" in url
+
+
+def split_credentials(url: str) -> tuple[str, str | None, str | None]:
+    """A web address without its user information; the user's name and the password, decoded, or None.
+
+    An @ or a slash in the password need not be encoded: the password ends at the last @.
+    """
+    found = re.match(rf"({_SCHEME})([^/?#@:]*)(?::(.*))?@([^@]*)$", url, re.DOTALL)
+    if found is None:
+        return url, None, None
+    scheme, user, password, rest = found.groups()
+    if password is None and "/" in urlsplit(url).netloc:
+        return url, None, None
+    return scheme + rest, unquote(user), unquote(password or "")
