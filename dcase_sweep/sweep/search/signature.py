@@ -1,0 +1,91 @@
+"""What must stay as it is while a study goes on: its objective, its space, its configuration."""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dcase_sweep.errors import UserError
+
+#: The longest name of a study; with the number of a trial it must fit where MLflow and databases keep names.
+LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What a search optimises: metrics of finished runs, each to be made large or small."""
+
+    metrics: tuple[str, ...]
+    directions: tuple[str, ...]
+
+    @staticmethod
+    def parse(wanted: Mapping[str, str]) -> "Objective":
+        """From metric → ``maximize`` or ``minimize``.
+
+        Raises:
+            UserError: for another direction.
+        """
+        for metric, direction in wanted.items():
+            if direction not in ("maximize", "minimize"):
+                raise UserError(f"search.objective.{metric}={direction}: expected maximize or minimize")
+        return Objective(tuple(wanted), tuple(wanted.values()))
+
+    @property
+    def pruned_by(self) -> str | None:
+        """The metric of an epoch that says how well a run does; None where there is none, or several objectives.
+
+        ``best/X`` is the best epoch's ``X``.
+        """
+        if len(self.metrics) != 1 or not self.metrics[0].startswith("best/"):
+            return None
+        return self.metrics[0].removeprefix("best/")
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What must stay as it is while a study goes on."""
+
+    space: Mapping[str, str]
+    objective: Mapping[str, str]
+    limits: Mapping[str, float]
+    #: The flattened configuration that all trials share, without what varies.
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, dict[str, Any]]:
+        """As JSON can hold it."""
+        return {
+            "space": dict(self.space),
+            "objective": dict(self.objective),
+            "limits": dict(self.limits),
+            "configuration": dict(self.configuration),
+        }
+
+
+def differences(then: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What changed between two signatures, a line each."""
+    lines = []
+    for part in now:
+        before, after = then.get(part, {}), now[part]
+        for key in [*before, *(key for key in after if key not in before)]:
+            if before.get(key) != after.get(key):
+                lines.append(f"{part} {key}: was {before.get(key, 'not there')}, is {after.get(key, 'not there')}")
+    return lines
+
+
+def check_name(name: str, key: str = "hydra.sweeper.study_name") -> str:
+    """The name, if it can stand in one line, in a database and in MLflow.
+
+    Quotation marks, slashes and letters of any script are allowed.
+
+    Raises:
+        UserError: for an empty one, a long one, and one with line ends or other control characters.
+    """
+    shown = ascii(name[:40]) + (" …" if len(name) > 40 else "")
+    if not name.strip():
+        raise UserError(f"{key}={shown}: empty; expected a name, or null for one made of the search, model and data")
+    if len(name) > LONGEST_NAME:
+        raise UserError(f"{key}={shown}: {len(name):,} characters; expected at most {LONGEST_NAME}")
+    bad = next((each for each in name if unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp")), None)
+    if bad is not None:
+        raise UserError(f"{key}={shown}: holds the control character {ascii(bad)}; expected a name of one line")
+    return name
