@@ -145,7 +145,7 @@ class Lab:
         keep = line.folder.with_suffix(".kept")
         if place.is_dir():
             shutil.copytree(place, keep)
-        with mounted(place, 65536):
+        with mounted(place, 262144):
             if keep.is_dir():
                 shutil.copytree(keep, place, dirs_exist_ok=True)
             if complete:
@@ -155,7 +155,8 @@ class Lab:
             output, _ = process.communicate(timeout=300)
         if process.returncode != code:
             return f"exit code {process.returncode}, expected {code}\n{output[-2000:]}"
-        fault = _one_line(output, str(place.resolve()), place.name) if code else None
+        names = FOLDERS[:-1] if folder == "." else (place.name,)
+        fault = _one_line(output, str(place.resolve()), *names) if code else None
         return f"{fault}\n{output[-2000:]}" if fault else None
 
     def moved(self, *, copied: bool) -> str | None:
