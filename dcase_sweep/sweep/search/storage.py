@@ -47,7 +47,7 @@ class Journal(JournalFileBackend):
     def __init__(self, path: Path) -> None:
         _check_journal(path)
         super().__init__(str(path))
-        self._path = path
+        self.path = path
         self._file_lock = FileLock(path.with_name(path.name + ".lock"))
         #: The number of the line that was read last, counted from 1.
         self.line = 0
@@ -55,7 +55,7 @@ class Journal(JournalFileBackend):
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
         """The records from this number on; a last line without an end is being written, or was cut short."""
-        with self._path.open("rb") as handle:
+        with self.path.open("rb") as handle:
             number = log_number_from if log_number_from in self._offsets else 0
             handle.seek(self._offsets[number])
             while (line := handle.readline(_LONGEST)).endswith(b"\n"):
@@ -81,7 +81,7 @@ class Journal(JournalFileBackend):
 
     def _describe(self, problem: str) -> str:
         return (
-            f"{_KEY}={self._path}, line {self.line}: {problem}; expected a record of Optuna's journal: remove the line, "
+            f"{_KEY}={self.path}, line {self.line}: {problem}; expected a record of Optuna's journal: remove the line, "
             "restore the file from a copy, or name another file"
         )
 
@@ -93,8 +93,8 @@ class Journal(JournalFileBackend):
         """Write records, all or none."""
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
         with self._file_lock:
-            _drop_cut_line(self._path)
-            with self._path.open("ab") as handle:
+            _drop_cut_line(self.path)
+            with self.path.open("ab") as handle:
                 handle.write(text.encode())
                 handle.flush()
                 if any(log["op_code"] in _LASTING for log in logs):
@@ -281,18 +281,16 @@ def claim(storage: BaseStorage) -> Iterator[None]:
     Raises:
         UserError: if another command holds it for minutes.
     """
-    engine = getattr(storage, "engine", None)
-    if isinstance(storage, JournalStorage):
-        backend = storage._backend
-        assert isinstance(backend, Journal)
-        with _file_lock(backend._path):
+    # A database stands behind Optuna's cache of it, a journal behind what was read from it.
+    backend = getattr(storage, "_backend", storage)
+    engine = getattr(backend, "engine", None)
+    if isinstance(backend, Journal):
+        with _file_lock(backend.path):
             yield
-    elif engine is None:
-        yield
-    elif engine.dialect.name == "sqlite":
+    elif engine is not None and engine.dialect.name == "sqlite":
         with _file_lock(Path(engine.url.database)):
             yield
-    elif engine.dialect.name in ("postgresql", "mysql", "mariadb"):
+    elif engine is not None and engine.dialect.name in ("postgresql", "mysql", "mariadb"):
         with _database_lock(engine):
             yield
     else:

@@ -103,10 +103,12 @@ def kind(trial: FrozenTrial) -> str:
         if trial.user_attrs.get(SURPLUS):
             return "surplus"
         return "interrupted" if trial.user_attrs.get(INTERRUPTED) else "failed"
+    if trial.state == TrialState.PRUNED and REJECTED in trial.user_attrs:
+        return "rejected"
     if trial.state in (TrialState.PRUNED, TrialState.COMPLETE) and REPEAT_OF in trial.user_attrs:
         return "repeated"
     if trial.state == TrialState.PRUNED:
-        return "rejected" if REJECTED in trial.user_attrs else "pruned"
+        return "pruned"
     return {TrialState.COMPLETE: "finished", TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}[trial.state]
 
 
@@ -160,7 +162,7 @@ def ask(study: optuna.Study, n_trials: int) -> optuna.Trial | None:
 
 
 def set_aside(study: optuna.Study, trial: optuna.Trial) -> None:
-    """Close a trial that need not be run; one that was to be tried again goes back to wait."""
+    """Close a trial that need not be run now."""
     trial.set_user_attr(SURPLUS, True)
     study.tell(trial, state=TrialState.FAIL)
 
@@ -190,7 +192,7 @@ def recover(study: optuna.Study, max_retries: int | None = None) -> list[FrozenT
     trials = study.get_trials(deepcopy=False)
     if not any(_is_orphan(trial) for trial in trials) and not _lost(trials, max_retries):
         return []
-    with claim(_storage_of(study)):  # two commands must not have one trial tried again twice
+    with claim(study._storage):  # two commands must not have one trial tried again twice
         closed = [
             trial
             for trial in study.get_trials(deepcopy=False)
@@ -230,11 +232,3 @@ def parameters_of(trial: FrozenTrial) -> dict[str, Any]:
     """What was sampled for a trial, or was given to it when it was to be tried again."""
     return trial.system_attrs.get("fixed_params", {}) | trial.params
 
-
-def _storage_of(study: optuna.Study) -> BaseStorage:
-    """A database's own storage behind Optuna's cache of it."""
-    return getattr(study._storage, "_backend", study._storage) if not _is_journal(study) else study._storage
-
-
-def _is_journal(study: optuna.Study) -> bool:
-    return isinstance(study._storage, optuna.storages.JournalStorage)
