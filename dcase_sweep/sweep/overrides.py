@@ -1,6 +1,7 @@
 """Values as Hydra's command line takes them."""
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,20 @@ def combinations(parser: OverridesParser, arguments: Sequence[str]) -> list[tupl
         else:
             raise UserError(f"{override.input_line}: a grid needs discrete values; expected choice() or range()")
     return list(itertools.product(*choices.values()))
+
+
+def escape_interpolation(text: str) -> str:
+    """A text that OmegaConf takes as it stands: ``${`` would be read as a reference to another key."""
+    return re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", text)
+
+
+def quote(text: str) -> str:
+    """A text as one quoted value of Hydra's grammar, which means the same text again, whatever stands in it.
+
+    Backslashes count there only before a quotation mark, which the last one stands before too.
+    """
+    escaped = re.sub(r"(\\*)'", lambda found: found[1] * 2 + "\\'", escape_interpolation(text))
+    return "'" + re.sub(r"(\\+)$", lambda found: found[1] * 2, escaped) + "'"
 
 
 def to_text(value: Any) -> str:

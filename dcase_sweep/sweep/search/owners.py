@@ -1,5 +1,6 @@
 """Who works on a trial, and whether that process is still there."""
 
+import socket
 import threading
 import time
 from contextlib import suppress
@@ -42,11 +43,28 @@ def is_gone(trial: "FrozenTrial", now: float | None = None) -> bool:
     if not text:
         return now - began > _GRACE
     owner = parse_identity(text)
-    running = owner.is_running if owner is not None else None
+    running = _is_earlier_running(text, began) if owner is None else owner.is_running
     if running is not None:
         return not running
-    # A name of an earlier version, host:number, tells nothing: numbers are used again.
     return now - max(began, float(trial.user_attrs.get(ALIVE, 0.0))) > GONE_AFTER
+
+
+def _is_earlier_running(text: str, began: float) -> bool | None:
+    """Whether the owner of a trial of an earlier version, ``host:number``, still runs; None where nobody can tell.
+
+    Numbers are used again: a process that is younger than the trial is another one.
+    """
+    host, _, number = text.rpartition(":")
+    if host != socket.gethostname() or not number.isdecimal():
+        return None
+    import psutil
+
+    try:
+        return bool(psutil.Process(int(number)).create_time() <= began + 1.0)
+    except psutil.AccessDenied:
+        return None
+    except psutil.Error:
+        return False
 
 
 class Heartbeat:

@@ -2,22 +2,29 @@
 
 import csv
 import io
+import json
 import logging
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import QuotedString
 from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial
 
+from dcase_sweep import console
 from dcase_sweep import tracking as mlflow_tracking
 from dcase_sweep.config import Tracking
 from dcase_sweep.sweep.search import study as records
+from dcase_sweep.sweep.search.history import History
 from dcase_sweep.sweep.search.live import describe
+from dcase_sweep.sweep.search.plan import Plan
+from dcase_sweep.sweep.search.points import points_of
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +35,9 @@ def best_trials(study: optuna.Study) -> list[FrozenTrial]:
     """The best trial, or the Pareto front of several objectives; none while none has finished."""
     trials = study.get_trials(deepcopy=False)
     if len(study.directions) > 1:
-        return study.best_trials if any(records.kind(trial) == "finished" for trial in trials) else []
+        if not any(records.kind(trial) == "finished" for trial in trials):
+            return []
+        return [trial for trial in study.best_trials if records.kind(trial) == "finished"]
     best = records.best_of(trials, study.direction.name.lower())
     return [] if best is None else [best]
 
@@ -53,6 +62,11 @@ def results(study: optuna.Study, metrics: Sequence[str]) -> dict[str, Any]:
     return head | {
         "solutions": [{"trial": trial.number, "params": _values(trial), "values": list(trial.values)} for trial in best]
     }
+
+
+def to_yaml(values: Any) -> str:
+    """Plain values as YAML that reads as the same again, whatever stands in a text."""
+    return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=False))
 
 
 def _values(trial: FrozenTrial) -> dict[str, str]:
@@ -81,7 +95,7 @@ def experiment_file(study: optuna.Study, trial: FrozenTrial, fixed: Sequence[str
         elif "/" not in key and not key.startswith("hydra."):
             key, value = _whole_list(key, value, trial)
             OmegaConf.update(values, key, value, merge=False, force_add=True)
-    chosen = [f'  - override /{group}: "{choice}"' for group, choice in groups.items()]
+    chosen = [f"  - override /{group}: {json.dumps(choice, ensure_ascii=False)}" for group, choice in groups.items()]
     found = ", ".join(f"{name} {value:.6g}" for name, value in zip(metrics, trial.values, strict=True))
     text = f"# @package _global_\n# Trial {trial.number} of the search {study.study_name}: {found}.\n"
     text += "".join(f"# Note: {note}.\n" for note in records.notes([trial]))
@@ -114,6 +128,8 @@ def trials_csv(study: optuna.Study, metrics: Sequence[str]) -> str:
         kind = records.kind(trial)
         values = list(trial.values) if kind == "finished" else [""] * len(metrics)
         note = trial.user_attrs.get(records.REJECTED) or trial.user_attrs.get(records.ERROR) or ""
+        if kind == "repeated":
+            note = f"the same configuration as trial {trial.user_attrs[records.REPEAT_OF]}"
         seconds = trial.user_attrs.get(records.SECONDS, "")
         parameters = [trial.params.get(name, "") for name in names]
         run = trial.user_attrs.get(records.RUN, "")
@@ -128,7 +144,7 @@ def report(study: optuna.Study, parent: Any, folder: Path, *, tracking: Tracking
     metrics = study.metric_names or [f"objective {index}" for index in range(len(study.directions))]
     best = best_trials(study)
     files = {
-        "optimization_results.yaml": OmegaConf.to_yaml(OmegaConf.create(results(study, metrics))),
+        "optimization_results.yaml": to_yaml(results(study, metrics)),
         "trials.csv": trials_csv(study, metrics),
     }
     for name, trial in _named(best):
@@ -150,6 +166,26 @@ def report(study: optuna.Study, parent: Any, folder: Path, *, tracking: Tracking
     _print(study, best, metrics, folder)
 
 
+def describe_end(study: optuna.Study, plan: Plan) -> tuple[str | None, str | None]:
+    """How a search ended: a line to say where there is one, and what was wrong where something was."""
+    trials = study.get_trials(deepcopy=False)
+    found = records.counts(trials)
+    done = found["finished"] + found["pruned"]
+    if study.user_attrs.get(records.STOPPED):
+        return None, f"search stopped: {study.user_attrs[records.STOPPED]}"
+    short = f"{done} of {console.counted(plan.n_trials, 'wanted trial')}"
+    line = History(points_of(plan.space)).describe(trials, is_grid=plan.is_grid)
+    if line is not None and "not complete" in line:
+        return None, f"{line}, {found['failed']} failed; the same command tries the failed ones again"
+    if line is not None:
+        return line + ("" if done >= plan.n_trials or plan.is_grid else f"; {short}"), None
+    if done >= plan.n_trials:
+        return None, None
+    if study.user_attrs.get(records.EXHAUSTED):
+        return f"space exhausted: {study.user_attrs[records.EXHAUSTED]}; {short}", None
+    return None, f"the search ended short: {short}; the same command continues"
+
+
 def _named(best: Sequence[FrozenTrial]) -> list[tuple[str, FrozenTrial]]:
     """Each of the best with the name of its file."""
     if len(best) == 1:
@@ -167,7 +203,7 @@ def _mark_best(study: optuna.Study, best: Sequence[FrozenTrial], tracking: Track
 
 def _print(study: optuna.Study, best: Sequence[FrozenTrial], metrics: Sequence[str], folder: Path) -> None:
     found = records.counts(study.get_trials(deepcopy=False))
-    order = ("finished", "pruned", "rejected", "failed", "interrupted")
+    order = ("finished", "pruned", "rejected", "repeated", "failed", "interrupted")
     log.info(f"\nsearch    {study.study_name}: " + ", ".join(f"{found[name]} {name}" for name in order if found[name]))
     for note in records.notes(study.get_trials(deepcopy=False)):
         log.info(f"note      {note}")
@@ -178,5 +214,5 @@ def _print(study: optuna.Study, best: Sequence[FrozenTrial], metrics: Sequence[s
     for name, trial in _named(best):
         values = ", ".join(f"{metric} {value:.4g}" for metric, value in zip(metrics, trial.values, strict=True))
         log.info(f"{name:<9} trial {trial.number}: {values} · {describe(trial)}")
-        log.info(f"repeat    python -m dcase_sweep --config-dir {where} +experiment={name}")
+        log.info(f"repeat    python -m dcase_sweep --config-dir {shlex.quote(where)} +experiment={name}")
     log.info(f"figures   {where}/figures/search.html")

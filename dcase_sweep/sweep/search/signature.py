@@ -87,5 +87,5 @@ def check_name(name: str, key: str = "hydra.sweeper.study_name") -> str:
         raise UserError(f"{key}={shown}: {len(name):,} characters; expected at most {LONGEST_NAME}")
     bad = next((each for each in name if unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp")), None)
     if bad is not None:
-        raise UserError(f"{key}={shown}: holds the control character {ascii(bad)}; expected a name of one line")
+        raise UserError(f"{key}={shown}: holds the control character {bad!a}; expected a name of one line")
     return name

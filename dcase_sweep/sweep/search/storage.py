@@ -37,8 +37,8 @@ class Journal(JournalFileBackend):
     """Optuna's journal file under a lock that the kernel drops with the process that held it.
 
     A kill leaves no storage locked. A record that a kill has cut short is dropped before the next one is written, since
-    nobody could read past it. The file is flushed to the disk, as a power cut demands, when a trial ends, not at each of
-    the twenty records before.
+    nobody could read past it. The file is flushed to the disk, as a power cut demands, when a trial ends, not at each
+    of the twenty records before.
 
     Raises:
         UserError: for a path that cannot be a journal, and for a record that cannot be read.
@@ -321,10 +321,10 @@ def _database_lock(engine: Any) -> Iterator[None]:
     # A connection of its own: the lock belongs to it, and ends with it.
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
-            number = zlib.crc32(b"dcase_sweep")
-            take, release, given = "SELECT pg_try_advisory_lock(:key)", "SELECT pg_advisory_unlock(:key)", number
+            given: int | str = zlib.crc32(b"dcase_sweep")
+            take, release = "SELECT pg_try_advisory_lock(:key)", "SELECT pg_advisory_unlock(:key)"
         else:
-            take, release, given = "SELECT GET_LOCK(:key, 0)", "SELECT RELEASE_LOCK(:key)", "dcase_sweep"
+            given, take, release = "dcase_sweep", "SELECT GET_LOCK(:key, 0)", "SELECT RELEASE_LOCK(:key)"
         deadline = time.monotonic() + _WAIT
         while not connection.execute(text(take), {"key": given}).scalar():
             connection.rollback()

@@ -1,7 +1,7 @@
 """One study in shared storage: made, continued or refused; what each of its trials counts for."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import optuna
@@ -98,7 +98,7 @@ def _of_generation(name: str, generation: int) -> str:
 
 
 def kind(trial: FrozenTrial) -> str:
-    """What became of a trial: waiting, running, finished, pruned, rejected, repeated, interrupted, surplus or failed."""
+    """What became of a trial: waiting, running, finished, pruned, rejected, repeated, failed, interrupted, surplus."""
     if trial.state == TrialState.FAIL:
         if trial.user_attrs.get(SURPLUS):
             return "surplus"
@@ -180,7 +180,7 @@ def fail(study: optuna.Study, trial: FrozenTrial, error: str, *, interrupted: bo
     return True
 
 
-def recover(study: optuna.Study, max_retries: int | None = None) -> list[FrozenTrial]:
+def recover(study: optuna.Study, max_retries: int | None = None, own: Collection[int] = ()) -> list[FrozenTrial]:
     """Close the trials whose process is gone, and have each interrupted one tried again; returns the closed ones.
 
     Trials of a process that is there are another command's and stay.
@@ -188,23 +188,26 @@ def recover(study: optuna.Study, max_retries: int | None = None) -> list[FrozenT
     Args:
         study: the study.
         max_retries: how often a trial is tried again; None = as often as it is interrupted.
+        own: processes that the caller has started and sees to itself.
     """
     trials = study.get_trials(deepcopy=False)
-    if not any(_is_orphan(trial) for trial in trials) and not _lost(trials, max_retries):
+    if not any(_is_orphan(trial, own) for trial in trials) and not _lost(trials, max_retries):
         return []
     with claim(study._storage):  # two commands must not have one trial tried again twice
         closed = [
             trial
             for trial in study.get_trials(deepcopy=False)
-            if _is_orphan(trial) and fail(study, trial, _GONE, interrupted=True)
+            if _is_orphan(trial, own) and fail(study, trial, _GONE, interrupted=True)
         ]
         for trial in _lost(study.get_trials(deepcopy=False), max_retries):
             study.enqueue_trial(parameters_of(trial), user_attrs={RETRY_OF: trial.number})
     return closed
 
 
-def _is_orphan(trial: FrozenTrial) -> bool:
-    return trial.state == TrialState.RUNNING and owners.is_gone(trial)
+def _is_orphan(trial: FrozenTrial, own: Collection[int]) -> bool:
+    if trial.state != TrialState.RUNNING or any(owners.is_owned_by(trial, pid) for pid in own):
+        return False
+    return owners.is_gone(trial)
 
 
 def _lost(trials: Sequence[FrozenTrial], max_retries: int | None) -> list[FrozenTrial]:
@@ -231,4 +234,3 @@ def tries(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> list[FrozenTrial
 def parameters_of(trial: FrozenTrial) -> dict[str, Any]:
     """What was sampled for a trial, or was given to it when it was to be tried again."""
     return trial.system_attrs.get("fixed_params", {}) | trial.params
-
