@@ -117,7 +117,9 @@ class History:
         known = len(self.tried(trials, [*_KNOWN, "repeated"]))
         if known < size:
             return f"{'grid' if is_grid else 'space'} not complete: {known:,} of {size:,}"
-        return f"{'grid complete' if is_grid else 'space exhausted'}: {known:,} of {size:,}"
+        if is_grid:
+            return f"grid complete: {known:,} of {size:,}"
+        return f"space exhausted: each of its {size:,} configurations was tried"
 
 
 def take_known(study: optuna.Study, trial: Trial, earlier: FrozenTrial) -> None:

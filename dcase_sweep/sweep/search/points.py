@@ -43,8 +43,10 @@ class Axis:
 def make_axis(name: str, distribution: BaseDistribution) -> Axis | None:
     """The values of a distribution; None where they are not finitely many."""
     if isinstance(distribution, CategoricalDistribution):
-        distinct = {canonical(str(value)): value for value in reversed(distribution.choices)}
-        return Axis(name, tuple(value for value in distribution.choices if value in distinct.values()))
+        distinct: dict[str, Any] = {}
+        for value in distribution.choices:
+            distinct.setdefault(canonical(str(value)), value)
+        return Axis(name, tuple(distinct.values()))
     if isinstance(distribution, IntDistribution):
         values = range(distribution.low, distribution.high + 1, distribution.step)
         return Axis(name, values, (distribution.low, distribution.step))

@@ -177,10 +177,12 @@ def describe_end(study: optuna.Study, plan: Plan) -> tuple[str | None, str | Non
     line = History(points_of(plan.space)).describe(trials, is_grid=plan.is_grid)
     if line is not None and "not complete" in line:
         return None, f"{line}, {found['failed']} failed; the same command tries the failed ones again"
-    if line is not None:
-        return line + ("" if done >= plan.n_trials or plan.is_grid else f"; {short}"), None
+    if line is not None and plan.is_grid:
+        return line, None
     if done >= plan.n_trials:
         return None, None
+    if line is not None:
+        return f"{line}; {short}", None
     if study.user_attrs.get(records.EXHAUSTED):
         return f"space exhausted: {study.user_attrs[records.EXHAUSTED]}; {short}", None
     return None, f"the search ended short: {short}; the same command continues"

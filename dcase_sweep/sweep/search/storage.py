@@ -186,6 +186,8 @@ def _make_folder(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(path.parent, os.W_OK):
             raise PermissionError(13, "no permission to write", str(path.parent))
+    except FileExistsError:
+        raise _unusable(path, NotADirectoryError(20, "Not a directory")) from None
     except (OSError, ValueError) as error:
         raise _unusable(path, error) from None
 
