@@ -1,14 +1,10 @@
 """What must stay as it is while a study goes on: its objective, its space, its configuration."""
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from dcase_sweep.errors import UserError
-
-#: The longest name of a study; with the number of a trial it must fit where MLflow and databases keep names.
-LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +66,3 @@ def differences(then: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping
             if before.get(key) != after.get(key):
                 lines.append(f"{part} {key}: was {before.get(key, 'not there')}, is {after.get(key, 'not there')}")
     return lines
-
-
-def check_name(name: str, key: str = "hydra.sweeper.study_name") -> str:
-    """The name, if it can stand in one line, in a database and in MLflow.
-
-    Quotation marks, slashes and letters of any script are allowed.
-
-    Raises:
-        UserError: for an empty one, a long one, and one with line ends or other control characters.
-    """
-    shown = ascii(name[:40]) + (" …" if len(name) > 40 else "")
-    if not name.strip():
-        raise UserError(f"{key}={shown}: empty; expected a name, or null for one made of the search, model and data")
-    if len(name) > LONGEST_NAME:
-        raise UserError(f"{key}={shown}: {len(name):,} characters; expected at most {LONGEST_NAME}")
-    bad = next((each for each in name if unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp")), None)
-    if bad is not None:
-        raise UserError(f"{key}={shown}: holds the control character {bad!a}; expected a name of one line")
-    return name

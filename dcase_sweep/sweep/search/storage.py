@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from filelock import FileLock
 from optuna.storages import BaseStorage, RDBStorage
@@ -16,7 +17,8 @@ from optuna.storages.journal import JournalFileBackend, JournalStorage
 from optuna.storages.journal._storage import JournalOperation
 
 from dcase_sweep.errors import UserError
-from dcase_sweep.utils.secrets import mask_secrets
+from dcase_sweep.utils.secrets import mask_secrets, mask_url, split_credentials
+from dcase_sweep.utils.text import printable
 
 _KEY = "hydra.sweeper.storage"
 #: Operations after which a journal is flushed to the disk.
@@ -243,9 +245,9 @@ def _open_database(where: str) -> BaseStorage:
         engine = {"pool_pre_ping": True}
         if kind in ("postgresql", "mysql", "mariadb"):
             engine["connect_args"] = {"connect_timeout": _CONNECT}
-    shown = mask_secrets(where)
+    shown = mask_url(where)
     try:
-        return _retry(lambda: RDBStorage(where, engine_kwargs=engine))
+        return _retry(lambda: RDBStorage(_with_encoded_password(where), engine_kwargs=engine))
     except ImportError as error:
         driver = getattr(error.__cause__, "name", None) or error.name
         raise UserError(
@@ -253,11 +255,23 @@ def _open_database(where: str) -> BaseStorage:
             f"of SQLAlchemy's, as {kind}+DRIVER://..."
         ) from None
     except DBAPIError as error:
-        reason = " ".join(str(error.orig).split())[:300]
-        raise UserError(f"{_KEY}={shown}: {mask_secrets(reason)}; expected a database that can be reached") from None
+        reason = mask_secrets(printable(" ".join(str(error.orig).split()), 300), where)
+        raise UserError(f"{_KEY}={shown}: {reason}; expected a database that can be reached") from None
     except Exception as error:
-        reason = mask_secrets(str(error).splitlines()[0]) if str(error) else type(error).__name__
+        reason = mask_secrets(str(error).splitlines()[0], where) if str(error) else type(error).__name__
         raise UserError(f"{_KEY}={shown}: {reason}") from None
+
+
+def _with_encoded_password(where: str) -> str:
+    """The URL as SQLAlchemy reads it: an @ or a slash in a password must be encoded there, and people forget it."""
+    head, mark, query = where.partition("?")
+    if "@" not in head:  # before the password's own question mark
+        head, mark, query = where, "", ""
+    bare, user, password = split_credentials(head)
+    if not user or not password:
+        return where
+    scheme, _, rest = bare.partition("://")
+    return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{rest}{mark}{query}"
 
 
 def _retry(call: Callable[[], Result]) -> Result:

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 #: Characters of a tag that every store of MLflow's takes.
 _LONGEST_TAG = 5000
+#: The longest name of a study; with the number of a trial it must fit where MLflow and databases keep names.
+_LONGEST_NAME = 200
 
 
 class OptunaSweeper(Sweeper):
@@ -100,7 +102,7 @@ class OptunaSweeper(Sweeper):
         from dcase_sweep.sweep.search import settings
         from dcase_sweep.sweep.search import study as records
         from dcase_sweep.sweep.search.inputs import check_inputs, parse_limits, parse_objective
-        from dcase_sweep.sweep.search.signature import check_name
+        from dcase_sweep.utils.names import check_name
 
         OptunaSweeper.latest = self
         settings.be_plain()
@@ -108,7 +110,7 @@ class OptunaSweeper(Sweeper):
         fixed, varied = self._split(arguments)
         composed = self._compose(fixed)
         base = check(composed)
-        name = check_name(self._name(base))
+        name = check_name(self._name(base), "hydra.sweeper.study_name", _LONGEST_NAME)
         space = self._space(varied, base, composed)
         typed = parse_objective(
             self._parser, list(self._config.hydra.overrides.hydra), self.wanted.get("objective") or {}
