@@ -47,7 +47,7 @@ def _run(arguments: list[str] | None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except OSError as error:
+    except (OSError, MemoryError, RuntimeError) as error:
         line = told_by_the_system(error)
         if line is None:
             raise

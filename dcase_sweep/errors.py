@@ -38,6 +38,9 @@ def told_by_the_system(error: Exception) -> str | None:
     """
     if isinstance(error, BrokenPipeError):
         return None
+    if is_out_of_memory(error):
+        words = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        return f"out of memory ({words}); use a smaller batch, network or clip, or end other programs"
     if is_disk_full(error):
         return f"{_full_folder(error)}; free some, or choose folders on another one"
     if isinstance(error, OSError) and error.filename:
@@ -45,6 +48,24 @@ def told_by_the_system(error: Exception) -> str | None:
     if isinstance(error, sqlite3.Error):
         return f"the database of runs cannot be used: {error}; see tracking.folder and tracking.uri"
     return None
+
+
+#: How libraries begin to say that there is no memory, where the type of their error does not.
+_OUT_OF_MEMORY = (
+    "defaultcpuallocator",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "out of memory",
+    "bad_alloc",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, PyTorch or TensorFlow says that there is no memory left, on the machine or its GPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "ResourceExhaustedError"):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError | OSError) and any(words in text for words in _OUT_OF_MEMORY)
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from dcase_sweep.errors import UserError, told_by_the_system
+from dcase_sweep.outcome import Outcome
 from dcase_sweep.resources import conf_folder, experiment_folders
 from dcase_sweep.sweep.grid import GridSweeper
 from dcase_sweep.sweep.search.sweeper import OptunaSweeper
@@ -129,8 +130,21 @@ def run_composed(composed: DictConfig, watcher: Watcher | None = None, experimen
     Args:
         experiment: the configuration's values where they have been checked already.
     """
-    from dcase_sweep import runner
     from dcase_sweep.config import check
+
+    settings = HydraConfig.get()
+    try:
+        checked = experiment or check(composed)
+    except UserError as error:  # before the libraries are loaded that train and log, which takes seconds
+        log.error(f"error: {error}")
+        folder = str(settings.runtime.output_dir)
+        return Outcome("failed", str(settings.job.name), folder, error=str(error).splitlines()[0])
+    return _run_checked(checked, composed, watcher)
+
+
+def _run_checked(experiment: "Experiment", composed: DictConfig, watcher: Watcher | None) -> Outcome:
+    """Run an experiment as this job of Hydra's."""
+    from dcase_sweep import runner
     from dcase_sweep.interruption import interruptible
 
     settings = HydraConfig.get()
@@ -150,17 +164,17 @@ def run_composed(composed: DictConfig, watcher: Watcher | None = None, experimen
     )
     try:
         with interruptible():
-            return runner.run(experiment or check(composed), job, watcher)
+            return runner.run(experiment, job, watcher)
     except UserError as error:
         log.error(f"error: {error}")
-        return runner.Outcome("failed", job.name, str(job.folder), error=str(error).splitlines()[0])
+        return Outcome("failed", job.name, str(job.folder), error=str(error).splitlines()[0])
     except Exception as error:
         line = told_by_the_system(error)
         if line is not None:
             log.error(f"error: {line}")
-            return runner.Outcome("failed", job.name, str(job.folder), error=line)
+            return Outcome("failed", job.name, str(job.folder), error=line)
         log.exception(f"error: {job.name} failed: {type(error).__name__}: {error}")
-        return runner.Outcome("failed", job.name, str(job.folder), error=f"{type(error).__name__}: {error}")
+        return Outcome("failed", job.name, str(job.folder), error=f"{type(error).__name__}: {error}")
 
 
 def explain(error: Exception, arguments: Sequence[str] = ()) -> str:

@@ -3,11 +3,12 @@
 import logging
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dcase_sweep import __version__, console, tracking
+from dcase_sweep.capacity import check_capacity
 from dcase_sweep.checkpoints import FOLDER, LAST
 from dcase_sweep.compressing import begin_compression, check_compressible, conclude_compression
 from dcase_sweep.config import Experiment, flatten, locate
@@ -25,6 +26,7 @@ from dcase_sweep.interruption import Interrupted
 from dcase_sweep.judging import judge, note_of, tags_of
 from dcase_sweep.learners.lightning import device_of, resolve_precision, use_threads
 from dcase_sweep.learners.mean_teacher.pretrained import check_published
+from dcase_sweep.outcome import Outcome
 from dcase_sweep.provenance import signature
 from dcase_sweep.resumption import Resumable, find_resumable
 from dcase_sweep.watching import Stop, Watcher
@@ -75,21 +77,6 @@ class Job:
             if not override.startswith(hidden) or override.partition("=")[0].lstrip("+") in shown
         ]
         return " ".join([self.choices.get(first) or "run", *rest])[:250]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an experiment ended."""
-
-    status: str
-    name: str
-    folder: str
-    run_id: str | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    error: str | None = None
-    #: What must stand beside the metrics wherever they are shown.
-    note: str | None = None
 
 
 def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Outcome:
@@ -150,6 +137,7 @@ def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None
     """The device and what is resumed, after all that can be refused before any data is read."""
     try:
         device = device_of(experiment.hardware)
+        check_capacity(experiment)
         resumable = find_resumable(experiment)
         check_published(experiment)
         check_energy(experiment.tracking)

@@ -145,7 +145,7 @@ def test_refused_in_one_line(overrides: list[str], says: str) -> None:
         ("training.batch_size=32", "training.batch_size=32: does nothing in task 4, whose batches hold mean_teacher"),
         ("+augmentation.roll=0.1", "augmentation.roll=0.1: does nothing in task 4; set mean_teacher.frame_shift"),
         ("hardware.channels_last=false", "hardware.channels_last=false: does nothing in task 4"),
-        ("front_end.decibel_floor=0", "front_end.decibel_floor=0.0: expected an amplitude above 0"),
+        ("front_end.decibel_floor=0", "front_end.decibel_floor=0: expected at least 1e-37"),
         ("front_end.decibel_lowest=90", "front_end.decibel_lowest=90.0: expected less than decibel_highest=80.0"),
         ("+compression.nonzero_kib=126", "compression.nonzero_kib=126.0: does nothing in task 4; leave it out"),
         ("+mean_teacher.emma=0.9", "mean_teacher.emma: no such key; did you mean mean_teacher.ema?"),

@@ -61,7 +61,7 @@ def test_every_number_reaches_the_evaluation() -> None:
         ("evaluation.scenario1.gtc=70", "evaluation.scenario1.gtc is 70.0; expected more than 0 and at most 1"),
         ("evaluation.scenario2.alpha_ct=2", "evaluation.scenario2.alpha_ct is 2.0; expected 0 to 1"),
         ("evaluation.onset_collar=-1", "evaluation.onset_collar is -1.0; expected 0 or more"),
-        ("evaluation.segment_length=0", "evaluation.segment_length is 0.0; expected more than 0 s"),
+        ("evaluation.segment_length=0", "evaluation.segment_length=0: expected at least 0.01"),
         ("evaluation.intersection.cttc=0", "evaluation.intersection.cttc is 0.0; expected more than 0"),
         ("+evaluation.scenario1.dct=0.7", "evaluation.scenario1.dct: no such key; did you mean evaluation.scenario1"),
     ],

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcase_sweep.errors import UserError
+from dcase_sweep.utils.text import printable
 
 if TYPE_CHECKING:
     from dcase_sweep.evaluation.complexity import Complexity
@@ -25,6 +26,8 @@ examples:
   {PROG} model=baseline_cnn,cnn4,cnn5 --json complexity.json
   {PROG} outputs/2026-01-31/12-00-00-000000/checkpoints/best.ckpt"""
 
+#: Of a head; a data set of sounds has some hundreds.
+_MOST_CLASSES = 1_000_000
 _RULES_OF = "The limits are those of acoustic scene classification; {names} {is_for} another task, which sets none."
 
 
@@ -78,6 +81,8 @@ def _measured(options: argparse.Namespace) -> tuple[dict[str, "Complexity"], lis
     trained = [word for word in options.what if "=" not in word and not word.startswith("~")]
     if options.classes < 1:
         raise UserError(f"--classes {options.classes}: expected at least 1")
+    if options.classes > _MOST_CLASSES:
+        raise UserError(f"--classes {printable(options.classes, 60)}: expected at most {_MOST_CLASSES:,}")
     if not trained:
         from dcase_sweep.composing import compose_experiments
 

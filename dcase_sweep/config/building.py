@@ -1,11 +1,13 @@
 """From a typed group to the object that it describes."""
 
+from contextlib import nullcontext
 from dataclasses import fields
 from importlib import import_module
 from typing import Any, cast
 
 from omegaconf import MISSING
 
+from dcase_sweep.config.construction import bounded_construction
 from dcase_sweep.config.flat import plain
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.errors import UserError
@@ -46,11 +48,16 @@ def build(group: str, node: Any, **given: Any) -> Any:
 
 
 def build_model(experiment: Experiment, *, classes: int, device: str = "cpu") -> Any:
-    """The network for the front end's maps; on the ``meta`` device it is checked but holds no weights."""
+    """The network for the front end's maps; on the ``meta`` device it is checked but holds no weights.
+
+    Raises:
+        UserError: for what its constructor refuses; on the ``meta`` device also for a network that no machine could
+            train, as `bounded_construction` says.
+    """
     import torch
 
     front_end = build("front_end", experiment.front_end)
-    with torch.device(device):
+    with torch.device(device), bounded_construction("model") if device == "meta" else nullcontext():
         return build("model", experiment.model, input_shape=front_end.shape, classes=classes)
 
 

@@ -15,6 +15,7 @@ from typing import Any, get_args, get_origin
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from dcase_sweep.config.bounds import check_bounds, check_literals
 from dcase_sweep.config.building import build, build_model, locate
 from dcase_sweep.config.compression_checks import check_compression
 from dcase_sweep.config.event_checks import check_events
@@ -23,6 +24,7 @@ from dcase_sweep.config.ranges import Range, check_choices, check_ranges
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.config.tensorflow_checks import check_tensorflow
 from dcase_sweep.errors import UserError
+from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
 
 TARGETED = ("data", "front_end", "model")
 #: Arguments of a model's constructor that the data decide.
@@ -99,6 +101,7 @@ def check(composed: DictConfig) -> Experiment:
     # Hydra's own part is there while a sweep composes its jobs.
     composed = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     OmegaConf.set_struct(composed, False)
+    _check_numbers(composed)
     _refuse_unknown("", composed, Experiment)
     for group in TARGETED:
         node = composed.get(group)
@@ -113,6 +116,7 @@ def check(composed: DictConfig) -> Experiment:
         raise UserError(where + str(error.msg or error).splitlines()[0]) from None
     assert isinstance(experiment, Experiment)
     _check_values(experiment)
+    check_bounds(flatten(experiment))
     _check_pairs(experiment)
     check_compression(experiment)
     if experiment.task.kind == "events":
@@ -120,6 +124,16 @@ def check(composed: DictConfig) -> Experiment:
     elif experiment.training.batch_size is None:
         raise UserError("training.batch_size=null: expected at least 1")
     return experiment
+
+
+def _check_numbers(composed: DictConfig) -> None:
+    """Refuse numbers beyond all bounds before a class is looked up, which imports its libraries for seconds."""
+    try:
+        values = flatten(OmegaConf.to_container(composed, resolve=True))
+    except OmegaConfBaseException:  # told with its key by the merge into the schema
+        values = flatten(OmegaConf.to_container(composed, resolve=False))
+    check_literals(values)
+    check_bounds(values)
 
 
 def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
@@ -144,6 +158,8 @@ def _check_values(experiment: Experiment) -> None:
     check_ranges(experiment, RANGES)
     if experiment.optimizer.lr <= 0:
         raise UserError(f"optimizer.lr={experiment.optimizer.lr}: expected a positive number")
+    if experiment.tracking.run_name is not None:
+        check_name(experiment.tracking.run_name, "tracking.run_name", LONGEST_RUN_NAME)
 
 
 def _check_pairs(experiment: Experiment) -> None:

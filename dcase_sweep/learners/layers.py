@@ -44,8 +44,12 @@ def _stored(layer: nn.Module, statistics: bool) -> Sequence[Tensor]:
 
 
 def _arrays(stored: Sequence[Tensor]) -> tuple[NDArray[np.float32], ...]:
-    # Weights on the meta device have no values yet; training will make all of them count.
-    return tuple(np.ones(t.shape, np.float32) if t.is_meta else t.detach().float().cpu().numpy() for t in stored)
+    # Weights on the meta device have no values yet; training will make all of them count. One value stands for all of
+    # them: what a large network would take is asked here before any machine has the memory for it.
+    one = np.float32(1)
+    return tuple(
+        np.broadcast_to(one, tuple(t.shape)) if t.is_meta else t.detach().float().cpu().numpy() for t in stored
+    )
 
 
 def layers_of(network: nn.Module, input_shape: tuple[int, int], *, statistics: bool = True) -> list[Layer]:

@@ -3,7 +3,7 @@
 import itertools
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.errors import UserError
 from dcase_sweep.sweep.compare import Comparison, Entry, compare, table, to_csv
-from dcase_sweep.sweep.launchers import is_basic
+from dcase_sweep.sweep.launchers import check_launcher, is_basic
 from dcase_sweep.sweep.overrides import combinations
 
 log = logging.getLogger(__name__)
@@ -71,6 +71,8 @@ class GridSweeper(Sweeper):
         GridSweeper.latest = self
         if self.search is not None:
             raise UserError("search: a grid runs every combination and searches nothing; add hydra/sweeper=optuna")
+        self._check_settings()
+        check_launcher(self._config)
         jobs = self._jobs(arguments)
         experiments = [self._checked(overrides) for overrides in jobs]
         folder = Path(self._config.hydra.sweep.dir)
@@ -96,6 +98,15 @@ class GridSweeper(Sweeper):
                 raise
             self._report(parent, jobs, results, folder, finished)
         return [results]
+
+    def _check_settings(self) -> None:
+        size = self.max_batch_size
+        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+            raise UserError(f"hydra.sweeper.max_batch_size={size}: expected a number of jobs, at least 1, or null")
+        if not isinstance(self.skip_finished, bool):
+            raise UserError(f"hydra.sweeper.skip_finished={self.skip_finished}: expected true or false")
+        if not isinstance(self.params, Mapping):
+            raise UserError(f"hydra.sweeper.params={self.params}: expected keys with their values, or null")
 
     def _without_finished(
         self, jobs: list[list[str]], experiments: Sequence[Any]

@@ -2,6 +2,9 @@
 
 from omegaconf import DictConfig, OmegaConf
 
+from dcase_sweep.cores import usable_cores
+from dcase_sweep.errors import UserError
+
 #: Hydra loads its plugins once more for itself, so that no class of ours is one of its launchers' classes.
 _BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
@@ -9,3 +12,25 @@ _BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 def is_basic(config: DictConfig) -> bool:
     """Whether jobs run in this process, one after the other, as Hydra does where nothing else is asked for."""
     return bool(OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC) == _BASIC)
+
+
+#: Processes that a launcher, or a search, may have at a time on one machine.
+MOST_PROCESSES = 1024
+
+
+def check_launcher(config: DictConfig) -> None:
+    """Refuse a number of parallel jobs that no machine runs.
+
+    Raises:
+        UserError: with the key.
+    """
+    count = OmegaConf.select(config, "hydra.launcher.n_jobs", default=None)
+    if count is None:
+        return
+    if isinstance(count, bool) or not isinstance(count, int) or count == 0:
+        raise UserError(f"hydra.launcher.n_jobs={count}: expected a whole number of jobs, or -1 for one a core")
+    if not -MOST_PROCESSES <= count <= MOST_PROCESSES:
+        raise UserError(
+            f"hydra.launcher.n_jobs={count}: expected at most {MOST_PROCESSES:,} at a time (this process may use "
+            f"{usable_cores()} cores)"
+        )

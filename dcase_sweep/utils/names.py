@@ -4,6 +4,9 @@ import unicodedata
 
 from dcase_sweep.errors import UserError
 
+#: Characters of a run's name that every store takes.
+LONGEST_RUN_NAME = 250
+
 
 def check_name(name: str, key: str, longest: int) -> str:
     """The name, if it can stand in one line, in a database and in MLflow.
@@ -25,5 +28,5 @@ def check_name(name: str, key: str, longest: int) -> str:
         raise UserError(f"{key}={shown}: {len(name):,} characters; expected at most {longest}")
     bad = next((each for each in name if unicodedata.category(each) in ("Cc", "Cs", "Zl", "Zp")), None)
     if bad is not None:
-        raise UserError(f"{key}={shown}: holds the control character {ascii(bad)}; expected a name of one line")
+        raise UserError(f"{key}={shown}: holds the control character {bad!a}; expected a name of one line")
     return name

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from dcase_sweep.data.demo.scenes import generate_scenes, is_complete
+from dcase_sweep.data.demo.generation import check_room
+from dcase_sweep.data.demo.scenes import bytes_of, generate_scenes, is_complete
 from dcase_sweep.data.files import FileCheck, check_headers
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.data.tau import TAU
@@ -37,6 +38,16 @@ class DemoScenes:
         self.parameters = {"train_clips": train_clips, "test_clips": test_clips, "seed": generator_seed}
         self.layout = TAU(name=name, root=str(self.root), validation_share=validation_share)
 
+    @property
+    def training_clips(self) -> int:
+        """How many clips there are to train on, at most."""
+        return self.parameters["train_clips"]
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes of all recordings."""
+        return bytes_of(self.parameters["train_clips"] + self.parameters["test_clips"])
+
     def prepare(self, on_progress: Callable[[int, int], None]) -> None:
         """Generate what is not there yet."""
         from filelock import FileLock
@@ -44,6 +55,7 @@ class DemoScenes:
         self.root.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(str(self.root) + ".lock"):
             if not is_complete(self.root, **self.parameters):
+                check_room(self.root, self.disk_bytes)
                 generate_scenes(self.root, **self.parameters, on_progress=on_progress)
 
     def load(self, *, check: FileCheck = check_headers) -> SceneData:

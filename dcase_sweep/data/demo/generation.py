@@ -14,7 +14,8 @@ import soundfile
 
 from dcase_sweep.cores import usable_cores
 from dcase_sweep.data.demo.rendering import Signal
-from dcase_sweep.errors import UserError
+from dcase_sweep.errors import UserError, free_bytes
+from dcase_sweep.utils.machine import format_bytes
 
 MARKER = "generator.json"
 #: Bytes of the header of a WAV file as libsndfile writes it, and of a sample of each format.
@@ -107,13 +108,39 @@ def in_parallel(
         pool.shutdown(cancel_futures=True)
 
 
+def wav_bytes(samples: int, subtype: str) -> int:
+    """Bytes of a mono recording as `write_wav` makes it."""
+    return _HEADER + _SAMPLE[subtype] * samples
+
+
+def check_room(root: Path, needed: int) -> None:
+    """Refuse to generate more than the disk has room for, before the first file is written.
+
+    Args:
+        root: where the recordings will be; what is there already needs no room.
+        needed: bytes of all of them.
+
+    Raises:
+        UserError: with what they take and what is free.
+    """
+    free = free_bytes(root)
+    if free >= needed:
+        return
+    needed -= sum(path.stat().st_size for path in root.rglob("*.wav"))
+    if free < needed:
+        raise UserError(
+            f"{root}: the generated recordings take {format_bytes(needed)}; its disk has {format_bytes(free)} free; "
+            "choose fewer clips, or another disk by data.root"
+        )
+
+
 def is_whole(path: Path, *, samples: int, subtype: str) -> bool:
     """Whether a recording has its length: what lies under this name was written as a whole, to be all of it.
 
     Opening each of hundreds of files would take a tenth of a second of every run.
     """
     try:
-        return path.stat().st_size == _HEADER + _SAMPLE[subtype] * samples
+        return path.stat().st_size == wav_bytes(samples, subtype)
     except OSError:
         return False
 

@@ -10,7 +10,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dcase_sweep.data.demo.devices import record_with
-from dcase_sweep.data.demo.generation import GeneratedFolder, in_parallel, is_whole, table_text, write_text, write_wav
+from dcase_sweep.data.demo.generation import (
+    GeneratedFolder,
+    in_parallel,
+    is_whole,
+    table_text,
+    wav_bytes,
+    write_text,
+    write_wav,
+)
 from dcase_sweep.data.demo.recipes import RECIPES, record
 from dcase_sweep.data.demo.rendering import Grid
 
@@ -128,6 +136,11 @@ def generate_scenes(
     for name, text in _lists(training, test).items():
         write_text(root / name, text)
     folder.finish()
+
+
+def bytes_of(clips: int, *, seconds: float = 10.0, sample_rate: int = 44_100) -> int:
+    """Bytes that so many recordings take."""
+    return clips * wav_bytes(round(seconds * sample_rate), SUBTYPE)
 
 
 def is_complete(

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from dcase_sweep.data.demo.soundscapes import generate_soundscapes, is_complete
+from dcase_sweep.data.demo.generation import check_room
+from dcase_sweep.data.demo.soundscapes import bytes_of, generate_soundscapes, is_complete
 from dcase_sweep.data.desed import DESED
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.files import FileCheck, check_headers
@@ -47,6 +48,16 @@ class DemoSoundscapes:
         self.root = Path(root).expanduser() / folder
         self.layout = DESED(name=name, root=str(self.root), weak_validation_share=validation_share)
 
+    @property
+    def training_clips(self) -> int:
+        """How many clips there are to train on, at most."""
+        return sum(self.parameters[f"{subset}_clips"] for subset in ("strong", "weak", "unlabeled"))
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes of all recordings."""
+        return bytes_of(sum(count for name, count in self.parameters.items() if name != "seed"))
+
     def prepare(self, on_progress: Callable[[int, int], None]) -> None:
         """Generate what is not there yet."""
         from filelock import FileLock
@@ -54,6 +65,7 @@ class DemoSoundscapes:
         self.root.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(str(self.root) + ".lock"):
             if not is_complete(self.root, **self.parameters):
+                check_room(self.root, self.disk_bytes)
                 generate_soundscapes(self.root, **self.parameters, on_progress=on_progress)
 
     def load(self, *, check: FileCheck = check_headers) -> EventData:

@@ -12,7 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from dcase_sweep.data.demo import textures
-from dcase_sweep.data.demo.generation import GeneratedFolder, in_parallel, is_whole, table_text, write_text, write_wav
+from dcase_sweep.data.demo.generation import (
+    GeneratedFolder,
+    in_parallel,
+    is_whole,
+    table_text,
+    wav_bytes,
+    write_text,
+    write_wav,
+)
 from dcase_sweep.data.demo.rendering import Grid, Signal, shape, white_noise
 from dcase_sweep.data.demo.sounds import EVENT_SECONDS, SOUNDS
 from dcase_sweep.data.desed_folders import Place, places
@@ -143,6 +151,11 @@ def generate_soundscapes(
     for relative, text in _tables(where, soundscapes, seconds).items():
         write_text(root / relative, text)
     folder.finish()
+
+
+def bytes_of(clips: int, *, seconds: float = 10.0, sample_rate: int = 16_000) -> int:
+    """Bytes that so many recordings take."""
+    return clips * wav_bytes(round(seconds * sample_rate), SUBTYPE)
 
 
 def is_complete(

@@ -5,31 +5,39 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
 
 from dcase_sweep.errors import UserError
+from dcase_sweep.sweep.launchers import MOST_PROCESSES, check_launcher, is_basic
+from dcase_sweep.utils.machine import format_bytes, memory_bytes
 from dcase_sweep.utils.text import printable
 
 if TYPE_CHECKING:
     from dcase_sweep.sweep.search.sweeper import OptunaSweeper
 
-#: More local workers than this start nothing but processes.
-_MOST_WORKERS = 256
+#: Trials of one study; a journal of more takes minutes to read.
+_MOST_TRIALS = 1_000_000
+#: What a process takes that has loaded PyTorch and nothing else, beside what it shares.
+_WORKER_BYTES = 256 * 2**20
 _PARTS = ("objective", "limits", "params", "blocks")
 
 
-def check_inputs(sweeper: "OptunaSweeper") -> None:
+def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
     """Refuse values of ``hydra.sweeper`` that are of another kind, or that nothing could be done with.
 
     Raises:
         UserError: with the key, what was found and what is expected.
     """
-    for name, value, largest in (
-        ("n_trials", sweeper.n_trials, None),
-        ("workers", sweeper.workers, _MOST_WORKERS),
+    for name, value, most in (
+        ("n_trials", sweeper.n_trials, _MOST_TRIALS),
+        ("workers", sweeper.workers, MOST_PROCESSES),
     ):
-        if not _is_whole(value) or value < 1 or (largest is not None and value > largest):
-            most = f" and at most {largest}" if largest is not None else ""
-            raise UserError(f"hydra.sweeper.{name}={printable(value)}: expected a whole number of at least 1{most}")
+        if not _is_whole(value) or value < 1:
+            raise UserError(f"hydra.sweeper.{name}={printable(value)}: expected a whole number of at least 1")
+        if value > most:
+            raise UserError(f"hydra.sweeper.{name}={printable(value)}: expected at most {most:,}")
+    check_launcher(config)
+    _check_memory(sweeper.workers, config)
     if not _is_number(sweeper.max_failed) or not 0 <= sweeper.max_failed <= 1:
         raise UserError(f"hydra.sweeper.max_failed={printable(sweeper.max_failed)}: expected a share from 0 to 1")
     retries = sweeper.max_retries
@@ -45,6 +53,16 @@ def check_inputs(sweeper: "OptunaSweeper") -> None:
     if sweeper.storage is not None and not str(sweeper.storage).strip():
         raise UserError("hydra.sweeper.storage: empty; expected a file, a database's URL, or null for the default")
     _check_parts(sweeper.wanted, sweeper.params)
+
+
+def _check_memory(workers: int, config: DictConfig) -> None:
+    """Refuse more workers on this machine than its memory holds."""
+    memory, needed = memory_bytes(), workers * _WORKER_BYTES
+    if is_basic(config) and memory is not None and needed > memory:
+        raise UserError(
+            f"hydra.sweeper.workers={workers}: {workers:,} processes take at least {format_bytes(needed)}; this machine "
+            f"has {format_bytes(memory)} of memory; use fewer"
+        )
 
 
 def _check_parts(wanted: Any, params: Any) -> None:

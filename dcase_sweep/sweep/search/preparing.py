@@ -8,6 +8,7 @@ import optuna
 from omegaconf import DictConfig, open_dict
 from optuna.trial import Trial
 
+from dcase_sweep.capacity import check_capacity
 from dcase_sweep.config import Experiment, check
 from dcase_sweep.errors import UserError
 from dcase_sweep.sweep.overrides import escape_interpolation, quote
@@ -76,6 +77,7 @@ class Preparation:
             config.hydra.job_logging.root.handlers = ["file"]
         try:
             experiment = check(config)
+            check_capacity(experiment)
         except UserError as error:
             raise Rejected(str(error), {"configuration": 1.0}) from None
         return config, experiment

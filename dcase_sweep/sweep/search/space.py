@@ -12,12 +12,13 @@ from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
 
+from dcase_sweep.config.bounds import BOUNDS
 from dcase_sweep.errors import UserError
-from dcase_sweep.sweep.overrides import override
+from dcase_sweep.sweep.overrides import count_range, override
 from dcase_sweep.utils.text import printable
 
-#: The values that a range may have: they are counted one by one.
-_MOST_VALUES = 1_000_000
+#: Steps of a range of floating-point numbers.
+_MOST_STEPS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def parse_parameter(key: str, expression: str, parser: OverridesParser) -> Param
         raise UserError(f"{shown}: one value alone; expected choice(), range() or interval()")
     try:
         return Parameter(key, _distribution(parsed))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise UserError(f"{shown}: {error}") from None
 
 
@@ -92,8 +93,7 @@ def _interval(sweep: IntervalSweep, *, whole: bool, log: bool) -> BaseDistributi
         raise ValueError("an end that is no number; expected two numbers, the smaller one first")
     if low > high:
         raise ValueError(f"{low:g} is more than {high:g}; expected two numbers, the smaller one first")
-    if log and low <= 0:
-        raise ValueError(f"{low:g} has no logarithm; expected numbers above 0")
+    _check_log(low, log)
     if not whole:
         return FloatDistribution(low, high, log=log)
     if not (low.is_integer() and high.is_integer()):
@@ -102,25 +102,27 @@ def _interval(sweep: IntervalSweep, *, whole: bool, log: bool) -> BaseDistributi
 
 
 def _range(sweep: RangeSweep, *, log: bool) -> BaseDistribution:
-    assert sweep.start is not None
-    assert sweep.stop is not None
-    given = [float(number) for number in (sweep.start, sweep.stop, sweep.step)]
-    if not all(map(math.isfinite, given)):
-        raise ValueError("a number that is none; expected range(start,stop[,step])")
-    start, stop, step = given
-    if step == 0:
-        raise ValueError("steps of 0 come to no end; expected another step")
-    if (stop - start) / step > _MOST_VALUES:
-        raise ValueError(f"more than {_MOST_VALUES:,} values; expected fewer, or interval()")
-    values = list(sweep.range())
-    if not values:
+    count = count_range(sweep)
+    if not count:
         raise ValueError("an empty range; its end is left out")
-    low, high = min(values), max(values)
+    values: Any = sweep.range()
+    if isinstance(values, range):
+        low, high = sorted((values[0], values[-1]))
+        if max(-low, high) >= 2**63:
+            raise ValueError("expected numbers of at most 64 bits")
+        _check_log(low, log)
+        return IntDistribution(low, high, log=log, step=1 if log else abs(int(sweep.step)))
+    if count > _MOST_STEPS:
+        raise ValueError(f"{count:,} steps; expected at most {_MOST_STEPS:,}; interval() has no steps")
+    steps = list(values)
+    low, high = min(steps), max(steps)
+    _check_log(low, log)
+    return FloatDistribution(low, high, log=log, step=None if log else abs(float(sweep.step)))
+
+
+def _check_log(low: float, log: bool) -> None:
     if log and low <= 0:
         raise ValueError(f"{low:g} has no logarithm; expected numbers above 0")
-    if all(isinstance(value, int) for value in values):
-        return IntDistribution(int(low), int(high), log=log, step=1 if log else abs(int(sweep.step)))
-    return FloatDistribution(low, high, log=log, step=None if log else abs(float(sweep.step)))
 
 
 class Space(Protocol):
@@ -204,6 +206,20 @@ def _value(text: str) -> Any:
     return OverridesParser.create().parse_override(f"x={text}").value()
 
 
+def _check_reach(parameter: Parameter) -> None:
+    """Refuse a range that goes beyond what its key may be: trials there would be rejected, one after the other.
+
+    Raises:
+        UserError: with the key and its bound.
+    """
+    low, high = getattr(parameter.distribution, "low", None), getattr(parameter.distribution, "high", None)
+    bound = BOUNDS.get(parameter.key, (None, None))[1]
+    if low is None or high is None or bound is None:
+        return
+    if high > bound:
+        raise UserError(f"{parameter.key}: values from {low:g} to {high:g}; expected at most {bound:,}")
+
+
 def make_space(
     parameters: Mapping[str, str],
     of_blocks: Mapping[str, str] | None,
@@ -226,6 +242,8 @@ def make_space(
         UserError: for an expression that is none, an empty space, or blocks of a network that has none.
     """
     flat = FlatSpace(tuple(parse_parameter(key, text, parser) for key, text in parameters.items()))
+    for parameter in flat.parameters:
+        _check_reach(parameter)
     if not of_blocks:
         if not flat.parameters:
             raise UserError("search: nothing varies; expected search=NAME, or a key with choice(), range(), interval()")

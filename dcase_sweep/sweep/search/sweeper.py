@@ -106,7 +106,7 @@ class OptunaSweeper(Sweeper):
 
         OptunaSweeper.latest = self
         settings.be_plain()
-        check_inputs(self)
+        check_inputs(self, self._config)
         fixed, varied = self._split(arguments)
         composed = self._compose(fixed)
         base = check(composed)

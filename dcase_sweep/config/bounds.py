@@ -1,0 +1,259 @@
+"""Numbers that no experiment needs, refused before anything of their size is made.
+
+Each key has a plain range, far beyond what is usual and short of what stops a machine. What single keys cannot tell is
+estimated from numbers alone and compared with the machine's memory; an estimate counts less than will be needed, so
+that it lets pass what is in doubt.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from dcase_sweep.config.building import locate
+from dcase_sweep.config.ranges import Range
+from dcase_sweep.cores import usable_cores
+from dcase_sweep.errors import UserError, free_bytes
+from dcase_sweep.utils.machine import format_bytes, memory_bytes
+from dcase_sweep.utils.text import printable
+
+#: Epochs; a ramp over more is none.
+_EPOCHS: Range = (0, 10_000_000)
+#: A coefficient of the training: beyond it single precision ends.
+_COEFFICIENT: Range = (None, 1e6)
+_SEED: Range = (0, 2**32 - 1)
+_CLIPS: Range = (0, 1_000_000)
+#: Clips of one kind in a batch of task 4.
+_PART: Range = (0, 100_000)
+_DAY = 86_400
+_MOST = 2**63 - 1
+
+#: Lowest and highest value of each key, ``*`` for any name or position. Keys of ``data``, ``front_end`` and ``model``
+#: are those of this package's classes; another class's may mean something else.
+BOUNDS: dict[str, Range] = {
+    "task.demo_epochs": (1, _EPOCHS[1]),
+    "task.*ramp_epochs": _EPOCHS,
+    "task.*batch": _PART,
+    "task.size_limit_kib": (1e-3, 1e9),
+    "data.train_clips": _CLIPS,
+    "data.test_clips": _CLIPS,
+    "data.strong_clips": _CLIPS,
+    "data.weak_clips": _CLIPS,
+    "data.unlabeled_clips": _CLIPS,
+    "data.synthetic_validation_clips": _CLIPS,
+    "data.validation_clips": _CLIPS,
+    "data.generator_seed": (0, _MOST),
+    "data.*validation_seed": _SEED,
+    "front_end.sample_rate": (100, 10_000_000),
+    "front_end.seconds": (1e-3, _DAY),
+    "front_end.window_seconds": (1e-6, 60),
+    "front_end.hop_seconds": (1e-6, 60),
+    "front_end.n_fft": (2, 262_144),
+    "front_end.window": (1, 262_144),
+    "front_end.hop": (1, 10_000_000),
+    "front_end.n_mels": (1, 4096),
+    "front_end.f_min": (0, 5_000_000),
+    "front_end.f_max": (0, 5_000_000),
+    "front_end.floor": (1e-37, 1e6),
+    "front_end.decibel_floor": (1e-37, 1e6),
+    "front_end.decibel_*": (-10_000, 10_000),
+    "model.depth": (1, 1000),
+    "model.units": (1, 1_000_000),
+    "model.filters": (1, 65_536),
+    "model.kernel": (1, 9999),
+    "model.pools.*": (1, 100_000),
+    "model.recurrent_units": (1, 65_536),
+    "model.recurrent_layers": (1, 100),
+    "model.norm_epsilon": (0, 1000),
+    "model.norm_momentum": (0, 1),
+    "model.blocks.*.filters": (1, 65_536),
+    "model.blocks.*.kernel": (1, 9999),
+    "model.blocks.*.pool": (1, 100_000),
+    "model.blocks.*.dropout": (None, None),
+    "training.epochs": (1, _EPOCHS[1]),
+    "training.batch_size": (1, 1_000_000),
+    "optimizer.*": _COEFFICIENT,
+    "augmentation.mixup_alpha": _COEFFICIENT,
+    "augmentation.freq_mixstyle_alpha": _COEFFICIENT,
+    "augmentation.mask_mels": (0, 1000),
+    "augmentation.mask_mels_width": (1, 1_000_000),
+    "augmentation.mask_frames": (0, 1000),
+    "augmentation.mask_frames_width": (1, 1_000_000),
+    "compression.nonzero_kib": (None, 1e9),
+    "mean_teacher.strong": _PART,
+    "mean_teacher.weak": _PART,
+    "mean_teacher.unlabelled": _PART,
+    "mean_teacher.ramp_epochs": _EPOCHS,
+    "mean_teacher.consistency": _COEFFICIENT,
+    "mean_teacher.mixup_alpha": _COEFFICIENT,
+    "mean_teacher.median_filter*": (None, 100_000),
+    "mean_teacher.frame_shift": (None, 1_000_000),
+    "mean_teacher.mask_mels": (0, 1000),
+    "mean_teacher.filter_augment": (None, 200),
+    "mean_teacher.filter_augment_bands": (None, 10_000),
+    "mean_teacher.filter_augment_narrowest": (1, 10_000),
+    "evaluation.thresholds": (None, 10_000),
+    "evaluation.*collar": (None, _DAY),
+    "evaluation.offset_fraction": (None, 1000),
+    "evaluation.segment_length": (0.01, _DAY),
+    "evaluation.scenario*.alpha_*": _COEFFICIENT,
+    "evaluation.scenario*.max_efpr": (0, 1e9),
+    "hardware.threads": (1, 1024),
+    "hardware.workers": (1, 1024),
+}
+_OWN = "dcase_sweep."
+_TARGETED = ("data", "front_end", "model")
+
+
+def _show(value: object) -> str:
+    return printable(value, 60)
+
+
+def check_literals(values: Mapping[str, Any]) -> None:
+    """Refuse numbers that are none, or that no type of number holds.
+
+    Args:
+        values: dotted keys and plain values.
+
+    Raises:
+        UserError: for the first, with its key.
+    """
+    for key, value in values.items():
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, float) and not math.isfinite(number):
+                raise UserError(f"{key}={number}: expected a finite number")
+            if isinstance(number, int) and not -_MOST <= number <= _MOST:
+                raise UserError(f"{key}={_show(number)}: expected a number of at most 64 bits")
+
+
+def check_bounds(values: Mapping[str, Any]) -> None:
+    """Refuse a number beyond its key's range, and a front end that this machine has no memory for.
+
+    Args:
+        values: dotted keys and plain values; texts and what is not there are left to the schema.
+
+    Raises:
+        UserError: with the key, what was found and what is expected; where it is known, also what it would take and
+            what the machine has.
+    """
+    for pattern, (low, high) in BOUNDS.items():
+        for key, value in _matching(values, pattern):
+            for number in value if isinstance(value, list) else [value]:
+                if isinstance(number, bool) or not isinstance(number, int | float):
+                    raise UserError(f"{key}={_show(value)}: expected a number")
+                if low is not None and number < low:
+                    raise UserError(f"{key}={_show(value)}: expected at least {low:g}")
+                if high is not None and number > high:
+                    raise UserError(f"{key}={_show(value)}: expected at most {_number(high)}{_demand(key, values)}")
+    _check_front_end(values)
+
+
+def _matching(values: Mapping[str, Any], pattern: str) -> Iterator[tuple[str, Any]]:
+    """The keys that a pattern means, with their numbers, or with what should be some."""
+    group, depth = pattern.partition(".")[0], pattern.count(".")
+    if group in _TARGETED and not _is_own(values, group):
+        return
+    for key, value in values.items():
+        is_text = isinstance(value, str) and not key.startswith("model.blocks")
+        if value is None or is_text or key.count(".") < depth:
+            continue
+        if fnmatchcase(key, pattern):
+            yield key, value
+
+
+def _is_own(values: Mapping[str, Any], group: str) -> bool:
+    return str(values.get(f"{group}._target_")).startswith(_OWN)
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def _demand(key: str, values: Mapping[str, Any]) -> str:
+    """What a number would take and what the machine has, in brackets; nothing where that is not known."""
+    if key.startswith("hardware."):
+        return f" (this process may use {usable_cores()} cores)"
+    if key.startswith("data."):
+        return _disk_demand(values)
+    needed, memory = _estimate(key, values), memory_bytes()
+    if needed is None:
+        return ""
+    has = f"; this machine has {format_bytes(memory)} of memory" if memory else ""
+    return f" (it would take {format_bytes(needed)}{has})"
+
+
+def _disk_demand(values: Mapping[str, Any]) -> str:
+    group = {key.removeprefix("data."): value for key, value in values.items() if key.startswith("data.")}
+    try:
+        dataset: Any = locate("data", group.pop("_target_"))(**group)
+        needed, free = dataset.disk_bytes, free_bytes(dataset.root)
+    except (UserError, AttributeError, TypeError, ValueError, OSError):  # another mistake, told when this one is mended
+        return ""
+    return f" (the recordings would take {format_bytes(needed)}; the disk has {format_bytes(free)} free)"
+
+
+def _estimate(key: str, values: Mapping[str, Any]) -> float | None:
+    """Bytes that a key's number would take; None where the front end is not this package's."""
+    if not _is_own(values, "front_end"):
+        return None
+    sizes = _Sizes.of(values)
+    if sizes is None:
+        return None
+    if key in ("front_end.n_mels", "front_end.n_fft"):
+        return sizes.filters
+    if key.startswith("front_end."):
+        return sizes.clip
+    is_batch = key in ("training.batch_size", *(f"mean_teacher.{part}" for part in ("strong", "weak", "unlabelled")))
+    return 4.0 * values[key] * sizes.n_mels * sizes.frames if is_batch else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sizes:
+    """Of this package's front ends, by their settings alone."""
+
+    samples: float
+    frames: float
+    bins: float
+    n_mels: float
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "_Sizes | None":
+        """None where a number is missing or is none."""
+        names = ("sample_rate", "seconds", "n_fft", "n_mels")
+        numbers = [values.get(f"front_end.{name}") for name in names]
+        rate, seconds, n_fft, n_mels = (float(n) if isinstance(n, int | float) else 0.0 for n in numbers)
+        hop = values.get("front_end.hop", values.get("front_end.hop_seconds"))
+        if not isinstance(hop, int | float) or min(rate, seconds, n_fft, n_mels, hop) <= 0:
+            return None
+        step = hop if "front_end.hop" in values else hop * rate
+        return cls(seconds * rate, seconds * rate / step, n_fft / 2 + 1, n_mels)
+
+    @property
+    def filters(self) -> float:
+        """Bytes while the filters are computed: four matrices ``[mel, bin]`` in double precision."""
+        return 4 * 8 * (self.n_mels + 2) * self.bins
+
+    @property
+    def clip(self) -> float:
+        """Bytes of a clip's samples, of the magnitudes ``[frame, bin]`` of its spectra, and of its features."""
+        return 4 * (self.samples + self.frames * (self.bins + self.n_mels))
+
+
+def _check_front_end(values: Mapping[str, Any]) -> None:
+    """Refuse filters or a clip that are larger than the memory."""
+    sizes, memory = _Sizes.of(values) if _is_own(values, "front_end") else None, memory_bytes()
+    if sizes is None or memory is None:
+        return
+    if sizes.filters > memory:
+        raise UserError(
+            f"front_end.n_mels={values['front_end.n_mels']}: the filters over n_fft={values['front_end.n_fft']} take "
+            f"{format_bytes(sizes.filters)}; this machine has {format_bytes(memory)} of memory; use fewer bands or a "
+            "smaller n_fft"
+        )
+    if sizes.clip > memory:
+        raise UserError(
+            f"front_end.seconds={values['front_end.seconds']:g}: the spectra of a clip of {sizes.frames:,.0f} frames "
+            f"take {format_bytes(sizes.clip)}; this machine has {format_bytes(memory)} of memory; use shorter clips or "
+            "a larger hop"
+        )

@@ -1,0 +1,74 @@
+"""How much memory the machine has for this process."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+#: A limit of cgroup v1 that is none: the largest number of pages.
+_NO_LIMIT = 2**60
+
+
+def memory_bytes() -> int | None:
+    """The most memory that this process could ever have; None where the system does not tell.
+
+    The machine's memory and swap, or less where a control group (a container, a batch job) or a limit on the address
+    space allows less. What other processes use at the moment does not count: it may be free again when it is needed.
+    """
+    found = [*_physical(), *_control_groups(), *_address_space()]
+    return min(found) if found else None
+
+
+def format_bytes(count: float) -> str:
+    """``23.5 GiB``, ``1.2 MiB``; three digits."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1024
+    return f"{count:,.3g} PiB" if count < 1e6 else f"{count:.1e} PiB"
+
+
+def _physical() -> Iterator[int]:
+    with suppress(AttributeError, OSError, ValueError):
+        yield os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") + _swap()
+
+
+def _swap() -> int:
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("SwapTotal:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def _control_groups() -> Iterator[int]:
+    """The limits of this process's control groups and of those above them, of both versions of Linux's interface."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, name = line.split(":", 2)
+        if not controllers:
+            root, file = Path("/sys/fs/cgroup"), "memory.max"
+        elif "memory" in controllers.split(","):
+            root, file = Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"
+        else:
+            continue
+        group = root / name.strip("/")
+        for folder in (group, *group.parents):
+            with suppress(OSError, ValueError):  # "max" is no limit
+                limit = int((folder / file).read_text())
+                if limit < _NO_LIMIT:
+                    yield limit
+            if folder == root:
+                break
+
+
+def _address_space() -> Iterator[int]:
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if soft != resource.RLIM_INFINITY:
+            yield soft
