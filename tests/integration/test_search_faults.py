@@ -17,17 +17,19 @@ from tests.integration.test_experiment import client
 from tests.integration.test_search import SPACE, _owner, _running, _wait_for, newest, study
 
 Tiny = Callable[..., list[str]]
-#: Kills a worker while Python starts, as often as the file says.
+#: Kills a worker while it imports what it works with, as often as a file has letters.
 TRAP = """
-import os, signal
+import os, signal, sys
+class Trap:
+    def find_spec(self, name, path=None, target=None):
+        left = open({path!r}).read() if name == "dcase_sweep.sweep.search.worker" else ""
+        if left:
+            open({path!r}, "w").write(left[1:])
+            print("out of luck", flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
 with open("/proc/self/cmdline") as handle:
-    is_worker = "{sign}" in handle.read()
-if is_worker:
-    print("out of luck", flush=True)
-    left = open({path!r}).read()
-    if left:
-        open({path!r}, "w").write(left[1:])
-        os.kill(os.getpid(), signal.SIGKILL)
+    if {sign!r} in handle.read():
+        sys.meta_path.insert(0, Trap())
 """
 
 
@@ -38,7 +40,7 @@ def points(*more: str) -> tuple[str, ...]:
 
 @pytest.fixture
 def trap(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, str], None]:
-    """Lets so many workers die while Python starts; they are known by a word of their command line."""
+    """Lets so many workers die while they start; they are known by a word of their command line."""
     folder = command_line.folder / "trap"
     folder.mkdir(exist_ok=True)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))

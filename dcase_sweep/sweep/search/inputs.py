@@ -60,8 +60,8 @@ def _check_memory(workers: int, config: DictConfig) -> None:
     memory, needed = memory_bytes(), workers * _WORKER_BYTES
     if is_basic(config) and memory is not None and needed > memory:
         raise UserError(
-            f"hydra.sweeper.workers={workers}: {workers:,} processes take at least {format_bytes(needed)}; this machine "
-            f"has {format_bytes(memory)} of memory; use fewer"
+            f"hydra.sweeper.workers={workers}: {workers:,} processes take at least {format_bytes(needed)}; this "
+            f"machine has {format_bytes(memory)} of memory; use fewer"
         )
 
 

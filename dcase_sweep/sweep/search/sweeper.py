@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 _LONGEST_TAG = 5000
 #: The longest name of a study; with the number of a trial it must fit where MLflow and databases keep names.
 _LONGEST_NAME = 200
+_NAME_KEY = "hydra.sweeper.study_name"
 
 
 class OptunaSweeper(Sweeper):
@@ -108,9 +109,10 @@ class OptunaSweeper(Sweeper):
         settings.be_plain()
         check_inputs(self, self._config)
         fixed, varied = self._split(arguments)
+        self._check_early(varied)
         composed = self._compose(fixed)
         base = check(composed)
-        name = check_name(self._name(base), "hydra.sweeper.study_name", _LONGEST_NAME)
+        name = check_name(self._name(base), _NAME_KEY, _LONGEST_NAME)
         space = self._space(varied, base, composed)
         typed = parse_objective(
             self._parser, list(self._config.hydra.overrides.hydra), self.wanted.get("objective") or {}
@@ -131,6 +133,20 @@ class OptunaSweeper(Sweeper):
             self._search(study, plan, parent, base, folder, arguments)
             self._conclude(study, plan, parent, folder, base, fixed)
         return study
+
+    def _check_early(self, varied: Mapping[str, str]) -> None:
+        """Check the name, the space and a storage that is there before PyTorch is loaded, which takes seconds."""
+        from dcase_sweep.sweep.search.space import parse_parameter
+        from dcase_sweep.sweep.search.storage import open_storage
+        from dcase_sweep.utils.names import check_name
+
+        if self.study_name is not None:
+            check_name(str(self.study_name), _NAME_KEY, _LONGEST_NAME)
+        for key, text in [*varied.items(), *(self.wanted.get("blocks") or {}).items()]:
+            parse_parameter(key, text, self._parser)
+        where = None if self.storage is None else str(self.storage)
+        if where is not None and ("://" in where or os.path.lexists(where.replace("\0", ""))):
+            open_storage(where)
 
     def _search(
         self, study: "optuna.Study", plan: "Plan", parent: Any, base: Experiment, folder: Path, arguments: list[str]
