@@ -25,6 +25,7 @@ from dcase_sweep.sweep.search.history import History
 from dcase_sweep.sweep.search.live import describe
 from dcase_sweep.sweep.search.plan import Plan
 from dcase_sweep.sweep.search.points import points_of
+from dcase_sweep.utils.secrets import mask_url
 
 log = logging.getLogger(__name__)
 
@@ -164,6 +165,23 @@ def report(study: optuna.Study, parent: Any, folder: Path, *, tracking: Tracking
     if len(metrics) == 1 and best:
         parent.log_metrics({f"search/{metrics[0]}": best[0].values[0]})
     _print(study, best, metrics, folder)
+
+
+def introduce(study: optuna.Study, plan: Plan, workers: int, folder: Path) -> None:
+    """Say what a search begins with and where it is kept."""
+    found = records.counts(study.get_trials(deepcopy=False))
+    known = ", ".join(f"{found[name]} {name}" for name in ("finished", "pruned", "failed", "rejected") if found[name])
+    known = f"continued with {known}" if known else "new"
+    log.info(f"search    {study.study_name} ({known}), {plan.n_trials} trials wanted, {workers} at a time")
+    if found["waiting"]:
+        log.info(
+            f"search    {found['waiting']} to be tried again first; interrupted trials go on from their last epoch"
+        )
+    if "seed" in plan.space.describe():
+        log.info("search    the seed varies: trials that differ in their seed alone are each trained")
+    shown = mask_url(plan.storage if "://" in plan.storage else os.path.relpath(plan.storage))
+    log.info(f"storage   {shown} (optuna-dashboard {shlex.quote(shown)})")
+    log.info(f"folder    {folder}")
 
 
 def describe_end(study: optuna.Study, plan: Plan) -> tuple[str | None, str | None]:

@@ -57,6 +57,28 @@ class Signature:
         }
 
 
+def make_signature(
+    configuration: Mapping[str, Any], space: Mapping[str, str], objective: Objective, limits: Mapping[str, float]
+) -> Signature:
+    """The signature of a search.
+
+    Args:
+        configuration: the flattened one; what the space varies is left out.
+        space: the space as it describes itself.
+        objective: what is optimised.
+        limits: metric of the complexity → largest value.
+    """
+    shared = {key: value for key, value in configuration.items() if not any(_covers(each, key) for each in space)}
+    return Signature(space, dict(zip(objective.metrics, objective.directions, strict=True)), limits, shared)
+
+
+def _covers(key: str, other: str) -> bool:
+    """Whether a key of the space, perhaps with ``*`` for a block's position, decides another key's value."""
+    if "*" in key:
+        return other.startswith(key.partition(".*")[0])
+    return other == key or other.startswith(f"{key}.")
+
+
 def differences(then: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What changed between two signatures, a line each."""
     lines = []

@@ -64,6 +64,8 @@ def parse_parameter(key: str, expression: str, parser: OverridesParser) -> Param
         return Parameter(key, _distribution(parsed))
     except (ValueError, TypeError, OverflowError) as error:
         raise UserError(f"{shown}: {error}") from None
+    except HydraException:  # glob(), of what is no group
+        raise UserError(f"{shown}: expected choice(), range() or interval()") from None
 
 
 def _distribution(parsed: Override) -> BaseDistribution:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import optuna
 
     from dcase_sweep.sweep.search.plan import Plan
-    from dcase_sweep.sweep.search.signature import Objective, Signature
+    from dcase_sweep.sweep.search.signature import Objective
     from dcase_sweep.sweep.search.space import Space
 
 log = logging.getLogger(__name__)
@@ -103,6 +103,7 @@ class OptunaSweeper(Sweeper):
         from dcase_sweep.sweep.search import settings
         from dcase_sweep.sweep.search import study as records
         from dcase_sweep.sweep.search.inputs import check_inputs, parse_limits, parse_objective
+        from dcase_sweep.sweep.search.signature import make_signature
         from dcase_sweep.utils.names import check_name
 
         OptunaSweeper.latest = self
@@ -123,7 +124,7 @@ class OptunaSweeper(Sweeper):
         where = str(self.storage or settings.default_storage(base.tracking.folder))
         storage = records.open_storage(where)
         classes = self._classes(base) if limits else 0
-        signature = self._signature(base, space, objective, limits)
+        signature = make_signature(comparable(flatten(base)), space.describe(), objective, limits)
         with interruptible():
             with records.claim(storage):
                 study = records.open_study(storage, name, objective, signature, fresh=self.fresh)
@@ -155,13 +156,14 @@ class OptunaSweeper(Sweeper):
         from dcase_sweep.interruption import Interrupted
         from dcase_sweep.sweep.search import study as records
         from dcase_sweep.sweep.search.crew import Crew
+        from dcase_sweep.sweep.search.report import introduce
         from dcase_sweep.utils.secrets import mask_word
 
         try:
             crew = Crew(plan, study, base, self._context, self._config, self.workers, folder)
             crew.close_runs(records.recover(study, plan.max_retries), "KILLED")
             crew.retry_failed()
-            self._introduce(study, plan, folder)
+            introduce(study, plan, self.workers, folder)
             crew.work()
         except BaseException as error:
             parent.give_up("KILLED" if isinstance(error, Interrupted) else "FAILED")
@@ -200,17 +202,6 @@ class OptunaSweeper(Sweeper):
         if parent.id != known:
             study.set_user_attr(records.PARENT, parent.id)
         return parent
-
-    def _signature(
-        self, base: Experiment, space: "Space", objective: "Objective", limits: Mapping[str, float]
-    ) -> "Signature":
-        from dcase_sweep.sweep.search.signature import Signature
-
-        configuration = comparable(flatten(base))
-        changing = {key for key in configuration if any(_covers(each, key) for each in space.describe())}
-        shared = {key: value for key, value in configuration.items() if key not in changing}
-        wanted = dict(zip(objective.metrics, objective.directions, strict=True))
-        return Signature(space.describe(), wanted, limits, shared)
 
     def _split(self, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         """The overrides that all trials share, and the expressions of what varies."""
@@ -309,29 +300,6 @@ class OptunaSweeper(Sweeper):
             max_retries=self.max_retries,
         )
 
-    def _introduce(self, study: "optuna.Study", plan: "Plan", folder: Path) -> None:
-        from dcase_sweep.sweep.search.study import counts
-        from dcase_sweep.utils.secrets import mask_url
-
-        found = counts(study.get_trials(deepcopy=False))
-        known = ", ".join(
-            f"{found[name]} {name}" for name in ("finished", "pruned", "failed", "rejected") if found[name]
-        )
-        known = f"continued with {known}" if known else "new"
-        log.info(f"search    {study.study_name} ({known}), {self.n_trials} trials wanted, {self.workers} at a time")
-        if found["waiting"]:
-            log.info(
-                f"search    {found['waiting']} to be tried again, first of all; what was interrupted goes on "
-                "from its last epoch"
-            )
-        if found["interrupted"] and self.max_retries is not None:
-            log.info(f"search    an interrupted trial is tried again at most {self.max_retries} times")
-        if any(key == "seed" for key in plan.space.describe()):
-            log.info("search    the seed varies: trials that differ in their seed alone are each trained")
-        shown = mask_url(plan.storage if "://" in plan.storage else os.path.relpath(plan.storage))
-        log.info(f"storage   {shown} (optuna-dashboard {shlex.quote(shown)})")
-        log.info(f"folder    {folder}")
-
     def _conclude(
         self, study: "optuna.Study", plan: "Plan", parent: Any, folder: Path, base: Experiment, fixed: Sequence[str]
     ) -> None:
@@ -349,10 +317,3 @@ class OptunaSweeper(Sweeper):
         for trial in failed:
             log.info(f"failed    trial {trial.number}: {trial.user_attrs.get(records.ERROR)}")
         log.info(f"compare   {parent.store.command}")
-
-
-def _covers(key: str, other: str) -> bool:
-    """Whether a key of the space, perhaps with ``*`` for a block's position, decides another key's value."""
-    if "*" in key:
-        return other.startswith(key.partition(".*")[0])
-    return other == key or other.startswith(f"{key}.")

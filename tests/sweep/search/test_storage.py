@@ -13,7 +13,7 @@ import optuna
 import pytest
 
 from dcase_sweep.errors import UserError
-from dcase_sweep.sweep.search import storage as storages
+from dcase_sweep.sweep.search import journal as journals
 from dcase_sweep.sweep.search import study as records
 from dcase_sweep.sweep.search.storage import claim, open_storage
 from tests.sweep.search.test_study import finish, opened
@@ -167,7 +167,7 @@ def test_what_is_no_journal_is_refused_and_left_as_it_is(tmp_path: Path) -> None
 
 
 def test_a_record_of_a_gigabyte_is_not_read(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storages, "_LONGEST", 2**20)
+    monkeypatch.setattr(journals, "_LONGEST", 2**20)
     with journal.open("r+b") as handle:
         handle.truncate(journal.stat().st_size + 2**30)
 
