@@ -1,5 +1,6 @@
 """From a learner's scores to its verdict: which evaluation belongs to which kind of data."""
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,8 @@ from dcase_sweep.data.events import EventData, SubsetCoverage
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.errors import UserError
 from dcase_sweep.evaluation.verdict import Verdict
+
+log = logging.getLogger(__name__)
 
 SYNTHETIC = "synthetic demo data: says nothing of real recordings"
 
@@ -44,11 +47,33 @@ def judge(experiment: Experiment, data: SceneData | EventData, learner: Any, fea
     """The learner's results on the test split, by the rules of the task."""
     scores = learner.predict(data.test)
     if isinstance(data, SceneData):
-        return _judge_scenes(data, scores)
+        return _judge_scenes(experiment, data, scores, learner)
     return _judge_events(experiment, data, scores, learner.hop, features)
 
 
-def _judge_scenes(data: SceneData, scores: Any) -> Verdict:
+def _float16_scores(experiment: Experiment, data: SceneData, learner: Any) -> Any:
+    """The scores in float16, where ``evaluation.precision`` asks for them and they can be had; None elsewhere."""
+    import numpy as np
+
+    if experiment.evaluation.precision is None:
+        return None
+    if not hasattr(learner, "predict_in_float16"):
+        log.warning(
+            f"float16   {type(learner).__name__} has no predict_in_float16; the figures in float16 are left out"
+        )
+        return None
+    scores = learner.predict_in_float16(data.test)
+    broken = int((~np.isfinite(scores).all(axis=1)).sum())
+    if broken:
+        log.warning(
+            f"float16   activations exceed 65,504 in {broken} of {len(scores)} test clips, whose scores are infinite; "
+            "the figures in float16 are left out"
+        )
+        return None
+    return scores
+
+
+def _judge_scenes(experiment: Experiment, data: SceneData, scores: Any, learner: Any) -> Verdict:
     import numpy as np
 
     from dcase_sweep.evaluation.scenes.verdict import judge_scenes
@@ -67,6 +92,7 @@ def _judge_scenes(data: SceneData, scores: Any) -> Verdict:
         devices=data.devices(data.test),
         filenames=[data.recordings[index].filename for index in data.test],
         note=note_of(data),
+        float16_scores=_float16_scores(experiment, data, learner),
     )
 
 

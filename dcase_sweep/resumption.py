@@ -1,15 +1,17 @@
 """Continuing an interrupted run from its last checkpoint."""
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from omegaconf import MISSING as NO_VALUE
+
 from dcase_sweep.checkpoints import LAST, find_checkpoint
-from dcase_sweep.config import Experiment, flatten
+from dcase_sweep.config import Experiment, flatten, plain
 from dcase_sweep.errors import UserError
 
 #: What may differ between a run and its continuation: where things are, not what is computed.
-_FREE = ("resume", "hardware.", "tracking.", "store.", "data.root", "data.name")
+_FREE = ("resume", "hardware.", "tracking.", "store.", "data.root", "data.name", "evaluation.precision")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,49 @@ class Resumable:
 def comparable(flat: dict[str, Any]) -> dict[str, Any]:
     """Of a flattened configuration, what a continuation must have in common with what it continues."""
     return {key: value for key, value in flat.items() if not key.startswith(_FREE)}
+
+
+def completed(flat: dict[str, Any], experiment: Experiment) -> dict[str, Any]:
+    """A checkpoint's flattened configuration with the keys that are newer than it.
+
+    A key that it does not have gets its default, which keeps the meaning of configurations without the key
+    (`config.schemas.Experiment`). A key without a default, or of a class that the checkpoint does not name, stays away.
+    """
+    found = dict(flat)
+    for key in flatten(experiment):
+        if key not in found:
+            default = _default_of(experiment, key, flat)
+            if default is not MISSING:
+                found[key] = default
+    return found
+
+
+def _default_of(experiment: Experiment, key: str, flat: dict[str, Any]) -> Any:
+    """What a key is where nothing sets it; MISSING where it has no default."""
+    node: Any = experiment
+    *path, name = key.split(".")
+    for depth, part in enumerate(path, start=1):
+        node = node.get(part) if isinstance(node, dict) else getattr(node, part, None)
+        target = getattr(node, "_target_", None)
+        if target is not None and flat.get(".".join([*path[:depth], "_target_"])) != target:
+            return MISSING
+    member = next((each for each in fields(node) if each.name == name), None) if is_dataclass(node) else None
+    if member is None:
+        return MISSING
+    default = member.default if member.default_factory is MISSING else member.default_factory()
+    return MISSING if default == NO_VALUE else plain(default)
+
+
+def _how_to_repeat(values: dict[str, Any]) -> str:
+    """The values of a checkpoint as they are typed, where each can be."""
+    plain_values = (bool, int, float, str, type(None))
+    if not values or not all(isinstance(value, plain_values) for value in values.values()):
+        return ""
+    shown = (
+        f"{key}={'null' if value is None else str(value).lower() if isinstance(value, bool) else value}"
+        for key, value in values.items()
+    )
+    return f": add {' '.join(shown)}"
 
 
 def find_resumable(experiment: Experiment) -> Resumable | None:
@@ -49,9 +94,12 @@ def find_resumable(experiment: Experiment) -> Resumable | None:
         raise UserError(
             f"resume={checkpoint}: not a checkpoint to continue from ({type(error).__name__}); expected a last.ckpt"
         ) from None
-    then, now = comparable(extra["configuration"]), comparable(flatten(experiment))
+    then, now = comparable(completed(extra["configuration"], experiment)), comparable(flatten(experiment))
     changed = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
     if changed:
         differences = ", ".join(f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in changed[:5])
-        raise UserError(f"resume={checkpoint}: made by another configuration ({differences}); expected its own")
+        raise UserError(
+            f"resume={checkpoint}: made by another configuration ({differences}); expected its own"
+            + _how_to_repeat({key: then[key] for key in changed if key in then})
+        )
     return Resumable(checkpoint, extra.get("run_id"), epoch + 1)

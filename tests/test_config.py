@@ -32,7 +32,10 @@ def test_the_defaults_are_the_recipe() -> None:
 
     assert (experiment.training.epochs, experiment.training.batch_size) == (200, 16)
     assert (experiment.optimizer.name, experiment.optimizer.lr, experiment.optimizer.eps) == ("adam", 1e-3, 1e-7)
-    assert experiment.training.keep_from * experiment.training.epochs == 50
+    assert experiment.training.first_kept_epoch == 51  # counted from 0; StasherCallback keeps what comes after 50
+    assert experiment.training.normalise_over == "train+validation"
+    assert experiment.data.validation == "official"
+    assert experiment.evaluation.precision is None
     assert set(flatten(experiment.augmentation).values()) <= {0, 8, 50, 0.4}
 
 

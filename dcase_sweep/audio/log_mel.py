@@ -31,9 +31,9 @@ class _Constants:
 
 @dataclass(frozen=True, slots=True)
 class _Workspace:
-    """Buffers for waveforms of one shape on one device."""
+    """Buffers for waveforms of one shape on one device, and a number of frames."""
 
-    fits: "tuple[torch.Size, torch.device]"
+    fits: "tuple[torch.Size, torch.device, int]"
     frames: Frames
     #: ``[batch, frame, bin]``, and the same for the frames that are cut at a time.
     magnitudes: "torch.Tensor"
@@ -43,10 +43,11 @@ class _Workspace:
 class LogMel:
     """Log-mel energies of waveforms: ``[batch, sample]`` → ``[batch, mel, frame]``, on the waveforms' device.
 
-    Frames are centred on multiples of the hop and the first ``seconds / hop_seconds`` of them are kept. The window is
-    periodic Hamming, the spectrum its magnitude, the filters Slaney's; the result is ``ln(mel + floor)``. These are
-    the steps of the baseline system (Heittola et al., DCASE 2021 task 1A), which computed them with librosa < 0.10,
-    whose default padding at the clip's ends is by reflection.
+    Frames are centred on multiples of the hop and the first ``seconds / hop_seconds`` of them are kept; the store keeps
+    one more, which the recipe's normalisation takes in. The window is periodic Hamming, the spectrum its magnitude, the
+    filters Slaney's; the result is ``ln(mel + floor)``. These are the steps of the baseline system (Heittola et al.,
+    DCASE 2021 task 1A), which computed them with librosa < 0.10, whose default padding at the clip's ends is by
+    reflection.
     """
 
     #: A scene goes on: short clips are repeated.
@@ -106,6 +107,11 @@ class LogMel:
         """``(mel, frame)`` of one clip."""
         return self.n_mels, self._samples // self.hop
 
+    @property
+    def stored_shape(self) -> tuple[int, int]:
+        """``(mel, frame)`` of one clip in the feature store: all centred frames, one more than the network sees."""
+        return self.n_mels, self.shape[1] + 1
+
     @cached_property
     def filters(self) -> NDArray[np.float32]:
         """The mel filters ``[mel, bin]``."""
@@ -132,14 +138,13 @@ class LogMel:
             self._constants[device] = _Constants(window, FilterBank(filters, device))
         return self._constants[device]
 
-    def _workspace(self, waveforms: "torch.Tensor") -> _Workspace:
+    def _workspace(self, waveforms: "torch.Tensor", frames: int) -> _Workspace:
         """This thread's buffers, kept for the next waveforms of that shape."""
         import torch
 
-        fits, thread = (waveforms.shape, waveforms.device), get_ident()
+        fits, thread = (waveforms.shape, waveforms.device, frames), get_ident()
         work = self._workspaces.get(thread)
         if work is None or work.fits != fits:
-            frames = self.shape[1]
             at_once = frames if waveforms.is_cuda else min(frames, _FRAMES_IN_CACHE)
             with torch.inference_mode(False):  # usable within that mode and without
                 cut = Frames(
@@ -164,10 +169,14 @@ class LogMel:
         2e-5 of its quiet bands. Windowed frames are therefore pre-emphasised, and the filters undo it: that leaves
         1e-6 of librosa's result in double precision, at two thirds of the time of a transform in double precision.
         """
+        return self._mel(waveforms, self.shape[1])
+
+    def _mel(self, waveforms: "torch.Tensor", frames: int) -> "torch.Tensor":
+        """Mel magnitudes of the first frames."""
         import torch
 
         filters = self._on(waveforms.device).filters
-        work = self._workspace(waveforms)
+        work = self._workspace(waveforms, frames)
         for windowed, magnitudes in zip(work.frames.cut(waveforms), work.parts, strict=True):
             filters.magnitudes(torch.fft.rfft(windowed), out=magnitudes)
         return filters(work.magnitudes).transpose(1, 2)
@@ -175,3 +184,7 @@ class LogMel:
     def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
         """Log-mel energies ``[batch, mel, frame]`` of ``[batch, sample]``."""
         return self.mel(waveforms).add_(self.floor).log_()
+
+    def for_store(self, waveforms: "torch.Tensor") -> "torch.Tensor":
+        """Log-mel energies of all centred frames, of `stored_shape`; the first are those of a call."""
+        return self._mel(waveforms, self.stored_shape[1]).add_(self.floor).log_()

@@ -62,6 +62,11 @@ def build_model(experiment: Experiment, *, classes: int, device: str = "cpu") ->
 
 
 def stored_configuration(experiment: Experiment, front_end: Any) -> dict[str, Any]:
-    """What stored features depend on: the front end's settings but those that come into play behind the store."""
+    """What stored features depend on: the front end's settings but those that come into play behind the store.
+
+    Where more frames are stored than a network sees, their number is part of it.
+    """
     behind = getattr(front_end, "behind_store", ())
-    return {name: value for name, value in plain(experiment.front_end).items() if name not in behind}
+    settings = {name: value for name, value in plain(experiment.front_end).items() if name not in behind}
+    stored = getattr(front_end, "stored_shape", front_end.shape)
+    return settings if stored == front_end.shape else settings | {"stored_frames": stored[1]}

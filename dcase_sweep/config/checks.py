@@ -21,7 +21,8 @@ from dcase_sweep.config.compression_checks import check_compression
 from dcase_sweep.config.event_checks import check_events
 from dcase_sweep.config.flat import flatten, plain
 from dcase_sweep.config.ranges import Range, check_choices, check_ranges
-from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.config.scene_checks import check_scenes
+from dcase_sweep.config.schemas import Evaluation, Experiment, SceneEvaluation
 from dcase_sweep.config.tensorflow_checks import check_tensorflow
 from dcase_sweep.errors import UserError
 from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
@@ -29,9 +30,12 @@ from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
 TARGETED = ("data", "front_end", "model")
 #: Arguments of a model's constructor that the data decide.
 _GIVEN = {"input_shape", "classes"}
+#: The schema of ``evaluation`` by the kind of the task.
+EVALUATIONS: dict[str, type] = {"scenes": SceneEvaluation, "events": Evaluation}
 CHOICES = {
     "task.kind": ("scenes", "events"),
     "training.schedule": ("constant", "cosine"),
+    "training.normalise_over": ("train+validation", "train"),
     "optimizer.name": ("adam", "adamw", "sgd"),
     "hardware.accelerator": ("cpu", "gpu"),
     "hardware.precision": ("auto", "32-true", "16-mixed", "bf16-mixed"),
@@ -84,9 +88,11 @@ def _typed(group: str, target: str) -> type:
 
 
 @lru_cache(maxsize=32)
-def _schema(*targets: str) -> DictConfig:
+def _schema(evaluation: type | None, *targets: str) -> DictConfig:
     """The schema of an experiment whose groups name these classes; to be merged into, which copies it."""
     schema = OmegaConf.structured(Experiment)
+    if evaluation is not None:
+        OmegaConf.update(schema, "evaluation", OmegaConf.structured(evaluation))
     for group, target in zip(TARGETED, targets, strict=True):
         OmegaConf.update(schema, group, OmegaConf.structured(_typed(group, target)))
     return schema
@@ -108,8 +114,11 @@ def check(composed: DictConfig) -> Experiment:
         if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
             raise UserError(f"{group}: expected a group whose _target_ names a class; found {node!r}")
         _refuse_unknown(f"{group}.", node, _typed(group, node["_target_"]))
+    evaluation = _evaluation_schema(composed)
+    if evaluation is not None and isinstance(composed.get("evaluation"), DictConfig):
+        _refuse_unknown("evaluation.", composed["evaluation"], evaluation)
     try:
-        schema = _schema(*(composed[group]["_target_"] for group in TARGETED))
+        schema = _schema(evaluation, *(composed[group]["_target_"] for group in TARGETED))
         experiment = OmegaConf.to_object(OmegaConf.merge(schema, composed))
     except OmegaConfBaseException as error:
         where = f"{error.full_key!s}: " if error.full_key else ""
@@ -121,8 +130,8 @@ def check(composed: DictConfig) -> Experiment:
     check_compression(experiment)
     if experiment.task.kind == "events":
         check_events(experiment)
-    elif experiment.training.batch_size is None:
-        raise UserError("training.batch_size=null: expected at least 1")
+    else:
+        check_scenes(experiment)
     return experiment
 
 
@@ -134,6 +143,13 @@ def _check_numbers(composed: DictConfig) -> None:
         values = flatten(OmegaConf.to_container(composed, resolve=False))
     check_literals(values)
     check_bounds(values)
+
+
+def _evaluation_schema(composed: DictConfig) -> type | None:
+    """The schema of ``evaluation`` in this kind of task; None where model or data are of another kind."""
+    kind = OmegaConf.select(composed, "task.kind")
+    offered = {getattr(locate(group, composed[group]["_target_"]), "kind", None) for group in ("model", "data")}
+    return EVALUATIONS.get(kind) if offered == {kind} else None
 
 
 def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:

@@ -67,6 +67,11 @@ def _refuse_idle(experiment: Experiment) -> None:
             f"training.batch_size={size}: does nothing in task 4, whose batches hold mean_teacher.strong, weak and "
             "unlabelled clips; set these"
         )
+    if experiment.training.normalise_over != "train":
+        raise UserError(
+            f"training.normalise_over={experiment.training.normalise_over}: does nothing in task 4, whose clips are "
+            "scaled by their own range; leave it out"
+        )
     changed = experiment.augmentation.changed
     if changed:
         raise UserError(

@@ -45,6 +45,14 @@ class Training:
     #: Share of the epochs before the best one is looked for.
     keep_from: float = MISSING
     schedule: str = "constant"
+    #: Clips whose mel bands give mean and deviation: ``train+validation`` or ``train`` (task 1A).
+    normalise_over: str = "train"
+
+    @property
+    def first_kept_epoch(self) -> int:
+        """The first epoch, counted from 0, that may be kept: ``keep_from`` of the epochs are over before it begins."""
+        # 0.29 of 100 epochs is 28.999999999999996 in binary.
+        return int(round(self.keep_from * self.epochs, 9))
 
 
 @dataclass
@@ -166,6 +174,14 @@ class Intersection:
 
 
 @dataclass
+class SceneEvaluation:
+    """How acoustic scene classification is evaluated (task 1A)."""
+
+    #: 16 = the results in float16 beside the others; null = these alone.
+    precision: int | None = None
+
+
+@dataclass
 class Evaluation:
     """How sound event detection is judged (task 4)."""
 
@@ -244,7 +260,11 @@ class Store:
 
 @dataclass
 class Experiment:
-    """One experiment, composed."""
+    """One experiment, composed.
+
+    The defaults of keys keep the meaning of configurations that were written before there was the key: checkpoints and
+    the users' own files lack it.
+    """
 
     task: Task = field(default_factory=Task)
     data: Any = MISSING
@@ -255,7 +275,8 @@ class Experiment:
     augmentation: Augmentation = field(default_factory=Augmentation)
     compression: Compression | None = None
     mean_teacher: MeanTeacher | None = None
-    evaluation: Evaluation | None = None
+    #: `SceneEvaluation` or `Evaluation`, by the kind of the task.
+    evaluation: Any = None
     hardware: Hardware = field(default_factory=Hardware)
     framework: Framework = field(default_factory=Framework)
     tracking: Tracking = field(default_factory=Tracking)

@@ -20,7 +20,11 @@ _A_TASK = {"cpu": 4, "gpu": 32}
 
 
 class FrontEnd(Protocol):
-    """What is asked of a front end."""
+    """What is asked of a front end.
+
+    One that keeps more frames in the store than a network sees also has ``stored_shape``, ``(mel, frame)`` of a stored
+    clip, and ``for_store``, which is called instead of it.
+    """
 
     sample_rate: int
     seconds: float
@@ -34,6 +38,12 @@ class FrontEnd(Protocol):
     def __call__(self, waveforms: Any) -> Any:
         """``[batch, sample]`` → ``[batch, mel, frame]``, tensors on one device."""
         ...
+
+
+def stored_shape(front_end: FrontEnd) -> tuple[int, int]:
+    """``(mel, frame)`` of one clip in the store."""
+    shape: tuple[int, int] = getattr(front_end, "stored_shape", front_end.shape)
+    return shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +91,16 @@ def _features(paths: Sequence[Path], front_end: FrontEnd, device: str) -> list[t
     if samples:
         with torch.inference_mode():
             waveforms = samples[0][None] if len(samples) == 1 else np.stack(samples)
-            computed = iter(front_end(torch.from_numpy(waveforms).to(device)).cpu().numpy())
-    silence = np.zeros(front_end.shape, dtype=np.float32)
+            transform = getattr(front_end, "for_store", front_end)
+            computed = iter(transform(torch.from_numpy(waveforms).to(device)).cpu().numpy())
+    silence = np.zeros(stored_shape(front_end), dtype=np.float32)
     return [(silence if waveform is None else next(computed), state) for waveform, state in read]
 
 
 def compute_features(
     root: Path, names: Sequence[str], front_end: FrontEnd, *, device: str = "cpu", workers: int = 1
 ) -> Iterator[tuple[int, NDArray[np.float32], ClipState]]:
-    """Position, features ``[mel, frame]`` and state of each file, in order.
+    """Position, features ``[mel, frame]`` as they are stored, and state of each file, in order.
 
     Each thread takes one file after the other: reading, the transforms and the products all release Python's lock, and
     a clip that is read and transformed by one core never leaves its cache, which no parallel operator matches.

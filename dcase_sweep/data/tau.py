@@ -1,15 +1,22 @@
 """TAU Urban Acoustic Scenes 2020 Mobile, and any data set that is laid out like it."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dcase_sweep.data.files import FileCheck, check_headers
+from dcase_sweep.data.official_split import hold_out_officially
 from dcase_sweep.data.scenes import SceneData, SceneRecording
 from dcase_sweep.data.splits import hold_out_locations
 from dcase_sweep.data.tau_tables import META, overlaps, read_list, read_recordings, read_table
 from dcase_sweep.errors import DataError, UserError
+
+log = logging.getLogger(__name__)
+
+#: Rules by which locations are held out.
+VALIDATION_RULES = ("official", "balanced")
 
 
 class TAU:
@@ -17,8 +24,10 @@ class TAU:
 
     ``meta.csv`` (tab-separated: filename, scene_label, identifier, source_label) and
     ``evaluation_setup/fold<fold>_{train,evaluate}.csv``; the identifier is ``city-location``. Labels come from the
-    metadata. The validation split is ``validation_share`` of the training clips, by location and balanced by city as
-    in the baseline system, or the training rows that ``validation_list`` (a table with a filename column) names.
+    metadata. The clips to validate on are whole locations of the training list. ``validation`` names the rule that
+    chooses them: ``official`` is that of the baseline system (`hold_out_officially`), ``balanced`` keeps closer to
+    ``validation_share`` of each scene's clips (`hold_out_locations`). ``validation_list``, a table with a filename
+    column, names the clips instead.
     """
 
     kind = "scenes"
@@ -29,6 +38,7 @@ class TAU:
         name: str,
         root: str | None,
         fold: int = 1,
+        validation: str = "balanced",
         validation_share: float = 0.3,
         validation_seed: int = 0,
         validation_list: str | None = None,
@@ -38,9 +48,12 @@ class TAU:
             raise UserError(f"data.root is not set; say where {name} lies: data.root=/path/to/it")
         if not 0 < validation_share < 1:
             raise UserError(f"data.validation_share={validation_share}: expected a share between 0 and 1")
+        if validation not in VALIDATION_RULES:
+            raise UserError(f"data.validation={validation}: expected one of {', '.join(VALIDATION_RULES)}")
         self.name = name
         self.root = Path(root).expanduser()
         self.fold = fold
+        self.validation = validation
         self.validation_share = validation_share
         self.validation_seed = validation_seed
         self.validation_list = validation_list
@@ -117,10 +130,7 @@ class TAU:
             return np.array([i for i, r in enumerate(recordings) if r.filename in names], dtype=np.int64)
 
         learned = indices(train)
-        if validation is None:
-            held_out = hold_out_locations(recordings, learned, share=self.validation_share, seed=self.validation_seed)
-        else:
-            held_out = indices(validation)
+        held_out = self._hold_out(recordings, learned) if validation is None else indices(validation)
         if len(held_out) == 0:
             raise UserError(
                 f"{self.root}: no location can be held out for validation, since every scene has one location only; "
@@ -135,3 +145,18 @@ class TAU:
             validation=held_out,
             test=indices(test),
         )
+
+    def _hold_out(self, recordings: list[SceneRecording], learned: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The clips to validate on, by the rule that ``validation`` names."""
+        share, seed = self.validation_share, self.validation_seed
+        if self.validation == "balanced":
+            return hold_out_locations(recordings, learned, share=share, seed=seed)
+        split = hold_out_officially(recordings, learned, share=share, seed=seed)
+        if split.adapted:
+            log.warning(
+                f"data      {', '.join(split.adapted)}: the official rule would hold out every location, one a city; "
+                "those of all cities are split together"
+            )
+        if split.undivided and len(split.held_out):
+            log.warning(f"data      {', '.join(split.undivided)}: a single location, which stays in training")
+        return split.held_out

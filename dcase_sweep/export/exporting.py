@@ -25,6 +25,7 @@ from dcase_sweep.export.runs import TrainedRun
 from dcase_sweep.export.runtimes import LiteRTRuntime, OnnxRuntime, Runtime, TorchRuntime, latencies, one_thread
 from dcase_sweep.features import fingerprint_of, load_features
 from dcase_sweep.judging import note_of
+from dcase_sweep.learners.normalisation import network_frames
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +60,12 @@ def export(run: TrainedRun, what: str, *, calibration: int, folder: Path) -> Non
     _tell_other_data(run, fingerprint_of(data, store))
     network = scoring_network(run, classes=len(data.classes))
     metadata = _metadata(run, data)
-    chosen = _format(run, what, data, store.features.shape[1:], metadata)
-    clips = np.asarray(store.features[_calibrating(data, calibration, run.experiment.seed)])
+    features = network_frames(run.experiment, store.features)
+    chosen = _format(run, what, data, features.shape[1:], metadata)
+    clips = np.ascontiguousarray(features[_calibrating(data, calibration, run.experiment.seed)])
     files = _convert(chosen, what, clips)
     runtimes = {kind: chosen.runtime(content) for kind, content in files.items()}
-    test = np.asarray(store.features[data.test])
+    test = np.ascontiguousarray(features[data.test])
     exported = _measured(chosen, files, {"torch": TorchRuntime(network), **runtimes}, network, test, data)
     layers = _layers(files, test, run.experiment.seed) if what == "tflite" else ()
     note = note_of(data)

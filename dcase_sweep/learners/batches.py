@@ -75,12 +75,18 @@ class Batches:
 
 
 def band_statistics(
-    features: NDArray[np.float32], rows: NDArray[np.int64], at_once: int = 256
+    features: NDArray[np.float32], rows: NDArray[np.int64], at_once: int = 256, *, ddof: int = 0
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and standard deviation of each mel band ``[mel]`` over the clips and frames of ``rows``.
 
     Summed in double precision around the first clip's mean, so that neither size nor offset costs digits. A band
     that never changes gets a deviation of one.
+
+    Args:
+        features: ``[clip, mel, frame]``, may be memory-mapped.
+        rows: the clips.
+        at_once: how many of them are in memory at a time.
+        ddof: is taken from the number of frames where the deviation is averaged: 1 for a sample, 0 for a population.
     """
     offset = features[rows[0]].mean(axis=1, dtype=np.float64)[:, None]
     total = np.zeros(features.shape[1])
@@ -91,6 +97,7 @@ def band_statistics(
         squares += np.einsum("cmf,cmf->m", part, part)
     count = len(rows) * features.shape[2]
     mean = total / count
-    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    variance = np.maximum(squares / count - mean**2, 0)
+    deviation = np.sqrt(variance * (count / max(count - ddof, 1)))
     deviation[deviation < 1e-6] = 1.0
     return (mean + offset[:, 0]).astype(np.float32), deviation.astype(np.float32)

@@ -59,7 +59,7 @@ def fit(
     """
     training = experiment.training
     folder.mkdir(parents=True, exist_ok=True)
-    first = int(training.keep_from * training.epochs)
+    first = training.first_kept_epoch
     if compressor is not None:
         first = max(first, compressor.first_epoch)
     beside = dict if compressor is None else compressor.tensors

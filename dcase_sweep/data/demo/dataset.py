@@ -14,7 +14,8 @@ from dcase_sweep.data.tau import TAU
 class DemoScenes:
     """Ten TAU scenes as procedural sound textures, recorded by nine simulated devices.
 
-    The same arguments give the same bytes. Two processes that start at once generate it once.
+    The same arguments give the same bytes. Two processes that start at once generate it once. With two locations in a
+    city, ``validation=official`` would hold out half of the training clips, so that ``balanced`` is the default.
     """
 
     kind = "scenes"
@@ -24,6 +25,7 @@ class DemoScenes:
         *,
         name: str,
         root: str,
+        validation: str = "balanced",
         validation_share: float = 0.3,
         train_clips: int = 300,
         test_clips: int = 180,
@@ -36,7 +38,7 @@ class DemoScenes:
         folder = f"scenes-{train_clips}-{test_clips}-{generator_seed}"
         self.root = Path(root).expanduser() / folder
         self.parameters = {"train_clips": train_clips, "test_clips": test_clips, "seed": generator_seed}
-        self.layout = TAU(name=name, root=str(self.root), validation_share=validation_share)
+        self.layout = TAU(name=name, root=str(self.root), validation=validation, validation_share=validation_share)
 
     @property
     def training_clips(self) -> int:

@@ -20,6 +20,7 @@ class FeatureStore:
     """Features of a list of clips, memory-mapped, in the list's order."""
 
     path: Path
+    #: ``[clip, mel, frame]``; there may be more frames than a network sees, whose number the front end says.
     features: NDArray[np.float32]
     states: tuple[ClipState, ...]
     #: How many clips this call had to compute; 0 = all were there.

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dcase_sweep.data.compute import FrontEnd
+from dcase_sweep.data.compute import FrontEnd, stored_shape
 from dcase_sweep.data.store.build import Build, FeatureStore
 from dcase_sweep.data.store.folder import Folder, folder_of, stamp_files
 from dcase_sweep.errors import UserError
@@ -48,7 +48,7 @@ def open_store(
 
     stamps = stamp_files(root, files)
     folder = folder_of(stamps, store_root, configuration)
-    shape = (len(files), *front_end.shape)
+    shape = (len(files), *stored_shape(front_end))
     key = (str(folder), len(files))
     if key in _verified and (folder / "store.json").is_file():
         return _verified[key]

@@ -21,24 +21,48 @@ def judge_scenes(
     devices: Sequence[str],
     filenames: Sequence[str],
     note: str | None = None,
+    float16_scores: NDArray[np.floating] | None = None,
 ) -> Verdict:
-    """Judge scores ``[clip, class]`` as the task 1A baseline does; ``note`` stands wherever a result is shown."""
+    """Judge scores ``[clip, class]`` as the task 1A baseline does; ``note`` stands wherever a result is shown.
+
+    Args:
+        float16_scores: those of the same clips in float16; their figures stand beside the others.
+    """
     probabilities = as_probabilities(scores, rows=filenames)
     report = evaluate_scenes(probabilities, truth, classes=classes, devices=devices)
     table = scene_table(report, note=note)
+    results: dict[str, object] = {"note": note, **to_json(report)}
+    metrics = _metrics(report)
+    more: dict[str, str] = {}
+    if float16_scores is not None:
+        half = as_probabilities(float16_scores, rows=filenames)
+        half_report = evaluate_scenes(half, truth, classes=classes, devices=devices)
+        table += "\n" + _float16_line(half_report, report)
+        results["float16"] = to_json(half_report)
+        metrics |= {"test/accuracy_float16": half_report.accuracy, "test/log_loss_float16": half_report.log_loss}
+        more["scores_float16.csv"] = _score_table(half, classes, filenames)
     return Verdict(
-        metrics=_metrics(report),
+        metrics=metrics,
         table=table,
         files={
             "scenes.txt": table + "\n",
             "scenes.csv": to_csv(report, note=note),
-            "scenes.json": json.dumps({"note": note, **to_json(report)}, indent=2) + "\n",
+            "scenes.json": json.dumps(results, indent=2) + "\n",
             "scores.csv": _score_table(probabilities, classes, filenames),
+            **more,
         },
         figures={
             "confusion.png": confusion_figure(report, title=note),
             "devices.png": device_accuracy_figure(report, title=note),
         },
+    )
+
+
+def _float16_line(half: SceneReport, report: SceneReport) -> str:
+    """The figures in float16, and those of the table for comparison."""
+    return (
+        f"In float16, as the official test stage: accuracy {100 * half.accuracy:.2f} %, log loss {half.log_loss:.4f} "
+        f"(above: {100 * report.accuracy:.2f} %, {report.log_loss:.4f})"
     )
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from dcase_sweep.checkpoints import NETWORK, weights_under
 from dcase_sweep.config import Experiment, build_model
 from dcase_sweep.data.scenes import SceneData
-from dcase_sweep.learners.batches import band_statistics
 from dcase_sweep.learners.fitting import Fitted, read_weights
+from dcase_sweep.learners.float16 import float16_probabilities
 from dcase_sweep.learners.keeper import EpochListener, Keeper
 from dcase_sweep.learners.keras.batches import Batches, Stored
 from dcase_sweep.learners.keras.library import device_scope, set_up
@@ -23,6 +23,7 @@ from dcase_sweep.learners.keras.progress import Progress
 from dcase_sweep.learners.keras.weights import from_keras, to_keras
 from dcase_sweep.learners.layers import Layer, layers_of
 from dcase_sweep.learners.lightning import resolve_precision
+from dcase_sweep.learners.normalisation import network_frames, normalisation
 from dcase_sweep.learners.scenes import SceneLearner
 
 
@@ -35,7 +36,7 @@ class KerasSceneLearner:
     Args:
         experiment: the checked configuration.
         data: recordings and their splits.
-        features: ``[recording, mel, frame]`` of all of them, may be memory-mapped.
+        features: stored ones of all of them, ``[recording, mel, stored frame]``, may be memory-mapped.
 
     Raises:
         UserError: if TensorFlow cannot do what ``hardware`` asks for.
@@ -46,9 +47,9 @@ class KerasSceneLearner:
     def __init__(self, experiment: Experiment, data: SceneData, features: NDArray[np.float32]) -> None:
         self.experiment = experiment
         self.data = data
-        self.features = features
+        self.features = network_frames(experiment, features)
         set_up(experiment.hardware, experiment.seed)
-        self.mean, self.deviation = band_statistics(features, data.train)
+        self.mean, self.deviation = normalisation(experiment, data, features)
         precision = resolve_precision(experiment.hardware)
         with device_scope(experiment.hardware):
             self.network = build_network(experiment, classes=len(data.classes), precision=precision)
@@ -105,7 +106,7 @@ class KerasSceneLearner:
         keeper = Keeper(
             folder,
             metric="validation/accuracy",
-            first_epoch=int(training.keep_from * training.epochs),
+            first_epoch=training.first_kept_epoch,
             extra=extra,
             on_epoch=on_epoch,
         )
@@ -144,6 +145,11 @@ class KerasSceneLearner:
                 for start in range(0, len(rows), at_once)
             ]
         return np.concatenate(parts).astype(np.float32)
+
+    def predict_in_float16(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Class probabilities ``[clip, class]`` of some recordings, by the network in PyTorch with these weights."""
+        classes = len(self.data.classes)
+        return float16_probabilities(self.experiment, self.state_dict(), self.features, rows, classes=classes)
 
     def _normalised(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         normalised: NDArray[np.float32] = (self.features[rows] - self.mean[:, None]) / self.deviation[:, None]

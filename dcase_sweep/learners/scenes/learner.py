@@ -12,13 +12,15 @@ from torch import nn
 
 from dcase_sweep.config import Experiment, build_model
 from dcase_sweep.data.scenes import SceneData
-from dcase_sweep.learners.batches import Batches, Clips, band_statistics
+from dcase_sweep.learners.batches import Batches, Clips
 from dcase_sweep.learners.compression.compressor import Compressor
 from dcase_sweep.learners.compression.start import find_start
 from dcase_sweep.learners.fitting import Fitted, fit, load_weights
+from dcase_sweep.learners.float16 import float16_probabilities
 from dcase_sweep.learners.keeper import EpochListener
 from dcase_sweep.learners.layers import Layer, layers_of
 from dcase_sweep.learners.lightning import device_of
+from dcase_sweep.learners.normalisation import network_frames, normalisation
 from dcase_sweep.learners.scenes.module import SceneModule
 
 
@@ -28,7 +30,7 @@ class SceneLearner:
     Args:
         experiment: the checked configuration.
         data: recordings and their splits.
-        features: ``[recording, mel, frame]`` of all of them, may be memory-mapped.
+        features: stored ones of all of them, ``[recording, mel, stored frame]``, may be memory-mapped.
 
     Raises:
         UserError: if the network cannot be compressed as configured, or does not begin with what it should.
@@ -37,7 +39,7 @@ class SceneLearner:
     def __init__(self, experiment: Experiment, data: SceneData, features: NDArray[np.float32]) -> None:
         self.experiment = experiment
         self.data = data
-        self.features = features
+        self.features = network_frames(experiment, features)
         self.targets = data.targets
         self.device = device_of(experiment.hardware)
         pytorch_lightning.seed_everything(experiment.seed, verbose=False)
@@ -45,7 +47,7 @@ class SceneLearner:
         #: What makes the network smaller while it is trained; None where it stays as it is.
         self.compressor = self._compressor(network)
         quantized = self.compressor.quantized if self.compressor is not None else None
-        mean, deviation = band_statistics(features, data.train)
+        mean, deviation = normalisation(experiment, data, features)
         self.module = SceneModule(
             network,
             classes=len(data.classes),
@@ -125,6 +127,11 @@ class SceneLearner:
                 features = torch.from_numpy(self.features[rows[start : start + at_once]]).to(self.device)
                 parts.append(torch.softmax(module(features).float(), dim=1).cpu().numpy())
         return np.concatenate(parts)
+
+    def predict_in_float16(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Class probabilities ``[clip, class]`` of some recordings, as the official test stage computes them."""
+        state, classes = self.module.state_dict(), len(self.data.classes)
+        return float16_probabilities(self.experiment, state, self.features, rows, classes=classes, device=self.device)
 
     def _batches(
         self, rows: NDArray[np.int64], *, shuffled: bool = False, on_batch: Callable[[int], None] | None = None
