@@ -150,8 +150,8 @@ def test_a_finite_space_is_tried_once(command_line: CommandLine, tiny: Tiny) -> 
 
 
 def test_a_name_with_quotation_marks_and_tags_is_only_a_name(command_line: CommandLine, tiny: Tiny) -> None:
-    name = """bob's "<script>alert(1)</script>" 100% ${x}/ü"""
-    quoted = "'" + name.replace("'", "\\'").replace("${", "\\${") + "'"
+    name = """bob's "<script>alert(1)</script>" 100% a/b [x]={y} ü"""
+    quoted = "'" + name.replace("'", "\\'") + "'"
     output = command_line("-m", *tiny(*points(), "hydra.sweeper.n_trials=2", f"hydra.sweeper.study_name={quoted}"))
 
     assert f"search    {name}: 2 finished" in output
@@ -178,8 +178,8 @@ def test_a_search_goes_on_without_its_runs(command_line: CommandLine, tiny: Tiny
 
     assert "search    lost: 2 finished" in output
     assert output.count("a new one is made") == 1
-    store, experiment = client(command_line.folder)
-    names = {run.info.run_name for run in store.search_runs([experiment])}  # type: ignore[attr-defined]
+    with sqlite3.connect(command_line.folder / "mlruns" / "mlflow.db") as made:  # a client may hold the deleted file
+        names = {name for (name,) in made.execute("SELECT name FROM runs")}
     assert names == {"lost", "lost #1"}
 
 
