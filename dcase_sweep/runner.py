@@ -11,7 +11,7 @@ from dcase_sweep import __version__, console, tracking
 from dcase_sweep.capacity import check_capacity
 from dcase_sweep.checkpoints import FOLDER, LAST
 from dcase_sweep.compressing import begin_compression, check_compressible, conclude_compression
-from dcase_sweep.config import Experiment, flatten, locate
+from dcase_sweep.config import Experiment, flatten, locate_class
 from dcase_sweep.costs import complexity_before_training, complexity_of, cost_metrics, limit_verdict, within_limit
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.scenes import SceneData
@@ -98,9 +98,7 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
         data, store = load_features(experiment, device)
         _log_configuration(mlrun, experiment, job, data, fingerprint_of(data, store))
         use_threads(experiment.hardware)
-        learner = locate("framework", experiment.framework.learners[experiment.task.kind])(
-            experiment, data, store.features
-        )
+        learner = _learner_class(experiment)(experiment, data, store.features)
         metrics = _log_complexity(mlrun, experiment, len(data.classes))
         dense = begin_compression(experiment, data, learner, store.features)
         with measured_energy("training", experiment.tracking, mlrun) as energy:
@@ -111,10 +109,11 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
             verdict = judge(experiment, data, learner, store.features)
         metrics |= energy
         results |= verdict.metrics | {"time/evaluation_seconds": time.perf_counter() - judging}
-        _log_verdict(mlrun, verdict, job)
+        _log_tables(mlrun, verdict, job)
         results |= conclude_compression(experiment, complexity_of(learner.layers(), experiment), dense, verdict)
         mlrun.log_metrics(results)
         metrics |= results
+        _draw_figures(mlrun, verdict, job)
         mlrun.end("FINISHED")
     except Interrupted:
         mlrun.give_up("KILLED")
@@ -136,6 +135,7 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
 def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None]:
     """The device and what is resumed, after all that can be refused before any data is read."""
     try:
+        _learner_class(experiment)
         device = device_of(experiment.hardware)
         check_capacity(experiment)
         resumable = find_resumable(experiment)
@@ -147,6 +147,11 @@ def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None
             _start_run(experiment, job, None).give_up("FAILED")
         raise
     return device, resumable
+
+
+def _learner_class(experiment: Experiment) -> Any:
+    kind = experiment.task.kind
+    return locate_class("framework.learners", experiment.framework.learners[kind], f"framework.learners.{kind}")
 
 
 def _introduce(experiment: Experiment, job: Job) -> None:
@@ -249,14 +254,23 @@ def _fit(
     }
 
 
-def _log_verdict(mlrun: tracking.Run, verdict: Verdict, job: Job) -> None:
+def _log_tables(mlrun: tracking.Run, verdict: Verdict, job: Job) -> None:
     for name, text in verdict.files.items():
-        (job.folder / name).write_text(text)
+        (job.folder / name).write_text(text, encoding="utf-8")
         mlrun.log_text(text, name)
-    for name, figure in verdict.figures.items():
-        save_figure(figure, job.folder / name)
-        mlrun.log_file(job.folder / name)
     log.info(f"\n{verdict.table}\n")
+
+
+def _draw_figures(mlrun: tracking.Run, verdict: Verdict, job: Job) -> None:
+    """Draw and log each figure, after all else is logged; one that cannot be drawn costs a line, not the run."""
+    mlrun.flush()
+    for name in verdict.figures:
+        try:
+            save_figure(verdict.figures[name], job.folder / name)
+            mlrun.log_file(job.folder / name)
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [""])[0]
+            log.warning(f"{name} cannot be drawn: {type(error).__name__}: {reason}"[:300])
 
 
 def _tell_how_to_resume(job: Job) -> None:

@@ -5,19 +5,27 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dcase_sweep.errors import UserError
+from dcase_sweep.errors import DataError, UserError
+from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
 
 if TYPE_CHECKING:
     from dcase_sweep.evaluation.events import EventEvaluation
 
 _DESCRIPTION = """\
 Judge detected sound events by the rules of DCASE 2021, task 4: PSDS of both scenarios, collar-based, segment-based and
-intersection F1, over all classes and of each.
+intersection F1, and sed_eval's error rates, over all classes and of each.
 
 DETECTIONS_FOLDER holds, itself or in one folder of its own, one table of detections per decision threshold, such as
 predictions_th_0.05.tsv, with the columns filename, onset, offset, event_label (others are ignored). PSDS takes all of
 them. The F1 figures take the one at the threshold of --f1-threshold, else a table with that threshold in the folder
-above, else the one at the nearest threshold, which is then said; or that of --f1-table."""
+above, else the one at the nearest threshold, which is then said; or that of --f1-table.
+
+One table gives all figures, so it must be right for psds_eval (PSDS, intersection F1) and for sed_eval (collar and
+segment F1, error rates). What one of them refuses is refused: an offset before its onset, overlapping events of one
+class (psds_eval 0.5). So is what they count differently: events without a length, repeated events, onsets before 0 s,
+clips and classes that the reference does not have, and reference events that end more than 0.2 s after their clip.
+Detections may end after their clip. With --labels a class may be absent from the reference: PSDS and intersection F1
+then leave its detections out, as psds_eval does, and the micro averages count them, as sed_eval does."""
 
 #: How far from the wanted threshold the F1 figures may be judged where no table has it.
 _NEAR = 0.05
@@ -87,17 +95,32 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--f1-threshold",
         metavar="T",
-        type=float,
+        type=_threshold,
         default=0.5,
         help="threshold of the F1 figures (default: %(default)s)",
     )
     parser.add_argument("--f1-table", metavar="TABLE", type=Path, help="the detections that the F1 figures judge")
+    parser.add_argument(
+        "--merge-overlaps",
+        action="store_true",
+        help="merge overlapping reference events of one class into one, and say how many; without it they are refused",
+    )
     parser.add_argument("--json", metavar="OUT", type=Path, help="write all figures as JSON")
     parser.add_argument("--csv", metavar="OUT", type=Path, help="write all figures as CSV, one a line")
     parser.add_argument(
         "--figure", metavar="OUT.png", type=Path, help="draw the PSD-ROC; F1 per class goes to OUT_f1.png beside it"
     )
     return parser
+
+
+def _threshold(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value <= 1:  # written so that NaN is refused too
+        raise UserError(f"--f1-threshold {text}: expected a number from 0 to 1")
+    return value
 
 
 def _evaluate(options: argparse.Namespace) -> "EventEvaluation":
@@ -108,17 +131,37 @@ def _evaluate(options: argparse.Namespace) -> "EventEvaluation":
         read_ground_truth,
     )
 
-    labels = [label.strip() for label in options.labels.split(",") if label.strip()] if options.labels else None
+    labels = _labels(options.labels) if options.labels is not None else None
     options.detections = _threshold_folder(options.detections)
     tables = find_threshold_tables(options.detections)
     f1_threshold, f1_table = _find_f1_table(options, tables)
-    truth = read_ground_truth(options.ground_truth, options.durations, labels=labels)
+    try:
+        truth = read_ground_truth(
+            options.ground_truth, options.durations, labels=labels, merge_overlaps=options.merge_overlaps
+        )
+    except DataError as error:
+        remedy = "merge them into one"
+        raise DataError(
+            [f"{line}, or add --merge-overlaps" if line.endswith(remedy) else line for line in error.problems]
+        ) from None
     return evaluate_detections(
         read_detections(tables, clips=truth.clips, labels=truth.labels),
         read_detections({f1_threshold: f1_table}, clips=truth.clips, labels=truth.labels),
         truth,
         cross_trigger_average=options.cross_trigger_average,
     )
+
+
+def _labels(text: str) -> list[str]:
+    """The classes that --labels names."""
+    labels = [strip_blanks(label) for label in text.split(",")]
+    if "" in labels:
+        raise UserError(f"--labels '{text}': one of the classes is blank; expected names with commas between")
+    if len(set(labels)) != len(labels):
+        raise UserError(f"--labels '{text}': a class is named twice; expected each once")
+    if pairs := find_lookalikes(labels):
+        raise UserError(f"--labels: {pairs[0]}; expected one spelling")
+    return labels
 
 
 def _threshold_folder(folder: Path) -> Path:
@@ -167,10 +210,13 @@ def _write(path: Path, text: str) -> None:
 
 def _save_figures(evaluation: "EventEvaluation", path: Path) -> None:
     from dcase_sweep.evaluation.events.figures import class_f1_figure, psd_roc_figure
+    from dcase_sweep.evaluation.pictures import quiet_drawing
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        psd_roc_figure(evaluation).savefig(path, dpi=120)
-        class_f1_figure(evaluation).savefig(path.with_stem(f"{path.stem}_f1"), dpi=120)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: the figure cannot be written ({error}); name a .png, .pdf or .svg file") from None
+        with quiet_drawing():
+            psd_roc_figure(evaluation).savefig(path, dpi=120)
+            class_f1_figure(evaluation).savefig(path.with_stem(f"{path.stem}_f1"), dpi=120)
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path}: the figure cannot be written ({reason}); name a .png, .pdf or .svg file") from None

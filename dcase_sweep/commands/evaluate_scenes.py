@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcase_sweep.errors import UserError
+from dcase_sweep.utils.lookalikes import strip_blanks
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from dcase_sweep.evaluation.scenes.files import SceneScores
+    from dcase_sweep.evaluation.scenes.files import SceneReference, SceneScores
     from dcase_sweep.evaluation.scenes.metrics import SceneReport
 
 PROG = "python -m dcase_sweep evaluate scenes"
@@ -24,7 +25,9 @@ SCORES is one of
   - numbers separated by blanks: a line a clip in the order of REFERENCE_CSV, a column a scene in alphabetical order;
   - a table in the DCASE submission format (tabs or commas), rows in any order: filename, one column a scene, perhaps
     scene_label.
-Rows that do not sum to one are divided by their sum.
+Rows that do not sum to one are divided by their sum before anything is computed. Older versions of scikit-learn's
+log_loss clip such scores to [0, 1] before they divide, and some published figures are of that kind: it is given too.
+A column without a name, such as the index of a data frame, is left out; any other that is no scene is refused.
 
 example:
   {PROG} scores.txt evaluation_setup/fold1_evaluate.csv --json result.json --figure confusion.png"""
@@ -41,7 +44,7 @@ def main(arguments: list[str]) -> int:
     _check_figure_format(options.figure)
 
     from dcase_sweep.evaluation.scenes.files import read_reference, read_scores
-    from dcase_sweep.evaluation.scenes.metrics import as_probabilities, evaluate_scenes
+    from dcase_sweep.evaluation.scenes.metrics import as_probabilities, evaluate_scenes, log_loss_clipped_first
     from dcase_sweep.evaluation.scenes.report import headline, scene_table
 
     reference = read_reference(options.reference)
@@ -56,9 +59,10 @@ def main(arguments: list[str]) -> int:
     print(scene_table(report, note=options.note))
     print()
     print(headline(report))
-    for note in _notes(scores, probabilities):
+    clipped = log_loss_clipped_first(scores.values, truth) if _is_divided(scores) else None
+    for note in _notes(scores, probabilities, reference, clipped):
         print(f"note: {note}")
-    _write(report, options)
+    _write(report, options, {"rows_divided_by_sum": clipped is not None, "log_loss_clipped_first": clipped})
     return 0
 
 
@@ -85,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--classes",
         metavar="A,B,...",
-        type=lambda text: tuple(name.strip() for name in text.split(",")),
+        type=lambda text: tuple(strip_blanks(name) for name in text.split(",")),
         help="scenes in the order of the columns, if not those of REFERENCE_CSV in alphabetical order",
     )
     parser.add_argument("--note", metavar="TEXT", help="words for the title line of the table")
@@ -97,14 +101,30 @@ def _check_figure_format(path: Path | None) -> None:
         raise UserError(f"{path}: cannot draw '{path.suffix}' files; name one that ends in .png, .pdf or .svg")
 
 
-def _notes(scores: "SceneScores", probabilities: "np.ndarray") -> list[str]:
+def _is_divided(scores: "SceneScores") -> bool:
+    """Whether any row does not sum to one, to the digits that tables are written with."""
+    return bool((abs(scores.values.sum(axis=1) - 1) > 1e-3).any())
+
+
+def _notes(
+    scores: "SceneScores", probabilities: "np.ndarray", reference: "SceneReference", clipped: float | None
+) -> list[str]:
     """What was done to the scores, and where the file's own labels say something else."""
     notes = []
-    sums = scores.values.sum(axis=1)
-    low, high = float(sums.min()), float(sums.max())
-    if low < 1 - 1e-3 or high > 1 + 1e-3:
+    if scores.ignored:
+        names = ", ".join(f"'{name}'" for name in scores.ignored)
+        notes.append(f"column {names} has no name, as the index of a data frame: it is no scene and was left out")
+    if len(reference.classes) == 1:
+        alone = ", so that every clip is right" if len(scores.classes) == 1 else ""
+        notes.append(f"{reference.path} has one scene alone, {reference.classes[0]}{alone}")
+    if clipped is not None:
+        sums = scores.values.sum(axis=1)
+        low, high = float(sums.min()), float(sums.max())
         total = f"{low:.4g}" if high - low < 1e-3 * high else f"between {low:.4g} and {high:.4g}"
-        notes.append(f"rows sum to {total}: divided by their sum")
+        notes.append(
+            f"rows sum to {total}: divided by their sum; clipped to [0, 1] first, as older versions of scikit-learn "
+            f"do, log loss is {clipped:.4f}"
+        )
     if scores.scene_labels is not None:
         estimated = [scores.classes[index] for index in probabilities.argmax(axis=1)]
         differing = sum(named != best for named, best in zip(scores.scene_labels, estimated, strict=True))
@@ -113,12 +133,14 @@ def _notes(scores: "SceneScores", probabilities: "np.ndarray") -> list[str]:
     return notes
 
 
-def _write(report: "SceneReport", options: argparse.Namespace) -> None:
+def _write(report: "SceneReport", options: argparse.Namespace, further: dict[str, object]) -> None:
     from dcase_sweep.evaluation.scenes.report import to_csv, to_json
 
     written: list[Path] = []
     if options.json is not None:
-        options.json.write_text(json.dumps(to_json(report), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        options.json.write_text(
+            json.dumps(to_json(report) | further, indent=2, allow_nan=False) + "\n", encoding="utf-8"
+        )
         written.append(options.json)
     if options.csv is not None:
         options.csv.write_text(to_csv(report), encoding="utf-8")
@@ -130,11 +152,16 @@ def _write(report: "SceneReport", options: argparse.Namespace) -> None:
 
 
 def _draw(report: "SceneReport", path: Path) -> list[Path]:
+    from dcase_sweep.evaluation.pictures import quiet_drawing
     from dcase_sweep.evaluation.scenes.figures import confusion_figure, device_accuracy_figure
 
-    confusion_figure(report).savefig(path)
-    if not report.devices:
-        return [path]
     beside = path.with_name(f"{path.stem}-devices{path.suffix}")
-    device_accuracy_figure(report).savefig(beside)
-    return [path, beside]
+    try:
+        with quiet_drawing():
+            confusion_figure(report).savefig(path)
+            if report.devices:
+                device_accuracy_figure(report).savefig(beside)
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path}: the figure cannot be drawn ({reason}); the other results are above") from None
+    return [path, beside] if report.devices else [path]

@@ -13,9 +13,11 @@ from dcase_sweep.data.desed_folders import Place, places
 from dcase_sweep.data.desed_tables import (
     StrongTable,
     WeakTable,
+    check_labels,
     check_strong,
     check_weak,
     first_rows,
+    merge_overlaps,
     read_durations,
     read_names,
     read_strong,
@@ -24,6 +26,7 @@ from dcase_sweep.data.desed_tables import (
 from dcase_sweep.data.events import DESED_CLASSES, SUBSETS, EventClip, EventData, SubsetCoverage
 from dcase_sweep.data.files import FileCheck, check_headers
 from dcase_sweep.errors import DataError, UserError
+from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
 
 STRONG_SUBSETS = ("strong", "synthetic_validation", "validation")
 #: How many missing clips of a subset are named: a download of DESED misses hundreds.
@@ -40,6 +43,8 @@ class _Tables:
     durations: dict[str, dict[str, float]]
     #: Clips by subset, in the order of the tables.
     listed: dict[str, list[str]]
+    #: Events that went into another one of their class which they overlap.
+    merged: int = 0
 
 
 class DESED:
@@ -52,6 +57,7 @@ class DESED:
 
     ``classes`` are by default the ten of DESED, or, where the strong labels of training name none of these, whatever
     they name. Events that end at most 0.2 s after their clip are accepted, since the real validation set has some.
+    Events of one class that overlap are refused, or merged with ``merge_overlaps``.
     """
 
     kind = "events"
@@ -64,6 +70,7 @@ class DESED:
         classes: list[str] | None = None,
         weak_validation_share: float = 0.1,
         weak_validation_seed: int = 42,
+        merge_overlaps: bool = False,
         skip_invalid: bool = False,
     ) -> None:
         if root is None:
@@ -72,9 +79,10 @@ class DESED:
             raise UserError(f"data.weak_validation_share={weak_validation_share}: expected a share between 0 and 1")
         self.name = name
         self.root = Path(root).expanduser()
-        self.classes = None if classes is None else tuple(sorted(set(classes)))
+        self.classes = None if classes is None else _checked_classes(classes)
         self.weak_validation_share = weak_validation_share
         self.weak_validation_seed = weak_validation_seed
+        self.merge_overlaps = merge_overlaps
         self.skip_invalid = skip_invalid
 
     def load(self, *, check: FileCheck = check_headers) -> EventData:
@@ -91,7 +99,7 @@ class DESED:
             raise UserError(f"data.root={self.root}: expected a folder that holds DESED's audio/ and metadata/")
         problems: list[str] = []
         where = places(self.root)
-        tables = _read_tables(where, problems)
+        tables = _read_tables(where, problems, merge=self.merge_overlaps)
         found = {subset: where[subset].find(tables.listed[subset]) for subset in SUBSETS}
         absent = [_absence(where[subset], tables.listed[subset]) for subset in SUBSETS if not found[subset]]
         if absent:
@@ -108,7 +116,7 @@ class DESED:
         if problems:
             raise DataError(problems)
         coverage = tuple(_coverage(where[subset], found[subset], tables.listed[subset]) for subset in SUBSETS)
-        return self._split(clips, classes, tables.listed["weak"], coverage)
+        return self._split(clips, classes, tables, coverage)
 
     def _classes(self, labels: set[str]) -> tuple[str, ...]:
         if self.classes is not None:
@@ -119,9 +127,10 @@ class DESED:
         self,
         clips: tuple[EventClip, ...],
         classes: tuple[str, ...],
-        listed_weak: Sequence[str],
+        tables: _Tables,
         coverage: tuple[SubsetCoverage, ...],
     ) -> EventData:
+        listed_weak = tables.listed["weak"]
         held_out = hold_out(listed_weak, share=self.weak_validation_share, seed=self.weak_validation_seed)
 
         def indices(of_split: Callable[[EventClip], bool]) -> NDArray[np.int64]:
@@ -139,6 +148,7 @@ class DESED:
             synthetic_validation=indices(lambda clip: clip.subset == "synthetic_validation"),
             test=indices(lambda clip: clip.subset == "validation"),
             coverage=coverage,
+            merged_events=tables.merged,
         )
         if len(data.weak) == 0 or len(data.weak_validation) == 0:
             raise UserError(
@@ -158,20 +168,37 @@ def hold_out(listed: Sequence[str], *, share: float, seed: int) -> set[str]:
     return set(listed) - {listed[index] for index in kept}
 
 
-def _read_tables(where: Mapping[str, Place], problems: list[str]) -> _Tables:
+def _checked_classes(classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes that the user names, in alphabetical order."""
+    names = sorted({strip_blanks(str(name)) for name in classes})
+    if not names or "" in names:
+        raise UserError(f"data.classes={list(classes)}: expected names of classes, none of them blank")
+    if pairs := find_lookalikes(names):
+        raise UserError(f"data.classes: {pairs[0]}; expected one spelling")
+    return tuple(names)
+
+
+def _read_tables(where: Mapping[str, Place], problems: list[str], *, merge: bool) -> _Tables:
     strong = {subset: read_strong(where[subset].table, problems) for subset in STRONG_SUBSETS}
     weak = read_weak(where["weak"].table, problems)
+    problems += [line for table in strong.values() for line in check_labels(table)]
+    problems += check_labels(weak)
+    merged = 0
+    if merge:
+        for subset in STRONG_SUBSETS:
+            strong[subset], count = merge_overlaps(strong[subset])
+            merged += count
     durations = {}
     for subset in STRONG_SUBSETS:
         table = where[subset].durations
         durations[subset] = {} if table is None else read_durations(table, problems)
     # The baseline learns from whatever the folder of unlabelled clips holds; the table says how many there could be.
     unlabeled = where["unlabeled"]
-    named = list(read_names(unlabeled.table, problems)) if unlabeled.table.is_file() else []
+    named = list(read_names(unlabeled.table, problems)) if unlabeled.table.exists() else []
     listed = {subset: list({**strong[subset].clips, **durations[subset]}) for subset in STRONG_SUBSETS}
     listed["weak"] = list(weak.clips)
     listed["unlabeled"] = list(dict.fromkeys([*named, *unlabeled.find_all()]))
-    return _Tables(strong, weak, durations, listed)
+    return _Tables(strong, weak, durations, listed, merged)
 
 
 def _coverage(place: Place, found: Mapping[str, str], listed: Sequence[str]) -> SubsetCoverage:

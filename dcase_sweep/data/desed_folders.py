@@ -1,6 +1,7 @@
 """Where DESED keeps the audio and the tables of its subsets, and which clips of them are there."""
 
 import os
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,7 +34,7 @@ class Place:
     def durations(self) -> Path | None:
         """None where there is no such table; the files' headers say the same."""
         path = self._first(self.duration_table) if self.duration_table else None
-        return path if path is not None and path.is_file() else None
+        return path if path is not None and path.exists() else None
 
     @cached_property
     def folders(self) -> dict[str, set[str]]:
@@ -46,14 +47,21 @@ class Place:
         wanted = list(listed)
         best: dict[str, str] = {}
         for folder, names in self.folders.items():
-            found = {name: f"{folder}/{name}" for name in wanted if name in names}
+            found = {name: f"{folder}/{stored}" for name in wanted if (stored := _stored(name, names)) is not None}
             best = found if len(found) > len(best) else best
         return best
 
     def find_all(self) -> dict[str, str]:
         """The same of everything that looks like audio."""
         return self.find(
-            sorted({name for names in self.folders.values() for name in names if name.endswith(AUDIO_SUFFIXES)})
+            sorted(
+                {
+                    unicodedata.normalize("NFC", name)
+                    for names in self.folders.values()
+                    for name in names
+                    if name.endswith(AUDIO_SUFFIXES)
+                }
+            )
         )
 
     @property
@@ -62,7 +70,15 @@ class Place:
 
     def _first(self, relative: str) -> Path:
         paths = [self.root / (prefix + relative) for prefix in self._prefixes]
-        return next((path for path in paths if path.is_file()), paths[0])
+        return next((path for path in paths if path.exists()), paths[0])
+
+
+def _stored(name: str, names: set[str]) -> str | None:
+    """The name as the folder has it: some systems write accents as characters of their own (NFD)."""
+    if name in names:
+        return name
+    decomposed = name if name.isascii() else unicodedata.normalize("NFD", name)
+    return decomposed if decomposed in names else None
 
 
 def places(root: Path) -> dict[str, Place]:

@@ -1,13 +1,13 @@
 """The tables of DESED, and everything that can be wrong in them, told by file and row."""
 
-import csv
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dcase_sweep.data.events import SoundEvent
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
+from dcase_sweep.utils.tables import check_paths, parse_number, read_table, unknown_name
 
 STRONG_COLUMNS = ("filename", "onset", "offset", "event_label")
 WEAK_COLUMNS = ("filename", "event_labels")
@@ -60,7 +60,7 @@ def read_strong(path: Path, problems: list[str]) -> StrongTable:
         UserError: for a table that is missing, no text, or lacks a column.
     """
     clips: dict[str, list[PlacedEvent]] = {}
-    for row in _read(path, STRONG_COLUMNS):
+    for row in _read(path, STRONG_COLUMNS, problems):
         filename, onset, offset, label = (row.values[column] for column in STRONG_COLUMNS)
         where = f"{path}, row {row.number}"
         if not filename:
@@ -76,7 +76,7 @@ def read_strong(path: Path, problems: list[str]) -> StrongTable:
 
 
 def _event(where: str, onset: str, offset: str, label: str, problems: list[str]) -> SoundEvent | None:
-    begin, end = _seconds(onset), _seconds(offset)
+    begin, end = parse_number(onset), parse_number(offset)
     if begin is None or end is None:
         column, text = ("onset", onset) if begin is None else ("offset", offset)
         problems.append(f"{where}: {column} is {text!r}; expected a number of seconds")
@@ -100,7 +100,7 @@ def read_weak(path: Path, problems: list[str]) -> WeakTable:
     rows = read_names(path, problems, WEAK_COLUMNS)
     clips = {}
     for filename, row in rows.items():
-        labels = {label.strip() for label in row.values["event_labels"].split(",")} - {""}
+        labels = {strip_blanks(label) for label in row.values["event_labels"].split(",")} - {""}
         if not labels:
             problems.append(f"{path}, row {row.number}: {filename} has no event_labels; add them or remove the row")
         clips[filename] = tuple(sorted(labels))
@@ -114,7 +114,7 @@ def first_rows(path: Path, filenames: Collection[str]) -> dict[str, int]:
         UserError: for a table that is missing or no text.
     """
     rows: dict[str, int] = {}
-    for row in _read(path, ("filename",)):
+    for row in _read(path, ("filename",), []):
         if row.values["filename"] in filenames:
             rows.setdefault(row.values["filename"], row.number)
     return rows
@@ -128,7 +128,7 @@ def read_durations(path: Path, problems: list[str]) -> dict[str, float]:
     """
     durations = {}
     for filename, row in read_names(path, problems, DURATION_COLUMNS).items():
-        seconds = _seconds(row.values["duration"])
+        seconds = parse_number(row.values["duration"])
         if seconds is None or seconds <= 0:
             found = row.values["duration"]
             problems.append(f"{path}, row {row.number}: duration is {found!r}; expected a number of seconds above 0")
@@ -144,7 +144,7 @@ def read_names(path: Path, problems: list[str], columns: Sequence[str] = ("filen
         UserError: for a table that is missing, no text, or lacks a column.
     """
     rows: dict[str, _Row] = {}
-    for row in _read(path, columns):
+    for row in _read(path, columns, problems):
         filename = row.values["filename"]
         if not filename:
             problems.append(f"{path}, row {row.number}: no filename; expected {', '.join(columns)}")
@@ -185,11 +185,55 @@ def check_weak(table: WeakTable, classes: Collection[str], problems: list[str]) 
 
 def unknown_class(where: str, label: str, classes: Collection[str]) -> str:
     """The line that tells of it."""
-    return f"{where}: unknown class {label!r}; expected one of {', '.join(classes)} (data.classes names others)"
+    known = ", ".join(classes)
+    return f"{where}: unknown class {unknown_name(label, classes)}; expected one of {known} (data.classes names others)"
+
+
+def check_labels(table: StrongTable | WeakTable) -> list[str]:
+    """A line for each label that differs from another of the table only in what people do not see."""
+    rows: dict[str, int] = {}
+    if isinstance(table, StrongTable):
+        for events in table.clips.values():
+            for placed in events:
+                rows[placed.event.event_label] = min(placed.row, rows.get(placed.event.event_label, placed.row))
+    else:
+        for filename, labels in table.clips.items():
+            for label in labels:
+                rows.setdefault(label, table.rows[filename])
+    ordered = sorted(rows, key=lambda label: rows[label])
+    return [
+        f"{table.path}, row {rows[pair.second]}: the class {pair} (row {rows[pair.first]}); expected one spelling"
+        for pair in find_lookalikes(ordered)
+    ]
+
+
+def merge_overlaps(table: StrongTable) -> tuple[StrongTable, int]:
+    """The table with overlapping events of one class in a clip merged into one, and how many events that takes away.
+
+    Events that only touch stay apart, as psds_eval demands no more.
+    """
+    clips = {filename: _merged(events) for filename, events in table.clips.items()}
+    before, after = (sum(len(events) for events in of.values()) for of in (table.clips, clips))
+    return StrongTable(table.path, clips), before - after
+
+
+def _merged(events: Sequence[PlacedEvent]) -> list[PlacedEvent]:
+    merged: list[PlacedEvent] = []
+    last: dict[str, int] = {}
+    for placed in sorted(events, key=lambda placed: (placed.event.onset, placed.event.offset)):
+        event, place = placed.event, last.get(placed.event.event_label)
+        if place is not None and event.onset < merged[place].event.offset:
+            first = merged[place]
+            longer = SoundEvent(first.event.onset, max(first.event.offset, event.offset), event.event_label)
+            merged[place] = PlacedEvent(first.row, longer)
+        else:
+            last[event.event_label] = len(merged)
+            merged.append(placed)
+    return merged
 
 
 def _overlaps(path: Path, filename: str, events: Sequence[PlacedEvent]) -> list[str]:
-    """Events that begin before an earlier one of their class has ended; psds_eval fails on them. They may touch."""
+    """Events that begin before an earlier one of their class has ended; psds_eval refuses them. They may touch."""
     problems = []
     latest: dict[str, PlacedEvent] = {}
     for placed in sorted(events, key=lambda placed: (placed.event.onset, placed.event.offset)):
@@ -198,36 +242,17 @@ def _overlaps(path: Path, filename: str, events: Sequence[PlacedEvent]) -> list[
             problems.append(
                 f"{path}, rows {before.row} and {placed.row}: two events of {event.event_label} overlap in {filename} "
                 f"({before.event.onset:g} to {before.event.offset:g} s and {event.onset:g} to {event.offset:g} s); "
-                "merge them into one"
+                "merge them into one, or set data.merge_overlaps=true"
             )
         if before is None or event.offset > before.event.offset:
             latest[event.event_label] = placed
     return problems
 
 
-def _read(path: Path, columns: Sequence[str]) -> list[_Row]:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; expected a tab-separated table with {', '.join(columns)}")
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle, delimiter="\t")
-            found = [name.strip() for name in reader.fieldnames or []]
-            reader.fieldnames = found
-            missing = [column for column in columns if column not in found]
-            if missing:
-                raise UserError(
-                    f"{path}: no column {', '.join(missing)}; found {', '.join(found) or 'nothing'}; "
-                    "expected a tab-separated table"
-                )
-            rows = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error):
-        raise UserError(f"{path}: not a text table; expected tab-separated UTF-8 text") from None
-    return [_Row(number, {column: (row[column] or "").strip() for column in columns}) for number, row in rows]
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        seconds = float(text)
-    except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) else None
+def _read(path: Path, columns: Sequence[str], problems: list[str]) -> list[_Row]:
+    """The rows of a table by column; the first column holds file names."""
+    # A row of a clip without events may end after the name of the clip.
+    table = read_table(path, columns, may_be_short=columns == STRONG_COLUMNS, problems=problems)
+    problems += check_paths(table, columns[0])
+    cells = zip(*(table.columns[column] for column in columns), strict=True)
+    return [_Row(number, dict(zip(columns, row, strict=True))) for number, row in zip(table.lines, cells, strict=True)]

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from dcase_sweep.console import counted
 from dcase_sweep.errors import DataError
 
 #: In alphabetical order, as the baseline of DCASE 2021 task 4 orders its outputs.
@@ -109,6 +110,8 @@ class EventData:
     coverage: tuple[SubsetCoverage, ...] = ()
     #: Generated sounds: nothing learned from them says anything of the world.
     is_synthetic: bool = False
+    #: How many events of the tables were merged with another of their class that they overlap.
+    merged_events: int = 0
 
     @property
     def filenames(self) -> list[str]:
@@ -121,6 +124,8 @@ class EventData:
         training = f"{len(self.strong)} strong, {len(self.weak)} weak, {len(self.unlabeled)} unlabelled"
         validation = f"{len(self.synthetic_validation)} synthetic and {len(self.weak_validation)} weak validation"
         text = f"{self.name}: {training}, {validation}, {len(self.test)} test clips, {len(self.classes)} classes"
+        if self.merged_events:
+            text += f", {counted(self.merged_events, 'overlapping event')} merged"
         missing = [f"{part.found} of {part.listed} {part.subset}" for part in self.coverage if not part.is_complete]
         return f"{text}; found {', '.join(missing)}" if missing else text
 

@@ -10,7 +10,7 @@ from dcase_sweep.data.files import FileCheck, check_headers
 from dcase_sweep.data.official_split import hold_out_officially
 from dcase_sweep.data.scenes import SceneData, SceneRecording
 from dcase_sweep.data.splits import hold_out_locations
-from dcase_sweep.data.tau_tables import META, overlaps, read_list, read_recordings, read_table
+from dcase_sweep.data.tau_tables import META, overlaps, read_list, read_recordings, read_rows
 from dcase_sweep.errors import DataError, UserError
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,7 @@ class TAU:
         problems += overlaps(train, test, known)
         if train:
             problems += self._unseen(train, test, known)
+            problems += self._single(train, known)
         validation = self._listed_for_validation(train, known, problems)
         filenames = sorted({*train, *test} & known.keys())
         if not self.skip_invalid:  # otherwise the store finds them again, counts them and goes on
@@ -96,6 +97,13 @@ class TAU:
         unseen = ", ".join(sorted(judged - learned))
         return [f"{self.root}: test clips of {unseen}, of which there is no training clip"] if unseen else []
 
+    def _single(self, train: dict[str, int], known: dict[str, SceneRecording]) -> list[str]:
+        """A training list of one scene, from which nothing can be learned."""
+        learned = {known[name].scene_label for name in train if name in known}
+        if len(learned) != 1 or len(known.keys() & train.keys()) < 2:
+            return []
+        return [f"{self._fold('train')}: every clip is of the scene {learned.pop()}; expected at least two scenes"]
+
     def _listed_for_validation(
         self, train: dict[str, int], known: dict[str, SceneRecording], problems: list[str]
     ) -> set[str] | None:
@@ -103,15 +111,16 @@ class TAU:
         if self.validation_list is None:
             return None
         path = self.root / self.validation_list
-        rows = read_table(path, ("filename",), "the clips to validate on", problems)
-        if rows is None or not train:
+        table = read_rows(path, ("filename",), "the clips to validate on", problems)
+        if table is None or not train:
             return None
+        names = table.columns["filename"]
         problems += [
-            f"{path}, row {row.number}: {row.values['filename']} is not a training clip"
-            for row in rows
-            if row.values["filename"] not in train
+            f"{table.where(row)}: {name or 'an empty cell'} is not a training clip"
+            for row, name in enumerate(names)
+            if name not in train
         ]
-        chosen = {row.values["filename"] for row in rows} & train.keys() & known.keys()
+        chosen = set(names) & train.keys() & known.keys()
         if chosen == train.keys() & known.keys():
             problems.append(f"{path}: holds out every training clip; expected some to be left to train on")
         places = {known[name].location for name in train if name in known and name not in chosen}

@@ -1,78 +1,78 @@
 """The tables of a data set in TAU's layout: what stands in which row, and everything that is wrong with it."""
 
-import csv
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from dcase_sweep.data.scenes import SceneRecording
+from dcase_sweep.errors import UserError
+from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
+from dcase_sweep.utils.tables import (
+    Table,
+    check_paths,
+    check_spelling,
+    read_table,
+    stored_name,
+    tidy_path,
+    unknown_name,
+)
 
 META = "meta.csv"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of a table and where it stands."""
-
-    number: int
-    values: dict[str, str]
-
-
-def read_table(path: Path, columns: Sequence[str], holds: str, problems: list[str]) -> list[Row] | None:
-    """The rows of a tab-separated table; None, and a problem more, where there are none to be had.
+def read_rows(
+    path: Path, columns: Sequence[str], holds: str, problems: list[str], optional: Sequence[str] = ()
+) -> Table | None:
+    """The columns of a table; None, and a problem more, where there are no rows to be had.
 
     Args:
+        path: of the table.
+        columns: the first of them holds file names.
         holds: what its rows are, for the message about a table without any.
+        problems: gets a line for everything that is wrong with it.
+        optional: columns that are read too where the table has them.
     """
+    expected = f"a tab-separated table with {', '.join(columns)}"
+    found: list[str] = []
     try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle, delimiter="\t")
-            found = reader.fieldnames or []
-            missing = [column for column in columns if column not in found]
-            rows = [Row(number, row) for number, row in enumerate(reader, start=2)]
-    except FileNotFoundError:
-        problems.append(f"{path}: no such file; expected TAU's table with {', '.join(columns)}")
+        table = read_table(path, columns, optional=optional, expected=expected, problems=found)
+    except UserError as error:
+        problems.append(str(error))
         return None
-    except OSError as error:
-        problems.append(f"{path}: cannot be read ({error.strerror}); expected TAU's table with {', '.join(columns)}")
-        return None
-    except UnicodeDecodeError as error:
-        problems.append(f"{path}: is not UTF-8 text (byte {error.start}); expected a tab-separated table")
-        return None
-    except csv.Error as error:
-        problems.append(f"{path}: is no table: {error}; expected a tab-separated one")
-        return None
-    if missing:
-        problems.append(
-            f"{path}: no column {', '.join(missing)}; found {', '.join(found) or 'nothing'}; "
-            "expected a tab-separated table"
-        )
-        return None
-    if not rows:
+    if not len(table) and not found:
         problems.append(f"{path}: a header without rows; expected {holds}")
         return None
-    return rows
+    problems += found + check_paths(table, columns[0])
+    table.columns[columns[0]] = [tidy_path(name) for name in table.columns[columns[0]]]
+    return table
 
 
 def read_recordings(root: Path, problems: list[str]) -> dict[str, SceneRecording] | None:
     """Every row of the metadata by filename; None where there are no metadata to be had."""
     columns = ("filename", "scene_label", "identifier", "source_label")
-    rows = read_table(root / META, columns, "a row for every recording", problems)
-    if rows is None:
+    table = read_rows(root / META, columns, "a row for every recording", problems)
+    if table is None:
         return None
     known: dict[str, SceneRecording] = {}
     first: dict[str, int] = {}
-    for row in rows:
-        filename, label, identifier, device = (row.values[column] for column in columns)
-        where = f"{root / META}, row {row.number}"
-        if not (filename and label and identifier and device):
-            problems.append(f"{where}: an empty cell; expected filename, scene_label, identifier, source_label")
+    for row, cells in enumerate(zip(*(table.columns[column] for column in columns), strict=True)):
+        filename, label, identifier, device = cells
+        if not all(cells):
+            problems.append(
+                f"{table.where(row)}: an empty cell; expected filename, scene_label, identifier, source_label"
+            )
             continue
         if filename in first:
-            problems.append(f"{where}: {filename} is also in row {first[filename]}; expected each file once")
+            problems.append(f"{table.where(row)}: {filename} is also in row {first[filename]}; expected each file once")
             continue
-        first[filename] = row.number
-        known[filename] = SceneRecording(filename, label, identifier.split("-")[0], identifier, device)
+        first[filename] = table.lines[row]
+        city = strip_blanks(identifier.split("-")[0])
+        known[filename] = SceneRecording(stored_name(root, filename), label, city, identifier, device)
+    for column in columns[1:]:
+        problems += check_spelling(table, column)
+    problems += [
+        f"{root / META}: the cities of identifier {pair}; expected one spelling"
+        for pair in find_lookalikes(recording.city for recording in known.values())
+    ]
     return known
 
 
@@ -80,20 +80,20 @@ def read_list(
     path: Path, holds: str, known: dict[str, SceneRecording] | None, problems: list[str]
 ) -> dict[str, int] | None:
     """Row number of each file that a list of the fold names; None where there is no list to be had."""
-    rows = read_table(path, ("filename", "scene_label"), holds, problems)
-    if rows is None:
+    table = read_rows(path, ("filename", "scene_label"), holds, problems)
+    if table is None:
         return None
     listed: dict[str, int] = {}
-    for row in rows:
-        filename, label = row.values["filename"], row.values["scene_label"]
-        where = f"{path}, row {row.number}"
+    for row, (filename, label) in enumerate(zip(table.columns["filename"], table.columns["scene_label"], strict=True)):
         if filename in listed:
-            problems.append(f"{where}: {filename} is also in row {listed[filename]}; expected each file once")
+            problems.append(
+                f"{table.where(row)}: {filename} is also in row {listed[filename]}; expected each file once"
+            )
         elif not (filename and label):
-            problems.append(f"{where}: an empty cell; expected filename, scene_label")
+            problems.append(f"{table.where(row)}: an empty cell; expected filename, scene_label")
         elif known is not None:
-            problems += [f"{where}: {wrong}" for wrong in _wrong_with(filename, label, known)]
-        listed.setdefault(filename, row.number)
+            problems += [f"{table.where(row)}: {wrong}" for wrong in _wrong_with(filename, label, known)]
+        listed.setdefault(filename, table.lines[row])
     return listed
 
 
@@ -104,7 +104,7 @@ def _wrong_with(filename: str, label: str, known: dict[str, SceneRecording]) -> 
     elif label != known[filename].scene_label:
         labels = sorted({recording.scene_label for recording in known.values()})
         if label not in labels:
-            yield f"unknown label {label!r}; expected one of {', '.join(labels)}"
+            yield f"unknown label {unknown_name(label, labels)}; expected one of {', '.join(labels)}"
         else:
             yield f"label {label!r}, but {META} says {known[filename].scene_label!r}"
 

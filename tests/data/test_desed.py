@@ -1,5 +1,6 @@
 """Data sets in DESED's layout: what is read, what missing clips change, and how everything wrong is told at once."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -278,9 +279,9 @@ def test_two_events_of_one_class_that_overlap(desed: Path) -> None:
     table, clip = desed / layout.VALIDATION_TABLE, layout.recording("v", 1)
     assert problems_of(desed) == [
         f"{table}, rows 3 and 8: two events of Dog overlap in {clip} (0.1 to 0.6 s and 0.2 to 0.3 s); "
-        "merge them into one",
+        "merge them into one, or set data.merge_overlaps=true",
         f"{table}, rows 3 and 9: two events of Dog overlap in {clip} (0.1 to 0.6 s and 0.5 to 0.7 s); "
-        "merge them into one",
+        "merge them into one, or set data.merge_overlaps=true",
     ]
 
 
@@ -399,3 +400,129 @@ def test_clips_that_are_listed_and_not_on_disk_are_told_with_file_and_row(desed:
     )
     assert coverage["validation"].absence == f"not on disk: {desed / layout.VALIDATION_DURATIONS}, row 5: {silent}"
     assert coverage["weak"].absence == ""
+
+
+# --- tables that people write by hand ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("blank", [" ", "\u00a0", "\u200b"])
+def test_a_blank_after_a_label_or_a_name_changes_nothing(desed: Path, blank: str) -> None:
+    before = load(desed).fingerprint
+    for table in (layout.STRONG_TABLE, layout.VALIDATION_TABLE):
+        rows = read_table(desed / table)
+        rows[0] = {**rows[0], "event_label": rows[0]["event_label"] + blank, "filename": rows[0]["filename"] + blank}
+        write_table(desed / table, rows)
+    weak = read_table(desed / layout.WEAK_TABLE)
+    write_table(desed / layout.WEAK_TABLE, [{**row, "event_labels": row["event_labels"] + blank} for row in weak])
+
+    assert load(desed).fingerprint == before
+
+
+@pytest.mark.parametrize("spelling", ["Dоg", "dog", "D og", "Ｄog"])
+def test_a_second_spelling_of_a_class_is_refused_in_every_table(desed: Path, spelling: str) -> None:
+    append(desed / layout.STRONG_TABLE, strong_row("1.wav", 0.8, 0.9, "Speech" if spelling == "Dоg" else "Dog"))
+    append(desed / layout.STRONG_TABLE, strong_row("2.wav", 0.8, 0.9, spelling))
+    append(desed / layout.WEAK_TABLE, {"filename": layout.recording("x", 0), "event_labels": spelling})
+    append(desed / layout.VALIDATION_TABLE, strong_row(layout.recording("v", 0), 0.8, 0.9, spelling))
+
+    found = "\n".join(problems_of(desed))
+
+    for table in ("soundscapes.tsv", "weak.tsv", "validation.tsv"):
+        assert f"{table}, row " in found
+    assert found.count("which differs from 'Dog' only in") == 3
+    assert found.count("differ only in") >= 2
+
+
+def test_a_second_spelling_of_a_class_of_ones_own_is_refused(desed: Path) -> None:
+    for table in (layout.STRONG_TABLE, layout.SYNTHETIC_VALIDATION_TABLE, layout.VALIDATION_TABLE):
+        rows = [{**row, "event_label": row["event_label"] and "Bell"} for row in read_table(desed / table)]
+        write_table(desed / table, rows)
+    weak = read_table(desed / layout.WEAK_TABLE)
+    write_table(desed / layout.WEAK_TABLE, [{**row, "event_labels": "Bell"} for row in weak])
+    append(desed / layout.STRONG_TABLE, strong_row("2.wav", 0.8, 0.9, "Веll"))
+
+    (problem,) = problems_of(desed)
+    assert "row 8: the class 'Веll' (character 1 is U+0412, character 2 is U+0435) and 'Bell' differ only in" in problem
+
+
+@pytest.mark.parametrize(
+    ("classes", "says"),
+    [
+        (["Cat", "Cаt"], "differ only in letters"),
+        (["Cat", " "], "none of them blank"),
+        ([], "expected names of classes"),
+    ],
+)
+def test_classes_of_ones_own_are_checked(desed: Path, classes: list[str], says: str) -> None:
+    with pytest.raises(UserError, match=rf"data\.classes.*{says}"):
+        load(desed, classes=classes)
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../0.wav", "D:\\0.wav", "sub\\0.wav"])
+def test_paths_that_leave_the_root_are_refused_in_every_table(desed: Path, name: str) -> None:
+    append(desed / layout.STRONG_TABLE, strong_row(name, 0.1, 0.2, "Cat"))
+    append(desed / layout.WEAK_TABLE, {"filename": name, "event_labels": "Cat"})
+    append(desed / layout.UNLABELED_TABLE, {"filename": name})
+    append(desed / layout.VALIDATION_DURATIONS, {"filename": name, "duration": "1.0"})
+
+    told = [problem for problem in problems_of(desed) if f"'{name}' " in problem]
+
+    assert [problem.split(",")[0].rpartition("/")[2] for problem in told] == [
+        "soundscapes.tsv",
+        "weak.tsv",
+        "validation_durations.tsv",
+        "unlabel_in_domain.tsv",
+    ]
+
+
+def test_rows_that_are_too_long_or_too_short_are_told(desed: Path) -> None:
+    with (desed / layout.STRONG_TABLE).open("a") as table:
+        table.write("1.wav\t0.8\t0.9\tCat\tDog\n2.wav\t0.8\t0.9\n3.wav\n")
+
+    assert [problem.partition(", ")[2] for problem in problems_of(desed)] == [
+        "row 8: 5 cells; expected 4 as in the header",
+        "row 9: 3 cells; expected 4 as in the header",
+    ]
+
+
+def test_overlapping_events_of_one_class_can_be_merged_and_are_counted(desed: Path) -> None:
+    clip = layout.recording("v", 1)
+    append(
+        desed / layout.VALIDATION_TABLE,
+        strong_row(clip, 0.2, 0.7, "Dog"),
+        strong_row(clip, 0.1, 0.6, "Dog"),  # stands twice
+        strong_row(clip, 0.7, 0.8, "Dog"),  # touches
+        strong_row(clip, 0.3, 0.4, "Cat"),
+    )
+    append(desed / layout.STRONG_TABLE, strong_row("0.wav", 0.5, 0.9, "Cat"))
+
+    data = load(desed, merge_overlaps=True)
+
+    assert [event[1:] for event in data.reference_events(data.test) if event[0] == clip] == [
+        (0.1, 0.7, "Dog"),
+        (0.3, 0.4, "Cat"),
+        (0.7, 0.8, "Dog"),
+    ]
+    assert [(event.onset, event.offset) for event in data.clips[data.strong[0]].events] == [(0.1, 0.9)]
+    assert data.merged_events == 3
+    assert "3 overlapping events merged" in data.description
+    assert len(problems_of(desed)) == 3
+
+
+@pytest.mark.parametrize("table", [layout.WEAK_TABLE, layout.VALIDATION_DURATIONS, layout.UNLABELED_TABLE])
+def test_a_table_that_is_a_pipe_does_not_hang(desed: Path, table: str) -> None:
+    (desed / table).unlink()
+    os.mkfifo(desed / table)
+
+    with pytest.raises(UserError, match="is a pipe, not a file"):
+        load(desed)
+
+
+def test_a_clip_with_an_accent_is_found_as_the_disk_spells_it(desed: Path) -> None:
+    stored = desed / layout.STRONG_AUDIO / "Cafe\u0301.wav"
+    shutil.copy(desed / layout.STRONG_AUDIO / "0.wav", stored)
+    append(desed / layout.STRONG_TABLE, strong_row("Cafe\u0301.wav", 0.1, 0.2, "Cat"))
+
+    data = load(desed)
+
+    assert any(clip.filename.endswith(stored.name) and clip.events for clip in data.clips)

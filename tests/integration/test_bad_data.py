@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from tests.conftest import TINY, CommandLine
-from tests.layout import RATE, make_tau, read_table
+from tests.layout import RATE, make_tau, read_table, write_table
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +51,26 @@ def test_the_valid_rest_can_be_used(command_line: CommandLine, damaged: "tuple[P
     found = re.search(r"tau2020: (\d+) train, (\d+) validation, (\d+) test clips", output)
     assert found
     assert sum(map(int, found.groups())) == 48 - 5
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [("$\\frac{a}{$b", "<script>alert(1)</script>", "_hidden"), ("x" * 10_000, "犬", "100% sure")],
+    ids=["formula", "long"],
+)
+def test_labels_that_cannot_be_drawn_cost_no_results(
+    command_line: CommandLine, tmp_path: Path, labels: tuple[str, ...]
+) -> None:
+    tau = make_tau(tmp_path / "tau")
+    for table in ("meta.csv", "evaluation_setup/fold1_train.csv", "evaluation_setup/fold1_evaluate.csv"):
+        named = dict(zip(("bus", "park", "tram"), labels, strict=True))
+        write_table(tau / table, [row | {"scene_label": named[row["scene_label"]]} for row in read_table(tau / table)])
+
+    output = command_line("data=tau2020", f"data.root={tau}", *TINY, "training.epochs=1")
+
+    assert "cannot be drawn" not in output
+    assert max(map(len, output.splitlines())) < 400
+    folder = re.search(r"^run .* · (\S+)$", output, re.MULTILINE)
+    assert folder
+    for name in ("confusion.png", "devices.png", "scenes.json"):
+        assert (command_line.folder / folder[1] / name).is_file()

@@ -1,5 +1,7 @@
 """Collar-based ("event-based") F1 as sed_eval 0.2.1 computes it in the DCASE recipes."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
@@ -32,17 +34,11 @@ def collar_f1(
     Raises:
         ValueError: detections at more than one threshold.
     """
-    if len(detections.thresholds) != 1:
-        raise ValueError(f"collar F1 needs detections at one threshold; found {len(detections.thresholds)}")
     n_labels = len(truth.labels)
-    pairs = pair_within_classes(detections.clip, detections.label, truth)
-    reference_onset, reference_offset = truth.onset[pairs.event], truth.offset[pairs.event]
-    collar = np.maximum(offset_collar, offset_fraction * (reference_offset - reference_onset))
-    near = np.abs(reference_onset - detections.onset[pairs.detection]) <= onset_collar
-    near &= np.abs(reference_offset - detections.offset[pairs.detection]) <= collar
-    matched = _matched(pairs.event[near], pairs.detection[near], len(truth.clip), len(detections.clip))
-
-    hits = np.bincount(truth.label[matched], minlength=n_labels)
+    found = match_events(
+        detections, truth, onset_collar=onset_collar, offset_collar=offset_collar, offset_fraction=offset_fraction
+    )
+    hits = np.bincount(truth.label[found.events], minlength=n_labels)
     reference = truth.events_per_label()
     detected = np.bincount(detections.label, minlength=n_labels)
     return summarise(
@@ -64,10 +60,35 @@ def collar_f1(
     )
 
 
-def _matched(event: NDArray[np.intp], detection: NDArray[np.intp], events: int, detections: int) -> NDArray[np.bool_]:
-    """Which events the largest matching of the pairs holds, [event]."""
-    if not event.size:
-        return np.zeros(events, dtype=bool)
-    pairs = (event.astype(np.int32), detection.astype(np.int32))
-    graph = csr_array((np.ones(len(event), dtype=np.int8), pairs), shape=(events, detections))
-    return np.asarray(maximum_bipartite_matching(graph, perm_type="column") >= 0)
+@dataclass(frozen=True, slots=True, eq=False)
+class Matching:
+    """Which events [event] and which detections [detection] the largest matching holds."""
+
+    events: NDArray[np.bool_]
+    detections: NDArray[np.bool_]
+
+
+def match_events(
+    detections: Detections, truth: GroundTruth, *, onset_collar: float, offset_collar: float, offset_fraction: float
+) -> Matching:
+    """The largest matching of events and detections of one class whose onsets and offsets are near enough.
+
+    Raises:
+        ValueError: detections at more than one threshold.
+    """
+    if len(detections.thresholds) != 1:
+        raise ValueError(f"collar F1 needs detections at one threshold; found {len(detections.thresholds)}")
+    pairs = pair_within_classes(detections.clip, detections.label, truth)
+    reference_onset, reference_offset = truth.onset[pairs.event], truth.offset[pairs.event]
+    collar = np.maximum(offset_collar, offset_fraction * (reference_offset - reference_onset))
+    near = np.abs(reference_onset - detections.onset[pairs.detection]) <= onset_collar
+    near &= np.abs(reference_offset - detections.offset[pairs.detection]) <= collar
+    matching = Matching(np.zeros(len(truth.clip), dtype=bool), np.zeros(len(detections.clip), dtype=bool))
+    if near.any():
+        event, detection = pairs.event[near].astype(np.int32), pairs.detection[near].astype(np.int32)
+        shape = (len(truth.clip), len(detections.clip))
+        graph = csr_array((np.ones(len(event), dtype=np.int8), (event, detection)), shape=shape)
+        partner = np.asarray(maximum_bipartite_matching(graph, perm_type="column"))
+        matching.events[partner >= 0] = True
+        matching.detections[partner[partner >= 0]] = True
+    return matching

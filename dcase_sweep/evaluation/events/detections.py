@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dcase_sweep.errors import DataError, UserError
 from dcase_sweep.evaluation.events.event_rows import EVENT_COLUMNS, EventRows, check_event_rows
 from dcase_sweep.evaluation.events.ground_truth import Event
-from dcase_sweep.evaluation.events.tables import read_table
+from dcase_sweep.utils.tables import read_table
 
 _THRESHOLD = re.compile(r"\d*\.\d+")
 

@@ -11,6 +11,7 @@ from dcase_sweep.errors import DataError, UserError
 from dcase_sweep.evaluation.events.collar import collar_f1
 from dcase_sweep.evaluation.events.decode import FilteredScores, decode, filter_scores, psds_thresholds
 from dcase_sweep.evaluation.events.detections import Detections
+from dcase_sweep.evaluation.events.error_rates import ErrorRates, collar_error_rates, segment_error_rates
 from dcase_sweep.evaluation.events.exact import exact_psds
 from dcase_sweep.evaluation.events.f1 import F1, F1Criteria
 from dcase_sweep.evaluation.events.ground_truth import GroundTruth
@@ -57,8 +58,8 @@ class EventEvaluation:
     `psds` are from a grid of thresholds, `exact` (empty where there are no scores) from all of them, one for each
     scenario. `psds_other` and `exact_other` are the same detections under the other rule for cross-triggers, for the
     scenarios that count these: two versions of psds_eval differ in it, and published figures follow either. The F1
-    figures judge `decisions`, the detections at `f1_threshold`. `truth` is the scored part of the ground truth,
-    `coverage` says which part of the set that is.
+    figures and the error rates judge `decisions`, the detections at `f1_threshold`. `truth` is the scored part of the
+    ground truth, `coverage` says which part of the set that is.
     """
 
     psds: tuple[Psds, ...]
@@ -72,6 +73,13 @@ class EventEvaluation:
     f1_threshold: float
     truth: GroundTruth
     coverage: Coverage
+    collar_errors: ErrorRates
+    segment_errors: ErrorRates
+
+    @property
+    def hp_metric(self) -> float:
+        """The larger PSDS of the scenarios, by which the published recipe compares its runs."""
+        return max((score.value for score in self.psds), default=float("nan"))
 
 
 def evaluate(
@@ -187,6 +195,14 @@ def evaluate_detections(
         f1_threshold=float(decisions.thresholds[0]),
         truth=truth,
         coverage=_check_coverage(coverage, len(truth.clips), len(truth.clips)),
+        collar_errors=collar_error_rates(
+            decisions,
+            truth,
+            onset_collar=criteria.onset_collar,
+            offset_collar=criteria.offset_collar,
+            offset_fraction=criteria.offset_fraction,
+        ),
+        segment_errors=segment_error_rates(decisions, truth, segment_length=criteria.segment_length),
     )
 
 

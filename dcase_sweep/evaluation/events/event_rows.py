@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.evaluation.events.tables import Table, parse_seconds
+from dcase_sweep.evaluation.events.tables import parse_seconds
+from dcase_sweep.utils.tables import Table, unknown_name
 
 EVENT_COLUMNS = ("filename", "onset", "offset", "event_label")
 
@@ -26,36 +27,62 @@ class EventRows:
 
 
 def check_event_rows(
-    table: Table, *, clips: Mapping[str, int], labels: Mapping[str, int], problems: list[str]
+    table: Table,
+    *,
+    clips: Mapping[str, int],
+    labels: Mapping[str, int],
+    problems: list[str],
+    may_overlap: bool = False,
+    remedy: str = "merge them into one",
 ) -> EventRows:
     """The valid events of `table`; each other row adds a line to `problems`.
 
-    A row with a file name alone says that the clip has no events; it is valid and yields none. Two events of one
-    class in one clip must not overlap, as psds_eval demands of references and detections alike; they may touch.
+    A row with a file name alone says that the clip has no events; it is valid and yields none. A table gives PSDS and
+    the F1 figures at once, so that it must be right for psds_eval and for sed_eval. Two events of one class in one
+    clip must not overlap, as psds_eval 0.5 demands of references and detections alike; they may touch. A repeated
+    event, which both would count twice, is an overlap too. Events without a length are refused, since psds_eval drops
+    them and sed_eval counts them; so are onsets before 0 s.
 
     Args:
+        table: with the columns of events.
         clips: index of every known clip.
         labels: index of every known class.
+        problems: gets a line for each wrong row.
+        may_overlap: whether events of one class may overlap; the caller merges them.
+        remedy: what to do about an overlap.
     """
     names, onsets, offsets, event_labels = (table.columns[name] for name in EVENT_COLUMNS)
-    is_event = np.array(
-        [bool(a.strip() or b.strip() or c.strip()) for a, b, c in zip(onsets, offsets, event_labels, strict=True)],
-        dtype=bool,
-    )
+    is_event = np.array([bool(a or b or c) for a, b, c in zip(onsets, offsets, event_labels, strict=True)], dtype=bool)
     clip = np.array([clips.get(name, -1) for name in names], dtype=np.intp)
     label = np.array([labels.get(name, -1) for name in event_labels], dtype=np.intp)
     for row in np.flatnonzero(clip < 0):
         problems.append(f"{table.where(row)}: clip {names[row]!r} has no duration; add it to the table of durations")
     for row in np.flatnonzero(is_event & (label < 0)):
         known = ", ".join(labels) or "(none)"
-        problems.append(f"{table.where(row)}: unknown class {event_labels[row]!r}; expected one of {known}")
+        found = f"unknown class {unknown_name(event_labels[row], labels)}" if event_labels[row] else "no event_label"
+        problems.append(f"{table.where(row)}: {found}; expected one of {known}")
     onset = parse_seconds(table, "onset", is_event, problems)
     offset = parse_seconds(table, "offset", is_event, problems)
     _report_times(table, onset, offset, problems)
     good = is_event & (clip >= 0) & (label >= 0) & (onset >= 0) & (offset > onset)
     rows = _ordered(EventRows(np.flatnonzero(good), clip[good], label[good], onset[good], offset[good]))
-    _report_overlaps(table, rows, problems)
+    if not may_overlap:
+        _report_overlaps(table, rows, remedy, problems)
     return rows
+
+
+def merge_overlapping(rows: EventRows) -> EventRows:
+    """The events with those of one class that overlap in a clip merged into one; events that touch stay apart."""
+    keep: list[int] = []
+    offset = rows.offset.copy()
+    for i in range(len(rows.row)):
+        last = keep[-1] if keep else -1
+        same = last >= 0 and rows.clip[last] == rows.clip[i] and rows.label[last] == rows.label[i]
+        if same and rows.onset[i] < offset[last]:
+            offset[last] = max(offset[last], offset[i])
+        else:
+            keep.append(i)
+    return EventRows(rows.row[keep], rows.clip[keep], rows.label[keep], rows.onset[keep], offset[keep])
 
 
 def _report_times(table: Table, onset: NDArray[np.float64], offset: NDArray[np.float64], problems: list[str]) -> None:
@@ -72,7 +99,7 @@ def _ordered(rows: EventRows) -> EventRows:
     return EventRows(rows.row[order], rows.clip[order], rows.label[order], rows.onset[order], rows.offset[order])
 
 
-def _report_overlaps(table: Table, rows: EventRows, problems: list[str]) -> None:
+def _report_overlaps(table: Table, rows: EventRows, remedy: str, problems: list[str]) -> None:
     same = (rows.clip[1:] == rows.clip[:-1]) & (rows.label[1:] == rows.label[:-1])
     for before in np.flatnonzero(same & (rows.onset[1:] < rows.offset[:-1])):
         first, second = rows.row[before], rows.row[before + 1]
@@ -80,5 +107,5 @@ def _report_overlaps(table: Table, rows: EventRows, problems: list[str]) -> None
             f"{table.source}, rows {table.lines[first]} and {table.lines[second]}: two events of "
             f"{table.columns['event_label'][first]} overlap in {table.columns['filename'][first]} "
             f"({rows.onset[before]:g} to {rows.offset[before]:g} s and {rows.onset[before + 1]:g} to "
-            f"{rows.offset[before + 1]:g} s); merge them into one"
+            f"{rows.offset[before + 1]:g} s); {remedy}"
         )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from dcase_sweep.evaluation.events.evaluation import EventEvaluation
 from dcase_sweep.evaluation.events.ground_truth import Event
 from dcase_sweep.evaluation.events.psds import Psds
+from dcase_sweep.evaluation.pictures import LARGEST_SIDE, plain_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +39,7 @@ def class_f1_figure(evaluation: EventEvaluation) -> Figure:
         "intersection": evaluation.intersection,
         "collar": evaluation.collar,
     }
-    figure = Figure(figsize=(8, 1.6 + 0.55 * len(labels)), layout="constrained")
+    figure = Figure(figsize=(8, min(1.6 + 0.55 * len(labels), LARGEST_SIDE)), layout="constrained")
     axes = figure.subplots()
     height = 0.8 / len(results)
     for place, (name, result) in enumerate(results.items()):
@@ -50,7 +51,7 @@ def class_f1_figure(evaluation: EventEvaluation) -> Figure:
             bars, ["none" if np.isnan(value) else f"{value:.0f}" for value in percent], padding=2, fontsize=7
         )
         axes.axvline(100 * result.macro, color=f"C{place}", linestyle="--", linewidth=1)
-    axes.set_yticks(np.arange(len(labels)), labels)
+    axes.set_yticks(np.arange(len(labels)), [plain_text(label) for label in labels])
     axes.invert_yaxis()
     axes.set(xlim=(0, 100), xlabel="F1 (%)", title=f"F1 per class on {evaluation.coverage}")
     figure.legend(loc="outside lower center", ncols=len(results), fontsize="small", frameon=False)
@@ -75,7 +76,7 @@ def clip_figure(
     """
     labels = sorted({event.label for event in (*reference, *detected)})
     rows = max(len(labels), 1)
-    figure = Figure(figsize=(10, 3.6 + 0.45 * rows), layout="constrained")
+    figure = Figure(figsize=(10, min(3.6 + 0.45 * rows, LARGEST_SIDE)), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": [3.0, 0.5 + 0.45 * rows]})
     top.imshow(
         spectrogram,
@@ -85,7 +86,7 @@ def clip_figure(
         interpolation="nearest",
         extent=(0.0, covered or duration, 0.0, float(len(spectrogram))),
     )
-    top.set(ylabel="mel band", title=title)
+    top.set(ylabel="mel band", title=plain_text(title, 100))
     rows_of = ((reference, "reference", _REFERENCE, -0.4), (detected, "detected", _DETECTED, 0.02))
     for events, name, color, lift in rows_of:
         for event in events:
@@ -94,7 +95,7 @@ def clip_figure(
             )
         bottom.barh([0], [0], color=color, label=name)
     bottom.set(xlabel="time (s)", xlim=(0, duration), ylim=(rows - 0.5, -0.5))
-    bottom.set_yticks(range(len(labels)), labels)
+    bottom.set_yticks(range(len(labels)), [plain_text(label) for label in labels])
     bottom.grid(axis="x", alpha=0.3)
     if not labels:
         bottom.text(duration / 2, 0, "no event in the reference, none detected", ha="center", va="center")
@@ -106,7 +107,7 @@ def _draw_roc(axes: "Axes", score: Psds, exact: Psds | None) -> None:
     limit = score.parameters.max_efpr
     points = np.append(score.roc.effective_fpr, limit)
     for label, levels in zip(score.labels, score.roc.class_tpr, strict=True):
-        axes.step(points, np.append(levels, levels[-1:]), where="post", linewidth=1, alpha=0.7, label=label)
+        axes.step(points, np.append(levels, levels[-1:]), where="post", linewidth=1, alpha=0.7, label=plain_text(label))
     levels = np.append(score.roc.effective_tpr, score.roc.effective_tpr[-1:])
     axes.fill_between(points, levels, step="post", color="black", alpha=0.12, linewidth=0)
     axes.step(points, levels, where="post", color="black", linewidth=2, label="PSD-ROC")

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcase_sweep.errors import DataError, UserError
-from dcase_sweep.evaluation.events.event_rows import EVENT_COLUMNS, EventRows, check_event_rows
-from dcase_sweep.evaluation.events.tables import Table, parse_seconds, read_table
+from dcase_sweep.evaluation.events.event_rows import EVENT_COLUMNS, EventRows, check_event_rows, merge_overlapping
+from dcase_sweep.evaluation.events.tables import parse_seconds
+from dcase_sweep.utils.tables import Table, check_paths, check_spelling, read_table
 
 #: DESED rounds its durations to 0.1 s, and 16 events of its real validation set end up to 0.115 s after their clip.
 OVERHANG = 0.2
@@ -39,6 +40,8 @@ class GroundTruth:
     label: NDArray[np.intp]
     onset: NDArray[np.float64]
     offset: NDArray[np.float64]
+    #: How many events of the table were merged with another of their class that they overlap.
+    merged_events: int = 0
 
     def events_in(self, clip: str) -> list[Event]:
         """The reference events of one clip, ordered by class and onset."""
@@ -66,6 +69,7 @@ class GroundTruth:
             self.label[known],
             self.onset[known],
             self.offset[known],
+            self.merged_events,
         )
 
     def with_labels(self, labels: Sequence[str]) -> "GroundTruth":
@@ -99,6 +103,7 @@ def read_ground_truth(
     *,
     labels: Sequence[str] | None = None,
     overhang: float = OVERHANG,
+    merge_overlaps: bool = False,
 ) -> GroundTruth:
     """The ground truth of two tables in DESED's layout.
 
@@ -107,12 +112,16 @@ def read_ground_truth(
         durations: columns filename, duration (s). Every clip of it is judged, also one that `events` does not name.
         labels: the classes; None takes those that occur in `events`.
         overhang: seconds by which an event may end after its clip, for tables with rounded durations.
+        merge_overlaps: whether overlapping events of one class in a clip become one instead of being refused.
 
     Raises:
         DataError: clips without a duration, unknown classes, events with negative or reversed times, beyond the end
             of their clip, or overlapping another of their class: one line each, with file and row.
     """
-    return _check(read_table(events, EVENT_COLUMNS), read_durations(durations), labels, overhang)
+    problems: list[str] = []
+    table = read_table(events, EVENT_COLUMNS, may_be_short=True, problems=problems)
+    problems += check_paths(table) + check_spelling(table, "event_label")
+    return _check(table, read_durations(durations), labels, overhang, merge_overlaps, problems)
 
 
 def ground_truth_from_events(
@@ -136,7 +145,7 @@ def ground_truth_from_events(
         "offset": [repr(float(event.offset)) for _, event in rows],
         "event_label": [event.label for _, event in rows],
     }
-    return _check(Table(source, columns, list(range(1, len(rows) + 1))), durations, labels, overhang)
+    return _check(Table(source, columns, range(1, len(rows) + 1)), durations, labels, overhang, False, [])
 
 
 def read_durations(path: Path | str) -> dict[str, float]:
@@ -145,11 +154,14 @@ def read_durations(path: Path | str) -> dict[str, float]:
     Raises:
         DataError: durations that are no positive numbers, or a clip with two different ones.
     """
-    table = read_table(path, ("filename", "duration"))
     problems: list[str] = []
+    table = read_table(path, ("filename", "duration"), problems=problems)
+    problems += check_paths(table)
     seconds = parse_seconds(table, "duration", np.ones(len(table.lines), dtype=bool), problems)
     durations: dict[str, float] = {}
     for row, name in enumerate(table.columns["filename"]):
+        if not name:
+            problems.append(f"{table.where(row)}: no filename; expected filename, duration")
         if seconds[row] <= 0:
             problems.append(f"{table.where(row)}: duration {seconds[row]:g} s; expected more than 0 s")
         if durations.setdefault(name, float(seconds[row])) != seconds[row] and np.isfinite(seconds[row]):
@@ -159,24 +171,35 @@ def read_durations(path: Path | str) -> dict[str, float]:
     return durations
 
 
-def _check(table: Table, durations: Mapping[str, float], labels: Sequence[str] | None, overhang: float) -> GroundTruth:
+def _check(
+    table: Table,
+    durations: Mapping[str, float],
+    labels: Sequence[str] | None,
+    overhang: float,
+    merge_overlaps: bool,
+    problems: list[str],
+) -> GroundTruth:
     if not durations:
         raise UserError(f"{table.source}: the table of durations names no clip; expected every clip that is judged")
     clips = tuple(sorted(durations))
     if labels is None:
-        labels = sorted({label for label in table.columns["event_label"] if label.strip()})
-    problems: list[str] = []
+        labels = sorted({label for label in table.columns["event_label"] if label})
     rows = check_event_rows(
         table,
         clips={name: i for i, name in enumerate(clips)},
         labels={name: i for i, name in enumerate(labels)},
         problems=problems,
+        may_overlap=merge_overlaps,
     )
     seconds = np.array([durations[name] for name in clips], dtype=np.float64)
     _report_beyond_clip(table, rows, seconds, overhang, problems)
     if problems:
         raise DataError(problems)
-    return GroundTruth(clips, seconds, tuple(labels), rows.clip, rows.label, rows.onset, rows.offset)
+    merged = merge_overlapping(rows) if merge_overlaps else rows
+    count = len(rows.row) - len(merged.row)
+    return GroundTruth(
+        clips, seconds, tuple(labels), merged.clip, merged.label, merged.onset, merged.offset, merged_events=count
+    )
 
 
 def _report_beyond_clip(

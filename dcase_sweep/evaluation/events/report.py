@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dcase_sweep.console import counted
+from dcase_sweep.evaluation.events.error_rates import ErrorRates
 from dcase_sweep.evaluation.events.evaluation import EventEvaluation
 from dcase_sweep.evaluation.events.f1 import F1
 from dcase_sweep.evaluation.events.psds import RULE_OF, Psds
+from dcase_sweep.utils.lookalikes import shorten
 
 #: Columns of a terminal that the text fits.
 _WIDTH = 120
@@ -45,6 +48,15 @@ def figures_of(evaluation: EventEvaluation) -> list[Figure]:
         if result.micro is not None:
             overall.append(Figure(metric, "micro", "", result.micro, rule))
         per_class += [Figure(metric, "class", item.label, item.f1, rule) for item in result.per_class]
+    for metric, errors in (
+        ("collar_error_rate", evaluation.collar_errors),
+        ("segment_error_rate", evaluation.segment_errors),
+    ):
+        rule = f"threshold {evaluation.f1_threshold:g}; {errors.rule}"
+        mean = f"mean of {len(errors.per_class)} of {len(evaluation.truth.labels)} classes"
+        overall.append(Figure(metric, "micro", "", errors.overall, f"{_parts(errors)}; {rule}"))
+        overall.append(Figure(metric, "macro", "", errors.macro, f"{mean}; {rule}"))
+        per_class += [Figure(metric, "class", label, value, rule) for label, value in errors.per_class.items()]
     return overall + per_class
 
 
@@ -76,6 +88,8 @@ def to_json(evaluation: EventEvaluation) -> dict[str, Any]:
             "complete": evaluation.coverage.complete,
         },
         "f1_threshold": evaluation.f1_threshold,
+        "hp_metric": None if math.isnan(evaluation.hp_metric) else evaluation.hp_metric,
+        "merged_events": evaluation.truth.merged_events,
         "figures": [
             {
                 "metric": figure.metric,
@@ -122,6 +136,13 @@ def _f1_results(evaluation: EventEvaluation) -> tuple[tuple[str, F1], ...]:
     )
 
 
+def _parts(errors: ErrorRates) -> str:
+    return (
+        f"substitutions {errors.substitutions:.3f}, deletions {errors.deletions:.3f}, "
+        f"insertions {errors.insertions:.3f}"
+    )
+
+
 def _averaged(result: F1) -> str:
     return f"mean of {result.averaged} of {len(result.per_class)} classes"
 
@@ -148,7 +169,9 @@ def _class_table(evaluation: EventEvaluation) -> list[str]:
     rows = [("class", "events", "detected", *(name for name, _, _ in columns))]
     for index, label in enumerate(evaluation.truth.labels):
         values = (_format(kind, column.get(label, math.nan)) for _, kind, column in columns)
-        rows.append((label, str(evaluation.truth.events_per_label()[index]), str(detected[index]), *values))
+        rows.append(
+            (shorten(label, 40), str(evaluation.truth.events_per_label()[index]), str(detected[index]), *values)
+        )
     return _aligned(rows)
 
 
@@ -157,6 +180,11 @@ def _notes(evaluation: EventEvaluation) -> list[str]:
         "intersection F1 is not comparable with figures of psds_eval 0.3 (79.5 % for the 2021 baseline), which added "
         "up detections with one row number: it gives 76.6 % where this gives 63.7 %"
     ]
+    if evaluation.truth.merged_events:
+        merged = counted(evaluation.truth.merged_events, "reference event")
+        notes.append(f"{merged} merged with another of the class that overlaps it: not the table as it was published")
+    if len(evaluation.truth.labels) == 1:
+        notes.append("one class alone: there are no cross-triggers, and no deviation between classes")
     coverage = evaluation.coverage
     if not coverage.complete:
         notes.append(f"* measured on {coverage} alone: not comparable with a score on all of them")
@@ -167,7 +195,7 @@ def _notes(evaluation: EventEvaluation) -> list[str]:
     ]
     if absent:
         notes.append(
-            f"without a reference event: {', '.join(absent)}; PSDS and intersection F1 leave their detections out, "
+            f"without a reference event: {_listed(absent)}; PSDS and intersection F1 leave their detections out, "
             "collar and segment F1 count them in the micro average alone"
         )
     if not len(evaluation.decisions.clip):
@@ -176,8 +204,12 @@ def _notes(evaluation: EventEvaluation) -> list[str]:
         left_out = [item.label for item in result.per_class if math.isnan(item.f1) and item.reference]
         if left_out:
             reason = "no true positive" if name == "intersection_f1" else "no detection"
-            notes.append(f"{name.replace('_f1', ' F1')}: {', '.join(left_out)} not in the mean, as there is {reason}")
+            notes.append(f"{name.replace('_f1', ' F1')}: {_listed(left_out)} not in the mean, as there is {reason}")
     return ["", *(line for note in notes for line in _wrapped(note))]
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(shorten(label, 40) for label in labels)
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

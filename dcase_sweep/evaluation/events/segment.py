@@ -1,5 +1,7 @@
 """Segment-based F1 as sed_eval 0.2.1 computes it in the DCASE recipes."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,21 +19,11 @@ def segment_f1(detections: Detections, truth: GroundTruth, *, segment_length: fl
     Raises:
         ValueError: detections at more than one threshold, or a length that is not positive.
     """
-    if len(detections.thresholds) != 1:
-        raise ValueError(f"segment F1 needs detections at one threshold; found {len(detections.thresholds)}")
-    if not segment_length > 0:
-        raise ValueError(f"segment_length is {segment_length!r}; expected a positive number of seconds")
-    n_labels = len(truth.labels)
-    ends = np.concatenate([truth.offset, detections.offset, [segment_length]])
-    segments = int(np.ceil(ends.max() / segment_length))
-    tracks = len(truth.clips) * n_labels
-    reference = _activity(truth.clip * n_labels + truth.label, truth, tracks, segments, segment_length)
-    detected = _activity(detections.clip * n_labels + detections.label, detections, tracks, segments, segment_length)
-
-    def per_label(active: NDArray[np.bool_]) -> NDArray[np.intp]:
-        return active.reshape(len(truth.clips), n_labels, segments).sum(axis=(0, 2))
-
-    hits, n_reference, n_detected = per_label(reference & detected), per_label(reference), per_label(detected)
+    active = count_segments(detections, truth, segment_length)
+    hits, n_reference, n_detected = (
+        segments.sum(axis=(0, 2))
+        for segments in (active.reference & active.detected, active.reference, active.detected)
+    )
     return summarise(
         [
             class_f1(
@@ -48,6 +40,33 @@ def segment_f1(detections: Detections, truth: GroundTruth, *, segment_length: fl
         zero_if_undetected=False,
         rule=f"segments of {segment_length:g} s; sed_eval 0.2.1",
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segments:
+    """Whether a class is active in the reference and in the detections, each [clip, class, segment]."""
+
+    reference: NDArray[np.bool_]
+    detected: NDArray[np.bool_]
+
+
+def count_segments(detections: Detections, truth: GroundTruth, segment_length: float) -> Segments:
+    """In which segments each class of each clip is active.
+
+    Raises:
+        ValueError: detections at more than one threshold, or a length that is not positive.
+    """
+    if len(detections.thresholds) != 1:
+        raise ValueError(f"segment F1 needs detections at one threshold; found {len(detections.thresholds)}")
+    if not segment_length > 0:
+        raise ValueError(f"segment_length is {segment_length!r}; expected a positive number of seconds")
+    n_labels = len(truth.labels)
+    ends = np.concatenate([truth.offset, detections.offset, [segment_length]])
+    shape = (len(truth.clips), n_labels, int(np.ceil(ends.max() / segment_length)))
+    tracks, segments = shape[0] * shape[1], shape[2]
+    reference = _activity(truth.clip * n_labels + truth.label, truth, tracks, segments, segment_length)
+    detected = _activity(detections.clip * n_labels + detections.label, detections, tracks, segments, segment_length)
+    return Segments(reference.reshape(shape), detected.reshape(shape))
 
 
 def _activity(

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dcase_sweep.evaluation.pictures import LARGEST_SIDE, plain_text
 from dcase_sweep.evaluation.scenes.metrics import SceneReport
 
 if TYPE_CHECKING:
@@ -12,12 +13,14 @@ if TYPE_CHECKING:
 
 #: One blue and one orange that people of every colour vision tell apart (Okabe and Ito 2008), and a grey.
 BAR, MEAN, MISSING = "#0072B2", "#D55E00", "0.85"
+#: Of more scenes than these the cells have no numbers: they would be too small to read.
+MOST_NUMBERED = 100
 
 
 def confusion_figure(report: SceneReport, *, title: str | None = None) -> "Figure":
     """Confusion matrix: colour is the share of a true scene's clips, the numbers are clips. Empty rows are grey."""
-    names = [name.replace("_", " ") for name in report.classes]
-    side = max(4.5, 2.6 + 0.58 * len(names))
+    names = [plain_text(name.replace("_", " ")) for name in report.classes]
+    side = min(max(4.5, 2.6 + 0.58 * len(names)), LARGEST_SIDE)
     figure = _new_figure(side + 1.8, side)
     axes = figure.add_subplot()
     axes.set_facecolor(MISSING)
@@ -25,7 +28,7 @@ def confusion_figure(report: SceneReport, *, title: str | None = None) -> "Figur
     share = np.divide(report.confusion, total, out=np.full(report.confusion.shape, np.nan), where=total > 0)
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), clips in np.ndenumerate(report.confusion):
-        if clips:
+        if clips and len(names) <= MOST_NUMBERED:
             dark = share[row, column] > 0.55
             number = axes.text(column, row, f"{clips}", ha="center", va="center", fontsize=9)
             number.set_color("white" if dark else "black")
@@ -35,7 +38,9 @@ def confusion_figure(report: SceneReport, *, title: str | None = None) -> "Figur
     axes.set_yticks(ticks, names)
     axes.set_xlabel("estimated scene")
     axes.set_ylabel("true scene")
-    axes.set_title(title or f"{report.clips:,} clips, accuracy {100 * report.accuracy:.1f} %")
+    axes.set_title(
+        plain_text(title, 80) if title else f"{report.clips:,} clips, accuracy {100 * report.accuracy:.1f} %"
+    )
     _rule_cells(axes, len(names))
     bar = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.03)
     bar.set_label("share of the true scene's clips")
@@ -50,11 +55,13 @@ def device_accuracy_figure(report: SceneReport, *, title: str | None = None) -> 
     """
     if not report.devices:
         raise ValueError("the report has no devices to draw; expected the device of each clip in evaluate_scenes")
-    figure = _new_figure(max(4.5, 1.6 + 0.62 * len(report.devices)), 3.6)
+    figure = _new_figure(min(max(4.5, 1.6 + 0.62 * len(report.devices)), LARGEST_SIDE), 3.6)
     axes = figure.add_subplot()
     percent = [100 * device.accuracy for device in report.device_scores]
     # The values stand under the names, where neither bars nor the line cross them.
-    names = [f"{name.upper()}\n{value:.1f}" for name, value in zip(report.devices, percent, strict=True)]
+    names = [
+        f"{plain_text(name.upper(), 12)}\n{value:.1f}" for name, value in zip(report.devices, percent, strict=True)
+    ]
     axes.bar(names, percent, color=BAR, width=0.7)
     overall = 100 * report.accuracy
     axes.axhline(overall, color=MEAN, linestyle="--", linewidth=1.5, label=f"all devices: {overall:.1f} %")
@@ -62,7 +69,7 @@ def device_accuracy_figure(report: SceneReport, *, title: str | None = None) -> 
     axes.set_yticks(range(0, 101, 20))
     axes.set_xlabel("recording device, accuracy (%)")
     axes.set_ylabel("accuracy (%)")
-    axes.set_title(title or f"{report.clips:,} clips, macro average over scenes")
+    axes.set_title(plain_text(title, 80) if title else f"{report.clips:,} clips, macro average over scenes")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper right", frameon=False, fontsize=9, borderaxespad=0)
     return figure

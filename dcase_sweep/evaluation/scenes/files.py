@@ -1,15 +1,27 @@
 """Reads ground truth and scores of scene classification from text files and brings them into one order."""
 
-import csv
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dcase_sweep.errors import UserError
 from dcase_sweep.evaluation.scenes.metrics import DEVICES
+from dcase_sweep.utils.lookalikes import find_lookalikes, shorten, skeleton, strip_blanks
+from dcase_sweep.utils.tables import (
+    Table,
+    check_paths,
+    check_spelling,
+    parse_number,
+    read_table,
+    read_text,
+    tidy_path,
+    unknown_name,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +48,8 @@ class SceneReference:
         for filename, label in zip(self.filenames, self.scene_labels, strict=True):
             if label not in position:
                 raise UserError(
-                    f"{self.path}: {filename}: unknown scene_label '{label}'; expected one of {', '.join(classes)}"
+                    f"{self.path}: {filename}: unknown scene_label {unknown_name(label, classes)}; expected one of "
+                    f"{', '.join(classes)}"
                 )
         return np.array([position[label] for label in self.scene_labels], dtype=np.intp)
 
@@ -50,18 +63,15 @@ class SceneScores:
         values: [clip, class].
         rows: where each row stands, e.g. `scores.txt, line 7`, for messages.
         scene_labels: the scene that the file names for each clip, where it has such a column.
+        ignored: columns without a name, as `DataFrame.to_csv()` writes its index; they are no scenes.
     """
 
     classes: tuple[str, ...]
     values: NDArray[np.float64]
     rows: tuple[str, ...]
     scene_labels: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    place: str
-    cells: dict[str, str]
+    #: Columns that number the rows and were left out: those without a name.
+    ignored: tuple[str, ...] = ()
 
 
 def read_reference(path: str | Path) -> SceneReference:
@@ -75,20 +85,24 @@ def read_reference(path: str | Path) -> SceneReference:
         UserError: no such file, a missing column, an empty cell, a file name that stands twice, no row at all.
     """
     path = Path(path)
-    header, rows = _read_table(path)
-    _require_columns(path, header, ("filename", "scene_label"))
-    seen: dict[str, str] = {}
-    for row in rows:
-        for column in ("filename", "scene_label", *(("source_label",) if "source_label" in header else ())):
-            if not row.cells[column]:
-                raise UserError(f"{row.place}: {column} is empty; expected a value in every row")
-        _claim(seen, row)
-    filenames = tuple(row.cells["filename"] for row in rows)
-    if "source_label" in header:
-        devices: tuple[str, ...] | None = tuple(row.cells["source_label"].lower() for row in rows)
+    columns = ("filename", "scene_label")
+    table = _read(path, columns, optional=("source_label",), expected="a table with filename, scene_label")
+    for row in range(len(table)):
+        for column, cells in table.columns.items():
+            if not cells[row]:
+                raise UserError(f"{table.where(row)}: {column} is empty; expected a value in every row")
+    problems = check_paths(table) + [
+        line for name in table.columns if name != "filename" for line in check_spelling(table, name)
+    ]
+    if problems:
+        raise UserError(problems[0])
+    _places(table)
+    filenames = tuple(table.columns["filename"])
+    if "source_label" in table.columns:
+        devices: tuple[str, ...] | None = tuple(name.lower() for name in table.columns["source_label"])
     else:
         devices = _devices_of(filenames)
-    return SceneReference(path, filenames, tuple(row.cells["scene_label"] for row in rows), devices)
+    return SceneReference(path, filenames, tuple(table.columns["scene_label"]), devices)
 
 
 def read_scores(path: str | Path, reference: SceneReference, *, classes: Sequence[str] | None = None) -> SceneScores:
@@ -98,7 +112,9 @@ def read_scores(path: str | Path, reference: SceneReference, *, classes: Sequenc
 
     - numbers separated by blanks, one line a clip in the order of the reference, columns in the order of `classes`;
     - a tab- or comma-separated table (the DCASE submission format) with a header, a column `filename`, one column a
-      scene and perhaps `scene_label`, rows in any order. File names may lack the folder `audio/` or have it.
+      scene and perhaps `scene_label`, rows in any order. File names may lack the folder `audio/` or have it. A column
+      without a name, such as pandas writes for its index, is left out. A further column is a scene that no clip has if
+      the rows have equal sums with it and not without it; any other is refused.
 
     Args:
         path: the score file.
@@ -111,20 +127,39 @@ def read_scores(path: str | Path, reference: SceneReference, *, classes: Sequenc
     """
     path = Path(path)
     wanted = tuple(classes) if classes is not None else reference.classes
-    if "filename" in _header(path):
+    _check_classes(wanted)
+    lines = read_text(path).splitlines()
+    first = next((line for line in lines if line.strip()), "")
+    if not first:
+        raise UserError(f"{path}: the file is empty; expected one row a clip")
+    names = (strip_blanks(cell.strip('"')) for cell in re.split("[\t,]", first))
+    if any(skeleton(name) == "filename" for name in names):
         return _scores_from_table(path, reference, wanted if classes is not None else None)
-    return _scores_from_matrix(path, reference, wanted)
+    return _scores_from_matrix(path, lines, reference, wanted)
 
 
-def _scores_from_matrix(path: Path, reference: SceneReference, classes: tuple[str, ...]) -> SceneScores:
+def _check_classes(classes: tuple[str, ...]) -> None:
+    """Refuses classes that the user names and that are blank, repeated or cannot be told apart."""
+    if "" in classes:
+        raise UserError(f"the scenes {', '.join(classes)}: one of them is blank; expected a name for each")
+    if len(set(classes)) != len(classes):
+        twice = next(name for name in classes if classes.count(name) > 1)
+        raise UserError(f"the scene '{twice}' is named twice; expected each scene once")
+    if pairs := find_lookalikes(classes):
+        raise UserError(f"the scenes {pairs[0]}; expected one spelling")
+
+
+def _scores_from_matrix(
+    path: Path, lines: Sequence[str], reference: SceneReference, classes: tuple[str, ...]
+) -> SceneScores:
     values: list[list[float]] = []
     rows: list[str] = []
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         place = f"{path}, line {number}"
         cells = line.split()
-        if number == 1 and not _is_number(cells[0]):
+        if not values and not _looks_like_number(cells[0]):
             raise UserError(f"{place}: neither scores nor a header with a column 'filename'; found '{line[:60]}'")
         row = [_number(cell, place, f"column {column}") for column, cell in enumerate(cells, start=1)]
         if len(row) != len(classes):
@@ -142,97 +177,99 @@ def _scores_from_matrix(path: Path, reference: SceneReference, classes: tuple[st
 
 
 def _scores_from_table(path: Path, reference: SceneReference, classes: tuple[str, ...] | None) -> SceneScores:
-    header, rows = _read_table(path)
-    columns = tuple(sorted(name for name in header if name not in ("filename", "scene_label")))
-    _require_columns(path, header, classes if classes is not None else reference.classes)
-    scenes = classes if classes is not None else columns
+    named = classes if classes is not None else reference.classes
+    expected = f"filename, scene_label and {', '.join(named)}"
+    table = _read(path, ("filename", *named), every_column=True, expected=expected)
+    ignored = tuple(name for name in table.header if _is_index(name))
+    columns = sorted(name for name in table.columns if name not in ("filename", "scene_label") and not _is_index(name))
+    scenes = named if classes is not None else _scenes(table, columns, named, reference)
     if unknown := [name for name in columns if name not in scenes]:
-        raise UserError(
-            f"{path}: unknown column '{unknown[0]}'; expected filename, scene_label and {', '.join(scenes)}"
-        )
+        raise UserError(f"{path}: unknown column {unknown_name(unknown[0], scenes)}; expected {expected}")
+    if problems := check_paths(table):
+        raise UserError(problems[0])
     clips = {_key(filename): index for index, filename in enumerate(reference.filenames)}
-    order: dict[int, _Row] = {}
-    seen: dict[str, str] = {}
-    for row in rows:
-        _claim(seen, row)
-        filename = row.cells["filename"]
-        if _key(filename) not in clips:
-            raise UserError(f"{row.place}: '{filename}' is not in {reference.path}; expected only its clips")
-        label = row.cells.get("scene_label", scenes[0])
-        if label not in scenes:
-            raise UserError(f"{row.place}: unknown scene_label '{label}'; expected one of {', '.join(scenes)}")
-        order[clips[_key(filename)]] = row
+    labels = table.columns.get("scene_label")
+    order: dict[int, int] = {}
+    for key, row in _places(table).items():
+        if key not in clips:
+            found = table.columns["filename"][row]
+            raise UserError(f"{table.where(row)}: '{found}' is not in {reference.path}; expected only its clips")
+        if labels is not None and labels[row] not in scenes:
+            raise UserError(
+                f"{table.where(row)}: unknown scene_label {unknown_name(labels[row], scenes)}; expected one of "
+                f"{', '.join(scenes)}"
+            )
+        order[clips[key]] = row
     for index, filename in enumerate(reference.filenames):
         if index not in order:
             missing = len(reference.filenames) - len(order)
             raise UserError(f"{path}: no row for '{filename}'; {missing} of {reference.path}'s clips have none")
     ordered = [order[index] for index in range(len(reference.filenames))]
-    values = [[_number(row.cells[scene], row.place, f"column {scene}") for scene in scenes] for row in ordered]
-    named = tuple(row.cells["scene_label"] for row in ordered) if "scene_label" in header else None
-    return SceneScores(scenes, np.array(values), tuple(row.place for row in ordered), named)
+    values = [
+        [_number(table.columns[scene][row], table.where(row), f"column {scene}") for scene in scenes] for row in ordered
+    ]
+    best = None if labels is None else tuple(labels[row] for row in ordered)
+    return SceneScores(scenes, np.array(values), tuple(table.where(row) for row in ordered), best, ignored)
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); expected a text file") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not UTF-8 text (byte {error.start}); expected a text file") from error
-
-
-def _header(path: Path) -> list[str]:
-    lines = _lines(path)
-    if not lines:
-        raise UserError(f"{path}: the file is empty; expected one row a clip")
-    return [cell.strip() for cell in _split(lines[0])]
-
-
-def _split(line: str) -> list[str]:
-    return next(csv.reader([line], delimiter="\t" if "\t" in line else ","))
-
-
-def _read_table(path: Path) -> tuple[list[str], list[_Row]]:
-    header = _header(path)
-    for name in header:
-        if header.count(name) > 1:
-            raise UserError(f"{path}, line 1: column '{name}' stands twice; expected each column once")
-    rows = list(_rows(path, header))
-    if not rows:
+def _read(path: Path, columns: Sequence[str], **options: Any) -> Table:
+    """The rows of a table, of which there must be some."""
+    problems: list[str] = []
+    table = read_table(path, columns, unit="line", problems=problems, **options)
+    if problems:
+        more = f" ({len(problems) - 1} more rows are wrong)" if len(problems) > 1 else ""
+        raise UserError(problems[0] + more)
+    if not len(table):
         raise UserError(f"{path}: a header without rows; expected one row a clip")
-    return header, rows
+    return table
 
 
-def _rows(path: Path, header: list[str]) -> Iterator[_Row]:
-    lines = _lines(path)
-    delimiter = "\t" if "\t" in lines[0] else ","
-    reader = csv.reader(lines, delimiter=delimiter)
-    next(reader)
-    for cells in reader:
-        if not any(cell.strip() for cell in cells):
-            continue
-        place = f"{path}, line {reader.line_num}"
-        if len(cells) != len(header):
-            raise UserError(f"{place}: {len(cells)} cells; expected {len(header)} as in the header")
-        yield _Row(place, {name: cell.strip() for name, cell in zip(header, cells, strict=True)})
+def _is_index(name: str) -> bool:
+    """Whether a column has no name, or the one that pandas gives such a column when it reads a table again."""
+    return not name or re.fullmatch(r"Unnamed: \d+(_level_\d+)?", name) is not None
 
 
-def _require_columns(path: Path, header: Sequence[str], wanted: Sequence[str]) -> None:
-    for name in wanted:
-        if name not in header:
-            raise UserError(f"{path}, line 1: no column '{name}'; found {', '.join(header)}")
+def _scenes(table: Table, columns: Sequence[str], named: tuple[str, ...], reference: SceneReference) -> tuple[str, ...]:
+    """The scenes of a table: those of the reference, and scenes that no clip of it has.
+
+    Whether a further column is a scene is told by the sums of the rows: equal with all columns of scenes, and only so.
+    """
+    further = [name for name in columns if name not in named]
+    if not further:
+        return tuple(sorted(named))
+    for row in range(len(table)):
+        for name in columns:
+            _number(table.columns[name][row], table.where(row), f"column {name}")
+    known = np.array([[float(cell) for cell in table.columns[name]] for name in named]).sum(axis=0)
+    both = known + np.array([[float(cell) for cell in table.columns[name]] for name in further]).sum(axis=0)
+    if find_lookalikes([*named, *further]) or not _is_constant(both) or _is_constant(known):
+        names = ", ".join(further[:5])
+        raise UserError(
+            f"{table.source}: unknown column {unknown_name(further[0], named)}; expected filename, scene_label and "
+            f"{', '.join(named)}, the scenes of {reference.path}; remove {names}, or name all scenes with --classes"
+        )
+    return tuple(columns)
 
 
-def _claim(seen: dict[str, str], row: _Row) -> None:
-    """Remembers a row's clip, refusing one that an earlier row has."""
-    key = _key(row.cells["filename"])
-    if key in seen:
-        raise UserError(f"{row.place}: '{row.cells['filename']}' stands twice, first in {seen[key]}; expected it once")
-    seen[key] = row.place
+def _is_constant(sums: NDArray[np.float64]) -> bool:
+    """Whether all rows have one sum, as probabilities do, to the digits that tables are written with."""
+    return bool(np.ptp(sums) <= 2e-3 * np.abs(sums).max())
+
+
+def _places(table: Table) -> dict[str, int]:
+    """The row of each clip, refusing a clip that two rows have."""
+    places: dict[str, int] = {}
+    for row, filename in enumerate(table.columns["filename"]):
+        key = _key(filename)
+        if key in places:
+            first = table.where(places[key])
+            raise UserError(f"{table.where(row)}: '{filename}' stands twice, first in {first}; expected it once")
+        places[key] = row
+    return places
 
 
 def _key(filename: str) -> str:
-    return filename.replace("\\", "/").removeprefix("./").removeprefix("audio/")
+    return tidy_path(filename).removeprefix("audio/")
 
 
 def _devices_of(filenames: Sequence[str]) -> tuple[str, ...] | None:
@@ -240,16 +277,12 @@ def _devices_of(filenames: Sequence[str]) -> tuple[str, ...] | None:
     return devices if set(devices) <= set(DEVICES) else None
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def _looks_like_number(cell: str) -> bool:
+    return parse_number(cell) is not None or cell.lower().lstrip("+-") in ("nan", "inf", "infinity")
 
 
 def _number(cell: str, place: str, column: str) -> float:
-    value = float(cell) if _is_number(cell) else float("nan")
-    if not np.isfinite(value):
-        raise UserError(f"{place}, {column}: '{cell}' is no finite number; expected a score")
+    value = parse_number(cell)
+    if value is None:
+        raise UserError(f"{place}, {column}: '{shorten(cell, 40)}' is no finite number; expected a score")
     return value

@@ -96,6 +96,24 @@ def clip_log_losses(probabilities: ArrayLike, truth: ArrayLike) -> NDArray[np.fl
     return -np.log(np.clip(matrix[np.arange(len(labels)), labels], eps, 1 - eps))
 
 
+def log_loss_clipped_first(scores: ArrayLike, truth: ArrayLike) -> float:
+    """Log loss of scores as they are, macro average over scenes, as older versions of scikit-learn compute it.
+
+    Their `log_loss`, which the official baseline calls, clips scores to [eps, 1 - eps] before it divides each row by
+    its sum. For rows that sum to one this is `clip_log_losses`; for others it is another figure, and some published
+    ones are of this kind.
+
+    Args:
+        scores: numbers of at least zero, [clip, class].
+        truth: integer index of the scene, [clip].
+    """
+    eps = np.finfo(np.float64).eps
+    clipped = np.clip(_matrix(scores), eps, 1 - eps)
+    labels = np.asarray(truth, dtype=np.intp)
+    losses = clip_log_losses(clipped / clipped.sum(axis=1, keepdims=True), labels)
+    return _macro(_means(losses, labels, clipped.shape[1]))
+
+
 def evaluate_scenes(
     probabilities: ArrayLike,
     truth: ArrayLike,

@@ -7,29 +7,38 @@ from collections.abc import Sequence
 
 from dcase_sweep.console import counted
 from dcase_sweep.evaluation.scenes.metrics import GroupScore, SceneReport
+from dcase_sweep.utils.lookalikes import shorten
 
 #: Shown where a scene or a device has no clip.
 NO_CLIP = "-"
+#: Before each row of the table, as the baseline prints it.
+INDENT = "   "
+#: Longer names of scenes are shortened in the table; the other files have them whole.
+LONGEST_NAME = 40
 
 
 def scene_table(report: SceneReport, *, note: str | None = None) -> str:
-    """Monospace text in the layout of the official baseline's table.
+    """Monospace text as the official baseline prints it: three blanks before each row, cells to the left.
 
     One row a scene: its log loss, its log loss on each device, its accuracy (%). Then a `Logloss` row over all scenes
     and an `Accuracy` row per device, both macro averages over scenes. Averages over clips follow where they differ. `-`
     stands where there is no clip. The title line ends with the note, if there is one.
     """
-    header = _row("Scene", "Logloss", [name.upper() for name in report.devices], "Accuracy")
+    header = _row("Scene", "Logloss", [_device(name) for name in report.devices], "Accuracy")
     scenes = [
-        _row(scene.name, _loss(scene.log_loss), [_loss(value) for value in cells], _percent(scene.accuracy))
+        _row(
+            shorten(scene.name, LONGEST_NAME),
+            _loss(scene.log_loss),
+            [_loss(value) for value in cells],
+            _percent(scene.accuracy),
+        )
         for scene, cells in zip(report.scenes, report.scene_device_log_loss.tolist(), strict=True)
     ]
     totals = [
         _row("Logloss", _loss(report.log_loss), [_loss(device.log_loss) for device in report.device_scores], ""),
         _row("Accuracy", "", [_percent(device.accuracy) for device in report.device_scores], _percent(report.accuracy)),
     ]
-    body = _align([header, *scenes, *totals])
-    ruler = "".join("+" if character == "|" else "-" for character in body[0])
+    body, ruler = _align([header, *scenes, *totals])
     lines = [title(report, note=note), "", body[0], ruler, *body[1:-2], ruler, *body[-2:]]
     over_clips = clip_average_line(report)
     return "\n".join([*lines, *([over_clips] if over_clips else [])])
@@ -105,22 +114,23 @@ def _row(name: str, overall: str, devices: Sequence[str], accuracy: str) -> list
     return [[name], [overall], *([list(devices)] if devices else []), [accuracy]]
 
 
-def _align(rows: Sequence[list[list[str]]]) -> list[str]:
-    """Rows of blocks of cells: the first cell to the left, the others to the right, `|` between blocks."""
+def _align(rows: Sequence[list[list[str]]]) -> tuple[list[str], str]:
+    """Lines of blocks of cells, `|` between blocks, and the line that rules them off."""
+    least = (13, 7, 5, 5) if len(rows[0]) == 4 else (13, 7, 5)
     widths = [
-        [max(len(row[block][cell]) for row in rows) for cell in range(len(rows[0][block]))]
-        for block in range(len(rows[0]))
+        [max(narrowest, *(len(row[block][cell]) for row in rows)) for cell in range(len(rows[0][block]))]
+        for block, narrowest in enumerate(least)
     ]
-    lines = []
-    for row in rows:
-        blocks = [
-            "  ".join(
-                text.rjust(width) if block else text.ljust(width) for text, width in zip(cells, spans, strict=True)
-            )
-            for block, (cells, spans) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append(" | ".join(blocks).rstrip())
-    return lines
+
+    def line(cells: Sequence[Sequence[str]]) -> str:
+        blocks = ("   ".join(map(str.ljust, row, spans)) for row, spans in zip(cells, widths, strict=True))
+        return (INDENT + " | ".join(blocks)).rstrip()
+
+    return [line(row) for row in rows], line([["-" * width for width in spans] for spans in widths])
+
+
+def _device(name: str) -> str:
+    return shorten(name.upper(), LONGEST_NAME // 2)
 
 
 def _loss(value: float) -> str:
@@ -128,7 +138,7 @@ def _loss(value: float) -> str:
 
 
 def _percent(value: float) -> str:
-    return NO_CLIP if math.isnan(value) else f"{100 * value:.1f} %"
+    return NO_CLIP if math.isnan(value) else f"{100 * value:.1f}%"
 
 
 def _decimal(value: float) -> str:

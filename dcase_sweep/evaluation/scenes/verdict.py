@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from dcase_sweep.evaluation.scenes.figures import confusion_figure, device_accuracy_figure
 from dcase_sweep.evaluation.scenes.metrics import SceneReport, as_probabilities, evaluate_scenes
 from dcase_sweep.evaluation.scenes.report import scene_table, to_csv, to_json
-from dcase_sweep.evaluation.verdict import Verdict
+from dcase_sweep.evaluation.verdict import Figures, Verdict
 
 
 def judge_scenes(
@@ -51,10 +52,12 @@ def judge_scenes(
             "scores.csv": _score_table(probabilities, classes, filenames),
             **more,
         },
-        figures={
-            "confusion.png": confusion_figure(report, title=note),
-            "devices.png": device_accuracy_figure(report, title=note),
-        },
+        figures=Figures(
+            {
+                "confusion.png": partial(confusion_figure, report, title=note),
+                "devices.png": partial(device_accuracy_figure, report, title=note),
+            }
+        ),
     )
 
 

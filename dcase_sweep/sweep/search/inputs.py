@@ -92,10 +92,12 @@ def parse_limits(wanted: Mapping[str, Any]) -> dict[str, float]:
     from dcase_sweep.sweep.search.limits import refuse_unknown
 
     limits = {name: value for name, value in wanted.items() if value is not None}
-    refuse_unknown(limits)
     for name, value in limits.items():
         if not _is_number(value) or not value > 0:
-            raise UserError(f"search.limits.{name}={printable(value)}: expected a number above 0, or null for no limit")
+            raise UserError(
+                f"search.limits.{name}={printable(value)}: expected a positive number, or null for no limit"
+            )
+    refuse_unknown(limits)
     return {name: float(value) for name, value in limits.items()}
 
 

@@ -12,7 +12,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from dcase_sweep.config import Experiment, build, check, flatten, plain
+from dcase_sweep.config import Experiment, build, check, check_written, flatten, plain
 from dcase_sweep.errors import UserError
 from dcase_sweep.resumption import comparable
 
@@ -177,6 +177,7 @@ class OptunaSweeper(Sweeper):
         from dcase_sweep.utils.secrets import mask_values
 
         folder = Path(self._config.hydra.sweep.dir)
+        check_written("hydra.sweep.dir", folder)
         folder.mkdir(parents=True, exist_ok=True)
         shown = mask_values(OmegaConf.to_container(self._config, resolve=False))
         (folder / "multirun.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(shown)))

@@ -171,7 +171,7 @@ KEYS = [
     search("limit-word", "search=scene_cnn", "hydra.sweeper.search.limits.complexity/parameters=few",
            expected=r".*(complexity/parameters|mismatched input)"),
     search("limit-negative", "search=scene_cnn", "+hydra.sweeper.search.limits={complexity/parameters:-5}",
-           expected=r"search.limits.complexity/parameters=-5: expected a number above 0"),
+           expected=r"search.limits.complexity/parameters=-5: expected a positive number"),
     search("search-unknown", "search=scene_cn", expected=r".*scene_cn.*did you mean search=scene_cnn"),
     search("search-key", "search=scene_cnn", "+hydra.sweeper.search.limit={a:1}", expected=r"search.limit: no such"),
     search("blocks-unknown", "search=scene_cnn", "+hydra.sweeper.search.blocks={colour:'choice(1,2)'}",

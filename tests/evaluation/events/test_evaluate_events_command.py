@@ -1,6 +1,7 @@
 """`python -m dcase_sweep evaluate events` as people call it."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,116 @@ def test_help_tells_what_goes_in(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     assert "DETECTIONS_FOLDER GROUND_TRUTH_TSV DURATIONS_TSV" in " ".join(text.split())
     assert "predictions_th_0.05.tsv" in text
+
+
+# --- tables that are nearly right ----------------------------------------------------------------------------------
+
+
+def figures_of(tables: list[str], tmp_path: Path, *options: str) -> dict[str, object]:
+    assert main([*tables, "--json", str(tmp_path / "figures.json"), *options]) == 0
+    return json.loads((tmp_path / "figures.json").read_text())
+
+
+def test_blanks_after_labels_and_names_change_nothing(tables: list[str], tmp_path: Path) -> None:
+    before = figures_of(tables, tmp_path)
+    for path in (tmp_path / "truth.tsv", *(tmp_path / "detections").iterdir()):
+        path.write_text(path.read_text().replace("Dog\n", "Dog \n", 1).replace("a.wav\t", "a.wav\u00a0\t", 1))
+
+    assert figures_of(tables, tmp_path) == before
+
+
+@pytest.mark.parametrize("label", ["Dоg", "dog", "D\u200bog", "Ｄog"])
+def test_a_class_that_only_looks_right_is_told(tables: list[str], tmp_path: Path, label: str) -> None:
+    path = tmp_path / "detections" / "th_0.3.tsv"
+    path.write_text(path.read_text().replace("Dog", label, 1))
+
+    with pytest.raises(DataError, match=r"th_0\.3\.tsv, row 2: unknown class '.*which differs from 'Dog' only in"):
+        main(tables)
+    truth = tmp_path / "truth.tsv"
+    truth.write_text(truth.read_text() + f"b.wav\t5.0\t6.0\t{label}\n")
+    with pytest.raises(DataError, match=r"truth\.tsv, row \d: event_label .* and 'Dog' differ only in"):
+        main(tables)
+
+
+def test_overlapping_reference_events_are_merged_where_that_is_asked_for(
+    tables: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    merged = HEADER + "a.wav\t1.0\t2.0\tDog\nb.wav\t2.0\t5.0\tCat\n"
+    (tmp_path / "truth.tsv").write_text(merged)
+    expected = figures_of(tables, tmp_path)
+    overlapping = "b.wav\t2.0\t4.0\tCat\nb.wav\t3.0\t5.0\tCat\nb.wav\t2.0\t4.0\tCat\n"
+    (tmp_path / "truth.tsv").write_text(HEADER + "a.wav\t1.0\t2.0\tDog\n" + overlapping)
+
+    with pytest.raises(DataError, match=r"two events of Cat overlap .*; merge them into one, or add --merge-overlaps"):
+        main(tables)
+    found = figures_of(tables, tmp_path, "--merge-overlaps")
+
+    assert found.pop("merged_events") == 2
+    assert expected.pop("merged_events") == 0
+    assert found == expected
+    assert "2 reference events merged with another of the class" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_larger_psds_comes_first(tables: list[str], tmp_path: Path) -> None:
+    found = figures_of(tables, tmp_path)
+
+    scores = [
+        figure["value"]
+        for figure in found["figures"]
+        if figure["average"] == "overall" and figure["metric"] in ("psds_scenario_1", "psds_scenario_2")
+    ]
+    assert len(scores) == 2
+    assert found["hp_metric"] == max(scores)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("a.wav\t3.0\t3.0\tDog", "offset 3 s is not after onset 3 s"),
+        ("a.wav\t4.0\t3.0\tDog", "offset 3 s is not after onset 4 s"),
+        ("a.wav\t-1.0\t0.5\tDog", "onset -1 s is negative"),
+        ("a.wav\t1.0\t2.0\tDog", "two events of Dog overlap"),
+        ("a.wav\t3.0\t4.0\t", "no event_label; expected one of"),
+        ("a.wav\t3.0\t4.0", "3 cells; expected 4 as in the header"),
+        ("a.wav\t3.0\t4.0\tDog\tCat", "5 cells; expected 4 as in the header"),
+        ("a.wav\t1_0\t20\tDog", "onset is '1_0'; expected a number of seconds"),
+        ("a.wav\tnan\t4.0\tDog", "onset is 'nan'; expected a number of seconds"),
+        ("a.wav\t12.0\t13.0\tDog", "beyond the end of a.wav"),
+        ("/a.wav\t3.0\t4.0\tDog", "'/a.wav' is an absolute path"),
+        ("z.wav\t3.0\t4.0\tDog", "clip 'z.wav' has no duration"),
+    ],
+)
+def test_rows_that_the_metrics_would_count_otherwise_are_refused(
+    tables: list[str], tmp_path: Path, row: str, message: str
+) -> None:
+    (tmp_path / "truth.tsv").write_text(HEADER + f"a.wav\t1.0\t2.0\tDog\nb.wav\t2.0\t3.0\tCat\n{row}\n")
+
+    with pytest.raises(DataError, match=rf"truth\.tsv, rows? .*{message}"):
+        main(tables)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [("Cat,,Dog", "one of the classes is blank"), ("Cat,Cat", "named twice"), ("Dog,dog", "differ only in case")],
+)
+def test_labels_of_the_command_line_are_checked(tables: list[str], labels: str, message: str) -> None:
+    with pytest.raises(UserError, match=rf"--labels.*{message}"):
+        main([*tables, "--labels", labels])
+
+
+def test_a_table_of_detections_that_is_a_pipe_does_not_hang(tables: list[str], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "detections" / "th_0.9.tsv")
+
+    with pytest.raises(UserError, match=r"th_0\.9\.tsv: is a pipe, not a file"):
+        main(tables)
+
+
+@pytest.mark.parametrize("label", ["$\\frac{a}{$b", "_hidden", "<script>", "犬", "y" * 10_000])
+def test_labels_that_spoil_formulas_are_drawn(tables: list[str], tmp_path: Path, label: str) -> None:
+    for path in (tmp_path / "truth.tsv", *(tmp_path / "detections").iterdir()):
+        path.write_text(path.read_text().replace("Dog", label))
+
+    figures_of(tables, tmp_path, "--figure", str(tmp_path / "roc.png"))
+
+    assert (tmp_path / "roc.png").stat().st_size > 1000
+    assert (tmp_path / "roc_f1.png").stat().st_size > 1000

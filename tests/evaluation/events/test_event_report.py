@@ -63,7 +63,7 @@ def test_figures_on_part_of_the_clips_are_marked() -> None:
     text = "\n".join(rejoined(format_text(evaluate(scores, truth, hop=HOP))))
 
     figures = [line for line in text.splitlines() if "threshold" in line and "; " in line]
-    assert len(figures) == 11
+    assert len(figures) == 15
     assert all(" * " in line for line in figures)
     assert "* measured on 5 of 6 clips (83.3 %) alone: not comparable with a score on all of them" in text
 
@@ -91,7 +91,7 @@ def test_json_and_csv_hold_the_same_figures(evaluation: EventEvaluation) -> None
     figures = json.loads(json.dumps(to_json(evaluation), allow_nan=False))["figures"]
     rows = list(csv.DictReader(io.StringIO(to_csv(evaluation))))
 
-    assert len(figures) == len(rows) == 11 + 9 * 3
+    assert len(figures) == len(rows) == 15 + 11 * 3
     for figure, row in zip(figures, rows, strict=True):
         assert (figure["metric"], figure["average"], figure["class"] or "") == (
             row["metric"],

@@ -94,3 +94,30 @@ def test_a_clip_is_shown_without_the_silence_behind_it(seconds: float, frames: i
     assert image.get_array().shape == (8, frames)
     assert image.get_extent() == pytest.approx([0, covered, 0, 8])
     assert figure.axes[1].get_xlim() == pytest.approx((0, 3))
+
+
+def test_the_published_dictionary_begins_with_the_students_larger_psds() -> None:
+    verdict = judged()
+
+    scores = [verdict.metrics[f"test/student/psds_score_scenario{number}"] for number in (1, 2)]
+    assert verdict.metrics["hp_metric"] == max(scores)
+    keys = [line.split()[0] for line in verdict.table.splitlines() if line.startswith(("hp_metric", "test/"))]
+    assert keys[0] == "hp_metric"
+
+
+def test_error_rates_are_logged() -> None:
+    metrics = judged().metrics
+
+    for name in ("event_error_rate", "event_error_rate_macro", "segment_error_rate", "segment_error_rate_macro"):
+        assert metrics[f"test/student/{name}"] >= 0
+
+
+def test_figures_are_not_drawn_before_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("drawn")
+
+    monkeypatch.setattr("dcase_sweep.evaluation.events.verdict.psd_roc_figure", fail)
+    verdict = judged()
+
+    with pytest.raises(RuntimeError, match="drawn"):
+        verdict.figures["student_psd_roc.png"]

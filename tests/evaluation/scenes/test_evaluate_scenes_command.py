@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dcase_sweep.commands.evaluate_scenes import main
 from dcase_sweep.errors import UserError
+from dcase_sweep.evaluation.scenes.metrics import log_loss_clipped_first
 
 REFERENCE = "filename\tscene_label\naudio/tram-lyon-1-10-a.wav\ttram\naudio/bus-lyon-1-11-s1.wav\tbus\n"
 
@@ -39,9 +41,13 @@ def test_published_scores_print_the_published_figures(
     assert "accuracy 0.7939, log loss 1.1151 (macro averages over scenes)" in printed
     assert "note: rows sum to 3: divided by their sum" in printed
     assert "Averaged over clips instead" not in printed
-    header = next(line for line in printed.splitlines() if line.startswith("Scene"))
+    header = next(line for line in printed.splitlines() if line.startswith("   Scene"))
     assert " ".join(header.split()) == "Scene | Logloss | A B C S1 S2 S3 S4 S5 S6 | Accuracy"
-    assert round(json.loads((tmp_path / "out.json").read_text())["log_loss"], 4) == 1.1151
+    figures = json.loads((tmp_path / "out.json").read_text())
+    assert round(figures["log_loss"], 4) == 1.1151
+    assert round(figures["log_loss_clipped_first"], 4) == 1.2182
+    assert figures["rows_divided_by_sum"]
+    assert "as older versions of scikit-learn do, log loss is 1.2182" in printed
     assert (tmp_path / "out.csv").read_text().startswith("scene,logloss,A,B,C,S1,")
 
 
@@ -60,6 +66,41 @@ def test_probabilities_are_not_said_to_be_divided(
     printed = capsys.readouterr().out
     assert "note:" not in printed
     assert printed.splitlines()[0].endswith("(synthetic demo data)")
+
+
+def test_log_loss_clipped_first_is_that_of_the_older_function() -> None:
+    rng = np.random.default_rng(0)
+    scores, truth = 3 * rng.random((40, 4)), np.tile(np.arange(4), 10)
+    clipped = np.clip(scores, 1e-15, 1 - 1e-15)
+    clipped /= clipped.sum(axis=1)[:, np.newaxis]
+
+    expected = -np.log(clipped[np.arange(40), truth]).mean()
+
+    assert log_loss_clipped_first(scores, truth) == pytest.approx(expected)
+    assert log_loss_clipped_first(clipped, truth) == pytest.approx(expected)
+
+
+def test_the_index_of_a_data_frame_is_said_to_be_left_out(
+    tmp_path: Path, reference: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = ",filename,bus,tram\n0,tram-lyon-1-10-a.wav,.1,.9\n1,bus-lyon-1-11-s1.wav,.9,.1\n"
+
+    main([scores(tmp_path, text), str(reference)])
+
+    printed = capsys.readouterr().out
+    assert "accuracy 1.0000" in printed
+    assert "note: column '' has no name, as the index of a data frame: it is no scene and was left out" in printed
+
+
+@pytest.mark.parametrize("label", ["$\\frac{a}{$b", "<script>alert(1)</script>", "_hidden", "犬", "x" * 10_000])
+def test_a_label_that_spoils_formulas_is_drawn_as_it_stands(tmp_path: Path, label: str) -> None:
+    path = tmp_path / "reference.csv"
+    path.write_text(f"filename\tscene_label\nx-a.wav\t{label}\ny-{'b'}.wav\tbus\n", encoding="utf-8")
+    in_order = "0.1 0.9\n0.9 0.1\n"
+
+    assert main([scores(tmp_path, in_order), str(path), "--figure", str(tmp_path / "confusion.png")]) == 0
+
+    assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_classes_may_stand_in_another_order(

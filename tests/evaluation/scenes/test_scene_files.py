@@ -82,8 +82,8 @@ def test_a_table_may_score_scenes_that_no_clip_has(tmp_path: Path) -> None:
         ("0.1 nan\n0.7 0.3\n", r"scores.txt, line 1, column 2: 'nan' is no finite number"),
         ("file,bus,tram\nx,1,2\n", r"line 1: neither scores nor a header with a column 'filename'"),
         ("", r"scores.txt: the file is empty"),
-        (TABLE.replace("\tbus\n", "\tcar\n"), r"line 1: no column 'bus'; found filename, scene_label, tram, car"),
-        (TABLE.replace("\ttram\t", "\tbus\t"), r"line 1: column 'bus' stands twice"),
+        (TABLE.replace("\tbus\n", "\tcar\n"), r"no column bus; found filename, scene_label, tram, car"),
+        (TABLE.replace("\ttram\t", "\tbus\t"), r"column 'bus' is there twice"),
         (TABLE.replace("wav\tbus", "wav\tcar", 1), r"line 2: unknown scene_label 'car'; expected one of bus, tram"),
         (TABLE.replace("0.7", ""), r"line 2, column bus: '' is no finite number"),
         (TABLE.replace("\t0.7", ""), r"line 2: 3 cells; expected 4 as in the header"),
@@ -110,7 +110,7 @@ def test_a_column_that_is_no_named_scene_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("filename\tlabel\nx.wav\tbus\n", r"reference.csv, line 1: no column 'scene_label'; found filename, label"),
+        ("filename\tlabel\nx.wav\tbus\n", r"reference.csv: no column scene_label; found filename, label"),
         ("filename\tscene_label\nx.wav\tbus\naudio/x.wav\tbus\n", r"line 3: 'audio/x.wav' stands twice"),
         ("filename\tscene_label\nx.wav\t\n", r"line 2: scene_label is empty"),
         ("filename\tscene_label\tsource_label\nx.wav\tbus\t\n", r"line 2: source_label is empty"),
@@ -132,5 +132,88 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes | No
     path = tmp_path / "reference.csv"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(UserError, match=r"reference.csv: (cannot be read|is not UTF-8)"):
+    with pytest.raises(UserError, match=r"reference.csv: (no such file|is not UTF-8)"):
         read_reference(path)
+
+
+# --- tables that programs and people write otherwise ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("index", ["", "Unnamed: 0"])
+def test_the_index_of_a_data_frame_is_no_scene(tmp_path: Path, index: str) -> None:
+    reference = read_reference(write(tmp_path, "reference.csv", REFERENCE))
+    text = f"{index},filename,bus,tram\n0,bus-lyon-1-11-s1.wav,.7,.3\n1,audio/tram-lyon-1-10-a.wav,.6,.4\n"
+
+    scores = read_scores(write(tmp_path, "scores.csv", text), reference)
+
+    assert scores.classes == ("bus", "tram")
+    assert scores.values.tolist() == [[0.6, 0.4], [0.7, 0.3]]
+    assert scores.ignored == (index,)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"), [("index", ("0", "1")), ("fold", ("1", "1")), ("Bus", ("0", "0")), ("max", (".6", ".7"))]
+)
+def test_a_further_column_that_is_no_scene_is_refused(tmp_path: Path, name: str, cells: tuple[str, str]) -> None:
+    reference = read_reference(write(tmp_path, "reference.csv", REFERENCE))
+    rows = f"audio/tram-lyon-1-10-a.wav,.6,.4,{cells[0]}\nbus-lyon-1-11-s1.wav,.7,.3,{cells[1]}\n"
+    text = f"filename,bus,tram,{name}\n{rows}"
+
+    with pytest.raises(UserError, match=rf"unknown column '{name}'.*; expected filename, scene_label and bus, tram"):
+        read_scores(write(tmp_path, "scores.csv", text), reference)
+
+
+def test_columns_in_another_order_make_no_difference(tmp_path: Path) -> None:
+    reference = read_reference(write(tmp_path, "reference.csv", REFERENCE))
+    text = "tram,filename,bus\n.4,audio/tram-lyon-1-10-a.wav,.6\n.3,bus-lyon-1-11-s1.wav,.7\n"
+
+    assert read_scores(write(tmp_path, "scores.csv", text), reference).values.tolist() == [[0.6, 0.4], [0.7, 0.3]]
+
+
+def test_blanks_in_cells_and_headers_make_no_difference(tmp_path: Path) -> None:
+    reference = read_reference(write(tmp_path, "reference.csv", REFERENCE.replace("\ttram", "\ttram\u00a0")))
+    text = TABLE.replace("\tbus\n", "\t bus\u200b\n", 1).replace("s1.wav", "s1.wav ")
+
+    assert reference.classes == ("bus", "tram")
+    assert read_scores(write(tmp_path, "scores.csv", text), reference).values.tolist() == [[0.6, 0.4], [0.7, 0.3]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("filename\tscene_label\nx.wav\tbus\ny.wav\tBus\n", r"line 3: scene_label 'Bus' and 'bus' differ only in case"),
+        ("filename\tscene_label\nx.wav\tbus\ny.wav\tЬus\nz.wav\tbυs\n", r"'bυs' \(character 2 is U\+03C5\) and 'bus'"),
+        (
+            "filename,scene_label,source_label\nx.wav,bus,a\ny.wav,tram,а\n",
+            r"source_label 'а' \(character 1 is U\+0430",
+        ),
+        ("filename\tscene_label\n/data/x.wav\tbus\n", r"line 2: '/data/x.wav' is an absolute path"),
+        ("filename\tscene_label\n../x.wav\tbus\n", r"line 2: '../x.wav' leads out of its folder"),
+        ("filename\tscene_label\naudio\\x.wav\tbus\n", r"line 2: 'audio\\x.wav' has backslashes"),
+        ("filename\tscene_label\nx.wav\tbus\ttram\n", r"line 2: 3 cells; expected 2 as in the header"),
+    ],
+)
+def test_a_reference_that_misleads_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as refused:
+        read_reference(write(tmp_path, "reference.csv", text))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (("bus", ""), "one of them is blank"),
+        (("bus", "bus"), "the scene 'bus' is named twice"),
+        (("tram", "Tram"), "the scenes 'Tram' and 'tram' differ only in case"),
+    ],
+)
+def test_classes_that_cannot_be_told_apart_are_refused(tmp_path: Path, classes: tuple[str, ...], message: str) -> None:
+    reference = read_reference(write(tmp_path, "reference.csv", REFERENCE))
+    with pytest.raises(UserError, match=message):
+        read_scores(write(tmp_path, "scores.txt", MATRIX), reference, classes=classes)
+
+
+def test_scores_of_hexadecimal_or_grouped_digits_are_no_scores(tmp_path: Path) -> None:
+    reference = read_reference(write(tmp_path, "reference.csv", REFERENCE))
+    with pytest.raises(UserError, match=r"line 1, column 2: '0_9' is no finite number"):
+        read_scores(write(tmp_path, "scores.txt", "0.1 0_9\n0.7 0.3\n"), reference)

@@ -25,14 +25,14 @@ def test_table_has_log_loss_by_device_and_accuracy(report: SceneReport) -> None:
     assert scene_table(report, note="synthetic demo data").splitlines() == [
         "Acoustic scene classification: 4 clips, 2 scenes, 2 devices (synthetic demo data)",
         "",
-        "Scene         | Logloss |       A      S1 | Accuracy",
-        "--------------+---------+-----------------+---------",
-        "metro_station |   0.399 |   0.105   0.693 |  100.0 %",
-        "park          |       - |       -       - |        -",
-        "tram          |   0.949 |       -   0.949 |   50.0 %",
-        "--------------+---------+-----------------+---------",
-        "Logloss       |   0.674 |   0.105   0.821 |",
-        "Accuracy      |         | 100.0 %  75.0 % |   75.0 %",
+        "   Scene         | Logloss | A        S1    | Accuracy",
+        "   ------------- | ------- | ------   ----- | --------",
+        "   metro_station | 0.399   | 0.105    0.693 | 100.0%",
+        "   park          | -       | -        -     | -",
+        "   tram          | 0.949   | -        0.949 | 50.0%",
+        "   ------------- | ------- | ------   ----- | --------",
+        "   Logloss       | 0.674   | 0.105    0.821 |",
+        "   Accuracy      |         | 100.0%   75.0% | 75.0%",
     ]
 
 
@@ -48,7 +48,41 @@ def test_table_without_devices_has_no_device_columns() -> None:
 
     lines = scene_table(single).splitlines()
     assert lines[0] == "Acoustic scene classification: 1 clip, 1 scene"
-    assert lines[2] == "Scene    | Logloss | Accuracy"
+    assert lines[2] == "   Scene         | Logloss | Accuracy"
+
+
+def test_rows_are_those_that_the_baseline_prints() -> None:
+    """As dcase_util prints them, which the baseline calls with an indent of 3."""
+    ui = pytest.importorskip("dcase_util.ui.ui", reason="dcase_util is not installed")
+    devices = ("a", "b", "c", "s1")
+    report = evaluate_scenes(
+        [[0.6, 0.4], [0.7, 0.3], [0.8, 0.2], [0.4, 0.6]] + [[0.9, 0.1]] * 4,
+        [0, 0, 0, 0, 1, 1, 1, 1],  # each device hears one clip of either scene and is wrong about the park
+        classes=("airport", "park"),
+        devices=[*devices, *devices],
+    )
+    printer = ui.FancyStringifier()
+    numbers = ["float3"] * (1 + len(devices))
+    printer.row(
+        *("Scene", "Logloss", *map(str.upper, devices), "Accuracy"),
+        widths=[16, 10, *([8] * len(devices)), 8],
+        types=["str20", *numbers, "float1_percentage"],
+        separators=[True, True, *([False] * (len(devices) - 1)), True, False],
+        indent=3,
+    )
+    losses = report.scene_device_log_loss[0].tolist()
+    theirs = printer.row("airport", report.scenes[0].log_loss, *losses, 100 * report.scenes[0].accuracy)
+
+    ours = scene_table(report).splitlines()[4]
+
+    assert ours == theirs.rstrip()
+
+
+def test_long_names_do_not_widen_the_table() -> None:
+    report = evaluate_scenes([[0.5, 0.5]], [0], classes=("a" * 10_000, "bus"), devices=["d" * 500])
+
+    assert max(map(len, scene_table(report).splitlines())) < 120
+    assert json.loads(json.dumps(to_json(report)))["classes"][0] == "a" * 10_000
 
 
 def test_csv_holds_the_table_with_empty_cells_for_no_clip(report: SceneReport) -> None:

@@ -1,0 +1,362 @@
+"""Reads every table: lists of files, labels, events, durations, scores.
+
+A table is UTF-8 text: a header, then a row an entry, separated by tabs or, where the header has no tab, by commas.
+Cells may be quoted. Blanks around cells are dropped, and letters are brought into composed form (NFC).
+"""
+
+import csv
+import io
+import os
+import re
+import stat
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from dcase_sweep.errors import DataError, UserError
+from dcase_sweep.utils.lookalikes import find_lookalikes, lookalike_of, shorten, show, strip_blanks
+
+#: Larger files are refused before they are read: the tables of the largest public data sets take a tenth of it.
+MAX_BYTES = 256 * 2**20
+
+#: Control characters other than tab, line feed and carriage return.
+_CONTROL = bytes([*range(9), 11, 12, *range(14, 32), 127])
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_DRIVE = re.compile(r"[A-Za-z]:")
+#: How the files begin that are taken for tables most often.
+_OTHER_FILES = (
+    (b"\x1f\x8b", "a gzip archive", "unpack it first"),
+    (b"PK\x03\x04", "a zip archive or a spreadsheet", "unpack it or export it as text first"),
+    (b"BZh", "a bzip2 archive", "unpack it first"),
+    (b"\xfd7zXZ", "an xz archive", "unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive", "unpack it first"),
+    (b"\xff\xfe", "UTF-16 text", "save it as UTF-8"),
+    (b"\xfe\xff", "UTF-16 text", "save it as UTF-8"),
+    (b"RIFF", "a recording", "name the table"),
+    (b"PAR1", "a Parquet file", "export it as text first"),
+    (b"\x93NUMPY", "a NumPy array", "save it with numpy.savetxt"),
+    (b"\x89HDF", "an HDF5 file", "export it as text first"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The text of some columns; entry `i` of every column stands in line `lines[i]` of the file."""
+
+    source: str
+    columns: dict[str, list[str]]
+    lines: Sequence[int]
+    #: What a message calls a line of the file.
+    unit: str = "row"
+    #: All columns of the file.
+    header: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def where(self, row: int) -> str:
+        """`file, row N`, with rows counted as an editor counts lines."""
+        return f"{self.source}, {self.unit} {self.lines[row]}"
+
+
+def read_text(path: Path | str, *, expected: str = "a text file") -> str:
+    """The text of a regular file, without a byte order mark.
+
+    Raises:
+        UserError: no regular file (a folder, a pipe, a device), more than `MAX_BYTES`, or not UTF-8 text.
+    """
+    return _decode(Path(path), _read_bytes(Path(path), expected), expected)
+
+
+def read_table(
+    path: Path | str,
+    columns: Sequence[str] = (),
+    *,
+    optional: Sequence[str] = (),
+    every_column: bool = False,
+    may_be_short: bool = False,
+    expected: str | None = None,
+    problems: list[str] | None = None,
+    unit: str = "row",
+) -> Table:
+    """The wanted columns of a table, by their names in its header; further columns are left unread.
+
+    Args:
+        path: of the table.
+        columns: that it must have.
+        optional: columns that are read too where it has them.
+        every_column: reads all columns of the header that have a name.
+        may_be_short: a row may end after its first cell, as that of a clip without events does; its other cells are
+            empty.
+        expected: what the table should be, for messages.
+        problems: gets a line for each row that cannot be read, which is then left out; None raises them.
+        unit: what messages call a line of the file.
+
+    Raises:
+        UserError: the file is no table, or lacks a column.
+        DataError: rows that are longer or shorter than the header, or hold control characters.
+    """
+    path = Path(path)
+    expected = expected or "a tab-separated table" + (f" with {', '.join(columns)}" if columns else "")
+    data = _read_bytes(path, expected)
+    text = _decode(path, data, expected)
+    found: list[str] = []
+    even = _even_cells(text)
+    if even is not None:
+        header, cells = even
+        header = [strip_blanks(name) for name in header]
+        wanted = _wanted(path, header, columns, optional, every_column, expected)
+        read = {name: cells[len(header) + place :: len(header)] for name, place in wanted.items()}
+        numbers: Sequence[int] = range(2, len(cells) // len(header) + 1)
+    else:
+        rows, lines = _split(path, text, expected, unit)
+        if not rows:
+            raise UserError(f"{path}: the file is empty; expected {expected}")
+        header = [strip_blanks(name) for name in rows[0]]
+        wanted = _wanted(path, header, columns, optional, every_column, expected)
+        body, numbers = _even(f"{path}, {unit}", header, rows[1:], lines[1:], may_be_short, found)
+        read = {name: [row[place] for row in body] for name, place in wanted.items()}
+    # Most tables need no cleaning: there is no blank in them, no sign of another script and no control character.
+    if not text.isascii() or " " in text or '"' in text or len(data) != len(data.translate(None, _CONTROL)):
+        read, numbers = _cleaned(f"{path}, {unit}", read, numbers, found)
+    if problems is not None:
+        problems += found
+    elif found:
+        raise DataError(found)
+    return Table(str(path), read, numbers, unit, tuple(header))
+
+
+def check_spelling(table: Table, column: str) -> list[str]:
+    """A line for each value of a column that differs from another only in blanks, case or letters that look alike."""
+    values = table.columns[column]
+    problems = []
+    for pair in find_lookalikes(value for value in dict.fromkeys(values) if value):
+        first, second = values.index(pair.first), values.index(pair.second)
+        problems.append(
+            f"{table.where(second)}: {column} {pair} ({table.unit} {table.lines[first]}); expected one spelling"
+        )
+    return problems
+
+
+def unknown_name(name: str, known: Iterable[str]) -> str:
+    """The name in quotes, and which known name it was probably meant to be."""
+    pair = lookalike_of(name, known)
+    if pair is None:
+        return f"'{shorten(name, 80)}'"
+    return f"{show(name)}, which differs from {show(pair.first)} only in {pair.difference}"
+
+
+def tidy_path(name: str) -> str:
+    """A file name of a table without `./` and doubled slashes, so that each file has one name."""
+    return name if "/" not in name else str(PurePosixPath(name))
+
+
+def path_problem(name: str) -> str | None:
+    """What is wrong with a file name of a table: it must stay under the folder of the data set.
+
+    A symbolic link inside that folder may lead elsewhere: who lays out the folder makes it, not the table.
+    """
+    if name.startswith(("/", "~")):
+        return f"'{name}' is an absolute path; expected one relative to the data set's folder"
+    if _DRIVE.match(name):
+        return f"'{name}' begins with a drive letter; expected a path relative to the data set's folder"
+    if "\\" in name:
+        return f"'{name}' has backslashes; expected / between folders"
+    if ".." in name and ".." in name.split("/"):
+        return f"'{name}' leads out of its folder with '..'; expected a path inside the data set's folder"
+    return None
+
+
+def stored_name(root: Path, name: str) -> str:
+    """The name as the file system has it: some write accents as characters of their own (NFD).
+
+    Tables are read in composed form, so that `é` is one letter in all of them.
+    """
+    if name.isascii() or (root / name).exists():
+        return name
+    decomposed = unicodedata.normalize("NFD", name)
+    return decomposed if (root / decomposed).exists() else name
+
+
+def check_paths(table: Table, column: str = "filename") -> list[str]:
+    """A line for each row of a column of file names that leaves the data set's folder."""
+    wrong = {name: path_problem(name) for name in dict.fromkeys(table.columns[column])}
+    if not any(wrong.values()):
+        return []
+    return [
+        f"{table.where(row)}: {wrong[name]}"
+        for row, name in enumerate(table.columns[column])
+        if wrong[name] is not None
+    ]
+
+
+def parse_number(text: str) -> float | None:
+    """A finite decimal number; None for anything else, `nan`, `inf` and `1_000` included."""
+    if not _NUMBER.fullmatch(text):
+        return None
+    value = float(text)
+    return value if value not in (float("inf"), float("-inf")) else None
+
+
+def _read_bytes(path: Path, expected: str) -> bytes:
+    try:
+        # Without O_NONBLOCK the opening of a pipe waits for somebody who writes.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; expected {expected}") from None
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise UserError(f"{path}: cannot be read ({reason}); expected {expected}") from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UserError(f"{path}: is {_kind(status.st_mode)}, not a file; expected {expected}")
+        if status.st_size > MAX_BYTES:
+            size = f"{status.st_size / 2**20:,.0f} MiB"
+            raise UserError(f"{path}: has {size}; expected {expected} of at most {MAX_BYTES // 2**20} MiB")
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); expected {expected}") from None
+    finally:
+        os.close(descriptor)
+
+
+def _kind(mode: int) -> str:
+    kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
+    return next((name for is_kind, name in kinds if is_kind(mode)), "a device")
+
+
+def _decode(path: Path, data: bytes, expected: str) -> str:
+    for begins, kind, remedy in _OTHER_FILES:
+        if data.startswith(begins):
+            raise UserError(f"{path}: is not UTF-8 text but {kind}; {remedy}; expected {expected}")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = data.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"{path}: is not UTF-8 text (byte {error.start}, row {row}); save it as UTF-8; expected {expected}"
+        ) from None
+    place = text.find("\0")
+    if place >= 0:
+        row = text.count("\n", 0, place) + 1
+        raise UserError(f"{path}: is not text, a NUL character stands in row {row}; expected {expected}")
+    return text
+
+
+def _even_cells(text: str) -> tuple[list[str], list[str]] | None:
+    """The header and all cells, row by row with the header's first; None unless every line is a row of equal length.
+
+    That is what most tables are; Python's reader of tables takes longer for them.
+    """
+    text = text.replace("\r\n", "\n")
+    if '"' in text or "\r" in text:
+        return None
+    lines = text.removesuffix("\n").split("\n")
+    delimiter = "\t" if "\t" in lines[0] else ","
+    count = lines[0].count(delimiter)
+    uneven = not count or {line.count(delimiter) for line in lines} != {count}
+    if uneven or max(map(len, lines)) > csv.field_size_limit():
+        return None
+    return lines[0].split(delimiter), delimiter.join(lines).split(delimiter)
+
+
+def _split(path: Path, text: str, expected: str, unit: str) -> tuple[list[list[str]], Sequence[int]]:
+    """The rows that hold anything, and the line in which each of them ends."""
+    first = next((line for line in io.StringIO(text) if line.strip()), "")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if "\t" in first else ",", strict=True)
+    rows: list[list[str]] = []
+    lines: Sequence[int]
+    try:
+        if '"' in text:
+            lines = []
+            for row in reader:
+                rows.append(row)
+                lines.append(reader.line_num)
+        else:
+            rows = list(reader)
+            lines = range(1, len(rows) + 1)
+    except csv.Error as error:
+        what = _csv_fault(str(error))
+        raise UserError(f"{path}, {unit} {reader.line_num}: is no table: {what}; expected {expected}") from None
+    if all(rows) and (len(rows[0]) > 1 if rows else True):
+        return rows, lines
+    kept = [index for index, row in enumerate(rows) if row and (len(row) > 1 or row[0].strip())]
+    return [rows[index] for index in kept], [lines[index] for index in kept]
+
+
+def _csv_fault(message: str) -> str:
+    """What Python's reader of tables says, for people."""
+    if "field limit" in message:
+        return f"a cell of more than {csv.field_size_limit():,} characters"
+    if "expected after" in message:
+        return "something follows the closing quotation mark of a cell"
+    return "a quotation mark is not closed" if "unexpected end" in message else message
+
+
+def _wanted(
+    path: Path, header: list[str], columns: Sequence[str], optional: Sequence[str], every_column: bool, expected: str
+) -> dict[str, int]:
+    """The place of each column that is to be read."""
+    wanted = list(dict.fromkeys([*columns, *(name for name in optional if name in header)]))
+    if every_column:
+        wanted = list(dict.fromkeys([*wanted, *filter(None, header)]))
+    for name in wanted:
+        if header.count(name) > 1:
+            raise UserError(f"{path}: column '{name}' is there twice; expected each column once")
+    missing = [name for name in columns if name not in header]
+    if missing:
+        pairs = [pair for name in missing if (pair := lookalike_of(name, header))]
+        hint = f" ({pairs[0]})" if pairs else ""
+        found = ", ".join(filter(None, header[:50]))[:500] or "nothing"
+        raise UserError(f"{path}: no column {', '.join(missing)}; found {found}{hint}; expected {expected}")
+    return {name: header.index(name) for name in wanted}
+
+
+def _even(
+    where: str,
+    header: list[str],
+    rows: list[list[str]],
+    lines: Sequence[int],
+    may_be_short: bool,
+    problems: list[str],
+) -> tuple[list[list[str]], Sequence[int]]:
+    """The rows that have a cell for each column; the others are told."""
+    width = len(header)
+    if set(map(len, rows)) <= {width}:
+        return rows, lines
+    kept, numbers = [], []
+    for row, number in zip(rows, lines, strict=True):
+        more = any(cell.strip() for cell in row[width:])
+        fewer = len(row) < width and not (may_be_short and not any(cell.strip() for cell in row[1:]))
+        if more or fewer:
+            count = f"{len(row)} cell{'s' if len(row) != 1 else ''}"
+            problems.append(f"{where} {number}: {count}; expected {width} as in the header")
+        else:
+            kept.append(row[:width] + [""] * (width - len(row)))
+            numbers.append(number)
+    return kept, numbers
+
+
+def _cleaned(
+    where: str, columns: dict[str, list[str]], lines: Sequence[int], problems: list[str]
+) -> tuple[dict[str, list[str]], Sequence[int]]:
+    """The columns without blanks around cells, and without the rows that hold control characters."""
+    known: dict[str, str] = {}
+    for cells in columns.values():
+        known.update((cell, strip_blanks(cell)) for cell in set(cells).difference(known))
+    refused = {cell for cell in known.values() if _CONTROL_CHARACTER.search(cell)}
+    cleaned = {name: [known[cell] for cell in cells] for name, cells in columns.items()}
+    if not refused:
+        return cleaned, lines
+    wrong: set[int] = set()
+    for name, cells in cleaned.items():
+        for row, cell in enumerate(cells):
+            if cell in refused:
+                wrong.add(row)
+                problems.append(f"{where} {lines[row]}: {name} {show(cell)} has a control character; remove it")
+    kept = [row for row in range(len(lines)) if row not in wrong]
+    return {name: [cells[row] for row in kept] for name, cells in cleaned.items()}, [lines[row] for row in kept]
