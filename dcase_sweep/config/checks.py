@@ -27,6 +27,7 @@ from dcase_sweep.config.scene_checks import check_scenes
 from dcase_sweep.config.schemas import Evaluation, Experiment, SceneEvaluation
 from dcase_sweep.config.tensorflow_checks import check_tensorflow
 from dcase_sweep.errors import UserError
+from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
 from dcase_sweep.utils.text import printable
 
 TARGETED = ("data", "front_end", "model")
@@ -240,6 +241,8 @@ def _check_values(experiment: Experiment) -> None:
     check_ranges(experiment, RANGES)
     if experiment.optimizer.lr <= 0:
         raise UserError(f"optimizer.lr={experiment.optimizer.lr}: expected a positive number")
+    if experiment.tracking.run_name is not None:
+        check_name(experiment.tracking.run_name, "tracking.run_name", LONGEST_RUN_NAME)
 
 
 def _check_pairs(experiment: Experiment) -> None:
