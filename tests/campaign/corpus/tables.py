@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests import desed_layout
 from tests.campaign.cases import Case
+from tests.conftest import TINY
 from tests.layout import make_tau, read_table, write_table
 
 REFERENCE = "filename\tscene_label\naudio/tram-lyon-1-10-a.wav\ttram\naudio/bus-lyon-1-11-s1.wav\tbus\n"
@@ -17,7 +18,7 @@ DURATIONS = "filename\tduration\na.wav\t10\nb.wav\t10\n"
 
 SCENES = ("evaluate", "scenes", "scores.csv", "reference.csv")
 JUDGE = ("evaluate", "events", "detections", "truth.tsv", "durations.tsv")
-TRAIN = ("data=tau2020", "data.root={folder}/tau", "front_end.seconds=1", "training.epochs=1", "hardware.threads=1")
+TRAIN = ("data=tau2020", "data.root={folder}/tau", *TINY)
 TEACH = ("model=crnn_meanteacher", "data=desed", "data.root={folder}/desed", "training.epochs=1", "hardware.threads=1")
 
 Prepare = Callable[[Path], object]
