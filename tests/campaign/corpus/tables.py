@@ -375,6 +375,7 @@ _EVENTS = [
         r"^Sound event detection: 2 of 2 clips",
         code=0,
         prepare=spoiled("$\\frac{a}{$b"),
+        limit=30,  # of which the figures take most
     ),
     Case(
         "events-label-of-10000-characters",
@@ -382,6 +383,7 @@ _EVENTS = [
         r"^Sound event detection: 2 of 2 clips",
         code=0,
         prepare=spoiled("x" * 10_000),
+        limit=30,  # of which the figures take most
     ),
 ]
 
