@@ -8,6 +8,9 @@ from pkgutil import iter_modules
 
 from dcase_sweep.cores import share_cores
 
+#: Variables that name a place; an empty one says as much as none.
+_PLACES = ("DCASE_SWEEP_CACHE", "HOME", "MLFLOW_TRACKING_URI")
+
 
 def verbs() -> list[str]:
     """The files in ``commands`` that are verbs; those with an underscore are parts of one."""
@@ -19,6 +22,9 @@ def verbs() -> list[str]:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
     share_cores()
+    for name in _PLACES:
+        if not os.environ.get(name, "unset").strip():
+            del os.environ[name]  # an empty folder would be the root of all folders
     try:
         code = _run(arguments)
         sys.stdout.flush()

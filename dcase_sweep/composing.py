@@ -12,7 +12,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config import Experiment, check
 from dcase_sweep.errors import UserError
-from dcase_sweep.experiment import explain, open_demo, quote_task, register_experiments, with_model_of_task
+from dcase_sweep.experiment import (
+    ENDLESS,
+    explain,
+    open_demo,
+    quote_task,
+    refuse_arguments,
+    register_experiments,
+    with_model_of_task,
+)
 from dcase_sweep.resources import conf_folder
 from dcase_sweep.sweep.overrides import combinations
 
@@ -31,6 +39,7 @@ def compose_experiments(arguments: Sequence[str]) -> list[Composed]:
     Raises:
         UserError: in one line, as the experiment command says it.
     """
+    refuse_arguments(arguments)
     understood = with_model_of_task(quote_task(open_demo(list(arguments))))
     register_experiments()
     GlobalHydra.instance().clear()
@@ -40,6 +49,8 @@ def compose_experiments(arguments: Sequence[str]) -> list[Composed]:
             return [_composed(job) for job in combinations(parser, understood)]
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, understood)) from None
+    except RecursionError:
+        raise UserError(ENDLESS) from None
 
 
 def _composed(overrides: Sequence[str]) -> Composed:

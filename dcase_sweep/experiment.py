@@ -19,8 +19,8 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
+from dcase_sweep.config_files import read_config, register_config_source
 from dcase_sweep.errors import UserError, told_by_the_system
 from dcase_sweep.outcome import Outcome
 from dcase_sweep.resources import conf_folder, experiment_folders
@@ -33,8 +33,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: What is said where the configuration cannot be composed.
+ENDLESS = "the configuration refers to itself without end; see the defaults lists under --config-dir and experiments/"
 #: Groups whose choice names a run.
 GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "experiment")
+_GROUPS = (*GROUPS, "search")
+_NUMBER = re.compile(r"\d[\d_]*(\.\d*)?(e\d+)?")
+#: Texts of Hydra's own that name a place or a study.
+_HYDRA_TEXTS = (
+    "hydra.run.dir",
+    "hydra.sweep.dir",
+    "hydra.sweep.subdir",
+    "hydra.sweeper.study_name",
+    "hydra.sweeper.storage",
+)
 #: Of a sweep over many choices so many combinations are looked at to find the key that was meant.
 _COMPOSED_FOR_HINTS = 16
 
@@ -43,12 +55,37 @@ def quote_task(arguments: list[str]) -> list[str]:
     """Let people type ``task=4``: Hydra reads it as a number, and a group's choice must be text."""
     quoted = []
     for argument in arguments:
-        found = re.fullmatch(r"(task=)([0-9A-Za-z_,]+)", argument)
-        if found and any(name.isdigit() for name in found[2].split(",")):
-            names = (f"'{name}'" if name.isdigit() else name for name in found[2].split(","))
+        found = re.fullmatch(rf"(\+?(?:{'|'.join(_GROUPS)})=)([0-9A-Za-z_,.]+)", argument)
+        if found:
+            names = (f"'{name}'" if _NUMBER.fullmatch(name) else name for name in found[2].split(","))
             argument = found[1] + ",".join(names)
         quoted.append(argument)
     return quoted
+
+
+def refuse_arguments(arguments: Sequence[str]) -> None:
+    """Refuse what Hydra would take without a word, or by running what a file holds.
+
+    Raises:
+        UserError: in one line, for a list where a group has one choice, an empty choice or folder, and for
+            ``--experimental-rerun``, which unpickles a file.
+    """
+    from dcase_sweep.config import check_written, refuse_several
+
+    for argument in arguments:
+        flag = argument.partition("=")[0]
+        if len(flag) > 2 and "--experimental-rerun".startswith(flag):
+            raise UserError(f"{flag}: would run code that a file holds; expected the line that the run's log shows")
+        key, equals, value = argument.partition("=")
+        key = key.lstrip("+")
+        if not equals or not (key in _GROUPS or key.startswith("hydra/") or key in _HYDRA_TEXTS):
+            continue
+        if not value.strip("'\" "):
+            raise UserError(f"{argument}: empty; expected a name or a path, or leave it out")
+        if key in ("hydra.run.dir", "hydra.sweep.dir"):  # which Hydra makes before it calls anything of ours
+            check_written(key, value.strip("'\""))
+        elif key not in _HYDRA_TEXTS:
+            refuse_several(argument)
 
 
 def with_model_of_task(overrides: list[str]) -> list[str]:
@@ -88,17 +125,18 @@ def share_config_store() -> None:
 
 
 def register_experiments() -> None:
-    """Make every file of the experiment folders a choice of ``+experiment``; a broken one is told and left out."""
+    """Make every file of the experiment folders a choice of ``+experiment``; a broken one is told and left out.
+
+    Every configuration file is checked when it is read, from then on.
+    """
+    register_config_source()
     store = ConfigStore.instance()
     for folder in experiment_folders():
         for path in sorted(folder.glob("*.yaml")):
             try:
-                node = OmegaConf.to_container(OmegaConf.load(path))
-                if not isinstance(node, dict):
-                    raise ValueError("expected keys and values")
-            except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-                words = " ".join(str(error).split())
-                print(f"warning: {path}: not a configuration, left out ({words[:200]})", file=sys.stderr)
+                node = read_config(path)
+            except UserError as error:
+                print(f"warning: {error}; left out", file=sys.stderr)
                 continue
             store.store(group="experiment", name=path.stem, node=node, package="_global_", provider=str(folder))
 
@@ -130,10 +168,12 @@ def run_composed(composed: DictConfig, watcher: Watcher | None = None, experimen
     Args:
         experiment: the configuration's values where they have been checked already.
     """
-    from dcase_sweep.config import check
+    from dcase_sweep.config import check, check_hydra, check_written
 
     settings = HydraConfig.get()
     try:
+        check_hydra(settings)
+        check_written("hydra.run.dir", str(settings.runtime.output_dir))
         checked = experiment or check(composed)
     except UserError as error:  # before the libraries are loaded that train and log, which takes seconds
         log.error(f"error: {error}")
@@ -256,9 +296,10 @@ def main(arguments: list[str]) -> int:
         outcomes.append(run_composed(composed))
         return outcomes[-1]
 
-    understood = with_model_of_task(quote_task(open_demo(complete_search(arguments))))
-    sys.argv = [sys.argv[0], *understood]
     try:
+        refuse_arguments(arguments)
+        understood = with_model_of_task(quote_task(open_demo(complete_search(arguments))))
+        sys.argv = [sys.argv[0], *understood]
         hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
     except Interrupted as interrupted:
         return interrupted.exit_code
@@ -266,6 +307,9 @@ def main(arguments: list[str]) -> int:
         if want_traceback:
             raise
         print(f"error: {error if isinstance(error, UserError) else explain(error, sys.argv[1:])}", file=sys.stderr)
+        return 1
+    except RecursionError:
+        print(f"error: {ENDLESS}", file=sys.stderr)
         return 1
     except (OSError, sqlite3.Error) as error:  # a folder of results, say, that cannot be made
         line = told_by_the_system(error)

@@ -17,8 +17,12 @@ from dcase_sweep.data.store import FeatureStore, known_problems, open_store
 from dcase_sweep.errors import DataError
 from dcase_sweep.judging import SYNTHETIC
 from dcase_sweep.readiness import check_readiness
+from dcase_sweep.utils.text import printable
 
 log = logging.getLogger(__name__)
+
+#: A recording that is so many times shorter or longer than a clip is named: it may not be the one that is meant.
+_FAR = 2.0
 
 
 def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneData | EventData, FeatureStore]:
@@ -60,6 +64,7 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneDat
             on_progress=lambda done, total: bar.update(done, total=total),
             on_note=log.warning,
         )
+    changed = describe_changes(data.filenames, store, front_end.seconds)
     if store.problems:
         if not getattr(dataset, "skip_invalid", False):
             raise DataError(store.problems)
@@ -68,7 +73,7 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneDat
         if isinstance(data, SceneData) and data.empty_splits:
             raise DataError([*data.empty_splits, *store.problems])
         check_readiness(experiment, data)
-    _describe(data, store, time.perf_counter() - began)
+    _describe(data, store, time.perf_counter() - began, changed)
     return data, store
 
 
@@ -77,12 +82,28 @@ def fingerprint_of(data: SceneData | EventData, store: FeatureStore) -> str:
     return hashlib.sha256(f"{data.fingerprint} {store.fingerprint}".encode()).hexdigest()[:16]
 
 
-def _describe(data: SceneData | EventData, store: FeatureStore, seconds: float) -> None:
+def describe_changes(names: Sequence[str], store: FeatureStore, seconds: float) -> list[str]:
+    """How many recordings were resampled, padded and cut, with the one that is farthest from a clip's length.
+
+    Args:
+        names: of the store's clips.
+        store: what was noticed of each.
+        seconds: length of a clip.
+    """
+    changed = [f"{store.count(what)} {what}" for what in ("resampled", "padded", "cut") if store.count(what)]
+    lengths = [(state.seconds, name) for state, name in zip(store.states, names, strict=True) if state.seconds]
+    if lengths and min(lengths)[0] < seconds / _FAR:
+        changed.append(f"the shortest {min(lengths)[0]:.2f} s of {seconds:g} s: {printable(min(lengths)[1])}")
+    if lengths and max(lengths)[0] > seconds * _FAR:
+        changed.append(f"the longest {max(lengths)[0]:,.2f} s of {seconds:g} s: {printable(max(lengths)[1])}")
+    return changed
+
+
+def _describe(data: SceneData | EventData, store: FeatureStore, seconds: float, changed: Sequence[str]) -> None:
     note = f" ({SYNTHETIC})" if data.is_synthetic else ""
     console.field("data", f"{data.description}{note}")
     for part in data.coverage if isinstance(data, EventData) else ():
         if part.absence:
             console.field("missing", part.absence)
-    changed = [f"{store.count(what)} {what}" for what in ("resampled", "padded", "cut") if store.count(what)]
     how = f"{store.computed} clips in {seconds:.1f} s" if store.computed else "all in the store"
     console.field("features", ", ".join([how, *changed]))

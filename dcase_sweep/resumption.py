@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import MISSING as NO_VALUE
 
+from dcase_sweep.checkpoint_files import Checkpoint, read_checkpoint
 from dcase_sweep.checkpoints import LAST, find_checkpoint
 from dcase_sweep.config import Experiment, flatten, plain
 from dcase_sweep.errors import UserError
@@ -80,26 +81,36 @@ def find_resumable(experiment: Experiment) -> Resumable | None:
     """
     if experiment.resume is None:
         return None
-    import torch
-
     path = Path(experiment.resume).expanduser()
-    checkpoint = find_checkpoint(path, LAST)
-    if checkpoint is None:
+    found = find_checkpoint(path, LAST)
+    if found is None:
         raise UserError(f"resume={path}: no checkpoint there; expected last.ckpt or the folder of an interrupted run")
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        extra, epoch = content["dcase_sweep"], content["epoch"]
-        _ = content["optimizer_states"]
-    except Exception as error:
-        raise UserError(
-            f"resume={checkpoint}: not a checkpoint to continue from ({type(error).__name__}); expected a last.ckpt"
-        ) from None
-    then, now = comparable(completed(extra["configuration"], experiment)), comparable(flatten(experiment))
+    where, expected = f"resume={found}", f"{LAST} of an interrupted run"
+    checkpoint = read_checkpoint(found, where=where, what="a checkpoint to continue from", expected=expected)
+    then, now = comparable(completed(checkpoint.configuration, experiment)), comparable(flatten(experiment))
     changed = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
     if changed:
         differences = ", ".join(f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in changed[:5])
         raise UserError(
-            f"resume={checkpoint}: made by another configuration ({differences}); expected its own"
+            f"{where}: made by another configuration ({differences}); expected its own"
             + _how_to_repeat({key: then[key] for key in changed if key in then})
         )
-    return Resumable(checkpoint, extra.get("run_id"), epoch + 1)
+    return Resumable(found, checkpoint.run_id, _epochs(checkpoint, experiment, where, expected))
+
+
+def _epochs(checkpoint: Checkpoint, experiment: Experiment, where: str, expected: str) -> int:
+    """How many epochs are done, of a checkpoint that holds the state of a training.
+
+    Raises:
+        UserError: if it does not.
+    """
+    last = experiment.training.epochs - 1
+    if checkpoint.epoch is None or checkpoint.epoch > last:
+        raise UserError(
+            f"{where}: not a checkpoint to continue from (epoch is {checkpoint.epoch}, of {last + 1} counted from 0); "
+            f"expected {expected}"
+        )
+    for name, kind in (("optimizer_states", list), ("callbacks", dict)):
+        if not isinstance(checkpoint.content.get(name), kind) or not checkpoint.content[name]:
+            raise UserError(f"{where}: not a checkpoint to continue from (no {name}); expected {expected}")
+    return checkpoint.epoch + 1

@@ -11,7 +11,7 @@ from dcase_sweep import __version__, console, tracking
 from dcase_sweep.capacity import check_capacity
 from dcase_sweep.checkpoints import FOLDER, LAST
 from dcase_sweep.compressing import begin_compression, check_compressible, conclude_compression
-from dcase_sweep.config import Experiment, flatten, locate
+from dcase_sweep.config import Experiment, flatten, locate_class
 from dcase_sweep.costs import complexity_before_training, complexity_of, cost_metrics, limit_verdict, within_limit
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.scenes import SceneData
@@ -98,9 +98,7 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
         data, store = load_features(experiment, device)
         _log_configuration(mlrun, experiment, job, data, fingerprint_of(data, store))
         use_threads(experiment.hardware)
-        learner = locate("framework", experiment.framework.learners[experiment.task.kind])(
-            experiment, data, store.features
-        )
+        learner = _learner_class(experiment)(experiment, data, store.features)
         metrics = _log_complexity(mlrun, experiment, len(data.classes))
         dense = begin_compression(experiment, data, learner, store.features)
         with measured_energy("training", experiment.tracking, mlrun) as energy:
@@ -137,6 +135,7 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
 def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None]:
     """The device and what is resumed, after all that can be refused before any data is read."""
     try:
+        _learner_class(experiment)
         device = device_of(experiment.hardware)
         check_capacity(experiment)
         resumable = find_resumable(experiment)
@@ -148,6 +147,11 @@ def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None
             _start_run(experiment, job, None).give_up("FAILED")
         raise
     return device, resumable
+
+
+def _learner_class(experiment: Experiment) -> Any:
+    kind = experiment.task.kind
+    return locate_class("framework.learners", experiment.framework.learners[kind], f"framework.learners.{kind}")
 
 
 def _introduce(experiment: Experiment, job: Job) -> None:

@@ -1,37 +1,37 @@
 """Audio files to mono waveforms of one rate and one length."""
 
-import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.audio.wav import decode_pcm24, wav_chunks
+from dcase_sweep.audio.containers import Length, after_id3, look_at_length
+from dcase_sweep.audio.files import open_file
+from dcase_sweep.audio.libsndfile import open_by_libsndfile
+from dcase_sweep.audio.pcm24 import decode_pcm24, is_plain_pcm24
+from dcase_sweep.audio.problems import LOUDEST, SILENCE, AudioProblem, check_duration
+from dcase_sweep.audio.wav import WavHeader, read_wav_header
+
+__all__ = ["AudioInfo", "AudioProblem", "Padding", "Waveform", "inspect_audio", "read_waveform"]
 
 Padding = Literal["repeat", "zeros"]
-#: A clip whose loudest sample lies under this is digital silence (-120 dB of full scale).
-SILENCE = 1e-6
-
-
-class AudioProblem(Exception):
-    """What is wrong with one file: found, expected, what to do. The caller adds the file's name."""
+#: Bytes that are read at first: what lies before the samples seldom takes more.
+_HEAD = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What a file's header says."""
+    """What a file holds."""
 
     sample_rate: int
     channels: int
     frames: int
-    #: Where the samples begin, for the one layout that is read without a decoder: 24-bit mono WAV.
-    pcm24_offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,84 +44,89 @@ class Waveform:
     was_resampled: bool = False
     #: Of the samples as they stand in the file, which tells another recording under the same name.
     checksum: int = 0
+    #: Length of the recording in the file; at least so much where only its end would tell.
+    seconds: float = 0.0
+
+
+class _Decoder(Protocol):
+    @property
+    def sample_rate(self) -> int: ...
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def frames(self) -> int | None: ...
+
+    def count_frames(self) -> int: ...
+
+    def read(self, frames: int) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Pcm24:
+    """Decodes 24-bit mono WAV."""
+
+    handle: FileIO
+    header: WavHeader
+    channels: int = 1
+
+    @property
+    def sample_rate(self) -> int:
+        return self.header.format.sample_rate
+
+    @property
+    def frames(self) -> int:
+        return self.header.data_length // 3
+
+    def count_frames(self) -> int:
+        return self.frames
+
+    def read(self, frames: int) -> NDArray[np.float32]:
+        samples = decode_pcm24(self.handle, self.header.data_offset, min(frames, self.frames))
+        if samples is None:
+            raise AudioProblem("truncated while it was read; expected it to stay as it is")
+        return samples
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[FileIO, int]]:
-    """The file and its size in bytes; what the system refuses becomes a problem of the file."""
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise AudioProblem("not a file; expected audio")
-        if status.st_size == 0:
-            raise AudioProblem("0 bytes; expected audio; download it again")
-        # Each small call to the system gives Python's lock away, so there are few: no buffer, one file, one header.
-        with path.open("rb", buffering=0) as handle:
-            yield handle, status.st_size
-    except (FileNotFoundError, NotADirectoryError):
-        raise AudioProblem("listed but not on disk; restore the file or remove its row") from None
-    except OSError as error:
-        reason = error.strerror or error
-        raise AudioProblem(f"cannot be read ({reason}); check the file's permissions and its disk") from None
+def _open_audio(path: Path, seconds: float | None) -> Iterator[_Decoder]:
+    """What decodes the file, whose header has been checked; ``seconds`` is what will be read, or None for all."""
+    with open_file(path) as (handle, size):
+        head = handle.read(_HEAD)
+        start = after_id3(head)
+        if start:
+            handle.seek(start)
+            head = handle.read(_HEAD)
+        header = read_wav_header(head, handle, size, start)
+        if header is not None:
+            header.check()
+            if header.data_length == 0:
+                raise AudioProblem("no samples after the header; expected audio; restore the file or remove its row")
+            if start == 0 and is_plain_pcm24(header, size):
+                yield _Pcm24(handle, header)
+                return
+        length = Length() if header is not None else look_at_length(head, handle, size, start)
+        longest = None if seconds is None or header is None else _frames_to_read(seconds, header.format.sample_rate)
+        with open_by_libsndfile(handle, header, length=length, longest=longest) as decoder:
+            if decoder.frames == 0:
+                raise AudioProblem("no samples after the header; expected audio; restore the file or remove its row")
+            yield decoder
+
+
+def _frames_to_read(seconds: float, sample_rate: int) -> int:
+    """What lies behind the clip's end is never decoded; a hundredth of a second more serves the resampler's filter."""
+    return int(np.ceil((seconds + 0.01) * sample_rate))
 
 
 def inspect_audio(path: Path) -> AudioInfo:
-    """What the header says, without decoding the samples.
+    """What the header says; the samples are decoded only where it does not say how many there are.
 
     Raises:
-        AudioProblem: for a missing, unreadable, empty, truncated or foreign file.
+        AudioProblem: for a missing, unreadable, empty, truncated or foreign file, or one that no recording can be.
     """
-    with _opened(path) as (handle, size):
-        return _inspect(path, handle, size)
-
-
-def _inspect(path: Path, handle: FileIO, size: int) -> AudioInfo:
-    wav = wav_chunks(handle, size)
-    missing = wav.missing_bytes(size) if wav else 0
-    if wav and missing:
-        raise AudioProblem(f"truncated: {missing} of {wav.data_bytes} bytes of samples missing; download it again")
-    if wav and wav.is_mono_pcm24:
-        info = AudioInfo(wav.sample_rate, 1, wav.data_bytes // 3, wav.data_offset)
-    else:
-        info = _inspect_by_libsndfile(path)
-    if info.frames == 0:
-        raise AudioProblem("no samples after the header; download it again")
-    if info.sample_rate == 0:
-        raise AudioProblem("a sample rate of 0 Hz; expected audio; download it again")
-    return info
-
-
-def _inspect_by_libsndfile(path: Path) -> AudioInfo:
-    import soundfile
-
-    try:
-        info = soundfile.info(str(path))
-    except (soundfile.LibsndfileError, RuntimeError):
-        raise AudioProblem("not audio that libsndfile can read; expected WAV, FLAC or OGG") from None
-    return AudioInfo(info.samplerate, info.channels, info.frames)
-
-
-def _decode(path: Path, handle: FileIO, info: AudioInfo, frames: int) -> NDArray[np.float32]:
-    """The first samples ``[sample]`` of the file, channels averaged."""
-    if info.pcm24_offset is None:
-        return _decode_by_libsndfile(path, frames)
-    samples = decode_pcm24(handle, info.pcm24_offset, frames)
-    if samples is None:
-        raise AudioProblem("truncated while it was read; expected it to stay as it is")
-    return samples
-
-
-def _decode_by_libsndfile(path: Path, frames: int) -> NDArray[np.float32]:
-    import soundfile
-
-    try:
-        samples, _ = soundfile.read(str(path), frames=frames, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise AudioProblem(f"cannot be decoded ({error}); download it again") from None
-    if len(samples) < frames:
-        raise AudioProblem(f"truncated: {len(samples)} of {frames} samples could be decoded; download it again")
-    mono: NDArray[np.float32] = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype=np.float32)
-    return mono
+    with _open_audio(path, None) as decoder:
+        return AudioInfo(decoder.sample_rate, decoder.channels, decoder.count_frames())
 
 
 def _checksum(samples: NDArray[np.float32]) -> int:
@@ -136,41 +141,54 @@ def _to_length(samples: NDArray[np.float32], length: int, padding: Padding) -> N
     return np.resize(samples, length) if padding == "repeat" else np.pad(samples, (0, length - len(samples)))
 
 
-def _refuse_no_sound(samples: NDArray[np.float32]) -> None:
-    """Refuse what is not finite or digital silence.
+def _check_samples(samples: NDArray[np.float32], *, within_one: bool) -> None:
+    """Refuse what is not finite, digital silence, or of another scale.
 
-    The energy is one fast pass: a clip with more than silence's can hold nothing else, so only others are searched.
+    The energy is one fast pass: a clip with more than silence's can hold nothing else, so only others are searched, and
+    those whose format has values beyond full scale.
     """
-    energy = float(np.dot(samples, samples))
-    if np.isfinite(energy) and energy > len(samples) * SILENCE**2:
+    with np.errstate(over="ignore", invalid="ignore"):
+        energy = float(np.dot(samples, samples))
+    if within_one and np.isfinite(energy) and energy > len(samples) * SILENCE**2:
         return
     peak = max(float(samples.max()), -float(samples.min()))
     if not np.isfinite(peak):
         raise AudioProblem(f"sample {int(np.argmin(np.isfinite(samples)))} is not a finite number; expected audio")
     if peak < SILENCE:
         raise AudioProblem("silent from beginning to end; expected a recording")
+    if peak > LOUDEST:
+        raise AudioProblem(
+            f"samples of up to {peak:.3g}; expected full scale at 1.0, and at most {LOUDEST:g}; divide them by their "
+            "full scale or convert them to integers"
+        )
 
 
 def read_waveform(path: Path, *, sample_rate: int, seconds: float, padding: Padding = "repeat") -> Waveform:
-    """One file as ``[sample]`` float32 in [-1, 1]: channels averaged, resampled (soxr), cut or padded to length.
+    """One file as ``[sample]`` float32: channels averaged, resampled (soxr), cut or padded to length.
 
-    A short clip is repeated, or followed by silence (``zeros``), where a repetition would play events a second time.
+    Full scale is 1. A short clip is repeated, or followed by silence (``zeros``), where a repetition would play events
+    a second time.
 
     Raises:
-        AudioProblem: for a file that cannot be read, is empty, truncated, foreign or silent, or holds NaN or infinity.
+        AudioProblem: for a file that cannot be read, is empty, truncated, foreign, silent or shorter than a frame of
+            analysis, holds NaN, infinity or values of another scale, or whose header contradicts itself.
     """
-    with _opened(path) as (handle, size):
-        info = _inspect(path, handle, size)
-        # What lies behind the clip's end is never decoded; a hundredth of a second more serves the resampler's filter.
-        samples = _decode(path, handle, info, min(info.frames, int(np.ceil((seconds + 0.01) * info.sample_rate))))
-    _refuse_no_sound(samples)
+    with _open_audio(path, seconds) as decoder:
+        rate, frames = decoder.sample_rate, decoder.frames
+        samples = decoder.read(_frames_to_read(seconds, rate))
+        within_one = isinstance(decoder, _Pcm24)
+    frames = len(samples) if frames is None else frames
+    if frames == 0:
+        raise AudioProblem("no samples after the header; expected audio; restore the file or remove its row")
+    check_duration(frames, rate, seconds)
+    _check_samples(samples, within_one=within_one)
     checksum = _checksum(samples)
-    if info.sample_rate != sample_rate:
+    if rate != sample_rate:
         import soxr
 
-        samples = soxr.resample(samples, info.sample_rate, sample_rate).astype(np.float32, copy=False)
-    length, found = round(sample_rate * seconds), round(info.frames * sample_rate / info.sample_rate)
+        samples = soxr.resample(samples, rate, sample_rate).astype(np.float32, copy=False)
+    length, found = round(sample_rate * seconds), round(frames * sample_rate / rate)
     if len(samples) != length:
         # Resampling may leave one sample too few or too many; that is not a clip of another length.
         samples = _to_length(samples, length, padding)
-    return Waveform(samples, found < length, found > length, info.sample_rate != sample_rate, checksum)
+    return Waveform(samples, found < length, found > length, rate != sample_rate, checksum, frames / rate)

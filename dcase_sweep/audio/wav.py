@@ -1,81 +1,183 @@
-"""WAV files: what their chunks say, and 24-bit samples without a decoder."""
+"""WAV files and their relatives: what the chunks say.
+
+RIFF (little endian), RIFX (big endian), RF64 (lengths of 64 bits) and Sony's Wave64.
+"""
 
 import struct
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import FileIO
 
-import numpy as np
-from numpy.typing import NDArray
+from dcase_sweep.audio.problems import AudioProblem
+from dcase_sweep.audio.wav_format import WavFormat, parse_format
 
-#: Bytes that are read at first: the chunks before the samples seldom take more.
-_HEAD = 4096
-#: What streaming writers leave behind as the length of the samples: libsndfile reads to the end of the file.
-_UNKNOWN = (0, 0xFFFFFFFF)
+_W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+#: What follows the four letters in the GUID of a chunk.
+_W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+#: More chunks than any recorder writes; garbage may hold one every 8 bytes.
+_MOST_CHUNKS = 1_000
+#: Bytes of a list that are looked through.
+_LONGEST_LIST = 65_536
+
+_Read = Callable[[int, int], bytes]
+#: Name, offset and length of a chunk, and where the next one begins.
+_Chunk = tuple[bytes, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class WavChunks:
-    """The format of a WAV file and where its samples are."""
+class WavHeader:
+    """What a file says of its samples. Offsets and lengths are in bytes."""
 
-    format_tag: int
-    channels: int
-    sample_rate: int
-    bits: int
+    #: ``RIFF``, ``RIFX``, ``RF64`` or ``W64``.
+    container: str
+    #: What the file says follows its first 8 bytes.
+    riff_length: int
+    format: WavFormat
     data_offset: int
-    data_bytes: int
+    data_length: int
+    #: Whether the file says how long its samples are; a streaming writer cannot.
+    length_known: bool
+    #: Names of all chunks in order, and where the last of them ends.
+    chunks: tuple[bytes, ...]
+    end: int
+    #: Whether the texts in its lists (``LIST``) fill them; libsndfile loses its way in others.
+    lists_agree: bool
 
-    @property
-    def is_mono_pcm24(self) -> bool:
-        """The one layout that :func:`decode_pcm24` reads."""
-        layout = self.format_tag, self.channels, self.bits
-        return layout == (1, 1, 24) and self.data_bytes not in _UNKNOWN
+    def check(self) -> None:
+        """Refuse a header that contradicts itself, and layouts that libsndfile does not read right.
 
-    def missing_bytes(self, size: int) -> int:
-        """How many bytes of samples a file of ``size`` bytes lacks."""
-        return 0 if self.data_bytes in _UNKNOWN else max(0, self.data_offset + self.data_bytes - size)
+        Raises:
+            AudioProblem: with what the header says and what was expected.
+        """
+        self.format.check()
+        align = self.format.block_align
+        if self.format.sample_bytes and self.length_known and self.data_length % align:
+            raise AudioProblem(
+                f"{self.data_length} bytes of samples; expected a multiple of a frame's {align} bytes; convert it again"
+            )
 
 
-def wav_chunks(handle: FileIO, size: int) -> WavChunks | None:
-    """The chunks of a RIFF WAVE file of ``size`` bytes, or None for another format or a layout left to libsndfile."""
-    head = handle.read(_HEAD)
-    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-        return None
+def is_unknown_length(length: int) -> bool:
+    """Whether a length is what streaming writers put there, who cannot know it.
+
+    They write the largest one that a signed or an unsigned field holds, or a little less: 0x7f000000, 0x7ffff000,
+    0x80000000, 0xffffffff. No clip is as long.
+    """
+    return 0x7F00_0000 <= length <= 0x8001_0000 or 0xFFFF_0000 <= length < 2**32 or length >= 2**62
+
+
+def read_wav_header(head: bytes, handle: FileIO, size: int, start: int = 0) -> WavHeader | None:
+    """The header of a file, or None for another container.
+
+    Args:
+        head: the first bytes from ``start`` on.
+        handle: the file.
+        size: its length in bytes.
+        start: where the container begins.
+
+    Raises:
+        AudioProblem: for a file that is truncated, or has no samples, or more than one format or stretch of samples.
+    """
+    known = {b"RIFF": "<", b"RIFX": ">", b"RF64": "<"}
 
     def at(position: int, count: int) -> bytes:
-        if position + count <= len(head):
-            return head[position : position + count]
+        if position - start + count <= len(head):
+            return head[position - start : position - start + count]
         handle.seek(position)
         return handle.read(count)
 
-    position, layout = 12, None
-    while position + 8 <= size:
-        name, length = struct.unpack("<4sI", at(position, 8))
-        if name == b"fmt ":
-            body = at(position + 8, min(length, 40))
-            if len(body) < 16:
-                return None
-            tag, channels, rate, _, _, bits = struct.unpack("<HHIIHH", body[:16])
-            if tag == 0xFFFE and len(body) >= 26:  # WAVE_FORMAT_EXTENSIBLE keeps the tag in its GUID
-                tag = struct.unpack("<H", body[24:26])[0]
-            layout = tag, channels, rate, bits
-        elif name == b"data":
-            return WavChunks(*layout, position + 8, length) if layout else None
-        position += 8 + length + length % 2
+    if head[:16] == _W64_RIFF and head[28:40] == _W64_TAIL:
+        (total,) = struct.unpack("<Q", head[16:24])
+        return _read_chunks(_w64_chunks(at, start + 40, size), at, size, "W64", "<", total - 8)
+    if head[:4] in known and head[8:12] == b"WAVE":
+        container, endian = head[:4].decode(), known[head[:4]]
+        (length,) = struct.unpack(endian + "I", head[4:8])
+        return _read_chunks(_riff_chunks(at, start + 12, size, endian), at, size, container, endian, length)
     return None
 
 
-def decode_pcm24(handle: FileIO, data_offset: int, frames: int) -> NDArray[np.float32] | None:
-    """Samples of a 24-bit mono WAV, bit for bit those of libsndfile, about seven times as fast; None if they end early.
+def _riff_chunks(at: _Read, position: int, size: int, endian: str) -> Iterator[_Chunk]:
+    """Chunks as long as there is something with a name."""
+    while position + 8 <= size:
+        name, length = struct.unpack(endian + "4sI", at(position, 8))
+        if not _is_name(name):
+            return
+        following = position + 8 + length + length % 2
+        yield name, position + 8, length, following
+        position = following
 
-    Each sample's three bytes are read as the upper three of a 32-bit word that starts one byte earlier; the
-    byte below them belongs to the neighbour and is masked away. Words become samples in place.
-    """
-    raw = np.empty(3 * frames + 1, dtype=np.uint8)
-    handle.seek(data_offset - 1)
-    if handle.readinto(raw.data) < raw.size:
-        return None
-    words = np.ndarray((frames,), "<i4", raw, 0, (3,)) & -256
-    samples = words.view(np.float32)
-    np.copyto(samples, words, casting="unsafe")
-    samples *= np.float32(1 / 2**31)
-    return samples
+
+def _w64_chunks(at: _Read, position: int, size: int) -> Iterator[_Chunk]:
+    """The same of Wave64, whose names are GUIDs and whose lengths count the 24 bytes of a chunk's header."""
+    while position + 24 <= size:
+        name, length = struct.unpack("<16sQ", at(position, 24))
+        if length < 24 or not _is_name(name[:4]):
+            return
+        following = position + (length + 7) // 8 * 8
+        yield name[:4], position + 24, length - 24, following
+        position = following
+
+
+def _is_name(letters: bytes) -> bool:
+    return len(letters) == 4 and all(32 <= letter < 127 for letter in letters)
+
+
+def _read_chunks(
+    chunks: Iterator[_Chunk], at: _Read, size: int, container: str, endian: str, riff_length: int
+) -> WavHeader:
+    names: list[bytes] = []
+    layout: WavFormat | None = None
+    data: tuple[int, int, bool] | None = None
+    long_length, end, lists_agree = 0, size, True
+    for name, offset, length, end in chunks:  # noqa: B007
+        if len(names) == _MOST_CHUNKS:
+            if data is None:
+                raise AudioProblem(f"no samples among its first {_MOST_CHUNKS:,} chunks; expected a WAV file")
+            break
+        if name in (b"fmt ", b"data") and name in names:
+            raise AudioProblem(
+                f"several chunks {name.decode().strip()!r}; expected one; convert it to a plain WAV file"
+            )
+        names.append(name)
+        if name == b"ds64" and length >= 16:
+            (long_length,) = struct.unpack("<Q", at(offset + 8, 8))
+        elif name == b"fmt " and length >= 16:
+            layout = parse_format(at(offset, min(length, 40)), length, endian)
+        elif name == b"LIST":
+            lists_agree = lists_agree and _is_list(at(offset, min(length, _LONGEST_LIST)), length)
+        elif name == b"data":
+            if layout is None:
+                break
+            if container == "RF64" and length == 0xFFFF_FFFF:
+                length = long_length
+            data = offset, *_samples_length(at, offset, length, size)
+            if container == "RF64" or not data[2]:
+                break  # what follows cannot be found by the chunk's own length
+    if layout is None:
+        raise AudioProblem(
+            "a WAV file that does not say its format before its samples; expected audio; convert it again"
+        )
+    if data is None:
+        raise AudioProblem("a WAV file without samples; expected audio; restore the file or remove its row")
+    missing = data[0] + data[1] - size
+    if missing > 0:
+        raise AudioProblem(f"truncated: {missing} of {data[1]} bytes of samples missing; download it again")
+    return WavHeader(container, riff_length, layout, *data, tuple(names), end, lists_agree)
+
+
+def _is_list(body: bytes, length: int) -> bool:
+    """Whether a list of texts holds whole ones alone: four letters, a length, a text of an even number of bytes."""
+    position = 4
+    while position + 8 <= len(body) == length and _is_name(body[position : position + 4]):
+        text = int.from_bytes(body[position + 4 : position + 8], "little")
+        position += 8 + text + text % 2
+    return body[:4] == b"INFO" and position == len(body) == length
+
+
+def _samples_length(at: _Read, offset: int, length: int, size: int) -> tuple[int, bool]:
+    """Bytes of samples, and whether the file says so; else they go on to its end."""
+    if length == 0 and offset + 8 <= size and not _is_name(at(offset, 4)):
+        return size - offset, False
+    if offset + length > size and is_unknown_length(length):
+        return size - offset, False
+    return length, True

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ Parameters and bytes of each layer as the table of the official task 1A baseline
 activation memory, and whether the limits of the DCASE challenges are kept. No recording is read.
 
 OVERRIDES are those of an experiment. Several choices or values, as model=cnn4,cnn5, give one table that compares them.
-Before training every parameter counts as not zero; of a checkpoint, or the folder of a run, those that are."""
+Before training every parameter counts as not zero; of a checkpoint, or the folder of a run, those that are. A
+checkpoint is not trusted to name code: model._target_=CLASS beside it allows a class of your own."""
 
 EPILOG = f"""\
 examples:
@@ -26,6 +28,8 @@ examples:
   {PROG} model=baseline_cnn,cnn4,cnn5 --json complexity.json
   {PROG} outputs/2026-01-31/12-00-00-000000/checkpoints/best.ckpt"""
 
+#: What may stand beside checkpoints.
+_CLASSES = ("model._target_", "front_end._target_")
 #: Of a head; a data set of sounds has some hundreds.
 _MOST_CLASSES = 1_000_000
 _RULES_OF = "The limits are those of acoustic scene classification; {names} {is_for} another task, which sets none."
@@ -74,6 +78,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _named_classes(words: Sequence[str]) -> dict[str, str]:
+    """Classes of the user's own, which a checkpoint is not trusted to name."""
+    pairs = [word.partition("=") for word in words]
+    for word, (key, _, value) in zip(words, pairs, strict=True):
+        if key not in _CLASSES:
+            raise UserError(f"{word}: a trained network is as it was trained; expected checkpoints alone")
+        if not value:
+            raise UserError(f"{word}: no value; expected the full name of a class")
+    return {key: value for key, _, value in pairs}
+
+
 def _measured(options: argparse.Namespace) -> tuple[dict[str, "Complexity"], list[str]]:
     """The networks by their names, and the names of those that no limit is set for."""
     from dcase_sweep.costs import complexity_before_training, network_complexity
@@ -91,10 +106,8 @@ def _measured(options: argparse.Namespace) -> tuple[dict[str, "Complexity"], lis
     else:
         from dcase_sweep.learners.trained import open_trained
 
-        if len(trained) < len(options.what):
-            rest = next(word for word in options.what if word not in trained)
-            raise UserError(f"{rest}: a trained network is as it was trained; expected checkpoints alone")
-        opened = {word: open_trained(word) for word in trained}
+        named = _named_classes([word for word in options.what if word not in trained])
+        opened = {word: open_trained(word, named) for word in trained}
         jobs = [(name, each.experiment) for name, each in opened.items()]
         networks = {name: network_complexity(each.network, each.experiment) for name, each in opened.items()}
     return networks, [name for name, experiment in jobs if experiment.task.size_limit_kib is None]

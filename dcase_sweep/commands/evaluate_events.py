@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--f1-threshold",
         metavar="T",
-        type=float,
+        type=_threshold,
         default=0.5,
         help="threshold of the F1 figures (default: %(default)s)",
     )
@@ -111,6 +111,16 @@ def _parser() -> argparse.ArgumentParser:
         "--figure", metavar="OUT.png", type=Path, help="draw the PSD-ROC; F1 per class goes to OUT_f1.png beside it"
     )
     return parser
+
+
+def _threshold(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value <= 1:  # written so that NaN is refused too
+        raise UserError(f"--f1-threshold {text}: expected a number from 0 to 1")
+    return value
 
 
 def _evaluate(options: argparse.Namespace) -> "EventEvaluation":

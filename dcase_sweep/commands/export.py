@@ -16,8 +16,9 @@ parameters, accuracy, log loss, latency. Files and tables go to the folder, and 
   run          the id of a run in MLflow, as a training's last lines show it, or its folder outputs/DATE/TIME
   calibration  how many training clips the ranges of int8 are taken from
   folder       where the files go; by default export/tflite or export/onnx in the run's folder, or under exports/RUN
-  KEY=VALUE    data.root and the like, store.root, tracking.uri, tracking.folder: where things are now, if not where
-               they were in training; hardware.workers
+  KEY=VALUE    data.root: where the recordings are (needed, unless they are those of the demo); store.root,
+               tracking.uri, tracking.folder, where not the defaults; hardware.workers; model._target_ and
+               front_end._target_ where the class is your own. A run's file is not trusted to say any of it
 
 example:
   python -m dcase_sweep export tflite run=outputs/2026-11-24/16-22-41-345012
@@ -69,6 +70,8 @@ def _parse(words: list[str]) -> tuple[dict[str, str], dict[str, str]]:
         key, equals, value = word.partition("=")
         if not equals:
             raise UserError(f"{word}: expected KEY=VALUE")
+        if not value:
+            raise UserError(f"{word}: no value; expected KEY=VALUE")
         if key in OWN:
             given[key] = value
         elif "." in key:

@@ -1,9 +1,11 @@
 """Configurations: their schemas, their checks, and the objects that they describe."""
 
-from dcase_sweep.config.building import arguments, build, build_model, locate, stored_configuration
-from dcase_sweep.config.checks import check
+from dcase_sweep.config.building import arguments, build, build_model, stored_configuration
+from dcase_sweep.config.checks import check, check_hydra, refuse_several
+from dcase_sweep.config.classes import locate, locate_class
 from dcase_sweep.config.event_rules import event_rules
 from dcase_sweep.config.flat import flatten, plain, unflatten
+from dcase_sweep.config.places import check_written
 from dcase_sweep.config.schemas import (
     Augmentation,
     Compression,
@@ -13,6 +15,7 @@ from dcase_sweep.config.schemas import (
     Optimizer,
     Tracking,
 )
+from dcase_sweep.config.stored import restore_experiment
 
 __all__ = [
     "Augmentation",
@@ -26,10 +29,15 @@ __all__ = [
     "build",
     "build_model",
     "check",
+    "check_hydra",
+    "check_written",
     "event_rules",
     "flatten",
     "locate",
+    "locate_class",
     "plain",
+    "refuse_several",
+    "restore_experiment",
     "stored_configuration",
     "unflatten",
 ]

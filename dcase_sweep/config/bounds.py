@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from dcase_sweep.config.building import locate
+from dcase_sweep.config.classes import locate_class
 from dcase_sweep.config.ranges import Range
 from dcase_sweep.cores import usable_cores
 from dcase_sweep.errors import UserError, free_bytes
@@ -186,7 +186,7 @@ def _demand(key: str, values: Mapping[str, Any]) -> str:
 def _disk_demand(values: Mapping[str, Any]) -> str:
     group = {key.removeprefix("data."): value for key, value in values.items() if key.startswith("data.")}
     try:
-        dataset: Any = locate("data", group.pop("_target_"))(**group)
+        dataset: Any = locate_class("data", group.pop("_target_"))(**group)
         needed, free = dataset.disk_bytes, free_bytes(dataset.root)
     except (UserError, AttributeError, TypeError, ValueError, OSError):  # another mistake, told when this one is mended
         return ""

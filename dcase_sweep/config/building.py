@@ -2,29 +2,15 @@
 
 from contextlib import nullcontext
 from dataclasses import fields
-from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
 from omegaconf import MISSING
 
+from dcase_sweep.config.classes import locate_class
 from dcase_sweep.config.construction import bounded_construction
 from dcase_sweep.config.flat import plain
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.errors import UserError
-
-
-def locate(where: str, target: str) -> type:
-    """The class that a ``_target_`` names.
-
-    Raises:
-        UserError: if there is no such class.
-    """
-    module, _, name = target.rpartition(".")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"{where}._target_={target}: {error}; expected the full name of a class") from None
-    return cast(type, found)
 
 
 def arguments(node: Any) -> dict[str, Any]:
@@ -42,7 +28,7 @@ def build(group: str, node: Any, **given: Any) -> Any:
     if missing:
         raise UserError(f"{group}.{missing[0]}: no value; expected one for {node._target_}")
     try:
-        return locate(group, node._target_)(**given, **arguments(node))
+        return locate_class(group, node._target_)(**given, **arguments(node))
     except ValueError as error:
         raise UserError(f"{group}.{error}") from None
 

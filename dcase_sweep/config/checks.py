@@ -16,10 +16,12 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.bounds import check_bounds, check_literals
-from dcase_sweep.config.building import build, build_model, locate
+from dcase_sweep.config.building import build, build_model
+from dcase_sweep.config.classes import locate_class
 from dcase_sweep.config.compression_checks import check_compression
 from dcase_sweep.config.event_checks import check_events
 from dcase_sweep.config.flat import flatten, plain
+from dcase_sweep.config.places import check_places
 from dcase_sweep.config.ranges import Range, check_choices, check_ranges
 from dcase_sweep.config.scene_checks import check_scenes
 from dcase_sweep.config.schemas import Evaluation, Experiment, SceneEvaluation
@@ -27,6 +29,8 @@ from dcase_sweep.config.tensorflow_checks import check_tensorflow
 from dcase_sweep.errors import UserError
 
 TARGETED = ("data", "front_end", "model")
+#: Groups of which one file is chosen.
+GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "experiment", "search")
 #: Arguments of a model's constructor that the data decide.
 _GIVEN = {"input_shape", "classes"}
 #: The schema of ``evaluation`` by the kind of the task.
@@ -83,7 +87,7 @@ def _storable(annotation: Any) -> Any:
 @lru_cache(maxsize=32)
 def _typed(group: str, target: str) -> type:
     """The schema of a group's class."""
-    return schema_of(locate(group, target), _GIVEN if group == "model" else set())
+    return schema_of(locate_class(group, target), _GIVEN if group == "model" else set())
 
 
 @lru_cache(maxsize=32)
@@ -104,6 +108,8 @@ def check(composed: DictConfig) -> Experiment:
         UserError: in one line that names the key, what was found and what is expected.
     """
     # Hydra's own part is there while a sweep composes its jobs.
+    if "hydra" in composed:
+        check_hydra(composed.hydra)
     composed = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     OmegaConf.set_struct(composed, False)
     _check_numbers(composed)
@@ -124,6 +130,8 @@ def check(composed: DictConfig) -> Experiment:
         raise UserError(where + str(error.msg or error).splitlines()[0]) from None
     assert isinstance(experiment, Experiment)
     _check_values(experiment)
+    _check_texts(experiment)
+    check_places(experiment)
     check_bounds(flatten(experiment))
     _check_pairs(experiment)
     check_compression(experiment)
@@ -147,7 +155,7 @@ def _check_numbers(composed: DictConfig) -> None:
 def _evaluation_schema(composed: DictConfig) -> type | None:
     """The schema of ``evaluation`` in this kind of task; None where model or data are of another kind."""
     kind = OmegaConf.select(composed, "task.kind")
-    offered = {getattr(locate(group, composed[group]["_target_"]), "kind", None) for group in ("model", "data")}
+    offered = {getattr(locate_class(group, composed[group]["_target_"]), "kind", None) for group in ("model", "data")}
     return EVALUATIONS.get(kind) if offered == {kind} else None
 
 
@@ -162,6 +170,53 @@ def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
         inner = next((part for part in get_args(known[key]) if is_dataclass(part)), known[key])  # a group or None
         if isinstance(inner, type) and is_dataclass(inner) and isinstance(node._get_node(key), DictConfig):
             _refuse_unknown(f"{prefix}{key}.", node[key], inner)
+
+
+def check_hydra(settings: Any) -> None:
+    """Refuse what Hydra allows and an experiment cannot have.
+
+    Args:
+        settings: of Hydra, with what was chosen.
+
+    Raises:
+        UserError: in one line with the key.
+    """
+    if settings.job.chdir:
+        raise UserError(
+            "hydra.job.chdir=true: relative paths of data, features and runs would lead elsewhere; expected false "
+            "(a run's own files are in hydra.run.dir in any case)"
+        )
+    for override in settings.overrides.task:
+        refuse_several(str(override))
+
+
+def refuse_several(override: str) -> None:
+    """Refuse a list for a group: Hydra would merge its files without a word, and note none of them.
+
+    Args:
+        override: of the command line, or the like: ``model=[cnn4,cnn5]``.
+
+    Raises:
+        UserError: in one line that says how each of them is run.
+    """
+    key, _, value = override.partition("=")
+    key = key.lstrip("+")
+    if (key in GROUPS or key.startswith("hydra/")) and ("[" in value or "{" in value):
+        raise UserError(f"{override}: not one choice; expected {key}=NAME, or with -m {key}=NAME,NAME for each")
+
+
+def _check_texts(experiment: Experiment) -> None:
+    """Refuse empty texts: an empty path is the working folder, an empty name is nobody's."""
+    own = [group for group in TARGETED if getattr(experiment, group)._target_.startswith("dcase_sweep.")]
+    foreign = tuple(f"{group}." for group in TARGETED if group not in own)
+    for key, value in flatten(experiment).items():
+        if key.startswith((*foreign, "tracking.tags.")):
+            continue
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and not text.strip():
+                raise UserError(f"{key}={text!r}: empty; expected a name or a path, or leave it out")
+            if isinstance(text, str) and "\0" in text:
+                raise UserError(f"{key}={text!r}: holds a NUL character; expected text")
 
 
 def _check_values(experiment: Experiment) -> None:
@@ -182,7 +237,7 @@ def _check_pairs(experiment: Experiment) -> None:
     kind = experiment.task.kind
     for group in ("model", "data"):
         target = getattr(experiment, group)._target_
-        offered = getattr(locate(group, target), "kind", None)
+        offered = getattr(locate_class(group, target), "kind", None)
         if offered != kind:
             raise UserError(
                 f"task={experiment.task.name} is about {kind}, but {group} {target.rpartition('.')[2]} is for "

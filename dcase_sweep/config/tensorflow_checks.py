@@ -1,6 +1,6 @@
 """The checks of what Keras on TensorFlow needs, and of what it cannot do or does in one way only."""
 
-from dcase_sweep.config.building import locate
+from dcase_sweep.config.classes import locate_class
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.errors import UserError
 
@@ -14,7 +14,7 @@ def check_tensorflow(experiment: Experiment) -> None:
     from dcase_sweep.learners.keras.library import MISSING, is_installed
 
     target = experiment.model._target_
-    if getattr(locate("model", target), "keras_twin", None) is None:
+    if getattr(locate_class("model", target), "keras_twin", None) is None:
         raise UserError(f"framework=tensorflow: model {target.rpartition('.')[2]} has no twin in Keras; choose torch")
     if not experiment.hardware.channels_last:
         raise UserError(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dcase_sweep.audio.reading import AudioProblem, Padding, Waveform, read_waveform
 from dcase_sweep.memory import keep_freed_memory
+from dcase_sweep.utils.text import printable
 
 #: Clips that a front end is given at a time: one stays in a core's cache, a GPU wants work for its width.
 _AT_A_TIME = {"cpu": 1, "gpu": 32}
@@ -56,6 +57,8 @@ class ClipState:
     #: Of its samples in the file.
     checksum: int = 0
     problem: str | None = None
+    #: Length of the recording in its file; 0 if it could not be read, or was read by a version that did not note it.
+    seconds: float = 0.0
 
 
 @contextmanager
@@ -77,8 +80,14 @@ def _read(path: Path, front_end: FrontEnd) -> tuple[Waveform | None, ClipState]:
             path, sample_rate=front_end.sample_rate, seconds=front_end.seconds, padding=front_end.padding
         )
     except AudioProblem as problem:
-        return None, ClipState(problem=f"{path}: {problem}")
-    return waveform, ClipState(waveform.was_padded, waveform.was_cut, waveform.was_resampled, waveform.checksum)
+        return None, ClipState(problem=f"{printable(path)}: {problem}")
+    return waveform, ClipState(
+        waveform.was_padded,
+        waveform.was_cut,
+        waveform.was_resampled,
+        waveform.checksum,
+        seconds=round(waveform.seconds, 3),
+    )
 
 
 def _features(paths: Sequence[Path], front_end: FrontEnd, device: str) -> list[tuple[Any, ClipState]]:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from dcase_sweep.audio.reading import AudioProblem, inspect_audio, read_waveform
+from dcase_sweep.utils.text import printable
 
 #: Given a root and names of files under it, one line for each file that cannot be used.
 FileCheck = Callable[[Path, Sequence[str]], list[str]]
@@ -44,7 +45,7 @@ def _problems(
         try:
             look(root / name)
         except AudioProblem as found:
-            return f"{root / name}: {found}"
+            return f"{printable(root / name)}: {found}"
         return None
 
     problems = []

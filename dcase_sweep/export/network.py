@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from dcase_sweep.checkpoint_files import find_difference
 from dcase_sweep.checkpoints import NETWORK, weights_under
-from dcase_sweep.config import build_model
+from dcase_sweep.config import build, build_model
 from dcase_sweep.errors import UserError
 from dcase_sweep.export.runs import TrainedRun
 
@@ -43,13 +44,26 @@ def scoring_network(run: TrainedRun, *, classes: int) -> ScoringNetwork:
     Raises:
         UserError: if the weights are for another number of classes, or for another network.
     """
-    network = build_model(run.experiment, classes=classes)
-    try:
-        network.load_state_dict(network_weights(run))
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
+    weights = network_weights(run)
+    wrong = find_difference(build_model(run.experiment, classes=classes, device="meta").state_dict(), weights)
+    if wrong is not None:
         raise UserError(
-            f"run={run.given}: its weights do not fit {run.model} for {classes} scenes ({reason}); expected the data "
+            f"run={run.given}: its weights do not fit {run.model} for {classes} scenes ({wrong}); expected the data "
             "that it was trained on: data.root=/path/to/them"
-        ) from None
-    return ScoringNetwork(network, run.state["mean"], run.state["deviation"]).eval()
+        )
+    mean, deviation = (_normalisation(run, name) for name in ("mean", "deviation"))
+    if not bool((deviation > 0).all()):
+        raise UserError(f"run={run.given}: a deviation of its features is not positive; expected the run's own file")
+    network = build_model(run.experiment, classes=classes)
+    network.load_state_dict(weights)
+    return ScoringNetwork(network, mean, deviation).eval()
+
+
+def _normalisation(run: TrainedRun, name: str) -> Tensor:
+    """One number a mel band ``[mel, 1]``."""
+    expected = [build("front_end", run.experiment.front_end).shape[0], 1]
+    found = run.state.get(name)
+    if found is None or list(found.shape) != expected or not found.is_floating_point():
+        shape = "missing" if found is None else f"{list(found.shape)} of {found.dtype}"
+        raise UserError(f"run={run.given}: {name} of its features is {shape}; expected numbers {expected}")
+    return found

@@ -1,26 +1,30 @@
 """From the name of a run to what is exported: its configuration, its weights and where its results go."""
 
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from dcase_sweep import tracking
+from dcase_sweep.checkpoint_files import Checkpoint, read_checkpoint
 from dcase_sweep.checkpoints import BEST, FOLDER, find_checkpoint
-from dcase_sweep.config import Experiment, Tracking, check, unflatten
+from dcase_sweep.config import Experiment, Tracking, restore_experiment
 from dcase_sweep.errors import UserError
-from dcase_sweep.resources import conf_folder
 
 CHECKPOINT = f"{FOLDER}/{BEST}"
 #: What may be other than it was in training: where things are, not what was learned.
-FREE = ("data.", "store.root", "tracking.uri", "tracking.folder", "hardware.workers")
-#: An export computes in float32 on the processor, however the run was trained.
-_HERE = {"accelerator": "cpu", "precision": "32-true", "compile": False, "features_on": "memory"}
+FREE = (
+    "data.",
+    "store.root",
+    "tracking.uri",
+    "tracking.folder",
+    "hardware.workers",
+    "model._target_",
+    "front_end._target_",
+)
+#: Classes of the user's own: a checkpoint is not trusted to name them, so the command line does.
+NAMED = ("data._target_", "front_end._target_", "model._target_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,30 +64,31 @@ def find_trained_run(given: str, overrides: Mapping[str, str]) -> TrainedRun:
         if not key.startswith(FREE):
             expected = ", ".join(f"{name}*" if name.endswith(".") else name for name in FREE)
             raise UserError(f"{key}: the run's own, which an export keeps; expected one of {expected}")
-    path = Path(given).expanduser()
-    if path.exists():
-        checkpoint = _in_folder(given, path)
-        content = _read(given, checkpoint)
-        experiment = _experiment(content["dcase_sweep"]["configuration"], overrides)
-        logged = tracking.find_run(experiment.tracking, str(content["dcase_sweep"].get("run_id")))
+    named = {key: value for key, value in overrides.items() if key in NAMED}
+    overrides = {key: value for key, value in overrides.items() if key not in NAMED}
+    where = f"run={given}"
+    if given and Path(given).expanduser().exists():
+        path = _in_folder(given, Path(given).expanduser())
+        checkpoint = _read(where, path)
+        experiment = restore_experiment(checkpoint.configuration, where=where, named=named, overrides=overrides)
+        logged = tracking.find_run(experiment.tracking, checkpoint.run_id) if checkpoint.run_id else None
         if logged is not None:
             _check_finished(given, logged)
-        folder = checkpoint.parent.parent if checkpoint.parent.name == FOLDER else None
+        folder = path.parent.parent if path.parent.name == FOLDER else None
     else:
         logged = _logged(given, overrides)
         folder = None
         with tempfile.TemporaryDirectory() as temporary:
             fetched = logged.fetch(CHECKPOINT, Path(temporary))
             if fetched is None:
-                raise UserError(f"run={given}: no artifact {CHECKPOINT}; expected a run that trained a network")
-            content = _read(given, fetched)
-        experiment = _experiment(content["dcase_sweep"]["configuration"], overrides)
+                raise UserError(f"{where}: no artifact {CHECKPOINT}; expected a run that trained a network")
+            checkpoint = _read(where, fetched)
+        experiment = restore_experiment(checkpoint.configuration, where=where, named=named, overrides=overrides)
     if experiment.task.kind != "scenes":
         raise UserError(_other_task(given, experiment.task.name))
-    extra = content["dcase_sweep"]
-    run_id = logged.id if logged else str(extra.get("run_id"))
-    model = str(extra.get("choices", {}).get("model", "model"))
-    return TrainedRun(given, run_id, model, experiment, content["state_dict"], folder, logged)
+    run_id = logged.id if logged else checkpoint.run_id or "unknown"
+    model = checkpoint.choices.get("model", "model")
+    return TrainedRun(given, run_id, model, experiment, checkpoint.state, folder, logged)
 
 
 def _in_folder(given: str, path: Path) -> Path:
@@ -123,31 +128,7 @@ def _other_task(given: str, task: str) -> str:
     return f"run={given}: a run of task {task}; expected one of task 1a, whose scene classifiers can be exported"
 
 
-def _read(given: str, checkpoint: Path) -> dict[str, Any]:
-    import torch
-
-    try:
-        content: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        _ = content["dcase_sweep"]["configuration"], content["state_dict"].keys()
-    except Exception as error:
-        raise UserError(
-            f"run={given}: {checkpoint.name} is not a checkpoint of this project ({type(error).__name__}); expected "
-            f"{CHECKPOINT} of a finished run"
-        ) from None
-    return content
-
-
-def _experiment(flat: Mapping[str, Any], overrides: Mapping[str, str]) -> Experiment:
-    """The configuration of the checkpoint, checked again with what the command line puts on top."""
-    nested = unflatten(flat)
-    nested["resume"] = None
-    nested["hardware"] |= _HERE
-    if not Path(nested["store"]["root"]).is_dir():  # trained elsewhere
-        nested["store"]["root"] = OmegaConf.load(conf_folder() / "config.yaml").store.root
-    nested["tracking"]["uri"] = nested["tracking"].get("uri") or os.environ.get("MLFLOW_TRACKING_URI")
-    composed = OmegaConf.create(nested)
-    try:
-        composed.merge_with(OmegaConf.from_dotlist([f"{key}={value}" for key, value in overrides.items()]))
-    except OmegaConfBaseException as error:
-        raise UserError(str(error).splitlines()[0]) from None
-    return check(composed)
+def _read(where: str, path: Path) -> Checkpoint:
+    if not path.is_file():  # an artifact may be a folder
+        raise UserError(f"{where}: {path.name} is no file; expected {CHECKPOINT} of a finished run")
+    return read_checkpoint(path, where=where, expected=f"{CHECKPOINT} of a finished run")

@@ -17,6 +17,7 @@ from dcase_sweep.errors import UserError
 from dcase_sweep.learners.compression.compressor import Compressor
 from dcase_sweep.learners.keeper import EpochListener, Keeper, LastCheckpoint
 from dcase_sweep.learners.lightning import make_trainer
+from dcase_sweep.learners.restoring import RestoredState, restoring
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def fit(
         compressor: what makes the network smaller on the way; no epoch before it has is kept.
 
     Raises:
-        UserError: if a loss is no number any more, or no epoch could be judged.
+        UserError: if a loss is no number any more, no epoch could be judged, or the state to resume does not fit.
     """
     training = experiment.training
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,12 +66,16 @@ def fit(
     beside = dict if compressor is None else compressor.tensors
     keeper = Keeper(folder, metric=metric, first_epoch=first, extra=extra, on_epoch=on_epoch, beside=beside)
     before = [] if compressor is None else [compressor]
+    restored = RestoredState()
     trainer = make_trainer(
-        experiment.hardware, epochs=training.epochs, folder=folder, callbacks=[*before, keeper, LastCheckpoint(folder)]
+        experiment.hardware,
+        epochs=training.epochs,
+        folder=folder,
+        callbacks=[restored, *before, keeper, LastCheckpoint(folder)],
     )
     if resume is not None and resume.resolve() != (folder / LAST).resolve():
         shutil.copyfile(resume, folder / LAST)
-    with warnings.catch_warnings():
+    with restoring(resume, lambda: restored.has_begun), warnings.catch_warnings():
         # Whole splits lie in memory: there is no loader whose workers Lightning could ask for.
         warnings.simplefilter("ignore")
         trainer.fit(

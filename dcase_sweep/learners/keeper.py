@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from dcase_sweep.checkpoint_files import check_weights
 from dcase_sweep.checkpoints import BEST, LAST
 from dcase_sweep.errors import UserError
 
@@ -69,8 +70,16 @@ class Keeper(Callback):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best_epoch, self.best_value, self.best_weights = state["epoch"], state["value"], state["weights"]
-        self.best_beside = state.get("beside", {})
+        """Take over the best epoch so far.
+
+        Raises:
+            ValueError: if the state, which comes from a file, is not what `state_dict` gives.
+        """
+        epoch, value, weights = state["epoch"], state["value"], check_weights(state["weights"])
+        if not isinstance(epoch, int) or not isinstance(value, float) or math.isnan(value):
+            raise ValueError(f"the best epoch is {epoch!r} and its value {value!r}")
+        self.best_epoch, self.best_value, self.best_weights = epoch, value, weights
+        self.best_beside = dict(state.get("beside", {}))
 
     def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["dcase_sweep"] = self.extra

@@ -1,14 +1,14 @@
 """Trained networks, from the checkpoints that runs leave."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
+from dcase_sweep.checkpoint_files import find_difference, read_checkpoint
 from dcase_sweep.checkpoints import BEST, NETWORK, find_checkpoint, weights_under
-from dcase_sweep.config import Experiment, build_model, check, unflatten
+from dcase_sweep.config import Experiment, build_model, restore_experiment
 from dcase_sweep.errors import UserError
 
 #: Under which a training step keeps its network: a scene classifier, a mean teacher.
@@ -23,36 +23,36 @@ class Trained:
     network: nn.Module
 
 
-def open_trained(where: str) -> Trained:
+def open_trained(where: str, named: Mapping[str, str] | None = None) -> Trained:
     """The network of a checkpoint, or of the folder of a run.
 
+    Args:
+        where: the file or the folder.
+        named: classes of the user's own that the command line names, by their keys: ``model._target_``.
+
     Raises:
-        UserError: if there is none there, or if its weights do not fit the network of its configuration.
+        UserError: if there is none there, if it names code that the command line does not, or if its weights do not
+            fit the network of its configuration.
     """
-    checkpoint = find_checkpoint(Path(where).expanduser(), BEST)
-    if checkpoint is None:
+    path = find_checkpoint(Path(where).expanduser(), BEST) if where else None
+    if path is None:
         raise UserError(f"{where}: no checkpoint there; expected a .ckpt file, the folder of a run, or KEY=VALUE")
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        configuration, state = content["dcase_sweep"]["configuration"], content["state_dict"]
-    except Exception as error:
-        raise UserError(
-            f"{checkpoint}: not a checkpoint of a run ({type(error).__name__}); expected its {BEST}"
-        ) from None
-    experiment = check(OmegaConf.create(unflatten(configuration)))
-    weights = next((found for prefix in _PREFIXES if (found := weights_under(prefix, state))), None)
+    checkpoint = read_checkpoint(path, where=str(path), what="a checkpoint of a run", expected=f"its {BEST}")
+    experiment = restore_experiment(checkpoint.configuration, where=str(path), named=named, reads_data=False)
+    weights = next((found for prefix in _PREFIXES if (found := weights_under(prefix, checkpoint.state))), None)
     if weights is None:
-        raise UserError(f"{checkpoint}: no network in it; expected weights under {' or '.join(_PREFIXES)}")
-    network = build_model(experiment, classes=_classes(weights))
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError(
-            f"{checkpoint}: not of the network of its configuration ({str(error).splitlines()[1].strip()})"
-        ) from None
+        raise UserError(f"{path}: no network in it; expected weights under {' or '.join(_PREFIXES)}")
+    classes = _classes(weights)
+    # Compared before it is made: the file's configuration could ask for any size.
+    wrong = find_difference(build_model(experiment, classes=classes, device="meta").state_dict(), weights)
+    if wrong is not None:
+        raise UserError(f"{path}: not of the network of its configuration ({wrong}); expected its own weights")
+    network = build_model(experiment, classes=classes)
+    network.load_state_dict(weights)
     return Trained(experiment, network)
 
 
 def _classes(weights: dict[str, Tensor]) -> int:
     """As many as the last layer, which is the head, has biases."""
-    return len(next(reversed(weights.values())))
+    last = next(reversed(weights.values()))
+    return len(last) if last.ndim and len(last) else 1

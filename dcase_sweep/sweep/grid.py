@@ -66,6 +66,7 @@ class GridSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         """Run the jobs; each returns an ``Outcome``."""
         from dcase_sweep import tracking
+        from dcase_sweep.config import check_written
         from dcase_sweep.interruption import interruptible
 
         GridSweeper.latest = self
@@ -76,6 +77,7 @@ class GridSweeper(Sweeper):
         jobs = self._jobs(arguments)
         experiments = [self._checked(overrides) for overrides in jobs]
         folder = Path(self._config.hydra.sweep.dir)
+        check_written("hydra.sweep.dir", folder)
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self._config, folder / "multirun.yaml")
         settings = experiments[0].tracking

@@ -136,7 +136,7 @@ def damaged(path: Path, how: str) -> None:
         ("text", "not audio"),
         ("truncated", "truncated: 500 of 2400 bytes"),
         ("no samples", "no samples"),
-        ("two bytes of samples", "no samples"),
+        ("two bytes of samples", "2 bytes of samples; expected a multiple of a frame's 3 bytes"),
         ("no rate", "a sample rate of 0 Hz"),
     ],
 )

@@ -14,7 +14,7 @@ from dcase_sweep.export.runs import TrainedRun, find_trained_run
 
 @pytest.fixture
 def where(mlruns: Path) -> dict[str, str]:
-    return {"tracking.folder": str(mlruns)}
+    return {"tracking.folder": str(mlruns), "data.root": "/tau"}
 
 
 def logged(mlruns: Path, checkpoint: Path | None, *, status: str = "FINISHED", **parameters: str) -> str:
@@ -101,7 +101,7 @@ def test_other_files_and_keys_are_told(checkpoint: Path, where: dict[str, str], 
     (tmp_path / "text.ckpt").write_text("no checkpoint")
     (tmp_path / "empty").mkdir()
 
-    with pytest.raises(UserError, match=r"text\.ckpt is not a checkpoint of this project"):
+    with pytest.raises(UserError, match=r"text\.ckpt: not a checkpoint of this project"):
         find_trained_run(str(tmp_path / "text.ckpt"), where)
     with pytest.raises(UserError, match=r"no checkpoints/best\.ckpt there"):
         find_trained_run(str(tmp_path / "empty"), where)

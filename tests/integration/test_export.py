@@ -24,7 +24,9 @@ def test_a_run_is_exported_by_its_id_and_holds_files_and_figures(command_line: C
     run_id = re.search(r"^run .* · (\w{32}) · ", trained, re.MULTILINE)
     assert run_id
 
-    output = command_line("export", "tflite", f"run={run_id[1]}", "calibration=8")
+    output = command_line(
+        "export", "tflite", f"run={run_id[1]}", "calibration=8", f"data.root={command_line.folder}/tau"
+    )
 
     rows = re.findall(r"^(torch|float32|float16|dynamic|int8) .*(?:\d|%)$", output, re.MULTILINE)
     assert rows == ["torch", "float32", "float16", "dynamic", "int8"]
@@ -50,7 +52,7 @@ def test_a_run_is_exported_by_its_folder(command_line: CommandLine, trained: str
     pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
     folder = run_folder(trained, command_line.folder)
 
-    output = command_line("export", "onnx", f"run={folder}", "calibration=8")
+    output = command_line("export", "onnx", f"run={folder}", "calibration=8", f"data.root={command_line.folder}/tau")
 
     assert {path.name for path in (folder / "export/onnx").iterdir()} == {
         *(f"{kind}.onnx" for kind in ("float32", "float16", "dynamic", "int8")),

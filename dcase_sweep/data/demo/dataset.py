@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from dcase_sweep.data.demo.generation import check_room
+from dcase_sweep.data.demo.generation import check_demo_root, check_room
 from dcase_sweep.data.demo.scenes import bytes_of, generate_scenes, is_complete
 from dcase_sweep.data.files import FileCheck, check_headers
 from dcase_sweep.data.scenes import SceneData
@@ -54,6 +54,7 @@ class DemoScenes:
         """Generate what is not there yet."""
         from filelock import FileLock
 
+        check_demo_root(self.root.parent)
         self.root.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(str(self.root) + ".lock"):
             if not is_complete(self.root, **self.parameters):

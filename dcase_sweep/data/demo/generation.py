@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ MARKER = "generator.json"
 #: Bytes of the header of a WAV file as libsndfile writes it, and of a sample of each format.
 _HEADER = 44
 _SAMPLE = {"PCM_16": 2, "PCM_24": 3}
+
+#: What lies in a folder for generated data sets: these, their locks, and what file systems leave.
+_OWN = re.compile(r"(scenes|soundscapes)(-\d+)+(\.lock)?|\..*|lost\+found")
 
 Task = TypeVar("Task")
 
@@ -45,26 +49,32 @@ class GeneratedFolder:
         marker = self._marker()
         return marker is not None and marker.get("parameters") != dict(self.parameters)
 
-    def begin(self, holds: str) -> None:
-        """Mark the folder as ours and unfinished.
-
-        Args:
-            holds: a name under the root that, without our marks, is the sign of somebody else's data set.
+    def begin(self) -> None:
+        """Mark the folder as ours and unfinished; to be called before anything in it is written or removed.
 
         Raises:
-            UserError: the root holds a data set that no generator made.
+            UserError: the root holds what no generator made, or leads to another folder.
         """
+        if self.root.is_dir():
+            self._refuse_foreign()
+        self.root.mkdir(parents=True, exist_ok=True)
+        write_text(self.root / "README.txt", self.readme)
+        self._mark(complete=False)
+
+    def _refuse_foreign(self) -> None:
         readme = self.root / "README.txt"
         is_ours = self._marker() is not None or (
             readme.is_file() and readme.read_text(encoding="utf-8", errors="replace") == self.readme
         )
-        if (self.root / holds).exists() and not is_ours:
+        if not is_ours and any(self.root.iterdir()):
             raise UserError(
-                f"{self.root}: found a data set that the demo generator did not make; choose another folder for it"
+                f"{self.root}: holds what the demo generator did not make; choose another folder for the demo"
             )
-        self.root.mkdir(parents=True, exist_ok=True)
-        write_text(readme, self.readme)
-        self._mark(complete=False)
+        for path in (self.root, *self.root.iterdir()):
+            if path.is_symlink():
+                raise UserError(
+                    f"{path}: a link to {os.readlink(path)}, where the demo generator would write; expected a folder"
+                )
 
     def finish(self) -> None:
         """Mark the folder as finished."""
@@ -76,10 +86,37 @@ class GeneratedFolder:
 
     def _marker(self) -> dict[str, Any] | None:
         try:
-            found = json.loads((self.root / MARKER).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            marker = self.root / MARKER
+            found = json.loads(marker.read_text(encoding="utf-8")) if marker.is_file() else None
+        except (OSError, ValueError, RecursionError):
             return None
-        return found if isinstance(found, dict) else None
+        # Other people's files of this name are no sign of ours, whose recordings are replaced.
+        if not isinstance(found, dict) or set(found) != {"complete", "parameters"}:
+            return None
+        parameters = found["parameters"]
+        return found if isinstance(parameters, dict) and set(parameters) == set(self.parameters) else None
+
+
+def check_demo_root(root: Path) -> None:
+    """Refuse a folder for generated data sets that holds anything else: it is somebody's own.
+
+    Args:
+        root: ``data.root``, whose folders each hold a generated data set.
+
+    Raises:
+        UserError: in one line, with what was found.
+    """
+    if root.exists() and not root.is_dir():
+        raise UserError(f"data.root={root}: a file; expected a folder for the generated recordings")
+    try:
+        foreign = sorted(path.name for path in root.iterdir() if not _OWN.fullmatch(path.name))
+    except FileNotFoundError:
+        return
+    if foreign:
+        raise UserError(
+            f"data.root={root}: holds {foreign[0]!r}, which the demo generator did not make; expected a new or empty "
+            "folder, or data=tau2020 or data=desed for recordings of your own"
+        )
 
 
 def in_parallel(

@@ -121,9 +121,10 @@ def generate_scenes(
     """
     parameters = _Parameters(VERSION, train_clips, test_clips, seed, seconds, sample_rate)
     folder = _folder(root, parameters)
-    if folder.has_other_parameters:
+    is_replaced = folder.has_other_parameters
+    folder.begin()
+    if is_replaced:
         _remove_old_recordings(root)
-    folder.begin(holds="meta.csv")
     (root / "audio").mkdir(exist_ok=True)
     training, test = _plan(parameters)
     in_parallel(

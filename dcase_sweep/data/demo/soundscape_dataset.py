@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from dcase_sweep.data.demo.generation import check_room
+from dcase_sweep.data.demo.generation import check_demo_root, check_room
 from dcase_sweep.data.demo.soundscapes import bytes_of, generate_soundscapes, is_complete
 from dcase_sweep.data.desed import DESED
 from dcase_sweep.data.events import EventData
@@ -62,6 +62,7 @@ class DemoSoundscapes:
         """Generate what is not there yet."""
         from filelock import FileLock
 
+        check_demo_root(self.root.parent)
         self.root.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(str(self.root) + ".lock"):
             if not is_complete(self.root, **self.parameters):

@@ -135,9 +135,10 @@ def generate_soundscapes(
     sizes = (strong_clips, weak_clips, unlabeled_clips, synthetic_validation_clips, validation_clips)
     parameters = _Parameters(VERSION, *sizes, seed, seconds, sample_rate)
     folder, where = _folder(root, parameters), places(root)
-    if folder.has_other_parameters:
+    is_replaced = folder.has_other_parameters
+    folder.begin()
+    if is_replaced:
         _remove_old_recordings(where)
-    folder.begin(holds="metadata")
     for place in where.values():
         (root / place.audio).mkdir(parents=True, exist_ok=True)
     soundscapes = list(_plan(parameters))

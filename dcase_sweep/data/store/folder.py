@@ -37,7 +37,7 @@ def stamp_files(root: Path, names: Sequence[str]) -> list[FileStamp]:
         try:
             status = (root / name).stat()
             stamps.append(FileStamp(name, status.st_size, status.st_mtime_ns))
-        except OSError:
+        except (OSError, ValueError):  # a name with a NUL is not a file's
             stamps.append(FileStamp(name, -1, 0))
     return stamps
 

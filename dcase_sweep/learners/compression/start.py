@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dcase_sweep.checkpoint_files import Checkpoint, find_difference, read_checkpoint
 from dcase_sweep.checkpoints import BEST, NETWORK, find_checkpoint, weights_under
 from dcase_sweep.config import Experiment, build, build_model, flatten
 from dcase_sweep.errors import UserError
@@ -27,22 +28,20 @@ def find_start(value: str) -> Path:
     return found
 
 
-def read_start(value: str) -> dict[str, Any]:
-    """The checkpoint's content: ``state_dict`` with ``network.*``, ``mean`` and ``deviation``, and its configuration.
+def read_start(value: str) -> Checkpoint:
+    """The checkpoint: a state with ``network.*``, ``mean`` and ``deviation``, and its configuration.
 
     Raises:
         UserError: if the file is no checkpoint of a scene classifier.
     """
     path = find_start(value)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        _ = content["dcase_sweep"]["configuration"], content["state_dict"]["mean"]
-    except Exception as error:
-        raise UserError(
-            f"compression.start={path}: not a checkpoint of a scene classifier ({type(error).__name__}); expected "
-            f"{BEST} of a run of task 1A"
-        ) from None
-    return dict(content)
+    what = "a checkpoint of a scene classifier"
+    expected = f"{BEST} of a run of task 1A"
+    checkpoint = read_checkpoint(path, where=f"compression.start={path}", what=what, expected=expected)
+    missing = [name for name in ("mean", "deviation") if name not in checkpoint.state]
+    if missing:
+        raise UserError(f"compression.start={path}: not {what} (no {missing[0]} of its features); expected {expected}")
+    return checkpoint
 
 
 def check_start(experiment: Experiment) -> None:
@@ -57,9 +56,9 @@ def check_start(experiment: Experiment) -> None:
         return
     classes = 2  # at least; with the classes of the data the same is checked again
     if settings.start is not None:
-        content = read_start(settings.start)
-        _refuse_other_configuration(experiment, settings.start, content["dcase_sweep"]["configuration"])
-        classes = _refuse_other_shapes(experiment, settings.start, content["state_dict"])
+        start = read_start(settings.start)
+        _refuse_other_configuration(experiment, settings.start, start.configuration)
+        classes = _refuse_other_shapes(experiment, settings.start, start.state)
     network = build_model(experiment, classes=classes, device="meta")
     layers = layers_of(network, network_shape(experiment))
     count = sum(weight.numel() for weight in prunable_weights(network))
@@ -89,15 +88,12 @@ def _refuse_other_configuration(experiment: Experiment, start: str, configuratio
 def _refuse_other_shapes(experiment: Experiment, start: str, state: dict[str, Tensor]) -> int:
     """The number of classes of the checkpoint's network, whose other shapes are those of the configured one."""
     weights = weights_under(NETWORK, state)
-    last = [value for name, value in weights.items() if name.endswith("bias")]
+    last = [value for name, value in weights.items() if name.endswith("bias") and value.ndim == 1]
     classes = len(last[-1]) if last else 0
     expected = build_model(experiment, classes=max(classes, 1), device="meta").state_dict()
-    for name in expected.keys() | weights.keys():
-        found, wanted = weights.get(name), expected.get(name)
-        if found is None or wanted is None or found.shape != wanted.shape:
-            shapes = [None if each is None else list(each.shape) for each in (found, wanted)]
-            raise UserError(
-                f"compression.start={start}: of another network ({name} is {shapes[0]}, expected {shapes[1]}); "
-                "expected the same model"
-            )
+    mels = network_shape(experiment)[0]
+    features = {name: torch.empty(mels, 1, device="meta") for name in ("mean", "deviation")}
+    wrong = find_difference(expected, weights) or find_difference(features, {name: state[name] for name in features})
+    if wrong is not None:
+        raise UserError(f"compression.start={start}: of another network ({wrong}); expected the same model")
     return classes

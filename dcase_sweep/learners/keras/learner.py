@@ -24,6 +24,7 @@ from dcase_sweep.learners.keras.weights import from_keras, to_keras
 from dcase_sweep.learners.layers import Layer, layers_of
 from dcase_sweep.learners.lightning import resolve_precision
 from dcase_sweep.learners.normalisation import network_frames, normalisation
+from dcase_sweep.learners.restoring import restoring
 from dcase_sweep.learners.scenes import SceneLearner
 
 
@@ -121,7 +122,8 @@ class KerasSceneLearner:
                 jit_compile=hardware.compile,
             )
             progress = Progress(self, keeper, train, self.experiment, on_batch)
-            begin = 0 if resume is None else progress.resume(model, resume)
+            with restoring(resume, lambda: False):
+                begin = 0 if resume is None else progress.resume(model, resume)
             model.fit(
                 train,
                 validation_data=validation,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dcase_sweep.config import Experiment, arguments, build, locate
+from dcase_sweep.config import Experiment, arguments, build, locate, locate_class
 from dcase_sweep.learners.keras.library import import_keras
 from dcase_sweep.models.cnn import Block, resolve_blocks
 
@@ -20,7 +20,7 @@ def build_network(experiment: Experiment, *, classes: int, precision: str = "32-
         classes: number of classes.
         precision: in the words of ``hardware.precision``; weights are float32 in each.
     """
-    target: Any = locate("model", experiment.model._target_)
+    target: Any = locate_class("model", experiment.model._target_)
     front_end = build("front_end", experiment.front_end)
     return locate("model.keras_twin", target.keras_twin)(
         input_shape=front_end.shape,

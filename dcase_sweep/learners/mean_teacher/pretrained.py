@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dcase_sweep.checkpoint_files import check_archive, check_tensors, check_weights
 from dcase_sweep.config import Experiment, build_model
 from dcase_sweep.errors import UserError
 from dcase_sweep.models.published import load_published
@@ -65,15 +66,19 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{where}: no such file; expected the published Lightning checkpoint (.ckpt)")
     reader = SimpleNamespace(Unpickler=_Unpickler, load=_refuse_old, __name__="pickle")
     try:
+        check_archive(path)  # which refuses TorchScript too, whose code PyTorch would load
         content = torch.load(path, map_location="cpu", weights_only=False, pickle_module=reader)
+        state = content.get("state_dict") if isinstance(content, Mapping) else None
+        check_tensors(path, state)
     except Exception as error:
-        raise UserError(
-            f"{where}: not a PyTorch checkpoint ({type(error).__name__}); expected one that holds a state_dict"
-        ) from None
-    state = content.get("state_dict") if isinstance(content, Mapping) else None
+        reason = str(error) if type(error) is ValueError else type(error).__name__
+        raise UserError(f"{where}: not a PyTorch checkpoint ({reason}); expected one that holds a state_dict") from None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{where}: no state_dict of tensors; expected a Lightning checkpoint")
-    return dict(state)
+    try:
+        return check_weights(state)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}; expected the weights of a finished training") from None
 
 
 def _refuse_old(*arguments: Any, **settings: Any) -> Any:

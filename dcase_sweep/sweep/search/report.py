@@ -2,8 +2,10 @@
 
 import csv
 import io
+import json
 import logging
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,21 @@ from optuna.trial import FrozenTrial
 
 from dcase_sweep import tracking as mlflow_tracking
 from dcase_sweep.config import Tracking
+from dcase_sweep.config_files import read_config
+from dcase_sweep.errors import UserError
 from dcase_sweep.sweep.search import study as records
 from dcase_sweep.sweep.search.live import describe
 
 log = logging.getLogger(__name__)
 
 BEST = "dcase_sweep.best"
+#: A value of a search's space, and what would be more than a value.
+_OVERRIDE = re.compile(r"\+{0,2}(?!hydra\b|tracking\b|store\b)[A-Za-z][\w.*]*=[^\x00-\x1f\x7f]*")
+_INSTRUCTION = re.compile(r"_(target|args|partial|recursive|convert)_|\$\{")
+_NOT_OURS = (
+    "trial {number} of the storage has {what}, which no search writes; expected values of its space: "
+    "hydra.sweeper.fresh=true begins a new study"
+)
 
 
 def best_trials(study: optuna.Study) -> list[FrozenTrial]:
@@ -70,9 +81,7 @@ def experiment_file(study: optuna.Study, trial: FrozenTrial, fixed: Sequence[str
     parser = OverridesParser.create()
     groups: dict[str, str] = {}
     values = OmegaConf.create({})
-    lines = [*fixed, *trial.user_attrs.get(records.OVERRIDES, [])]
-    if trial.user_attrs.get(records.THREADS) is not None:
-        lines.append(f"hardware.threads={trial.user_attrs[records.THREADS]}")
+    lines = [*fixed, *stored_overrides(trial)]
     for line in lines:
         parsed = parser.parse_override(line)
         key, value = parsed.get_key_element().lstrip("+"), parsed.value()
@@ -89,17 +98,37 @@ def experiment_file(study: optuna.Study, trial: FrozenTrial, fixed: Sequence[str
     return text + (OmegaConf.to_yaml(values) if values else "")
 
 
+def stored_overrides(trial: FrozenTrial) -> list[str]:
+    """What a trial was composed of, as the storage has it.
+
+    The file that is made of it will be composed as a configuration of the user's own, and a storage is not trusted: it
+    may name values of a search's space, no code and no place.
+
+    Raises:
+        UserError: for an override that no search writes.
+    """
+    overrides = trial.user_attrs.get(records.OVERRIDES, [])
+    threads = trial.user_attrs.get(records.THREADS)
+    if not isinstance(overrides, list) or not (threads is None or type(threads) is int):
+        raise UserError(_NOT_OURS.format(number=trial.number, what="its overrides are no list"))
+    for line in overrides:
+        if not isinstance(line, str) or not _OVERRIDE.fullmatch(line) or _INSTRUCTION.search(line):
+            raise UserError(_NOT_OURS.format(number=trial.number, what=f"the override {str(line)[:80]!r}"))
+    return [*overrides, *([] if threads is None else [f"hardware.threads={threads}"])]
+
+
 def _whole_list(key: str, value: Any, trial: FrozenTrial) -> tuple[str, Any]:
     """A file cannot say one entry of a list: the whole list is taken from what the trial was composed of."""
     names = key.split(".")
     position = next((index for index, name in enumerate(names) if name.isdigit()), None)
     if position is None:
         return key, value
-    composed = OmegaConf.load(Path(trial.user_attrs[records.FOLDER]) / ".hydra" / "config.yaml")
+    plain: Any = read_config(Path(trial.user_attrs[records.FOLDER]) / ".hydra" / "config.yaml")
     whole = ".".join(names[:position])
-    plain: Any = OmegaConf.to_container(composed, resolve=False)
     for name in names[:position]:
         plain = plain[name]
+    if "_target_" in json.dumps(plain, default=str):
+        raise UserError(_NOT_OURS.format(number=trial.number, what=f"a class within {whole}"))
     return whole, plain
 
 
@@ -132,7 +161,10 @@ def report(study: optuna.Study, parent: Any, folder: Path, *, tracking: Tracking
         "trials.csv": trials_csv(study, metrics),
     }
     for name, trial in _named(best):
-        files[f"experiment/{name}.yaml"] = experiment_file(study, trial, fixed, metrics)
+        try:
+            files[f"experiment/{name}.yaml"] = experiment_file(study, trial, fixed, metrics)
+        except UserError as error:
+            log.warning(f"note      no experiment/{name}.yaml: {error}")
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)

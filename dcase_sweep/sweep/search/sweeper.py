@@ -12,7 +12,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from dcase_sweep.config import Experiment, build, check, flatten, plain
+from dcase_sweep.config import Experiment, build, check, check_written, flatten, plain
 from dcase_sweep.errors import UserError
 from dcase_sweep.resumption import comparable
 from dcase_sweep.sweep.launchers import MOST_PROCESSES, check_launcher, is_basic
@@ -124,6 +124,7 @@ class OptunaSweeper(Sweeper):
         study = records.open_study(storage, self._name(base), objective, signature, fresh=self.fresh)
         recovered = records.recover(study)
         folder = Path(self._config.hydra.sweep.dir)
+        check_written("hydra.sweep.dir", folder)
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self._config, folder / "multirun.yaml")
         with interruptible():
@@ -216,9 +217,13 @@ class OptunaSweeper(Sweeper):
     def _limits(self) -> dict[str, float]:
         from dcase_sweep.sweep.search.limits import refuse_unknown
 
-        limits = {name: float(value) for name, value in (self.wanted.get("limits") or {}).items() if value is not None}
+        limits = {name: value for name, value in (self.wanted.get("limits") or {}).items() if value is not None}
+        for name, value in limits.items():
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not is_number or not 0 < value < float("inf"):  # NaN, which every comparison denies, is not either
+                raise UserError(f"search.limits.{name}={value}: expected a positive number, or null for no limit")
         refuse_unknown(limits)
-        return limits
+        return {name: float(value) for name, value in limits.items()}
 
     def _rehearse(self, space: "Space", fixed: Sequence[str]) -> None:
         """Compose one random trial, so that a misspelt key or an impossible kind of value is told before any runs."""

@@ -1,0 +1,146 @@
+"""Containers other than WAV: whether a file is whole, and whether it says how long it is.
+
+libsndfile reads a truncated AIFF, AU or Ogg file as a shorter recording, and searches gigabytes of garbage for one more
+frame. What it is given has been looked at here.
+"""
+
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import FileIO
+
+from dcase_sweep.audio import mpeg
+from dcase_sweep.audio.problems import AudioProblem
+from dcase_sweep.audio.wav import is_unknown_length
+
+#: Blocks or chunks of metadata before the samples; garbage may hold one every 4 bytes.
+_MOST_BLOCKS = 1_000
+#: The longest Ogg page has 65,307 bytes, so that the end of a file holds the whole last one; more may be tags.
+_OGG_TAIL = 2 * 65_536
+#: Bytes behind the samples that may be tags and pictures.
+_MOST_TAGS = 64 * 2**20
+
+
+def after_id3(head: bytes) -> int:
+    """Where a file goes on after an ID3v2 tag at its beginning."""
+    if head[:3] != b"ID3" or len(head) < 10:
+        return 0
+    length = 0
+    for seven_bits in head[6:10]:
+        length = length << 7 | seven_bits & 127
+    return 10 + length
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """What a file says of its length."""
+
+    #: Whether libsndfile learns from it how many samples there are.
+    known: bool = True
+    #: Samples that were counted here, to see whether libsndfile finds as many; None where that is not needed.
+    counted: int | None = None
+
+
+def look_at_length(head: bytes, handle: FileIO, size: int, start: int) -> Length:
+    """What a file says of its length, if it is whole.
+
+    Args:
+        head: the first bytes from ``start`` on.
+        handle: the file.
+        size: its length in bytes.
+        start: where the container begins.
+
+    Raises:
+        AudioProblem: for a file that is truncated or is garbage behind its first bytes.
+    """
+
+    def at(position: int, count: int) -> bytes:
+        handle.seek(position)
+        return handle.read(count)
+
+    if head[:4] == b"OggS":
+        _check_ogg(at, size)
+    elif head[:4] == b"fLaC":
+        return Length(known=_check_flac(at, size, start))
+    elif head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        _check_aiff(at, size, start)
+    elif head[:4] in (b".snd", b"dns."):
+        _check_au(head, size, start)
+    elif head[:7] == b"NIST_1A":
+        _check_nist(head, size)
+    elif head[:1] == b"\xff":
+        found, stated = mpeg.count_frames(at, size, start), mpeg.stated_frames(head)
+        if stated is not None and found.frames < stated:
+            raise AudioProblem(f"truncated: {stated - found.frames} of {stated} MPEG frames missing; download it again")
+        return Length(counted=found.samples if stated is None else None)
+    return Length()
+
+
+def _refuse_truncated(missing: int, length: int) -> None:
+    if missing > 0:
+        raise AudioProblem(f"truncated: {missing} of {length} bytes of samples missing; download it again")
+
+
+def _check_ogg(at: Callable[[int, int], bytes], size: int) -> None:
+    """The last page of a stream is marked as such (RFC 3533)."""
+    tail = at(max(0, size - _OGG_TAIL), _OGG_TAIL)
+    position = tail.rfind(b"OggS")
+    page = tail[position : position + 27]
+    if position < 0:
+        raise AudioProblem(f"no page of an Ogg file in its last {_OGG_TAIL // 1024} KiB; expected audio to its end")
+    segments = tail[position + 27 : position + 27 + page[26]] if len(page) == 27 else b""
+    is_whole = (
+        len(page) == 27 and len(segments) == page[26] and position + 27 + len(segments) + sum(segments) <= len(tail)
+    )
+    if not is_whole or not page[5] & 4:
+        raise AudioProblem("truncated: an Ogg file without its last page; download it again")
+
+
+def _check_flac(at: Callable[[int, int], bytes], size: int, start: int) -> bool:
+    position = start + 4
+    for _ in range(_MOST_BLOCKS):
+        block = at(position, 4)
+        position += 4 + int.from_bytes(block[1:], "big")
+        if len(block) < 4 or position > size:
+            raise AudioProblem("a FLAC file that ends before its samples; download it again")
+        if block[0] & 128:
+            break
+    else:
+        raise AudioProblem(f"{_MOST_BLOCKS:,} blocks of metadata and more; expected the samples of a FLAC file")
+    info = int.from_bytes(at(start + 18, 8), "big")
+    frames, bits, channels = info & (2**36 - 1), (info >> 36 & 31) + 1, (info >> 41 & 7) + 1
+    # Frames of noise take hardly more than their samples; the decoder would search the rest for frames.
+    most = 2 * frames * channels * (bits + 7) // 8 + _MOST_TAGS
+    if frames and size - position > most:
+        raise AudioProblem(
+            f"{size - position} bytes for {frames} samples; expected a FLAC file of at most {most}; download it again"
+        )
+    return frames > 0
+
+
+def _check_aiff(at: Callable[[int, int], bytes], size: int, start: int) -> None:
+    position = start + 12
+    for _ in range(_MOST_BLOCKS):
+        header = at(position, 8)
+        if len(header) < 8:
+            raise AudioProblem("an AIFF file without samples; expected audio; restore the file or remove its row")
+        name, length = struct.unpack(">4sI", header)
+        if name == b"SSND":
+            if not is_unknown_length(length):
+                _refuse_truncated(position + 8 + length - size, length)
+            return
+        position += 8 + length + length % 2
+    raise AudioProblem(f"no samples among its first {_MOST_BLOCKS:,} chunks; expected an AIFF file")
+
+
+def _check_au(head: bytes, size: int, start: int) -> None:
+    offset, length = struct.unpack(">II" if head[:1] == b"." else "<II", head[4:12].ljust(8, b"\0"))
+    if not is_unknown_length(length):
+        _refuse_truncated(start + offset + length - size, length)
+
+
+def _check_nist(head: bytes, size: int) -> None:
+    fields = {key: int(value) for key, value in re.findall(rb"(\w+) -i (\d{1,12})\s", head[:1024])}
+    length = fields.get(b"sample_count", 0) * fields.get(b"sample_n_bytes", 0) * fields.get(b"channel_count", 1)
+    _refuse_truncated(1024 + length - size, length)

@@ -1,0 +1,49 @@
+"""Opening a file that should be a recording."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+
+from dcase_sweep.audio.problems import AudioProblem
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[tuple[FileIO, int]]:
+    """The file and its size in bytes.
+
+    Raises:
+        AudioProblem: for what is not there, may not be read, is empty, or is no file: a pipe would wait for ever.
+    """
+    try:
+        status = _status(path)
+        if not stat.S_ISREG(status.st_mode):
+            kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
+            raise AudioProblem(f"not a file but {kind}; expected audio; restore the file or remove its row")
+        if status.st_size == 0:
+            raise AudioProblem("0 bytes; expected audio; download it again")
+        # Each small call to the system gives Python's lock away, so there are few: no buffer, one file, one header.
+        with path.open("rb", buffering=0) as handle:
+            yield handle, status.st_size
+    except (FileNotFoundError, NotADirectoryError):
+        raise AudioProblem("listed but not on disk; restore the file or remove its row") from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise AudioProblem(f"cannot be read ({reason}); check the file's permissions and its disk") from None
+
+
+def _status(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except ValueError:  # NUL, or a character that the file system's encoding lacks
+        raise AudioProblem("a name that no file can have; correct the table that lists it") from None

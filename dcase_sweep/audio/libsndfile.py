@@ -1,0 +1,233 @@
+"""Reading by libsndfile, within what it reads right."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO, FileIO
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep.audio.containers import Length
+from dcase_sweep.audio.problems import AudioProblem, check_rate_and_channels
+from dcase_sweep.audio.wav import WavHeader
+from dcase_sweep.audio.wav_format import WavFormat
+
+if TYPE_CHECKING:
+    import soundfile
+
+#: Others are recognised by so little that garbage passes for them, or are not checked for being whole.
+_CONTAINERS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3", "NIST")
+_CHECKED_BY_HEADER = ("WAV", "WAVEX", "RF64", "W64")
+_WIDTHS = {
+    "PCM_U8": 1,
+    "PCM_S8": 1,
+    "PCM_16": 2,
+    "PCM_24": 3,
+    "PCM_32": 4,
+    "FLOAT": 4,
+    "DOUBLE": 8,
+    "ULAW": 1,
+    "ALAW": 1,
+}
+#: Frames that are decoded at a time, where several channels become one or nobody knows how many follow.
+_BLOCK = 65_536
+#: Samples that an encoder adds at the two ends of an MP3 file, which libsndfile may leave out.
+_FEW = 3 * 1152
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """A file that libsndfile has opened."""
+
+    sound: "soundfile.SoundFile"
+    header: WavHeader | None
+    #: None where the file does not say it.
+    frames: int | None
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+        return int(self.sound.samplerate)
+
+    @property
+    def channels(self) -> int:
+        """How many there are."""
+        return int(self.sound.channels)
+
+    def count_frames(self) -> int:
+        """How many frames there are, decoded if nothing says it."""
+        return sum(len(block) for block in self._blocks(None)) if self.frames is None else self.frames
+
+    def read(self, frames: int) -> NDArray[np.float32]:
+        """The first samples ``[sample]``, channels averaged; fewer only where the file did not say how many there are.
+
+        Raises:
+            AudioProblem: if they cannot be decoded, or are laid out otherwise than the header says.
+        """
+        if self.frames is not None:
+            frames = min(frames, self.frames)
+        alignment = None if self.header is None else _Alignment(self.header.format)
+        parts, found = [], 0
+        for block in self._blocks(frames):
+            found += len(block)
+            if alignment is not None:
+                alignment.look_at(block)
+            parts.append(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32))
+        if self.frames is not None and found < frames:
+            raise AudioProblem(f"truncated: {found} of {frames} samples could be decoded; download it again")
+        if alignment is not None:
+            alignment.check()
+        return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+    def _blocks(self, frames: int | None) -> Iterator[NDArray[np.float32]]:
+        import soundfile
+
+        at_once = _BLOCK if frames is None or self.channels > 1 or self.frames is None else max(frames, 1)
+        left = frames
+        while left is None or left > 0:
+            wanted = at_once if left is None else min(at_once, left)
+            try:
+                block: NDArray[np.float32] = self.sound.read(wanted, dtype="float32", always_2d=True)
+            except (soundfile.LibsndfileError, RuntimeError) as error:
+                raise AudioProblem(f"cannot be decoded ({_reason(error)}); download it again") from None
+            if len(block):
+                yield block
+            if len(block) < wanted:
+                return
+            left = None if left is None else left - len(block)
+
+    def check(self) -> None:
+        """Refuse what libsndfile understood otherwise than the header says, and what no recording is.
+
+        Raises:
+            AudioProblem: with what was found.
+        """
+        if self.sound.format not in _CONTAINERS:
+            raise AudioProblem(f"a file of type {self.sound.format}; expected WAV, FLAC or OGG; convert it")
+        check_rate_and_channels(self.sample_rate, self.channels)
+        if self.header is None:
+            if self.sound.format in _CHECKED_BY_HEADER:
+                raise AudioProblem(
+                    f"a {self.sound.format} file in something else; expected WAV, FLAC or OGG; convert it"
+                )
+            return
+        layout = self.header.format
+        if (layout.channels, layout.sample_rate) != (self.channels, self.sample_rate):
+            raise AudioProblem(f"a header that libsndfile reads as {self.channels} channels at {self.sample_rate} Hz")
+        width = _WIDTHS.get(self.sound.subtype)
+        if layout.sample_bytes is not None and (width is None or width * layout.channels != layout.block_align):
+            raise _alignment_problem(layout)
+
+
+class _Alignment:
+    """Whether PCM samples with fewer bits than their bytes have fill these from above, as the format demands.
+
+    Those that lie at the lower end would be read at a level that is 6 dB lower for each bit.
+    """
+
+    def __init__(self, layout: WavFormat) -> None:
+        self._layout = layout
+        self._peak = 0.0
+        self._has_low_bits = False
+
+    def look_at(self, block: NDArray[np.float32]) -> None:
+        """Take note of samples ``[frame, channel]``."""
+        if self._layout.unused_bits:
+            self._peak = max(self._peak, float(np.abs(block).max()))
+            steps = block * np.float32(2.0 ** (self._layout.significant_bits - 1))
+            self._has_low_bits = self._has_low_bits or bool((steps != np.rint(steps)).any())
+
+    def check(self) -> None:
+        """Refuse samples that use none of the upper bits, unless they keep to those that they may use."""
+        is_low = 0 < self._peak < 2.0**-self._layout.unused_bits
+        if is_low and (self._has_low_bits or self._layout.is_24_in_32):
+            raise _alignment_problem(self._layout)
+
+
+def _alignment_problem(layout: WavFormat) -> AudioProblem:
+    return AudioProblem(
+        f"{layout.significant_bits}-bit samples that do not fill their {layout.block_align // layout.channels} bytes "
+        "from above, or cannot be told from such; convert it to 16-bit or 24-bit WAV"
+    )
+
+
+@cache
+def _streaming() -> Any:
+    import soundfile
+
+    class Streaming(soundfile.SoundFile):
+        """Read from beginning to end: where nothing says the end, libsndfile cannot seek either."""
+
+        def seekable(self) -> bool:
+            return False
+
+    return Streaming
+
+
+@contextmanager
+def open_by_libsndfile(
+    handle: FileIO, header: WavHeader | None, *, length: Length, longest: int | None
+) -> Iterator[Decoder]:
+    """A file, opened by its descriptor: neither its name nor its suffix matters.
+
+    Args:
+        handle: the file.
+        header: of a WAV file.
+        length: what the file says of it.
+        longest: frames that will be read at most; None for none.
+
+    Raises:
+        AudioProblem: for what libsndfile cannot read, or does not read right.
+    """
+    import soundfile
+
+    frames = None
+    source: Any = handle.fileno()
+    if header is not None and not header.length_known:
+        if header.format.sample_bytes is None:
+            raise AudioProblem("a header that does not say how long its samples are; expected it to; convert it")
+        frames = header.data_length // header.format.block_align
+        source = _with_length(handle, header, min(frames, longest or 1)) or source
+    handle.seek(0)
+    kind: Any = soundfile.SoundFile if length.known else _streaming()
+    try:
+        sound = kind(source, closefd=False)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise AudioProblem(
+            f"not audio that libsndfile can read ({_reason(error)}); expected WAV, FLAC or OGG; convert it"
+        ) from None
+    with sound:
+        decoder = Decoder(sound, header, frames if frames or not length.known else int(sound.frames))
+        decoder.check()
+        if length.counted is not None and abs(int(sound.frames) - length.counted) > _FEW:
+            raise AudioProblem(
+                f"an MP3 file that does not say how long it is, of which libsndfile reads {sound.frames} of "
+                f"{length.counted} samples; convert it to WAV or FLAC"
+            )
+        yield decoder
+
+
+def _with_length(handle: FileIO, header: WavHeader, frames: int) -> BytesIO | None:
+    """The beginning of a file whose writer left 0 as its length, which libsndfile takes for no samples at all.
+
+    None for one that says another length than the true one, which libsndfile mends.
+    """
+    if header.container not in ("RIFF", "RIFX"):
+        return None
+    handle.seek(0)
+    begin = bytearray(handle.read(header.data_offset))
+    if any(begin[-4:]):
+        return None
+    endian: Literal["little", "big"] = "little" if header.container == "RIFF" else "big"
+    length = frames * header.format.block_align
+    begin[-4:] = length.to_bytes(4, endian)
+    begin[4:8] = (header.data_offset + length - 8).to_bytes(4, endian)
+    return BytesIO(bytes(begin) + handle.read(length))
+
+
+def _reason(error: Exception) -> str:
+    """What libsndfile says, without the descriptor that it was given."""
+    return str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(".")

@@ -1,0 +1,191 @@
+"""Configurations that come from a file: a checkpoint, a run, an artifact. They are not trusted.
+
+Such a file says how a network was made. It does not say what is imported, which files are read, where anything is
+written, or where runs are logged: these come from the command line, the environment and the defaults of ``conf``.
+"""
+
+import math
+import shlex
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from dcase_sweep.config.checks import check
+from dcase_sweep.config.classes import PACKAGES, check_file_target
+from dcase_sweep.config.flat import plain, unflatten
+from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.errors import UserError
+from dcase_sweep.resources import conf_folder
+
+#: Keys of a file that are never obeyed: where things are and how this machine computes.
+_IGNORED = ("tracking.", "store.", "hardware.", "framework.", "resume", "hydra")
+#: Files that a training began with; nothing is read from them afterwards.
+_UNSET = ("compression.start", "mean_teacher.checkpoint")
+_MOST_KEYS, _LONGEST, _LARGEST = 5_000, 1_000, 2**63
+
+
+def is_printable(value: object, longest: int = _LONGEST) -> bool:
+    """Whether a value is text of one line that a terminal shows as it is."""
+    return isinstance(value, str) and len(value) <= longest and value.isprintable()
+
+
+def check_stored(flat: object) -> dict[str, Any]:
+    """The flattened configuration of a file: dotted keys, plain values, nothing to be resolved.
+
+    Raises:
+        ValueError: for the first key or value that is something else.
+    """
+    if not isinstance(flat, dict):
+        raise ValueError(f"its configuration is {'missing' if flat is None else f'a {type(flat).__name__}'}")
+    if len(flat) > _MOST_KEYS:
+        raise ValueError(f"its configuration has {len(flat):,} keys, more than {_MOST_KEYS:,}")
+    for key, value in flat.items():
+        if not is_printable(key, 300) or not key:
+            raise ValueError("its configuration has a key that is no printable text")
+        items = value if isinstance(value, list) else [value]
+        if len(items) > _MOST_KEYS:
+            raise ValueError(f"{key} has {len(items):,} values")
+        for item in items:
+            _check_value(key, item)
+    return dict(flat)
+
+
+def _check_value(key: str, value: object) -> None:
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, int):
+        if abs(value) >= _LARGEST:
+            raise ValueError(f"{key} is a number of more than 64 bit")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{key} is {value}")
+    elif not isinstance(value, str):
+        raise ValueError(f"{key} is a {type(value).__name__}")
+    elif not is_printable(value):
+        raise ValueError(f"{key} is no printable text of one line")
+    elif "${" in value:
+        raise ValueError(f"{key}={value[:80]} would be resolved; a file's values stand for themselves")
+
+
+def restore_experiment(
+    configuration: Mapping[str, Any],
+    *,
+    where: str,
+    named: Mapping[str, str] | None = None,
+    overrides: Mapping[str, str] | None = None,
+    reads_data: bool = True,
+) -> Experiment:
+    """The experiment of a checked configuration from a file, checked again, with the places of here and now.
+
+    Args:
+        configuration: as `check_stored` returns it.
+        where: how the user named the file, for messages.
+        named: classes of the user's own that the command line names, by their keys: ``model._target_``.
+        overrides: other keys and values of the command line.
+        reads_data: whether recordings are needed; if not, the file's data set is left out.
+
+    Raises:
+        UserError: in one line, for a class that a file may not name, and for what only the command line may say.
+    """
+    named, overrides = named or {}, overrides or {}
+    try:
+        kept = {key: value for key, value in configuration.items() if not key.startswith(_IGNORED)}
+        _refuse_instructions(kept)
+        nested = _nested({key: None if key in _UNSET else value for key, value in kept.items()})
+        if not reads_data:
+            nested["data"] = _demo(nested)
+        if "data._target_" in named:  # other recordings than those of the training may be read by another class
+            _mapping(nested, "data")["_target_"] = named["data._target_"]
+        for group in PACKAGES:
+            check_file_target(group, _mapping(nested, group).get("_target_"), named)
+        if reads_data:
+            _place_data(nested, overrides)
+        _refuse_paths(nested, overrides)
+        composed = OmegaConf.create(nested | _of_this_machine())
+        composed.merge_with(OmegaConf.from_dotlist([f"{key}={value}" for key, value in overrides.items()]))
+        return check(composed)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{where}: {str(error).splitlines()[0]}") from None
+    except UserError as error:
+        if str(error).startswith(tuple(overrides)):  # a mistake of the command line
+            raise
+        raise UserError(f"{where}: {error}") from None
+
+
+def _refuse_instructions(flat: Mapping[str, Any]) -> None:
+    """Of the words that make Hydra build an object, a file has the class of each group and no other."""
+    for key in flat:
+        words = [part for part in key.split(".") if len(part) > 2 and part.startswith("_") and part.endswith("_")]
+        if words and key not in {f"{group}._target_" for group in PACKAGES}:
+            raise UserError(f"{key}: a file is not trusted to name code; expected values alone")
+
+
+def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return unflatten(flat)
+    except (TypeError, AttributeError, KeyError):
+        raise UserError("its configuration has a key that is a value and a group at once") from None
+
+
+def _mapping(nested: Mapping[str, Any], group: str) -> dict[str, Any]:
+    found = nested.get(group)
+    if not isinstance(found, dict):
+        raise UserError(f"{group}: not in the configuration of the file; expected a group of values")
+    return found
+
+
+def _demo(nested: Mapping[str, Any]) -> dict[str, Any]:
+    """A data set of the task's kind that says nothing of where anything is."""
+    kind = _mapping(nested, "task").get("kind")
+    task = "4" if kind == "events" else "1a"
+    target: str = OmegaConf.load(conf_folder() / "task" / f"{task}.yaml").task.demo
+    return {"_target_": target, "name": "demo", "root": _demo_root()}
+
+
+def _demo_root() -> str:
+    return str(OmegaConf.load(conf_folder() / "data" / "demo.yaml").data.root)
+
+
+def _place_data(nested: dict[str, Any], overrides: Mapping[str, str]) -> None:
+    """Where the recordings are: as the command line says; for the generated ones as ``conf`` says."""
+    data = _mapping(nested, "data")
+    if "data.root" in overrides or data.get("root") is None:
+        return
+    if str(data["_target_"]).startswith("dcase_sweep.data.demo."):
+        data["root"] = _demo_root()
+        return
+    raise UserError(
+        f"trained on the recordings in {data['root']}; a file is not trusted to say what is read, so add "
+        f"data.root={shlex.quote(str(data['root']))}"
+    )
+
+
+def _refuse_paths(nested: Mapping[str, Any], overrides: Mapping[str, str]) -> None:
+    """Values of the file that could lead out of the folder that the command line names."""
+    for group in PACKAGES:
+        for name, value in _mapping(nested, group).items():
+            key = f"{group}.{name}"
+            if key in overrides or key == "data.root" or not isinstance(value, str):
+                continue
+            path = PurePath(value)
+            if path.is_absolute() or value.startswith("~") or ".." in path.parts:
+                raise UserError(
+                    f"{key}={value}: a file is not trusted to say what is read; expected a name within data.root"
+                    + (f", or add {key}={shlex.quote(value)}" if group == "data" else "")
+                )
+
+
+def _of_this_machine() -> dict[str, Any]:
+    """The groups that a file does not decide, by the defaults of ``conf``, in float32 on the processor."""
+    conf = conf_folder()
+    hardware = plain(OmegaConf.load(conf / "hardware" / "cpu.yaml"))
+    return {
+        "hardware": hardware | {"precision": "32-true", "compile": False},
+        "framework": plain(OmegaConf.load(conf / "framework" / "torch.yaml")),
+        "tracking": {},
+        "store": {"root": OmegaConf.load(conf / "config.yaml").store.root},
+        "resume": None,
+    }
