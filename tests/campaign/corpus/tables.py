@@ -361,6 +361,15 @@ _EVENTS = [
     ),
     Case("durations-zero", JUDGE, r"duration 0 s; expected more", prepare=events(durations=DURATIONS + "c.wav\t0\n")),
     Case("labels-blank", [*JUDGE, "--labels", "Dog,,Cat"], r"^error: --labels .*is blank", prepare=events()),
+    *(
+        Case(
+            f"threshold-{value}",
+            [*JUDGE, f"--f1-threshold={value}"],
+            r"^error: --f1-threshold .*: expected a number from 0 to 1",
+            prepare=events(),
+        )
+        for value in ("nan", "inf", "50")
+    ),
     Case("labels-twice", [*JUDGE, "--labels", "Dog,Dog"], r"^error: --labels .*named twice", prepare=events()),
     Case(
         "events-merged",
