@@ -48,6 +48,9 @@ def combinations(parser: OverridesParser, arguments: Sequence[str]) -> list[tupl
             choices[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
         else:
             raise UserError(f"{override.input_line}: a grid needs discrete values; expected choice() or range()")
+    empty = next((override for override in parsed if not choices[override.get_key_element()]), None)
+    if empty is not None:
+        raise UserError(f"{empty.input_line}: no value at all; expected at least one (a range leaves its end out)")
     jobs = math.prod(len(values) for values in choices.values())
     if jobs > MOST_JOBS:
         longest = max(choices, key=lambda key: len(choices[key]))
