@@ -27,6 +27,7 @@ from dcase_sweep.config.scene_checks import check_scenes
 from dcase_sweep.config.schemas import Evaluation, Experiment, SceneEvaluation
 from dcase_sweep.config.tensorflow_checks import check_tensorflow
 from dcase_sweep.errors import UserError
+from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
 from dcase_sweep.utils.text import printable
 
 TARGETED = ("data", "front_end", "model")
@@ -144,6 +145,13 @@ def check(composed: DictConfig) -> Experiment:
     return experiment
 
 
+def _evaluation_schema(composed: DictConfig) -> type | None:
+    """The schema of ``evaluation`` in this kind of task; None where model or data are of another kind."""
+    kind = OmegaConf.select(composed, "task.kind")
+    offered = {getattr(locate_class(group, composed[group]["_target_"]), "kind", None) for group in ("model", "data")}
+    return EVALUATIONS.get(kind) if isinstance(kind, str) and offered == {kind} else None
+
+
 def _check_numbers(composed: DictConfig) -> None:
     """Refuse numbers beyond all bounds before a class is looked up, which imports its libraries for seconds."""
     try:
@@ -162,13 +170,6 @@ def _wrong_group(schema: DictConfig, composed: DictConfig) -> str:
         except OmegaConfBaseException:
             return group
     return "configuration"
-
-
-def _evaluation_schema(composed: DictConfig) -> type | None:
-    """The schema of ``evaluation`` in this kind of task; None where model or data are of another kind."""
-    kind = OmegaConf.select(composed, "task.kind")
-    offered = {getattr(locate_class(group, composed[group]["_target_"]), "kind", None) for group in ("model", "data")}
-    return EVALUATIONS.get(kind) if offered == {kind} else None
 
 
 def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
@@ -246,6 +247,8 @@ def _check_values(experiment: Experiment) -> None:
     check_ranges(experiment, RANGES)
     if experiment.optimizer.lr <= 0:
         raise UserError(f"optimizer.lr={experiment.optimizer.lr}: expected a positive number")
+    if experiment.tracking.run_name is not None:
+        check_name(experiment.tracking.run_name, "tracking.run_name", LONGEST_RUN_NAME)
 
 
 def _check_pairs(experiment: Experiment) -> None:
