@@ -48,7 +48,7 @@ def _flush() -> None:
 
 def _run(arguments: list[str] | None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
-    if not arguments or "=" in arguments[0] or arguments[0].startswith("-"):
+    if not arguments or "=" in arguments[0] or arguments[0].startswith(("-", "+", "~")):
         from dcase_sweep.experiment import main as experiment
 
         return experiment(arguments)

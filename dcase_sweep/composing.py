@@ -10,6 +10,7 @@ from hydra.errors import HydraException
 from hydra.initialize import initialize_config_dir
 from omegaconf.errors import OmegaConfBaseException
 
+from dcase_sweep.arguments import check_overrides, explain_setup
 from dcase_sweep.config import Experiment, check
 from dcase_sweep.errors import UserError
 from dcase_sweep.experiment import (
@@ -41,6 +42,7 @@ def compose_experiments(arguments: Sequence[str]) -> list[Composed]:
     """
     refuse_arguments(arguments)
     understood = with_model_of_task(quote_task(open_demo(list(arguments))))
+    check_overrides(understood)
     register_experiments()
     GlobalHydra.instance().clear()
     try:
@@ -51,6 +53,11 @@ def compose_experiments(arguments: Sequence[str]) -> list[Composed]:
         raise UserError(explain(error, understood)) from None
     except RecursionError:
         raise UserError(ENDLESS) from None
+    except Exception as error:
+        line = explain_setup(error)
+        if line is None:
+            raise
+        raise UserError(line) from None
 
 
 def _composed(overrides: Sequence[str]) -> Composed:

@@ -18,10 +18,11 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from dcase_sweep.arguments import check_arguments, explain_setup, put_flags_first
 from dcase_sweep.config_files import read_config, register_config_source
 from dcase_sweep.errors import UserError, told_by_the_system
 from dcase_sweep.outcome import Outcome
@@ -30,6 +31,7 @@ from dcase_sweep.sweep.grid import GridSweeper
 from dcase_sweep.sweep.search.sweeper import OptunaSweeper
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.secrets import mask_secrets, mask_values, mask_word, masked_yaml
+from dcase_sweep.utils.text import printable
 from dcase_sweep.watching import Watcher
 
 if TYPE_CHECKING:
@@ -183,7 +185,7 @@ def run_composed(composed: DictConfig, watcher: Watcher | None = None, experimen
         checked = experiment or check(composed)
         tracking.check_store(checked.tracking)
     except UserError as error:  # before the libraries are loaded that train and log, which takes seconds
-        log.error(f"error: {error}")
+        _say_error(str(error))
         folder = str(settings.runtime.output_dir)
         return Outcome("failed", str(settings.job.name), folder, error=str(error).splitlines()[0])
     return _run_checked(checked, composed, watcher)
@@ -215,15 +217,23 @@ def _run_checked(experiment: "Experiment", composed: DictConfig, watcher: Watche
         with interruptible():
             return runner.run(experiment, job, watcher)
     except UserError as error:
-        log.error(f"error: {error}")
+        _say_error(str(error))
         return Outcome("failed", job.name, str(job.folder), error=str(error).splitlines()[0])
     except Exception as error:
         line = told_by_the_system(error)
         if line is not None:
-            log.error(f"error: {line}")
+            _say_error(line)
             return Outcome("failed", job.name, str(job.folder), error=line)
         log.exception(f"error: {job.name} failed: {type(error).__name__}: {error}")
         return Outcome("failed", job.name, str(job.folder), error=f"{type(error).__name__}: {error}")
+
+
+def _say_error(line: str) -> None:
+    """Log it, or print it where the configured logging is silent: no failure goes without its reason."""
+    if log.disabled or not log.isEnabledFor(logging.ERROR):
+        print(f"error: {line}", file=sys.stderr)
+    else:
+        log.error(f"error: {line}")
 
 
 def _mask_saved_configurations(settings: Any, composed: DictConfig) -> None:
@@ -252,7 +262,27 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
         return f"{override[1]}: {str(error.__cause__).splitlines()[0]}; +{override[1]} adds what is not there"
     if override:
         return f"{override[1]}: no such key; {_nearest_key(override[1], arguments)}"
-    choice = re.search(r"Could not find '([^/']+)/([^']+)'", text)
+    merged = re.search(r"Error merging override (.+)", text)
+    if merged:
+        cause = str(error.__cause__ or "").strip().splitlines()
+        return f"{printable(merged[1])}: {cause[0] if cause else 'a value that its key cannot have'}"
+    twice = re.search(r"Multiple values for (\S+?)\. To override", text)
+    if twice:
+        return f"+{twice[1]}: one is chosen already; write {twice[1]}=NAME to choose another"
+    called = re.search(r"Error (?:in call to|locating) target '([^']+)'", text)
+    if called:
+        where = re.search(r"full_key: (\S+)", text)
+        key = where[1] if where else "hydra.sweeper" if "Sweeper" in called[1] else "hydra.launcher"
+        return f"{key}._target_={called[1]}: {str(error.__cause__ or 'no such class').splitlines()[0].rstrip(':')}"
+    several = re.search(r"Ambiguous value for argument '(.+)'$", text.splitlines()[0] if text else "")
+    if several:
+        return f"{printable(several[1])}: several values; add -m to run each of them, or write [...] for a list"
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{printable(error.override)}: cannot be read as KEY=VALUE; brackets and quotes come in pairs, and a value "
+            "with special characters stands in quotes: KEY=\"'VALUE'\""
+        )
+    choice = re.search(r"Could not find '([^']+)/([^/']*)'", text)
     if choice:
         offered = [line.strip() for line in text.splitlines() if line.startswith("\t")]
         offered = [line for line in offered if not line.startswith("provider=")]
@@ -311,15 +341,19 @@ def main(arguments: list[str]) -> int:
     want_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("0", "")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions on instead of printing them
     outcomes: list[Any] = []
+    began = False
 
     def task(composed: DictConfig) -> Any:
+        nonlocal began
+        began = True
         outcomes.append(run_composed(composed))
         return outcomes[-1]
 
     try:
         refuse_arguments(arguments)
-        understood = with_model_of_task(quote_task(open_demo(complete_search(arguments))))
+        understood = with_model_of_task(quote_task(open_demo(complete_search(put_flags_first(arguments)))))
         sys.argv = [sys.argv[0], *understood]
+        check_arguments(understood)
         with _masked_output(understood):
             hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
     except Interrupted as interrupted:
@@ -335,6 +369,12 @@ def main(arguments: list[str]) -> int:
         return 1
     except (OSError, sqlite3.Error) as error:  # a folder of results, say, that cannot be made
         line = told_by_the_system(error)
+        if want_traceback or line is None:
+            raise
+        print(f"error: {mask_secrets(line)}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        line = None if began or GridSweeper.latest or OptunaSweeper.latest else explain_setup(error)
         if want_traceback or line is None:
             raise
         print(f"error: {mask_secrets(line)}", file=sys.stderr)

@@ -13,7 +13,7 @@ from dcase_sweep.cores import usable_cores
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.files import check_samples
 from dcase_sweep.data.scenes import SceneData
-from dcase_sweep.data.store import FeatureStore, known_problems, open_store
+from dcase_sweep.data.store import FeatureStore, KnownFiles, open_store
 from dcase_sweep.errors import DataError
 from dcase_sweep.judging import SYNTHETIC
 from dcase_sweep.readiness import check_readiness
@@ -43,12 +43,17 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneDat
     }
 
     def check(root: Path, names: Sequence[str]) -> list[str]:
-        known = known_problems(root, names, **where)
-        if known is not None:
-            return known
+        known = KnownFiles(root, **where)
+        problems = known.problems(names)
+        if problems is not None:
+            return problems
         length = {"sample_rate": front_end.sample_rate, "seconds": front_end.seconds}
         with console.progress("check", len(names)) as bar:
-            return check_samples(root, names, **length, workers=workers, on_progress=lambda done, _: bar.update(done))
+            problems = check_samples(
+                root, names, **length, workers=workers, on_progress=lambda done, _: bar.update(done), known=known
+            )
+        known.contents.save()
+        return problems
 
     data: SceneData | EventData = dataset.load(check=check)
     check_readiness(experiment, data)
@@ -61,6 +66,7 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneDat
             **where,
             device=device,
             workers=workers,
+            name=data.name,
             on_progress=lambda done, total: bar.update(done, total=total),
             on_note=log.warning,
         )
@@ -78,7 +84,7 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneDat
 
 
 def fingerprint_of(data: SceneData | EventData, store: FeatureStore) -> str:
-    """What was learned from and judged by: names, labels, splits and what is heard, wherever it lies."""
+    """What was learned from and judged by: names, labels, splits and contents of the files, wherever they lie."""
     return hashlib.sha256(f"{data.fingerprint} {store.fingerprint}".encode()).hexdigest()[:16]
 
 

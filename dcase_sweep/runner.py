@@ -11,7 +11,7 @@ from dcase_sweep import __version__, console, tracking
 from dcase_sweep.capacity import check_capacity
 from dcase_sweep.checkpoints import FOLDER, LAST
 from dcase_sweep.compressing import begin_compression, check_compressible, conclude_compression
-from dcase_sweep.config import Experiment, flatten, locate_class
+from dcase_sweep.config import Experiment, build, flatten, locate_class
 from dcase_sweep.costs import complexity_before_training, complexity_of, cost_metrics, limit_verdict, within_limit
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.scenes import SceneData
@@ -140,6 +140,9 @@ def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None
     """The device and what is resumed, after all that can be refused before any data is read."""
     try:
         _learner_class(experiment)
+        dataset = build("data", experiment.data)
+        if hasattr(dataset, "check_root"):  # of generated recordings, which are written there
+            dataset.check_root()
         device = device_of(experiment.hardware)
         check_capacity(experiment)
         resumable = find_resumable(experiment)

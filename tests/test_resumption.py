@@ -21,7 +21,8 @@ FORMER = ("data.validation=balanced", "training.normalise_over=train", "training
 def checkpoint_of(experiment: Experiment, path: Path, *, without: tuple[str, ...] = (), **more: Any) -> Path:
     flat = {key: value for key, value in flatten(experiment).items() if key not in without}
     extra = {"configuration": flat | more, "run_id": "r"}
-    torch.save({"dcase_sweep": extra, "epoch": 3, "optimizer_states": []}, path)
+    state = {"state_dict": {}, "optimizer_states": [{}], "callbacks": {"Keeper": {}}}
+    torch.save({"dcase_sweep": extra, "epoch": 3, **state}, path)
     return path
 
 
@@ -89,4 +90,24 @@ def test_another_class_of_data_has_defaults_of_its_own(tmp_path: Path) -> None:
     path = checkpoint_of(composed(), tmp_path / "last.ckpt", without=("data.validation_share",))
 
     with pytest.raises(UserError, match=r"data\._target_ was"):
+        resumed(path, *TAU)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"epoch": "three"}, "epoch is a str"),
+        ({"epoch": None}, "epoch is None"),
+        ({"epoch": 10**9}, "epoch is 1000000000, of 200"),
+        ({"optimizer_states": []}, "no optimizer_states"),
+        ({"optimizer_states": {"a": 1}}, "no optimizer_states"),
+        ({"callbacks": [1]}, "no callbacks"),
+        ({"state_dict": [1]}, "state_dict is a list"),
+    ],
+)
+def test_a_field_of_another_kind_is_refused(changed: dict[str, Any], says: str, tmp_path: Path) -> None:
+    path = checkpoint_of(composed(*TAU), tmp_path / "last.ckpt")
+    torch.save(torch.load(path, weights_only=True) | changed, path)
+
+    with pytest.raises(UserError, match=rf"^resume=.*: not a checkpoint to continue from \({says}"):
         resumed(path, *TAU)

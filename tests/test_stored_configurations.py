@@ -188,7 +188,7 @@ def test_a_class_of_ones_own_is_named_on_the_command_line(own: Path, capsys: pyt
         complexity.main([str(own), "model._target_=dcase_sweep.models.cnn.CNN"])
 
     assert complexity.main([str(own), "model._target_=my_models.Mine"]) == 0
-    assert "parameters" in capsys.readouterr().out
+    assert "Parameters" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"run=.*: model._target_=my_models.Mine: not a class of dcase_sweep"):
         find_trained_run(str(own), {})
     found = find_trained_run(str(own), {"model._target_": "my_models.Mine"})

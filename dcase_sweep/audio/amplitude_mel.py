@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 #: Added to a clip's range before it is divided by, so that a silent clip gives no NaN (the recipe's own, since 2022).
 _SMALLEST_RANGE = 1e-8
 
+#: What clips are scaled to where ``scaled_to`` does not say: the range of desed_task since April 2024.
+SCALED_TO = (-1.0, 1.0)
+#: The range of desed_task 0.1.0, by which the recipe of 2021 and its published checkpoint were trained.
+SCALED_TO_IN_2021 = (0.0, 1.0)
+
 
 def htk_mel_filters(*, sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float) -> NDArray[np.float32]:
     """Triangular filters ``[mel, bin]`` of height 1 on HTK's scale, 2595 log10(1 + f / 700).
@@ -54,6 +59,7 @@ class AmplitudeMel:
         decibel_floor: amplitudes below it count as it (:meth:`normalise`).
         decibel_lowest: dB to which lower levels are clamped; likewise.
         decibel_highest: dB to which higher levels are clamped; likewise.
+        scaled_to: what a clip's lowest and highest dB become; likewise. None = -1 and 1.
 
     Raises:
         ValueError: in one line, for sizes that do not fit each other.
@@ -62,7 +68,7 @@ class AmplitudeMel:
     #: Events have their times: after a short clip there is silence.
     padding: Padding = "zeros"
     #: Arguments that come into play behind the stored amplitudes, and therefore are no part of a store's key.
-    behind_store = ("decibel_floor", "decibel_lowest", "decibel_highest")
+    behind_store = ("decibel_floor", "decibel_lowest", "decibel_highest", "scaled_to")
 
     def __init__(
         self,
@@ -78,6 +84,7 @@ class AmplitudeMel:
         decibel_floor: float = 1e-5,
         decibel_lowest: float = -50.0,
         decibel_highest: float = 80.0,
+        scaled_to: list[float] | None = None,
     ) -> None:
         self.sample_rate = sample_rate
         self.seconds = seconds
@@ -90,6 +97,7 @@ class AmplitudeMel:
         self.decibel_floor = decibel_floor
         self.decibel_lowest = decibel_lowest
         self.decibel_highest = decibel_highest
+        self.scaled_to = scaled_to
         self._check()
 
     def _check(self) -> None:
@@ -109,6 +117,8 @@ class AmplitudeMel:
             raise ValueError(
                 f"decibel_lowest={self.decibel_lowest}: expected less than decibel_highest={self.decibel_highest}"
             )
+        if self.scaled_to is not None and (len(self.scaled_to) != 2 or not self.scaled_to[0] < self.scaled_to[1]):
+            raise ValueError(f"scaled_to={self.scaled_to}: expected [lowest, highest], or null")
         _ = self.filters  # raises for a band that holds no bin
 
     @property
@@ -157,8 +167,9 @@ class AmplitudeMel:
         return to_decibel(mel, floor=self.decibel_floor, lowest=self.decibel_lowest, highest=self.decibel_highest)
 
     def normalise(self, mel: "torch.Tensor") -> "torch.Tensor":
-        """What the network is given of mel amplitudes ``[batch, mel, frame]``: dB, each clip scaled to [-1, 1]."""
-        return scale_clip(self.to_decibel(mel))
+        """What the network is given of mel amplitudes ``[batch, mel, frame]``: dB, each clip scaled to its range."""
+        lowest, highest = self.scaled_to or SCALED_TO
+        return scale_clip(self.to_decibel(mel), lowest=lowest, highest=highest)
 
 
 def to_decibel(
@@ -168,8 +179,8 @@ def to_decibel(
     return mel.clamp(min=floor).log10_().mul_(20).clamp_(lowest, highest)
 
 
-def scale_clip(decibel: "torch.Tensor") -> "torch.Tensor":
-    """Clips ``[batch, mel, frame]``, each scaled to [-1, 1] by its own minimum and maximum; -1 where all is equal."""
-    lowest = decibel.amin(dim=(1, 2), keepdim=True)
-    span = decibel.amax(dim=(1, 2), keepdim=True) - lowest + _SMALLEST_RANGE
-    return ((decibel - lowest) / span).mul_(2).sub_(1)
+def scale_clip(decibel: "torch.Tensor", *, lowest: float = -1.0, highest: float = 1.0) -> "torch.Tensor":
+    """Clips ``[batch, mel, frame]``, each scaled by its own minimum and maximum; ``lowest`` where all is equal."""
+    minimum = decibel.amin(dim=(1, 2), keepdim=True)
+    span = decibel.amax(dim=(1, 2), keepdim=True) - minimum + _SMALLEST_RANGE
+    return ((decibel - minimum) / span).mul_(highest - lowest).add_(lowest)

@@ -18,6 +18,8 @@ from dcase_sweep.audio.wav import is_unknown_length
 _MOST_BLOCKS = 1_000
 #: The longest Ogg page has 65,307 bytes, so that the end of a file holds the whole last one; more may be tags.
 _OGG_TAIL = 2 * 65_536
+#: The longest FLAC frame, 65,535 samples of 8 channels of 32 bits, has 2 MiB.
+_FLAC_TAIL = 4 * 2**20
 #: Bytes behind the samples that may be tags and pictures.
 _MOST_TAGS = 64 * 2**20
 
@@ -110,13 +112,18 @@ def _check_flac(at: Callable[[int, int], bytes], size: int, start: int) -> bool:
         raise AudioProblem(f"{_MOST_BLOCKS:,} blocks of metadata and more; expected the samples of a FLAC file")
     info = int.from_bytes(at(start + 18, 8), "big")
     frames, bits, channels = info & (2**36 - 1), (info >> 36 & 31) + 1, (info >> 41 & 7) + 1
+    if not frames:
+        tail = at(max(position, size - _FLAC_TAIL), _FLAC_TAIL)
+        if b"\xff\xf8" not in tail and b"\xff\xf9" not in tail:  # how every frame begins
+            raise AudioProblem(f"no frame of a FLAC file in its last {_FLAC_TAIL // 2**20} MiB; download it again")
+        return False
     # Frames of noise take hardly more than their samples; the decoder would search the rest for frames.
     most = 2 * frames * channels * (bits + 7) // 8 + _MOST_TAGS
-    if frames and size - position > most:
+    if size - position > most:
         raise AudioProblem(
             f"{size - position} bytes for {frames} samples; expected a FLAC file of at most {most}; download it again"
         )
-    return frames > 0
+    return True
 
 
 def _check_aiff(at: Callable[[int, int], bytes], size: int, start: int) -> None:

@@ -57,6 +57,11 @@ class Decoder:
         """How many there are."""
         return int(self.sound.channels)
 
+    @property
+    def is_within_one(self) -> bool:
+        """Whether samples are integers, which full scale bounds."""
+        return str(self.sound.subtype).startswith("PCM_")
+
     def count_frames(self) -> int:
         """How many frames there are, decoded if nothing says it."""
         return sum(len(block) for block in self._blocks(None)) if self.frames is None else self.frames
@@ -187,10 +192,8 @@ def open_by_libsndfile(
     frames = None
     source: Any = handle.fileno()
     if header is not None and not header.length_known:
-        if header.format.sample_bytes is None:
-            raise AudioProblem("a header that does not say how long its samples are; expected it to; convert it")
-        frames = header.data_length // header.format.block_align
-        source = _with_length(handle, header, min(frames, longest or 1)) or source
+        frames = header.data_length // header.format.block_align if header.format.sample_bytes else None
+        source = _with_length(handle, header, min(frames or 0, longest or 1)) or source
     handle.seek(0)
     kind: Any = soundfile.SoundFile if length.known else _streaming()
     try:
@@ -221,6 +224,8 @@ def _with_length(handle: FileIO, header: WavHeader, frames: int) -> BytesIO | No
     begin = bytearray(handle.read(header.data_offset))
     if any(begin[-4:]):
         return None
+    if header.format.sample_bytes is None:
+        raise AudioProblem("a header that does not say how long its samples are; expected it to; convert it")
     endian: Literal["little", "big"] = "little" if header.container == "RIFF" else "big"
     length = frames * header.format.block_align
     begin[-4:] = length.to_bytes(4, endian)

@@ -1,6 +1,5 @@
 """Audio files to mono waveforms of one rate and one length."""
 
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,8 +41,6 @@ class Waveform:
     was_padded: bool = False
     was_cut: bool = False
     was_resampled: bool = False
-    #: Of the samples as they stand in the file, which tells another recording under the same name.
-    checksum: int = 0
     #: Length of the recording in the file; at least so much where only its end would tell.
     seconds: float = 0.0
 
@@ -58,6 +55,9 @@ class _Decoder(Protocol):
     @property
     def frames(self) -> int | None: ...
 
+    @property
+    def is_within_one(self) -> bool: ...
+
     def count_frames(self) -> int: ...
 
     def read(self, frames: int) -> NDArray[np.float32]: ...
@@ -70,6 +70,7 @@ class _Pcm24:
     handle: FileIO
     header: WavHeader
     channels: int = 1
+    is_within_one: bool = True
 
     @property
     def sample_rate(self) -> int:
@@ -129,12 +130,6 @@ def inspect_audio(path: Path) -> AudioInfo:
         return AudioInfo(decoder.sample_rate, decoder.channels, decoder.count_frames())
 
 
-def _checksum(samples: NDArray[np.float32]) -> int:
-    """Changes with any sample; a fifth of the time of a CRC of them all, which would take one in twenty of a clip's."""
-    words = samples[: len(samples) // 2 * 2].view(np.uint64)
-    return zlib.crc32(samples[-1::-64].tobytes(), zlib.crc32(words.sum(dtype=np.uint64).tobytes()))
-
-
 def _to_length(samples: NDArray[np.float32], length: int, padding: Padding) -> NDArray[np.float32]:
     if len(samples) > length:
         return samples[:length]
@@ -144,12 +139,10 @@ def _to_length(samples: NDArray[np.float32], length: int, padding: Padding) -> N
 def _check_samples(samples: NDArray[np.float32], *, within_one: bool) -> None:
     """Refuse what is not finite, digital silence, or of another scale.
 
-    The energy is one fast pass: a clip with more than silence's can hold nothing else, so only others are searched, and
-    those whose format has values beyond full scale.
+    Where no sample can be beyond full scale, the energy is one fast pass: a clip with more than silence's can hold
+    nothing else, so only others are searched.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        energy = float(np.dot(samples, samples))
-    if within_one and np.isfinite(energy) and energy > len(samples) * SILENCE**2:
+    if within_one and float(np.dot(samples, samples)) > len(samples) * SILENCE**2:
         return
     peak = max(float(samples.max()), -float(samples.min()))
     if not np.isfinite(peak):
@@ -176,13 +169,12 @@ def read_waveform(path: Path, *, sample_rate: int, seconds: float, padding: Padd
     with _open_audio(path, seconds) as decoder:
         rate, frames = decoder.sample_rate, decoder.frames
         samples = decoder.read(_frames_to_read(seconds, rate))
-        within_one = isinstance(decoder, _Pcm24)
+        within_one = decoder.is_within_one
     frames = len(samples) if frames is None else frames
     if frames == 0:
         raise AudioProblem("no samples after the header; expected audio; restore the file or remove its row")
     check_duration(frames, rate, seconds)
     _check_samples(samples, within_one=within_one)
-    checksum = _checksum(samples)
     if rate != sample_rate:
         import soxr
 
@@ -191,4 +183,4 @@ def read_waveform(path: Path, *, sample_rate: int, seconds: float, padding: Padd
     if len(samples) != length:
         # Resampling may leave one sample too few or too many; that is not a clip of another length.
         samples = _to_length(samples, length, padding)
-    return Waveform(samples, found < length, found > length, rate != sample_rate, checksum, frames / rate)
+    return Waveform(samples, found < length, found > length, rate != sample_rate, frames / rate)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dcase_sweep.arguments import OneLineParser
 from dcase_sweep.errors import UserError
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.text import printable
@@ -60,7 +61,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog=PROG,
         description=DESCRIPTION,
         epilog=EPILOG,

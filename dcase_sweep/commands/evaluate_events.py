@@ -132,6 +132,8 @@ def _evaluate(options: argparse.Namespace) -> "EventEvaluation":
         read_ground_truth,
     )
 
+    if not 0 <= options.f1_threshold <= 1:  # NaN included
+        raise UserError(f"--f1-threshold {options.f1_threshold}: expected a number from 0 to 1")
     labels = _labels(options.labels) if options.labels is not None else None
     options.detections = _threshold_folder(options.detections)
     tables = find_threshold_tables(options.detections)

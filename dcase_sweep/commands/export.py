@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 from dcase_sweep.errors import UserError
+from dcase_sweep.utils.text import printable
 
 USAGE = """\
 usage: python -m dcase_sweep export tflite|onnx run=RUN [calibration=300] [folder=FOLDER] [KEY=VALUE ...]
@@ -84,8 +85,8 @@ def _parse(words: list[str]) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise UserError(f"calibration={text}: expected a positive number of clips")
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= 1):
+        raise UserError(f"calibration={printable(text, 60)}: expected a positive number of clips")
     return int(text)
 
 

@@ -155,7 +155,7 @@ def _matching(values: Mapping[str, Any], pattern: str) -> Iterator[tuple[str, An
     if group in _TARGETED and not _is_own(values, group):
         return
     for key, value in values.items():
-        is_text = isinstance(value, str) and not key.startswith("model.blocks")
+        is_text = isinstance(value, str) and (not key.startswith("model.blocks") or value.startswith("${"))
         if value is None or is_text or key.count(".") < depth:
             continue
         if fnmatchcase(key, pattern):

@@ -27,6 +27,8 @@ from dcase_sweep.config.scene_checks import check_scenes
 from dcase_sweep.config.schemas import Evaluation, Experiment, SceneEvaluation
 from dcase_sweep.config.tensorflow_checks import check_tensorflow
 from dcase_sweep.errors import UserError
+from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
+from dcase_sweep.utils.text import printable
 
 TARGETED = ("data", "front_end", "model")
 #: Groups of which one file is chosen.
@@ -117,7 +119,8 @@ def check(composed: DictConfig) -> Experiment:
     for group in TARGETED:
         node = composed.get(group)
         if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
-            raise UserError(f"{group}: expected a group whose _target_ names a class; found {node!r}")
+            found = f"_target_={node.get('_target_')}" if isinstance(node, DictConfig) else repr(node)
+            raise UserError(f"{group}: expected a group whose _target_ names a class; found {printable(found, 80)}")
         _refuse_unknown(f"{group}.", node, _typed(group, node["_target_"]))
     evaluation = _evaluation_schema(composed)
     if evaluation is not None and isinstance(composed.get("evaluation"), DictConfig):
@@ -126,8 +129,8 @@ def check(composed: DictConfig) -> Experiment:
         schema = _schema(evaluation, *(composed[group]["_target_"] for group in TARGETED))
         experiment = OmegaConf.to_object(OmegaConf.merge(schema, composed))
     except OmegaConfBaseException as error:
-        where = f"{error.full_key!s}: " if error.full_key else ""
-        raise UserError(where + str(error.msg or error).splitlines()[0]) from None
+        where = str(error.full_key) if error.full_key else _wrong_group(schema, composed)
+        raise UserError(f"{where}: {str(error.msg or error).splitlines()[0]}") from None
     assert isinstance(experiment, Experiment)
     _check_values(experiment)
     _check_texts(experiment)
@@ -142,6 +145,13 @@ def check(composed: DictConfig) -> Experiment:
     return experiment
 
 
+def _evaluation_schema(composed: DictConfig) -> type | None:
+    """The schema of ``evaluation`` in this kind of task; None where model or data are of another kind."""
+    kind = OmegaConf.select(composed, "task.kind")
+    offered = {getattr(locate_class(group, composed[group]["_target_"]), "kind", None) for group in ("model", "data")}
+    return EVALUATIONS.get(kind) if isinstance(kind, str) and offered == {kind} else None
+
+
 def _check_numbers(composed: DictConfig) -> None:
     """Refuse numbers beyond all bounds before a class is looked up, which imports its libraries for seconds."""
     try:
@@ -152,11 +162,14 @@ def _check_numbers(composed: DictConfig) -> None:
     check_bounds(values)
 
 
-def _evaluation_schema(composed: DictConfig) -> type | None:
-    """The schema of ``evaluation`` in this kind of task; None where model or data are of another kind."""
-    kind = OmegaConf.select(composed, "task.kind")
-    offered = {getattr(locate_class(group, composed[group]["_target_"]), "kind", None) for group in ("model", "data")}
-    return EVALUATIONS.get(kind) if offered == {kind} else None
+def _wrong_group(schema: DictConfig, composed: DictConfig) -> str:
+    """The group that does not fit the schema, where the error that says so names no key."""
+    for group in map(str, composed):
+        try:
+            OmegaConf.merge(schema, OmegaConf.masked_copy(composed, [group]))
+        except OmegaConfBaseException:
+            return group
+    return "configuration"
 
 
 def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
@@ -228,6 +241,8 @@ def _check_values(experiment: Experiment) -> None:
     check_ranges(experiment, RANGES)
     if experiment.optimizer.lr <= 0:
         raise UserError(f"optimizer.lr={experiment.optimizer.lr}: expected a positive number")
+    if experiment.tracking.run_name is not None:
+        check_name(experiment.tracking.run_name, "tracking.run_name", LONGEST_RUN_NAME)
 
 
 def _check_pairs(experiment: Experiment) -> None:

@@ -1,6 +1,6 @@
 """Features of many files, on all cores or on a GPU."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from dcase_sweep.audio.reading import AudioProblem, Padding, Waveform, read_waveform
 from dcase_sweep.memory import keep_freed_memory
-from dcase_sweep.utils.text import printable
 
 #: Clips that a front end is given at a time: one stays in a core's cache, a GPU wants work for its width.
 _AT_A_TIME = {"cpu": 1, "gpu": 32}
@@ -54,8 +53,7 @@ class ClipState:
     padded: bool = False
     cut: bool = False
     resampled: bool = False
-    #: Of its samples in the file.
-    checksum: int = 0
+    #: What is wrong with the file, without its name.
     problem: str | None = None
     #: Length of the recording in its file; 0 if it could not be read, or was read by a version that did not note it.
     seconds: float = 0.0
@@ -80,13 +78,9 @@ def _read(path: Path, front_end: FrontEnd) -> tuple[Waveform | None, ClipState]:
             path, sample_rate=front_end.sample_rate, seconds=front_end.seconds, padding=front_end.padding
         )
     except AudioProblem as problem:
-        return None, ClipState(problem=f"{printable(path)}: {problem}")
+        return None, ClipState(problem=str(problem))
     return waveform, ClipState(
-        waveform.was_padded,
-        waveform.was_cut,
-        waveform.was_resampled,
-        waveform.checksum,
-        seconds=round(waveform.seconds, 3),
+        waveform.was_padded, waveform.was_cut, waveform.was_resampled, seconds=round(waveform.seconds, 3)
     )
 
 
@@ -107,9 +101,18 @@ def _features(paths: Sequence[Path], front_end: FrontEnd, device: str) -> list[t
 
 
 def compute_features(
-    root: Path, names: Sequence[str], front_end: FrontEnd, *, device: str = "cpu", workers: int = 1
+    root: Path,
+    names: Sequence[str],
+    front_end: FrontEnd,
+    *,
+    device: str = "cpu",
+    workers: int = 1,
+    after_reading: Callable[[int, ClipState], None] | None = None,
 ) -> Iterator[tuple[int, NDArray[np.float32], ClipState]]:
     """Position, features ``[mel, frame]`` as they are stored, and state of each file, in order.
+
+    ``after_reading`` is called with the position and the state of each file that was read, in the thread that read it;
+    what it raises ends the computation.
 
     Each thread takes one file after the other: reading, the transforms and the products all release Python's lock, and
     a clip that is read and transformed by one core never leaves its cache, which no parallel operator matches.
@@ -124,7 +127,11 @@ def compute_features(
     def task(batch: range) -> list[tuple[Any, ClipState]]:
         found = []
         for part in _ranges(batch, _AT_A_TIME[kind]):
-            found += _features([root / names[position] for position in part], front_end, device)
+            computed = _features([root / names[position] for position in part], front_end, device)
+            if after_reading is not None:
+                for position, (_, state) in zip(part, computed, strict=True):
+                    after_reading(position, state)
+            found += computed
         return found
 
     # NumPy's products keep to a thread each as PyTorch's operators do.

@@ -2,10 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from dcase_sweep.audio.reading import AudioProblem, inspect_audio, read_waveform
 from dcase_sweep.utils.text import printable
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A file of which it is known, without looking, what is wrong with it; None for nothing."""
+
+    problem: str | None
+
 
 #: Given a root and names of files under it, one line for each file that cannot be used.
 FileCheck = Callable[[Path, Sequence[str]], list[str]]
@@ -13,7 +22,7 @@ FileCheck = Callable[[Path, Sequence[str]], list[str]]
 
 def check_headers(root: Path, names: Sequence[str]) -> list[str]:
     """Files that are missing, empty, truncated or no audio, as their headers tell."""
-    return _problems(root, names, inspect_audio, workers=1, on_progress=None)
+    return _problems(root, names, lambda name: inspect_audio(root / name), workers=1, on_progress=None)
 
 
 def check_samples(
@@ -24,26 +33,34 @@ def check_samples(
     seconds: float,
     workers: int = 1,
     on_progress: Callable[[int, int], None] | None = None,
+    known: Callable[[str], KnownFile | None] = lambda name: None,
 ) -> list[str]:
-    """The same, and files whose samples are silent, not finite or cannot be decoded; every file is read."""
+    """The same, and files whose samples are silent, not finite or cannot be decoded.
 
-    def read(path: Path) -> object:
-        return read_waveform(path, sample_rate=sample_rate, seconds=seconds)
+    Every file is read but those of which ``known`` says what is wrong with them.
+    """
 
-    return _problems(root, names, read, workers=workers, on_progress=on_progress)
+    def look(name: str) -> None:
+        before = known(name)
+        if before is None:
+            read_waveform(root / name, sample_rate=sample_rate, seconds=seconds)
+        elif before.problem is not None:
+            raise AudioProblem(before.problem)
+
+    return _problems(root, names, look, workers=workers, on_progress=on_progress)
 
 
 def _problems(
     root: Path,
     names: Sequence[str],
-    look: Callable[[Path], object],
+    look: Callable[[str], object],
     *,
     workers: int,
     on_progress: Callable[[int, int], None] | None,
 ) -> list[str]:
     def problem(name: str) -> str | None:
         try:
-            look(root / name)
+            look(name)
         except AudioProblem as found:
             return f"{printable(root / name)}: {found}"
         return None

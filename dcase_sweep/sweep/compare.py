@@ -7,6 +7,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dcase_sweep.utils.text import printable
+
 #: Headline metrics and how they are shown: name, title, factor, digits.
 COLUMNS = (
     ("test/accuracy", "accuracy %", 100.0, 1),
@@ -25,6 +27,8 @@ COLUMNS = (
     ("compression/accuracy_lost", "points lost", 1.0, 1),
     ("energy/training_kwh", "training Wh", 1e3, 2),
 )
+#: Characters of a value that the table shows; the CSV file holds all of them.
+_LONGEST = 80
 #: What is shown only where pruning made some parameters zero: else it is the column of the parameters once more.
 _PRUNED = ("complexity/nonzero_parameters",)
 
@@ -132,7 +136,7 @@ def table(comparison: Comparison) -> str:
     header += ["finished"] if unfinished else []
     lines = [header]
     for row in comparison.rows:
-        cells = [*row.values, *([str(row.jobs)] if several else [])]
+        cells = [*(printable(value, _LONGEST) for value in row.values), *([str(row.jobs)] if several else [])]
         cells += [_cell(row, name, factor, digits) for name, _, factor, digits in shown]
         cells.append("-" if math.isnan(row.seconds) else f"{row.seconds:.0f}")
         lines.append(cells + ([f"{row.finished} of {row.jobs}"] if unfinished else []))

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,6 +49,9 @@ def combinations(parser: OverridesParser, arguments: Sequence[str]) -> list[tupl
             choices[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
         else:
             raise UserError(f"{override.input_line}: a grid needs discrete values; expected choice() or range()")
+    empty = next((override for override in parsed if not choices[override.get_key_element()]), None)
+    if empty is not None:
+        raise UserError(f"{empty.input_line}: no value at all; expected at least one (a range leaves its end out)")
     jobs = math.prod(len(values) for values in choices.values())
     if jobs > MOST_JOBS:
         longest = max(choices, key=lambda key: len(choices[key]))
@@ -72,6 +76,20 @@ def _check_range(override: Override) -> None:
             f"{override.input_line}: {count:,} jobs; expected at most {MOST_JOBS:,} in one sweep; use larger steps, or "
             "search among them with hydra/sweeper=optuna"
         )
+
+
+def escape_interpolation(text: str) -> str:
+    """A text that OmegaConf takes as it stands: ``${`` would be read as a reference to another key."""
+    return re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", text)
+
+
+def quote(text: str) -> str:
+    """A text as one quoted value of Hydra's grammar, which means the same text again, whatever stands in it.
+
+    Backslashes count there only before a quotation mark, which the last one stands before too.
+    """
+    escaped = re.sub(r"(\\*)'", lambda found: found[1] * 2 + "\\'", escape_interpolation(text))
+    return "'" + re.sub(r"(\\+)$", lambda found: found[1] * 2, escaped) + "'"
 
 
 def to_text(value: Any) -> str:

@@ -47,6 +47,27 @@ def test_a_wav_without_a_length_is_read_to_its_end(
     assert inspect_audio(path).frames == 8_000
 
 
+@pytest.mark.parametrize("subtype", ["ULAW", "IMA_ADPCM", "MS_ADPCM"])
+def test_a_compressed_wav_without_a_length_is_read_to_its_end(tmp_path: Path, subtype: str) -> None:
+    path = tmp_path / "clip.wav"
+    content = bytearray(encoded(LOUD, "WAV", subtype))
+    whole = read(path, bytes(content))
+    at = content.index(b"data") + 4
+
+    content[at : at + 4] = b"\xff\xff\xff\xff"
+
+    assert np.array_equal(read(path, bytes(content)), whole)
+
+
+def test_a_compressed_wav_that_says_0_is_refused(tmp_path: Path) -> None:
+    content = bytearray(encoded(LOUD, "WAV", "IMA_ADPCM"))
+    at = content.index(b"data") + 4
+    content[at : at + 4] = bytes(4)
+
+    with pytest.raises(AudioProblem, match="does not say how long its samples are"):
+        read(tmp_path / "clip.wav", bytes(content))
+
+
 def test_only_the_beginning_of_a_long_wav_without_a_length_is_read(tmp_path: Path) -> None:
     path = tmp_path / "clip.wav"
     content = wav(pcm(LOUD, 16, 2), bits=16, data_length=0)

@@ -163,6 +163,8 @@ def _begins() -> dict[str, bytes]:
     begins = {name: _encoded(*layout) for name, layout in halves.items()}
     begins = {name: content[: len(content) // 2] for name, content in begins.items()}
     layout = wav(b"", bits=16)[:36]
+    nameless = begins["half of FLAC"]
+    begins["half of FLAC without a length"] = nameless[:21] + bytes([nameless[21] & 0xF0]) + bytes(4) + nameless[26:]
     return begins | {
         "nothing": b"",
         "RIFF and WAVE": b"RIFF\xff\xff\xff\x7fWAVE",

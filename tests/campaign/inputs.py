@@ -1,7 +1,9 @@
 """Every bad input of the corpus, each in a process of its own."""
 
+import sqlite3
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 from tests.campaign.cases import CaseResult, as_json, load_cases, run_case
@@ -13,7 +15,10 @@ def empty_database(folder: Path) -> Path:
     from dcase_sweep.config import Tracking
 
     tracking.open_store(Tracking(uri=f"sqlite:///{folder / 'mlflow.db'}", folder=str(folder), experiment="none"))
-    return folder / "mlflow.db"
+    # What the open store has not yet moved from its log into the file is in the copy, too.
+    with closing(sqlite3.connect(folder / "mlflow.db")) as source, closing(sqlite3.connect(folder / "copy.db")) as copy:
+        source.backup(copy)
+    return folder / "copy.db"
 
 
 def run_inputs(only: str = "", jobs: int = 2, output: Path | None = None) -> int:

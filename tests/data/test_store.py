@@ -34,9 +34,9 @@ class Loudness:
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
     """Each test begins as a process of its own would."""
-    store_module._verified.clear()
+    forget()
     yield
-    store_module._verified.clear()
+    forget()
 
 
 @pytest.fixture
@@ -48,8 +48,13 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "audio"
 
 
-def reopen(root: Path, names: list[str] = NAMES, **more: Any) -> FeatureStore:
+def forget() -> None:
     store_module._verified.clear()
+    store_module._contents.clear()
+
+
+def reopen(root: Path, names: list[str] = NAMES, **more: Any) -> FeatureStore:
+    forget()
     settings = {"configuration": {"what": "loudness"}, "store_root": root.parent / "store", "workers": 2, **more}
     return open_store(root, names, Loudness(), **settings)
 
@@ -222,5 +227,5 @@ def test_no_room_on_the_disk_is_one_line(root: Path, monkeypatch: pytest.MonkeyP
 def test_a_store_that_cannot_be_written_is_one_line(root: Path) -> None:
     (root.parent / "file").write_text("")
 
-    with pytest.raises(UserError, match=r"feature store cannot be written; set store\.root"):
+    with pytest.raises(UserError, match=r"feature store cannot be written; set store\.root to a folder"):
         reopen(root, store_root=root.parent / "file")

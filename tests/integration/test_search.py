@@ -13,6 +13,7 @@ import pytest
 
 from dcase_sweep.sweep.search import study as records
 from dcase_sweep.sweep.search.study import open_storage
+from dcase_sweep.utils.processes import parse_identity
 from tests.conftest import CommandLine
 from tests.integration.test_experiment import client
 
@@ -82,9 +83,9 @@ def test_killed_workers_and_killed_searches_cost_what_was_running(
     arguments = ["-m", *tiny(*SPACE, "training.epochs=25", "hydra.sweeper.n_trials=2", "hydra.sweeper.study_name=k")]
     process = command_line.start(*arguments)
     first = _running(command_line.folder, set())
-    os.kill(int(first.user_attrs[records.OWNER].rpartition(":")[2]), signal.SIGKILL)
+    os.kill(_owner(first), signal.SIGKILL)
     second = _running(command_line.folder, {first.number}, epochs=3)
-    worker = int(second.user_attrs[records.OWNER].rpartition(":")[2])
+    worker = _owner(second)
     process.kill()
     printed, _ = process.communicate()
     _wait_for(lambda: not Path(f"/proc/{worker}").exists())
@@ -106,14 +107,21 @@ def test_killed_workers_and_killed_searches_cost_what_was_running(
     assert runs[second.user_attrs[records.RUN]] == "FINISHED"
 
 
-def _running(folder: Path, without: set[int], epochs: int = 1) -> optuna.trial.FrozenTrial:
+def _owner(trial: optuna.trial.FrozenTrial) -> int:
+    """The process that works on a trial."""
+    identity = parse_identity(trial.user_attrs[records.OWNER])
+    assert identity is not None
+    return identity.number
+
+
+def _running(folder: Path, without: set[int], epochs: int = 1, name: str = "k") -> optuna.trial.FrozenTrial:
     """The trial that trains, once it has told of so many epochs."""
     found: list[optuna.trial.FrozenTrial] = []
 
     def look() -> bool:
         if (folder / "mlruns" / "optuna.log").is_file():
             try:
-                trials = study(folder, "k").get_trials(states=[optuna.trial.TrialState.RUNNING])
+                trials = study(folder, name).get_trials(states=[optuna.trial.TrialState.RUNNING])
             except KeyError:
                 return False
             found[:] = [

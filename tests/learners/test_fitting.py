@@ -1,7 +1,9 @@
 """Fitting any module: which weights survive, how a finished training is taken up again, what ends a diverged one."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -84,3 +86,36 @@ def test_an_epoch_without_a_number_is_never_the_best(tmp_path: Path) -> None:
 def test_a_training_without_any_validation_figure_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"validation/accuracy was no number in any epoch"):
         fitted(Scripted([1.0], [math.nan]), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda content: content.update(state_dict={"layer.weight": torch.ones(2, 2)}), "RuntimeError"),
+        (lambda content: content.update(state_dict={}), "RuntimeError"),
+        (lambda content: content.update(optimizer_states=[{}, {}]), "resume="),
+        (lambda content: content.update(optimizer_states=[{"state": 3}]), "resume="),
+        (lambda content: content.update(callbacks={"Keeper": {"epoch": 1}}), "KeyError"),
+        (lambda content: content["callbacks"]["Keeper"].update(value=math.nan), "the best epoch is"),
+        (lambda content: content["callbacks"]["Keeper"].update(weights=[1]), "state_dict is a list"),
+        (lambda content: content.update(loops=3), "resume="),
+        (
+            lambda content: content["optimizer_states"][0].update(state={0: {"momentum_buffer": torch.ones(7)}}),
+            r"momentum_buffer \[7\] of a parameter \[1, 1\]",
+        ),
+    ],
+)
+def test_a_state_that_does_not_fit_is_the_checkpoints_fault(
+    change: Callable[[dict[str, Any]], None], says: str, tmp_path: Path
+) -> None:
+    fitted(Scripted([1.0, 1.0], [0.7, 0.5]), tmp_path / "first")
+    content = torch.load(tmp_path / "first/last.ckpt", weights_only=True)
+    content["epoch"] = 0
+    change(content)
+    torch.save(content, tmp_path / "last.ckpt")
+
+    with pytest.raises(UserError, match=says) as caught:
+        fitted(Scripted([1.0] * 3, [0.7, 0.5, 0.6]), tmp_path / "second", resume=tmp_path / "last.ckpt")
+
+    assert str(caught.value).startswith(f"resume={tmp_path}/last.ckpt: its state does not fit this training")
+    assert "\n" not in str(caught.value)

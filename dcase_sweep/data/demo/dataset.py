@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from dcase_sweep.data.demo.generation import check_demo_root, check_room
+from dcase_sweep.data.demo.generation import check_demo_root, check_room, generate_once
 from dcase_sweep.data.demo.scenes import bytes_of, generate_scenes, is_complete
 from dcase_sweep.data.files import FileCheck, check_headers
 from dcase_sweep.data.scenes import SceneData
@@ -50,16 +50,23 @@ class DemoScenes:
         """Bytes of all recordings."""
         return bytes_of(self.parameters["train_clips"] + self.parameters["test_clips"])
 
+    def check_root(self) -> None:
+        """Refuse a ``root`` that holds anything but generated data sets.
+
+        Raises:
+            UserError: in one line, with what was found.
+        """
+        check_demo_root(self.root.parent)
+
     def prepare(self, on_progress: Callable[[int, int], None]) -> None:
         """Generate what is not there yet."""
-        from filelock import FileLock
+        self.check_root()
 
-        check_demo_root(self.root.parent)
-        self.root.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(str(self.root) + ".lock"):
-            if not is_complete(self.root, **self.parameters):
-                check_room(self.root, self.disk_bytes)
-                generate_scenes(self.root, **self.parameters, on_progress=on_progress)
+        def generate() -> None:
+            check_room(self.root, self.disk_bytes)
+            generate_scenes(self.root, **self.parameters, on_progress=on_progress)
+
+        generate_once(self.root, is_complete=lambda: is_complete(self.root, **self.parameters), generate=generate)
 
     def load(self, *, check: FileCheck = check_headers) -> SceneData:
         """The generated recordings and their splits."""

@@ -5,8 +5,10 @@ import io
 import json
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,10 +17,13 @@ import soundfile
 
 from dcase_sweep.cores import usable_cores
 from dcase_sweep.data.demo.rendering import Signal
-from dcase_sweep.errors import UserError, free_bytes
+from dcase_sweep.errors import UserError, free_bytes, is_disk_full
+from dcase_sweep.utils.files import write_text as write_whole_text
+from dcase_sweep.utils.leases import hold
 from dcase_sweep.utils.machine import format_bytes
 
 MARKER = "generator.json"
+README = "README.txt"
 #: Bytes of the header of a WAV file as libsndfile writes it, and of a sample of each format.
 _HEADER = 44
 _SAMPLE = {"PCM_16": 2, "PCM_24": 3}
@@ -44,10 +49,16 @@ class GeneratedFolder:
         return self._marker() == {"complete": True, "parameters": dict(self.parameters)}
 
     @property
+    def is_ours(self) -> bool:
+        """Whether a generator made the folder."""
+        return self._marker() is not None or _small_text(self.root / README) == self.readme
+
+    @property
     def has_other_parameters(self) -> bool:
-        """Whether what lies there was generated otherwise."""
-        marker = self._marker()
-        return marker is not None and marker.get("parameters") != dict(self.parameters)
+        """Whether what lies there was generated otherwise, or its marker is damaged and does not say how."""
+        if not self.is_ours or not os.path.lexists(self.root / MARKER):
+            return False
+        return (self._marker() or {}).get("parameters") != dict(self.parameters)
 
     def begin(self) -> None:
         """Mark the folder as ours and unfinished; to be called before anything in it is written or removed.
@@ -58,15 +69,14 @@ class GeneratedFolder:
         if self.root.is_dir():
             self._refuse_foreign()
         self.root.mkdir(parents=True, exist_ok=True)
-        write_text(self.root / "README.txt", self.readme)
+        for name in (README, MARKER):
+            if not (self.root / name).is_file() and os.path.lexists(self.root / name):
+                (self.root / name).unlink()  # a named pipe, say, which writing would wait for
+        write_text(self.root / README, self.readme)
         self._mark(complete=False)
 
     def _refuse_foreign(self) -> None:
-        readme = self.root / "README.txt"
-        is_ours = self._marker() is not None or (
-            readme.is_file() and readme.read_text(encoding="utf-8", errors="replace") == self.readme
-        )
-        if not is_ours and any(self.root.iterdir()):
+        if not self.is_ours and any(self.root.iterdir()):
             raise UserError(
                 f"{self.root}: holds what the demo generator did not make; choose another folder for the demo"
             )
@@ -85,16 +95,48 @@ class GeneratedFolder:
         write_text(self.root / MARKER, json.dumps(marker, indent=2) + "\n")
 
     def _marker(self) -> dict[str, Any] | None:
-        try:
-            marker = self.root / MARKER
-            found = json.loads(marker.read_text(encoding="utf-8")) if marker.is_file() else None
-        except (OSError, ValueError, RecursionError):
-            return None
+        found = read_marker(self.root)
         # Other people's files of this name are no sign of ours, whose recordings are replaced.
-        if not isinstance(found, dict) or set(found) != {"complete", "parameters"}:
+        if found is None or set(found) != {"complete", "parameters"}:
             return None
-        parameters = found["parameters"]
-        return found if isinstance(parameters, dict) and set(parameters) == set(self.parameters) else None
+        return found if set(found["parameters"]) == set(self.parameters) else None
+
+
+def read_marker(root: Path) -> dict[str, Any] | None:
+    """What is noted of a generated folder; None where nothing is, or nothing of that kind."""
+    try:
+        found = json.loads(_small_text(root / MARKER) or "")
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("parameters"), dict) else None
+
+
+def generate_once(root: Path, *, is_complete: Callable[[], bool], generate: Callable[[], None]) -> None:
+    """Generate a folder that is not complete, one process at a time, and keep it from being removed.
+
+    A complete one is only read, from a read-only disk too.
+
+    Raises:
+        UserError: if the folder cannot be written to.
+    """
+    from filelock import FileLock
+
+    if not (is_complete() and hold(root / MARKER)):
+        try:
+            root.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(str(root) + ".lock"):
+                if not is_complete():
+                    generate()
+                hold(root / MARKER)
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            raise UserError(
+                f"{error.filename or root}: {error.strerror or error}; the demo's recordings are not complete in "
+                f"{root} and cannot be written; set data.root to a folder that can be"
+            ) from error
+    with suppress(OSError):  # when it was used last
+        os.utime(root / MARKER)
 
 
 def check_demo_root(root: Path) -> None:
@@ -117,6 +159,17 @@ def check_demo_root(root: Path) -> None:
             f"data.root={root}: holds {foreign[0]!r}, which the demo generator did not make; expected a new or empty "
             "folder, or data=tau2020 or data=desed for recordings of your own"
         )
+
+
+def _small_text(path: Path) -> str | None:
+    """The text of a regular file of at most 64 KiB."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > 2**16:
+            return None
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
 
 
 def in_parallel(
@@ -183,18 +236,27 @@ def is_whole(path: Path, *, samples: int, subtype: str) -> bool:
 
 
 def write_wav(path: Path, clip: Signal, *, sample_rate: int, subtype: str) -> None:
-    """The whole file or none."""
+    """The whole file or none.
+
+    Raises:
+        OSError: as writing does, with the name of the file: libsndfile itself does not say that a disk is full.
+    """
+    whole = io.BytesIO()
+    soundfile.write(whole, clip, sample_rate, subtype=subtype, format="WAV")
     part = path.with_suffix(".part")
-    soundfile.write(part, clip, sample_rate, subtype=subtype, format="WAV")
-    os.replace(part, path)
+    try:
+        part.write_bytes(whole.getbuffer())
+        os.replace(part, path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """The whole file or none."""
+    """The whole file or none, in a folder that is made if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(part, path)
+    write_whole_text(path, text)
 
 
 def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

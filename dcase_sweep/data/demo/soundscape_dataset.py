@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from dcase_sweep.data.demo.generation import check_demo_root, check_room
+from dcase_sweep.data.demo.generation import check_demo_root, check_room, generate_once
 from dcase_sweep.data.demo.soundscapes import bytes_of, generate_soundscapes, is_complete
 from dcase_sweep.data.desed import DESED
 from dcase_sweep.data.events import EventData
@@ -58,16 +58,23 @@ class DemoSoundscapes:
         """Bytes of all recordings."""
         return bytes_of(sum(count for name, count in self.parameters.items() if name != "seed"))
 
+    def check_root(self) -> None:
+        """Refuse a ``root`` that holds anything but generated data sets.
+
+        Raises:
+            UserError: in one line, with what was found.
+        """
+        check_demo_root(self.root.parent)
+
     def prepare(self, on_progress: Callable[[int, int], None]) -> None:
         """Generate what is not there yet."""
-        from filelock import FileLock
+        self.check_root()
 
-        check_demo_root(self.root.parent)
-        self.root.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(str(self.root) + ".lock"):
-            if not is_complete(self.root, **self.parameters):
-                check_room(self.root, self.disk_bytes)
-                generate_soundscapes(self.root, **self.parameters, on_progress=on_progress)
+        def generate() -> None:
+            check_room(self.root, self.disk_bytes)
+            generate_soundscapes(self.root, **self.parameters, on_progress=on_progress)
+
+        generate_once(self.root, is_complete=lambda: is_complete(self.root, **self.parameters), generate=generate)
 
     def load(self, *, check: FileCheck = check_headers) -> EventData:
         """The generated clips and their splits."""

@@ -1,10 +1,8 @@
 """Bringing a store from whatever is on disk to whole."""
 
 import hashlib
-import json
-import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,7 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcase_sweep.data.compute import ClipState, FrontEnd, compute_features
-from dcase_sweep.data.store.folder import VERSION, FileStamp, Folder, checksum, rows_that_hold
+from dcase_sweep.data.store.contents import FileContents
+from dcase_sweep.data.store.folder import (
+    FEATURES,
+    INDEX,
+    VERSION,
+    Digests,
+    Folder,
+    checksum,
+    front_end_folder,
+    rows_that_hold,
+)
+from dcase_sweep.data.store.index import Journal, remove
+from dcase_sweep.errors import UserError
+from dcase_sweep.utils.leases import hold
+
+Arrays = tuple[NDArray[np.float32], NDArray[np.uint32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +36,12 @@ class FeatureStore:
     #: ``[clip, mel, frame]``; there may be more frames than a network sees, whose number the front end says.
     features: NDArray[np.float32]
     states: tuple[ClipState, ...]
+    #: The recordings.
+    files: tuple[Path, ...]
+    #: A hash of each recording's bytes; None for one that cannot be read.
+    digests: tuple[bytes | None, ...]
     #: How many clips this call had to compute; 0 = all were there.
-    computed: int
-    #: Bytes of each file.
-    sizes: tuple[int, ...] = ()
+    computed: int = 0
 
     @property
     def valid(self) -> NDArray[np.bool_]:
@@ -36,15 +51,16 @@ class FeatureStore:
     @property
     def problems(self) -> list[str]:
         """What is wrong with the clips that could not be read."""
-        return [state.problem for state in self.states if state.problem is not None]
+        pairs = zip(self.files, self.states, strict=True)
+        return [f"{path}: {state.problem}" for path, state in pairs if state.problem is not None]
 
     @property
     def fingerprint(self) -> str:
-        """A hash of what is heard in the clips that could be read: the same for a copy elsewhere, at any time."""
+        """A hash of the contents of the recordings that could be read: the same for a copy elsewhere, at any time."""
         digest = hashlib.sha256()
-        for size, state in zip(self.sizes, self.states, strict=True):
+        for content, state in zip(self.digests, self.states, strict=True):
             if state.problem is None:
-                digest.update(f"{size} {state.checksum}\n".encode())
+                digest.update(content or b"")
         return digest.hexdigest()[:16]
 
     def count(self, what: str) -> int:
@@ -54,144 +70,169 @@ class FeatureStore:
 
 @dataclass
 class Build:
-    """Brings one store from whatever is on disk to whole."""
+    """One store, from whatever is on disk to whole."""
 
     folder: Folder
-    root: Path
-    stamps: list[FileStamp]
+    contents: FileContents
+    names: list[str]
+    digests: Digests
     front_end: FrontEnd
     device: str
     workers: int
     on_progress: Callable[[int, int], None] | None
     note: Callable[[str], None]
 
-    @property
-    def _journal(self) -> Path:
-        return self.folder.path / "states.jsonl"
+    def read(self) -> FeatureStore | None:
+        """The store as it is, if it is whole; nothing is written, and no lock but a shared one is taken."""
+        if not hold(self.folder.path / FEATURES):
+            return None
+        arrays = self.folder.arrays("r")
+        states = self.folder.index(len(self.names))
+        if arrays is None or states is None or not self.folder.holds_contents(self.digests):
+            return None
+        if not (rows_that_hold(*arrays, self.workers) | self._unreadable).all():
+            return None
+        self._see_unreadable(states)
+        return self._store(arrays[0], states, 0)
 
-    def run(self, configuration: dict[str, Any]) -> FeatureStore:
-        arrays, index = self.folder.arrays("r+"), self.folder.index()
-        if arrays is None:
-            if index is not None:
-                self.note(f"feature store {self.folder.path} is damaged: its arrays are not readable; built anew")
-            arrays, index = self.folder.create(), None
-            holds = np.zeros(self.folder.shape[0], dtype=bool)
-        else:
-            holds = rows_that_hold(*arrays, self.workers)
-        states = self._states(index, holds)
-        if index is not None and not holds.all():
-            self.note(f"feature store {self.folder.path} is damaged: {np.sum(~holds)} clips are computed again")
-        if index is None or not holds.all():
-            (self.folder.path / "store.json").unlink(missing_ok=True)
-            with self._journal.open("a") as journal:
-                self._adopt(arrays, holds, states, journal)
-        missing = np.flatnonzero(~holds)
-        if len(missing):
-            self._compute(arrays, missing, states)
-        if index is None or len(missing):
-            self._finish(configuration, states)
+    def run(self, configuration: dict[str, Any], store_root: Path) -> FeatureStore:
+        """Compute what is missing; the caller keeps other processes from doing the same."""
+        arrays, holds, states = self._begin(configuration, store_root)
+        remove(self.folder.path / INDEX)
+        self.folder.reserve()
+        journal = self.folder.journal(len(self.names))
+        with journal.open() as lines:
+            self._adopt(arrays, holds, states, lines)
+            missing = np.flatnonzero(~holds)
+            if len(missing):
+                self._compute(arrays, missing, states, lines)
+        self.folder.write_index(configuration, self._lasting(states))
+        self._see_unreadable(states)
+        hold(self.folder.path / FEATURES)
         whole = self.folder.arrays("r")
         assert whole is not None
-        return FeatureStore(
-            self.folder.path, whole[0], tuple(states), len(missing), tuple(stamp.size for stamp in self.stamps)
-        )
+        return self._store(whole[0], states, len(missing))
 
-    def _states(self, index: dict[str, Any] | None, holds: NDArray[np.bool_]) -> list[ClipState]:
-        """What is known of each clip; without an index it is in the journal.
+    def _begin(
+        self, configuration: dict[str, Any], store_root: Path
+    ) -> tuple[Arrays, NDArray[np.bool_], list[ClipState]]:
+        """The arrays, which clips' features are in them, and what is known of these."""
+        clips, path = len(self.names), self.folder.path
+        arrays, was_finished = self.folder.arrays("r+"), self.folder.is_finished
+        if arrays is None or not self.folder.holds_contents(self.digests):
+            if was_finished:
+                self.note(f"feature store {path} is damaged: its arrays are not readable; built anew")
+            else:
+                self._note_earlier_version(configuration, store_root)
+            return self.folder.create(self.digests), np.zeros(clips, dtype=bool), [ClipState()] * clips
+        holds = rows_that_hold(*arrays, self.workers)
+        states = self.folder.index(clips)
+        if was_finished and states is None:
+            self.note(f"feature store {path} is damaged: its {INDEX} is not as it was written; its clips are checked")
+        if states is None:
+            # A clip of which nothing is noted does not hold: it may be one that could not be read.
+            noted = self.folder.journal(clips).read()
+            holds &= np.isin(np.arange(clips), list(noted))
+            states = [noted.get(row, ClipState()) for row in range(clips)]
+        elif not (holds | self._unreadable).all():
+            self.note(f"feature store {path} is damaged: {np.sum(~holds)} clips are computed again")
+        else:
+            self.note(f"feature store {path} is damaged: its arrays are longer than its clips; they are cut")
+        return arrays, holds, states
 
-        A clip of which nothing is noted does not hold: it may be one that could not be read.
-        """
-        if index is not None:
-            return [ClipState(**state) for state in index["states"]]
-        states = [ClipState() for _ in self.stamps]
-        try:
-            lines = self._journal.read_text().splitlines()
-        except OSError:
-            lines = []
-        noted = np.zeros_like(holds)
-        for line in lines:
-            try:
-                position, state = json.loads(line)
-                states[position] = ClipState(**state)
-                noted[position] = True
-            except (ValueError, TypeError, IndexError):
-                continue  # the line that the kill cut off
-        holds &= noted
-        for position in np.flatnonzero(~holds):
-            states[position] = ClipState()
-        return states
+    def _note_earlier_version(self, configuration: dict[str, Any], store_root: Path) -> None:
+        earlier = [front_end_folder(store_root, configuration, version) for version in range(1, VERSION)]
+        for folder in earlier:
+            if folder.is_dir() and any(path.is_dir() for path in folder.iterdir()):
+                self.note(
+                    f"features in {folder} are of an earlier version and not used; they are computed again "
+                    "(python -m dcase_sweep cache --prune removes them)"
+                )
 
-    def _note_state(self, journal: TextIO, row: int, state: ClipState) -> None:
-        """Written before the clip's checksum is, so that a clip that holds has its line."""
-        journal.write(json.dumps([row, asdict(state)]) + "\n")
-        journal.flush()
+    @property
+    def _unreadable(self) -> NDArray[np.bool_]:
+        return np.array([digest is None for digest in self.digests], dtype=bool)
 
-    def _adopt(
-        self,
-        arrays: tuple[NDArray[np.float32], NDArray[np.uint32]],
-        holds: NDArray[np.bool_],
-        states: list[ClipState],
-        journal: TextIO,
-    ) -> None:
-        """Copy clips whose files did not change from the finished stores of the same front end."""
+    def _see_unreadable(self, states: list[ClipState]) -> None:
+        """What is wrong with files that cannot be read is not kept: it may have another reason each time."""
+        rows = np.flatnonzero(self._unreadable)
+        if len(rows):
+            names = [self.names[row] for row in rows]
+            for position, _, state in compute_features(self.contents.root, names, self.front_end, workers=self.workers):
+                states[rows[position]] = state
+                self._check_unchanged(int(rows[position]), state)
+
+    def _adopt(self, arrays: Arrays, holds: NDArray[np.bool_], states: list[ClipState], lines: TextIO) -> None:
+        """Copy clips of the same contents from the other stores of the same front end, finished or not."""
         features, checksums = arrays
+        holds |= self._unreadable
         for sibling in sorted(self.folder.path.parent.iterdir()):
-            if holds.all() or sibling == self.folder.path or not sibling.is_dir():
+            if holds.all():
+                return
+            if sibling == self.folder.path or not sibling.is_dir():
                 continue
             other = Folder(sibling, ())
-            index = other.index()
-            if index is None or index["root"] != str(self.root.resolve()):
+            contents = other.contents()
+            if contents is None:
                 continue
-            position = {FileStamp(*stamp): row for row, stamp in enumerate(index["files"])}
-            other.shape = (len(position), *self.folder.shape[1:])
+            other.shape = (len(contents), *self.folder.shape[1:])
             theirs = other.arrays("r")
             if theirs is None:
                 continue
+            known = known_states(other, len(contents))
+            position = {digest: row for row, digest in enumerate(contents) if row in known}
             for row in np.flatnonzero(~holds):
-                source = position.get(self.stamps[row])
+                source = position.get(self.digests[row] or b"")
                 if source is not None and checksum(theirs[0][source]) == theirs[1][source]:
-                    states[row] = ClipState(**index["states"][source])
-                    self._note_state(journal, int(row), states[row])
+                    states[row] = known[source]
+                    Journal.write(lines, int(row), states[row])
                     features[row], checksums[row] = theirs[0][source], theirs[1][source]
                     holds[row] = True
 
-    def _compute(
-        self,
-        arrays: tuple[NDArray[np.float32], NDArray[np.uint32]],
-        missing: NDArray[np.int64],
-        states: list[ClipState],
-    ) -> None:
+    def _compute(self, arrays: Arrays, missing: NDArray[np.int64], states: list[ClipState], lines: TextIO) -> None:
         features, checksums = arrays
-        done = 0
-        with self._journal.open("a") as journal:
-            results = compute_features(
-                self.root,
-                [self.stamps[row].name for row in missing],
-                self.front_end,
-                device=self.device,
-                workers=self.workers,
-            )
-            for position, row_features, state in results:
-                row = int(missing[position])
-                # The checksum follows the features: a kill between the two leaves a clip that is computed again.
-                features[row] = row_features
-                states[row] = state
-                self._note_state(journal, row, state)
-                checksums[row] = checksum(features[row])
-                done += 1
-                if self.on_progress:
-                    self.on_progress(done, len(missing))
+        results = compute_features(
+            self.contents.root,
+            [self.names[row] for row in missing],
+            self.front_end,
+            device=self.device,
+            workers=self.workers,
+            after_reading=lambda position, state: self._check_unchanged(int(missing[position]), state),
+        )
+        for done, (position, row_features, state) in enumerate(results, start=1):
+            row = int(missing[position])
+            # The checksum follows the features: a kill between the two leaves a clip that is computed again.
+            features[row] = row_features
+            states[row] = state
+            Journal.write(lines, row, state)
+            checksums[row] = checksum(features[row])
+            if self.on_progress:
+                self.on_progress(done, len(missing))
         features.flush()  # type: ignore[attr-defined]
         checksums.flush()  # type: ignore[attr-defined]
 
-    def _finish(self, configuration: dict[str, Any], states: list[ClipState]) -> None:
-        index = {
-            "version": VERSION,
-            "front_end": configuration,
-            "root": str(self.root.resolve()),
-            "files": [[stamp.name, stamp.size, stamp.time_ns] for stamp in self.stamps],
-            "states": [asdict(state) for state in states],
-        }
-        temporary = self.folder.path / f"store.json.{os.getpid()}"
-        temporary.write_text(json.dumps(index))
-        os.replace(temporary, self.folder.path / "store.json")
+    def _check_unchanged(self, row: int, state: ClipState) -> None:
+        """Features are kept under what the file held when it was hashed.
+
+        A file with a problem is hashed again, so that a fault of the disk is not kept as one of the recording.
+        """
+        if not self.contents.holds(self.names[row], self.digests[row], read=state.problem is not None):
+            path = self.contents.root / self.names[row]
+            if state.problem is not None and self.contents.digest(self.names[row]) is None:
+                raise UserError(f"{path}: {state.problem}")
+            raise UserError(
+                f"{path}: changed while its features were computed; expected it to stay as it is; run the command again"
+            )
+
+    def _lasting(self, states: list[ClipState]) -> list[ClipState]:
+        return [ClipState() if digest is None else state for digest, state in zip(self.digests, states, strict=True)]
+
+    def _store(self, features: NDArray[np.float32], states: list[ClipState], computed: int) -> FeatureStore:
+        files = tuple(self.contents.root / name for name in self.names)
+        return FeatureStore(self.folder.path, features, tuple(states), files, tuple(self.digests), computed)
+
+
+def known_states(folder: Folder, clips: int) -> dict[int, ClipState]:
+    """What is known of the clips of a store, finished or not."""
+    states = folder.index(clips)
+    return folder.journal(clips).read() if states is None else dict(enumerate(states))

@@ -1,27 +1,81 @@
 """Opening a store: from memory, from disk, or by building it."""
 
+import errno
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from dcase_sweep.data.compute import FrontEnd, stored_shape
-from dcase_sweep.data.store.build import Build, FeatureStore
-from dcase_sweep.data.store.folder import Folder, folder_of, stamp_files
+from dcase_sweep.data.files import KnownFile
+from dcase_sweep.data.store.build import Build, FeatureStore, known_states
+from dcase_sweep.data.store.contents import FileContents
+from dcase_sweep.data.store.folder import INDEX, Folder, folder_of, front_end_folder
+from dcase_sweep.data.store.use import note_use
 from dcase_sweep.errors import UserError
 
-
-def known_problems(
-    root: Path, files: Sequence[str], *, store_root: Path, configuration: dict[str, Any]
-) -> list[str] | None:
-    """What a finished store noted of these files, which then need no second look; None if there is no such store."""
-    path = folder_of(stamp_files(root, files), store_root, configuration)
-    index = Folder(path, ()).index()
-    return None if index is None else [state["problem"] for state in index["states"] if state["problem"]]
-
+#: Seconds before a process that waits for another says so.
+_PATIENCE = 3.0
 
 #: Stores that this process has verified: reading a gigabyte again for each job of a sweep tells nothing new.
-_verified: dict[tuple[str, int], FeatureStore] = {}
+_verified: dict[Path, FeatureStore] = {}
+#: What this process knows of files, by the folder they lie in and the root of the stores.
+_contents: dict[tuple[str, str], FileContents] = {}
+
+
+def contents_of(root: Path, store_root: Path) -> FileContents:
+    """What is known of the files under a folder, read from disk once in a process."""
+    key = os.path.realpath(root), os.path.realpath(store_root)
+    if key not in _contents:
+        _contents[key] = FileContents(root, store_root)
+    return _contents[key]
+
+
+class KnownFiles:
+    """What the stores of one front end know of recordings, by their contents, wherever these lie."""
+
+    def __init__(self, root: Path, *, store_root: Path, configuration: dict[str, Any]) -> None:
+        self.contents = contents_of(root, store_root)
+        self._store_root = store_root
+        self._configuration = configuration
+        self._lock = Lock()
+        self._by_digest: dict[bytes, str | None] | None = None
+
+    def problems(self, names: Sequence[str]) -> list[str] | None:
+        """What is wrong with these files, if a finished store of exactly these is known without reading any."""
+        digests = [self.contents.recall(name) for name in names]
+        if None in digests:
+            return None
+        folder = Folder(folder_of(digests, self._store_root, self._configuration), ())
+        states = folder.index(len(names)) if folder.holds_contents(digests) else None
+        if states is None:
+            return None
+        pairs = zip(names, states, strict=True)
+        return [f"{self.contents.root / name}: {state.problem}" for name, state in pairs if state.problem is not None]
+
+    def __call__(self, name: str) -> KnownFile | None:
+        """What is known of one file, which is read where the file system does not tell whether it is the same."""
+        digest = self.contents.digest(name)
+        if digest is None:
+            return None
+        with self._lock:
+            if self._by_digest is None:
+                self._by_digest = self._read_all()
+        return KnownFile(self._by_digest[digest]) if digest in self._by_digest else None
+
+    def _read_all(self) -> dict[bytes, str | None]:
+        """The problem, or None, of every recording that any store of the front end has."""
+        found: dict[bytes, str | None] = {}
+        parent = front_end_folder(self._store_root, self._configuration)
+        for path in parent.iterdir() if parent.is_dir() else ():
+            folder = Folder(path, ())
+            contents = folder.contents() if path.is_dir() else None
+            if contents is not None:
+                states = known_states(folder, len(contents))
+                found |= {contents[row]: state.problem for row, state in states.items() if any(contents[row])}
+        return found
 
 
 def open_store(
@@ -33,35 +87,77 @@ def open_store(
     configuration: dict[str, Any],
     device: str = "cpu",
     workers: int = 1,
+    name: str = "",
     on_progress: Callable[[int, int], None] | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> FeatureStore:
     """Features of ``files`` (relative to ``root``), computed where they are not on disk yet.
 
-    Several processes may ask at once: one builds, under a lock, the others wait for it. ``configuration`` is what the
-    front end was made from; it and the files' names, sizes and times are the store's key.
+    Several processes may ask at once: one builds, under a lock, the others wait for it. A store that is whole is read
+    without a lock, from a read-only disk too. ``configuration`` is what the front end was made from; it and the files'
+    contents are the store's key, wherever the files lie.
+
+    Args:
+        root: of the recordings.
+        files: names under it.
+        front_end: what computes features.
+        store_root: the folder of all stores.
+        configuration: of the front end.
+        device: on which the front end computes.
+        workers: threads.
+        name: of the data set, for the list that ``cache`` prints.
+        on_progress: called with the clips computed and those to be.
+        on_note: called with one line that the user should see.
 
     Raises:
-        UserError: if the disk has no room.
+        UserError: if the disk has no room or cannot be written to, or a file changes while it is read.
     """
-    from filelock import FileLock
-
-    stamps = stamp_files(root, files)
-    folder = folder_of(stamps, store_root, configuration)
-    shape = (len(files), *stored_shape(front_end))
-    key = (str(folder), len(files))
-    if key in _verified and (folder / "store.json").is_file():
-        return _verified[key]
+    contents = contents_of(root, store_root)
+    digests = contents.digests(files, workers)
+    path = folder_of(digests, store_root, configuration)
+    recordings = tuple(root / file for file in files)
+    known = _verified.get(path)
+    if known is not None and (path / INDEX).is_file() and None not in digests:
+        return replace(known, files=recordings)
     note = on_note or (lambda text: None)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(str(folder) + ".lock"):
-            build = Build(Folder(folder, shape), root, stamps, front_end, device, workers, on_progress, note)
-            store = build.run(configuration)
-    except OSError as error:
-        raise UserError(
-            f"{error.filename or folder}: {error.strerror or error}; "
-            "the feature store cannot be written; set store.root to a folder with room"
-        ) from error
-    _verified[key] = replace(store, computed=0)
+    folder = Folder(path, (len(files), *stored_shape(front_end)))
+    build = Build(folder, contents, list(files), digests, front_end, device, workers, on_progress, note)
+    store = build.read()
+    if store is None:
+        try:
+            store = _locked(build, configuration, store_root)
+        except OSError as error:
+            raise UserError(_refused(path, error)) from error
+    contents.save()
+    note_use(path, name, root)
+    _verified[path] = replace(store, computed=0)
     return store
+
+
+def _locked(build: Build, configuration: dict[str, Any], store_root: Path) -> FeatureStore:
+    """Build under a lock, or take what another process built meanwhile."""
+    from filelock import FileLock, Timeout
+
+    path = build.folder.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{path}.lock")
+    try:
+        lock.acquire(timeout=_PATIENCE)
+    except Timeout:
+        build.note(f"waiting for another process that computes the features in {path}")
+        lock.acquire()
+    try:
+        return build.read() or build.run(configuration, store_root)
+    finally:
+        lock.release()
+
+
+def _refused(path: Path, error: OSError) -> str:
+    """One line for a store that cannot be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        what = "no space left on the disk" if error.errno == errno.ENOSPC else "the disk quota is used up"
+        return f"{path}: {what} for features; free some, or set store.root to another disk; what is computed is kept"
+    return (
+        f"{path}: {error.strerror or error}; features are missing there and the feature store cannot be written; "
+        "set store.root to a folder that can be"
+    )

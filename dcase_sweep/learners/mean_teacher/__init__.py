@@ -5,8 +5,8 @@ steps counted from 1:
 
 1. a batch of strong, weak and unlabelled clips, as mel amplitudes (:mod:`.sampling`);
 2. with probability one half, mixup among the strong and among the weak clips; unlabelled ones stay (:mod:`.mixup`);
-3. decibels, each clip scaled to [-1, 1]; the student and the teacher see the same, no noise added, both in training
-   mode with dropout of their own, the teacher without gradients;
+3. decibels, each clip scaled by its own range; the student and the teacher see the same, no noise added, both in
+   training mode with dropout of their own, the teacher without gradients;
 4. the losses on the student's predictions: supervised ones against the mixed labels, consistency with the teacher on
    all clips, mixed ones included, weighted by 2 times the ramp at this step (:mod:`.losses`, :mod:`.ramps`);
 5. the teacher's update with this step's number, from the student before its own update (:mod:`.teacher`);

@@ -23,7 +23,7 @@ from dcase_sweep.learners.layers import Layer, layers_of
 from dcase_sweep.learners.lightning import device_of
 from dcase_sweep.learners.mean_teacher.batches import HeldMel, MelBatches, MelClips, StoredMel, has_room
 from dcase_sweep.learners.mean_teacher.module import MeanTeacherModule, ValidationScores
-from dcase_sweep.learners.mean_teacher.pretrained import read_published
+from dcase_sweep.learners.mean_teacher.pretrained import read_published, scale_as_published
 from dcase_sweep.learners.mean_teacher.sampling import ComposedBatches, Composition
 
 log = logging.getLogger(__name__)
@@ -67,6 +67,8 @@ class MeanTeacherLearner:
         pytorch_lightning.seed_everything(experiment.seed, verbose=False)
         student = build_model(experiment, classes=len(data.classes))
         front_end = build("front_end", experiment.front_end)
+        if experiment.published_checkpoint is not None:
+            scale_as_published(front_end)
         self.normalise = front_end.normalise
         #: Seconds from one frame of the predictions to the next, and how many there are.
         self.hop = student.frame_stride * front_end.hop / front_end.sample_rate

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dcase_sweep.audio.amplitude_mel import SCALED_TO_IN_2021, AmplitudeMel
 from dcase_sweep.checkpoint_files import check_archive, check_tensors, check_weights
 from dcase_sweep.config import Experiment, build_model
 from dcase_sweep.errors import UserError
@@ -106,6 +107,12 @@ def read_published(experiment: Experiment, *, classes: int | None = None) -> dic
         return {name: load_published(state, name, network=network) for name in NETWORKS}  # type: ignore[arg-type]
     except ValueError as error:
         raise UserError(f"mean_teacher.checkpoint={path}: {error}") from None
+
+
+def scale_as_published(front_end: Any) -> None:
+    """Scale clips to the range that the checkpoint of 2021 was trained with, unless ``scaled_to`` names one."""
+    if isinstance(front_end, AmplitudeMel) and front_end.scaled_to is None:
+        front_end.scaled_to = list(SCALED_TO_IN_2021)
 
 
 def check_published(experiment: Experiment) -> None:

@@ -1,5 +1,6 @@
 """Figures of a search: one interactive page, and a PNG each."""
 
+import html
 import logging
 import warnings
 from collections.abc import Callable, Sequence
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from dcase_sweep.sweep.search import study as records
 
@@ -26,24 +28,35 @@ def draw(study: optuna.Study, folder: Path, metrics: Sequence[str]) -> list[Path
 
     matplotlib.use("Agg")
     folder.mkdir(parents=True, exist_ok=True)
-    shown = _for_people(study)
+    page, still_image = _for_people(study, html.escape), _for_people(study, _without_mathematics)
     pages, paths = [], []
-    for name, interactive, still in _figures(shown, metrics, finished):
+    on_page = _figures(page, [html.escape(metric) for metric in metrics], finished)
+    as_image = _figures(still_image, [_without_mathematics(metric) for metric in metrics], finished)
+    for (name, interactive, _), (_, _, still) in zip(on_page, as_image, strict=True):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                pages.append((name, interactive(shown)))
-                paths.append(_save(still(shown), folder / f"{name}.png"))
+                pages.append((name, interactive(page)))
+                paths.append(_save(still(still_image), folder / f"{name}.png"))
             except (ValueError, RuntimeError, ZeroDivisionError) as error:
                 log.debug(f"no figure of {name}: {error}")
     paths.append(_write_page(pages, folder / "search.html", study.study_name))
     return paths
 
 
-def _for_people(study: optuna.Study) -> optuna.Study:
+def _without_mathematics(text: str) -> str:
+    """A text in which Matplotlib finds no formula."""
+    return text.replace("$", r"\$")
+
+
+def _for_people(study: optuna.Study, escape: Callable[[str], str]) -> optuna.Study:
     """A copy in memory with short names, in which every trial keeps its number.
 
-    Rejected, failed and interrupted trials stay as blanks: they say nothing of the space's quality.
+    Rejected, repeated, failed and interrupted trials stay as blanks: they say nothing of the space's quality.
+
+    Args:
+        study: the study.
+        escape: makes names and choices fit for where they are drawn.
     """
     copy = optuna.create_study(directions=study.directions)
     for trial in study.get_trials():
@@ -53,12 +66,23 @@ def _for_people(study: optuna.Study) -> optuna.Study:
             optuna.trial.create_trial(
                 state=trial.state if is_judged else optuna.trial.TrialState.FAIL,
                 values=trial.values if kind == "finished" else None,
-                params={short_name(name): value for name, value in trial.params.items()},
-                distributions={short_name(name): found for name, found in trial.distributions.items()},
+                params={
+                    escape(short_name(name)): escape(value) if isinstance(value, str) else value
+                    for name, value in trial.params.items()
+                },
+                distributions={
+                    escape(short_name(name)): _escaped(found, escape) for name, found in trial.distributions.items()
+                },
                 intermediate_values=trial.intermediate_values,
             )
         )
     return copy
+
+
+def _escaped(distribution: BaseDistribution, escape: Callable[[str], str]) -> BaseDistribution:
+    if not isinstance(distribution, CategoricalDistribution):
+        return distribution
+    return CategoricalDistribution([escape(each) if isinstance(each, str) else each for each in distribution.choices])
 
 
 def short_name(key: str) -> str:
@@ -159,10 +183,11 @@ def _save(axes: Any, path: Path) -> Path:
 
 def _write_page(figures: Sequence[tuple[str, Any]], path: Path, title: str) -> Path:
     """All interactive figures on one page that needs no network."""
+    shown = html.escape(title)
     parts = [
-        f"<!doctype html><meta charset='utf-8'><title>{title}</title><h1 style='font-family:sans-serif'>{title}</h1>"
+        f"<!doctype html><meta charset='utf-8'><title>{shown}</title><h1 style='font-family:sans-serif'>{shown}</h1>"
     ]
     for position, (_, figure) in enumerate(figures):
         parts.append(figure.to_html(full_html=False, include_plotlyjs=position == 0))
-    path.write_text("\n".join(parts))
+    path.write_text("\n".join(parts), encoding="utf-8")
     return path

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from dcase_sweep.sweep.search import study as records
+from dcase_sweep.utils.text import printable
 
 if TYPE_CHECKING:
     import optuna
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_ENDED = ("finished", "pruned", "failed", "interrupted")
+_ENDED = ("finished", "pruned", "failed", "interrupted", "repeated")
 #: Trials a live table shows under its counts.
 _SHOWN = 8
 #: Characters of a value.
@@ -38,6 +39,7 @@ def describe(trial: "FrozenTrial") -> str:
 
 def _cut(text: str) -> str:
     """A value as long as a line of many values can bear."""
+    text = printable(text)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
@@ -54,6 +56,8 @@ def outcome(trial: "FrozenTrial") -> str:
         return f"epoch {last + 1}: {trial.intermediate_values[last]:.4g}"
     if what in ("failed", "interrupted"):
         return f"{what}: {trial.user_attrs.get(records.ERROR, '')}"
+    if what == "repeated":
+        return f"the same as trial {trial.user_attrs[records.REPEAT_OF]}, not trained again"
     return what
 
 
@@ -99,7 +103,7 @@ class Live:
         done = sum(records.kind(each) in ("finished", "pruned") for each in trials)
         line = f"trial {trial.number:<4}{outcome(trial)}{note} · {done}/{self.plan.n_trials} · {describe(trial)}"
         if self.table is not None:
-            self.table.console.print(line, highlight=False, soft_wrap=True)
+            self.table.console.print(line, highlight=False, markup=False, soft_wrap=True)
         else:
             log.info(line)
 
@@ -111,12 +115,13 @@ class Live:
     def _draw(self, trials: list["FrozenTrial"]) -> Any:
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
+        from rich.text import Text
 
         found = records.counts(trials)
-        order = ("running", "finished", "pruned", "rejected", "failed", "interrupted")
+        order = ("running", "finished", "pruned", "rejected", "repeated", "failed", "interrupted")
         title = ", ".join(f"{found[name]} {name}" for name in order if found[name]) or "starting"
         table = Table(
-            title=f"{self.plan.study}: {title}; {self.plan.n_trials} wanted",
+            title=Text(f"{self.plan.study}: {title}; {self.plan.n_trials} wanted"),
             title_justify="left",
             title_style="bold",
             box=SIMPLE_HEAD,
@@ -126,7 +131,7 @@ class Live:
         # What is short keeps its room; the configuration takes, and is cut to, what is left of the line.
         table.add_column("trial", justify="right", min_width=5, no_wrap=True)
         table.add_column("state", min_width=7, no_wrap=True)
-        table.add_column(metrics, min_width=20, max_width=40, overflow="ellipsis", no_wrap=True)
+        table.add_column(Text(metrics), min_width=20, max_width=40, overflow="ellipsis", no_wrap=True)
         table.add_column("s", justify="right", min_width=5, no_wrap=True)
         table.add_column("configuration", ratio=1, overflow="ellipsis", no_wrap=True)
         running = [trial for trial in trials if records.kind(trial) == "running"]
@@ -136,5 +141,6 @@ class Live:
             ended = trial.datetime_complete.timestamp() if trial.datetime_complete else time.time()
             what = "best" if trial is best else "running"
             said = "" if outcome(trial) == "running" else outcome(trial)  # no epoch is over yet
-            table.add_row(str(trial.number), what, said, f"{ended - began:.0f}", describe(trial))
+            # Brackets in a value are no markup.
+            table.add_row(str(trial.number), what, Text(said), f"{ended - began:.0f}", Text(describe(trial)))
         return table

@@ -30,3 +30,7 @@ class Plan:
     parent: str
     #: How many classes the networks tell apart; known from the data.
     classes: int
+    #: Whether the sampler tries every combination, each once.
+    is_grid: bool = False
+    #: How often an interrupted trial is tried again; None = as often as it is interrupted.
+    max_retries: int | None = None

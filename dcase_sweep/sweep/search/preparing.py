@@ -11,8 +11,10 @@ from optuna.trial import Trial
 from dcase_sweep.capacity import check_capacity
 from dcase_sweep.config import Experiment, check
 from dcase_sweep.errors import UserError
+from dcase_sweep.sweep.overrides import escape_interpolation, quote
 from dcase_sweep.sweep.search import study as records
 from dcase_sweep.sweep.search.composing import Composer
+from dcase_sweep.sweep.search.history import History
 from dcase_sweep.sweep.search.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -38,21 +40,24 @@ class Preparation:
         plan: the search.
         composer: of its configurations.
         threads: of each network's operators; None = as configured.
+        history: what the study has tried.
     """
 
-    def __init__(self, plan: Plan, composer: Composer, threads: int | None) -> None:
+    def __init__(self, plan: Plan, composer: Composer, threads: int | None, history: History) -> None:
         self.plan = plan
         self.composer = composer
         self.threads = threads
+        self.history = history
 
     def prepare(self, study: optuna.Study, trial: Trial) -> tuple[DictConfig, Experiment]:
         """The trial's configuration and its values; from where its earlier try ended, if that was interrupted.
 
         Raises:
             Rejected: it cannot be built, or breaks a limit.
+            Repeated: the outcome of its configuration is known, or it is being trained.
         """
         overrides = self.plan.space.suggest(trial)
-        trial.set_user_attr(records.OVERRIDES, overrides)
+        self.history.admit(study, trial, overrides)
         config, experiment = self._compose(trial, overrides)
         self._check_limits(trial, experiment)
         if records.RETRY_OF in trial.user_attrs:
@@ -64,7 +69,8 @@ class Preparation:
         if self.threads is not None:
             trial.set_user_attr(records.THREADS, self.threads)
             lines.append(f"++hardware.threads={self.threads}")
-        lines += [f"++tracking.parent={self.plan.parent}", f"++tracking.run_name='{self.plan.study} #{trial.number}'"]
+        run_name = f"{self.plan.study} #{trial.number}"
+        lines += [f"++tracking.parent={self.plan.parent}", f"++tracking.run_name={quote(run_name)}"]
         config = self.composer.compose(lines)
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = trial.number
@@ -83,23 +89,28 @@ class Preparation:
         """
         from dcase_sweep.resumption import find_resumable
 
-        earlier = study.get_trials(deepcopy=False)[trial.user_attrs[records.RETRY_OF]]
-        folder = earlier.user_attrs.get(records.FOLDER)
-        if folder is None:
-            return experiment
-        attempt = replace(experiment, resume=folder)
-        try:
-            found = find_resumable(attempt)
-        except UserError as error:
-            log.info(f"trial {trial.number} begins anew: {error}")
-            return experiment
-        assert found is not None
-        for epoch, value in earlier.intermediate_values.items():
-            if epoch < found.epochs:
-                trial.report(value, epoch)
-        trial.set_user_attr(records.CONTINUED, found.epochs)
-        config.resume = folder
-        return attempt
+        trials = study.get_trials(deepcopy=False)
+        earlier = records.tries(trials, trials[trial.number])[1:]
+        for one in earlier:
+            folder = one.user_attrs.get(records.FOLDER)
+            if folder is None:
+                continue
+            attempt = replace(experiment, resume=folder)
+            try:
+                found = find_resumable(attempt)
+            except UserError as error:
+                log.info(f"trial {trial.number} does not continue trial {one.number}: {error}")
+                continue
+            assert found is not None
+            # A try that was interrupted early knows its first epochs from the one before.
+            reported = {step: value for each in reversed(earlier) for step, value in each.intermediate_values.items()}
+            for epoch, value in sorted(reported.items()):
+                if epoch < found.epochs:
+                    trial.report(value, epoch)
+            trial.set_user_attr(records.CONTINUED, found.epochs)
+            config.resume = escape_interpolation(folder)
+            return attempt
+        return experiment
 
     def _check_limits(self, trial: Trial, experiment: Experiment) -> None:
         if not self.plan.limits:

@@ -14,6 +14,9 @@ from typing import Any
 
 import cloudpickle
 
+#: Bytes of a worker's output that are looked at for its last lines.
+_TAIL = 16_384
+
 
 @dataclass(frozen=True, slots=True)
 class Death:
@@ -114,7 +117,7 @@ class Processes:
     def start(self, number: int) -> None:
         """Begin a worker of this number."""
         theirs, ours = self._context.Pipe(duplex=False)
-        log = str(self._folder / f"worker-{number}.log")
+        log = str(self._log_of(number))
         process = self._context.Process(
             target=_main, args=(self._payload, number, log, theirs), name=f"worker-{number}"
         )
@@ -132,6 +135,19 @@ class Processes:
     def pids(self) -> dict[int, int]:
         """The process of each worker."""
         return {number: process.pid for number, (process, _) in self._workers.items() if process.pid is not None}
+
+    def tail(self, number: int, lines: int = 5) -> list[str]:
+        """The last lines that a worker of this number has printed."""
+        try:
+            with self._log_of(number).open("rb") as handle:
+                handle.seek(max(0, handle.seek(0, os.SEEK_END) - _TAIL))
+                text = handle.read().decode(errors="replace")
+        except OSError:
+            return []
+        return [line for line in text.splitlines() if line.strip()][-lines:]
+
+    def _log_of(self, number: int) -> Path:
+        return self._folder / f"worker-{number}.log"
 
     def collect(self) -> list[tuple[int, Death | None]]:
         """The workers that ended since the last call; None = as they should."""

@@ -6,22 +6,29 @@ import json
 import logging
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import QuotedString
 from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial
 
+from dcase_sweep import console
 from dcase_sweep import tracking as mlflow_tracking
 from dcase_sweep.config import Tracking
 from dcase_sweep.config_files import read_config
 from dcase_sweep.errors import UserError
 from dcase_sweep.sweep.search import study as records
+from dcase_sweep.sweep.search.history import History
 from dcase_sweep.sweep.search.live import describe
+from dcase_sweep.sweep.search.plan import Plan
+from dcase_sweep.sweep.search.points import points_of
+from dcase_sweep.utils.secrets import mask_url
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +46,9 @@ def best_trials(study: optuna.Study) -> list[FrozenTrial]:
     """The best trial, or the Pareto front of several objectives; none while none has finished."""
     trials = study.get_trials(deepcopy=False)
     if len(study.directions) > 1:
-        return study.best_trials if any(records.kind(trial) == "finished" for trial in trials) else []
+        if not any(records.kind(trial) == "finished" for trial in trials):
+            return []
+        return [trial for trial in study.best_trials if records.kind(trial) == "finished"]
     best = records.best_of(trials, study.direction.name.lower())
     return [] if best is None else [best]
 
@@ -66,6 +75,11 @@ def results(study: optuna.Study, metrics: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def to_yaml(values: Any) -> str:
+    """Plain values as YAML that reads as the same again, whatever stands in a text."""
+    return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=False))
+
+
 def _values(trial: FrozenTrial) -> dict[str, str]:
     pairs = (line.partition("=") for line in trial.user_attrs.get(records.OVERRIDES, []))
     return {key: value for key, _, value in pairs}
@@ -90,7 +104,7 @@ def experiment_file(study: optuna.Study, trial: FrozenTrial, fixed: Sequence[str
         elif "/" not in key and not key.startswith("hydra."):
             key, value = _whole_list(key, value, trial)
             OmegaConf.update(values, key, value, merge=False, force_add=True)
-    chosen = [f'  - override /{group}: "{choice}"' for group, choice in groups.items()]
+    chosen = [f"  - override /{group}: {json.dumps(choice, ensure_ascii=False)}" for group, choice in groups.items()]
     found = ", ".join(f"{name} {value:.6g}" for name, value in zip(metrics, trial.values, strict=True))
     text = f"# @package _global_\n# Trial {trial.number} of the search {study.study_name}: {found}.\n"
     text += "".join(f"# Note: {note}.\n" for note in records.notes([trial]))
@@ -143,6 +157,8 @@ def trials_csv(study: optuna.Study, metrics: Sequence[str]) -> str:
         kind = records.kind(trial)
         values = list(trial.values) if kind == "finished" else [""] * len(metrics)
         note = trial.user_attrs.get(records.REJECTED) or trial.user_attrs.get(records.ERROR) or ""
+        if kind == "repeated":
+            note = f"the same configuration as trial {trial.user_attrs[records.REPEAT_OF]}"
         seconds = trial.user_attrs.get(records.SECONDS, "")
         parameters = [trial.params.get(name, "") for name in names]
         run = trial.user_attrs.get(records.RUN, "")
@@ -157,7 +173,7 @@ def report(study: optuna.Study, parent: Any, folder: Path, *, tracking: Tracking
     metrics = study.metric_names or [f"objective {index}" for index in range(len(study.directions))]
     best = best_trials(study)
     files = {
-        "optimization_results.yaml": OmegaConf.to_yaml(OmegaConf.create(results(study, metrics))),
+        "optimization_results.yaml": to_yaml(results(study, metrics)),
         "trials.csv": trials_csv(study, metrics),
     }
     for name, trial in _named(best):
@@ -182,6 +198,45 @@ def report(study: optuna.Study, parent: Any, folder: Path, *, tracking: Tracking
     _print(study, best, metrics, folder)
 
 
+def introduce(study: optuna.Study, plan: Plan, workers: int, folder: Path) -> None:
+    """Say what a search begins with and where it is kept."""
+    found = records.counts(study.get_trials(deepcopy=False))
+    known = ", ".join(f"{found[name]} {name}" for name in ("finished", "pruned", "failed", "rejected") if found[name])
+    known = f"continued with {known}" if known else "new"
+    log.info(f"search    {study.study_name} ({known}), {plan.n_trials} trials wanted, {workers} at a time")
+    if found["waiting"]:
+        log.info(
+            f"search    {found['waiting']} to be tried again first; interrupted trials go on from their last epoch"
+        )
+    if "seed" in plan.space.describe():
+        log.info("search    the seed varies: trials that differ in their seed alone are each trained")
+    shown = mask_url(plan.storage if "://" in plan.storage else os.path.relpath(plan.storage))
+    log.info(f"storage   {shown} (optuna-dashboard {shlex.quote(shown)})")
+    log.info(f"folder    {folder}")
+
+
+def describe_end(study: optuna.Study, plan: Plan) -> tuple[str | None, str | None]:
+    """How a search ended: a line to say where there is one, and what was wrong where something was."""
+    trials = study.get_trials(deepcopy=False)
+    found = records.counts(trials)
+    done = found["finished"] + found["pruned"]
+    if study.user_attrs.get(records.STOPPED):
+        return None, f"search stopped: {study.user_attrs[records.STOPPED]}"
+    short = f"{done} of {console.counted(plan.n_trials, 'wanted trial')}"
+    line = History(points_of(plan.space)).describe(trials, is_grid=plan.is_grid)
+    if line is not None and "not complete" in line:
+        return None, f"{line}, {found['failed']} failed; the same command tries the failed ones again"
+    if line is not None and plan.is_grid:
+        return line, None
+    if done >= plan.n_trials:
+        return None, None
+    if line is not None:
+        return f"{line}; {short}", None
+    if study.user_attrs.get(records.EXHAUSTED):
+        return f"space exhausted: {study.user_attrs[records.EXHAUSTED]}; {short}", None
+    return None, f"the search ended short: {short}; the same command continues"
+
+
 def _named(best: Sequence[FrozenTrial]) -> list[tuple[str, FrozenTrial]]:
     """Each of the best with the name of its file."""
     if len(best) == 1:
@@ -199,7 +254,7 @@ def _mark_best(study: optuna.Study, best: Sequence[FrozenTrial], tracking: Track
 
 def _print(study: optuna.Study, best: Sequence[FrozenTrial], metrics: Sequence[str], folder: Path) -> None:
     found = records.counts(study.get_trials(deepcopy=False))
-    order = ("finished", "pruned", "rejected", "failed", "interrupted")
+    order = ("finished", "pruned", "rejected", "repeated", "failed", "interrupted")
     log.info(f"\nsearch    {study.study_name}: " + ", ".join(f"{found[name]} {name}" for name in order if found[name]))
     for note in records.notes(study.get_trials(deepcopy=False)):
         log.info(f"note      {note}")
@@ -210,5 +265,5 @@ def _print(study: optuna.Study, best: Sequence[FrozenTrial], metrics: Sequence[s
     for name, trial in _named(best):
         values = ", ".join(f"{metric} {value:.4g}" for metric, value in zip(metrics, trial.values, strict=True))
         log.info(f"{name:<9} trial {trial.number}: {values} · {describe(trial)}")
-        log.info(f"repeat    python -m dcase_sweep --config-dir {where} +experiment={name}")
+        log.info(f"repeat    python -m dcase_sweep --config-dir {shlex.quote(where)} +experiment={name}")
     log.info(f"figures   {where}/figures/search.html")

@@ -8,6 +8,7 @@ import optuna
 
 from dcase_sweep.errors import UserError
 from dcase_sweep.sweep.search import study as records
+from dcase_sweep.utils.text import printable
 
 if TYPE_CHECKING:
     from dcase_sweep.sweep.search.plan import Plan
@@ -30,11 +31,18 @@ def make(group: str, configuration: Mapping[str, Any], **given: Any) -> Any:
     from hydra.errors import HydraException
     from hydra.utils import instantiate
 
+    expected: type = optuna.samplers.BaseSampler if group == "sampler" else optuna.pruners.BasePruner
+    wanted = f"expected a class of optuna.{group}s by its _target_, or hydra/sweeper/{group}=NAME"
+    if not isinstance(configuration, Mapping) or not isinstance(configuration.get("_target_"), str):
+        raise UserError(f"hydra.sweeper.{group}={printable(configuration)}: {wanted}")
     try:
-        return instantiate({**configuration, **given}, _convert_="all")
+        made = instantiate({**configuration, **given}, _convert_="all")
     except HydraException as error:
         cause = error.__cause__ or error
-        raise UserError(f"hydra.sweeper.{group}: {str(cause).splitlines()[0]}") from None
+        raise UserError(f"hydra.sweeper.{group}: {printable(str(cause).splitlines()[0])}") from None
+    if not isinstance(made, expected):
+        raise UserError(f"hydra.sweeper.{group}._target_={printable(configuration['_target_'])}: {wanted}")
+    return made
 
 
 def make_sampler(configuration: Mapping[str, Any], *, worker: int, trials: int) -> optuna.samplers.BaseSampler:
@@ -43,9 +51,14 @@ def make_sampler(configuration: Mapping[str, Any], *, worker: int, trials: int) 
     A seed is moved by the worker's number and by the trials that are there: two workers, or a search that goes on,
     must not draw the same numbers again.
     """
-    if configuration.get("seed") is None:
+    if not isinstance(configuration, Mapping) or configuration.get("seed") is None:
         return make("sampler", configuration)
-    seed = (int(configuration["seed"]) + 1_000_003 * worker + 7919 * trials) % 2**32
+    try:
+        given = int(configuration["seed"])
+    except (TypeError, ValueError):
+        found = printable(configuration["seed"])
+        raise UserError(f"hydra.sweeper.sampler.seed={found}: expected a whole number or null") from None
+    seed = (given + 1_000_003 * worker + 7919 * trials) % 2**32
     return make("sampler", configuration, seed=seed)
 
 
@@ -54,12 +67,21 @@ def load_study(plan: "Plan", worker: int) -> optuna.Study:
     be_plain()
     storage = records.open_storage(plan.storage)
     trials = len(optuna.load_study(study_name=plan.study, storage=storage).get_trials(deepcopy=False))
-    return optuna.load_study(
+    study = optuna.load_study(
         study_name=plan.study,
         storage=storage,
         sampler=make_sampler(plan.sampler, worker=worker, trials=trials),
         pruner=make("pruner", plan.pruner),
     )
+    # Samplers that try every combination stop the study at the last one, which Optuna allows within its own loop
+    # alone. The worker knows itself when nothing is left.
+    setattr(study, "stop", lambda: None)  # noqa: B010
+    return study
+
+
+def is_grid(sampler: optuna.samplers.BaseSampler) -> bool:
+    """Whether a sampler tries every combination, each once."""
+    return isinstance(sampler, (optuna.samplers.BruteForceSampler, optuna.samplers.GridSampler))
 
 
 def default_storage(folder: str) -> str:

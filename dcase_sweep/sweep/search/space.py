@@ -1,5 +1,6 @@
 """Search spaces: what may vary, in Hydra's own grammar, and how a trial's values become overrides."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -7,12 +8,14 @@ from typing import Any, Protocol
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
 
 from dcase_sweep.config.bounds import BOUNDS
 from dcase_sweep.errors import UserError
 from dcase_sweep.sweep.overrides import count_range, override
+from dcase_sweep.utils.text import printable
 
 #: Steps of a range of floating-point numbers.
 _MOST_STEPS = 1_000_000
@@ -49,13 +52,20 @@ def parse_parameter(key: str, expression: str, parser: OverridesParser) -> Param
     Raises:
         UserError: for anything else, with what was found.
     """
-    parsed = parser.parse_override(f"{key}={expression}")
+    shown = f"{printable(key)}={printable(expression)}"
+    try:
+        parsed = parser.parse_override(f"{key}={expression}")
+    except HydraException as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{shown}: {printable(reason)}; expected choice(), range() or interval()") from None
     if not parsed.is_sweep_override():
-        raise UserError(f"{key}={expression}: one value alone; expected choice(), range() or interval()")
+        raise UserError(f"{shown}: one value alone; expected choice(), range() or interval()")
     try:
         return Parameter(key, _distribution(parsed))
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{key}={expression}: {error}") from None
+    except (ValueError, TypeError, OverflowError) as error:
+        raise UserError(f"{shown}: {error}") from None
+    except HydraException:  # glob(), of what is no group
+        raise UserError(f"{shown}: expected choice(), range() or interval()") from None
 
 
 def _distribution(parsed: Override) -> BaseDistribution:
@@ -66,29 +76,55 @@ def _distribution(parsed: Override) -> BaseDistribution:
         raise ValueError(f"unknown tag {sorted(unknown)[0]}; expected log or int")
     log = "log" in tags
     if isinstance(sweep, IntervalSweep):
-        assert sweep.start is not None
-        assert sweep.end is not None
-        if "int" in tags:
-            return IntDistribution(int(sweep.start), int(sweep.end), log=log)
-        return FloatDistribution(float(sweep.start), float(sweep.end), log=log)
+        return _interval(sweep, whole="int" in tags, log=log)
     if isinstance(sweep, RangeSweep):
-        count = count_range(sweep)
-        if not count:
-            raise ValueError("an empty range; its end is left out")
-        values: Any = sweep.range()
-        if isinstance(values, range):
-            low, high = sorted((values[0], values[-1]))
-            if max(-low, high) >= 2**63:
-                raise ValueError("expected numbers of at most 64 bits")
-            return IntDistribution(low, high, log=log, step=1 if log else abs(int(sweep.step)))
-        if count > _MOST_STEPS:
-            raise ValueError(f"{count:,} steps; expected at most {_MOST_STEPS:,}; interval() has no steps")
-        steps = list(values)
-        low, high = min(steps), max(steps)
-        return FloatDistribution(low, high, log=log, step=None if log else abs(float(sweep.step)))
+        return _range(sweep, log=log)
     if isinstance(sweep, ChoiceSweep) or parsed.is_discrete_sweep():
-        return CategoricalDistribution([str(value) for value in parsed.sweep_string_iterator()])
+        choices = [str(value) for value in parsed.sweep_string_iterator()]
+        if not choices:
+            raise ValueError("nothing to choose from")
+        return CategoricalDistribution(choices)
     raise ValueError("expected choice(), range() or interval()")
+
+
+def _interval(sweep: IntervalSweep, *, whole: bool, log: bool) -> BaseDistribution:
+    assert sweep.start is not None
+    assert sweep.end is not None
+    low, high = float(sweep.start), float(sweep.end)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError("an end that is no number; expected two numbers, the smaller one first")
+    if low > high:
+        raise ValueError(f"{low:g} is more than {high:g}; expected two numbers, the smaller one first")
+    _check_log(low, log)
+    if not whole:
+        return FloatDistribution(low, high, log=log)
+    if not (low.is_integer() and high.is_integer()):
+        raise ValueError("an end between two whole numbers; expected whole numbers under tag(int)")
+    return IntDistribution(int(low), int(high), log=log)
+
+
+def _range(sweep: RangeSweep, *, log: bool) -> BaseDistribution:
+    count = count_range(sweep)
+    if not count:
+        raise ValueError("an empty range; its end is left out")
+    values: Any = sweep.range()
+    if isinstance(values, range):
+        low, high = sorted((values[0], values[-1]))
+        if max(-low, high) >= 2**63:
+            raise ValueError("expected numbers of at most 64 bits")
+        _check_log(low, log)
+        return IntDistribution(low, high, log=log, step=1 if log else abs(int(sweep.step)))
+    if count > _MOST_STEPS:
+        raise ValueError(f"{count:,} steps; expected at most {_MOST_STEPS:,}; interval() has no steps")
+    steps = list(values)
+    low, high = min(steps), max(steps)
+    _check_log(low, log)
+    return FloatDistribution(low, high, log=log, step=None if log else abs(float(sweep.step)))
+
+
+def _check_log(low: float, log: bool) -> None:
+    if log and low <= 0:
+        raise ValueError(f"{low:g} has no logarithm; expected numbers above 0")
 
 
 class Space(Protocol):

@@ -15,22 +15,21 @@ from omegaconf import DictConfig, OmegaConf
 from dcase_sweep.config import Experiment, build, check, check_written, flatten, plain
 from dcase_sweep.errors import UserError
 from dcase_sweep.resumption import comparable
-from dcase_sweep.sweep.launchers import MOST_PROCESSES, check_launcher, is_basic
-from dcase_sweep.utils.machine import format_bytes, memory_bytes
 
 if TYPE_CHECKING:
     import optuna
 
     from dcase_sweep.sweep.search.plan import Plan
+    from dcase_sweep.sweep.search.signature import Objective
     from dcase_sweep.sweep.search.space import Space
-    from dcase_sweep.sweep.search.study import Objective
 
 log = logging.getLogger(__name__)
 
-#: Trials of one study; a journal of more takes minutes to read.
-_MOST_TRIALS = 1_000_000
-#: What a process takes that has loaded PyTorch and nothing else, beside what it shares.
-_WORKER_BYTES = 256 * 2**20
+#: Characters of a tag that every store of MLflow's takes.
+_LONGEST_TAG = 5000
+#: The longest name of a study; with the number of a trial it must fit where MLflow and databases keep names.
+_LONGEST_NAME = 200
+_NAME_KEY = "hydra.sweeper.study_name"
 
 
 class OptunaSweeper(Sweeper):
@@ -51,6 +50,7 @@ class OptunaSweeper(Sweeper):
         search: ``objective`` (metric → maximize or minimize), ``limits`` (metric of the complexity → largest value),
             ``params`` (key → expression), ``blocks`` (part of a convolution block → expression).
         params: further keys, as in ``hydra.sweeper.params``.
+        max_retries: how often an interrupted trial is tried again, each time from its last epoch; None = no limit.
     """
 
     #: The search that this process ran, for the command's exit code.
@@ -71,6 +71,7 @@ class OptunaSweeper(Sweeper):
         pruner: Mapping[str, Any],
         search: Mapping[str, Any] | None = None,
         params: Mapping[str, str] | None = None,
+        max_retries: int | None = None,
     ) -> None:
         self.n_trials = n_trials
         self.workers = workers
@@ -78,10 +79,11 @@ class OptunaSweeper(Sweeper):
         self.storage = storage
         self.fresh = fresh
         self.max_failed = max_failed
+        self.max_retries = max_retries
         self.sampler: dict[str, Any] = plain(sampler)
         self.pruner: dict[str, Any] = plain(pruner)
-        self.wanted: dict[str, Any] = plain(search) or {}
-        self.params: dict[str, str] = plain(params) or {}
+        self.wanted: dict[str, Any] = {} if search is None else plain(search)
+        self.params: dict[str, str] = {} if params is None else plain(params)
         self.failures: list[str] = []
         self._chosen: list[str] = []
 
@@ -97,83 +99,110 @@ class OptunaSweeper(Sweeper):
         Raises:
             UserError: for anything that can be known before the first trial.
         """
-        from dcase_sweep import tracking
-        from dcase_sweep.interruption import Interrupted, interruptible
+        from dcase_sweep.interruption import interruptible
         from dcase_sweep.sweep.search import settings
         from dcase_sweep.sweep.search import study as records
-        from dcase_sweep.sweep.search.crew import Crew
+        from dcase_sweep.sweep.search.inputs import check_inputs, parse_limits, parse_objective
+        from dcase_sweep.sweep.search.signature import make_signature
+        from dcase_sweep.utils.names import check_name
 
         OptunaSweeper.latest = self
         settings.be_plain()
-        self._check_numbers()
+        check_inputs(self, self._config)
         fixed, varied = self._split(arguments)
+        self._check_early(varied)
         composed = self._compose(fixed)
         base = check(composed)
+        name = check_name(self._name(base), _NAME_KEY, _LONGEST_NAME)
         space = self._space(varied, base, composed)
-        objective = records.Objective.parse(self._objective() or {base.task.objective: "maximize"})
-        limits = self._limits()
-        self._rehearse(space, fixed)
-        classes = self._classes(base) if limits else 0
-        where = self.storage or settings.default_storage(base.tracking.folder)
-        configuration = comparable(flatten(base))
-        changing = {key for key in configuration if any(_covers(each, key) for each in space.describe())}
-        shared = {key: value for key, value in configuration.items() if key not in changing}
-        wanted = dict(zip(objective.metrics, objective.directions, strict=True))
-        signature = records.Signature(space.describe(), wanted, limits, shared)
+        typed = parse_objective(
+            self._parser, list(self._config.hydra.overrides.hydra), self.wanted.get("objective") or {}
+        )
+        objective = records.Objective.parse(typed or {base.task.objective: "maximize"})
+        limits = parse_limits(self.wanted.get("limits") or {})
+        is_grid = self._rehearse(space, fixed)
+        where = str(self.storage or settings.default_storage(base.tracking.folder))
         storage = records.open_storage(where)
-        study = records.open_study(storage, self._name(base), objective, signature, fresh=self.fresh)
-        recovered = records.recover(study)
+        classes = self._classes(base) if limits else 0
+        signature = make_signature(comparable(flatten(base)), space.describe(), objective, limits)
+        with interruptible():
+            with records.claim(storage):
+                study = records.open_study(storage, name, objective, signature, fresh=self.fresh)
+                folder = self._make_folder()
+                parent = self._start_parent(study, base, arguments)
+            plan = self._plan(where, study.study_name, space, objective, limits, fixed, parent.id, classes, is_grid)
+            self._search(study, plan, parent, base, folder, arguments)
+            self._conclude(study, plan, parent, folder, base, fixed)
+        return study
+
+    def _check_early(self, varied: Mapping[str, str]) -> None:
+        """Check the name, the space and a storage that is there before PyTorch is loaded, which takes seconds."""
+        from dcase_sweep.sweep.search.space import parse_parameter
+        from dcase_sweep.sweep.search.storage import open_storage
+        from dcase_sweep.utils.names import check_name
+
+        if self.study_name is not None:
+            check_name(str(self.study_name), _NAME_KEY, _LONGEST_NAME)
+        for key, text in [*varied.items(), *(self.wanted.get("blocks") or {}).items()]:
+            parse_parameter(key, text, self._parser)
+        where = None if self.storage is None else str(self.storage)
+        if where is not None and ("://" in where or os.path.lexists(where.replace("\0", ""))):
+            open_storage(where)
+
+    def _search(
+        self, study: "optuna.Study", plan: "Plan", parent: Any, base: Experiment, folder: Path, arguments: list[str]
+    ) -> None:
+        """Take over what earlier commands left, and keep workers at work until the end."""
+        from dcase_sweep.interruption import Interrupted
+        from dcase_sweep.sweep.search import study as records
+        from dcase_sweep.sweep.search.crew import Crew
+        from dcase_sweep.sweep.search.report import introduce
+        from dcase_sweep.utils.secrets import mask_word
+
+        try:
+            crew = Crew(plan, study, base, self._context, self._config, self.workers, folder)
+            crew.close_runs(records.recover(study, plan.max_retries), "KILLED")
+            crew.retry_failed()
+            introduce(study, plan, self.workers, folder)
+            crew.work()
+        except BaseException as error:
+            parent.give_up("KILLED" if isinstance(error, Interrupted) else "FAILED")
+            words = ["-m", *self._config.hydra.overrides.hydra, *arguments]
+            command = shlex.join(["python", "-m", "dcase_sweep", *map(mask_word, words)])
+            log.info(f"interrupted; the same command continues: {command}")
+            raise
+
+    def _make_folder(self) -> Path:
+        """The folder of the sweep, with the configuration that it was begun with."""
+        from dcase_sweep.utils.secrets import mask_values
+
         folder = Path(self._config.hydra.sweep.dir)
         check_written("hydra.sweep.dir", folder)
         folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self._config, folder / "multirun.yaml")
-        with interruptible():
-            parent = tracking.start_run(
-                base.tracking,
-                name=study.study_name,
-                tags={"dcase_sweep.sweep": " ".join(arguments), "dcase_sweep.study": study.study_name},
-                resume_id=study.user_attrs.get(records.PARENT),
-                code=Path.cwd(),
-            )
+        shown = mask_values(OmegaConf.to_container(self._config, resolve=False))
+        (folder / "multirun.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(shown)))
+        return folder
+
+    def _start_parent(self, study: "optuna.Study", base: Experiment, arguments: Sequence[str]) -> Any:
+        """The MLflow run of the study; another one where it was lost."""
+        from dcase_sweep import tracking
+        from dcase_sweep.sweep.search import study as records
+        from dcase_sweep.utils.secrets import mask_word
+
+        known = study.user_attrs.get(records.PARENT)
+        parent = tracking.start_run(
+            base.tracking,
+            name=study.study_name,
+            tags={
+                "dcase_sweep.sweep": " ".join(map(mask_word, arguments))[:_LONGEST_TAG],
+                "dcase_sweep.study": study.study_name,
+            },
+            resume_id=known,
+            code=Path.cwd(),
+        )
+        if parent.id != known:
             study.set_user_attr(records.PARENT, parent.id)
-            plan = self._plan(where, study.study_name, space, objective, limits, fixed, parent.id, classes)
-            crew = Crew(plan, study, base, self._context, self._config, self.workers, folder)
-            crew.close_runs(recovered, "KILLED")
-            self._introduce(study, where, folder)
-            try:
-                crew.work()
-            except BaseException as error:
-                parent.give_up("KILLED" if isinstance(error, Interrupted) else "FAILED")
-                command = shlex.join(
-                    ["python", "-m", "dcase_sweep", "-m", *self._config.hydra.overrides.hydra, *arguments]
-                )
-                log.info(f"interrupted; the same command continues: {command}")
-                raise
-            self._conclude(study, parent, folder, base, fixed)
-        return study
-
-    def _check_numbers(self) -> None:
-        for name, value, most in (("n_trials", self.n_trials, _MOST_TRIALS), ("workers", self.workers, MOST_PROCESSES)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise UserError(f"hydra.sweeper.{name}={value}: expected a whole number of at least 1")
-            if value > most:
-                raise UserError(f"hydra.sweeper.{name}={value}: expected at most {most:,}")
-        check_launcher(self._config)
-        self._check_memory()
-        if not isinstance(self.max_failed, int | float) or not 0 <= self.max_failed <= 1:
-            raise UserError(f"hydra.sweeper.max_failed={self.max_failed}: expected a share from 0 to 1")
-        unknown = sorted(set(self.wanted) - {"objective", "limits", "params", "blocks"})
-        if unknown:
-            raise UserError(f"search.{unknown[0]}: no such key; expected objective, limits, params or blocks")
-
-    def _check_memory(self) -> None:
-        """Refuse more workers on this machine than its memory holds."""
-        memory, needed = memory_bytes(), self.workers * _WORKER_BYTES
-        if is_basic(self._config) and memory is not None and needed > memory:
-            raise UserError(
-                f"hydra.sweeper.workers={self.workers}: {self.workers:,} processes take at least "
-                f"{format_bytes(needed)}; this machine has {format_bytes(memory)} of memory; use fewer"
-            )
+        return parent
 
     def _split(self, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         """The overrides that all trials share, and the expressions of what varies."""
@@ -205,36 +234,29 @@ class OptunaSweeper(Sweeper):
         of_blocks = self.wanted.get("blocks")
         return make_space(varied, of_blocks, parser=self._parser, blocks=blocks, depth=depth, shape=shape)
 
-    def _objective(self) -> dict[str, str]:
-        """What the search's file optimises; or what the command line does, which Hydra would add to the file's."""
-        for parsed in reversed(self._parser.parse_overrides(list(self._config.hydra.overrides.hydra))):
-            if parsed.get_key_element().lstrip("+") == "hydra.sweeper.search.objective":
-                typed: Any = parsed.value()
-                if isinstance(typed, dict):
-                    return {str(metric): str(direction) for metric, direction in typed.items()}
-        return self.wanted.get("objective") or {}
+    def _rehearse(self, space: "Space", fixed: Sequence[str]) -> bool:
+        """Compose one random trial, so that a misspelt key or an impossible kind of value is told before any runs.
 
-    def _limits(self) -> dict[str, float]:
-        from dcase_sweep.sweep.search.limits import refuse_unknown
+        Returns whether the sampler tries every combination.
 
-        limits = {name: value for name, value in (self.wanted.get("limits") or {}).items() if value is not None}
-        for name, value in limits.items():
-            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not is_number or not 0 < value < float("inf"):  # NaN, which every comparison denies, is not either
-                raise UserError(f"search.limits.{name}={value}: expected a positive number, or null for no limit")
-        refuse_unknown(limits)
-        return {name: float(value) for name, value in limits.items()}
-
-    def _rehearse(self, space: "Space", fixed: Sequence[str]) -> None:
-        """Compose one random trial, so that a misspelt key or an impossible kind of value is told before any runs."""
+        Raises:
+            UserError: also for such a sampler and a continuous parameter.
+        """
         import optuna
 
-        from dcase_sweep.sweep.search.settings import make, make_sampler
+        from dcase_sweep.sweep.search.points import points_of
+        from dcase_sweep.sweep.search.settings import is_grid, make, make_sampler
 
-        make_sampler(self.sampler, worker=0, trials=0)
+        sampler = make_sampler(self.sampler, worker=0, trials=0)
         make("pruner", self.pruner)
+        if is_grid(sampler) and points_of(space) is None:
+            raise UserError(
+                "hydra/sweeper/sampler=grid: the space is continuous; expected choice(), range() or "
+                "tag(int,interval()) for every key, or another sampler"
+            )
         trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
         self._compose([*fixed, *space.suggest(trial)])
+        return is_grid(sampler)
 
     def _classes(self, base: Experiment) -> int:
         """How many classes the data have: the head of a network is measured with them."""
@@ -243,7 +265,7 @@ class OptunaSweeper(Sweeper):
         return len(load_features(base)[0].classes)
 
     def _name(self, base: Experiment) -> str:
-        if self.study_name:
+        if self.study_name is not None:
             return str(self.study_name)
         choices = self._config.hydra.runtime.choices
         return "-".join([choices.get("search") or "search", str(choices.get("model")), base.data.name])
@@ -258,6 +280,7 @@ class OptunaSweeper(Sweeper):
         fixed: Sequence[str],
         parent: str,
         classes: int,
+        is_grid: bool,
     ) -> "Plan":
         from dcase_sweep.sweep.search.plan import Plan
 
@@ -274,44 +297,24 @@ class OptunaSweeper(Sweeper):
             pruner=self.pruner,
             parent=parent,
             classes=classes,
+            is_grid=is_grid,
+            max_retries=self.max_retries,
         )
-
-    def _introduce(self, study: "optuna.Study", where: str, folder: Path) -> None:
-        from dcase_sweep.sweep.search.study import counts, without_password
-
-        found = counts(study.get_trials(deepcopy=False))
-        known = ", ".join(
-            f"{found[name]} {name}" for name in ("finished", "pruned", "failed", "rejected") if found[name]
-        )
-        known = f"continued with {known}" if known else "new"
-        log.info(f"search    {study.study_name} ({known}), {self.n_trials} trials wanted, {self.workers} at a time")
-        if found["waiting"]:
-            log.info(
-                f"search    {found['waiting']} interrupted: tried once more, first of all, from their last epoch on"
-            )
-        shown = without_password(where)
-        log.info(f"storage   {shown} (optuna-dashboard {shown})")
-        log.info(f"folder    {folder}")
 
     def _conclude(
-        self, study: "optuna.Study", parent: Any, folder: Path, base: Experiment, fixed: Sequence[str]
+        self, study: "optuna.Study", plan: "Plan", parent: Any, folder: Path, base: Experiment, fixed: Sequence[str]
     ) -> None:
         from dcase_sweep.sweep.search import study as records
-        from dcase_sweep.sweep.search.report import report
+        from dcase_sweep.sweep.search.report import describe_end, report
 
         trials = study.get_trials(deepcopy=False)
-        stopped = study.user_attrs.get(records.STOPPED)
-        self.failures = [f"search stopped: {stopped}"] if stopped else []
         failed = [trial for trial in trials if records.kind(trial) == "failed"]
+        line, fault = describe_end(study, plan)
+        self.failures = [fault] if fault else []
         report(study, parent, folder, tracking=base.tracking, fixed=fixed)
-        parent.end("FAILED" if stopped else "FINISHED")
+        parent.end("FAILED" if fault else "FINISHED")
+        if line:
+            log.info(f"search    {line}")
         for trial in failed:
             log.info(f"failed    trial {trial.number}: {trial.user_attrs.get(records.ERROR)}")
         log.info(f"compare   {parent.store.command}")
-
-
-def _covers(key: str, other: str) -> bool:
-    """Whether a key of the space, perhaps with ``*`` for a block's position, decides another key's value."""
-    if "*" in key:
-        return other.startswith(key.partition(".*")[0])
-    return other == key or other.startswith(f"{key}.")

@@ -1,7 +1,9 @@
 """What one worker does: ask for a trial, prepare it, run it, tell, until there are enough."""
 
 import gc
+import logging
 import os
+import random
 import time
 from typing import Any
 
@@ -9,7 +11,7 @@ import optuna
 from hydra.core.utils import run_job
 from hydra.errors import HydraException
 from hydra.types import HydraContext
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.trial import Trial, TrialState
 
 from dcase_sweep import console
@@ -18,14 +20,22 @@ from dcase_sweep.errors import UserError
 from dcase_sweep.sweep.compare import COLUMNS
 from dcase_sweep.sweep.search import study as records
 from dcase_sweep.sweep.search.composing import Composer
+from dcase_sweep.sweep.search.history import History, Repeated, take_known
+from dcase_sweep.sweep.search.owners import Heartbeat
 from dcase_sweep.sweep.search.plan import Plan
+from dcase_sweep.sweep.search.points import points_of
 from dcase_sweep.sweep.search.preparing import Preparation, Rejected
 from dcase_sweep.sweep.search.processes import environment_of
 from dcase_sweep.sweep.search.settings import load_study
+from dcase_sweep.utils.secrets import mask_url, mask_word
 from dcase_sweep.watching import Stop
+
+log = logging.getLogger(__name__)
 
 #: So many rejected trials in a row mean that the limits leave nothing to find.
 _HOPELESS = 500
+#: After so many repeated trials in a row an untried point is chosen; after so many more nothing new is expected.
+_REPEATED, _NOTHING_NEW = 5, 200
 
 
 class TrialWatcher:
@@ -47,11 +57,15 @@ class TrialWatcher:
         """Report the epoch and stop if the pruner wants no more.
 
         Raises:
-            Stop: if the trial is pruned.
+            Stop: if the trial is pruned, or is no longer this process's.
         """
         if self.metric is None or self.metric not in metrics:
             return
-        self.trial.report(metrics[self.metric], epoch)
+        try:
+            self.trial.report(metrics[self.metric], epoch)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            # Another command took this process for dead: it gave no sign of life for minutes.
+            raise Stop("taken over by another command") from None
         if epoch + 1 < self.epochs and self.trial.should_prune():
             raise Stop(f"pruned after epoch {epoch + 1}")
 
@@ -69,7 +83,8 @@ class Worker:
     def __init__(self, plan: Plan, context: HydraContext, config: DictConfig, threads: int | None) -> None:
         self.plan = plan
         self.context = context
-        self.preparation = Preparation(plan, Composer(context, config, plan.fixed), threads)
+        self.history = History(points_of(plan.space))
+        self.preparation = Preparation(plan, Composer(context, config, plan.fixed), threads, self.history)
 
     def __call__(self, composed: DictConfig) -> int:
         """Hydra's way to begin: what a launcher composed is not needed; its processes share this machine's GPUs."""
@@ -84,28 +99,57 @@ class Worker:
 
         Raises:
             UserError: if no configuration keeps the limits, or an objective is not among a run's metrics.
-            Interrupted: after Ctrl-C or SIGTERM; the trial that was running is kept as interrupted.
+            Interrupted: after Ctrl-C, SIGTERM or SIGHUP; the trial that was running is kept as interrupted.
         """
         from dcase_sweep.interruption import interruptible
 
         console.be_quiet()
         _register()
         study = load_study(self.plan, number)
-        ran = rejected = 0
-        with interruptible():
-            while (trial := records.ask(study, self.plan.n_trials)) is not None:
-                if self._run(study, trial):
-                    ran, rejected = ran + 1, 0
-                else:
-                    rejected += 1
+        rng = random.Random(number)
+        ran = rejected = repeated = 0
+        with interruptible(), Heartbeat(load_study(self.plan, number)) as heartbeat:
+            while self._goes_on(study, repeated, rng) and (trial := records.ask(study, self.plan.n_trials)) is not None:
+                heartbeat.follow(trial)
+                came_to = self._run(study, trial)
+                heartbeat.follow(None)
+                ran += came_to == "ran"
+                rejected = rejected + 1 if came_to == "rejected" else 0
+                repeated = repeated + 1 if came_to == "repeated" else 0
                 if rejected >= _HOPELESS:
                     reason = f"{rejected} trials in a row were rejected; widen search.limits or the space"
                     study.set_user_attr(records.STOPPED, reason)
                     raise UserError(reason)
         return ran
 
-    def _run(self, study: optuna.Study, trial: Trial) -> bool:
-        """One trial, told to the study whatever happens; False if it was rejected."""
+    def _goes_on(self, study: optuna.Study, repeated: int, rng: random.Random) -> bool:
+        """Whether there may be something new to try; after some repeated trials an untried point is given to the next.
+
+        Args:
+            study: the study.
+            repeated: how many trials in a row repeated an earlier one.
+            rng: chooses among the untried points.
+        """
+        trials = study.get_trials(deepcopy=False)
+        found = records.counts(trials)
+        if self.history.is_exhausted(trials):
+            if found["waiting"]:
+                return True
+            if not found["running"]:
+                study.set_user_attr(records.EXHAUSTED, "every configuration of the space was tried")
+            return False  # what still runs elsewhere may be interrupted; then workers are begun again
+        if repeated >= _NOTHING_NEW:
+            reason = f"the last {repeated} suggestions repeated what was tried"
+            study.set_user_attr(records.EXHAUSTED, reason)
+            return False
+        if repeated >= (1 if self.plan.is_grid else _REPEATED) and not found["waiting"]:
+            untried = self.history.find_untried(trials, rng)
+            if untried is not None:
+                study.enqueue_trial(untried)
+        return True
+
+    def _run(self, study: optuna.Study, trial: Trial) -> str:
+        """One trial, told to the study whatever happens; whether it ran, was rejected or repeated an earlier one."""
         began = time.perf_counter()
         try:
             config, experiment = self.preparation.prepare(study, trial)
@@ -113,27 +157,41 @@ class Worker:
             for name, violation in rejected.violations.items():
                 trial.set_constraint(name, violation)
             trial.set_user_attr(records.REJECTED, str(rejected))
-            study.tell(trial, state=TrialState.PRUNED)
-            return False
-        except (Exception, KeyboardInterrupt) as error:
-            self._fail(study, trial, f"{type(error).__name__}: {error}")
-            return True
+            study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
+            return "rejected"
+        except Repeated as repeated:
+            take_known(study, trial, repeated.earlier)
+            return "rejected" if records.kind(repeated.earlier) == "rejected" else "repeated"
+        except BaseException as error:
+            self._close(study, trial, error)
+            return "ran"
         try:
             outcome = self._experiment(trial, config, experiment)
         except BaseException as error:
-            interrupted = not isinstance(error, Exception)
-            records.fail(study, trial_of(study, trial), _line(error), interrupted=interrupted)
-            if interrupted:
-                raise
-            self._stop_if_hopeless(study)
-            return True
-        trial.set_user_attr(records.SECONDS, time.perf_counter() - began)
-        self._tell(study, trial, outcome)
+            self._close(study, trial, error)
+            return "ran"
+        try:
+            trial.set_user_attr(records.SECONDS, time.perf_counter() - began)
+            self._tell(study, trial, outcome)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            log.info(f"trial {trial.number} was taken over by another command")
         # What a trial leaves is freed now. What outlives the first one, the libraries', is looked at no more: it would
         # take most of a second each time.
         gc.collect()
         gc.freeze()
-        return True
+        return "ran"
+
+    def _close(self, study: optuna.Study, trial: Trial, error: BaseException) -> None:
+        """A trial that an error has ended; an interruption is raised again.
+
+        Raises:
+            BaseException: the error, if somebody asked for the end.
+        """
+        interrupted = not isinstance(error, Exception)
+        records.fail(study, trial_of(study, trial), _line(error), interrupted=interrupted)
+        if interrupted:
+            raise error
+        self._stop_if_hopeless(study)
 
     def _experiment(self, trial: Trial, config: DictConfig, experiment: Experiment) -> Any:
         """The trial's run, in a folder of its own, by Hydra's rules."""
@@ -141,6 +199,7 @@ class Worker:
 
         folder = os.path.join(OmegaConf.select(config, "hydra.sweep.dir"), str(trial.number))
         trial.set_user_attr(records.FOLDER, os.path.abspath(folder))
+        _mask(config)
         watcher = TrialWatcher(trial, self.plan.objective.pruned_by, epochs=experiment.training.epochs)
         job = run_job(
             hydra_context=self.context,
@@ -153,7 +212,7 @@ class Worker:
 
     def _tell(self, study: optuna.Study, trial: Trial, outcome: Any) -> None:
         if outcome.status == "stopped":
-            study.tell(trial, state=TrialState.PRUNED)
+            study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
             return
         if outcome.status != "finished":
             self._fail(study, trial, outcome.error or outcome.status)
@@ -177,7 +236,7 @@ class Worker:
             trial.set_user_attr(records.NOTE, outcome.note)
         times = (outcome.metrics.get(name, 0.0) for name in ("time/training_seconds", "time/evaluation_seconds"))
         trial.set_user_attr(records.WORK, sum(times))
-        study.tell(trial, values)
+        study.tell(trial, values, skip_if_finished=True)
 
     def _fail(self, study: optuna.Study, trial: Trial, error: str) -> None:
         records.fail(study, trial_of(study, trial), error)
@@ -196,6 +255,14 @@ def too_many_failed(study: optuna.Study, largest: float) -> str | None:
     if failed < 3 or failed <= largest * ended:
         return None
     return f"{failed} of {ended} trials failed, more than hydra.sweeper.max_failed={largest:g}"
+
+
+def _mask(config: DictConfig) -> None:
+    """Keep the passwords of a storage's URL out of the files that Hydra writes of a job."""
+    with open_dict(config):
+        if config.hydra.sweeper.get("storage"):
+            config.hydra.sweeper.storage = mask_url(str(config.hydra.sweeper.storage))
+        config.hydra.overrides.hydra = [mask_word(word) for word in config.hydra.overrides.hydra]
 
 
 def trial_of(study: optuna.Study, trial: Trial) -> optuna.trial.FrozenTrial:

@@ -260,7 +260,7 @@ CHOICES = [
     Case("empty-study", ["search=scene_cnn", "hydra.sweeper.study_name="], "study_name=: empty"),
     Case(
         "limit-nan",
-        ["search=scene_cnn", "hydra.sweeper.search.limits.complexity/parameters=nan"],
+        ["search=scene_cnn", "+hydra.sweeper.search.limits={complexity/parameters:nan}"],
         "limits.complexity/parameters=nan: expected a positive number",
     ),
     Case("threshold-nan", ["model=crnn_meanteacher", "evaluation.f1_threshold=nan"], "f1_threshold=nan: expected"),

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from dcase_sweep.audio.amplitude_mel import AmplitudeMel
 from dcase_sweep.errors import UserError
-from dcase_sweep.learners.mean_teacher.pretrained import read_state_dict
+from dcase_sweep.learners.mean_teacher.pretrained import read_state_dict, scale_as_published
 
 
 class Harmful:
@@ -54,3 +55,24 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path, content: object, sa
 
     assert str(caught.value).startswith(f"mean_teacher.checkpoint={path}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_torchscript_and_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), str(tmp_path / "script.ckpt"))
+    torch.save({"state_dict": {"sed_student.a": torch.tensor([float("nan")])}}, tmp_path / "nan.ckpt")
+    torch.save({"state_dict": {"sed_student.a": torch.ones(1).expand(10**6, 10**6)}}, tmp_path / "large.ckpt")
+
+    for name, says in (("script", "TorchScript"), ("nan", "sed_student.a holds NaN"), ("large", "larger than its")):
+        with pytest.raises(UserError, match=says):
+            read_state_dict(tmp_path / f"{name}.ckpt")
+
+
+def test_the_networks_of_2021_are_given_what_they_learned_from() -> None:
+    front_end, other = AmplitudeMel(), AmplitudeMel(scaled_to=[-1.0, 1.0])
+
+    scale_as_published(front_end)
+    scale_as_published(other)
+
+    mel = torch.tensor([[[1.0, 10.0, 100.0]]])
+    torch.testing.assert_close(front_end.normalise(mel), torch.tensor([[[0.0, 0.5, 1.0]]]))
+    torch.testing.assert_close(other.normalise(mel), torch.tensor([[[-1.0, 0.0, 1.0]]]))

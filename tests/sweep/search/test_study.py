@@ -1,11 +1,10 @@
 """Studies: continued, refused, counted, recovered, never locked."""
 
-import json
-import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -15,6 +14,7 @@ from optuna.trial import TrialState
 from dcase_sweep.errors import UserError
 from dcase_sweep.sweep.search import study as records
 from dcase_sweep.sweep.search.study import Objective, Signature, open_storage, open_study
+from dcase_sweep.utils.processes import ProcessIdentity, this_process
 
 OBJECTIVE = Objective(("best/validation/accuracy",), ("maximize",))
 
@@ -91,25 +91,82 @@ def test_rejected_and_failed_trials_do_not_count(tmp_path: Path) -> None:
     assert records.ask(study, 1) is None
 
 
-def test_a_trial_whose_process_is_gone_is_tried_once_more(tmp_path: Path) -> None:
-    """And with the same values; the second time it is given up."""
-    study = opened(str(tmp_path / "optuna.log"))
-    for expected_retries in (1, 0):
-        trial = records.ask(study, 100)
-        assert trial is not None
-        value = trial.suggest_float("x", 0, 1)
-        gone = subprocess.Popen([sys.executable, "-c", ""])
-        gone.wait()
-        trial.set_user_attr(records.OWNER, trial.user_attrs[records.OWNER].rpartition(":")[0] + f":{gone.pid}")
+def interrupt(study: optuna.Study, epochs: int = 0) -> int:
+    """A trial whose process has ended; returns its number."""
+    trial = records.ask(study, 100)
+    assert trial is not None
+    trial.suggest_float("x", 0, 1)
+    for epoch in range(epochs):
+        trial.report(0.1, epoch)
+    trial.set_user_attr(records.OWNER, str(gone()))
+    return trial.number
 
+
+def gone() -> ProcessIdentity:
+    """A process of this machine that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    identity = replace(this_process(), number=process.pid)
+    process.wait()
+    return identity
+
+
+def test_a_trial_whose_process_is_gone_is_tried_again_as_often_as_it_is_interrupted(where: str) -> None:
+    """And with the same values, which the sampler is not asked for again."""
+    study = opened(where)
+    first = interrupt(study)
+    for number in (first, first + 1, first + 2):
         (closed,) = records.recover(study)
 
-        assert records.kind(study.get_trials()[closed.number]) == "interrupted"
-        waiting = study.get_trials(states=[TrialState.WAITING])
-        assert len(waiting) == expected_retries
-        if waiting:
-            assert waiting[0].system_attrs["fixed_params"] == {"x": value}
-            assert records.recover(study) == []
+        assert closed.number == number
+        (waiting,) = study.get_trials(states=[TrialState.WAITING])
+        assert waiting.system_attrs["fixed_params"] == study.get_trials()[first].params
+        assert waiting.user_attrs[records.RETRY_OF] == number
+        assert records.recover(study) == []
+        assert interrupt(study) == waiting.number
+
+
+def test_retries_have_a_limit_where_one_is_set(tmp_path: Path) -> None:
+    study = opened(str(tmp_path / "optuna.log"))
+    interrupt(study)
+    records.recover(study, 1)
+    interrupt(study)
+    records.recover(study, 1)
+
+    assert records.counts(study.get_trials()) == {"interrupted": 2}
+    assert records.recover(study, 0) == []
+    records.recover(study, 2)
+    assert records.counts(study.get_trials())["waiting"] == 1
+
+
+def test_a_trial_that_is_killed_before_anything_was_sampled_again_keeps_its_values(tmp_path: Path) -> None:
+    study = opened(str(tmp_path / "optuna.log"))
+    interrupt(study)
+    records.recover(study)
+    again = records.ask(study, 100)
+    assert again is not None
+    again.set_user_attr(records.OWNER, str(gone()))
+
+    records.recover(study)
+
+    (waiting,) = study.get_trials(states=[TrialState.WAITING])
+    assert waiting.system_attrs["fixed_params"] == study.get_trials()[0].params
+    assert [trial.number for trial in records.tries(study.get_trials(), waiting)] == [2, 1, 0]
+
+
+def test_two_commands_that_take_over_at_once_try_a_trial_again_once(where: str) -> None:
+    study = opened(where)
+    for _ in range(3):
+        interrupt(study)
+
+    with ThreadPoolExecutor(6) as pool:
+        closed = list(pool.map(lambda _: records.recover(opened_again(where)), range(6)))
+
+    assert sum(map(len, closed)) == 3
+    assert records.counts(study.get_trials()) == {"interrupted": 3, "waiting": 3}
+
+
+def opened_again(where: str) -> optuna.Study:
+    return optuna.load_study(study_name="s", storage=open_storage(where))
 
 
 def test_a_trial_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
@@ -118,51 +175,6 @@ def test_a_trial_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
 
     assert records.recover(study) == []
     assert records.counts(study.get_trials()) == {"running": 1}
-
-
-def test_a_kill_while_writing_leaves_neither_lock_nor_half_a_line(tmp_path: Path) -> None:
-    path = tmp_path / "optuna.log"
-    finish(opened(str(path)))
-    program = (
-        "import sys, time; from filelock import FileLock\n"
-        f"lock = FileLock({str(path) + '.lock'!r}); lock.acquire()\n"
-        f"handle = open({str(path)!r}, 'a'); handle.write('{{\"op_code\": 5, \"wor'); handle.flush()\n"
-        "print('held', flush=True); time.sleep(60)"
-    )
-    holder = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
-    assert holder.stdout is not None
-    holder.stdout.readline()
-    holder.send_signal(signal.SIGKILL)
-    holder.wait()
-    holder.stdout.close()
-
-    study = optuna.load_study(study_name="s", storage=open_storage(str(path)))
-    finish(study)
-
-    assert records.counts(opened(str(path)).get_trials()) == {"finished": 2}
-    assert all(json.loads(line) for line in path.read_text().splitlines())
-
-
-def test_the_disk_is_waited_for_when_a_trial_ends_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = opened(str(tmp_path / "optuna.log"))
-    waits: list[int] = []
-    monkeypatch.setattr("os.fsync", waits.append)
-    trial = records.ask(study, 1)
-    assert trial is not None
-    trial.suggest_float("x", 0, 1)
-    trial.report(0.5, 0)
-
-    assert waits == []
-    study.tell(trial, 0.5)
-    assert len(waits) == 1
-
-
-def test_a_database_whose_driver_is_missing_is_told_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "psycopg", None)
-
-    with pytest.raises(UserError, match="the package psycopg; or name another driver") as refused:
-        open_storage("postgresql://me:secret@localhost/optuna")
-    assert "secret" not in str(refused.value)
 
 
 def test_an_objective_is_pruned_by_the_metric_behind_best() -> None:

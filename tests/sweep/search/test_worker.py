@@ -47,12 +47,14 @@ def work(
     n_trials: int = 5,
     max_failed: float = 0.5,
     pruner: str = "NopPruner",
+    sampler: Mapping[str, Any] | None = None,
+    name: str = "s",
 ) -> optuna.Study:
     """The study after one worker worked on it."""
     loader = ConfigLoaderImpl(create_config_search_path(str(conf_folder())))
     config = loader.load_configuration("config", ["hydra/sweeper=optuna"], RunMode.MULTIRUN)
     space = make_space(
-        dict(parameters or {"model.units": "range(8,64)"}),
+        dict(parameters or {"model.units": "range(8,64)", "model.dropout": "interval(0.0,0.5)"}),
         None,
         parser=OverridesParser.create(),
         blocks=[],
@@ -62,21 +64,22 @@ def work(
     objective = Objective((METRIC,), ("maximize",))
     where = str(folder / "optuna.log")
     study: optuna.Study = open_study(
-        open_storage(where), "s", objective, Signature(space.describe(), {}, limits or {}), fresh=False
+        open_storage(where), name, objective, Signature(space.describe(), {}, limits or {}), fresh=False
     )
     plan = Plan(
         storage=where,
-        study="s",
+        study=name,
         space=space,
         objective=objective,
         limits=limits or {},
         fixed=(),
         n_trials=n_trials,
         max_failed=max_failed,
-        sampler={"_target_": "optuna.samplers.RandomSampler", "seed": 0},
+        sampler=dict(sampler or {"_target_": "optuna.samplers.RandomSampler", "seed": 0}),
         pruner={"_target_": f"optuna.pruners.{pruner}"},
         parent="0",
         classes=10,
+        is_grid=sampler is not None,
     )
     callbacks: Any = None
     worker = Made(plan, HydraContext(loader, callbacks), config, threads=1)
@@ -222,3 +225,119 @@ def test_a_trial_that_is_through_is_not_pruned() -> None:
     watcher.on_epoch(2, {"validation/accuracy": 0.1})
 
     assert study.trials[0].intermediate_values == {1: 0.1, 2: 0.1}
+
+
+def test_a_configuration_is_trained_once_and_a_space_comes_to_its_end(tmp_path: Path) -> None:
+    trained = []
+
+    def experiment(trial: optuna.Trial, config: DictConfig) -> Outcome:
+        trained.append(config.model.units)
+        return finished(config.model.units / 100)
+
+    study = work(tmp_path, experiment, parameters={"model.units": "choice(8,16,24)"}, n_trials=9)
+
+    assert sorted(trained) == [8, 16, 24]
+    found = records.counts(study.get_trials())
+    assert found["finished"] == 3
+    assert study.user_attrs[records.EXHAUSTED] == "every configuration of the space was tried"
+    for trial in study.get_trials():
+        if records.kind(trial) == "repeated":
+            assert trial.values == study.get_trials()[trial.user_attrs[records.REPEAT_OF]].values
+
+
+def test_seeds_that_vary_on_purpose_are_each_trained(tmp_path: Path) -> None:
+    study = work(
+        tmp_path, lambda trial, config: finished(), parameters={"model.units": "choice(8)", "seed": "range(0,3)"}
+    )
+
+    assert records.counts(study.get_trials())["finished"] == 3
+
+
+@pytest.mark.parametrize("kind", ["pruned", "failed"])
+def test_what_is_known_of_a_pruned_or_failed_configuration_is_not_trained_again(tmp_path: Path, kind: str) -> None:
+    trained = []
+
+    def experiment(trial: optuna.Trial, config: DictConfig) -> Outcome:
+        trained.append(config.model.units)
+        if config.model.units > 8:
+            return finished()
+        trial.report(0.1, 0)
+        return Outcome("stopped" if kind == "pruned" else "failed", "t", ".", error="no")
+
+    study = work(tmp_path, experiment, parameters={"model.units": "choice(8,16)"}, n_trials=8)
+
+    assert sorted(trained) == [8, 16]
+    assert records.counts(study.get_trials())[kind] == 1
+
+
+def test_what_was_known_before_this_command_is_known_to_it(tmp_path: Path) -> None:
+    trained: list[int] = []
+
+    def experiment(trial: optuna.Trial, config: DictConfig) -> Outcome:
+        trained.append(config.model.units)
+        return finished()
+
+    for _ in range(2):
+        work(tmp_path, experiment, parameters={"model.units": "choice(8,16)"}, n_trials=7)
+
+    assert sorted(trained) == [8, 16]
+
+
+def test_two_workers_do_not_train_one_configuration_at_a_time(tmp_path: Path) -> None:
+    """The one that comes second takes another configuration while the first one trains."""
+    trained: list[int] = []
+
+    def experiment(trial: optuna.Trial, config: DictConfig) -> Outcome:
+        trained.append(config.model.units)
+        if len(trained) == 1:
+            work(tmp_path, experiment, parameters={"model.units": "choice(8,16,24)"}, n_trials=9)
+        return finished()
+
+    work(tmp_path, experiment, parameters={"model.units": "choice(8,16,24)"}, n_trials=9)
+
+    assert sorted(trained) == [8, 16, 24]
+
+
+@pytest.mark.parametrize("sampler", ["BruteForceSampler", "GridSampler"])
+def test_a_grid_comes_to_its_end(tmp_path: Path, sampler: str) -> None:
+    trained = []
+
+    def experiment(trial: optuna.Trial, config: DictConfig) -> Outcome:
+        trained.append((config.model.units, config.model.dropout))
+        return finished()
+
+    given: dict[str, Any] = {"_target_": f"optuna.samplers.{sampler}", "seed": 0}
+    if sampler == "GridSampler":
+        given["search_space"] = {"model.units": [8, 9], "model.dropout": ["0.1", "0.2"]}
+    parameters = {"model.units": "range(8,10)", "model.dropout": "choice(0.1,0.2)"}
+    study = work(tmp_path, experiment, parameters=parameters, n_trials=40, sampler=given)
+
+    assert sorted(trained) == [(8, 0.1), (8, 0.2), (9, 0.1), (9, 0.2)]
+    assert records.counts(study.get_trials())["finished"] == 4
+
+
+def test_a_trial_that_another_command_has_closed_ends_and_is_told_once(tmp_path: Path) -> None:
+    def experiment(trial: optuna.Trial, config: DictConfig) -> Outcome:
+        if trial.number == 0:
+            study = optuna.load_study(study_name="s", storage=open_storage(str(tmp_path / "optuna.log")))
+            records.fail(study, study.get_trials()[0], "interrupted: its process is gone", interrupted=True)
+            with pytest.raises(Stop, match="taken over"):
+                TrialWatcher(trial, "a", epochs=3).on_epoch(0, {"a": 1.0})
+        return finished()
+
+    study = work(tmp_path, experiment, n_trials=2)
+
+    assert [records.kind(trial) for trial in study.get_trials()] == ["interrupted", "finished", "finished"]
+
+
+def test_a_name_with_quotation_marks_and_references_reaches_the_run(tmp_path: Path) -> None:
+    seen = []
+
+    def experiment(trial: optuna.Trial, config: DictConfig) -> Outcome:
+        seen.append(config.tracking.run_name)
+        return finished()
+
+    name = """bob's "<b>" 100% a/b\\ ${seed} ünïcödé, [x]={y}"""
+    work(tmp_path, experiment, n_trials=1, name=name)
+
+    assert seen == [f"{name} #0"]

@@ -1,0 +1,312 @@
+"""What files hold: a hash of each file's bytes, read once and then known by what the file system says of the file.
+
+Name, size and modification time do not tell two recordings apart: archives with fixed times, container layers,
+``cp -p`` and ``touch -r`` make them equal. The time of the last change of the inode (ctime) cannot be set, so that
+device, inode, size and both times together tell whether a file is still the one that was hashed. A table of these lies
+beside the stores, one for each folder of recordings.
+
+Three cases are not decided by the table alone:
+
+- A file that changed less than two seconds before it was hashed is not entered: a second change could carry the same
+  time.
+- File systems that keep whole seconds only, such as images, may show another file with the same times. There a few
+  blocks of the file are hashed and compared.
+- The same folder may have another device or other inodes on another host or after a restart. There name, size and both
+  times must be equal, and the same blocks are compared.
+"""
+
+import hashlib
+import os
+import stat
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dcase_sweep.data.store.index import remove
+from dcase_sweep.utils.files import write_bytes
+
+#: Bytes of a digest.
+DIGEST = 16
+#: The folder of tables under the root of stores.
+FOLDER = "contents"
+MAGIC = b"dcase_sweep contents 1\n"
+#: A file that changed within this time before it was hashed may change again under the same time, in ns.
+_RACY = 2 * 10**9
+_SECOND = 10**9
+_CHUNK = 2**20
+_BLOCK, _BLOCKS = 4096, 4
+#: Rows that are kept of one name: a folder that several hosts see has several devices.
+_ROWS_OF_A_NAME = 4
+#: Tables of other folders that are searched for files that were moved.
+_TABLES = 64
+_ROW = np.dtype([(name, "<u8") for name in ("name", "device", "inode", "size", "mtime", "ctime", "blocks")])
+
+
+class Stamp(NamedTuple):
+    """What the file system says of a file; times in ns."""
+
+    device: int
+    inode: int
+    size: int
+    mtime: int
+    ctime: int
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the time of the last change tells: it is kept in less than whole seconds, and cannot be set."""
+        return os.name == "posix" and self.ctime % _SECOND != 0
+
+
+class _Known(NamedTuple):
+    name: int
+    blocks: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Hashed:
+    stamp: Stamp
+    digest: bytes
+    blocks: int
+    #: Whether the stamp will tell, from now on, that the file is the same.
+    is_settled: bool
+
+
+class FileContents:
+    """Digests of the files under one folder.
+
+    Args:
+        root: the folder of recordings.
+        store_root: where the stores, and the tables beside them, lie.
+    """
+
+    def __init__(self, root: Path, store_root: Path) -> None:
+        self.root = root
+        self._folder = store_root / FOLDER
+        self._resolved = os.path.realpath(root)
+        self._table = self._folder / f"{hashlib.sha256(os.fsencode(self._resolved)).hexdigest()[:16]}.bin"
+        self._known = read_table(self._table)
+        self._by_name: dict[tuple[int, int, int, int], _Known] | None = None
+        self._elsewhere: dict[Stamp, _Known] | None = None
+        self._new: dict[Stamp, _Known] = {}
+
+    def recall(self, name: str) -> bytes | None:
+        """The digest of a file, if what the file system says of it is enough to know it."""
+        stamp = self._stamp(name)
+        return None if stamp is None else self._recall(name, stamp)
+
+    def digest(self, name: str) -> bytes | None:
+        """The digest of a file, which is read where it is not known; None for what is no file or cannot be read."""
+        stamp = self._stamp(name)
+        if stamp is None:
+            return None
+        known = self._recall(name, stamp)
+        if known is not None:
+            return known
+        hashed = self._hash(name)
+        return None if hashed is None else hashed.digest
+
+    def digests(self, names: Sequence[str], workers: int = 1) -> list[bytes | None]:
+        """The digests of many files, and the table with what is new in it."""
+        found = [self.recall(name) for name in names]
+        missing = [position for position, digest in enumerate(found) if digest is None]
+        if missing:
+            with ThreadPoolExecutor(workers) as pool:
+                hashed = pool.map(self.digest, (names[position] for position in missing))
+                for position, digest in zip(missing, hashed, strict=True):
+                    found[position] = digest
+        self.save()
+        return found
+
+    def holds(self, name: str, digest: bytes | None, *, read: bool = False) -> bool:
+        """Whether a file still has this digest.
+
+        Args:
+            name: of the file under the root.
+            digest: None stands for a file that cannot be read.
+            read: hash the file even if the file system says that it did not change.
+        """
+        if read:
+            hashed = self._hash(name)
+            return (None if hashed is None else hashed.digest) == digest
+        return self.digest(name) == digest
+
+    def save(self) -> None:
+        """Write what is new into the table, together with what other processes wrote meanwhile.
+
+        The table only saves time: where it cannot be written, files are read again.
+        """
+        if not self._new:
+            with suppress(OSError):
+                os.utime(self._table)
+            return
+        rows = read_table(self._table) | self._new
+        by_name: dict[int, list[tuple[Stamp, _Known]]] = {}
+        for stamp, known in rows.items():
+            of_name = by_name.setdefault(known.name, [])
+            others = [row for row in of_name if row[0][:2] != stamp[:2]]
+            of_name[:] = [*others[1 - _ROWS_OF_A_NAME :], (stamp, known)]
+        kept = dict(row for of_name in by_name.values() for row in of_name)
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if not self._table.is_file():
+                remove(self._table)  # a pipe in its place would be written to
+            write_bytes(self._table, _table_bytes(kept))
+        self._new = {}
+
+    def _stamp(self, name: str) -> Stamp | None:
+        try:
+            status = os.stat(os.path.join(self._resolved, name))
+        except (OSError, ValueError):
+            return None
+        return _stamp_of(status) if stat.S_ISREG(status.st_mode) else None
+
+    def _recall(self, name: str, stamp: Stamp) -> bytes | None:
+        known = self._known.get(stamp)
+        if known is not None and stamp.is_exact:
+            return known.digest
+        if known is None and stamp.is_exact:
+            known = self._moved(stamp)
+            if known is not None:
+                self._enter(stamp, _Known(_name_hash(name), known.blocks, known.digest))
+                return known.digest
+        if known is None:
+            known = self._under_the_name(name, stamp)
+        if known is None:
+            return None
+        try:
+            with open(os.path.join(self._resolved, name), "rb", buffering=0) as handle:
+                if _hash_blocks(handle.fileno(), stamp.size) != known.blocks:
+                    return None
+        except OSError:
+            return None
+        if stamp not in self._known:
+            self._enter(stamp, known)
+        return known.digest
+
+    def _moved(self, stamp: Stamp) -> _Known | None:
+        """The same file, hashed under another folder."""
+        if self._elsewhere is None:
+            self._elsewhere = {}
+            for table in newest_tables(self._folder)[:_TABLES]:
+                if table != self._table:
+                    self._elsewhere |= read_table(table)
+        return self._elsewhere.get(stamp)
+
+    def _under_the_name(self, name: str, stamp: Stamp) -> _Known | None:
+        """A file of the same name, size and times, whose device or inode may be another."""
+        if self._by_name is None:
+            self._by_name = {(known.name, *stamp[2:]): known for stamp, known in self._known.items()}
+        return self._by_name.get((_name_hash(name), *stamp[2:]))
+
+    def _hash(self, name: str) -> _Hashed | None:
+        try:
+            hashed = hash_file(os.path.join(self._resolved, name))
+        except OSError:
+            return None
+        if hashed is not None and hashed.is_settled:
+            self._enter(hashed.stamp, _Known(_name_hash(name), hashed.blocks, hashed.digest))
+        return hashed
+
+    def _enter(self, stamp: Stamp, known: _Known) -> None:
+        self._known[stamp] = self._new[stamp] = known
+
+
+def hash_file(path: str) -> _Hashed | None:
+    """Hash one regular file; None if it is none, or changes all the while.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    # Opening a named pipe would wait for its writer.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        for _ in range(3):
+            began, status = time.time_ns(), os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            stamp = _stamp_of(status)
+            digest = hashlib.sha256()
+            position = 0
+            while position < stamp.size:
+                chunk = os.pread(descriptor, min(_CHUNK, stamp.size - position), position)
+                if not chunk:
+                    break
+                digest.update(chunk)
+                position += len(chunk)
+            blocks = _hash_blocks(descriptor, stamp.size)
+            if _stamp_of(os.fstat(descriptor)) == stamp:
+                return _Hashed(stamp, digest.digest()[:DIGEST], blocks, stamp.ctime < began - _RACY)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _stamp_of(status: os.stat_result) -> Stamp:
+    return Stamp(
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns % 2**64,  # a time before 1970 is negative
+        status.st_ctime_ns % 2**64,
+    )
+
+
+def _hash_blocks(descriptor: int, size: int) -> int:
+    """Of a few blocks of a file, from its beginning to its end."""
+    digest = hashlib.sha256()
+    last = max(0, size - _BLOCK)
+    for number in range(_BLOCKS):
+        digest.update(os.pread(descriptor, _BLOCK, last * number // (_BLOCKS - 1)))
+    return int.from_bytes(digest.digest()[:8], "little")
+
+
+def _name_hash(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(os.fsencode(name), digest_size=8).digest(), "little")
+
+
+def newest_tables(folder: Path) -> list[Path]:
+    """The tables in a folder, the one that was used last first."""
+    try:
+        paths = [path for path in folder.iterdir() if path.suffix == ".bin" and path.is_file()]
+        return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
+    except OSError:
+        return []
+
+
+def read_table(path: Path) -> dict[Stamp, _Known]:
+    """A table; empty if there is none or if it is not, byte by byte, what was written."""
+    try:
+        if not path.is_file():
+            return {}
+        text = path.read_bytes()
+    except OSError:
+        return {}
+    begin = len(MAGIC) + 4
+    body = text[begin:]
+    if text[: len(MAGIC)] != MAGIC or zlib.crc32(body) != int.from_bytes(text[len(MAGIC) : begin], "little"):
+        return {}
+    count, rest = divmod(len(body), _ROW.itemsize + DIGEST)
+    if rest:
+        return {}
+    rows = np.frombuffer(body, _ROW, count).tolist()
+    return dict(_entries(rows, body[count * _ROW.itemsize :]))
+
+
+def _entries(rows: list[tuple[int, ...]], digests: bytes) -> Iterator[tuple[Stamp, _Known]]:
+    for number, (name, device, inode, size, mtime, ctime, blocks) in enumerate(rows):
+        known = _Known(name, blocks, digests[number * DIGEST : (number + 1) * DIGEST])
+        yield Stamp(device, inode, size, mtime, ctime), known
+
+
+def _table_bytes(rows: dict[Stamp, _Known]) -> bytes:
+    array = np.array([(known.name, *stamp, known.blocks) for stamp, known in rows.items()], _ROW)
+    body = array.tobytes() + b"".join(known.digest for known in rows.values())
+    return MAGIC + zlib.crc32(body).to_bytes(4, "little") + body

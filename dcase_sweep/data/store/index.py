@@ -1,0 +1,156 @@
+"""What was noticed of each clip: ``store.json`` of a finished store, ``states.jsonl`` of one that is being computed.
+
+Nothing in these files is taken as it stands: sizes are bounded, types and ranges are checked.
+"""
+
+import json
+import os
+import shutil
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from dcase_sweep.data.compute import ClipState
+
+#: Bytes that an index or a journal may have, and more for each clip.
+_BYTES, _BYTES_A_CLIP = 2**20, 4096
+#: Characters of a problem that are kept.
+_LONGEST = 1000
+_FLAGS = ("padded", "cut", "resampled")
+
+
+def read_bounded(path: Path, clips: int) -> str | None:
+    """The text of a regular file of at most 1 MiB and 4 KiB a clip; None for anything else."""
+    try:
+        status = os.lstat(path)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _BYTES + _BYTES_A_CLIP * clips:
+            return None
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link, or whatever else lies in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def index_text(states: Sequence[ClipState], *, version: int, front_end: dict[str, Any]) -> str:
+    """An index of all clips; rows of which nothing was noticed are not in it."""
+    index: dict[str, Any] = {"version": version, "front_end": front_end, "clips": len(states)}
+    for flag in _FLAGS:
+        index[flag] = [row for row, state in enumerate(states) if getattr(state, flag)]
+    index["seconds"] = [state.seconds for state in states]
+    problems = enumerate(_kept(state.problem) for state in states)
+    index["problems"] = {str(row): problem for row, problem in problems if problem is not None}
+    return json.dumps(index)
+
+
+def parse_index(text: str, *, version: int, clips: int) -> list[ClipState] | None:
+    """The state of each clip, or None if the text is no index of this version of so many clips."""
+    index = parse_object(text)
+    if index is None or index.get("version") != version or not _is_count(index.get("clips"), clips + 1):
+        return None
+    if index["clips"] != clips:
+        return None
+    flags: dict[str, list[bool]] = {}
+    for flag in _FLAGS:
+        rows = index.get(flag)
+        if not isinstance(rows, list) or not all(_is_count(row, clips) for row in rows):
+            return None
+        flags[flag] = [False] * clips
+        for row in rows:
+            flags[flag][row] = True
+    seconds = index.get("seconds")
+    if not isinstance(seconds, list) or len(seconds) != clips or not all(map(_is_length, seconds)):
+        return None
+    problems: list[str | None] = [None] * clips
+    found = index.get("problems")
+    if not isinstance(found, dict):
+        return None
+    for row, problem in found.items():
+        if not (row.isascii() and row.isdigit() and len(row) < 10 and int(row) < clips and _is_problem(problem)):
+            return None
+        problems[int(row)] = problem
+    padded, cut, resampled = (flags[flag] for flag in _FLAGS)
+    rows = zip(padded, cut, resampled, problems, seconds, strict=True)
+    return [ClipState(*row) for row in rows]
+
+
+def parse_object(text: str) -> dict[str, Any] | None:
+    """A JSON object, or None."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _is_count(value: object, end: int) -> bool:
+    return type(value) is int and 0 <= value < end
+
+
+def _is_length(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value < 1e12  # type: ignore[operator]
+
+
+def _kept(problem: str | None) -> str | None:
+    return None if problem is None else problem[:_LONGEST] or "not readable"
+
+
+def _is_problem(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """A line for each clip that was computed, in the order in which they were."""
+
+    path: Path
+    clips: int
+
+    def read(self) -> dict[int, ClipState]:
+        """The state of each clip that has a whole line."""
+        text = read_bounded(self.path, self.clips)
+        found = {}
+        for line in (text or "").splitlines():
+            entry = _parse_line(line, self.clips)
+            if entry is not None:
+                found[entry[0]] = entry[1]
+        return found
+
+    def open(self) -> TextIO:
+        """The journal to add lines to, after a line that a kill cut off; anything else in its place is removed."""
+        if self.path.is_symlink() or not self.path.is_file():
+            remove(self.path)
+        handle = self.path.open("a", encoding="utf-8")
+        if handle.tell():
+            handle.write("\n")
+        return handle
+
+    @staticmethod
+    def write(handle: TextIO, row: int, state: ClipState) -> None:
+        """Add a line, before the clip's checksum is written, so that a clip that holds has its line."""
+        values = [bool(getattr(state, flag)) for flag in _FLAGS]
+        handle.write(json.dumps([row, *values, state.seconds, _kept(state.problem)]) + "\n")
+        handle.flush()
+
+
+def _parse_line(line: str, clips: int) -> tuple[int, ClipState] | None:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, list) or len(value) != 6:
+        return None
+    row, padded, cut, resampled, seconds, problem = value
+    if not _is_count(row, clips) or not all(type(flag) is bool for flag in (padded, cut, resampled)):
+        return None
+    if not _is_length(seconds) or (problem is not None and not _is_problem(problem)):
+        return None
+    return row, ClipState(padded, cut, resampled, problem=problem, seconds=seconds)

@@ -1,0 +1,224 @@
+"""What lies in the cache: stores of features, demo recordings, tables of hashes; and removing them.
+
+Only what is recognised is listed or removed: by the names of folders, of every file in them, and by their markers.
+"""
+
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from dcase_sweep.data.store.contents import FOLDER, MAGIC
+from dcase_sweep.data.store.folder import CHECKSUMS, CONTENTS, FEATURES, FILES, INDEX, Folder
+from dcase_sweep.data.store.index import parse_object, read_bounded
+from dcase_sweep.data.store.use import last_used, read_use
+from dcase_sweep.utils.leases import claim
+
+Kind = Literal["features", "demo", "earlier", "hashes", "rest"]
+
+_HASH = re.compile(r"[0-9a-f]{16}")
+_STORE_FILES = re.compile("|".join([*map(re.escape, FILES), r"store\.json\.\d+", r"\.(store|use)\.\d+\.json"]))
+_TABLE = re.compile(r"[0-9a-f]{16}\.bin")
+_PART = re.compile(r"\.(generator|README|meta)\.\d+\.\w+")
+#: What a removal that was interrupted leaves behind.
+_REST = re.compile(r"\.removed-([0-9a-f]{16}|(scenes|soundscapes)[-\d]+)-\d+")
+_GENERATED_NAMES = {"README.txt", "generator.json", "meta.csv"}
+_GENERATED_FOLDERS = {"audio", "metadata", "evaluation_setup"}
+_GENERATED_SUFFIXES = {".wav", ".part", ".csv", ".tsv"}
+#: Clips of an index that is read for what it says of its front end.
+_MANY_CLIPS = 10**6
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """One thing in the cache.
+
+    Attributes:
+        kind: ``features``, ``demo`` recordings, features of an ``earlier`` version, a table of ``hashes``, or the
+            ``rest`` of a removal that was interrupted.
+        path: its folder or file.
+        size: bytes.
+        used: when a command used it last, in seconds since 1970.
+        clips: how many recordings it is of.
+        data: names of the data sets.
+        projects: working directories of the commands that used it.
+        front_end: of features, as their index has it.
+        is_complete: whether its computation or generation came to its end.
+    """
+
+    kind: Kind
+    path: Path
+    size: int
+    used: float
+    clips: int = 0
+    data: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    front_end: dict[str, Any] | None = None
+    is_complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What came of removing an entry; ``reason`` is None if it is gone."""
+
+    entry: CacheEntry
+    reason: str | None = None
+
+
+def list_features(store_root: Path) -> tuple[list[CacheEntry], list[Path]]:
+    """Everything under a root of stores, and the folders under it that are not recognised."""
+    entries, foreign = [], []
+    for parent in _folders(store_root):
+        if parent.name == FOLDER:
+            entries += list(_tables(parent))
+        elif not _HASH.fullmatch(parent.name):
+            foreign.append(parent)
+        else:
+            for path in _folders(parent):
+                entry = _rest(path) or _store(path)
+                if entry is None:
+                    foreign.append(path)
+                else:
+                    entries.append(entry)
+    return entries, foreign
+
+
+def list_demo(demo_root: Path) -> tuple[list[CacheEntry], list[Path]]:
+    """Every folder of generated recordings, and the folders that are not recognised."""
+    entries, foreign = [], []
+    for path in _folders(demo_root):
+        entry = _rest(path) or _generated(path)
+        if entry is None:
+            foreign.append(path)
+        else:
+            entries.append(entry)
+    return entries, foreign
+
+
+def remove(entry: CacheEntry, *, dry_run: bool = False) -> Removal:
+    """Remove an entry that no process uses: it is renamed first, so that none finds half of it.
+
+    Args:
+        entry: of a list of this cache.
+        dry_run: only see whether it is in use.
+    """
+    try:
+        if entry.kind in ("features", "demo", "earlier"):
+            marker = "generator.json" if entry.kind == "demo" else FEATURES
+            return Removal(entry, _remove_folder(entry.path, marker, dry_run))
+        if not dry_run and entry.kind == "hashes":
+            entry.path.unlink()
+        elif not dry_run:
+            shutil.rmtree(entry.path)
+    except FileNotFoundError:
+        pass  # another process removed it
+    except OSError as error:
+        return Removal(entry, error.strerror or str(error))
+    return Removal(entry)
+
+
+def _remove_folder(path: Path, marker: str, dry_run: bool) -> str | None:
+    from filelock import FileLock, Timeout
+
+    aside = path.with_name(f".removed-{path.name}-{os.getpid()}")
+    try:
+        # The lock file stays: another process may wait for it.
+        with FileLock(f"{path}.lock", timeout=0), claim(path / marker) as is_free:
+            if not is_free:
+                return "in use"
+            if not dry_run:
+                path.rename(aside)
+    except Timeout:
+        return "in use"
+    if not dry_run:
+        shutil.rmtree(aside)
+    return None
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders in a folder, no links among them; none if it is not there."""
+    try:
+        with os.scandir(folder) as found:
+            return sorted(Path(each.path) for each in found if each.is_dir(follow_symlinks=False))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Every file and link under a folder, by its path in it."""
+    for parent, folders, names in os.walk(folder):
+        for name in [*names, *(each for each in folders if os.path.islink(os.path.join(parent, each)))]:
+            path = Path(parent, name)
+            with suppress(FileNotFoundError):
+                yield path.relative_to(folder), path.lstat()
+
+
+def _size(folder: Path, is_known: Callable[[Path], bool]) -> int | None:
+    """Bytes of a folder in which every file is a known one; None for any other folder."""
+    total = 0
+    for path, status in _files(folder):
+        if not stat.S_ISREG(status.st_mode) or not is_known(path):
+            return None
+        total += status.st_size
+    return total
+
+
+def _store(path: Path) -> CacheEntry | None:
+    size = _size(path, lambda file: len(file.parts) == 1 and _STORE_FILES.fullmatch(file.name) is not None)
+    names = set(os.listdir(path)) if size is not None else set()
+    if size is None or not _HASH.fullmatch(path.name) or not names & {FEATURES, CHECKSUMS, CONTENTS, INDEX}:
+        return None
+    if CONTENTS not in names:
+        return CacheEntry("earlier", path, size, last_used(path, INDEX), is_complete=INDEX in names)
+    use, clips = read_use(path), len(Folder(path, ()).contents() or ())
+    index = parse_object(read_bounded(path / INDEX, _MANY_CLIPS) or "") or {}
+    front_end = index.get("front_end")
+    return CacheEntry(
+        "features",
+        path,
+        size,
+        last_used(path, CONTENTS),
+        clips,
+        tuple(dict.fromkeys(name for name, _ in use.data if name)),
+        use.projects,
+        front_end if isinstance(front_end, dict) else None,
+        INDEX in names,
+    )
+
+
+def _generated(path: Path) -> CacheEntry | None:
+    from dcase_sweep.data.demo.generation import read_marker
+
+    def is_known(file: Path) -> bool:
+        if len(file.parts) == 1:
+            return file.name in _GENERATED_NAMES or _PART.fullmatch(file.name) is not None
+        return file.parts[0] in _GENERATED_FOLDERS and file.suffix in _GENERATED_SUFFIXES
+
+    marker = read_marker(path)
+    if marker is None or not re.fullmatch(r"(scenes|soundscapes)[-\d]+", path.name):
+        return None
+    size = _size(path, is_known)
+    if size is None:
+        return None
+    counts = [value for key, value in marker["parameters"].items() if key.endswith("_clips") and type(value) is int]
+    used = last_used(path, "generator.json")
+    return CacheEntry("demo", path, size, used, sum(counts), ("demo",), is_complete=marker.get("complete") is True)
+
+
+def _tables(folder: Path) -> Iterator[CacheEntry]:
+    for path, status in _files(folder):
+        if len(path.parts) == 1 and _TABLE.fullmatch(path.name) and stat.S_ISREG(status.st_mode):
+            with suppress(OSError), (folder / path).open("rb") as handle:
+                if handle.read(len(MAGIC)) == MAGIC:
+                    yield CacheEntry("hashes", folder / path, status.st_size, status.st_mtime)
+
+
+def _rest(path: Path) -> CacheEntry | None:
+    if not _REST.fullmatch(path.name):
+        return None
+    return CacheEntry("rest", path, _size(path, lambda file: True) or 0, path.stat().st_mtime, is_complete=False)

@@ -1,0 +1,109 @@
+"""Who works on a trial, and whether that process is still there."""
+
+import socket
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from dcase_sweep.utils.processes import parse_identity, this_process
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+#: Attributes of a trial: the process that works on it; when that last said so, in seconds since 1970.
+OWNER, ALIVE = "owner", "alive"
+#: Seconds between signs of life; a process elsewhere that has given none for so long is gone.
+INTERVAL, GONE_AFTER = 60.0, 300.0
+#: Seconds in which a trial that was just asked for may have no owner yet.
+_GRACE = 60.0
+
+
+def sign(trial: "optuna.Trial") -> None:
+    """Write down that this process works on the trial."""
+    trial.set_user_attr(OWNER, str(this_process()))
+
+
+def is_owned_by(trial: "FrozenTrial", pid: int) -> bool:
+    """Whether a process that this one has started works on the trial."""
+    owner = parse_identity(trial.user_attrs.get(OWNER, ""))
+    return owner is not None and owner.is_local and owner.number == pid
+
+
+def is_gone(trial: "FrozenTrial", now: float | None = None) -> bool:
+    """Whether nobody works any more on a trial that counts as running.
+
+    On this machine the process itself decides. One elsewhere, on another host, in another container or before a reboot,
+    cannot be seen: it counts as gone when its last sign of life is minutes old by the clocks of both machines.
+    """
+    now = time.time() if now is None else now
+    began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+    text = str(trial.user_attrs.get(OWNER, ""))
+    if not text:
+        return now - began > _GRACE
+    owner = parse_identity(text)
+    running = _is_earlier_running(text, began) if owner is None else owner.is_running
+    if running is not None:
+        return not running
+    return now - max(began, float(trial.user_attrs.get(ALIVE, 0.0))) > GONE_AFTER
+
+
+def _is_earlier_running(text: str, began: float) -> bool | None:
+    """Whether the owner of a trial of an earlier version, ``host:number``, still runs; None where nobody can tell.
+
+    Numbers are used again: a process that is younger than the trial is another one.
+    """
+    host, _, number = text.rpartition(":")
+    if host != socket.gethostname() or not number.isdecimal():
+        return None
+    import psutil
+
+    try:
+        return bool(psutil.Process(int(number)).create_time() <= began + 1.0)
+    except psutil.AccessDenied:
+        return None
+    except psutil.Error:
+        return False
+
+
+class Heartbeat:
+    """Signs of life of the trial that this process works on, once a minute, from a thread of its own.
+
+    Args:
+        study: a study with a connection of its own.
+        interval: seconds between two signs.
+    """
+
+    def __init__(self, study: "optuna.Study", interval: float = INTERVAL) -> None:
+        self._study = study
+        self._interval = interval
+        self._trial: int | None = None
+        self._changed = threading.Event()
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, daemon=True, name="heartbeat")
+
+    def __enter__(self) -> "Heartbeat":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended = True
+        self._changed.set()
+
+    def follow(self, trial: "optuna.Trial | None") -> None:
+        """Give signs for this trial from now on; for none if it is None."""
+        self._trial = None if trial is None else trial._trial_id
+        if trial is not None:
+            self._changed.set()
+
+    def _run(self) -> None:
+        while not self._ended:
+            self._changed.wait(self._interval)
+            self._changed.clear()
+            trial = self._trial
+            if trial is None or self._ended:
+                continue
+            # A trial that has ended meanwhile takes no more; a database that does not answer may answer next time.
+            with suppress(Exception):
+                self._study._storage.set_trial_user_attr(trial, ALIVE, time.time())

@@ -1,0 +1,159 @@
+"""``python -m tests.number_walk TASK``: bad values for every number of a task's configuration.
+
+Prints how many were tried, then each that was neither refused in one line that begins with its key nor accepted, or
+that took more than some seconds; exits with 1 if there are any.
+"""
+
+import copy
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hydra import compose
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.initialize import initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from dcase_sweep.config import check, flatten
+from dcase_sweep.errors import UserError
+from dcase_sweep.experiment import register_experiments, with_model_of_task
+from dcase_sweep.resources import conf_folder
+
+BAD = (
+    "-1",
+    "0",
+    "2.5",
+    "1e300",
+    "1000000000",
+    "9223372036854775808",
+    400 * "9",
+    "nan",
+    "1e400",
+    "true",
+    "many",
+    "[]",
+    "[1,2,3]",
+    "{a:1}",
+)
+#: Numbers of a configuration that are null until somebody sets them.
+OPTIONAL = {
+    "1a": (
+        "model.depth",
+        "compression.nonzero_kib",
+        "hardware.threads",
+        "hardware.workers",
+        "data.train_clips",
+        "data.test_clips",
+        "data.generator_seed",
+        "data.validation_share",
+    ),
+    "4": (
+        "hardware.threads",
+        "hardware.workers",
+        "data.strong_clips",
+        "data.weak_clips",
+        "data.unlabeled_clips",
+        "data.synthetic_validation_clips",
+        "data.validation_clips",
+        "data.generator_seed",
+    ),
+}
+#: What may be named in a key's stead: it was right by itself, and does not fit what is named, or is read only there.
+ELSEWHERE = (
+    "model.blocks",
+    "model.pools",
+    "front_end.",
+    "data.",
+    "mean_teacher.",
+    "training.epochs",
+    "training.batch_size",
+    "model: ",
+)
+#: Seconds of one check on a busy machine.
+_LIMIT = 8.0
+
+
+class _Slow(Exception):
+    pass
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    def stop(*_: Any) -> None:
+        raise _Slow
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, _LIMIT)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def compose_task(task: str) -> DictConfig:
+    """A task's configuration on its demo data, before any check."""
+    register_experiments()
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        composed = compose("config", with_model_of_task([f"task='{task}'"]))
+    OmegaConf.set_struct(composed, False)
+    return composed
+
+
+def numeric_keys(task: str, composed: DictConfig) -> list[str]:
+    """The keys of a task's configuration whose values are numbers, or lists of some."""
+
+    def is_number(value: object) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+
+    found = [
+        key
+        for key, value in flatten(check(composed)).items()
+        if is_number(value) or (isinstance(value, list) and value and all(map(is_number, value)))
+    ]
+    return list(dict.fromkeys([*found, *OPTIONAL[task]]))
+
+
+def fault_of(composed: DictConfig, key: str, value: Any) -> str | None:
+    """What is wrong with how a value is answered; None if it is refused as it should be, or accepted."""
+    changed = copy.deepcopy(composed)
+    try:
+        OmegaConf.update(changed, key, value, merge=False)
+    except (OmegaConfBaseException, TypeError):
+        return None  # a key within a list or a null group, which is no place for this value
+    try:
+        with _limited():
+            check(changed)
+    except _Slow:
+        return f"no answer within {_LIMIT:g} s"
+    except UserError as error:
+        line = str(error)
+        if "\n" in line or len(line) > 600:
+            return f"not one line: {line[:200]!r}"
+        return None if line.startswith((key, *ELSEWHERE)) else f"begins with another key: {line}"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"[:200]
+    return None
+
+
+def main(task: str) -> int:
+    """Walk over a task's configuration; returns the exit code."""
+    composed = compose_task(task)
+    parser = OverridesParser.create()
+    values = {text: parser.parse_override(f"key={text}").value() for text in BAD}
+    tried, faults = 0, []
+    for key in numeric_keys(task, composed):
+        for text, value in values.items():
+            tried += 1
+            fault = fault_of(composed, key, value)
+            if fault is not None:
+                faults.append(f"{key}={text[:40]}: {fault}")
+    print(tried, "values tried,", len(faults), "faults")
+    print("\n".join(faults))
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
