@@ -114,7 +114,7 @@ CASES = [
         r"^error: tracking\.experiment=dcase_sweep: deleted in .* mlflow experiments restore --experiment-id 1, or",
         prepare=_experiment_deleted,
     ),
-    Case("experiment-blank", ["tracking.experiment=' '"], r"^error: tracking\.experiment=' ': expected a name of 1 to"),
+    Case("experiment-blank", ["tracking.experiment=' '"], r"^error: tracking\.experiment=' ': empty; expected a name"),
     Case("experiment-long", [f"tracking.experiment={'x' * 300}"], r"^error: tracking\.experiment='x+': expected a"),
     Case(
         "folder-is-file",
