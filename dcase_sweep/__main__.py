@@ -1,6 +1,7 @@
 """``python -m dcase_sweep``: a verb goes to ``commands``, everything else is an experiment for Hydra."""
 
 import difflib
+import errno
 import os
 import sys
 from importlib import import_module
@@ -27,11 +28,22 @@ def main(arguments: list[str] | None = None) -> int:
             del os.environ[name]  # an empty folder would be the root of all folders
     try:
         code = _run(arguments)
-        sys.stdout.flush()
+        _flush()
     except BrokenPipeError:  # whoever read our lines has seen enough: head, for instance
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # 128 + SIGPIPE, as shells have it
     return code
+
+
+def _flush() -> None:
+    """Write what waits for the terminal; one that is gone must not change the exit code."""
+    for standard in (sys.stdout, sys.stderr):
+        try:
+            standard.flush()
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), standard.fileno())
 
 
 def _run(arguments: list[str] | None) -> int:
@@ -41,6 +53,7 @@ def _run(arguments: list[str] | None) -> int:
 
         return experiment(arguments)
     from dcase_sweep.errors import UserError, told_by_the_system
+    from dcase_sweep.utils.secrets import mask_secrets
 
     verb, rest = arguments[0], arguments[1:]
     try:
@@ -51,13 +64,13 @@ def _run(arguments: list[str] | None) -> int:
         code: int = import_module(f"dcase_sweep.commands.{verb}").main(rest)
         return code
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {mask_secrets(str(error))}", file=sys.stderr)
         return 1
     except (OSError, MemoryError, RuntimeError) as error:
         line = told_by_the_system(error)
         if line is None:
             raise
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {mask_secrets(line)}", file=sys.stderr)
         return 1
 
 

@@ -4,8 +4,10 @@ import logging
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
+
+from dcase_sweep.utils.secrets import mask_secrets
 
 log = logging.getLogger("dcase_sweep")
 
@@ -19,6 +21,13 @@ class Terminal(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:
         if not isinstance(sys.exc_info()[1], BrokenPipeError):
             super().handleError(record)
+
+
+class MaskingFormatter(logging.Formatter):
+    """Lines without the passwords and tokens of the URLs in them, those of a traceback included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return mask_secrets(super().format(record))
 
 
 def counted(number: int, noun: str) -> str:
@@ -99,7 +108,8 @@ def progress(name: str, total: float) -> Iterator[Progress]:
     try:
         yield bar
     finally:
-        bar.stop()
+        with suppress(OSError):  # a terminal that is gone must not hide why the experiment ends
+            bar.stop()
 
 
 def field(name: str, text: str) -> None:

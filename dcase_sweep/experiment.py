@@ -1,6 +1,7 @@
 """The experiment command: everything on the command line that is not a verb, in Hydra's grammar."""
 
 import difflib
+import io
 import itertools
 import logging
 import os
@@ -8,7 +9,8 @@ import re
 import shlex
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,8 @@ from dcase_sweep.outcome import Outcome
 from dcase_sweep.resources import conf_folder, experiment_folders
 from dcase_sweep.sweep.grid import GridSweeper
 from dcase_sweep.sweep.search.sweeper import OptunaSweeper
+from dcase_sweep.utils.files import write_text
+from dcase_sweep.utils.secrets import mask_secrets, mask_values, mask_word, masked_yaml
 from dcase_sweep.utils.text import printable
 from dcase_sweep.watching import Watcher
 
@@ -170,13 +174,16 @@ def run_composed(composed: DictConfig, watcher: Watcher | None = None, experimen
     Args:
         experiment: the configuration's values where they have been checked already.
     """
+    from dcase_sweep import tracking
     from dcase_sweep.config import check, check_hydra, check_written
 
     settings = HydraConfig.get()
+    _mask_saved_configurations(settings, composed)
     try:
         check_hydra(settings)
         check_written("hydra.run.dir", str(settings.runtime.output_dir))
         checked = experiment or check(composed)
+        tracking.check_store(checked.tracking)
     except UserError as error:  # before the libraries are loaded that train and log, which takes seconds
         _say_error(str(error))
         folder = str(settings.runtime.output_dir)
@@ -192,14 +199,16 @@ def _run_checked(experiment: "Experiment", composed: DictConfig, watcher: Watche
     settings = HydraConfig.get()
     choices = {group: str(settings.runtime.choices[group]) for group in GROUPS if settings.runtime.choices.get(group)}
     overrides = tuple(
-        override for override in settings.overrides.task if not override.startswith(("++tracking.", "search="))
+        mask_word(override)
+        for override in settings.overrides.task
+        if not override.startswith(("++tracking.", "search="))
     )
     job = runner.Job(
         folder=Path(settings.runtime.output_dir),
         choices=choices,
         overrides=overrides,
         varying=tuple(OmegaConf.select(composed, "tracking.varying", default=())),
-        composed=OmegaConf.to_yaml(composed, resolve=False),
+        composed=masked_yaml(composed),
         command=shlex.join(
             ["python", "-m", "dcase_sweep", *(word for word in overrides if not word.startswith("resume="))]
         ),
@@ -225,6 +234,17 @@ def _say_error(line: str) -> None:
         print(f"error: {line}", file=sys.stderr)
     else:
         log.error(f"error: {line}")
+
+
+def _mask_saved_configurations(settings: Any, composed: DictConfig) -> None:
+    """Write anew what Hydra has saved beside a run, where a password stands in it: Hydra writes what was typed."""
+    if settings.output_subdir is None:
+        return
+    parts = (composed, settings)
+    if all(mask_values(plain) == plain for plain in (OmegaConf.to_container(part, resolve=False) for part in parts)):
+        return
+    for path in (Path(settings.runtime.output_dir) / settings.output_subdir).glob("*.yaml"):
+        write_text(path, masked_yaml(OmegaConf.load(path)))
 
 
 def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
@@ -334,13 +354,15 @@ def main(arguments: list[str]) -> int:
         understood = with_model_of_task(quote_task(open_demo(complete_search(put_flags_first(arguments)))))
         sys.argv = [sys.argv[0], *understood]
         check_arguments(understood)
-        hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
+        with _masked_output(understood):
+            hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
     except Interrupted as interrupted:
         return interrupted.exit_code
     except (HydraException, OmegaConfBaseException, UserError) as error:
         if want_traceback:
             raise
-        print(f"error: {error if isinstance(error, UserError) else explain(error, sys.argv[1:])}", file=sys.stderr)
+        words = str(error) if isinstance(error, UserError) else explain(error, sys.argv[1:])
+        print(f"error: {mask_secrets(words)}", file=sys.stderr)
         return 1
     except RecursionError:
         print(f"error: {ENDLESS}", file=sys.stderr)
@@ -349,15 +371,30 @@ def main(arguments: list[str]) -> int:
         line = told_by_the_system(error)
         if want_traceback or line is None:
             raise
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {mask_secrets(line)}", file=sys.stderr)
         return 1
     except Exception as error:
         line = None if began or GridSweeper.latest or OptunaSweeper.latest else explain_setup(error)
         if want_traceback or line is None:
             raise
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {mask_secrets(line)}", file=sys.stderr)
         return 1
     return _conclude(outcomes)
+
+
+@contextmanager
+def _masked_output(arguments: Sequence[str]) -> Iterator[None]:
+    """Let Hydra show a configuration, as ``--cfg job`` and ``--info`` do, without the passwords in it."""
+    flags = ("--cfg", "-c", "--info", "-i")
+    if not any(word in flags or word.startswith(("--cfg=", "--info=")) for word in arguments):
+        yield
+        return
+    shown = io.StringIO()
+    try:
+        with redirect_stdout(shown):
+            yield
+    finally:
+        print(mask_secrets(shown.getvalue()), end="")
 
 
 def _conclude(outcomes: list[Any]) -> int:
@@ -365,7 +402,7 @@ def _conclude(outcomes: list[Any]) -> int:
     sweep = GridSweeper.latest or OptunaSweeper.latest
     if sweep is not None:
         for failure in sweep.failures:
-            print(f"failed: {failure}", file=sys.stderr)
+            print(f"failed: {mask_secrets(failure)}", file=sys.stderr)
         return 1 if sweep.failures else 0
     if not outcomes:
         return 0  # --help, --cfg and the like

@@ -1,10 +1,13 @@
-"""Ctrl-C and SIGTERM as an exception that every room's clean-up sees."""
+"""Ctrl-C, SIGTERM and a lost terminal as an exception that every clean-up sees."""
 
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+#: Ctrl-C, a request to stop, and the end of the terminal or of the ssh session; not every system has the last.
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Interrupted(BaseException):
@@ -26,21 +29,29 @@ class Interrupted(BaseException):
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within, the first SIGINT or SIGTERM raises ``Interrupted``; the second one ends the process as usual."""
+    """Within, the first SIGINT, SIGTERM or SIGHUP raises ``Interrupted``; a second one ends the process as usual.
+
+    A second SIGHUP is ignored, because a terminal that goes away sends several. One that was ignored before, as nohup
+    has it, stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    caught = [
+        number for number in _SIGNALS if number in (signal.SIGINT, signal.SIGTERM) or before[number] != signal.SIG_IGN
+    ]
 
     def handler(number: int, frame: FrameType | None) -> None:
-        for each in before:
-            signal.signal(each, signal.SIG_DFL)
+        for each in caught:
+            is_of_terminal = each not in (signal.SIGINT, signal.SIGTERM)
+            signal.signal(each, signal.SIG_IGN if is_of_terminal else signal.SIG_DFL)
         raise Interrupted(number)
 
-    for number in before:
+    for number in caught:
         signal.signal(number, handler)
     try:
         yield
     finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
+        for number in caught:
+            signal.signal(number, before[number])

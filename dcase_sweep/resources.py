@@ -16,6 +16,6 @@ def conf_folder() -> Path:
 
 
 def experiment_folders() -> list[Path]:
-    """The published experiments, then the user's own in ``experiments/`` of the working folder."""
+    """The published and reported experiments, then the user's own in ``experiments/`` of the working folder."""
     own, packaged = Path.cwd() / "experiments", _resource("experiments")
     return [packaged] if own == packaged or not own.is_dir() else [packaged, own]

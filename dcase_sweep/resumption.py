@@ -1,6 +1,6 @@
 """Continuing an interrupted run from its last checkpoint."""
 
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from dcase_sweep.checkpoint_files import Checkpoint, read_checkpoint
 from dcase_sweep.checkpoints import LAST, find_checkpoint
 from dcase_sweep.config import Experiment, flatten, plain
 from dcase_sweep.errors import UserError
+from dcase_sweep.utils.secrets import mask_values
 
 #: What may differ between a run and its continuation: where things are, not what is computed.
 _FREE = ("resume", "hardware.", "tracking.", "store.", "data.root", "data.name", "evaluation.precision")
@@ -23,6 +24,15 @@ class Resumable:
     run_id: str | None
     #: Epochs that are done.
     epochs: int
+    #: Their metrics: name → epoch, counted from 0 → value; nothing in a checkpoint of an earlier version.
+    history: dict[str, dict[int, float]] = field(default_factory=dict)
+
+    def metrics_by_epoch(self) -> dict[int, dict[str, float]]:
+        """What was logged of each epoch, in their order."""
+        epochs = sorted({epoch for values in self.history.values() for epoch in values})
+        return {
+            epoch: {name: values[epoch] for name, values in self.history.items() if epoch in values} for epoch in epochs
+        }
 
 
 def comparable(flat: dict[str, Any]) -> dict[str, Any]:
@@ -87,7 +97,9 @@ def find_resumable(experiment: Experiment) -> Resumable | None:
         raise UserError(f"resume={path}: no checkpoint there; expected last.ckpt or the folder of an interrupted run")
     where, expected = f"resume={found}", f"{LAST} of an interrupted run"
     checkpoint = read_checkpoint(found, where=where, what="a checkpoint to continue from", expected=expected)
-    then, now = comparable(completed(checkpoint.configuration, experiment)), comparable(flatten(experiment))
+    # Secrets are masked in the checkpoint.
+    then = comparable(completed(checkpoint.configuration, experiment))
+    now = comparable(mask_values(flatten(experiment)))
     changed = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
     if changed:
         differences = ", ".join(f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in changed[:5])
@@ -95,7 +107,9 @@ def find_resumable(experiment: Experiment) -> Resumable | None:
             f"{where}: made by another configuration ({differences}); expected its own"
             + _how_to_repeat({key: then[key] for key in changed if key in then})
         )
-    return Resumable(found, checkpoint.run_id, _epochs(checkpoint, experiment, where, expected))
+    epochs = _epochs(checkpoint, experiment, where, expected)
+    history = _history(checkpoint.content["dcase_sweep"].get("history"), epochs)
+    return Resumable(found, checkpoint.run_id, epochs, history)
 
 
 def _epochs(checkpoint: Checkpoint, experiment: Experiment, where: str, expected: str) -> int:
@@ -114,3 +128,18 @@ def _epochs(checkpoint: Checkpoint, experiment: Experiment, where: str, expected
         if not isinstance(checkpoint.content.get(name), kind) or not checkpoint.content[name]:
             raise UserError(f"{where}: not a checkpoint to continue from (no {name}); expected {expected}")
     return checkpoint.epoch + 1
+
+
+def _history(found: Any, epochs: int) -> dict[str, dict[int, float]]:
+    """The metrics of the epochs in a checkpoint; anything else in their place counts as none."""
+    if not isinstance(found, dict):
+        return {}
+    return {
+        str(name): {
+            epoch: float(value)
+            for epoch, value in values.items()
+            if isinstance(epoch, int) and 0 <= epoch < epochs and isinstance(value, float)
+        }
+        for name, values in found.items()
+        if isinstance(values, dict)
+    }

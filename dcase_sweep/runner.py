@@ -29,6 +29,8 @@ from dcase_sweep.learners.mean_teacher.pretrained import check_published
 from dcase_sweep.outcome import Outcome
 from dcase_sweep.provenance import signature
 from dcase_sweep.resumption import Resumable, find_resumable
+from dcase_sweep.utils.files import write_text
+from dcase_sweep.utils.secrets import mask_values
 from dcase_sweep.watching import Stop, Watcher
 
 log = logging.getLogger(__name__)
@@ -91,11 +93,13 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
     began = time.perf_counter()
     device, resumable = _make_ready(experiment, job)
     _introduce(experiment, job)
-    mlrun = _start_run(experiment, job, resumable)
+    # A run is taken up again only if its data are the same, which those of now must be read for.
+    loaded = _load_to_resume(experiment, job, device) if resumable else None
+    mlrun = _start_run(experiment, job, resumable, loaded)
     try:
         if watcher is not None:
             watcher.on_start(mlrun.id)
-        data, store = load_features(experiment, device)
+        data, store = loaded or load_features(experiment, device)
         _log_configuration(mlrun, experiment, job, data, fingerprint_of(data, store))
         use_threads(experiment.hardware)
         learner = _learner_class(experiment)(experiment, data, store.features)
@@ -149,7 +153,18 @@ def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None
         if experiment.tracking.parent:  # a sweep shows each of its jobs, also one that cannot begin
             _start_run(experiment, job, None).give_up("FAILED")
         raise
+    tracking.check_parent(experiment.tracking)
     return device, resumable
+
+
+def _load_to_resume(experiment: Experiment, job: Job, device: str) -> tuple[SceneData | EventData, Any]:
+    """Data and features before the run goes on; what is wrong with them leaves the interrupted run as it is."""
+    try:
+        return load_features(experiment, device)
+    except UserError:
+        if experiment.tracking.parent:
+            _start_run(experiment, job, None).give_up("FAILED")
+        raise
 
 
 def _learner_class(experiment: Experiment) -> Any:
@@ -163,12 +178,20 @@ def _introduce(experiment: Experiment, job: Job) -> None:
     console.field("dcase", f"{__version__}: {chosen}, {hardware}, seed {experiment.seed}")
 
 
-def _start_run(experiment: Experiment, job: Job, resumable: Resumable | None) -> tracking.Run:
+def _start_run(
+    experiment: Experiment,
+    job: Job,
+    resumable: Resumable | None,
+    loaded: tuple[SceneData | EventData, Any] | None = None,
+) -> tracking.Run:
     tags = {f"dcase_sweep.{group}": choice for group, choice in job.choices.items()}
     tags["dcase_sweep.command"] = job.command
     name = experiment.tracking.run_name or job.name
     run_id = resumable.run_id if resumable else None
-    return tracking.start_run(experiment.tracking, name=name, tags=tags, resume_id=run_id, code=Path.cwd())
+    expected = signature(flatten(experiment), fingerprint_of(*loaded)) if loaded else None
+    return tracking.start_run(
+        experiment.tracking, name=name, tags=tags, resume_id=run_id, signature=expected, code=Path.cwd()
+    )
 
 
 def _log_configuration(
@@ -179,7 +202,7 @@ def _log_configuration(
     parameters["data.fingerprint"] = fingerprint
     hidden = ("tracking.", "store.", "resume")
     mlrun.log_parameters(
-        {key: value for key, value in parameters.items() if not key.startswith(hidden)},
+        mask_values({key: value for key, value in parameters.items() if not key.startswith(hidden)}),
         {tracking.SIGNATURE: signature(flatten(experiment), fingerprint), **tags_of(data)},
     )
     mlrun.log_data(data.name, fingerprint, str(data.root))
@@ -222,17 +245,24 @@ def _fit(
     done = float(resumable.epochs if resumable else 0)
     began = previous = time.perf_counter()
     text = ""
+    history = resumable.history if resumable else {}
+    for epoch, earlier in resumable.metrics_by_epoch().items() if resumable else ():
+        mlrun.log_metrics(earlier, step=epoch)  # those that were not written before the end
     with console.progress("training", epochs) as bar:
 
         def on_batch(count: int) -> None:
             nonlocal done
             done += count / clips
             bar.update(done, text=text)
+            mlrun.beat()
 
         def on_epoch(epoch: int, metrics: dict[str, float]) -> None:
             nonlocal done, previous, text
             now = time.perf_counter()
-            mlrun.log_metrics({**metrics, "speed/clips_per_second": clips / (now - previous)}, step=epoch)
+            metrics_logged = {**metrics, "speed/clips_per_second": clips / (now - previous)}
+            mlrun.log_metrics(metrics_logged, step=epoch)
+            for name, value in metrics_logged.items():
+                history.setdefault(name, {})[epoch] = value
             done, previous = epoch + 1.0, now
             text = learner.headline(metrics)
             bar.update(done, text=text)
@@ -241,7 +271,13 @@ def _fit(
 
         fitted = learner.fit(
             job.folder / FOLDER,
-            extra={"run_id": mlrun.id, "configuration": flatten(experiment), "choices": job.choices},
+            # What a checkpoint holds is logged, or can be from it: metrics wait some seconds, a kill does not.
+            extra={
+                "run_id": mlrun.id,
+                "configuration": mask_values(flatten(experiment)),
+                "choices": job.choices,
+                "history": history,
+            },
             on_epoch=on_epoch,
             on_batch=on_batch,
             resume=resumable.checkpoint if resumable else None,
@@ -259,7 +295,7 @@ def _fit(
 
 def _log_tables(mlrun: tracking.Run, verdict: Verdict, job: Job) -> None:
     for name, text in verdict.files.items():
-        (job.folder / name).write_text(text, encoding="utf-8")
+        write_text(job.folder / name, text)
         mlrun.log_text(text, name)
     log.info(f"\n{verdict.table}\n")
 

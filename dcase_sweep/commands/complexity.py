@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dcase_sweep.arguments import OneLineParser
 from dcase_sweep.errors import UserError
+from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.text import printable
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def main(arguments: list[str]) -> int:
         print("\n" + _RULES_OF.format(names=", ".join(unlimited), is_for=is_for))
     if options.json is not None:
         figures = {name: to_json(complexity, bits=options.bits) for name, complexity in networks.items()}
-        options.json.write_text(json.dumps(figures, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        write_text(options.json, json.dumps(figures, indent=2, allow_nan=False) + "\n")
         print(f"\nwrote {options.json}")
     return 0
 

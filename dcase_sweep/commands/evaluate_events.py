@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcase_sweep.errors import DataError, UserError
+from dcase_sweep.utils.files import whole_file, write_text
 from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
 
 if TYPE_CHECKING:
@@ -131,6 +132,8 @@ def _evaluate(options: argparse.Namespace) -> "EventEvaluation":
         read_ground_truth,
     )
 
+    if not 0 <= options.f1_threshold <= 1:  # NaN included
+        raise UserError(f"--f1-threshold {options.f1_threshold}: expected a number from 0 to 1")
     labels = _labels(options.labels) if options.labels is not None else None
     options.detections = _threshold_folder(options.detections)
     tables = find_threshold_tables(options.detections)
@@ -203,7 +206,7 @@ def _find_f1_table(options: argparse.Namespace, tables: dict[float, Path]) -> tu
 def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); name a file in a folder that can be") from None
 
@@ -214,9 +217,12 @@ def _save_figures(evaluation: "EventEvaluation", path: Path) -> None:
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path = path if path.suffix else path.with_suffix(".png")
         with quiet_drawing():
-            psd_roc_figure(evaluation).savefig(path, dpi=120)
-            class_f1_figure(evaluation).savefig(path.with_stem(f"{path.stem}_f1"), dpi=120)
+            with whole_file(path) as temporary:
+                psd_roc_figure(evaluation).savefig(temporary, dpi=120)
+            with whole_file(path.with_stem(f"{path.stem}_f1")) as temporary:
+                class_f1_figure(evaluation).savefig(temporary, dpi=120)
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: the figure cannot be written ({reason}); name a .png, .pdf or .svg file") from None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcase_sweep.errors import UserError
+from dcase_sweep.utils.files import whole_file, write_text
 from dcase_sweep.utils.lookalikes import strip_blanks
 
 if TYPE_CHECKING:
@@ -138,12 +139,10 @@ def _write(report: "SceneReport", options: argparse.Namespace, further: dict[str
 
     written: list[Path] = []
     if options.json is not None:
-        options.json.write_text(
-            json.dumps(to_json(report) | further, indent=2, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        write_text(options.json, json.dumps(to_json(report) | further, indent=2, allow_nan=False) + "\n")
         written.append(options.json)
     if options.csv is not None:
-        options.csv.write_text(to_csv(report), encoding="utf-8")
+        write_text(options.csv, to_csv(report))
         written.append(options.csv)
     if options.figure is not None:
         written += _draw(report, options.figure)
@@ -155,12 +154,15 @@ def _draw(report: "SceneReport", path: Path) -> list[Path]:
     from dcase_sweep.evaluation.pictures import quiet_drawing
     from dcase_sweep.evaluation.scenes.figures import confusion_figure, device_accuracy_figure
 
+    path = path if path.suffix else path.with_suffix(".png")
     beside = path.with_name(f"{path.stem}-devices{path.suffix}")
     try:
         with quiet_drawing():
-            confusion_figure(report).savefig(path)
+            with whole_file(path) as temporary:
+                confusion_figure(report).savefig(temporary)
             if report.devices:
-                device_accuracy_figure(report).savefig(beside)
+                with whole_file(beside) as temporary:
+                    device_accuracy_figure(report).savefig(temporary)
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: the figure cannot be drawn ({reason}); the other results are above") from None

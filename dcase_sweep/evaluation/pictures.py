@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dcase_sweep.utils.files import whole_file
 from dcase_sweep.utils.lookalikes import shorten
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def save_figure(figure: "Figure", path: Path) -> None:
     with quiet_drawing():
         canvas.draw()
     pixels = np.asarray(canvas.buffer_rgba())
-    Image.fromarray(pixels).convert("RGB").save(path, format="PNG", dpi=(DPI, DPI), compress_level=1)
+    with whole_file(path) as temporary:
+        Image.fromarray(pixels).convert("RGB").save(temporary, format="PNG", dpi=(DPI, DPI), compress_level=1)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from dcase_sweep.export.runtimes import LiteRTRuntime, OnnxRuntime, Runtime, Tor
 from dcase_sweep.features import fingerprint_of, load_features
 from dcase_sweep.judging import note_of
 from dcase_sweep.learners.normalisation import network_frames
+from dcase_sweep.utils.files import write_bytes, write_text
 
 log = logging.getLogger(__name__)
 
@@ -214,9 +215,9 @@ def _write(folder: Path, files: dict[str, bytes], texts: dict[str, str]) -> None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            (folder / name).write_bytes(content)
+            write_bytes(folder / name, content)
         for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
+            write_text(folder / name, text)
     except OSError as error:
         raise UserError(f"folder={folder}: cannot be written ({error.strerror}); choose another with folder=") from None
     console.field("files", str(folder))

@@ -18,6 +18,7 @@ from dcase_sweep.learners.compression.compressor import Compressor
 from dcase_sweep.learners.keeper import EpochListener, Keeper, LastCheckpoint
 from dcase_sweep.learners.lightning import make_trainer
 from dcase_sweep.learners.restoring import RestoredState, restoring
+from dcase_sweep.utils.files import whole_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,8 @@ def fit(
         callbacks=[restored, *before, keeper, LastCheckpoint(folder)],
     )
     if resume is not None and resume.resolve() != (folder / LAST).resolve():
-        shutil.copyfile(resume, folder / LAST)
+        with whole_file(folder / LAST) as temporary:
+            shutil.copyfile(resume, temporary)
     with restoring(resume, lambda: restored.has_begun), warnings.catch_warnings():
         # Whole splits lie in memory: there is no loader whose workers Lightning could ask for.
         warnings.simplefilter("ignore")

@@ -1,20 +1,26 @@
 """Which epochs of a training survive it: the last one, to continue from, and the best one, to be judged."""
 
+import errno
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from dcase_sweep.checkpoint_files import check_weights
 from dcase_sweep.checkpoints import BEST, LAST
-from dcase_sweep.errors import UserError
+from dcase_sweep.errors import UserError, free_bytes
+from dcase_sweep.utils.files import whole_file
 
 #: On a GPU a look at the loss waits for the device. A network that diverged stays so, and shows it a little later.
 BATCHES_A_LOOK_ON_GPU = 50
+
+#: Of a checkpoint, beside its tensors, at most; in bytes.
+_OVERHEAD = 2**20
 
 #: Told each epoch's number and metrics.
 EpochListener = Callable[[int, dict[str, float]], None]
@@ -147,13 +153,38 @@ class LastCheckpoint(Callback):
         self.folder = folder
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        temporary = self.folder / f"{LAST}.{os.getpid()}"
-        trainer.save_checkpoint(temporary)
-        os.replace(temporary, self.folder / LAST)
+        trainer.save_checkpoint(self.folder / LAST)
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Lightning's own way to save collects a file in the folder for temporary ones, perhaps on another disk."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        write_checkpoint(Path(path), checkpoint)
 
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """A file that is there whole or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    torch.save(content, temporary)
-    os.replace(temporary, path)
+    """A file that is there whole or not at all.
+
+    Raises:
+        OSError: if it cannot be written; PyTorch says of a full disk only that it could not write.
+    """
+    try:
+        with whole_file(path) as temporary:
+            torch.save(content, temporary)
+    except RuntimeError as error:
+        if free_bytes(path.parent) > sum(_sizes(content)) + _OVERHEAD:
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+
+
+def _sizes(content: Any) -> Iterator[int]:
+    """The bytes of every tensor in nested containers."""
+    if isinstance(content, torch.Tensor):
+        yield content.nbytes
+    elif isinstance(content, dict):
+        for each in content.values():
+            yield from _sizes(each)
+    elif isinstance(content, (list, tuple)):
+        for each in content:
+            yield from _sizes(each)

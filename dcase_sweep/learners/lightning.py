@@ -9,6 +9,7 @@ import torch
 
 from dcase_sweep.config import Hardware
 from dcase_sweep.errors import UserError
+from dcase_sweep.learners.keeper import WholeFiles
 from dcase_sweep.memory import keep_freed_memory
 
 #: What PyTorch takes of itself: all cores, or what OMP_NUM_THREADS says.
@@ -61,6 +62,7 @@ def make_trainer(
             precision=resolve_precision(hardware),  # type: ignore[arg-type]
             max_epochs=epochs,
             callbacks=callbacks,
+            plugins=[WholeFiles()],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,

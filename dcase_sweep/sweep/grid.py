@@ -12,12 +12,14 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from dcase_sweep.errors import UserError
 from dcase_sweep.sweep.compare import Comparison, Entry, compare, table, to_csv
 from dcase_sweep.sweep.launchers import check_launcher, is_basic
 from dcase_sweep.sweep.overrides import combinations
+from dcase_sweep.utils.files import write_text
+from dcase_sweep.utils.secrets import mask_word, masked_yaml
 
 log = logging.getLogger(__name__)
 
@@ -79,16 +81,18 @@ class GridSweeper(Sweeper):
         folder = Path(self._config.hydra.sweep.dir)
         check_written("hydra.sweep.dir", folder)
         folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self._config, folder / "multirun.yaml")
+        write_text(folder / "multirun.yaml", masked_yaml(self._config))
         settings = experiments[0].tracking
         with interruptible():
             parent = tracking.start_run(
                 settings,
                 name=settings.run_name or self._name(jobs),
-                tags={"dcase_sweep.sweep": " ".join(arguments)},
+                tags={"dcase_sweep.sweep": " ".join(map(mask_word, arguments))},
                 code=Path.cwd(),
             )
             log.info(f"sweep     {len(jobs)} jobs, {folder}")
+            if self.skip_finished:
+                tracking.close_dead_runs(parent.store)  # what was killed before; of a local store this is done
             jobs, finished = self._without_finished(jobs, experiments)
             results: list[JobReturn] = []
             given = [f"++tracking.parent={parent.id}", f"++tracking.varying={_varying(jobs)}"]
@@ -125,7 +129,7 @@ class GridSweeper(Sweeper):
             if found is None:
                 rest.append(overrides)
                 continue
-            log.info(f"skipped   {' '.join(overrides)}: finished as {found.name} · {found.id}")
+            log.info(f"skipped   {' '.join(map(mask_word, overrides))}: finished as {found.name} · {found.id}")
             entries.append(Entry(_values(overrides), "finished", found.metrics, found.seconds, found.note))
         return rest, entries
 
@@ -142,7 +146,7 @@ class GridSweeper(Sweeper):
             composed = self._context.config_loader.load_sweep_config(self._config, list(overrides))
             return check(composed)
         except UserError as error:
-            raise UserError(f"job {' '.join(overrides)}: {error}") from None
+            raise UserError(f"job {' '.join(map(mask_word, overrides))}: {error}") from None
 
     def _launch(self, jobs: Sequence[Sequence[str]], results: list[JobReturn]) -> None:
         """Run the jobs and append what each came to, as far as one is over before the next begins."""
@@ -179,11 +183,11 @@ class GridSweeper(Sweeper):
             outcome = result._return_value
             if isinstance(outcome, BaseException):  # raised outside the task function, by a launcher for instance
                 entries.append(Entry(_values(overrides), "failed", {}))
-                names.append(f"{' '.join(overrides)}: {type(outcome).__name__}: {outcome}")
+                names.append(f"{' '.join(map(mask_word, overrides))}: {type(outcome).__name__}: {outcome}")
                 continue
             entries.append(Entry(_values(overrides), outcome.status, outcome.metrics, outcome.seconds, outcome.note))
             if outcome.status == "failed":
-                names.append(f"{' '.join(overrides)}: {outcome.error}")
+                names.append(f"{' '.join(map(mask_word, overrides))}: {outcome.error}")
         self.failures = names
         comparison = compare([*finished, *entries])
         _save(parent, comparison, folder)
@@ -209,7 +213,7 @@ def _varying(jobs: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _values(overrides: Sequence[str]) -> dict[str, str]:
-    pairs = (override.lstrip("+").partition("=") for override in overrides)
+    pairs = (mask_word(override).lstrip("+").partition("=") for override in overrides)
     return {key: value.strip("'\"") for key, _, value in pairs}
 
 
@@ -217,5 +221,5 @@ def _save(parent: Any, comparison: Comparison, folder: Path) -> None:
     if comparison.notes:
         parent.set_tags({"mlflow.note.content": "\n\n".join(f"**{note}**" for note in comparison.notes)})
     for name, text in (("comparison.txt", table(comparison) + "\n"), ("comparison.csv", to_csv(comparison))):
-        (folder / name).write_text(text)
+        write_text(folder / name, text)
         parent.log_text(text, name)

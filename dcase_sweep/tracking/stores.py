@@ -2,11 +2,8 @@
 
 import logging
 import os
-import sqlite3
-import ssl
+import re
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,23 +11,37 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dcase_sweep.config import Tracking
 from dcase_sweep.errors import UserError
+from dcase_sweep.tracking.database import (
+    artifacts_of,
+    database_of,
+    deleted_experiment,
+    inspect_database,
+    move_artifacts,
+    prepare_database,
+)
+from dcase_sweep.tracking.owners import close_dead_runs
+from dcase_sweep.tracking.servers import prepare_server
+from dcase_sweep.utils.secrets import mask_secrets, mask_url
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 DATABASE = "mlflow.db"
 _TRIES = 6
-#: How long a server may take to answer at all, in seconds.
-_SIGN_OF_LIFE = 5.0
 #: What MLflow's exceptions say where the fault is the store's, not the program's.
-_TROUBLE = ("(sqlite3.", "API request to")
+_TROUBLE = ("(sqlite3.", "API request to", "(psycopg", "(pymysql", "(MySQLdb", "(pyodbc")
 #: What they say where another process was at it at the same moment.
 _CONTENTION = ("database is locked", "UNIQUE constraint failed")
+_FULL = "database or disk is full"
 Result = TypeVar("Result")
 
 
-def retry(call: Callable[[], Result]) -> Result:
+def retry(call: Callable[[], Result], folder: Path | None = None) -> Result:
     """Call again, later and later, while another process holds the database or has just made what this one makes.
+
+    Args:
+        call: what is called.
+        folder: of the database, for a message about a full disk.
 
     Raises:
         UserError: if the store cannot be written or reached any more.
@@ -41,7 +52,10 @@ def retry(call: Callable[[], Result]) -> Result:
         except Exception as error:
             is_contended = any(sign in str(error) for sign in _CONTENTION)
             if not is_contended and any(sign in str(error) for sign in _TROUBLE):
-                raise UserError(f"the store of runs cannot be used: {str(error).splitlines()[0]}") from error
+                reason = mask_secrets(str(error).splitlines()[0])
+                if _FULL in reason and folder is not None:
+                    reason = f"{folder.resolve()}: {reason}"
+                raise UserError(f"the store of runs cannot be used: {reason}") from error
             if not is_contended or attempt == _TRIES - 1:
                 raise
             time.sleep(0.2 * 2**attempt)
@@ -60,113 +74,158 @@ def resolve_uri(tracking: Tracking) -> str:
 
 def is_there(tracking: Tracking) -> bool:
     """Whether there is a store to look for runs in: a database is a file, a server is asked when it is opened."""
-    database = _database_of(resolve_uri(tracking))
+    database = database_of(resolve_uri(tracking))
     return database is None or database.is_file()
+
+
+def check_address(tracking: Tracking) -> None:
+    """Refuse the address of a store that cannot be used, before the libraries are loaded that training needs.
+
+    Raises:
+        UserError: as `servers.prepare_server` says, or for a name that no experiment can have.
+    """
+    _check_name(tracking.experiment)
+    uri = resolve_uri(tracking)
+    database = database_of(uri)
+    if database is None:
+        prepare_server(uri)
+    elif "?" in str(database.parent):
+        raise UserError(f"{database.parent}: MLflow can use no path with a question mark; set another tracking.folder")
+
+
+def check_store(tracking: Tracking) -> None:
+    """`check_address`, and of a local store all that can be seen in it without MLflow.
+
+    Raises:
+        UserError: also for an experiment that was deleted, and a parent that is no run.
+    """
+    check_address(tracking)
+    uri = resolve_uri(tracking)
+    database = database_of(uri)
+    if database is not None:
+        inspect_database(database, mask_url(uri), tracking.experiment, tracking.parent)
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An MLflow store that is ready: its schema made, its experiment there."""
+    """An MLflow store that is ready: its schema made, its experiment there.
+
+    Attributes:
+        client: of MLflow.
+        uri: its address, without a password.
+        experiment_id: of the configured experiment; empty where none is needed.
+        database: the file of a local store; None for any other.
+    """
 
     client: "MlflowClient"
     uri: str
     experiment_id: str
+    database: Path | None = None
 
     @property
     def command(self) -> str:
         """The command that opens it."""
-        if self.uri.startswith("sqlite:"):
-            return f"mlflow ui --backend-store-uri {self.uri}"
         return f"open {self.uri}" if self.uri.startswith("http") else f"mlflow ui --backend-store-uri {self.uri}"
 
+    def call(self, call: Callable[[], Result]) -> Result:
+        """`retry` a call of the client."""
+        return retry(call, None if self.database is None else self.database.parent)
 
-_stores: dict[tuple[str, str], Store] = {}
+
+_stores: dict[tuple[str, str | None], Store] = {}
 
 
-def open_store(tracking: Tracking) -> Store:
+def open_store(tracking: Tracking, *, experiment: bool = True) -> Store:
     """The configured store.
 
     The schema of a fresh SQLite store is made under a lock beside it: processes that make it at once trip over one
     another. Artifacts lie beside it too. A server is asked for a sign of life first, because MLflow would try for
-    minutes, and needs no local folder.
+    minutes, and needs no local folder. Runs of a local store whose process has died are closed.
+
+    Args:
+        tracking: where it is.
+        experiment: whether its experiment is needed; then it is made where there is none of this name.
 
     Raises:
-        UserError: if the store cannot be reached or written.
+        UserError: if the store cannot be reached or written, or its experiment was deleted.
     """
     uri = resolve_uri(tracking)
-    key = (uri, tracking.experiment)
+    name = tracking.experiment if experiment else None
+    key = (uri, name)
     if key not in _stores:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        database = _database_of(uri)
+        for library in ("mlflow", "alembic"):
+            logging.getLogger(library).setLevel(logging.ERROR)
+        check_address(tracking)
+        database = database_of(uri)
         if database is None:
-            _check_server(uri)
-            _stores[key] = _open(uri, tracking.experiment)
+            _stores[key] = _open(prepare_server(uri), name)
         else:
-            _stores[key] = _open_database(uri, tracking.experiment, database)
+            _stores[key] = _open_database(uri, name, database)
     return _stores[key]
 
 
-def _database_of(uri: str) -> Path | None:
-    """The file of an SQLite store."""
-    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
+def _check_name(experiment: str) -> None:
+    if not experiment.strip() or len(experiment) > 256 or re.search(r"[\x00-\x1f]", experiment):
+        raise UserError(f"tracking.experiment={experiment[:80]!r}: expected a name of 1 to 256 printable characters")
 
 
-def _check_server(uri: str) -> None:
-    """Any answer will do, a refusal too: what it is about, MLflow tells better."""
-    if not uri.startswith(("http://", "https://")):
-        return
-    try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_SIGN_OF_LIFE).close()
-    except urllib.error.HTTPError:
-        return
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        if isinstance(reason, ssl.SSLError):
-            return
-        raise UserError(
-            f"tracking.uri={uri}: no MLflow server answers there ({reason}); start it, correct the address, or choose "
-            "tracking=local"
-        ) from None
-
-
-def _open_database(uri: str, experiment: str, database: Path) -> Store:
+def _open_database(uri: str, experiment: str | None, database: Path) -> Store:
     from filelock import FileLock
 
     try:
         database.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(database.with_name(f".{database.name}.lock")):
-            _prepare(database)
-            return _open(uri, experiment, (database.parent / "artifacts").resolve().as_uri())
+            prepare_database(database)
+            move_artifacts(database)
+            store = _open(uri, experiment, database)
+            close_dead_runs(store)
+            return store
     except OSError as error:
         raise UserError(
             f"{database}: {error.strerror or error}; set tracking.folder to a folder to write to"
         ) from error
 
 
-def _open(uri: str, experiment: str, artifacts: str | None = None) -> Store:
+def _open(uri: str, experiment: str | None, database: Path | None = None) -> Store:
+    """Open a store that is there.
+
+    Args:
+        uri: for MLflow.
+        experiment: the name of one that is made where there is none; None = any will do.
+        database: the file of a local store.
+    """
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
+    shown = mask_url(uri)
     try:
         client = MlflowClient(tracking_uri=uri)
         _do_not_wait_for_the_disk(client)
-        found = client.get_experiment_by_name(experiment)
-        if found is not None:
-            return Store(client, uri, found.experiment_id)
-        try:
-            # The kind makes MLflow's page open on its view for training, metrics as columns.
-            kind = {"mlflow.experimentKind": "custom_model_development"}
-            made = client.create_experiment(experiment, artifact_location=artifacts, tags=kind)
-            return Store(client, uri, made)
-        except MlflowException:
-            found = client.get_experiment_by_name(experiment)  # another machine was faster
-            if found is None:
-                raise
-            return Store(client, uri, found.experiment_id)
+        if experiment is None:
+            return Store(client, shown, "", database)
+        found = client.get_experiment_by_name(experiment) or _make_experiment(client, experiment, database)
     except MlflowException as error:
-        raise UserError(f"tracking.uri={uri}: {str(error).splitlines()[0]}") from error
+        reason = mask_secrets(" ".join(str(error).split())[:300], uri)
+        raise UserError(f"tracking.uri={shown}: {reason}") from error
+    if found.lifecycle_stage != "active":
+        raise deleted_experiment(str(experiment), shown, found.experiment_id)
+    return Store(client, shown, found.experiment_id, database)
+
+
+def _make_experiment(client: "MlflowClient", name: str, database: Path | None) -> Any:
+    from mlflow.exceptions import MlflowException
+
+    artifacts = None if database is None else artifacts_of(database).as_uri()
+    # The kind makes MLflow's page open on its view for training, metrics as columns.
+    kind = {"mlflow.experimentKind": "custom_model_development"}
+    try:
+        return client.get_experiment(client.create_experiment(name, artifact_location=artifacts, tags=kind))
+    except MlflowException:
+        found = client.get_experiment_by_name(name)  # another machine was faster
+        if found is None:
+            raise
+        return found
 
 
 def _do_not_wait_for_the_disk(client: "MlflowClient") -> None:
@@ -183,20 +242,6 @@ def _do_not_wait_for_the_disk(client: "MlflowClient") -> None:
     event.listen(engine, "connect", hurry)
 
 
-def _prepare(path: Path) -> None:
-    try:
-        connection = sqlite3.connect(path, timeout=60)
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")  # readers and one writer do not wait for one another
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise UserError(
-            f"{path}: {error}; expected MLflow's SQLite database: move the file away to begin a new one, or choose "
-            "another tracking.folder"
-        ) from error
-
-
 def opened_stores() -> list[Store]:
     """The stores that this process has logged to."""
-    return list(_stores.values())
+    return [store for (_, experiment), store in _stores.items() if experiment is not None]

@@ -12,7 +12,7 @@ _KEYS = r"[\w.\-]*(?:password|passwd|passphrase|pwd|token|secret|api[_-]?key|acc
 _NAMES = rf"{_KEYS}|odbc_connect|pass|sig|[\w\-]*signature|auth|authorization"
 #: In a text, a URL ends at a blank or a quotation mark.
 _IN_TEXT = r"[^\s'\"<>`]"
-_PARAMETER = re.compile(rf"([?&;](?:{_NAMES})=)((?:(?![&;]){_IN_TEXT})+)", re.IGNORECASE)
+_PARAMETER = re.compile(rf"([?&;](?:{_NAMES})=)(?!{re.escape(MASK)})((?:(?![&;]){_IN_TEXT})+)", re.IGNORECASE)
 _PARAMETER_OF_URL = re.compile(rf"([?&;](?:{_NAMES})=)([^&;]+)", re.IGNORECASE)
 _KEY = re.compile(_KEYS, re.IGNORECASE)
 #: The password reaches to the last @: an @, a slash or a colon that should have been encoded is part of it.
@@ -84,6 +84,15 @@ def mask_values(value: Any) -> Any:
     if isinstance(value, Sequence):
         return [mask_values(each) for each in value]
     return value
+
+
+def masked_yaml(config: Any) -> str:
+    """A configuration of OmegaConf as YAML, interpolations kept, with its secrets masked."""
+    from omegaconf import OmegaConf
+
+    plain = OmegaConf.to_container(config, resolve=False)
+    masked = mask_values(plain)
+    return OmegaConf.to_yaml(config if masked == plain else OmegaConf.create(masked), resolve=False)
 
 
 def is_masked(url: str) -> bool:

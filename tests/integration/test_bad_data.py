@@ -55,7 +55,7 @@ def test_the_valid_rest_can_be_used(command_line: CommandLine, damaged: "tuple[P
 
 @pytest.mark.parametrize(
     "labels",
-    [("$\\frac{a}{$b", "<script>alert(1)</script>", "_hidden"), ("x" * 10_000, "犬", "100% sure")],
+    [("$\\frac{a}{$b", "<script>alert(1)</script>", "_hidden"), ("x" * 200, "犬", "100% sure")],
     ids=["formula", "long"],
 )
 def test_labels_that_cannot_be_drawn_cost_no_results(

@@ -69,6 +69,12 @@ def test_every_url_of_a_text_is_masked() -> None:
     assert mask_secrets(text) == "http://a:***@x and\n'postgresql://b:***@y/z?password=***' <https://c:***@z>"
 
 
+def test_masking_twice_changes_nothing() -> None:
+    text = "postgresql://host/db?password=***: not there, nor http://ann:***@host: and its rest"
+
+    assert mask_secrets(text) == text
+
+
 def test_keys_that_name_a_secret_hide_their_values() -> None:
     found = mask_values({"logger": {"api_key": "hunter2", "name": "x"}, "a.password": "hunter2", "token": ""})
 

@@ -10,16 +10,15 @@ import pytest
 
 from dcase_sweep.errors import DataError, UserError
 from dcase_sweep.utils.tables import (
-    MAX_BYTES,
     check_paths,
     check_spelling,
     parse_number,
     path_problem,
     read_table,
-    read_text,
     stored_name,
     tidy_path,
 )
+from dcase_sweep.utils.text_files import MAX_BYTES, read_text
 
 TEXT = "filename\tlabel\na.wav\tDog\nb.wav\tCat\n"
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dcase_sweep.errors import DataError, UserError
 from dcase_sweep.evaluation.events.event_rows import EVENT_COLUMNS, EventRows, check_event_rows
 from dcase_sweep.evaluation.events.ground_truth import Event
+from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.tables import read_table
 
 _THRESHOLD = re.compile(r"\d*\.\d+")
@@ -97,7 +98,7 @@ def write_detections(detections: Detections, folder: Path | str) -> list[Path]:
             lines.append(f"{found.clips[clip]}\t{float(onset)!r}\t{float(offset)!r}\t{found.labels[label]}")
         decimals = max(2, len(f"{threshold:.10g}") - 2)
         path = folder / f"predictions_th_{threshold:.{decimals}f}.tsv"
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_text(path, "\n".join(lines) + "\n")
         written.append(path)
     return written
 

@@ -18,10 +18,10 @@ from dcase_sweep.utils.tables import (
     check_spelling,
     parse_number,
     read_table,
-    read_text,
     tidy_path,
     unknown_name,
 )
+from dcase_sweep.utils.text_files import read_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """What a training by ``model.fit`` tells, keeps and refuses, and how it is continued."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from dcase_sweep.config import Experiment
 from dcase_sweep.learners.keeper import BATCHES_A_LOOK_ON_GPU, Keeper, refuse_divergence, write_checkpoint
 from dcase_sweep.learners.keras.batches import Batches
 from dcase_sweep.learners.keras.loaded import keras
+from dcase_sweep.utils.files import write_bytes
 
 if TYPE_CHECKING:
     from dcase_sweep.learners.keras.learner import KerasSceneLearner
@@ -93,9 +93,7 @@ class Progress(keras.callbacks.Callback):
             variable.assign(value.numpy())
         last = self.keeper.folder / LAST
         if checkpoint.resolve() != last.resolve():
-            temporary = last.with_name(f"{LAST}.{os.getpid()}")
-            temporary.write_bytes(checkpoint.read_bytes())
-            os.replace(temporary, last)
+            write_bytes(last, checkpoint.read_bytes())
         return int(content["epoch"]) + 1
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests import desed_layout
 from tests.campaign.cases import Case
+from tests.conftest import TINY
 from tests.layout import make_tau, read_table, write_table
 
 REFERENCE = "filename\tscene_label\naudio/tram-lyon-1-10-a.wav\ttram\naudio/bus-lyon-1-11-s1.wav\tbus\n"
@@ -17,7 +18,7 @@ DURATIONS = "filename\tduration\na.wav\t10\nb.wav\t10\n"
 
 SCENES = ("evaluate", "scenes", "scores.csv", "reference.csv")
 JUDGE = ("evaluate", "events", "detections", "truth.tsv", "durations.tsv")
-TRAIN = ("data=tau2020", "data.root={folder}/tau", "front_end.seconds=1", "training.epochs=1", "hardware.threads=1")
+TRAIN = ("data=tau2020", "data.root={folder}/tau", *TINY)
 TEACH = ("model=crnn_meanteacher", "data=desed", "data.root={folder}/desed", "training.epochs=1", "hardware.threads=1")
 
 Prepare = Callable[[Path], object]
@@ -360,6 +361,15 @@ _EVENTS = [
     ),
     Case("durations-zero", JUDGE, r"duration 0 s; expected more", prepare=events(durations=DURATIONS + "c.wav\t0\n")),
     Case("labels-blank", [*JUDGE, "--labels", "Dog,,Cat"], r"^error: --labels .*is blank", prepare=events()),
+    *(
+        Case(
+            f"threshold-{value}",
+            [*JUDGE, f"--f1-threshold={value}"],
+            r"^error: --f1-threshold .*: expected a number from 0 to 1",
+            prepare=events(),
+        )
+        for value in ("nan", "inf", "50")
+    ),
     Case("labels-twice", [*JUDGE, "--labels", "Dog,Dog"], r"^error: --labels .*named twice", prepare=events()),
     Case(
         "events-merged",
@@ -374,6 +384,7 @@ _EVENTS = [
         r"^Sound event detection: 2 of 2 clips",
         code=0,
         prepare=spoiled("$\\frac{a}{$b"),
+        limit=30,  # of which the figures take most
     ),
     Case(
         "events-label-of-10000-characters",
@@ -381,6 +392,7 @@ _EVENTS = [
         r"^Sound event detection: 2 of 2 clips",
         code=0,
         prepare=spoiled("x" * 10_000),
+        limit=30,  # of which the figures take most
     ),
 ]
 

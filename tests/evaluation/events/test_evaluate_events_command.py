@@ -245,3 +245,9 @@ def test_labels_that_spoil_formulas_are_drawn(tables: list[str], tmp_path: Path,
 
     assert (tmp_path / "roc.png").stat().st_size > 1000
     assert (tmp_path / "roc_f1.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("threshold", ["nan", "inf", "-0.1", "50"])
+def test_a_threshold_that_is_none_is_refused(tables: list[str], threshold: str) -> None:
+    with pytest.raises(UserError, match=r"--f1-threshold .*: expected a number from 0 to 1"):
+        main([*tables, f"--f1-threshold={threshold}"])

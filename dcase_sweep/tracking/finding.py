@@ -1,0 +1,120 @@
+"""Runs that the store has already."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dcase_sweep.config import Tracking
+from dcase_sweep.tracking.database import run_artifacts
+from dcase_sweep.tracking.run import Run, clean_tags
+from dcase_sweep.tracking.starting import SIGNATURE
+from dcase_sweep.tracking.stores import Store, is_there, open_store
+
+log = logging.getLogger(__name__)
+
+#: A tag: what must stand beside a run's metrics.
+NOTE = "mlflow.note.content"
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """What a run that is over came to."""
+
+    id: str
+    name: str
+    metrics: dict[str, float]
+    seconds: float
+    #: What must stand beside its metrics.
+    note: str | None
+
+
+def find_finished(tracking: Tracking, signature: str) -> FinishedRun | None:
+    """The newest finished run of this signature."""
+    store = open_store(tracking)
+    wanted = f"tags.`{SIGNATURE}` = '{signature}' and attributes.status = 'FINISHED'"
+    found = store.call(lambda: store.client.search_runs([store.experiment_id], wanted, max_results=1))
+    if not found:
+        return None
+    info, data = found[0].info, found[0].data
+    note = data.tags.get(NOTE, "").replace("**", "").replace("\n\n", "; ") or None
+    return FinishedRun(info.run_id, info.run_name, dict(data.metrics), (info.end_time - info.start_time) / 1e3, note)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRun:
+    """A run as the store holds it."""
+
+    id: str
+    name: str
+    #: ``FINISHED``, ``FAILED``, ``KILLED`` or ``RUNNING``.
+    status: str
+    parameters: dict[str, str]
+    store: Store
+    artifact_uri: str | None = None
+
+    def fetch(self, name: str, folder: Path) -> Path | None:
+        """An artifact: a local one where it lies, another copied to the folder; None where the run has none."""
+        from mlflow.exceptions import MlflowException
+
+        if self.store.database is not None and self.artifact_uri is not None:
+            local = run_artifacts(self.store.database, self.id, self.artifact_uri)
+            if local is not None and (local / name).exists():
+                return local / name
+        try:
+            return Path(self.store.client.download_artifacts(self.id, name, str(folder)))
+        except (MlflowException, OSError):
+            return None
+
+    def reopen(self) -> Run:
+        """The same run, to log more to it; its status stays."""
+        return Run(self.store, self.id, self.name, artifact_uri=self.artifact_uri, known=self.parameters)
+
+
+def find_run(tracking: Tracking, run_id: str) -> LoggedRun | None:
+    """The run of an id; None where the store has none, or is not there itself.
+
+    One that was deleted counts as none, and a line says how it is brought back.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if not is_there(tracking):
+        return None
+    store = open_store(tracking, experiment=False)
+    try:
+        found = store.client.get_run(run_id)
+    except MlflowException:
+        return None
+    info = found.info
+    if info.lifecycle_stage != "active":
+        log.warning(
+            f"run       {run_id} was deleted: MLFLOW_TRACKING_URI={store.uri} mlflow runs restore --run-id {run_id} "
+            "brings it back"
+        )
+        return None
+    return LoggedRun(info.run_id, info.run_name, info.status, dict(found.data.params), store, info.artifact_uri)
+
+
+def end_run(tracking: Tracking, run_id: str, status: str) -> bool:
+    """Close a run whose process cannot do it any more; False if the store does not have it, or it was deleted."""
+    from mlflow.exceptions import MlflowException
+
+    store = open_store(tracking)
+    try:
+        store.call(lambda: store.client.set_terminated(run_id, status))
+    except MlflowException as error:
+        log.debug(f"run {run_id}: {error}")
+        return False
+    return True
+
+
+def tag_run(tracking: Tracking, run_id: str, tags: Mapping[str, str]) -> None:
+    """Write tags of a run that is over; a run that is gone has none."""
+    from mlflow.exceptions import MlflowException
+
+    store = open_store(tracking)
+    for name, value in clean_tags(tags).items():
+        try:
+            store.call(lambda name=name, value=value: store.client.set_tag(run_id, name, value))  # type: ignore[misc]
+        except MlflowException as error:
+            log.debug(f"run {run_id}: {error}")

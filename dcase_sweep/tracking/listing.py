@@ -1,0 +1,86 @@
+"""Runs of a store, the newest first, for people."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dcase_sweep.tracking.owners import OWNER
+from dcase_sweep.tracking.stores import Store
+from dcase_sweep.utils.processes import parse_identity
+
+_HEADER = ("begun", "status", "process", "name", "id")
+_PROCESS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRun:
+    """A row of the list.
+
+    Attributes:
+        id: in MLflow.
+        name: for people.
+        status: ``finished``, ``failed``, ``killed`` or ``running``.
+        begun: in seconds since 1970.
+        process: the number and the host of the process that worked on it last; empty where it is not known.
+    """
+
+    id: str
+    name: str
+    status: str
+    begun: float
+    process: str
+
+
+def list_runs(store: Store, limit: int) -> list[ListedRun]:
+    """The newest runs of all experiments of a store."""
+    experiments = [each.experiment_id for each in store.call(store.client.search_experiments)]
+    if not experiments:
+        return []
+    found = store.call(
+        lambda: store.client.search_runs(
+            experiments, order_by=["attributes.start_time DESC"], max_results=min(limit, 10_000)
+        )
+    )
+    return [
+        ListedRun(
+            run.info.run_id,
+            run.info.run_name or "",
+            run.info.status.lower(),
+            (run.info.start_time or 0) / 1e3,
+            _process(run.data.tags.get(OWNER, "")),
+        )
+        for run in found
+    ]
+
+
+def _process(owner: str) -> str:
+    identity = parse_identity(owner)
+    return f"{identity.number}@{identity.host}" if identity else ""
+
+
+def runs_table(runs: Sequence[ListedRun], width: int) -> str:
+    """A line a run; the name gets what the width of the terminal leaves it, at least twelve characters."""
+    now = time.time()
+    rows = [(age(now - run.begun), run.status, run.process or "-", run.name, run.id) for run in runs]
+    widths = [max(len(row[column]) for row in [_HEADER, *rows]) for column in range(len(_HEADER))]
+    widths[2] = min(widths[2], _PROCESS)
+    others = sum(widths) - widths[3] + 2 * (len(widths) - 1)
+    widths[3] = min(widths[3], max(12, width - others))
+    lines = [
+        "  ".join(_cut(cell, length).ljust(length) for cell, length in zip(row, widths, strict=True)).rstrip()
+        for row in [_HEADER, *rows]
+    ]
+    return "\n".join(lines)
+
+
+def _cut(text: str, length: int) -> str:
+    plain = "".join(letter if letter.isprintable() else "?" for letter in text)
+    return plain if len(plain) <= length else plain[: length - 1] + "…"
+
+
+def age(seconds: float) -> str:
+    """A time span in its largest unit: ``12 s``, ``5 min``, ``3 h``, ``2 d``."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"

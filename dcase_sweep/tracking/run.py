@@ -1,0 +1,170 @@
+"""One run in MLflow that is being written."""
+
+import logging
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dcase_sweep.tracking.database import run_artifacts
+from dcase_sweep.tracking.names import Names
+from dcase_sweep.tracking.owners import ALIVE
+from dcase_sweep.tracking.stores import Store
+from dcase_sweep.utils.files import whole_file, write_text
+from dcase_sweep.utils.secrets import mask_secrets
+
+log = logging.getLogger(__name__)
+
+#: One call costs a tenth of a second on SQLite, so metrics wait for company this long, in seconds.
+_PATIENCE = 5.0
+#: How often a run that trains says that it is alive, in seconds.
+_BEAT = 60.0
+#: What MLflow takes in one call: 1,000 values, of which 100 may be parameters and 100 tags.
+_BATCH, _METRICS = 100, 800
+#: Metrics whose value grows from one part of an interrupted run to the next.
+_GROWING = "energy/"
+_LONGEST_PARAMETER, _LONGEST_TAG = 500, 5000
+
+
+class Run:
+    """One MLflow run; metrics are written in batches, everything else at once.
+
+    Args:
+        store: where it is.
+        run_id: in MLflow.
+        name: for people.
+        artifact_uri: where MLflow keeps its artifacts; None = as MLflow finds them.
+        known: names of the parameters that it has already.
+        logged: names and steps of the metrics that it has already: they are not written again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        run_id: str,
+        name: str,
+        *,
+        artifact_uri: str | None = None,
+        known: Iterable[str] = (),
+        logged: Iterable[tuple[str, int]] = (),
+    ) -> None:
+        self.store = store
+        self.id = run_id
+        self.name = name
+        self._known = set(known)
+        self._logged = set(logged)
+        is_exact = store.uri.startswith(("sqlite:", "postgresql"))
+        self._metric_names = Names(is_exact, {name for name, _ in self._logged})
+        self._parameter_names = Names(is_exact, self._known)
+        self._metrics: list[Any] = []
+        self._flushed = self._alive = time.monotonic()
+        self._artifacts: Path | None = None
+        if store.database is not None and artifact_uri is not None:
+            self._artifacts = run_artifacts(store.database, run_id, artifact_uri)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Note metrics of one step, an epoch for instance.
+
+        MLflow keeps every value of a step; what the run has had since before it was taken up again is left out, but
+        for what a continuation adds to.
+        """
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        for name, value in metrics.items():
+            legal = self._metric_names.legal(name)
+            if (legal, step) not in self._logged or legal.startswith(_GROWING):
+                self._metrics.append(Metric(legal, value, now, step))
+        if time.monotonic() - self._flushed > _PATIENCE:
+            self.flush()
+
+    def logged_metrics(self) -> dict[str, float]:
+        """The metrics that the run has so far, each by its last value."""
+        self.flush()
+        return dict(self.store.call(lambda: self.store.client.get_run(self.id)).data.metrics)
+
+    def flush(self, tags: Sequence[Any] = ()) -> None:
+        """Write the metrics that wait, and the tags given."""
+        while self._metrics or tags:
+            part, self._metrics = self._metrics[:_METRICS], self._metrics[_METRICS:]
+            batch = {"metrics": part, "tags": tags}
+            self.store.call(lambda batch=batch: self.store.client.log_batch(self.id, **batch))  # type: ignore[misc]
+            tags = ()
+        self._flushed = time.monotonic()
+
+    def beat(self) -> None:
+        """Say once a minute that the run is alive, for those who cannot see its process."""
+        if time.monotonic() - self._alive > _BEAT:
+            self._alive = time.monotonic()
+            self.set_tags({ALIVE: f"{time.time():.0f}"})
+
+    def log_parameters(self, parameters: Mapping[str, Any], tags: Mapping[str, str] | None = None) -> None:
+        """Write parameters, and tags with them; a parameter that is there stays: MLflow refuses another value."""
+        from mlflow.entities import Param
+
+        values = {
+            self._parameter_names.legal(name): mask_secrets(str(value))[:_LONGEST_PARAMETER]
+            for name, value in parameters.items()
+        }
+        entities = [Param(name, value) for name, value in values.items() if name not in self._known]
+        self._known |= values.keys()
+        noted = _tags(tags or {})
+        while entities or noted:
+            batch = {"params": entities[:_BATCH], "tags": noted}
+            self.store.call(lambda batch=batch: self.store.client.log_batch(self.id, **batch))  # type: ignore[misc]
+            entities, noted = entities[_BATCH:], []
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Write tags, and with them the metrics that wait: a call more costs as much again."""
+        self.flush(_tags(tags))
+
+    def log_data(self, name: str, fingerprint: str, source: str) -> None:
+        """Name the data set that the run learned from and was judged by."""
+        from mlflow.entities import Dataset, DatasetInput
+
+        dataset = Dataset(name=name, digest=fingerprint, source_type="local", source=source)
+        self.store.call(lambda: self.store.client.log_inputs(self.id, [DatasetInput(dataset)]))
+
+    def log_text(self, text: str, name: str) -> None:
+        """Keep a text as an artifact."""
+        if self._artifacts is None:
+            self.store.call(lambda: self.store.client.log_text(self.id, text, name))
+            return
+        (self._artifacts / name).parent.mkdir(parents=True, exist_ok=True)
+        write_text(self._artifacts / name, text)
+
+    def log_file(self, path: Path, folder: str | None = None) -> None:
+        """Keep a copy of a file as an artifact."""
+        if self._artifacts is None:
+            self.store.call(lambda: self.store.client.log_artifact(self.id, str(path), folder))
+            return
+        target = self._artifacts / (folder or "") / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(target) as temporary:
+            shutil.copyfile(path, temporary)
+
+    def end(self, status: str) -> None:
+        """Write what waits and close the run as ``FINISHED``, ``FAILED`` or ``KILLED``."""
+        self.flush()
+        self.store.call(lambda: self.store.client.set_terminated(self.id, status))
+
+    def give_up(self, status: str) -> None:
+        """Close the run after something went wrong, which must not be hidden by what goes wrong here."""
+        try:
+            self.end(status)
+        except Exception as error:
+            log.warning(f"run {self.id} cannot be marked as {status.lower()}: {str(error).splitlines()[0]}")
+
+
+def _tags(tags: Mapping[str, str]) -> list[Any]:
+    from mlflow.entities import RunTag
+
+    return [RunTag(name, value) for name, value in clean_tags(tags).items()]
+
+
+def clean_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags as MLflow takes them, without secrets."""
+    from dcase_sweep.tracking.names import legal_name
+
+    return {legal_name(name): mask_secrets(str(value))[:_LONGEST_TAG] for name, value in tags.items()}

@@ -1,0 +1,126 @@
+"""Stores of runs that are no local file: a server or a database, looked at before MLflow tries for minutes."""
+
+import os
+import re
+import socket
+import ssl
+import urllib.error
+import urllib.request
+from base64 import b64encode
+
+from dcase_sweep.errors import UserError
+from dcase_sweep.utils.secrets import MASK, is_masked, mask_secrets, mask_url, split_credentials
+
+#: How long a server may take to answer at all, in seconds.
+SIGN_OF_LIFE = 5.0
+_DATABASES = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_USER, _PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+_FILES = "MLFLOW_ALLOW_FILE_STORE"
+_EXPECTED = "expected sqlite:///FILE, http://HOST:PORT, or a database such as postgresql://USER@HOST/NAME"
+
+
+def prepare_server(uri: str) -> str:
+    """Check a store's address and make its credentials known to MLflow; returns the address to give to MLflow.
+
+    User and password of a web address are handed to MLflow as its own variables, MLFLOW_TRACKING_USERNAME and
+    MLFLOW_TRACKING_PASSWORD, so that the address in every later message is without them.
+
+    Raises:
+        UserError: for a kind of store that MLflow does not have, a driver that is not installed, a password that was
+            masked, or a server that does not answer.
+    """
+    if is_masked(uri):
+        raise UserError(
+            f"tracking.uri={mask_url(uri)}: {MASK} stands where the password was masked; expected the password itself, "
+            f"or an address without it and {_USER} and {_PASSWORD} in the environment"
+        )
+    scheme = uri.partition("://")[0].lower() if "://" in uri else ""
+    if scheme in ("http", "https"):
+        return _prepare_web(uri)
+    if scheme.partition("+")[0] in _DATABASES:
+        _check_database(uri)
+    elif scheme == "sqlite" or uri.startswith("sqlite:"):
+        raise UserError(f"tracking.uri={uri}: no file; expected sqlite:///FILE, of an absolute path sqlite:////FILE")
+    elif scheme in ("", "file") and uri != "databricks":
+        if os.environ.get(_FILES, "").lower() not in ("true", "1"):
+            raise UserError(
+                f"tracking.uri={mask_url(uri)}: a folder of files, which MLflow gives up; {_EXPECTED}; mlflow "
+                f"migrate-filestore takes its runs over, {_FILES}=true allows it"
+            )
+    elif scheme != "databricks":
+        raise UserError(f"tracking.uri={mask_url(uri)}: MLflow has no store of the kind {scheme!r}; {_EXPECTED}")
+    return uri
+
+
+def _prepare_web(uri: str) -> str:
+    bare, user, password = split_credentials(uri)
+    _refuse_odd_address(uri, bare)
+    if user is not None:
+        os.environ[_USER], os.environ[_PASSWORD] = user, password or ""
+    request = urllib.request.Request(f"{bare.rstrip('/')}/health")
+    if os.environ.get(_USER) is not None:
+        pair = f"{os.environ[_USER]}:{os.environ.get(_PASSWORD, '')}".encode()
+        request.add_header("Authorization", f"Basic {b64encode(pair).decode()}")
+    try:
+        urllib.request.urlopen(request, timeout=SIGN_OF_LIFE).close()
+    except urllib.error.HTTPError as error:
+        if error.code == 401 and user is not None:
+            raise UserError(
+                f"tracking.uri={mask_url(uri)}: the server refuses this user or password (401); expected those of an "
+                "account there"
+            ) from None
+        # Any other answer will do, a refusal too: what it is about, MLflow tells better.
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        if not isinstance(reason, ssl.SSLError):
+            raise UserError(
+                f"tracking.uri={mask_url(uri)}: no MLflow server answers there ({reason}); start it, correct the "
+                "address, or choose tracking=local"
+            ) from None
+    return bare
+
+
+def _refuse_odd_address(uri: str, bare: str) -> None:
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(bare)
+        is_right = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_right = False
+    if not is_right or re.search(r"\s", bare):
+        raise UserError(f"tracking.uri={mask_url(uri)}: no web address; expected http://HOST:PORT")
+
+
+def _check_database(uri: str) -> None:
+    """See that SQLAlchemy has the driver, and that somebody listens: MLflow would try for minutes."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+    shown = mask_url(uri)
+    kind = uri.partition("://")[0].partition("+")[0]
+    try:
+        address = make_url(uri)
+        address.get_dialect().import_dbapi()
+    except ImportError as error:
+        raise UserError(
+            f"tracking.uri={shown}: its driver is not installed: expected the Python package {error.name}; or name "
+            f"another driver of SQLAlchemy's, as {kind}+DRIVER://..."
+        ) from None
+    except NoSuchModuleError:
+        raise UserError(f"tracking.uri={shown}: SQLAlchemy has no such driver; {_EXPECTED}") from None
+    except (ArgumentError, ValueError) as error:
+        reason = mask_secrets(str(error).splitlines()[0], uri)
+        raise UserError(
+            f"tracking.uri={shown}: not an address of a database ({reason}); {_EXPECTED}; an @, / or : in a password "
+            "is written %40, %2F or %3A"
+        ) from None
+    if address.host is None or address.host.startswith("/"):
+        return
+    try:
+        socket.create_connection((address.host, address.port or _DATABASES[kind]), SIGN_OF_LIFE).close()
+    except OSError as error:
+        raise UserError(
+            f"tracking.uri={shown}: no database answers there ({error.strerror or error}); start it, correct the "
+            "address, or choose tracking=local"
+        ) from None

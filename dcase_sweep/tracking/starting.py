@@ -1,0 +1,137 @@
+"""Runs that begin: a new one, or an interrupted one that is taken up again."""
+
+import logging
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dcase_sweep import __version__
+from dcase_sweep.config import Tracking
+from dcase_sweep.provenance import commit_tags, user_name
+from dcase_sweep.tracking.database import no_parent
+from dcase_sweep.tracking.owners import ALIVE, OWNER, is_dead, seconds_of
+from dcase_sweep.tracking.run import Run, clean_tags
+from dcase_sweep.tracking.stores import Store, open_store
+from dcase_sweep.utils.processes import this_process
+
+log = logging.getLogger(__name__)
+
+#: A tag: what a run must come to.
+SIGNATURE = "dcase_sweep.signature"
+
+
+@cache
+def _commit_tags(code: Path) -> dict[str, str]:
+    """Asked of git once a process: the code that it has loaded stays what it is."""
+    return commit_tags(code)
+
+
+def start_run(
+    tracking: Tracking,
+    *,
+    name: str,
+    tags: Mapping[str, str],
+    resume_id: str | None = None,
+    signature: str | None = None,
+    code: Path | None = None,
+) -> Run:
+    """A new run, or the one of ``resume_id`` set running again, if it may be; if not, a line says why.
+
+    The run to resume must be there, not deleted, and of the configured experiment.
+
+    Args:
+        tracking: where.
+        name: of a new run.
+        tags: of a new run.
+        resume_id: the run to go on with.
+        signature: what the run to resume must come to; it must have been interrupted too. None = any run of this
+            experiment may be continued, as the parent of a search is when more trials are wanted.
+        code: the working folder, whose commit is noted beside that of this package.
+
+    Raises:
+        UserError: if the store cannot be used.
+    """
+    store = open_store(tracking)
+    owner = {OWNER: str(this_process())}
+    if resume_id is not None:
+        found = _find(store, resume_id)
+        reason = _why_not(store, found, signature)
+        if reason is None:
+            return _take_up(store, found, owner)
+        log.info(f"run       {resume_id[:32]} {reason}: a new one is made")
+    everything = {
+        "dcase_sweep.version": __version__,
+        "mlflow.source.name": "dcase_sweep",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": user_name(),
+        **owner,
+        **tags,
+        **tracking.tags,
+    }
+    if code is not None:
+        everything |= _commit_tags(code)
+    if tracking.parent:
+        everything["mlflow.parentRunId"] = tracking.parent
+    made = store.call(lambda: store.client.create_run(store.experiment_id, tags=clean_tags(everything), run_name=name))
+    return Run(store, made.info.run_id, name, artifact_uri=made.info.artifact_uri)
+
+
+def _find(store: Store, run_id: str) -> Any:
+    """MLflow's run of an id, or None."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return store.call(lambda: store.client.get_run(run_id))
+    except MlflowException:
+        return None
+
+
+def check_parent(tracking: Tracking) -> None:
+    """Refuse a parent that is no run: MLflow would take any text, and show the run nowhere.
+
+    One that was deleted while its sweep goes on stays the parent: it may be brought back.
+
+    Raises:
+        UserError: if the store has no run of this id, or cannot be used.
+    """
+    if not tracking.parent:
+        return
+    store, parent = open_store(tracking), tracking.parent
+    if _find(store, parent) is None:
+        raise no_parent(parent, store.uri)
+
+
+def _why_not(store: Store, found: Any, signature: str | None) -> str | None:
+    """Why a run cannot be taken up; None if it can."""
+    if found is None:
+        return f"is not in {store.uri}"
+    info, tags = found.info, found.data.tags
+    if info.lifecycle_stage != "active":
+        return f"was deleted (mlflow runs restore --run-id {info.run_id} brings it back)"
+    if info.experiment_id != store.experiment_id:
+        return "belongs to another experiment"
+    if signature is None:
+        return None
+    if tags.get(SIGNATURE) != signature:
+        return "was made by another configuration, other data or other code"
+    if info.status == "FINISHED":
+        return "has finished"
+    last_life = max(info.start_time / 1e3, seconds_of(tags.get(ALIVE)))
+    if info.status == "RUNNING" and not is_dead(tags.get(OWNER, ""), last_life):
+        return "is still running"
+    return None
+
+
+def _take_up(store: Store, found: Any, owner: Mapping[str, str]) -> Run:
+    """Set a run running again, by this process; what it has is not logged twice."""
+    info, client = found.info, store.client
+    store.call(lambda: client.update_run(info.run_id, status="RUNNING"))
+    logged = {
+        (name, metric.step)
+        for name in found.data.metrics
+        for metric in store.call(lambda name=name: client.get_metric_history(info.run_id, name))  # type: ignore[misc]
+    }
+    run = Run(store, info.run_id, info.run_name, artifact_uri=info.artifact_uri, known=found.data.params, logged=logged)
+    run.set_tags(owner)
+    return run

@@ -1,0 +1,104 @@
+"""Addresses of stores that are refused in one line, and passwords that work and are not shown."""
+
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from dcase_sweep import tracking
+from dcase_sweep.config import Tracking
+from dcase_sweep.errors import UserError
+from dcase_sweep.tracking.servers import prepare_server
+
+PASSWORD = "hun/ter2@home"
+
+
+class Guarded(BaseHTTPRequestHandler):
+    """Answers those who know the password."""
+
+    def do_GET(self) -> None:
+        wanted = f"Basic {b64encode(f'ann:{PASSWORD}'.encode()).decode()}"
+        self.send_response(200 if self.headers.get("Authorization") == wanted else 401)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "to be put back")
+        monkeypatch.delenv(name)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Guarded) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{running.server_port}"
+        running.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("written", [PASSWORD, "hun%2Fter2%40home"])
+def test_the_password_of_an_address_is_used_and_taken_out_of_it(server: str, written: str) -> None:
+    import os
+
+    assert prepare_server(f"http://ann:{written}@{server}") == f"http://{server}"
+    assert os.environ["MLFLOW_TRACKING_USERNAME"] == "ann"
+    assert os.environ["MLFLOW_TRACKING_PASSWORD"] == PASSWORD
+
+
+def test_the_password_of_the_environment_is_used(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ann")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
+
+    assert prepare_server(f"http://{server}") == f"http://{server}"
+
+
+def test_a_wrong_password_is_told_without_showing_it(server: str) -> None:
+    with pytest.raises(UserError, match=rf"^tracking\.uri=http://ann:\*\*\*@{server}: the server refuses .* \(401\)"):
+        prepare_server(f"http://ann:wrong@{server}")
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [
+        ("postgresql://ann:hunter2@host/db", "its driver is not installed: expected the Python package psycopg"),
+        (
+            "postgresql+psycopg2://ann:hunter2@host/db",
+            "its driver is not installed: expected the Python package psycopg2",
+        ),
+        ("mysql://ann:hunter2@host/db", "its driver is not installed: expected the Python package MySQLdb"),
+        ("mysql+pymysql://ann:hunter2@host/db", "its driver is not installed: expected the Python package pymysql"),
+        ("mssql+pyodbc://ann:hunter2@host/db", "its driver is not installed: expected the Python package pyodbc"),
+        (
+            "mssql+pyodbc:///?odbc_connect=PWD%3Dhunter2",
+            "its driver is not installed: expected the Python package pyodbc",
+        ),
+        ("postgresql+nonsense://ann:hunter2@host/db", "SQLAlchemy has no such driver; expected sqlite:///FILE"),
+        ("postgresql://ann:hunter2@host:port/db", "not an address of a database"),
+        ("oracle://ann:hunter2@host/db", "MLflow has no store of the kind 'oracle'"),
+        ("nonsense://ann:hunter2@host", "MLflow has no store of the kind 'nonsense'"),
+        ("s3://bucket/x?token=hunter2", "MLflow has no store of the kind 's3'"),
+        ("http://ann:hunter2@", "no web address; expected http://HOST:PORT"),
+        ("http://ann:hunter2@host:port", "no web address; expected http://HOST:PORT"),
+        ("http://ann:hunter2@127.0.0.1:9", "no MLflow server answers there"),
+        ("http://ann:***@127.0.0.1:9", "\\*\\*\\* stands where the password was masked"),
+        ("postgresql://h/db?password=***", "\\*\\*\\* stands where the password was masked"),
+        ("file:///tmp/runs", "a folder of files, which MLflow gives up; expected sqlite:///FILE"),
+        ("mlruns", "a folder of files, which MLflow gives up; expected sqlite:///FILE"),
+        ("sqlite://", "no file; expected sqlite:///FILE"),
+        ("sqlite:///:memory:", "no file; expected sqlite:///FILE"),
+        ("sqlite:/mlflow.db", "no file; expected sqlite:///FILE"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_one_line(uri: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "to be put back")
+
+    with pytest.raises(UserError, match=rf"^tracking\.uri=.*{says}") as raised:
+        tracking.open_store(Tracking(uri=uri))
+
+    assert "\n" not in str(raised.value)
+    assert "hunter2" not in str(raised.value)

@@ -1,0 +1,211 @@
+"""The local store: made as a whole, moved, copied, deleted from."""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dcase_sweep import tracking
+from dcase_sweep.config import Tracking
+from dcase_sweep.errors import UserError
+from dcase_sweep.tracking.database import prepare_database
+
+OPEN = "from dcase_sweep import tracking; from dcase_sweep.config import Tracking; tracking.open_store(Tracking())"
+
+
+@pytest.fixture
+def settings(mlruns: Path) -> Tracking:
+    return Tracking(folder=str(mlruns))
+
+
+def forget_stores() -> None:
+    """As a new process begins."""
+    tracking.stores._stores.clear()
+
+
+def test_a_kill_while_the_schema_is_made_leaves_nothing_to_trip_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    process = subprocess.Popen([sys.executable, "-c", OPEN], cwd=tmp_path)
+    folder = tmp_path / "mlruns"
+    while not any(path.stat().st_size > 50_000 for path in folder.glob(".mlflow.db.*.new")):
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (folder / "mlflow.db").exists()
+
+    run = tracking.start_run(Tracking(folder=str(folder)), name="job", tags={})
+    run.end("FINISHED")
+
+    assert not list(folder.glob("*.new*"))
+    assert not list(folder.glob(".*.new*"))
+
+
+@pytest.mark.parametrize("kept", [3, 12])
+def test_a_database_that_was_left_half_made_is_replaced(database: Path, tmp_path: Path, kept: int) -> None:
+    """What earlier versions left: some tables, no run."""
+    path = tmp_path / "mlruns" / "mlflow.db"
+    path.parent.mkdir()
+    whole = sqlite3.connect(database)
+    half = sqlite3.connect(path)
+    tables = [sql for (sql,) in whole.execute("SELECT sql FROM sqlite_master WHERE type = 'table' AND name != 'x'")]
+    for statement in tables[:kept]:
+        half.execute(statement)
+    half.commit()
+    half.close()
+
+    run = tracking.start_run(Tracking(folder=str(path.parent)), name="job", tags={})
+    run.end("FINISHED")
+
+    assert (path.parent / "mlflow.db.incomplete").is_file()
+
+
+def test_a_database_with_runs_is_never_put_aside(settings: Tracking, mlruns: Path) -> None:
+    tracking.start_run(settings, name="job", tags={}).end("FINISHED")
+    with sqlite3.connect(mlruns / "mlflow.db") as opened:
+        opened.execute("UPDATE alembic_version SET version_num = 'of the future'")
+
+    prepare_database(mlruns / "mlflow.db")
+
+    assert not (mlruns / "mlflow.db.incomplete").exists()
+
+
+@pytest.mark.parametrize("content", ["folder", "other"])
+def test_what_is_no_store_of_runs_is_one_line(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "mlflow.db"
+    if content == "folder":
+        path.mkdir()
+    else:
+        with sqlite3.connect(path) as opened:
+            opened.execute("CREATE TABLE recipes (name)")
+
+    with pytest.raises(
+        UserError, match=r"mlflow\.db: (a folder|a database of something else \(its tables are recipes\))"
+    ):
+        tracking.open_store(Tracking(folder=str(tmp_path)))
+
+
+@pytest.mark.parametrize("way", ["moved", "copied"])
+def test_a_project_that_was_moved_or_copied_leaves_the_old_place_alone(
+    settings: Tracking, mlruns: Path, tmp_path: Path, way: str
+) -> None:
+    first = tracking.start_run(settings, name="job", tags={})
+    first.log_text("before", "note.txt")
+    first.end("KILLED")
+    here = tmp_path / "elsewhere" / "mlruns"
+    (shutil.move if way == "moved" else shutil.copytree)(mlruns, tmp_path / "elsewhere" / "mlruns")
+    before = sorted((path, path.stat().st_mtime_ns) for path in mlruns.rglob("*") if "mlflow.db" not in path.name)
+    forget_stores()
+    moved = Tracking(folder=str(here))
+
+    found = tracking.find_run(moved, first.id)
+    again = tracking.start_run(moved, name="job", tags={}, resume_id=first.id)
+    again.log_text("after", "more.txt")
+    new = tracking.start_run(moved, name="job", tags={})
+    new.log_text("new", "note.txt")
+    new.log_file(here / "mlflow.db", "figures")
+
+    assert found is not None
+    fetched = found.fetch("note.txt", tmp_path)
+    assert fetched is not None
+    assert fetched.read_text() == "before"
+    assert fetched.is_relative_to(here)
+    assert again.id == first.id
+    assert (here / "artifacts" / first.id / "artifacts" / "more.txt").read_text() == "after"
+    assert (here / "artifacts" / new.id / "artifacts" / "note.txt").read_text() == "new"
+    assert (here / "artifacts" / new.id / "artifacts" / "figures" / "mlflow.db").is_file()
+    after = sorted((path, path.stat().st_mtime_ns) for path in mlruns.rglob("*") if "mlflow.db" not in path.name)
+    assert after == before
+    # MLflow's own page finds them too.
+    assert new.store.client.get_run(first.id).info.artifact_uri == f"{here.as_uri()}/artifacts/{first.id}/artifacts"
+    assert [file.path for file in new.store.client.list_artifacts(first.id)] == ["more.txt", "note.txt"]
+
+
+def test_artifacts_that_were_put_elsewhere_on_purpose_stay_there(settings: Tracking, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "disk" / "artifacts"
+    elsewhere.mkdir(parents=True)
+    client = tracking.open_store(settings).client
+    client.create_experiment("mine", artifact_location=elsewhere.as_uri())
+    forget_stores()
+    settings.experiment = "mine"
+
+    run = tracking.start_run(settings, name="job", tags={})
+    run.log_text("hello", "note.txt")
+
+    assert (elsewhere / run.id / "artifacts" / "note.txt").read_text() == "hello"
+
+
+def test_a_deleted_experiment_is_refused_with_the_remedy(settings: Tracking) -> None:
+    store = tracking.open_store(settings)
+    store.client.delete_experiment(store.experiment_id)
+    forget_stores()
+
+    with pytest.raises(UserError) as raised:
+        tracking.start_run(settings, name="job", tags={})
+
+    assert "\n" not in str(raised.value)
+    command = f"mlflow experiments restore --experiment-id {store.experiment_id}"
+    assert f"tracking.experiment={settings.experiment}: deleted in" in str(raised.value)
+    assert command in str(raised.value)
+
+
+def test_runs_that_are_lost_or_deleted_stop_nothing(settings: Tracking, caplog: pytest.LogCaptureFixture) -> None:
+    deleted = tracking.start_run(settings, name="job", tags={})
+    deleted.store.client.delete_run(deleted.id)
+    lost = "0" * 32
+
+    with caplog.at_level("INFO"):
+        assert not tracking.end_run(settings, lost, "KILLED")
+        assert not tracking.end_run(settings, deleted.id, "KILLED")
+        tracking.tag_run(settings, deleted.id, {"a": "b"})
+        assert tracking.find_run(settings, lost) is None
+        assert tracking.find_run(settings, deleted.id) is None
+        assert tracking.start_run(settings, name="job", tags={}, resume_id=deleted.id).id != deleted.id
+
+    assert (
+        f"run       {deleted.id} was deleted (mlflow runs restore --run-id {deleted.id} brings it back)" in caplog.text
+    )
+
+
+def test_a_parent_that_is_no_run_is_refused(settings: Tracking) -> None:
+    parent = tracking.start_run(settings, name="sweep", tags={})
+    settings.parent = parent.id
+    tracking.check_parent(settings)
+    parent.store.client.delete_run(parent.id)
+    tracking.check_parent(settings)  # it may be brought back
+    settings.parent = "nope"
+
+    with pytest.raises(UserError, match=r"^tracking\.parent=nope: no such run in .*; expected the id of a run"):
+        tracking.check_parent(settings)
+
+
+def test_an_unwritable_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(UserError, match=r"file/mlruns/mlflow\.db: Not a directory; set tracking\.folder"):
+        tracking.open_store(Tracking(folder=str(tmp_path / "file" / "mlruns")))
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="needs the right to mount")
+def test_a_full_disk_while_the_schema_is_made_names_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "full"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("no right to mount")
+    try:
+        with pytest.raises(UserError, match=rf"^{folder}: no space left on the disk for the database of runs"):
+            tracking.open_store(Tracking(folder=str(folder)))
+        assert [path.name for path in folder.iterdir() if path.name != ".mlflow.db.lock"] == []
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
