@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from dcase_sweep import __version__, console, tracking
 from dcase_sweep.capacity import check_capacity
 from dcase_sweep.checkpoints import FOLDER, LAST
@@ -24,10 +26,11 @@ from dcase_sweep.evaluation.verdict import Verdict
 from dcase_sweep.features import fingerprint_of, load_features
 from dcase_sweep.interruption import Interrupted
 from dcase_sweep.judging import judge, note_of, tags_of
-from dcase_sweep.learners.lightning import device_of, resolve_precision, use_threads
+from dcase_sweep.learners.device import device_of, resolve_precision, use_threads
 from dcase_sweep.learners.mean_teacher.pretrained import check_published
 from dcase_sweep.outcome import Outcome
 from dcase_sweep.provenance import signature
+from dcase_sweep.resources import conf_folder
 from dcase_sweep.resumption import Resumable, find_resumable
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.secrets import mask_values
@@ -139,7 +142,8 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
 def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None]:
     """The device and what is resumed, after all that can be refused before any data is read."""
     try:
-        _learner_class(experiment)
+        if not _is_shipped(experiment):  # ours need no check, and importing one takes seconds
+            _learner_class(experiment)
         dataset = build("data", experiment.data)
         if hasattr(dataset, "check_root"):  # of generated recordings, which are written there
             dataset.check_root()
@@ -165,6 +169,13 @@ def _load_to_resume(experiment: Experiment, job: Job, device: str) -> tuple[Scen
         if experiment.tracking.parent:
             _start_run(experiment, job, None).give_up("FAILED")
         raise
+
+
+def _is_shipped(experiment: Experiment) -> bool:
+    """Whether the learner is the one that ``conf`` names."""
+    path = conf_folder() / "framework" / f"{experiment.framework.name}.yaml"
+    target = experiment.framework.learners[experiment.task.kind]
+    return path.is_file() and target == OmegaConf.select(OmegaConf.load(path), f"learners.{experiment.task.kind}")
 
 
 def _learner_class(experiment: Experiment) -> Any:

@@ -1,5 +1,6 @@
 """Folders that are written to: none that belong to the operating system."""
 
+import os
 from pathlib import Path
 
 from dcase_sweep.config.schemas import Experiment
@@ -27,7 +28,7 @@ def check_written(key: str, value: str | Path) -> None:
     Raises:
         UserError: in one line with the key.
     """
-    path = Path(value).expanduser().resolve()
+    path = Path(os.path.realpath(Path(value).expanduser()))  # Path.resolve() fails on a link to itself
     if any(path.is_relative_to(each) and str(path) != each for each in _ALLOWED):
         return
     system = next((each for each in _SYSTEM if path.is_relative_to(each)), None)

@@ -131,6 +131,7 @@ def _make(path: Path) -> None:
     from mlflow.exceptions import MlflowException
     from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from sqlalchemy.exc import SQLAlchemyError
 
     for left in path.parent.glob(f".{path.name}.*.new*"):  # by a command that was killed; the lock is ours
         left.unlink(missing_ok=True)
@@ -142,7 +143,7 @@ def _make(path: Path) -> None:
         with aside.open("rb") as handle:
             os.fsync(handle.fileno())
         _rename(aside, path)
-    except (sqlite3.Error, MlflowException, OSError) as error:
+    except (sqlite3.Error, SQLAlchemyError, MlflowException, OSError) as error:
         line = told_by_the_system(error) if isinstance(error, OSError) else None
         if line is None and re.search(r"disk is full|disk I/O error", str(error)):
             line = f"{path.parent.resolve()}: no space left on the disk for the database of runs; free some, or choose "

@@ -89,8 +89,8 @@ def check_address(tracking: Tracking) -> None:
     database = database_of(uri)
     if database is None:
         prepare_server(uri)
-    elif "?" in str(database.parent):
-        raise UserError(f"{database.parent}: MLflow can use no path with a question mark; set another tracking.folder")
+    elif "?" in tracking.folder and uri == local_uri(Path(tracking.folder)):
+        raise UserError(f"{tracking.folder}: MLflow can use no path with a question mark; set another tracking.folder")
 
 
 def check_store(tracking: Tracking) -> None:
@@ -197,6 +197,7 @@ def _open(uri: str, experiment: str | None, database: Path | None = None) -> Sto
     """
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     shown = mask_url(uri)
     try:
@@ -205,7 +206,7 @@ def _open(uri: str, experiment: str | None, database: Path | None = None) -> Sto
         if experiment is None:
             return Store(client, shown, "", database)
         found = client.get_experiment_by_name(experiment) or _make_experiment(client, experiment, database)
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError) as error:
         reason = mask_secrets(" ".join(str(error).split())[:300], uri)
         raise UserError(f"tracking.uri={shown}: {reason}") from error
     if found.lifecycle_stage != "active":

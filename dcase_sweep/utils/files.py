@@ -1,6 +1,7 @@
 """Files that are there whole or not at all: written under another name, then renamed into place."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +24,7 @@ def whole_file(path: Path | str) -> Iterator[Path]:
         return
     target = path.resolve()  # of a symbolic link, which stays one
     # A name may be as long as the file system allows; a temporary one would be longer.
-    temporary = target.with_name(f".{target.stem[:40]}-{os.getpid()}{target.suffix[:10]}")
+    temporary = target.with_name(f".{target.stem[:40]}-{uuid.uuid4().hex[:12]}{target.suffix[:10]}")
     try:
         yield temporary
         _take_permissions(target, temporary)

@@ -55,7 +55,7 @@ def main() -> None:
 def _compare(root: Path, folder: Path, keras_python: str, epochs: int, seeds: int) -> None:
     from dcase_sweep.data.scenes import SceneData
     from dcase_sweep.features import load_features
-    from dcase_sweep.learners.lightning import resolve_precision
+    from dcase_sweep.learners.device import resolve_precision
     from dcase_sweep.learners.scenes import SceneLearner
 
     data, store = load_features(_experiment(root, folder, epochs, seed=0))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dcase_sweep.checkpoints import NETWORK, weights_under
 from dcase_sweep.config import Experiment, build_model
 from dcase_sweep.data.scenes import SceneData
+from dcase_sweep.learners.device import resolve_precision
 from dcase_sweep.learners.fitting import Fitted, read_weights
 from dcase_sweep.learners.float16 import float16_probabilities
 from dcase_sweep.learners.keeper import EpochListener, Keeper
@@ -22,7 +23,6 @@ from dcase_sweep.learners.keras.optimizers import make_optimizer
 from dcase_sweep.learners.keras.progress import Progress
 from dcase_sweep.learners.keras.weights import from_keras, to_keras
 from dcase_sweep.learners.layers import Layer, layers_of
-from dcase_sweep.learners.lightning import resolve_precision
 from dcase_sweep.learners.normalisation import network_frames, normalisation
 from dcase_sweep.learners.restoring import restoring
 from dcase_sweep.learners.scenes import SceneLearner

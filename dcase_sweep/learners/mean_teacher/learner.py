@@ -17,10 +17,10 @@ from dcase_sweep.config import Experiment, build, build_model, event_rules
 from dcase_sweep.data.events import EventData
 from dcase_sweep.errors import UserError
 from dcase_sweep.evaluation.events.validation import SynthesisJudge, weak_f1
+from dcase_sweep.learners.device import device_of
 from dcase_sweep.learners.fitting import Fitted, fit
 from dcase_sweep.learners.keeper import EpochListener
 from dcase_sweep.learners.layers import Layer, layers_of
-from dcase_sweep.learners.lightning import device_of
 from dcase_sweep.learners.mean_teacher.batches import HeldMel, MelBatches, MelClips, StoredMel, has_room
 from dcase_sweep.learners.mean_teacher.module import MeanTeacherModule, ValidationScores
 from dcase_sweep.learners.mean_teacher.pretrained import read_published, scale_as_published

@@ -15,11 +15,11 @@ from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.learners.batches import Batches, Clips
 from dcase_sweep.learners.compression.compressor import Compressor
 from dcase_sweep.learners.compression.start import find_start
+from dcase_sweep.learners.device import device_of
 from dcase_sweep.learners.fitting import Fitted, fit, load_weights
 from dcase_sweep.learners.float16 import float16_probabilities
 from dcase_sweep.learners.keeper import EpochListener
 from dcase_sweep.learners.layers import Layer, layers_of
-from dcase_sweep.learners.lightning import device_of
 from dcase_sweep.learners.normalisation import network_frames, normalisation
 from dcase_sweep.learners.scenes.module import SceneModule
 

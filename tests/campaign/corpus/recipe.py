@@ -71,8 +71,9 @@ def checkpoint(*overrides: str, without: tuple[str, ...] = ()) -> Callable[[Path
         with _COMPOSING:
             experiment = composed("data=tau2020", f"data.root={folder}/tau", *TINY, *overrides)
         flat = {key: value for key, value in flatten(experiment).items() if key not in without}
-        content = {"dcase_sweep": {"configuration": flat, "run_id": "r"}, "epoch": 0, "optimizer_states": []}
-        torch.save(content, folder / "last.ckpt")
+        state = {"state_dict": {"mean": torch.zeros(1)}, "optimizer_states": [{}], "callbacks": {"Keeper": {}}}
+        extra = {"configuration": flat, "run_id": "r"}
+        torch.save({**state, "dcase_sweep": extra, "epoch": 0}, folder / "last.ckpt")
 
     return prepare
 

@@ -60,15 +60,6 @@ def _run_deleted(folder: Path) -> None:
         )
 
 
-def _run_unfinished(folder: Path) -> None:
-    with sqlite3.connect(folder / "mlruns" / "mlflow.db") as database:
-        database.execute(
-            "INSERT INTO runs (run_uuid, name, status, lifecycle_stage, experiment_id, artifact_uri, start_time, "
-            "source_type) VALUES (?, 'job', 'KILLED', 'active', 0, 'file:///nowhere', 1, 'LOCAL')",
-            ("b" * 32,),
-        )
-
-
 DRIVER = r"its driver is not installed: expected the Python package"
 CASES = [
     _uri("postgresql-driver", "postgresql://ann:pw@host/db", rf"postgresql://ann:\*\*\*@host/db: {DRIVER} psycopg"),
@@ -123,7 +114,7 @@ CASES = [
         r"^error: tracking\.experiment=dcase_sweep: deleted in .* mlflow experiments restore --experiment-id 1, or",
         prepare=_experiment_deleted,
     ),
-    Case("experiment-blank", ["tracking.experiment=' '"], r"^error: tracking\.experiment=' ': expected a name of 1 to"),
+    Case("experiment-blank", ["tracking.experiment=' '"], r"^error: tracking\.experiment=' ': empty; expected a name"),
     Case("experiment-long", [f"tracking.experiment={'x' * 300}"], r"^error: tracking\.experiment='x+': expected a"),
     Case(
         "folder-is-file",
@@ -137,7 +128,7 @@ CASES = [
         r"^error: taken/runs/mlflow\.db: Not a directory; set tracking\.folder to a folder to write to",
         prepare=_folder_is_file,
     ),
-    Case("folder-system", ["tracking.folder=/proc/runs"], r"^error: /proc/runs/mlflow\.db: .*; set tracking\.folder"),
+    Case("folder-system", ["tracking.folder=/proc/runs"], r"^error: tracking\.folder=/proc/runs: "),
     Case("folder-question-mark", ["tracking.folder='what?'"], r"^error: what\?: MLflow can use no path with"),
     Case(
         "database-text",
@@ -184,11 +175,5 @@ CASES = [
         ["export", "onnx", f"run={'a' * 32}"],
         rf"^error: run={'a' * 32}: no such run in",
         prepare=_run_deleted,
-    ),
-    Case(
-        "export-run-unfinished",
-        ["export", "onnx", f"run={'b' * 32}"],
-        rf"^error: run={'b' * 32}: job is killed; expected a finished run",
-        prepare=_run_unfinished,
     ),
 ]  # fmt: skip

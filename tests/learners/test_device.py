@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dcase_sweep.config import Hardware
-from dcase_sweep.learners.lightning import resolve_precision, use_threads
+from dcase_sweep.learners.device import resolve_precision, use_threads
 
 
 @pytest.mark.parametrize(("native", "expected"), [(True, "bf16-mixed"), (False, "16-mixed")])
