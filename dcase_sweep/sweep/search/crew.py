@@ -220,15 +220,10 @@ class Crew:
 
     def close_runs(self, trials: "Sequence[FrozenTrial]", status: str) -> None:
         """End the MLflow runs of trials whose process is gone."""
-        from mlflow.exceptions import MlflowException
-
         for trial in trials:
             run = trial.user_attrs.get(records.RUN)
-            if run:
-                try:
-                    tracking.end_run(self.base.tracking, run, status)
-                except MlflowException:
-                    log.info(f"trial {trial.number}: its run {run} is not in the store of runs any more")
+            if run and not tracking.end_run(self.base.tracking, run, status):
+                log.info(f"trial {trial.number}: its run {run} is not in the store of runs any more")
 
 
 def _is_death(error: Exception) -> bool:
