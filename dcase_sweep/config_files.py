@@ -139,6 +139,11 @@ class CheckedConfigSource(FileConfigSource):
         return result
 
 
+# A process of a launcher takes over the registry and looks for plugins again. Hydra tells sources apart by their names,
+# and keeps the one that is there if it is called as its own.
+CheckedConfigSource.__name__ = FileConfigSource.__name__
+
+
 def register_config_source() -> None:
     """Let Hydra read every configuration file through `CheckedConfigSource`.
 

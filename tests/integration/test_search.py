@@ -42,7 +42,7 @@ def test_a_search_ends_with_its_best_and_how_to_repeat_it(
     best = study(command_line.folder, "s").best_trial
 
     assert "search    s: 3 finished" in searched
-    assert f"best      trial {best.number}: best/validation/accuracy {best.value:.4f}" in searched
+    assert f"best      trial {best.number}: best/validation/accuracy {best.value:.4g}" in searched
     assert len(list(csv.reader((folder / "trials.csv").open()))) == 4
     assert {path.name for path in (folder / "figures").iterdir()} >= {"history.png", "search.html", "slice.png"}
     command = re.search(r"repeat    python -m dcase_sweep (.*)", searched)

@@ -75,16 +75,16 @@ def test_a_run_whose_process_lives_is_never_closed(settings: Tracking) -> None:
 @pytest.mark.parametrize(
     ("number", "machine", "minutes_ago", "status"),
     [
-        (os.getpid(), "", 0, "KILLED"),  # a number that was given to another process since
+        (None, "", 0, "KILLED"),  # a number that was given to another process since
         (1, "another:pid:[1]", 5, "RUNNING"),
         (1, "another:pid:[1]", 61, "KILLED"),
     ],
 )
 def test_a_process_is_told_by_its_start_and_elsewhere_by_its_silence(
-    settings: Tracking, number: int, machine: str, minutes_ago: float, status: str
+    settings: Tracking, number: int | None, machine: str, minutes_ago: float, status: str
 ) -> None:
     run = tracking.start_run(settings, name="run", tags={})
-    set_owner(run, number, machine=machine or this_process().machine, minutes_ago=minutes_ago)
+    set_owner(run, number or os.getpid(), machine=machine or this_process().machine, minutes_ago=minutes_ago)
     tracking.stores._stores.clear()
 
     assert statuses(settings) == {"run": status}
