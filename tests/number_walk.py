@@ -61,16 +61,20 @@ OPTIONAL = {
         "data.generator_seed",
     ),
 }
-#: What may be named in a key's stead: it was right by itself, and does not fit what is named, or is read only there.
+#: What may be named in a key's stead: it was right by itself and does not fit what is named, or it is what another key
+#: takes its value from, or a list of which no single key is known.
 ELSEWHERE = (
     "model.blocks",
     "model.pools",
+    "model: ",
     "front_end.",
     "data.",
-    "mean_teacher.",
+    "task",
+    "mean_teacher",
     "training.epochs",
     "training.batch_size",
-    "model: ",
+    "compression.quantize_from",
+    "evaluation.scenario",
 )
 #: Seconds of one check on a busy machine.
 _LIMIT = 8.0

@@ -129,7 +129,9 @@ def check(composed: DictConfig) -> Experiment:
         schema = _schema(evaluation, *(composed[group]["_target_"] for group in TARGETED))
         experiment = OmegaConf.to_object(OmegaConf.merge(schema, composed))
     except OmegaConfBaseException as error:
-        where = str(error.full_key) if error.full_key else _wrong_group(schema, composed)
+        where = str(error.full_key or "")
+        if where.partition(".")[0] not in composed:  # OmegaConf names no key, or a position within a list alone
+            where = ": ".join(filter(None, [_wrong_group(schema, composed), where and f"entry {where}"]))
         raise UserError(f"{where}: {str(error.msg or error).splitlines()[0]}") from None
     assert isinstance(experiment, Experiment)
     _check_values(experiment)
