@@ -12,7 +12,7 @@ NAMES = ["a.wav", "b\n.wav", "c.wav"]
 
 
 def store(*states: ClipState) -> FeatureStore:
-    return FeatureStore(Path("store"), np.zeros((len(states), 1, 1), np.float32), states, 0)
+    return FeatureStore(Path("store"), np.zeros((len(states), 1, 1), np.float32), states, 0, ())
 
 
 def test_a_recording_that_is_far_shorter_or_longer_is_named() -> None:
