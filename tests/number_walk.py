@@ -144,7 +144,7 @@ def fault_of(composed: DictConfig, key: str, value: Any) -> str | None:
 
 
 def main(task: str, every: int = 1) -> int:
-    """Walk over a task's configuration, or over one in ``every`` of its pairs of key and value; returns the exit code."""
+    """Walk over a task's configuration, or one in ``every`` pairs of key and value; returns the exit code."""
     composed = compose_task(task)
     parser = OverridesParser.create()
     values = {text: parser.parse_override(f"key={text}").value() for text in BAD}
