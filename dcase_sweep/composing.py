@@ -15,13 +15,13 @@ from dcase_sweep.config import Experiment, check
 from dcase_sweep.errors import UserError
 from dcase_sweep.experiment import (
     ENDLESS,
-    explain,
     open_demo,
     quote_task,
     refuse_arguments,
     register_experiments,
     with_model_of_task,
 )
+from dcase_sweep.hints import explain
 from dcase_sweep.resources import conf_folder
 from dcase_sweep.sweep.overrides import combinations
 

@@ -1,8 +1,6 @@
 """The experiment command: everything on the command line that is not a verb, in Hydra's grammar."""
 
-import difflib
 import io
-import itertools
 import logging
 import os
 import re
@@ -18,20 +16,20 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.arguments import check_arguments, explain_setup, put_flags_first
 from dcase_sweep.config_files import read_config, register_config_source
 from dcase_sweep.errors import UserError, told_by_the_system
+from dcase_sweep.hints import GROUPS, explain
 from dcase_sweep.outcome import Outcome
 from dcase_sweep.resources import conf_folder, experiment_folders
 from dcase_sweep.sweep.grid import GridSweeper
 from dcase_sweep.sweep.search.sweeper import OptunaSweeper
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.secrets import mask_secrets, mask_values, mask_word, masked_yaml
-from dcase_sweep.utils.text import printable
 from dcase_sweep.watching import Watcher
 
 if TYPE_CHECKING:
@@ -41,8 +39,6 @@ log = logging.getLogger(__name__)
 
 #: What is said where the configuration cannot be composed.
 ENDLESS = "the configuration refers to itself without end; see the defaults lists under --config-dir and experiments/"
-#: Groups whose choice names a run.
-GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "experiment")
 _GROUPS = (*GROUPS, "search")
 _NUMBER = re.compile(r"\d[\d_]*(\.\d*)?(e\d+)?")
 #: Texts of Hydra's own that name a place or a study.
@@ -53,8 +49,6 @@ _HYDRA_TEXTS = (
     "hydra.sweeper.study_name",
     "hydra.sweeper.storage",
 )
-#: Of a sweep over many choices so many combinations are looked at to find the key that was meant.
-_COMPOSED_FOR_HINTS = 16
 
 
 def quote_task(arguments: list[str]) -> list[str]:
@@ -246,87 +240,6 @@ def _mask_saved_configurations(settings: Any, composed: DictConfig) -> None:
         return
     for path in (Path(settings.runtime.output_dir) / settings.output_subdir).glob("*.yaml"):
         write_text(path, masked_yaml(OmegaConf.load(path)))
-
-
-def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
-    """One line of what Hydra or OmegaConf says in many: the key, what was found, the nearest right one.
-
-    Args:
-        arguments: the command line's, whose choices decide which keys there are.
-    """
-    text = str(error)
-    override = re.search(r"Could not override '([^']+)'", text)
-    group = re.search(r"To append to your default list use (\S+)", text)
-    if override and group:
-        return f"{override[1]}: nothing is chosen yet that could be replaced; write {group[1]}"
-    if override and override[1].startswith("hydra.") and error.__cause__ is not None:
-        return f"{override[1]}: {str(error.__cause__).splitlines()[0]}; +{override[1]} adds what is not there"
-    if override:
-        return f"{override[1]}: no such key; {_nearest_key(override[1], arguments)}"
-    merged = re.search(r"Error merging override (.+)", text)
-    if merged:
-        cause = str(error.__cause__ or "").strip().splitlines()
-        return f"{printable(merged[1])}: {cause[0] if cause else 'a value that its key cannot have'}"
-    twice = re.search(r"Multiple values for (\S+?)\. To override", text)
-    if twice:
-        return f"+{twice[1]}: one is chosen already; write {twice[1]}=NAME to choose another"
-    called = re.search(r"Error (?:in call to|locating) target '([^']+)'", text)
-    if called:
-        where = re.search(r"full_key: (\S+)", text)
-        key = where[1] if where else "hydra.sweeper" if "Sweeper" in called[1] else "hydra.launcher"
-        return f"{key}._target_={called[1]}: {str(error.__cause__ or 'no such class').splitlines()[0].rstrip(':')}"
-    several = re.search(r"Ambiguous value for argument '(.+)'$", text.splitlines()[0] if text else "")
-    if several:
-        return f"{printable(several[1])}: several values; add -m to run each of them, or write [...] for a list"
-    if isinstance(error, OverrideParseException):
-        return (
-            f"{printable(error.override)}: cannot be read as KEY=VALUE; brackets and quotes come in pairs, and a value "
-            "with special characters stands in quotes: KEY=\"'VALUE'\""
-        )
-    choice = re.search(r"Could not find '([^']+)/([^/']*)'", text)
-    if choice:
-        offered = [line.strip() for line in text.splitlines() if line.startswith("\t")]
-        offered = [line for line in offered if not line.startswith("provider=")]
-        near = difflib.get_close_matches(choice[2], offered, n=1)
-        hint = f"did you mean {choice[1]}={near[0]}? " if near else ""
-        return f"{choice[1]}={choice[2]}: no such choice; {hint}expected one of {', '.join(offered)}"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return "; ".join(lines[:2])
-
-
-def _known_keys(arguments: Sequence[str]) -> set[str]:
-    """The keys of the configuration that the arguments' choices make, of every one where several are swept over."""
-    from hydra import compose
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.initialize import initialize_config_dir
-
-    from dcase_sweep.config import flatten
-
-    chosen = [word.partition("=") for word in arguments if word.partition("=")[0].lstrip("+") in GROUPS]
-    each = [[f"{key}={value}" for value in values.split(",")] for key, _, values in chosen]
-    GlobalHydra.instance().clear()
-    known: set[str] = set()
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        for choices in itertools.islice(itertools.product(*each), _COMPOSED_FOR_HINTS):
-            try:
-                flat = flatten(compose("config", list(choices)))
-            except (HydraException, OmegaConfBaseException):  # one mistake is told at a time
-                flat = flatten(compose("config"))
-            known |= {".".join(name.split(".")[:depth]) for name in flat for depth in range(1, name.count(".") + 2)}
-    return known
-
-
-def _nearest_key(key: str, arguments: Sequence[str]) -> str:
-    known = _known_keys(arguments)
-    above = key.rpartition(".")[0]
-    if above in known and not any(name.startswith(above + ".") for name in known):
-        return f"{above} is null with these choices"
-    near = difflib.get_close_matches(key, sorted(known), n=1)
-    if near:
-        return f"did you mean {near[0]}?"
-    group = key.split(".")[0]
-    inside = sorted({name.split(".")[1] for name in known if name.startswith(group + ".")})
-    return f"expected one of {', '.join(inside or sorted({name.split('.')[0] for name in known}))}"
 
 
 def main(arguments: list[str]) -> int:

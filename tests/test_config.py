@@ -11,7 +11,8 @@ from hydra.initialize import initialize_config_dir
 
 from dcase_sweep.config import Experiment, build, check, flatten, stored_configuration
 from dcase_sweep.errors import UserError
-from dcase_sweep.experiment import explain, open_demo, quote_task, register_experiments
+from dcase_sweep.experiment import open_demo, quote_task, register_experiments
+from dcase_sweep.hints import explain
 from dcase_sweep.resources import conf_folder
 
 

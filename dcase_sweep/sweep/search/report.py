@@ -90,7 +90,7 @@ def experiment_file(study: optuna.Study, trial: FrozenTrial, fixed: Sequence[str
 
     Groups become overrides of the defaults list, values become values.
     """
-    from dcase_sweep.experiment import GROUPS
+    from dcase_sweep.hints import GROUPS
 
     parser = OverridesParser.create()
     groups: dict[str, str] = {}
