@@ -154,11 +154,12 @@ def _matching(values: Mapping[str, Any], pattern: str) -> Iterator[tuple[str, An
     group, depth = pattern.partition(".")[0], pattern.count(".")
     if group in _TARGETED and not _is_own(values, group):
         return
-    for key, value in values.items():
+    exact = pattern in values  # which most patterns are; a look at every key for each would take a trial's milliseconds
+    for key, value in [(pattern, values[pattern])] if exact else values.items():
         is_text = isinstance(value, str) and (not key.startswith("model.blocks") or value.startswith("${"))
         if value is None or is_text or key.count(".") < depth:
             continue
-        if fnmatchcase(key, pattern):
+        if exact or ("*" in pattern and fnmatchcase(key, pattern)):
             yield key, value
 
 
