@@ -60,7 +60,7 @@ def _compare(root: Path, folder: Path, keras_python: str, epochs: int, seeds: in
 
     data, store = load_features(_experiment(root, folder, epochs, seed=0))
     assert isinstance(data, SceneData)
-    _save_features(data, store.features, folder / "features.npz")
+    _save_features(_experiment(root, folder, epochs, 0), data, store.features, folder / "features.npz")
     measured: list[Epoch] = []
     accuracies: list[tuple[float, float]] = []
     for seed in range(seeds):
@@ -112,11 +112,12 @@ def _experiment(root: Path, folder: Path, epochs: int, seed: int) -> "Experiment
         return check(compose("config", overrides))
 
 
-def _save_features(data: "SceneData", features: NDArray[np.float32], path: Path) -> None:
-    """Normalised features and class indices of the three splits, for the peer."""
-    from dcase_sweep.learners.batches import band_statistics
+def _save_features(experiment: "Experiment", data: "SceneData", stored: NDArray[np.float32], path: Path) -> None:
+    """Normalised features and class indices of the three splits, for the peer: what our network sees."""
+    from dcase_sweep.learners.normalisation import network_frames, normalisation
 
-    mean, deviation = band_statistics(features, data.train)
+    mean, deviation = normalisation(experiment, data, stored)
+    features = network_frames(experiment, stored)
     arrays: dict[str, Any] = {}
     for name, rows in (("train", data.train), ("validation", data.validation), ("test", data.test)):
         arrays[name] = (features[rows] - mean[:, None]) / deviation[:, None]
