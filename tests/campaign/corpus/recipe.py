@@ -88,7 +88,7 @@ CASES = [
     # --- the validation split -----------------------------------------------------------------------------------
     Case("rule-misspelt", [*TAU, "data.validation=offical"], rf"^error: data\.validation=offical: {RULES}"),
     Case("rule-in-capitals", [*TAU, "data.validation=Official"], rf"^error: data\.validation=Official: {RULES}"),
-    Case("rule-empty", [*TAU, "data.validation=''"], rf"^error: data\.validation=: {RULES}"),
+    Case("rule-empty", [*TAU, "data.validation=''"], r"^error: data\.validation='': empty; expected"),
     Case("rule-number", [*TAU, "data.validation=1"], rf"^error: data\.validation=1: {RULES}"),
     Case("rule-null", [*TAU, "data.validation=null"], r"^error: data\.validation: "),
     Case("rule-list", [*TAU, "data.validation=[official,balanced]"], r"^error: data\.validation: "),
@@ -113,7 +113,7 @@ CASES = [
     Case(
         "list-missing",
         [*TAU, *TINY, "data.validation_list=none.csv"],
-        r"none\.csv: no such file; expected TAU's table with filename",
+        r"none\.csv: no such file; expected a tab-separated table with filename",
         prepare=tau,
     ),
     Case("list-a-folder", [*TAU, *TINY, f"data.validation_list={LIST}"], r"fold1_validation", prepare=list_is_a_folder),
