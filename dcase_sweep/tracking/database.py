@@ -127,7 +127,16 @@ def _use_log(connection: sqlite3.Connection) -> None:
             raise
 
 
+def import_quietly() -> None:
+    """Import MLflow and let it print errors alone; its import sets its loggers up, so they are changed after it."""
+    import mlflow  # noqa: F401
+
+    for library in ("mlflow", "alembic"):
+        logging.getLogger(library).setLevel(logging.ERROR)
+
+
 def _make(path: Path) -> None:
+    import_quietly()
     from mlflow.exceptions import MlflowException
     from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore

@@ -1,6 +1,5 @@
 """Stores of runs in MLflow: found, made ready, opened."""
 
-import logging
 import os
 import re
 import time
@@ -15,6 +14,7 @@ from dcase_sweep.tracking.database import (
     artifacts_of,
     database_of,
     deleted_experiment,
+    import_quietly,
     inspect_database,
     move_artifacts,
     prepare_database,
@@ -154,8 +154,6 @@ def open_store(tracking: Tracking, *, experiment: bool = True) -> Store:
     key = (uri, name)
     if key not in _stores:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        for library in ("mlflow", "alembic"):
-            logging.getLogger(library).setLevel(logging.ERROR)
         check_address(tracking)
         database = database_of(uri)
         if database is None:
@@ -195,6 +193,7 @@ def _open(uri: str, experiment: str | None, database: Path | None = None) -> Sto
         experiment: the name of one that is made where there is none; None = any will do.
         database: the file of a local store.
     """
+    import_quietly()
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
