@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,6 +23,8 @@ from tests.campaign import corpus
 LIMIT = 10.0
 #: What a command may take of the address space, so that a fault cannot take the machine.
 _ADDRESS_SPACE = 20 * 2**30
+#: Files are made by one case at a time: libraries that compose and build networks expect one thread.
+_PREPARING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,8 @@ def run_case(area: str, case: Case, database: Path | None = None) -> CaseResult:
             (folder / "mlruns").mkdir()
             (folder / "mlruns" / "mlflow.db").write_bytes(database.read_bytes())
         if case.prepare is not None:
-            case.prepare(folder)
+            with _PREPARING:
+                case.prepare(folder)
         words = [word.replace("{folder}", str(folder)) for word in case.arguments]
         code, output, seconds = _run(words, folder, dict(case.environment), case.limit)
     return CaseResult(area, case.name, seconds, _fault(case, code, output, seconds), output)
