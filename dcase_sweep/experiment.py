@@ -49,6 +49,8 @@ _HYDRA_TEXTS = (
     "hydra.sweeper.study_name",
     "hydra.sweeper.storage",
 )
+#: Settings that a single run has no use for.
+_OF_SWEEPS = ("hydra/sweeper", "hydra.sweeper.", "hydra/launcher", "hydra.launcher.", "hydra.sweep.")
 
 
 def quote_task(arguments: list[str]) -> list[str]:
@@ -67,11 +69,12 @@ def refuse_arguments(arguments: Sequence[str]) -> None:
     """Refuse what Hydra would take without a word, or by running what a file holds.
 
     Raises:
-        UserError: in one line, for a list where a group has one choice, an empty choice or folder, and for
-            ``--experimental-rerun``, which unpickles a file.
+        UserError: in one line, for a list where a group has one choice, an empty choice or folder, settings of a sweep
+            without a sweep, and for ``--experimental-rerun``, which unpickles a file.
     """
     from dcase_sweep.config import check_written, refuse_several
 
+    is_single = not any(argument.startswith(("-", "search=")) for argument in arguments)
     for argument in arguments:
         flag = argument.partition("=")[0]
         if len(flag) > 2 and "--experimental-rerun".startswith(flag):
@@ -86,6 +89,9 @@ def refuse_arguments(arguments: Sequence[str]) -> None:
             check_written(key, value.strip("'\""))
         elif key not in _HYDRA_TEXTS:
             refuse_several(argument)
+    idle = [each for each in arguments if each.lstrip("+").startswith(_OF_SWEEPS)] if is_single else []
+    if idle:
+        raise UserError(f"{idle[0]}: does nothing in a single run; add -m for a sweep, or leave it out")
 
 
 def with_model_of_task(overrides: list[str]) -> list[str]:

@@ -126,3 +126,12 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"demo/audio: a link to .*/mine, where the demo generator would write"):
         generate_scenes(tmp_path / "demo", train_clips=20, test_clips=10)
     assert os.listdir(tmp_path / "mine") == []
+
+
+@pytest.mark.parametrize("setting", ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", "hydra/launcher=joblib"])
+def test_settings_of_a_sweep_are_refused_without_one(setting: str) -> None:
+    refuse_arguments(["-m", setting])
+    refuse_arguments(["search=scene_cnn", setting])
+    refuse_arguments(["--cfg", "hydra", setting])
+    with pytest.raises(UserError, match=r"does nothing in a single run; add -m"):
+        refuse_arguments([setting])
