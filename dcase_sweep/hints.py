@@ -48,6 +48,8 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
     if several:
         return f"{printable(several[1])}: several values; add -m to run each of them, or write [...] for a list"
     if isinstance(error, OverrideParseException):
+        if re.search(r"choice\(\s*\)", error.override):
+            return f"{printable(error.override)}: an empty choice; expected values in the brackets"
         return (
             f"{printable(error.override)}: cannot be read as KEY=VALUE; brackets and quotes come in pairs, and a value "
             "with special characters stands in quotes: KEY=\"'VALUE'\""

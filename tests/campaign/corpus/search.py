@@ -79,7 +79,7 @@ STORAGES = [
     storage("unwritable", "/proc/nowhere/j.log", r"hydra.sweeper.storage=/proc/nowhere/j.log: .*; expected a file in"),
     storage("below-a-file", "f/j.log", r"hydra.sweeper.storage=f/j.log: Not a dir", lambda f: (f / "f").touch()),
     storage("long-path", "x" * 5000, r"hydra.sweeper.storage='?x+'?: File name too long"),
-    storage("empty-text", "''", r"hydra.sweeper.storage: empty; expected a file"),
+    storage("empty-text", "''", r"hydra.sweeper.storage='': empty; expected a name or a path"),
     storage("list", "[a,b]", r"hydra.sweeper.storage=\['a', 'b'\]: expected a text or null"),
     storage("unknown-database", "foo://me:top.secret@host/x", r"hydra.sweeper.storage=foo://me:\*\*\*@host/x: "),
     storage("redis", "redis://localhost", r"hydra.sweeper.storage=redis://localhost: "),
@@ -111,7 +111,7 @@ SPACES = [
     space("endless-range", "range(0,inf)", r"model.dropout=.*: expected a range of finite numbers"),
     space("nan-range", "range(nan,1)", r"model.dropout=.*: expected a range of finite numbers"),
     space("range-of-a-trillion", "range(0.0,1e12)", r"model.dropout=.*1,000,000,000,000"),
-    space("empty-choice", "choice()", r".*empty choice"),
+    space("empty-choice", "choice()", r"model.dropout=choice\(\): an empty choice; expected"),
     space("unknown-tag", "tag(cubic,interval(0,1))", r"model.dropout=.*: unknown tag cubic; expected log or int"),
     space("words", "interval(a,b)", r".*interval\(a,b\)"),
     space("three-ends", "interval(0,0.2,0.4)", r".*interval"),
@@ -176,7 +176,7 @@ KEYS = [
     search("search-key", "search=scene_cnn", "+hydra.sweeper.search.limit={a:1}", expected=r"search.limit: no such"),
     search("blocks-unknown", "search=scene_cnn", "+hydra.sweeper.search.blocks={colour:'choice(1,2)'}",
            expected=r"search.blocks.colour: no such part of a block"),
-    search("folder-unwritable", "hydra.sweep.dir=/proc/nowhere", expected=r"/proc/nowhere: .*; expected a file"),
+    search("folder-unwritable", "hydra.sweep.dir=/proc/nowhere", expected=r"hydra.sweep.dir=/proc/nowhere: /proc is"),
 ]  # fmt: skip
 
 CASES = [*STORAGES, *SPACES, *NAMES, *KEYS]

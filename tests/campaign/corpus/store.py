@@ -175,7 +175,6 @@ CASES = [
     _prune("root-twice", ["--root", ".", "store.root=."], r"^error: store\.root=\.: --root names a folder already"),
     _prune("store-root-empty", ["store.root="], r"^error: store\.root=: not understood; expected store\.root=DIR"),
     _prune("another-key", ["data.root=/tmp"], r"^error: data\.root=/tmp: not understood; expected store\.root=DIR"),
-    _prune("variable-empty", [], r"^error: DCASE_SWEEP_CACHE: is empty", environment=(("DCASE_SWEEP_CACHE", ""),)),
     _prune("cache-a-file", [], r"^error: .*/cache: no folder; expected DCASE_SWEEP_CACHE", prepare=_file("cache")),
     Case("verb-misspelt", ["cahce"], r"^error: cahce: no such verb; did you mean cache\?"),
     Case(
@@ -196,7 +195,13 @@ CASES = [
         "store-root-in-proc", [*_RUN, "store.root=/proc/x"], r"^error: store\.root=/proc/x: /proc is a folder of the op"
     ),
     Case("store-root-null", [*_RUN, "store.root=/dev/null"], r"^error: .*/dev"),
-    Case("store-root-long", [*_RUN, f"store.root={'x' * 300}"], _WRITTEN, prepare=_NOTHING, limit=_TRAINING),
+    Case(
+        "store-root-long",
+        [*_RUN, f"store.root={'x' * 300}"],
+        r"^error: x+.*; expected|File name too long",
+        prepare=_NOTHING,
+        limit=_TRAINING,
+    ),
     Case("store-a-file", _RUN, _WRITTEN, prepare=_instead_of_the_store(Path.touch), limit=_TRAINING),
     Case("store-a-loop", _RUN, _WRITTEN, prepare=_instead_of_the_store(_loop), limit=_TRAINING),
     Case("front-end-a-file", _RUN, _WRITTEN, prepare=_instead_of_the_store(Path.touch, level=1), limit=_TRAINING),

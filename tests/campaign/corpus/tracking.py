@@ -105,13 +105,13 @@ CASES = [
     Case(
         "experiment-deleted",
         [],
-        r"^error: tracking\.experiment=dcase_sweep: deleted in .* mlflow experiments restore --experiment-id 1, or",
+        r"^error: tracking\.experiment=dcase_sweep: deleted in .* mlflow experiments restore --experiment-id \d+, or",
         prepare=_experiment_deleted,
     ),
     Case(
         "experiment-deleted-grid",
         ["-m", "seed=1,2"],
-        r"^error: tracking\.experiment=dcase_sweep: deleted in .* mlflow experiments restore --experiment-id 1, or",
+        r"^error: tracking\.experiment=dcase_sweep: deleted in .* mlflow experiments restore --experiment-id \d+, or",
         prepare=_experiment_deleted,
     ),
     Case("experiment-blank", ["tracking.experiment=' '"], r"^error: tracking\.experiment=' ': empty; expected a name"),
