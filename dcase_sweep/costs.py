@@ -1,11 +1,16 @@
 """What a network costs, by the names under which a run logs it and a search limits it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dcase_sweep.config import Experiment, build, build_model
+from dcase_sweep.config import Experiment, build, build_model, plain
 from dcase_sweep.evaluation.complexity import DCASE_2021, PRECISIONS, Bits, Complexity, layer_complexity
+
+#: Complexities by what they depend on: model, front end and task as JSON, and the number of classes.
+_latest: dict[tuple[str, int], Complexity] = {}
+_KEPT = 8
 
 
 def complexity_of(layers: Sequence[Any], experiment: Experiment) -> Complexity:
@@ -20,9 +25,16 @@ def complexity_of(layers: Sequence[Any], experiment: Experiment) -> Complexity:
 def complexity_before_training(experiment: Experiment, classes: int) -> Complexity:
     """The complexity of the experiment's network as training may fill it: every parameter counts.
 
-    It is built without weights and reads no data, which takes some milliseconds.
+    It is built without weights and reads no data, which takes some milliseconds. A trial asks for it up to four times,
+    so that the latest results are kept.
     """
-    return network_complexity(build_model(experiment, classes=classes, device="meta"), experiment)
+    known = json.dumps([plain(part) for part in (experiment.model, experiment.front_end, experiment.task)], default=str)
+    if (known, classes) not in _latest:
+        while len(_latest) >= _KEPT:
+            _latest.pop(next(iter(_latest)))
+        network = build_model(experiment, classes=classes, device="meta")
+        _latest[known, classes] = network_complexity(network, experiment)
+    return _latest[known, classes]
 
 
 def network_complexity(network: Any, experiment: Experiment) -> Complexity:
