@@ -3,6 +3,8 @@
 import logging
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,9 +141,20 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
     return Outcome("finished", mlrun.name, str(job.folder), mlrun.id, metrics, seconds, note=note_of(data))
 
 
+@contextmanager
+def _shown_in_its_sweep(experiment: Experiment, job: Job) -> Iterator[None]:
+    """A sweep shows each of its jobs as a run, also one that is refused within."""
+    try:
+        yield
+    except UserError:
+        if experiment.tracking.parent:
+            _start_run(experiment, job, None).give_up("FAILED")
+        raise
+
+
 def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None]:
     """The device and what is resumed, after all that can be refused before any data is read."""
-    try:
+    with _shown_in_its_sweep(experiment, job):
         if not _is_shipped(experiment):  # ours need no check, and importing one takes seconds
             _learner_class(experiment)
         dataset = build("data", experiment.data)
@@ -153,22 +166,14 @@ def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None
         check_published(experiment)
         check_energy(experiment.tracking)
         check_compressible(experiment)
-    except UserError:
-        if experiment.tracking.parent:  # a sweep shows each of its jobs, also one that cannot begin
-            _start_run(experiment, job, None).give_up("FAILED")
-        raise
     tracking.check_parent(experiment.tracking)
     return device, resumable
 
 
 def _load_to_resume(experiment: Experiment, job: Job, device: str) -> tuple[SceneData | EventData, Any]:
     """Data and features before the run goes on; what is wrong with them leaves the interrupted run as it is."""
-    try:
+    with _shown_in_its_sweep(experiment, job):
         return load_features(experiment, device)
-    except UserError:
-        if experiment.tracking.parent:
-            _start_run(experiment, job, None).give_up("FAILED")
-        raise
 
 
 def _is_shipped(experiment: Experiment) -> bool:

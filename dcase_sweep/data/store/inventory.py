@@ -79,20 +79,22 @@ def list_features(store_root: Path) -> tuple[list[CacheEntry], list[Path]]:
         elif not _HASH.fullmatch(parent.name):
             foreign.append(parent)
         else:
-            for path in _folders(parent):
-                entry = _rest(path) or _store(path)
-                if entry is None:
-                    foreign.append(path)
-                else:
-                    entries.append(entry)
+            recognised, others = _recognise(parent, _store)
+            entries += recognised
+            foreign += others
     return entries, foreign
 
 
 def list_demo(demo_root: Path) -> tuple[list[CacheEntry], list[Path]]:
     """Every folder of generated recordings, and the folders that are not recognised."""
+    return _recognise(demo_root, _generated)
+
+
+def _recognise(parent: Path, read: Callable[[Path], CacheEntry | None]) -> tuple[list[CacheEntry], list[Path]]:
+    """The entries directly under a folder, and the folders there that are none."""
     entries, foreign = [], []
-    for path in _folders(demo_root):
-        entry = _rest(path) or _generated(path)
+    for path in _folders(parent):
+        entry = _rest(path) or read(path)
         if entry is None:
             foreign.append(path)
         else:
