@@ -23,6 +23,20 @@ class Terminal(logging.StreamHandler[TextIO]):
             super().handleError(record)
 
 
+class LogFile(logging.FileHandler):
+    """Lines in a file; where its disk is full, the terminal says so once, and the experiment tells its own failures."""
+
+    _told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._told:
+            self._told = True
+            print(f"warning: {self.baseFilename}: lines are missing: {error.strerror}", file=sys.stderr)
+
+
 class MaskingFormatter(logging.Formatter):
     """Lines without the passwords and tokens of the URLs in them, those of a traceback included."""
 

@@ -133,6 +133,8 @@ def import_quietly() -> None:
 
     for library in ("mlflow", "alembic"):
         logging.getLogger(library).setLevel(logging.ERROR)
+    # It prints the traceback of every error of a database before it raises it; what is raised is told in one line.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 def _make(path: Path) -> None:
