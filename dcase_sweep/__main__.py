@@ -1,28 +1,22 @@
-"""``python -m dcase_sweep``: a verb goes to ``commands``, everything else is an experiment for Hydra."""
+"""``python -m dcase_sweep``: a verb goes to its module in ``cli``, everything else is an experiment for Hydra."""
 
 import difflib
 import errno
 import os
 import sys
 from importlib import import_module
-from pkgutil import iter_modules
 
-from dcase_sweep.cores import share_cores
+from dcase_sweep.utils.cpu import set_openmp_wait_policy
 
+#: The commands besides an experiment, each a module of ``cli``.
+VERBS = ("cache", "complexity", "evaluate", "export", "runs")
 #: Variables that name a place; an empty one says as much as none.
 _PLACES = ("DCASE_SWEEP_CACHE", "HOME", "MLFLOW_TRACKING_URI")
 
 
-def verbs() -> list[str]:
-    """The files in ``commands`` that are verbs; those with an underscore are parts of one."""
-    from dcase_sweep import commands
-
-    return sorted(module.name for module in iter_modules(commands.__path__) if "_" not in module.name)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
-    share_cores()
+    set_openmp_wait_policy()
     for name in _PLACES:
         if not os.environ.get(name, "unset").strip():
             del os.environ[name]  # an empty folder would be the root of all folders
@@ -49,25 +43,25 @@ def _flush() -> None:
 def _run(arguments: list[str] | None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or "=" in arguments[0] or arguments[0].startswith(("-", "+", "~")):
-        from dcase_sweep.experiment import main as experiment
+        from dcase_sweep.cli.main import main as experiment
 
         return experiment(arguments)
-    from dcase_sweep.errors import UserError, told_by_the_system
+    from dcase_sweep.utils.errors import UserError, describe_os_error
     from dcase_sweep.utils.secrets import mask_secrets
 
     verb, rest = arguments[0], arguments[1:]
     try:
-        if verb not in verbs():
-            near = difflib.get_close_matches(verb, verbs(), n=1)
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(verbs())}, or KEY=VALUE"
+        if verb not in VERBS:
+            near = difflib.get_close_matches(verb, VERBS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(VERBS)}, or KEY=VALUE"
             raise UserError(f"{verb}: no such verb; {hint}")
-        code: int = import_module(f"dcase_sweep.commands.{verb}").main(rest)
+        code: int = import_module(f"dcase_sweep.cli.{verb}").main(rest)
         return code
     except UserError as error:
         print(f"error: {mask_secrets(str(error))}", file=sys.stderr)
         return 1
     except (OSError, MemoryError, RuntimeError) as error:
-        line = told_by_the_system(error)
+        line = describe_os_error(error)
         if line is None:
             raise
         print(f"error: {mask_secrets(line)}", file=sys.stderr)

@@ -11,32 +11,39 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from dcase_sweep import __version__, console, tracking
-from dcase_sweep.capacity import check_capacity
-from dcase_sweep.checkpoints import FOLDER, LAST
-from dcase_sweep.compressing import begin_compression, check_compressible, conclude_compression
+from dcase_sweep import __version__, tracking
+from dcase_sweep.complexity.capacity import check_capacity
+from dcase_sweep.complexity.networks import (
+    complexity_before_training,
+    cost_metrics,
+    describe_limit,
+    measure_complexity,
+    within_limit,
+)
+from dcase_sweep.complexity.report import complexity_table
+from dcase_sweep.complexity.rules import RULES
 from dcase_sweep.config import Experiment, build, flatten, locate_class
-from dcase_sweep.costs import complexity_before_training, complexity_of, cost_metrics, limit_verdict, within_limit
+from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.scenes import SceneData
-from dcase_sweep.energy import check_energy, measured_energy
-from dcase_sweep.errors import UserError
-from dcase_sweep.evaluation.complexity import RULES
-from dcase_sweep.evaluation.complexity_report import complexity_table
-from dcase_sweep.evaluation.pictures import save_figure
-from dcase_sweep.evaluation.verdict import Verdict
-from dcase_sweep.features import fingerprint_of, load_features
-from dcase_sweep.interruption import Interrupted
-from dcase_sweep.judging import judge, note_of, tags_of
-from dcase_sweep.learners.device import device_of, resolve_precision, use_threads
-from dcase_sweep.learners.mean_teacher.pretrained import check_published
-from dcase_sweep.outcome import Outcome
-from dcase_sweep.provenance import signature
-from dcase_sweep.resources import conf_folder
-from dcase_sweep.resumption import Resumable, find_resumable
+from dcase_sweep.evaluation.figures import save_figure
+from dcase_sweep.evaluation.result import EvaluationResult
+from dcase_sweep.result import Result
+from dcase_sweep.tasks.compression import begin_compression, check_compressible, conclude_compression
+from dcase_sweep.tasks.evaluation import describe_note, describe_tags, evaluate
+from dcase_sweep.tasks.features import compute_fingerprint, load_features
+from dcase_sweep.tracking.energy import check_energy, measured_energy
+from dcase_sweep.tracking.provenance import signature
+from dcase_sweep.training.callbacks import RunCallback, StopTraining
+from dcase_sweep.training.checkpoints import FOLDER, LAST
+from dcase_sweep.training.device import resolve_device, resolve_precision, use_threads
+from dcase_sweep.training.mean_teacher.pretrained import check_published
+from dcase_sweep.training.resume import Resumable, find_resumable
+from dcase_sweep.utils import console
+from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.secrets import mask_values
-from dcase_sweep.watching import Stop, Watcher
+from dcase_sweep.utils.signals import Interrupted
 
 log = logging.getLogger(__name__)
 
@@ -86,10 +93,10 @@ class Job:
         return " ".join([self.choices.get(first) or "run", *rest])[:250]
 
 
-def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Outcome:
+def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -> Result:
     """Run one checked experiment: data, features, training, evaluation, each logged.
 
-    A watcher is told of every epoch and may end the training; the run then ends as stopped, without an evaluation.
+    A callback is told of every epoch and may end the training; the run then ends as stopped, without an evaluation.
 
     Raises:
         UserError: for what the user can mend; the MLflow run, if there is one by then, is marked as failed.
@@ -102,43 +109,43 @@ def run(experiment: Experiment, job: Job, watcher: Watcher | None = None) -> Out
     loaded = _load_to_resume(experiment, job, device) if resumable else None
     mlrun = _start_run(experiment, job, resumable, loaded)
     try:
-        if watcher is not None:
-            watcher.on_start(mlrun.id)
+        if callback is not None:
+            callback.on_start(mlrun.id)
         data, store = loaded or load_features(experiment, device)
-        _log_configuration(mlrun, experiment, job, data, fingerprint_of(data, store))
+        _log_configuration(mlrun, experiment, job, data, compute_fingerprint(data, store))
         use_threads(experiment.hardware)
         learner = _learner_class(experiment)(experiment, data, store.features)
         metrics = _log_complexity(mlrun, experiment, len(data.classes))
         dense = begin_compression(experiment, data, learner, store.features)
         with measured_energy("training", experiment.tracking, mlrun) as energy:
-            results = _fit(mlrun, learner, experiment, job, resumable, watcher)
+            results = _fit(mlrun, learner, experiment, job, resumable, callback)
         metrics |= energy
         judging = time.perf_counter()
         with measured_energy("evaluation", experiment.tracking, mlrun) as energy:
-            verdict = judge(experiment, data, learner, store.features)
+            result = evaluate(experiment, data, learner, store.features)
         metrics |= energy
-        results |= verdict.metrics | {"time/evaluation_seconds": time.perf_counter() - judging}
-        _log_tables(mlrun, verdict, job)
-        results |= conclude_compression(experiment, complexity_of(learner.layers(), experiment), dense, verdict)
+        results |= result.metrics | {"time/evaluation_seconds": time.perf_counter() - judging}
+        _log_tables(mlrun, result, job)
+        results |= conclude_compression(experiment, measure_complexity(learner.layers(), experiment), dense, result)
         mlrun.log_metrics(results)
         metrics |= results
-        _draw_figures(mlrun, verdict, job)
+        _draw_figures(mlrun, result, job)
         mlrun.end("FINISHED")
     except Interrupted:
         mlrun.give_up("KILLED")
         _tell_how_to_resume(job)
         raise
-    except Stop as stop:
+    except StopTraining as stop:
         mlrun.set_tags({"dcase_sweep.stopped": str(stop)})
         mlrun.end("KILLED")
         console.field("stopped", str(stop))
-        return Outcome("stopped", mlrun.name, str(job.folder), mlrun.id, seconds=time.perf_counter() - began)
+        return Result("stopped", mlrun.name, str(job.folder), mlrun.id, seconds=time.perf_counter() - began)
     except BaseException:
         mlrun.give_up("FAILED")
         raise
     console.field("run", f"{mlrun.name} · {mlrun.id} · {os.path.relpath(job.folder)}")
     seconds = time.perf_counter() - began
-    return Outcome("finished", mlrun.name, str(job.folder), mlrun.id, metrics, seconds, note=note_of(data))
+    return Result("finished", mlrun.name, str(job.folder), mlrun.id, metrics, seconds, note=describe_note(data))
 
 
 @contextmanager
@@ -160,7 +167,7 @@ def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None
         dataset = build("data", experiment.data)
         if hasattr(dataset, "check_root"):  # of generated recordings, which are written there
             dataset.check_root()
-        device = device_of(experiment.hardware)
+        device = resolve_device(experiment.hardware)
         check_capacity(experiment)
         resumable = find_resumable(experiment)
         check_published(experiment)
@@ -204,7 +211,7 @@ def _start_run(
     tags["dcase_sweep.command"] = job.command
     name = experiment.tracking.run_name or job.name
     run_id = resumable.run_id if resumable else None
-    expected = signature(flatten(experiment), fingerprint_of(*loaded)) if loaded else None
+    expected = signature(flatten(experiment), compute_fingerprint(*loaded)) if loaded else None
     return tracking.start_run(
         experiment.tracking, name=name, tags=tags, resume_id=run_id, signature=expected, code=Path.cwd()
     )
@@ -219,7 +226,7 @@ def _log_configuration(
     hidden = ("tracking.", "store.", "resume")
     mlrun.log_parameters(
         mask_values({key: value for key, value in parameters.items() if not key.startswith(hidden)}),
-        {tracking.SIGNATURE: signature(flatten(experiment), fingerprint), **tags_of(data)},
+        {tracking.SIGNATURE: signature(flatten(experiment), fingerprint), **describe_tags(data)},
     )
     mlrun.log_data(data.name, fingerprint, str(data.root))
     mlrun.log_text(job.composed, "config.yaml")
@@ -229,7 +236,7 @@ def _log_complexity(mlrun: tracking.Run, experiment: Experiment, classes: int) -
     """What the network will cost once training has filled every parameter, said before it starts."""
     complexity = complexity_before_training(experiment, classes)
     kept = within_limit(complexity, experiment)
-    size = f"{complexity.size_kib(16):.2f} KiB at 16 bit{limit_verdict(kept, experiment)}"
+    size = f"{complexity.size_kib(16):.2f} KiB at 16 bit{describe_limit(kept, experiment)}"
     peak = complexity.peak_activation_bytes(16) / 1024
     activations = f", {peak:,.1f} KiB of activations at 16 bit" if peak else ""
     console.field(
@@ -251,7 +258,7 @@ def _fit(
     experiment: Experiment,
     job: Job,
     resumable: Resumable | None,
-    watcher: Watcher | None,
+    callback: RunCallback | None,
 ) -> dict[str, float]:
     """Train, with a bar that counts epochs, metrics logged an epoch at a time."""
     if experiment.published_checkpoint is not None:
@@ -282,8 +289,8 @@ def _fit(
             done, previous = epoch + 1.0, now
             text = learner.headline(metrics)
             bar.update(done, text=text)
-            if watcher is not None:
-                watcher.on_epoch(epoch, metrics)
+            if callback is not None:
+                callback.on_epoch(epoch, metrics)
 
         fitted = learner.fit(
             job.folder / FOLDER,
@@ -301,7 +308,7 @@ def _fit(
     seconds = time.perf_counter() - began
     mlrun.log_file(fitted.checkpoint, FOLDER)
     kept = f"epoch {fitted.best_epoch + 1} kept ({fitted.metric} {fitted.best_value:.3f})"
-    console.field("training", f"{console.counted(fitted.epochs, 'epoch')} in {seconds:.1f} s, {kept}")
+    console.field("training", f"{console.pluralize(fitted.epochs, 'epoch')} in {seconds:.1f} s, {kept}")
     return {
         "best/epoch": float(fitted.best_epoch),
         f"best/{fitted.metric}": fitted.best_value,
@@ -309,19 +316,19 @@ def _fit(
     }
 
 
-def _log_tables(mlrun: tracking.Run, verdict: Verdict, job: Job) -> None:
-    for name, text in verdict.files.items():
+def _log_tables(mlrun: tracking.Run, result: EvaluationResult, job: Job) -> None:
+    for name, text in result.files.items():
         write_text(job.folder / name, text)
         mlrun.log_text(text, name)
-    log.info(f"\n{verdict.table}\n")
+    log.info(f"\n{result.table}\n")
 
 
-def _draw_figures(mlrun: tracking.Run, verdict: Verdict, job: Job) -> None:
+def _draw_figures(mlrun: tracking.Run, result: EvaluationResult, job: Job) -> None:
     """Draw and log each figure, after all else is logged; one that cannot be drawn costs a line, not the run."""
     mlrun.flush()
-    for name in verdict.figures:
+    for name in result.figures:
         try:
-            save_figure(verdict.figures[name], job.folder / name)
+            save_figure(result.figures[name], job.folder / name)
             mlrun.log_file(job.folder / name)
         except Exception as error:
             reason = (str(error).strip().splitlines() or [""])[0]

@@ -5,7 +5,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.initialize import initialize_config_dir
 
 from dcase_sweep.config import Experiment, check
-from dcase_sweep.resources import conf_folder
+from dcase_sweep.config.folders import conf_folder
 
 
 def composed(*overrides: str) -> Experiment:

@@ -31,11 +31,11 @@ def recording(letter: str, number: int) -> str:
 
 def make_desed(root: Path, *, seconds: float = 1.0) -> Path:
     """Noise with tones as events: 6 strong, 10 weak, 4 unlabelled, 3 and 4 validation clips, one of these silent."""
-    chance = np.random.default_rng(5)
+    rng = np.random.default_rng(5)
 
     def write(folder: str, name: str) -> None:
         (root / folder).mkdir(parents=True, exist_ok=True)
-        soundfile.write(root / folder / name, chance.normal(0, 0.05, round(RATE * seconds)), RATE, subtype="PCM_16")
+        soundfile.write(root / folder / name, rng.normal(0, 0.05, round(RATE * seconds)), RATE, subtype="PCM_16")
 
     for table, durations, folder, names in (
         (STRONG_TABLE, None, STRONG_AUDIO, [f"{n}.wav" for n in range(6)]),

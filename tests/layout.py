@@ -27,7 +27,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
 
 def make_tau(root: Path, *, seconds: float = 1.0, clips: int = 2) -> Path:
     """Noise of three colours as three scenes in TAU's layout: two cities, four locations, devices a and b."""
-    chance = np.random.default_rng(5)
+    rng = np.random.default_rng(5)
     meta, train, test = [], [], []
     for number, scene in enumerate(SCENES):
         for place in range(4):
@@ -35,7 +35,7 @@ def make_tau(root: Path, *, seconds: float = 1.0, clips: int = 2) -> Path:
             for segment in range(clips):
                 for device in ("a", "b"):
                     name = f"audio/{scene}-{city}-{location}-{segment}-{device}.wav"
-                    noise = chance.normal(0, 0.05, round(RATE * seconds))
+                    noise = rng.normal(0, 0.05, round(RATE * seconds))
                     tone = 0.2 * np.sin(2 * np.pi * 300 * 4**number * np.arange(len(noise)) / RATE)
                     (root / "audio").mkdir(parents=True, exist_ok=True)
                     soundfile.write(root / name, noise + tone, RATE, subtype="PCM_24")

@@ -19,9 +19,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config import check, flatten
-from dcase_sweep.errors import UserError
-from dcase_sweep.experiment import register_experiments, with_model_of_task
-from dcase_sweep.resources import conf_folder
+from dcase_sweep.config.command_line import with_model_of_task
+from dcase_sweep.config.compose import register_experiments
+from dcase_sweep.config.folders import conf_folder
+from dcase_sweep.utils.errors import UserError
 
 BAD = (
     "-1",
@@ -49,7 +50,7 @@ OPTIONAL = {
         "data.train_clips",
         "data.test_clips",
         "data.generator_seed",
-        "data.validation_share",
+        "data.validation_fraction",
     ),
     "4": (
         "hardware.threads",

@@ -12,10 +12,10 @@ from hydra.initialize import initialize_config_dir
 
 from dcase_sweep import runner, tracking
 from dcase_sweep.config import Experiment, check
-from dcase_sweep.errors import DataError, UserError
-from dcase_sweep.features import load_features
-from dcase_sweep.learners.scenes import SceneLearner
-from dcase_sweep.resources import conf_folder
+from dcase_sweep.config.folders import conf_folder
+from dcase_sweep.tasks.features import load_features
+from dcase_sweep.training.scenes import SceneLearner
+from dcase_sweep.utils.errors import DataError, UserError
 from tests.conftest import TINY
 from tests.layout import read_table
 

@@ -22,10 +22,10 @@ from types import ModuleType
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PRELOADED = (
-    "dcase_sweep.experiment",
+    "dcase_sweep.cli.main",
     "dcase_sweep.runner",
-    "dcase_sweep.learners.scenes",
-    "dcase_sweep.learners.mean_teacher.learner",
+    "dcase_sweep.training.scenes",
+    "dcase_sweep.training.mean_teacher.learner",
     "dcase_sweep.evaluation.events.figures",
     "dcase_sweep.evaluation.scenes.figures",
     "hydra.main",

@@ -1,10 +1,10 @@
 """Configurations: their schemas, their checks, and the objects that they describe."""
 
-from dcase_sweep.config.building import arguments, build, build_model, stored_configuration
 from dcase_sweep.config.checks import check, check_hydra, refuse_several, task_overrides
 from dcase_sweep.config.classes import locate, locate_class
 from dcase_sweep.config.event_rules import event_rules
 from dcase_sweep.config.flat import flatten, plain, unflatten
+from dcase_sweep.config.instantiate import build, build_model, keyword_arguments, stored_configuration
 from dcase_sweep.config.places import check_written
 from dcase_sweep.config.schemas import (
     Augmentation,
@@ -25,7 +25,6 @@ __all__ = [
     "MeanTeacher",
     "Optimizer",
     "Tracking",
-    "arguments",
     "build",
     "build_model",
     "check",
@@ -33,6 +32,7 @@ __all__ = [
     "check_written",
     "event_rules",
     "flatten",
+    "keyword_arguments",
     "locate",
     "locate_class",
     "plain",

@@ -13,8 +13,8 @@ from typing import Any
 
 from dcase_sweep.config.classes import locate_class
 from dcase_sweep.config.ranges import Range
-from dcase_sweep.cores import usable_cores
-from dcase_sweep.errors import UserError, free_bytes
+from dcase_sweep.utils.cpu import usable_cores
+from dcase_sweep.utils.errors import UserError, free_bytes
 from dcase_sweep.utils.machine import format_bytes, memory_bytes
 from dcase_sweep.utils.text import printable
 
@@ -85,7 +85,7 @@ BOUNDS: dict[str, Range] = {
     "mean_teacher.weak": _PART,
     "mean_teacher.unlabelled": _PART,
     "mean_teacher.ramp_epochs": _EPOCHS,
-    "mean_teacher.consistency": _COEFFICIENT,
+    "mean_teacher.consistency_weight": _COEFFICIENT,
     "mean_teacher.mixup_alpha": _COEFFICIENT,
     "mean_teacher.median_filter*": (None, 100_000),
     "mean_teacher.frame_shift": (None, 1_000_000),

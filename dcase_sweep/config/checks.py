@@ -16,17 +16,17 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.bounds import check_bounds, check_literals
-from dcase_sweep.config.building import build, build_model
-from dcase_sweep.config.classes import locate_class
+from dcase_sweep.config.classes import locate, locate_class
 from dcase_sweep.config.compression_checks import check_compression
 from dcase_sweep.config.event_checks import check_events
 from dcase_sweep.config.flat import flatten, plain
+from dcase_sweep.config.instantiate import build, build_model
 from dcase_sweep.config.places import check_places
 from dcase_sweep.config.ranges import Range, check_choices, check_ranges
+from dcase_sweep.config.renamed import rename_composed
 from dcase_sweep.config.scene_checks import check_scenes
 from dcase_sweep.config.schemas import Evaluation, Experiment, SceneEvaluation
-from dcase_sweep.config.tensorflow_checks import check_tensorflow
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
 from dcase_sweep.utils.text import printable
 
@@ -44,13 +44,13 @@ CHOICES = {
     "optimizer.name": ("adam", "adamw", "sgd"),
     "hardware.accelerator": ("cpu", "gpu"),
     "hardware.precision": ("auto", "32-true", "16-mixed", "bf16-mixed"),
-    "hardware.features_on": ("memory", "device"),
+    "hardware.cache_device": ("memory", "device"),
     "tracking.energy_mode": ("machine", "process"),
 }
 RANGES: dict[str, Range] = {
     "training.epochs": (1, None),
     "training.batch_size": (1, None),
-    "training.keep_from": (0, 0.999),
+    "training.best_after_fraction": (0, 0.999),
     "optimizer.eps": (0, None),
     "optimizer.weight_decay": (0, None),
     "augmentation.mixup_alpha": (0, None),
@@ -67,7 +67,7 @@ RANGES: dict[str, Range] = {
 }
 
 
-def schema_of(target: type, given: set[str]) -> type:
+def make_schema(target: type, given: set[str]) -> type:
     """A dataclass with the keyword arguments of a class's constructor, the given ones left out."""
     members: list[Any] = [("_target_", str)]
     for name, parameter in inspect.signature(target).parameters.items():
@@ -89,7 +89,7 @@ def _storable(annotation: Any) -> Any:
 @lru_cache(maxsize=32)
 def _typed(group: str, target: str) -> type:
     """The schema of a group's class."""
-    return schema_of(locate_class(group, target), _GIVEN if group == "model" else set())
+    return make_schema(locate_class(group, target), _GIVEN if group == "model" else set())
 
 
 @lru_cache(maxsize=32)
@@ -114,6 +114,7 @@ def check(composed: DictConfig) -> Experiment:
         check_hydra(composed.hydra)
     composed = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     OmegaConf.set_struct(composed, False)
+    rename_composed(composed)
     _check_numbers(composed)
     _refuse_unknown("", composed, Experiment)
     for group in TARGETED:
@@ -268,7 +269,7 @@ def _check_pairs(experiment: Experiment) -> None:
             )
     if kind not in experiment.framework.learners:
         raise UserError(f"framework={experiment.framework.name} has no learner for {kind}")
-    if experiment.framework.name == "tensorflow":
-        check_tensorflow(experiment)
+    if experiment.framework.check is not None:
+        locate("framework.check", experiment.framework.check)(experiment)
     build("data", experiment.data)
     build_model(experiment, classes=2, device="meta")

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.errors import UserError
 
 #: Where this package's classes of each group are.
 PACKAGES = {
-    "data": "dcase_sweep.data.",
-    "front_end": "dcase_sweep.audio.",
-    "model": "dcase_sweep.models.",
+    "data": ("dcase_sweep.data.", "dcase_sweep.demo."),
+    "front_end": ("dcase_sweep.audio.",),
+    "model": ("dcase_sweep.models.",),
 }
 #: What a class of each group must have, and what it is then.
 _REQUIRED = {

@@ -1,8 +1,8 @@
 """The checks of how a network is compressed; what needs the network or a file is checked where they are read."""
 
 from dcase_sweep.config.schemas import Compression, Experiment
-from dcase_sweep.errors import UserError
-from dcase_sweep.evaluation.complexity import PRECISIONS
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.precision import PRECISIONS
 
 
 def check_compression(experiment: Experiment) -> None:

@@ -3,7 +3,7 @@
 from dcase_sweep.config.event_rules import event_rules
 from dcase_sweep.config.ranges import Range, check_choices, check_ranges
 from dcase_sweep.config.schemas import Experiment, MeanTeacher
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.errors import UserError
 
 _CHOICES = {"mixup_labels": ("soft", "hard"), "filter_augment_kind": ("linear", "step")}
 _RANGES: dict[str, Range] = {
@@ -11,11 +11,11 @@ _RANGES: dict[str, Range] = {
     "weak": (0, None),
     "unlabelled": (0, None),
     "ramp_epochs": (0, None),
-    "consistency": (0, None),
+    "consistency_weight": (0, None),
     "mixup_probability": (0, 1),
     "frame_shift": (0, None),
     "mask_mels": (0, None),
-    "mask_mels_share": (0, 1),
+    "mask_mels_fraction": (0, 1),
     "filter_augment": (0, None),
     "filter_augment_narrowest": (1, None),
 }
@@ -42,8 +42,8 @@ def _check_mean_teacher(settings: MeanTeacher) -> None:
     check_ranges(settings, _RANGES, "mean_teacher.")
     if settings.strong + settings.weak + settings.unlabelled == 0:
         raise UserError("mean_teacher.strong, weak, unlabelled=0: expected at least one clip a batch")
-    if not 0 <= settings.ema < 1:
-        raise UserError(f"mean_teacher.ema={settings.ema}: expected 0 to below 1")
+    if not 0 <= settings.ema_decay < 1:
+        raise UserError(f"mean_teacher.ema_decay={settings.ema_decay}: expected 0 to below 1")
     if not settings.mixup_alpha > 0:
         raise UserError(f"mean_teacher.mixup_alpha={settings.mixup_alpha}: expected more than 0")
     bands = settings.filter_augment_bands

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from dcase_sweep.config.schemas import Evaluation, Scenario
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.errors import UserError
 
 if TYPE_CHECKING:
     from dcase_sweep.evaluation.events.psds import PsdsParameters

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from dcase_sweep.config.schemas import Experiment
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.errors import UserError
 
 #: Nothing is written into these or below them ...
 _SYSTEM = (
@@ -51,5 +51,5 @@ def check_places(experiment: Experiment) -> None:
         database = experiment.tracking.uri.removeprefix("sqlite:///").partition("?")[0]
         check_written("tracking.uri", Path(database).parent)
     data = experiment.data
-    if data._target_.startswith("dcase_sweep.data.demo.") and isinstance(data.root, str):
+    if data._target_.startswith("dcase_sweep.demo.") and isinstance(data.root, str):
         check_written("data.root", data.root)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any
 
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.errors import UserError
 
 #: The lowest and the highest legal value; None = no bound.
 Range = tuple[float | None, float | None]

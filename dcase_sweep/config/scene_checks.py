@@ -1,7 +1,7 @@
 """The checks of what only scene classification is configured by."""
 
 from dcase_sweep.config.schemas import Experiment, SceneEvaluation
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.errors import UserError
 
 
 def check_scenes(experiment: Experiment) -> None:

@@ -29,8 +29,8 @@ class Task:
     batch: list[int] | None = None
     demo_batch: list[int] | None = None
     #: Largest decay of the teacher, and that on the generated demo data; null without a mean teacher.
-    ema: float | None = None
-    demo_ema: float | None = None
+    ema_decay: float | None = None
+    demo_ema_decay: float | None = None
     #: KiB that non-zero parameters may take at 16 bit; null where the challenge sets no limit.
     size_limit_kib: float | None = None
 
@@ -43,16 +43,16 @@ class Training:
     #: Null where the task composes its batches otherwise (``mean_teacher``).
     batch_size: int | None = MISSING
     #: Share of the epochs before the best one is looked for.
-    keep_from: float = MISSING
+    best_after_fraction: float = MISSING
     schedule: str = "constant"
     #: Clips whose mel bands give mean and deviation: ``train+validation`` or ``train`` (task 1A).
     normalise_over: str = "train"
 
     @property
     def first_kept_epoch(self) -> int:
-        """The first epoch, counted from 0, that may be kept: ``keep_from`` of the epochs are over before it begins."""
+        """The first epoch, counted from 0, that may be kept: a ``best_after_fraction`` of all come before it."""
         # 0.29 of 100 epochs is 28.999999999999996 in binary.
-        return int(round(self.keep_from * self.epochs, 9))
+        return int(round(self.best_after_fraction * self.epochs, 9))
 
 
 @dataclass
@@ -127,9 +127,9 @@ class MeanTeacher:
     #: Over which the learning rate and the weight of the consistency loss grow.
     ramp_epochs: int = MISSING
     #: Weight of the consistency loss after the ramp.
-    consistency: float = MISSING
+    consistency_weight: float = MISSING
     #: Largest decay of the teacher's moving average.
-    ema: float = MISSING
+    ema_decay: float = MISSING
     mixup_probability: float = MISSING
     mixup_alpha: float = MISSING
     mixup_labels: str = MISSING
@@ -141,7 +141,7 @@ class MeanTeacher:
     frame_shift: float = 0.0
     mask_mels: int = 0
     #: Largest width of a mask, as a share of the bands.
-    mask_mels_share: float = 0.0625
+    mask_mels_fraction: float = 0.0625
     filter_augment: float = 0.0
     #: ``linear`` or ``step``; least and largest number of its bands, and the least width of one in mel bands.
     filter_augment_kind: str = "linear"
@@ -216,7 +216,7 @@ class Hardware:
     #: Processes-worth of parallel reading while features are computed; null = all cores.
     workers: int | None = None
     #: Where features of the training set are kept while training: ``memory`` or ``device``.
-    features_on: str = "memory"
+    cache_device: str = "memory"
     deterministic: bool = True
 
 
@@ -226,6 +226,8 @@ class Framework:
 
     name: str = MISSING
     learners: dict[str, str] = MISSING
+    #: A function that refuses experiments which this framework cannot run; null = none.
+    check: str | None = None
 
 
 @dataclass

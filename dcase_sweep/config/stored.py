@@ -16,9 +16,10 @@ from omegaconf.errors import OmegaConfBaseException
 from dcase_sweep.config.checks import check
 from dcase_sweep.config.classes import PACKAGES, check_file_target
 from dcase_sweep.config.flat import plain, unflatten
+from dcase_sweep.config.folders import conf_folder
+from dcase_sweep.config.renamed import rename_keys
 from dcase_sweep.config.schemas import Experiment
-from dcase_sweep.errors import UserError
-from dcase_sweep.resources import conf_folder
+from dcase_sweep.utils.errors import UserError
 
 #: Keys of a file that are never obeyed: where things are and how this machine computes.
 _IGNORED = ("tracking.", "store.", "hardware.", "framework.", "resume", "hydra")
@@ -93,6 +94,7 @@ def restore_experiment(
     named, overrides = named or {}, overrides or {}
     try:
         kept = {key: value for key, value in configuration.items() if not key.startswith(_IGNORED)}
+        kept = rename_keys(kept, quiet=True)
         _refuse_instructions(kept)
         nested = _nested({key: None if key in _UNSET else value for key, value in kept.items()})
         if not reads_data:
@@ -154,7 +156,7 @@ def _place_data(nested: dict[str, Any], overrides: Mapping[str, str]) -> None:
     data = _mapping(nested, "data")
     if "data.root" in overrides or data.get("root") is None:
         return
-    if str(data["_target_"]).startswith("dcase_sweep.data.demo."):
+    if str(data["_target_"]).startswith("dcase_sweep.demo."):
         data["root"] = _demo_root()
         return
     raise UserError(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcase_sweep.audio.reading import AudioProblem, Padding, Waveform, read_waveform
-from dcase_sweep.memory import keep_freed_memory
+from dcase_sweep.utils.malloc import keep_large_allocations
 
 #: Clips that a front end is given at a time: one stays in a core's cache, a GPU wants work for its width.
 _AT_A_TIME = {"cpu": 1, "gpu": 32}
@@ -120,7 +120,7 @@ def compute_features(
     import torch
     from threadpoolctl import threadpool_limits
 
-    keep_freed_memory()
+    keep_large_allocations()
     kind = "cpu" if device == "cpu" else "gpu"
     batches = _ranges(range(len(names)), _A_TASK[kind])
 

@@ -25,7 +25,7 @@ from dcase_sweep.data.desed_tables import (
 )
 from dcase_sweep.data.events import DESED_CLASSES, SUBSETS, EventClip, EventData, SubsetCoverage
 from dcase_sweep.data.files import FileCheck, check_headers
-from dcase_sweep.errors import DataError, UserError
+from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
 
 STRONG_SUBSETS = ("strong", "synthetic_validation", "validation")
@@ -52,8 +52,8 @@ class DESED:
 
     Listed clips that are not on disk are left out and counted, since every download of DESED misses some; the files
     of ``root`` are only read, at whatever sample rate they have. Of the weakly labelled clips
-    ``weak_validation_share`` is held out: the very clips that the baseline system holds out with the same seed, chosen
-    from all that the table lists, whichever of them are missing.
+    ``weak_validation_fraction`` is held out: the very clips that the baseline system holds out with the same seed,
+    chosen from all that the table lists, whichever of them are missing.
 
     ``classes`` are by default the ten of DESED, or, where the strong labels of training name none of these, whatever
     they name. Events that end at most 0.2 s after their clip are accepted, since the real validation set has some.
@@ -68,19 +68,21 @@ class DESED:
         name: str,
         root: str | None,
         classes: list[str] | None = None,
-        weak_validation_share: float = 0.1,
+        weak_validation_fraction: float = 0.1,
         weak_validation_seed: int = 42,
         merge_overlaps: bool = False,
         skip_invalid: bool = False,
     ) -> None:
         if root is None:
             raise UserError(f"data.root is not set; say where {name} lies: data.root=/path/to/it")
-        if not 0 < weak_validation_share < 1:
-            raise UserError(f"data.weak_validation_share={weak_validation_share}: expected a share between 0 and 1")
+        if not 0 < weak_validation_fraction < 1:
+            raise UserError(
+                f"data.weak_validation_fraction={weak_validation_fraction}: expected a share between 0 and 1"
+            )
         self.name = name
         self.root = Path(root).expanduser()
         self.classes = None if classes is None else _checked_classes(classes)
-        self.weak_validation_share = weak_validation_share
+        self.weak_validation_fraction = weak_validation_fraction
         self.weak_validation_seed = weak_validation_seed
         self.merge_overlaps = merge_overlaps
         self.skip_invalid = skip_invalid
@@ -131,7 +133,7 @@ class DESED:
         coverage: tuple[SubsetCoverage, ...],
     ) -> EventData:
         listed_weak = tables.listed["weak"]
-        held_out = hold_out(listed_weak, share=self.weak_validation_share, seed=self.weak_validation_seed)
+        held_out = hold_out(listed_weak, share=self.weak_validation_fraction, seed=self.weak_validation_seed)
 
         def indices(of_split: Callable[[EventClip], bool]) -> NDArray[np.int64]:
             return np.array([index for index, clip in enumerate(clips) if of_split(clip)], dtype=np.int64)
@@ -152,8 +154,9 @@ class DESED:
         )
         if len(data.weak) == 0 or len(data.weak_validation) == 0:
             raise UserError(
-                f"data.weak_validation_share={self.weak_validation_share}: {len(data.weak)} weak clips to learn from "
-                f"and {len(data.weak_validation)} to validate on, of {len(listed_weak)} listed; expected some of both"
+                f"data.weak_validation_fraction={self.weak_validation_fraction}: {len(data.weak)} weak clips to "
+                f"learn from and {len(data.weak_validation)} to validate on, of {len(listed_weak)} listed; expected "
+                "some of both"
             )
         return data
 

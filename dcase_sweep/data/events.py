@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.console import counted
-from dcase_sweep.errors import DataError
+from dcase_sweep.utils.console import pluralize
+from dcase_sweep.utils.errors import DataError
 
 #: In alphabetical order, as the baseline of DCASE 2021 task 4 orders its outputs.
 DESED_CLASSES = (
@@ -125,7 +125,7 @@ class EventData:
         validation = f"{len(self.synthetic_validation)} synthetic and {len(self.weak_validation)} weak validation"
         text = f"{self.name}: {training}, {validation}, {len(self.test)} test clips, {len(self.classes)} classes"
         if self.merged_events:
-            text += f", {counted(self.merged_events, 'overlapping event')} merged"
+            text += f", {pluralize(self.merged_events, 'overlapping event')} merged"
         missing = [f"{part.found} of {part.listed} {part.subset}" for part in self.coverage if not part.is_complete]
         return f"{text}; found {', '.join(missing)}" if missing else text
 
@@ -140,7 +140,7 @@ class EventData:
             digest.update(b"--\n")
         return digest.hexdigest()[:16]
 
-    def keeping(self, valid: Sequence[bool] | NDArray[np.bool_]) -> "EventData":
+    def drop_invalid(self, valid: Sequence[bool] | NDArray[np.bool_]) -> "EventData":
         """The same data set with the clips that are not valid taken out of its splits and its coverage.
 
         Raises:

@@ -81,7 +81,7 @@ class SceneData:
             if len(split) == 0
         ]
 
-    def keeping(self, valid: Sequence[bool] | NDArray[np.bool_]) -> "SceneData":
+    def drop_invalid(self, valid: Sequence[bool] | NDArray[np.bool_]) -> "SceneData":
         """The same data set with the recordings that are not valid taken out of its splits."""
         mask = np.asarray(valid, dtype=bool)
         return SceneData(

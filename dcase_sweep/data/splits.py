@@ -18,25 +18,25 @@ def hold_out_locations(
     too much or too little, the next one makes up for. A scene's last location is never taken: it would leave nothing
     to learn the scene from.
     """
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     clips: dict[str, dict[str, dict[str, list[int]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for index in candidates:
         recording = recordings[index]
         clips[recording.scene_label][recording.city][recording.location].append(int(index))
     held_out: list[int] = []
     for scene in sorted(clips):
-        held_out += _hold_out_of_scene(clips[scene], share, chance)
+        held_out += _hold_out_of_scene(clips[scene], share, rng)
     return np.array(sorted(held_out), dtype=np.int64)
 
 
-def _hold_out_of_scene(cities: dict[str, dict[str, list[int]]], share: float, chance: np.random.Generator) -> list[int]:
+def _hold_out_of_scene(cities: dict[str, dict[str, list[int]]], share: float, rng: np.random.Generator) -> list[int]:
     left = sum(len(locations) for locations in cities.values())
     held_out: list[int] = []
     owed = 0.0
-    for city in chance.permutation(sorted(cities)):
+    for city in rng.permutation(sorted(cities)):
         locations = cities[city]
         owed += share * sum(len(clips) for clips in locations.values())
-        for location in chance.permutation(sorted(locations)):
+        for location in rng.permutation(sorted(locations)):
             size = len(locations[location])
             if left > 1 and abs(owed - size) < abs(owed):
                 held_out += locations[location]

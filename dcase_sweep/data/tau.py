@@ -11,7 +11,7 @@ from dcase_sweep.data.official_split import hold_out_officially
 from dcase_sweep.data.scenes import SceneData, SceneRecording
 from dcase_sweep.data.splits import hold_out_locations
 from dcase_sweep.data.tau_tables import META, overlaps, read_list, read_recordings, read_rows
-from dcase_sweep.errors import DataError, UserError
+from dcase_sweep.utils.errors import DataError, UserError
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class TAU:
     ``evaluation_setup/fold<fold>_{train,evaluate}.csv``; the identifier is ``city-location``. Labels come from the
     metadata. The clips to validate on are whole locations of the training list. ``validation`` names the rule that
     chooses them: ``official`` is that of the baseline system (`hold_out_officially`), ``balanced`` keeps closer to
-    ``validation_share`` of each scene's clips (`hold_out_locations`). ``validation_list``, a table with a filename
+    ``validation_fraction`` of each scene's clips (`hold_out_locations`). ``validation_list``, a table with a filename
     column, names the clips instead.
     """
 
@@ -39,22 +39,22 @@ class TAU:
         root: str | None,
         fold: int = 1,
         validation: str = "balanced",
-        validation_share: float = 0.3,
+        validation_fraction: float = 0.3,
         validation_seed: int = 0,
         validation_list: str | None = None,
         skip_invalid: bool = False,
     ) -> None:
         if root is None:
             raise UserError(f"data.root is not set; say where {name} lies: data.root=/path/to/it")
-        if not 0 < validation_share < 1:
-            raise UserError(f"data.validation_share={validation_share}: expected a share between 0 and 1")
+        if not 0 < validation_fraction < 1:
+            raise UserError(f"data.validation_fraction={validation_fraction}: expected a share between 0 and 1")
         if validation not in VALIDATION_RULES:
             raise UserError(f"data.validation={validation}: expected one of {', '.join(VALIDATION_RULES)}")
         self.name = name
         self.root = Path(root).expanduser()
         self.fold = fold
         self.validation = validation
-        self.validation_share = validation_share
+        self.validation_fraction = validation_fraction
         self.validation_seed = validation_seed
         self.validation_list = validation_list
         self.skip_invalid = skip_invalid
@@ -157,7 +157,7 @@ class TAU:
 
     def _hold_out(self, recordings: list[SceneRecording], learned: NDArray[np.int64]) -> NDArray[np.int64]:
         """The clips to validate on, by the rule that ``validation`` names."""
-        share, seed = self.validation_share, self.validation_seed
+        share, seed = self.validation_fraction, self.validation_seed
         if self.validation == "balanced":
             return hold_out_locations(recordings, learned, share=share, seed=seed)
         split = hold_out_officially(recordings, learned, share=share, seed=seed)

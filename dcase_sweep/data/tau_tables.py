@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dcase_sweep.data.scenes import SceneRecording
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
 from dcase_sweep.utils.tables import (
     Table,

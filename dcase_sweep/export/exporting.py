@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep import __version__, console
+from dcase_sweep import __version__
 from dcase_sweep.config import plain
 from dcase_sweep.data.scenes import SceneData
-from dcase_sweep.errors import UserError
 from dcase_sweep.export import onnx, tflite
 from dcase_sweep.export.comparison import compare, judge_scores
 from dcase_sweep.export.flatbuffer import StoredTensor, stored_tensors
@@ -23,9 +22,11 @@ from dcase_sweep.export.network import ScoringNetwork, scoring_network
 from dcase_sweep.export.report import Exported, export_table, layer_table, tensor_table, to_json, verdict_on_int8
 from dcase_sweep.export.runs import TrainedRun
 from dcase_sweep.export.runtimes import LiteRTRuntime, OnnxRuntime, Runtime, TorchRuntime, latencies, one_thread
-from dcase_sweep.features import fingerprint_of, load_features
-from dcase_sweep.judging import note_of
-from dcase_sweep.learners.normalisation import network_frames
+from dcase_sweep.tasks.evaluation import describe_note
+from dcase_sweep.tasks.features import compute_fingerprint, load_features
+from dcase_sweep.training.normalisation import network_frames
+from dcase_sweep.utils import console
+from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_bytes, write_text
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def export(run: TrainedRun, what: str, *, calibration: int, folder: Path) -> Non
     """
     data, store = load_features(run.experiment)
     assert isinstance(data, SceneData)
-    _tell_other_data(run, fingerprint_of(data, store))
+    _tell_other_data(run, compute_fingerprint(data, store))
     network = scoring_network(run, classes=len(data.classes))
     metadata = _metadata(run, data)
     features = network_frames(run.experiment, store.features)
@@ -69,7 +70,7 @@ def export(run: TrainedRun, what: str, *, calibration: int, folder: Path) -> Non
     test = np.ascontiguousarray(features[data.test])
     exported = _measured(chosen, files, {"torch": TorchRuntime(network), **runtimes}, network, test, data)
     layers = _layers(files, test, run.experiment.seed) if what == "tflite" else ()
-    note = note_of(data)
+    note = describe_note(data)
     title = f"{run.model}, {what}, on {len(test)} test clips, {chosen.runtime_name} on one thread of {_processor()}" + (
         f" ({note})" if note else ""
     )
@@ -193,7 +194,7 @@ def _metadata(run: TrainedRun, data: SceneData) -> dict[str, Any]:
         "model": run.model,
         "task": run.experiment.task.title,
         "classes": list(data.classes),
-        "note": note_of(data) or "",
+        "note": describe_note(data) or "",
         "input": "log_mel [batch, mel, frame, 1]: what the front end makes of a clip, the natural logarithm of mel "
         "magnitude plus floor; the file itself normalises it",
         "output": "probabilities [batch, class], in the order of classes",

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from dcase_sweep.checkpoint_files import find_difference
-from dcase_sweep.checkpoints import NETWORK, weights_under
 from dcase_sweep.config import build, build_model
-from dcase_sweep.errors import UserError
 from dcase_sweep.export.runs import TrainedRun
+from dcase_sweep.training.checkpoint_files import find_difference
+from dcase_sweep.training.checkpoints import NETWORK, weights_under
+from dcase_sweep.utils.errors import UserError
 
 
 class ScoringNetwork(nn.Module):

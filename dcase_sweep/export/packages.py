@@ -3,7 +3,7 @@
 import sys
 from importlib.util import find_spec
 
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.errors import UserError
 
 #: By format: module, its package's name, the extra that brings it.
 NEEDED = {

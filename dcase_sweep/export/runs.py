@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from dcase_sweep import tracking
-from dcase_sweep.checkpoint_files import Checkpoint, read_checkpoint
-from dcase_sweep.checkpoints import BEST, FOLDER, find_checkpoint
 from dcase_sweep.config import Experiment, Tracking, restore_experiment
-from dcase_sweep.errors import UserError
+from dcase_sweep.training.checkpoint_files import Checkpoint, read_checkpoint
+from dcase_sweep.training.checkpoints import BEST, FOLDER, find_checkpoint
+from dcase_sweep.utils.errors import UserError
 
 CHECKPOINT = f"{FOLDER}/{BEST}"
 #: What may be other than it was in training: where things are, not what was learned.

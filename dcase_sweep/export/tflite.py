@@ -19,7 +19,7 @@ class TFLiteConverter:
     """Converts one trained network; reads log-mel maps ``[1, mel, frame, 1]``, not normalised, writes probabilities."""
 
     def __init__(self, run: TrainedRun, *, classes: int) -> None:
-        from dcase_sweep.learners.keras.library import import_keras, import_tensorflow
+        from dcase_sweep.training.keras.library import import_keras, import_tensorflow
 
         with silence():
             import_keras()
@@ -28,8 +28,8 @@ class TFLiteConverter:
             self._function, self._twin = self._traced(run, classes)
 
     def _traced(self, run: TrainedRun, classes: int) -> tuple[Any, Any]:
-        from dcase_sweep.learners.keras.network import build_network
-        from dcase_sweep.learners.keras.weights import to_keras
+        from dcase_sweep.training.keras.network import build_network
+        from dcase_sweep.training.keras.weights import to_keras
 
         tensorflow = self._tensorflow
         twin = build_network(run.experiment, classes=classes)

@@ -115,7 +115,7 @@ class CNN(nn.Module):
 
     kind = "scenes"
     #: What builds the same network in Keras.
-    keras_twin = "dcase_sweep.learners.keras.network.cnn"
+    keras_twin = "dcase_sweep.training.keras.network.cnn"
 
     def __init__(
         self,

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dcase_sweep.models.dropout import Dropout
 from dcase_sweep.models.gated_block import GatedBlock
-from dcase_sweep.models.recurrent import BidirectionalGRU
+from dcase_sweep.ops.dropout import Dropout
+from dcase_sweep.ops.recurrent import BidirectionalGRU
 
 
 class Predictions(NamedTuple):

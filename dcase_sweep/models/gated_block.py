@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dcase_sweep.models import convolution, first_block, fused_gate
-from dcase_sweep.models.fast_path import takes_fast_path
-from dcase_sweep.models.gate import Block
+from dcase_sweep.ops import convolution, first_block, fused_gate
+from dcase_sweep.ops.can_fuse import can_fuse
+from dcase_sweep.ops.gate import Block
 
 
 class GatedBlock(nn.Module):
@@ -53,10 +53,10 @@ class GatedBlock(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps ``[batch, frame, mel, channel]``, with fewer frames and mel bands by the pool."""
-        if self.fast_cpu and self._is_first(maps) and takes_fast_path(maps, self.convolution, self.norm, self.gate):
+        if self.fast_cpu and self._is_first(maps) and can_fuse(maps, self.convolution, self.norm, self.gate):
             return self._first(maps.squeeze(3))
         convolved = self._convolve(maps)
-        if self.fast_cpu and takes_fast_path(convolved, self.norm, self.gate):
+        if self.fast_cpu and can_fuse(convolved, self.norm, self.gate):
             return self._behind(convolved.permute(0, 2, 3, 1).contiguous())
         normalised = self.norm(convolved).permute(0, 2, 3, 1)
         gated = self.gate(normalised) * torch.sigmoid(normalised)
@@ -67,7 +67,7 @@ class GatedBlock(nn.Module):
         """``[batch, channel, frame, mel]``"""
         weight, bias = self.convolution.weight, self.convolution.bias
         assert bias is not None
-        if self.fast_cpu and convolution.suits(maps, weight) and takes_fast_path(maps, self.convolution):
+        if self.fast_cpu and convolution.suits(maps, weight) and can_fuse(maps, self.convolution):
             return convolution.convolve(maps, weight, bias).permute(0, 3, 1, 2)
         convolved: Tensor = self.convolution(maps.permute(0, 3, 1, 2))
         return convolved
@@ -85,7 +85,7 @@ class GatedBlock(nn.Module):
     def _first(self, spectrograms: Tensor) -> Tensor:
         weight, bias = self.convolution.weight, self.convolution.bias
         assert bias is not None
-        columns = first_block.Columns.of(spectrograms, (weight.shape[2], weight.shape[3]))
+        columns = first_block.Patches.of(spectrograms, (weight.shape[2], weight.shape[3]))
         moments = first_block.Moments.of(columns) if self.norm.training else None
         measure = None if moments is None else partial(moments.statistics, weight.detach(), bias.detach())
         return first_block.convolve_normalise_gate_pool(

@@ -4,7 +4,7 @@ import json
 
 from dcase_sweep import tracking
 from dcase_sweep.config import Experiment, flatten, plain
-from dcase_sweep.provenance import signature
+from dcase_sweep.tracking.provenance import signature
 
 
 class Finder:
@@ -24,9 +24,9 @@ class Finder:
         )
 
     def _fingerprint(self, experiment: Experiment) -> str:
-        from dcase_sweep.features import fingerprint_of, load_features
+        from dcase_sweep.tasks.features import compute_fingerprint, load_features
 
         key = json.dumps([plain(experiment.data), plain(experiment.front_end), experiment.task.kind], default=str)
         if key not in self._fingerprints:
-            self._fingerprints[key] = fingerprint_of(*load_features(experiment))
+            self._fingerprints[key] = compute_fingerprint(*load_features(experiment))
         return self._fingerprints[key]

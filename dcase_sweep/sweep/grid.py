@@ -3,7 +3,7 @@
 import itertools
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,12 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from dcase_sweep.errors import UserError
-from dcase_sweep.sweep.compare import Comparison, Entry, compare, table, to_csv
+from dcase_sweep.config.command_line import with_model_of_task
+from dcase_sweep.config.overrides import combinations
+from dcase_sweep.config.renamed import rename_overrides
+from dcase_sweep.sweep.comparison import Comparison, Entry, compare, table, to_csv
 from dcase_sweep.sweep.launchers import check_launcher, is_basic
-from dcase_sweep.sweep.overrides import combinations
+from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.secrets import mask_word, masked_yaml
 
@@ -41,9 +43,6 @@ class GridSweeper(Sweeper):
     #: The sweep that this process ran, for the command's exit code.
     latest: "GridSweeper | None" = None
 
-    #: What is added to a job's overrides before it is composed.
-    complete: Callable[[list[str]], list[str]] = staticmethod(lambda overrides: overrides)
-
     def __init__(
         self,
         max_batch_size: int | None = None,
@@ -66,10 +65,10 @@ class GridSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the jobs; each returns an ``Outcome``."""
+        """Run the jobs; each returns an ``Result``."""
         from dcase_sweep import tracking
         from dcase_sweep.config import check_written
-        from dcase_sweep.interruption import interruptible
+        from dcase_sweep.utils.signals import interruptible
 
         GridSweeper.latest = self
         if self.search is not None:
@@ -136,8 +135,8 @@ class GridSweeper(Sweeper):
     def _jobs(self, arguments: Sequence[str]) -> list[list[str]]:
         """The overrides of each job: the product of all sweeps, the last one varying fastest."""
         parser = OverridesParser.create(config_loader=self._context.config_loader)
-        defaults = [f"{key}={value}" for key, value in self.params.items()]
-        return [self.complete(list(job)) for job in combinations(parser, [*defaults, *arguments])]
+        defaults = rename_overrides([f"{key}={value}" for key, value in self.params.items()])
+        return [with_model_of_task(list(job)) for job in combinations(parser, [*defaults, *arguments])]
 
     def _checked(self, overrides: Sequence[str]) -> Any:
         from dcase_sweep.config import check

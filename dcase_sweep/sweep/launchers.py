@@ -2,8 +2,8 @@
 
 from omegaconf import DictConfig, OmegaConf
 
-from dcase_sweep.cores import usable_cores
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.cpu import usable_cores
+from dcase_sweep.utils.errors import UserError
 
 #: Hydra loads its plugins once more for itself, so that no class of ours is one of its launchers' classes.
 _BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"

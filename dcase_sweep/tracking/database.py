@@ -8,8 +8,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from dcase_sweep.console import counted
-from dcase_sweep.errors import UserError, told_by_the_system
+from dcase_sweep.utils.console import pluralize
+from dcase_sweep.utils.errors import UserError, describe_os_error
 from dcase_sweep.utils.secrets import mask_url
 
 log = logging.getLogger(__name__)
@@ -18,13 +18,13 @@ log = logging.getLogger(__name__)
 ARTIFACTS = "artifacts"
 
 
-def database_of(uri: str) -> Path | None:
+def locate_database(uri: str) -> Path | None:
     """The file of an SQLite store; None for any other store."""
     path = uri.removeprefix("sqlite:///").partition("?")[0] if uri.startswith("sqlite:///") else ""
     return Path(path) if path and path != ":memory:" else None
 
 
-def artifacts_of(database: Path) -> Path:
+def locate_artifacts(database: Path) -> Path:
     """Where the artifacts of a database's runs lie."""
     return database.parent.resolve() / ARTIFACTS
 
@@ -155,7 +155,7 @@ def _make(path: Path) -> None:
             os.fsync(handle.fileno())
         _rename(aside, path)
     except (sqlite3.Error, SQLAlchemyError, MlflowException, OSError) as error:
-        line = told_by_the_system(error) if isinstance(error, OSError) else None
+        line = describe_os_error(error) if isinstance(error, OSError) else None
         if line is None and re.search(r"disk is full|disk I/O error", str(error)):
             line = f"{path.parent.resolve()}: no space left on the disk for the database of runs; free some, or choose "
             line += "another tracking.folder"
@@ -214,7 +214,7 @@ def move_artifacts(path: Path) -> None:
     MLflow stores the absolute path of each run's artifacts. Those that this project made lie in ``artifacts`` beside
     the database, wherever that is now. Experiments whose artifacts were put elsewhere on purpose stay as they are.
     """
-    here = artifacts_of(path)
+    here = locate_artifacts(path)
     with closing(sqlite3.connect(path, timeout=60)) as connection:
         rows = connection.execute("SELECT experiment_id, artifact_location FROM experiments").fetchall()
         moved = [(number, location) for number, location in rows if _belongs_here(location, path)]
@@ -240,12 +240,12 @@ def move_artifacts(path: Path) -> None:
                 raise
             return
     was = _local_path(moved[0][1]).parent
-    log.info(f"tracking  {path.parent} was moved from {was}: {counted(count, 'run')} and new ones use {here}")
+    log.info(f"tracking  {path.parent} was moved from {was}: {pluralize(count, 'run')} and new ones use {here}")
 
 
 def _belongs_here(location: str | None, path: Path) -> bool:
     """Whether an experiment's artifacts are this project's and the database has left them behind."""
-    here, there = artifacts_of(path), _local_path(location or "")
+    here, there = locate_artifacts(path), _local_path(location or "")
     if there.name != ARTIFACTS or not there.is_absolute() or there == here:
         return False
     with suppress(OSError):
@@ -265,7 +265,7 @@ def _local_path(uri: str) -> Path:
 
 def run_artifacts(path: Path, run_id: str, artifact_uri: str) -> Path | None:
     """The folder beside the database that holds a run's artifacts; None where they were put elsewhere on purpose."""
-    here = artifacts_of(path)
+    here = locate_artifacts(path)
     folder = _local_path(artifact_uri)
     if folder.parts[-3:] != (ARTIFACTS, run_id, "artifacts"):
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dcase_sweep.console import counted
+from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.processes import parse_identity
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _of_database(path: Path) -> list[OpenRun]:
         rows = connection.execute(query, {"owner": OWNER, "alive": ALIVE, "parent": _PARENT}).fetchall()
     return [
         OpenRun(
-            number, name or "", owner, max((start or 0) / 1e3, seconds_of(alive), *((t or 0) / 1e3 for t in times)), up
+            number, name or "", owner, max((start or 0) / 1e3, get_seconds(alive), *((t or 0) / 1e3 for t in times)), up
         )
         for number, name, owner, up, start, alive, *times in rows
     ]
@@ -97,7 +97,7 @@ def _of_server(store: "Store") -> list[OpenRun]:
                 run.info.run_id,
                 run.info.run_name or "",
                 run.data.tags.get(OWNER, ""),
-                max((run.info.start_time or 0) / 1e3, seconds_of(run.data.tags.get(ALIVE))),
+                max((run.info.start_time or 0) / 1e3, get_seconds(run.data.tags.get(ALIVE))),
                 run.data.tags.get(_PARENT, ""),
             )
             for run in page
@@ -108,7 +108,7 @@ def _of_server(store: "Store") -> list[OpenRun]:
     return found
 
 
-def seconds_of(text: str | None) -> float:
+def get_seconds(text: str | None) -> float:
     """A time that a tag holds; 0 for what is none."""
     try:
         return float(text or 0)
@@ -136,7 +136,7 @@ def close_dead_runs(store: "Store") -> list[OpenRun]:
             continue
         closed.append(run)
     if closed:
-        log.info(f"tracking  closed {counted(len(closed), 'run')} whose process had ended: {_listed(closed)}")
+        log.info(f"tracking  closed {pluralize(len(closed), 'run')} whose process had ended: {_listed(closed)}")
     return closed
 
 

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import MASK, is_masked, mask_secrets, mask_url, split_credentials
 
 #: How long a server may take to answer at all, in seconds.

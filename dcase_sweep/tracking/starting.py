@@ -8,9 +8,9 @@ from typing import Any
 
 from dcase_sweep import __version__
 from dcase_sweep.config import Tracking
-from dcase_sweep.provenance import commit_tags, user_name
 from dcase_sweep.tracking.database import no_parent
-from dcase_sweep.tracking.owners import ALIVE, OWNER, is_dead, seconds_of
+from dcase_sweep.tracking.owners import ALIVE, OWNER, get_seconds, is_dead
+from dcase_sweep.tracking.provenance import commit_tags, user_name
 from dcase_sweep.tracking.run import Run, clean_tags
 from dcase_sweep.tracking.stores import Store, open_store
 from dcase_sweep.utils.processes import this_process
@@ -117,7 +117,7 @@ def _why_not(store: Store, found: Any, signature: str | None) -> str | None:
         return "was made by another configuration, other data or other code"
     if info.status == "FINISHED":
         return "has finished"
-    last_life = max(info.start_time / 1e3, seconds_of(tags.get(ALIVE)))
+    last_life = max(info.start_time / 1e3, get_seconds(tags.get(ALIVE)))
     if info.status == "RUNNING" and not is_dead(tags.get(OWNER, ""), last_life):
         return "is still running"
     return None

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dcase_sweep.config import Tracking
-from dcase_sweep.errors import UserError
 from dcase_sweep.tracking.database import (
-    artifacts_of,
-    database_of,
     deleted_experiment,
     import_quietly,
     inspect_database,
+    locate_artifacts,
+    locate_database,
     move_artifacts,
     prepare_database,
 )
 from dcase_sweep.tracking.owners import close_dead_runs
 from dcase_sweep.tracking.servers import prepare_server
+from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import mask_secrets, mask_url
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def resolve_uri(tracking: Tracking) -> str:
 
 def is_there(tracking: Tracking) -> bool:
     """Whether there is a store to look for runs in: a database is a file, a server is asked when it is opened."""
-    database = database_of(resolve_uri(tracking))
+    database = locate_database(resolve_uri(tracking))
     return database is None or database.is_file()
 
 
@@ -86,7 +86,7 @@ def check_address(tracking: Tracking) -> None:
     """
     _check_name(tracking.experiment)
     uri = resolve_uri(tracking)
-    database = database_of(uri)
+    database = locate_database(uri)
     if database is None:
         prepare_server(uri)
     elif "?" in tracking.folder and uri == local_uri(Path(tracking.folder)):
@@ -101,7 +101,7 @@ def check_store(tracking: Tracking) -> None:
     """
     check_address(tracking)
     uri = resolve_uri(tracking)
-    database = database_of(uri)
+    database = locate_database(uri)
     if database is not None:
         inspect_database(database, mask_url(uri), tracking.experiment, tracking.parent)
 
@@ -155,7 +155,7 @@ def open_store(tracking: Tracking, *, experiment: bool = True) -> Store:
     if key not in _stores:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         check_address(tracking)
-        database = database_of(uri)
+        database = locate_database(uri)
         if database is None:
             _stores[key] = _open(prepare_server(uri), name)
         else:
@@ -216,7 +216,7 @@ def _open(uri: str, experiment: str | None, database: Path | None = None) -> Sto
 def _make_experiment(client: "MlflowClient", name: str, database: Path | None) -> Any:
     from mlflow.exceptions import MlflowException
 
-    artifacts = None if database is None else artifacts_of(database).as_uri()
+    artifacts = None if database is None else locate_artifacts(database).as_uri()
     # The kind makes MLflow's page open on its view for training, metrics as columns.
     kind = {"mlflow.experimentKind": "custom_model_development"}
     try:

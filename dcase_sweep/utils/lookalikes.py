@@ -116,7 +116,7 @@ def find_lookalikes(names: Iterable[str]) -> list[Lookalike]:
     return found
 
 
-def lookalike_of(name: str, known: Iterable[str]) -> Lookalike | None:
+def find_lookalike(name: str, known: Iterable[str]) -> Lookalike | None:
     """The known name that people cannot tell from this one, where there is one and they differ."""
     others = [other for other in known if other != name]
     return next((pair for pair in find_lookalikes([*others, name]) if pair.second == name), None)

@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.errors import UserError
 
 #: Characters of a run's name that every store takes.
 LONGEST_RUN_NAME = 250

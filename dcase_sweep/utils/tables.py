@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from dcase_sweep.errors import DataError, UserError
-from dcase_sweep.utils.lookalikes import find_lookalikes, lookalike_of, shorten, show, strip_blanks
+from dcase_sweep.utils.errors import DataError, UserError
+from dcase_sweep.utils.lookalikes import find_lookalike, find_lookalikes, shorten, show, strip_blanks
 from dcase_sweep.utils.text_files import decode, read_bytes
 
 #: Control characters other than tab, line feed and carriage return.
@@ -115,7 +115,7 @@ def check_spelling(table: Table, column: str) -> list[str]:
 
 def unknown_name(name: str, known: Iterable[str]) -> str:
     """The name in quotes, and which known name it was probably meant to be."""
-    pair = lookalike_of(name, known)
+    pair = find_lookalike(name, known)
     if pair is None:
         return f"'{shorten(name, 80)}'"
     return f"{show(name)}, which differs from {show(pair.first)} only in {pair.difference}"
@@ -235,7 +235,7 @@ def _wanted(
             raise UserError(f"{path}: column '{name}' is there twice; expected each column once")
     missing = [name for name in columns if name not in header]
     if missing:
-        pairs = [pair for name in missing if (pair := lookalike_of(name, header))]
+        pairs = [pair for name in missing if (pair := find_lookalike(name, header))]
         hint = f" ({pairs[0]})" if pairs else ""
         found = ", ".join(filter(None, header[:50]))[:500] or "nothing"
         raise UserError(f"{path}: no column {', '.join(missing)}; found {found}{hint}; expected {expected}")

@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.errors import UserError
 
 #: Larger files are refused before they are read; the detections of a whole DESED set take a megabyte.
 MAX_BYTES = 256 * 2**20

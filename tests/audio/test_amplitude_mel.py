@@ -31,10 +31,10 @@ def reference_features(samples: np.ndarray) -> np.ndarray:
 
 def clips(count: int, seconds: float = 10.0) -> np.ndarray:
     """Noise, tones and a click over several orders of magnitude, float32 ``[clip, sample]``."""
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     time = np.arange(round(16_000 * seconds)) / 16_000
-    tones = np.stack([np.sin(2 * np.pi * hz * time) for hz in chance.uniform(50, 7900, count)])
-    noise = chance.normal(size=tones.shape) * 10.0 ** chance.uniform(-5, -1, (count, 1))
+    tones = np.stack([np.sin(2 * np.pi * hz * time) for hz in rng.uniform(50, 7900, count)])
+    noise = rng.normal(size=tones.shape) * 10.0 ** rng.uniform(-5, -1, (count, 1))
     tones[:, len(time) // 2 :] = 0
     tones[:, 3000] += 1
     return (0.3 * tones + noise).astype(np.float32)

@@ -26,13 +26,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dcase_sweep.evaluation.events.validation import SynthesisJudge
-from dcase_sweep.learners.mean_teacher.losses import consistency_losses, supervised_losses
-from dcase_sweep.learners.mean_teacher.ramps import exponential_ramp
-from dcase_sweep.learners.mean_teacher.sampling import Composition
-from dcase_sweep.learners.mean_teacher.teacher import make_teacher, teacher_decay, update_teacher
-from dcase_sweep.memory import keep_freed_memory
+from dcase_sweep.evaluation.events.validation import SyntheticValidation
 from dcase_sweep.models.crnn import CRNN
+from dcase_sweep.training.mean_teacher.losses import consistency_losses, supervised_losses
+from dcase_sweep.training.mean_teacher.ramps import exponential_ramp
+from dcase_sweep.training.mean_teacher.sampling import Composition
+from dcase_sweep.training.mean_teacher.teacher import make_teacher, teacher_decay, update_teacher
+from dcase_sweep.utils.malloc import keep_large_allocations
 from tests.models.published_crnn import PublishedCRNN
 
 Step = Callable[[int], float]
@@ -65,7 +65,7 @@ def main() -> None:
     print(f"{options.clips} clips, {options.threads} threads: published {least['published']:.2f} s, ", end="")
     print(f"here {least['here']:.2f} s ({options.precision}), {ratio:.1f} x")
     torch.set_num_threads(options.threads)
-    keep_freed_memory()
+    keep_large_allocations()
     validation = validation_seconds(_Batch.of(options.clips).features, mixed=options.precision == "bf16")
     epoch = EPOCH_STEPS * least["here"] * 48 / options.clips
     print(f"an epoch of DESED ({EPOCH_STEPS} steps): {epoch:.0f} s, its validation: {validation:.0f} s, ", end="")
@@ -82,11 +82,11 @@ class _Batch:
 
     @staticmethod
     def of(clips: int) -> "_Batch":
-        quarter, chance = clips // 4, torch.Generator().manual_seed(0)
+        quarter, rng = clips // 4, torch.Generator().manual_seed(0)
         return _Batch(
-            torch.rand(4 * quarter, 128, 626, generator=chance) * 2 - 1,
-            (torch.rand(quarter, 10, 156, generator=chance) > 0.8).float(),
-            (torch.rand(quarter, 10, generator=chance) > 0.7).float(),
+            torch.rand(4 * quarter, 128, 626, generator=rng) * 2 - 1,
+            (torch.rand(quarter, 10, 156, generator=rng) > 0.8).float(),
+            (torch.rand(quarter, 10, generator=rng) > 0.7).float(),
         )
 
 
@@ -118,7 +118,7 @@ def _serve(connection: Connection, name: str, options: argparse.Namespace) -> No
     if name == "published":
         step = published_step(published_network(options.desed_task), batch.features, batch.strong, batch.weak)
     else:
-        keep_freed_memory()
+        keep_large_allocations()
         quarter = len(batch.strong)
         composition = Composition(quarter, quarter, 2 * quarter)
         mixed = options.precision == "bf16"
@@ -138,17 +138,17 @@ def validation_seconds(features: Tensor, *, mixed: bool) -> float:
             start = time.perf_counter()
             student(features)
             seconds.append(time.perf_counter() - start)
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     names = [f"{clip}.wav" for clip in range(SYNTHETIC_CLIPS)]
     labels = [str(label) for label in range(10)]
-    onsets = chance.uniform(0, 8, (SYNTHETIC_CLIPS, 3))
+    onsets = rng.uniform(0, 8, (SYNTHETIC_CLIPS, 3))
     events = [
         (name, float(onset), float(onset) + 1.5, labels[(clip + place) % 10])
         for clip, name in enumerate(names)
         for place, onset in enumerate(onsets[clip])
     ]
-    judge = SynthesisJudge(events, dict.fromkeys(names, 10.0), labels=labels, hop=0.064)
-    scores = {name: chance.random((156, 10)).astype(np.float32) for name in names}
+    judge = SyntheticValidation(events, dict.fromkeys(names, 10.0), labels=labels, hop=0.064)
+    scores = {name: rng.random((156, 10)).astype(np.float32) for name in names}
     start = time.perf_counter()
     judge.intersection_f1(scores)
     judging = time.perf_counter() - start

@@ -27,7 +27,7 @@ from dcase_sweep.evaluation.events import (
     read_detections,
     read_ground_truth,
 )
-from dcase_sweep.evaluation.events.referees import current_versions, event_frame
+from dcase_sweep.evaluation.events.reference import current_versions, event_frame
 
 SYSTEMS = {"student": "dcase2021_baseline_student", "teacher": "fdy_crnn_student"}
 FRAMES, HOP, MEDIAN_LENGTH, BATCH = 156, 0.064, 7, 24

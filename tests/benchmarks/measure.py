@@ -24,7 +24,7 @@ def recordings(root: Path | None) -> Iterator[Path]:
     if root is not None:
         yield root
         return
-    from dcase_sweep.data.demo.scenes import generate_scenes
+    from dcase_sweep.demo.scenes import generate_scenes
 
     with tempfile.TemporaryDirectory() as folder:
         generate_scenes(Path(folder), train_clips=120, test_clips=30)

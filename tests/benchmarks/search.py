@@ -52,7 +52,7 @@ def _search(arguments: Sequence[str], folder: Path) -> "list[object]":
     import optuna
 
     from dcase_sweep.__main__ import main as command
-    from dcase_sweep.sweep.search.study import open_storage
+    from dcase_sweep.sweep.optuna.study import open_storage
 
     before = Path.cwd()
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def _search(arguments: Sequence[str], folder: Path) -> "list[object]":
 
 def measure_overhead(data: Sequence[str]) -> None:
     """From the start of the first trial that trains to the end of the last, less what they trained and predicted."""
-    from dcase_sweep.sweep.search import study as records
+    from dcase_sweep.sweep.optuna import study as records
 
     with tempfile.TemporaryDirectory() as folder:
         trials = _search([*data, "training.epochs=1", "hydra.sweeper.n_trials=8", "hardware.threads=1"], Path(folder))
@@ -99,7 +99,7 @@ def _sleep_through(where: str) -> None:
     """A worker's loop over trials that only sleep."""
     import optuna
 
-    from dcase_sweep.sweep.search.study import ask, open_storage
+    from dcase_sweep.sweep.optuna.study import ask, open_storage
 
     study = optuna.load_study(study_name="s", storage=open_storage(where))
     while (trial := ask(study, len(DURATIONS))) is not None:
@@ -121,8 +121,8 @@ def measure_idle() -> None:
     """From the first trial's start to the last one's end, how long two workers did not sleep for a trial."""
     import optuna
 
-    from dcase_sweep.sweep.search.processes import Processes
-    from dcase_sweep.sweep.search.study import open_storage
+    from dcase_sweep.sweep.optuna.processes import Processes
+    from dcase_sweep.sweep.optuna.study import open_storage
 
     with tempfile.TemporaryDirectory() as folder:
         where = str(Path(folder) / "optuna.log")
@@ -145,7 +145,7 @@ def measure_idle() -> None:
 
 def measure_pruning(data: Sequence[str], n_trials: int, epochs: int) -> None:
     """Searches that differ in their pruner alone: at random, all three try the same configurations."""
-    from dcase_sweep.sweep.search import study as records
+    from dcase_sweep.sweep.optuna import study as records
 
     rows = [("pruner", "trials", "pruned", "epochs", "share", "s", "share", "best validation %")]
     most: tuple[int, float] | None = None

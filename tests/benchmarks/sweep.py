@@ -35,7 +35,7 @@ def _run(overrides: list[str], folder: Path) -> tuple[list[float], list[float]]:
     os.environ["DCASE_SWEEP_CACHE"] = str(folder / "cache")
     from dcase_sweep import runner
     from dcase_sweep.__main__ import main as command
-    from dcase_sweep.learners.scenes.module import SceneModule
+    from dcase_sweep.training.scenes.module import SceneModule
 
     starts: list[float] = []
     ends: list[float] = []

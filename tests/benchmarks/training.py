@@ -29,7 +29,7 @@ from tests.benchmarks.measure import describe_machine, make_parser, matrix_rate,
 if TYPE_CHECKING:
     from dcase_sweep.config import Experiment
     from dcase_sweep.data.scenes import SceneData
-    from dcase_sweep.learners.scenes import SceneLearner
+    from dcase_sweep.training.scenes import SceneLearner
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ def main() -> None:
 
 def _compare(root: Path, folder: Path, keras_python: str, epochs: int, seeds: int) -> None:
     from dcase_sweep.data.scenes import SceneData
-    from dcase_sweep.features import load_features
-    from dcase_sweep.learners.device import resolve_precision
-    from dcase_sweep.learners.scenes import SceneLearner
+    from dcase_sweep.tasks.features import load_features
+    from dcase_sweep.training.device import resolve_precision
+    from dcase_sweep.training.scenes import SceneLearner
 
     data, store = load_features(_experiment(root, folder, epochs, seed=0))
     assert isinstance(data, SceneData)
@@ -104,7 +104,7 @@ def _experiment(root: Path, folder: Path, epochs: int, seed: int) -> "Experiment
     from hydra.initialize import initialize_config_dir
 
     from dcase_sweep.config import check
-    from dcase_sweep.resources import conf_folder
+    from dcase_sweep.config.folders import conf_folder
 
     overrides = ["data=tau2020", f"data.root={root.resolve()}", f"store.root={folder / 'features'}"]
     overrides += ["model=baseline_cnn", "hardware=cpu", f"training.epochs={epochs}", f"seed={seed}"]
@@ -114,7 +114,7 @@ def _experiment(root: Path, folder: Path, epochs: int, seed: int) -> "Experiment
 
 def _save_features(experiment: "Experiment", data: "SceneData", stored: NDArray[np.float32], path: Path) -> None:
     """Normalised features and class indices of the three splits, for the peer: what our network sees."""
-    from dcase_sweep.learners.normalisation import network_frames, normalisation
+    from dcase_sweep.training.normalisation import network_frames, normalisation
 
     mean, deviation = normalisation(experiment, data, stored)
     features = network_frames(experiment, stored)

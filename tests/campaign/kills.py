@@ -68,9 +68,9 @@ def _lane(
             project = folder / f"project-{number}"
             project.mkdir()
             copy_database(database, project / "mlruns")
-            chance = random.Random(1000 * seed + number)
+            rng = random.Random(1000 * seed + number)
             try:
-                scenario(CommandLine(project, server), findings, chance).run(min(_EACH, left))
+                scenario(CommandLine(project, server), findings, rng).run(min(_EACH, left))
             except Exception as error:
                 findings.faults.append(f"{scenario.name}: {type(error).__name__}: {error}")
                 print(f"FAULT {findings.faults[-1]}", flush=True)

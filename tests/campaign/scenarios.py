@@ -40,12 +40,12 @@ class Scenario:
     Args:
         line: runs commands in the folder of the scenario.
         findings: filled as it goes.
-        chance: draws moments, victims and signals.
+        rng: draws moments, victims and signals.
     """
 
     line: CommandLine
     findings: Findings
-    chance: random.Random
+    rng: random.Random
     name = "scenario"
     #: Seconds after which the command is hit, from and to.
     window = (0.3, 8.0)
@@ -93,7 +93,7 @@ class Scenario:
         process = self.line.start(*self.arguments())
         hits = 0
         while may_kill:
-            deadline = time.monotonic() + self.chance.uniform(*self.window)
+            deadline = time.monotonic() + self.rng.uniform(*self.window)
             while time.monotonic() < deadline and process.poll() is None:
                 time.sleep(0.02)
             if process.poll() is not None:
@@ -114,7 +114,7 @@ class Scenario:
 
     def choose(self, pid: int) -> tuple[list[int], signal.Signals]:
         """Which processes are hit by which signal."""
-        return [pid], self.chance.choice([KILL, KILL, TERM, HUP])
+        return [pid], self.rng.choice([KILL, KILL, TERM, HUP])
 
     def runs(self) -> list[Any]:
         """Every run of the store."""
@@ -231,18 +231,18 @@ class Search(Scenario):
     def choose(self, pid: int) -> tuple[list[int], signal.Signals]:
         """The command alone, a worker alone, or all at once as an ended machine would."""
         workers = _workers(pid)
-        victim = self.chance.choice(["command", "worker", "worker", "all"])
+        victim = self.rng.choice(["command", "worker", "worker", "all"])
         if victim == "worker" and workers:
-            return [self.chance.choice(workers)], self.chance.choice([KILL, KILL, TERM])
+            return [self.rng.choice(workers)], self.rng.choice([KILL, KILL, TERM])
         if victim == "all":
             return [pid, *_family(pid)], KILL
-        return [pid], self.chance.choice([KILL, KILL, TERM, HUP])
+        return [pid], self.rng.choice([KILL, KILL, TERM, HUP])
 
     def check(self) -> None:
         """There are as many finished trials as wanted, each with the run that it names."""
         import optuna
 
-        from dcase_sweep.sweep.search.study import open_storage
+        from dcase_sweep.sweep.optuna.study import open_storage
 
         storage = open_storage(str(self.line.folder / "mlruns" / "optuna.log"))
         trials = optuna.load_study(study_name="s", storage=storage).get_trials()

@@ -15,8 +15,8 @@ import torch
 from dcase_sweep.data.store import FeatureStore, KnownFiles, contents, open_store, opening
 from dcase_sweep.data.store.contents import FileContents, Stamp
 from dcase_sweep.data.store.folder import front_end_folder
-from dcase_sweep.errors import UserError
 from dcase_sweep.utils import leases
+from dcase_sweep.utils.errors import UserError
 
 NAMES = [f"clip{number}.wav" for number in range(6)]
 CONFIGURATION = {"what": "loudness"}
@@ -61,11 +61,11 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
     hash_file = contents.hash_file
 
-    def counted(path: str) -> Any:
+    def pluralize(path: str) -> Any:
         found.append(os.path.basename(path))
         return hash_file(path)
 
-    monkeypatch.setattr(contents, "hash_file", counted)
+    monkeypatch.setattr(contents, "hash_file", pluralize)
     return found
 
 

@@ -13,7 +13,7 @@ import soundfile
 from dcase_sweep.data.desed import DESED, hold_out
 from dcase_sweep.data.desed_tables import check_strong, check_weak, read_durations, read_names, read_strong, read_weak
 from dcase_sweep.data.events import DESED_CLASSES, EventData
-from dcase_sweep.errors import DataError, UserError
+from dcase_sweep.utils.errors import DataError, UserError
 from tests import desed_layout as layout
 from tests.layout import read_table, write_table
 
@@ -162,20 +162,22 @@ def test_the_held_out_weak_clips_are_those_of_the_baseline(shared: Path) -> None
 
 
 def test_missing_clips_do_not_change_which_others_are_held_out(desed: Path) -> None:
-    before = load(desed, weak_validation_share=0.3)
+    before = load(desed, weak_validation_fraction=0.3)
     held_out = set(before.names(before.weak_validation))
     gone = before.names(before.weak)[0]
     (desed / layout.WEAK_AUDIO / gone).unlink()
 
-    after = load(desed, weak_validation_share=0.3)
+    after = load(desed, weak_validation_fraction=0.3)
 
     assert set(after.names(after.weak_validation)) == held_out
     assert set(after.names(after.weak)) == set(before.names(before.weak)) - {gone}
 
 
 def test_a_share_that_leaves_nothing_to_validate_on(desed: Path) -> None:
-    with pytest.raises(UserError, match=r"weak_validation_share=0.01: 10 weak clips to learn from and 0 to validate"):
-        load(desed, weak_validation_share=0.01)
+    with pytest.raises(
+        UserError, match=r"weak_validation_fraction=0.01: 10 weak clips to learn from and 0 to validate"
+    ):
+        load(desed, weak_validation_fraction=0.01)
 
 
 # --- clips that are not there -----------------------------------------------------------------------------------
@@ -374,7 +376,7 @@ def test_real_recordings_in_desed_layout(shared: Path, tmp_path: Path) -> None:
     tool = shared / "tools/build_real_desed.py"
     subprocess.run([sys.executable, tool, tmp_path / "real", "--scale", "0.05"], check=True, capture_output=True)
 
-    data = load(tmp_path / "real", weak_validation_share=0.25)
+    data = load(tmp_path / "real", weak_validation_fraction=0.25)
 
     assert data.classes == DESED_CLASSES
     assert [part.listed for part in data.coverage] == [12, 8, 16, 3, 6]

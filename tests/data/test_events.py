@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dcase_sweep.data.events import DESED_CLASSES, EventClip, EventData, SoundEvent, SubsetCoverage
-from dcase_sweep.errors import DataError
+from dcase_sweep.utils.errors import DataError
 
 CAT = DESED_CLASSES.index("Cat")
 
@@ -88,7 +88,7 @@ def test_keeping_takes_clips_out_of_splits_and_coverage() -> None:
     data = make_data()
     data = replace(data, weak=np.array([1, 3]), weak_validation=np.array([3]))
 
-    kept = data.keeping([True, False, True, True, True, True])
+    kept = data.drop_invalid([True, False, True, True, True, True])
 
     assert (kept.weak.tolist(), kept.weak_validation.tolist(), kept.clips) == ([3], [3], data.clips)
     assert [(part.subset, part.found, part.listed) for part in kept.coverage][:2] == [("strong", 1, 5), ("weak", 1, 5)]
@@ -96,7 +96,7 @@ def test_keeping_takes_clips_out_of_splits_and_coverage() -> None:
 
 def test_a_split_of_which_nothing_is_left_is_a_problem_of_the_data() -> None:
     with pytest.raises(DataError) as caught:
-        make_data().keeping([True, True, True, False, False, True])
+        make_data().drop_invalid([True, True, True, False, False, True])
 
     assert caught.value.problems == [
         "/tiny: none of the 1 weak validation clips can be read; expected at least one; the first is weak/1.wav",

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dcase_sweep.data.demo.dataset import DemoScenes
 from dcase_sweep.data.official_split import hold_out_officially
 from dcase_sweep.data.scenes import SceneRecording
 from dcase_sweep.data.tau import TAU
-from dcase_sweep.errors import UserError
+from dcase_sweep.demo.tau import DemoScenes
+from dcase_sweep.utils.errors import UserError
 from tests.composing import composed
 from tests.data.test_splits import official_training_list
 from tests.layout import read_table, write_table

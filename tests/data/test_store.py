@@ -14,7 +14,7 @@ import torch
 
 from dcase_sweep.data.store import FeatureStore, open_store
 from dcase_sweep.data.store import opening as store_module
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.errors import UserError
 
 NAMES = [f"clip{number}.wav" for number in range(8)]
 
@@ -41,10 +41,10 @@ def _forget() -> Iterator[None]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    chance = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     (tmp_path / "audio").mkdir()
     for name in NAMES:
-        soundfile.write(tmp_path / "audio" / name, chance.uniform(-0.5, 0.5, 800), 8000, subtype="PCM_24")
+        soundfile.write(tmp_path / "audio" / name, rng.uniform(-0.5, 0.5, 800), 8000, subtype="PCM_24")
     return tmp_path / "audio"
 
 

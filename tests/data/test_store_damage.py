@@ -17,7 +17,7 @@ import pytest
 
 from dcase_sweep.data.store import folder as folder_module
 from dcase_sweep.data.store.index import parse_index
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.errors import UserError
 from tests.data.test_contents import NAMES, Loudness, assert_right, expected, forget, make, store_of
 from tests.mounts import tmpfs
 

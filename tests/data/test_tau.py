@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dcase_sweep.data.tau import TAU
-from dcase_sweep.errors import DataError, UserError
+from dcase_sweep.utils.errors import DataError, UserError
 from tests.layout import read_table, write_table
 
 

@@ -22,14 +22,14 @@ def run(tmp_path_factory: pytest.TempPathFactory, clips: NDArray[np.float32]) ->
     root = tmp_path_factory.mktemp("export")
     where = [f"data.root={root}", f"store.root={root / 'features'}", f"tracking.folder={root / 'mlruns'}"]
     experiment = composed("data=tau2020", "hardware.precision=32-true", *where, *TINY)
-    chance = torch.Generator().manual_seed(1)
+    rng = torch.Generator().manual_seed(1)
     network = build_model(experiment, classes=CLASSES)
     state = {}
     for name, value in network.state_dict().items():
         if name.endswith(("running_var", "1.weight", "4.weight", "9.weight")) and value.ndim == 1:
-            value = 0.5 + torch.rand(value.shape, generator=chance)
+            value = 0.5 + torch.rand(value.shape, generator=rng)
         elif value.is_floating_point():
-            value = value + 0.05 * torch.randn(value.shape, generator=chance)
+            value = value + 0.05 * torch.randn(value.shape, generator=rng)
         state[f"network.{name}"] = value
     state["network.convolutions.3.weight"].view(-1)[::3] = 0
     state["mean"] = torch.linspace(-8, -4, 40)[:, None]
@@ -51,9 +51,9 @@ def network(run: TrainedRun) -> ScoringNetwork:
 @pytest.fixture(scope="session")
 def clips() -> NDArray[np.float32]:
     """Log-mel maps ``[clip, mel, frame]``, each of another colour."""
-    chance = np.random.default_rng(2)
-    slopes = chance.normal(0, 0.1, (12, 1, 1)) * np.arange(40)[None, :, None]
-    return (-6 + slopes + chance.normal(0, 1.5, (12, 40, 50))).astype(np.float32)
+    rng = np.random.default_rng(2)
+    slopes = rng.normal(0, 0.1, (12, 1, 1)) * np.arange(40)[None, :, None]
+    return (-6 + slopes + rng.normal(0, 1.5, (12, 40, 50))).astype(np.float32)
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from dcase_sweep.commands.export import main
-from dcase_sweep.errors import UserError
+from dcase_sweep.cli.export import main
+from dcase_sweep.utils.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import torch
 
 from dcase_sweep import tracking
 from dcase_sweep.config import Tracking, flatten, plain, unflatten
-from dcase_sweep.errors import UserError
 from dcase_sweep.export.network import scoring_network
 from dcase_sweep.export.runs import TrainedRun, find_trained_run
+from dcase_sweep.utils.errors import UserError
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from dcase_sweep.sweep.search import study as records
-from dcase_sweep.sweep.search.study import open_storage
+from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.study import open_storage
 from dcase_sweep.utils.processes import parse_identity
 from tests.conftest import CommandLine
 from tests.integration.test_experiment import client

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from dcase_sweep import experiment, runner
+from dcase_sweep import runner
+from dcase_sweep.cli import main as experiment
 from dcase_sweep.config import Experiment
 from dcase_sweep.sweep.grid import GridSweeper
 
@@ -22,10 +23,10 @@ def test_each_job_has_its_task(
 ) -> None:
     ran: list[tuple[str, str, str, int]] = []
 
-    def note(checked: Experiment, job: runner.Job, *_: object) -> runner.Outcome:
+    def note(checked: Experiment, job: runner.Job, *_: object) -> runner.Result:
         classes = (group._target_.rpartition(".")[2] for group in (checked.model, checked.data))
         ran.append((checked.task.name, *classes, checked.training.epochs))
-        return runner.Outcome("finished", job.name, str(job.folder), metrics=RESULTS[checked.task.name])
+        return runner.Result("finished", job.name, str(job.folder), metrics=RESULTS[checked.task.name])
 
     monkeypatch.setattr(runner, "run", note)
     monkeypatch.setattr(sys, "argv", ["dcase_sweep"])

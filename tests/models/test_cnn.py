@@ -7,8 +7,8 @@ import torch
 import yaml
 from torch import nn
 
+from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.models.cnn import CNN
-from dcase_sweep.resources import conf_folder
 
 
 def published(name: str, **changes: Any) -> CNN:

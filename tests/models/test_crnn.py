@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from dcase_sweep.learners.layers import layers_of
+from dcase_sweep.complexity.layers import list_layers
 from dcase_sweep.models.crnn import CRNN
 
 SMALL: dict[str, Any] = {
@@ -142,7 +142,7 @@ def test_counting_layers_sees_every_block(device: str) -> None:
     with torch.device(device):
         network = CRNN(**SMALL)
 
-    kinds = [layer.kind for layer in layers_of(network, (16, 21))]
+    kinds = [layer.kind for layer in list_layers(network, (16, 21))]
 
     assert kinds == ["Conv2d", "BatchNorm2d", "Linear"] * 3 + ["BidirectionalGRU", "Linear", "Linear"]
 

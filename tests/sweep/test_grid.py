@@ -10,15 +10,15 @@ from omegaconf import OmegaConf
 
 from dcase_sweep import tracking
 from dcase_sweep.config import Tracking
-from dcase_sweep.interruption import Interrupted
-from dcase_sweep.runner import Outcome
+from dcase_sweep.runner import Result
 from dcase_sweep.sweep.grid import GridSweeper
+from dcase_sweep.utils.signals import Interrupted
 
 
 def ended(accuracy: float) -> JobReturn:
     result = JobReturn()
     result.status = JobStatus.COMPLETED
-    result.return_value = Outcome("finished", "job", ".", metrics={"test/accuracy": accuracy}, note="synthetic")
+    result.return_value = Result("finished", "job", ".", metrics={"test/accuracy": accuracy}, note="synthetic")
     return result
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from dcase_sweep import tracking
 from dcase_sweep.config import Tracking
-from dcase_sweep.errors import UserError
 from dcase_sweep.tracking.servers import prepare_server
+from dcase_sweep.utils.errors import UserError
 
 PASSWORD = "hun/ter2@home"
 

@@ -13,8 +13,8 @@ import pytest
 
 from dcase_sweep import tracking
 from dcase_sweep.config import Tracking
-from dcase_sweep.errors import UserError
 from dcase_sweep.tracking.database import prepare_database
+from dcase_sweep.utils.errors import UserError
 
 OPEN = "from dcase_sweep import tracking; from dcase_sweep.config import Tracking; tracking.open_store(Tracking())"
 

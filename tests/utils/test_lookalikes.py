@@ -2,7 +2,7 @@
 
 import pytest
 
-from dcase_sweep.utils.lookalikes import find_lookalikes, lookalike_of, shorten, show, strip_blanks
+from dcase_sweep.utils.lookalikes import find_lookalike, find_lookalikes, shorten, show, strip_blanks
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_names_that_cannot_be_told_apart_are_found(first: str, second: str, diff
 
     assert (pair.first, pair.second) == (first, second)
     assert pair.difference == difference
-    assert lookalike_of(second, ["Cat", first]) == pair
+    assert find_lookalike(second, ["Cat", first]) == pair
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_names_that_cannot_be_told_apart_are_found(first: str, second: str, diff
 )
 def test_names_that_people_tell_apart_are_left_alone(names: list[str]) -> None:
     assert find_lookalikes(names) == []
-    assert lookalike_of(names[0], names) is None
+    assert find_lookalike(names[0], names) is None
 
 
 def test_letters_are_shown_by_their_code_points() -> None:

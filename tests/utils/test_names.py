@@ -2,7 +2,7 @@
 
 import pytest
 
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.names import check_name
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dcase_sweep.errors import DataError, UserError
+from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.tables import (
     check_paths,
     check_spelling,

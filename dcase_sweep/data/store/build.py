@@ -22,7 +22,7 @@ from dcase_sweep.data.store.folder import (
     rows_that_hold,
 )
 from dcase_sweep.data.store.index import Journal, remove
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.leases import hold
 
 Arrays = tuple[NDArray[np.float32], NDArray[np.uint32]]

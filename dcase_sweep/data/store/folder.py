@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from dcase_sweep.data.compute import ClipState
 from dcase_sweep.data.store.contents import DIGEST
 from dcase_sweep.data.store.index import Journal, index_text, parse_index, read_bounded
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
 
 #: Raise when the same configuration begins to mean other features.
@@ -50,7 +50,7 @@ def front_end_folder(store_root: Path, configuration: dict[str, Any], version: i
     return store_root / _hash({"version": version, **configuration})
 
 
-def folder_of(digests: Digests, store_root: Path, configuration: dict[str, Any]) -> Path:
+def locate_store(digests: Digests, store_root: Path, configuration: dict[str, Any]) -> Path:
     """Where the features of recordings with these contents, in this order, lie."""
     contents = hashlib.sha256(b"".join(digest or _NO_CONTENT for digest in digests)).hexdigest()[:16]
     return front_end_folder(store_root, configuration) / contents

@@ -24,12 +24,8 @@ Kind = Literal["features", "demo", "earlier", "hashes", "rest"]
 _HASH = re.compile(r"[0-9a-f]{16}")
 _STORE_FILES = re.compile("|".join([*map(re.escape, FILES), r"store\.json\.\d+", r"\.(store|use)\.\d+\.json"]))
 _TABLE = re.compile(r"[0-9a-f]{16}\.bin")
-_PART = re.compile(r"\.(generator|README|meta)\.\d+\.\w+")
 #: What a removal that was interrupted leaves behind.
 _REST = re.compile(r"\.removed-([0-9a-f]{16}|(scenes|soundscapes)[-\d]+)-\d+")
-_GENERATED_NAMES = {"README.txt", "generator.json", "meta.csv"}
-_GENERATED_FOLDERS = {"audio", "metadata", "evaluation_setup"}
-_GENERATED_SUFFIXES = {".wav", ".part", ".csv", ".tsv"}
 #: Clips of an index that is read for what it says of its front end.
 _MANY_CLIPS = 10**6
 
@@ -79,18 +75,13 @@ def list_features(store_root: Path) -> tuple[list[CacheEntry], list[Path]]:
         elif not _HASH.fullmatch(parent.name):
             foreign.append(parent)
         else:
-            recognised, others = _recognise(parent, _store)
+            recognised, others = recognise(parent, _store)
             entries += recognised
             foreign += others
     return entries, foreign
 
 
-def list_demo(demo_root: Path) -> tuple[list[CacheEntry], list[Path]]:
-    """Every folder of generated recordings, and the folders that are not recognised."""
-    return _recognise(demo_root, _generated)
-
-
-def _recognise(parent: Path, read: Callable[[Path], CacheEntry | None]) -> tuple[list[CacheEntry], list[Path]]:
+def recognise(parent: Path, read: Callable[[Path], CacheEntry | None]) -> tuple[list[CacheEntry], list[Path]]:
     """The entries directly under a folder, and the folders there that are none."""
     entries, foreign = [], []
     for path in _folders(parent):
@@ -160,7 +151,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
                 yield path.relative_to(folder), path.lstat()
 
 
-def _size(folder: Path, is_known: Callable[[Path], bool]) -> int | None:
+def folder_size(folder: Path, is_known: Callable[[Path], bool]) -> int | None:
     """Bytes of a folder in which every file is a known one; None for any other folder."""
     total = 0
     for path, status in _files(folder):
@@ -171,7 +162,7 @@ def _size(folder: Path, is_known: Callable[[Path], bool]) -> int | None:
 
 
 def _store(path: Path) -> CacheEntry | None:
-    size = _size(path, lambda file: len(file.parts) == 1 and _STORE_FILES.fullmatch(file.name) is not None)
+    size = folder_size(path, lambda file: len(file.parts) == 1 and _STORE_FILES.fullmatch(file.name) is not None)
     names = set(os.listdir(path)) if size is not None else set()
     if size is None or not _HASH.fullmatch(path.name) or not names & {FEATURES, CHECKSUMS, CONTENTS, INDEX}:
         return None
@@ -193,25 +184,6 @@ def _store(path: Path) -> CacheEntry | None:
     )
 
 
-def _generated(path: Path) -> CacheEntry | None:
-    from dcase_sweep.data.demo.generation import read_marker
-
-    def is_known(file: Path) -> bool:
-        if len(file.parts) == 1:
-            return file.name in _GENERATED_NAMES or _PART.fullmatch(file.name) is not None
-        return file.parts[0] in _GENERATED_FOLDERS and file.suffix in _GENERATED_SUFFIXES
-
-    marker = read_marker(path)
-    if marker is None or not re.fullmatch(r"(scenes|soundscapes)[-\d]+", path.name):
-        return None
-    size = _size(path, is_known)
-    if size is None:
-        return None
-    counts = [value for key, value in marker["parameters"].items() if key.endswith("_clips") and type(value) is int]
-    used = last_used(path, "generator.json")
-    return CacheEntry("demo", path, size, used, sum(counts), ("demo",), is_complete=marker.get("complete") is True)
-
-
 def _tables(folder: Path) -> Iterator[CacheEntry]:
     for path, status in _files(folder):
         if len(path.parts) == 1 and _TABLE.fullmatch(path.name) and stat.S_ISREG(status.st_mode):
@@ -223,4 +195,4 @@ def _tables(folder: Path) -> Iterator[CacheEntry]:
 def _rest(path: Path) -> CacheEntry | None:
     if not _REST.fullmatch(path.name):
         return None
-    return CacheEntry("rest", path, _size(path, lambda file: True) or 0, path.stat().st_mtime, is_complete=False)
+    return CacheEntry("rest", path, folder_size(path, lambda file: True) or 0, path.stat().st_mtime, is_complete=False)

@@ -12,9 +12,9 @@ from dcase_sweep.data.compute import FrontEnd, stored_shape
 from dcase_sweep.data.files import KnownFile
 from dcase_sweep.data.store.build import Build, FeatureStore, known_states
 from dcase_sweep.data.store.contents import FileContents
-from dcase_sweep.data.store.folder import INDEX, Folder, folder_of, front_end_folder
+from dcase_sweep.data.store.folder import INDEX, Folder, front_end_folder, locate_store
 from dcase_sweep.data.store.use import note_use
-from dcase_sweep.errors import UserError
+from dcase_sweep.utils.errors import UserError
 
 #: Seconds before a process that waits for another says so.
 _PATIENCE = 3.0
@@ -25,7 +25,7 @@ _verified: dict[Path, FeatureStore] = {}
 _contents: dict[tuple[str, str], FileContents] = {}
 
 
-def contents_of(root: Path, store_root: Path) -> FileContents:
+def get_contents(root: Path, store_root: Path) -> FileContents:
     """What is known of the files under a folder, read from disk once in a process."""
     key = os.path.realpath(root), os.path.realpath(store_root)
     if key not in _contents:
@@ -37,7 +37,7 @@ class KnownFiles:
     """What the stores of one front end know of recordings, by their contents, wherever these lie."""
 
     def __init__(self, root: Path, *, store_root: Path, configuration: dict[str, Any]) -> None:
-        self.contents = contents_of(root, store_root)
+        self.contents = get_contents(root, store_root)
         self._store_root = store_root
         self._configuration = configuration
         self._lock = Lock()
@@ -48,7 +48,7 @@ class KnownFiles:
         digests = [self.contents.recall(name) for name in names]
         if None in digests:
             return None
-        folder = Folder(folder_of(digests, self._store_root, self._configuration), ())
+        folder = Folder(locate_store(digests, self._store_root, self._configuration), ())
         states = folder.index(len(names)) if folder.holds_contents(digests) else None
         if states is None:
             return None
@@ -112,9 +112,9 @@ def open_store(
     Raises:
         UserError: if the disk has no room or cannot be written to, or a file changes while it is read.
     """
-    contents = contents_of(root, store_root)
+    contents = get_contents(root, store_root)
     digests = contents.digests(files, workers)
-    path = folder_of(digests, store_root, configuration)
+    path = locate_store(digests, store_root, configuration)
     recordings = tuple(root / file for file in files)
     known = _verified.get(path)
     if known is not None and (path / INDEX).is_file() and None not in digests:

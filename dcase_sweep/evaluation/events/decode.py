@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from dcase_sweep.errors import DataError
 from dcase_sweep.evaluation.events.components import find_components
 from dcase_sweep.evaluation.events.detections import Detections
+from dcase_sweep.utils.errors import DataError
 
 #: Decimals of the times of frame borders, s: 0.192 rather than 0.19200000000000003.
 TIME_DECIMALS = 6

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.errors import DataError, UserError
 from dcase_sweep.evaluation.events.event_rows import EVENT_COLUMNS, EventRows, check_event_rows
 from dcase_sweep.evaluation.events.ground_truth import Event
+from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.tables import read_table
 
@@ -114,7 +114,7 @@ def find_threshold_tables(folder: Path | str) -> dict[float, Path]:
         raise UserError(f"{folder}: not a folder; expected one table of detections (.tsv or .csv) per threshold")
     tables: dict[float, Path] = {}
     for path in sorted(path for path in folder.iterdir() if path.suffix in (".tsv", ".csv")):
-        threshold = threshold_of(path)
+        threshold = get_threshold(path)
         if threshold in tables:
             raise UserError(f"{path}: has the threshold {threshold:g} of {tables[threshold].name}; remove one of them")
         tables[threshold] = path
@@ -123,7 +123,7 @@ def find_threshold_tables(folder: Path | str) -> dict[float, Path]:
     return tables
 
 
-def threshold_of(path: Path | str) -> float:
+def get_threshold(path: Path | str) -> float:
     """The threshold in a table's name: its last number with a decimal point, as in predictions_th_0.05.tsv.
 
     Raises:

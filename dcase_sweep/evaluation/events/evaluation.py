@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.errors import DataError, UserError
 from dcase_sweep.evaluation.events.collar import collar_f1
 from dcase_sweep.evaluation.events.decode import FilteredScores, decode, filter_scores, psds_thresholds
 from dcase_sweep.evaluation.events.detections import Detections
@@ -28,6 +27,7 @@ from dcase_sweep.evaluation.events.psds import (
     psds_of_counts,
 )
 from dcase_sweep.evaluation.events.segment import segment_f1
+from dcase_sweep.utils.errors import DataError, UserError
 
 
 @dataclass(frozen=True, slots=True)

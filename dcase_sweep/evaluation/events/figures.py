@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dcase_sweep.evaluation.events.evaluation import EventEvaluation
 from dcase_sweep.evaluation.events.ground_truth import Event
 from dcase_sweep.evaluation.events.psds import Psds
-from dcase_sweep.evaluation.pictures import LARGEST_SIDE, plain_text
+from dcase_sweep.evaluation.figures import LARGEST_SIDE, plain_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.errors import DataError, UserError
 from dcase_sweep.evaluation.events.event_rows import EVENT_COLUMNS, EventRows, check_event_rows, merge_overlapping
 from dcase_sweep.evaluation.events.tables import parse_seconds
+from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.tables import Table, check_paths, check_spelling, read_table
 
 #: DESED rounds its durations to 0.1 s, and 16 events of its real validation set end up to 0.115 s after their clip.

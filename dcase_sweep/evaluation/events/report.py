@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dcase_sweep.console import counted
 from dcase_sweep.evaluation.events.error_rates import ErrorRates
 from dcase_sweep.evaluation.events.evaluation import EventEvaluation
 from dcase_sweep.evaluation.events.f1 import F1
 from dcase_sweep.evaluation.events.psds import RULE_OF, Psds
+from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.lookalikes import shorten
 
 #: Columns of a terminal that the text fits.
@@ -30,7 +30,7 @@ class Figure:
     rule: str
 
 
-def figures_of(evaluation: EventEvaluation) -> list[Figure]:
+def draw_figures(evaluation: EventEvaluation) -> list[Figure]:
     """All numbers of an evaluation: first those over all classes, then those of each class."""
     overall: list[Figure] = []
     per_class: list[Figure] = []
@@ -64,7 +64,7 @@ def format_text(evaluation: EventEvaluation) -> str:
     """A table of all figures with their rules, one of the classes, and what to know of them. PSDS 0 to 1, F1 in %."""
     mark = "" if evaluation.coverage.complete else " *"
     rows = [("metric", "score", "rule")]
-    for figure in figures_of(evaluation):
+    for figure in draw_figures(evaluation):
         if figure.average != "class":
             name = _title(figure.metric)
             average = "" if figure.average == "overall" else f", {figure.average}"
@@ -98,7 +98,7 @@ def to_json(evaluation: EventEvaluation) -> dict[str, Any]:
                 "value": None if math.isnan(figure.value) else figure.value,
                 "rule": figure.rule,
             }
-            for figure in figures_of(evaluation)
+            for figure in draw_figures(evaluation)
         ],
     }
 
@@ -108,7 +108,7 @@ def to_csv(evaluation: EventEvaluation) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["metric", "average", "class", "value", "clips_scored", "clips_in_all", "rule"])
-    for figure in figures_of(evaluation):
+    for figure in draw_figures(evaluation):
         value = "" if math.isnan(figure.value) else repr(figure.value)
         clips = (evaluation.coverage.scored, evaluation.coverage.total)
         writer.writerow([figure.metric, figure.average, figure.label, value, *clips, figure.rule])
@@ -181,7 +181,7 @@ def _notes(evaluation: EventEvaluation) -> list[str]:
         "up detections with one row number: it gives 76.6 % where this gives 63.7 %"
     ]
     if evaluation.truth.merged_events:
-        merged = counted(evaluation.truth.merged_events, "reference event")
+        merged = pluralize(evaluation.truth.merged_events, "reference event")
         notes.append(f"{merged} merged with another of the class that overlaps it: not the table as it was published")
     if len(evaluation.truth.labels) == 1:
         notes.append("one class alone: there are no cross-triggers, and no deviation between classes")

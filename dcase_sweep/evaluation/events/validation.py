@@ -25,7 +25,7 @@ def weak_f1(
     return float(f1.mean()) if len(f1) else 0.0
 
 
-class SynthesisJudge:
+class SyntheticValidation:
     """Intersection F1 (by default dtc 0.5, gtc 0.5, cttc 0.3, threshold 0.5) of scores for one set of soundscapes.
 
     Args:

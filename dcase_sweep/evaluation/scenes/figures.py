@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dcase_sweep.evaluation.pictures import LARGEST_SIDE, plain_text
+from dcase_sweep.evaluation.figures import LARGEST_SIDE, plain_text
 from dcase_sweep.evaluation.scenes.metrics import SceneReport
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.errors import UserError
 from dcase_sweep.evaluation.scenes.metrics import DEVICES
+from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.lookalikes import find_lookalikes, shorten, skeleton, strip_blanks
 from dcase_sweep.utils.tables import (
     Table,

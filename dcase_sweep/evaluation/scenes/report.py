@@ -5,8 +5,8 @@ import io
 import math
 from collections.abc import Sequence
 
-from dcase_sweep.console import counted
 from dcase_sweep.evaluation.scenes.metrics import GroupScore, SceneReport
+from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.lookalikes import shorten
 
 #: Shown where a scene or a device has no clip.
@@ -47,9 +47,9 @@ def scene_table(report: SceneReport, *, note: str | None = None) -> str:
 def title(report: SceneReport, *, note: str | None = None) -> str:
     """What the table is about: clips, scenes, devices and the note."""
     scenes = sum(scene.clips > 0 for scene in report.scenes)
-    parts = [counted(report.clips, "clip"), counted(scenes, "scene")]
+    parts = [pluralize(report.clips, "clip"), pluralize(scenes, "scene")]
     if report.devices:
-        parts.append(counted(len(report.devices), "device"))
+        parts.append(pluralize(len(report.devices), "device"))
     return f"Acoustic scene classification: {', '.join(parts)}" + (f" ({note})" if note else "")
 
 

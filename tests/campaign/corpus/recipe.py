@@ -71,7 +71,7 @@ def checkpoint(*overrides: str, without: tuple[str, ...] = ()) -> Callable[[Path
         with _COMPOSING:
             experiment = composed("data=tau2020", f"data.root={folder}/tau", *TINY, *overrides)
         flat = {key: value for key, value in flatten(experiment).items() if key not in without}
-        state = {"state_dict": {"mean": torch.zeros(1)}, "optimizer_states": [{}], "callbacks": {"Keeper": {}}}
+        state = {"state_dict": {"mean": torch.zeros(1)}, "optimizer_states": [{}], "callbacks": {"BestCheckpoint": {}}}
         extra = {"configuration": flat, "run_id": "r"}
         torch.save({**state, "dcase_sweep": extra, "epoch": 0}, folder / "last.ckpt")
 
@@ -79,7 +79,7 @@ def checkpoint(*overrides: str, without: tuple[str, ...] = ()) -> Callable[[Path
 
 
 RESUME = (*TAU, *TINY, "resume={folder}/last.ckpt")
-FORMER = ("data.validation=balanced", "training.normalise_over=train", "training.keep_from=0.25")
+FORMER = ("data.validation=balanced", "training.normalise_over=train", "training.best_after_fraction=0.25")
 NEW_KEYS = ("data.validation", "training.normalise_over", "evaluation.precision")
 TASK_4 = ("model=crnn_meanteacher",)
 RULES = r"expected one of official, balanced$"
@@ -95,12 +95,12 @@ CASES = [
     Case("rule-of-the-demo", ["data.validation=offical"], rf"^error: data\.validation=offical: {RULES}"),
     Case("rule-of-desed", [*TASK_4, "+data.validation=official"], r"^error: data\.validation: no such key"),
     Case("rule-key-misspelt", [*TAU, "+data.validations=official"], r"^error: data\.validations: .*data\.validation"),
-    Case("share-of-nothing", [*TAU, "data.validation_share=0"], r"^error: data\.validation_share=0"),
-    Case("share-of-all", [*TAU, "data.validation_share=1"], r"^error: data\.validation_share=1"),
-    Case("share-negative", [*TAU, "data.validation_share=-0.3"], r"^error: data\.validation_share=-0\.3"),
-    Case("share-in-percent", [*TAU, "data.validation_share=30"], r"^error: data\.validation_share=30"),
-    Case("share-nan", [*TAU, "data.validation_share=nan"], r"^error: data\.validation_share=nan"),
-    Case("share-text", [*TAU, "data.validation_share=third"], r"^error: data\.validation_share: .*third"),
+    Case("share-of-nothing", [*TAU, "data.validation_fraction=0"], r"^error: data\.validation_fraction=0"),
+    Case("share-of-all", [*TAU, "data.validation_fraction=1"], r"^error: data\.validation_fraction=1"),
+    Case("share-negative", [*TAU, "data.validation_fraction=-0.3"], r"^error: data\.validation_fraction=-0\.3"),
+    Case("share-in-percent", [*TAU, "data.validation_fraction=30"], r"^error: data\.validation_fraction=30"),
+    Case("share-nan", [*TAU, "data.validation_fraction=nan"], r"^error: data\.validation_fraction=nan"),
+    Case("share-text", [*TAU, "data.validation_fraction=third"], r"^error: data\.validation_fraction: .*third"),
     Case("seed-fraction", [*TAU, "data.validation_seed=0.5"], r"^error: data\.validation_seed: .*0\.5"),
     Case("seed-negative", [*TAU, "data.validation_seed=-1"], r"^error: data\.validation_seed=-1: expected"),
     Case("seed-huge", [*TAU, "data.validation_seed=1e30"], r"^error: data\.validation_seed"),
@@ -171,13 +171,29 @@ CASES = [
         [*TASK_4, "+training.normalise_over=train+validation"],
         r"^error: training\.normalise_over=train\+validation: does nothing in task 4",
     ),
-    Case("keep-from-the-end", [*TAU, "training.keep_from=1"], r"^error: training\.keep_from=1\.0: expected"),
     Case(
-        "keep-from-before-the-start", [*TAU, "training.keep_from=-0.1"], r"^error: training\.keep_from=-0\.1: expected"
+        "keep-from-the-end",
+        [*TAU, "training.best_after_fraction=1"],
+        r"^error: training\.best_after_fraction=1\.0: expected",
     ),
-    Case("keep-from-an-epoch", [*TAU, "training.keep_from=51"], r"^error: training\.keep_from=51(\.0)?: expected"),
-    Case("keep-from-nan", [*TAU, "training.keep_from=nan"], r"^error: training\.keep_from=nan: expected"),
-    Case("keep-from-text", [*TAU, "training.keep_from=half"], r"^error: training\.keep_from: .*half"),
+    Case(
+        "keep-from-before-the-start",
+        [*TAU, "training.best_after_fraction=-0.1"],
+        r"^error: training\.best_after_fraction=-0\.1: expected",
+    ),
+    Case(
+        "keep-from-an-epoch",
+        [*TAU, "training.best_after_fraction=51"],
+        r"^error: training\.best_after_fraction=51(\.0)?: expected",
+    ),
+    Case(
+        "keep-from-nan",
+        [*TAU, "training.best_after_fraction=nan"],
+        r"^error: training\.best_after_fraction=nan: expected",
+    ),
+    Case(
+        "keep-from-text", [*TAU, "training.best_after_fraction=half"], r"^error: training\.best_after_fraction: .*half"
+    ),
     # --- the test stage -----------------------------------------------------------------------------------------
     Case("precision-32", [*TAU, "evaluation.precision=32"], r"^error: evaluation\.precision=32: expected 16 or null$"),
     Case("precision-8", [*TAU, "evaluation.precision=8"], r"^error: evaluation\.precision=8: expected 16 or null$"),
@@ -219,7 +235,7 @@ CASES = [
         "resume-an-older-run-by-the-present-rules",
         RESUME,
         r"^error: resume=.*data\.validation was 'balanced', is 'official'.*: add data\.validation=balanced "
-        r"training\.keep_from=0\.25 training\.normalise_over=train$",
+        r"training\.best_after_fraction=0\.25 training\.normalise_over=train$",
         prepare=checkpoint(*FORMER, without=NEW_KEYS),
     ),
     Case(
@@ -236,8 +252,8 @@ CASES = [
     ),
     Case(
         "resume-with-another-kept-epoch",
-        [*RESUME, "training.keep_from=0"],
-        r"^error: resume=.*training\.keep_from was 0\.255, is 0\.0",
+        [*RESUME, "training.best_after_fraction=0"],
+        r"^error: resume=.*training\.best_after_fraction was 0\.255, is 0\.0",
         prepare=checkpoint(),
     ),
     Case(

@@ -26,8 +26,8 @@ _TRAINING = 90.0
 @cache
 def _made() -> Path:
     """A data set and its features, once for all cases: stores do not depend on where recordings lie."""
-    from dcase_sweep.composing import compose_experiments
-    from dcase_sweep.features import load_features
+    from dcase_sweep.config.compose import compose_experiments
+    from dcase_sweep.tasks.features import load_features
 
     folder = Path(tempfile.mkdtemp(prefix="campaign-store-"))
     make_tau(folder / "tau")

@@ -96,7 +96,7 @@ def fifo(folder: Path, name: str) -> None:
 
 def link(folder: Path) -> None:
     """A demo folder of ours whose recordings are elsewhere."""
-    from dcase_sweep.data.demo import scenes
+    from dcase_sweep.demo import scenes
 
     write(folder, "demo/scenes-300-180-2021/README.txt", scenes.README)
     (folder / "mine").mkdir()
@@ -265,7 +265,7 @@ CHOICES = [
     ),
     Case("threshold-nan", ["model=crnn_meanteacher", "evaluation.f1_threshold=nan"], "f1_threshold=nan: expected"),
     Case("scenario-nan", ["model=crnn_meanteacher", "evaluation.scenario2.dtc=nan"], "dtc=nan: expected"),
-    Case("decay-nan", ["model=crnn_meanteacher", "mean_teacher.ema=nan"], "mean_teacher.ema=nan: expected"),
+    Case("decay-nan", ["model=crnn_meanteacher", "mean_teacher.ema_decay=nan"], "mean_teacher.ema_decay=nan: expected"),
     Case("median-nan", ["model=crnn_meanteacher", "mean_teacher.median_filter={Speech: .nan}"], "median_filter"),
     Case("threshold-flag-nan", ["evaluate", "events", "a", "b", "c", "--f1-threshold", "nan"], "--f1-threshold nan"),
     Case("demo-in-system", ["data.root=/etc"], "data.root=/etc: /etc is a folder of the operating system"),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dcase_sweep.commands.evaluate_events import main
-from dcase_sweep.errors import DataError, UserError
+from dcase_sweep.cli.evaluate_events import main
+from dcase_sweep.utils.errors import DataError, UserError
 
 HEADER = "filename\tonset\toffset\tevent_label\n"
 
@@ -137,17 +137,17 @@ def test_help_tells_what_goes_in(capsys: pytest.CaptureFixture[str]) -> None:
 # --- tables that are nearly right ----------------------------------------------------------------------------------
 
 
-def figures_of(tables: list[str], tmp_path: Path, *options: str) -> dict[str, object]:
+def draw_figures(tables: list[str], tmp_path: Path, *options: str) -> dict[str, object]:
     assert main([*tables, "--json", str(tmp_path / "figures.json"), *options]) == 0
     return json.loads((tmp_path / "figures.json").read_text())
 
 
 def test_blanks_after_labels_and_names_change_nothing(tables: list[str], tmp_path: Path) -> None:
-    before = figures_of(tables, tmp_path)
+    before = draw_figures(tables, tmp_path)
     for path in (tmp_path / "truth.tsv", *(tmp_path / "detections").iterdir()):
         path.write_text(path.read_text().replace("Dog\n", "Dog \n", 1).replace("a.wav\t", "a.wav\u00a0\t", 1))
 
-    assert figures_of(tables, tmp_path) == before
+    assert draw_figures(tables, tmp_path) == before
 
 
 @pytest.mark.parametrize("label", ["Dоg", "dog", "D\u200bog", "Ｄog"])
@@ -168,13 +168,13 @@ def test_overlapping_reference_events_are_merged_where_that_is_asked_for(
 ) -> None:
     merged = HEADER + "a.wav\t1.0\t2.0\tDog\nb.wav\t2.0\t5.0\tCat\n"
     (tmp_path / "truth.tsv").write_text(merged)
-    expected = figures_of(tables, tmp_path)
+    expected = draw_figures(tables, tmp_path)
     overlapping = "b.wav\t2.0\t4.0\tCat\nb.wav\t3.0\t5.0\tCat\nb.wav\t2.0\t4.0\tCat\n"
     (tmp_path / "truth.tsv").write_text(HEADER + "a.wav\t1.0\t2.0\tDog\n" + overlapping)
 
     with pytest.raises(DataError, match=r"two events of Cat overlap .*; merge them into one, or add --merge-overlaps"):
         main(tables)
-    found = figures_of(tables, tmp_path, "--merge-overlaps")
+    found = draw_figures(tables, tmp_path, "--merge-overlaps")
 
     assert found.pop("merged_events") == 2
     assert expected.pop("merged_events") == 0
@@ -183,7 +183,7 @@ def test_overlapping_reference_events_are_merged_where_that_is_asked_for(
 
 
 def test_the_larger_psds_comes_first(tables: list[str], tmp_path: Path) -> None:
-    found = figures_of(tables, tmp_path)
+    found = draw_figures(tables, tmp_path)
 
     scores = [
         figure["value"]
@@ -241,7 +241,7 @@ def test_labels_that_spoil_formulas_are_drawn(tables: list[str], tmp_path: Path,
     for path in (tmp_path / "truth.tsv", *(tmp_path / "detections").iterdir()):
         path.write_text(path.read_text().replace("Dog", label))
 
-    figures_of(tables, tmp_path, "--figure", str(tmp_path / "roc.png"))
+    draw_figures(tables, tmp_path, "--figure", str(tmp_path / "roc.png"))
 
     assert (tmp_path / "roc.png").stat().st_size > 1000
     assert (tmp_path / "roc_f1.png").stat().st_size > 1000

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import median_filter
 
-from dcase_sweep.errors import DataError
 from dcase_sweep.evaluation.events import Event, decode, filter_scores, psds_thresholds
+from dcase_sweep.utils.errors import DataError
 from tests.evaluation.events.event_reference import HOP, LABELS, active_runs
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dcase_sweep.errors import DataError, UserError
 from dcase_sweep.evaluation.events import (
     Event,
     decode,
@@ -15,6 +14,7 @@ from dcase_sweep.evaluation.events import (
     read_detections,
     write_detections,
 )
+from dcase_sweep.utils.errors import DataError, UserError
 from tests.evaluation.events.event_reference import HOP, LABELS, random_scores, random_truth
 
 HEADER = "event_label\tonset\toffset\tfilename\n"

@@ -14,7 +14,7 @@ from dcase_sweep.evaluation.events import (
     read_ground_truth,
 )
 from dcase_sweep.evaluation.events.error_rates import collar_error_rates, segment_error_rates
-from dcase_sweep.evaluation.events.referees import sed_eval_collar, sed_eval_segment
+from dcase_sweep.evaluation.events.reference import sed_eval_collar, sed_eval_segment
 from tests.evaluation.events.event_reference import HOP, LABELS, random_scores, random_truth
 
 

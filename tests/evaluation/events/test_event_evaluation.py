@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dcase_sweep.errors import DataError, UserError
 from dcase_sweep.evaluation.events import (
     Coverage,
     Event,
@@ -22,6 +21,7 @@ from dcase_sweep.evaluation.events import (
     read_ground_truth,
     result_keys,
 )
+from dcase_sweep.utils.errors import DataError, UserError
 from tests.evaluation.events.event_reference import HOP, LABELS, random_scores, random_truth
 
 

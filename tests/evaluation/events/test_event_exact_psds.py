@@ -13,7 +13,7 @@ from dcase_sweep.evaluation.events import (
     filter_scores,
     psds,
 )
-from dcase_sweep.evaluation.events.referees import sed_scores_eval_psds
+from dcase_sweep.evaluation.events.reference import sed_scores_eval_psds
 from tests.evaluation.events.event_reference import HOP, LABELS, events_above, random_scores, random_truth, rates, score
 
 WIDE = PsdsParameters("wide", dtc=0.5, gtc=0.5, cttc=0.3, alpha_ct=0.5, alpha_st=1.0, max_efpr=8000.0)

@@ -19,7 +19,7 @@ from dcase_sweep.evaluation.events import (
     read_ground_truth,
     segment_f1,
 )
-from dcase_sweep.evaluation.events.referees import psds_eval_f1, sed_eval_collar, sed_eval_segment
+from dcase_sweep.evaluation.events.reference import psds_eval_f1, sed_eval_collar, sed_eval_segment
 from tests.evaluation.events.event_reference import HOP, LABELS, random_scores, random_truth
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dcase_sweep.errors import DataError, UserError
 from dcase_sweep.evaluation.events import Event, ground_truth_from_events, read_durations, read_ground_truth
+from dcase_sweep.utils.errors import DataError, UserError
 
 HEADER = "filename\tonset\toffset\tevent_label\n"
 DURATIONS = "filename\tduration\na.wav\t10.0\nb.wav\t9.5\n"

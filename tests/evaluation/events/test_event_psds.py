@@ -23,7 +23,7 @@ from dcase_sweep.evaluation.events import (
     read_detections,
     read_ground_truth,
 )
-from dcase_sweep.evaluation.events.referees import psds_eval_psds
+from dcase_sweep.evaluation.events.reference import psds_eval_psds
 from tests.evaluation.events.event_reference import HOP, LABELS, events_above, random_scores, random_truth, rates, score
 
 #: Small cases have more errors an hour than real systems: judge them up to where they are.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dcase_sweep.evaluation.events import EventRules, F1Criteria
-from dcase_sweep.evaluation.events.validation import SynthesisJudge, weak_f1
+from dcase_sweep.evaluation.events.validation import SyntheticValidation, weak_f1
 
 
 def test_weak_f1_is_the_mean_over_all_classes() -> None:
@@ -33,27 +33,27 @@ def scores(cat: float, dog: float, frames: int = 10) -> dict[str, np.ndarray]:
     return found
 
 
-def judge(**more: object) -> SynthesisJudge:
-    return SynthesisJudge(EVENTS, DURATIONS, labels=("Cat", "Dog"), hop=0.1, **more)  # type: ignore[arg-type]
+def evaluate(**more: object) -> SyntheticValidation:
+    return SyntheticValidation(EVENTS, DURATIONS, labels=("Cat", "Dog"), hop=0.1, **more)  # type: ignore[arg-type]
 
 
 def test_intersection_f1_of_what_is_found() -> None:
-    assert judge().intersection_f1(scores(0.9, 0.9)) == 1
+    assert evaluate().intersection_f1(scores(0.9, 0.9)) == 1
     # A class without a true positive is left out of the mean, as psds_eval does.
-    assert judge().intersection_f1(scores(0.9, 0.4)) == 1
+    assert evaluate().intersection_f1(scores(0.9, 0.4)) == 1
 
 
 def test_an_epoch_without_detections_scores_0() -> None:
-    assert judge().intersection_f1(scores(0.0, 0.0)) == 0
+    assert evaluate().intersection_f1(scores(0.0, 0.0)) == 0
 
 
 def test_its_threshold_criteria_and_filter_are_the_configured_ones() -> None:
     low = EventRules(validation_threshold=0.3)
     strict = EventRules(criteria=F1Criteria(gtc=0.9))
 
-    assert judge(rules=low).intersection_f1(scores(0.4, 0.4)) == 1
-    assert judge().intersection_f1(scores(0.9, 0.9, frames=7)) == 1
-    assert judge(rules=strict).intersection_f1(scores(0.9, 0.9, frames=7)) == 0
+    assert evaluate(rules=low).intersection_f1(scores(0.4, 0.4)) == 1
+    assert evaluate().intersection_f1(scores(0.9, 0.9, frames=7)) == 1
+    assert evaluate(rules=strict).intersection_f1(scores(0.9, 0.9, frames=7)) == 0
     # Five frames of ten do not survive a filter of eleven.
-    assert judge(median_length={"Cat": 11, "Dog": 1}).intersection_f1(scores(0.9, 0.0, frames=5)) == 0
-    assert judge(median_length={"Cat": 1, "Dog": 11}).intersection_f1(scores(0.9, 0.0, frames=5)) == 1
+    assert evaluate(median_length={"Cat": 11, "Dog": 1}).intersection_f1(scores(0.9, 0.0, frames=5)) == 0
+    assert evaluate(median_length={"Cat": 1, "Dog": 11}).intersection_f1(scores(0.9, 0.0, frames=5)) == 1

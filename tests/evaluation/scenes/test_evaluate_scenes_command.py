@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dcase_sweep.commands.evaluate_scenes import main
-from dcase_sweep.errors import UserError
+from dcase_sweep.cli.evaluate_scenes import main
 from dcase_sweep.evaluation.scenes.metrics import log_loss_clipped_first
+from dcase_sweep.utils.errors import UserError
 
 REFERENCE = "filename\tscene_label\naudio/tram-lyon-1-10-a.wav\ttram\naudio/bus-lyon-1-11-s1.wav\tbus\n"
 
@@ -153,7 +153,7 @@ def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_loads_nothing_heavy() -> None:
     program = (
-        "import sys, dcase_sweep.commands.evaluate_scenes\n"
+        "import sys, dcase_sweep.cli.evaluate_scenes\n"
         "assert not {'numpy', 'matplotlib', 'torch', 'mlflow'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

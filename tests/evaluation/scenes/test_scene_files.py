@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dcase_sweep.errors import UserError
 from dcase_sweep.evaluation.scenes.files import read_reference, read_scores
+from dcase_sweep.utils.errors import UserError
 
 REFERENCE = "filename\tscene_label\naudio/tram-lyon-1-10-a.wav\ttram\naudio/bus-lyon-1-11-s1.wav\tbus\n"
 MATRIX = "0.1 0.9\n0.7 0.3\n"

@@ -1,0 +1,321 @@
+"""``python -m dcase_sweep cache``: what lies in the cache, and removing it."""
+
+import argparse
+import math
+import os
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dcase_sweep.utils.console import pluralize
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.machine import format_bytes
+from dcase_sweep.utils.text import printable
+
+if TYPE_CHECKING:
+    from dcase_sweep.data.store.inventory import CacheEntry
+
+PROG = "python -m dcase_sweep cache"
+
+DESCRIPTION = """\
+The features and demo recordings that runs share: size, clips, day of the last
+use, data set, project (the folder of the commands) and front end.
+
+--prune removes what no running process uses: always what an earlier version
+left behind, and more by age, size, data set or project. Whatever this program
+did not make is left alone. What is removed is computed again when it is needed."""
+
+EPILOG = f"""\
+examples:
+  {PROG}
+  {PROG} --prune --older-than 30d --dry-run
+  {PROG} --prune --keep 10GB
+  {PROG} --prune --data demo
+  {PROG} --root /scratch/features"""
+
+_SECONDS = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
+_BYTES = {"": 1, "B": 1} | {
+    f"{prefix}{suffix}": base**power
+    for suffix, base in (("", 1024), ("B", 1000), ("IB", 1024))
+    for power, prefix in enumerate("KMGT", start=1)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where stores and demo recordings lie; None where only the other is looked at."""
+
+    features: Path
+    demo: Path | None
+
+
+def main(arguments: list[str]) -> int:
+    """List the cache, or prune it; returns 0.
+
+    Raises:
+        UserError: for a folder that is not there, or a value that is no age or size.
+    """
+    options = _parser().parse_args(arguments)
+    age = None if options.older_than is None else _age(options.older_than)
+    keep = None if options.keep is None else _bytes(options.keep)
+    choosing = [name for name in ("older_than", "keep", "data", "project", "dry_run") if getattr(options, name)]
+    if choosing and not options.prune:
+        option = f"--{choosing[0].replace('_', '-')}"
+        raise UserError(f"{option}: chooses what is removed; expected --prune beside it")
+    places = _places(options.root, options.override)
+    try:
+        entries, foreign = _entries(places)
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror or error}; expected a folder that can be read") from error
+    if not options.prune:
+        _show(places, entries, foreign)
+        return 0
+    project = None if options.project is None else os.path.abspath(os.path.expanduser(options.project))
+    _check_names(entries, options.data, project)
+    chosen = choose(entries, older_than=age, keep=keep, data=options.data, project=project)
+    _prune(entries, chosen, dry_run=options.dry_run, keep=keep)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROG,
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("override", metavar="store.root=DIR", nargs="?", help="as in the command line of a run")
+    parser.add_argument("--root", metavar="DIR", help="a cache, or a folder of features (DCASE_SWEEP_CACHE)")
+    parser.add_argument("--prune", action="store_true", help="remove, and say what was freed")
+    parser.add_argument("--older-than", metavar="AGE", help="not used for 12h, 30d, 8w")
+    parser.add_argument("--keep", metavar="SIZE", help="the oldest, until at most 500MB, 10GB are left")
+    parser.add_argument("--data", metavar="NAME", help="of this data set")
+    parser.add_argument("--project", metavar="DIR", help="used by commands of this folder and no other")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    return parser
+
+
+def _age(text: str) -> float:
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([hdw])", text.strip().lower(), re.ASCII)
+    if found is None:
+        raise UserError(f"--older-than {printable(text)}: no age; expected hours, days or weeks, as 12h, 30d or 8w")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def _bytes(text: str) -> float:
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?) ?([KMGT]?(?:I?B)?)", text.strip().upper(), re.ASCII)
+    if found is None or found[2] not in _BYTES:
+        raise UserError(f"--keep {printable(text)}: no size; expected a number and a unit, as 500MB, 10GB or 10GiB")
+    return float(found[1]) * _BYTES[found[2]]
+
+
+def _places(root: str | None, override: str | None) -> Places:
+    """The folders to look at: those that are named, else those of the configuration's default."""
+    if override is not None:
+        key, equals, value = override.partition("=")
+        if key != "store.root" or not equals or not value:
+            raise UserError(f"{printable(override)}: not understood; expected store.root=DIR, or --root DIR")
+        if root is not None:
+            raise UserError(f"{printable(override)}: --root names a folder already; expected one of the two")
+        return Places(_existing(value, "store.root="), None)
+    if root is None:
+        named = os.environ.get("DCASE_SWEEP_CACHE")
+        if named is not None and not named.strip():
+            raise UserError("DCASE_SWEEP_CACHE: is empty; expected a folder, or the variable not to be set")
+        cache = Path(named or "~/.cache/dcase_sweep").expanduser()
+        if os.path.lexists(cache) and not cache.is_dir():
+            raise UserError(f"{printable(cache)}: no folder; expected DCASE_SWEEP_CACHE to name one")
+        return Places(cache / "features", cache / "demo")
+    folder = _existing(root, "--root ")
+    if (folder / "features").is_dir() or (folder / "demo").is_dir():
+        return Places(folder / "features", folder / "demo")
+    return Places(folder, None)
+
+
+def _existing(value: str, what: str) -> Path:
+    folder = Path(value).expanduser()
+    try:
+        is_there = folder.is_dir()
+    except (OSError, ValueError):
+        is_there = False
+    if not value.strip() or not is_there:
+        raise UserError(f"{what}{printable(value)}: no such folder; expected a cache, or a folder of features")
+    return folder
+
+
+def _entries(places: Places) -> tuple[list["CacheEntry"], list[Path]]:
+    from dcase_sweep.data.store.inventory import list_features
+    from dcase_sweep.demo.inventory import list_demo
+
+    entries, foreign = list_features(places.features)
+    if places.demo is not None:
+        recordings, others = list_demo(places.demo)
+        entries, foreign = entries + recordings, foreign + others
+    return entries, foreign
+
+
+def _check_names(entries: Sequence["CacheEntry"], data: str | None, project: str | None) -> None:
+    """Refuse a name that nothing in the cache has."""
+    named = {
+        "data": (data, sorted({name for entry in entries for name in entry.data})),
+        "project": (project, sorted({name for entry in entries for name in entry.projects})),
+    }
+    for option, (value, known) in named.items():
+        if value is not None and value not in known:
+            expected = f"expected one of {', '.join(map(printable, known[:8]))}" if known else "none is known"
+            raise UserError(f"--{option} {printable(value)}: nothing in the cache is of it; {expected}")
+
+
+def choose(
+    entries: Sequence["CacheEntry"],
+    *,
+    older_than: float | None = None,
+    keep: float | None = None,
+    data: str | None = None,
+    project: str | None = None,
+    now: float | None = None,
+) -> list["CacheEntry"]:
+    """What is to be removed.
+
+    Args:
+        entries: everything in the cache.
+        older_than: seconds since the last use.
+        keep: bytes that may be left; what was used least recently goes first.
+        data: the name of a data set.
+        project: a working directory that alone used it.
+        now: seconds since 1970.
+    """
+    useless = [entry for entry in entries if entry.kind in ("earlier", "rest")]
+    rest = [entry for entry in entries if entry.kind not in ("earlier", "rest")]
+    if older_than is None and keep is None and data is None and project is None:
+        return useless
+    before = math.inf if older_than is None else (time.time() if now is None else now) - older_than
+    matching = [
+        entry
+        for entry in sorted(rest, key=lambda entry: entry.used)
+        if entry.used < before
+        and (data is None or data in entry.data)
+        and (project is None or set(entry.projects) == {project})
+    ]
+    if keep is None:
+        # Tables of hashes are small and serve whatever is left; only their age removes them.
+        return useless + [entry for entry in matching if entry.kind != "hashes" or older_than is not None]
+    chosen, left = [], sum(entry.size for entry in rest)
+    for entry in matching:
+        if left > keep:
+            chosen.append(entry)
+            left -= entry.size
+    return useless + chosen
+
+
+def _prune(
+    entries: Sequence["CacheEntry"], chosen: Sequence["CacheEntry"], *, dry_run: bool, keep: float | None
+) -> None:
+    from dcase_sweep.data.store.inventory import remove
+
+    total = sum(entry.size for entry in entries)
+    removals = []
+    for entry in chosen:
+        removal = remove(entry, dry_run=dry_run)
+        removals.append(removal)
+        what = removal.reason or ("would be removed" if dry_run else "removed")
+        print(f"{format_bytes(entry.size):>9}  {_title(entry)}: {what}")
+    gone = [removal.entry for removal in removals if removal.reason is None]
+    kept = len(removals) - len(gone)
+    freed = sum(entry.size for entry in gone)
+    would = "would be freed" if dry_run else "freed"
+    left = f"{format_bytes(total - freed)} left" + (f"; {kept} kept, in use or not removable" if kept else "")
+    print(f"{format_bytes(freed)} {would} ({pluralize(len(gone), 'item')}), {left}")
+    if keep is not None and total - freed > keep and not dry_run:
+        print(f"more than {format_bytes(keep)} is left: the rest is in use or was not chosen")
+
+
+def _title(entry: "CacheEntry") -> str:
+    kinds = {
+        "features": "features",
+        "demo": "demo recordings",
+        "earlier": "features of an earlier version",
+        "hashes": "hashes of files",
+        "rest": "rest of a removal",
+    }
+    names = f" of {', '.join(map(printable, entry.data))}" if entry.data and entry.kind == "features" else ""
+    return f"{kinds[entry.kind]}{names}, {_day(entry.used)}, {printable(entry.path.name)}"
+
+
+def _day(moment: float) -> str:
+    try:
+        return time.strftime("%Y-%m-%d", time.localtime(moment))
+    except (OverflowError, ValueError, OSError):
+        return "?"
+
+
+def _show(places: Places, entries: Sequence["CacheEntry"], foreign: Sequence[Path]) -> None:
+    """Two tables and a line of what else there is; 80 columns."""
+    features = [entry for entry in entries if entry.kind == "features"]
+    recordings = [entry for entry in entries if entry.kind == "demo"]
+    print(f"features in {printable(places.features)}")
+    _table(features)
+    if places.demo is not None:
+        print(f"\ndemo recordings in {printable(places.demo)}")
+        _table(recordings)
+    others = {
+        "hashes of files": [entry for entry in entries if entry.kind == "hashes"],
+        "of an earlier version or a removal, --prune frees": [
+            entry for entry in entries if entry.kind in ("earlier", "rest")
+        ],
+    }
+    print()
+    for what, found in others.items():
+        if found:
+            print(f"{format_bytes(sum(entry.size for entry in found)):>9}  {what}")
+    print(f"{format_bytes(sum(entry.size for entry in entries)):>9}  in all")
+    for path in foreign[:5]:
+        print(f"not of this program, left alone: {printable(path)}")
+    if len(foreign) > 5:
+        print(f"... and {len(foreign) - 5} more")
+
+
+def _table(entries: Sequence["CacheEntry"]) -> None:
+    if not entries:
+        print("  nothing")
+        return
+    print(_row("size", "clips", "last used", "data set", "project", "front end"))
+    for entry in sorted(entries, key=lambda entry: entry.used, reverse=True):
+        projects = [os.path.basename(path) or path for path in entry.projects]
+        what = "recordings" if entry.kind == "demo" else _front_end(entry)
+        print(
+            _row(
+                format_bytes(entry.size),
+                f"{entry.clips:,}",
+                _day(entry.used),
+                ", ".join(entry.data) or "-",
+                ", ".join(reversed(projects)) or "-",
+                what if entry.is_complete else "not complete",
+            )
+        )
+
+
+def _row(size: str, clips: str, used: str, data: str, project: str, front_end: str) -> str:
+    return (
+        f"{size:>9} {clips:>8}  {used:<10}  {_cut(data, 14):<14} {_cut(project, 14):<14} {_cut(front_end, 18)}"
+    ).rstrip()
+
+
+def _cut(text: str, width: int) -> str:
+    shown = printable(text)
+    return shown if len(shown) <= width else f"{shown[: width - 1]}…"
+
+
+def _front_end(entry: "CacheEntry") -> str:
+    """``40 mel, 44.1 kHz``, or the class where the configuration has other keys."""
+    settings = entry.front_end
+    if settings is None:
+        return "-"
+    mels, rate = settings.get("n_mels"), settings.get("sample_rate")
+    if type(mels) is int and isinstance(rate, int | float) and math.isfinite(rate):
+        return f"{mels} mel, {rate / 1000:.4g} kHz"
+    return str(settings.get("_target_", "-")).rpartition(".")[2]

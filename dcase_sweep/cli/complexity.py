@@ -1,0 +1,115 @@
+"""`python -m dcase_sweep complexity`: what networks cost, before training or after it."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dcase_sweep.cli.parser import OneLineParser
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.files import write_text
+from dcase_sweep.utils.text import printable
+
+if TYPE_CHECKING:
+    from dcase_sweep.complexity.rules import Complexity
+
+PROG = "python -m dcase_sweep complexity"
+
+DESCRIPTION = """\
+Parameters and bytes of each layer as the table of the official task 1A baseline has them, multiply-accumulates, peak
+activation memory, and whether the limits of the DCASE challenges are kept. No recording is read.
+
+OVERRIDES are those of an experiment. Several choices or values, as model=cnn4,cnn5, give one table that compares them.
+Before training every parameter counts as not zero; of a checkpoint, or the folder of a run, those that are. A
+checkpoint is not trusted to name code: model._target_=CLASS beside it allows a class of your own."""
+
+EPILOG = f"""\
+examples:
+  {PROG} model=cnn5 model.depth=4
+  {PROG} model=baseline_cnn,cnn4,cnn5 --json complexity.json
+  {PROG} outputs/2026-01-31/12-00-00-000000/checkpoints/best.ckpt"""
+
+#: What may stand beside checkpoints.
+_CLASSES = ("model._target_", "front_end._target_")
+#: Of a head; a data set of sounds has some hundreds.
+_MOST_CLASSES = 1_000_000
+_RULES_OF = "The limits are those of acoustic scene classification; {names} {is_for} another task, which sets none."
+
+
+def main(arguments: list[str]) -> int:
+    """Prints the table, writes what was asked for and returns 0; raises UserError for what cannot be composed."""
+    options = _parser().parse_intermixed_args(arguments)
+    if options.json is not None and (options.json.is_dir() or not options.json.parent.is_dir()):
+        raise UserError(f"{options.json}: cannot be written; name a file in a folder that exists")
+
+    from dcase_sweep.complexity.report import comparing_table, complexity_table, to_json
+
+    networks, unlimited = _measured(options)
+    if len(networks) == 1:
+        print(complexity_table(next(iter(networks.values())), bits=options.bits))
+    else:
+        print(comparing_table(networks, bits=options.bits))
+    if unlimited:
+        is_for = "is for" if len(unlimited) == 1 else "are for"
+        print("\n" + _RULES_OF.format(names=", ".join(unlimited), is_for=is_for))
+    if options.json is not None:
+        figures = {name: to_json(complexity, bits=options.bits) for name, complexity in networks.items()}
+        write_text(options.json, json.dumps(figures, indent=2, allow_nan=False) + "\n")
+        print(f"\nwrote {options.json}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog=PROG,
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("what", metavar="OVERRIDE | CHECKPOINT", nargs="*")
+    parser.add_argument("-m", "--multirun", action="store_true", help="accepted; several values compare without it too")
+    parser.add_argument(
+        "--bits", type=int, choices=(32, 16, 8), default=16, help="of each parameter and activation (default: 16)"
+    )
+    parser.add_argument(
+        "--classes", metavar="N", type=int, default=10, help="classes of the head before training (default: 10)"
+    )
+    parser.add_argument("--json", metavar="OUT", type=Path, help="write every figure as JSON")
+    return parser
+
+
+def _named_classes(words: Sequence[str]) -> dict[str, str]:
+    """Classes of the user's own, which a checkpoint is not trusted to name."""
+    pairs = [word.partition("=") for word in words]
+    for word, (key, _, value) in zip(words, pairs, strict=True):
+        if key not in _CLASSES:
+            raise UserError(f"{word}: a trained network is as it was trained; expected checkpoints alone")
+        if not value:
+            raise UserError(f"{word}: no value; expected the full name of a class")
+    return {key: value for key, _, value in pairs}
+
+
+def _measured(options: argparse.Namespace) -> tuple[dict[str, "Complexity"], list[str]]:
+    """The networks by their names, and the names of those that no limit is set for."""
+    from dcase_sweep.complexity.networks import complexity_before_training, network_complexity
+
+    trained = [word for word in options.what if "=" not in word and not word.startswith("~")]
+    if options.classes < 1:
+        raise UserError(f"--classes {options.classes}: expected at least 1")
+    if options.classes > _MOST_CLASSES:
+        raise UserError(f"--classes {printable(options.classes, 60)}: expected at most {_MOST_CLASSES:,}")
+    if not trained:
+        from dcase_sweep.config.compose import compose_experiments
+
+        jobs = [(each.name, each.experiment) for each in compose_experiments(options.what)]
+        networks = {name: complexity_before_training(experiment, options.classes) for name, experiment in jobs}
+    else:
+        from dcase_sweep.training.trained import open_trained
+
+        named = _named_classes([word for word in options.what if word not in trained])
+        opened = {word: open_trained(word, named) for word in trained}
+        jobs = [(name, each.experiment) for name, each in opened.items()]
+        networks = {name: network_complexity(each.network, each.experiment) for name, each in opened.items()}
+    return networks, [name for name, experiment in jobs if experiment.task.size_limit_kib is None]

@@ -1,0 +1,33 @@
+"""``evaluate``: judge scores or detections from anywhere, without an experiment."""
+
+from dcase_sweep.utils.errors import UserError
+
+USAGE = """\
+usage: python -m dcase_sweep evaluate WHAT ...
+
+Judge results from anywhere by the challenge's rules:
+  scenes SCORES REFERENCE_CSV                              task 1A: accuracy and log loss, per scene and device
+  events DETECTIONS_FOLDER GROUND_TRUTH_TSV DURATIONS_TSV  task 4: PSDS, collar, segment and intersection F1
+
+python -m dcase_sweep evaluate WHAT --help says more."""
+
+
+def main(arguments: list[str]) -> int:
+    """Hand the arguments to the judge of scenes or of events.
+
+    Raises:
+        UserError: for something that cannot be evaluated.
+    """
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0 if arguments else 2
+    what, rest = arguments[0], arguments[1:]
+    if what == "scenes":
+        from dcase_sweep.cli.evaluate_scenes import main as evaluate_scenes
+
+        return evaluate_scenes(rest)
+    if what == "events":
+        from dcase_sweep.cli.evaluate_events import main as evaluate_events
+
+        return evaluate_events(rest)
+    raise UserError(f"evaluate {what}: no such thing to evaluate; expected scenes or events")

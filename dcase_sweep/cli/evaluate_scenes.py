@@ -1,0 +1,169 @@
+"""`python -m dcase_sweep evaluate scenes`: accuracy and log loss of a score file against the ground truth."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.files import whole_file, write_text
+from dcase_sweep.utils.lookalikes import strip_blanks
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dcase_sweep.evaluation.scenes.files import SceneReference, SceneScores
+    from dcase_sweep.evaluation.scenes.metrics import SceneReport
+
+PROG = "python -m dcase_sweep evaluate scenes"
+
+DESCRIPTION = """\
+Accuracy and log loss of scene classification by scene and device, in the layout of the DCASE 2021 task 1A table.
+Overall figures and those of a device are macro averages over scenes; log loss is in nats."""
+
+EPILOG = f"""\
+SCORES is one of
+  - numbers separated by blanks: a line a clip in the order of REFERENCE_CSV, a column a scene in alphabetical order;
+  - a table in the DCASE submission format (tabs or commas), rows in any order: filename, one column a scene, perhaps
+    scene_label.
+Rows that do not sum to one are divided by their sum before anything is computed. Older versions of scikit-learn's
+log_loss clip such scores to [0, 1] before they divide, and some published figures are of that kind: it is given too.
+A column without a name, such as the index of a data frame, is left out; any other that is no scene is refused.
+
+example:
+  {PROG} scores.txt evaluation_setup/fold1_evaluate.csv --json result.json --figure confusion.png"""
+
+
+def main(arguments: list[str]) -> int:
+    """Prints the table, writes what was asked for and returns 0; raises UserError for input that it cannot use."""
+    options = _parser().parse_args(arguments)
+    for path in (options.json, options.csv, options.figure):
+        if path is not None and not path.parent.is_dir():
+            raise UserError(f"{path}: the folder {path.parent} does not exist; create it first")
+        if path is not None and path.is_dir():
+            raise UserError(f"{path}: is a folder; name a file to write")
+    _check_figure_format(options.figure)
+
+    from dcase_sweep.evaluation.scenes.files import read_reference, read_scores
+    from dcase_sweep.evaluation.scenes.metrics import as_probabilities, evaluate_scenes, log_loss_clipped_first
+    from dcase_sweep.evaluation.scenes.report import headline, scene_table
+
+    reference = read_reference(options.reference)
+    scores = read_scores(options.scores, reference, classes=options.classes)
+    truth = reference.truth(scores.classes)
+    try:
+        probabilities = as_probabilities(scores.values, rows=scores.rows)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    report = evaluate_scenes(probabilities, truth, classes=scores.classes, devices=reference.devices)
+
+    print(scene_table(report, note=options.note))
+    print()
+    print(headline(report))
+    clipped = log_loss_clipped_first(scores.values, truth) if _is_divided(scores) else None
+    for note in _notes(scores, probabilities, reference, clipped):
+        print(f"note: {note}")
+    _write(report, options, {"rows_divided_by_sum": clipped is not None, "log_loss_clipped_first": clipped})
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROG,
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("scores", metavar="SCORES", type=Path, help="score file")
+    parser.add_argument(
+        "reference", metavar="REFERENCE_CSV", type=Path, help="table with filename, scene_label, perhaps source_label"
+    )
+    parser.add_argument("--json", metavar="OUT", type=Path, help="write every figure as JSON")
+    parser.add_argument("--csv", metavar="OUT", type=Path, help="write the table as CSV")
+    parser.add_argument(
+        "--figure",
+        metavar="OUT.png",
+        type=Path,
+        help="draw the confusion matrix; the accuracy by device goes beside it as OUT-devices.png",
+    )
+    parser.add_argument(
+        "--classes",
+        metavar="A,B,...",
+        type=lambda text: tuple(strip_blanks(name) for name in text.split(",")),
+        help="scenes in the order of the columns, if not those of REFERENCE_CSV in alphabetical order",
+    )
+    parser.add_argument("--note", metavar="TEXT", help="words for the title line of the table")
+    return parser
+
+
+def _check_figure_format(path: Path | None) -> None:
+    if path is not None and path.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise UserError(f"{path}: cannot draw '{path.suffix}' files; name one that ends in .png, .pdf or .svg")
+
+
+def _is_divided(scores: "SceneScores") -> bool:
+    """Whether any row does not sum to one, to the digits that tables are written with."""
+    return bool((abs(scores.values.sum(axis=1) - 1) > 1e-3).any())
+
+
+def _notes(
+    scores: "SceneScores", probabilities: "np.ndarray", reference: "SceneReference", clipped: float | None
+) -> list[str]:
+    """What was done to the scores, and where the file's own labels say something else."""
+    notes = []
+    if scores.ignored:
+        names = ", ".join(f"'{name}'" for name in scores.ignored)
+        notes.append(f"column {names} has no name, as the index of a data frame: it is no scene and was left out")
+    if len(reference.classes) == 1:
+        alone = ", so that every clip is right" if len(scores.classes) == 1 else ""
+        notes.append(f"{reference.path} has one scene alone, {reference.classes[0]}{alone}")
+    if clipped is not None:
+        sums = scores.values.sum(axis=1)
+        low, high = float(sums.min()), float(sums.max())
+        total = f"{low:.4g}" if high - low < 1e-3 * high else f"between {low:.4g} and {high:.4g}"
+        notes.append(
+            f"rows sum to {total}: divided by their sum; clipped to [0, 1] first, as older versions of scikit-learn "
+            f"do, log loss is {clipped:.4f}"
+        )
+    if scores.scene_labels is not None:
+        estimated = [scores.classes[index] for index in probabilities.argmax(axis=1)]
+        differing = sum(named != best for named, best in zip(scores.scene_labels, estimated, strict=True))
+        if differing:
+            notes.append(f"in {differing} rows scene_label is not the highest score: the highest score was counted")
+    return notes
+
+
+def _write(report: "SceneReport", options: argparse.Namespace, further: dict[str, object]) -> None:
+    from dcase_sweep.evaluation.scenes.report import to_csv, to_json
+
+    written: list[Path] = []
+    if options.json is not None:
+        write_text(options.json, json.dumps(to_json(report) | further, indent=2, allow_nan=False) + "\n")
+        written.append(options.json)
+    if options.csv is not None:
+        write_text(options.csv, to_csv(report))
+        written.append(options.csv)
+    if options.figure is not None:
+        written += _draw(report, options.figure)
+    for path in written:
+        print(f"wrote {path}")
+
+
+def _draw(report: "SceneReport", path: Path) -> list[Path]:
+    from dcase_sweep.evaluation.figures import quiet_drawing
+    from dcase_sweep.evaluation.scenes.figures import confusion_figure, device_accuracy_figure
+
+    path = path if path.suffix else path.with_suffix(".png")
+    beside = path.with_name(f"{path.stem}-devices{path.suffix}")
+    try:
+        with quiet_drawing():
+            with whole_file(path) as temporary:
+                confusion_figure(report).savefig(temporary)
+            if report.devices:
+                with whole_file(beside) as temporary:
+                    device_accuracy_figure(report).savefig(temporary)
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path}: the figure cannot be drawn ({reason}); the other results are above") from None
+    return [path, beside] if report.devices else [path]

@@ -1,0 +1,105 @@
+"""``export``: a trained scene classifier as files for phones, boards and other programs."""
+
+import difflib
+import logging
+from pathlib import Path
+
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.text import printable
+
+USAGE = """\
+usage: python -m dcase_sweep export tflite|onnx run=RUN [calibration=300] [folder=FOLDER] [KEY=VALUE ...]
+
+Convert a finished run of task 1A to float32, float16, dynamic-range and full-integer int8 files, run each on the test
+split with the runtime that devices use (LiteRT, ONNX Runtime), and hold it against the float network: size, non-zero
+parameters, accuracy, log loss, latency. Files and tables go to the folder, and to the run in MLflow.
+
+  run          the id of a run in MLflow, as a training's last lines show it, or its folder outputs/DATE/TIME
+  calibration  how many training clips the ranges of int8 are taken from
+  folder       where the files go; by default export/tflite or export/onnx in the run's folder, or under exports/RUN
+  KEY=VALUE    data.root: where the recordings are (needed, unless they are those of the demo); store.root,
+               tracking.uri, tracking.folder, where not the defaults; hardware.workers; model._target_ and
+               front_end._target_ where the class is your own. A run's file is not trusted to say any of it
+
+example:
+  python -m dcase_sweep export tflite run=outputs/2026-11-24/16-22-41-345012
+  python -m dcase_sweep export onnx run=4089622b089047dcb86db678185d60ad data.root=/path/to/TAU"""
+
+OWN = ("run", "calibration", "folder")
+
+
+def main(arguments: list[str]) -> int:
+    """Export one run; 0 on success.
+
+    Raises:
+        UserError: for what is not known, not installed, or cannot be exported.
+    """
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(USAGE)
+        return 0 if arguments else 2
+    from dcase_sweep.export.packages import FORMATS, check_packages
+
+    what, rest = arguments[0], arguments[1:]
+    if what not in FORMATS:
+        raise UserError(f"export {what}: no such format; expected {' or '.join(FORMATS)}")
+    given, overrides = _parse(rest)
+    if "run" not in given:
+        raise UserError(f"export {what}: no run named; expected run= and its id in MLflow or its folder")
+    calibration = _count(given.get("calibration", "300"))
+    check_packages(what)
+    _speak()
+
+    from dcase_sweep.export.exporting import export
+    from dcase_sweep.export.runs import find_trained_run
+    from dcase_sweep.utils.signals import Interrupted, interruptible
+
+    run = find_trained_run(given["run"], overrides)
+    home = run.folder / "export" if run.folder else Path("exports") / run.id
+    try:
+        with interruptible():
+            export(run, what, calibration=calibration, folder=Path(given.get("folder", home / what)).expanduser())
+    except Interrupted as interrupted:
+        return interrupted.exit_code
+    return 0
+
+
+def _parse(words: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The command's own keys, and those of the run's configuration."""
+    given: dict[str, str] = {}
+    overrides: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise UserError(f"{word}: expected KEY=VALUE")
+        if not value:
+            raise UserError(f"{word}: no value; expected KEY=VALUE")
+        if key in OWN:
+            given[key] = value
+        elif "." in key:
+            overrides[key] = value
+        else:
+            near = difflib.get_close_matches(key, OWN, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(OWN)} or a key of the configuration"
+            raise UserError(f"{key}: no such key; {hint}")
+    return given, overrides
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= 1):
+        raise UserError(f"calibration={printable(text, 60)}: expected a positive number of clips")
+    return int(text)
+
+
+def _speak() -> None:
+    """The lines of the program on standard output, as those of an experiment are."""
+    import sys
+
+    from dcase_sweep.utils.console import Terminal
+
+    logger = logging.getLogger("dcase_sweep")
+    if not logger.handlers:
+        handler = Terminal(sys.stdout)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(handler)
+        logger.propagate = False  # TensorFlow's libraries give the root logger a handler of their own
+    logger.setLevel(logging.INFO)

@@ -1,0 +1,117 @@
+"""The experiment command: everything on the command line that is not a verb, in Hydra's grammar."""
+
+import io
+import logging
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from dcase_sweep.config.arguments import check_arguments, explain_setup, refuse_arguments
+from dcase_sweep.config.command_line import complete_search, open_demo, put_flags_first, quote_task, with_model_of_task
+from dcase_sweep.config.compose import ENDLESS, register_experiments, share_config_store
+from dcase_sweep.config.folders import conf_folder
+from dcase_sweep.config.hints import explain
+from dcase_sweep.config.renamed import rename_overrides
+from dcase_sweep.jobs import run_composed
+from dcase_sweep.sweep.grid import GridSweeper
+from dcase_sweep.sweep.optuna.sweeper import OptunaSweeper
+from dcase_sweep.utils.errors import UserError, describe_os_error
+from dcase_sweep.utils.secrets import mask_secrets
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: list[str]) -> int:
+    """Compose and run what was asked for; returns the exit code.
+
+    0: all finished; 1: a job failed or the configuration was refused; 130 and 143: interrupted.
+    """
+    from dcase_sweep.utils.signals import Interrupted
+
+    share_config_store()
+    register_experiments()
+    want_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("0", "")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions on instead of printing them
+    outcomes: list[Any] = []
+    began = False
+
+    def task(composed: DictConfig) -> Any:
+        nonlocal began
+        began = True
+        outcomes.append(run_composed(composed))
+        return outcomes[-1]
+
+    try:
+        refuse_arguments(arguments)
+        understood = with_model_of_task(
+            quote_task(open_demo(complete_search(put_flags_first(rename_overrides(arguments)))))
+        )
+        sys.argv = [sys.argv[0], *understood]
+        check_arguments(understood)
+        with _masked_output(understood):
+            hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
+    except Interrupted as interrupted:
+        return interrupted.exit_code
+    except (HydraException, OmegaConfBaseException, UserError) as error:
+        if want_traceback:
+            raise
+        words = str(error) if isinstance(error, UserError) else explain(error, sys.argv[1:])
+        print(f"error: {mask_secrets(words)}", file=sys.stderr)
+        return 1
+    except RecursionError:
+        print(f"error: {ENDLESS}", file=sys.stderr)
+        return 1
+    except (OSError, sqlite3.Error) as error:  # a folder of results, say, that cannot be made
+        line = describe_os_error(error)
+        if want_traceback or line is None:
+            raise
+        print(f"error: {mask_secrets(line)}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        line = None if began or GridSweeper.latest or OptunaSweeper.latest else explain_setup(error)
+        if want_traceback or line is None:
+            raise
+        print(f"error: {mask_secrets(line)}", file=sys.stderr)
+        return 1
+    return _conclude(outcomes)
+
+
+@contextmanager
+def _masked_output(arguments: Sequence[str]) -> Iterator[None]:
+    """Let Hydra show a configuration, as ``--cfg job`` and ``--info`` do, without the passwords in it."""
+    flags = ("--cfg", "-c", "--info", "-i")
+    if not any(word in flags or word.startswith(("--cfg=", "--info=")) for word in arguments):
+        yield
+        return
+    shown = io.StringIO()
+    try:
+        with redirect_stdout(shown):
+            yield
+    finally:
+        print(mask_secrets(shown.getvalue()), end="")
+
+
+def _conclude(outcomes: list[Any]) -> int:
+    """Say where the run is and how to open it, or what failed."""
+    sweep = GridSweeper.latest or OptunaSweeper.latest
+    if sweep is not None:
+        for failure in sweep.failures:
+            print(f"failed: {mask_secrets(failure)}", file=sys.stderr)
+        return 1 if sweep.failures else 0
+    if not outcomes:
+        return 0  # --help, --cfg and the like
+    if outcomes[-1].status != "finished":
+        return 1
+    from dcase_sweep import tracking
+
+    for store in tracking.opened_stores():
+        log.info(f"open      {store.command}")
+    return 0

@@ -1,0 +1,1 @@
+"""Parameters, multiply-accumulates and activations of networks, and the challenge's rules on them."""

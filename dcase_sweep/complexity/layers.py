@@ -1,0 +1,90 @@
+"""What a PyTorch network costs, layer by layer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dcase_sweep.complexity.activations import ActivationTrace
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer that holds parameters or multiplies."""
+
+    name: str
+    kind: str
+    #: Parameters and running statistics, trained or not.
+    arrays: tuple[NDArray[np.float32], ...]
+    multiply_accumulates: int
+    #: The most activations that are live at once from here to the next layer, as `ActivationTrace` counts them.
+    live_activations: int = 0
+
+
+def _products(layer: nn.Module, output: Any) -> int:
+    """Multiply-accumulates of one forward pass of one clip."""
+    if isinstance(layer, nn.Conv1d | nn.Conv2d):
+        return int(output[0].numel()) * layer.in_channels // layer.groups * int(np.prod(layer.kernel_size))
+    if isinstance(layer, nn.Linear):
+        return int(output[0].numel()) * layer.in_features
+    if isinstance(layer, nn.RNNBase):  # each frame meets each weight once
+        sequence = output if isinstance(output, Tensor) else output[0]
+        frames = sequence.shape[1 if layer.batch_first else 0]
+        return int(frames) * sum(weight.numel() for weight in layer.parameters() if weight.dim() == 2)
+    return 0
+
+
+def _stored(layer: nn.Module, statistics: bool) -> Sequence[Tensor]:
+    buffers = layer.buffers(recurse=False) if statistics else ()
+    return [*layer.parameters(recurse=False), *(buffer for buffer in buffers if buffer.is_floating_point())]
+
+
+def _arrays(stored: Sequence[Tensor]) -> tuple[NDArray[np.float32], ...]:
+    # Weights on the meta device have no values yet; training will make all of them count. One value stands for all of
+    # them: what a large network would take is asked here before any machine has the memory for it.
+    one = np.float32(1)
+    return tuple(
+        np.broadcast_to(one, tuple(t.shape)) if t.is_meta else t.detach().float().cpu().numpy() for t in stored
+    )
+
+
+def list_layers(network: nn.Module, input_shape: tuple[int, int], *, statistics: bool = True) -> list[Layer]:
+    """The layers of a network for clips of ``(mel, frame)``, in the order in which they are used.
+
+    Args:
+        statistics: count the running statistics of batch normalisation among the parameters, as Keras and task 1A do;
+            task 4 counts what is trained.
+    """
+    found: list[Layer] = []
+    device = next(network.parameters()).device
+    clip = torch.zeros(1, *input_shape, device=device)
+    trace = ActivationTrace(clip)
+
+    def begin(layer: nn.Module, inputs: Any) -> None:
+        if _stored(layer, statistics):
+            trace.layer = len(found)
+
+    def hook(name: str) -> Any:
+        def note(layer: nn.Module, inputs: Any, output: Any) -> None:
+            if stored := _stored(layer, statistics):
+                found.append(Layer(name, type(layer).__name__, _arrays(stored), _products(layer, output)))
+
+        return note
+
+    leaves = [(name, module) for name, module in network.named_modules() if not list(module.children())]
+    handles = [module.register_forward_pre_hook(begin) for _, module in leaves]
+    handles += [module.register_forward_hook(hook(name)) for name, module in leaves]
+    was_training = network.training
+    try:
+        with torch.no_grad(), trace:
+            results = network.eval().forward(clip)  # past a compiled call: hooks must fire
+    finally:
+        network.train(was_training)
+        for handle in handles:
+            handle.remove()
+    live = trace.live_values(results, len(found))
+    return [replace(layer, live_activations=values) for layer, values in zip(found, live, strict=True)]

@@ -1,0 +1,153 @@
+"""What networks cost as text and JSON: a table of the layers of one, a table that compares several."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from dcase_sweep.complexity.rules import RULES, Complexity, ComplexityRule
+from dcase_sweep.utils.precision import PRECISIONS, Bits
+
+
+def complexity_table(complexity: Complexity, *, bits: Bits = 16, rules: Iterable[ComplexityRule] = RULES) -> str:
+    """Plain text: one row a layer, the totals, and one line a rule that says whether it is kept at ``bits``.
+
+    The column of live activations counts values: what there must be room for at once from a layer to the next.
+    """
+    sizes = (f"Bytes, {each} bit" for each in PRECISIONS)
+    header = ("Layer", "Kind", "Parameters", "Non-zero", *sizes, "MACs", "Live activations")
+    rows = [
+        (
+            layer.name,
+            layer.kind,
+            f"{layer.parameters:,}",
+            f"{layer.nonzero:,}",
+            *(f"{layer.size_bytes(each):,}" for each in PRECISIONS),
+            f"{layer.multiply_accumulates:,}",
+            _known(layer.live_activations),
+        )
+        for layer in complexity.layers
+    ]
+    total = (
+        "Total",
+        "",
+        f"{complexity.parameters:,}",
+        f"{complexity.nonzero:,}",
+        *(f"{complexity.size_bytes(each):,}" for each in PRECISIONS),
+        f"{complexity.multiply_accumulates:,}",
+        _known(complexity.peak_activations, "peak "),
+    )
+    return "\n".join([*_aligned([header, *rows, total], left=2, ruled=(1, -1)), "", *_summary(complexity, bits, rules)])
+
+
+def comparing_table(
+    networks: Mapping[str, Complexity], *, bits: Bits = 16, rules: Sequence[ComplexityRule] = RULES
+) -> str:
+    """Plain text: one row a network, the rules with pass or FAIL, below them each limit that is exceeded.
+
+    ``Peak`` is that of the activation memory.
+    """
+    pruned = any(complexity.nonzero < complexity.parameters for complexity in networks.values())
+    header = (
+        "Network",
+        "Parameters",
+        *(["Non-zero"] if pruned else []),
+        f"Bytes, {bits} bit",
+        "MMAC/clip",
+        "MMAC/s",
+        f"Peak KiB, {bits} bit",
+        *(rule.name.partition(" task")[0] for rule in rules),
+    )
+    rows = [
+        (
+            name,
+            f"{complexity.parameters:,}",
+            *([f"{complexity.nonzero:,}"] if pruned else []),
+            f"{complexity.size_bytes(bits):,}",
+            f"{complexity.multiply_accumulates / 1e6:,.1f}",
+            f"{complexity.multiply_accumulates_per_second / 1e6:,.2f}",
+            f"{complexity.peak_activation_bytes(bits) / 1024:,.1f}" if complexity.peak_activations else "-",
+            *("pass" if complexity.within_limit(rule, bits=bits) else "FAIL" for rule in rules),
+        )
+        for name, complexity in networks.items()
+    ]
+    exceeded = [
+        f"{name}: {line}"
+        for name, complexity in networks.items()
+        for rule in rules
+        for line in complexity.exceeded(rule, bits=bits)
+    ]
+    return "\n".join([*_aligned([header, *rows], left=1, ruled=(1,)), *([""] if exceeded else []), *exceeded])
+
+
+def to_json(complexity: Complexity, *, bits: Bits = 16, rules: Iterable[ComplexityRule] = RULES) -> dict[str, Any]:
+    """Every figure under a plain name; sizes in bytes, lengths in seconds."""
+    layers = [
+        {
+            "name": layer.name,
+            "kind": layer.kind,
+            "parameters": layer.parameters,
+            "nonzero": layer.nonzero,
+            **{f"bytes_{each}bit": layer.size_bytes(each) for each in PRECISIONS},
+            "multiply_accumulates": layer.multiply_accumulates,
+            "live_activations": layer.live_activations,
+        }
+        for layer in complexity.layers
+    ]
+    return {
+        "parameters": complexity.parameters,
+        "nonzero": complexity.nonzero,
+        **{f"bytes_{each}bit": complexity.size_bytes(each) for each in PRECISIONS},
+        **{f"nonzero_bytes_{each}bit": complexity.size_bytes(each, nonzero_only=True) for each in PRECISIONS},
+        "multiply_accumulates": complexity.multiply_accumulates,
+        "multiply_accumulates_per_second": complexity.multiply_accumulates_per_second,
+        "clip_seconds": complexity.clip_seconds,
+        "peak_activations": complexity.peak_activations,
+        **{f"peak_activation_bytes_{each}bit": complexity.peak_activation_bytes(each) for each in PRECISIONS},
+        "rules": {
+            rule.name: {
+                "bits": bits,
+                "within": complexity.within_limit(rule, bits=bits),
+                "exceeded": list(complexity.exceeded(rule, bits=bits)),
+            }
+            for rule in rules
+        },
+        "layers": layers,
+    }
+
+
+def _summary(complexity: Complexity, bits: Bits, rules: Iterable[ComplexityRule]) -> list[str]:
+    nonzero = f", {complexity.size_bytes(bits, nonzero_only=True):,} of them not zero"
+    lines = [
+        f"{complexity.size_bytes(bits):,} bytes ({complexity.size_kib(bits):.2f} KiB) at {bits} bit"
+        f"{nonzero if complexity.nonzero < complexity.parameters else ''}, "
+        f"{complexity.multiply_accumulates / 1e6:,.2f} MMAC a clip of {complexity.clip_seconds:g} s, "
+        f"{complexity.multiply_accumulates_per_second / 1e6:.2f} MMAC per second of audio"
+    ]
+    if complexity.peak_activations:
+        sizes = ", ".join(
+            f"{complexity.peak_activation_bytes(each) / 1024:,.1f} KiB at {each} bit" for each in PRECISIONS
+        )
+        lines.append(f"peak activation memory {sizes}")
+    for rule in rules:
+        exceeded = complexity.exceeded(rule, bits=bits)
+        lines += [f"FAIL  {line}" for line in exceeded] or [f"pass  {rule.name}"]
+    return lines
+
+
+def _known(values: int, before: str = "") -> str:
+    return f"{before}{values:,}" if values else "-"
+
+
+def _aligned(rows: Sequence[Sequence[str]], *, left: int, ruled: Sequence[int]) -> list[str]:
+    """Lines with the first ``left`` columns to the left and a ruler before each of the ``ruled`` rows."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    ruler = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    lines: list[str] = []
+    for position, row in enumerate(rows):
+        if position in ruled or position - len(rows) in ruled:
+            lines.append(ruler)
+        cells = (
+            text.ljust(width) if i < left else text.rjust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        lines.append("  ".join(cells).rstrip())
+    return lines

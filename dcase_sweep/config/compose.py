@@ -1,0 +1,95 @@
+"""Experiments from the words of a command line, without running any of them."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hydra import compose
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.initialize import initialize_config_dir
+from omegaconf.errors import OmegaConfBaseException
+
+from dcase_sweep.config.arguments import check_overrides, explain_setup, refuse_arguments
+from dcase_sweep.config.checks import check
+from dcase_sweep.config.command_line import open_demo, quote_task, with_model_of_task
+from dcase_sweep.config.files import read_config, register_config_source
+from dcase_sweep.config.folders import conf_folder, experiment_folders
+from dcase_sweep.config.hints import explain
+from dcase_sweep.config.overrides import combinations
+from dcase_sweep.config.renamed import rename_overrides
+from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.utils.errors import UserError
+
+#: What is said where the configuration cannot be composed.
+ENDLESS = "the configuration refers to itself without end; see the defaults lists under --config-dir and experiments/"
+
+
+def register_experiments() -> None:
+    """Make every file of the experiment folders a choice of ``+experiment``; a broken one is told and left out.
+
+    Every configuration file is checked when it is read, from then on.
+    """
+    register_config_source()
+    store = ConfigStore.instance()
+    for folder in experiment_folders():
+        for path in sorted(folder.glob("*.yaml")):
+            try:
+                node = read_config(path)
+            except UserError as error:
+                print(f"warning: {error}; left out", file=sys.stderr)
+                continue
+            store.store(group="experiment", name=path.stem, node=node, package="_global_", provider=str(folder))
+
+
+def share_config_store() -> None:
+    """Let Hydra's compositions share its one store of configurations instead of copying it.
+
+    It copies the store each time it asks for a group's choices, a hundred times for a ``--help``; what it loads from
+    the store it copies again, so that nothing can change it.
+    """
+    ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """One experiment and what was chosen for it, for people: ``cnn5 model.depth=4``."""
+
+    name: str
+    experiment: Experiment
+
+
+def compose_experiments(arguments: Sequence[str]) -> list[Composed]:
+    """The checked experiments that these overrides stand for, as many as there are combinations of their values.
+
+    Raises:
+        UserError: in one line, as the experiment command says it.
+    """
+    refuse_arguments(arguments)
+    understood = with_model_of_task(quote_task(open_demo(rename_overrides(arguments))))
+    check_overrides(understood)
+    register_experiments()
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+            parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+            return [_composed(job) for job in combinations(parser, understood)]
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error, understood)) from None
+    except RecursionError:
+        raise UserError(ENDLESS) from None
+    except Exception as error:
+        line = explain_setup(error)
+        if line is None:
+            raise
+        raise UserError(line) from None
+
+
+def _composed(overrides: Sequence[str]) -> Composed:
+    completed = with_model_of_task(list(overrides))
+    config = compose("config", completed, return_hydra_config=True)
+    rest = [override for override in overrides if override.partition("=")[0] not in ("model", "task")]
+    name = " ".join([str(config.hydra.runtime.choices["model"]), *(each.lstrip("+") for each in rest)])
+    return Composed(name, check(config))

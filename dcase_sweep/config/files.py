@@ -1,0 +1,153 @@
+"""The configuration files that a command line names: read in bounded time, each fault in one line."""
+
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from dcase_sweep.config.checks import GROUPS
+from dcase_sweep.utils.errors import UserError
+
+#: A configuration is a page of text. The limits are far above one and far below what would take seconds to read.
+_MOST_BYTES, _MOST_VALUES, _DEEPEST = 256 * 1024, 20_000, 50
+_EXPECTED = "expected a configuration as those of conf/ are: keys and values in YAML"
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The keys and values of a file, interpolations as they stand.
+
+    Raises:
+        UserError: in one line, for a file that is no configuration.
+    """
+    check_config(path)
+    try:
+        found = OmegaConf.to_container(OmegaConf.load(path))
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, RecursionError) as error:
+        raise UserError(_explain(path, error)) from None
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: a {type(found).__name__}, no keys; {_EXPECTED}")
+    return {str(key): value for key, value in found.items()}
+
+
+def check_config(path: Path) -> None:
+    """Refuse what cannot be read, or would take the machine: aliases that unfold to millions of values, for one.
+
+    Raises:
+        UserError: in one line with the file, what is wrong in it, and where.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UserError(f"{path}: not a file; {_EXPECTED}")
+        if status.st_size > _MOST_BYTES:
+            raise UserError(
+                f"{path}: {status.st_size / 1024:,.0f} KiB, more than {_MOST_BYTES // 1024} KiB; {_EXPECTED}"
+            )
+        text = path.read_bytes().decode("utf-8-sig")
+        values = _count_values(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}; {_EXPECTED}") from None
+    except (ValueError, yaml.YAMLError) as error:
+        raise UserError(_explain(path, error)) from None
+    if values > _MOST_VALUES:
+        raise UserError(f"{path}: {values:,} values with its aliases unfolded, more than {_MOST_VALUES:,}; {_EXPECTED}")
+
+
+def _count_values(events: Iterator[Any]) -> int:
+    """How many values a document has once its aliases are unfolded; nothing is unfolded for it.
+
+    Raises:
+        ValueError: for an alias within its own anchor, too deep a nesting, or a second document.
+    """
+    sizes: dict[str, int] = {}
+    open_nodes: list[tuple[str | None, int]] = []
+    total = documents = 0
+    for event in events:
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+            if documents > 1:
+                raise ValueError(f"line {line}: a second document")
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor in {anchor for anchor, _ in open_nodes}:
+                raise ValueError(f"line {line}: the alias *{event.anchor} is part of what it stands for")
+            total += sizes.get(event.anchor, 1)
+        elif isinstance(event, yaml.ScalarEvent):
+            total += 1
+            if event.anchor:
+                sizes[event.anchor] = 1
+        elif isinstance(event, yaml.CollectionStartEvent):
+            total += 1
+            open_nodes.append((event.anchor, total - 1))
+            if len(open_nodes) > _DEEPEST:
+                raise ValueError(f"line {line}: nested more than {_DEEPEST} levels deep")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_nodes.pop()
+            if anchor:
+                sizes[anchor] = total - before
+        if total > 10**12:
+            break
+    return total
+
+
+def _explain(path: Path, error: Exception) -> str:
+    """One line of what a parser says in many."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"{path}: not text in UTF-8 (byte {error.start}); {_EXPECTED}"
+    if isinstance(error, yaml.MarkedYAMLError):
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}: " if mark is not None else ""
+        return f"{path}: {where}{' '.join(str(error.problem or error.context).split())[:200]}; {_EXPECTED}"
+    return f"{path}: {' '.join(str(error).split())[:200]}; {_EXPECTED}"
+
+
+class CheckedConfigSource(FileConfigSource):
+    """Hydra's source of files, each checked before it is read."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """What Hydra asks for by the path under the source's root.
+
+        Raises:
+            UserError: in one line, for a file that is no configuration.
+        """
+        path = Path(self.path, self._normalize_file_name(config_path)).resolve()
+        if path.exists():
+            check_config(path)
+        try:
+            result = super().load_config(config_path)
+        except (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, RecursionError) as error:
+            raise UserError(_explain(path, error)) from None
+        if not OmegaConf.is_dict(result.config):
+            raise UserError(f"{path}: no keys and values; {_EXPECTED}")
+        defaults = result.config._get_node("defaults")
+        if defaults is not None and not OmegaConf.is_list(defaults):
+            raise UserError(f"{path}: defaults is no list; {_EXPECTED}")
+        entries: Any = OmegaConf.to_container(defaults, resolve=False) if defaults is not None else []
+        for each in entries:
+            for group, choice in each.items() if isinstance(each, dict) else ():
+                if isinstance(choice, list) and re.sub(r"^(override |optional )*/?|@.*", "", str(group)) in GROUPS:
+                    raise UserError(f"{path}: {group}: {choice}: not one choice; expected one name")
+        return result
+
+
+# A process of a launcher takes over the registry and looks for plugins again. Hydra tells sources apart by their names,
+# and keeps the one that is there if it is called as its own.
+CheckedConfigSource.__name__ = FileConfigSource.__name__
+
+
+def register_config_source() -> None:
+    """Let Hydra read every configuration file through `CheckedConfigSource`.
+
+    Hydra registers its own source of files while it looks for plugins, and offers no public way to replace it.
+    """
+    Plugins.instance()
+    SourcesRegistry.instance().types[FileConfigSource.scheme()] = CheckedConfigSource

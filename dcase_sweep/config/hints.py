@@ -1,0 +1,100 @@
+"""What Hydra and OmegaConf say of a command line, in one line that names the key and the nearest right one."""
+
+import difflib
+import itertools
+import re
+from collections.abc import Sequence
+
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf.errors import OmegaConfBaseException
+
+from dcase_sweep.config.folders import conf_folder
+from dcase_sweep.utils.text import printable
+
+#: Groups whose choice names a run.
+GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "experiment")
+#: Of a sweep over many choices so many combinations are looked at to find the key that was meant.
+_COMPOSED_FOR_HINTS = 16
+
+
+def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
+    """One line of what Hydra or OmegaConf says in many: the key, what was found, the nearest right one.
+
+    Args:
+        arguments: the command line's, whose choices decide which keys there are.
+    """
+    text = str(error)
+    override = re.search(r"Could not override '([^']+)'", text)
+    group = re.search(r"To append to your default list use (\S+)", text)
+    if override and group:
+        return f"{override[1]}: nothing is chosen yet that could be replaced; write {group[1]}"
+    if override and override[1].startswith("hydra.") and error.__cause__ is not None:
+        return f"{override[1]}: {str(error.__cause__).splitlines()[0]}; +{override[1]} adds what is not there"
+    if override:
+        return f"{override[1]}: no such key; {_nearest_key(override[1], arguments)}"
+    merged = re.search(r"Error merging override (.+)", text)
+    if merged:
+        cause = str(error.__cause__ or "").strip().splitlines()
+        return f"{printable(merged[1])}: {cause[0] if cause else 'a value that its key cannot have'}"
+    twice = re.search(r"Multiple values for (\S+?)\. To override", text)
+    if twice:
+        return f"+{twice[1]}: one is chosen already; write {twice[1]}=NAME to choose another"
+    called = re.search(r"Error (?:in call to|locating) target '([^']+)'", text)
+    if called:
+        where = re.search(r"full_key: (\S+)", text)
+        key = where[1] if where else "hydra.sweeper" if "Sweeper" in called[1] else "hydra.launcher"
+        return f"{key}._target_={called[1]}: {str(error.__cause__ or 'no such class').splitlines()[0].rstrip(':')}"
+    several = re.search(r"Ambiguous value for argument '(.+)'$", text.splitlines()[0] if text else "")
+    if several:
+        return f"{printable(several[1])}: several values; add -m to run each of them, or write [...] for a list"
+    if isinstance(error, OverrideParseException):
+        if re.search(r"choice\(\s*\)", error.override):
+            return f"{printable(error.override)}: an empty choice; expected values in the brackets"
+        return (
+            f"{printable(error.override)}: cannot be read as KEY=VALUE; brackets and quotes come in pairs, and a value "
+            "with special characters stands in quotes: KEY=\"'VALUE'\""
+        )
+    choice = re.search(r"Could not find '([^']+)/([^/']*)'", text)
+    if choice:
+        offered = [line.strip() for line in text.splitlines() if line.startswith("\t")]
+        offered = [line for line in offered if not line.startswith("provider=")]
+        near = difflib.get_close_matches(choice[2], offered, n=1)
+        hint = f"did you mean {choice[1]}={near[0]}? " if near else ""
+        return f"{choice[1]}={choice[2]}: no such choice; {hint}expected one of {', '.join(offered)}"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "; ".join(lines[:2])
+
+
+def _known_keys(arguments: Sequence[str]) -> set[str]:
+    """The keys of the configuration that the arguments' choices make, of every one where several are swept over."""
+    from hydra import compose
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.initialize import initialize_config_dir
+
+    from dcase_sweep.config import flatten
+
+    chosen = [word.partition("=") for word in arguments if word.partition("=")[0].lstrip("+") in GROUPS]
+    each = [[f"{key}={value}" for value in values.split(",")] for key, _, values in chosen]
+    GlobalHydra.instance().clear()
+    known: set[str] = set()
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        for choices in itertools.islice(itertools.product(*each), _COMPOSED_FOR_HINTS):
+            try:
+                flat = flatten(compose("config", list(choices)))
+            except (HydraException, OmegaConfBaseException):  # one mistake is told at a time
+                flat = flatten(compose("config"))
+            known |= {".".join(name.split(".")[:depth]) for name in flat for depth in range(1, name.count(".") + 2)}
+    return known
+
+
+def _nearest_key(key: str, arguments: Sequence[str]) -> str:
+    known = _known_keys(arguments)
+    above = key.rpartition(".")[0]
+    if above in known and not any(name.startswith(above + ".") for name in known):
+        return f"{above} is null with these choices"
+    near = difflib.get_close_matches(key, sorted(known), n=1)
+    if near:
+        return f"did you mean {near[0]}?"
+    group = key.split(".")[0]
+    inside = sorted({name.split(".")[1] for name in known if name.startswith(group + ".")})
+    return f"expected one of {', '.join(inside or sorted({name.split('.')[0] for name in known}))}"

@@ -1,0 +1,58 @@
+"""From a typed group to the object that it describes."""
+
+from contextlib import nullcontext
+from dataclasses import fields
+from typing import Any
+
+from omegaconf import MISSING
+
+from dcase_sweep.config.classes import locate_class
+from dcase_sweep.config.constructors import bounded_construction
+from dcase_sweep.config.flat import plain
+from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.utils.errors import UserError
+
+
+def keyword_arguments(node: Any) -> dict[str, Any]:
+    """The keyword arguments that a typed group holds for its class."""
+    return {member.name: getattr(node, member.name) for member in fields(node) if member.name != "_target_"}
+
+
+def build(group: str, node: Any, **given: Any) -> Any:
+    """The object that a typed group describes.
+
+    Raises:
+        UserError: with the group's name before what the constructor refused.
+    """
+    missing = [name for name, value in keyword_arguments(node).items() if value == MISSING]
+    if missing:
+        raise UserError(f"{group}.{missing[0]}: no value; expected one for {node._target_}")
+    try:
+        return locate_class(group, node._target_)(**given, **keyword_arguments(node))
+    except ValueError as error:
+        raise UserError(f"{group}.{error}") from None
+
+
+def build_model(experiment: Experiment, *, classes: int, device: str = "cpu") -> Any:
+    """The network for the front end's maps; on the ``meta`` device it is checked but holds no weights.
+
+    Raises:
+        UserError: for what its constructor refuses; on the ``meta`` device also for a network that no machine could
+            train, as `bounded_construction` says.
+    """
+    import torch
+
+    front_end = build("front_end", experiment.front_end)
+    with torch.device(device), bounded_construction("model") if device == "meta" else nullcontext():
+        return build("model", experiment.model, input_shape=front_end.shape, classes=classes)
+
+
+def stored_configuration(experiment: Experiment, front_end: Any) -> dict[str, Any]:
+    """What stored features depend on: the front end's settings but those that come into play behind the store.
+
+    Where more frames are stored than a network sees, their number is part of it.
+    """
+    behind = getattr(front_end, "behind_store", ())
+    settings = {name: value for name, value in plain(experiment.front_end).items() if name not in behind}
+    stored = getattr(front_end, "stored_shape", front_end.shape)
+    return settings if stored == front_end.shape else settings | {"stored_frames": stored[1]}

@@ -1,0 +1,81 @@
+"""Names of earlier versions: keys and classes are still understood, keys with one line of notice."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+#: Keys of a configuration, as they were and as they are.
+KEYS = {
+    "training.keep_from": "training.best_after_fraction",
+    "hardware.features_on": "hardware.cache_device",
+    "mean_teacher.consistency": "mean_teacher.consistency_weight",
+    "mean_teacher.ema": "mean_teacher.ema_decay",
+    "mean_teacher.mask_mels_share": "mean_teacher.mask_mels_fraction",
+    "task.ema": "task.ema_decay",
+    "task.demo_ema": "task.demo_ema_decay",
+    "data.validation_share": "data.validation_fraction",
+    "data.weak_validation_share": "data.weak_validation_fraction",
+}
+#: Classes that a checkpoint or a file of the user's may name.
+CLASSES = {
+    "dcase_sweep.data.demo.dataset.DemoScenes": "dcase_sweep.demo.tau.DemoScenes",
+    "dcase_sweep.data.demo.soundscape_dataset.DemoSoundscapes": "dcase_sweep.demo.desed.DemoSoundscapes",
+    "dcase_sweep.learners.scenes.SceneLearner": "dcase_sweep.training.scenes.SceneLearner",
+    "dcase_sweep.learners.mean_teacher.learner.MeanTeacherLearner": (
+        "dcase_sweep.training.mean_teacher.learner.MeanTeacherLearner"
+    ),
+    "dcase_sweep.learners.keras.learner.KerasSceneLearner": "dcase_sweep.training.keras.learner.KerasSceneLearner",
+}
+_noticed: set[str] = set()
+
+
+def rename_overrides(words: Sequence[str]) -> list[str]:
+    """Overrides of a command line with the keys of today."""
+    return [_rename_override(word) for word in words]
+
+
+def _rename_override(word: str) -> str:
+    key, equals, value = word.partition("=")
+    name = key.lstrip("+~")
+    if name not in KEYS:
+        return word
+    _notice(name)
+    return key.removesuffix(name) + KEYS[name] + equals + value
+
+
+def rename_keys(flat: Mapping[str, Any], *, quiet: bool = False) -> dict[str, Any]:
+    """Dotted keys of today and their values; a key of an earlier version replaces one that a default has set."""
+    renamed = {key: value for key, value in flat.items() if key not in KEYS}
+    for old in flat.keys() & KEYS.keys():
+        renamed[KEYS[old]] = flat[old]
+        if not quiet:
+            _notice(old)
+    return {key: CLASSES.get(value, value) if _is_target(key, value) else value for key, value in renamed.items()}
+
+
+def rename_composed(composed: DictConfig) -> None:
+    """The same for a composed configuration, in place."""
+    for old, new in KEYS.items():
+        group, _, name = old.partition(".")
+        node = composed.get(group) if group in composed else None
+        if isinstance(node, DictConfig) and name in node:
+            _notice(old)
+            OmegaConf.update(composed, new, node._get_node(name))
+            del node[name]
+    for group in map(str, composed):
+        node = composed._get_node(group)
+        target = node.get("_target_") if isinstance(node, DictConfig) and "_target_" in node else None
+        if isinstance(target, str) and target in CLASSES:
+            OmegaConf.update(composed, f"{group}._target_", CLASSES[target])
+
+
+def _is_target(key: str, value: Any) -> bool:
+    return isinstance(value, str) and (key.endswith("._target_") or key.startswith("framework.learners."))
+
+
+def _notice(old: str) -> None:
+    if old not in _noticed:
+        _noticed.add(old)
+        print(f"note: {old} is called {KEYS[old]} now; the earlier name works in this version only", file=sys.stderr)

@@ -1,0 +1,89 @@
+"""The generated soundscapes as a data set: made on first use, then read like any other in DESED's layout."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from dcase_sweep.data.desed import DESED
+from dcase_sweep.data.events import EventData
+from dcase_sweep.data.files import FileCheck, check_headers
+from dcase_sweep.demo.generation import check_demo_root, check_room, generate_once
+from dcase_sweep.demo.soundscapes import count_bytes, generate_soundscapes, is_complete
+
+
+class DemoSoundscapes:
+    """The ten classes of DESED as procedural sounds over plain backgrounds, in the five subsets of task 4.
+
+    The same arguments give the same bytes. Two processes that start at once generate it once. ``validation_fraction``
+    is that of the weakly labelled clips.
+    """
+
+    kind = "events"
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        root: str,
+        validation_fraction: float = 0.1,
+        strong_clips: int = 60,
+        weak_clips: int = 40,
+        unlabeled_clips: int = 80,
+        synthetic_validation_clips: int = 20,
+        validation_clips: int = 40,
+        generator_seed: int = 2021,
+    ) -> None:
+        self.parameters = {
+            "strong_clips": strong_clips,
+            "weak_clips": weak_clips,
+            "unlabeled_clips": unlabeled_clips,
+            "synthetic_validation_clips": synthetic_validation_clips,
+            "validation_clips": validation_clips,
+            "seed": generator_seed,
+        }
+        empty = [f"{name}={value}" for name, value in self.parameters.items() if name != "seed" and value < 1]
+        if empty:
+            raise ValueError(f"{', '.join(empty)}: expected at least one clip in every subset")
+        folder = "-".join(str(value) for value in ("soundscapes", *self.parameters.values()))
+        self.root = Path(root).expanduser() / folder
+        self.layout = DESED(name=name, root=str(self.root), weak_validation_fraction=validation_fraction)
+
+    @property
+    def training_clips(self) -> int:
+        """How many clips there are to train on, at most."""
+        return sum(self.parameters[f"{subset}_clips"] for subset in ("strong", "weak", "unlabeled"))
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes of all recordings."""
+        return count_bytes(sum(count for name, count in self.parameters.items() if name != "seed"))
+
+    def check_room(self) -> None:
+        """Refuse more recordings than the disk has room for.
+
+        Raises:
+            UserError: in one line, with what they take and what is free.
+        """
+        check_room(self.root, self.disk_bytes)
+
+    def check_root(self) -> None:
+        """Refuse a ``root`` that holds anything but generated data sets.
+
+        Raises:
+            UserError: in one line, with what was found.
+        """
+        check_demo_root(self.root.parent)
+
+    def prepare(self, on_progress: Callable[[int, int], None]) -> None:
+        """Generate what is not there yet."""
+        self.check_root()
+
+        def generate() -> None:
+            self.check_room()
+            generate_soundscapes(self.root, **self.parameters, on_progress=on_progress)
+
+        generate_once(self.root, is_complete=lambda: is_complete(self.root, **self.parameters), generate=generate)
+
+    def load(self, *, check: FileCheck = check_headers) -> EventData:
+        """The generated clips and their splits."""
+        return replace(self.layout.load(check=check), is_synthetic=True)

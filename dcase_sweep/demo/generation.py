@@ -1,0 +1,268 @@
+"""A folder of generated recordings: what marks it as ours and finished, and how many files are written at once."""
+
+import csv
+import io
+import json
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import soundfile
+
+from dcase_sweep.demo.rendering import Signal
+from dcase_sweep.utils.cpu import usable_cores
+from dcase_sweep.utils.errors import UserError, free_bytes, is_disk_full
+from dcase_sweep.utils.files import write_text as write_whole_text
+from dcase_sweep.utils.leases import hold
+from dcase_sweep.utils.machine import format_bytes
+
+MARKER = "generator.json"
+README = "README.txt"
+#: Bytes of the header of a WAV file as libsndfile writes it, and of a sample of each format.
+_HEADER = 44
+_SAMPLE = {"PCM_16": 2, "PCM_24": 3}
+
+#: What lies in a folder for generated data sets: these, their locks, and what file systems leave.
+_OWN = re.compile(r"(scenes|soundscapes)(-\d+)+(\.lock)?|\..*|lost\+found")
+
+Task = TypeVar("Task")
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedFolder:
+    """A root with a marker that tells the parameters of what lies there, and a README.txt."""
+
+    root: Path
+    #: Everything that decides about the recordings, the generator's version among it.
+    parameters: Mapping[str, Any]
+    readme: str
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether a generation with these parameters came to its end."""
+        return self._marker() == {"complete": True, "parameters": dict(self.parameters)}
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether a generator made the folder."""
+        return self._marker() is not None or _small_text(self.root / README) == self.readme
+
+    @property
+    def has_other_parameters(self) -> bool:
+        """Whether what lies there was generated otherwise, or its marker is damaged and does not say how."""
+        if not self.is_ours or not os.path.lexists(self.root / MARKER):
+            return False
+        return (self._marker() or {}).get("parameters") != dict(self.parameters)
+
+    def begin(self) -> None:
+        """Mark the folder as ours and unfinished; to be called before anything in it is written or removed.
+
+        Raises:
+            UserError: the root holds what no generator made, or leads to another folder.
+        """
+        if self.root.is_dir():
+            self._refuse_foreign()
+        self.root.mkdir(parents=True, exist_ok=True)
+        for name in (README, MARKER):
+            if not (self.root / name).is_file() and os.path.lexists(self.root / name):
+                (self.root / name).unlink()  # a named pipe, say, which writing would wait for
+        write_text(self.root / README, self.readme)
+        self._mark(complete=False)
+
+    def _refuse_foreign(self) -> None:
+        if not self.is_ours and any(self.root.iterdir()):
+            raise UserError(
+                f"{self.root}: holds what the demo generator did not make; choose another folder for the demo"
+            )
+        for path in (self.root, *self.root.iterdir()):
+            if path.is_symlink():
+                raise UserError(
+                    f"{path}: a link to {os.readlink(path)}, where the demo generator would write; expected a folder"
+                )
+
+    def finish(self) -> None:
+        """Mark the folder as finished."""
+        self._mark(complete=True)
+
+    def _mark(self, *, complete: bool) -> None:
+        marker = {"complete": complete, "parameters": dict(self.parameters)}
+        write_text(self.root / MARKER, json.dumps(marker, indent=2) + "\n")
+
+    def _marker(self) -> dict[str, Any] | None:
+        found = read_marker(self.root)
+        # Other people's files of this name are no sign of ours, whose recordings are replaced.
+        if found is None or set(found) != {"complete", "parameters"}:
+            return None
+        return found if set(found["parameters"]) == set(self.parameters) else None
+
+
+def read_marker(root: Path) -> dict[str, Any] | None:
+    """What is noted of a generated folder; None where nothing is, or nothing of that kind."""
+    try:
+        found = json.loads(_small_text(root / MARKER) or "")
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("parameters"), dict) else None
+
+
+def generate_once(root: Path, *, is_complete: Callable[[], bool], generate: Callable[[], None]) -> None:
+    """Generate a folder that is not complete, one process at a time, and keep it from being removed.
+
+    A complete one is only read, from a read-only disk too.
+
+    Raises:
+        UserError: if the folder cannot be written to.
+    """
+    from filelock import FileLock
+
+    if not (is_complete() and hold(root / MARKER)):
+        try:
+            root.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(str(root) + ".lock"):
+                if not is_complete():
+                    generate()
+                hold(root / MARKER)
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            raise UserError(
+                f"{error.filename or root}: {error.strerror or error}; the demo's recordings are not complete in "
+                f"{root} and cannot be written; set data.root to a folder that can be"
+            ) from error
+    with suppress(OSError):  # when it was used last
+        os.utime(root / MARKER)
+
+
+def check_demo_root(root: Path) -> None:
+    """Refuse a folder for generated data sets that holds anything else: it is somebody's own.
+
+    Args:
+        root: ``data.root``, whose folders each hold a generated data set.
+
+    Raises:
+        UserError: in one line, with what was found.
+    """
+    if root.exists() and not root.is_dir():
+        raise UserError(f"data.root={root}: a file; expected a folder for the generated recordings")
+    try:
+        foreign = sorted(path.name for path in root.iterdir() if not _OWN.fullmatch(path.name))
+    except FileNotFoundError:
+        return
+    if foreign:
+        raise UserError(
+            f"data.root={root}: holds {foreign[0]!r}, which the demo generator did not make; expected a new or empty "
+            "folder, or data=tau2020 or data=desed for recordings of your own"
+        )
+
+
+def _small_text(path: Path) -> str | None:
+    """The text of a regular file of at most 64 KiB."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > 2**16:
+            return None
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def in_parallel(
+    work: Callable[[Task], None],
+    tasks: Iterable[Task],
+    *,
+    workers: int | None,
+    on_progress: Callable[[int, int], None] | None,
+    clips: Callable[[Task], int] = lambda _: 1,
+) -> None:
+    """Do the work of every task, by default one thread a core, eight at most.
+
+    `on_progress(done, total)` is called after each, with numbers of clips; `clips` says how many a task makes.
+    """
+    # Threads, not processes: nearly all the time is spent in NumPy, SciPy and libsndfile calls that release the GIL.
+    pool = ThreadPoolExecutor(workers or usable_cores(at_most=8), thread_name_prefix="demo")
+    try:
+        made_by = {pool.submit(work, task): clips(task) for task in tasks}
+        done, total = 0, sum(made_by.values())
+        for future in as_completed(made_by):
+            future.result()
+            done += made_by[future]
+            if on_progress is not None:
+                on_progress(done, total)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def wav_bytes(samples: int, subtype: str) -> int:
+    """Bytes of a mono recording as `write_wav` makes it."""
+    return _HEADER + _SAMPLE[subtype] * samples
+
+
+def check_room(root: Path, needed: int) -> None:
+    """Refuse to generate more than the disk has room for, before the first file is written.
+
+    Args:
+        root: where the recordings will be; what is there already needs no room.
+        needed: bytes of all of them.
+
+    Raises:
+        UserError: with what they take and what is free.
+    """
+    free = free_bytes(root)
+    if free >= needed:
+        return
+    needed -= sum(path.stat().st_size for path in root.rglob("*.wav"))
+    if free < needed:
+        raise UserError(
+            f"{root}: the generated recordings take {format_bytes(needed)}; its disk has {format_bytes(free)} free; "
+            "choose fewer clips, or another disk by data.root"
+        )
+
+
+def is_whole(path: Path, *, samples: int, subtype: str) -> bool:
+    """Whether a recording has its length: what lies under this name was written as a whole, to be all of it.
+
+    Opening each of hundreds of files would take a tenth of a second of every run.
+    """
+    try:
+        return path.stat().st_size == wav_bytes(samples, subtype)
+    except OSError:
+        return False
+
+
+def write_wav(path: Path, clip: Signal, *, sample_rate: int, subtype: str) -> None:
+    """The whole file or none.
+
+    Raises:
+        OSError: as writing does, with the name of the file: libsndfile itself does not say that a disk is full.
+    """
+    whole = io.BytesIO()
+    soundfile.write(whole, clip, sample_rate, subtype=subtype, format="WAV")
+    part = path.with_suffix(".part")
+    try:
+        part.write_bytes(whole.getbuffer())
+        os.replace(part, path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """The whole file or none, in a folder that is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole_text(path, text)
+
+
+def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A tab-separated table."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,203 @@
+"""The results of a student and its teacher as metrics, table, files and figures."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep.evaluation.events.decode import psds_thresholds
+from dcase_sweep.evaluation.events.evaluation import Coverage, EventEvaluation, evaluate, other_name, result_keys
+from dcase_sweep.evaluation.events.figures import class_f1_figure, clip_figure, psd_roc_figure
+from dcase_sweep.evaluation.events.ground_truth import Event, ground_truth_from_events
+from dcase_sweep.evaluation.events.report import format_text, to_csv, to_json
+from dcase_sweep.evaluation.events.rules import EventRules
+from dcase_sweep.evaluation.result import EvaluationResult, Figures
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkScores:
+    """Scores of one network: clip → ``[frame, class]``, and its loss on the frames."""
+
+    scores: dict[str, NDArray[np.float32]]
+    loss_strong: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClipView:
+    """A clip to be shown with its reference and detected events."""
+
+    name: str
+    #: ``[mel, frame]`` in dB.
+    spectrogram: NDArray[np.floating[Any]]
+    #: What the spectrogram covers: a shorter clip is followed by silence in it, of a longer one it shows the beginning.
+    seconds: float
+
+
+def evaluate_event_scores(
+    networks: Mapping[str, NetworkScores],
+    events: Sequence[tuple[str, float, float, str]],
+    durations: Mapping[str, float],
+    *,
+    labels: Sequence[str],
+    hop: float,
+    median_length: int | Mapping[str, int],
+    listed: int,
+    rules: EventRules = EventRules(),  # noqa: B008 (it cannot change)
+    clip_seconds: float | None = None,
+    views: Sequence[ClipView] = (),
+    note: str | None = None,
+) -> EvaluationResult:
+    """Judge each network by the rules of task 4.
+
+    Args:
+        networks: by name, ``student`` and ``teacher``.
+        events: filename, onset (s), offset (s) and event label of the reference.
+        durations: filename → seconds, of every clip.
+        labels: the columns of the scores.
+        hop: seconds from frame to frame of the scores.
+        median_length: frames of the median filter.
+        listed: how many clips the set has, found or not.
+        rules: thresholds, scenarios and criteria.
+        clip_seconds: what clips were padded with silence or cut to before they were scored; None if nothing.
+        views: clips to show.
+        note: stands wherever a result is shown.
+    """
+    truth = ground_truth_from_events(
+        [(name, Event(label, onset, offset)) for name, onset, offset, label in events], durations, labels=labels
+    )
+    coverage = Coverage(len(durations), listed)
+    results = []
+    evaluations = {}
+    for name, network in networks.items():
+        evaluation = evaluate(
+            network.scores,
+            truth,
+            hop=hop,
+            labels=labels,
+            coverage=coverage,
+            median_length=median_length,
+            thresholds=psds_thresholds(rules.thresholds),
+            f1_threshold=rules.f1_threshold,
+            scenarios=rules.scenarios,
+            cross_trigger_average=rules.cross_trigger_average,
+            criteria=rules.criteria,
+            clip_seconds=clip_seconds,
+        )
+        evaluations[name] = evaluation
+        results.append(_of_network(name, evaluation, network.loss_strong, views, note))
+    return _together(results, evaluations, coverage)
+
+
+def _of_network(
+    name: str, evaluation: EventEvaluation, loss_strong: float, views: Sequence[ClipView], note: str | None
+) -> EvaluationResult:
+    """What one network came to, with files and figures of its name; metrics that are not defined are NaN."""
+    title = name.upper() + (f" ({note})" if note else "")
+    return EvaluationResult(
+        metrics=result_keys(evaluation, network=name, loss_strong=loss_strong) | _more_metrics(evaluation, name),
+        table=f"{title}\n{format_text(evaluation)}",
+        files={
+            f"{name}.csv": to_csv(evaluation),
+            f"{name}.json": json.dumps({"note": note, **to_json(evaluation)}, indent=2) + "\n",
+        },
+        figures=Figures(
+            {
+                f"{name}_psd_roc.png": partial(psd_roc_figure, evaluation),
+                f"{name}_class_f1.png": partial(class_f1_figure, evaluation),
+            }
+        )
+        | _clip_figures(evaluation, name, views),
+    )
+
+
+def _together(
+    results: Sequence[EvaluationResult], evaluations: Mapping[str, EventEvaluation], coverage: Coverage
+) -> EvaluationResult:
+    """One result of all networks: their tables one under the other, then the figures under their published names."""
+    # As the published dictionary begins: the student's larger PSDS.
+    first = evaluations.get("student", next(iter(evaluations.values())))
+    metrics = {
+        "hp_metric": first.hp_metric,
+        "test/clips_scored": float(coverage.scored),
+        "test/clips_listed": float(coverage.total),
+    }
+    files: dict[str, str] = {}
+    figures = Figures()
+    for result in results:
+        metrics |= result.metrics
+        files |= result.files
+        figures |= result.figures
+    table = "\n\n".join([*(result.table for result in results), keys_table(metrics, coverage)])
+    defined = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return EvaluationResult(defined, table, {"events.txt": table + "\n", **files}, figures)
+
+
+def keys_table(metrics: Mapping[str, float], coverage: Coverage) -> str:
+    """The figures of each network under the names of the published recipe; - where one is not defined."""
+    mark = "" if coverage.complete else " *"
+    lines = [
+        f"{key:<52} {'-' if math.isnan(value) else f'{value:.4f}'}{mark}"
+        for key, value in metrics.items()
+        if key.count("/") == 2 or key == "hp_metric"
+    ]
+    return "\n".join(lines if coverage.complete else [*lines, f"* scored on {coverage}"])
+
+
+def _more_metrics(evaluation: EventEvaluation, network: str) -> dict[str, float]:
+    """What the published keys leave out: exact PSDS, micro and segment F1, per class."""
+    more: dict[str, float | None] = {
+        "event_f1_micro": evaluation.collar.micro,
+        "segment_f1_macro": evaluation.segment.macro,
+        "segment_f1_micro": evaluation.segment.micro,
+        "event_error_rate": evaluation.collar_errors.overall,
+        "event_error_rate_macro": evaluation.collar_errors.macro,
+        "segment_error_rate": evaluation.segment_errors.overall,
+        "segment_error_rate_macro": evaluation.segment_errors.macro,
+    }
+    for score in evaluation.exact:
+        more[f"psds_exact_{score.parameters.name.replace(' ', '')}"] = score.value
+    for score in evaluation.exact_other:
+        more[f"psds_exact_{other_name(score)}"] = score.value
+    metrics = {f"test/{network}/{name}": float(value) for name, value in more.items() if value is not None}
+    for name, result in (
+        ("event_f1", evaluation.collar),
+        ("segment_f1", evaluation.segment),
+        ("intersection_f1", evaluation.intersection),
+    ):
+        metrics |= {f"test/{network}/{name}/{scored.label}": float(scored.f1) for scored in result.per_class}
+    for score in evaluation.psds:
+        name = f"psds_score_{score.parameters.name.replace(' ', '')}"
+        values = zip(score.labels, score.per_class, strict=True)
+        metrics |= {f"test/{network}/{name}/{label}": value for label, value in values}
+    return metrics
+
+
+def _clip_figures(evaluation: EventEvaluation, network: str, views: Sequence[ClipView]) -> Figures:
+    """Spectrograms with what is there and what is detected."""
+    return Figures(
+        {
+            f"{network}_clip{number}.png": partial(_clip_figure, evaluation, network, view)
+            for number, view in enumerate(views)
+        }
+    )
+
+
+def _clip_figure(evaluation: EventEvaluation, network: str, view: ClipView) -> "Figure":
+    duration = float(evaluation.truth.durations[evaluation.truth.clips.index(view.name)])
+    frames = view.spectrogram.shape[1]
+    return clip_figure(
+        view.spectrogram[:, : max(1, round(frames * min(1.0, duration / view.seconds)))],
+        duration=duration,
+        covered=min(duration, view.seconds),
+        reference=evaluation.truth.events_in(view.name),
+        detected=evaluation.decisions.events_in(view.name),
+        title=f"{view.name}: {network}",
+    )

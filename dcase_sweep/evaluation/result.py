@@ -1,0 +1,44 @@
+"""What an evaluation hands to whoever logs or prints it, whatever the task."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Figures(Mapping[str, "Figure"]):
+    """Figures by their file names, each made when it is asked for.
+
+    So metrics and tables can be logged before anything is drawn: a label that cannot be drawn costs a figure alone.
+    """
+
+    def __init__(self, makers: "Mapping[str, Callable[[], Figure]] | None" = None) -> None:
+        self._makers = dict(makers or {})
+
+    def __getitem__(self, name: str) -> "Figure":
+        return self._makers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+    def __or__(self, other: "Figures") -> "Figures":
+        return Figures(self._makers | other._makers)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationResult:
+    """A model's results on a test set."""
+
+    #: Flat names and values, as they are logged.
+    metrics: dict[str, float]
+    #: What a person reads.
+    table: str
+    #: File name → text.
+    files: dict[str, str] = field(default_factory=dict)
+    #: File name → figure.
+    figures: Figures = field(default_factory=Figures)

@@ -1,0 +1,87 @@
+"""The results of a scene classifier as metrics, table, files and figures."""
+
+import json
+import math
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep.evaluation.result import EvaluationResult, Figures
+from dcase_sweep.evaluation.scenes.figures import confusion_figure, device_accuracy_figure
+from dcase_sweep.evaluation.scenes.metrics import SceneReport, as_probabilities, evaluate_scenes
+from dcase_sweep.evaluation.scenes.report import scene_table, to_csv, to_json
+
+
+def evaluate_scene_scores(
+    scores: NDArray[np.floating],
+    truth: NDArray[np.int64],
+    *,
+    classes: Sequence[str],
+    devices: Sequence[str],
+    filenames: Sequence[str],
+    note: str | None = None,
+    float16_scores: NDArray[np.floating] | None = None,
+) -> EvaluationResult:
+    """Judge scores ``[clip, class]`` as the task 1A baseline does; ``note`` stands wherever a result is shown.
+
+    Args:
+        float16_scores: those of the same clips in float16; their figures stand beside the others.
+    """
+    probabilities = as_probabilities(scores, rows=filenames)
+    report = evaluate_scenes(probabilities, truth, classes=classes, devices=devices)
+    table = scene_table(report, note=note)
+    results: dict[str, object] = {"note": note, **to_json(report)}
+    metrics = _metrics(report)
+    more: dict[str, str] = {}
+    if float16_scores is not None:
+        half = as_probabilities(float16_scores, rows=filenames)
+        half_report = evaluate_scenes(half, truth, classes=classes, devices=devices)
+        table += "\n" + _float16_line(half_report, report)
+        results["float16"] = to_json(half_report)
+        metrics |= {"test/accuracy_float16": half_report.accuracy, "test/log_loss_float16": half_report.log_loss}
+        more["scores_float16.csv"] = _score_table(half, classes, filenames)
+    return EvaluationResult(
+        metrics=metrics,
+        table=table,
+        files={
+            "scenes.txt": table + "\n",
+            "scenes.csv": to_csv(report, note=note),
+            "scenes.json": json.dumps(results, indent=2) + "\n",
+            "scores.csv": _score_table(probabilities, classes, filenames),
+            **more,
+        },
+        figures=Figures(
+            {
+                "confusion.png": partial(confusion_figure, report, title=note),
+                "devices.png": partial(device_accuracy_figure, report, title=note),
+            }
+        ),
+    )
+
+
+def _float16_line(half: SceneReport, report: SceneReport) -> str:
+    """The figures in float16, and those of the table for comparison."""
+    return (
+        f"In float16, as the official test stage: accuracy {100 * half.accuracy:.2f} %, log loss {half.log_loss:.4f} "
+        f"(above: {100 * report.accuracy:.2f} %, {report.log_loss:.4f})"
+    )
+
+
+def _metrics(report: SceneReport) -> dict[str, float]:
+    metrics = {"test/accuracy": report.accuracy, "test/log_loss": report.log_loss}
+    for group, scores in (("device", report.device_scores), ("scene", report.scenes)):
+        for score in scores:
+            metrics[f"test/accuracy_{group}_{score.name}"] = score.accuracy
+            metrics[f"test/log_loss_{group}_{score.name}"] = score.log_loss
+    return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
+
+
+def _score_table(probabilities: NDArray[np.floating], classes: Sequence[str], filenames: Sequence[str]) -> str:
+    """The scores in the challenge's submission format, so that any tool can judge them again."""
+    lines = ["\t".join(["filename", "scene_label", *classes])]
+    for filename, row in zip(filenames, probabilities, strict=True):
+        values = (f"{value:.8f}" for value in row)
+        lines.append("\t".join([filename, classes[int(np.argmax(row))], *values]))
+    return "\n".join(lines) + "\n"

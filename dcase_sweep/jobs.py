@@ -1,0 +1,104 @@
+"""One job of Hydra's: a composed configuration becomes a checked experiment and is run."""
+
+import logging
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from dcase_sweep.config.hints import GROUPS
+from dcase_sweep.result import Result
+from dcase_sweep.training.callbacks import RunCallback
+from dcase_sweep.utils.errors import UserError, describe_os_error
+from dcase_sweep.utils.files import write_text
+from dcase_sweep.utils.secrets import mask_values, mask_word, masked_yaml
+
+if TYPE_CHECKING:
+    from dcase_sweep.config import Experiment
+
+log = logging.getLogger(__name__)
+
+
+def run_composed(
+    composed: DictConfig, callback: RunCallback | None = None, experiment: "Experiment | None" = None
+) -> Any:
+    """What Hydra calls for each job: never raises but for an interruption, so that one job cannot end a sweep.
+
+    Args:
+        experiment: the configuration's values where they have been checked already.
+    """
+    from dcase_sweep import tracking
+    from dcase_sweep.config import check, check_hydra, check_written
+
+    settings = HydraConfig.get()
+    _mask_saved_configurations(settings, composed)
+    try:
+        check_hydra(settings)
+        check_written("hydra.run.dir", str(settings.runtime.output_dir))
+        checked = experiment or check(composed)
+        tracking.check_store(checked.tracking)
+    except UserError as error:  # before the libraries are loaded that train and log, which takes seconds
+        _say_error(str(error))
+        folder = str(settings.runtime.output_dir)
+        return Result("failed", str(settings.job.name), folder, error=str(error).splitlines()[0])
+    return _run_checked(checked, composed, callback)
+
+
+def _run_checked(experiment: "Experiment", composed: DictConfig, callback: RunCallback | None) -> Result:
+    """Run an experiment as this job of Hydra's."""
+    from dcase_sweep import runner
+    from dcase_sweep.config import task_overrides
+    from dcase_sweep.utils.signals import interruptible
+
+    settings = HydraConfig.get()
+    choices = {group: str(settings.runtime.choices[group]) for group in GROUPS if settings.runtime.choices.get(group)}
+    overrides = tuple(
+        mask_word(override)
+        for override in task_overrides(settings)
+        if not override.startswith(("++tracking.", "search="))
+    )
+    job = runner.Job(
+        folder=Path(settings.runtime.output_dir),
+        choices=choices,
+        overrides=overrides,
+        varying=tuple(OmegaConf.select(composed, "tracking.varying", default=())),
+        composed=masked_yaml(composed),
+        command=shlex.join(
+            ["python", "-m", "dcase_sweep", *(word for word in overrides if not word.startswith("resume="))]
+        ),
+    )
+    try:
+        with interruptible():
+            return runner.run(experiment, job, callback)
+    except UserError as error:
+        _say_error(str(error))
+        return Result("failed", job.name, str(job.folder), error=str(error).splitlines()[0])
+    except Exception as error:
+        line = describe_os_error(error)
+        if line is not None:
+            _say_error(line)
+            return Result("failed", job.name, str(job.folder), error=line)
+        log.exception(f"error: {job.name} failed: {type(error).__name__}: {error}")
+        return Result("failed", job.name, str(job.folder), error=f"{type(error).__name__}: {error}")
+
+
+def _say_error(line: str) -> None:
+    """Log it, or print it where the configured logging is silent: no failure goes without its reason."""
+    if log.disabled or not log.isEnabledFor(logging.ERROR):
+        print(f"error: {line}", file=sys.stderr)
+    else:
+        log.error(f"error: {line}")
+
+
+def _mask_saved_configurations(settings: Any, composed: DictConfig) -> None:
+    """Write anew what Hydra has saved beside a run, where a password stands in it: Hydra writes what was typed."""
+    if settings.output_subdir is None:
+        return
+    parts = (composed, settings)
+    if all(mask_values(plain) == plain for plain in (OmegaConf.to_container(part, resolve=False) for part in parts)):
+        return
+    for path in (Path(settings.runtime.output_dir) / settings.output_subdir).glob("*.yaml"):
+        write_text(path, masked_yaml(OmegaConf.load(path)))

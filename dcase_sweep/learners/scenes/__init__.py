@@ -1,5 +1,0 @@
-"""Scene classifiers in PyTorch."""
-
-from dcase_sweep.learners.scenes.learner import SceneLearner
-
-__all__ = ["SceneLearner"]

@@ -1,0 +1,18 @@
+"""How an experiment ended, for whoever asked for it."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How an experiment ended."""
+
+    status: str
+    name: str
+    folder: str
+    run_id: str | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    error: str | None = None
+    #: What must stand beside the metrics wherever they are shown.
+    note: str | None = None

@@ -1,0 +1,141 @@
+"""What a study has tried already: a configuration is trained once, and a finite space comes to an end."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, Trial
+
+from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.points import Point, Points, configuration_key
+
+#: What is known of a trial of these kinds, the best first.
+_KNOWN = ("finished", "pruned", "rejected")
+#: Kinds of trials whose points need no further trial in this search; what failed is tried again by the next command.
+_TRIED = (*_KNOWN, "repeated", "running", "waiting", "failed")
+
+
+class Repeated(Exception):
+    """A trial of a configuration whose outcome is known, or that another worker trains at this moment.
+
+    Args:
+        earlier: the trial of the same configuration.
+    """
+
+    def __init__(self, earlier: FrozenTrial) -> None:
+        super().__init__(f"the same configuration as trial {earlier.number}")
+        self.earlier = earlier
+
+
+class History:
+    """The configurations and the points that the trials of one study had.
+
+    Args:
+        points: of the space; None if it is continuous.
+    """
+
+    def __init__(self, points: Points | None) -> None:
+        self.points = points
+        self._keys: dict[int, str] = {}
+        self._points: dict[int, Point | None] = {}
+
+    def admit(self, study: optuna.Study, trial: Trial, overrides: list[str]) -> None:
+        """Note the overrides of a trial, unless it need not be trained.
+
+        Raises:
+            Repeated: for the configuration of an earlier trial, or of one that is running.
+        """
+        key = configuration_key(overrides)
+        with records.claim(study._storage):  # two workers may have been given the same point at once
+            same = [
+                other
+                for other in study.get_trials(deepcopy=False)
+                if other.number != trial.number and self._key(other) == key
+            ]
+            known = [other for kind in _KNOWN for other in same if records.kind(other) == kind]
+            running = [other for other in same if records.kind(other) == "running"]
+            if known or running:
+                raise Repeated((known or running)[0])
+            trial.set_user_attr(records.OVERRIDES, overrides)
+
+    def _key(self, trial: FrozenTrial) -> str | None:
+        if trial.number not in self._keys:
+            overrides = trial.user_attrs.get(records.OVERRIDES)
+            if overrides is None or records.kind(trial) == "surplus":
+                return None
+            self._keys[trial.number] = configuration_key(overrides)
+        return self._keys[trial.number]
+
+    def _point(self, trial: FrozenTrial) -> Point | None:
+        assert self.points is not None
+        if trial.number not in self._points:
+            found = self.points.identify(records.list_parameters(trial))
+            if not trial.state.is_finished():
+                return found  # more may be sampled
+            self._points[trial.number] = found
+        return self._points[trial.number]
+
+    def tried(self, trials: Sequence[FrozenTrial], kinds: Sequence[str] = _TRIED) -> set[Point]:
+        """The points of the trials of these kinds."""
+        found = {self._point(trial) for trial in trials if records.kind(trial) in kinds}
+        return {point for point in found if point is not None}
+
+    def is_exhausted(self, trials: Sequence[FrozenTrial]) -> bool:
+        """Whether every point was tried, or is being tried; not where all of them were rejected."""
+        if self.points is None:
+            return False
+        found = records.counts(trials)
+        if not any(found[kind] for kind in ("finished", "pruned", "failed", "running", "waiting")):
+            return False
+        return len(self.tried(trials)) >= self.points.size
+
+    def find_untried(self, trials: Sequence[FrozenTrial], rng: random.Random) -> dict[str, Any] | None:
+        """The values of a point that was not tried; None if there is none or the space is continuous."""
+        if self.points is None:
+            return None
+        tried = self.tried(trials)
+        return self.points.find_untried(tried, len(tried), rng)
+
+    def failed(self, trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:
+        """The values of the points that have failed and of which nothing is known, each once."""
+        if self.points is None:
+            return []
+        known = self.tried(trials, [kind for kind in _TRIED if kind != "failed"])
+        found: dict[Point, dict[str, Any]] = {}
+        for trial in trials:
+            point = self._point(trial) if records.kind(trial) == "failed" else None
+            if point is not None and point not in known:
+                found[point] = records.list_parameters(trial)
+        return list(found.values())
+
+    def describe(self, trials: Sequence[FrozenTrial], *, is_grid: bool) -> str | None:
+        """How far a finite space is tried, once nothing of it is left: ``grid complete: 2 of 2``; None before."""
+        if self.points is None or not self.is_exhausted(trials):
+            return None
+        size = self.points.size
+        known = len(self.tried(trials, [*_KNOWN, "repeated"]))
+        if known < size:
+            return f"{'grid' if is_grid else 'space'} not complete: {known:,} of {size:,}"
+        if is_grid:
+            return f"grid complete: {known:,} of {size:,}"
+        return f"space exhausted: each of its {size:,} configurations was tried"
+
+
+def take_known(study: optuna.Study, trial: Trial, earlier: FrozenTrial) -> None:
+    """Close a trial with what is known of an earlier one of the same configuration; the sampler learns it anew."""
+    if records.kind(earlier) == "running":
+        records.set_aside(study, trial)
+        return
+    trial.set_user_attr(records.REPEAT_OF, earlier.number)
+    for name, violation in earlier.constraints.items():
+        trial.set_constraint(name, violation)
+    if records.REJECTED in earlier.user_attrs:
+        trial.set_user_attr(records.REJECTED, earlier.user_attrs[records.REJECTED])
+    if earlier.state == optuna.trial.TrialState.COMPLETE:
+        study.tell(trial, earlier.values)
+        return
+    if earlier.intermediate_values:
+        last = max(earlier.intermediate_values)
+        trial.report(earlier.intermediate_values[last], last)
+    study.tell(trial, state=earlier.state)

@@ -1,0 +1,182 @@
+"""The points of a finite space: how many there are, and which of them a study has not tried."""
+
+import json
+import math
+import random
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from dcase_sweep.sweep.optuna.space import BlockSpace, FlatSpace, Space
+
+#: A point: the position of each parameter's value among its choices, by the parameter's name.
+Point = frozenset[tuple[str, int]]
+#: Points that are drawn before the untried ones are looked for one after the other.
+_DRAWS = 50
+#: Depths of a network that are told apart.
+_DEPTHS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One parameter of finitely many values."""
+
+    name: str
+    values: tuple[Any, ...] | range
+    #: What a number is moved and divided by to give its position; None for choices.
+    scale: tuple[float, float] | None = None
+
+    def position(self, value: Any) -> int | None:
+        """Where a value stands; None if it is none of them. Choices that mean the same share the first one's place."""
+        if self.scale is not None:
+            low, step = self.scale
+            found = round((value - low) / step)
+            return found if 0 <= found < len(self.values) else None
+        wanted = canonical(str(value))
+        return next((index for index, each in enumerate(self.values) if canonical(str(each)) == wanted), None)
+
+
+def make_axis(name: str, distribution: BaseDistribution) -> Axis | None:
+    """The values of a distribution; None where they are not finitely many."""
+    if isinstance(distribution, CategoricalDistribution):
+        distinct: dict[str, Any] = {}
+        for value in distribution.choices:
+            distinct.setdefault(canonical(str(value)), value)
+        return Axis(name, tuple(distinct.values()))
+    if isinstance(distribution, IntDistribution):
+        values = range(distribution.low, distribution.high + 1, distribution.step)
+        return Axis(name, values, (distribution.low, distribution.step))
+    assert isinstance(distribution, FloatDistribution)
+    low, high, step = distribution.low, distribution.high, distribution.step
+    if low == high:
+        return Axis(name, (low,), (low, 1.0))
+    if step is None:
+        return None
+    count = math.floor((high - low) / step + 1e-9) + 1
+    return Axis(name, tuple(min(high, low + step * index) for index in range(count)), (low, step))
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """The points of a space, numbered; parts of a conditional space follow one another.
+
+    Attributes:
+        parts: for each, the parameters that exist there.
+    """
+
+    parts: tuple[tuple[Axis, ...], ...]
+
+    @property
+    def size(self) -> int:
+        """How many points there are."""
+        return sum(map(_product, self.parts))
+
+    def parameters(self, number: int) -> dict[str, Any]:
+        """The values of a point, by its number from 0."""
+        for part in self.parts:
+            count = _product(part)
+            if number < count:
+                values = {}
+                for axis in part:
+                    number, position = divmod(number, len(axis.values))
+                    values[axis.name] = axis.values[position]
+                return values
+            number -= count
+        raise IndexError(number)
+
+    def identify(self, parameters: Mapping[str, Any]) -> Point | None:
+        """The point of these values; None if they are not one of the space, or not all of one."""
+        for part in self.parts:
+            if {axis.name for axis in part} != parameters.keys():
+                continue
+            positions = [(axis.name, axis.position(parameters[axis.name])) for axis in part]
+            if all(position is not None for _, position in positions):
+                return frozenset((name, position) for name, position in positions if position is not None)
+        return None
+
+    def find_untried(self, tried: Container[Point], count: int, rng: random.Random) -> dict[str, Any] | None:
+        """The values of a point that was not tried, by chance; None if there is none.
+
+        Args:
+            tried: the points that were.
+            count: how many of them there are.
+            rng: draws.
+        """
+        size = self.size
+        if count >= size:
+            return None
+        for number in (rng.randrange(size) for _ in range(_DRAWS)):
+            if self._is_new(number, tried):
+                return self.parameters(number)
+        begin = rng.randrange(size)
+        # Among one more than were tried, one was not.
+        numbers = ((begin + step) % size for step in range(count + 1))
+        return next((self.parameters(number) for number in numbers if self._is_new(number, tried)), None)
+
+    def _is_new(self, number: int, tried: Container[Point]) -> bool:
+        return self.identify(self.parameters(number)) not in tried
+
+
+def _product(part: Sequence[Axis]) -> int:
+    return math.prod(len(axis.values) for axis in part)
+
+
+def list_points(space: Space) -> Points | None:
+    """The points of a space; None if a parameter of it is continuous."""
+    if isinstance(space, FlatSpace):
+        return _points([{each.key: each.distribution for each in space.parameters}])
+    assert isinstance(space, BlockSpace)
+    rest = {each.key: each.distribution for each in space.rest.parameters}
+    of_depth = rest.pop("model.depth", None)
+    axis = make_axis("model.depth", of_depth) if of_depth is not None else None
+    if of_depth is not None and (axis is None or len(axis.values) > _DEPTHS):
+        return None
+    parts = []
+    for depth in [space.depth] if axis is None else axis.values:
+        fixed: dict[str, BaseDistribution] = {} if axis is None else {"model.depth": _only(axis, depth)}
+        blocks = {
+            f"model.blocks.{position}.{each.key}": each.distribution
+            for position in range(int(depth))
+            for each in space.parameters
+        }
+        parts.append(fixed | rest | blocks)
+    return _points(parts)
+
+
+def _only(axis: Axis, value: Any) -> BaseDistribution:
+    return IntDistribution(value, value) if axis.scale is not None else CategoricalDistribution([value])
+
+
+def _points(parts: Sequence[Mapping[str, BaseDistribution]]) -> Points | None:
+    made = [[make_axis(name, distribution) for name, distribution in part.items()] for part in parts]
+    found = tuple(tuple(axis for axis in part if axis is not None) for part in made)
+    is_finite = all(axis is not None for part in made for axis in part)
+    return Points(found) if is_finite else None
+
+
+@cache
+def canonical(text: str) -> str:
+    """A value as text, the same for all that Hydra reads as the same: ``0.1`` and ``1e-1``, ``[1,1]`` and ``[1, 1]``.
+
+    Numbers count as the same if twelve digits are.
+    """
+    try:
+        return f"{float(text):.12g}"
+    except ValueError:
+        pass
+    if len(text) > 200:
+        return text
+    try:
+        return json.dumps(OverridesParser.create().parse_override(f"x={text}").value(), default=str)
+    except Exception:  # whatever the grammar does not know is compared as it stands
+        return text
+
+
+def configuration_key(overrides: Sequence[str]) -> str:
+    """What two trials of a study have in common if they are of one configuration."""
+    pairs = (line.partition("=") for line in overrides)
+    return json.dumps(sorted((key.lstrip("+"), canonical(value)) for key, _, value in pairs))

@@ -1,0 +1,148 @@
+"""What the terminal shows while a search runs: a live table; plain lines where there is no terminal."""
+
+import logging
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.utils.text import printable
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+    from dcase_sweep.sweep.optuna.search_config import SearchConfig
+
+log = logging.getLogger(__name__)
+
+_ENDED = ("finished", "pruned", "failed", "interrupted", "repeated")
+#: Trials a live table shows under its counts.
+_SHOWN = 8
+#: Characters of a value.
+_LONGEST = 20
+
+
+def describe(trial: "FrozenTrial") -> str:
+    """What a trial is, in short: the last part of each key, a block's values together."""
+    words: list[str] = []
+    blocks: dict[str, list[str]] = {}
+    for key, value in trial.params.items():
+        names = key.split(".")
+        if names[:2] == ["model", "blocks"] and len(names) == 4:
+            blocks.setdefault(names[2], []).append(str(value).strip("[]").replace(",", "×"))
+        else:
+            words.append(f"{names[-1]} {value:.4g}" if isinstance(value, float) else f"{names[-1]} {_cut(str(value))}")
+    return ", ".join([*words, *([" | ".join(" ".join(parts) for parts in blocks.values())] if blocks else [])])
+
+
+def _cut(text: str) -> str:
+    """A value as long as a line of many values can bear."""
+    text = printable(text)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def outcome(trial: "FrozenTrial") -> str:
+    """What came of a trial, in a few words."""
+    what = records.kind(trial)
+    if what == "finished":
+        return " / ".join(f"{value:.4g}" for value in trial.values)
+    if what == "pruned" and trial.intermediate_values:
+        last = max(trial.intermediate_values)
+        return f"pruned after epoch {last + 1} at {trial.intermediate_values[last]:.4g}"
+    if what == "running" and trial.intermediate_values:
+        last = max(trial.intermediate_values)
+        return f"epoch {last + 1}: {trial.intermediate_values[last]:.4g}"
+    if what in ("failed", "interrupted"):
+        return f"{what}: {trial.user_attrs.get(records.ERROR, '')}"
+    if what == "repeated":
+        return f"the same as trial {trial.user_attrs[records.REPEAT_OF]}, not trained again"
+    return what
+
+
+class ProgressTable:
+    """Follows a study from outside; ``update`` looks at it once."""
+
+    def __init__(self, study: "optuna.Study", search_config: "SearchConfig") -> None:
+        self.study = study
+        self.search_config = search_config
+        self.told = {trial.number for trial in study.get_trials(deepcopy=False) if records.kind(trial) in _ENDED}
+        self.lock = threading.Lock()
+        self.table: Any = None
+
+    def __enter__(self) -> "ProgressTable":
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.live import Live as RichLive
+
+            self.table = RichLive(console=Console(stderr=True), transient=True, auto_refresh=False)
+            self.table.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.table is not None:
+            self.table.stop()
+
+    def update(self) -> None:
+        """Tell what has ended since the last look, and draw the table anew."""
+        with self.lock:
+            trials = self.study.get_trials(deepcopy=False)
+            for trial in trials:
+                if trial.number not in self.told and records.kind(trial) in _ENDED:
+                    self.told.add(trial.number)
+                    self._tell(trial, trials)
+            if self.table is not None:
+                self.table.update(self._draw(trials), refresh=True)
+
+    def _tell(self, trial: "FrozenTrial", trials: list["FrozenTrial"]) -> None:
+        best = self._best(trials)
+        note = ""
+        if best is not None:
+            note = " · the best so far" if best.number == trial.number else f" · best {best.value:.4g} ({best.number})"
+        done = sum(records.kind(each) in ("finished", "pruned") for each in trials)
+        line = (
+            f"trial {trial.number:<4}{outcome(trial)}{note} · {done}/{self.search_config.n_trials} · {describe(trial)}"
+        )
+        if self.table is not None:
+            self.table.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        else:
+            log.info(line)
+
+    def _best(self, trials: list["FrozenTrial"]) -> "FrozenTrial | None":
+        if len(self.search_config.objective.metrics) != 1:
+            return None
+        return records.find_best(trials, self.search_config.objective.directions[0])
+
+    def _draw(self, trials: list["FrozenTrial"]) -> Any:
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+        from rich.text import Text
+
+        found = records.counts(trials)
+        order = ("running", "finished", "pruned", "rejected", "repeated", "failed", "interrupted")
+        title = ", ".join(f"{found[name]} {name}" for name in order if found[name]) or "starting"
+        table = Table(
+            title=Text(f"{self.search_config.study}: {title}; {self.search_config.n_trials} wanted"),
+            title_justify="left",
+            title_style="bold",
+            box=SIMPLE_HEAD,
+            expand=True,
+        )
+        metrics = " / ".join(metric.rpartition("/")[2] for metric in self.search_config.objective.metrics)
+        # What is short keeps its room; the configuration takes, and is cut to, what is left of the line.
+        table.add_column("trial", justify="right", min_width=5, no_wrap=True)
+        table.add_column("state", min_width=7, no_wrap=True)
+        table.add_column(Text(metrics), min_width=20, max_width=40, overflow="ellipsis", no_wrap=True)
+        table.add_column("s", justify="right", min_width=5, no_wrap=True)
+        table.add_column("configuration", ratio=1, overflow="ellipsis", no_wrap=True)
+        running = [trial for trial in trials if records.kind(trial) == "running"]
+        best = self._best(trials)
+        for trial in [*([best] if best is not None else []), *running][:_SHOWN]:
+            began = trial.datetime_start.timestamp() if trial.datetime_start else time.time()
+            ended = trial.datetime_complete.timestamp() if trial.datetime_complete else time.time()
+            what = "best" if trial is best else "running"
+            said = "" if outcome(trial) == "running" else outcome(trial)  # no epoch is over yet
+            # Brackets in a value are no markup.
+            table.add_row(str(trial.number), what, Text(said), f"{ended - began:.0f}", Text(describe(trial)))
+        return table

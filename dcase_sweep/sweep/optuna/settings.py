@@ -1,0 +1,89 @@
+"""Samplers, pruners and studies as a configuration names them."""
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import optuna
+
+from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.text import printable
+
+if TYPE_CHECKING:
+    from dcase_sweep.sweep.optuna.search_config import SearchConfig
+
+
+def be_plain() -> None:
+    """Let Optuna say nothing itself: every trial is told once, by the search."""
+    import warnings
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+def make(group: str, configuration: Mapping[str, Any], **given: Any) -> Any:
+    """The sampler or pruner that a configuration describes, nested ones too.
+
+    Raises:
+        UserError: for arguments that its class refuses.
+    """
+    from hydra.errors import HydraException
+    from hydra.utils import instantiate
+
+    expected: type = optuna.samplers.BaseSampler if group == "sampler" else optuna.pruners.BasePruner
+    wanted = f"expected a class of optuna.{group}s by its _target_, or hydra/sweeper/{group}=NAME"
+    if not isinstance(configuration, Mapping) or not isinstance(configuration.get("_target_"), str):
+        raise UserError(f"hydra.sweeper.{group}={printable(configuration)}: {wanted}")
+    try:
+        made = instantiate({**configuration, **given}, _convert_="all")
+    except HydraException as error:
+        cause = error.__cause__ or error
+        raise UserError(f"hydra.sweeper.{group}: {printable(str(cause).splitlines()[0])}") from None
+    if not isinstance(made, expected):
+        raise UserError(f"hydra.sweeper.{group}._target_={printable(configuration['_target_'])}: {wanted}")
+    return made
+
+
+def make_sampler(configuration: Mapping[str, Any], *, worker: int, trials: int) -> optuna.samplers.BaseSampler:
+    """The sampler of one worker.
+
+    A seed is moved by the worker's number and by the trials that are there: two workers, or a search that goes on,
+    must not draw the same numbers again.
+    """
+    if not isinstance(configuration, Mapping) or configuration.get("seed") is None:
+        return make("sampler", configuration)
+    try:
+        given = int(configuration["seed"])
+    except (TypeError, ValueError):
+        found = printable(configuration["seed"])
+        raise UserError(f"hydra.sweeper.sampler.seed={found}: expected a whole number or null") from None
+    seed = (given + 1_000_003 * worker + 7919 * trials) % 2**32
+    return make("sampler", configuration, seed=seed)
+
+
+def load_study(search_config: "SearchConfig", worker: int) -> optuna.Study:
+    """The search_config's study with a sampler and a pruner for this worker."""
+    be_plain()
+    storage = records.open_storage(search_config.storage)
+    trials = len(optuna.load_study(study_name=search_config.study, storage=storage).get_trials(deepcopy=False))
+    study = optuna.load_study(
+        study_name=search_config.study,
+        storage=storage,
+        sampler=make_sampler(search_config.sampler, worker=worker, trials=trials),
+        pruner=make("pruner", search_config.pruner),
+    )
+    # Samplers that try every combination stop the study at the last one, which Optuna allows within its own loop
+    # alone. The worker knows itself when nothing is left.
+    setattr(study, "stop", lambda: None)  # noqa: B010
+    return study
+
+
+def is_grid(sampler: optuna.samplers.BaseSampler) -> bool:
+    """Whether a sampler tries every combination, each once."""
+    return isinstance(sampler, (optuna.samplers.BruteForceSampler, optuna.samplers.GridSampler))
+
+
+def default_storage(folder: str) -> str:
+    """The journal in the folder of the local MLflow store."""
+    return os.path.join(folder, "optuna.log")

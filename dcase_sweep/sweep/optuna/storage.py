@@ -1,0 +1,231 @@
+"""Where studies are kept: a journal file or a database, opened, checked and locked."""
+
+import os
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from filelock import FileLock
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages.journal import JournalStorage
+
+from dcase_sweep.sweep.optuna.journal import KEY, Journal, check_regular
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.secrets import mask_secrets, mask_url, split_credentials
+from dcase_sweep.utils.text import printable
+
+#: Seconds that a database may take to answer, and that another process may hold a lock.
+_CONNECT, _WAIT = 10, 300
+_TRIES = 6
+#: What databases say where another process has just made what this one makes.
+_CONTENTION = ("already exists", "UNIQUE constraint failed", "duplicate key", "database is locked")
+Result = TypeVar("Result")
+
+
+def open_storage(where: str) -> BaseStorage:
+    """The storage that a URL names; a plain path is a journal file.
+
+    Raises:
+        UserError: if it cannot be opened, or is a file of something else.
+    """
+    if "://" not in where:
+        return _open_journal(Path(where))
+    file = _sqlite_file(where)
+    if file is None:
+        return _open_database(where)
+    _make_folder(file)
+    _check_sqlite(file)
+    with _file_lock(file):  # processes that make the tables at once trip over one another
+        return _open_database(where)
+
+
+def _open_journal(path: Path) -> BaseStorage:
+    _make_folder(path)
+    try:
+        journal = Journal(path)
+        try:
+            return JournalStorage(journal)
+        except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
+            raise journal.refuse(error) from None
+    except OSError as error:
+        raise _unusable(path, error) from None
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK):
+            raise PermissionError(13, "no permission to write", str(path.parent))
+    except FileExistsError:
+        raise _unusable(path, NotADirectoryError(20, "Not a directory")) from None
+    except (OSError, ValueError) as error:
+        raise _unusable(path, error) from None
+
+
+def _unusable(path: Path, error: Exception) -> UserError:
+    reason = getattr(error, "strerror", None) or error
+    return UserError(f"{KEY}={str(path)[:200]}: {reason}; expected a file in a folder that can be written to")
+
+
+def _sqlite_file(where: str) -> Path | None:
+    """The file of an SQLite URL; None for another database.
+
+    Raises:
+        UserError: for a database in memory, which no other process could see.
+    """
+    if not where.startswith("sqlite"):
+        return None
+    name = where.partition("://")[2].removeprefix("/").partition("?")[0]
+    if name in ("", ":memory:") or name.startswith("file:"):
+        raise UserError(f"{KEY}={where}: a database that workers cannot share; expected sqlite:///FILE")
+    return Path(name)
+
+
+def _check_sqlite(path: Path) -> None:
+    """Refuse a file that is no database of Optuna's: its tables would be made in a stranger's."""
+    import sqlite3
+
+    check_regular(path, "an SQLite database")
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    try:
+        connection = sqlite3.connect(path, timeout=_CONNECT)
+        try:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise UserError(f"{KEY}=sqlite:///{path}: {error}; expected a database of Optuna's, or a new file") from None
+    if tables and "studies" not in tables:
+        raise UserError(
+            f"{KEY}=sqlite:///{path}: a database of something else (with a table {min(tables)}); expected one of "
+            "Optuna's, or a new file"
+        )
+
+
+def _open_database(where: str) -> BaseStorage:
+    from sqlalchemy.exc import DBAPIError, NoSuchModuleError
+
+    kind = where.partition(":")[0].partition("+")[0]
+    if kind == "sqlite":
+        engine: dict[str, Any] = {"connect_args": {"timeout": 60}}
+    else:
+        engine = {"pool_pre_ping": True}
+        if kind in ("postgresql", "mysql", "mariadb"):
+            engine["connect_args"] = {"connect_timeout": _CONNECT}
+    shown = mask_url(where)
+    try:
+        return _retry(lambda: RDBStorage(_with_encoded_password(where), engine_kwargs=engine))
+    except ImportError as error:
+        driver = getattr(error.__cause__, "name", None) or error.name
+        raise UserError(
+            f"{KEY}={kind}://...: its driver is not installed: expected the package {driver}; or name another driver "
+            f"of SQLAlchemy's, as {kind}+DRIVER://..."
+        ) from None
+    except NoSuchModuleError:
+        raise UserError(
+            f"{KEY}={shown}: no such kind of database; expected a file, sqlite:///FILE, postgresql://... or mysql://..."
+        ) from None
+    except DBAPIError as error:
+        reason = mask_secrets(printable(" ".join(str(error.orig).split()), 300), where)
+        raise UserError(f"{KEY}={shown}: {reason}; expected a database that can be reached") from None
+    except Exception as error:
+        reason = mask_secrets(str(error).splitlines()[0], where) if str(error) else type(error).__name__
+        raise UserError(f"{KEY}={shown}: {reason}") from None
+
+
+def _with_encoded_password(where: str) -> str:
+    """The URL as SQLAlchemy reads it: an @ or a slash in a password must be encoded there, and people forget it."""
+    head, mark, query = where.partition("?")
+    if "@" not in head:  # before the password's own question mark
+        head, mark, query = where, "", ""
+    bare, user, password = split_credentials(head)
+    if not user or not password:
+        return where
+    scheme, _, rest = bare.partition("://")
+    return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{rest}{mark}{query}"
+
+
+def _retry(call: Callable[[], Result]) -> Result:
+    """Call again where another process has just made the same tables."""
+    for attempt in range(_TRIES):
+        try:
+            return call()
+        except Exception as error:
+            if attempt == _TRIES - 1 or not any(sign in str(error) for sign in _CONTENTION):
+                raise
+            time.sleep(0.1 * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+@contextmanager
+def claim(storage: BaseStorage) -> Iterator[None]:
+    """One command at a time: to begin or continue a study, and to take over what a dead process has left.
+
+    A file lock beside a journal or an SQLite database; PostgreSQL's and MySQL's own locks by name. Each is dropped with
+    the process that holds it. Other databases have none that SQLAlchemy could name: there the unique name of a study
+    decides alone.
+
+    Raises:
+        UserError: if another command holds it for minutes.
+    """
+    # A database stands behind Optuna's cache of it, a journal behind what was read from it.
+    backend = getattr(storage, "_backend", storage)
+    engine = getattr(backend, "engine", None)
+    if isinstance(backend, Journal):
+        with _file_lock(backend.path):
+            yield
+    elif engine is not None and engine.dialect.name == "sqlite":
+        with _file_lock(Path(engine.url.database)):
+            yield
+    elif engine is not None and engine.dialect.name in ("postgresql", "mysql", "mariadb"):
+        with _database_lock(engine):
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def _file_lock(path: Path) -> Iterator[None]:
+    from filelock import Timeout
+
+    lock = FileLock(path.with_name(path.name + ".claim"), timeout=_WAIT)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(f"{lock.lock_file}: held by another command for {_WAIT} s; end that one first") from None
+    except OSError as error:
+        raise _unusable(path, error) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _database_lock(engine: Any) -> Iterator[None]:
+    from sqlalchemy import text
+
+    # A connection of its own: the lock belongs to it, and ends with it.
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            given: int | str = zlib.crc32(b"dcase_sweep")
+            take, release = "SELECT pg_try_advisory_lock(:key)", "SELECT pg_advisory_unlock(:key)"
+        else:
+            given, take, release = "dcase_sweep", "SELECT GET_LOCK(:key, 0)", "SELECT RELEASE_LOCK(:key)"
+        deadline = time.monotonic() + _WAIT
+        while not connection.execute(text(take), {"key": given}).scalar():
+            connection.rollback()
+            if time.monotonic() > deadline:
+                raise UserError(f"{KEY}: its lock is held by another command for {_WAIT} s; end that one first")
+            time.sleep(0.1)
+        connection.commit()
+        try:
+            yield
+        finally:
+            connection.execute(text(release), {"key": given})
+            connection.commit()

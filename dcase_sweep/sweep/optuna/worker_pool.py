@@ -1,0 +1,232 @@
+"""Keeping workers at work until a study is complete, and closing what they leave when they die."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import BrokenExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from dcase_sweep import tracking
+from dcase_sweep.config import Experiment
+from dcase_sweep.sweep.launchers import is_basic
+from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.history import History
+from dcase_sweep.sweep.optuna.owners import is_owned_by
+from dcase_sweep.sweep.optuna.points import list_points
+from dcase_sweep.sweep.optuna.processes import Processes
+from dcase_sweep.sweep.optuna.progress_table import ProgressTable
+from dcase_sweep.sweep.optuna.search_config import SearchConfig
+from dcase_sweep.sweep.optuna.worker import Worker, too_many_failed
+from dcase_sweep.utils.cpu import usable_cores
+from dcase_sweep.utils.text import printable
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+log = logging.getLogger(__name__)
+
+#: Seconds between looks at the study, and between looks for trials whose process is gone.
+_BEAT, _RECOVER = 0.5, 5.0
+#: So many workers that end in a row without a trial, beside one for each that works at a time, end the search.
+_DEATHS = 4
+
+
+@dataclass
+class Deaths:
+    """Counts workers that ended without a trial, one after the other.
+
+    Args:
+        largest: so many of them are too many.
+    """
+
+    largest: int
+    count: int = 0
+    progress: int = -1
+
+    def add(self, trials: "Sequence[FrozenTrial]") -> bool:
+        """Count one more; whether there are too many since a trial last came further."""
+        progress = sum(1 + len(trial.intermediate_values) for trial in trials if records.kind(trial) in _COME_FURTHER)
+        self.count = 1 if progress > self.progress else self.count + 1
+        self.progress = max(progress, self.progress)
+        return self.count >= self.largest
+
+
+_COME_FURTHER = ("finished", "pruned", "rejected", "failed", "repeated", "interrupted")
+
+
+@dataclass(slots=True)
+class WorkerPool:
+    """The workers of one study.
+
+    Args:
+        count: how many work at a time.
+        folder: of the sweep.
+    """
+
+    search_config: SearchConfig
+    study: "optuna.Study"
+    base: Experiment
+    context: HydraContext
+    config: DictConfig
+    count: int
+    folder: Path
+    history: History = field(init=False)
+    _deaths: Deaths = field(init=False)
+    _recovered: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        self.history = History(list_points(self.search_config.space))
+        self._deaths = Deaths(_DEATHS + self.count)
+
+    def work(self) -> None:
+        """Until there are enough trials, nothing is left to try, or the search is stopped."""
+        threads = None
+        if self.base.hardware.threads is None and self.base.hardware.accelerator == "cpu":
+            threads = max(1, usable_cores() // self.count)
+        worker = Worker(self.search_config, self.context, self.config, threads)
+        pause = threading.Event()
+        is_told = False
+        with ProgressTable(self.study, self.search_config) as live:
+            while not self._is_complete():
+                wanted = self._wanted()
+                if wanted:
+                    # What Hydra's own launcher runs one after the other, processes of ours run at a time.
+                    run = self._run_processes if is_basic(self.config) else self._run_launcher
+                    run(worker, min(self.count, wanted), threads, live.update)
+                elif not is_told:
+                    log.info("waiting   for the trials of another command on this study")
+                    is_told = True
+                self._recover()
+                live.update()
+                if not wanted:
+                    pause.wait(_BEAT)
+
+    def _is_complete(self) -> bool:
+        trials = self.study.get_trials(deepcopy=False)
+        found = records.counts(trials)
+        if records.is_over(self.study) or found["finished"] + found["pruned"] >= self.search_config.n_trials:
+            return True
+        return self.history.is_exhausted(trials) and not (found["running"] or found["waiting"])
+
+    def _wanted(self) -> int:
+        """How many workers have something to do."""
+        trials = self.study.get_trials(deepcopy=False)
+        if self.history.is_exhausted(trials) and not records.counts(trials)["waiting"]:
+            return 0
+        return records.missing(trials, self.search_config.n_trials)
+
+    def _run_processes(self, worker: Worker, count: int, threads: int | None, look: Callable[[], None]) -> None:
+        """Local processes: one that dies has its trial closed at once and is replaced."""
+        processes = Processes(worker.work, count, self.folder / "workers", threads)
+        pause = threading.Event()
+        ended = False
+        try:
+            while processes.running:
+                for number, death in processes.collect():
+                    if death is None:
+                        ended = True
+                        continue
+                    had_trial = self._close_trials(death.pid, death.how)
+                    if not had_trial:
+                        self._count_death(death.how, processes.tail(number))
+                    if not records.is_over(self.study):
+                        processes.start(number)
+                self._recover(processes.pids.values())
+                look()
+                pause.wait(_BEAT)
+        finally:
+            processes.stop()
+            look()
+        if ended and self._wanted() and not records.is_over(self.study):
+            self._count_death("it ended by itself", [])
+
+    def _close_trials(self, pid: int, how: str) -> bool:
+        """Close the trial, and the MLflow run, of a worker that died; whether it had one."""
+        trials = self.study.get_trials(deepcopy=False)
+        own = [trial for trial in trials if is_owned_by(trial, pid)]
+        closed = [trial for trial in own if records.kind(trial) == "running" and records.fail(self.study, trial, how)]
+        self.close_runs(closed, "FAILED")
+        reason = too_many_failed(self.study, self.search_config.max_failed) if closed else None
+        if reason and not records.is_over(self.study):
+            self.study.set_user_attr(records.STOPPED, reason)
+        return bool(closed) or any(records.kind(trial) == "interrupted" for trial in own)
+
+    def _count_death(self, how: str, output: Sequence[str]) -> None:
+        """A worker that dies without a trial is replaced; not if it would die again and again."""
+        if not self._deaths.add(self.study.get_trials(deepcopy=False)) or records.is_over(self.study):
+            return
+        reason = f"{self._deaths.count} workers in a row ended without a trial, the last one: {how}"
+        self.study.set_user_attr(records.STOPPED, reason)
+        for line in output:
+            log.info(f"worker    {printable(line)}")
+
+    def _run_launcher(self, worker: Worker, count: int, threads: int | None, look: Callable[[], None]) -> None:
+        """Another launcher of Hydra's gets the workers as jobs, and the study is watched meanwhile.
+
+        Where one of its processes dies, those of joblib end all together: they are begun again.
+        """
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=self.context, task_function=worker, config=self.config
+        )
+        jobs = [[*self.search_config.fixed, f"hydra.sweep.subdir=workers/{number}"] for number in range(count)]
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.wait(_BEAT):
+                look()
+
+        callback = threading.Thread(target=watch, daemon=True)
+        callback.start()
+        how = "it ended by itself"
+        try:
+            for result in launcher.launch(jobs, initial_job_idx=0):
+                _ = result.return_value  # raises what a worker raised
+        except Exception as error:
+            if not (_is_death(error) or records.is_over(self.study)):
+                raise
+            how = printable(" ".join(f"{type(error).__name__}: {error}".split()), 400)
+        finally:
+            done.set()
+            callback.join()
+            look()
+        self._recovered = 0.0
+        self._recover()
+        if self._wanted() and not records.is_over(self.study):
+            self._count_death(how, [])
+
+    def _recover(self, own: Collection[int] = ()) -> None:
+        """Take over the trials of processes that are gone, now and then; a dead worker of ours is another matter."""
+        if time.monotonic() - self._recovered < _RECOVER:
+            return
+        self._recovered = time.monotonic()
+        self.close_runs(records.recover(self.study, self.search_config.max_retries, own), "KILLED")
+
+    def retry_failed(self) -> None:
+        """Give the failed points of a finite space another try where nothing else is left, and those of a grid."""
+        with records.claim(self.study._storage):
+            trials = self.study.get_trials(deepcopy=False)
+            if not self.search_config.is_grid and not self.history.is_exhausted(trials):
+                return
+            for parameters in self.history.failed(trials):
+                self.study.enqueue_trial(parameters)
+
+    def close_runs(self, trials: "Sequence[FrozenTrial]", status: str) -> None:
+        """End the MLflow runs of trials whose process is gone."""
+        for trial in trials:
+            run = trial.user_attrs.get(records.RUN)
+            if run and not tracking.end_run(self.base.tracking, run, status):
+                log.info(f"trial {trial.number}: its run {run} is not in the store of runs any more")
+
+
+def _is_death(error: Exception) -> bool:
+    """Whether a launcher says that a process of its own has died; submitit is not imported to ask."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return isinstance(error, BrokenExecutor) or "UncompletedJobError" in names

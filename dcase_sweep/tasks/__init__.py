@@ -1,0 +1,1 @@
+"""What belongs to a kind of task: its data, its evaluation, its checks."""

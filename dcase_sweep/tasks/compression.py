@@ -1,0 +1,81 @@
+"""What a run says of its compression: before the training what will be done, afterwards what it saved and cost."""
+
+from typing import Any
+
+from dcase_sweep.complexity.networks import describe_limit, nonzero_metrics, within_limit
+from dcase_sweep.complexity.rules import Complexity
+from dcase_sweep.config import Experiment
+from dcase_sweep.data.events import EventData
+from dcase_sweep.data.scenes import SceneData
+from dcase_sweep.evaluation.result import EvaluationResult
+from dcase_sweep.tasks.evaluation import evaluate
+from dcase_sweep.utils import console
+
+
+def check_compressible(experiment: Experiment) -> None:
+    """Refuse a compression that the network or its start cannot have, while no recording has been read yet.
+
+    Raises:
+        UserError: in one line, as `training.compression.start.check_start` says.
+    """
+    if experiment.compressed is not None:
+        from dcase_sweep.training.compression.start import check_start
+
+        check_start(experiment)
+
+
+def begin_compression(
+    experiment: Experiment, data: SceneData | EventData, learner: Any, features: Any
+) -> EvaluationResult | None:
+    """Say what will be done; the results of the weights that a fine-tuning begins with, where there are such."""
+    if experiment.compressed is None:
+        return None
+    console.field("compress", learner.compressor.headline)
+    return evaluate(experiment, data, learner, features) if experiment.compressed.start is not None else None
+
+
+def conclude_compression(
+    experiment: Experiment, complexity: Complexity, before: EvaluationResult | None, after: EvaluationResult
+) -> dict[str, float]:
+    """The non-zero parameters of the trained network and whether they keep the limit; what the compression cost.
+
+    Macro accuracies are of the same test clips, as shares of one; what is lost is in percentage points.
+
+    Args:
+        complexity: of the trained weights.
+        before: the results of the weights that the fine-tuning began with; None where it began with new ones.
+    """
+    settings = experiment.compressed
+    bits: Any = settings.bits if settings is not None else 16
+    kept = within_limit(complexity, experiment, bits)
+    metrics = nonzero_metrics(complexity) | kept
+    if settings is None:
+        return metrics
+    size, left = complexity.size_kib(bits), complexity.size_kib(bits, nonzero_only=True)
+    console.field(
+        "size",
+        f"{size:.2f} KiB → {left:.2f} KiB non-zero at {bits} bit{describe_limit(kept, experiment)}, "
+        f"{complexity.nonzero:,} of {complexity.parameters:,} parameters",
+    )
+    return metrics | _costs(before, after)
+
+
+def _costs(before: EvaluationResult | None, after: EvaluationResult) -> dict[str, float]:
+    if before is None:
+        return {}
+    accuracies, losses = (
+        [result.metrics[f"test/{name}"] for result in (before, after)] for name in ("accuracy", "log_loss")
+    )
+    gained = 100 * (accuracies[1] - accuracies[0])
+    console.field(
+        "accuracy",
+        f"{100 * accuracies[0]:.1f} % → {100 * accuracies[1]:.1f} % ({gained:+.1f} points), "
+        f"log loss {losses[0]:.3f} → {losses[1]:.3f} ({losses[1] - losses[0]:+.3f})",
+    )
+    return {
+        "compression/accuracy_before": accuracies[0],
+        "compression/accuracy_after": accuracies[1],
+        "compression/accuracy_lost": 0.0 - gained,
+        "compression/log_loss_before": losses[0],
+        "compression/log_loss_after": losses[1],
+    }

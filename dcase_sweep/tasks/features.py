@@ -1,0 +1,115 @@
+"""The data set of an experiment and the stored features of its recordings."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dcase_sweep.config import Experiment, build, stored_configuration
+from dcase_sweep.data.events import EventData
+from dcase_sweep.data.files import check_samples
+from dcase_sweep.data.scenes import SceneData
+from dcase_sweep.data.store import FeatureStore, KnownFiles, open_store
+from dcase_sweep.tasks.evaluation import SYNTHETIC
+from dcase_sweep.tasks.validate_data import validate_data
+from dcase_sweep.utils import console
+from dcase_sweep.utils.cpu import usable_cores
+from dcase_sweep.utils.errors import DataError
+from dcase_sweep.utils.text import printable
+
+log = logging.getLogger(__name__)
+
+#: A recording that is so many times shorter or longer than a clip is named: it may not be the one that is meant.
+_FAR = 2.0
+
+
+def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneData | EventData, FeatureStore]:
+    """The data set and the stored features of its recordings, computed where they are missing.
+
+    Raises:
+        DataError: with every problem that the tables, the headers or the samples have.
+    """
+    workers = experiment.hardware.workers or usable_cores()
+    dataset = build("data", experiment.data)
+    if hasattr(dataset, "prepare"):
+        with console.progress("demo", 1) as bar:
+            dataset.prepare(lambda done, total: bar.update(done, total=total))
+    front_end = build("front_end", experiment.front_end)
+    where: dict[str, Any] = {
+        "store_root": Path(experiment.store.root).expanduser(),
+        "configuration": stored_configuration(experiment, front_end),
+    }
+
+    def check(root: Path, names: Sequence[str]) -> list[str]:
+        known = KnownFiles(root, **where)
+        problems = known.problems(names)
+        if problems is not None:
+            return problems
+        length = {"sample_rate": front_end.sample_rate, "seconds": front_end.seconds}
+        with console.progress("check", len(names)) as bar:
+            problems = check_samples(
+                root, names, **length, workers=workers, on_progress=lambda done, _: bar.update(done), known=known
+            )
+        known.contents.save()
+        return problems
+
+    data: SceneData | EventData = dataset.load(check=check)
+    validate_data(experiment, data)
+    began = time.perf_counter()
+    with console.progress("features", len(data.filenames)) as bar:
+        store = open_store(
+            data.root,
+            data.filenames,
+            front_end,
+            **where,
+            device=device,
+            workers=workers,
+            name=data.name,
+            on_progress=lambda done, total: bar.update(done, total=total),
+            on_note=log.warning,
+        )
+    changed = describe_changes(data.filenames, store, front_end.seconds)
+    if store.problems:
+        if not getattr(dataset, "skip_invalid", False):
+            raise DataError(store.problems)
+        log.warning(f"data      {len(store.problems)} clips cannot be read and are left out: {store.problems[0]}")
+        data = data.drop_invalid(store.valid)
+        if isinstance(data, SceneData) and data.empty_splits:
+            raise DataError([*data.empty_splits, *store.problems])
+        validate_data(experiment, data)
+    _describe(data, store, time.perf_counter() - began, changed)
+    return data, store
+
+
+def compute_fingerprint(data: SceneData | EventData, store: FeatureStore) -> str:
+    """What was learned from and judged by: names, labels, splits and contents of the files, wherever they lie."""
+    return hashlib.sha256(f"{data.fingerprint} {store.fingerprint}".encode()).hexdigest()[:16]
+
+
+def describe_changes(names: Sequence[str], store: FeatureStore, seconds: float) -> list[str]:
+    """How many recordings were resampled, padded and cut, with the one that is farthest from a clip's length.
+
+    Args:
+        names: of the store's clips.
+        store: what was noticed of each.
+        seconds: length of a clip.
+    """
+    changed = [f"{store.count(what)} {what}" for what in ("resampled", "padded", "cut") if store.count(what)]
+    lengths = [(state.seconds, name) for state, name in zip(store.states, names, strict=True) if state.seconds]
+    if lengths and min(lengths)[0] < seconds / _FAR:
+        changed.append(f"the shortest {min(lengths)[0]:.2f} s of {seconds:g} s: {printable(min(lengths)[1])}")
+    if lengths and max(lengths)[0] > seconds * _FAR:
+        changed.append(f"the longest {max(lengths)[0]:,.2f} s of {seconds:g} s: {printable(max(lengths)[1])}")
+    return changed
+
+
+def _describe(data: SceneData | EventData, store: FeatureStore, seconds: float, changed: Sequence[str]) -> None:
+    note = f" ({SYNTHETIC})" if data.is_synthetic else ""
+    console.field("data", f"{data.description}{note}")
+    for part in data.coverage if isinstance(data, EventData) else ():
+        if part.absence:
+            console.field("missing", part.absence)
+    how = f"{store.computed} clips in {seconds:.1f} s" if store.computed else "all in the store"
+    console.field("features", ", ".join([how, *changed]))

@@ -1,0 +1,122 @@
+"""What the electricity meter would show: energy of training and evaluation by CodeCarbon."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from dcase_sweep.config import Tracking
+from dcase_sweep.utils import console
+from dcase_sweep.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from codecarbon import OfflineEmissionsTracker
+
+log = logging.getLogger(__name__)
+
+#: How long a measurement that is under way may take to end, in seconds.
+_PATIENCE = 5.0
+
+
+def check_energy(tracking: Tracking) -> None:
+    """Refuse a meter that could not be read.
+
+    Raises:
+        UserError: without CodeCarbon, or for a country that it does not know.
+    """
+    if not tracking.energy:
+        return
+    try:
+        from codecarbon.input import DataSource
+    except ImportError as error:
+        raise UserError(
+            f"tracking.energy=true: CodeCarbon cannot be imported ({error}); expected it installed: "
+            "python -m pip install -c constraints.txt -e '.[energy]'"
+        ) from None
+    known = DataSource().get_global_energy_mix_data()
+    if tracking.energy_country not in known:
+        raise UserError(
+            f"tracking.energy_country={tracking.energy_country}: not a country that CodeCarbon knows; expected the "
+            "three letters of ISO 3166-1, as FRA"
+        )
+
+
+@contextmanager
+def measured_energy(phase: str, tracking: Tracking, run: Any) -> Iterator[dict[str, float]]:
+    """Measure the energy of what happens within and log it to the run, however it ends.
+
+    Logs ``energy/PHASE_kwh`` and ``energy/PHASE_kg_co2eq`` by CodeCarbon, as the baselines of DCASE task 4 have done
+    since 2022, here by its offline tracker: no file, no network. Where an interrupted run is continued, what it had
+    used before is added. What is yielded holds the same metrics afterwards, and nothing if none were measured.
+
+    Args:
+        phase: ``training`` or ``evaluation``.
+        tracking: whether and how to measure.
+        run: the MLflow run.
+    """
+    used: dict[str, float] = {}
+    if not tracking.energy:
+        yield used
+        return
+    tracker = _start(tracking)
+    try:
+        yield used
+    except BaseException:
+        with suppress(Exception):  # which must not hide what ended the run
+            _log(phase, tracker, run)
+        raise
+    else:
+        used |= _log(phase, tracker, run)
+
+
+def _log(phase: str, tracker: Any, run: Any) -> dict[str, float]:
+    _stop(tracker)
+    found = getattr(tracker, "final_emissions_data", None)  # none where CodeCarbon itself failed, which it hides
+    if found is None:
+        log.warning(f"energy    CodeCarbon could not measure the {phase}")
+        return {}
+    before = run.logged_metrics()
+    used = {f"energy/{phase}_kwh": found.energy_consumed, f"energy/{phase}_kg_co2eq": found.emissions}
+    used = {name: before.get(name, 0.0) + value for name, value in used.items()}
+    run.log_metrics(used)
+    console.field("energy", f"{1e3 * found.energy_consumed:.3g} Wh of {phase} ({_how(tracker, found)})")
+    return used
+
+
+def _start(tracking: Tracking) -> "OfflineEmissionsTracker":
+    from codecarbon import OfflineEmissionsTracker
+
+    logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
+    tracker = OfflineEmissionsTracker(
+        country_iso_code=tracking.energy_country,
+        tracking_mode=tracking.energy_mode,
+        output_methods=[],
+        log_level="critical",
+        allow_multiple_runs=True,
+    )
+    try:
+        tracker.start()
+    except BaseException:  # an interruption, say, when one of its threads runs already
+        _stop(tracker)
+        raise
+    return tracker
+
+
+def _stop(tracker: Any) -> None:
+    """Stop the tracker and see its threads end."""
+    schedulers = [getattr(tracker, name, None) for name in ("_scheduler", "_scheduler_monitor_power")]
+    running = [(each, each._timer) for each in schedulers if each is not None and each._timer is not None]
+    tracker.stop()
+    for scheduler, timer in running:
+        timer.join(_PATIENCE)
+        scheduler.stop()  # a measurement that was under way has set the timer again
+        scheduler._timer.join(_PATIENCE)
+
+
+def _how(tracker: Any, found: Any) -> str:
+    """Where the figure comes from: a counter of the processor, or a guess from its load."""
+    modes = [getattr(each, "_mode", None) for each in getattr(tracker, "_hardware", ())]
+    watts = next((each._tdp for each in getattr(tracker, "_hardware", ()) if getattr(each, "_tdp", None)), None)
+    if "intel_rapl" in modes:
+        return f"{found.tracking_mode}, processor measured by RAPL"
+    return f"{found.tracking_mode}, processor estimated from its load and {watts:g} W" if watts else found.tracking_mode

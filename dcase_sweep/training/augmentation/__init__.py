@@ -1,0 +1,1 @@
+"""What is done to batches while a network is trained."""

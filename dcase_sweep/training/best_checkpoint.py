@@ -1,0 +1,190 @@
+"""Which epochs of a training survive it: the last one, to continue from, and the best one, to be judged."""
+
+import errno
+import math
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from dcase_sweep.training.checkpoint_files import check_weights
+from dcase_sweep.training.checkpoints import BEST, LAST
+from dcase_sweep.utils.errors import UserError, free_bytes
+from dcase_sweep.utils.files import whole_file
+
+#: On a GPU a look at the loss waits for the device. A network that diverged stays so, and shows it a little later.
+BATCHES_A_LOOK_ON_GPU = 50
+
+#: Of a checkpoint, beside its tensors, at most; in bytes.
+_OVERHEAD = 2**20
+
+#: Told each epoch's number and metrics.
+EpochListener = Callable[[int, dict[str, float]], None]
+
+
+class BestCheckpoint(Callback):
+    """Keeps the weights of the epoch with the best metric from ``first_epoch`` on, and a checkpoint to resume from.
+
+    The best weights are part of the resumable checkpoint, so a resumed run needs no other file. Both files are
+    written to a temporary name first: a kill while writing leaves the previous one.
+
+    Args:
+        folder: where ``last.ckpt`` and ``best.ckpt`` go.
+        metric: the validation metric, larger is better; the first of equals stays.
+        first_epoch: earlier epochs are not considered (counted from 0).
+        extra: plain values that are saved with both, so that a checkpoint says what it is.
+        on_epoch: told the metrics after each epoch.
+        beside: what an epoch's weights need beside them, asked for when one is the best.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        metric: str,
+        first_epoch: int,
+        extra: dict[str, Any],
+        on_epoch: EpochListener,
+        beside: Callable[[], dict[str, Any]] = dict,
+    ) -> None:
+        self.folder = folder
+        self.metric = metric
+        self.first_epoch = first_epoch
+        self.extra = extra
+        self.on_epoch = on_epoch
+        self.beside = beside
+        self.best_epoch = -1
+        self.best_value = float("-inf")
+        self.best_weights: dict[str, torch.Tensor] = {}
+        self.best_beside: dict[str, Any] = {}
+
+    @property
+    def best_path(self) -> Path:
+        """Where the best epoch lies."""
+        return self.folder / BEST
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "epoch": self.best_epoch,
+            "value": self.best_value,
+            "weights": self.best_weights,
+            "beside": self.best_beside,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the best epoch so far.
+
+        Raises:
+            ValueError: if the state, which comes from a file, is not what `state_dict` gives.
+        """
+        epoch, value, weights = state["epoch"], state["value"], check_weights(state["weights"])
+        if not isinstance(epoch, int) or not isinstance(value, float) or math.isnan(value):
+            raise ValueError(f"the best epoch is {epoch!r} and its value {value!r}")
+        self.best_epoch, self.best_value, self.best_weights = epoch, value, weights
+        self.best_beside = dict(state.get("beside", {}))
+
+    def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["dcase_sweep"] = self.extra
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.evaluate(trainer.current_epoch, metrics, module.state_dict)
+
+    def evaluate(self, epoch: int, metrics: dict[str, float], weights: Callable[[], dict[str, torch.Tensor]]) -> None:
+        """Keep the weights, which are asked for then, of an epoch that is the best; tell of it in any case.
+
+        Raises:
+            UserError: if a loss is no number.
+        """
+        for name, value in metrics.items():
+            if "loss" in name:
+                refuse_divergence(epoch, name, value)
+        value = metrics[self.metric]
+        if epoch >= self.first_epoch and value > self.best_value:  # which NaN never is
+            self.best_epoch, self.best_value = epoch, value
+            self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in weights().items()}
+            self.best_beside = self.beside()
+            self._write_best()
+        self.on_epoch(epoch, metrics)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        loss = outputs["loss"]
+        if not loss.is_cuda or batch_idx % BATCHES_A_LOOK_ON_GPU == 0:
+            refuse_divergence(trainer.current_epoch, "loss", float(loss))
+
+    def conclude(self) -> None:
+        """Write the best epoch where this folder has none.
+
+        A resumed run whose best epoch came before the interruption has not written it, and one that was interrupted
+        after its last epoch does not train at all.
+
+        Raises:
+            UserError: if no epoch could be judged.
+        """
+        if not self.best_weights:
+            raise UserError(
+                f"{self.metric} was no number in any epoch from {self.first_epoch + 1} on, so none can be kept; "
+                "expected clips to validate on and a network whose outputs are finite"
+            )
+        if not self.best_path.is_file():
+            self._write_best()
+
+    def _write_best(self) -> None:
+        what = {"state_dict": self.best_weights, "epoch": self.best_epoch, "dcase_sweep": self.extra}
+        write_checkpoint(self.best_path, self.best_beside | what)
+
+
+def refuse_divergence(epoch: int, name: str, value: float) -> None:
+    """Refuse to go on with what is no number any more, in an epoch counted from 0."""
+    if not math.isfinite(value):
+        raise UserError(f"training diverged in epoch {epoch + 1}: {name} is {value}; lower optimizer.lr")
+
+
+class LastCheckpoint(Callback):
+    """Writes the resumable checkpoint once an epoch is over in every respect."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        trainer.save_checkpoint(self.folder / LAST)
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Lightning's own way to save collects a file in the folder for temporary ones, perhaps on another disk."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        write_checkpoint(Path(path), checkpoint)
+
+
+def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
+    """A file that is there whole or not at all.
+
+    Raises:
+        OSError: if it cannot be written; PyTorch says of a full disk only that it could not write.
+    """
+    try:
+        with whole_file(path) as temporary:
+            torch.save(content, temporary)
+    except RuntimeError as error:
+        if free_bytes(path.parent) > sum(_sizes(content)) + _OVERHEAD:
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+
+
+def _sizes(content: Any) -> Iterator[int]:
+    """The bytes of every tensor in nested containers."""
+    if isinstance(content, torch.Tensor):
+        yield content.nbytes
+    elif isinstance(content, dict):
+        for each in content.values():
+            yield from _sizes(each)
+    elif isinstance(content, (list, tuple)):
+        for each in content:
+            yield from _sizes(each)

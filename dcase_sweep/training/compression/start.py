@@ -1,0 +1,99 @@
+"""The finished run that a fine-tuning begins with."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dcase_sweep.complexity.layers import list_layers
+from dcase_sweep.config import Experiment, build, build_model, flatten
+from dcase_sweep.training.checkpoint_files import Checkpoint, find_difference, read_checkpoint
+from dcase_sweep.training.checkpoints import BEST, NETWORK, find_checkpoint, weights_under
+from dcase_sweep.training.compression.pruning import plan_pruning, prunable_weights
+from dcase_sweep.utils.errors import UserError
+
+
+def find_start(value: str) -> Path:
+    """The checkpoint that ``compression.start`` names: a file, or the best one of a run's folder.
+
+    Raises:
+        UserError: if there is none.
+    """
+    found = find_checkpoint(Path(value).expanduser(), BEST)
+    if found is None:
+        raise UserError(
+            f"compression.start={value}: no checkpoint there; expected {BEST} or the folder of a finished run"
+        )
+    return found
+
+
+def read_start(value: str) -> Checkpoint:
+    """The checkpoint: a state with ``network.*``, ``mean`` and ``deviation``, and its configuration.
+
+    Raises:
+        UserError: if the file is no checkpoint of a scene classifier.
+    """
+    path = find_start(value)
+    what = "a checkpoint of a scene classifier"
+    expected = f"{BEST} of a run of task 1A"
+    checkpoint = read_checkpoint(path, where=f"compression.start={path}", what=what, expected=expected)
+    missing = [name for name in ("mean", "deviation") if name not in checkpoint.state]
+    if missing:
+        raise UserError(f"compression.start={path}: not {what} (no {missing[0]} of its features); expected {expected}")
+    return checkpoint
+
+
+def check_start(experiment: Experiment) -> None:
+    """Refuse a compression of a network that cannot be, while nothing has been read but the checkpoint.
+
+    Raises:
+        UserError: in one line, if ``compression.start`` is no checkpoint of the configured network and front end, or
+            ``compression.nonzero_kib`` is less than what must stay.
+    """
+    settings = experiment.compressed
+    if settings is None:
+        return
+    classes = 2  # at least; with the classes of the data the same is checked again
+    if settings.start is not None:
+        start = read_start(settings.start)
+        _refuse_other_configuration(experiment, settings.start, start.configuration)
+        classes = _refuse_other_shapes(experiment, settings.start, start.state)
+    network = build_model(experiment, classes=classes, device="meta")
+    layers = list_layers(network, network_shape(experiment))
+    count = sum(weight.numel() for weight in prunable_weights(network))
+    plan_pruning(layers, count, kib=settings.nonzero_kib, bits=settings.bits)  # type: ignore[arg-type]
+
+
+def network_shape(experiment: Experiment) -> tuple[int, int]:
+    """``(mel, frame)`` of a clip."""
+    shape: tuple[int, int] = build("front_end", experiment.front_end).shape
+    return shape
+
+
+def _refuse_other_configuration(experiment: Experiment, start: str, configuration: dict[str, Any]) -> None:
+    """Other features, or another network with weights of the same shapes, would be taken for granted silently."""
+
+    def compared(flat: dict[str, Any]) -> dict[str, Any]:
+        of_weights = {key: value for key, value in flat.items() if key.startswith(("front_end.", "model."))}
+        return {key: value for key, value in of_weights.items() if not key.endswith("dropout")}
+
+    then, now = compared(configuration), compared(flatten(experiment))
+    changed = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
+    if changed:
+        differences = ", ".join(f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in changed[:3])
+        raise UserError(f"compression.start={start}: a run of another network ({differences}); expected the same model")
+
+
+def _refuse_other_shapes(experiment: Experiment, start: str, state: dict[str, Tensor]) -> int:
+    """The number of classes of the checkpoint's network, whose other shapes are those of the configured one."""
+    weights = weights_under(NETWORK, state)
+    last = [value for name, value in weights.items() if name.endswith("bias") and value.ndim == 1]
+    classes = len(last[-1]) if last else 0
+    expected = build_model(experiment, classes=max(classes, 1), device="meta").state_dict()
+    mels = network_shape(experiment)[0]
+    features = {name: torch.empty(mels, 1, device="meta") for name in ("mean", "deviation")}
+    wrong = find_difference(expected, weights) or find_difference(features, {name: state[name] for name in features})
+    if wrong is not None:
+        raise UserError(f"compression.start={start}: of another network ({wrong}); expected the same model")
+    return classes

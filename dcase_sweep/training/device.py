@@ -1,0 +1,40 @@
+"""What a network computes on: the device, its precision, the threads. Lightning, which takes seconds, is not needed."""
+
+import torch
+
+from dcase_sweep.config import Hardware
+from dcase_sweep.utils.errors import UserError
+
+#: What PyTorch takes of itself: all cores, or what OMP_NUM_THREADS says.
+_ALL_THREADS = torch.get_num_threads()
+
+
+def use_threads(hardware: Hardware) -> None:
+    """Let operators use as many threads as configured; an earlier job of this process may have set another number."""
+    torch.set_num_threads(hardware.threads or _ALL_THREADS)
+
+
+def resolve_precision(hardware: Hardware) -> str:
+    """``auto`` as what the device multiplies fast: bfloat16 in hardware, else float32 on a CPU, float16 on a GPU."""
+    if hardware.precision != "auto":
+        return hardware.precision
+    if hardware.accelerator == "gpu":
+        # What is emulated is slower than float32.
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bf16-mixed" if native else "16-mixed"
+    # PyTorch offers no public name for either, and may rename what it does not promise.
+    asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return "bf16-mixed" if any(supported() for supported in asked if supported) else "32-true"
+
+
+def resolve_device(hardware: Hardware) -> str:
+    """PyTorch's name of the device.
+
+    Raises:
+        UserError: if a GPU is asked for and there is none.
+    """
+    if hardware.accelerator == "cpu":
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise UserError("hardware=gpu: PyTorch finds no GPU on this machine; choose hardware=cpu")
+    return "cuda"

@@ -1,0 +1,110 @@
+"""One way to fit any module: what is kept, what is told, how it is continued."""
+
+import shutil
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import nn
+
+from dcase_sweep.config import Experiment
+from dcase_sweep.training.best_checkpoint import BestCheckpoint, EpochListener, LastCheckpoint
+from dcase_sweep.training.checkpoints import BEST, LAST
+from dcase_sweep.training.compression.compressor import Compressor
+from dcase_sweep.training.lightning import make_trainer
+from dcase_sweep.training.restoring import RestoredState, restoring
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.files import whole_file
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What a training left behind."""
+
+    #: Counted from 0.
+    best_epoch: int
+    #: What was best there, and its value.
+    metric: str
+    best_value: float
+    epochs: int
+    checkpoint: Path
+
+
+def fit(
+    module: LightningModule,
+    train: Iterable[Any],
+    validation: Iterable[Any],
+    experiment: Experiment,
+    folder: Path,
+    *,
+    metric: str,
+    extra: dict[str, Any],
+    on_epoch: EpochListener,
+    resume: Path | None,
+    compressor: Compressor | None = None,
+) -> Fitted:
+    """Train, keeping the best and the last epoch in ``folder``; afterwards the best one's weights are loaded.
+
+    Args:
+        metric: of the validation, larger is better.
+        extra: plain values that checkpoints carry.
+        on_epoch: told each epoch's number and metrics.
+        resume: a ``last.ckpt`` to continue from.
+        compressor: what makes the network smaller on the way; no epoch before it has is kept.
+
+    Raises:
+        UserError: if a loss is no number any more, no epoch could be judged, or the state to resume does not fit.
+    """
+    training = experiment.training
+    folder.mkdir(parents=True, exist_ok=True)
+    first = training.first_kept_epoch
+    if compressor is not None:
+        first = max(first, compressor.first_epoch)
+    beside = dict if compressor is None else compressor.tensors
+    best_checkpoint = BestCheckpoint(
+        folder, metric=metric, first_epoch=first, extra=extra, on_epoch=on_epoch, beside=beside
+    )
+    before = [] if compressor is None else [compressor]
+    restored = RestoredState()
+    trainer = make_trainer(
+        experiment.hardware,
+        epochs=training.epochs,
+        folder=folder,
+        callbacks=[restored, *before, best_checkpoint, LastCheckpoint(folder)],
+    )
+    if resume is not None and resume.resolve() != (folder / LAST).resolve():
+        with whole_file(folder / LAST) as temporary:
+            shutil.copyfile(resume, temporary)
+    with restoring(resume, lambda: restored.has_begun), warnings.catch_warnings():
+        # Whole splits lie in memory: there is no loader whose workers Lightning could ask for.
+        warnings.simplefilter("ignore")
+        trainer.fit(
+            module, train, validation, ckpt_path=None if resume is None else str(folder / LAST), weights_only=True
+        )
+    best_checkpoint.conclude()
+    load_weights(module, folder / BEST)
+    if compressor is not None:
+        compressor.take(folder / BEST)
+    return Fitted(best_checkpoint.best_epoch, metric, best_checkpoint.best_value, trainer.current_epoch, folder / BEST)
+
+
+def read_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """The weights and the normalisation that a checkpoint holds."""
+    weights: dict[str, torch.Tensor] = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    return weights
+
+
+def load_weights(module: nn.Module, checkpoint: Path) -> None:
+    """Take weights and normalisation from a checkpoint.
+
+    Raises:
+        UserError: if they belong to another network.
+    """
+    try:
+        module.load_state_dict(read_weights(checkpoint))
+    except RuntimeError as error:
+        raise UserError(f"{checkpoint}: not of this network ({str(error).splitlines()[1].strip()})") from None

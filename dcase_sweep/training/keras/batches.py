@@ -1,0 +1,84 @@
+"""Stored features as Keras reads them, in the order in which the PyTorch learner does."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dcase_sweep.config import Augmentation
+from dcase_sweep.training.augmentation.scenes import augmented
+from dcase_sweep.training.batches import epoch_order
+from dcase_sweep.training.keras.loaded import keras, tensorflow
+
+Array = NDArray[np.float32]
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of one split, ``(features, one-hot targets)``.
+
+    Args:
+        features: normalised ``[clip, mel, frame]``, or the clips' places ``[clip]`` in what lies on the device.
+        targets: one-hot ``[clip, class]``.
+        shuffle_seed: shuffles an epoch as this seed and the epoch's number say; None = never.
+        augmentation: of training batches, its random numbers from the seed, the epoch and the batch.
+    """
+
+    def __init__(
+        self,
+        features: NDArray[Any],
+        targets: Array,
+        batch_size: int,
+        *,
+        shuffle_seed: int | None = None,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.targets = targets
+        self.batch_size = batch_size
+        self.shuffle_seed = shuffle_seed
+        self.augmentation = augmentation
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next."""
+        self.epoch = epoch
+        self.order = epoch_order(len(self.targets), self.shuffle_seed, epoch)
+
+    def get_size(self, position: int) -> int:
+        """How many clips the batch at a position holds."""
+        return min(self.batch_size, len(self.targets) - position * self.batch_size)
+
+    def __len__(self) -> int:
+        return -(-len(self.targets) // self.batch_size)
+
+    def __getitem__(self, position: int) -> tuple[NDArray[Any], Array]:
+        chosen = self.order[position * self.batch_size :][: self.batch_size]
+        features, targets = self.features[chosen], self.targets[chosen]
+        if self.augmentation is not None:
+            features, targets = self._augmented(self.augmentation, position, features, targets)
+        return (features[..., None] if features.ndim == 3 else features), targets
+
+    def _augmented(self, settings: Augmentation, position: int, features: Array, targets: Array) -> tuple[Array, Array]:
+        drawn = np.random.SeedSequence([self.shuffle_seed or 0, self.epoch, position]).generate_state(1, np.uint64)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(drawn[0] >> 1))
+            changed, mixed = augmented(torch.from_numpy(features), torch.from_numpy(targets), settings)
+        return changed.numpy(), mixed.numpy()
+
+
+class Stored(keras.layers.Layer):
+    """Features that lie on the device, looked up by their place: places ``[batch]`` → ``[batch, mel, frame, 1]``."""
+
+    def __init__(self, features: Array) -> None:
+        super().__init__(name="stored", trainable=False)
+        self.features = tensorflow.constant(features[..., None])
+
+    def call(self, places: Any) -> Any:
+        """The features at these places."""
+        return tensorflow.gather(self.features, places)
+
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """``[batch, mel, frame, 1]``."""
+        return (shape[0], *self.features.shape[1:])

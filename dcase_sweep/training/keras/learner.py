@@ -1,0 +1,190 @@
+"""The scene classifier in Keras as the runner sees it: fit, predict."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dcase_sweep.complexity.layers import Layer, list_layers
+from dcase_sweep.config import Experiment, build_model
+from dcase_sweep.data.scenes import SceneData
+from dcase_sweep.training.best_checkpoint import BestCheckpoint, EpochListener
+from dcase_sweep.training.checkpoints import NETWORK, weights_under
+from dcase_sweep.training.device import resolve_precision
+from dcase_sweep.training.fitting import Fitted, read_weights
+from dcase_sweep.training.float16 import float16_probabilities
+from dcase_sweep.training.keras.batches import Batches, Stored
+from dcase_sweep.training.keras.library import device_scope, set_up
+from dcase_sweep.training.keras.loaded import keras
+from dcase_sweep.training.keras.network import build_network
+from dcase_sweep.training.keras.optimizers import make_optimizer
+from dcase_sweep.training.keras.progress import Progress
+from dcase_sweep.training.keras.weights import from_keras, to_keras
+from dcase_sweep.training.normalisation import network_frames, normalisation
+from dcase_sweep.training.restoring import restoring
+from dcase_sweep.training.scenes import SceneLearner
+
+
+class KerasSceneLearner:
+    """Trains the Keras twin of a clip classifier on stored features, as `SceneLearner` trains the network itself.
+
+    The same batches in the same order, the same epoch kept, checkpoints in the same format; the random numbers of
+    initial weights and dropout are Keras' own.
+
+    Args:
+        experiment: the checked configuration.
+        data: recordings and their splits.
+        features: stored ones of all of them, ``[recording, mel, stored frame]``, may be memory-mapped.
+
+    Raises:
+        UserError: if TensorFlow cannot do what ``hardware`` asks for.
+    """
+
+    headline = staticmethod(SceneLearner.headline)
+
+    def __init__(self, experiment: Experiment, data: SceneData, features: NDArray[np.float32]) -> None:
+        self.experiment = experiment
+        self.data = data
+        self.features = network_frames(experiment, features)
+        set_up(experiment.hardware, experiment.seed)
+        self.mean, self.deviation = normalisation(experiment, data, features)
+        precision = resolve_precision(experiment.hardware)
+        with device_scope(experiment.hardware):
+            self.network = build_network(experiment, classes=len(data.classes), precision=precision)
+
+    @property
+    def clips_per_epoch(self) -> int:
+        """How many clips an epoch learns from."""
+        return len(self.data.train)
+
+    def layers(self) -> list[Layer]:
+        """The layers of the network in PyTorch with the present weights."""
+        network = build_model(self.experiment, classes=len(self.data.classes))
+        network.load_state_dict(from_keras(self.network))
+        return list_layers(network, (self.features.shape[1], self.features.shape[2]))
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Weights and normalisation by the names that they have in a checkpoint of `SceneLearner`."""
+        weights = {NETWORK + name: value for name, value in from_keras(self.network).items()}
+        normalisation = {"mean": self.mean, "deviation": self.deviation}
+        return weights | {name: torch.from_numpy(value[:, None].copy()) for name, value in normalisation.items()}
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Take weights and normalisation.
+
+        Raises:
+            UserError: if the weights belong to another network.
+        """
+        to_keras(weights_under(NETWORK, state), self.network)
+        self.mean, self.deviation = state["mean"][:, 0].numpy(), state["deviation"][:, 0].numpy()
+
+    def fit(
+        self,
+        folder: Path,
+        *,
+        extra: dict[str, Any],
+        on_epoch: EpochListener,
+        on_batch: Callable[[int], None] | None = None,
+        resume: Path | None = None,
+    ) -> Fitted:
+        """Train with ``model.fit``, keeping the best and the last epoch; afterwards the best one's weights are loaded.
+
+        Args:
+            folder: for ``best.ckpt`` and ``last.ckpt``.
+            extra: plain values that checkpoints carry.
+            on_epoch: told each epoch's number and metrics.
+            on_batch: told the number of clips of each batch.
+            resume: a ``last.ckpt`` to continue from.
+
+        Raises:
+            UserError: if a loss is no number any more, or no epoch could be judged.
+        """
+        training, hardware = self.experiment.training, self.experiment.hardware
+        folder.mkdir(parents=True, exist_ok=True)
+        best_checkpoint = BestCheckpoint(
+            folder,
+            metric="validation/accuracy",
+            first_epoch=training.first_kept_epoch,
+            extra=extra,
+            on_epoch=on_epoch,
+        )
+        with device_scope(hardware):
+            model, train, validation = self._model_and_batches()
+            steps = len(train) * training.epochs
+            optimizer = make_optimizer(self.experiment.optimizer, schedule=training.schedule, steps=steps)
+            model.compile(
+                optimizer,
+                loss=keras.losses.CategoricalCrossentropy(),
+                metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+                jit_compile=hardware.compile,
+            )
+            progress = Progress(self, best_checkpoint, train, self.experiment, on_batch)
+            with restoring(resume, lambda: False):
+                begin = 0 if resume is None else progress.resume(model, resume)
+            model.fit(
+                train,
+                validation_data=validation,
+                initial_epoch=begin,
+                epochs=training.epochs,
+                shuffle=False,  # which would be the batches' order; the clips' is theirs
+                verbose=0,
+                callbacks=[progress],
+            )
+        best_checkpoint.conclude()
+        self.load_state_dict(read_weights(best_checkpoint.best_path))
+        return Fitted(
+            best_checkpoint.best_epoch,
+            best_checkpoint.metric,
+            best_checkpoint.best_value,
+            training.epochs,
+            best_checkpoint.best_path,
+        )
+
+    def predict(self, rows: NDArray[np.int64], *, at_once: int = 64) -> NDArray[np.float32]:
+        """Class probabilities ``[clip, class]`` of some recordings, computed in float32."""
+        with device_scope(self.experiment.hardware):
+            network = build_network(self.experiment, classes=len(self.data.classes))
+            network.set_weights(self.network.get_weights())
+            parts = [
+                network.predict_on_batch(self._normalised(rows[start : start + at_once])[..., None])
+                for start in range(0, len(rows), at_once)
+            ]
+        return np.concatenate(parts).astype(np.float32)
+
+    def predict_in_float16(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Class probabilities ``[clip, class]`` of some recordings, by the network in PyTorch with these weights."""
+        classes = len(self.data.classes)
+        return float16_probabilities(self.experiment, self.state_dict(), self.features, rows, classes=classes)
+
+    def _normalised(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        normalised: NDArray[np.float32] = (self.features[rows] - self.mean[:, None]) / self.deviation[:, None]
+        return normalised
+
+    def _model_and_batches(self) -> tuple[Any, Batches, Batches]:
+        """What is fitted, on batches of features or of places among the features on the device."""
+        settings = self.experiment
+        assert settings.training.batch_size is not None  # as checked
+        train, validation = self.data.train, self.data.validation
+        one_hot = np.eye(len(self.data.classes), dtype=np.float32)[self.data.targets]
+        model: Any = self.network
+        inputs: tuple[NDArray[Any], NDArray[Any]] = (self._normalised(train), self._normalised(validation))
+        if settings.hardware.cache_device == "device":
+            places = np.arange(len(train) + len(validation), dtype=np.int32)
+            stored = Stored(np.concatenate(inputs))
+            model = keras.Sequential([keras.layers.Input((), dtype="int32"), stored, self.network])
+            inputs = (places[: len(train)], places[len(train) :])
+        changes = settings.augmentation if settings.augmentation.is_on else None
+        return (
+            model,
+            Batches(
+                inputs[0],
+                one_hot[train],
+                settings.training.batch_size,
+                shuffle_seed=settings.seed,
+                augmentation=changes,
+            ),
+            Batches(inputs[1], one_hot[validation], settings.training.batch_size),
+        )

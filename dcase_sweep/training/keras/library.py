@@ -1,0 +1,131 @@
+"""TensorFlow and Keras, imported quietly by whoever asks for them, and set up as ``hardware`` says."""
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
+from typing import Any
+
+from dcase_sweep.config import Hardware
+from dcase_sweep.utils.cpu import usable_cores
+from dcase_sweep.utils.errors import UserError
+
+#: What an installation without TensorFlow is told.
+MISSING = "framework=tensorflow: TensorFlow is not installed; pip install 'dcase-sweep[tensorflow]', or framework=torch"
+
+#: A line of native code's log that is no warning, and the one that comes before the first.
+_NOTICE = re.compile(rb"I\d{4} |WARNING: All log messages before absl::InitializeLog")
+
+
+def is_installed() -> bool:
+    """Whether TensorFlow and Keras are there, which is asked without the seconds that importing them takes."""
+    return all(_is_found(name) for name in ("tensorflow", "keras"))
+
+
+def _is_found(name: str) -> bool:
+    if name in sys.modules:
+        return sys.modules[name] is not None
+    return find_spec(name) is not None
+
+
+def import_keras() -> Any:
+    """Keras on TensorFlow, which tells nothing of its processor and takes a GPU's memory as it needs it.
+
+    Raises:
+        UserError: if it is not installed, or if Keras has begun with another backend in this process.
+    """
+    if not is_installed():
+        raise UserError(MISSING)
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+    import_tensorflow()
+    import keras
+
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise UserError(f"framework=tensorflow: Keras runs on {backend} in this process; set KERAS_BACKEND=tensorflow")
+    return keras
+
+
+def import_tensorflow() -> Any:
+    """TensorFlow, which leaves to PyTorch what it does not use of a GPU's memory."""
+    is_first = "tensorflow" not in sys.modules
+    if is_first:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what fails raises; the rest is talk
+    with without_notices() if is_first else nullcontext():
+        import tensorflow
+
+    if is_first:
+        tensorflow.get_logger().setLevel("ERROR")
+        for gpu in tensorflow.config.list_physical_devices("GPU"):
+            tensorflow.config.experimental.set_memory_growth(gpu, True)
+    return tensorflow
+
+
+@contextmanager
+def without_notices() -> Iterator[None]:
+    """Leave the notices of native code out of what is written to the process's standard error meanwhile.
+
+    TensorFlow tells at import that oneDNN is on, twice, before it looks at any setting of its log.
+    """
+    with tempfile.TemporaryFile() as written:
+        terminal = os.dup(2)
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            written.seek(0)
+            os.write(2, b"".join(line for line in written if not _NOTICE.match(line)))
+
+
+def set_up(hardware: Hardware, seed: int) -> None:
+    """Threads, repeatability and random numbers as configured; what earlier networks of this process held is let go.
+
+    To be called before `device_scope`, with which TensorFlow begins and is set in its ways.
+
+    Raises:
+        UserError: if TensorFlow has begun with another number of threads, which it never changes.
+    """
+    keras, tensorflow = import_keras(), import_tensorflow()
+    _use_threads(tensorflow, hardware.threads)
+    keras.backend.clear_session()
+    if hardware.deterministic:
+        tensorflow.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(seed)
+
+
+def _use_threads(tensorflow: Any, threads: int | None) -> None:
+    configured = tensorflow.config.threading
+    before = configured.get_intra_op_parallelism_threads()
+    wanted = threads or before or usable_cores()
+    try:
+        configured.set_intra_op_parallelism_threads(wanted)
+        configured.set_inter_op_parallelism_threads(wanted)
+    except RuntimeError:  # it has begun
+        if threads is not None and threads != before:
+            raise UserError(
+                f"hardware.threads={threads}: TensorFlow has begun with {before or 'all'} in this process and cannot "
+                "change; expected the same for all jobs of a process"
+            ) from None
+
+
+def device_scope(hardware: Hardware) -> Any:
+    """Within, Keras builds and computes on the device.
+
+    Raises:
+        UserError: if a GPU is asked for and TensorFlow finds none.
+    """
+    tensorflow = import_tensorflow()
+    if hardware.accelerator == "cpu":
+        return tensorflow.device("/CPU:0")
+    if not tensorflow.config.list_physical_devices("GPU"):
+        raise UserError(
+            "hardware=gpu: TensorFlow finds no GPU (tensorflow-cpu never does; tensorflow[and-cuda] may); choose "
+            "hardware=cpu or framework=torch"
+        )
+    return tensorflow.device("/GPU:0")

@@ -1,0 +1,112 @@
+"""Weights between a network of ``dcase_sweep.models`` and its Keras twin, layer by layer, by name.
+
+PyTorch's maps are ``[batch, channel, mel, frame]``, Keras' ``[batch, mel, frame, channel]``; so kernels are turned, and
+the rows of the first dense layer behind a flattened map change places.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dcase_sweep.utils.errors import UserError
+
+Array = NDArray[np.float32]
+#: Height, width and channels of a map that is flattened.
+Map = tuple[int, int, int]
+
+_CONVOLUTION = ("weight", "bias")
+_NORMALISATION = ("weight", "bias", "running_mean", "running_var")
+#: What PyTorch calls the arrays of a Keras layer, in Keras' order.
+_NAMES = {"Conv2D": _CONVOLUTION, "Dense": _CONVOLUTION, "BatchNormalization": _NORMALISATION}
+
+
+def to_keras(state_dict: Mapping[str, Tensor], model: Any) -> None:
+    """Give a Keras twin the weights of a network's ``state_dict``.
+
+    Raises:
+        UserError: if a weight is missing, left over, or of another shape; the twin is then as it was.
+    """
+    left = {name for name in state_dict if not name.endswith("num_batches_tracked")}
+    chosen: list[tuple[Any, list[Array]]] = []
+    for layer, flattened in _weighted(model):
+        arrays = []
+        for position, name in enumerate(_NAMES[type(layer).__name__]):
+            key = f"{layer.name}.{name}"
+            if key not in left:
+                raise UserError(f"weights: no {key}; expected those of {_described(model)}")
+            left.remove(key)
+            array = state_dict[key].detach().cpu().float().numpy()
+            expected = _from_keras(layer, position, layer.get_weights()[position], flattened).shape
+            if array.shape != expected:
+                raise UserError(f"weights: {key} is {list(array.shape)}; expected {list(expected)} for {model.name}")
+            arrays.append(_to_keras(layer, position, array, flattened))
+        chosen.append((layer, arrays))
+    if left:
+        raise UserError(f"weights: {min(left)} has no place in {model.name}; expected those of {_described(model)}")
+    for layer, arrays in chosen:
+        layer.set_weights(arrays)
+
+
+def from_keras(model: Any) -> dict[str, Tensor]:
+    """The ``state_dict`` of the network whose twin this is, in float32.
+
+    PyTorch also counts the batches that a normalisation has seen; nothing here depends on that, and it is 0.
+
+    Raises:
+        UserError: if a layer of the model has weights of a kind that is not known here.
+    """
+    state: dict[str, Tensor] = {}
+    for layer, flattened in _weighted(model):
+        for position, name in enumerate(_NAMES[type(layer).__name__]):
+            array = _from_keras(layer, position, layer.get_weights()[position], flattened)
+            state[f"{layer.name}.{name}"] = torch.from_numpy(np.array(array, np.float32, order="C"))
+        if _NAMES[type(layer).__name__] is _NORMALISATION:
+            state[f"{layer.name}.num_batches_tracked"] = torch.tensor(0)
+    return state
+
+
+def _weighted(model: Any) -> list[tuple[Any, Map | None]]:
+    """The layers that have weights, in order, a dense one with the map that was flattened before it, if one was."""
+    found: list[tuple[Any, Map | None]] = []
+    flattened: Map | None = None
+    for layer in model.layers:
+        kind = type(layer).__name__
+        if kind == "Flatten":
+            _, height, width, channels = layer.input.shape
+            flattened = (height, width, channels)
+        if not layer.weights:
+            continue
+        if kind not in _NAMES:
+            raise UserError(f"weights: {layer.name} is a {kind}; expected one of {', '.join(_NAMES)}")
+        found.append((layer, flattened if kind == "Dense" else None))
+        flattened = None if kind == "Dense" else flattened
+    return found
+
+
+def _from_keras(layer: Any, position: int, array: Array, flattened: Map | None) -> Array:
+    if position or type(layer).__name__ == "BatchNormalization":
+        return array
+    if array.ndim == 4:
+        return array.transpose(3, 2, 0, 1)
+    if flattened is None:
+        return array.T
+    return array.reshape(*flattened, -1).transpose(3, 2, 0, 1).reshape(array.shape[1], -1)
+
+
+def _to_keras(layer: Any, position: int, array: Array, flattened: Map | None) -> Array:
+    if position or type(layer).__name__ == "BatchNormalization":
+        return array
+    if array.ndim == 4:
+        return array.transpose(2, 3, 1, 0)
+    if flattened is None:
+        return array.T
+    height, width, channels = flattened
+    return array.reshape(-1, channels, height, width).transpose(2, 3, 1, 0).reshape(-1, len(array))
+
+
+def _described(model: Any) -> str:
+    return f"{model.name} with {model.count_params():,} parameters"

@@ -1,0 +1,40 @@
+"""A Lightning trainer as this project wants it, for any module."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import pytorch_lightning
+
+from dcase_sweep.config import Hardware
+from dcase_sweep.training.best_checkpoint import WholeFiles
+from dcase_sweep.training.device import resolve_precision
+from dcase_sweep.utils.malloc import keep_large_allocations
+
+
+def make_trainer(
+    hardware: Hardware, *, epochs: int, folder: Path, callbacks: list[pytorch_lightning.Callback]
+) -> pytorch_lightning.Trainer:
+    """A trainer that writes nothing of its own: logging, checkpoints and progress are the callbacks' business."""
+    keep_large_allocations()
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    logging.getLogger("lightning").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytorch_lightning.Trainer(
+            accelerator=hardware.accelerator,
+            devices=1,
+            precision=resolve_precision(hardware),  # type: ignore[arg-type]
+            max_epochs=epochs,
+            callbacks=callbacks,
+            plugins=[WholeFiles()],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10**9,
+            deterministic="warn" if hardware.deterministic else False,
+            benchmark=not hardware.deterministic,
+            default_root_dir=folder,
+        )

@@ -1,0 +1,217 @@
+"""The mean teacher as the runner sees it: fit, predict."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from dcase_sweep.complexity.layers import Layer, list_layers
+from dcase_sweep.config import Experiment, build, build_model, event_rules
+from dcase_sweep.data.events import EventData
+from dcase_sweep.evaluation.events.validation import SyntheticValidation, weak_f1
+from dcase_sweep.training.best_checkpoint import EpochListener
+from dcase_sweep.training.device import resolve_device
+from dcase_sweep.training.fitting import Fitted, fit
+from dcase_sweep.training.mean_teacher.batches import DeviceFeatures, MelBatches, MelClips, StoredMel, has_room
+from dcase_sweep.training.mean_teacher.module import MeanTeacherModule, ValidationScores
+from dcase_sweep.training.mean_teacher.pretrained import read_published, scale_as_published
+from dcase_sweep.training.mean_teacher.sampling import ComposedBatches, Composition
+from dcase_sweep.utils.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EventScores:
+    """What one network says of some clips."""
+
+    #: Row → probabilities ``[frame, class]``.
+    strong: dict[int, NDArray[np.float32]]
+    #: Row → probabilities ``[class]``.
+    weak: dict[int, NDArray[np.float32]]
+    #: Binary cross-entropy of the frames, mean over all.
+    loss_strong: float
+
+
+class MeanTeacherLearner:
+    """Trains a student and its teacher on stored mel amplitudes by the recipe of task 4.
+
+    Args:
+        experiment: the checked configuration.
+        data: clips and their subsets.
+        features: mel amplitudes ``[clip, mel, frame]`` of all clips, may be memory-mapped.
+
+    Raises:
+        UserError: if a subset is too small for one batch, or the published checkpoint is not of this network.
+    """
+
+    def __init__(self, experiment: Experiment, data: EventData, features: NDArray[np.float32]) -> None:
+        if experiment.mean_teacher is None or experiment.evaluation is None:
+            raise UserError("mean_teacher, evaluation: no settings; expected those of task=4")
+        self.experiment = experiment
+        self.settings = experiment.mean_teacher
+        self.rules = event_rules(experiment.evaluation)
+        self.data = data
+        self.features = features
+        self.device = resolve_device(experiment.hardware)
+        if experiment.hardware.threads:
+            torch.set_num_threads(experiment.hardware.threads)
+        pytorch_lightning.seed_everything(experiment.seed, verbose=False)
+        student = build_model(experiment, classes=len(data.classes))
+        front_end = build("front_end", experiment.front_end)
+        if experiment.published_checkpoint is not None:
+            scale_as_published(front_end)
+        self.normalise = front_end.normalise
+        #: Seconds from one frame of the predictions to the next, and how many there are.
+        self.hop = student.frame_stride * front_end.hop / front_end.sample_rate
+        self.frames = student.frames
+        composition = Composition(self.settings.strong, self.settings.weak, self.settings.unlabelled)
+        try:
+            self.order = ComposedBatches(
+                strong=len(data.strong),
+                weak=len(data.weak),
+                unlabelled=len(data.unlabeled),
+                composition=composition,
+                seed=experiment.seed,
+            )
+        except ValueError as error:
+            raise UserError(f"mean_teacher.{error}") from None
+        self.synthesis = SyntheticValidation(
+            data.reference_events(data.synthetic_validation),
+            data.durations(data.synthetic_validation),
+            labels=data.classes,
+            hop=self.hop,
+            median_length=self.settings.median_filter,
+            rules=self.rules,
+        )
+        self.module = MeanTeacherModule(
+            student,
+            settings=self.settings,
+            optimizer=experiment.optimizer,
+            steps_per_epoch=len(self.order),
+            normalise=self.normalise,
+            evaluate=self._validate,
+            seed=experiment.seed,
+            epochs=experiment.training.epochs,
+            schedule=experiment.training.schedule,
+            teacher_rows=data.weak_validation.tolist(),
+        )
+        published = read_published(experiment, classes=len(data.classes))
+        if published is not None:
+            self.module.student.load_state_dict(published["student"])
+            self.module.teacher.load_state_dict(published["teacher"])
+
+    @property
+    def clips_per_epoch(self) -> int:
+        """How many clips an epoch learns from."""
+        return len(self.order) * self.order.composition.size
+
+    def layers(self) -> list[Layer]:
+        """The student's layers with their present weights."""
+        shape = self.features.shape[1], self.features.shape[2]
+        return list_layers(self.module.student, shape, statistics=False)
+
+    @staticmethod
+    def headline(metrics: dict[str, float]) -> str:
+        """An epoch in a few words."""
+        return (
+            f"loss {metrics['train/loss']:.3f}, validation: weak F1 {100 * metrics['validation/weak_f1']:.1f} %, "
+            f"intersection F1 {100 * metrics['validation/intersection_f1']:.1f} %"
+        )
+
+    def _validate(self, scores: ValidationScores) -> dict[str, float]:
+        """The recipe's objective: macro F1 of the weak clips plus intersection F1 of the synthetic ones."""
+        names = self.data.names(self.data.synthetic_validation)
+        rows = self.data.synthetic_validation.tolist()
+        of_synthetic = self.synthesis.intersection_f1(
+            {name: scores.strong[row] for name, row in zip(names, rows, strict=True)}
+        )
+        of_weak = self._weak_f1(scores.weak)
+        return {
+            "validation/weak_f1": of_weak,
+            "validation/teacher_weak_f1": self._weak_f1(scores.teacher_weak),
+            "validation/intersection_f1": of_synthetic,
+            "validation/objective": of_weak + of_synthetic,
+        }
+
+    def _weak_f1(self, scores: dict[int, NDArray[np.float32]]) -> float:
+        rows = self.data.weak_validation
+        clips = np.stack([scores[row] for row in rows.tolist()])
+        return weak_f1(clips, self.data.weak_targets(rows), self.rules.validation_threshold)
+
+    def fit(
+        self,
+        folder: Path,
+        *,
+        extra: dict[str, Any],
+        on_epoch: EpochListener,
+        on_batch: Callable[[int], None] | None = None,
+        resume: Path | None = None,
+    ) -> Fitted:
+        """Train as `training.fitting.fit` says; ``on_batch`` is told the number of clips of each batch."""
+        if self.experiment.hardware.compile:
+            self.module.student.compile()
+            self.module.teacher.compile()
+        data = self.data
+        batches = MelBatches(
+            self._source(np.concatenate([data.strong, data.weak, data.unlabeled])),
+            (data.strong, data.weak, data.unlabeled),
+            strong=data.strong_targets(data.strong, self.frames, self.hop),
+            weak=data.weak_targets(data.weak),
+            order=self.order,
+            on_batch=on_batch,
+        )
+        held_out = MelClips(self.features, np.concatenate([data.synthetic_validation, data.weak_validation]))
+        return fit(
+            self.module,
+            batches,
+            held_out,
+            self.experiment,
+            folder,
+            metric="validation/objective",
+            extra=extra,
+            on_epoch=on_epoch,
+            resume=resume,
+        )
+
+    def _source(self, learned_from: NDArray[np.int64]) -> StoredMel | DeviceFeatures:
+        """Where batches come from: the store, or a copy on the device where that is wanted and has room."""
+        if self.experiment.hardware.cache_device == "memory":
+            return StoredMel(self.features)
+        size = len(learned_from) * self.features[0].nbytes
+        if not has_room(self.device, size):
+            log.warning(f"features  {size / 2**30:.1f} GiB are too much for the device: they stay in memory")
+            return StoredMel(self.features)
+        return DeviceFeatures(self.features, learned_from, self.device)
+
+    def predict(self, rows: NDArray[np.int64]) -> dict[str, EventScores]:
+        """What student and teacher say of some clips, computed in float32."""
+        return {
+            "student": self._scores(self.module.student, rows),
+            "teacher": self._scores(self.module.teacher, rows),
+        }
+
+    def _scores(self, network: nn.Module, rows: NDArray[np.int64]) -> EventScores:
+        network = network.to(self.device).eval()
+        strong: dict[int, NDArray[np.float32]] = {}
+        weak: dict[int, NDArray[np.float32]] = {}
+        total, values = 0.0, 0
+        with torch.inference_mode():
+            for chosen, mel in MelClips(self.features, rows):
+                predictions = network(self.normalise(mel.to(self.device)))
+                targets = torch.from_numpy(self.data.strong_targets(chosen.tolist(), self.frames, self.hop))
+                estimated = predictions.strong.float().cpu()
+                total += float(functional.binary_cross_entropy(estimated, targets, reduction="sum"))
+                values += targets.numel()
+                for row, frames, clip in zip(chosen.tolist(), estimated, predictions.weak, strict=True):
+                    strong[row] = frames.T.numpy()
+                    weak[row] = clip.float().cpu().numpy()
+        return EventScores(strong, weak, total / max(values, 1))

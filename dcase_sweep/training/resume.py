@@ -1,0 +1,146 @@
+"""Continuing an interrupted run from its last checkpoint."""
+
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING as NO_VALUE
+
+from dcase_sweep.config import Experiment, flatten, plain
+from dcase_sweep.config.renamed import rename_keys
+from dcase_sweep.training.checkpoint_files import Checkpoint, read_checkpoint
+from dcase_sweep.training.checkpoints import LAST, find_checkpoint
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.secrets import mask_values
+
+#: What may differ between a run and its continuation: where things are, not what is computed.
+_FREE = ("resume", "hardware.", "tracking.", "store.", "data.root", "data.name", "evaluation.precision")
+
+
+@dataclass(frozen=True, slots=True)
+class Resumable:
+    """A checkpoint that this configuration can continue."""
+
+    checkpoint: Path
+    run_id: str | None
+    #: Epochs that are done.
+    epochs: int
+    #: Their metrics: name → epoch, counted from 0 → value; nothing in a checkpoint of an earlier version.
+    history: dict[str, dict[int, float]] = field(default_factory=dict)
+
+    def metrics_by_epoch(self) -> dict[int, dict[str, float]]:
+        """What was logged of each epoch, in their order."""
+        epochs = sorted({epoch for values in self.history.values() for epoch in values})
+        return {
+            epoch: {name: values[epoch] for name, values in self.history.items() if epoch in values} for epoch in epochs
+        }
+
+
+def comparable(flat: dict[str, Any]) -> dict[str, Any]:
+    """Of a flattened configuration, what a continuation must have in common with what it continues."""
+    return {key: value for key, value in flat.items() if not key.startswith(_FREE)}
+
+
+def completed(flat: dict[str, Any], experiment: Experiment) -> dict[str, Any]:
+    """A checkpoint's flattened configuration with the keys that are newer than it.
+
+    A key that it does not have gets its default, which keeps the meaning of configurations without the key
+    (`config.schemas.Experiment`). A key without a default, or of a class that the checkpoint does not name, stays away.
+    """
+    found = dict(flat)
+    for key in flatten(experiment):
+        if key not in found:
+            default = _default_of(experiment, key, flat)
+            if default is not MISSING:
+                found[key] = default
+    return found
+
+
+def _default_of(experiment: Experiment, key: str, flat: dict[str, Any]) -> Any:
+    """What a key is where nothing sets it; MISSING where it has no default."""
+    node: Any = experiment
+    *path, name = key.split(".")
+    for depth, part in enumerate(path, start=1):
+        node = node.get(part) if isinstance(node, dict) else getattr(node, part, None)
+        target = getattr(node, "_target_", None)
+        if target is not None and flat.get(".".join([*path[:depth], "_target_"])) != target:
+            return MISSING
+    member = next((each for each in fields(node) if each.name == name), None) if is_dataclass(node) else None
+    if member is None:
+        return MISSING
+    default = member.default if member.default_factory is MISSING else member.default_factory()
+    return MISSING if default == NO_VALUE else plain(default)
+
+
+def _how_to_repeat(values: dict[str, Any]) -> str:
+    """The values of a checkpoint as they are typed, where each can be."""
+    plain_values = (bool, int, float, str, type(None))
+    if not values or not all(isinstance(value, plain_values) for value in values.values()):
+        return ""
+    shown = (
+        f"{key}={'null' if value is None else str(value).lower() if isinstance(value, bool) else value}"
+        for key, value in values.items()
+    )
+    return f": add {' '.join(shown)}"
+
+
+def find_resumable(experiment: Experiment) -> Resumable | None:
+    """The checkpoint that ``resume`` names, or None if it names none.
+
+    Raises:
+        UserError: if there is none there, or if it was made by another configuration.
+    """
+    if experiment.resume is None:
+        return None
+    path = Path(experiment.resume).expanduser()
+    found = find_checkpoint(path, LAST)
+    if found is None:
+        raise UserError(f"resume={path}: no checkpoint there; expected last.ckpt or the folder of an interrupted run")
+    where, expected = f"resume={found}", f"{LAST} of an interrupted run"
+    checkpoint = read_checkpoint(found, where=where, what="a checkpoint to continue from", expected=expected)
+    # Secrets are masked in the checkpoint.
+    then = comparable(completed(rename_keys(checkpoint.configuration, quiet=True), experiment))
+    now = comparable(mask_values(flatten(experiment)))
+    changed = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
+    if changed:
+        differences = ", ".join(f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in changed[:5])
+        raise UserError(
+            f"{where}: made by another configuration ({differences}); expected its own"
+            + _how_to_repeat({key: then[key] for key in changed if key in then})
+        )
+    epochs = _epochs(checkpoint, experiment, where, expected)
+    history = _history(checkpoint.content["dcase_sweep"].get("history"), epochs)
+    return Resumable(found, checkpoint.run_id, epochs, history)
+
+
+def _epochs(checkpoint: Checkpoint, experiment: Experiment, where: str, expected: str) -> int:
+    """How many epochs are done, of a checkpoint that holds the state of a training.
+
+    Raises:
+        UserError: if it does not.
+    """
+    last = experiment.training.epochs - 1
+    if checkpoint.epoch is None or checkpoint.epoch > last:
+        raise UserError(
+            f"{where}: not a checkpoint to continue from (epoch is {checkpoint.epoch}, of {last + 1} counted from 0); "
+            f"expected {expected}"
+        )
+    for name, kind in (("optimizer_states", list), ("callbacks", dict)):
+        if not isinstance(checkpoint.content.get(name), kind) or not checkpoint.content[name]:
+            raise UserError(f"{where}: not a checkpoint to continue from (no {name}); expected {expected}")
+    return checkpoint.epoch + 1
+
+
+def _history(found: Any, epochs: int) -> dict[str, dict[int, float]]:
+    """The metrics of the epochs in a checkpoint; anything else in their place counts as none."""
+    if not isinstance(found, dict):
+        return {}
+    return {
+        str(name): {
+            epoch: float(value)
+            for epoch, value in values.items()
+            if isinstance(epoch, int) and 0 <= epoch < epochs and isinstance(value, float)
+        }
+        for name, values in found.items()
+        if isinstance(values, dict)
+    }

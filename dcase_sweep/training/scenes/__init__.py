@@ -1,0 +1,5 @@
+"""Scene classifiers in PyTorch."""
+
+from dcase_sweep.training.scenes.learner import SceneLearner
+
+__all__ = ["SceneLearner"]

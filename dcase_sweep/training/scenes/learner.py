@@ -1,0 +1,144 @@
+"""The scene classifier as the runner sees it: fit, predict."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from dcase_sweep.complexity.layers import Layer, list_layers
+from dcase_sweep.config import Experiment, build_model
+from dcase_sweep.data.scenes import SceneData
+from dcase_sweep.training.batches import Batches, Clips
+from dcase_sweep.training.best_checkpoint import EpochListener
+from dcase_sweep.training.compression.compressor import Compressor
+from dcase_sweep.training.compression.start import find_start
+from dcase_sweep.training.device import resolve_device
+from dcase_sweep.training.fitting import Fitted, fit, load_weights
+from dcase_sweep.training.float16 import float16_probabilities
+from dcase_sweep.training.normalisation import network_frames, normalisation
+from dcase_sweep.training.scenes.module import SceneModule
+
+
+class SceneLearner:
+    """Trains a clip classifier on stored features by the task's recipe.
+
+    Args:
+        experiment: the checked configuration.
+        data: recordings and their splits.
+        features: stored ones of all of them, ``[recording, mel, stored frame]``, may be memory-mapped.
+
+    Raises:
+        UserError: if the network cannot be compressed as configured, or does not begin with what it should.
+    """
+
+    def __init__(self, experiment: Experiment, data: SceneData, features: NDArray[np.float32]) -> None:
+        self.experiment = experiment
+        self.data = data
+        self.features = network_frames(experiment, features)
+        self.targets = data.targets
+        self.device = resolve_device(experiment.hardware)
+        pytorch_lightning.seed_everything(experiment.seed, verbose=False)
+        network = build_model(experiment, classes=len(data.classes))
+        #: What makes the network smaller while it is trained; None where it stays as it is.
+        self.compressor = self._compressor(network)
+        quantized = self.compressor.quantized if self.compressor is not None else None
+        mean, deviation = normalisation(experiment, data, features)
+        self.module = SceneModule(
+            network,
+            classes=len(data.classes),
+            mean=torch.from_numpy(mean),
+            deviation=torch.from_numpy(deviation),
+            optimizer=experiment.optimizer,
+            augmentation=experiment.augmentation,
+            schedule=experiment.training.schedule,
+            seed=experiment.seed,
+            call=quantized,
+        )
+        if experiment.compressed is not None and experiment.compressed.start is not None:
+            load_weights(self.module, find_start(experiment.compressed.start))
+
+    def _compressor(self, network: nn.Module) -> Compressor | None:
+        settings, training = self.experiment.compressed, self.experiment.training
+        if settings is None:
+            return None
+        assert training.batch_size is not None  # as checked
+        return Compressor(
+            network,
+            settings,
+            input_shape=(self.features.shape[1], self.features.shape[2]),
+            epochs=training.epochs,
+            steps_per_epoch=-(-len(self.data.train) // training.batch_size),
+        )
+
+    @property
+    def clips_per_epoch(self) -> int:
+        """How many clips an epoch learns from."""
+        return len(self.data.train)
+
+    def layers(self) -> list[Layer]:
+        """The network's layers with their present weights."""
+        return list_layers(self.module.network, (self.features.shape[1], self.features.shape[2]))
+
+    @staticmethod
+    def headline(metrics: dict[str, float]) -> str:
+        """An epoch in a few words."""
+        return f"loss {metrics['train/loss']:.3f}, validation {100 * metrics['validation/accuracy']:.1f} %"
+
+    def fit(
+        self,
+        folder: Path,
+        *,
+        extra: dict[str, Any],
+        on_epoch: EpochListener,
+        on_batch: Callable[[int], None] | None = None,
+        resume: Path | None = None,
+    ) -> Fitted:
+        """Train as `training.fitting.fit` says; ``on_batch`` is told the number of clips of each batch."""
+        network = self.module.network
+        self.module.train()  # Lightning keeps the mode that it finds, and a start has been judged in the other one
+        if self.experiment.hardware.channels_last:
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.experiment.hardware.compile:
+            network.compile()
+        return fit(
+            self.module,
+            self._batches(self.data.train, shuffled=True, on_batch=on_batch),
+            self._batches(self.data.validation),
+            self.experiment,
+            folder,
+            metric="validation/accuracy",
+            extra=extra,
+            on_epoch=on_epoch,
+            resume=resume,
+            compressor=self.compressor,
+        )
+
+    def predict(self, rows: NDArray[np.int64], *, at_once: int = 64) -> NDArray[np.float32]:
+        """Class probabilities ``[clip, class]`` of some recordings, computed in float32."""
+        module = self.module.to(self.device).eval()
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(rows), at_once):
+                features = torch.from_numpy(self.features[rows[start : start + at_once]]).to(self.device)
+                parts.append(torch.softmax(module(features).float(), dim=1).cpu().numpy())
+        return np.concatenate(parts)
+
+    def predict_in_float16(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Class probabilities ``[clip, class]`` of some recordings, as the official test stage computes them."""
+        state, classes = self.module.state_dict(), len(self.data.classes)
+        return float16_probabilities(self.experiment, state, self.features, rows, classes=classes, device=self.device)
+
+    def _batches(
+        self, rows: NDArray[np.int64], *, shuffled: bool = False, on_batch: Callable[[int], None] | None = None
+    ) -> Batches:
+        where = self.device if self.experiment.hardware.cache_device == "device" else "cpu"
+        clips = Clips(self.features, rows, self.targets[rows], where)
+        seed = self.experiment.seed if shuffled else None
+        batch_size = self.experiment.training.batch_size
+        assert batch_size is not None  # as checked
+        return Batches(clips, batch_size, shuffle_seed=seed, on_batch=on_batch)

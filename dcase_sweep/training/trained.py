@@ -1,0 +1,58 @@
+"""Trained networks, from the checkpoints that runs leave."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from dcase_sweep.config import Experiment, build_model, restore_experiment
+from dcase_sweep.training.checkpoint_files import find_difference, read_checkpoint
+from dcase_sweep.training.checkpoints import BEST, NETWORK, find_checkpoint, weights_under
+from dcase_sweep.utils.errors import UserError
+
+#: Under which a training step keeps its network: a scene classifier, a mean teacher.
+_PREFIXES = (NETWORK, "student.")
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A network with its weights, and the experiment that trained it; of a mean teacher it is the student."""
+
+    experiment: Experiment
+    network: nn.Module
+
+
+def open_trained(where: str, named: Mapping[str, str] | None = None) -> Trained:
+    """The network of a checkpoint, or of the folder of a run.
+
+    Args:
+        where: the file or the folder.
+        named: classes of the user's own that the command line names, by their keys: ``model._target_``.
+
+    Raises:
+        UserError: if there is none there, if it names code that the command line does not, or if its weights do not
+            fit the network of its configuration.
+    """
+    path = find_checkpoint(Path(where).expanduser(), BEST) if where else None
+    if path is None:
+        raise UserError(f"{where}: no checkpoint there; expected a .ckpt file, the folder of a run, or KEY=VALUE")
+    checkpoint = read_checkpoint(path, where=str(path), what="a checkpoint of a run", expected=f"its {BEST}")
+    experiment = restore_experiment(checkpoint.configuration, where=str(path), named=named, reads_data=False)
+    weights = next((found for prefix in _PREFIXES if (found := weights_under(prefix, checkpoint.state))), None)
+    if weights is None:
+        raise UserError(f"{path}: no network in it; expected weights under {' or '.join(_PREFIXES)}")
+    classes = _classes(weights)
+    # Compared before it is made: the file's configuration could ask for any size.
+    wrong = find_difference(build_model(experiment, classes=classes, device="meta").state_dict(), weights)
+    if wrong is not None:
+        raise UserError(f"{path}: not of the network of its configuration ({wrong}); expected its own weights")
+    network = build_model(experiment, classes=classes)
+    network.load_state_dict(weights)
+    return Trained(experiment, network)
+
+
+def _classes(weights: dict[str, Tensor]) -> int:
+    """As many as the last layer, which is the head, has biases."""
+    last = next(reversed(weights.values()))
+    return len(last) if last.ndim and len(last) else 1

@@ -1,0 +1,299 @@
+"""Composed configurations: what is accepted, and the one line that says why something is not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import ConfigCompositionException
+from hydra.initialize import initialize_config_dir
+
+from dcase_sweep.config import Experiment, build, check, flatten, stored_configuration
+from dcase_sweep.config.command_line import open_demo, quote_task
+from dcase_sweep.config.compose import register_experiments
+from dcase_sweep.config.folders import conf_folder
+from dcase_sweep.config.hints import explain
+from dcase_sweep.utils.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def _hydra() -> Iterator[None]:
+    register_experiments()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        yield
+
+
+def composed(*overrides: str) -> Experiment:
+    return check(compose("config", [*overrides]))
+
+
+def test_the_defaults_are_the_recipe() -> None:
+    experiment = composed("data=tau2020", "data.root=/tau")
+
+    assert (experiment.training.epochs, experiment.training.batch_size) == (200, 16)
+    assert (experiment.optimizer.name, experiment.optimizer.lr, experiment.optimizer.eps) == ("adam", 1e-3, 1e-7)
+    assert experiment.training.first_kept_epoch == 51  # counted from 0; StasherCallback keeps what comes after 50
+    assert experiment.training.normalise_over == "train+validation"
+    assert experiment.data.validation == "official"
+    assert experiment.evaluation.precision is None
+    assert set(flatten(experiment.augmentation).values()) <= {0, 8, 50, 0.4}
+
+
+@pytest.mark.parametrize("name", ["task1a_baseline", "task1a_layer4", "task1a_layer5"])
+def test_published_experiments_compose(name: str) -> None:
+    experiment = composed(f"+experiment={name}", "data.root=/tau")
+
+    assert experiment.task.name == "1a"
+    assert experiment.data.name == "tau2020"
+
+
+def test_the_published_mean_teacher_composes() -> None:
+    experiment = composed("+experiment=task4_meanteacher_200", "data.root=/desed")
+
+    assert (experiment.task.name, experiment.data.name, experiment.training.epochs) == ("4", "desed", 200)
+    assert experiment.mean_teacher is not None
+    assert experiment.mean_teacher.ramp_epochs == 50
+
+
+@pytest.mark.parametrize("hardware", ["cpu", "gpu"])
+@pytest.mark.parametrize("model", ["baseline_cnn", "cnn4", "cnn5", "crnn_meanteacher"])
+def test_every_choice_composes(model: str, hardware: str) -> None:
+    assert composed(f"model={model}", f"hardware={hardware}").hardware.accelerator == hardware
+
+
+def test_depth_pools_and_dropouts_from_the_command_line() -> None:
+    model = composed("model.depth=4", "model.blocks.1.pool=[4,4]", "model.dropout=0.1").model
+
+    assert model.depth == 4
+    assert model.blocks[1]["pool"] == [4, 4]
+    assert [block["dropout"] for block in model.blocks] == [0.0, 0.1, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["+model.dropot=0.1"], "model.dropot: no such key; did you mean model.dropout?"),
+        (["+training.epoch=3"], "training.epoch: no such key; did you mean training.epochs?"),
+        (["+oops.this=3"], "oops: no such key; expected one of task, data"),
+        (["training.epochs=many"], "training.epochs: Value 'many'"),
+        (["training.epochs=0"], "training.epochs=0: expected at least 1"),
+        (["optimizer.lr=-1"], "optimizer.lr=-1.0: expected a positive number"),
+        (["optimizer.name=adan"], "optimizer.name=adan: expected one of adam, adamw, sgd"),
+        (["model.depth=deep"], "model.depth: Value 'deep'"),
+        (["model.dropout=1.5"], "model.blocks[1].dropout=1.5: expected a share"),
+        (["model.blocks.2.pool=[9,100]"], "model.blocks[2].pool=[9, 100]: only 8 × 100"),
+        (["front_end.n_fft=512"], "front_end.window_seconds: 1764 samples do not fit n_fft=512"),
+        (["model._target_=dcase_sweep.models.cnn.CN"], "model._target_=dcase_sweep.models.cnn.CN: "),
+        (["model._target_=torch.nn.Linear"], "model.depth: no such key"),
+        (["task.kind=events"], "task=1a is about events, but model CNN is for scenes"),
+        (["data=tau2020"], "data.root is not set"),
+        (["hardware.precision=8-bit"], "hardware.precision=8-bit: expected one of auto"),
+        (["compression.nonzero_kib=0"], "compression.nonzero_kib=0.0: expected more than 0, or null"),
+        (["compression.bits=4"], "compression.bits=4: expected one of 32, 16, 8"),
+        (["compression.end=1.5"], "compression.end=1.5: expected a share of the training, from 0 to 1"),
+        (["compression.begin=0.6"], "compression.begin=0.6: expected at most compression.end=0.5"),
+        (["compression.quantize_from=0.8"], "compression.quantize_from=0.8: expected at most compression.freeze_from"),
+        (
+            ["compression.quantize=true", "compression.quantize_from=1", "compression.freeze_from=1"],
+            "compression.quantize_from=1.0: no epoch would be quantised",
+        ),
+        (
+            ["compression.quantize=true", "hardware.compile=true"],
+            "compression.quantize=true: its layers are called with",
+        ),
+        (
+            ["compression.nonzero_kib=126", "framework.name=tensorflow"],
+            "compression.nonzero_kib=126.0: framework=tensorflow has none; choose framework=torch",
+        ),
+        (
+            ["compression.start=run", "framework.name=tensorflow"],
+            "compression.start=run: framework=tensorflow has none",
+        ),
+        (["training.batch_size=null"], "training.batch_size=null: expected at least 1"),
+        (["seed=-1"], "seed=-1: expected from 0"),
+        (["optimizer.lr=nan"], "optimizer.lr=nan: expected a finite number"),
+        (["front_end.f_max=inf"], "front_end.f_max=inf: expected a finite number"),
+        (["hardware.precision=16-mixed"], "hardware.precision=16-mixed: float16 is for GPUs; on a cpu choose auto"),
+    ],
+)
+def test_refused_in_one_line(overrides: list[str], says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        composed(*overrides)
+
+    assert str(caught.value).startswith(says)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("mean_teacher.mixup_labels=medium", "mean_teacher.mixup_labels=medium: expected one of soft, hard"),
+        ("mean_teacher.filter_augment_kind=cubic", "mean_teacher.filter_augment_kind=cubic: expected one of linear"),
+        ("mean_teacher.ema_decay=1", "mean_teacher.ema_decay=1.0: expected 0 to below 1"),
+        ("mean_teacher.consistency_weight=-1", "mean_teacher.consistency_weight=-1.0: expected at least 0"),
+        ("mean_teacher.mixup_probability=1.5", "mean_teacher.mixup_probability=1.5: expected from 0 to 1"),
+        ("mean_teacher.mixup_alpha=0", "mean_teacher.mixup_alpha=0.0: expected more than 0"),
+        ("mean_teacher.ramp_epochs=-1", "mean_teacher.ramp_epochs=-1: expected at least 0"),
+        ("mean_teacher.mask_mels=-1", "mean_teacher.mask_mels=-1: expected at least 0"),
+        ("mean_teacher.mask_mels_fraction=2", "mean_teacher.mask_mels_fraction=2.0: expected from 0 to 1"),
+        ("mean_teacher.frame_shift=-90", "mean_teacher.frame_shift=-90.0: expected at least 0"),
+        ("mean_teacher.filter_augment=-6", "mean_teacher.filter_augment=-6.0: expected at least 0"),
+        ("mean_teacher.filter_augment_bands=[5,3]", "mean_teacher.filter_augment_bands=[5, 3]: expected [least, most]"),
+        ("mean_teacher.strong=-1", "mean_teacher.strong=-1: expected at least 0"),
+        ("mean_teacher.weak=-1", "mean_teacher.weak=-1: expected at least 0"),
+        ("mean_teacher.unlabelled=-1", "mean_teacher.unlabelled=-1: expected at least 0"),
+        ("mean_teacher.median_filter=0", "mean_teacher.median_filter=0: expected whole frames, at least 1"),
+        ("mean_teacher.median_filter=7.5", "mean_teacher.median_filter=7.5: expected whole frames, at least 1"),
+        ("mean_teacher.median_filter={Dog:wide}", "mean_teacher.median_filter.Dog=wide: expected whole frames"),
+        ("training.batch_size=32", "training.batch_size=32: does nothing in task 4, whose batches hold mean_teacher"),
+        ("+augmentation.roll=0.1", "augmentation.roll=0.1: does nothing in task 4; set mean_teacher.frame_shift"),
+        ("hardware.channels_last=false", "hardware.channels_last=false: does nothing in task 4"),
+        ("front_end.decibel_floor=0", "front_end.decibel_floor=0: expected at least 1e-37"),
+        ("front_end.decibel_lowest=90", "front_end.decibel_lowest=90.0: expected less than decibel_highest=80.0"),
+        ("+compression.nonzero_kib=126", "compression.nonzero_kib=126.0: does nothing in task 4; leave it out"),
+        ("+mean_teacher.ema_deca=0.9", "mean_teacher.ema_deca: no such key; did you mean mean_teacher.ema_decay?"),
+    ],
+)
+def test_mistakes_of_task_4_are_refused_in_one_line(override: str, says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        composed("model=crnn_meanteacher", override)
+
+    assert str(caught.value).startswith(says)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_ramp_of_task_4_fits_the_data() -> None:
+    demo = composed("model=crnn_meanteacher")
+    desed = composed("model=crnn_meanteacher", "data=desed", "data.root=/desed")
+    chosen = composed("model=crnn_meanteacher", "mean_teacher.ramp_epochs=9")
+
+    settings = [each.mean_teacher for each in (demo, desed, chosen)]
+    assert [each.ramp_epochs for each in settings if each] == [2, 50, 9]
+    assert settings[1] is not None
+    assert (settings[1].strong, settings[1].weak, settings[1].unlabelled) == (12, 12, 24)
+
+
+def test_decibels_are_no_part_of_what_is_stored() -> None:
+    usual, other = (composed("model=crnn_meanteacher", f"front_end.decibel_lowest={lowest}") for lowest in (-50, -80))
+    finer = composed("model=crnn_meanteacher", "front_end.hop=128")
+
+    stored = [stored_configuration(each, build("front_end", each.front_end)) for each in (usual, other, finer)]
+
+    assert stored[0] == stored[1] != stored[2]
+    assert "decibel_lowest" not in stored[0]
+
+
+def test_filters_of_their_own_for_classes_are_accepted() -> None:
+    settings = composed("model=crnn_meanteacher", "mean_teacher.median_filter={Dog:3,Cat:11}").mean_teacher
+
+    assert settings is not None
+    assert settings.median_filter == {"Dog": 3, "Cat": 11}
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("model.dropot=0.1", "model.dropot: no such key; did you mean model.dropout?"),
+        ("model=cnn6", "model=cnn6: no such choice; did you mean model=cnn5? expected one of baseline_cnn, cnn4"),
+        ("modle=cnn5", "modle: no such key; did you mean model?"),
+        (
+            "experiment=task1a_layer5",
+            "experiment: nothing is chosen yet that could be replaced; write +experiment=task1a",
+        ),
+        ("+experiment=task1a_layer6", "experiment=task1a_layer6: no such choice; did you mean"),
+    ],
+)
+def test_hydras_own_refusals_in_one_line(override: str, says: str) -> None:
+    with pytest.raises(Exception, match=r".") as caught:
+        compose("config", [override])
+
+    line = explain(caught.value)  # type: ignore[arg-type]
+    assert line.startswith(says)
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["data=tau2020", "data.validation_fracton=0.2"], "did you mean data.validation_fraction?"),
+        (["data=demo,tau2020", "data.validation_fracton=0.2"], "did you mean data.validation_fraction?"),
+        (["model=crnn_meanteacher", "mean_teacher.mixup_prob=1"], "did you mean mean_teacher.mixup_probability?"),
+        (["+experiment=task1a_layer5", "data.validation_sed=1"], "did you mean data.validation_seed?"),
+        (["data=nowhere", "training.epoch=1"], "did you mean training.epochs?"),
+        (["model=crnn_meanteacher", "compression.nonzero_kib=126"], "compression is null with these choices"),
+    ],
+)
+def test_the_nearest_key_is_that_of_the_choices_made(arguments: list[str], says: str) -> None:
+    key = arguments[1].partition("=")[0]
+
+    line = explain(ConfigCompositionException(f"Could not override '{key}'."), arguments)
+
+    assert line == f"{key}: no such key; {says}"
+
+
+def test_a_broken_file_of_ones_own_is_told_and_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments/broken.yaml").write_text("a: [1, 2\nb: }")
+    (tmp_path / "experiments/list.yaml").write_text("- a\n- b\n")
+    (tmp_path / "experiments/bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "experiments/mine.yaml").write_text("seed: 7\n")
+    monkeypatch.chdir(tmp_path)
+
+    register_experiments()
+
+    warnings = capsys.readouterr().err.splitlines()
+    assert [":".join(line.split(":")[:2]) for line in warnings] == [
+        f"warning: {tmp_path}/experiments/{name}.yaml" for name in ("broken", "bytes", "list")
+    ]
+    assert composed("+experiment=mine", "data=tau2020", "data.root=/tau").seed == 7
+
+
+@pytest.mark.parametrize(
+    ("typed", "understood"),
+    [("task=4", "task='4'"), ("task=1a,4", "task=1a,'4'"), ("task=1a", "task=1a"), ("seed=4", "seed=4")],
+)
+def test_a_task_that_looks_like_a_number(typed: str, understood: str) -> None:
+    assert quote_task([typed]) == [understood]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["data.train_clips=100", "data.generator_seed=1"], ["data=demo", "data.train_clips=100", "data.generator_seed=1"]],
+)
+def test_how_much_demo_data_is_generated(arguments: list[str]) -> None:
+    data = composed(*open_demo(arguments)).data
+
+    assert (data.train_clips, data.test_clips, data.generator_seed) == (100, 180, 1)
+
+
+def test_demo_keys_are_checked_and_those_of_other_data_are_left_alone() -> None:
+    with pytest.raises(UserError, match=r"data.train_clip: no such key; did you mean data.train_clips\?"):
+        composed(*open_demo(["data.train_clip=100"]))
+
+    for arguments in (["data=tau2020", "data.fold=1"], ["+experiment=task1a_layer5", "data.fold=1"], ["model=cnn4"]):
+        assert open_demo(arguments) == arguments
+
+
+def test_without_a_home_the_cache_is_where_it_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setenv("DCASE_SWEEP_CACHE", "/scratch/cache")
+
+    experiment = composed()
+
+    assert (experiment.store.root, experiment.data.root) == ("/scratch/cache/features", "/scratch/cache/demo")
+
+
+def test_a_server_is_that_of_the_environment_or_this_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert composed("tracking=server").tracking.uri == "http://127.0.0.1:5000"
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://runs.example.org")
+    assert composed("tracking=server").tracking.uri == "https://runs.example.org"
+
+
+def test_flat_keys() -> None:
+    assert flatten({"a": {"b": [1, 2]}, "c": [{"d": None}]}) == {"a.b": [1, 2], "c.0.d": None}

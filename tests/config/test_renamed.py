@@ -1,0 +1,44 @@
+"""Names of earlier versions are still understood."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from dcase_sweep.config import renamed
+from dcase_sweep.config.classes import locate
+from dcase_sweep.config.compose import compose_experiments
+
+
+@pytest.fixture(autouse=True)
+def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renamed, "_noticed", set())
+
+
+def test_an_earlier_key_on_the_command_line_is_understood_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["training.keep_from=0.5", "hardware.features_on=device"]
+    (composed,) = compose_experiments([*words, "data=tau2020", "data.root=/tmp"])
+    assert composed.experiment.training.best_after_fraction == 0.5
+    assert composed.experiment.hardware.cache_device == "device"
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(" is called ")[0] for line in lines] == ["note: " + word.partition("=")[0] for word in words]
+
+
+def test_an_earlier_key_in_a_file_replaces_the_default_of_today() -> None:
+    composed = OmegaConf.create({"training": {"best_after_fraction": 0.255, "keep_from": 0.5}})
+    renamed.rename_composed(composed)
+    assert composed == {"training": {"best_after_fraction": 0.5}}
+
+
+def test_a_flat_configuration_of_a_checkpoint_gets_the_names_of_today() -> None:
+    then = {"mean_teacher.ema": 0.99, "data._target_": "dcase_sweep.data.demo.dataset.DemoScenes", "seed": 1}
+    assert renamed.rename_keys(then, quiet=True) == {
+        "mean_teacher.ema_decay": 0.99,
+        "data._target_": "dcase_sweep.demo.tau.DemoScenes",
+        "seed": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    "target", sorted(set(renamed.CLASSES.values()) - {"dcase_sweep.training.keras.learner.KerasSceneLearner"})
+)
+def test_every_class_has_its_name_of_today(target: str) -> None:
+    assert isinstance(locate("target", target), type)

@@ -1,0 +1,64 @@
+"""Work shared among threads."""
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+import torch
+
+from dcase_sweep.ops.threads import run_together, working_memory
+
+
+@pytest.fixture(autouse=True)
+def _two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_results_come_in_the_order_of_the_tasks() -> None:
+    assert run_together([partial(pow, base, 2) for base in range(20)]) == [base**2 for base in range(20)]
+
+
+def test_two_tasks_run_at_once_with_operators_on_one_core_each() -> None:
+    meeting = threading.Barrier(2)
+
+    def meet() -> int:
+        meeting.wait(timeout=10)
+        return torch.get_num_threads()
+
+    assert run_together([meet, meet]) == [1, 1]
+    assert torch.get_num_threads() == 2
+
+
+def test_tasks_run_without_gradients_and_in_the_callers_inference_mode() -> None:
+    def modes() -> tuple[bool, bool]:
+        return torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
+    assert run_together([modes, modes]) == [(False, False)] * 2
+    with torch.inference_mode():
+        assert run_together([modes, modes]) == [(False, True)] * 2
+    assert torch.is_grad_enabled()
+
+
+def test_an_error_reaches_the_caller() -> None:
+    def fail() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        run_together([fail, lambda: None])
+
+
+def test_working_memory_has_room_for_all_and_is_each_threads_own() -> None:
+    first, second = working_memory([((3, 5), torch.float32), ((7,), torch.bfloat16)])
+    first.fill_(1)
+    second.fill_(2)
+    assert (first.sum().item(), second.sum().item()) == (15, 14)
+
+    worker = threading.Thread(target=lambda: working_memory([((100,), torch.float32)])[0].fill_(9))
+    worker.start()
+    worker.join()
+
+    assert first.eq(1).all()

@@ -1,0 +1,92 @@
+"""Workers as processes: how their deaths are told, and that none outlives its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dcase_sweep.sweep.optuna.processes import Death, Processes, get_environment
+
+
+def end(number: int) -> None:
+    own = [os.environ.get(name) for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")]
+    print(f"worker {number} with {own[0]} on {own[1]}", flush=True)
+    if number == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_ends_and_deaths_are_told_and_output_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    processes = Processes(end, 2, tmp_path, threads=3)
+
+    ended: dict[int, Death | None] = {}
+    while processes.running:
+        ended |= dict(processes.collect())
+        time.sleep(0.05)
+
+    assert ended[0] is None
+    death = ended[1]
+    assert death is not None
+    assert death.how == "killed by SIGKILL (out of memory?)"
+    assert (tmp_path / "worker-0.log").read_text().strip() == "worker 0 with 3 on 2"
+    assert (tmp_path / "worker-1.log").read_text().strip() == "worker 1 with 3 on 5"
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,5"
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    program = (
+        "import time\nfrom pathlib import Path\n"
+        "from dcase_sweep.sweep.optuna.processes import Processes\n"
+        "from tests.sweep.optuna.test_processes import wait_for_ever\n"
+        "if __name__ == '__main__':\n"
+        f"    processes = Processes(wait_for_ever, 1, Path({str(tmp_path)!r}), None)\n"
+        "    print(processes.pids[0], flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    script = tmp_path / "parent.py"
+    script.write_text(program)
+    root = Path(__file__).resolve().parents[3]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment)
+    assert parent.stdout is not None
+    worker = int(parent.stdout.readline())
+    deadline = time.monotonic() + 30
+    while "waiting" not in _text(tmp_path / "worker-0.log") and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+
+    while _is_there(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _is_there(worker)
+
+
+def wait_for_ever(number: int) -> None:
+    print("waiting", flush=True)
+    time.sleep(60)
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_each_worker_sees_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2")
+
+    assert [get_environment(number, None)["CUDA_VISIBLE_DEVICES"] for number in range(3)] == ["0", "2", "0"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert get_environment(0, None) == {}

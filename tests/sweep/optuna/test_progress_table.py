@@ -1,0 +1,52 @@
+"""What the terminal shows of a search."""
+
+import io
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+import pytest
+from rich.console import Console
+
+from dcase_sweep.sweep.optuna.progress_table import ProgressTable, describe
+from dcase_sweep.sweep.optuna.study import Objective
+
+
+def drawn(width: int, *metrics: str) -> str:
+    study = optuna.create_study(directions=["maximize"] * len(metrics))
+    for value in (0.25, 0.5):
+        trial = study.ask()
+        trial.suggest_float("optimizer.lr", 1e-4, 1e-2)
+        trial.suggest_categorical("model.pools", ["[[2,2],[2,2],[2,1],[2,1],[2,1],[2,1],[2,1]]"])
+        if value < 0.5:
+            study.tell(trial, [value] * len(metrics))
+    objective = Objective(metrics, ("maximize",) * len(metrics))
+    search_config: Any = SimpleNamespace(study="mean_teacher-crnn_meanteacher-demo", objective=objective, n_trials=2)
+    console = Console(width=width, record=True, file=io.StringIO())
+    live = ProgressTable(study, search_config)
+    console.print(live._draw(study.get_trials()))
+    return console.export_text()
+
+
+@pytest.mark.parametrize("width", [80, 150])
+def test_the_table_keeps_its_short_columns_however_long_the_metrics_names_are(width: int) -> None:
+    text = drawn(width, "test/teacher/psds_score_scenario1", "test/teacher/psds_score_scenario2")
+
+    assert "1 running, 1 finished; 2 wanted" in text
+    (row,) = [line for line in text.splitlines() if "running" in line and "lr" in line]
+    assert row.split()[:2] == ["1", "running"]
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_a_long_value_leaves_room_for_the_others() -> None:
+    trial = optuna.create_study().ask()
+    trial.suggest_categorical("model.pools", ["[[2,2],[2,2],[2,1],[2,1],[2,1],[2,1],[2,1]]"])
+    trial.suggest_categorical("model.recurrent_units", ["64"])
+
+    assert describe(trial.study.get_trials()[0]) == "pools [[2,2],[2,2],[2,1],…, recurrent_units 64"
+
+
+def test_the_best_stands_first() -> None:
+    rows = [line.split() for line in drawn(100, "best/validation/accuracy").splitlines()]
+
+    assert [row[:3] for row in rows if row and row[0] in "01"] == [["0", "best", "0.25"], ["1", "running", "0"]]

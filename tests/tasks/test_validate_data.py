@@ -1,0 +1,64 @@
+"""What configuration and data must agree on."""
+
+import logging
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dcase_sweep.config import Experiment, MeanTeacher
+from dcase_sweep.data.events import DESED_CLASSES, SoundEvent
+from dcase_sweep.tasks.validate_data import validate_data
+from dcase_sweep.utils.errors import UserError
+from tests.data.test_events import make_data
+
+
+def experiment(**settings: object) -> Experiment:
+    wanted = {"strong": 1, "weak": 1, "unlabelled": 1, "median_filter": 7} | settings
+    front_end = SimpleNamespace(seconds=10.0)
+    return Experiment(mean_teacher=MeanTeacher(**wanted), front_end=front_end)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"median_filter": {"Dgo": 3}}, "mean_teacher.median_filter.Dgo: no such class; did you mean Dog?"),
+        (
+            {"median_filter": {label: 7 for label in DESED_CLASSES if label not in ("Cat", "Dog")}},
+            "mean_teacher.median_filter: no frames for Cat, Dog; expected some for every class",
+        ),
+        ({"strong": 12}, "mean_teacher.strong=12: only 1 clips; expected at most as many a batch"),
+        ({"unlabelled": 2}, "mean_teacher.unlabelled=2: only 1 clips; expected at most as many a batch"),
+    ],
+)
+def test_refused_in_one_line(change: dict[str, object], says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        validate_data(experiment(**change), make_data(SoundEvent(1, 2, "Cat")))
+
+    assert str(caught.value) == says
+
+
+def test_what_fits_is_accepted_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    validate_data(experiment(median_filter=dict.fromkeys(DESED_CLASSES, 5)), make_data(SoundEvent(1, 2, "Cat")))
+
+    assert not caplog.records
+
+
+def test_a_test_set_without_events_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    data = replace(make_data(), test=np.array([2]))
+
+    with caplog.at_level(logging.WARNING):
+        validate_data(experiment(), data)
+
+    assert "no event in the test set: PSDS and F1 are not defined on it" in caplog.text
+
+
+def test_events_behind_the_networks_input_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    tried = experiment()
+    tried.front_end.seconds = 9.0  # where the only test event begins
+
+    with caplog.at_level(logging.WARNING):
+        validate_data(tried, make_data())
+
+    assert "1 test events begin behind front_end.seconds=9 and count as missed" in caplog.text

@@ -1,0 +1,62 @@
+"""What framework=tensorflow refuses before any time is spent."""
+
+import sys
+from types import ModuleType
+
+import pytest
+
+from dcase_sweep.config import Experiment
+from dcase_sweep.models.cnn import CNN
+from dcase_sweep.training.keras import library
+from dcase_sweep.utils.errors import UserError
+from tests.composing import composed
+
+
+def with_tensorflow(*overrides: str) -> Experiment:
+    return composed("framework=tensorflow", *overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["model=crnn_meanteacher"], "framework=tensorflow has no learner for events"),
+        (["hardware.channels_last=false"], "hardware.channels_last=false: does nothing with framework=tensorflow"),
+        (
+            ["hardware=gpu", "augmentation.roll=0.1"],
+            "augmentation.roll=0.1: framework=tensorflow augments in memory only; set hardware.cache_device=memory",
+        ),
+    ],
+)
+def test_refused_in_one_line(overrides: list[str], says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        with_tensorflow(*overrides)
+
+    assert str(caught.value).startswith(says)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_without_a_twin_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(CNN, "keras_twin")
+
+    with pytest.raises(UserError, match=r"^framework=tensorflow: model CNN has no twin in Keras; choose torch$"):
+        with_tensorflow()
+
+
+def test_without_tensorflow_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # what Python takes for a module that is not there
+
+    with pytest.raises(UserError, match=r"TensorFlow is not installed; pip install 'dcase-sweep\[tensorflow\]'"):
+        with_tensorflow()
+    with pytest.raises(UserError, match="TensorFlow is not installed"):
+        library.import_keras()
+
+
+def test_keras_on_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    keras = ModuleType("keras")
+    keras.backend = ModuleType("keras.backend")  # type: ignore[attr-defined]
+    keras.backend.backend = lambda: "jax"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "keras", keras)
+    monkeypatch.setitem(sys.modules, "tensorflow", ModuleType("tensorflow"))
+
+    with pytest.raises(UserError, match="Keras runs on jax in this process; set KERAS_BACKEND=tensorflow"):
+        library.import_keras()

@@ -1,0 +1,42 @@
+"""Batches of stored mel amplitudes."""
+
+import numpy as np
+import torch
+
+from dcase_sweep.training.mean_teacher.batches import DeviceFeatures, MelBatches, MelClips, StoredMel
+from dcase_sweep.training.mean_teacher.sampling import ComposedBatches, Composition
+
+FEATURES = np.arange(12, dtype=np.float32).repeat(6).reshape(12, 2, 3)
+#: Rows 0 to 3 are validation clips, which are not learned from.
+ROWS = (np.array([8, 9, 10, 11]), np.array([4, 5]), np.array([6, 7]))
+
+
+def batches(source: StoredMel | DeviceFeatures) -> MelBatches:
+    order = ComposedBatches(strong=4, weak=2, unlabelled=2, composition=Composition(2, 1, 1), seed=0)
+    return MelBatches(
+        source, ROWS, strong=np.ones((4, 3, 1), np.float32), weak=np.eye(2, dtype=np.float32), order=order
+    )
+
+
+def test_a_batch_is_strong_then_weak_then_unlabelled_clips() -> None:
+    mels, strong, weak = zip(*batches(StoredMel(FEATURES)), strict=True)
+
+    rows = [mel[:, 0, 0].tolist() for mel in mels]
+    assert [sorted(row > 7 for row in batch) for batch in rows] == [[False, False, True, True]] * 2
+    assert all(batch[2] in (4, 5) and batch[3] in (6, 7) for batch in rows)
+    assert {row for batch in rows for row in batch} == set(range(4, 12))
+    assert [labels.shape for labels in (strong[0], weak[0])] == [(2, 3, 1), (1, 2)]
+    assert [int(labels.argmax()) for labels in weak] == [int(batch[2]) - 4 for batch in rows]  # each its own label
+
+
+def test_features_held_on_a_device_are_the_stored_ones() -> None:
+    held = DeviceFeatures(FEATURES, np.concatenate(ROWS), "cpu", at_once=3)
+
+    for (expected, *_), (mel, *_) in zip(batches(StoredMel(FEATURES)), batches(held), strict=True):
+        assert torch.equal(mel, expected)
+
+
+def test_clips_come_in_their_order() -> None:
+    rows, mel = zip(*MelClips(FEATURES, np.array([3, 1, 2]), at_once=2), strict=True)
+
+    assert torch.cat(rows).tolist() == torch.cat(mel)[:, 0, 0].tolist() == [3, 1, 2]

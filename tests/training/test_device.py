@@ -1,0 +1,34 @@
+"""What the hardware group's ``auto`` means on each device."""
+
+import pytest
+import torch
+
+from dcase_sweep.config import Hardware
+from dcase_sweep.training.device import resolve_precision, use_threads
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, "bf16-mixed"), (False, "16-mixed")])
+def test_a_gpu_that_only_emulates_bfloat16_trains_in_float16(
+    monkeypatch: pytest.MonkeyPatch, native: bool, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or native)
+
+    assert resolve_precision(Hardware(accelerator="gpu", precision="auto")) == expected
+
+
+def test_a_cpu_of_which_pytorch_says_nothing_trains_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name, raising=False)
+
+    assert resolve_precision(Hardware(accelerator="cpu", precision="auto")) == "32-true"
+
+
+def test_all_threads_come_back_after_a_job_that_wanted_one() -> None:
+    use_threads(Hardware(accelerator="cpu", precision="auto"))  # whatever other tests of this process left
+    before = torch.get_num_threads()
+
+    use_threads(Hardware(accelerator="cpu", precision="auto", threads=1))
+    alone = torch.get_num_threads()
+    use_threads(Hardware(accelerator="cpu", precision="auto"))
+
+    assert (alone, torch.get_num_threads()) == (1, before)

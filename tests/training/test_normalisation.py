@@ -1,0 +1,102 @@
+"""Mean and deviation of the mel bands, against a direct computation in double precision from the recordings."""
+
+from pathlib import Path
+from typing import Any
+
+import librosa
+import numpy as np
+import pytest
+import scipy.signal
+import soundfile
+
+from dcase_sweep.config import Experiment, locate
+from dcase_sweep.data.scenes import SceneData
+from dcase_sweep.tasks.features import load_features
+from dcase_sweep.training.keras.library import is_installed
+from dcase_sweep.training.normalisation import network_frames, normalisation
+from tests.composing import composed
+from tests.conftest import TINY
+from tests.layout import make_tau
+
+#: Both sides of the split; one second gives 50 frames that the network sees, and the 51st.
+SECONDS = 1.0
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tau(tmp_path_factory.mktemp("tau"))
+
+
+def experiment_of(root: Path, *more: str) -> Experiment:
+    return composed("data=tau2020", f"data.root={root}", f"store.root={root.parent}/store", *TINY, *more)
+
+
+def official_statistics(data: SceneData) -> tuple[np.ndarray, np.ndarray]:
+    """What dcase_util's Normalizer comes to over the training list, all in double precision, ``[mel]`` each.
+
+    It adds up n, the sum and the sum of squares of each clip's frames, all of them, and divides by n and by n (n-1).
+    """
+    count, total, squares = 0, np.zeros(40), np.zeros(40)
+    window = scipy.signal.windows.hamming(1764, sym=False)
+    filters = librosa.filters.mel(sr=44_100, n_fft=2048, n_mels=40, fmin=0, fmax=22_050, dtype=np.float64)
+    for index in [*data.train, *data.validation]:
+        samples, _ = soundfile.read(data.root / data.recordings[index].filename, dtype="float64")
+        spectrum = librosa.stft(
+            samples, n_fft=2048, hop_length=882, win_length=1764, window=window, pad_mode="reflect", dtype=np.complex128
+        )
+        log_mel = np.log(filters @ np.abs(spectrum) + 2.2e-16)
+        assert log_mel.shape == (40, 51)
+        count += log_mel.shape[1]
+        total += log_mel.sum(axis=1)
+        squares += (log_mel**2).sum(axis=1)
+    return total / count, np.sqrt((count * squares - total * total) / (count * (count - 1)))
+
+
+@pytest.mark.parametrize("framework", ["torch", "tensorflow"])
+def test_the_recipe_takes_every_training_clip_and_every_frame(
+    root: Path, framework: str, request: pytest.FixtureRequest
+) -> None:
+    if framework == "tensorflow":
+        if not is_installed():
+            pytest.skip("TensorFlow is not installed")
+        request.getfixturevalue("one_tensorflow_thread")
+    experiment = experiment_of(root, f"framework={framework}")
+    data, store = load_features(experiment)
+    assert isinstance(data, SceneData)
+    mean, deviation = official_statistics(data)
+
+    learner: Any = locate("framework", experiment.framework.learners["scenes"])(experiment, data, store.features)
+
+    state = learner.module.state_dict() if framework == "torch" else learner.state_dict()
+    np.testing.assert_allclose(state["mean"][:, 0], mean, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(state["deviation"][:, 0], deviation, rtol=0, atol=1e-6)
+    assert learner.features.shape[1:] == (40, 50)
+    assert learner.predict(data.test).shape == (len(data.test), 3)
+
+
+def test_only_what_is_trained_on_where_that_is_asked_for(root: Path) -> None:
+    experiment = experiment_of(root, "training.normalise_over=train")
+    data, store = load_features(experiment)
+    assert isinstance(data, SceneData)
+    seen = store.features[data.train][:, :, :50].astype(np.float64)
+
+    mean, deviation = normalisation(experiment, data, store.features)
+
+    np.testing.assert_allclose(mean, seen.mean(axis=(0, 2)), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(deviation, seen.std(axis=(0, 2)), rtol=0, atol=1e-6)
+
+
+def test_the_network_sees_what_it_saw_before_there_was_one_frame_more(root: Path) -> None:
+    import torch
+
+    experiment = experiment_of(root)
+    data, store = load_features(experiment)
+    from dcase_sweep.config import build
+
+    front_end = build("front_end", experiment.front_end)
+    samples, _ = soundfile.read(data.root / data.filenames[0], dtype="float32")
+
+    alone = front_end(torch.from_numpy(samples)[None])[0].numpy()
+
+    assert store.features.shape[1:] == front_end.stored_shape == (40, 51)
+    assert np.array_equal(network_frames(experiment, store.features)[0], alone)

@@ -1,0 +1,33 @@
+"""What the machine refuses is one line; what the program does wrong is not."""
+
+import errno
+import sqlite3
+
+import pytest
+
+from dcase_sweep.utils.errors import describe_os_error
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "outputs/x"), "outputs/x: Not a directory; expected"),
+        (OSError(errno.ENOSPC, "No space left on device"), "no space left on the disk; free some"),
+        (OSError(errno.ENOSPC, "No space", "/runs/a.ckpt"), "/runs: no space left on the disk for a.ckpt; free some"),
+        (OSError(errno.EDQUOT, "Quota", "/"), "/: no space left on the disk; free some"),
+        # A copy names its source first.
+        (OSError(errno.ENOSPC, "No space", "/tmp/x.png", None, "/full/x.png"), "/full: no space left on the disk for"),
+        (sqlite3.DatabaseError("file is not a database"), "the database of runs cannot be used: file is not a"),
+    ],
+)
+def test_one_line(error: Exception, says: str) -> None:
+    line = describe_os_error(error)
+
+    assert line is not None
+    assert line.startswith(says)
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), OSError("a library's own"), BrokenPipeError(errno.EPIPE, "pipe")])
+def test_the_rest_keeps_its_traceback(error: Exception) -> None:
+    assert describe_os_error(error) is None
