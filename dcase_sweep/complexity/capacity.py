@@ -7,8 +7,10 @@ from dcase_sweep.config import Experiment, build
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.machine import format_bytes, memory_bytes
 
-#: Values that training keeps of each parameter: itself, its gradient, and what the optimizer remembers of it.
-_KEPT = {"adam": 4, "adamw": 4, "sgd": 3}
+#: Values that training keeps of each parameter: itself, its gradient, and what the optimizer remembers of it; of other
+#: optimizers the first two are certain.
+_KEPT = {"Adam": 4, "AdamW": 4, "SGD": 3}
+_AT_LEAST = 2
 #: Bytes of an activation at the least precision that is trained in.
 _ACTIVATION = 2
 
@@ -44,14 +46,15 @@ def check_training_memory(experiment: Experiment, clips: int | None = None) -> N
         return
     # A head of two classes is the smallest; how many there are is known from the data.
     complexity = complexity_before_training(experiment, classes=2)
-    kept = _KEPT[experiment.optimizer.name] + (experiment.task.kind == "events")
+    optimizer = str(experiment.optimizer._target_).rpartition(".")[2]
+    kept = _KEPT.get(optimizer, _AT_LEAST) + (experiment.task.kind == "events")
     weights = 4 * kept * complexity.parameters
     key, batch = _batch(experiment)
     batch = batch if clips is None else min(batch, clips)
     activations = _ACTIVATION * batch * complexity.peak_activations
     if weights > memory:
         raise UserError(
-            f"model: {complexity.parameters:,} parameters, which with gradients and {experiment.optimizer.name}'s "
+            f"model: {complexity.parameters:,} parameters, which with gradients and {optimizer}'s "
             f"moments take {format_bytes(weights)}; this machine has {format_bytes(memory)} of memory; use a smaller "
             "network"
         )

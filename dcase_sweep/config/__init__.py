@@ -7,23 +7,19 @@ from dcase_sweep.config.flat import flatten, plain, unflatten
 from dcase_sweep.config.instantiate import build, build_model, keyword_arguments, stored_configuration
 from dcase_sweep.config.places import check_written
 from dcase_sweep.config.schemas import (
-    Augmentation,
     Compression,
     Experiment,
     Hardware,
     MeanTeacher,
-    Optimizer,
     Tracking,
 )
 from dcase_sweep.config.stored import restore_experiment
 
 __all__ = [
-    "Augmentation",
     "Compression",
     "Experiment",
     "Hardware",
     "MeanTeacher",
-    "Optimizer",
     "Tracking",
     "build",
     "build_model",

@@ -12,7 +12,10 @@ from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.utils.text import printable
 
 #: Groups whose choice names a run.
-GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "experiment")
+GROUPS = (
+    *("task", "data", "model", "optimizer", "scheduler", "augmentation", "callbacks"),
+    *("hardware", "framework", "tracking", "experiment"),
+)
 #: Of a sweep over many choices so many combinations are looked at to find the key that was meant.
 _COMPOSED_FOR_HINTS = 16
 
@@ -74,7 +77,11 @@ def _known_keys(arguments: Sequence[str]) -> set[str]:
     from dcase_sweep.config import flatten
 
     chosen = [word.partition("=") for word in arguments if word.partition("=")[0].lstrip("+") in GROUPS]
-    each = [[f"{key}={value}" for value in values.split(",")] for key, _, values in chosen]
+    # A list is one choice of several files.
+    each = [
+        [f"{key}={value}" for value in ([values] if values.startswith("[") else values.split(","))]
+        for key, _, values in chosen
+    ]
     GlobalHydra.instance().clear()
     known: set[str] = set()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):

@@ -6,6 +6,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from dcase_sweep.config.renamed_components import (
+    rename_component_flat,
+    rename_component_keys,
+    rename_component_words,
+)
+
 #: Keys of a configuration, as they were and as they are.
 KEYS = {
     "training.keep_from": "training.best_after_fraction",
@@ -33,7 +39,7 @@ _noticed: set[str] = set()
 
 def rename_overrides(words: Sequence[str]) -> list[str]:
     """Overrides of a command line with the keys of today."""
-    return [_rename_override(word) for word in words]
+    return rename_component_words([_rename_override(word) for word in words], _notice_component)
 
 
 def _rename_override(word: str) -> str:
@@ -52,6 +58,7 @@ def rename_keys(flat: Mapping[str, Any], *, quiet: bool = False) -> dict[str, An
         renamed[KEYS[old]] = flat[old]
         if not quiet:
             _notice(old)
+    renamed = rename_component_flat(renamed)
     return {key: CLASSES.get(value, value) if _is_target(key, value) else value for key, value in renamed.items()}
 
 
@@ -64,6 +71,7 @@ def rename_composed(composed: DictConfig) -> None:
             _notice(old)
             OmegaConf.update(composed, new, node._get_node(name))
             del node[name]
+    _rename_components(composed)
     for group in map(str, composed):
         node = composed._get_node(group)
         target = node.get("_target_") if isinstance(node, DictConfig) and "_target_" in node else None
@@ -71,11 +79,26 @@ def rename_composed(composed: DictConfig) -> None:
             OmegaConf.update(composed, f"{group}._target_", CLASSES[target])
 
 
+def _rename_components(composed: DictConfig) -> None:
+    """Give a configuration whose files have earlier keys the components of today."""
+    groups = [
+        name for name in ("optimizer", "scheduler", "training", "augmentation", "mean_teacher") if name in composed
+    ]
+    nested: Any = OmegaConf.to_container(OmegaConf.masked_copy(composed, groups), resolve=False)
+    if rename_component_keys(nested, _notice_component):
+        for group, values in nested.items():
+            composed[group] = values
+
+
 def _is_target(key: str, value: Any) -> bool:
     return isinstance(value, str) and (key.endswith("._target_") or key.startswith("framework.learners."))
 
 
 def _notice(old: str) -> None:
+    _notice_component(old, KEYS[old])
+
+
+def _notice_component(old: str, new: str) -> None:
     if old not in _noticed:
         _noticed.add(old)
-        print(f"note: {old} is called {KEYS[old]} now; the earlier name works in this version only", file=sys.stderr)
+        print(f"note: {old} is called {new} now; the earlier name works in this version only", file=sys.stderr)

@@ -87,7 +87,9 @@ def check_keys(prefix: str, keys: Iterable[str], signature: Signature, *, more: 
         if key not in signature.arguments and key not in more and key != TARGET:
             near = difflib.get_close_matches(key, [*signature.arguments, *more], n=1)
             expected = ", ".join([*signature.arguments, *more]) or "no argument"
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"expected one of {expected}"
+            hint = (
+                f"did you mean {prefix}{near[0]}?" if near else f"expected one of {expected}; ~{prefix}{key} removes it"
+            )
             raise UserError(f"{prefix}{key}: no such key; {hint}")
 
 
