@@ -20,6 +20,7 @@ from dcase_sweep.config.classes import locate, locate_class
 from dcase_sweep.config.compression_checks import check_compression
 from dcase_sweep.config.event_checks import check_events
 from dcase_sweep.config.flat import flatten, plain
+from dcase_sweep.config.front_end_checks import check_front_end
 from dcase_sweep.config.instantiate import build, build_model
 from dcase_sweep.config.places import check_places
 from dcase_sweep.config.ranges import Range, check_choices, check_ranges
@@ -32,9 +33,11 @@ from dcase_sweep.utils.text import printable
 
 TARGETED = ("data", "front_end", "model")
 #: Groups of which one file is chosen.
-GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "experiment", "search")
-#: Arguments of a model's constructor that the data decide.
-_GIVEN = {"input_shape", "classes"}
+GROUPS = ("task", "data", "front_end", "model", "hardware", "framework", "tracking", "experiment", "search")
+#: Arguments of a group's constructors that other groups decide.
+_GIVEN = {"front_end": {"sample_rate", "seconds"}, "model": {"input_shape", "classes"}}
+#: Seconds of a data set's clips where nothing says it: those of both challenges.
+_CLIP_SECONDS = 10.0
 #: The schema of ``evaluation`` by the kind of the task.
 EVALUATIONS: dict[str, type] = {"scenes": SceneEvaluation, "events": Evaluation}
 CHOICES = {
@@ -89,7 +92,11 @@ def _storable(annotation: Any) -> Any:
 @lru_cache(maxsize=32)
 def _typed(group: str, target: str) -> type:
     """The schema of a group's class."""
-    return make_schema(locate_class(group, target), _GIVEN if group == "model" else set())
+    schema = make_schema(locate_class(group, target), _GIVEN.get(group, set()))
+    if group == "data" and all(member.name != "seconds" for member in fields(schema)):
+        seconds = ("seconds", float, field(default=_CLIP_SECONDS))
+        schema = make_dataclass(schema.__name__, [seconds], bases=(schema,))
+    return schema
 
 
 @lru_cache(maxsize=32)
@@ -272,4 +279,5 @@ def _check_pairs(experiment: Experiment) -> None:
     if experiment.framework.check is not None:
         locate("framework.check", experiment.framework.check)(experiment)
     build("data", experiment.data)
+    check_front_end(experiment)
     build_model(experiment, classes=2, device="meta")
