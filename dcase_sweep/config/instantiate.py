@@ -11,6 +11,7 @@ from dcase_sweep.config.classes import locate_class
 from dcase_sweep.config.constructors import bounded_construction
 from dcase_sweep.config.flat import plain
 from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.config.sources import hash_module
 from dcase_sweep.utils.errors import UserError
 
 #: How recordings shorter than a clip are extended: a scene goes on, an event has its times.
@@ -93,13 +94,18 @@ def build_model(experiment: Experiment, *, classes: int, device: str = "cpu") ->
 def stored_configuration(experiment: Experiment, front_end: Any) -> dict[str, Any]:
     """What stored features depend on: the front end's settings but those that come into play behind the store.
 
-    Where more frames are stored than a network sees, their number is part of it. So is how short recordings are
-    extended, where the task extends them otherwise than the class does by itself.
+    Where more frames are stored than a network sees, their number is part of it; so is how short recordings are
+    extended, where the task extends them otherwise than the class does by itself, and so is the source of a front end
+    from outside this package.
     """
     behind = getattr(front_end, "behind_store", ())
     settings = {name: value for name, value in plain(experiment.front_end).items() if name not in behind}
     settings |= {"sample_rate": front_end.sample_rate, "seconds": front_end.seconds}
     if front_end.padding != getattr(type(front_end), "padding", None):
         settings["padding"] = front_end.padding
-    stored = getattr(front_end, "stored_shape", front_end.shape)
-    return settings if stored == front_end.shape else settings | {"stored_frames": stored[1]}
+    stored, sources = getattr(front_end, "stored_shape", front_end.shape), hash_module(experiment.front_end._target_)
+    if stored != front_end.shape:
+        settings["stored_frames"] = stored[1]
+    if sources:
+        settings["sources"] = sources
+    return settings
