@@ -5,7 +5,7 @@ from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.utils.errors import UserError
 
 #: What mean-teacher training asks of a front end.
-_OF_MEAN_TEACHER = ("hop", "normalise", "to_decibel")
+_OF_MEAN_TEACHER = ("normalise", "to_decibel", "hop")
 
 
 def check_front_end(experiment: Experiment) -> None:
