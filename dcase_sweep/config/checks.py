@@ -32,7 +32,11 @@ from dcase_sweep.utils.text import printable
 
 TARGETED = ("data", "front_end", "model")
 #: Groups of which one file is chosen.
-GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "experiment", "search")
+GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "logger", "experiment", "search")
+#: The logger of configurations that were written before there was the group.
+MLFLOW = "dcase_sweep.tracking.start_run"
+#: Groups of which several files may be chosen at once.
+SEVERAL = ("logger",)
 #: Arguments of a model's constructor that the data decide.
 _GIVEN = {"input_shape", "classes"}
 #: The schema of ``evaluation`` by the kind of the task.
@@ -115,6 +119,8 @@ def check(composed: DictConfig) -> Experiment:
     composed = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     OmegaConf.set_struct(composed, False)
     rename_composed(composed)
+    if "logger" not in composed:
+        composed.logger = {"mlflow": {"_target_": MLFLOW}}
     _check_numbers(composed)
     _refuse_unknown("", composed, Experiment)
     for group in TARGETED:
@@ -223,6 +229,8 @@ def refuse_several(override: str) -> None:
     """
     key, _, value = override.partition("=")
     key = key.lstrip("+")
+    if key in SEVERAL and "{" not in value:
+        return
     if (key in GROUPS or key.startswith("hydra/")) and ("[" in value or "{" in value):
         raise UserError(f"{override}: not one choice; expected {key}=NAME, or with -m {key}=NAME,NAME for each")
 
@@ -232,7 +240,7 @@ def _check_texts(experiment: Experiment) -> None:
     own = [group for group in TARGETED if getattr(experiment, group)._target_.startswith("dcase_sweep.")]
     foreign = tuple(f"{group}." for group in TARGETED if group not in own)
     for key, value in flatten(experiment).items():
-        if key.startswith((*foreign, "tracking.tags.")):
+        if key.startswith((*foreign, "tracking.tags.", "logger.")):
             continue
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and not text.strip():

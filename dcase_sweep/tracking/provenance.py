@@ -11,7 +11,7 @@ from typing import Any
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: What says where things are and how fast they go, not what comes out.
-_ASIDE = ("tracking.", "store.", "resume", "data.root", "data.name", "hardware.threads", "hardware.workers")
+_ASIDE = ("tracking.", "logger.", "store.", "resume", "data.root", "data.name", "hardware.threads", "hardware.workers")
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
