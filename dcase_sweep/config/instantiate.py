@@ -10,6 +10,7 @@ from dcase_sweep.config.classes import locate_class
 from dcase_sweep.config.constructors import bounded_construction
 from dcase_sweep.config.flat import plain
 from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.config.sources import hash_module
 from dcase_sweep.utils.errors import UserError
 
 
@@ -50,9 +51,15 @@ def build_model(experiment: Experiment, *, classes: int, device: str = "cpu") ->
 def stored_configuration(experiment: Experiment, front_end: Any) -> dict[str, Any]:
     """What stored features depend on: the front end's settings but those that come into play behind the store.
 
-    Where more frames are stored than a network sees, their number is part of it.
+    Where more frames are stored than a network sees, their number is part of it; so is the source of a front end from
+    outside this package.
     """
     behind = getattr(front_end, "behind_store", ())
     settings = {name: value for name, value in plain(experiment.front_end).items() if name not in behind}
     stored = getattr(front_end, "stored_shape", front_end.shape)
-    return settings if stored == front_end.shape else settings | {"stored_frames": stored[1]}
+    sources = hash_module(experiment.front_end._target_)
+    return (
+        settings
+        | ({} if stored == front_end.shape else {"stored_frames": stored[1]})
+        | ({"sources": sources} if sources else {})
+    )
