@@ -1,16 +1,15 @@
 """From a typed group to the object that it describes."""
 
-import inspect
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import fields
 from typing import Any
-
-from omegaconf import MISSING
 
 from dcase_sweep.config.classes import locate_class
 from dcase_sweep.config.constructors import bounded_construction
 from dcase_sweep.config.flat import plain
 from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.config.signatures import TARGET, names_class, read_signature
 from dcase_sweep.config.sources import hash_module
 from dcase_sweep.utils.errors import UserError
 
@@ -19,8 +18,34 @@ PADDING = {"scenes": "repeat", "events": "zeros"}
 
 
 def keyword_arguments(node: Any) -> dict[str, Any]:
-    """The keyword arguments that a typed group holds for its class."""
-    return {member.name: getattr(node, member.name) for member in fields(node) if member.name != "_target_"}
+    """The keyword arguments that a typed group holds for its class; objects within it as they are described."""
+    return {member.name: getattr(node, member.name) for member in fields(node) if member.name != TARGET}
+
+
+def make_objects(key: str, value: Any) -> Any:
+    """A value of a configuration in which each ``_target_`` has become its object, by the rules of Hydra.
+
+    Args:
+        key: of the value, for messages.
+
+    Raises:
+        UserError: for an object that cannot be made.
+    """
+    if not names_class(value):
+        return value
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    try:
+        if isinstance(value, Mapping) and TARGET in value:
+            return instantiate(value, _convert_="all")
+        pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
+        made = {name: make_objects(f"{key}.{name}", each) for name, each in pairs}
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+        raise UserError(f"{key}: {reason}; expected what {value[TARGET]} takes") from None
+    return made if isinstance(value, Mapping) else list(made.values())
 
 
 def build(group: str, node: Any, **given: Any) -> Any:
@@ -29,23 +54,21 @@ def build(group: str, node: Any, **given: Any) -> Any:
     Raises:
         UserError: with the group's name before what the constructor refused.
     """
-    missing = [name for name, value in keyword_arguments(node).items() if value == MISSING]
-    if missing:
-        raise UserError(f"{group}.{missing[0]}: no value; expected one for {node._target_}")
-    target: Any = locate_class(group, node._target_)
-    arguments = keyword_arguments(node)
+    target = locate_class(group, node._target_)
+    values = keyword_arguments(node)
     if group == "data" and not _accepts(target, "seconds"):
-        arguments.pop("seconds", None)  # of every data set's clips, whether its class asks for it or not
+        values.pop("seconds", None)  # a key of every data set, whether its class takes it or not
+    arguments = {name: make_objects(f"{group}.{name}", value) for name, value in values.items()}
     try:
         return target(**given, **arguments)
     except ValueError as error:
         raise UserError(f"{group}.{error}") from None
 
 
-def _accepts(target: Any, name: str) -> bool:
+def _accepts(target: type, name: str) -> bool:
     """Whether a constructor takes a keyword argument."""
-    parameters = inspect.signature(target).parameters
-    return name in parameters or any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    signature = read_signature(target)
+    return name in signature.arguments or signature.is_open
 
 
 def clip_seconds(experiment: Experiment) -> float:
@@ -61,7 +84,7 @@ def build_front_end(experiment: Experiment) -> Any:
         UserError: for what its constructor refuses, or for a class that is made for other clips.
     """
     node = experiment.front_end
-    target: Any = locate_class("front_end", node._target_)
+    target = locate_class("front_end", node._target_)
     clip = {"sample_rate": experiment.task.sample_rate, "seconds": clip_seconds(experiment)}
     front_end = build("front_end", node, **{name: value for name, value in clip.items() if _accepts(target, name)})
     for (name, wanted), key in zip(clip.items(), ("task.sample_rate", "data.seconds"), strict=True):
