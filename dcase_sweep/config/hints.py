@@ -13,7 +13,7 @@ from dcase_sweep.utils.text import printable
 
 #: Groups whose choice names a run.
 GROUPS = (
-    *("task", "data", "model", "optimizer", "scheduler", "augmentation", "callbacks"),
+    *("task", "data", "front_end", "model", "optimizer", "scheduler", "augmentation", "callbacks"),
     *("hardware", "framework", "tracking", "experiment"),
 )
 #: Of a sweep over many choices so many combinations are looked at to find the key that was meant.

@@ -18,6 +18,8 @@ class Task:
     model: str = MISSING
     #: What a search makes large where it names no objective: a metric of a finished run.
     objective: str = MISSING
+    #: Hz, of the waveforms that features are computed from.
+    sample_rate: int = MISSING
     #: The class of the generated demo data.
     demo: str = MISSING
     #: Epochs on the generated demo data, where the recipe's number would only be waited for.
@@ -237,6 +239,8 @@ class Experiment:
     hardware: Hardware = field(default_factory=Hardware)
     framework: Framework = field(default_factory=Framework)
     tracking: Tracking = field(default_factory=Tracking)
+    #: Name → ``_target_`` and arguments of each logger. A configuration without the group logs to MLflow.
+    logger: dict[str, Any] = field(default_factory=dict)
     store: Store = field(default_factory=Store)
     seed: int = 0
     #: A checkpoint, or the folder of a run that was interrupted.

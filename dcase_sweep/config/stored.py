@@ -22,7 +22,7 @@ from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.utils.errors import UserError
 
 #: Keys of a file that are never obeyed: where things are and how this machine computes.
-_IGNORED = ("tracking.", "store.", "hardware.", "framework.", "resume", "hydra")
+_IGNORED = ("tracking.", "store.", "hardware.", "framework.", "logger.", "resume", "hydra")
 #: Components of a training, which nobody who reads a finished one makes. A file's are not even looked up.
 _UNUSED = ("optimizer.", "scheduler.", "augmentation.", "callbacks.", "task.loss.")
 #: Files that a training began with; nothing is read from them afterwards.
@@ -146,7 +146,8 @@ def _demo(nested: Mapping[str, Any]) -> dict[str, Any]:
     kind = _mapping(nested, "task").get("kind")
     task = "4" if kind == "events" else "1a"
     target: str = OmegaConf.load(conf_folder() / "task" / f"{task}.yaml").task.demo
-    return {"_target_": target, "name": "demo", "root": _demo_root()}
+    length = {name: value for name, value in _mapping(nested, "data").items() if name == "seconds"}
+    return {"_target_": target, "name": "demo", "root": _demo_root(), **length}
 
 
 def _demo_root() -> str:
@@ -195,6 +196,7 @@ def _of_this_machine() -> dict[str, Any]:
         "tracking": {},
         "optimizer": plain(OmegaConf.load(conf / "optimizer" / "adam.yaml")),
         "scheduler": plain(OmegaConf.load(conf / "scheduler" / "constant.yaml")),
+        "logger": {},
         "store": {"root": OmegaConf.load(conf / "config.yaml").store.root},
         "resume": None,
     }

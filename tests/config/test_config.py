@@ -9,7 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 from hydra.initialize import initialize_config_dir
 
-from dcase_sweep.config import Experiment, build, check, flatten, stored_configuration
+from dcase_sweep.config import Experiment, build_front_end, check, flatten, stored_configuration
 from dcase_sweep.config.command_line import open_demo, quote_task
 from dcase_sweep.config.compose import register_experiments
 from dcase_sweep.config.folders import conf_folder
@@ -87,7 +87,7 @@ def test_depth_pools_and_dropouts_from_the_command_line() -> None:
         (["training.epochs=0"], "training.epochs=0: expected at least 1"),
         (["optimizer.lr=-1"], "optimizer.lr=-1.0: expected a positive number"),
         (["model.depth=deep"], "model.depth: Value 'deep'"),
-        (["model.dropout=1.5"], "model.blocks[1].dropout=1.5: expected a share"),
+        (["model.dropout=1.5"], "model.blocks[1].dropout=1.5: expected a probability"),
         (["model.blocks.2.pool=[9,100]"], "model.blocks[2].pool=[9, 100]: only 8 × 100"),
         (["front_end.n_fft=512"], "front_end.window_seconds: 1764 samples do not fit n_fft=512"),
         (["model._target_=dcase_sweep.models.cnn.CN"], "model._target_=dcase_sweep.models.cnn.CN: "),
@@ -174,7 +174,7 @@ def test_decibels_are_no_part_of_what_is_stored() -> None:
     usual, other = (composed("model=crnn_meanteacher", f"front_end.decibel_lowest={lowest}") for lowest in (-50, -80))
     finer = composed("model=crnn_meanteacher", "front_end.hop=128")
 
-    stored = [stored_configuration(each, build("front_end", each.front_end)) for each in (usual, other, finer)]
+    stored = [stored_configuration(each, build_front_end(each)) for each in (usual, other, finer)]
 
     assert stored[0] == stored[1] != stored[2]
     assert "decibel_lowest" not in stored[0]

@@ -14,7 +14,7 @@ from tests.models.published_crnn import PublishedCRNN
 
 #: The published network, smaller; its pools are (frame, mel).
 SIZES = ("model.filters=[4,8]", "model.pools=[[8,2],[8,2]]", "model.recurrent_units=8", "front_end.n_mels=64")
-SMALL = ("mean_teacher.strong=2", "mean_teacher.weak=2", "mean_teacher.unlabelled=2", "front_end.seconds=1")
+SMALL = ("mean_teacher.strong=2", "mean_teacher.weak=2", "mean_teacher.unlabelled=2", "data.seconds=1")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_a_wrong_file_is_told_before_the_data_are_read(
     refused = command_line(*arguments, f"mean_teacher.checkpoint={other}", code=1)
     misfit = command_line(*arguments, f"mean_teacher.checkpoint={checkpoint}", "model.recurrent_units=16", code=1)
 
-    assert f"error: mean_teacher.checkpoint={other}: network.weight: superfluous in the state dictionary" in refused
+    assert f"error: mean_teacher.checkpoint={other}: network.weight: unexpected in the state dictionary" in refused
     assert "sed_student.rnn.rnn.weight_ih_l0: found shape [24, 8]; expected [48, 8]" in misfit
     assert "Traceback" not in refused + misfit
     assert "features  " not in refused + misfit
