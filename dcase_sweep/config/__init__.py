@@ -16,6 +16,15 @@ from dcase_sweep.config.schemas import (
     Tracking,
 )
 from dcase_sweep.config.stored import restore_experiment
+from dcase_sweep.config.task import (
+    Monitor,
+    build_task,
+    find_learner,
+    get_learner,
+    get_monitor,
+    get_objective,
+    locate_task,
+)
 
 __all__ = [
     "Augmentation",
@@ -23,18 +32,25 @@ __all__ = [
     "Experiment",
     "Hardware",
     "MeanTeacher",
+    "Monitor",
     "Optimizer",
     "Tracking",
     "build",
     "build_model",
+    "build_task",
     "check",
     "check_hydra",
     "check_written",
     "event_rules",
+    "find_learner",
     "flatten",
+    "get_learner",
+    "get_monitor",
+    "get_objective",
     "keyword_arguments",
     "locate",
     "locate_class",
+    "locate_task",
     "plain",
     "refuse_several",
     "restore_experiment",

@@ -1,7 +1,7 @@
 """The checks of a composed configuration: keys, types, values, and pairs that do not go together.
 
-The groups that name a class by ``_target_`` (data, model, front_end) are typed by that class's constructor, so a new
-model or data set brings its schema along and nothing here changes.
+The groups that name a class by ``_target_`` (task, data, model, front_end) are typed by that class's constructor, so a
+new model or data set brings its schema along and nothing here changes.
 """
 
 import difflib
@@ -18,27 +18,23 @@ from omegaconf.errors import OmegaConfBaseException
 from dcase_sweep.config.bounds import check_bounds, check_literals
 from dcase_sweep.config.classes import locate, locate_class
 from dcase_sweep.config.compression_checks import check_compression
-from dcase_sweep.config.event_checks import check_events
 from dcase_sweep.config.flat import flatten, plain
 from dcase_sweep.config.instantiate import build, build_model
 from dcase_sweep.config.places import check_places
 from dcase_sweep.config.ranges import Range, check_choices, check_ranges
 from dcase_sweep.config.renamed import rename_composed
-from dcase_sweep.config.scene_checks import check_scenes
-from dcase_sweep.config.schemas import Evaluation, Experiment, SceneEvaluation
+from dcase_sweep.config.schemas import Experiment, Task
+from dcase_sweep.config.task import build_task, get_learner, locate_task
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
 from dcase_sweep.utils.text import printable
 
-TARGETED = ("data", "front_end", "model")
+TARGETED = ("task", "data", "front_end", "model")
 #: Groups of which one file is chosen.
 GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "experiment", "search")
 #: Arguments of a model's constructor that the data decide.
 _GIVEN = {"input_shape", "classes"}
-#: The schema of ``evaluation`` by the kind of the task.
-EVALUATIONS: dict[str, type] = {"scenes": SceneEvaluation, "events": Evaluation}
 CHOICES = {
-    "task.kind": ("scenes", "events"),
     "training.schedule": ("constant", "cosine"),
     "training.normalise_over": ("train+validation", "train"),
     "optimizer.name": ("adam", "adamw", "sgd"),
@@ -67,16 +63,20 @@ RANGES: dict[str, Range] = {
 }
 
 
-def make_schema(target: type, given: set[str]) -> type:
-    """A dataclass with the keyword arguments of a class's constructor, the given ones left out."""
-    members: list[Any] = [("_target_", str)]
+def make_schema(target: type, given: set[str], bases: tuple[type, ...] = ()) -> type:
+    """A dataclass with the keyword arguments of a class's constructor, the given ones left out.
+
+    Args:
+        bases: dataclasses whose fields come first.
+    """
+    members: list[Any] = [] if bases else [("_target_", str)]
     for name, parameter in inspect.signature(target).parameters.items():
         if name in given or parameter.kind is inspect.Parameter.VAR_KEYWORD:
             continue
         default = MISSING if parameter.default is inspect.Parameter.empty else plain(parameter.default)
         made: Any = {"default_factory": partial(list, default)} if isinstance(default, list) else {"default": default}
         members.append((name, _storable(parameter.annotation), field(**made)))
-    return make_dataclass(target.__name__, members)
+    return make_dataclass(target.__name__, members, bases=bases)
 
 
 def _storable(annotation: Any) -> Any:
@@ -89,6 +89,8 @@ def _storable(annotation: Any) -> Any:
 @lru_cache(maxsize=32)
 def _typed(group: str, target: str) -> type:
     """The schema of a group's class."""
+    if group == "task":
+        return make_schema(locate_task(target), {member.name for member in fields(Task)}, bases=(Task,))
     return make_schema(locate_class(group, target), _GIVEN if group == "model" else set())
 
 
@@ -141,18 +143,25 @@ def check(composed: DictConfig) -> Experiment:
     check_bounds(flatten(experiment))
     _check_pairs(experiment)
     check_compression(experiment)
-    if experiment.task.kind == "events":
-        check_events(experiment)
-    else:
-        check_scenes(experiment)
+    build_task(experiment).check(experiment)
     return experiment
 
 
 def _evaluation_schema(composed: DictConfig) -> type | None:
-    """The schema of ``evaluation`` in this kind of task; None where model or data are of another kind."""
-    kind = OmegaConf.select(composed, "task.kind")
-    offered = {getattr(locate_class(group, composed[group]["_target_"]), "kind", None) for group in ("model", "data")}
-    return EVALUATIONS.get(kind) if isinstance(kind, str) and offered == {kind} else None
+    """The schema of ``evaluation`` as the task has it; None where it has none, or model or data are of another kind."""
+    task = locate_task(composed["task"]["_target_"])
+    fit = all(_get_kind(group, composed[group]["_target_"]) in _get_kinds(task, group) for group in ("model", "data"))
+    found: type | None = task.evaluation if fit else None
+    return found
+
+
+def _get_kind(group: str, target: str) -> str | None:
+    return getattr(locate_class(group, target), "kind", None)
+
+
+def _get_kinds(task: Any, group: str) -> tuple[str, ...]:
+    """The kinds of data or of networks that a task can use."""
+    return (group == "model" and task.model_kinds) or (task.kind,)
 
 
 def _check_numbers(composed: DictConfig) -> None:
@@ -250,6 +259,8 @@ def _check_values(experiment: Experiment) -> None:
     check_ranges(experiment, RANGES)
     if experiment.optimizer.lr <= 0:
         raise UserError(f"optimizer.lr={experiment.optimizer.lr}: expected a positive number")
+    if experiment.task.mode not in (None, "max", "min"):
+        raise UserError(f"task.mode={experiment.task.mode}: expected max, min or null")
     if experiment.tracking.run_name is not None:
         check_name(experiment.tracking.run_name, "tracking.run_name", LONGEST_RUN_NAME)
 
@@ -258,18 +269,29 @@ def _check_pairs(experiment: Experiment) -> None:
     """Refuse what each group allows and their combination does not."""
     if experiment.hardware.accelerator == "cpu" and experiment.hardware.precision == "16-mixed":
         raise UserError("hardware.precision=16-mixed: float16 is for GPUs; on a cpu choose auto, 32-true or bf16-mixed")
-    kind = experiment.task.kind
+    task = locate_task(experiment.task._target_)
     for group in ("model", "data"):
-        target = getattr(experiment, group)._target_
-        offered = getattr(locate_class(group, target), "kind", None)
-        if offered != kind:
-            raise UserError(
-                f"task={experiment.task.name} is about {kind}, but {group} {target.rpartition('.')[2]} is for "
-                f"{offered or 'neither scenes nor events'}; choose another task or {group}"
-            )
-    if kind not in experiment.framework.learners:
-        raise UserError(f"framework={experiment.framework.name} has no learner for {kind}")
+        _check_kind(experiment, group, _get_kinds(task, group))
+    get_learner(experiment)
     if experiment.framework.check is not None:
         locate("framework.check", experiment.framework.check)(experiment)
     build("data", experiment.data)
     build_model(experiment, classes=2, device="meta")
+
+
+def _check_kind(experiment: Experiment, group: str, kinds: tuple[str, ...]) -> None:
+    """Refuse a network or a data set that belongs to another task."""
+    target = getattr(experiment, group)._target_
+    offered = _get_kind(group, target)
+    if offered in kinds:
+        return
+    name, wanted = target.rpartition(".")[2], " or ".join(kinds)
+    if offered is None:
+        raise UserError(
+            f"{group}._target_={target}: the class does not say which task it is for; add the line kind = "
+            f'"{kinds[0]}" to it for task={experiment.task.name}'
+        )
+    raise UserError(
+        f"task={experiment.task.name} takes a {group} for {wanted}, but {name} is for {offered}; choose another task "
+        f"or {group}"
+    )

@@ -22,8 +22,8 @@ from dcase_sweep.export.network import ScoringNetwork, scoring_network
 from dcase_sweep.export.report import Exported, export_table, layer_table, tensor_table, to_json, verdict_on_int8
 from dcase_sweep.export.runs import TrainedRun
 from dcase_sweep.export.runtimes import LiteRTRuntime, OnnxRuntime, Runtime, TorchRuntime, latencies, one_thread
-from dcase_sweep.tasks.evaluation import describe_note
 from dcase_sweep.tasks.features import compute_fingerprint, load_features
+from dcase_sweep.tasks.notes import describe_note
 from dcase_sweep.training.normalisation import network_frames
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError

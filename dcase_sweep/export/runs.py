@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from dcase_sweep import tracking
-from dcase_sweep.config import Experiment, Tracking, restore_experiment
+from dcase_sweep.config import Experiment, Tracking, locate_task, restore_experiment
+from dcase_sweep.config.classes import check_file_target
+from dcase_sweep.config.renamed import rename_keys
 from dcase_sweep.training.checkpoint_files import Checkpoint, read_checkpoint
 from dcase_sweep.training.checkpoints import BEST, FOLDER, find_checkpoint
 from dcase_sweep.utils.errors import UserError
@@ -22,9 +24,10 @@ FREE = (
     "hardware.workers",
     "model._target_",
     "front_end._target_",
+    "task._target_",
 )
 #: Classes of the user's own: a checkpoint is not trusted to name them, so the command line does.
-NAMED = ("data._target_", "front_end._target_", "model._target_")
+NAMED = ("data._target_", "front_end._target_", "model._target_", "task._target_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ def find_trained_run(given: str, overrides: Mapping[str, str]) -> TrainedRun:
                 raise UserError(f"{where}: no artifact {CHECKPOINT}; expected a run that trained a network")
             checkpoint = _read(where, fetched)
         experiment = restore_experiment(checkpoint.configuration, where=where, named=named, overrides=overrides)
-    if experiment.task.kind != "scenes":
+    if not locate_task(experiment.task._target_).can_export:
         raise UserError(_other_task(given, experiment.task.name))
     run_id = logged.id if logged else checkpoint.run_id or "unknown"
     model = checkpoint.choices.get("model", "model")
@@ -111,9 +114,19 @@ def _logged(given: str, overrides: Mapping[str, str]) -> tracking.LoggedRun:
             "last lines of a training show it, or outputs/DATE/TIME; tracking.uri chooses another store"
         )
     _check_finished(given, logged)
-    if logged.parameters.get("task.kind", "scenes") != "scenes":
+    if not _can_be_exported(logged.parameters):
         raise UserError(_other_task(given, logged.parameters.get("task.name", "?")))
     return logged
+
+
+def _can_be_exported(parameters: Mapping[str, str]) -> bool:
+    """Whether the logged task is one of this package's whose networks can be exported, or not known to be one."""
+    target = rename_keys(parameters, quiet=True).get("task._target_")
+    try:
+        check_file_target("task", target, {})
+    except UserError:  # no task of this package; the checkpoint shows which
+        return True
+    return bool(locate_task(str(target)).can_export)
 
 
 def _check_finished(given: str, logged: tracking.LoggedRun) -> None:

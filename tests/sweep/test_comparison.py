@@ -49,7 +49,7 @@ def test_csv_holds_everything_unrounded() -> None:
     assert rows[1]["model"] == "cnn5"
 
 
-SYNTHETIC = "synthetic demo data: says nothing of real recordings"
+SYNTHETIC = "synthetic demo data: not representative of real recordings"
 
 
 def noted(name: str, note: str | None, status: str = "finished") -> Entry:

@@ -98,6 +98,7 @@ class OptunaSweeper(Sweeper):
         Raises:
             UserError: for anything that can be known before the first trial.
         """
+        from dcase_sweep.config import get_objective
         from dcase_sweep.sweep.optuna import settings
         from dcase_sweep.sweep.optuna import study as records
         from dcase_sweep.sweep.optuna.inputs import check_inputs, parse_limits, parse_objective
@@ -117,7 +118,7 @@ class OptunaSweeper(Sweeper):
         typed = parse_objective(
             self._parser, list(self._config.hydra.overrides.hydra), self.wanted.get("objective") or {}
         )
-        objective = records.Objective.parse(typed or {base.task.objective: "maximize"})
+        objective = records.Objective.parse(typed or get_objective(base))
         limits = parse_limits(self.wanted.get("limits") or {})
         is_grid = self._rehearse(space, fixed)
         where = str(self.storage or settings.default_storage(base.tracking.folder))

@@ -99,7 +99,7 @@ def test_lists_and_groups_of_a_space_are_written(study: optuna.Study) -> None:
 
 
 def test_a_best_on_demo_data_says_so(study: optuna.Study) -> None:
-    note = "synthetic demo data: says nothing of real recordings"
+    note = "synthetic demo data: not representative of real recordings"
     trial = study.ask()
     trial.suggest_float("model.dropout", 0, 0.5)
     trial.set_user_attr(records.NOTE, note)

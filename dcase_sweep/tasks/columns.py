@@ -1,0 +1,26 @@
+"""Which metrics of an experiment a comparison of several shows."""
+
+from dcase_sweep.config import Experiment
+from dcase_sweep.config.task import get_monitor, locate_task
+from dcase_sweep.result import Column
+
+#: Those of every task.
+_COMMON = (
+    Column("complexity/parameters", "parameters", digits=0),
+    Column("complexity/nonzero_parameters", "non-zero", digits=0),
+    Column("complexity/nonzero_kib_16bit", "KiB at 16 bit", digits=1),
+    Column("compression/accuracy_lost", "points lost", digits=1),
+    Column("energy/training_kwh", "training Wh", factor=1e3, digits=2),
+)
+
+
+def list_columns(experiment: Experiment) -> tuple[Column, ...]:
+    """The task's own columns, the metric that chose the epoch, then those of every task."""
+    task = locate_task(experiment.task._target_)
+    best = f"best/{get_monitor(experiment).metric}"
+    chosen = () if any(column.metric == best for column in task.columns) else (Column(best, _title(best)),)
+    return (*task.columns, *chosen, *_COMMON)
+
+
+def _title(metric: str) -> str:
+    return metric.rpartition("/")[2].replace("_", " ")
