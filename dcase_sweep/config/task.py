@@ -4,18 +4,18 @@ The classes are in `dcase_sweep.tasks`, or in the user's project. They know the 
 here they are found by their names.
 """
 
-import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from omegaconf import MISSING
-
 from dcase_sweep.config.classes import locate_class
-from dcase_sweep.config.instantiate import keyword_arguments
-from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.config.instantiate import keyword_arguments, make_objects
+from dcase_sweep.config.schemas import Experiment, Task
+from dcase_sweep.config.signatures import read_signature
 from dcase_sweep.utils.errors import UserError
 
 Mode = Literal["max", "min"]
+#: Keys of ``task``, whatever its class.
+_OF_ALL = frozenset(member.name for member in fields(Task))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,16 @@ def build_task(experiment: Experiment) -> Any:
     the model that is chosen where none is, the demo data, values that the recipe refers to.
 
     Raises:
-        UserError: if an argument has no value, or the constructor refuses one.
+        UserError: for an argument that the constructor refuses.
     """
     settings = experiment.task
     made = locate_task(settings._target_)
-    accepted = inspect.signature(made).parameters
-    given = {name: value for name, value in keyword_arguments(settings).items() if name in accepted}
-    missing = [name for name, value in given.items() if value == MISSING]
-    if missing:
-        raise UserError(f"task.{missing[0]}: no value; expected one for {settings._target_}")
+    signature = read_signature(made)
+    given = {
+        name: make_objects(f"task.{name}", value)
+        for name, value in keyword_arguments(settings).items()
+        if name in signature.arguments or (signature.is_open and name not in _OF_ALL)
+    }
     try:
         return made(**given)
     except ValueError as error:

@@ -9,9 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from dcase_sweep.config.sources import hash_sources
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: What says where things are and how fast they go, not what comes out.
-_ASIDE = ("tracking.", "store.", "resume", "data.root", "data.name", "hardware.threads", "hardware.workers")
+_ASIDE = ("tracking.", "logger.", "store.", "resume", "data.root", "data.name", "hardware.threads", "hardware.workers")
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
@@ -66,10 +68,12 @@ def code_fingerprint() -> str:
 def signature(configuration: Mapping[str, Any], data: str) -> str:
     """What two runs share if they must come to the same: configuration, data and code.
 
+    The code is this package's and that of each component of the configuration that comes from elsewhere.
+
     Args:
         configuration: flattened.
         data: the fingerprint of the recordings and their labels.
     """
     plain = {key: value for key, value in sorted(configuration.items()) if not key.startswith(_ASIDE)}
-    text = json.dumps([plain, data, code_fingerprint()], default=str)
+    text = json.dumps([plain, data, code_fingerprint(), hash_sources(configuration)], default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -18,6 +18,7 @@ _FREE = (
     "resume",
     "hardware.",
     "tracking.",
+    "logger.",
     "store.",
     "data.root",
     "data.name",

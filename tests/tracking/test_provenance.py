@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dcase_sweep.config import sources
 from dcase_sweep.tracking.provenance import commit_tags, git_commit, signature
 
 CODE, WORKING = "mlflow.source.git.commit", "dcase_sweep.working_folder.git.commit"
@@ -63,3 +64,17 @@ def test_a_signature_follows_what_is_computed_and_not_where() -> None:
     assert signature(base, "data") == signature({**base, "data.root": "/b", "hardware.threads": 2}, "data")
     assert signature(base, "data") != signature({**base, "optimizer.lr": 1e-4}, "data")
     assert signature(base, "data") != signature(base, "other data")
+
+
+def test_a_signature_follows_the_source_of_components_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    configuration = {"model._target_": "net_of_somebody.Net"}
+    (tmp_path / "net_of_somebody.py").write_text("class Net: pass")
+    before = signature(configuration, "data")
+
+    (tmp_path / "net_of_somebody.py").write_text("class Net: width = 2")
+    sources._hash_all.cache_clear()
+
+    assert signature(configuration, "data") != before

@@ -46,6 +46,8 @@ class Signature:
     limits: Mapping[str, float]
     #: The flattened configuration that all trials share, without what varies.
     configuration: Mapping[str, Any] = field(default_factory=dict)
+    #: Of each component outside this package, a hash of its source.
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def plain(self) -> dict[str, dict[str, Any]]:
         """As JSON can hold it."""
@@ -54,11 +56,16 @@ class Signature:
             "objective": dict(self.objective),
             "limits": dict(self.limits),
             "configuration": dict(self.configuration),
+            "sources": dict(self.sources),
         }
 
 
 def make_signature(
-    configuration: Mapping[str, Any], space: Mapping[str, str], objective: Objective, limits: Mapping[str, float]
+    configuration: Mapping[str, Any],
+    space: Mapping[str, str],
+    objective: Objective,
+    limits: Mapping[str, float],
+    sources: Mapping[str, str],
 ) -> Signature:
     """The signature of a search.
 
@@ -67,9 +74,11 @@ def make_signature(
         space: the space as it describes itself.
         objective: what is optimised.
         limits: metric of the complexity → largest value.
+        sources: of each component outside this package, a hash of its source.
     """
     shared = {key: value for key, value in configuration.items() if not any(_covers(each, key) for each in space)}
-    return Signature(space, dict(zip(objective.metrics, objective.directions, strict=True)), limits, shared)
+    directions = dict(zip(objective.metrics, objective.directions, strict=True))
+    return Signature(space, directions, limits, shared, sources)
 
 
 def _covers(key: str, other: str) -> bool:
@@ -85,6 +94,8 @@ def differences(then: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping
     for part in now:
         before, after = then.get(part, {}), now[part]
         for key in [*before, *(key for key in after if key not in before)]:
-            if before.get(key) != after.get(key):
+            if part == "sources" and key in before and key in after and before[key] != after[key]:
+                lines.append(f"the source of {key} has changed")
+            elif before.get(key) != after.get(key):
                 lines.append(f"{part} {key}: was {before.get(key, 'not there')}, is {after.get(key, 'not there')}")
     return lines

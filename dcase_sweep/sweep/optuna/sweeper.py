@@ -103,6 +103,7 @@ class OptunaSweeper(Sweeper):
         from dcase_sweep.sweep.optuna import study as records
         from dcase_sweep.sweep.optuna.inputs import check_inputs, parse_limits, parse_objective
         from dcase_sweep.sweep.optuna.signature import make_signature
+        from dcase_sweep.sweep.sources import hash_search_sources
         from dcase_sweep.utils.names import check_name
         from dcase_sweep.utils.signals import interruptible
 
@@ -124,7 +125,8 @@ class OptunaSweeper(Sweeper):
         where = str(self.storage or settings.default_storage(base.tracking.folder))
         storage = records.open_storage(where)
         classes = self._classes(base) if limits else 0
-        signature = make_signature(comparable(flatten(base)), space.describe(), objective, limits)
+        sources = hash_search_sources(flatten(base), varied, self._parser, lambda more: self._compose([*fixed, *more]))
+        signature = make_signature(comparable(flatten(base)), space.describe(), objective, limits, sources)
         with interruptible():
             with records.claim(storage):
                 study = records.open_study(storage, name, objective, signature, fresh=self.fresh)

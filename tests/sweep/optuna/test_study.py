@@ -60,6 +60,25 @@ def test_another_space_is_refused_with_the_difference_or_begun_beside_it(where: 
     assert opened(where, **{"model.depth": "2..9"}).study_name == "s.2"
 
 
+def test_a_study_is_not_continued_with_other_source_of_a_component(tmp_path: Path) -> None:
+    storage = open_storage(str(tmp_path / "optuna.log"))
+    before = replace(signature(), sources={"lab": "1a"})
+    open_study(storage, "s", OBJECTIVE, before, fresh=False)
+
+    assert open_study(storage, "s", OBJECTIVE, before, fresh=False).study_name == "s"
+    with pytest.raises(UserError, match="the source of lab has changed"):
+        open_study(storage, "s", OBJECTIVE, replace(before, sources={"lab": "2b"}), fresh=False)
+
+
+def test_a_study_of_before_sources_were_noted_goes_on(tmp_path: Path) -> None:
+    storage = open_storage(str(tmp_path / "optuna.log"))
+    study = open_study(storage, "s", OBJECTIVE, signature(), fresh=False)
+    earlier = {part: value for part, value in signature().plain().items() if part != "sources"}
+    study.set_user_attr(records.SIGNATURE, earlier)
+
+    assert open_study(storage, "s", OBJECTIVE, signature(), fresh=False).study_name == "s"
+
+
 def test_workers_that_ask_at_once_never_run_more_than_wanted(tmp_path: Path) -> None:
     where = str(tmp_path / "optuna.log")
     opened(where)
