@@ -5,6 +5,7 @@ from dcase_sweep.config.classes import locate, locate_class
 from dcase_sweep.config.event_rules import event_rules
 from dcase_sweep.config.flat import flatten, plain, unflatten
 from dcase_sweep.config.instantiate import build, build_model, keyword_arguments, stored_configuration
+from dcase_sweep.config.metrics import build_metrics
 from dcase_sweep.config.places import check_written
 from dcase_sweep.config.schemas import (
     Augmentation,
@@ -36,6 +37,7 @@ __all__ = [
     "Optimizer",
     "Tracking",
     "build",
+    "build_metrics",
     "build_model",
     "build_task",
     "check",

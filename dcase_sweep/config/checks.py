@@ -18,6 +18,7 @@ from dcase_sweep.config.classes import locate, locate_class
 from dcase_sweep.config.compression_checks import check_compression
 from dcase_sweep.config.flat import flatten
 from dcase_sweep.config.instantiate import build, build_model
+from dcase_sweep.config.metrics import check_metrics
 from dcase_sweep.config.places import check_places
 from dcase_sweep.config.ranges import Range, check_choices, check_ranges
 from dcase_sweep.config.renamed import rename_composed
@@ -30,11 +31,11 @@ from dcase_sweep.utils.text import printable
 
 TARGETED = ("task", "data", "front_end", "model")
 #: Groups of which one file is chosen.
-GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "logger", "experiment", "search")
+GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "logger", "metrics", "experiment", "search")
 #: The logger of configurations that were written before there was the group.
 MLFLOW = "dcase_sweep.tracking.start_run"
 #: Groups of which several files may be chosen at once.
-SEVERAL = ("logger",)
+SEVERAL = ("logger", "metrics")
 #: Arguments of a model's constructor that the data decide.
 _GIVEN = {"input_shape", "classes"}
 CHOICES = {
@@ -162,6 +163,7 @@ def check(composed: DictConfig) -> Experiment:
     _check_pairs(experiment)
     check_compression(experiment)
     build_task(experiment).check(experiment)
+    check_metrics(experiment)
     return experiment
 
 
@@ -261,7 +263,7 @@ def _check_texts(experiment: Experiment) -> None:
     own = [group for group in TARGETED if getattr(experiment, group)._target_.startswith("dcase_sweep.")]
     foreign = tuple(f"{group}." for group in TARGETED if group not in own)
     for key, value in flatten(experiment).items():
-        if key.startswith((*foreign, "tracking.tags.", "logger.")):
+        if key.startswith((*foreign, "tracking.tags.", "logger.", "metrics.")):
             continue
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and not text.strip():

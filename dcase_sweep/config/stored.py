@@ -23,7 +23,7 @@ from dcase_sweep.config.task import locate_task
 from dcase_sweep.utils.errors import UserError
 
 #: Keys of a file that are never obeyed: where things are and how this machine computes.
-_IGNORED = ("tracking.", "store.", "hardware.", "framework.", "logger.", "resume", "hydra")
+_IGNORED = ("tracking.", "store.", "hardware.", "framework.", "logger.", "metrics.", "resume", "hydra")
 #: Files that a training began with, and the class that trained; neither is needed afterwards.
 _UNSET = ("compression.start", "mean_teacher.checkpoint", "task.learner")
 _MOST_KEYS, _LONGEST, _LARGEST = 5_000, 1_000, 2**63
@@ -191,6 +191,7 @@ def _of_this_machine() -> dict[str, Any]:
         "framework": plain(OmegaConf.load(conf / "framework" / "torch.yaml")),
         "tracking": {},
         "logger": {},
+        "metrics": {},
         "store": {"root": OmegaConf.load(conf / "config.yaml").store.root},
         "resume": None,
     }

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from dcase_sweep.config.classes import locate_class
 from dcase_sweep.config.instantiate import keyword_arguments, make_objects
+from dcase_sweep.config.metrics import build_metrics
 from dcase_sweep.config.schemas import Experiment, Task
 from dcase_sweep.config.signatures import read_signature
 from dcase_sweep.utils.errors import UserError
@@ -89,7 +90,7 @@ def get_monitor(experiment: Experiment) -> Monitor:
     """
     settings = experiment.task
     metric = settings.monitor or locate_task(settings._target_).monitor
-    return Monitor(metric, settings.mode or _infer_mode(metric))  # type: ignore[arg-type]
+    return Monitor(metric, settings.mode or _infer_mode(experiment, metric))  # type: ignore[arg-type]
 
 
 def get_objective(experiment: Experiment) -> dict[str, str]:
@@ -99,9 +100,12 @@ def get_objective(experiment: Experiment) -> dict[str, str]:
     """
     monitor = get_monitor(experiment)
     metric = experiment.task.objective or f"best/{monitor.metric}"
-    mode = monitor.mode if metric.removeprefix("best/") == monitor.metric else _infer_mode(metric)
+    mode = monitor.mode if metric.removeprefix("best/") == monitor.metric else _infer_mode(experiment, metric)
     return {metric: "maximize" if mode == "max" else "minimize"}
 
 
-def _infer_mode(metric: str) -> Mode:
+def _infer_mode(experiment: Experiment, metric: str) -> Mode:
+    extra = build_metrics(experiment).get(metric.rpartition("/")[2])
+    if extra is not None:
+        return "max" if getattr(extra, "larger_is_better", True) else "min"
     return "min" if "loss" in metric.rpartition("/")[2] else "max"

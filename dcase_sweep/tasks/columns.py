@@ -15,11 +15,14 @@ _COMMON = (
 
 
 def list_columns(experiment: Experiment) -> tuple[Column, ...]:
-    """The task's own columns, the metric that chose the epoch, then those of every task."""
+    """The metrics of the test clips, those of the best epoch, then what every task has."""
     task = locate_task(experiment.task._target_)
+    own = [column for column in task.columns if not column.metric.startswith("best/")]
+    of_validation = [column for column in task.columns if column.metric.startswith("best/")]
+    extra = [Column(f"test/{name}", _title(name)) for name in experiment.metrics]
     best = f"best/{get_monitor(experiment).metric}"
     chosen = () if any(column.metric == best for column in task.columns) else (Column(best, _title(best)),)
-    return (*task.columns, *chosen, *_COMMON)
+    return (*own, *extra, *of_validation, *chosen, *_COMMON)
 
 
 def _title(metric: str) -> str:

@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.config import Experiment
+from dcase_sweep.config import Experiment, build_metrics
 from dcase_sweep.config.scene_checks import check_scenes
 from dcase_sweep.config.schemas import SceneEvaluation
 from dcase_sweep.data.scenes import SceneData
+from dcase_sweep.evaluation.metrics import compute_metrics, try_metrics
 from dcase_sweep.evaluation.result import EvaluationResult
 from dcase_sweep.result import Column
 from dcase_sweep.tasks.base import Task
@@ -55,6 +56,10 @@ class SceneClassification(Task):
 
             check_start(experiment)
 
+    def validate_data(self, experiment: Experiment, data: SceneData) -> None:
+        """Refuse extra metrics that cannot be computed on these scenes."""
+        try_metrics(build_metrics(experiment), data.targets[data.validation], len(data.classes))
+
     def evaluate(self, experiment: Experiment, data: SceneData, learner: Any, features: Any) -> EvaluationResult:
         """The figures of the official table, of probabilities ``[clip, class]``."""
         from dcase_sweep.evaluation.scenes.result import evaluate_scene_scores
@@ -74,6 +79,7 @@ class SceneClassification(Task):
             devices=data.devices(data.test),
             filenames=[data.recordings[index].filename for index in data.test],
             note=describe_note(data),
+            extra=compute_metrics(build_metrics(experiment), scores, data.targets[data.test], "test/"),
             float16_scores=_predict_in_float16(experiment, data, learner),
         )
 

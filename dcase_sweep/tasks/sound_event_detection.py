@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from dcase_sweep.config import Experiment, MeanTeacher, build, event_rules
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep.config import Experiment, MeanTeacher, build, build_metrics, event_rules
 from dcase_sweep.config.event_checks import check_events
 from dcase_sweep.config.schemas import Evaluation
 from dcase_sweep.data.events import EventData
+from dcase_sweep.evaluation.metrics import compute_metrics, try_metrics
 from dcase_sweep.evaluation.result import EvaluationResult
 from dcase_sweep.result import Column
 from dcase_sweep.tasks.base import Task
@@ -65,6 +69,7 @@ class SoundEventDetection(Task):
             _check_batches(experiment.mean_teacher, data)
         if not data.reference_events(data.test):
             log.warning("data      no event in the test set: PSDS and F1 are not defined on it")
+        try_metrics(build_metrics(experiment), data.weak_targets(data.weak_validation).astype(int), len(data.classes))
         _warn_of_cut_events(float(getattr(experiment.front_end, "seconds", math.inf)), data)
 
     def evaluate(self, experiment: Experiment, data: EventData, learner: Any, features: Any) -> EvaluationResult:
@@ -77,11 +82,16 @@ class SoundEventDetection(Task):
         front_end = build("front_end", experiment.front_end)
         # The clips with the most events show best what is found and what is not.
         shown = sorted(data.test.tolist(), key=lambda row: len(data.clips[row].events), reverse=True)[:_SHOWN]
+        networks = {
+            network: NetworkScores(
+                {names[row]: found for row, found in of.strong.items()},
+                of.loss_strong,
+                _extra_metrics(experiment, data, of.strong, learner.hop, f"test/{network}/"),
+            )
+            for network, of in learner.predict(data.test).items()
+        }
         result = evaluate_event_scores(
-            {
-                network: NetworkScores({names[row]: found for row, found in of.strong.items()}, of.loss_strong)
-                for network, of in learner.predict(data.test).items()
-            },
+            networks,
             data.reference_events(data.test),
             data.durations(data.test),
             labels=data.classes,
@@ -95,6 +105,18 @@ class SoundEventDetection(Task):
         )
         covered = {f"coverage/{part.subset}": part.found / part.listed for part in data.coverage if part.listed}
         return replace(result, metrics=result.metrics | covered)
+
+
+def _extra_metrics(
+    experiment: Experiment, data: EventData, scores: Mapping[int, NDArray[np.float32]], hop: float, prefix: str
+) -> dict[str, float]:
+    """The configured metrics of all frames, of scores ``[frame, class]`` by clip."""
+    metrics = build_metrics(experiment)
+    if not metrics:
+        return {}
+    frames = np.concatenate(list(scores.values()))
+    targets = [data.strong_targets([row], len(each), hop)[0].T for row, each in scores.items()]
+    return compute_metrics(metrics, frames, np.concatenate(targets).astype(np.int64), prefix)
 
 
 def _to_decibel(front_end: Any, mel: Any) -> Any:

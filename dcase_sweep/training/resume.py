@@ -19,6 +19,7 @@ _FREE = (
     "hardware.",
     "tracking.",
     "logger.",
+    "metrics.",
     "store.",
     "data.root",
     "data.name",
