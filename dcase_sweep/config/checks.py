@@ -6,7 +6,7 @@ new model or data set brings its schema along and nothing here changes.
 
 import difflib
 import math
-from dataclasses import fields, is_dataclass, make_dataclass
+from dataclasses import field, fields, is_dataclass, make_dataclass
 from functools import lru_cache
 from typing import Any, get_args
 
@@ -17,7 +17,7 @@ from dcase_sweep.config.bounds import check_bounds, check_literals
 from dcase_sweep.config.classes import locate, locate_class
 from dcase_sweep.config.compression_checks import check_compression
 from dcase_sweep.config.flat import flatten
-from dcase_sweep.config.instantiate import build, build_model
+from dcase_sweep.config.instantiate import build, build_front_end, build_model
 from dcase_sweep.config.metrics import check_metrics
 from dcase_sweep.config.places import check_places
 from dcase_sweep.config.ranges import Range, check_choices, check_ranges
@@ -31,13 +31,29 @@ from dcase_sweep.utils.text import printable
 
 TARGETED = ("task", "data", "front_end", "model")
 #: Groups of which one file is chosen.
-GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "logger", "metrics", "experiment", "search")
+GROUPS = (
+    "task",
+    "data",
+    "front_end",
+    "model",
+    "hardware",
+    "framework",
+    "tracking",
+    "logger",
+    "metrics",
+    "experiment",
+    "search",
+)
 #: The logger of configurations that were written before there was the group.
 MLFLOW = "dcase_sweep.tracking.start_run"
 #: Groups of which several files may be chosen at once.
 SEVERAL = ("logger", "metrics")
-#: Arguments of a model's constructor that the data decide.
-_GIVEN = {"input_shape", "classes"}
+#: Arguments of a group's constructors that other groups decide.
+_GIVEN = {"front_end": ("sample_rate", "seconds"), "model": ("input_shape", "classes")}
+#: A key of every data set, whatever its class, and its value where nothing sets it: that of both challenges.
+_CLIP_LENGTH: Any = ("seconds", float, field(default=10.0))
+#: Keys of a group whatever class it names, beside the arguments of that class.
+_KEYS = {"data": ("seconds",), "task": tuple(member.name for member in fields(Task))}
 CHOICES = {
     "training.schedule": ("constant", "cosine"),
     "training.normalise_over": ("train+validation", "train"),
@@ -74,16 +90,14 @@ def _typed(group: str, node: DictConfig) -> type:
         UserError: for a key that its constructor does not take, and for one that it needs and does not get.
     """
     target = locate_class(group, node["_target_"])
-    given = frozenset(_GIVEN if group == "model" else ())
-    of_all = frozenset(member.name for member in fields(Task)) if group == "task" else frozenset()
+    given = frozenset(_GIVEN.get(group, ()))
     signature = read_signature(target, given)
-    check_keys(f"{group}.", map(str, node), signature, more=of_all)
+    check_keys(f"{group}.", map(str, node), signature, more=_KEYS.get(group, ()))
     missing = [name for name in signature.required if name not in node or OmegaConf.is_missing(node, name)]
     if missing:
         raise UserError(f"{group}.{missing[0]}: no value; expected one for {node['_target_']}")
     values: Any = OmegaConf.to_container(node, resolve=False)
-    own = {name: value for name, value in values.items() if name not in of_all}
-    return _schema_of_class(target, given | of_all, _Shape(own), Task if of_all else None)
+    return _schema_of_class(group, target, given, _Shape(values))
 
 
 class _Shape:
@@ -101,13 +115,17 @@ class _Shape:
 
 
 @lru_cache(maxsize=64)
-def _schema_of_class(target: type, given: frozenset[str], shape: _Shape, base: type | None) -> type:
-    """The schema of a class's arguments, after the keys that every class of the group has."""
-    schema = make_schema(target, given, shape.values)
-    if base is None:
-        return schema
-    members = [(member.name, member.type, member) for member in fields(schema) if member.name != "_target_"]
-    return make_dataclass(target.__name__, members, bases=(base,))
+def _schema_of_class(group: str, target: type, given: frozenset[str], shape: _Shape) -> type:
+    """The arguments of a class, and the keys that every class of the group has whatever it takes."""
+    taken = read_signature(target, given).arguments
+    more = [name for name in _KEYS.get(group, ()) if group == "task" or name not in taken]
+    values = {name: value for name, value in shape.values.items() if name not in more}
+    if group == "task":
+        schema = make_schema(target, given | set(more), values)
+        members = [(member.name, member.type, member) for member in fields(schema) if member.name != "_target_"]
+        return make_dataclass(target.__name__, members, bases=(Task,))
+    schema = make_schema(target, given, values)
+    return make_dataclass(target.__name__, [_CLIP_LENGTH], bases=(schema,)) if more else schema
 
 
 @lru_cache(maxsize=32)
@@ -300,6 +318,7 @@ def _check_pairs(experiment: Experiment) -> None:
     if experiment.framework.check is not None:
         locate("framework.check", experiment.framework.check)(experiment)
     build("data", experiment.data)
+    build_task(experiment).check_front_end(experiment, build_front_end(experiment))
     build_model(experiment, classes=2, device="meta")
 
 

@@ -19,6 +19,8 @@ KEYS = {
     "data.weak_validation_share": "data.weak_validation_fraction",
     "framework.learners.scenes": "task.learner",
     "framework.learners.events": "task.learner",
+    "front_end.seconds": "data.seconds",
+    "front_end.sample_rate": "task.sample_rate",
 }
 #: The class of a task by what ``task.kind`` was.
 _TASKS = {

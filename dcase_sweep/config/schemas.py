@@ -22,6 +22,8 @@ class Task:
     mode: str | None = None
     #: What a search optimises where it names no objective, a metric of a finished run; null = the best ``monitor``.
     objective: str | None = None
+    #: Hz, of the waveforms that features are computed from.
+    sample_rate: int = MISSING
     #: The class of the generated demo data.
     demo: str | None = None
     #: Epochs on the generated demo data, where the recipe's number would take too long; null = the recipe's.

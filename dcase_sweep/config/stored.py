@@ -146,7 +146,8 @@ def _demo(nested: Mapping[str, Any]) -> dict[str, Any]:
     target = locate_task(_mapping(nested, "task")["_target_"]).demo_data
     if target is None:
         return _mapping(nested, "data")
-    return {"_target_": target, "name": "demo", "root": _demo_root()}
+    length = {name: value for name, value in _mapping(nested, "data").items() if name == "seconds"}
+    return {"_target_": target, "name": "demo", "root": _demo_root(), **length}
 
 
 def _demo_root() -> str:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from dcase_sweep.config import Experiment
 from dcase_sweep.evaluation.result import EvaluationResult
@@ -38,6 +38,8 @@ class Task(ABC):
     evaluation: ClassVar[type | None] = None
     #: Full name of the class of generated recordings, with which a trained network can be looked at without any data.
     demo_data: ClassVar[str | None] = None
+    #: How short recordings are extended: ``repeat`` or ``zeros``.
+    padding: ClassVar[Literal["repeat", "zeros"]] = "repeat"
     #: Whether the running statistics of batch normalisation count as parameters.
     counts_statistics: ClassVar[bool] = False
     #: Copies of the weights that training keeps beside the network's own, as a teacher's.
@@ -55,6 +57,13 @@ class Task(ABC):
 
         Raises:
             UserError: in one line that names the key, what was found and what is expected.
+        """
+
+    def check_front_end(self, experiment: Experiment, front_end: Any) -> None:  # noqa: B027
+        """Refuse a front end that the training of this task cannot use.
+
+        Raises:
+            UserError: in one line.
         """
 
     def check_files(self, experiment: Experiment) -> None:  # noqa: B027

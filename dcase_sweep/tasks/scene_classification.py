@@ -49,6 +49,14 @@ class SceneClassification(Task):
         """Refuse settings that scene classification cannot have."""
         check_scenes(experiment)
 
+    def check_front_end(self, experiment: Experiment, front_end: Any) -> None:
+        """Refuse features that are to be scaled by the training, which that of this task does not do."""
+        if hasattr(front_end, "normalise"):
+            raise UserError(
+                f"front_end._target_={experiment.front_end._target_}: leaves its scaling (normalise) to the training, "
+                f"and that of task {experiment.task.name} does none; choose a front end such as log_mel"
+            )
+
     def check_files(self, experiment: Experiment) -> None:
         """Refuse weights to begin with that the network or the compression cannot have."""
         if experiment.compressed is not None:

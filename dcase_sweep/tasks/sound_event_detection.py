@@ -2,15 +2,14 @@
 
 import difflib
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.config import Experiment, MeanTeacher, build, build_metrics, event_rules
+from dcase_sweep.config import Experiment, MeanTeacher, build_front_end, build_metrics, clip_seconds, event_rules
 from dcase_sweep.config.event_checks import check_events
 from dcase_sweep.config.schemas import Evaluation
 from dcase_sweep.data.events import EventData
@@ -24,6 +23,8 @@ from dcase_sweep.utils.errors import UserError
 log = logging.getLogger(__name__)
 #: How many test clips are drawn with their reference and detected events.
 _SHOWN = 3
+#: What mean-teacher training asks of a front end.
+_OF_MEAN_TEACHER = ("normalise", "to_decibel", "hop")
 
 
 class SoundEventDetection(Task):
@@ -49,11 +50,22 @@ class SoundEventDetection(Task):
     )
     evaluation: ClassVar[type | None] = Evaluation
     demo_data: ClassVar[str | None] = "dcase_sweep.demo.desed.DemoSoundscapes"
+    padding: ClassVar[Literal["repeat", "zeros"]] = "zeros"
     weight_copies: ClassVar[int] = 1
 
     def check(self, experiment: Experiment) -> None:
         """Refuse settings that sound event detection cannot have, and those that would do nothing."""
         check_events(experiment)
+
+    def check_front_end(self, experiment: Experiment, front_end: Any) -> None:
+        """Refuse a front end without what the training of the mean teacher asks for."""
+        missing = [name for name in _OF_MEAN_TEACHER if not hasattr(front_end, name)]
+        if missing:
+            raise UserError(
+                f"front_end._target_={experiment.front_end._target_}: has no {missing[0]}; the training of task "
+                f"{experiment.task.name} mixes up mel amplitudes and scales them afterwards: choose "
+                "front_end=amplitude_mel, or a class with hop, normalise and to_decibel"
+            )
 
     def check_files(self, experiment: Experiment) -> None:
         """Refuse a wrong ``mean_teacher.checkpoint``."""
@@ -70,7 +82,7 @@ class SoundEventDetection(Task):
         if not data.reference_events(data.test):
             log.warning("data      no event in the test set: PSDS and F1 are not defined on it")
         try_metrics(build_metrics(experiment), data.weak_targets(data.weak_validation).astype(int), len(data.classes))
-        _warn_of_cut_events(float(getattr(experiment.front_end, "seconds", math.inf)), data)
+        _warn_of_cut_events(clip_seconds(experiment), data)
 
     def evaluate(self, experiment: Experiment, data: EventData, learner: Any, features: Any) -> EvaluationResult:
         """PSDS, F1 and error rates of the student and of the teacher."""
@@ -79,7 +91,7 @@ class SoundEventDetection(Task):
         assert experiment.mean_teacher is not None
         names = dict(zip(data.test.tolist(), data.names(data.test), strict=True))
         coverage = data.test_coverage
-        front_end = build("front_end", experiment.front_end)
+        front_end = build_front_end(experiment)
         # The clips with the most events show best what is found and what is not.
         shown = sorted(data.test.tolist(), key=lambda row: len(data.clips[row].events), reverse=True)[:_SHOWN]
         networks = {
@@ -130,7 +142,7 @@ def _warn_of_cut_events(seconds: float, data: EventData) -> None:
     """Events that begin after the end of the network's input can only be missed."""
     behind = sum(onset >= seconds for _, onset, _, _ in data.reference_events(data.test))
     if behind:
-        log.warning(f"data      {behind} test events begin behind front_end.seconds={seconds:g} and count as missed")
+        log.warning(f"data      {behind} test events begin after data.seconds={seconds:g} and count as missed")
 
 
 def _check_classes(median_filter: object, classes: tuple[str, ...]) -> None:
