@@ -13,6 +13,8 @@ class Column:
     #: What the value is multiplied by: 100 for a percentage.
     factor: float = 1.0
     digits: int = 3
+    #: Another metric: the column is left out while no value is more than a hundredth below that one.
+    unless_near: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
