@@ -35,7 +35,7 @@ def test_front_ends_are_swept_over(command_line: CommandLine, tiny: Callable[...
     lines = output.splitlines()
     header = next(index for index, line in enumerate(lines) if line.split()[:2] == ["front_end", "accuracy"])
     assert {line.split()[0] for line in lines[header + 2 : header + 5]} == {"log_mel", "pcen", "cqt"}
-    assert output.count("24 clips in") == 3  # each has features of its own
+    assert output.count("48 clips in") == 3  # each has features of its own
 
 
 def test_a_job_that_fails_does_not_stop_the_others(command_line: CommandLine, tiny: Callable[..., list[str]]) -> None:
