@@ -230,6 +230,8 @@ def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {prefix}{near[0]}?" if near else f"expected one of {', '.join(known)}"
             raise UserError(f"{prefix}{key}: no such key; {hint}")
+        if not prefix and key in TARGETED:  # whose classes say what keys they have
+            continue
         inner = next((part for part in get_args(known[key]) if is_dataclass(part)), known[key])  # a group or None
         if isinstance(inner, type) and is_dataclass(inner) and isinstance(node._get_node(key), DictConfig):
             _refuse_unknown(f"{prefix}{key}.", node[key], inner)

@@ -5,7 +5,7 @@ from dcase_sweep.config.task import get_monitor, locate_task
 from dcase_sweep.result import Column
 
 #: Those of every task.
-_COMMON = (
+COMMON = (
     Column("complexity/parameters", "parameters", digits=0),
     # Shown only where pruning made some parameters zero: else it would repeat the column before it.
     Column("complexity/nonzero_parameters", "non-zero", digits=0, unless_near="complexity/parameters"),
@@ -23,7 +23,7 @@ def list_columns(experiment: Experiment) -> tuple[Column, ...]:
     extra = [Column(f"test/{name}", _title(name)) for name in experiment.metrics]
     best = f"best/{get_monitor(experiment).metric}"
     chosen = () if any(column.metric == best for column in task.columns) else (Column(best, _title(best)),)
-    return (*own, *extra, *of_validation, *chosen, *_COMMON)
+    return (*own, *extra, *of_validation, *chosen, *COMMON)
 
 
 def _title(metric: str) -> str:
