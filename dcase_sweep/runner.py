@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +116,7 @@ def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -
         metrics = _log_complexity(mlrun, experiment, len(data.classes))
         dense = begin_compression(task, experiment, data, learner, store.features)
         with measured_energy("training", experiment.tracking, mlrun) as energy:
-            results = _fit(mlrun, learner, experiment, job, resumable, callback)
+            results = _fit(mlrun, learner, experiment, job, resumable, callback, data.classes)
         metrics |= energy
         evaluation_began = time.perf_counter()
         with measured_energy("evaluation", experiment.tracking, mlrun) as energy:
@@ -263,6 +263,7 @@ def _fit(
     job: Job,
     resumable: Resumable | None,
     callback: RunCallback | None,
+    classes: Sequence[str],
 ) -> dict[str, float]:
     """Train, with a bar that counts epochs, metrics logged an epoch at a time."""
     if experiment.published_checkpoint is not None:
@@ -303,6 +304,7 @@ def _fit(
                 "run_id": mlrun.id,
                 "configuration": mask_values(flatten(experiment)),
                 "choices": job.choices,
+                "classes": [str(label) for label in classes],
                 "history": history,
             },
             on_epoch=on_epoch,

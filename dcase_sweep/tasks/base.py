@@ -1,13 +1,13 @@
 """What every task is: the class to derive a third kind of task from."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from dcase_sweep.config import Experiment
 from dcase_sweep.evaluation.result import EvaluationResult
 from dcase_sweep.result import Column
-from dcase_sweep.tasks.protocols import Learner
+from dcase_sweep.tasks.protocols import Learner, Predictor
 
 
 class Task(ABC):
@@ -79,6 +79,33 @@ class Task(ABC):
         Raises:
             UserError: in one line.
         """
+
+    def make_predictor(
+        self,
+        experiment: Experiment,
+        network: Any,
+        state: Mapping[str, Any],
+        classes: Sequence[str],
+        *,
+        where: str,
+    ) -> Predictor:
+        """What tells of one clip what a trained network says of it (`dcase_sweep.load_run`).
+
+        This one hands on the outputs of the network as they are.
+
+        Args:
+            experiment: that trained the network.
+            network: with the weights of the best epoch.
+            state: everything that the checkpoint's ``state_dict`` holds, as statistics of the features.
+            classes: in the order of the network's outputs.
+            where: how the user named the run, for messages.
+
+        Raises:
+            UserError: if the checkpoint lacks something.
+        """
+        from dcase_sweep.tasks.prediction import NetworkPredictor
+
+        return NetworkPredictor(network)
 
     @abstractmethod
     def evaluate(self, experiment: Experiment, data: Any, learner: Learner, features: Any) -> EvaluationResult:

@@ -105,3 +105,16 @@ class Learner(Protocol):
     def predict(self, rows: NDArray[np.int64]) -> Any:
         """Scores of some clips, in the form that the task evaluates."""
         ...
+
+
+class Predictor(Protocol):
+    """A trained network and the meaning of its outputs."""
+
+    network: Any
+
+    def __call__(self, features: Any) -> Any:
+        """The prediction for the features ``[1, mel, frame]`` of one clip.
+
+        `network` is a `torch.nn.Module` in evaluation mode that takes the front end's features.
+        """
+        ...

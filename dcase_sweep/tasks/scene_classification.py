@@ -1,7 +1,7 @@
 """Acoustic scene classification: DCASE 2021 task 1A and tasks like it."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from dcase_sweep.evaluation.result import EvaluationResult
 from dcase_sweep.result import Column
 from dcase_sweep.tasks.base import Task
 from dcase_sweep.tasks.notes import describe_note
+from dcase_sweep.tasks.protocols import Predictor
 from dcase_sweep.utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -67,6 +68,14 @@ class SceneClassification(Task):
     def validate_data(self, experiment: Experiment, data: SceneData) -> None:
         """Refuse extra metrics that cannot be computed on these scenes."""
         try_metrics(build_metrics(experiment), data.targets[data.validation], len(data.classes))
+
+    def make_predictor(
+        self, experiment: Experiment, network: Any, state: Mapping[str, Any], classes: Sequence[str], *, where: str
+    ) -> Predictor:
+        """The most probable scene, of probabilities ``[batch, class]``."""
+        from dcase_sweep.tasks.prediction import ScenePredictor
+
+        return ScenePredictor(experiment, network, state, classes, where)
 
     def evaluate(self, experiment: Experiment, data: SceneData, learner: Any, features: Any) -> EvaluationResult:
         """The figures of the official table, of probabilities ``[clip, class]``."""

@@ -2,7 +2,7 @@
 
 import difflib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -18,6 +18,7 @@ from dcase_sweep.evaluation.result import EvaluationResult
 from dcase_sweep.result import Column
 from dcase_sweep.tasks.base import Task
 from dcase_sweep.tasks.notes import describe_note
+from dcase_sweep.tasks.protocols import Predictor
 from dcase_sweep.utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,14 @@ class SoundEventDetection(Task):
             log.warning("data      no event in the test set: PSDS and F1 are not defined on it")
         try_metrics(build_metrics(experiment), data.weak_targets(data.weak_validation).astype(int), len(data.classes))
         _warn_of_cut_events(clip_seconds(experiment), data)
+
+    def make_predictor(
+        self, experiment: Experiment, network: Any, state: Mapping[str, Any], classes: Sequence[str], *, where: str
+    ) -> Predictor:
+        """Events with their times, by the threshold and the median filter of the evaluation."""
+        from dcase_sweep.tasks.prediction import EventPredictor
+
+        return EventPredictor(experiment, network, classes)
 
     def evaluate(self, experiment: Experiment, data: EventData, learner: Any, features: Any) -> EvaluationResult:
         """PSDS, F1 and error rates of the student and of the teacher."""
