@@ -18,6 +18,7 @@ from dcase_sweep.config.components import (
 )
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.config.signatures import PARTIAL
+from dcase_sweep.config.task import locate_task
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
@@ -73,7 +74,7 @@ def check_components(experiment: Experiment) -> None:
     if experiment.task.loss is not None:
         make_loss(experiment.task.loss)
     make_augmentations(experiment.augmentation)
-    _check_kinds(experiment)
+    _check_batches(experiment)
     _check_callbacks(experiment)
 
 
@@ -99,13 +100,13 @@ def _check_callbacks(experiment: Experiment) -> None:
         make_callbacks(experiment.callbacks, monitor="validation/loss", mode="min")
 
 
-def _check_kinds(experiment: Experiment) -> None:
+def _check_batches(experiment: Experiment) -> None:
     """Refuse an augmentation of clips in a task about events, and one of events in any other."""
-    wanted = "events" if experiment.task.kind == "events" else "clips"
+    wanted = getattr(locate_task(experiment.task._target_), "batches", "clips")
     for name, node in experiment.augmentation.items():
-        kind = getattr(locate(f"augmentation.{name}._target_", node._target_), "kind", wanted)
-        if kind != wanted:
+        found = getattr(locate(f"augmentation.{name}._target_", node._target_), "batches", wanted)
+        if found != wanted:
             raise UserError(
-                f"augmentation.{name}: is for batches of {kind}; task {experiment.task.name} has batches of {wanted}; "
+                f"augmentation.{name}: is for batches of {found}; task {experiment.task.name} has batches of {wanted}; "
                 f"choose another augmentation, or remove it with ~augmentation.{name}"
             )

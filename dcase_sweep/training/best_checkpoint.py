@@ -6,6 +6,7 @@ forgets it where a run is continued in another folder from ``last.ckpt`` alone; 
 Keras learner keeps its epochs with the same class, without a trainer.
 """
 
+import difflib
 import errno
 import logging
 import math
@@ -18,6 +19,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from dcase_sweep.config import Monitor
 from dcase_sweep.training.checkpoint_files import check_weights
 from dcase_sweep.training.checkpoints import BEST, LAST
 from dcase_sweep.utils.errors import UserError, free_bytes
@@ -40,7 +42,7 @@ class BestCheckpoint(Callback):
 
     Args:
         folder: where ``last.ckpt`` and ``best.ckpt`` go.
-        metric: the validation metric, larger is better; the first of equal epochs stays.
+        monitor: the metric of the validation and its direction; the first of equal epochs stays.
         first_epoch: earlier epochs are not considered (counted from 0).
         extra: plain values that are saved with both, so that a checkpoint says what it is.
         on_epoch: called with the metrics after each epoch.
@@ -53,7 +55,7 @@ class BestCheckpoint(Callback):
         self,
         folder: Path,
         *,
-        metric: str,
+        monitor: Monitor,
         first_epoch: int,
         extra: dict[str, Any],
         on_epoch: EpochListener,
@@ -61,7 +63,8 @@ class BestCheckpoint(Callback):
         has_callbacks: bool = False,
     ) -> None:
         self.folder = folder
-        self.metric = metric
+        self.metric = monitor.metric
+        self.sign = 1.0 if monitor.mode == "max" else -1.0
         self.first_epoch = first_epoch
         self.extra = extra
         self.on_epoch = on_epoch
@@ -70,7 +73,7 @@ class BestCheckpoint(Callback):
         self.latest_value = math.nan
         self._validated: dict[str, torch.Tensor] = {}
         self.best_epoch = -1
-        self.best_value = float("-inf")
+        self.best_value = -self.sign * math.inf
         self.best_weights: dict[str, torch.Tensor] = {}
         self.best_beside: dict[str, Any] = {}
 
@@ -120,8 +123,14 @@ class BestCheckpoint(Callback):
         Args:
             weights: called for the weights of the best epoch.
         """
+        if self.metric not in metrics:
+            known = sorted(name for name in metrics if not name.startswith("train/"))
+            near = difflib.get_close_matches(self.metric, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+            raise UserError(f"task.monitor={self.metric}: no such metric of an epoch; {hint}")
         self.latest_value = metrics[self.metric]
-        if epoch >= self.first_epoch and self.latest_value > self.best_value:  # which NaN never is
+        is_better = self.sign * self.latest_value > self.sign * self.best_value  # which NaN never is
+        if epoch >= self.first_epoch and is_better:
             self._keep(epoch, self.latest_value, weights())
         self.on_epoch(epoch, metrics)
 

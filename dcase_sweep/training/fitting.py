@@ -12,7 +12,7 @@ from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import nn
 
-from dcase_sweep.config import Experiment
+from dcase_sweep.config import Experiment, Monitor
 from dcase_sweep.config.components import make_callbacks
 from dcase_sweep.training.best_checkpoint import BestCheckpoint, EpochListener, LastCheckpoint
 from dcase_sweep.training.checkpoints import BEST, LAST
@@ -44,7 +44,7 @@ def fit(
     experiment: Experiment,
     folder: Path,
     *,
-    metric: str,
+    monitor: Monitor,
     extra: dict[str, Any],
     on_epoch: EpochListener,
     resume: Path | None,
@@ -53,7 +53,7 @@ def fit(
     """Train, keeping the best and the last epoch in ``folder``; afterwards the best one's weights are loaded.
 
     Args:
-        metric: of the validation, larger is better.
+        monitor: the metric of the validation that chooses the epoch to keep.
         extra: plain values that checkpoints carry.
         on_epoch: called with each epoch's number and metrics.
         resume: a ``last.ckpt`` to continue from.
@@ -69,10 +69,10 @@ def fit(
     if compressor is not None:
         first = max(first, compressor.first_epoch)
     beside = dict if compressor is None else compressor.tensors
-    callbacks = make_callbacks(experiment.callbacks, monitor=metric, mode="max")
+    callbacks = make_callbacks(experiment.callbacks, monitor=monitor.metric, mode=monitor.mode)
     best_checkpoint = BestCheckpoint(
         folder,
-        metric=metric,
+        monitor=monitor,
         first_epoch=first,
         extra=extra,
         on_epoch=on_epoch,
@@ -103,7 +103,9 @@ def fit(
     load_weights(module, folder / BEST)
     if compressor is not None:
         compressor.take(folder / BEST)
-    return Fitted(best_checkpoint.best_epoch, metric, best_checkpoint.best_value, trainer.current_epoch, folder / BEST)
+    return Fitted(
+        best_checkpoint.best_epoch, monitor.metric, best_checkpoint.best_value, trainer.current_epoch, folder / BEST
+    )
 
 
 def read_weights(checkpoint: Path) -> dict[str, torch.Tensor]:

@@ -37,7 +37,7 @@ class Augmentation(Protocol):
     It returns new tensors and leaves those of the batch as they are. All that is random comes from ``rng`` or from
     PyTorch's default generator: both are seeded for each epoch, so that a resumed run repeats an uninterrupted one.
 
-    A class of this package says by its attribute ``kind`` which batches it is for: ``clips`` or ``events``.
+    A class of this package says by its attribute ``batches`` which batches it is for: ``clips`` or ``events``.
     """
 
     def __call__(self, features: Tensor, targets: Any, rng: np.random.Generator) -> tuple[Tensor, Any]:

@@ -18,7 +18,7 @@ from dcase_sweep.training.augmentation.ranges import check_positive, check_range
 class Roll:
     """Each clip rolled in time by up to ``fraction`` of its length either way, its end coming in at its beginning."""
 
-    kind: ClassVar[str] = "clips"
+    batches: ClassVar[str] = "clips"
     fraction: float
 
     def __post_init__(self) -> None:
@@ -38,7 +38,7 @@ class Roll:
 class MaskMels:
     """``count`` stretches of up to ``width`` mel bands set to 0, their mean, per clip (Park et al., 2019)."""
 
-    kind: ClassVar[str] = "clips"
+    batches: ClassVar[str] = "clips"
     count: int
     width: int = 8
 
@@ -54,7 +54,7 @@ class MaskMels:
 class MaskFrames:
     """``count`` stretches of up to ``width`` frames set to 0, the mean, per clip (Park et al., 2019)."""
 
-    kind: ClassVar[str] = "clips"
+    batches: ClassVar[str] = "clips"
     count: int
     width: int = 50
 
@@ -85,7 +85,7 @@ class FreqMixStyle:
     which is what these statistics carry; the mixing weights are drawn from Beta(alpha, alpha).
     """
 
-    kind: ClassVar[str] = "clips"
+    batches: ClassVar[str] = "clips"
     probability: float
     alpha: float = 0.4
 
@@ -109,7 +109,7 @@ class FreqMixStyle:
 class Mixup:
     """Convex mixtures of pairs of clips and of their targets (Zhang et al., 2018); 0 leaves the batch as it is."""
 
-    kind: ClassVar[str] = "clips"
+    batches: ClassVar[str] = "clips"
     alpha: float
 
     def __post_init__(self) -> None:

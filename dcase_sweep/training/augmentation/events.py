@@ -25,7 +25,7 @@ class FrameShift:
     Labels of whole clips hold for rolled ones too.
     """
 
-    kind: ClassVar[str] = "events"
+    batches: ClassVar[str] = "events"
     std: float
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class MaskAmplitudes:
     SpecAugment's frequency masking (Park et al., 2019) on amplitudes, where 0 is silence.
     """
 
-    kind: ClassVar[str] = "events"
+    batches: ClassVar[str] = "events"
     count: int
     fraction: float = 0.0625
 
@@ -87,7 +87,7 @@ class FilterAugment:
     at each border, and between them straight lines in dB, for ``linear``.
     """
 
-    kind: ClassVar[str] = "events"
+    batches: ClassVar[str] = "events"
     decibels: float
     shape: str = "linear"
     bands: Sequence[int] = (3, 5)
@@ -138,7 +138,7 @@ class EventMixup:
     are all events of both clips (``hard``).
     """
 
-    kind: ClassVar[str] = "events"
+    batches: ClassVar[str] = "events"
     probability: float = 0.5
     alpha: float = 0.2
     labels: str = "soft"

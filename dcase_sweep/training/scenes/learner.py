@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dcase_sweep.complexity.layers import Layer, list_layers
-from dcase_sweep.config import Experiment, build_model
+from dcase_sweep.config import Experiment, build_metrics, build_model, get_monitor
 from dcase_sweep.config.components import make_augmentations, make_loss
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.training.batches import Batches, Clips
@@ -59,6 +59,7 @@ class SceneLearner:
             loss=make_loss(experiment.task.loss),
             augmentations=make_augmentations(experiment.augmentation),
             seed=experiment.seed,
+            metrics=build_metrics(experiment),
             call=quantized,
         )
         if experiment.compressed is not None and experiment.compressed.start is not None:
@@ -118,7 +119,7 @@ class SceneLearner:
             self._batches(self.data.validation),
             self.experiment,
             folder,
-            metric="validation/accuracy",
+            monitor=get_monitor(self.experiment),
             extra=extra,
             on_epoch=on_epoch,
             resume=resume,

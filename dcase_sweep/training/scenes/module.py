@@ -1,6 +1,6 @@
 """The training step of a scene classifier."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dcase_sweep.evaluation.metrics import Metric, compute_metrics
 from dcase_sweep.training.augmentation.base import Augmentation, apply_all
 from dcase_sweep.training.optimization import Optimization
 
@@ -25,6 +26,7 @@ class SceneModule(LightningModule):
         augmentations: of training batches, in their order.
         seed: each epoch draws its random numbers from it and the epoch's number, so that a resumed run draws
             what the uninterrupted one would have drawn.
+        metrics: computed after each epoch on the validation clips, beside loss and accuracy.
         call: how the network is called in training and validation where that is not plainly, e.g. with fake
             quantisation.
     """
@@ -40,6 +42,7 @@ class SceneModule(LightningModule):
         loss: Callable[[Tensor, Tensor], Tensor],
         seed: int,
         augmentations: Sequence[Augmentation] = (),
+        metrics: Mapping[str, Metric] | None = None,
         call: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
@@ -54,6 +57,7 @@ class SceneModule(LightningModule):
         self.loss = loss
         self.augmentations = augmentations
         self.seed = seed
+        self.metrics = dict(metrics or {})
         self._judged: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, features: Tensor) -> Tensor:
@@ -94,3 +98,6 @@ class SceneModule(LightningModule):
         self._judged.clear()
         self.log("validation/loss", self.loss(logits, targets))
         self.log("validation/accuracy", (logits.argmax(dim=1) == targets).float().mean())
+        if self.metrics:
+            scores = torch.softmax(logits, dim=1).cpu().numpy()
+            self.log_dict(compute_metrics(self.metrics, scores, targets.cpu().numpy(), "validation/"))

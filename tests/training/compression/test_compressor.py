@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dcase_sweep.config import Compression, Experiment, Hardware
+from dcase_sweep.config import Compression, Experiment, Hardware, Monitor
 from dcase_sweep.config.schemas import Training
 from dcase_sweep.models.cnn import CNN
 from dcase_sweep.training.augmentation.clips import Roll
@@ -66,7 +66,7 @@ class Tiny:
                 hardware=Hardware(accelerator="cpu", precision="32-true"),
             ),
             folder,
-            metric="validation/accuracy",
+            monitor=Monitor("validation/accuracy", "max"),
             extra={},
             on_epoch=on_epoch,
             resume=resume,
