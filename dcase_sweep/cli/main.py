@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.arguments import check_arguments, explain_setup, refuse_arguments
-from dcase_sweep.config.command_line import complete_search, open_demo, put_flags_first, quote_task, with_model_of_task
+from dcase_sweep.config.command_line import put_flags_first, quote_task, with_model_of_task
 from dcase_sweep.config.compose import ENDLESS, register_experiments, share_config_store
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.hints import explain
@@ -51,9 +51,7 @@ def main(arguments: list[str]) -> int:
 
     try:
         refuse_arguments(arguments)
-        understood = with_model_of_task(
-            quote_task(open_demo(complete_search(put_flags_first(rename_overrides(arguments)))))
-        )
+        understood = with_model_of_task(quote_task(put_flags_first(rename_overrides(arguments))))
         sys.argv = [sys.argv[0], *understood]
         check_arguments(understood)
         with _masked_output(understood):

@@ -42,7 +42,10 @@ def refuse_arguments(arguments: Sequence[str]) -> None:
         UserError: in one line, for a list where a group has one choice, an empty choice or folder, settings of a sweep
             without a sweep, and for ``--experimental-rerun``, which unpickles a file.
     """
-    is_single = not any(argument.startswith(("-", "search=")) for argument in arguments)
+    # A search or an experiment may be a sweep by itself: its file says so.
+    is_single = not any(
+        argument.lstrip("+").startswith(("-", "search=", "experiment=", "hydra.mode=")) for argument in arguments
+    )
     for argument in arguments:
         flag = argument.partition("=")[0]
         if len(flag) > 2 and "--experimental-rerun".startswith(flag):

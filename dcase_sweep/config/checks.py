@@ -12,6 +12,7 @@ from dataclasses import field, fields, is_dataclass, make_dataclass
 from functools import lru_cache, partial
 from typing import Any, get_args, get_origin
 
+from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -119,6 +120,12 @@ def check(composed: DictConfig) -> Experiment:
     _refuse_unknown("", composed, Experiment)
     for group in TARGETED:
         node = composed.get(group)
+        if group == "data" and isinstance(node, DictConfig) and OmegaConf.is_missing(node, "_target_"):
+            name = OmegaConf.select(composed, "task.name")
+            raise UserError(
+                f"data._target_: no value; data={node.get('name')} has none for task={name}; choose other data, or "
+                f"add task_data/{name}_{node.get('name')}.yaml to a folder of --config-dir"
+            )
         if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
             found = f"_target_={node.get('_target_')}" if isinstance(node, DictConfig) else repr(node)
             raise UserError(f"{group}: expected a group whose _target_ names a class; found {printable(found, 80)}")
@@ -207,6 +214,11 @@ def check_hydra(settings: Any) -> None:
         raise UserError(
             "hydra.job.chdir=true: relative paths of data, features and runs would lead elsewhere; expected false "
             "(a run's own files are in hydra.run.dir in any case)"
+        )
+    if settings.mode == RunMode.RUN and OmegaConf.select(settings, "sweeper.search") is not None:
+        raise UserError(
+            "search: does nothing in a single run; add -m, or hydra.mode: MULTIRUN to its file, and to its defaults "
+            "override /hydra/sweeper: optuna"
         )
     for override in task_overrides(settings):
         refuse_several(override)

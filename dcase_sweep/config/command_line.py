@@ -45,23 +45,3 @@ def with_model_of_task(overrides: list[str]) -> list[str]:
     if not path.is_file():
         return overrides  # several tasks, or none that Hydra will find
     return [*overrides[: place + 1], f"model={OmegaConf.load(path).task.model}", *overrides[place + 1 :]]
-
-
-def open_demo(arguments: list[str]) -> list[str]:
-    """Let people type ``data.train_clips=100`` for the demo data, whose keys are those of the task's class.
-
-    No file of a group could list them all; what the class does not know is refused with the rest of the checks.
-    """
-    chosen = dict(argument.lstrip("+").split("=", 1) for argument in arguments if "=" in argument)
-    if chosen.get("data", "demo") != "demo" or "experiment" in chosen:
-        return arguments
-    return [f"++{argument}" if re.match(r"data\.\w+=", argument) else argument for argument in arguments]
-
-
-def complete_search(arguments: list[str]) -> list[str]:
-    """Let ``search=NAME`` alone mean a sweep by Optuna: there is no other use of it."""
-    if not any(argument.startswith("search=") for argument in arguments):
-        return arguments
-    flag = [] if {"-m", "--multirun"} & set(arguments) else ["--multirun"]
-    is_chosen = any(argument.startswith("hydra/sweeper=") for argument in arguments)
-    return [*flag, *arguments, *([] if is_chosen else ["hydra/sweeper=optuna"])]

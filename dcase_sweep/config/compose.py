@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.arguments import check_overrides, explain_setup, refuse_arguments
 from dcase_sweep.config.checks import check
-from dcase_sweep.config.command_line import open_demo, quote_task, with_model_of_task
+from dcase_sweep.config.command_line import quote_task, with_model_of_task
 from dcase_sweep.config.files import read_config, register_config_source
 from dcase_sweep.config.folders import conf_folder, experiment_folders
 from dcase_sweep.config.hints import explain
@@ -68,7 +68,7 @@ def compose_experiments(arguments: Sequence[str]) -> list[Composed]:
         UserError: in one line, as the experiment command says it.
     """
     refuse_arguments(arguments)
-    understood = with_model_of_task(quote_task(open_demo(rename_overrides(arguments))))
+    understood = with_model_of_task(quote_task(rename_overrides(arguments)))
     check_overrides(understood)
     register_experiments()
     GlobalHydra.instance().clear()

@@ -18,19 +18,6 @@ class Task:
     model: str = MISSING
     #: What a search makes large where it names no objective: a metric of a finished run.
     objective: str = MISSING
-    #: The class of the generated demo data.
-    demo: str = MISSING
-    #: Epochs on the generated demo data, where the recipe's number would only be waited for.
-    demo_epochs: int = MISSING
-    #: Epochs of the recipe's ramp, and those on the generated demo data; null where a recipe has none.
-    ramp_epochs: int | None = None
-    demo_ramp_epochs: int | None = None
-    #: Strong, weak and unlabelled clips of a batch, and those on the generated demo data; null without a mean teacher.
-    batch: list[int] | None = None
-    demo_batch: list[int] | None = None
-    #: Largest decay of the teacher, and that on the generated demo data; null without a mean teacher.
-    ema_decay: float | None = None
-    demo_ema_decay: float | None = None
     #: KiB that non-zero parameters may take at 16 bit; null where the challenge sets no limit.
     size_limit_kib: float | None = None
 

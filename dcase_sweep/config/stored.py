@@ -143,12 +143,12 @@ def _demo(nested: Mapping[str, Any]) -> dict[str, Any]:
     """A data set of the task's kind that says nothing of where anything is."""
     kind = _mapping(nested, "task").get("kind")
     task = "4" if kind == "events" else "1a"
-    target: str = OmegaConf.load(conf_folder() / "task" / f"{task}.yaml").task.demo
+    target: str = OmegaConf.load(conf_folder() / "task_data" / f"{task}_demo.yaml").data._target_
     return {"_target_": target, "name": "demo", "root": _demo_root()}
 
 
 def _demo_root() -> str:
-    return str(OmegaConf.load(conf_folder() / "data" / "demo.yaml").data.root)
+    return str(OmegaConf.load(conf_folder() / "data" / "demo.yaml").root)
 
 
 def _place_data(nested: dict[str, Any], overrides: Mapping[str, str]) -> None:

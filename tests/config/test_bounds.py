@@ -21,7 +21,7 @@ from dcase_sweep.complexity import capacity
 from dcase_sweep.complexity.capacity import check_capacity, check_training_memory
 from dcase_sweep.config import Experiment, bounds, build_model, check, task_overrides
 from dcase_sweep.config import constructors as construction
-from dcase_sweep.config.command_line import open_demo, quote_task, with_model_of_task
+from dcase_sweep.config.command_line import quote_task, with_model_of_task
 from dcase_sweep.config.compose import compose_experiments, register_experiments
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.demo import generation
@@ -50,7 +50,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def composed(*overrides: str) -> Experiment:
-    return check(compose("config", with_model_of_task(quote_task(open_demo(list(overrides))))))
+    return check(compose("config", with_model_of_task(quote_task(list(overrides)))))
 
 
 @pytest.mark.parametrize(

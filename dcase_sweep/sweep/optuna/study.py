@@ -8,6 +8,7 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from dcase_sweep.config.renamed import rename_keys
 from dcase_sweep.sweep.optuna import owners
 from dcase_sweep.sweep.optuna.owners import ALIVE as ALIVE
 from dcase_sweep.sweep.optuna.owners import OWNER as OWNER
@@ -71,7 +72,8 @@ def _check_signature(study: optuna.Study, objective: Objective, signature: Signa
             )
         _sign(study, objective, signature)  # whoever made it was killed before it was signed
         return
-    changed = differences(then, signature.plain())
+    configuration = rename_keys(then.get("configuration", {}), quiet=True)
+    changed = differences({**then, "configuration": configuration}, signature.plain())
     if changed:
         more = f"; and {len(changed) - 5} more" if len(changed) > 5 else ""
         raise UserError(
