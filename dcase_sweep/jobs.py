@@ -39,7 +39,8 @@ def run_composed(
         check_hydra(settings)
         check_written("hydra.run.dir", str(settings.runtime.output_dir))
         checked = experiment or check(composed)
-        tracking.check_store(checked.tracking)
+        if tracking.logs_to_mlflow(checked.logger):
+            tracking.check_store(checked.tracking)
     except UserError as error:  # before the libraries are loaded that train and log, which takes seconds
         _say_error(str(error))
         folder = str(settings.runtime.output_dir)

@@ -80,6 +80,7 @@ class Job:
             "data.name",
             "hardware",
             "tracking",
+            "logger",
             "store",
             "hydra",
             "resume",
@@ -110,7 +111,7 @@ def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -
     mlrun = _start_run(experiment, job, resumable, loaded)
     try:
         if callback is not None:
-            callback.on_start(mlrun.id)
+            callback.on_start(mlrun.id or "")
         data, store = loaded or load_features(experiment, device)
         _log_configuration(mlrun, experiment, job, data, compute_fingerprint(data, store))
         use_threads(experiment.hardware)
@@ -143,7 +144,7 @@ def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -
     except BaseException:
         mlrun.give_up("FAILED")
         raise
-    console.field("run", f"{mlrun.name} · {mlrun.id} · {os.path.relpath(job.folder)}")
+    console.field("run", f"{' · '.join(filter(None, [mlrun.name, mlrun.id, os.path.relpath(job.folder)]))}")
     seconds = time.perf_counter() - began
     return Result("finished", mlrun.name, str(job.folder), mlrun.id, metrics, seconds, note=describe_note(data))
 
@@ -171,9 +172,11 @@ def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None
         check_capacity(experiment)
         resumable = find_resumable(experiment)
         check_published(experiment)
+        tracking.check_loggers(experiment.logger)
         check_energy(experiment.tracking)
         check_compressible(experiment)
-    tracking.check_parent(experiment.tracking)
+    if tracking.logs_to_mlflow(experiment.logger):
+        tracking.check_parent(experiment.tracking)
     return device, resumable
 
 
@@ -206,24 +209,28 @@ def _start_run(
     job: Job,
     resumable: Resumable | None,
     loaded: tuple[SceneData | EventData, Any] | None = None,
-) -> tracking.Run:
+) -> tracking.AnyRun:
     tags = {f"dcase_sweep.{group}": choice for group, choice in job.choices.items()}
     tags["dcase_sweep.command"] = job.command
     name = experiment.tracking.run_name or job.name
     run_id = resumable.run_id if resumable else None
     expected = signature(flatten(experiment), compute_fingerprint(*loaded)) if loaded else None
-    return tracking.start_run(
+    loggers = tracking.build_loggers(experiment.logger, job.folder)
+    if not tracking.logs_to_mlflow(experiment.logger):
+        return tracking.MultiLoggerRun(tracking.UntrackedRun(name, job.folder), loggers)
+    run = tracking.start_run(
         experiment.tracking, name=name, tags=tags, resume_id=run_id, signature=expected, code=Path.cwd()
     )
+    return tracking.MultiLoggerRun(run, loggers) if loggers else run
 
 
 def _log_configuration(
-    mlrun: tracking.Run, experiment: Experiment, job: Job, data: SceneData | EventData, fingerprint: str
+    mlrun: tracking.AnyRun, experiment: Experiment, job: Job, data: SceneData | EventData, fingerprint: str
 ) -> None:
     parameters = flatten(experiment)
     parameters |= {group: choice for group, choice in job.choices.items() if group not in parameters}
     parameters["data.fingerprint"] = fingerprint
-    hidden = ("tracking.", "store.", "resume")
+    hidden = ("tracking.", "logger.", "store.", "resume")
     mlrun.log_parameters(
         mask_values({key: value for key, value in parameters.items() if not key.startswith(hidden)}),
         {tracking.SIGNATURE: signature(flatten(experiment), fingerprint), **describe_tags(data)},
@@ -232,7 +239,7 @@ def _log_configuration(
     mlrun.log_text(job.composed, "config.yaml")
 
 
-def _log_complexity(mlrun: tracking.Run, experiment: Experiment, classes: int) -> dict[str, float]:
+def _log_complexity(mlrun: tracking.AnyRun, experiment: Experiment, classes: int) -> dict[str, float]:
     """What the network will cost once training has filled every parameter, said before it starts."""
     complexity = complexity_before_training(experiment, classes)
     kept = within_limit(complexity, experiment)
@@ -253,7 +260,7 @@ def _log_complexity(mlrun: tracking.Run, experiment: Experiment, classes: int) -
 
 
 def _fit(
-    mlrun: tracking.Run,
+    mlrun: tracking.AnyRun,
     learner: Any,
     experiment: Experiment,
     job: Job,
@@ -316,14 +323,14 @@ def _fit(
     }
 
 
-def _log_tables(mlrun: tracking.Run, result: EvaluationResult, job: Job) -> None:
+def _log_tables(mlrun: tracking.AnyRun, result: EvaluationResult, job: Job) -> None:
     for name, text in result.files.items():
         write_text(job.folder / name, text)
         mlrun.log_text(text, name)
     log.info(f"\n{result.table}\n")
 
 
-def _draw_figures(mlrun: tracking.Run, result: EvaluationResult, job: Job) -> None:
+def _draw_figures(mlrun: tracking.AnyRun, result: EvaluationResult, job: Job) -> None:
     """Draw and log each figure, after all else is logged; one that cannot be drawn costs a line, not the run."""
     mlrun.flush()
     for name in result.figures:

@@ -1,1 +1,1 @@
-"""Parameters, multiply-accumulates and activations of networks, and the challenge's rules on them."""
+"""Parameters, multiply-accumulates and activations of networks, and the limits of the challenge."""

@@ -1,4 +1,4 @@
-"""How much memory the intermediate results of a PyTorch network need while it judges one clip."""
+"""Peak memory of the activations of a PyTorch network for one clip."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,52 +10,53 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-#: Change where values lie, not what they are: an engine chooses one layout and leaves them there.
+#: Operators that only change the memory layout. An inference engine uses one layout and does not need them.
 _COPIES = ("aten.clone", "aten._to_copy", "aten.contiguous")
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """One operation: the buffers that it reads and writes, by their numbers."""
+    """One operation, with the numbers of the buffers that it reads and writes."""
 
     layer: int
     reads: frozenset[int]
     writes: tuple[int, ...]
-    #: Whether each value that comes out needs only the one at its place.
+    #: Whether each output value depends only on the input values at the same position.
     is_pointwise: bool
-    #: Values that are needed only while it runs.
+    #: Values that are needed only during the operation.
     working: int = 0
 
 
 class ActivationTrace(TorchDispatchMode):
-    """Watches one forward pass of one clip and tells how many values are live at once, the most within each layer.
+    """Records one forward pass of one clip and counts how many values are live at the same time in each layer.
 
-    The network runs operation by operation, in its own order. A value is live from the operation that writes it to the
-    last one that reads it, so each operation has its inputs and its outputs, and what later ones still need. This is
-    the working set of Liberis and Lane ("Neural networks on microcontrollers", arXiv:1910.05110), the peak memory of
-    MCUNet (Lin et al., 2020), and the least that an arena as TensorFlow Lite Micro's (David et al., 2021) can do with.
-    As an inference engine does:
+    Operations run one after the other, in the network's order. A value is live from the operation that writes it to the
+    last one that reads it. So each operation needs its inputs, its outputs and the values that later operations read.
+    This is the working set of Liberis and Lane ("Neural networks on microcontrollers", arXiv:1910.05110), the peak
+    memory of MCUNet (Lin et al., 2020), and a lower bound for an arena like that of TensorFlow Lite Micro (David et
+    al., 2021). As in an inference engine:
 
-    - what works value by value (batch normalisation, which is folded into the convolution; activation functions;
-      products and sums) writes over an input of the same size that nobody needs later;
-    - dropout is absent; reshaping, reordering and contiguous copies cost nothing;
-    - a GRU runs frame by frame, layer by layer, one direction after the other: besides its input and output sequence it
-      needs its state and the gates of a frame.
+    - element-wise operations (batch normalisation, which is folded into the convolution; activation functions; products
+      and sums) overwrite an input of the same size that is not read later;
+    - dropout is removed, and reshaping, transposing and contiguous copies need no memory;
+    - a GRU runs frame by frame, layer by layer, one direction after the other. In addition to its input and output
+      sequence it needs its state and the gates of one frame.
 
-    The clip's features count until they have been read; weights and an operator's scratch memory do not.
+    The features of the clip count until the last operation that reads them. Weights and the scratch memory of operators
+    do not count.
 
     Args:
-        clip: features ``[1, mel, frame]``, what the network is called with.
+        clip: features ``[1, mel, frame]``, the input of the network.
     """
 
     def __init__(self, clip: Tensor) -> None:
         super().__init__()
-        #: The position of the layer that runs; operations between two layers count to the first of them.
+        #: The position of the current layer. Operations between two layers count as part of the first.
         self.layer = 0
         self._steps: list[_Step] = []
         self._sizes = [clip.numel()]
         self._buffers = {_storage(clip): 0}
-        self._kept: list[Any] = [clip]  # whose storage's address must not be given to another
+        self._kept: list[Any] = [clip]  # keeps storages alive, because a freed address could be reused
         self._recurrent = _RecurrentLayers(self)
 
     def __enter__(self) -> "ActivationTrace":
@@ -70,39 +71,39 @@ class ActivationTrace(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
         name = str(func)
-        read = self._known(tree_leaves((args, kwargs)))
+        read = self._get_buffers(tree_leaves((args, kwargs)))
         if read:
-            new = [each for each in tree_leaves(found) if isinstance(each, Tensor) and not self._known([each])]
+            new = [each for each in tree_leaves(found) if isinstance(each, Tensor) and not self._get_buffers([each])]
             if name.startswith(_COPIES):
                 for copy in new:
                     self._buffers[_storage(copy)] = min(read)
                 self._kept.append(new)
             else:
-                self._note(read, new, torch.Tag.pointwise in func.tags or "batch_norm" in name)
+                self._record(read, new, torch.Tag.pointwise in func.tags or "batch_norm" in name)
         return found
 
-    def note_recurrent(self, sequence: Tensor, states: Sequence[Tensor], working: int) -> None:
-        """Layers of a recurrent network, each of which reads the states of the one before."""
+    def record_recurrent(self, sequence: Tensor, states: Sequence[Tensor], working: int) -> None:
+        """Record the layers of a recurrent network, each of which reads the states of the layer before."""
         for each in states:
-            self._note(self._known([sequence]), [each], False, working)
+            self._record(self._get_buffers([sequence]), [each], False, working)
             sequence = each
 
     def live_values(self, results: Any, layers: int) -> list[int]:
-        """The most values live at once within each of the layers, the network's results kept to the end."""
-        last = {number: len(self._steps) for number in self._known(tree_leaves(results))}
+        """Return the largest number of live values in each layer. The network's results are live to the end."""
+        last = {number: len(self._steps) for number in self._get_buffers(tree_leaves(results))}
         for position, step in enumerate(self._steps):
             last.update({number: max(position, last.get(number, 0)) for number in step.reads})
         peaks, live = [0] * layers, {0}
         for position, step in enumerate(self._steps):
-            made = [number for number in step.writes if number in last]  # what nobody reads is not written
-            over = {number for number in step.reads if last[number] == position}
-            is_over = step.is_pointwise and any(self._sizes[number] == self._size(made) for number in over)
-            needed = self._size(live) + (0 if is_over else self._size(made)) + step.working
+            made = [number for number in step.writes if number in last]  # values that are never read are not written
+            done = {number for number in step.reads if last[number] == position}
+            is_in_place = step.is_pointwise and any(self._sizes[number] == self._size(made) for number in done)
+            needed = self._size(live) + (0 if is_in_place else self._size(made)) + step.working
             peaks[step.layer] = max(peaks[step.layer], needed)
-            live = (live - over) | set(made)
+            live = (live - done) | set(made)
         return peaks
 
-    def _note(self, read: frozenset[int], new: Sequence[Tensor], is_pointwise: bool, working: int = 0) -> None:
+    def _record(self, read: frozenset[int], new: Sequence[Tensor], is_pointwise: bool, working: int = 0) -> None:
         first = len(self._sizes)
         for each in new:
             self._buffers[_storage(each)] = len(self._sizes)
@@ -110,34 +111,34 @@ class ActivationTrace(TorchDispatchMode):
         self._kept.append(new)
         self._steps.append(_Step(self.layer, read, tuple(range(first, len(self._sizes))), is_pointwise, working))
 
-    def _known(self, values: Iterable[Any]) -> frozenset[int]:
-        """The buffers among some values; weights and constants are none."""
-        places = (self._buffers.get(_storage(value)) for value in values if isinstance(value, Tensor))
-        return frozenset(place for place in places if place is not None)
+    def _get_buffers(self, values: Iterable[Any]) -> frozenset[int]:
+        """Return the numbers of the buffers among some values; weights and constants are not buffers."""
+        numbers = (self._buffers.get(_storage(value)) for value in values if isinstance(value, Tensor))
+        return frozenset(number for number in numbers if number is not None)
 
     def _size(self, numbers: Iterable[int]) -> int:
         return sum(self._sizes[number] for number in numbers)
 
 
 class _RecurrentLayers(TorchFunctionMode):
-    """Takes a GRU for one operation a layer; PyTorch would break it up into a thousand, one frame after the other."""
+    """Records one operation for each layer of a GRU, instead of a thousand that PyTorch runs frame by frame."""
 
     def __init__(self, trace: ActivationTrace) -> None:
         super().__init__()
         self.trace = trace
 
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(func, "__name__", "") != "gru" or isinstance(args[2], Tensor):  # packed sequences, of which none is
+        if getattr(func, "__name__", "") != "gru" or isinstance(args[2], Tensor):  # packed sequences are not supported
             return func(*args, **(kwargs or {}))
         sequence, before, weights, _, layers = args[:5]
         directions, units = len(before) // layers, before.shape[-1]
         shape = (*sequence.shape[:2], directions * units)
         states = [torch.empty(shape, dtype=sequence.dtype, device=sequence.device) for _ in range(layers)]
         gates = weights[1].shape[0]
-        self.trace.note_recurrent(sequence, states, working=units + gates)
+        self.trace.record_recurrent(sequence, states, working=units + gates)
         return states[-1], before
 
 
 def _storage(tensor: Tensor) -> int:
-    """What tells whether two tensors lie in the same memory, without weights too."""
+    """Return the identity of the tensor's memory; it works on the meta device too."""
     return tensor.untyped_storage()._cdata

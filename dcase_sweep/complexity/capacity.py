@@ -1,4 +1,4 @@
-"""Whether this machine has room for an experiment: asked by numbers, before its data are read."""
+"""Checks that this machine has enough memory and disk space for an experiment, before data are read."""
 
 from typing import Any
 
@@ -14,35 +14,35 @@ _ACTIVATION = 2
 
 
 def check_capacity(experiment: Experiment) -> None:
-    """Refuse an experiment that cannot be trained here: too little memory, or no room for the data to be generated.
+    """Check that there is enough memory for training, and enough disk space for generated data.
 
     Raises:
-        UserError: with the key, what it takes and what the machine has.
+        UserError: if not, with the key, the amount needed and the amount that the machine has.
     """
     dataset = build("data", experiment.data)
     check_training_memory(experiment, getattr(dataset, "training_clips", None))
-    if hasattr(dataset, "check_room"):  # of generated recordings
+    if hasattr(dataset, "check_room"):  # data sets that are generated
         dataset.check_room()
 
 
 def check_training_memory(experiment: Experiment, clips: int | None = None) -> None:
-    """Refuse a training that needs more memory than there is.
+    """Check that there is enough memory for training.
 
-    What it needs is counted low, so that an experiment in doubt is let pass: the parameters with their gradients and
-    the optimizer's moments, the teacher's, and the activations of the clips of a batch where the most of them are
-    live at once, of a single pass forward, at 16 bit.
+    The estimate is a lower bound, so that no experiment is refused that would fit: the parameters with their gradients
+    and the optimizer's moments, the teacher's parameters, and the peak activations of one batch in one forward pass at
+    16 bit.
 
     Args:
-        experiment: checked.
-        clips: to train on, which no batch holds more of; None = not known yet.
+        experiment: a validated experiment.
+        clips: number of training clips, which limits the size of a batch; None if it is not known yet.
 
     Raises:
-        UserError: with the key, what it takes and what the machine has.
+        UserError: if there is not enough, with the key, the amount needed and the amount that the machine has.
     """
-    memory = _memory_of(experiment)
+    memory = _device_memory(experiment)
     if memory is None or experiment.published_checkpoint is not None:
         return
-    # A head of two classes is the smallest; how many there are is known from the data.
+    # The number of classes is known only from the data; two is the smallest.
     complexity = complexity_before_training(experiment, classes=2)
     kept = _KEPT[experiment.optimizer.name] + (experiment.task.kind == "events")
     weights = 4 * kept * complexity.parameters
@@ -57,13 +57,13 @@ def check_training_memory(experiment: Experiment, clips: int | None = None) -> N
         )
     if weights + activations > memory:
         raise UserError(
-            f"{key}: a training on {batch:,} clips at once takes at least {format_bytes(weights + activations)}; this "
-            f"machine has {format_bytes(memory)} of memory; use a smaller batch, network or map"
+            f"{key}: training with {batch:,} clips in a batch takes at least {format_bytes(weights + activations)}; "
+            f"this machine has {format_bytes(memory)} of memory; use a smaller batch, network or map"
         )
 
 
 def _batch(experiment: Experiment) -> tuple[str, int]:
-    """The key that says how many clips a batch has, with its value, and their number."""
+    """Return the key that sets the batch size, with its value, and the batch size."""
     settings: Any = experiment.mean_teacher
     if experiment.training.batch_size is not None:
         return f"training.batch_size={experiment.training.batch_size}", experiment.training.batch_size
@@ -74,8 +74,8 @@ def _batch(experiment: Experiment) -> tuple[str, int]:
     return f"mean_teacher.{largest}={parts[largest]}", sum(parts.values())
 
 
-def _memory_of(experiment: Experiment) -> int | None:
-    """Bytes that the device of the training has; None where that is not known."""
+def _device_memory(experiment: Experiment) -> int | None:
+    """Return the memory in bytes of the device that trains; None if it is not known."""
     if experiment.hardware.accelerator != "gpu":
         return memory_bytes()
     import torch

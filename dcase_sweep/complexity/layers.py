@@ -1,4 +1,4 @@
-"""What a PyTorch network costs, layer by layer."""
+"""Complexity of a PyTorch network, layer by layer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,24 +14,24 @@ from dcase_sweep.complexity.activations import ActivationTrace
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer that holds parameters or multiplies."""
+    """One layer with parameters."""
 
     name: str
     kind: str
-    #: Parameters and running statistics, trained or not.
+    #: Parameters and running statistics.
     arrays: tuple[NDArray[np.float32], ...]
     multiply_accumulates: int
-    #: The most activations that are live at once from here to the next layer, as `ActivationTrace` counts them.
+    #: Largest number of activations that are live at the same time from this layer to the next, by `ActivationTrace`.
     live_activations: int = 0
 
 
 def _products(layer: nn.Module, output: Any) -> int:
-    """Multiply-accumulates of one forward pass of one clip."""
+    """Count the multiply-accumulates of one forward pass of one clip."""
     if isinstance(layer, nn.Conv1d | nn.Conv2d):
         return int(output[0].numel()) * layer.in_channels // layer.groups * int(np.prod(layer.kernel_size))
     if isinstance(layer, nn.Linear):
         return int(output[0].numel()) * layer.in_features
-    if isinstance(layer, nn.RNNBase):  # each frame meets each weight once
+    if isinstance(layer, nn.RNNBase):  # each weight is used once for each frame
         sequence = output if isinstance(output, Tensor) else output[0]
         frames = sequence.shape[1 if layer.batch_first else 0]
         return int(frames) * sum(weight.numel() for weight in layer.parameters() if weight.dim() == 2)
@@ -44,8 +44,8 @@ def _stored(layer: nn.Module, statistics: bool) -> Sequence[Tensor]:
 
 
 def _arrays(stored: Sequence[Tensor]) -> tuple[NDArray[np.float32], ...]:
-    # Weights on the meta device have no values yet; training will make all of them count. One value stands for all of
-    # them: what a large network would take is asked here before any machine has the memory for it.
+    # Weights on the meta device have no values; all count as non-zero. The array of ones needs no memory, so that a
+    # network that does not fit in memory can be counted.
     one = np.float32(1)
     return tuple(
         np.broadcast_to(one, tuple(t.shape)) if t.is_meta else t.detach().float().cpu().numpy() for t in stored
@@ -53,11 +53,13 @@ def _arrays(stored: Sequence[Tensor]) -> tuple[NDArray[np.float32], ...]:
 
 
 def list_layers(network: nn.Module, input_shape: tuple[int, int], *, statistics: bool = True) -> list[Layer]:
-    """The layers of a network for clips of ``(mel, frame)``, in the order in which they are used.
+    """List the layers of a network in the order in which they are used.
 
     Args:
-        statistics: count the running statistics of batch normalisation among the parameters, as Keras and task 1A do;
-            task 4 counts what is trained.
+        network: a network on features ``[batch, mel, frame]``.
+        input_shape: ``(mel, frame)`` of a clip.
+        statistics: count the running statistics of batch normalisation as parameters, as in Keras and task 1A. Task 4
+            counts trained parameters only.
     """
     found: list[Layer] = []
     device = next(network.parameters()).device
@@ -81,7 +83,7 @@ def list_layers(network: nn.Module, input_shape: tuple[int, int], *, statistics:
     was_training = network.training
     try:
         with torch.no_grad(), trace:
-            results = network.eval().forward(clip)  # past a compiled call: hooks must fire
+            results = network.eval().forward(clip)  # not through a compiled call, which skips hooks
     finally:
         network.train(was_training)
         for handle in handles:

@@ -1,4 +1,4 @@
-"""What a network costs, by the names under which a run logs it and a search limits it."""
+"""Complexity of an experiment's network, and the metrics that runs log and searches limit."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,13 @@ from dcase_sweep.complexity.rules import DCASE_2021, Complexity, layer_complexit
 from dcase_sweep.config import Experiment, build, build_model, plain
 from dcase_sweep.utils.precision import PRECISIONS, Bits
 
-#: Complexities by what they depend on: model, front end and task as JSON, and the number of classes.
+#: Cached complexities by model, front end and task as JSON, and the number of classes.
 _latest: dict[tuple[str, int], Complexity] = {}
 _KEPT = 8
 
 
 def measure_complexity(layers: Sequence[Any], experiment: Experiment) -> Complexity:
-    """The complexity of a learner's layers for the clips of the experiment."""
+    """Compute the complexity of a learner's layers for the clips of the experiment."""
     counted = [
         layer_complexity(each.name, each.kind, each.arrays, each.multiply_accumulates, each.live_activations)
         for each in layers
@@ -24,10 +24,10 @@ def measure_complexity(layers: Sequence[Any], experiment: Experiment) -> Complex
 
 
 def complexity_before_training(experiment: Experiment, classes: int) -> Complexity:
-    """The complexity of the experiment's network as training may fill it: every parameter counts.
+    """Compute the complexity of the experiment's network with all parameters non-zero.
 
-    It is built without weights and reads no data, which takes some milliseconds. A trial asks for it up to four times,
-    so that the latest results are kept.
+    The network is built without weights and reads no data, which takes some milliseconds. A trial needs the result up
+    to four times, so the latest results are cached.
     """
     known = json.dumps([plain(part) for part in (experiment.model, experiment.front_end, experiment.task)], default=str)
     if (known, classes) not in _latest:
@@ -39,7 +39,7 @@ def complexity_before_training(experiment: Experiment, classes: int) -> Complexi
 
 
 def network_complexity(network: Any, experiment: Experiment) -> Complexity:
-    """The complexity of a PyTorch network of the experiment with its present weights."""
+    """Compute the complexity of a PyTorch network of the experiment with its current weights."""
     from dcase_sweep.complexity.layers import list_layers
 
     shape = build("front_end", experiment.front_end).shape
@@ -49,13 +49,13 @@ def network_complexity(network: Any, experiment: Experiment) -> Complexity:
 
 
 def nonzero_metrics(complexity: Complexity) -> dict[str, float]:
-    """Parameters that are not zero, and what they take in KiB, batch normalisation at 32 bit."""
+    """Return the number of non-zero parameters and their size in KiB, with batch normalisation at 32 bit."""
     sizes = {f"complexity/nonzero_kib_{bits}bit": complexity.size_kib(bits, nonzero_only=True) for bits in PRECISIONS}
     return {"complexity/nonzero_parameters": float(complexity.nonzero), **sizes}
 
 
 def within_limit(complexity: Complexity, experiment: Experiment, bits: Bits = 16) -> dict[str, float]:
-    """Whether the non-zero parameters keep the task's limit, as 0 or 1; nothing where the task has none."""
+    """Check the size of the non-zero parameters against the task's limit: 0 or 1, or nothing if it has no limit."""
     limit = experiment.task.size_limit_kib
     if limit is None:
         return {}
@@ -64,14 +64,14 @@ def within_limit(complexity: Complexity, experiment: Experiment, bits: Bits = 16
 
 
 def describe_limit(kept: Mapping[str, float], experiment: Experiment) -> str:
-    """What `within_limit` found, in brackets, for a line that tells a size; nothing where the task has no limit."""
+    """Format the result of `within_limit` in brackets; an empty text if the task has no limit."""
     if not kept:
         return ""
     return f" ({'within' if all(kept.values()) else 'OVER'} the {experiment.task.size_limit_kib:g} KB of DCASE 2021)"
 
 
 def cost_metrics(complexity: Complexity) -> dict[str, float]:
-    """Parameters, sizes in KiB, multiply-accumulates in millions a clip, peak activation memory in KiB if known."""
+    """Return parameters, sizes in KiB, millions of multiply-accumulates a clip, and peak activation memory in KiB."""
     return {
         "complexity/parameters": float(complexity.parameters),
         **nonzero_metrics(complexity),

@@ -1,4 +1,4 @@
-"""What networks cost as text and JSON: a table of the layers of one, a table that compares several."""
+"""Complexity as text and JSON: a table of one network's layers, and a table that compares networks."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,9 +8,10 @@ from dcase_sweep.utils.precision import PRECISIONS, Bits
 
 
 def complexity_table(complexity: Complexity, *, bits: Bits = 16, rules: Iterable[ComplexityRule] = RULES) -> str:
-    """Plain text: one row a layer, the totals, and one line a rule that says whether it is kept at ``bits``.
+    """Format a table with one row for each layer, the totals, and a line for each rule: pass or FAIL at ``bits``.
 
-    The column of live activations counts values: what there must be room for at once from a layer to the next.
+    The column of live activations is the largest number of values that are live at the same time from a layer to the
+    next.
     """
     sizes = (f"Bytes, {each} bit" for each in PRECISIONS)
     header = ("Layer", "Kind", "Parameters", "Non-zero", *sizes, "MACs", "Live activations")
@@ -41,9 +42,9 @@ def complexity_table(complexity: Complexity, *, bits: Bits = 16, rules: Iterable
 def comparing_table(
     networks: Mapping[str, Complexity], *, bits: Bits = 16, rules: Sequence[ComplexityRule] = RULES
 ) -> str:
-    """Plain text: one row a network, the rules with pass or FAIL, below them each limit that is exceeded.
+    """Format a table with one row for each network and pass or FAIL for each rule, and list the exceeded limits.
 
-    ``Peak`` is that of the activation memory.
+    ``Peak`` is the peak activation memory.
     """
     pruned = any(complexity.nonzero < complexity.parameters for complexity in networks.values())
     header = (
@@ -79,7 +80,7 @@ def comparing_table(
 
 
 def to_json(complexity: Complexity, *, bits: Bits = 16, rules: Iterable[ComplexityRule] = RULES) -> dict[str, Any]:
-    """Every figure under a plain name; sizes in bytes, lengths in seconds."""
+    """Return all figures as a dictionary; sizes are in bytes, lengths in seconds."""
     layers = [
         {
             "name": layer.name,
@@ -138,7 +139,7 @@ def _known(values: int, before: str = "") -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]], *, left: int, ruled: Sequence[int]) -> list[str]:
-    """Lines with the first ``left`` columns to the left and a ruler before each of the ``ruled`` rows."""
+    """Align the columns, the first ``left`` to the left, and draw a line before each of the ``ruled`` rows."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     ruler = "-" * (sum(widths) + 2 * (len(widths) - 1))
     lines: list[str] = []

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, bytes, operations and activations, held against the challenge's limits."""
+"""Parameters, bytes, operations and activations of a network, and the limits of the challenge on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ComplexityRule:
-    """One edition's limits; a limit that is None does not exist in it.
+    """The limits of one edition; None means that there is no such limit.
 
     Attributes:
         name: the edition.
-        max_bytes: of the parameters at the chosen precision.
-        max_parameters: number of parameters, whatever their precision.
-        max_multiply_accumulates_per_second: per second of audio.
-        nonzero_only: whether parameters that are zero are free, so that pruning helps.
-        batch_norm_bits: precision of batch normalisation; None for that of the other parameters.
+        max_bytes: size of the parameters at the chosen precision.
+        max_parameters: number of parameters at any precision.
+        max_multiply_accumulates_per_second: multiply-accumulates per second of audio.
+        nonzero_only: whether only non-zero parameters count, so that pruning helps.
+        batch_norm_bits: precision of batch normalisation; None uses that of the other parameters.
     """
 
     name: str
@@ -53,10 +53,16 @@ RULES = (DCASE_2021, DCASE_2022, DCASE_2024)
 
 @dataclass(frozen=True, slots=True)
 class LayerComplexity:
-    """One layer: `kind` is its class, e.g. `Conv2d`, `BatchNorm2d`, `Linear`; `nonzero` leaves out zero parameters.
+    """The complexity of one layer.
 
-    `live_activations` is how many activations there must be room for at once from this layer to the next; 0 where that
-    is not known.
+    Attributes:
+        name: name of the layer in the network.
+        kind: its class, e.g. `Conv2d`, `BatchNorm2d`, `Linear`.
+        parameters: number of parameters.
+        nonzero: number of parameters that are not zero.
+        multiply_accumulates: multiply-accumulates of one inference.
+        live_activations: largest number of activations that are live at the same time from this layer to the next; 0 if
+            not known.
     """
 
     name: str
@@ -85,8 +91,8 @@ class Complexity:
     """The layers of a network and its totals for one inference.
 
     Attributes:
-        layers: in the order of the network.
-        clip_seconds: length of audio (s) that one inference reads; the limits on operations are per second of audio.
+        layers: the layers in the order of the network.
+        clip_seconds: length (s) of the audio of one inference; the limits on operations are per second of audio.
     """
 
     layers: tuple[LayerComplexity, ...]
@@ -98,7 +104,7 @@ class Complexity:
 
     @property
     def parameters(self) -> int:
-        """Number of parameters, running statistics of batch normalisation included."""
+        """Number of parameters, including the running statistics of batch normalisation."""
         return sum(layer.parameters for layer in self.layers)
 
     @property
@@ -117,10 +123,11 @@ class Complexity:
         return self.multiply_accumulates / self.clip_seconds
 
     def size_bytes(self, bits: Bits = 16, *, nonzero_only: bool = False, batch_norm_bits: Bits | None = 32) -> int:
-        """Bytes of the parameters at `bits` each.
+        """Size of the parameters in bytes at `bits` each.
 
-        Batch normalisation counts 4 bytes a value as in the official table (baseline: 46,246 parameters, 256 of them
-        batch normalisation, 93,004 bytes at 16 bit); `batch_norm_bits=None` counts it like the rest (92,492 bytes).
+        Batch normalisation counts 4 bytes for each value, as in the official table (baseline: 46,246 parameters, 256 of
+        them batch normalisation, 93,004 bytes at 16 bit). `batch_norm_bits=None` counts it like the other parameters
+        (92,492 bytes).
         """
         return sum(
             layer.size_bytes(bits, nonzero_only=nonzero_only, batch_norm_bits=batch_norm_bits) for layer in self.layers
@@ -132,15 +139,15 @@ class Complexity:
 
     @property
     def peak_activations(self) -> int:
-        """The most activations that are live at once in one inference; 0 where that is not known."""
+        """Largest number of activations that are live at the same time in one inference; 0 if not known."""
         return max((layer.live_activations for layer in self.layers), default=0)
 
     def peak_activation_bytes(self, bits: Bits = 16) -> int:
-        """Bytes of the most activations that are live at once, at `bits` each."""
+        """Peak memory of the activations in bytes at `bits` each."""
         return self.peak_activations * bits // 8
 
     def exceeded(self, rule: ComplexityRule = DCASE_2021, *, bits: Bits = 16) -> tuple[str, ...]:
-        """One line for each limit of the rule that the network exceeds, with both figures; empty within the limits."""
+        """Describe each limit of the rule that the network exceeds, with both figures."""
         measured: list[tuple[str, float, int | None]] = [
             (f"bytes at {bits} bit", self._rule_bytes(rule, bits), rule.max_bytes),
             ("parameters", self.nonzero if rule.nonzero_only else self.parameters, rule.max_parameters),
@@ -157,7 +164,7 @@ class Complexity:
         )
 
     def within_limit(self, rule: ComplexityRule = DCASE_2021, *, bits: Bits = 16) -> bool:
-        """Whether the network with parameters of `bits` keeps every limit of the rule."""
+        """Whether the network with parameters of `bits` is within all limits of the rule."""
         return not self.exceeded(rule, bits=bits)
 
     def _rule_bytes(self, rule: ComplexityRule, bits: Bits) -> int:
@@ -171,20 +178,21 @@ def layer_complexity(
     multiply_accumulates: int = 0,
     live_activations: int = 0,
 ) -> LayerComplexity:
-    """A layer from its arrays.
+    """Compute the complexity of a layer from its arrays.
 
     Args:
-        name: e.g. `blocks.0.conv`.
+        name: name of the layer, e.g. `blocks.0.conv`.
         kind: the class of the layer, e.g. `Conv2d`.
-        arrays: all that the layer stores. Running mean and variance count (official table: a batch normalisation of 16
-            channels has 64 parameters); PyTorch's step counter `num_batches_tracked` is no parameter: leave it out.
-        multiply_accumulates: of one inference.
-        live_activations: the most values that are live at once from this layer to the next; 0 where not known.
+        arrays: all arrays that the layer stores. Running mean and variance count (in the official table, a batch
+            normalisation of 16 channels has 64 parameters). PyTorch's step counter `num_batches_tracked` does not.
+        multiply_accumulates: multiply-accumulates of one inference.
+        live_activations: largest number of values that are live at the same time from this layer to the next; 0 if not
+            known.
 
     Raises:
-        ValueError: an integer without dimensions among the arrays, which is that step counter.
+        ValueError: if the arrays contain an integer without dimensions, which is that step counter.
     """
-    import numpy as np  # here, since `--help` comes by the rules above
+    import numpy as np  # imported here, because `--help` needs only the rules above
 
     for array in arrays:
         if array.ndim == 0 and np.issubdtype(array.dtype, np.integer):

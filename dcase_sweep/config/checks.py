@@ -5,35 +5,38 @@ model or data set brings its schema along and nothing here changes.
 """
 
 import difflib
-import inspect
 import math
-from collections.abc import Sequence
-from dataclasses import field, fields, is_dataclass, make_dataclass
-from functools import lru_cache, partial
-from typing import Any, get_args, get_origin
+from dataclasses import fields, is_dataclass
+from functools import lru_cache
+from typing import Any, get_args
 
 from hydra.types import RunMode
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.bounds import check_bounds, check_literals
 from dcase_sweep.config.classes import locate, locate_class
 from dcase_sweep.config.compression_checks import check_compression
 from dcase_sweep.config.event_checks import check_events
-from dcase_sweep.config.flat import flatten, plain
+from dcase_sweep.config.flat import flatten
 from dcase_sweep.config.instantiate import build, build_model
 from dcase_sweep.config.places import check_places
 from dcase_sweep.config.ranges import Range, check_choices, check_ranges
 from dcase_sweep.config.renamed import rename_composed
 from dcase_sweep.config.scene_checks import check_scenes
 from dcase_sweep.config.schemas import Evaluation, Experiment, SceneEvaluation
+from dcase_sweep.config.signatures import check_keys, make_schema, names_class, read_signature
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
 from dcase_sweep.utils.text import printable
 
 TARGETED = ("data", "front_end", "model")
 #: Groups of which one file is chosen.
-GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "experiment", "search")
+GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "logger", "experiment", "search")
+#: The logger of configurations that were written before there was the group.
+MLFLOW = "dcase_sweep.tracking.start_run"
+#: Groups of which several files may be chosen at once.
+SEVERAL = ("logger",)
 #: Arguments of a model's constructor that the data decide.
 _GIVEN = {"input_shape", "classes"}
 #: The schema of ``evaluation`` by the kind of the task.
@@ -68,39 +71,50 @@ RANGES: dict[str, Range] = {
 }
 
 
-def make_schema(target: type, given: set[str]) -> type:
-    """A dataclass with the keyword arguments of a class's constructor, the given ones left out."""
-    members: list[Any] = [("_target_", str)]
-    for name, parameter in inspect.signature(target).parameters.items():
-        if name in given or parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            continue
-        default = MISSING if parameter.default is inspect.Parameter.empty else plain(parameter.default)
-        made: Any = {"default_factory": partial(list, default)} if isinstance(default, list) else {"default": default}
-        members.append((name, _storable(parameter.annotation), field(**made)))
-    return make_dataclass(target.__name__, members)
+def _typed(group: str, node: DictConfig) -> type:
+    """The schema of a group's class, with the keys that this configuration sets.
+
+    Raises:
+        UserError: for a key that its constructor does not take, and for one that it needs and does not get.
+    """
+    target = locate_class(group, node["_target_"])
+    given = frozenset(_GIVEN if group == "model" else ())
+    signature = read_signature(target, given)
+    check_keys(f"{group}.", map(str, node), signature)
+    missing = [name for name in signature.required if name not in node or OmegaConf.is_missing(node, name)]
+    if missing:
+        raise UserError(f"{group}.{missing[0]}: no value; expected one for {node['_target_']}")
+    values: Any = OmegaConf.to_container(node, resolve=False)
+    return _schema_of_class(target, given, _Shape(values))
 
 
-def _storable(annotation: Any) -> Any:
-    """A type that OmegaConf can hold: it knows lists, and no other sequence."""
-    if get_origin(annotation) is Sequence:
-        return list[_storable(get_args(annotation)[0])]  # type: ignore[misc]
-    return annotation
+class _Shape:
+    """The values of a group, alike where they have the same keys and describe objects in the same places."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
+        self.key = tuple((name, names_class(value)) for name, value in values.items())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Shape) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@lru_cache(maxsize=64)
+def _schema_of_class(target: type, given: frozenset[str], shape: _Shape) -> type:
+    return make_schema(target, given, shape.values)
 
 
 @lru_cache(maxsize=32)
-def _typed(group: str, target: str) -> type:
-    """The schema of a group's class."""
-    return make_schema(locate_class(group, target), _GIVEN if group == "model" else set())
-
-
-@lru_cache(maxsize=32)
-def _schema(evaluation: type | None, *targets: str) -> DictConfig:
-    """The schema of an experiment whose groups name these classes; to be merged into, which copies it."""
+def _schema(evaluation: type | None, *typed: type) -> DictConfig:
+    """The schema of an experiment whose groups are these; to be merged into, which copies it."""
     schema = OmegaConf.structured(Experiment)
     if evaluation is not None:
         OmegaConf.update(schema, "evaluation", OmegaConf.structured(evaluation))
-    for group, target in zip(TARGETED, targets, strict=True):
-        OmegaConf.update(schema, group, OmegaConf.structured(_typed(group, target)))
+    for group, members in zip(TARGETED, typed, strict=True):
+        OmegaConf.update(schema, group, OmegaConf.structured(members))
     return schema
 
 
@@ -116,8 +130,11 @@ def check(composed: DictConfig) -> Experiment:
     composed = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     OmegaConf.set_struct(composed, False)
     rename_composed(composed)
+    if "logger" not in composed:
+        composed.logger = {"mlflow": {"_target_": MLFLOW}}
     _check_numbers(composed)
     _refuse_unknown("", composed, Experiment)
+    typed = []
     for group in TARGETED:
         node = composed.get(group)
         if group == "data" and isinstance(node, DictConfig) and OmegaConf.is_missing(node, "_target_"):
@@ -129,12 +146,12 @@ def check(composed: DictConfig) -> Experiment:
         if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
             found = f"_target_={node.get('_target_')}" if isinstance(node, DictConfig) else repr(node)
             raise UserError(f"{group}: expected a group whose _target_ names a class; found {printable(found, 80)}")
-        _refuse_unknown(f"{group}.", node, _typed(group, node["_target_"]))
+        typed.append(_typed(group, node))
     evaluation = _evaluation_schema(composed)
     if evaluation is not None and isinstance(composed.get("evaluation"), DictConfig):
         _refuse_unknown("evaluation.", composed["evaluation"], evaluation)
     try:
-        schema = _schema(evaluation, *(composed[group]["_target_"] for group in TARGETED))
+        schema = _schema(evaluation, *typed)
         experiment = OmegaConf.to_object(OmegaConf.merge(schema, composed))
     except OmegaConfBaseException as error:
         where = str(error.full_key or "")
@@ -235,6 +252,8 @@ def refuse_several(override: str) -> None:
     """
     key, _, value = override.partition("=")
     key = key.lstrip("+")
+    if key in SEVERAL and "{" not in value:
+        return
     if (key in GROUPS or key.startswith("hydra/")) and ("[" in value or "{" in value):
         raise UserError(f"{override}: not one choice; expected {key}=NAME, or with -m {key}=NAME,NAME for each")
 
@@ -244,7 +263,7 @@ def _check_texts(experiment: Experiment) -> None:
     own = [group for group in TARGETED if getattr(experiment, group)._target_.startswith("dcase_sweep.")]
     foreign = tuple(f"{group}." for group in TARGETED if group not in own)
     for key, value in flatten(experiment).items():
-        if key.startswith((*foreign, "tracking.tags.")):
+        if key.startswith((*foreign, "tracking.tags.", "logger.")):
             continue
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and not text.strip():
@@ -273,11 +292,15 @@ def _check_pairs(experiment: Experiment) -> None:
     kind = experiment.task.kind
     for group in ("model", "data"):
         target = getattr(experiment, group)._target_
-        offered = getattr(locate_class(group, target), "kind", None)
+        name, offered = target.rpartition(".")[2], getattr(locate_class(group, target), "kind", None)
+        if offered is None:
+            raise UserError(
+                f'{group}._target_={target}: does not say what it is for; add to class {name}: kind = "{kind}"'
+            )
         if offered != kind:
             raise UserError(
-                f"task={experiment.task.name} is about {kind}, but {group} {target.rpartition('.')[2]} is for "
-                f"{offered or 'neither scenes nor events'}; choose another task or {group}"
+                f"task={experiment.task.name} is about {kind}, but {group} {name} is for {offered}; choose another "
+                f"task or {group}"
             )
     if kind not in experiment.framework.learners:
         raise UserError(f"framework={experiment.framework.name} has no learner for {kind}")

@@ -1,22 +1,48 @@
 """From a typed group to the object that it describes."""
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import fields
 from typing import Any
-
-from omegaconf import MISSING
 
 from dcase_sweep.config.classes import locate_class
 from dcase_sweep.config.constructors import bounded_construction
 from dcase_sweep.config.flat import plain
 from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.config.signatures import TARGET, names_class
 from dcase_sweep.config.sources import hash_module
 from dcase_sweep.utils.errors import UserError
 
 
 def keyword_arguments(node: Any) -> dict[str, Any]:
-    """The keyword arguments that a typed group holds for its class."""
-    return {member.name: getattr(node, member.name) for member in fields(node) if member.name != "_target_"}
+    """The keyword arguments that a typed group holds for its class; objects within it as they are described."""
+    return {member.name: getattr(node, member.name) for member in fields(node) if member.name != TARGET}
+
+
+def make_objects(key: str, value: Any) -> Any:
+    """A value of a configuration in which each ``_target_`` has become its object, by the rules of Hydra.
+
+    Args:
+        key: of the value, for messages.
+
+    Raises:
+        UserError: for an object that cannot be made.
+    """
+    if not names_class(value):
+        return value
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    try:
+        if isinstance(value, Mapping) and TARGET in value:
+            return instantiate(value, _convert_="all")
+        pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
+        made = {name: make_objects(f"{key}.{name}", each) for name, each in pairs}
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+        raise UserError(f"{key}: {reason}; expected what {value[TARGET]} takes") from None
+    return made if isinstance(value, Mapping) else list(made.values())
 
 
 def build(group: str, node: Any, **given: Any) -> Any:
@@ -25,11 +51,10 @@ def build(group: str, node: Any, **given: Any) -> Any:
     Raises:
         UserError: with the group's name before what the constructor refused.
     """
-    missing = [name for name, value in keyword_arguments(node).items() if value == MISSING]
-    if missing:
-        raise UserError(f"{group}.{missing[0]}: no value; expected one for {node._target_}")
+    target = locate_class(group, node._target_)
+    arguments = {name: make_objects(f"{group}.{name}", value) for name, value in keyword_arguments(node).items()}
     try:
-        return locate_class(group, node._target_)(**given, **keyword_arguments(node))
+        return target(**given, **arguments)
     except ValueError as error:
         raise UserError(f"{group}.{error}") from None
 

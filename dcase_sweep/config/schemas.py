@@ -269,6 +269,8 @@ class Experiment:
     hardware: Hardware = field(default_factory=Hardware)
     framework: Framework = field(default_factory=Framework)
     tracking: Tracking = field(default_factory=Tracking)
+    #: Name → ``_target_`` and arguments of each logger. A configuration without the group logs to MLflow.
+    logger: dict[str, Any] = field(default_factory=dict)
     store: Store = field(default_factory=Store)
     seed: int = 0
     #: A checkpoint, or the folder of a run that was interrupted.

@@ -22,7 +22,7 @@ from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.utils.errors import UserError
 
 #: Keys of a file that are never obeyed: where things are and how this machine computes.
-_IGNORED = ("tracking.", "store.", "hardware.", "framework.", "resume", "hydra")
+_IGNORED = ("tracking.", "store.", "hardware.", "framework.", "logger.", "resume", "hydra")
 #: Files that a training began with; nothing is read from them afterwards.
 _UNSET = ("compression.start", "mean_teacher.checkpoint")
 _MOST_KEYS, _LONGEST, _LARGEST = 5_000, 1_000, 2**63
@@ -188,6 +188,7 @@ def _of_this_machine() -> dict[str, Any]:
         "hardware": hardware | {"precision": "32-true", "compile": False},
         "framework": plain(OmegaConf.load(conf / "framework" / "torch.yaml")),
         "tracking": {},
+        "logger": {},
         "store": {"root": OmegaConf.load(conf / "config.yaml").store.root},
         "resume": None,
     }

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Convolution, batch normalisation, ReLU, then max-pooling and dropout where wanted."""
+    """Convolution, batch normalisation and ReLU, with optional max-pooling and dropout."""
 
     filters: int
     kernel: tuple[int, int]
@@ -19,7 +19,7 @@ class Block:
 
     @staticmethod
     def parse(position: int, entry: Mapping[str, Any]) -> "Block":
-        """A block from one entry of the list in the configuration.
+        """Read a block from one entry of the list in the configuration.
 
         Raises:
             ValueError: for a missing or unknown key or an impossible value.
@@ -37,7 +37,7 @@ class Block:
             filters,
             _pair(f"{where}.kernel", entry["kernel"]),
             None if pool is None else _pair(f"{where}.pool", pool),
-            _share(f"{where}.dropout", entry.get("dropout", 0.0)),
+            _probability(f"{where}.dropout", entry.get("dropout", 0.0)),
         )
         if block.kernel[0] % 2 == 0 or block.kernel[1] % 2 == 0:
             raise ValueError(f"{where}.kernel={list(block.kernel)}: expected odd sizes, so that the map keeps its size")
@@ -51,14 +51,14 @@ def _pair(where: str, value: Any) -> tuple[int, int]:
     return sizes[0], sizes[1]
 
 
-def _share(where: str, value: Any) -> float:
+def _probability(where: str, value: Any) -> float:
     if not isinstance(value, (int, float)) or not 0 <= value < 1:
-        raise ValueError(f"{where}={value}: expected a share from 0 to below 1")
+        raise ValueError(f"{where}={value}: expected a probability from 0 to below 1")
     return float(value)
 
 
 def resolve_blocks(blocks: Sequence[Mapping[str, Any]], depth: int | None) -> list[Block]:
-    """The first ``depth`` blocks; beyond the list its last entry is repeated, without pooling."""
+    """Return the first ``depth`` blocks; a depth beyond the list repeats its last entry without pooling."""
     if not blocks:
         raise ValueError("blocks is empty; expected at least one block")
     parsed = [Block.parse(position, entry) for position, entry in enumerate(blocks)]
@@ -72,12 +72,12 @@ def resolve_blocks(blocks: Sequence[Mapping[str, Any]], depth: int | None) -> li
 
 
 def _convolution(channels: int, block: Block) -> list[nn.Module]:
-    """The layers of one block, initialised as Keras does (Glorot-uniform kernels, no bias)."""
+    """Create the layers of one block, initialised as in Keras (Glorot-uniform kernels, zero biases)."""
     convolution = nn.Conv2d(channels, block.filters, block.kernel, padding="same")
     nn.init.xavier_uniform_(convolution.weight)
     assert convolution.bias is not None
     nn.init.zeros_(convolution.bias)
-    # Keras keeps 0.99 of the running statistics a step; PyTorch's momentum is the share of the new ones.
+    # Keras' momentum 0.99 is the weight of the old running statistics; PyTorch's is that of the new ones.
     layers: list[nn.Module] = [convolution, nn.BatchNorm2d(block.filters, eps=1e-3, momentum=0.01), nn.ReLU()]
     if block.pool is not None:
         layers.append(nn.MaxPool2d(block.pool))
@@ -87,7 +87,7 @@ def _convolution(channels: int, block: Block) -> list[nn.Module]:
 
 
 def _dense(inputs: int, outputs: int) -> nn.Linear:
-    """A dense layer with Keras' ``uniform`` initialiser: weights in ±0.05, no bias."""
+    """Create a dense layer with Keras' ``uniform`` initialiser: weights in ±0.05, zero biases."""
     layer = nn.Linear(inputs, outputs)
     nn.init.uniform_(layer.weight, -0.05, 0.05)
     nn.init.zeros_(layer.bias)
@@ -104,17 +104,18 @@ class CNN(nn.Module):
     Args:
         input_shape: ``(mel, frame)`` of a clip.
         classes: number of classes.
-        blocks: one mapping a block: ``filters``, ``kernel`` [mel, frame], ``pool`` [mel, frame] or None, ``dropout``.
-        depth: how many blocks; None = all of them. Beyond the list its last block is repeated, without pooling.
-        units: width of the dense layer.
-        dropout: dropout of the head; the blocks have their own.
+        blocks: a mapping for each block: ``filters``, ``kernel`` [mel, frame], ``pool`` [mel, frame] or None,
+            ``dropout``.
+        depth: number of blocks; None uses all of them. A depth beyond the list repeats its last block without pooling.
+        units: units of the dense layer.
+        dropout: probability of dropout in the head; the blocks have their own.
 
     Raises:
-        ValueError: in one line, for a pool that is larger than what is left of the map, or an impossible value.
+        ValueError: for a pool that is larger than the map at its place, or an impossible value.
     """
 
     kind = "scenes"
-    #: What builds the same network in Keras.
+    #: The function that builds the same network in Keras.
     keras_twin = "dcase_sweep.training.keras.network.cnn"
 
     def __init__(
@@ -148,12 +149,12 @@ class CNN(nn.Module):
             nn.Flatten(),
             _dense(channels * mels * frames, units),
             nn.ReLU(),
-            nn.Dropout(_share("dropout", dropout)),
+            nn.Dropout(_probability("dropout", dropout)),
             _dense(units, classes),
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Class logits ``[batch, class]`` of ``[batch, mel, frame]``."""
+        """Compute the class logits ``[batch, class]`` of ``[batch, mel, frame]``."""
         maps: Tensor = self.convolutions(features.unsqueeze(1))
         logits: Tensor = self.head(maps)
         return logits

@@ -24,26 +24,27 @@ class CRNN(nn.Module):
 
     With the default sizes this is the DCASE 2021 task 4 baseline system (Turpault et al.; 1,112,420 parameters for
     128 mel bands and 10 classes): blocks of convolution, batch normalisation, gated linear unit, dropout and average
-    pooling; recurrent layers; a sigmoid per frame and class; and the clip's probability as their mean over frames,
+    pooling; recurrent layers; a sigmoid for each frame and class; and the clip's probability as their mean over frames,
     weighted by a softmax over classes clamped to [1e-7, 1].
 
     Args:
-        input_shape: ``(mel, frame)`` of a clip. Clips of other lengths pass too, if all pools leave a frame.
+        input_shape: ``(mel, frame)`` of a clip. Other lengths are accepted if at least one frame is left after the
+            pools.
         classes: number of event classes.
         filters: channels of each block.
         kernel: odd sizes of the convolutions, ``(mel, frame)``.
         pools: average pool of each block, ``(mel, frame)``.
-        dropout: probability in the blocks and before the heads.
+        dropout: probability of dropout in the blocks and before the heads.
         recurrent_units: units of a GRU layer in each direction.
         recurrent_layers: number of bidirectional GRU layers.
-        recurrent_dropout: probability between GRU layers.
+        recurrent_dropout: probability of dropout between GRU layers.
         norm_epsilon: added to the variance in batch normalisation.
-        norm_momentum: share of the new batch in the running statistics, in PyTorch's sense.
-        fast_cpu: on a CPU, use this package's own operations, which give the same function several times faster; False
+        norm_momentum: weight of the new batch in the running statistics, as in PyTorch.
+        fast_cpu: on a CPU, use this package's own operations, which give the same results several times faster; False
             runs PyTorch's layers one by one.
 
     Raises:
-        ValueError: in one line, for a pool that is larger than what is left of the map, or an impossible value.
+        ValueError: for a pool that is larger than the map at its place, or an impossible value.
     """
 
     kind = "events"
@@ -67,18 +68,18 @@ class CRNN(nn.Module):
         super().__init__()
         for name, value in [("dropout", dropout), ("recurrent_dropout", recurrent_dropout)]:
             if not 0 <= value < 1:
-                raise ValueError(f"{name}={value}: expected a share from 0 to below 1")
-        _positive("classes", classes)
-        _positive("recurrent_units", recurrent_units)
-        _positive("recurrent_layers", recurrent_layers)
-        self.pools = _checked_pools(filters, pools)
+                raise ValueError(f"{name}={value}: expected a probability from 0 to below 1")
+        _check_positive("classes", classes)
+        _check_positive("recurrent_units", recurrent_units)
+        _check_positive("recurrent_layers", recurrent_layers)
+        self.pools = _check_pools(filters, pools)
         mels, self.frames = self.pooled_shape(*input_shape)
         self.blocks = nn.Sequential(
             *(
                 GatedBlock(
                     inputs,
                     outputs,
-                    kernel=_checked_kernel(kernel),
+                    kernel=_check_kernel(kernel),
                     pool=pool,
                     dropout=dropout,
                     norm_epsilon=norm_epsilon,
@@ -97,14 +98,14 @@ class CRNN(nn.Module):
 
     @property
     def frame_stride(self) -> int:
-        """How many frames of the features one frame of the predictions stands for."""
+        """Number of feature frames for each frame of the predictions."""
         return math.prod(over_frames for _, over_frames in self.pools)
 
     def pooled_shape(self, mels: int, frames: int) -> tuple[int, int]:
-        """``(mel, frame)`` that all pools leave of a map.
+        """Compute the shape ``(mel, frame)`` of a map after all pools.
 
         Raises:
-            ValueError: for a pool that is larger than what is left of the map.
+            ValueError: for a pool that is larger than the map at its place.
         """
         for position, (over_mels, over_frames) in enumerate(self.pools):
             if over_mels > mels or over_frames > frames:
@@ -116,7 +117,7 @@ class CRNN(nn.Module):
         return mels, frames
 
     def forward(self, features: Tensor) -> Predictions:
-        """Probabilities of ``[batch, mel, frame]``, one frame for every :attr:`frame_stride` that come in.
+        """Compute the probabilities of ``[batch, mel, frame]``, one frame for every :attr:`frame_stride` input frames.
 
         Raises:
             ValueError: for a clip that is too short for the pools.
@@ -130,13 +131,13 @@ class CRNN(nn.Module):
         return Predictions(strong.transpose(1, 2), weak)
 
 
-def _positive(name: str, value: int) -> None:
+def _check_positive(name: str, value: int) -> None:
     if value < 1:
         raise ValueError(f"{name}={value}: expected at least 1")
 
 
-def _checked_pools(filters: Sequence[int], pools: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
-    """One ``(mel, frame)`` pool for every block."""
+def _check_pools(filters: Sequence[int], pools: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
+    """Return one ``(mel, frame)`` pool for every block."""
     if not filters or min(filters) < 1:
         raise ValueError(f"filters={list(filters)}: expected at least one block, each of at least one channel")
     if len(pools) != len(filters):
@@ -147,7 +148,7 @@ def _checked_pools(filters: Sequence[int], pools: Sequence[Sequence[int]]) -> li
     return [(pool[0], pool[1]) for pool in pools]
 
 
-def _checked_kernel(kernel: Sequence[int]) -> tuple[int, int]:
+def _check_kernel(kernel: Sequence[int]) -> tuple[int, int]:
     if len(kernel) != 2 or min(kernel) < 1 or any(size % 2 == 0 for size in kernel):
         raise ValueError(f"kernel={list(kernel)}: expected [mel, frame], two odd sizes, so that the map keeps its size")
     return kernel[0], kernel[1]

@@ -15,8 +15,8 @@ there, behind ``sed_student.`` or              here
 ``dense_softmax.{weight,bias}``                ``attention_head.{weight,bias}``
 =============================================  ===========================================
 
-Both keep convolution kernels as ``[out, in, frame, mel]``, so every tensor is taken as it is. The checkpoint's
-``mel_spec.*``, the window and the filter bank, is left out: the front end makes its own.
+Both store convolution kernels as ``[out, in, frame, mel]``, so every tensor is used unchanged. The checkpoint's
+``mel_spec.*``, the window and the filter bank, is not used: the front end computes its own.
 """
 
 import re
@@ -41,7 +41,7 @@ _FRONT_END = "mel_spec."
 
 
 def published_name(name: str) -> str:
-    """What the published network calls one of our CRNN's parameters or buffers."""
+    """Return the published network's name of a parameter or buffer of :class:`CRNN`."""
     for ours, theirs in _RENAMED:
         if ours.match(name):
             return ours.sub(theirs, name, count=1)
@@ -51,21 +51,21 @@ def published_name(name: str) -> str:
 def load_published(
     state_dict: Mapping[str, Tensor], which: Literal["student", "teacher"] = "student", *, network: CRNN | None = None
 ) -> dict[str, Tensor]:
-    """The state dictionary of our CRNN from that of the baseline's Lightning checkpoint.
+    """Convert the state dictionary of the baseline's Lightning checkpoint to one of :class:`CRNN`.
 
     Args:
         state_dict: the checkpoint's ``["state_dict"]``.
-        which: the network to take.
-        network: what the weights are for, if it is not of the baseline's size.
+        which: the network to take from it.
+        network: the network that will get the weights, if it does not have the baseline's size.
 
     Raises:
-        ValueError: in one line, for a key that is missing, superfluous or of another shape.
+        ValueError: for a key that is missing, unexpected or of another shape.
     """
     if which not in ("student", "teacher"):
         raise ValueError(f"which={which!r}: expected 'student' or 'teacher'")
-    strangers = [key for key in state_dict if not key.startswith((*_NETWORKS, _FRONT_END))]
-    if strangers:
-        raise ValueError(_line(strangers, "superfluous", "only sed_student.*, sed_teacher.* and mel_spec.*"))
+    unknown = [key for key in state_dict if not key.startswith((*_NETWORKS, _FRONT_END))]
+    if unknown:
+        raise ValueError(_describe(unknown, "unexpected", "only sed_student.*, sed_teacher.* and mel_spec.*"))
     if network is None:
         with torch.device("meta"):
             network = CRNN()
@@ -73,16 +73,16 @@ def load_published(
     expected = {prefix + published_name(name): (name, tensor.shape) for name, tensor in network.state_dict().items()}
     missing = [key for key in expected if key not in state_dict]
     if missing:
-        raise ValueError(_line(missing, "missing", f"the {which} of the DCASE 2021 task 4 baseline's checkpoint"))
-    superfluous = [key for key in state_dict if key.startswith(prefix) and key not in expected]
-    if superfluous:
-        raise ValueError(_line(superfluous, "superfluous", f"the {len(expected)} keys of a network of this size"))
+        raise ValueError(_describe(missing, "missing", f"the {which} of the DCASE 2021 task 4 baseline's checkpoint"))
+    unexpected = [key for key in state_dict if key.startswith(prefix) and key not in expected]
+    if unexpected:
+        raise ValueError(_describe(unexpected, "unexpected", f"the {len(expected)} keys of a network of this size"))
     for key, (_, shape) in expected.items():
         if state_dict[key].shape != shape:
             raise ValueError(f"{key}: found shape {list(state_dict[key].shape)}; expected {list(shape)}")
     return {name: state_dict[key] for key, (name, _) in expected.items()}
 
 
-def _line(keys: list[str], problem: str, expected: str) -> str:
+def _describe(keys: list[str], problem: str, expected: str) -> str:
     more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
     return f"{keys[0]}{more}: {problem} in the state dictionary; expected {expected}"

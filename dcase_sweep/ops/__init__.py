@@ -1,1 +1,1 @@
-"""Fast operations on a CPU, each behind one public function, and the rule that says where they may be used."""
+"""Fast operations on a CPU, each behind one public function, and :func:`can_fuse`, which says when to use them."""

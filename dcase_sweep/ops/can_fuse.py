@@ -1,4 +1,4 @@
-"""When this package's own CPU operations stand in for PyTorch's layers."""
+"""When this package's own CPU operations replace PyTorch's layers."""
 
 import torch
 from torch import Tensor, nn
@@ -8,10 +8,10 @@ _SIZES = (2, 4, 8)
 
 
 def can_fuse(values: Tensor, *bypassed: nn.Module) -> bool:
-    """Whether plain code runs on a CPU, with nobody watching the layers or operators that would be bypassed.
+    """Whether one fused operation may compute on ``values`` in place of the ``bypassed`` layers.
 
-    Compilers, exporters and tracers, which need PyTorch's operators, and hooks and dispatch modes, which count or
-    change them, all get PyTorch's layers one by one.
+    It may in eager mode on a CPU. Compilers, exporters and tracers need PyTorch's operators, and hooks and dispatch
+    modes count or change them, so with any of these PyTorch's layers run one by one.
     """
     return (
         values.device.type == "cpu"

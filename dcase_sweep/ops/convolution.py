@@ -1,10 +1,10 @@
-"""Convolution whose kernel's gradient takes half the multiplications, for CPUs and maps of many channels.
+"""Convolution that computes the gradient of its kernel with half the multiplications, for CPUs and many channels.
 
-PyTorch's own takes half the rate of its other products for that gradient. Here four frames at a time give six products
-instead of twelve: F(4, 3) of Winograd (Arithmetic Complexity of Computations, 1980; Lavin and Gray, 2016), along frames
-alone, where neighbours are whole rows of memory and the sums before and after the products cost little. In float32 it
-is within a few roundings of the direct way. The convolution and the gradient for its maps are PyTorch's, which are as
-fast as products are.
+PyTorch computes this gradient at half the speed of its other matrix products. Here four frames at a time take six
+products instead of twelve: F(4, 3) of Winograd (Arithmetic Complexity of Computations, 1980; Lavin and Gray, 2016). It
+is applied along frames only, where neighbours are whole rows of memory and the sums before and after the products cost
+little. In float32 the result is within a few roundings of the direct computation. The convolution itself and the
+gradient of its input are PyTorch's, which are as fast as its matrix products.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from torch.nn import functional
 
 from dcase_sweep.ops.threads import run_together, working_memory
 
-#: Frames of the result at a time, and of the maps that they need.
+#: Frames of the output that are computed together, and the frames of the input that they need.
 _OUT, _IN = 4, 6
-#: Values of the result that go through at once.
+#: Values of the output that one task processes.
 VALUES_PER_BLOCK = 1 << 19
-#: Fewer channels on either side have too little to multiply for the sums to pay.
+#: With fewer input or output channels the extra sums cost more than the multiplications that are saved.
 LEAST_CHANNELS = 32
 
 _OF_MAPS = (
@@ -45,7 +45,7 @@ _OF_PRODUCTS = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0
 
 
 def _combine(factors: Sequence[float], values: Sequence[Tensor], result: Tensor) -> None:
-    """Writes the sum of values times factors, one of which is 1."""
+    """Write the sum of values times factors to ``result``; one of the factors is 1."""
     lead = factors.index(1)
     others = [place for place, factor in enumerate(factors) if factor and place != lead]
     if not others:
@@ -57,43 +57,46 @@ def _combine(factors: Sequence[float], values: Sequence[Tensor], result: Tensor)
 
 
 class _Part:
-    """The transformed columns of some clips ``[clip, frame, mel, channel]``, in working memory with what is asked."""
+    """The transformed input patches of some clips ``[clip, frame, mel, channel]``.
+
+    The patches and ``products``, a tensor of the given shape, are in working memory.
+    """
 
     def __init__(self, maps: Tensor, mels_of_kernel: int, products: tuple[int, ...]) -> None:
         clips, frames, mels, channels = maps.shape
         steps, wider = -(-frames // _OUT), mels + mels_of_kernel - 1
-        self.step_shape, self.columns_number = (clips, steps, mels), mels_of_kernel * channels
+        self.step_shape, self.patch_size = (clips, steps, mels), mels_of_kernel * channels
         shapes = [
             (clips, steps * _OUT + 2, wider, channels),
             (clips, steps, wider, channels),
-            (clips, steps, mels, self.columns_number),
+            (clips, steps, mels, self.patch_size),
             products,
         ]
-        self.padded, self.transformed, self.columns, self.products = working_memory(
+        self.padded, self.transformed, self.patches, self.products = working_memory(
             [(shape, maps.dtype) for shape in shapes]
         )
         edge = mels_of_kernel // 2
         self.padded.zero_()
         self.padded[:, 1 : frames + 1, edge : edge + mels] = maps
 
-    def columns_of(self, product: int) -> Tensor:
-        """``[row, mel of the kernel * channel]`` of one of the six products; overwritten by the next."""
+    def transform(self, product: int) -> Tensor:
+        """Compute ``[row, mel of the kernel * channel]`` for one of the six products; the next call overwrites it."""
         clips, steps, mels = self.step_shape
         frames = [self.padded[:, place : place + steps * _OUT - 3 : _OUT] for place in range(_IN)]
         _combine(_OF_MAPS[product], frames, self.transformed)
         channels = self.transformed.shape[-1]
-        neighbours = self.transformed.as_strided(self.columns.shape, (*self.transformed.stride()[:2], channels, 1))
-        return self.columns.copy_(neighbours).view(clips * steps * mels, -1)
+        neighbours = self.transformed.as_strided(self.patches.shape, (*self.transformed.stride()[:2], channels, 1))
+        return self.patches.copy_(neighbours).view(clips * steps * mels, -1)
 
 
 def _parts(clips: int, values: int) -> list[slice]:
-    """Slices of the batch, at least one clip each; a clip has so many values."""
+    """Split the batch into slices of at least one clip each; ``values`` is the number of values of a clip."""
     step = max(1, VALUES_PER_BLOCK // max(1, values))
     return [slice(first, min(first + step, clips)) for first in range(0, clips, step)]
 
 
 def weight_gradient(maps: Tensor, gradient: Tensor, shape: Sequence[int]) -> Tensor:
-    """The gradient for a kernel of that shape from that for the result ``[batch, frame, mel, out]``."""
+    """Compute the gradient of a kernel of this shape from that of the output ``[batch, frame, mel, out]``."""
     clips, frames, mels, outputs = gradient.shape
     inputs, mels_of_kernel = shape[1], shape[3]
     steps = -(-frames // _OUT)
@@ -103,10 +106,10 @@ def weight_gradient(maps: Tensor, gradient: Tensor, shape: Sequence[int]) -> Ten
     def multiply(some: slice) -> Tensor:
         part = _Part(maps[some], mels_of_kernel, (some.stop - some.start, steps, mels, outputs))
         rows, given = part.products, [gradient[some, place::_OUT] for place in range(_OUT)]
-        products = rows.new_empty(_IN, part.columns_number, outputs)
+        products = rows.new_empty(_IN, part.patch_size, outputs)
         for place, product in enumerate(products):
             _combine([factors[place] for factors in _OF_PRODUCTS], given, rows)
-            torch.mm(part.columns_of(place).t(), rows.view(-1, outputs), out=product)
+            torch.mm(part.transform(place).t(), rows.view(-1, outputs), out=product)
         return products
 
     parts = _parts(clips, frames * mels * outputs)
@@ -145,8 +148,8 @@ class _Convolution(torch.autograd.Function):
         return for_maps, weight_gradient(maps, gradient, weight.shape), gradient.flatten(0, 2).sum(0)
 
 
-def suits(maps: Tensor, weight: Tensor) -> bool:
-    """Whether :func:`convolve` takes a kernel ``[out, in, frame, mel]`` and gains by it."""
+def is_faster(maps: Tensor, weight: Tensor) -> bool:
+    """Whether :func:`convolve` accepts a kernel ``[out, in, frame, mel]`` and is faster than PyTorch for it."""
     return (
         min(weight.shape[:2]) >= LEAST_CHANNELS
         and weight.shape[2] == 3
@@ -157,9 +160,9 @@ def suits(maps: Tensor, weight: Tensor) -> bool:
 
 
 def convolve(maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Maps ``[batch, frame, mel, out]`` from ``[batch, frame, mel, in]`` by a kernel ``[out, in, 3, mel]``.
+    """Convolve ``[batch, frame, mel, in]`` with a kernel ``[out, in, 3, mel]`` to ``[batch, frame, mel, out]``.
 
-    The kernel has an odd number of mel bands; the map keeps its size, with zeros around it. The gradient may be taken
+    The kernel has an odd number of mel bands. Zero padding keeps the size of the maps. The gradient may be computed
     once.
     """
     result: Tensor = _Convolution.apply(maps.contiguous(), weight, bias)

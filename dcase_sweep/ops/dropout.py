@@ -1,4 +1,4 @@
-"""Dropout that draws its random mask by the word instead of one by one."""
+"""Dropout that draws 64 random bits at a time instead of one random number a value."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +17,10 @@ _LEVELS = 1 << 16
 class DropoutMask:
     """Which of ``count`` values dropout keeps, as random bits or as booleans.
 
-    PyTorch 2.13's CPU dropout asks its generator once per value, on one thread. At probability one half a single
-    64-bit word holds 64 independent mask; at any other the probability is rounded to 1 / 65,536 and a word holds
-    four. ``scale`` divides by the share really kept, so that the expectation is exact.
+    PyTorch 2.13's CPU dropout draws one random number for each value, on one thread. With probability 0.5, one 64-bit
+    word decides about 64 values. With any other, the probability is rounded to a multiple of 1 / 65,536 and a word
+    decides about four values. ``scale`` is one over the exact probability of keeping a value, so that the expectation
+    is exact.
     """
 
     words: Tensor
@@ -29,7 +30,7 @@ class DropoutMask:
 
     @staticmethod
     def draw(count: int, probability: float) -> "DropoutMask":
-        """DropoutMask of CPU dropout from PyTorch's default generator, hence reproducible from its seed."""
+        """Draw a mask from PyTorch's default generator, so that its seed reproduces it."""
         is_packed = probability == 0.5
         per_word = 64 if is_packed else 4
         words = torch.empty(-(-count // per_word), dtype=torch.int64)
@@ -42,19 +43,19 @@ class DropoutMask:
 
     @staticmethod
     def masks_for(count: int, dtype: torch.dtype) -> tuple[tuple[int], torch.dtype]:
-        """Shape and type of the memory in which :meth:`zero_dropped_` spreads mask over so many values."""
+        """Shape and type of the memory that :meth:`zero_dropped_` needs for ``count`` values of type ``dtype``."""
         return (64 * -(-count // 64),), _INTEGER_OF_SIZE[dtype.itemsize]
 
     def zero_dropped_(self, values: Tensor, masks: Tensor | None = None) -> Tensor:
-        """Sets the dropped entries of contiguous ``values`` to zero, in place; what is kept is not scaled.
+        """Set the dropped entries of contiguous ``values`` to zero, in place. The others are not scaled.
 
-        ``masks`` is memory as :meth:`masks_for` describes it; without any it is fresh.
+        ``masks`` is working memory of the shape and type of :meth:`masks_for`; by default it is allocated here.
         """
         shape, integer = self.masks_for(self.count, values.dtype)
         if masks is None:
             masks = torch.empty(shape, dtype=integer)
         if self.is_packed:
-            # Bit k of every word, spread over the whole number: plane k of the masks.
+            # Plane k of the masks: bit k of every word, copied to all bits of an integer.
             bits = 8 * values.element_size()
             shifts = torch.arange(bits, dtype=integer).unsqueeze(1)
             torch.bitwise_left_shift(self.words.view(integer), shifts, out=masks.view(bits, -1))
@@ -80,7 +81,7 @@ class _Dropout(torch.autograd.Function):
 
 
 def dropout(values: Tensor, probability: float, training: bool) -> Tensor:
-    """Values of any shape, each dropped with ``probability`` and otherwise divided by ``1 - probability``."""
+    """Drop each value with ``probability`` and divide the others by ``1 - probability``; the shape is kept."""
     if training and 0 < probability < 1 and can_fuse(values):
         dropped: Tensor = _Dropout.apply(values, probability)
         return dropped
@@ -88,14 +89,14 @@ def dropout(values: Tensor, probability: float, training: bool) -> Tensor:
 
 
 class Dropout(nn.Module):
-    """``torch.nn.Dropout`` by way of :func:`dropout`: the same distribution, several times faster on a CPU."""
+    """``torch.nn.Dropout`` with :func:`dropout`: the same distribution, several times faster on a CPU."""
 
     def __init__(self, probability: float = 0.5) -> None:
         super().__init__()
         self.probability = probability
 
     def forward(self, values: Tensor) -> Tensor:
-        """``values`` of any shape, some of them dropped in training."""
+        """Apply dropout to ``values`` of any shape in training; return them unchanged otherwise."""
         return dropout(values, self.probability, self.training)
 
     def extra_repr(self) -> str:

@@ -1,9 +1,8 @@
 """Batch normalisation, gated linear unit, dropout and average pooling as one operation, for CPUs.
 
-Layer by layer, every one of these reads and writes the whole map, and training keeps each result for the backward
-pass. Here one clip or a few at a time go through all of them on one core, in memory that stays in the cache, and the
-backward pass computes them again from the maps before the normalisation, which are all that is kept. The result is
-that of the layers one by one.
+Run one by one, each of these layers reads and writes all maps, and training stores each result for the backward pass.
+Here each core takes a few clips through all layers, in memory that stays in its cache. Only the maps before the
+normalisation are stored; the backward pass computes the rest again. The result equals that of the layers.
 """
 
 from collections.abc import Sequence
@@ -19,15 +18,15 @@ from dcase_sweep.ops.dropout import DropoutMask
 from dcase_sweep.ops.gate import Block, Gate, maps_in, spare_for, wide, widened
 from dcase_sweep.ops.threads import run_together, working_memory
 
-#: Values of a map that go through at once; working memory is about 16 bytes for each.
+#: Values of the maps that one task processes; it uses about 16 bytes of working memory for each.
 VALUES_PER_BLOCK = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Mean and biased variance of every channel, and of how many values: ``[channel]``, at least float32.
+    """Mean and biased variance ``[channel]`` of every channel over ``count`` values, in float32 or wider.
 
-    ``are_of_batch`` tells whether they come from the maps themselves and so take part in the backward pass.
+    ``are_of_batch`` tells whether they were measured on the maps themselves, so that gradients flow through them.
     """
 
     mean: Tensor
@@ -37,23 +36,23 @@ class Statistics:
 
 
 def split_batch(maps: Tensor) -> list[slice]:
-    """Slices of the batch of about ``VALUES_PER_BLOCK`` values, at least one clip each."""
+    """Split the batch into slices of about ``VALUES_PER_BLOCK`` values, at least one clip each."""
     clips = len(maps)
     step = max(1, VALUES_PER_BLOCK * clips // max(1, maps.numel()))
     return [slice(first, min(first + step, clips)) for first in range(0, clips, step)]
 
 
 def batch_statistics(maps: Tensor) -> Statistics:
-    """Statistics of contiguous maps ``[batch, frame, mel, channel]`` over all but the channels."""
+    """Measure each channel of contiguous maps ``[batch, frame, mel, channel]``."""
     channels, wide_type = maps.shape[-1], wide(maps.dtype)
 
-    def sum_gradients(part: Tensor) -> Tensor:
+    def sum_part(part: Tensor) -> Tensor:
         memory, squares = working_memory([(part.shape, wide_type)] * 2)
         values = widened(part, memory)
         torch.square(values, out=squares)
         return torch.stack([each.view(-1, channels).sum(0) for each in (values, squares)]).double()
 
-    sums = sum(run_together([partial(sum_gradients, maps[part]) for part in split_batch(maps)]), torch.zeros(1))
+    sums = sum(run_together([partial(sum_part, maps[part]) for part in split_batch(maps)]), torch.zeros(1))
     count = maps.numel() // channels
     mean, square = sums / count
     variance = (square - mean.square()).clamp_(min=0)
@@ -62,10 +61,14 @@ def batch_statistics(maps: Tensor) -> Statistics:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """The gradients for the gate's parameters, and those for the normalised maps: summed, and as products.
+    """Gradients of a part of the batch, summed over its positions.
 
-    ``product`` is summed times what the maps come from: the maps before the normalisation, ``[channel]``, or the
-    columns that a convolution makes them from, ``[channel, column]``.
+    Attributes:
+        gate_weight: gradient of the gate's weight, ``[channel, channel]``.
+        gate_bias: gradient of the gate's bias, ``[channel]``.
+        normalised: sum of the gradient of the normalised maps, ``[channel]``.
+        product: sum of that gradient times the maps before the normalisation, ``[channel]``, or times the patches that
+            a convolution computes them from, ``[channel, patch]``.
     """
 
     gate_weight: Tensor
@@ -74,8 +77,8 @@ class Sums:
     product: Tensor
 
     @staticmethod
-    def of(parts: Sequence["Sums"]) -> "Sums":
-        """Added up in float64, in the order of the parts."""
+    def add(parts: Sequence["Sums"]) -> "Sums":
+        """Add parts in float64, in their order."""
         return Sums(
             sum((part.gate_weight.double() for part in parts), torch.zeros(1)),
             sum((part.gate_bias.double() for part in parts), torch.zeros(1)),
@@ -85,11 +88,11 @@ class Sums:
 
 
 @dataclass(frozen=True, slots=True)
-class ThroughNormalisation:
-    """How a gradient goes back through batch normalisation, ``[channel]`` each, float64.
+class NormalisationGradient:
+    """Coefficients of the backward pass of batch normalisation, ``[channel]`` each, in float64.
 
-    The maps get ``factor`` times the gradient for the normalised maps, plus ``slope`` times themselves, plus
-    ``constant``; the normalisation's weight gets ``for_weight``.
+    The gradient of the maps is ``factor`` times the gradient of the normalised maps, plus ``slope`` times the maps,
+    plus ``constant``. ``for_weight`` is the gradient of the normalisation's weight.
     """
 
     factor: Tensor
@@ -98,32 +101,32 @@ class ThroughNormalisation:
     for_weight: Tensor
 
     @staticmethod
-    def of(block: Block, statistics: Statistics, summed: Tensor, product: Tensor) -> "ThroughNormalisation":
-        """From the gradient for the normalised maps, summed alone and times the maps."""
+    def compute(block: Block, statistics: Statistics, summed: Tensor, product: Tensor) -> "NormalisationGradient":
+        """Compute them from the gradient of the normalised maps, summed, and summed times the maps."""
         rate = (statistics.variance.double() + block.epsilon).rsqrt()
         mean = statistics.mean.double()
         for_weight = rate * (product - mean * summed)
         factor = block.weight.double() * rate
         if not statistics.are_of_batch:
             zero = torch.zeros_like(factor)
-            return ThroughNormalisation(factor, zero, zero, for_weight)
+            return NormalisationGradient(factor, zero, zero, for_weight)
         slope = -factor * rate * for_weight / statistics.count
-        return ThroughNormalisation(factor, slope, -slope * mean - factor * summed / statistics.count, for_weight)
+        return NormalisationGradient(factor, slope, -slope * mean - factor * summed / statistics.count, for_weight)
 
 
 class _Layers:
-    """The layers behind a convolution with their constants in the right types, for any part of the batch."""
+    """The layers after a convolution, with their constants in the right types, for any part of the batch."""
 
     def __init__(self, maps: Tensor, block: Block, statistics: Statistics) -> None:
         self.wide, mels = wide(maps.dtype), maps.shape[2]
         factor = block.weight.to(self.wide) * (statistics.variance + block.epsilon).rsqrt()
         offset = block.bias.to(self.wide) - statistics.mean * factor
-        # One long row of factors, because a loop over a few channels alone is slow.
+        # Repeated to one long row, because a loop over a few channels is slow.
         self.factor, self.offset = factor.repeat(mels), offset.repeat(mels)
         self.gate = Gate(block, maps.dtype)
 
     def _normalise(self, maps: Tensor, normalised: Tensor, memory: Tensor) -> None:
-        """Writes the normalised maps; the memory is for as many wide values."""
+        """Write the normalised maps; ``memory`` has their shape and the type of :func:`wide`."""
         rows = widened(maps, memory).view(-1, len(self.factor))
         target = normalised if normalised.dtype == memory.dtype else memory
         torch.addcmul(self.offset, rows, self.factor, out=target.view(-1, len(self.factor)))
@@ -131,7 +134,7 @@ class _Layers:
             normalised.copy_(memory)
 
     def forward(self, maps: Tensor, mask: DropoutMask | None, pooled: Tensor) -> None:
-        """Writes gated and pooled maps."""
+        """Write the gated and pooled maps to ``pooled``."""
         like = tuple(maps.shape), maps.dtype
         memory, linear, sigmoid, spare = working_memory([(maps.shape, self.wide), like, like, spare_for(*like)])
         normalised = maps_in(spare, *like)
@@ -139,7 +142,7 @@ class _Layers:
         self.gate.forward(normalised, mask, pooled, linear=linear, sigmoid=sigmoid, spare=spare)
 
     def backward(self, maps: Tensor, mask: DropoutMask | None, gradient: Tensor, for_normalised: Tensor) -> Sums:
-        """Writes the gradient for the normalised maps and returns what the parameters get from this part."""
+        """Write the gradient of the normalised maps and return this part's sums for the parameters."""
         like, like_wide = (tuple(maps.shape), maps.dtype), (maps.shape, self.wide)
         normalised, linear, sigmoid, spare, memory, products = working_memory(
             [*[like] * 3, spare_for(*like), *[like_wide] * 2]
@@ -156,9 +159,9 @@ class _Layers:
             wide_memory=memory,
         )
         channels = maps.shape[-1]
-        through = widened(for_normalised, products)
-        summed = through.view(-1, channels).sum(0)
-        torch.mul(through, widened(maps, memory), out=products)
+        wide_gradient = widened(for_normalised, products)
+        summed = wide_gradient.view(-1, channels).sum(0)
+        torch.mul(wide_gradient, widened(maps, memory), out=products)
         return Sums(gate_weight, gate_bias, summed, products.view(-1, channels).sum(0))
 
 
@@ -179,12 +182,12 @@ class _NormaliseGatePool(torch.autograd.Function):
         clips, frames, mels, channels = maps.shape
         pooled = maps.new_empty(clips, frames // block.pool[0], mels // block.pool[1], channels)
         parts = split_batch(maps)
-        drawn = [DropoutMask.draw(maps[part].numel(), block.dropout) if block.dropout else None for part in parts]
+        masks = [DropoutMask.draw(maps[part].numel(), block.dropout) if block.dropout else None for part in parts]
         run_together(
-            [partial(layers.forward, maps[part], mask, pooled[part]) for part, mask in zip(parts, drawn, strict=True)]
+            [partial(layers.forward, maps[part], mask, pooled[part]) for part, mask in zip(parts, masks, strict=True)]
         )
         ctx.save_for_backward(maps, weight, bias, gate_weight, gate_bias)
-        ctx.drawn, ctx.constants, ctx.statistics = drawn, constants, statistics
+        ctx.masks, ctx.constants, ctx.statistics = masks, constants, statistics
         return pooled
 
     @staticmethod
@@ -194,24 +197,25 @@ class _NormaliseGatePool(torch.autograd.Function):
         block = Block(*parameters, *ctx.constants)
         layers = _Layers(maps, block, ctx.statistics)
         for_maps = torch.empty_like(maps)
-        sums = Sums.of(
+        sums = Sums.add(
             run_together(
                 [
                     partial(layers.backward, maps[part], mask, gradient[part], for_maps[part])
-                    for part, mask in zip(split_batch(maps), ctx.drawn, strict=True)
+                    for part, mask in zip(split_batch(maps), ctx.masks, strict=True)
                 ]
             )
         )
-        through = ThroughNormalisation.of(block, ctx.statistics, sums.normalised, sums.product)
-        _normalisation_backward_(for_maps, maps, through)
-        return for_maps, through.for_weight, sums.normalised, sums.gate_weight, sums.gate_bias, None, None
+        norm_gradient = NormalisationGradient.compute(block, ctx.statistics, sums.normalised, sums.product)
+        _normalisation_backward_(for_maps, maps, norm_gradient)
+        return for_maps, norm_gradient.for_weight, sums.normalised, sums.gate_weight, sums.gate_bias, None, None
 
 
-def _normalisation_backward_(gradient: Tensor, maps: Tensor, through: ThroughNormalisation) -> None:
-    """Turns the gradient for the normalised maps into that for the maps, in place."""
+def _normalisation_backward_(gradient: Tensor, maps: Tensor, norm_gradient: NormalisationGradient) -> None:
+    """Replace the gradient of the normalised maps by that of the maps, in place."""
     mels, wide_type = maps.shape[2], wide(maps.dtype)
     factor, slope, constant = (
-        values.to(wide_type).repeat(mels) for values in (through.factor, through.slope, through.constant)
+        values.to(wide_type).repeat(mels)
+        for values in (norm_gradient.factor, norm_gradient.slope, norm_gradient.constant)
     )
 
     def combine(part: slice) -> None:
@@ -230,8 +234,8 @@ def _normalisation_backward_(gradient: Tensor, maps: Tensor, through: ThroughNor
 def normalise_gate_pool(maps: Tensor, block: Block, statistics: Statistics) -> Tensor:
     """Batch normalisation, gated linear unit, dropout and average pooling of ``[batch, frame, mel, channel]``.
 
-    The type of the maps is the type of the result and of the matrix products; normalisation and sums are in float32 or
-    wider. The gate is (W y + b) · σ(y) of the normalised maps y. The gradient is exact and may be taken once.
+    The result and the matrix products have the type of the maps; normalisation and sums are computed in float32 or
+    wider. The gate is (W y + b) · σ(y) of the normalised maps y. The gradient is exact and may be computed once.
     """
     with torch.autocast("cpu", enabled=False):
         pooled: Tensor = _NormaliseGatePool.apply(

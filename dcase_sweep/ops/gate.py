@@ -1,4 +1,4 @@
-"""The gate of a block, dropout and average pooling, for a part of the batch that fits one core's cache."""
+"""The gated linear unit, dropout and average pooling of a block, for a part of the batch that fits the cache."""
 
 import itertools
 import math
@@ -12,10 +12,16 @@ from dcase_sweep.ops.dropout import DropoutMask
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Parameters and constants of one block; the pool is over ``(frame, mel)``, dropout is 0 outside of training.
+    """Parameters and constants of one block.
 
-    ``weight`` and ``bias`` ``[channel]`` are those of the normalisation, ``gate_weight`` ``[channel, channel]`` and
-    ``gate_bias`` ``[channel]`` those of the linear map that is gated.
+    Attributes:
+        weight: scale of the normalisation, ``[channel]``.
+        bias: offset of the normalisation, ``[channel]``.
+        gate_weight: weight of the gate's linear map, ``[channel, channel]``.
+        gate_bias: bias of the gate's linear map, ``[channel]``.
+        epsilon: added to the variance in the normalisation.
+        pool: window sizes of the average pool, ``(frame, mel)``.
+        dropout: probability of dropout; 0 outside of training.
     """
 
     weight: Tensor
@@ -28,30 +34,31 @@ class Block:
 
 
 def wide(dtype: torch.dtype) -> torch.dtype:
-    """The type to sum and normalise in: float32 or wider."""
+    """Return the type for sums and normalisation: float32 or wider."""
     return torch.promote_types(dtype, torch.float32)
 
 
 def widened(values: Tensor, memory: Tensor) -> Tensor:
-    """The values in the type of the memory: in the memory, unless they have that type already."""
+    """Convert the values to the type of ``memory``, into ``memory``; return them as they are if they have that type."""
     return values if values.dtype == memory.dtype else memory.copy_(values)
 
 
 def spare_for(shape: tuple[int, ...], dtype: torch.dtype) -> tuple[tuple[int], torch.dtype]:
-    """Memory that holds the masks of dropout for maps, and before or after them maps (see :func:`maps_in`)."""
+    """Shape and type of memory for the dropout masks of maps; at other times it stores maps (:func:`maps_in`)."""
     return DropoutMask.masks_for(math.prod(shape), dtype)
 
 
 def maps_in(spare: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """Maps in the memory that :func:`spare_for` describes."""
+    """View the memory that :func:`spare_for` describes as maps."""
     return spare[: math.prod(shape)].view(dtype).view(shape)
 
 
 class Gate:
     """(W y + b) · σ(y), dropout and average pooling of normalised maps y ``[clip, frame, mel, channel]``.
 
-    Methods write into given memory. ``linear`` and ``sigmoid`` are like the maps, ``spare`` is for :func:`spare_for`
-    them; it is written last, so that the normalised maps may lie there where they are not needed afterwards.
+    The methods write into memory that the caller provides. ``linear`` and ``sigmoid`` have the shape and type of the
+    maps, ``spare`` those of :func:`spare_for`. ``spare`` is written last, so it may hold the normalised maps if the
+    caller does not need them afterwards.
     """
 
     def __init__(self, block: Block, dtype: torch.dtype) -> None:
@@ -61,7 +68,7 @@ class Gate:
     def _open(
         self, normalised: Tensor, mask: DropoutMask | None, linear: Tensor, sigmoid: Tensor, spare: Tensor
     ) -> float:
-        """Writes the linear map and the sigmoid behind dropout; returns the factor that is left out."""
+        """Write the linear map and the sigmoid with dropout applied; return the factor that remains to be applied."""
         channels = normalised.shape[-1]
         torch.addmm(self.bias, normalised.view(-1, channels), self.weight.t(), out=linear.view(-1, channels))
         torch.sigmoid(normalised, out=sigmoid)
@@ -81,7 +88,7 @@ class Gate:
         sigmoid: Tensor,
         spare: Tensor,
     ) -> None:
-        """Writes gated and pooled maps ``[clip, frame, mel, channel]``."""
+        """Write the gated and pooled maps ``[clip, frame, mel, channel]`` to ``pooled``."""
         scale = self._open(normalised, mask, linear, sigmoid, spare)
         if pooled.dtype == wide(pooled.dtype):
             pairs = zip(self._windows(linear), self._windows(sigmoid), strict=True)
@@ -89,7 +96,7 @@ class Gate:
             for pair in pairs:
                 pooled.addcmul_(*pair)
         else:
-            # This operator sums in float32.
+            # This operator accumulates in float32.
             gated = linear.mul_(sigmoid).permute(0, 3, 1, 2)
             torch.ops.aten.avg_pool2d.out(gated, list(self.pool), divisor_override=1, out=pooled.permute(0, 3, 1, 2))
         pooled.mul_(scale)
@@ -106,12 +113,13 @@ class Gate:
         spare: Tensor,
         wide_memory: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Writes the gradient for the normalised maps, returns those for the weight and the bias.
+        """Write the gradient of the normalised maps; return the gradients of the gate's weight and bias.
 
-        Write l = y Wᵀ + b, s = σ(y) behind dropout, and h for the gradient behind the gate, spread over the pool's
-        windows. Then l gets h s, and y gets (h s) W + h l s (1 - s). Where dropout struck, s = 0 and so are both.
+        Let l = y Wᵀ + b, let s = σ(y) with dropout applied, and let h be the gradient after the gate, spread over the
+        windows of the pool. The gradient of l is h s, and that of y is (h s) W + h l s (1 - s). Where a value was
+        dropped, s = 0 and both are 0.
 
-        ``wide_memory`` is for values like the maps in a type to sum in.
+        ``wide_memory`` has the shape of the maps and the type of :func:`wide`.
         """
         channels = normalised.shape[-1]
         scale = self._open(normalised, mask, linear, sigmoid, spare)
@@ -125,14 +133,14 @@ class Gate:
         return for_weight, widened(for_linear, wide_memory).view(-1, channels).sum(0)
 
     def _windows(self, maps: Tensor) -> list[Tensor]:
-        """The values at each place of the pool's windows, ``[clip, pooled frame, pooled mel, channel]``."""
+        """Return the values at each position in the pool's windows, ``[clip, pooled frame, pooled mel, channel]``."""
         over_frames, over_mels = self.pool
         frames, mels = maps.shape[1] // over_frames * over_frames, maps.shape[2] // over_mels * over_mels
         places = itertools.product(range(over_frames), range(over_mels))
         return [maps[:, frame:frames:over_frames, mel:mels:over_mels] for frame, mel in places]
 
     def _spread_times(self, gradient: Tensor, sigmoid: Tensor, product: Tensor) -> None:
-        """Writes the pooled maps' gradient, spread over each window, times the sigmoid; 0 beyond the last window."""
+        """Write the gradient of the pooled maps, spread over each window, times the sigmoid; 0 elsewhere."""
         frames, mels = sigmoid.shape[1:3]
         product[:, frames - frames % self.pool[0] :] = 0
         product[:, :, mels - mels % self.pool[1] :] = 0

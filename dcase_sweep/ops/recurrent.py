@@ -1,4 +1,4 @@
-"""Bidirectional gated recurrent layers that keep two CPU cores busy."""
+"""Bidirectional gated recurrent layers that use two CPU cores."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +15,9 @@ from dcase_sweep.ops.threads import run_together
 
 @dataclass(frozen=True, slots=True)
 class _Direction:
-    """The parameters of one direction of a layer; rows of the weights in PyTorch's order: reset, update, new.
+    """The parameters of one direction of a layer, with the rows of the weights in PyTorch's order: reset, update, new.
 
-    Products over all frames are in ``type``, the recurrence itself is in the type of the parameters.
+    Matrix products over all frames are computed in ``type``, the recurrence in the type of the parameters.
     """
 
     is_reverse: bool
@@ -28,11 +28,11 @@ class _Direction:
     hidden_bias: Tensor
 
     def in_time(self, frames: Tensor) -> list[Tensor]:
-        """``[frame, ...]`` as a list in the order in which this direction meets them."""
+        """List the frames of ``[frame, ...]`` in the order in which this direction processes them."""
         return list(frames.unbind(0))[:: -1 if self.is_reverse else 1]
 
     def forward(self, inputs: Tensor) -> "_States":
-        """States after each frame of ``[frame, batch, channel]``, and what the backward pass needs."""
+        """Compute the states after each frame of ``[frame, batch, channel]``, and what the backward pass needs."""
         frames, clips, _ = inputs.shape
         units = self.hidden_weight.shape[1]
         weight, bias = self.hidden_weight.t().contiguous(), self.hidden_bias[2 * units :]
@@ -58,12 +58,12 @@ class _Direction:
         return _States(states, gates, new_from_hidden)
 
     def before(self, states: Tensor) -> Tensor:
-        """The state before each frame, from those after."""
+        """Return the state before each frame, from the states after each frame."""
         start = torch.zeros_like(states[:1])
         return torch.cat([states[1:], start] if self.is_reverse else [start, states[:-1]])
 
     def backward(self, states: "_States", inputs: Tensor, gradient: Tensor) -> tuple[Tensor, ...]:
-        """Gradients for the inputs and the four parameters from that for the states ``[frame, batch, unit]``."""
+        """Compute the gradients of inputs and parameters from that of the states ``[frame, batch, unit]``."""
         units = gradient.shape[2]
         before = self.before(states.states)
         factors = states.factors(before)
@@ -94,17 +94,17 @@ class _Direction:
 
 @dataclass(frozen=True, slots=True)
 class _States:
-    """States after each frame, gates, and the hidden state's part in the new gate: ``[frame, batch, ...]``."""
+    """States after each frame, gates, and the state's part of the new gate: ``[frame, batch, ...]``."""
 
     states: Tensor
     gates: Tensor
     new_from_hidden: Tensor
 
     def factors(self, before: Tensor) -> Tensor:
-        """What the gradient for a state is multiplied by to give that for each gate, ``[frame, batch, 4, unit]``.
+        """Compute the factors that turn the gradient of a state into that of each gate, ``[frame, batch, 4, unit]``.
 
-        The new gate as the hidden state's weights see it, reset, update, and the new gate as the input's see it: any
-        three neighbours are one matrix. Where h' = n + z (h - n) and n = tanh(a + r b).
+        With h' = n + z (h - n) and n = tanh(a + r b), the order is: b (new gate, hidden weights), reset, update, a (new
+        gate, input weights). The first three are one matrix for the hidden weights, the last three one for the input's.
         """
         reset, update, new = self.gates.chunk(3, dim=2)
         for_new = (1 - update) * (1 - new.square())
@@ -143,17 +143,17 @@ def _directions(parameters: Any, product_type: torch.dtype) -> list[_Direction]:
 
 
 class BidirectionalGRU(nn.GRU):
-    """``torch.nn.GRU`` in both directions, batch first: the same parameters under the same names, the same function.
+    """``torch.nn.GRU`` in both directions, batch first, with the same parameter names and the same results.
 
-    On a CPU each direction runs on a core of its own. PyTorch's own layer splits each frame's product among the cores,
-    which is too small a piece for two.
+    On a CPU each direction runs on a core of its own. PyTorch's layer splits the matrix product of each frame among the
+    cores, and that product is too small for two.
 
     Args:
-        inputs: channels that come in.
-        units: units of a layer in each direction.
+        inputs: number of input channels.
+        units: number of units of a layer in each direction.
         layers: number of layers.
         dropout: probability of dropout between layers.
-        fast_cpu: False runs PyTorch's layer everywhere.
+        fast_cpu: use this implementation on a CPU; False always uses PyTorch's.
     """
 
     def __init__(self, inputs: int, units: int, layers: int, *, dropout: float = 0.0, fast_cpu: bool = True) -> None:
@@ -161,7 +161,7 @@ class BidirectionalGRU(nn.GRU):
         self.fast_cpu = fast_cpu
 
     def forward(self, inputs: Tensor) -> Tensor:  # type: ignore[override]
-        """States ``[batch, frame, 2 * unit]``, forward direction first, of ``[batch, frame, channel]``."""
+        """Compute states ``[batch, frame, 2 * unit]``, forward direction first, of ``[batch, frame, channel]``."""
         if not self.fast_cpu or not can_fuse(inputs):
             states: Tensor = super().forward(inputs)[0]
             return states

@@ -1,7 +1,8 @@
-"""Work shared among threads that run PyTorch's operators on one core each.
+"""Run whole tasks in parallel threads, each of which runs PyTorch's operators on one core.
 
-Splitting every operator among the cores makes them all wait for each other after each one, a hundred thousand times a
-training step where operators are small, and a core that is busy elsewhere holds up the rest. Whole tasks do not wait.
+If every operator is split among the cores, all cores wait for each other after each operator. With small operators that
+happens a hundred thousand times in a training step, and a core that is busy with something else delays all others.
+Whole tasks do not have to wait.
 """
 
 import math
@@ -22,27 +23,27 @@ os.register_at_fork(after_in_child=_pools.clear)
 
 
 def _stay_on_one_core() -> None:
-    # PyTorch gives a thread its number when it is first asked for, over what has been set before.
+    # The first call of get_num_threads in a thread sets the number, and would overwrite one that was set before.
     torch.get_num_threads()
     torch.set_num_threads(1)
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """So many threads, started once, whose operators stay on one core."""
+    """Return a pool of this many threads whose operators use one core; it is started once."""
     with _creation:
         if threads not in _pools:
             together = threading.Barrier(threads)
             pool = ThreadPoolExecutor(threads, "dcase_sweep", initializer=_stay_on_one_core)
             for started in [pool.submit(together.wait) for _ in range(threads)]:
                 started.result()
-            # The number is each thread's own, but the last one set is what further threads start with.
+            # Each thread has its own number, but new threads start with the one that was set last.
             torch.set_num_threads(threads)
             _pools[threads] = pool
         return _pools[threads]
 
 
 def run_together(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
-    """The results of all tasks, in their order. Tasks run without gradients, on as many threads as PyTorch may use."""
+    """Run all tasks without gradients, on as many threads as PyTorch may use, and return the results in order."""
     threads = torch.get_num_threads()
     if threads == 1 or len(tasks) == 1:
         with torch.no_grad():
@@ -57,7 +58,7 @@ def run_together(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
 
 
 class _Memory(threading.local):
-    """Each thread's working memory, kept from call to call, because fresh memory costs more than what is done in it."""
+    """The working memory of each thread, reused because allocating it takes longer than the computations in it."""
 
     def __init__(self) -> None:
         self.values = torch.empty(0, dtype=torch.uint8)
@@ -74,7 +75,7 @@ _ALIGNMENT = 64
 
 
 def working_memory(shapes: Sequence[tuple[Sequence[int], torch.dtype]]) -> list[Tensor]:
-    """Uninitialised tensors of these shapes and types, valid until the same thread asks again."""
+    """Return uninitialised tensors of these shapes and types, valid until the next call in the same thread."""
     sizes = [-(-math.prod(shape) * dtype.itemsize // _ALIGNMENT) * _ALIGNMENT for shape, dtype in shapes]
     tensors, first = [], 0
     memory = _memory.reserve(sum(sizes))

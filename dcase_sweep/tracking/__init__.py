@@ -2,6 +2,14 @@
 
 from dcase_sweep.tracking.finding import NOTE, FinishedRun, LoggedRun, end_run, find_finished, find_run, tag_run
 from dcase_sweep.tracking.listing import ListedRun, list_runs, runs_table
+from dcase_sweep.tracking.loggers import (
+    AnyRun,
+    MultiLoggerRun,
+    UntrackedRun,
+    build_loggers,
+    check_loggers,
+    logs_to_mlflow,
+)
 from dcase_sweep.tracking.names import legal_name
 from dcase_sweep.tracking.owners import OpenRun, close_dead_runs, open_runs
 from dcase_sweep.tracking.run import Run
@@ -19,12 +27,17 @@ from dcase_sweep.tracking.stores import (
 __all__ = [
     "NOTE",
     "SIGNATURE",
+    "AnyRun",
     "FinishedRun",
     "ListedRun",
     "LoggedRun",
+    "MultiLoggerRun",
     "OpenRun",
     "Run",
     "Store",
+    "UntrackedRun",
+    "build_loggers",
+    "check_loggers",
     "check_parent",
     "check_store",
     "close_dead_runs",
@@ -35,6 +48,7 @@ __all__ = [
     "legal_name",
     "list_runs",
     "local_uri",
+    "logs_to_mlflow",
     "open_runs",
     "open_store",
     "opened_stores",

@@ -13,7 +13,7 @@ from dcase_sweep.config.sources import hash_sources
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: What says where things are and how fast they go, not what comes out.
-_ASIDE = ("tracking.", "store.", "resume", "data.root", "data.name", "hardware.threads", "hardware.workers")
+_ASIDE = ("tracking.", "logger.", "store.", "resume", "data.root", "data.name", "hardware.threads", "hardware.workers")
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -1,1 +1,1 @@
-"""Small helpers that know nothing of experiments."""
+"""Small helpers that do not depend on experiments."""

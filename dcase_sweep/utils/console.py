@@ -1,4 +1,4 @@
-"""What the terminal shows while an experiment runs: plain lines, and a progress bar where there is a terminal."""
+"""Output of a running experiment: plain lines, and a progress bar on a terminal."""
 
 import logging
 import sys
@@ -11,12 +11,12 @@ from dcase_sweep.utils.secrets import mask_secrets
 
 log = logging.getLogger("dcase_sweep")
 
-#: Without a terminal a line is written this often, in seconds.
+#: Without a terminal, a line of progress is written at this interval, in seconds.
 _QUIET_SECONDS = 15.0
 
 
 class Terminal(logging.StreamHandler[TextIO]):
-    """Lines on standard output; a training goes on when nobody reads them any more."""
+    """Log handler for standard output. A closed pipe does not stop the training."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         if not isinstance(sys.exc_info()[1], BrokenPipeError):
@@ -24,36 +24,36 @@ class Terminal(logging.StreamHandler[TextIO]):
 
 
 class LogFile(logging.FileHandler):
-    """Lines in a file; where its disk is full, the terminal says so once, and the experiment tells its own failures."""
+    """Log handler for a file. If the file cannot be written, a warning is printed once."""
 
-    _told = False
+    _has_warned = False
 
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)
-        elif not self._told:
-            self._told = True
+        elif not self._has_warned:
+            self._has_warned = True
             print(f"warning: {self.baseFilename}: lines are missing: {error.strerror}", file=sys.stderr)
 
 
 class MaskingFormatter(logging.Formatter):
-    """Lines without the passwords and tokens of the URLs in them, those of a traceback included."""
+    """Formatter that masks the passwords and tokens in URLs, also in tracebacks."""
 
     def format(self, record: logging.LogRecord) -> str:
         return mask_secrets(super().format(record))
 
 
 def pluralize(number: int, noun: str) -> str:
-    """``1 clip``, ``1,168 clips``."""
+    """Format a count with its noun: ``1 clip``, ``1,168 clips``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 class Progress:
-    """Says how far something is and, if there is something to tell, what."""
+    """Reports progress. This base class reports nothing."""
 
     def update(self, done: float, *, total: float | None = None, text: str | None = None) -> None:
-        """Move to ``done`` of the total, which may be known only now."""
+        """Set the progress to ``done`` of ``total``, and the text that is shown beside it."""
 
 
 class _Bar(Progress):
@@ -107,14 +107,14 @@ _quiet = False
 
 
 def be_quiet() -> None:
-    """Show no progress from here on: several experiments would speak at once."""
+    """Show no progress from here on, because several experiments run at the same time."""
     global _quiet
     _quiet = True
 
 
 @contextmanager
 def progress(name: str, total: float) -> Iterator[Progress]:
-    """A bar on the terminal; where standard error is none, a line every now and then."""
+    """Show a progress bar, or a line every few seconds if standard error is not a terminal."""
     if _quiet:
         yield Progress()
         return
@@ -122,10 +122,10 @@ def progress(name: str, total: float) -> Iterator[Progress]:
     try:
         yield bar
     finally:
-        with suppress(OSError):  # a terminal that is gone must not hide why the experiment ends
+        with suppress(OSError):  # a closed terminal must not hide the error that ends the experiment
             bar.stop()
 
 
 def field(name: str, text: str) -> None:
-    """One line of what is known of an experiment: ``name   text``."""
+    """Log one line of an experiment's summary: ``name   text``."""
     log.info(f"{name:<9} {text}")

@@ -1,4 +1,4 @@
-"""Errors that the user can mend; they are shown as their text alone, without a traceback."""
+"""Errors that the user can correct. They are printed without a traceback."""
 
 import errno
 import os
@@ -8,18 +8,18 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-#: A disk with less than this is full, in bytes.
-_ALMOST_NOTHING = 64 * 1024
+#: A disk with fewer free bytes counts as full.
+_FULL_BELOW = 64 * 1024
 
 
 class UserError(Exception):
-    """One clear line: the file, row or key; what was found; what was expected; what to do."""
+    """A message in one line: the file, row or key; what was found; what was expected; what to do."""
 
 
 class DataError(UserError):
-    """Everything that is wrong with a data set, one line a problem, found before time is spent on it."""
+    """All problems of a data set, one line for each."""
 
-    #: A data set that is broken in one way is often broken in it a thousand times.
+    #: At most this many problems are printed, because the same problem often affects thousands of files.
     SHOWN = 25
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -32,9 +32,9 @@ class DataError(UserError):
 
 
 def describe_os_error(error: Exception) -> str | None:
-    """One line for what the machine refuses: a file, a disk, a database; None for anything else.
+    """Describe an error of a file, a disk, memory or a database in one line; return None for any other error.
 
-    An error of the program is not among them and keeps its traceback.
+    Other errors are errors in the program and keep their traceback.
     """
     if isinstance(error, BrokenPipeError):
         return None
@@ -50,7 +50,7 @@ def describe_os_error(error: Exception) -> str | None:
     return None
 
 
-#: How libraries begin to say that there is no memory, where the type of their error does not.
+#: Messages of libraries that report a lack of memory with an unspecific error type.
 _OUT_OF_MEMORY = (
     "defaultcpuallocator",
     "can't allocate memory",
@@ -61,7 +61,7 @@ _OUT_OF_MEMORY = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether Python, PyTorch or TensorFlow says that there is no memory left, on the machine or its GPU."""
+    """Whether Python, PyTorch or TensorFlow reports that the machine or its GPU is out of memory."""
     if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "ResourceExhaustedError"):
         return True
     text = str(error).lower()
@@ -69,15 +69,15 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error says that a disk, or the user's share of it, is full."""
+    """Whether an error reports that a disk or the user's quota is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _full_folder(error: Exception) -> str:
-    """What is full: the folder that could not be written to, and the file where it is known.
+    """Name the folder that could not be written to, and the file if it is known.
 
-    A copy names its source first, which may be a temporary file on another disk. A write names no file: then it is
-    the working folder or the temporary one, whichever is full.
+    The error of a copy names its source first, which may be a temporary file on another disk. The error of a write
+    names no file; then the working folder or the temporary folder is named, whichever is full.
     """
     named = getattr(error, "filename2", None) or getattr(error, "filename", None)
     if isinstance(named, (str, bytes, os.PathLike)):
@@ -86,13 +86,13 @@ def _full_folder(error: Exception) -> str:
             return f"{path}: no space left on the disk"
         return f"{path.parent}: no space left on the disk for {path.name}"
     for folder in (Path.cwd(), Path(tempfile.gettempdir())):
-        if free_bytes(folder) < _ALMOST_NOTHING:
+        if free_bytes(folder) < _FULL_BELOW:
             return f"{folder}: no space left on the disk"
     return "no space left on the disk"
 
 
 def free_bytes(folder: Path) -> int:
-    """The space left on the disk of a folder, or of the nearest one above it that is there."""
+    """Return the free bytes on the disk of a folder, or of its nearest parent that exists."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     try:

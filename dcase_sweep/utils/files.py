@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: written under another name, then renamed into place."""
+"""Atomic file writing: a file is written under a temporary name, then renamed."""
 
 import os
 import uuid
@@ -9,25 +9,25 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: Path | str) -> Iterator[Path]:
-    """A path to write to; afterwards the file stands under its own name, and after an error it is as it was.
+    """Yield a temporary path to write to, and rename it to ``path`` afterwards; after an error ``path`` is unchanged.
 
-    The temporary file lies in the same folder and has the same suffix, from which libraries guess a format. A kill
-    leaves it behind, hidden, beside the unharmed file. What is no regular file, such as ``/dev/stdout``, is written
+    The temporary file is hidden, in the same folder, and has the same suffix, from which libraries guess a format. If
+    the process is killed, it is left behind. A path that is not a regular file, such as ``/dev/stdout``, is written
     directly.
 
     Raises:
-        OSError: as writing does, with the name of the file that was meant.
+        OSError: if writing fails, with ``path`` as the file name.
     """
     path = Path(path)
     if path.exists() and not path.is_file():
         yield path
         return
-    target = path.resolve()  # of a symbolic link, which stays one
-    # A name may be as long as the file system allows; a temporary one would be longer.
+    target = path.resolve()  # a symbolic link is kept and its target replaced
+    # The name is cut because it may already have the longest length that the file system allows.
     temporary = target.with_name(f".{target.stem[:40]}-{uuid.uuid4().hex[:12]}{target.suffix[:10]}")
     try:
         yield temporary
-        _take_permissions(target, temporary)
+        _copy_permissions(target, temporary)
         os.replace(temporary, target)
     except OSError as error:
         _remove(temporary)
@@ -40,18 +40,18 @@ def whole_file(path: Path | str) -> Iterator[Path]:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write a text in UTF-8, whole or not at all."""
+    """Write a text in UTF-8 atomically."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:
-    """Write bytes, whole or not at all."""
+    """Write bytes atomically."""
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
 
 
-def _take_permissions(target: Path, temporary: Path) -> None:
+def _copy_permissions(target: Path, temporary: Path) -> None:
     with suppress(OSError):
         os.chmod(temporary, target.stat().st_mode & 0o7777)
 

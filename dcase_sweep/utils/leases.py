@@ -1,7 +1,7 @@
-"""Shared locks that say that a file is in use, and exclusive ones that say that nobody uses it.
+"""File locks: shared ones while a file is used, exclusive ones to remove it.
 
-The lock is the system's ``flock``: it ends with the process, however that ends, and needs no write access. Where a file
-system knows no such locks a lease is granted without one.
+The locks are those of ``flock``. They end with the process, even if it is killed, and need no write access. On a file
+system without such locks, every lock is granted.
 """
 
 import os
@@ -19,7 +19,7 @@ _held: dict[str, int] = {}
 
 
 def hold(path: Path) -> bool:
-    """Keep a shared lock on a file for as long as this process lives; False if the file is gone or being removed."""
+    """Take a shared lock on a file until the process ends; return False if the file is missing or being removed."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -33,7 +33,7 @@ def hold(path: Path) -> bool:
 
 
 def release(path: Path) -> None:
-    """Give up what :func:`hold` took."""
+    """Release the lock that :func:`hold` took."""
     descriptor = _held.pop(str(path), None)
     if descriptor is not None:
         os.close(descriptor)
@@ -41,7 +41,7 @@ def release(path: Path) -> None:
 
 @contextmanager
 def claim(path: Path) -> Iterator[bool]:
-    """Whether nobody holds the file, this process included; while the block runs nobody can."""
+    """Try to take an exclusive lock for the block; yield False if any process, also this one, uses the file."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -69,7 +69,7 @@ def _lock(descriptor: int, *, exclusive: bool) -> bool:
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether the path still names the file that was opened: it may have been removed before the lock was had."""
+    """Whether the path still names the opened file, which may have been removed before it was locked."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except OSError:

@@ -1,11 +1,11 @@
-"""Names that people take for one and programs for two: `Speech` and `Sрeech` with a Cyrillic letter."""
+"""Names that look the same but are different text: `Speech` and `Sрeech` with a Cyrillic letter."""
 
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-#: Letters and signs that look like one of ASCII, after compatibility normalisation (NFKC), which itself takes care of
-#: full-width letters, ligatures and the letters of mathematics. After the confusables of Unicode Technical Standard 39.
+#: Characters that look like an ASCII character after compatibility normalisation (NFKC), which already replaces
+#: full-width letters, ligatures and mathematical letters. From the confusables of Unicode Technical Standard 39.
 _PAIRS = (
     # Cyrillic
     "АA ВB ЕE ЅS ІI ЈJ КK МM НH ОO РP СC ТT УY ҮY ХX ԌG ԚQ ԜW аa вb еe ѕs іi јj кk мm нh оo рp сc тt уy үy хx ԍg ԛq ԝw "
@@ -20,19 +20,19 @@ _PAIRS = (
     "‐- ‑- ‒- –- —- ―- −- ⁃- ’' ‘' ʼ' ′' ⁄/ ∕/"
 )
 _LATIN = {ord(pair[0]): pair[1] for pair in _PAIRS.split()}
-#: Marks and letters that are not seen: a joiner, variation selectors, fillers.
-_UNSEEN = {0x034F, 0x115F, 0x1160, 0x3164, *range(0xFE00, 0xFE10)}
-#: Blanks by their category or without one: separators, and characters of no width.
+#: Invisible characters: a joiner, variation selectors, fillers.
+_INVISIBLE = {0x034F, 0x115F, 0x1160, 0x3164, *range(0xFE00, 0xFE10)}
+#: Unicode categories of blanks: separators, and characters without width.
 _BLANK = ("Zs", "Zl", "Zp", "Cf")
 
 
 def is_blank(character: str) -> bool:
-    """Whether nothing is seen of it: any kind of space, a character of no width, a mark for direction."""
-    return character.isspace() or ord(character) in _UNSEEN or unicodedata.category(character) in _BLANK
+    """Whether a character is invisible: any kind of space, a character without width, a mark for direction."""
+    return character.isspace() or ord(character) in _INVISIBLE or unicodedata.category(character) in _BLANK
 
 
 def strip_blanks(text: str) -> str:
-    """The text in composed form (NFC) without blanks of any kind at its ends.
+    """Remove blanks of any kind from both ends and bring the text into composed form (NFC).
 
     >>> strip_blanks("\\ufeffSpeech\\u00a0\\u200b")
     'Speech'
@@ -48,9 +48,9 @@ def strip_blanks(text: str) -> str:
 
 
 def skeleton(text: str) -> str:
-    """What is seen of a text: without blanks and case, each letter that looks like a Latin one replaced by that.
+    """Remove blanks and case, and replace each letter that looks like a Latin letter by that letter.
 
-    Two names of one skeleton cannot be told apart by people.
+    Names with the same skeleton look the same.
     """
     if text.isascii():
         return "".join(text.split()).casefold()
@@ -59,7 +59,7 @@ def skeleton(text: str) -> str:
 
 
 def show(text: str) -> str:
-    """The text in quotes, with the code points of what is not ASCII, so that a difference can be seen.
+    """Quote the text and give the code points of its characters outside ASCII, so that a difference is visible.
 
     >>> show("Sрeech")
     "'Sрeech' (character 2 is U+0440)"
@@ -75,7 +75,7 @@ def show(text: str) -> str:
 
 
 def shorten(text: str, length: int) -> str:
-    """The text if it fits, else its beginning and its end with an ellipsis between."""
+    """Cut the middle out of a text that is longer than ``length``, and put an ellipsis there."""
     if len(text) <= length:
         return text
     end = (length - 1) // 3
@@ -84,14 +84,14 @@ def shorten(text: str, length: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Lookalike:
-    """Two names that differ, and only in what people do not see."""
+    """Two different names that look the same."""
 
     first: str
     second: str
 
     @property
     def difference(self) -> str:
-        """What they differ in: blanks, case or letters that look alike."""
+        """The kind of difference: blanks, case or letters that look alike."""
         plain = ["".join(c for c in name if not is_blank(c)) for name in (self.first, self.second)]
         if plain[0] == plain[1]:
             return "blanks"
@@ -102,11 +102,11 @@ class Lookalike:
 
 
 def find_lookalikes(names: Iterable[str]) -> list[Lookalike]:
-    """Each name beside the first earlier one that people cannot tell from it."""
+    """Pair each name with the first earlier name that looks the same."""
     seen: dict[str, str] = {}
     found = []
     for name in dict.fromkeys(names):
-        # By skeleton, and without case alone: in Greek the small letter of Ν (N) looks like v.
+        # Compare by skeleton, and also by case alone: the small letter of the Greek Ν (N) looks like v.
         keys = (skeleton(name), _without_blanks(name).casefold())
         first = next((seen[key] for key in keys if key in seen), None)
         if first is not None:
@@ -117,7 +117,7 @@ def find_lookalikes(names: Iterable[str]) -> list[Lookalike]:
 
 
 def find_lookalike(name: str, known: Iterable[str]) -> Lookalike | None:
-    """The known name that people cannot tell from this one, where there is one and they differ."""
+    """Find a known name that looks the same as this one but differs from it."""
     others = [other for other in known if other != name]
     return next((pair for pair in find_lookalikes([*others, name]) if pair.second == name), None)
 

@@ -1,26 +1,26 @@
-"""How much memory the machine has for this process."""
+"""Memory that is available to this process."""
 
 import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-#: A limit of cgroup v1 that is none: the largest number of pages.
+#: cgroup v1 reports a limit above this (the largest number of pages) if there is none.
 _NO_LIMIT = 2**60
 
 
 def memory_bytes() -> int | None:
-    """The most memory that this process could ever have; None where the system does not tell.
+    """Return the largest amount of memory that this process can have; None if the system does not report it.
 
-    The machine's memory and swap, or less where a control group (a container, a batch job) or a limit on the address
-    space allows less. What other processes use at the moment does not count: it may be free again when it is needed.
+    This is the machine's memory and swap, or the limit of a control group (a container, a batch job) or of the address
+    space if that is lower. The memory that other processes use at the moment is not subtracted.
     """
     found = [*_physical(), *_control_groups(), *_address_space()]
     return min(found) if found else None
 
 
 def format_bytes(count: float) -> str:
-    """``23.5 GiB``, ``1.2 MiB``; three digits."""
+    """Format a number of bytes with three digits: ``23.5 GiB``, ``1.2 MiB``."""
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if count < 1000:
             return f"{count:.3g} {unit}"
@@ -42,7 +42,7 @@ def _swap() -> int:
 
 
 def _control_groups() -> Iterator[int]:
-    """The limits of this process's control groups and of those above them, of both versions of Linux's interface."""
+    """Yield the limits of this process's control groups and their parents, for cgroup v1 and v2."""
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -57,7 +57,7 @@ def _control_groups() -> Iterator[int]:
             continue
         group = root / name.strip("/")
         for folder in (group, *group.parents):
-            with suppress(OSError, ValueError):  # "max" is no limit
+            with suppress(OSError, ValueError):  # "max" means no limit
                 limit = int((folder / file).read_text())
                 if limit < _NO_LIMIT:
                     yield limit

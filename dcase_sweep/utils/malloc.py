@@ -1,4 +1,4 @@
-"""How the process handles the memory that arrays and tensors free."""
+"""Settings of the memory allocator for large arrays."""
 
 import ctypes
 import sys
@@ -7,14 +7,14 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 def keep_large_allocations() -> None:
-    """Let the allocator keep what is freed for the next array of that size, instead of handing it back to the system.
+    """Let the allocator keep freed memory for the next array instead of returning it to the system.
 
-    Fresh pages are cleared by the kernel one by one, which takes longer than what is done with an array of some
-    megabytes: five times as long when a clip is decoded, and a tenth of a training step whose maps have a hundred
-    megabytes. Only glibc is told; elsewhere nothing happens.
+    The kernel clears every new page, which takes longer than the computation on an array of a few megabytes: five times
+    as long as decoding a clip, and a tenth of a training step with maps of a hundred megabytes. This has an effect with
+    glibc only.
     """
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
     if library is not None and hasattr(library, "mallopt"):
-        # Maps of a network are larger than the largest threshold that glibc takes, so none gets pages of its own.
+        # A network's maps exceed the largest threshold that glibc accepts, so mmap is switched off for all sizes.
         library.mallopt(_M_MMAP_MAX, 0)
         library.mallopt(_M_TRIM_THRESHOLD, 2**30)

@@ -1,4 +1,4 @@
-"""The precisions that the parameters of a network are counted at."""
+"""The precisions at which the parameters of a network are counted."""
 
 from typing import Literal
 

@@ -1,7 +1,7 @@
-"""Which process owns something that is written down: a run, a trial, a lock.
+"""Identities of processes, stored with a run, a trial or a lock to name its owner.
 
-A process number alone does not tell: numbers are reused, and every container and every host has its own. Together with
-the boot of the machine, the namespace of the number and the time at which the process started it is unique.
+A process id alone is not unique: ids are reused, and every container and host has its own. It is unique together with
+the boot of the machine, the namespace of process ids and the start time of the process.
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE = "/proc/self/ns/pid"
-#: host, machine, process number, start; the host last, since its name may hold anything.
+#: The host comes last because its name may contain any character.
 _PATTERN = re.compile(
     r"(?P<number>\d{1,10})@(?P<start>[\d.]{1,24})@(?P<machine>[\w.:\-\[\]]{1,120})@(?P<host>.{0,255})"
 )
@@ -20,14 +20,14 @@ _PATTERN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """One process, told apart from every other one that ever ran.
+    """A unique identity of a process.
 
     Attributes:
         number: the process id.
-        start: when it started: clock ticks since boot on Linux, seconds since 1970 elsewhere.
-        machine: the boot of the machine and the namespace of process ids: a container, a host and a reboot each have
-            another one.
-        host: the host's name, for people.
+        start: start time: clock ticks since boot on Linux, seconds since 1970 elsewhere.
+        machine: the boot of the machine and the namespace of process ids. It differs between containers and hosts, and
+            after a reboot.
+        host: the name of the host, for messages.
     """
 
     number: int
@@ -40,42 +40,42 @@ class ProcessIdentity:
 
     @property
     def is_local(self) -> bool:
-        """Whether the process belongs to this boot and this namespace, so that this process can see it."""
+        """Whether the process belongs to this boot and namespace, so that its state can be seen from here."""
         return self.machine == _machine()
 
     @property
     def is_running(self) -> bool | None:
-        """Whether the process still runs; None where that cannot be seen from here."""
+        """Whether the process is running; None if that cannot be seen from here."""
         if not self.is_local:
             return None
-        return _start_of(self.number) == self.start
+        return _get_start(self.number) == self.start
 
 
 def this_process() -> ProcessIdentity:
-    """The identity of the calling process; a fork has another one."""
+    """Return the identity of the calling process; a fork has a different one."""
     number = os.getpid()
-    return ProcessIdentity(number, _start_of(number) or "0", _machine(), socket.gethostname())
+    return ProcessIdentity(number, _get_start(number) or "0", _machine(), socket.gethostname())
 
 
 def parse_identity(text: str) -> ProcessIdentity | None:
-    """The identity that ``str`` gave; None for any other text."""
+    """Parse the result of ``str(identity)``; return None for any other text."""
     found = _PATTERN.fullmatch(text)
     return ProcessIdentity(int(found["number"]), found["start"], found["machine"], found["host"]) if found else None
 
 
 def _machine() -> str:
-    """The boot and the namespace that a process number belongs to."""
+    """Return the boot and the namespace of process ids."""
     try:
         return f"{_BOOT.read_text().strip()}:{os.readlink(_NAMESPACE)}"
     except OSError:  # not Linux
         return re.sub(r"[^\w.\-]", "-", socket.gethostname())[:120] or "-"
 
 
-def _start_of(number: int) -> str | None:
-    """When a process of this machine started; None if there is none, or if it has ended and waits to be collected."""
+def _get_start(number: int) -> str | None:
+    """Return the start time of a process of this machine; None if it does not exist or is a zombie."""
     if Path("/proc/self/stat").exists():
         try:
-            # The second field, the command's name, may hold blanks and brackets.
+            # The second field, the name of the command, may contain blanks and brackets.
             fields = Path(f"/proc/{number}/stat").read_text(errors="replace").rpartition(")")[2].split()
         except OSError:
             return None

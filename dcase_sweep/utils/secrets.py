@@ -1,4 +1,4 @@
-"""Passwords and tokens in URLs, command lines and configurations: masked before anything is shown or written."""
+"""Masking of passwords and tokens in URLs, command lines and configurations before they are printed or written."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 MASK = "***"
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.\-]*://"
-#: Names of values that are secret: keys of a configuration, and parameters of a URL or a connection string.
+#: Names of secret values: configuration keys, and parameters of a URL or a connection string.
 _KEYS = r"[\w.\-]*(?:password|passwd|passphrase|pwd|token|secret|api[_-]?key|access[_-]?key|credentials?)"
 _NAMES = rf"{_KEYS}|odbc_connect|pass|sig|[\w\-]*signature|auth|authorization"
 #: In a text, a URL ends at a blank or a quotation mark.
@@ -15,19 +15,20 @@ _IN_TEXT = r"[^\s'\"<>`]"
 _PARAMETER = re.compile(rf"([?&;](?:{_NAMES})=)(?!{re.escape(MASK)})((?:(?![&;]){_IN_TEXT})+)", re.IGNORECASE)
 _PARAMETER_OF_URL = re.compile(rf"([?&;](?:{_NAMES})=)([^&;]+)", re.IGNORECASE)
 _KEY = re.compile(_KEYS, re.IGNORECASE)
-#: The password reaches to the last @: an @, a slash or a colon that should have been encoded is part of it.
+#: The password ends at the last @, so that an @, a slash or a colon that was not encoded belongs to it.
 _USER = re.compile(rf"({_SCHEME})([^:/?#@\s'\"]*):({_IN_TEXT}*)@")
 _USER_OF_URL = re.compile(rf"({_SCHEME})([^:/?#@]*):(.*)@", re.DOTALL)
-#: A name without a password in a web address is a token, as GitHub and others have it.
+#: A user name without a password in a web address is a token, as with GitHub.
 _TOKEN = re.compile(r"(https?://)([^:/?#@\s'\"]+)@", re.IGNORECASE)
 
 
 def mask_secrets(text: str, *urls: str | None) -> str:
-    """A text with the secrets of all URLs in it masked: passwords, tokens, and parameters such as ``?password=``.
+    """Mask the secrets of all URLs in a text: passwords, tokens, and parameters such as ``?password=``.
 
     Args:
-        text: any, of one line or many.
-        urls: that the text may repeat and whose passwords may hold what ends a URL in a text: blanks and quotes.
+        text: any text.
+        urls: known URLs that the text may contain. Their passwords may contain blanks and quotation marks, which
+            otherwise end a URL in a text.
     """
     for url in urls:
         if url:
@@ -39,7 +40,7 @@ def mask_secrets(text: str, *urls: str | None) -> str:
 
 
 def mask_url(url: str) -> str:
-    """One URL with its secrets masked; the user's name stays, so that people see which one it is."""
+    """Mask the secrets of one URL. The user name is kept, so that the URL can be recognised."""
     if not re.match(_SCHEME, url):
         return mask_secrets(url)
     url = _PARAMETER_OF_URL.sub(rf"\g<1>{MASK}", url)
@@ -54,7 +55,7 @@ def _masked_user(found: re.Match[str]) -> str:
 
 
 def mask_word(word: str) -> str:
-    """One word of a command line, such as ``tracking.uri='http://user:password@host'``."""
+    """Mask the secrets of one word of a command line, such as ``tracking.uri='http://user:password@host'``."""
     key, equals, value = word.partition("=")
     if not equals or "://" in key:
         return mask_url(word)
@@ -66,12 +67,12 @@ def mask_word(word: str) -> str:
 
 
 def is_secret(key: str) -> bool:
-    """Whether a configuration's key, by its last part, names a password or a token."""
+    """Whether the last part of a configuration key names a password or a token."""
     return _KEY.fullmatch(key.lstrip("+").rpartition(".")[2]) is not None
 
 
 def mask_values(value: Any) -> Any:
-    """A configuration in plain containers, flattened or nested, with the secrets in its values masked."""
+    """Mask the secrets in the values of a configuration of plain containers, flat or nested."""
     if isinstance(value, str):
         return mask_word(value)
     if isinstance(value, Mapping):
@@ -87,7 +88,7 @@ def mask_values(value: Any) -> Any:
 
 
 def masked_yaml(config: Any) -> str:
-    """A configuration of OmegaConf as YAML, interpolations kept, with its secrets masked."""
+    """Write a configuration as YAML with its secrets masked; interpolations are kept."""
     from omegaconf import OmegaConf
 
     plain = OmegaConf.to_container(config, resolve=False)
@@ -96,14 +97,14 @@ def masked_yaml(config: Any) -> str:
 
 
 def is_masked(url: str) -> bool:
-    """Whether a URL was copied from where its password was masked."""
+    """Whether a URL contains a masked password, because it was copied from output of this package."""
     return f":{MASK}@" in url or f"//{MASK}@" in url or f"={MASK}" in url
 
 
 def split_credentials(url: str) -> tuple[str, str | None, str | None]:
-    """A web address without its user information; the user's name and the password, decoded, or None.
+    """Split a web address into the address without credentials, the decoded user name and password, or None for both.
 
-    An @ or a slash in the password need not be encoded: the password ends at the last @.
+    An @ or a slash in the password need not be encoded, because the password ends at the last @.
     """
     found = re.match(rf"({_SCHEME})([^/?#@:]*)(?::(.*))?@([^@]*)$", url, re.DOTALL)
     if found is None:

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a lost terminal as an exception that every clean-up sees."""
+"""Ctrl-C, SIGTERM and SIGHUP as an exception."""
 
 import signal
 import threading
@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-#: Ctrl-C, a request to stop, and the end of the terminal or of the ssh session; not every system has the last.
+#: SIGHUP, the end of the terminal or the ssh session, does not exist on every system.
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Interrupted(BaseException):
-    """The user, or the machine, asked the process to stop.
+    """A signal asked the process to stop.
 
-    Not a KeyboardInterrupt: Lightning turns that into an exit of its own, before anybody could say where the
-    checkpoint is.
+    It is not a KeyboardInterrupt, because Lightning handles that itself and exits before the path of the checkpoint can
+    be printed.
     """
 
     def __init__(self, signal_number: int) -> None:
@@ -23,16 +23,16 @@ class Interrupted(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """What a shell expects of a process that a signal ended."""
+        """The exit code of a process that a signal ended, as shells expect it."""
         return 128 + self.signal_number
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within, the first SIGINT, SIGTERM or SIGHUP raises ``Interrupted``; a second one ends the process as usual.
+    """Raise ``Interrupted`` at the first SIGINT, SIGTERM or SIGHUP in the block; a second one ends the process.
 
-    A second SIGHUP is ignored, because a terminal that goes away sends several. One that was ignored before, as nohup
-    has it, stays ignored.
+    A second SIGHUP is ignored, because a closing terminal sends several. A SIGHUP that was ignored before, as with
+    nohup, stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

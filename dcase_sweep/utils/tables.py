@@ -1,7 +1,7 @@
-"""Reads every table: lists of files, labels, events, durations, scores.
+"""Reading of tables: lists of files, labels, events, durations, scores.
 
-A table is UTF-8 text: a header, then a row an entry, separated by tabs or, where the header has no tab, by commas.
-Cells may be quoted. Blanks around cells are dropped, and letters are brought into composed form (NFC).
+A table is UTF-8 text with a header and one row for each entry. Cells are separated by tabs, or by commas if the header
+has no tab, and may be quoted. Blanks around cells are removed, and text is brought into composed form (NFC).
 """
 
 import csv
@@ -25,12 +25,12 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The text of some columns; entry `i` of every column stands in line `lines[i]` of the file."""
+    """The text of some columns. Entry `i` of every column is in line `lines[i]` of the file."""
 
     source: str
     columns: dict[str, list[str]]
     lines: Sequence[int]
-    #: What a message calls a line of the file.
+    #: The word for a line of the file in messages.
     unit: str = "row"
     #: All columns of the file.
     header: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class Table:
         return len(self.lines)
 
     def where(self, row: int) -> str:
-        """`file, row N`, with rows counted as an editor counts lines."""
+        """Return `file, row N`. Rows are counted like the lines in an editor."""
         return f"{self.source}, {self.unit} {self.lines[row]}"
 
 
@@ -54,33 +54,34 @@ def read_table(
     problems: list[str] | None = None,
     unit: str = "row",
 ) -> Table:
-    """The wanted columns of a table, by their names in its header; further columns are left unread.
+    """Read columns of a table by their names in the header; other columns are ignored.
 
     Args:
-        path: of the table.
-        columns: that it must have.
-        optional: columns that are read too where it has them.
-        every_column: reads all columns of the header that have a name.
-        may_be_short: a row may end after its first cell, as that of a clip without events does; its other cells are
+        path: path of the table.
+        columns: columns that the table must have.
+        optional: columns that are also read if the table has them.
+        every_column: read all columns that have a name.
+        may_be_short: accept rows that end after the first cell, as for a clip without events; the other cells are
             empty.
-        expected: what the table should be, for messages.
-        problems: gets a line for each row that cannot be read, which is then left out; None raises them.
-        unit: what messages call a line of the file.
+        expected: description of the table for messages.
+        problems: list that receives a line for each row that cannot be read; such rows are left out. If None, they
+            raise an error.
+        unit: the word for a line of the file in messages.
 
     Raises:
-        UserError: the file is no table, or lacks a column.
-        DataError: rows that are longer or shorter than the header, or hold control characters.
+        UserError: if the file is not a table or a column is missing.
+        DataError: if rows are longer or shorter than the header, or contain control characters.
     """
     path = Path(path)
     expected = expected or "a tab-separated table" + (f" with {', '.join(columns)}" if columns else "")
     data = read_bytes(path, expected)
     text = decode(path, data, expected)
     found: list[str] = []
-    even = _even_cells(text)
+    even = _split_plain(text)
     if even is not None:
         header, cells = even
         header = [strip_blanks(name) for name in header]
-        wanted = _wanted(path, header, columns, optional, every_column, expected)
+        wanted = _find_columns(path, header, columns, optional, every_column, expected)
         read = {name: cells[len(header) + place :: len(header)] for name, place in wanted.items()}
         numbers: Sequence[int] = range(2, len(cells) // len(header) + 1)
     else:
@@ -88,12 +89,12 @@ def read_table(
         if not rows:
             raise UserError(f"{path}: the file is empty; expected {expected}")
         header = [strip_blanks(name) for name in rows[0]]
-        wanted = _wanted(path, header, columns, optional, every_column, expected)
-        body, numbers = _even(f"{path}, {unit}", header, rows[1:], lines[1:], may_be_short, found)
+        wanted = _find_columns(path, header, columns, optional, every_column, expected)
+        body, numbers = _check_lengths(f"{path}, {unit}", header, rows[1:], lines[1:], may_be_short, found)
         read = {name: [row[place] for row in body] for name, place in wanted.items()}
-    # Most tables need no cleaning: there is no blank in them, no sign of another script and no control character.
+    # Most tables need no cleaning: they have no blanks, no characters outside ASCII and no control characters.
     if not text.isascii() or " " in text or '"' in text or len(data) != len(data.translate(None, _CONTROL)):
-        read, numbers = _cleaned(f"{path}, {unit}", read, numbers, found)
+        read, numbers = _clean(f"{path}, {unit}", read, numbers, found)
     if problems is not None:
         problems += found
     elif found:
@@ -102,7 +103,7 @@ def read_table(
 
 
 def check_spelling(table: Table, column: str) -> list[str]:
-    """A line for each value of a column that differs from another only in blanks, case or letters that look alike."""
+    """Describe each value of a column that differs from another only in blanks, case or letters that look alike."""
     values = table.columns[column]
     problems = []
     for pair in find_lookalikes(value for value in dict.fromkeys(values) if value):
@@ -114,7 +115,7 @@ def check_spelling(table: Table, column: str) -> list[str]:
 
 
 def unknown_name(name: str, known: Iterable[str]) -> str:
-    """The name in quotes, and which known name it was probably meant to be."""
+    """Quote the name, and name the known one that it was probably meant to be."""
     pair = find_lookalike(name, known)
     if pair is None:
         return f"'{shorten(name, 80)}'"
@@ -122,14 +123,14 @@ def unknown_name(name: str, known: Iterable[str]) -> str:
 
 
 def tidy_path(name: str) -> str:
-    """A file name of a table without `./` and doubled slashes, so that each file has one name."""
+    """Remove `./` and doubled slashes from a file name, so that each file has one name."""
     return name if "/" not in name else str(PurePosixPath(name))
 
 
 def path_problem(name: str) -> str | None:
-    """What is wrong with a file name of a table: it must stay under the folder of the data set.
+    """Describe why a file name of a table is not a path inside the folder of the data set; None if it is one.
 
-    A symbolic link inside that folder may lead elsewhere: who lays out the folder makes it, not the table.
+    A symbolic link in the folder may lead outside, because the owner of the folder created it, not the table.
     """
     if name.startswith(("/", "~")):
         return f"'{name}' is an absolute path; expected one relative to the data set's folder"
@@ -143,9 +144,9 @@ def path_problem(name: str) -> str | None:
 
 
 def stored_name(root: Path, name: str) -> str:
-    """The name as the file system has it: some write accents as characters of their own (NFD).
+    """Return the name as it is on disk: some file systems store accents as separate characters (NFD).
 
-    Tables are read in composed form, so that `é` is one letter in all of them.
+    Tables are read in composed form (NFC), in which `é` is one character.
     """
     if name.isascii() or (root / name).exists():
         return name
@@ -154,7 +155,7 @@ def stored_name(root: Path, name: str) -> str:
 
 
 def check_paths(table: Table, column: str = "filename") -> list[str]:
-    """A line for each row of a column of file names that leaves the data set's folder."""
+    """Describe each row whose file name is not a path inside the folder of the data set."""
     wrong = {name: path_problem(name) for name in dict.fromkeys(table.columns[column])}
     if not any(wrong.values()):
         return []
@@ -166,17 +167,17 @@ def check_paths(table: Table, column: str = "filename") -> list[str]:
 
 
 def parse_number(text: str) -> float | None:
-    """A finite decimal number; None for anything else, `nan`, `inf` and `1_000` included."""
+    """Parse a finite decimal number; return None for anything else, including `nan`, `inf` and `1_000`."""
     if not _NUMBER.fullmatch(text):
         return None
     value = float(text)
     return value if value not in (float("inf"), float("-inf")) else None
 
 
-def _even_cells(text: str) -> tuple[list[str], list[str]] | None:
-    """The header and all cells, row by row with the header's first; None unless every line is a row of equal length.
+def _split_plain(text: str) -> tuple[list[str], list[str]] | None:
+    """Return the header and all cells, row by row from the header on; None unless all lines have the same length.
 
-    That is what most tables are; Python's reader of tables takes longer for them.
+    Most tables are like this, and the csv module is slower for them.
     """
     text = text.replace("\r\n", "\n")
     if '"' in text or "\r" in text:
@@ -191,7 +192,7 @@ def _even_cells(text: str) -> tuple[list[str], list[str]] | None:
 
 
 def _split(path: Path, text: str, expected: str, unit: str) -> tuple[list[list[str]], Sequence[int]]:
-    """The rows that hold anything, and the line in which each of them ends."""
+    """Return the rows that are not empty, and the line in which each of them ends."""
     first = next((line for line in io.StringIO(text) if line.strip()), "")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if "\t" in first else ",", strict=True)
     rows: list[list[str]] = []
@@ -206,16 +207,16 @@ def _split(path: Path, text: str, expected: str, unit: str) -> tuple[list[list[s
             rows = list(reader)
             lines = range(1, len(rows) + 1)
     except csv.Error as error:
-        what = _csv_fault(str(error))
-        raise UserError(f"{path}, {unit} {reader.line_num}: is no table: {what}; expected {expected}") from None
+        fault = _describe_csv_error(str(error))
+        raise UserError(f"{path}, {unit} {reader.line_num}: is not a table: {fault}; expected {expected}") from None
     if all(rows) and (len(rows[0]) > 1 if rows else True):
         return rows, lines
     kept = [index for index, row in enumerate(rows) if row and (len(row) > 1 or row[0].strip())]
     return [rows[index] for index in kept], [lines[index] for index in kept]
 
 
-def _csv_fault(message: str) -> str:
-    """What Python's reader of tables says, for people."""
+def _describe_csv_error(message: str) -> str:
+    """Translate a message of the csv module."""
     if "field limit" in message:
         return f"a cell of more than {csv.field_size_limit():,} characters"
     if "expected after" in message:
@@ -223,16 +224,16 @@ def _csv_fault(message: str) -> str:
     return "a quotation mark is not closed" if "unexpected end" in message else message
 
 
-def _wanted(
+def _find_columns(
     path: Path, header: list[str], columns: Sequence[str], optional: Sequence[str], every_column: bool, expected: str
 ) -> dict[str, int]:
-    """The place of each column that is to be read."""
+    """Find the position of each column to read."""
     wanted = list(dict.fromkeys([*columns, *(name for name in optional if name in header)]))
     if every_column:
         wanted = list(dict.fromkeys([*wanted, *filter(None, header)]))
     for name in wanted:
         if header.count(name) > 1:
-            raise UserError(f"{path}: column '{name}' is there twice; expected each column once")
+            raise UserError(f"{path}: column '{name}' occurs twice; expected each column once")
     missing = [name for name in columns if name not in header]
     if missing:
         pairs = [pair for name in missing if (pair := find_lookalike(name, header))]
@@ -242,7 +243,7 @@ def _wanted(
     return {name: header.index(name) for name in wanted}
 
 
-def _even(
+def _check_lengths(
     where: str,
     header: list[str],
     rows: list[list[str]],
@@ -250,7 +251,7 @@ def _even(
     may_be_short: bool,
     problems: list[str],
 ) -> tuple[list[list[str]], Sequence[int]]:
-    """The rows that have a cell for each column; the others are told."""
+    """Return the rows that have a cell for each column, and add the others to the problems."""
     width = len(header)
     if set(map(len, rows)) <= {width}:
         return rows, lines
@@ -267,10 +268,10 @@ def _even(
     return kept, numbers
 
 
-def _cleaned(
+def _clean(
     where: str, columns: dict[str, list[str]], lines: Sequence[int], problems: list[str]
 ) -> tuple[dict[str, list[str]], Sequence[int]]:
-    """The columns without blanks around cells, and without the rows that hold control characters."""
+    """Remove blanks around cells and rows with control characters."""
     known: dict[str, str] = {}
     for cells in columns.values():
         known.update((cell, strip_blanks(cell)) for cell in set(cells).difference(known))

@@ -1,15 +1,15 @@
-"""Text from files, tables and users, made fit for one line of a message."""
+"""Formatting of text from files, tables and users for one line of a message."""
 
-#: Characters of a text that a message shows: enough for a path, and never a screenful.
+#: The most characters of a text that a message shows; enough for a path.
 LONGEST = 240
 
 
 def printable(text: object, longest: int = LONGEST) -> str:
-    """The text as one line that a terminal shows as it stands.
+    """Format a text as one line that a terminal shows unchanged.
 
-    Control characters, escape sequences, line ends, blanks other than the plain one, marks without width, characters
-    that turn the direction of writing and undecodable bytes become their Python escapes (``\\x1b``). Letters of any
-    script stay. A text of more than ``longest`` characters keeps its two ends, around its length.
+    Control characters, escape sequences, line ends, blanks other than the space, characters without width, marks for
+    the direction of writing and undecodable bytes become Python escapes (``\\x1b``). Letters of any script are kept. A
+    text of more than ``longest`` characters is cut to its two ends, with its length between them.
 
     Raises:
         ValueError: if ``longest`` is not positive.

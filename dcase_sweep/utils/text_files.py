@@ -1,4 +1,4 @@
-"""Reads files of text that somebody else made: bounded, never waiting, and telling what is no text."""
+"""Reading of untrusted text files: with a limit on size, without blocking, and with a message for other file types."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ from dcase_sweep.utils.errors import UserError
 #: Larger files are refused before they are read; the detections of a whole DESED set take a megabyte.
 MAX_BYTES = 256 * 2**20
 
-#: How the files begin that are taken for tables most often.
+#: First bytes of the file types that are most often mistaken for tables.
 _OTHER_FILES = (
     (b"\x1f\x8b", "a gzip archive", "unpack it first"),
     (b"PK\x03\x04", "a zip archive or a spreadsheet", "unpack it or export it as text first"),
@@ -26,22 +26,23 @@ _OTHER_FILES = (
 
 
 def read_text(path: Path | str, *, expected: str = "a text file") -> str:
-    """The text of a regular file, without a byte order mark.
+    """Read the text of a regular file, without a byte order mark.
 
     Raises:
-        UserError: no regular file (a folder, a pipe, a device), more than `MAX_BYTES`, or not UTF-8 text.
+        UserError: if it is not a regular file (a folder, a pipe, a device), has more than `MAX_BYTES`, or is not UTF-8
+            text.
     """
     return decode(Path(path), read_bytes(Path(path), expected), expected)
 
 
 def read_bytes(path: Path, expected: str) -> bytes:
-    """The contents of a regular file of at most `MAX_BYTES`.
+    """Read the contents of a regular file of at most `MAX_BYTES`.
 
     Raises:
-        UserError: there is no such file, it is larger, or it cannot be read.
+        UserError: if the file does not exist, is larger, or cannot be read.
     """
     try:
-        # Without O_NONBLOCK the opening of a pipe waits for somebody who writes.
+        # Without O_NONBLOCK, opening a pipe waits for a writer.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; expected {expected}") from None
@@ -69,10 +70,10 @@ def _kind(mode: int) -> str:
 
 
 def decode(path: Path, data: bytes, expected: str) -> str:
-    """The text that the bytes of a file are, without a byte order mark.
+    """Decode the contents of a file as UTF-8 text, without a byte order mark.
 
     Raises:
-        UserError: they are no UTF-8 text, or hold a NUL character.
+        UserError: if it is not UTF-8 text, or contains a NUL character.
     """
     for begins, kind, remedy in _OTHER_FILES:
         if data.startswith(begins):
@@ -87,5 +88,5 @@ def decode(path: Path, data: bytes, expected: str) -> str:
     place = text.find("\0")
     if place >= 0:
         row = text.count("\n", 0, place) + 1
-        raise UserError(f"{path}: is not text, a NUL character stands in row {row}; expected {expected}")
+        raise UserError(f"{path}: is not text, row {row} contains a NUL character; expected {expected}")
     return text

@@ -13,7 +13,7 @@ from dcase_sweep.models.crnn import CRNN
 
 
 class OfMaps(nn.Module):
-    """A network of ``[batch, channel, mel, frame]`` fed with one channel."""
+    """Applies a network of ``[batch, channel, mel, frame]`` to one channel."""
 
     def __init__(self, *layers: nn.Module) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class OfMaps(nn.Module):
 
 
 class Shortcut(nn.Module):
-    """Adds what comes in to what two convolutions make of it."""
+    """Adds the input to the output of two convolutions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,30 +39,30 @@ def live(network: nn.Module, shape: tuple[int, int]) -> list[int]:
     return [layer.live_activations for layer in list_layers(network, shape)]
 
 
-def test_a_convolution_holds_its_input_and_its_output() -> None:
+def test_a_convolution_needs_its_input_and_its_output() -> None:
     network = OfMaps(nn.Conv2d(1, 4, 3, padding="same"), nn.Conv2d(4, 2, 3, padding="same"))
 
     assert live(network, (5, 6)) == [30 + 120, 120 + 60]
 
 
-def test_normalisation_and_activation_write_over_their_input_and_pooling_does_not() -> None:
+def test_normalisation_and_activation_overwrite_their_input_and_pooling_does_not() -> None:
     network = OfMaps(nn.Conv2d(1, 4, 3, padding="same"), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(), nn.MaxPool2d(2))
 
     assert live(network, (4, 6)) == [24 + 96, 96 + 24]  # the pooled maps are 4 × 2 × 3
 
 
-def test_what_a_shortcut_needs_later_stays() -> None:
+def test_the_input_of_a_shortcut_stays_live() -> None:
     assert live(OfMaps(Shortcut()), (5, 5)) == [25 + 75, 25 + 75 + 25]
 
 
-def test_reshaping_and_reordering_cost_nothing() -> None:
+def test_reshaping_and_transposing_need_no_memory() -> None:
     network = OfMaps(nn.Conv2d(1, 2, 1), nn.Flatten(), nn.Linear(24, 5))
     network.layers[0].register_forward_hook(lambda _, __, maps: maps.transpose(2, 3).contiguous())
 
     assert live(network, (3, 4)) == [12 + 24, 24 + 5]
 
 
-def test_recurrent_layers_hold_two_sequences_a_state_and_the_gates_of_a_frame() -> None:
+def test_recurrent_layers_need_two_sequences_a_state_and_the_gates_of_a_frame() -> None:
     class Recurrent(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -79,7 +79,7 @@ def test_recurrent_layers_hold_two_sequences_a_state_and_the_gates_of_a_frame() 
     assert layer.multiply_accumulates == 7 * 2 * sum(of_layers)
 
 
-def test_the_crnns_gate_holds_the_map_twice() -> None:
+def test_the_crnns_gate_needs_the_map_twice() -> None:
     layers = list_layers(CRNN(), (128, 626))
 
     first = 16 * 128 * 626
@@ -104,7 +104,7 @@ WIDE = [{"filters": 16, "kernel": [3, 5], "pool": [2, 2]}, {"filters": 32, "kern
     ],
     ids=["baseline", "four layers", "crnn"],
 )
-def test_products_are_those_that_pytorch_counts(make: Any, shape: tuple[int, int]) -> None:
+def test_multiply_accumulates_equal_those_that_pytorch_counts(make: Any, shape: tuple[int, int]) -> None:
     network = make().eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(torch.zeros(1, *shape))
@@ -112,7 +112,7 @@ def test_products_are_those_that_pytorch_counts(make: Any, shape: tuple[int, int
     assert 2 * sum(layer.multiply_accumulates for layer in list_layers(network, shape)) == counter.get_total_flops()
 
 
-def test_a_network_without_weights_is_counted_alike() -> None:
+def test_a_network_without_weights_gives_the_same_counts() -> None:
     with torch.device("meta"):
         blank = CRNN(input_shape=(16, 21), filters=(4, 8), pools=((2, 2), (2, 1)), recurrent_units=3)
     full = CRNN(input_shape=(16, 21), filters=(4, 8), pools=((2, 2), (2, 1)), recurrent_units=3)

@@ -15,7 +15,7 @@ from dcase_sweep.complexity.rules import (
 
 
 def network(blocks: list[tuple[int, tuple[int, int]]], frames: int = 500, seconds: float = 10.0) -> Complexity:
-    """A task 1A CNN of (filters, pool of [mel, frame] behind the block), 7×7 kernels, on 40 mel bands."""
+    """Build a task 1A CNN of (filters, pool [mel, frame] after the block), with 7×7 kernels, on 40 mel bands."""
     layers: list[LayerComplexity] = []
     channels, mel, time = 1, 40, frames
     for index, (filters, pool) in enumerate(blocks):
@@ -41,7 +41,7 @@ def test_baseline_has_the_size_of_the_official_table() -> None:
     assert round(BASELINE.size_kib(16), 2) == 90.82
 
 
-def test_batch_normalisation_folded_away_gives_the_tflite_size_of_the_official_table() -> None:
+def test_folded_batch_normalisation_gives_the_tflite_size_of_the_official_table() -> None:
     folded = Complexity(tuple(layer for layer in BASELINE.layers if not layer.is_batch_norm))
 
     assert (folded.parameters, folded.size_bytes(16)) == (45_990, 91_980)
@@ -88,13 +88,13 @@ def test_pruning_helps_in_2021_only() -> None:
     assert not model.within_limit(DCASE_2024, bits=8)
 
 
-def test_baseline_needs_287_million_operations_and_keeps_the_limit_per_second() -> None:
+def test_baseline_needs_287_million_operations_and_is_within_the_limit_per_second() -> None:
     assert round(BASELINE.multiply_accumulates / 1e6) == 287
     assert BASELINE.within_limit(DCASE_2022)
     assert BASELINE.within_limit(DCASE_2024)
 
 
-def test_convolutions_of_the_2022_baseline_cost_what_its_table_says() -> None:
+def test_convolutions_of_the_2022_baseline_have_the_operations_of_its_table() -> None:
     model = network([(16, (1, 1)), (16, (5, 5)), (32, (4, 10))], frames=51, seconds=1.0)
 
     operations = [layer.multiply_accumulates for layer in model.layers if layer.kind == "Conv2d"]
@@ -104,7 +104,7 @@ def test_convolutions_of_the_2022_baseline_cost_what_its_table_says() -> None:
 
 
 @pytest.mark.parametrize("kind", ["BatchNorm2d", "BatchNormalization", "SyncBatchNorm"])
-def test_batch_normalisation_is_known_by_the_name_of_its_class(kind: str) -> None:
+def test_batch_normalisation_is_recognised_by_the_name_of_its_class(kind: str) -> None:
     layer = layer_complexity("norm", kind, [np.ones(16), np.zeros(16), np.zeros(16), np.ones(16)])
 
     assert (layer.parameters, layer.nonzero) == (64, 32)

@@ -1,4 +1,4 @@
-"""Counting what a network costs."""
+"""Counting of the layers of a network."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def test_the_baselines_layers(device: str) -> None:
     assert [layer.multiply_accumulates for layer in layers if layer.multiply_accumulates] == products
 
 
-def test_counting_leaves_the_network_as_it_was() -> None:
+def test_counting_does_not_change_the_network() -> None:
     network = CNN(input_shape=(40, 500), classes=10, blocks=BLOCKS)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
 
@@ -41,7 +41,7 @@ def test_counting_leaves_the_network_as_it_was() -> None:
     assert not any(module._forward_hooks for module in network.modules())
 
 
-def test_zeros_are_seen() -> None:
+def test_zero_parameters_are_counted_apart() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(6, 2))
     nn.init.zeros_(network[1].bias)
 
@@ -50,8 +50,8 @@ def test_zeros_are_seen() -> None:
     assert [int((array != 0).sum()) for array in layer.arrays] == [12, 0]
 
 
-def test_task_4_counts_what_is_trained() -> None:
-    """The published number of the CRNN leaves out the running statistics, that of the scene baseline has them in."""
+def test_task_4_counts_trained_parameters_only() -> None:
+    """The published number of the CRNN excludes the running statistics; that of the scene baseline includes them."""
     network = CRNN()
     trained = list_layers(network, (128, 626), statistics=False)
 

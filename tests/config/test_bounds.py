@@ -149,10 +149,10 @@ def test_a_batch_is_weighed_by_the_clips_that_it_can_hold(memory: SimpleNamespac
 
     check_training_memory(everything, clips=210)
     with pytest.raises(
-        UserError, match=r"^training\.batch_size=100000: a training on 100,000 clips at once takes at lea"
+        UserError, match=r"^training\.batch_size=100000: training with 100,000 clips in a batch takes at lea"
     ):
         check_training_memory(everything)
-    with pytest.raises(UserError, match=r"^mean_teacher\.weak=90000: a training on 90,036 clips at once"):
+    with pytest.raises(UserError, match=r"^mean_teacher\.weak=90000: training with 90,036 clips in a batch"):
         check_training_memory(
             composed(
                 "task=4",

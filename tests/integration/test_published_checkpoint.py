@@ -65,7 +65,7 @@ def test_a_wrong_file_is_told_before_the_data_are_read(
     refused = command_line(*arguments, f"mean_teacher.checkpoint={other}", code=1)
     misfit = command_line(*arguments, f"mean_teacher.checkpoint={checkpoint}", "model.recurrent_units=16", code=1)
 
-    assert f"error: mean_teacher.checkpoint={other}: network.weight: superfluous in the state dictionary" in refused
+    assert f"error: mean_teacher.checkpoint={other}: network.weight: unexpected in the state dictionary" in refused
     assert "sed_student.rnn.rnn.weight_ih_l0: found shape [24, 8]; expected [48, 8]" in misfit
     assert "Traceback" not in refused + misfit
     assert "features  " not in refused + misfit

@@ -76,7 +76,7 @@ def block(**changes: Any) -> dict[str, Any]:
         ({"blocks": [block(pool=[8, 5]), block(pool=[4, 101])]}, r"blocks\[1\].pool=\[4, 101\]: only 5 × 100"),
         ({"blocks": [block(kernel=[4, 3])]}, "odd sizes"),
         ({"blocks": [block(filters=0)]}, "filters=0: expected a positive"),
-        ({"blocks": [block(dropout=1.0)]}, r"dropout=1.0: expected a share"),
+        ({"blocks": [block(dropout=1.0)]}, r"dropout=1.0: expected a probability"),
         ({"blocks": [block(pool=[2])]}, r"pool=\[2\]: expected \[mel, frame\]"),
         ({"blocks": [block(poool=[2, 2])]}, "unknown key 'poool'"),
         ({"blocks": []}, "at least one block"),

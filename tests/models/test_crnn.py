@@ -35,7 +35,7 @@ def test_clips_of_another_length_pass() -> None:
     assert network(torch.randn(1, 16, 47)).strong.shape == (1, 3, 11)
 
 
-def test_mel_bands_that_pools_leave_all_reach_the_recurrent_layers() -> None:
+def test_all_mel_bands_after_the_pools_enter_the_recurrent_layers() -> None:
     network = CRNN(**SMALL | {"pools": ((2, 2), (2, 2), (1, 1))})
 
     assert network.recurrent.input_size == 4 * 8
@@ -55,8 +55,8 @@ def test_a_clips_probability_is_its_frames_weighted_by_attention() -> None:
     torch.testing.assert_close(predictions.strong, expected.unsqueeze(2).expand(2, 3, 5))
 
 
-def test_attention_falls_on_one_class_of_a_frame() -> None:
-    """Where a frame attends to a class alone, its weight for the others is 1e-7, not 0."""
+def test_attention_weights_are_at_least_1e_7() -> None:
+    """A frame whose softmax is all on one class has a weight of 1e-7, not 0, for the others."""
     network = CRNN(**SMALL).eval()
     network.attention_head.bias.data = torch.tensor([100.0, 0.0, 0.0])
 
@@ -75,7 +75,7 @@ def trained_once(fast_cpu: bool, features: torch.Tensor, *, mixed: bool = False)
     return network, predictions
 
 
-def test_fast_operations_are_the_layers_one_by_one() -> None:
+def test_fast_operations_equal_the_layers_one_by_one() -> None:
     features = torch.randn(7, 16, 21, generator=torch.Generator().manual_seed(0))
 
     fast, predictions = trained_once(True, features)
@@ -108,7 +108,7 @@ def test_mixed_precision_stays_close_to_single() -> None:
             assert difference < 0.1, name
 
 
-def test_training_is_a_function_of_the_seed() -> None:
+def test_the_seed_determines_training() -> None:
     network, features = CRNN(**SMALL), torch.randn(4, 16, 21)
 
     def predict(seed: int) -> torch.Tensor:
@@ -138,7 +138,7 @@ def test_predicts_the_same_under_inference_mode_and_after_it() -> None:
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_counting_layers_sees_every_block(device: str) -> None:
+def test_layer_counting_finds_every_block(device: str) -> None:
     with torch.device(device):
         network = CRNN(**SMALL)
 
@@ -147,7 +147,7 @@ def test_counting_layers_sees_every_block(device: str) -> None:
     assert kinds == ["Conv2d", "BatchNorm2d", "Linear"] * 3 + ["BidirectionalGRU", "Linear", "Linear"]
 
 
-def test_traces_with_the_layers_of_pytorch() -> None:
+def test_tracing_uses_the_layers_of_pytorch() -> None:
     network, features = CRNN(**SMALL).eval(), torch.randn(2, 16, 21)
 
     traced = torch.jit.trace(network, features, strict=False)
@@ -170,7 +170,7 @@ def test_traces_with_the_layers_of_pytorch() -> None:
             {"kernel": (3, 4)},
             "kernel=[3, 4]: expected [mel, frame], two odd sizes, so that the map keeps its size",
         ),
-        ({"dropout": 1.0}, "dropout=1.0: expected a share from 0 to below 1"),
+        ({"dropout": 1.0}, "dropout=1.0: expected a probability from 0 to below 1"),
         ({"recurrent_layers": 0}, "recurrent_layers=0: expected at least 1"),
     ],
 )

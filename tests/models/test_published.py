@@ -65,7 +65,7 @@ def test_every_key_and_shape_has_its_place() -> None:
         ),
         (
             lambda state: state.update({"sed_student.cat_tf.weight": torch.ones(1)}),
-            "sed_student.cat_tf.weight: superfluous in the state dictionary; expected the 83 keys of a network of "
+            "sed_student.cat_tf.weight: unexpected in the state dictionary; expected the 83 keys of a network of "
             "this size",
         ),
         (
@@ -74,7 +74,7 @@ def test_every_key_and_shape_has_its_place() -> None:
         ),
         (
             lambda state: state.update({"net.a": torch.ones(1), "net.b": torch.ones(1)}),
-            "net.a and 1 more: superfluous in the state dictionary; expected only sed_student.*, sed_teacher.* and "
+            "net.a and 1 more: unexpected in the state dictionary; expected only sed_student.*, sed_teacher.* and "
             "mel_spec.*",
         ),
     ],

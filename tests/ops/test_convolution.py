@@ -1,11 +1,11 @@
-"""The convolution with a quick kernel gradient, against PyTorch's."""
+"""The convolution with a fast kernel gradient, against PyTorch's."""
 
 import pytest
 import torch
 from torch.nn import functional
 
 from dcase_sweep.ops import convolution
-from dcase_sweep.ops.convolution import convolve, suits, weight_gradient
+from dcase_sweep.ops.convolution import convolve, is_faster, weight_gradient
 
 
 @pytest.mark.parametrize("frames", [12, 13, 2])
@@ -33,7 +33,7 @@ def test_values_and_gradients_are_those_of_pytorch(
         torch.testing.assert_close(one, other)
 
 
-def test_in_float32_the_gradient_is_as_good_as_pytorchs() -> None:
+def test_the_float32_gradient_is_accurate() -> None:
     torch.manual_seed(0)
     maps, gradient = torch.randn(4, 156, 4, 32), torch.randn(4, 156, 4, 64)
 
@@ -48,12 +48,12 @@ def test_in_float32_the_gradient_is_as_good_as_pytorchs() -> None:
     assert error < 1e-5 * exact.abs().max()
 
 
-def test_suits_float32_maps_of_many_channels_alone() -> None:
+def test_is_faster_only_for_float32_maps_of_many_channels() -> None:
     weight = torch.zeros(64, 32, 3, 3)
 
-    assert suits(torch.zeros(1, 8, 8, 32), weight)
-    assert not suits(torch.zeros(1, 8, 8, 8), torch.zeros(16, 8, 3, 3))
-    assert not suits(torch.zeros(1, 8, 8, 32), torch.zeros(64, 32, 5, 3))
-    assert not suits(torch.zeros(1, 8, 8, 32, dtype=torch.bfloat16), weight)
+    assert is_faster(torch.zeros(1, 8, 8, 32), weight)
+    assert not is_faster(torch.zeros(1, 8, 8, 8), torch.zeros(16, 8, 3, 3))
+    assert not is_faster(torch.zeros(1, 8, 8, 32), torch.zeros(64, 32, 5, 3))
+    assert not is_faster(torch.zeros(1, 8, 8, 32, dtype=torch.bfloat16), weight)
     with torch.autocast("cpu", torch.bfloat16):
-        assert not suits(torch.zeros(1, 8, 8, 32), weight)
+        assert not is_faster(torch.zeros(1, 8, 8, 32), weight)

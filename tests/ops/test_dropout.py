@@ -1,4 +1,4 @@
-"""Dropout that draws its mask by the word."""
+"""Dropout that draws 64 random bits at a time."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from dcase_sweep.ops.dropout import Dropout, DropoutMask, dropout
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("probability", [0.5, 0.3])
-def test_drops_the_right_share_and_scales_the_rest(probability: float, dtype: torch.dtype) -> None:
+def test_drops_the_right_fraction_and_scales_the_rest(probability: float, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     count = 1_000_003  # not a whole number of words
 
@@ -20,18 +20,18 @@ def test_drops_the_right_share_and_scales_the_rest(probability: float, dtype: to
     assert values.double().mean().item() == pytest.approx(1, abs=0.006)
 
 
-def test_decisions_are_independent_of_their_neighbours_near_and_far() -> None:
+def test_dropped_values_are_independent_at_all_distances() -> None:
     torch.manual_seed(0)
     count = 1 << 16
     kept = (dropout(torch.ones(count), 0.5, training=True) != 0).double() - 0.5
 
-    # Words, bytes and planes of bits have these distances between them.
+    # These are the distances between words, bytes and planes of bits.
     for distance in (1, 2, 4, 8, 16, 32, 64, count // 64, count // 32, count // 16, count // 2):
         correlation = (kept[distance:] * kept[:-distance]).mean().item() * 4
         assert abs(correlation) < 5 / (count - distance) ** 0.5, distance
 
 
-def test_every_bit_of_a_word_decides() -> None:
+def test_every_bit_of_a_word_keeps_or_drops_one_value() -> None:
     words = torch.tensor([-1, 0], dtype=torch.int64)
 
     values = DropoutMask(words, 128, 2.0, True).zero_dropped_(torch.ones(128))
@@ -41,7 +41,7 @@ def test_every_bit_of_a_word_decides() -> None:
     assert one.sum() == 1
 
 
-def test_the_gradient_passes_where_values_did() -> None:
+def test_only_kept_values_get_a_gradient() -> None:
     values = torch.randn(3, 70, requires_grad=True)
     torch.manual_seed(0)
 
@@ -52,7 +52,7 @@ def test_the_gradient_passes_where_values_did() -> None:
     torch.testing.assert_close(result, values.detach() * values.grad)
 
 
-def test_is_a_function_of_the_seed() -> None:
+def test_the_seed_determines_the_mask() -> None:
     layer, values = Dropout(0.5), torch.ones(5, 1000)
 
     def drop(seed: int) -> torch.Tensor:
@@ -63,7 +63,7 @@ def test_is_a_function_of_the_seed() -> None:
     assert not torch.equal(drop(1), drop(2))
 
 
-def test_values_in_any_layout_keep_their_places() -> None:
+def test_values_in_any_memory_layout_keep_their_positions() -> None:
     values = torch.arange(1.0, 4001).view(40, 100).t()
 
     dropped = dropout(values, 0.5, training=True)

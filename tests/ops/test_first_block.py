@@ -33,7 +33,7 @@ def spectrograms() -> Tensor:
 
 @pytest.mark.parametrize("pool", [(2, 2), (1, 3), (1, 1)])
 @pytest.mark.parametrize("in_training", [True, False])
-def test_values_gradients_and_running_statistics_are_those_of_the_layers(
+def test_values_gradients_and_running_statistics_equal_those_of_the_layers(
     pool: tuple[int, int], in_training: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fused = block(pool).train(in_training)
@@ -56,7 +56,7 @@ def test_values_gradients_and_running_statistics_are_those_of_the_layers(
         torch.testing.assert_close(one, other, msg=name)
 
 
-def test_the_gradient_behind_dropout_is_that_of_the_values() -> None:
+def test_the_gradient_with_dropout_equals_a_numerical_one() -> None:
     dropping = block(dropout=0.5)
     parameters = [parameter for name, parameter in dropping.named_parameters()]
     gate = dropping.gate.weight
@@ -80,19 +80,19 @@ def test_the_gradient_behind_dropout_is_that_of_the_values() -> None:
         torch.testing.assert_close((above - below) / 2, (parameter.grad * step).sum(), rtol=1e-5, atol=0)
 
 
-def test_statistics_are_those_of_the_convolved_maps() -> None:
+def test_statistics_equal_those_of_the_convolved_maps() -> None:
     maps, made = spectrograms() * 3 + 10, block()
     weight, bias = made.convolution.weight.detach(), made.convolution.bias.detach()
     convolved = made.convolution(maps.permute(0, 3, 1, 2)).detach()
 
-    statistics = Moments.of(Patches.of(maps.squeeze(3), (5, 3))).statistics(weight, bias)
+    statistics = Moments.compute(Patches.extract(maps.squeeze(3), (5, 3))).statistics(weight, bias)
 
     torch.testing.assert_close(statistics.mean, convolved.mean((0, 2, 3)))
     torch.testing.assert_close(statistics.variance, convolved.var((0, 2, 3), correction=0))
     assert statistics.count == convolved[:, 0].numel()
 
 
-def test_a_gradient_for_the_spectrogram_is_still_to_be_had() -> None:
+def test_a_spectrogram_gets_a_gradient_if_it_requires_one() -> None:
     maps, made = spectrograms().requires_grad_(), block()
 
     made(maps).sum().backward()

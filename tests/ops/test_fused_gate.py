@@ -1,4 +1,4 @@
-"""The layers behind a convolution as one operation, against PyTorch's one by one."""
+"""The layers after a convolution as one operation, against PyTorch's one by one."""
 
 import pytest
 import torch
@@ -58,7 +58,7 @@ def test_values_and_gradients_are_those_of_the_layers(pool: tuple[int, int], of_
 
 
 @pytest.mark.parametrize("probability", [0.5, 0.3])
-def test_the_gradient_behind_dropout_is_that_of_the_values(probability: float) -> None:
+def test_the_gradient_with_dropout_equals_a_numerical_one(probability: float) -> None:
     def drop(*inputs: Tensor) -> Tensor:
         torch.manual_seed(1)
         return fused(list(inputs), (2, 2), of_batch=True, dropout=probability)
@@ -66,19 +66,19 @@ def test_the_gradient_behind_dropout_is_that_of_the_values(probability: float) -
     assert torch.autograd.gradcheck(drop, tensors(*SHAPES))
 
 
-def test_dropout_keeps_the_mean_and_hits_every_value() -> None:
+def test_dropout_keeps_the_mean_and_can_drop_every_value() -> None:
     torch.manual_seed(0)
     inputs = tensors(*SHAPES)
     expected = fused(inputs, (1, 1), of_batch=True)
 
     draws = torch.stack([fused(inputs, (1, 1), of_batch=True, dropout=0.5).detach() for _ in range(2000)])
 
-    # The mean of n draws of 0 or 2v is v, with a deviation of v / sqrt(n).
+    # The mean of n draws of 0 or 2v is v, with a standard deviation of v / sqrt(n).
     assert ((draws.mean(0) - expected) / expected).abs().max() < 6 / 2000**0.5
     assert ((draws == 0).double().mean(0) - 0.5).abs().max() < 6 * 0.5 / 2000**0.5
 
 
-def test_statistics_are_those_of_all_parts() -> None:
+def test_statistics_cover_all_parts_of_the_batch() -> None:
     maps = torch.randn(5, 7, 5, CHANNELS) * 3 + 10
 
     statistics = batch_statistics(maps)
@@ -89,7 +89,7 @@ def test_statistics_are_those_of_all_parts() -> None:
     assert statistics.count == 5 * 7 * 5
 
 
-def test_low_precision_goes_in_and_out() -> None:
+def test_bfloat16_input_gives_bfloat16_output() -> None:
     inputs = [tensor.detach().to(torch.bfloat16) for tensor in tensors(*SHAPES)]
 
     result = fused(inputs, (2, 2), of_batch=True)

@@ -1,4 +1,4 @@
-"""What the terminal shows, and what it shows when a line cannot be written."""
+"""Output to the terminal and to log files, and failures to write it."""
 
 import logging
 from pathlib import Path
@@ -19,7 +19,7 @@ def test_a_log_file_that_cannot_be_written_is_one_warning_and_no_traceback(capsy
     assert shown == "warning: /dev/full: lines are missing: No space left on device\n"
 
 
-def test_a_line_that_is_wrong_in_itself_is_told_as_ever(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_in_a_log_call_is_reported_as_usual(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     handler = LogFile(tmp_path / "a.log")
     handler.handle(logging.makeLogRecord({"msg": "%d lines", "args": ("three",)}))
     assert "Logging error" in capsys.readouterr().err

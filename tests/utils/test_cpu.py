@@ -1,4 +1,4 @@
-"""How many cores there are to use."""
+"""Usable cores and the wait policy of OpenMP."""
 
 import os
 
@@ -8,7 +8,7 @@ from dcase_sweep.utils.cpu import set_openmp_wait_policy, usable_cores
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system confines no process to cores")
-def test_a_confined_process_counts_the_cores_that_it_may_use() -> None:
+def test_only_cores_of_the_affinity_mask_are_counted() -> None:
     before = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(before)})
@@ -20,7 +20,7 @@ def test_a_confined_process_counts_the_cores_that_it_may_use() -> None:
     assert usable_cores(at_most=1) == 1
 
 
-def test_waiting_threads_sleep_soon_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_threads_sleep_early_unless_a_policy_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     set_openmp_wait_policy()

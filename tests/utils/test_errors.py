@@ -1,4 +1,4 @@
-"""What the machine refuses is one line; what the program does wrong is not."""
+"""Errors of the system become one line; errors in the program keep their traceback."""
 
 import errno
 import sqlite3
@@ -29,5 +29,5 @@ def test_one_line(error: Exception, says: str) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), OSError("a library's own"), BrokenPipeError(errno.EPIPE, "pipe")])
-def test_the_rest_keeps_its_traceback(error: Exception) -> None:
+def test_other_errors_keep_their_traceback(error: Exception) -> None:
     assert describe_os_error(error) is None

@@ -1,4 +1,4 @@
-"""Files are there whole or not at all."""
+"""Atomic writing of files."""
 
 import errno
 import os
@@ -47,7 +47,7 @@ def test_a_kill_while_writing_leaves_the_earlier_file(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_text() == "whole"
 
 
-def test_a_full_disk_names_the_file_that_was_meant(tmp_path: Path) -> None:
+def test_an_error_of_a_full_disk_names_the_target_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left") as raised, whole_file(tmp_path / "a.txt"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -55,7 +55,7 @@ def test_a_full_disk_names_the_file_that_was_meant(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_links_permissions_and_devices_stay(tmp_path: Path) -> None:
+def test_links_permissions_and_devices_are_kept(tmp_path: Path) -> None:
     (tmp_path / "real.txt").write_text("before")
     (tmp_path / "real.txt").chmod(0o600)
     (tmp_path / "link.txt").symlink_to("real.txt")
@@ -69,7 +69,7 @@ def test_links_permissions_and_devices_stay(tmp_path: Path) -> None:
     assert Path("/dev/null").is_char_device()
 
 
-def test_a_name_as_long_as_the_system_takes_can_be_written(tmp_path: Path) -> None:
+def test_a_name_of_the_longest_allowed_length_can_be_written(tmp_path: Path) -> None:
     name = "ü" * 125 + ".txt"
 
     write_text(tmp_path / name, "whole")

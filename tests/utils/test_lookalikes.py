@@ -1,4 +1,4 @@
-"""Names that people take for one."""
+"""Names that look the same."""
 
 import pytest
 
@@ -24,7 +24,7 @@ from dcase_sweep.utils.lookalikes import find_lookalike, find_lookalikes, shorte
         ("paris-12", "paris\u201112", "letters that look alike"),  # a hyphen that does not break
     ],
 )
-def test_names_that_cannot_be_told_apart_are_found(first: str, second: str, difference: str) -> None:
+def test_names_that_look_the_same_are_found(first: str, second: str, difference: str) -> None:
     (pair,) = find_lookalikes([first, "Cat", second])
 
     assert (pair.first, pair.second) == (first, second)
@@ -43,7 +43,7 @@ def test_names_that_cannot_be_told_apart_are_found(first: str, second: str, diff
         ["C++", "C"],
     ],
 )
-def test_names_that_people_tell_apart_are_left_alone(names: list[str]) -> None:
+def test_names_that_look_different_are_not_reported(names: list[str]) -> None:
     assert find_lookalikes(names) == []
     assert find_lookalike(names[0], names) is None
 

@@ -1,4 +1,4 @@
-"""Names: what may stand in one."""
+"""Checks of names of studies, runs and experiments."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_any_script_and_any_sign_is_allowed(name: str) -> None:
         ("a\x85b", r"control character '\\x85'"),
     ],
 )
-def test_what_breaks_a_line_is_refused_in_one(name: str, problem: str) -> None:
+def test_bad_names_are_refused_in_one_line(name: str, problem: str) -> None:
     with pytest.raises(UserError, match=problem) as refused:
         check_name(name, "hydra.sweeper.study_name", 200)
     assert str(refused.value).isprintable()

@@ -35,7 +35,7 @@ SECRET = "hunter2"
         ("mssql+pyodbc:///?odbc_connect=PWD%3Dhunter2", "mssql+pyodbc:///?odbc_connect=***"),
     ],
 )
-def test_the_secret_of_a_url_is_masked_and_the_rest_stays(url: str, shown: str) -> None:
+def test_only_the_secret_of_a_url_is_masked(url: str, shown: str) -> None:
     assert mask_url(url) == shown
     assert SECRET not in mask_secrets(f"error: {url} cannot be reached", url)
     assert SECRET not in mask_word(f"tracking.uri={url}")
@@ -57,7 +57,7 @@ def test_the_secret_of_a_url_is_masked_and_the_rest_stays(url: str, shown: str) 
         "no password: here@there",
     ],
 )
-def test_what_holds_no_secret_stays_as_it_is(text: str) -> None:
+def test_text_without_secrets_is_unchanged(text: str) -> None:
     assert mask_secrets(text) == text
     assert mask_word(text) == text
     assert mask_values([text, 1, None, 2.5, True]) == [text, 1, None, 2.5, True]
@@ -94,13 +94,11 @@ def test_keys_that_name_a_secret_hide_their_values() -> None:
         ("http://host:5000/#/a", "http://host:5000/#/a", None, None),
     ],
 )
-def test_credentials_are_taken_out_of_a_web_address(
-    url: str, bare: str, user: str | None, password: str | None
-) -> None:
+def test_credentials_are_split_from_a_web_address(url: str, bare: str, user: str | None, password: str | None) -> None:
     assert split_credentials(url) == (bare, user, password)
 
 
-def test_a_masked_url_is_known_as_one() -> None:
+def test_a_masked_url_is_recognised() -> None:
     assert is_masked(mask_url("http://ann:pw@host"))
     assert is_masked(mask_url("postgresql://host/db?password=x"))
     assert not is_masked("http://ann:pw@host")

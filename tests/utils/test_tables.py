@@ -1,4 +1,4 @@
-"""The one function that reads every table."""
+"""Reading of tables."""
 
 import gzip
 import os
@@ -63,7 +63,7 @@ def test_letters_are_composed(tmp_path: Path) -> None:
     assert read(tmp_path, TEXT.replace("Dog", "Cafe\u0301")).columns["label"] == ["Café", "Cat"]
 
 
-def test_rows_of_another_length_are_told_and_the_rest_is_read(tmp_path: Path) -> None:
+def test_rows_of_another_length_are_reported_and_the_others_read(tmp_path: Path) -> None:
     problems: list[str] = []
     table = read(tmp_path, TEXT + "c.wav\tDog\tCat\nd.wav\n", problems=problems)
 
@@ -76,7 +76,7 @@ def test_rows_of_another_length_are_told_and_the_rest_is_read(tmp_path: Path) ->
         read(tmp_path, TEXT + "c.wav\tDog\tCat\nd.wav\n")
 
 
-def test_a_row_may_end_after_its_first_cell_where_that_means_something(tmp_path: Path) -> None:
+def test_a_row_may_end_after_its_first_cell_if_allowed(tmp_path: Path) -> None:
     assert read(tmp_path, TEXT + "c.wav\n", may_be_short=True).columns["label"] == ["Dog", "Cat", ""]
 
 
@@ -101,24 +101,24 @@ def test_a_cell_over_two_lines_is_refused(tmp_path: Path) -> None:
         (gzip.compress(TEXT.encode()), "is not UTF-8 text but a gzip archive; unpack it first"),
         (b"PK\x03\x04rest", "is not UTF-8 text but a zip archive or a spreadsheet"),
         (b"RIFF\x00\x00\x00\x00WAVE", "but a recording"),
-        (TEXT.replace("Dog", "D\0g").encode(), "is not text, a NUL character stands in row 2"),
-        (TEXT.replace("Dog", "D" * 200_000).encode(), "row 2: is no table: a cell of more than 131,072 characters"),
+        (TEXT.replace("Dog", "D\0g").encode(), "is not text, row 2 contains a NUL character"),
+        (TEXT.replace("Dog", "D" * 200_000).encode(), "row 2: is not a table: a cell of more than 131,072 characters"),
         (TEXT.replace("Dog", '"Dog').encode(), "a quotation mark is not closed"),
         (TEXT.replace("Dog", '"Dog" x').encode(), "something follows the closing quotation mark"),
-        (TEXT.replace("label", "filename").encode(), "column 'filename' is there twice"),
+        (TEXT.replace("label", "filename").encode(), "column 'filename' occurs twice"),
         (TEXT.replace("label", "Label").encode(), "no column label; found filename, Label .*differ only in case"),
         (TEXT.replace("label", "lаbel").encode(), r"U\+0430.*differ only in letters that look alike"),
         (TEXT.replace("\t", ";").encode(), "no column filename, label; found filename;label"),
     ],
 )
-def test_a_file_that_is_no_such_table_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_file_that_is_not_a_table_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(UserError, match=message) as refused:
         read(tmp_path, content)
     assert "\n" not in str(refused.value)
     assert str(refused.value).startswith(f"{tmp_path}/table.tsv")
 
 
-def test_a_pipe_a_folder_and_a_device_are_refused_at_once(tmp_path: Path) -> None:
+def test_a_pipe_a_folder_and_a_device_are_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.tsv")
     began = time.monotonic()
     for path, kind in ((tmp_path / "pipe.tsv", "a pipe"), (tmp_path, "a folder"), (Path("/dev/zero"), "a device")):
@@ -145,7 +145,7 @@ def test_an_archive_in_place_of_a_table_is_refused(tmp_path: Path) -> None:
         read_table(tmp_path / "table.tsv", ("filename",))
 
 
-def test_spellings_that_differ_only_in_what_is_not_seen_are_told(tmp_path: Path) -> None:
+def test_values_that_look_the_same_are_reported(tmp_path: Path) -> None:
     table = read(tmp_path, TEXT + "c.wav\tDоg\nd.wav\tcat\ne.wav\tCat\n")
 
     assert check_spelling(table, "label") == [
@@ -164,7 +164,7 @@ def test_paths_that_leave_the_folder_are_refused(tmp_path: Path, name: str) -> N
 
 
 @pytest.mark.parametrize("name", ["a.wav", "audio/a.wav", "./a.wav", "a..wav", "audio/..a.wav", "xy:z.wav", "a~.wav"])
-def test_paths_inside_the_folder_are_not(name: str) -> None:
+def test_paths_inside_the_folder_are_accepted(name: str) -> None:
     assert path_problem(name) is None
 
 
@@ -174,7 +174,7 @@ def test_each_file_has_one_name() -> None:
     }
 
 
-def test_a_name_with_an_accent_is_found_as_the_disk_spells_it(tmp_path: Path) -> None:
+def test_a_name_with_an_accent_is_found_in_the_form_stored_on_disk(tmp_path: Path) -> None:
     (tmp_path / "Cafe\u0301.wav").touch()
 
     assert stored_name(tmp_path, "Café.wav") in {path.name for path in tmp_path.iterdir()}
@@ -187,5 +187,5 @@ def test_numbers(text: str, value: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "nan", "inf", "1_000", "1,5", "0x10", "１", "1e999", "1 2", "1\n"])
-def test_what_is_no_finite_number(text: str) -> None:
+def test_other_text_is_not_a_number(text: str) -> None:
     assert parse_number(text) is None

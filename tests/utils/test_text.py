@@ -1,4 +1,4 @@
-"""Names and labels in messages: one line, shown as it stands."""
+"""Names and labels in one line of a message."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from dcase_sweep.utils.text import printable
 
 
 @pytest.mark.parametrize("text", ["", "audio/a b.wav", "Grüße/日本語/Ελλάδα.wav", 'it\'s "so" \\ \u00f1'])
-def test_ordinary_text_stays(text: str) -> None:
+def test_ordinary_text_is_unchanged(text: str) -> None:
     assert printable(text) == text
 
 
@@ -23,7 +23,7 @@ def test_ordinary_text_stays(text: str) -> None:
         ("undecodable \udce9", r"undecodable \udce9"),
     ],
 )
-def test_what_a_terminal_would_not_show_is_escaped(text: str, shown: str) -> None:
+def test_invisible_and_control_characters_are_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
@@ -36,15 +36,15 @@ def test_a_long_text_keeps_its_two_ends() -> None:
     assert len(shown) < 300
 
 
-def test_a_long_text_of_control_characters_stays_in_bounds() -> None:
+def test_a_long_text_of_control_characters_is_cut() -> None:
     assert len(printable(1_000_000 * "\x1b", longest=30)) < 200
 
 
-def test_a_text_of_the_limits_length_is_whole() -> None:
+def test_a_text_of_the_longest_length_is_not_cut() -> None:
     assert printable("abcde", longest=5) == "abcde"
     assert printable("abcdef", longest=5) == "abcd... (6 characters) ...f"
 
 
-def test_the_limit_is_positive() -> None:
+def test_the_limit_must_be_positive() -> None:
     with pytest.raises(ValueError, match="longest=0"):
         printable("a", longest=0)

@@ -127,14 +127,16 @@ SPACES = [
 NAMES = [
     study("empty", "''", r"hydra.sweeper.study_name='': empty; expected a name"),
     study("blank", "'  '", r"hydra.sweeper.study_name='  ': empty"),
-    study("two-lines", "'a\nb'", r"hydra.sweeper.study_name='a\\nb': holds the control character"),
-    study("escape", "'a\x1b[31mb'", r"hydra.sweeper.study_name='a\\x1b\[31mb': holds the control character"),
-    study("line-separator", "'a\u2028b'", r"hydra.sweeper.study_name='a\\u2028b': holds the control character"),
+    study("two-lines", "'a\nb'", r"hydra.sweeper.study_name='a\\nb': contains the control character"),
+    study("escape", "'a\x1b[31mb'", r"hydra.sweeper.study_name='a\\x1b\[31mb': contains the control character"),
+    study("line-separator", "'a\u2028b'", r"hydra.sweeper.study_name='a\\u2028b': contains the control character"),
     study("long", "x" * 10_000, r"hydra.sweeper.study_name=.*: 10,000 characters; expected at most 200"),
     study("list", "[a]", r"hydra.sweeper.study_name=\['a'\]: expected a text or null"),
     study("truth", "true", r"hydra.sweeper.study_name=True: expected a text or null"),
     Case(
-        "run-name-of-two-lines", ["tracking.run_name='a\nb'"], r"^error: tracking.run_name='a\\nb': holds the control"
+        "run-name-of-two-lines",
+        ["tracking.run_name='a\nb'"],
+        r"^error: tracking.run_name='a\\nb': contains the control",
     ),
     Case("run-name-long", [f"tracking.run_name={'x' * 9000}"], r"^error: tracking.run_name=.*: 9,000 characters"),
     Case("run-name-empty", ["tracking.run_name=''"], r"^error: tracking.run_name='': empty"),

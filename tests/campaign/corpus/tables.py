@@ -167,7 +167,7 @@ def _no_tables() -> list[Case]:
         ("zip", zipped, r"zip archive or a spreadsheet; unpack it or export it"),
         ("utf-16", lambda path: put(path, SCORES.encode("utf-16")), r"UTF-16 text; save it as UTF-8"),
         ("latin-1", lambda path: put(path, b"filename,scene_label\ncaf\xe9,bus\n"), r"not UTF-8 text .*row 2"),
-        ("nul", lambda path: put(path, "filename,scene_label\na\0.wav,bus\n"), r"NUL character stands in row 2"),
+        ("nul", lambda path: put(path, "filename,scene_label\na\0.wav,bus\n"), r"row 2 contains a NUL character"),
         ("binary", lambda path: put(path, bytes(range(128, 256))), r"not UTF-8 text \(byte 0, row 1\)"),
         ("missing", lambda path: None, r"no such file; expected"),
         ("empty", lambda path: put(path, ""), r"the file is empty"),
@@ -208,7 +208,7 @@ _SCENES = [
     Case(
         "scores-class-twice",
         SCENES,
-        r"^error: scores.csv: column 'bus' is there twice",
+        r"^error: scores.csv: column 'bus' occurs twice",
         prepare=scenes(SCORES.replace("tram\n", "bus\n", 1)),
     ),
     Case(
@@ -247,7 +247,7 @@ _SCENES = [
             ("grouped-digits", "1_0", "'1_0' is no finite number"),
             ("overflowing", "1e400", "'1e400' is no finite number"),
             ("long-row", ".4,.1", "4 cells; expected 3 as in the header"),
-            ("quotation-mark", '"', "a quotation mark is not closed|is no table"),
+            ("quotation-mark", '"', "a quotation mark is not closed|is not a table"),
         )
     ),
     Case(

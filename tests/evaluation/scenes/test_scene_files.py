@@ -83,7 +83,7 @@ def test_a_table_may_score_scenes_that_no_clip_has(tmp_path: Path) -> None:
         ("file,bus,tram\nx,1,2\n", r"line 1: neither scores nor a header with a column 'filename'"),
         ("", r"scores.txt: the file is empty"),
         (TABLE.replace("\tbus\n", "\tcar\n"), r"no column bus; found filename, scene_label, tram, car"),
-        (TABLE.replace("\ttram\t", "\tbus\t"), r"column 'bus' is there twice"),
+        (TABLE.replace("\ttram\t", "\tbus\t"), r"column 'bus' occurs twice"),
         (TABLE.replace("wav\tbus", "wav\tcar", 1), r"line 2: unknown scene_label 'car'; expected one of bus, tram"),
         (TABLE.replace("0.7", ""), r"line 2, column bus: '' is no finite number"),
         (TABLE.replace("\t0.7", ""), r"line 2: 3 cells; expected 4 as in the header"),

@@ -1,0 +1,101 @@
+"""A block of convolution, batch normalisation, gated linear unit, dropout and average pooling on a CPU.
+
+The fastest operations that apply are chosen here:
+
+- A spectrogram in float32 or wider that needs no gradient goes through the whole block as one operation
+  (:mod:`dcase_sweep.ops.first_block`).
+- Otherwise the convolution is PyTorch's or, for many channels in float32, :mod:`dcase_sweep.ops.convolution`, and the
+  layers after it are one operation (:mod:`dcase_sweep.ops.fused_gate`).
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from dcase_sweep.ops import convolution as winograd
+from dcase_sweep.ops import first_block, fused_gate
+from dcase_sweep.ops.gate import Block
+
+
+def gated_block(
+    maps: Tensor,
+    convolution: nn.Conv2d,
+    norm: nn.BatchNorm2d,
+    gate: nn.Linear,
+    *,
+    pool: tuple[int, int],
+    dropout: float,
+) -> Tensor:
+    """Compute what the layers give one by one, within rounding, and update the running statistics as ``norm`` does.
+
+    Use it where :func:`dcase_sweep.ops.can_fuse.can_fuse` allows it. The gradient may be computed once.
+
+    Args:
+        maps: ``[batch, frame, mel, channel]``.
+        convolution: a convolution that keeps the size of the maps, with a bias.
+        norm: batch normalisation with running statistics and a momentum.
+        gate: the linear map W y + b of the gate (W y + b) · σ(y).
+        pool: window sizes of the average pool, ``(frame, mel)``.
+        dropout: probability of dropout between the gate and the pool; 0 outside of training.
+
+    Returns:
+        Maps ``[batch, frame, mel, channel]``, smaller by the pool.
+    """
+    block = Block(norm.weight, norm.bias, gate.weight, gate.bias, norm.eps, pool, dropout)
+    if _is_spectrogram(maps, convolution):
+        return _compute_from_spectrograms(maps.squeeze(3), convolution, norm, block)
+    convolved = _convolve(maps, convolution).permute(0, 2, 3, 1).contiguous()
+    measure = partial(fused_gate.batch_statistics, convolved.detach()) if norm.training else None
+    return fused_gate.normalise_gate_pool(convolved, block, _get_statistics(norm, measure))
+
+
+def _is_spectrogram(maps: Tensor, convolution: nn.Conv2d) -> bool:
+    """Whether the maps have one channel, need no gradient, and are computed in float32 or wider."""
+    return (
+        maps.shape[3] == 1
+        and not maps.requires_grad
+        and maps.dtype in (torch.float32, torch.float64)
+        and maps.dtype == convolution.weight.dtype
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def _compute_from_spectrograms(
+    spectrograms: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d, block: Block
+) -> Tensor:
+    weight, bias = convolution.weight, convolution.bias
+    assert bias is not None
+    patches = first_block.Patches.extract(spectrograms, (weight.shape[2], weight.shape[3]))
+    moments = first_block.Moments.compute(patches) if norm.training else None
+    measure = None if moments is None else partial(moments.statistics, weight.detach(), bias.detach())
+    statistics = _get_statistics(norm, measure)
+    return first_block.convolve_normalise_gate_pool(patches, weight, bias, block, statistics, moments)
+
+
+def _convolve(maps: Tensor, convolution: nn.Conv2d) -> Tensor:
+    """Compute ``[batch, channel, frame, mel]``."""
+    weight, bias = convolution.weight, convolution.bias
+    assert bias is not None
+    if winograd.is_faster(maps, weight):
+        return winograd.convolve(maps, weight, bias).permute(0, 3, 1, 2)
+    convolved: Tensor = convolution(maps.permute(0, 3, 1, 2))
+    return convolved
+
+
+def _get_statistics(norm: nn.BatchNorm2d, measure: Callable[[], fused_gate.Statistics] | None) -> fused_gate.Statistics:
+    """Measure the batch and update the running statistics; without ``measure``, return the running statistics."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    assert norm.momentum is not None
+    if measure is None:
+        return fused_gate.Statistics(norm.running_mean, norm.running_var, 1, are_of_batch=False)
+    statistics = measure()
+    with torch.no_grad():
+        unbiased = statistics.variance * (statistics.count / max(1, statistics.count - 1))
+        norm.running_mean.lerp_(statistics.mean.to(norm.running_mean.dtype), norm.momentum)
+        norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), norm.momentum)
+        assert norm.num_batches_tracked is not None
+        norm.num_batches_tracked.add_(1)
+    return statistics
