@@ -29,6 +29,13 @@ def main(arguments: list[str] | None = None) -> int:
     return code
 
 
+def script() -> int:
+    """``dcase-sweep``: modules in the working directory are found, as ``python -m`` finds them."""
+    if not sys.flags.safe_path:
+        sys.path.insert(0, os.getcwd())
+    return main()
+
+
 def _flush() -> None:
     """Write what waits for the terminal; one that is gone must not change the exit code."""
     for standard in (sys.stdout, sys.stderr):

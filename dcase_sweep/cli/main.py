@@ -15,11 +15,12 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.arguments import check_arguments, explain_setup, refuse_arguments
-from dcase_sweep.config.command_line import put_flags_first, quote_task, with_model_of_task
+from dcase_sweep.config.command_line import put_flags_first, quote_choices, with_model_of_task
 from dcase_sweep.config.compose import ENDLESS, register_experiments, share_config_store
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.hints import explain
 from dcase_sweep.config.renamed import rename_overrides
+from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.jobs import run_composed
 from dcase_sweep.sweep.grid import GridSweeper
 from dcase_sweep.sweep.optuna.sweeper import OptunaSweeper
@@ -51,9 +52,13 @@ def main(arguments: list[str]) -> int:
 
     try:
         refuse_arguments(arguments)
-        understood = with_model_of_task(quote_task(put_flags_first(rename_overrides(arguments))))
+        path = SearchPath.of_arguments(arguments)
+        named = quote_choices(put_flags_first(rename_overrides(arguments)), path)
+        understood = with_model_of_task(named, path)
         sys.argv = [sys.argv[0], *understood]
-        check_arguments(understood)
+        check_arguments(understood, path)
+        for hidden in path.hidden():
+            print(f"note: {hidden} is not read: the package has a file of this name; rename it", file=sys.stderr)
         with _masked_output(understood):
             hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
     except Interrupted as interrupted:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from hydra import compose
 from hydra.core.config_store import ConfigStore
@@ -14,13 +15,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.arguments import check_overrides, explain_setup, refuse_arguments
 from dcase_sweep.config.checks import check
-from dcase_sweep.config.command_line import quote_task, with_model_of_task
+from dcase_sweep.config.command_line import quote_choices, with_model_of_task
 from dcase_sweep.config.files import read_config, register_config_source
 from dcase_sweep.config.folders import conf_folder, experiment_folders
 from dcase_sweep.config.hints import explain
 from dcase_sweep.config.overrides import combinations
 from dcase_sweep.config.renamed import rename_overrides
 from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.utils.errors import UserError
 
 #: What is said where the configuration cannot be composed.
@@ -61,23 +63,30 @@ class Composed:
     experiment: Experiment
 
 
-def compose_experiments(arguments: Sequence[str]) -> list[Composed]:
+def compose_experiments(arguments: Sequence[str], config_dir: str | Path | None = None) -> list[Composed]:
     """The checked experiments that these overrides stand for, as many as there are combinations of their values.
+
+    Args:
+        arguments: overrides in Hydra's grammar.
+        config_dir: a folder of the user's own, as ``--config-dir`` names it.
 
     Raises:
         UserError: in one line, as the experiment command says it.
     """
     refuse_arguments(arguments)
-    understood = with_model_of_task(quote_task(rename_overrides(arguments)))
-    check_overrides(understood)
+    path = SearchPath(None if config_dir is None else str(config_dir), SearchPath.of_arguments(arguments).more)
+    path.check()
+    words = [word for word in rename_overrides(arguments) if not word.lstrip("+").startswith("hydra.searchpath=")]
+    understood = with_model_of_task(quote_choices(words, path), path)
+    check_overrides(understood, path)
     register_experiments()
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
             parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-            return [_composed(job) for job in combinations(parser, understood)]
+            return [_composed(job, path) for job in combinations(parser, understood)]
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain(error, understood)) from None
+        raise UserError(explain(error, [*path.overrides, *understood])) from None
     except RecursionError:
         raise UserError(ENDLESS) from None
     except Exception as error:
@@ -87,9 +96,9 @@ def compose_experiments(arguments: Sequence[str]) -> list[Composed]:
         raise UserError(line) from None
 
 
-def _composed(overrides: Sequence[str]) -> Composed:
-    completed = with_model_of_task(list(overrides))
-    config = compose("config", completed, return_hydra_config=True)
+def _composed(overrides: Sequence[str], path: SearchPath) -> Composed:
+    completed = with_model_of_task(overrides, path)
+    config = compose("config", [*path.overrides, *completed], return_hydra_config=True)
     rest = [override for override in overrides if override.partition("=")[0] not in ("model", "task")]
     name = " ".join([str(config.hydra.runtime.choices["model"]), *(each.lstrip("+") for each in rest)])
     return Composed(name, check(config))

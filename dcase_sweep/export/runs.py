@@ -8,6 +8,7 @@ from typing import Any
 
 from dcase_sweep import tracking
 from dcase_sweep.config import Experiment, Tracking, restore_experiment
+from dcase_sweep.config.search_path import named_in_folder
 from dcase_sweep.training.checkpoint_files import Checkpoint, read_checkpoint
 from dcase_sweep.training.checkpoints import BEST, FOLDER, find_checkpoint
 from dcase_sweep.utils.errors import UserError
@@ -50,12 +51,13 @@ class TrainedRun:
     logged: tracking.LoggedRun | None
 
 
-def find_trained_run(given: str, overrides: Mapping[str, str]) -> TrainedRun:
+def find_trained_run(given: str, overrides: Mapping[str, str], config_dir: str | None = None) -> TrainedRun:
     """The run of an MLflow id, of a folder ``outputs/DATE/TIME``, or of a checkpoint file.
 
     Args:
         given: which.
         overrides: keys and values of the command line.
+        config_dir: a folder of the user's own configuration files; the classes that they name may be the run's.
 
     Raises:
         UserError: for an unknown or unfinished run, one of another task, or a key that only training can change.
@@ -64,7 +66,8 @@ def find_trained_run(given: str, overrides: Mapping[str, str]) -> TrainedRun:
         if not key.startswith(FREE):
             expected = ", ".join(f"{name}*" if name.endswith(".") else name for name in FREE)
             raise UserError(f"{key}: the run's own, which an export keeps; expected one of {expected}")
-    named = {key: value for key, value in overrides.items() if key in NAMED}
+    folder_names = named_in_folder(config_dir) if config_dir else {}
+    named = folder_names | {key: value for key, value in overrides.items() if key in NAMED}
     overrides = {key: value for key, value in overrides.items() if key not in NAMED}
     where = f"run={given}"
     if given and Path(given).expanduser().exists():

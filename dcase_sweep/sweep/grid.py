@@ -14,9 +14,10 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from dcase_sweep.config.command_line import with_model_of_task
+from dcase_sweep.config.command_line import repeat_command, with_model_of_task
 from dcase_sweep.config.overrides import combinations
 from dcase_sweep.config.renamed import rename_overrides
+from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.sweep.comparison import Comparison, Entry, compare, table, to_csv
 from dcase_sweep.sweep.launchers import check_launcher, is_basic
 from dcase_sweep.utils.errors import UserError
@@ -99,7 +100,8 @@ class GridSweeper(Sweeper):
                 self._launch([[*overrides, *given] for overrides in jobs], results)
             except BaseException as error:  # what is done is worth telling, whatever ended the rest
                 self._report(parent, jobs, results, folder, finished, "KILLED" if _is_stop(error) else "FAILED")
-                log.info("continue  the same command with hydra.sweeper.skip_finished=true runs the rest")
+                skipping = [*arguments, *([] if self.skip_finished else ["hydra.sweeper.skip_finished=true"])]
+                log.info(f"continue  {repeat_command(self._config.hydra, skipping, is_sweep=True)}")
                 raise
             self._report(parent, jobs, results, folder, finished)
         return [results]
@@ -136,7 +138,8 @@ class GridSweeper(Sweeper):
         """The overrides of each job: the product of all sweeps, the last one varying fastest."""
         parser = OverridesParser.create(config_loader=self._context.config_loader)
         defaults = rename_overrides([f"{key}={value}" for key, value in self.params.items()])
-        return [with_model_of_task(list(job)) for job in combinations(parser, [*defaults, *arguments])]
+        path = SearchPath.of_settings(self._config.hydra)
+        return [with_model_of_task(job, path) for job in combinations(parser, [*defaults, *arguments])]
 
     def _checked(self, overrides: Sequence[str]) -> Any:
         from dcase_sweep.config import check

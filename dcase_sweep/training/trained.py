@@ -1,12 +1,12 @@
 """Trained networks, from the checkpoints that runs leave."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from dcase_sweep.config import Experiment, build_model, restore_experiment
+from dcase_sweep.config.classes import Named
 from dcase_sweep.training.checkpoint_files import find_difference, read_checkpoint
 from dcase_sweep.training.checkpoints import BEST, NETWORK, find_checkpoint, weights_under
 from dcase_sweep.utils.errors import UserError
@@ -23,12 +23,12 @@ class Trained:
     network: nn.Module
 
 
-def open_trained(where: str, named: Mapping[str, str] | None = None) -> Trained:
+def open_trained(where: str, named: Named | None = None) -> Trained:
     """The network of a checkpoint, or of the folder of a run.
 
     Args:
         where: the file or the folder.
-        named: classes of the user's own that the command line names, by their keys: ``model._target_``.
+        named: classes of the user's own that the command line names, or that a folder names that it names.
 
     Raises:
         UserError: if there is none there, if it names code that the command line does not, or if its weights do not

@@ -10,10 +10,11 @@ from hydra.errors import ConfigCompositionException
 from hydra.initialize import initialize_config_dir
 
 from dcase_sweep.config import Experiment, build, check, flatten, stored_configuration
-from dcase_sweep.config.command_line import quote_task
+from dcase_sweep.config.command_line import quote_choices
 from dcase_sweep.config.compose import register_experiments
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.hints import explain
+from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.utils.errors import UserError
 
 
@@ -257,7 +258,7 @@ def test_a_broken_file_of_ones_own_is_told_and_left_out(
     [("task=4", "task='4'"), ("task=1a,4", "task=1a,'4'"), ("task=1a", "task=1a"), ("seed=4", "seed=4")],
 )
 def test_a_task_that_looks_like_a_number(typed: str, understood: str) -> None:
-    assert quote_task([typed]) == [understood]
+    assert quote_choices([typed], SearchPath()) == [understood]
 
 
 @pytest.mark.parametrize(

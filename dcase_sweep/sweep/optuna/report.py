@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +166,24 @@ def trials_csv(study: optuna.Study, metrics: Sequence[str]) -> str:
     return buffer.getvalue()
 
 
-def report(study: optuna.Study, parent: Any, folder: Path, *, tracking: Tracking, fixed: Sequence[str]) -> None:
-    """Write, log and print everything about a study."""
+def report(
+    study: optuna.Study,
+    parent: Any,
+    folder: Path,
+    *,
+    tracking: Tracking,
+    fixed: Sequence[str],
+    repeat: Callable[[str], str],
+) -> None:
+    """Write, log and print everything about a study.
+
+    Args:
+        parent: the run of the study.
+        folder: of the sweep.
+        tracking: where the trials' runs are.
+        fixed: overrides that all trials share.
+        repeat: the command that runs an experiment of the folder, by its name.
+    """
     from dcase_sweep.sweep.optuna.figures import draw
 
     metrics = study.metric_names or [f"objective {index}" for index in range(len(study.directions))]
@@ -195,7 +211,7 @@ def report(study: optuna.Study, parent: Any, folder: Path, *, tracking: Tracking
     _mark_best(study, best, tracking)
     if len(metrics) == 1 and best:
         parent.log_metrics({f"search/{metrics[0]}": best[0].values[0]})
-    _print(study, best, metrics, folder)
+    _print(study, best, metrics, folder, repeat)
 
 
 def introduce(study: optuna.Study, search_config: SearchConfig, workers: int, folder: Path) -> None:
@@ -254,7 +270,13 @@ def _mark_best(study: optuna.Study, best: Sequence[FrozenTrial], tracking: Track
             mlflow_tracking.tag_run(tracking, run, {BEST: "true" if trial.number in numbers else "false"})
 
 
-def _print(study: optuna.Study, best: Sequence[FrozenTrial], metrics: Sequence[str], folder: Path) -> None:
+def _print(
+    study: optuna.Study,
+    best: Sequence[FrozenTrial],
+    metrics: Sequence[str],
+    folder: Path,
+    repeat: Callable[[str], str],
+) -> None:
     found = records.counts(study.get_trials(deepcopy=False))
     order = ("finished", "pruned", "rejected", "repeated", "failed", "interrupted")
     log.info(f"\nsearch    {study.study_name}: " + ", ".join(f"{found[name]} {name}" for name in order if found[name]))
@@ -267,5 +289,5 @@ def _print(study: optuna.Study, best: Sequence[FrozenTrial], metrics: Sequence[s
     for name, trial in _named(best):
         values = ", ".join(f"{metric} {value:.4g}" for metric, value in zip(metrics, trial.values, strict=True))
         log.info(f"{name:<9} trial {trial.number}: {values} · {describe(trial)}")
-        log.info(f"repeat    python -m dcase_sweep --config-dir {shlex.quote(where)} +experiment={name}")
+        log.info(f"repeat    {repeat(name)}")
     log.info(f"figures   {where}/figures/search.html")

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.config import Experiment, build, check, check_written, flatten, plain
-from dcase_sweep.config.command_line import with_model_of_task
+from dcase_sweep.config.command_line import repeat_command, with_model_of_task
 from dcase_sweep.config.renamed import rename_keys
+from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.training.resume import comparable
 from dcase_sweep.utils.errors import UserError
 
@@ -124,8 +124,9 @@ class OptunaSweeper(Sweeper):
         where = str(self.storage or settings.default_storage(base.tracking.folder))
         storage = records.open_storage(where)
         classes = self._classes(base) if limits else 0
-        sources = hash_search_sources(flatten(base), varied, self._parser, lambda more: self._compose([*fixed, *more]))
-        signature = make_signature(comparable(flatten(base)), space.describe(), objective, limits, sources)
+        shared = comparable(flatten(base))
+        sources = hash_search_sources(shared, varied, self._parser, lambda more: self._compose([*fixed, *more]))
+        signature = make_signature(shared, space.describe(), objective, limits, sources)
         with interruptible():
             with records.claim(storage):
                 study = records.open_study(storage, name, objective, signature, fresh=self.fresh)
@@ -165,7 +166,6 @@ class OptunaSweeper(Sweeper):
         from dcase_sweep.sweep.optuna import study as records
         from dcase_sweep.sweep.optuna.report import introduce
         from dcase_sweep.sweep.optuna.worker_pool import WorkerPool
-        from dcase_sweep.utils.secrets import mask_word
         from dcase_sweep.utils.signals import Interrupted
 
         try:
@@ -176,8 +176,7 @@ class OptunaSweeper(Sweeper):
             worker_pool.work()
         except BaseException as error:
             parent.give_up("KILLED" if isinstance(error, Interrupted) else "FAILED")
-            words = ["-m", *self._config.hydra.overrides.hydra, *arguments]
-            command = shlex.join(["python", "-m", "dcase_sweep", *map(mask_word, words)])
+            command = repeat_command(self._config.hydra, arguments, is_sweep=True)
             log.info(f"interrupted; the same command continues: {command}")
             raise
 
@@ -229,7 +228,7 @@ class OptunaSweeper(Sweeper):
                 varied[key] = parsed.input_line.partition("=")[2]
             else:
                 fixed.append(parsed.input_line)
-        return with_model_of_task(fixed), varied
+        return with_model_of_task(fixed, SearchPath.of_settings(self._config.hydra)), varied
 
     def _compose(self, overrides: Sequence[str]) -> DictConfig:
         return self._context.config_loader.load_sweep_config(self._config, [*self._chosen, *overrides])
@@ -326,7 +325,11 @@ class OptunaSweeper(Sweeper):
         failed = [trial for trial in trials if records.kind(trial) == "failed"]
         line, fault = describe_end(study, search_config)
         self.failures = [fault] if fault else []
-        report(study, parent, folder, tracking=base.tracking, fixed=fixed)
+
+        def repeat(name: str) -> str:
+            return repeat_command(self._config.hydra, [f"+experiment={name}"], more=folder)
+
+        report(study, parent, folder, tracking=base.tracking, fixed=fixed, repeat=repeat)
         parent.end("FAILED" if fault else "FINISHED")
         if line:
             log.info(f"search    {line}")
