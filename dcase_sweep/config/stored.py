@@ -99,10 +99,9 @@ def restore_experiment(
         nested = _nested({key: None if key in _UNSET else value for key, value in kept.items()})
         if not reads_data:
             nested["data"] = _demo(nested)
-        if isinstance(
-            named.get("data._target_"), str
-        ):  # other recordings than those of the training may be read by another class
-            _mapping(nested, "data")["_target_"] = named["data._target_"]
+        other = named.get("data._target_")
+        if isinstance(other, str):  # other recordings than those of the training may be read by another class
+            _mapping(nested, "data")["_target_"] = other
         for group in PACKAGES:
             check_file_target(group, _mapping(nested, group).get("_target_"), named)
         if reads_data:
