@@ -15,7 +15,12 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.arguments import check_arguments, explain_setup, refuse_arguments
-from dcase_sweep.config.command_line import put_flags_first, quote_choices, with_model_of_task
+from dcase_sweep.config.command_line import (
+    make_search_a_sweep,
+    put_flags_first,
+    quote_choices,
+    with_model_of_task,
+)
 from dcase_sweep.config.compose import ENDLESS, register_experiments, share_config_store
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.hints import explain
@@ -53,7 +58,7 @@ def main(arguments: list[str]) -> int:
     try:
         refuse_arguments(arguments)
         path = SearchPath.of_arguments(arguments)
-        named = quote_choices(put_flags_first(rename_overrides(arguments)), path)
+        named = quote_choices(put_flags_first(make_search_a_sweep(rename_overrides(arguments))), path)
         understood = with_model_of_task(named, path)
         sys.argv = [sys.argv[0], *understood]
         check_arguments(understood, path)

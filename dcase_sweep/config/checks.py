@@ -233,10 +233,7 @@ def check_hydra(settings: Any) -> None:
             "(a run's own files are in hydra.run.dir in any case)"
         )
     if settings.mode == RunMode.RUN and OmegaConf.select(settings, "sweeper.search") is not None:
-        raise UserError(
-            "search: does nothing in a single run; add -m, or hydra.mode: MULTIRUN to its file, and to its defaults "
-            "override /hydra/sweeper: optuna"
-        )
+        raise UserError("search: does nothing in a single run; add -m")
     for override in task_overrides(settings):
         refuse_several(override)
 

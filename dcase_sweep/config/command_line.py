@@ -1,7 +1,8 @@
 """What people type and Hydra would not read as it is meant: each word is rewritten here, and nowhere else.
 
 Hydra has no way to say any of it: that a group's choice may look like a number, that ``-m`` may stand between two
-overrides, and that a task chooses a model where a model chooses its task too (defaults lists override one way only).
+overrides, that a search is a sweep (Hydra 1.4 refuses a ``hydra.mode`` that a group's file sets), and that a task chooses
+a model where a model chooses its task too (defaults lists override one way only).
 """
 
 import re
@@ -19,12 +20,22 @@ from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import mask_word
 
 _FLAGS = ("-m", "--multirun")
+#: Options that show something instead of running it.
+_SHOWS = ("-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help", "-sc", "--shell-completion")
 _NUMBER = re.compile(r"\d[\d_]*(\.\d*)?(e\d+)?")
 
 
 def put_flags_first(arguments: Sequence[str]) -> list[str]:
     """Let ``-m`` stand anywhere: Hydra takes it before all overrides or after them, not between two."""
     return [word for word in arguments if word in _FLAGS] + [word for word in arguments if word not in _FLAGS]
+
+
+def make_search_a_sweep(arguments: Sequence[str]) -> list[str]:
+    """Let ``search=NAME`` alone mean a sweep: there is no other use of it."""
+    is_search = any(word.lstrip("+").startswith("search=") for word in arguments)
+    is_shown = any(word.partition("=")[0] in _SHOWS for word in arguments)
+    flag = ["--multirun"] if is_search and not is_shown and not set(_FLAGS) & set(arguments) else []
+    return [*flag, *arguments]
 
 
 def quote_choices(arguments: Sequence[str], path: SearchPath) -> list[str]:
