@@ -17,6 +17,8 @@ KEYS = {
     "mean_teacher.mask_mels_share": "mean_teacher.mask_mels_fraction",
     "data.validation_share": "data.validation_fraction",
     "data.weak_validation_share": "data.weak_validation_fraction",
+    "front_end.seconds": "data.seconds",
+    "front_end.sample_rate": "task.sample_rate",
 }
 #: Keys that are gone, and the key that says now what each said; a file that has one is read without it.
 REMOVED = {

@@ -18,6 +18,8 @@ class Task:
     model: str = MISSING
     #: What a search makes large where it names no objective: a metric of a finished run.
     objective: str = MISSING
+    #: Hz, of the waveforms that features are computed from.
+    sample_rate: int = MISSING
     #: KiB that non-zero parameters may take at 16 bit; null where the challenge sets no limit.
     size_limit_kib: float | None = None
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 
 from dcase_sweep.complexity.networks import complexity_before_training, cost_metrics
-from dcase_sweep.config import Experiment, build, build_model
+from dcase_sweep.config import Experiment, build_front_end, build_model
 from dcase_sweep.utils.errors import UserError
 
 #: What can be limited; the names of a run's metrics.
@@ -51,7 +51,7 @@ def latency_ms(experiment: Experiment, classes: int, *, runs: int = 7) -> float:
     import torch
 
     network = build_model(experiment, classes=classes).eval()
-    clip = torch.zeros(1, *build("front_end", experiment.front_end).shape)
+    clip = torch.zeros(1, *build_front_end(experiment).shape)
     seconds = []
     with torch.inference_mode():
         for _ in range(runs + 1):

@@ -11,7 +11,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from dcase_sweep.config import Experiment, build, check, check_written, flatten, plain
+from dcase_sweep.config import Experiment, build_front_end, check, check_written, flatten, plain
 from dcase_sweep.config.command_line import repeat_command, with_model_of_task
 from dcase_sweep.config.renamed import rename_keys
 from dcase_sweep.config.search_path import SearchPath
@@ -238,7 +238,7 @@ class OptunaSweeper(Sweeper):
 
         model: Any = OmegaConf.to_container(composed.model, resolve=False)
         blocks, depth = model.get("blocks") or [], model.get("depth")
-        shape = build("front_end", base.front_end).shape
+        shape = build_front_end(base).shape
         of_blocks = self.wanted.get("blocks")
         return make_space(varied, of_blocks, parser=self._parser, blocks=blocks, depth=depth, shape=shape)
 

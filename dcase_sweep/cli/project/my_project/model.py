@@ -6,8 +6,8 @@ from torch import Tensor, nn
 class SmallCNN(nn.Module):
     """Two convolutions and a mean over what is left.
 
-    Every keyword argument is a key of ``model``: conf/model/small.yaml gives its value, and the command line changes it,
-    as ``model.width=16``.
+    Every keyword argument is a key of ``model``: conf/model/small.yaml gives its value, and ``model.width=16`` on the
+    command line changes it.
 
     Args:
         input_shape: mel bands and frames of a clip's features; comes from the front end.
