@@ -98,7 +98,8 @@ def repeat_command(settings: Any, words: Sequence[str], *, is_sweep: bool = Fals
     """
     path = SearchPath.of_settings(settings)
     path = path if more is None else path.followed_by(more)
-    hydra: Any = OmegaConf.to_container(settings.overrides.hydra, resolve=False) if is_sweep else []
+    used = OmegaConf.select(settings, "overrides.hydra") if is_sweep else None
+    hydra: Any = [] if used is None else OmegaConf.to_container(used, resolve=False)
     own = [str(word) for word in hydra if not str(word).lstrip("+").startswith(("hydra.mode=", "hydra.searchpath="))]
     flag = ["-m"] if is_sweep else []
     return shlex.join(["python", "-m", "dcase_sweep", *flag, *path.words, *map(mask_word, [*own, *words])])

@@ -10,6 +10,7 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
+from omegaconf import OmegaConf
 
 from dcase_sweep.config.classes import PACKAGES
 from dcase_sweep.config.files import read_config
@@ -51,8 +52,9 @@ class SearchPath:
     @staticmethod
     def of_settings(settings: Any) -> "SearchPath":
         """As Hydra has used them: ``cfg.hydra`` of a composed configuration."""
-        config_dir, more = None, []
-        for source in settings.runtime.config_sources:
+        config_dir: str | None = None
+        more: list[str] = []
+        for source in OmegaConf.select(settings, "runtime.config_sources") or ():
             place = source.path if source.schema == "file" else f"{source.schema}://{source.path}"
             if source.provider == "command-line":
                 config_dir = place

@@ -45,7 +45,7 @@ def printed_command(output: str, begin: str) -> list[str]:
 
 
 def test_a_grid_trains_again_what_was_edited(project: CommandLine) -> None:
-    grid = [*commands(project, "-m"), *FAST, "hydra.sweeper.skip_finished=true"]
+    grid = [*commands(project, " -m --"), *FAST, "hydra.sweeper.skip_finished=true"]
     project(*grid)
     again = project(*grid)
     model = project.folder / "birds_2024" / "model.py"
@@ -59,7 +59,7 @@ def test_a_grid_trains_again_what_was_edited(project: CommandLine) -> None:
 
 def test_other_processes_find_the_project(project: CommandLine) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    output = project(*commands(project, "-m"), *FAST, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=3")
+    output = project(*commands(project, " -m --"), *FAST, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=3")
 
     assert "2 of 2 jobs finished" in output
 
