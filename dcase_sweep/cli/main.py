@@ -10,10 +10,13 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from dcase_sweep.application.sweepers import SweepFailed
 from dcase_sweep.config.arguments import check_arguments, explain_setup, refuse_arguments
 from dcase_sweep.config.command_line import (
     make_search_a_sweep,
@@ -27,8 +30,6 @@ from dcase_sweep.config.hints import explain
 from dcase_sweep.config.renamed import rename_overrides
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.jobs import run_composed
-from dcase_sweep.sweep.grid import GridSweeper
-from dcase_sweep.sweep.optuna.sweeper import OptunaSweeper
 from dcase_sweep.utils.errors import UserError, describe_os_error
 from dcase_sweep.utils.secrets import mask_secrets
 
@@ -47,11 +48,11 @@ def main(arguments: list[str]) -> int:
     want_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("0", "")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions on instead of printing them
     outcomes: list[Any] = []
-    began = False
+    is_sweep = False
 
     def task(composed: DictConfig) -> Any:
-        nonlocal began
-        began = True
+        nonlocal is_sweep
+        is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         outcomes.append(run_composed(composed))
         return outcomes[-1]
 
@@ -68,6 +69,10 @@ def main(arguments: list[str]) -> int:
             hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
     except Interrupted as interrupted:
         return interrupted.exit_code
+    except SweepFailed as failed:
+        for failure in failed.failures:
+            print(f"failed: {mask_secrets(failure)}", file=sys.stderr)
+        return 1
     except (HydraException, OmegaConfBaseException, UserError) as error:
         if want_traceback:
             raise
@@ -84,12 +89,12 @@ def main(arguments: list[str]) -> int:
         print(f"error: {mask_secrets(line)}", file=sys.stderr)
         return 1
     except Exception as error:
-        line = None if began or GridSweeper.latest or OptunaSweeper.latest else explain_setup(error)
+        line = None if outcomes else explain_setup(error)
         if want_traceback or line is None:
             raise
         print(f"error: {mask_secrets(line)}", file=sys.stderr)
         return 1
-    return _conclude(outcomes)
+    return 0 if is_sweep else _conclude(outcomes)
 
 
 @contextmanager
@@ -108,12 +113,7 @@ def _masked_output(arguments: Sequence[str]) -> Iterator[None]:
 
 
 def _conclude(outcomes: list[Any]) -> int:
-    """Say where the run is and how to open it, or what failed."""
-    sweep = GridSweeper.latest or OptunaSweeper.latest
-    if sweep is not None:
-        for failure in sweep.failures:
-            print(f"failed: {mask_secrets(failure)}", file=sys.stderr)
-        return 1 if sweep.failures else 0
+    """Say how the run is opened; the exit code."""
     if not outcomes:
         return 0  # --help, --cfg and the like
     if outcomes[-1].status != "finished":

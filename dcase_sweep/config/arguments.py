@@ -156,11 +156,13 @@ def explain_setup(error: Exception) -> str | None:
     """One line for an exception of Python's that Hydra lets through while it composes or sets up its logging.
 
     Returns:
-        None for an exception that is not about the configuration.
+        None for an exception that is not about the configuration, or was raised once a sweep had begun.
     """
     if not isinstance(error, _OF_A_CONFIGURATION):
         return None
     modules = _modules_of(error)
+    if "dcase_sweep.sweep" in modules:  # a sweeper's method of this name
+        return None
     causes = [error, *([error.__cause__] if error.__cause__ is not None else [])]
     if not any(part.startswith(("hydra", "omegaconf")) for part in modules):
         return None

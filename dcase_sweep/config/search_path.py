@@ -15,8 +15,8 @@ from omegaconf import OmegaConf
 from dcase_sweep.config.classes import PACKAGES
 from dcase_sweep.config.files import read_config
 from dcase_sweep.config.folders import conf_folder, experiment_folders
-from dcase_sweep.config.overrides import quote
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.overrides import quote
 from dcase_sweep.utils.text import printable
 
 _KEY = "hydra.searchpath"
