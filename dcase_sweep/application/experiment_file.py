@@ -41,6 +41,8 @@ def make_experiment_file(best: BestTrial) -> str:
         key, value = parsed.get_key_element().lstrip("+"), parsed.value()
         if key in GROUPS and isinstance(value, (str, int, QuotedString)):
             groups[key] = getattr(value, "text", str(value))
+        elif key == "search":  # which found the trial, and is no part of it
+            continue
         elif "/" not in key and not key.startswith("hydra."):
             key, value = _whole_list(key, value, best)
             OmegaConf.update(values, key, value, merge=False, force_add=True)

@@ -210,11 +210,10 @@ class Experiments(Application):
         from hydra import version
         from hydra.core.utils import setup_globals
 
-        from dcase_sweep.config.compose import register_experiments, share_config_store
+        from dcase_sweep.config.compose import register_experiments
 
         version.setbase("1.3")
         setup_globals()
-        share_config_store()
         register_experiments()
 
     def describe_trial(self, study: str, number: int, record_id: str, threads: int | None) -> list[str]:

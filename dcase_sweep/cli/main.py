@@ -6,7 +6,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
 import hydra
@@ -24,7 +24,7 @@ from dcase_sweep.config.command_line import (
     quote_choices,
     with_model_of_task,
 )
-from dcase_sweep.config.compose import ENDLESS, register_experiments, share_config_store
+from dcase_sweep.config.compose import ENDLESS, register_experiments, shared_config_store
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.hints import explain
 from dcase_sweep.config.renamed import rename_overrides
@@ -43,7 +43,6 @@ def main(arguments: list[str]) -> int:
     """
     from dcase_sweep.utils.signals import Interrupted
 
-    share_config_store()
     register_experiments()
     want_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("0", "")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions on instead of printing them
@@ -65,7 +64,8 @@ def main(arguments: list[str]) -> int:
         check_arguments(understood, path)
         for hidden in path.hidden():
             print(f"note: {hidden} is not read: the package has a file of this name; rename it", file=sys.stderr)
-        with _masked_output(understood):
+        is_help = any(word in ("-h", "--help", "--hydra-help") for word in understood)
+        with _masked_output(understood), shared_config_store() if is_help else nullcontext():
             hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
     except Interrupted as interrupted:
         return interrupted.exit_code

@@ -214,7 +214,8 @@ def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
             hint = f"did you mean {prefix}{near[0]}?" if near else f"expected one of {', '.join(known)}"
             raise UserError(f"{prefix}{key}: no such key; {hint}")
         inner = next((part for part in get_args(known[key]) if is_dataclass(part)), known[key])  # a group or None
-        if isinstance(inner, type) and is_dataclass(inner) and isinstance(node._get_node(key), DictConfig):
+        is_value = OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key)
+        if isinstance(inner, type) and is_dataclass(inner) and not is_value and isinstance(node[key], DictConfig):
             _refuse_unknown(f"{prefix}{key}.", node[key], inner)
 
 

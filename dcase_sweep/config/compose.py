@@ -1,7 +1,8 @@
 """Experiments from the words of a command line, without running any of them."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from dcase_sweep.config.arguments import check_overrides, explain_setup, refuse_arguments
 from dcase_sweep.config.checks import check
 from dcase_sweep.config.command_line import quote_choices, with_model_of_task
-from dcase_sweep.config.files import read_config, register_config_source
+from dcase_sweep.config.files import read_config, register_config_source, restored_config_source
 from dcase_sweep.config.folders import conf_folder, experiment_folders
 from dcase_sweep.config.hints import explain
 from dcase_sweep.config.renamed import rename_overrides
@@ -46,13 +47,18 @@ def register_experiments() -> None:
             store.store(group="experiment", name=path.stem, node=node, package="_global_", provider=str(folder))
 
 
-def share_config_store() -> None:
-    """Let Hydra's compositions share its one store of configurations instead of copying it.
+@contextmanager
+def shared_config_store() -> Iterator[None]:
+    """Let Hydra list the choices of all groups from its one store of configurations instead of copies of it.
 
-    It copies the store each time it asks for a group's choices, a hundred times for a ``--help``; what it loads from
-    the store it copies again, so that nothing can change it.
+    It copies the store for each group of a ``--help``, which takes seconds; what it loads from the store it copies
+    again, so that nothing can change it.
     """
     ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        del ConfigStore.__deepcopy__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +85,13 @@ def compose_experiments(arguments: Sequence[str], config_dir: str | Path | None 
     words = [word for word in rename_overrides(arguments) if not word.lstrip("+").startswith("hydra.searchpath=")]
     understood = with_model_of_task(quote_choices(words, path), path)
     check_overrides(understood, path)
-    register_experiments()
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-            parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-            return [_composed(job, path) for job in combinations(parser, understood)]
+        with restored_config_source():
+            register_experiments()
+            with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+                parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+                return [_composed(job, path) for job in combinations(parser, understood)]
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, [*path.overrides, *understood])) from None
     except RecursionError:

@@ -87,7 +87,8 @@ def rename_composed(composed: DictConfig) -> None:
         node = composed.get(group) if group in composed else None
         if isinstance(node, DictConfig) and name in node:
             _notice(old)
-            OmegaConf.update(composed, new, node._get_node(name))
+            unresolved: Any = OmegaConf.to_container(node, resolve=False)
+            OmegaConf.update(composed, new, unresolved[name])
             del node[name]
     for old, new in REMOVED.items():
         group, _, name = old.partition(".")
@@ -96,7 +97,8 @@ def rename_composed(composed: DictConfig) -> None:
             _say(old, f"note: {old} has no effect any more; set {new}")
             del node[name]
     for group in map(str, composed):
-        node = composed._get_node(group)
+        is_missing = OmegaConf.is_missing(composed, group) or OmegaConf.is_interpolation(composed, group)
+        node = None if is_missing else composed[group]
         target = node.get("_target_") if isinstance(node, DictConfig) and "_target_" in node else None
         if isinstance(target, str) and target in CLASSES:
             OmegaConf.update(composed, f"{group}._target_", CLASSES[target])
