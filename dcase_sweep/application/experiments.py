@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from dcase_sweep.application.columns import COLUMNS
+from dcase_sweep.application.columns import make_columns
 from dcase_sweep.config.command_line import repeat_command, with_model_of_task
 from dcase_sweep.config.renamed import rename_keys
 from dcase_sweep.config.search_path import SearchPath
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from dcase_sweep.application.finished import Finder
     from dcase_sweep.config import Experiment
+    from dcase_sweep.result import Column as ResultColumn
     from dcase_sweep.result import Result
     from dcase_sweep.sweep.optuna.reporter import TrialReporter
     from dcase_sweep.sweep.optuna.space import Space
@@ -203,10 +204,13 @@ class Experiments(Application):
         return [self._find(finder, experiment) for experiment in jobs]
 
     def _find(self, finder: "Finder", experiment: "Experiment") -> tuple[str, Outcome] | None:
+        from dcase_sweep.tasks.columns import list_columns
+
         found = finder.find(experiment)
         if found is None:
             return None
-        outcome = _make_outcome("finished", found.metrics, found.note, found.seconds)
+        columns = list_columns(experiment)
+        outcome = _make_outcome("finished", found.metrics, found.note, found.seconds, columns)
         return f"{found.name} · {found.id}", outcome
 
     def describe_job(self, record_id: str, varying: Sequence[str]) -> list[str]:
@@ -276,22 +280,24 @@ class Experiments(Application):
             return Outcome("pruned")
         if returned.status != "finished":
             return Outcome("failed", error=returned.error or returned.status)
-        return _make_outcome("finished", returned.metrics, returned.note, returned.seconds)
+        return _make_outcome("finished", returned.metrics, returned.note, returned.seconds, returned.columns)
 
 
 def _describe_parent(record_id: str) -> list[str]:
     return [f"++tracking.parent={record_id}"] if record_id else []
 
 
-def _make_outcome(status: Any, metrics: Mapping[str, float], note: str | None, seconds: float) -> Outcome:
+def _make_outcome(
+    status: Any, metrics: Mapping[str, float], note: str | None, seconds: float, columns: "Sequence[ResultColumn]"
+) -> Outcome:
     listed = metrics.get("test/clips_listed", 0.0)
     return Outcome(
         status,
         metrics,
         note=note,
-        columns=COLUMNS,
+        columns=make_columns(columns),
         coverage=(metrics.get("test/clips_scored", 0.0), listed) if listed else None,
-        kept={column.metric: metrics[column.metric] for column in COLUMNS if column.metric in metrics},
+        kept={column.metric: metrics[column.metric] for column in columns if column.metric in metrics},
         seconds=seconds,
         work_seconds=sum(metrics.get(name, 0.0) for name in _WORK),
     )
