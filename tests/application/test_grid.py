@@ -12,13 +12,21 @@ from dcase_sweep import tracking
 from dcase_sweep.application.sweepers import GridSweeper
 from dcase_sweep.config import Tracking
 from dcase_sweep.runner import Result
+from dcase_sweep.tasks.scene_classification import SceneClassification
 from dcase_sweep.utils.signals import Interrupted
 
 
 def ended(accuracy: float) -> JobReturn:
     result = JobReturn()
     result.status = JobStatus.COMPLETED
-    result.return_value = Result("finished", "job", ".", metrics={"test/accuracy": accuracy}, note="synthetic")
+    result.return_value = Result(
+        "finished",
+        "job",
+        ".",
+        metrics={"test/accuracy": accuracy},
+        note="synthetic",
+        columns=SceneClassification.columns,
+    )
     return result
 
 
