@@ -22,7 +22,7 @@ with suppress(ImportError), redirect_stderr(sys.__stderr__):
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 #: An experiment that trains in a second: one-second clips and pools that fit their smaller map.
 TINY = (
-    "front_end.seconds=1",
+    "data.seconds=1",
     "model.blocks.2.pool=[4,5]",
     "training.epochs=2",
     "training.batch_size=4",

@@ -65,7 +65,7 @@ class AmplitudeMel:
         ValueError: in one line, for sizes that do not fit each other.
     """
 
-    #: Events have their times: after a short clip there is silence.
+    #: How short clips are extended where no task decides it.
     padding: Padding = "zeros"
     #: Arguments that come into play behind the stored amplitudes, and therefore are no part of a store's key.
     behind_store = ("decibel_floor", "decibel_lowest", "decibel_highest", "scaled_to")
@@ -106,7 +106,7 @@ class AmplitudeMel:
         if not 0 < self.hop <= self._samples:
             raise ValueError(f"hop={self.hop}: expected 1 to the clip's {self._samples} samples")
         if self._samples <= self.n_fft // 2:
-            raise ValueError(f"seconds={self.seconds}: {self._samples} samples; expected more than half of n_fft")
+            raise ValueError(f"n_fft={self.n_fft}: expected less than twice the clip's {self._samples} samples")
         if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
             raise ValueError(
                 f"f_min={self.f_min}, f_max={self.f_max}: expected 0 <= f_min < f_max <= {self.sample_rate / 2} Hz"

@@ -50,7 +50,7 @@ class LogMel:
     reflection.
     """
 
-    #: A scene goes on: short clips are repeated.
+    #: How short clips are extended where no task decides it.
     padding: Padding = "repeat"
 
     def __init__(
@@ -85,9 +85,7 @@ class LogMel:
         if not 0 < self.hop <= self._samples:
             raise ValueError(f"hop_seconds: {self.hop} samples; expected between 1 and the clip's length")
         if self._samples <= self.n_fft // 2 + 1:
-            raise ValueError(
-                f"seconds={self.seconds}: {self._samples} samples; expected more than half of n_fft={self.n_fft}"
-            )
+            raise ValueError(f"n_fft={self.n_fft}: expected less than twice the clip's {self._samples} samples")
         if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
             raise ValueError(
                 f"f_min={self.f_min}, f_max={self.f_max}: expected 0 <= f_min < f_max <= {self.sample_rate / 2} Hz"

@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from dcase_sweep.application.sweepers import GridSweeper, OptunaSweeper
 from dcase_sweep.config.arguments import check_arguments, explain_setup, refuse_arguments
 from dcase_sweep.config.command_line import complete_search, open_demo, put_flags_first, quote_task, with_model_of_task
 from dcase_sweep.config.compose import ENDLESS, register_experiments, share_config_store
@@ -21,8 +22,6 @@ from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.hints import explain
 from dcase_sweep.config.renamed import rename_overrides
 from dcase_sweep.jobs import run_composed
-from dcase_sweep.sweep.grid import GridSweeper
-from dcase_sweep.sweep.optuna.sweeper import OptunaSweeper
 from dcase_sweep.utils.errors import UserError, describe_os_error
 from dcase_sweep.utils.secrets import mask_secrets
 

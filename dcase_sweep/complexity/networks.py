@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from dcase_sweep.complexity.rules import DCASE_2021, Complexity, layer_complexity
-from dcase_sweep.config import Experiment, build, build_model, plain
+from dcase_sweep.config import Experiment, build_front_end, build_model, clip_seconds, plain
 from dcase_sweep.utils.precision import PRECISIONS, Bits
 
-#: Cached complexities by model, front end and task as JSON, and the number of classes.
+#: Cached complexities by model, front end, task and clip length as JSON, and the number of classes.
 _latest: dict[tuple[str, int], Complexity] = {}
 _KEPT = 8
 
@@ -20,7 +20,7 @@ def measure_complexity(layers: Sequence[Any], experiment: Experiment) -> Complex
         layer_complexity(each.name, each.kind, each.arrays, each.multiply_accumulates, each.live_activations)
         for each in layers
     ]
-    return Complexity(tuple(counted), clip_seconds=build("front_end", experiment.front_end).seconds)
+    return Complexity(tuple(counted), clip_seconds=clip_seconds(experiment))
 
 
 def complexity_before_training(experiment: Experiment, classes: int) -> Complexity:
@@ -29,7 +29,8 @@ def complexity_before_training(experiment: Experiment, classes: int) -> Complexi
     The network is built without weights and reads no data, which takes some milliseconds. A trial needs the result up
     to four times, so the latest results are cached.
     """
-    known = json.dumps([plain(part) for part in (experiment.model, experiment.front_end, experiment.task)], default=str)
+    parts = (experiment.model, experiment.front_end, experiment.task, clip_seconds(experiment))
+    known = json.dumps([plain(part) for part in parts], default=str)
     if (known, classes) not in _latest:
         while len(_latest) >= _KEPT:
             _latest.pop(next(iter(_latest)))
@@ -42,7 +43,7 @@ def network_complexity(network: Any, experiment: Experiment) -> Complexity:
     """Compute the complexity of a PyTorch network of the experiment with its current weights."""
     from dcase_sweep.complexity.layers import list_layers
 
-    shape = build("front_end", experiment.front_end).shape
+    shape = build_front_end(experiment).shape
     # Task 4 counts what is trained, task 1A the running statistics of batch normalisation too.
     layers = list_layers(network, shape, statistics=experiment.task.kind == "scenes")
     return measure_complexity(layers, experiment)

@@ -36,6 +36,8 @@ BOUNDS: dict[str, Range] = {
     "task.*ramp_epochs": _EPOCHS,
     "task.*batch": _PART,
     "task.size_limit_kib": (1e-3, 1e9),
+    "task.sample_rate": (100, 10_000_000),
+    "data.seconds": (1e-3, _DAY),
     "data.train_clips": _CLIPS,
     "data.test_clips": _CLIPS,
     "data.strong_clips": _CLIPS,
@@ -45,14 +47,21 @@ BOUNDS: dict[str, Range] = {
     "data.validation_clips": _CLIPS,
     "data.generator_seed": (0, _MOST),
     "data.*validation_seed": _SEED,
-    "front_end.sample_rate": (100, 10_000_000),
-    "front_end.seconds": (1e-3, _DAY),
     "front_end.window_seconds": (1e-6, 60),
     "front_end.hop_seconds": (1e-6, 60),
     "front_end.n_fft": (2, 262_144),
     "front_end.window": (1, 262_144),
     "front_end.hop": (1, 10_000_000),
     "front_end.n_mels": (1, 4096),
+    "front_end.n_mfcc": (1, 4096),
+    "front_end.n_bins": (1, 4096),
+    "front_end.bins_per_octave": (1, 400),
+    "front_end.gain": (0, 1000),
+    "front_end.bias": (0, 1e6),
+    "front_end.power": (0, 1000),
+    "front_end.time_constant": (1e-6, _DAY),
+    "front_end.eps": (1e-37, 1e6),
+    "front_end.scale": (1e-6, 1e12),
     "front_end.f_min": (0, 5_000_000),
     "front_end.f_max": (0, 5_000_000),
     "front_end.floor": (1e-37, 1e6),
@@ -104,6 +113,8 @@ BOUNDS: dict[str, Range] = {
 }
 _OWN = "dcase_sweep."
 _TARGETED = ("data", "front_end", "model")
+#: Of every data set, whatever its class.
+_SECONDS = "data.seconds"
 
 
 def _show(value: object) -> str:
@@ -152,7 +163,7 @@ def check_bounds(values: Mapping[str, Any]) -> None:
 def _matching(values: Mapping[str, Any], pattern: str) -> Iterator[tuple[str, Any]]:
     """The keys that a pattern means, with their numbers, or with what should be some."""
     group, depth = pattern.partition(".")[0], pattern.count(".")
-    if group in _TARGETED and not _is_own(values, group):
+    if group in _TARGETED and pattern != _SECONDS and not _is_own(values, group):
         return
     exact = pattern in values  # which most patterns are; a look at every key for each would take a trial's milliseconds
     for key, value in [(pattern, values[pattern])] if exact else values.items():
@@ -175,7 +186,7 @@ def _demand(key: str, values: Mapping[str, Any]) -> str:
     """What a number would take and what the machine has, in brackets; nothing where that is not known."""
     if key.startswith("hardware."):
         return f" (this process may use {usable_cores()} cores)"
-    if key.startswith("data."):
+    if key.startswith("data.") and key != _SECONDS:
         return _disk_demand(values)
     needed, memory = _estimate(key, values), memory_bytes()
     if needed is None:
@@ -186,6 +197,7 @@ def _demand(key: str, values: Mapping[str, Any]) -> str:
 
 def _disk_demand(values: Mapping[str, Any]) -> str:
     group = {key.removeprefix("data."): value for key, value in values.items() if key.startswith("data.")}
+    group.pop("seconds", None)
     try:
         dataset: Any = locate_class("data", group.pop("_target_"))(**group)
         needed, free = dataset.disk_bytes, free_bytes(dataset.root)
@@ -203,7 +215,7 @@ def _estimate(key: str, values: Mapping[str, Any]) -> float | None:
         return None
     if key in ("front_end.n_mels", "front_end.n_fft"):
         return sizes.filters
-    if key.startswith("front_end."):
+    if key.startswith("front_end.") or key in (_SECONDS, "task.sample_rate"):
         return sizes.clip
     is_batch = key in ("training.batch_size", *(f"mean_teacher.{part}" for part in ("strong", "weak", "unlabelled")))
     return 4.0 * values[key] * sizes.n_mels * sizes.frames if is_batch else None
@@ -221,8 +233,8 @@ class _Sizes:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "_Sizes | None":
         """None where a number is missing or is none."""
-        names = ("sample_rate", "seconds", "n_fft", "n_mels")
-        numbers = [values.get(f"front_end.{name}") for name in names]
+        names = ("task.sample_rate", _SECONDS, "front_end.n_fft", "front_end.n_mels")
+        numbers = [values.get(name) for name in names]
         rate, seconds, n_fft, n_mels = (float(n) if isinstance(n, int | float) else 0.0 for n in numbers)
         hop = values.get("front_end.hop", values.get("front_end.hop_seconds"))
         if not isinstance(hop, int | float) or min(rate, seconds, n_fft, n_mels, hop) <= 0:
@@ -254,7 +266,7 @@ def _check_front_end(values: Mapping[str, Any]) -> None:
         )
     if sizes.clip > memory:
         raise UserError(
-            f"front_end.seconds={values['front_end.seconds']:g}: the spectra of a clip of {sizes.frames:,.0f} frames "
+            f"data.seconds={values[_SECONDS]:g}: the spectra of a clip of {sizes.frames:,.0f} frames "
             f"take {format_bytes(sizes.clip)}; this machine has {format_bytes(memory)} of memory; use shorter clips or "
             "a larger hop"
         )

@@ -6,7 +6,7 @@ model or data set brings its schema along and nothing here changes.
 
 import difflib
 import math
-from dataclasses import fields, is_dataclass
+from dataclasses import field, fields, is_dataclass, make_dataclass
 from functools import lru_cache
 from typing import Any, get_args
 
@@ -18,6 +18,7 @@ from dcase_sweep.config.classes import locate, locate_class
 from dcase_sweep.config.compression_checks import check_compression
 from dcase_sweep.config.event_checks import check_events
 from dcase_sweep.config.flat import flatten
+from dcase_sweep.config.front_end_checks import check_front_end
 from dcase_sweep.config.instantiate import build, build_model
 from dcase_sweep.config.places import check_places
 from dcase_sweep.config.ranges import Range, check_choices, check_ranges
@@ -31,13 +32,15 @@ from dcase_sweep.utils.text import printable
 
 TARGETED = ("data", "front_end", "model")
 #: Groups of which one file is chosen.
-GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "logger", "experiment", "search")
+GROUPS = ("task", "data", "front_end", "model", "hardware", "framework", "tracking", "logger", "experiment", "search")
 #: The logger of configurations that were written before there was the group.
 MLFLOW = "dcase_sweep.tracking.start_run"
 #: Groups of which several files may be chosen at once.
 SEVERAL = ("logger",)
-#: Arguments of a model's constructor that the data decide.
-_GIVEN = {"input_shape", "classes"}
+#: Arguments of a group's constructors that other groups decide.
+_GIVEN = {"front_end": ("sample_rate", "seconds"), "model": ("input_shape", "classes")}
+#: A key of every data set, whatever its class, and its value where nothing sets it: that of both challenges.
+_CLIP_LENGTH: Any = ("seconds", float, field(default=10.0))
 #: The schema of ``evaluation`` by the kind of the task.
 EVALUATIONS: dict[str, type] = {"scenes": SceneEvaluation, "events": Evaluation}
 CHOICES = {
@@ -77,14 +80,14 @@ def _typed(group: str, node: DictConfig) -> type:
         UserError: for a key that its constructor does not take, and for one that it needs and does not get.
     """
     target = locate_class(group, node["_target_"])
-    given = frozenset(_GIVEN if group == "model" else ())
+    given = frozenset(_GIVEN.get(group, ()))
     signature = read_signature(target, given)
-    check_keys(f"{group}.", map(str, node), signature)
+    check_keys(f"{group}.", map(str, node), signature, more=("seconds",) if group == "data" else ())
     missing = [name for name in signature.required if name not in node or OmegaConf.is_missing(node, name)]
     if missing:
         raise UserError(f"{group}.{missing[0]}: no value; expected one for {node['_target_']}")
     values: Any = OmegaConf.to_container(node, resolve=False)
-    return _schema_of_class(target, given, _Shape(values))
+    return _schema_of_class(group, target, given, _Shape(values))
 
 
 class _Shape:
@@ -102,8 +105,11 @@ class _Shape:
 
 
 @lru_cache(maxsize=64)
-def _schema_of_class(target: type, given: frozenset[str], shape: _Shape) -> type:
-    return make_schema(target, given, shape.values)
+def _schema_of_class(group: str, target: type, given: frozenset[str], shape: _Shape) -> type:
+    if group != "data" or "seconds" in read_signature(target, given).arguments:
+        return make_schema(target, given, shape.values)
+    values = {name: value for name, value in shape.values.items() if name != "seconds"}
+    return make_dataclass(target.__name__, [_CLIP_LENGTH], bases=(make_schema(target, given, values),))
 
 
 @lru_cache(maxsize=32)
@@ -295,4 +301,5 @@ def _check_pairs(experiment: Experiment) -> None:
     if experiment.framework.check is not None:
         locate("framework.check", experiment.framework.check)(experiment)
     build("data", experiment.data)
+    check_front_end(experiment)
     build_model(experiment, classes=2, device="meta")

@@ -18,10 +18,10 @@ from dcase_sweep.config.command_line import open_demo, quote_task, with_model_of
 from dcase_sweep.config.files import read_config, register_config_source
 from dcase_sweep.config.folders import conf_folder, experiment_folders
 from dcase_sweep.config.hints import explain
-from dcase_sweep.config.overrides import combinations
 from dcase_sweep.config.renamed import rename_overrides
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.overrides import combinations
 
 #: What is said where the configuration cannot be composed.
 ENDLESS = "the configuration refers to itself without end; see the defaults lists under --config-dir and experiments/"

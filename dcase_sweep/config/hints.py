@@ -12,7 +12,7 @@ from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.utils.text import printable
 
 #: Groups whose choice names a run.
-GROUPS = ("task", "data", "model", "hardware", "framework", "tracking", "experiment")
+GROUPS = ("task", "data", "front_end", "model", "hardware", "framework", "tracking", "experiment")
 #: Of a sweep over many choices so many combinations are looked at to find the key that was meant.
 _COMPOSED_FOR_HINTS = 16
 

@@ -17,6 +17,8 @@ KEYS = {
     "task.demo_ema": "task.demo_ema_decay",
     "data.validation_share": "data.validation_fraction",
     "data.weak_validation_share": "data.weak_validation_fraction",
+    "front_end.seconds": "data.seconds",
+    "front_end.sample_rate": "task.sample_rate",
 }
 #: Classes that a checkpoint or a file of the user's may name.
 CLASSES = {

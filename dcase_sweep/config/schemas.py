@@ -18,6 +18,8 @@ class Task:
     model: str = MISSING
     #: What a search makes large where it names no objective: a metric of a finished run.
     objective: str = MISSING
+    #: Hz, of the waveforms that features are computed from.
+    sample_rate: int = MISSING
     #: The class of the generated demo data.
     demo: str = MISSING
     #: Epochs on the generated demo data, where the recipe's number would only be waited for.

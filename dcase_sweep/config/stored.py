@@ -144,7 +144,8 @@ def _demo(nested: Mapping[str, Any]) -> dict[str, Any]:
     kind = _mapping(nested, "task").get("kind")
     task = "4" if kind == "events" else "1a"
     target: str = OmegaConf.load(conf_folder() / "task" / f"{task}.yaml").task.demo
-    return {"_target_": target, "name": "demo", "root": _demo_root()}
+    length = {name: value for name, value in _mapping(nested, "data").items() if name == "seconds"}
+    return {"_target_": target, "name": "demo", "root": _demo_root(), **length}
 
 
 def _demo_root() -> str:

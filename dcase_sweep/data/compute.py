@@ -5,39 +5,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.audio.reading import AudioProblem, Padding, Waveform, read_waveform
+from dcase_sweep.audio.front_end import FrontEnd
+from dcase_sweep.audio.reading import AudioProblem, Waveform, read_waveform
 from dcase_sweep.utils.malloc import keep_large_allocations
 
 #: Clips that a front end is given at a time: one stays in a core's cache, a GPU wants work for its width.
 _AT_A_TIME = {"cpu": 1, "gpu": 32}
 #: Clips that a thread is given: each task wakes the thread that collects, and both want Python's lock.
 _A_TASK = {"cpu": 4, "gpu": 32}
-
-
-class FrontEnd(Protocol):
-    """What is asked of a front end.
-
-    One that keeps more frames in the store than a network sees also has ``stored_shape``, ``(mel, frame)`` of a stored
-    clip, and ``for_store``, which is called instead of it.
-    """
-
-    sample_rate: int
-    seconds: float
-    padding: Padding
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """``(mel, frame)`` of one clip."""
-        ...
-
-    def __call__(self, waveforms: Any) -> Any:
-        """``[batch, sample]`` → ``[batch, mel, frame]``, tensors on one device."""
-        ...
 
 
 def stored_shape(front_end: FrontEnd) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcase_sweep import __version__
-from dcase_sweep.config import plain
+from dcase_sweep.config import clip_seconds, plain
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.export import onnx, tflite
 from dcase_sweep.export.comparison import compare, judge_scores
@@ -188,6 +188,7 @@ def _layers(files: dict[str, bytes], test: NDArray[np.float32], seed: int) -> tu
 def _metadata(run: TrainedRun, data: SceneData) -> dict[str, Any]:
     """What whoever feeds a file must know."""
     front_end = plain(run.experiment.front_end)
+    front_end |= {"sample_rate": run.experiment.task.sample_rate, "seconds": clip_seconds(run.experiment)}
     return {
         "made_by": f"dcase_sweep {__version__}",
         "run": run.id,

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from dcase_sweep.config import build, build_model
+from dcase_sweep.config import build_front_end, build_model
 from dcase_sweep.export.runs import TrainedRun
 from dcase_sweep.training.checkpoint_files import find_difference
 from dcase_sweep.training.checkpoints import NETWORK, weights_under
@@ -61,7 +61,7 @@ def scoring_network(run: TrainedRun, *, classes: int) -> ScoringNetwork:
 
 def _normalisation(run: TrainedRun, name: str) -> Tensor:
     """One number a mel band ``[mel, 1]``."""
-    expected = [build("front_end", run.experiment.front_end).shape[0], 1]
+    expected = [build_front_end(run.experiment).shape[0], 1]
     found = run.state.get(name)
     if found is None or list(found.shape) != expected or not found.is_floating_point():
         shape = "missing" if found is None else f"{list(found.shape)} of {found.dtype}"

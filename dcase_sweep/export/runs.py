@@ -23,6 +23,8 @@ FREE = (
     "model._target_",
     "front_end._target_",
 )
+#: Of these, what the network was trained for.
+KEPT = ("data.seconds",)
 #: Classes of the user's own: a checkpoint is not trusted to name them, so the command line does.
 NAMED = ("data._target_", "front_end._target_", "model._target_")
 
@@ -61,7 +63,7 @@ def find_trained_run(given: str, overrides: Mapping[str, str]) -> TrainedRun:
         UserError: for an unknown or unfinished run, one of another task, or a key that only training can change.
     """
     for key in overrides:
-        if not key.startswith(FREE):
+        if not key.startswith(FREE) or key in KEPT:
             expected = ", ".join(f"{name}*" if name.endswith(".") else name for name in FREE)
             raise UserError(f"{key}: the run's own, which an export keeps; expected one of {expected}")
     named = {key: value for key, value in overrides.items() if key in NAMED}

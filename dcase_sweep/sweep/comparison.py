@@ -1,4 +1,4 @@
-"""One table that compares the jobs of a sweep: what varies, and mean ± deviation over seeds."""
+"""One table that compares the jobs of a sweep: what varies, and mean ± standard deviation over seeds."""
 
 import csv
 import io
@@ -9,28 +9,28 @@ from dataclasses import dataclass
 
 from dcase_sweep.utils.text import printable
 
-#: Headline metrics and how they are shown: name, title, factor, digits.
-COLUMNS = (
-    ("test/accuracy", "accuracy %", 100.0, 1),
-    ("test/log_loss", "log loss", 1.0, 3),
-    ("test/teacher/psds_score_scenario1", "PSDS 1", 1.0, 3),
-    ("test/teacher/psds_score_scenario2", "PSDS 2", 1.0, 3),
-    ("test/student/psds_score_scenario1", "student's PSDS 1", 1.0, 3),
-    ("test/student/psds_score_scenario2", "student's PSDS 2", 1.0, 3),
-    ("test/teacher/event_f1_macro", "collar F1 %", 100.0, 1),
-    ("test/teacher/intersection_f1_macro", "intersection F1 %", 100.0, 1),
-    ("best/validation/accuracy", "validation %", 100.0, 1),
-    ("best/validation/objective", "validation", 1.0, 3),
-    ("complexity/parameters", "parameters", 1.0, 0),
-    ("complexity/nonzero_parameters", "non-zero", 1.0, 0),
-    ("complexity/nonzero_kib_16bit", "KiB at 16 bit", 1.0, 1),
-    ("compression/accuracy_lost", "points lost", 1.0, 1),
-    ("energy/training_kwh", "training Wh", 1e3, 2),
-)
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """How a table shows one metric.
+
+    Args:
+        metric: its name.
+        title: of the column.
+        factor: what its values are multiplied by.
+        digits: after the decimal point.
+        unless_near: another metric; the column is left out while no row is more than a hundredth below it.
+    """
+
+    metric: str
+    title: str
+    factor: float = 1.0
+    digits: int = 3
+    unless_near: str | None = None
+
+
 #: Characters of a value that the table shows; the CSV file holds all of them.
 _LONGEST = 80
-#: What is shown only where pruning made some parameters zero: else it is the column of the parameters once more.
-_PRUNED = ("complexity/nonzero_parameters",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,12 @@ class Entry:
     status: str
     metrics: dict[str, float]
     seconds: float = 0.0
-    #: What must stand beside its metrics.
+    #: A remark that belongs to its metrics.
     note: str | None = None
+    #: How many clips of the test set it was scored on, and of how many.
+    coverage: tuple[float, float] | None = None
+    #: How its metrics are shown; none = each under its own name.
+    columns: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class Row:
     metrics: dict[str, tuple[float, float]]
     seconds: float
     note: str | None = None
-    #: How many clips of the test set the job with the fewest of them was scored on, where that is not all: 3 of 4.
+    #: How many clips of the test set the job with the fewest of them was scored on, where that is not all: "3 of 4".
     scored_on: str | None = None
 
 
@@ -67,10 +71,12 @@ class Comparison:
     #: The overrides that differ between jobs, the seed left out.
     varying: tuple[str, ...]
     rows: tuple[Row, ...]
+    #: Those of all jobs, each once.
+    columns: tuple[Column, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What must stand above the rows; which of them, where it is not all."""
+        """Remarks about the rows; with the rows' numbers, where they do not belong to all."""
         noted = [row.note for row in self.rows if row.finished]
         lines = []
         for note in dict.fromkeys(filter(None, noted)):
@@ -88,7 +94,8 @@ def compare(entries: Sequence[Entry]) -> Comparison:
     groups: dict[tuple[str, ...], list[Entry]] = {}
     for entry in entries:
         groups.setdefault(tuple(entry.overrides.get(key, "") for key in varying), []).append(entry)
-    return Comparison(varying, tuple(_row(values, group) for values, group in groups.items()))
+    columns = dict.fromkeys(column for entry in entries for column in entry.columns)
+    return Comparison(varying, tuple(_row(values, group) for values, group in groups.items()), tuple(columns))
 
 
 def _row(values: tuple[str, ...], group: Sequence[Entry]) -> Row:
@@ -96,16 +103,16 @@ def _row(values: tuple[str, ...], group: Sequence[Entry]) -> Row:
     names = dict.fromkeys(name for entry in finished for name in entry.metrics)
     metrics = {}
     for name in names:
-        metrics[name] = _mean_and_deviation([entry.metrics[name] for entry in finished if name in entry.metrics])
+        metrics[name] = _mean_and_std([entry.metrics[name] for entry in finished if name in entry.metrics])
     seconds = statistics.fmean(entry.seconds for entry in finished) if finished else math.nan
     note = next((entry.note for entry in finished if entry.note), None)
     return Row(values, len(group), len(finished), metrics, seconds, note, _scored_on(finished))
 
 
-def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    """The mean, and the standard deviation of a sample, of which one value has none.
+def _mean_and_std(values: Sequence[float]) -> tuple[float, float]:
+    """The mean and the standard deviation of a sample, 0 for one value.
 
-    NumPy is not worth its import: `--help` and `--cfg job` come by here.
+    Without NumPy, whose import `--help` and `--cfg job` would wait for.
     """
     mean = statistics.fmean(values)
     squares = sum((value - mean) ** 2 for value in values)
@@ -113,11 +120,9 @@ def _mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _scored_on(entries: Sequence[Entry]) -> str | None:
-    """The smallest part of the test set, where a job says that it was scored on a part."""
+    """The smallest part of the test set, where a job was scored on a part."""
     parts = [
-        (entry.metrics["test/clips_scored"], entry.metrics["test/clips_listed"])
-        for entry in entries
-        if entry.metrics.get("test/clips_scored", 0) < entry.metrics.get("test/clips_listed", 0)
+        entry.coverage for entry in entries if entry.coverage is not None and entry.coverage[0] < entry.coverage[1]
     ]
     if not parts:
         return None
@@ -126,18 +131,16 @@ def _scored_on(entries: Sequence[Entry]) -> str | None:
 
 
 def table(comparison: Comparison) -> str:
-    """Plain text, a row a configuration; above it what must be known of the results."""
+    """Plain text, a row a configuration, under the remarks about them."""
     several = any(row.jobs > 1 for row in comparison.rows)
     unfinished = any(row.finished < row.jobs for row in comparison.rows)
-    shown = [column for column in COLUMNS if any(column[0] in row.metrics for row in comparison.rows)]
-    if not any(_is_pruned(row) for row in comparison.rows):
-        shown = [column for column in shown if column[0] not in _PRUNED]
-    header = [*comparison.varying, *(["seeds"] if several else []), *(column[1] for column in shown), "seconds"]
+    shown = [column for column in _columns(comparison) if _is_shown(column, comparison.rows)]
+    header = [*comparison.varying, *(["seeds"] if several else []), *(column.title for column in shown), "seconds"]
     header += ["finished"] if unfinished else []
     lines = [header]
     for row in comparison.rows:
         cells = [*(printable(value, _LONGEST) for value in row.values), *([str(row.jobs)] if several else [])]
-        cells += [_cell(row, name, factor, digits) for name, _, factor, digits in shown]
+        cells += [_cell(row, column) for column in shown]
         cells.append("-" if math.isnan(row.seconds) else f"{row.seconds:.0f}")
         lines.append(cells + ([f"{row.finished} of {row.jobs}"] if unfinished else []))
     parts = list(dict.fromkeys(row.scored_on for row in comparison.rows if row.scored_on))
@@ -145,21 +148,29 @@ def table(comparison: Comparison) -> str:
     return "\n".join([*comparison.notes, _aligned(lines, left=len(comparison.varying))]) + note
 
 
-def _is_pruned(row: Row) -> bool:
-    """Whether a hundredth of the parameters is zero: single ones are by chance."""
-    left, all_of_them = (
-        row.metrics.get(f"complexity/{name}", (0.0,))[0] for name in ("nonzero_parameters", "parameters")
-    )
-    return 0 < left < 0.99 * all_of_them
+def _columns(comparison: Comparison) -> Sequence[Column]:
+    if comparison.columns:
+        return comparison.columns
+    return [Column(name, name) for name in dict.fromkeys(name for row in comparison.rows for name in row.metrics)]
 
 
-def _cell(row: Row, name: str, factor: float, digits: int) -> str:
-    if name not in row.metrics:
+def _is_shown(column: Column, rows: Sequence[Row]) -> bool:
+    """Whether a row has the metric, and one that differs from what it is compared with."""
+    found = [row for row in rows if column.metric in row.metrics]
+    other = column.unless_near
+    if other is None:
+        return bool(found)
+    pairs = ((row.metrics[column.metric][0], row.metrics.get(other, (0.0, 0.0))[0]) for row in found)
+    return any(0 < value < 0.99 * whole for value, whole in pairs)
+
+
+def _cell(row: Row, column: Column) -> str:
+    if column.metric not in row.metrics:
         return "-"
-    mean, deviation = (factor * value for value in row.metrics[name])
-    spread = f" ± {deviation:.{digits}f}" if row.finished > 1 and deviation > 0 else ""
-    mark = " *" if row.scored_on and name.startswith("test/") else ""
-    return f"{mean:,.{digits}f}{spread}{mark}"
+    mean, std = (column.factor * value for value in row.metrics[column.metric])
+    spread = f" ± {std:.{column.digits}f}" if row.finished > 1 and std > 0 else ""
+    mark = " *" if row.scored_on and column.metric.startswith("test/") else ""
+    return f"{mean:,.{column.digits}f}{spread}{mark}"
 
 
 def _aligned(lines: Sequence[Sequence[str]], left: int) -> str:

@@ -1,4 +1,4 @@
-"""Hydra's basic sweep with what experiments need: checks first, a parent run, a comparison, an exit code."""
+"""A sweep over every combination: checks first, a record, a comparison of the jobs."""
 
 import itertools
 import logging
@@ -14,13 +14,13 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from dcase_sweep.config.command_line import with_model_of_task
-from dcase_sweep.config.overrides import combinations
-from dcase_sweep.config.renamed import rename_overrides
+from dcase_sweep.sweep.application import Application, Record
 from dcase_sweep.sweep.comparison import Comparison, Entry, compare, table, to_csv
 from dcase_sweep.sweep.launchers import check_launcher, is_basic
+from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
+from dcase_sweep.utils.overrides import combinations
 from dcase_sweep.utils.secrets import mask_word, masked_yaml
 
 log = logging.getLogger(__name__)
@@ -29,35 +29,34 @@ log = logging.getLogger(__name__)
 class GridSweeper(Sweeper):
     """Runs every combination through whichever launcher is configured.
 
-    All jobs are composed and checked before the first one starts. Their MLflow runs are children of one parent run,
-    which keeps the comparison. A job that fails does not stop the others; ``failures`` lists it.
+    All jobs are composed and checked before the first one starts. A job that fails does not stop the others;
+    ``failures`` lists it.
 
     Args:
         max_batch_size: how many jobs the launcher is given at a time; None = all.
         params: overrides that every sweep begins with, key → value.
-        skip_finished: do not run again what has finished with the same configuration, code and data; this is how an
-            interrupted sweep is continued.
-        search: refused; a grid has no search space.
+        skip_finished: do not run again what the application knows to have finished; this is how an interrupted sweep is
+            continued.
     """
-
-    #: The sweep that this process ran, for the command's exit code.
-    latest: "GridSweeper | None" = None
 
     def __init__(
         self,
         max_batch_size: int | None = None,
         params: dict[str, str] | None = None,
         skip_finished: bool = False,
-        search: dict[str, Any] | None = None,
     ) -> None:
         self.skip_finished = skip_finished
-        self.search = search
         self.max_batch_size = max_batch_size
         self.params = params or {}
         self.failures: list[str] = []
+        self._application = self.make_application()
+
+    def make_application(self) -> Application:
+        """What the sweep knows of the application whose jobs it runs."""
+        return Application()
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Hydra's word of how to compose and what to run."""
+        """Take from Hydra how to compose and what to run."""
         self._context = hydra_context
         self._config = config
         self._launcher = Plugins.instance().instantiate_launcher(
@@ -65,43 +64,30 @@ class GridSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the jobs; each returns an ``Result``."""
-        from dcase_sweep import tracking
-        from dcase_sweep.config import check_written
+        """Run the jobs; each returns what the task function does."""
         from dcase_sweep.utils.signals import interruptible
 
-        GridSweeper.latest = self
-        if self.search is not None:
-            raise UserError("search: a grid runs every combination and searches nothing; add hydra/sweeper=optuna")
         self._check_settings()
         check_launcher(self._config)
         jobs = self._jobs(arguments)
-        experiments = [self._checked(overrides) for overrides in jobs]
+        checked = [self._checked(overrides, is_first=position == 0) for position, overrides in enumerate(jobs)]
         folder = Path(self._config.hydra.sweep.dir)
-        check_written("hydra.sweep.dir", folder)
+        self._application.check_folder("hydra.sweep.dir", folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "multirun.yaml", masked_yaml(self._config))
-        settings = experiments[0].tracking
         with interruptible():
-            parent = tracking.start_run(
-                settings,
-                name=settings.run_name or self._name(jobs),
-                tags={"dcase_sweep.sweep": " ".join(map(mask_word, arguments))},
-                code=Path.cwd(),
-            )
+            record = self._application.start_record(self._name(jobs), arguments)
             log.info(f"sweep     {len(jobs)} jobs, {folder}")
-            if self.skip_finished:
-                tracking.close_dead_runs(parent.store)  # what was killed before; of a local store this is done
-            jobs, finished = self._without_finished(jobs, experiments)
+            jobs, finished = self._without_finished(jobs, checked)
             results: list[JobReturn] = []
-            given = [f"++tracking.parent={parent.id}", f"++tracking.varying={_varying(jobs)}"]
+            given = self._application.describe_job(record.id, _varying(jobs))
             try:
                 self._launch([[*overrides, *given] for overrides in jobs], results)
-            except BaseException as error:  # what is done is worth telling, whatever ended the rest
-                self._report(parent, jobs, results, folder, finished, "KILLED" if _is_stop(error) else "FAILED")
+            except BaseException as error:  # the jobs that are over are compared, whatever ended the rest
+                self._report(record, jobs, results, folder, finished, "KILLED" if _is_stop(error) else "FAILED")
                 log.info("continue  the same command with hydra.sweeper.skip_finished=true runs the rest")
                 raise
-            self._report(parent, jobs, results, folder, finished)
+            self._report(record, jobs, results, folder, finished)
         return [results]
 
     def _check_settings(self) -> None:
@@ -113,37 +99,32 @@ class GridSweeper(Sweeper):
         if not isinstance(self.params, Mapping):
             raise UserError(f"hydra.sweeper.params={self.params}: expected keys with their values, or null")
 
-    def _without_finished(
-        self, jobs: list[list[str]], experiments: Sequence[Any]
-    ) -> tuple[list[list[str]], list[Entry]]:
-        """The jobs to run, and what those that need not be came to."""
+    def _without_finished(self, jobs: list[list[str]], checked: Sequence[Any]) -> tuple[list[list[str]], list[Entry]]:
+        """The jobs to run, and those that have finished before."""
         if not self.skip_finished:
             return jobs, []
-        from dcase_sweep.sweep.finished import Finder
-
-        finder = Finder()
         rest, entries = [], []
-        for overrides, experiment in zip(jobs, experiments, strict=True):
-            found = finder.find(experiment)
+        for overrides, found in zip(jobs, self._application.find_finished(checked), strict=True):
             if found is None:
                 rest.append(overrides)
                 continue
-            log.info(f"skipped   {' '.join(map(mask_word, overrides))}: finished as {found.name} · {found.id}")
-            entries.append(Entry(_values(overrides), "finished", found.metrics, found.seconds, found.note))
+            name, outcome = found
+            log.info(f"skipped   {' '.join(map(mask_word, overrides))}: finished as {name}")
+            entries.append(_entry(overrides, outcome))
         return rest, entries
 
     def _jobs(self, arguments: Sequence[str]) -> list[list[str]]:
         """The overrides of each job: the product of all sweeps, the last one varying fastest."""
         parser = OverridesParser.create(config_loader=self._context.config_loader)
-        defaults = rename_overrides([f"{key}={value}" for key, value in self.params.items()])
-        return [with_model_of_task(list(job)) for job in combinations(parser, [*defaults, *arguments])]
+        defaults = [f"{key}={value}" for key, value in self._application.rename(self.params).items()]
+        return [self._application.complete(list(job)) for job in combinations(parser, [*defaults, *arguments])]
 
-    def _checked(self, overrides: Sequence[str]) -> Any:
-        from dcase_sweep.config import check
-
+    def _checked(self, overrides: Sequence[str], *, is_first: bool) -> Any:
         try:
             composed = self._context.config_loader.load_sweep_config(self._config, list(overrides))
-            return check(composed)
+            if is_first:
+                self._application.begin(composed)
+            return self._application.check(composed)
         except UserError as error:
             raise UserError(f"job {' '.join(map(mask_word, overrides))}: {error}") from None
 
@@ -161,7 +142,7 @@ class GridSweeper(Sweeper):
 
     def _report(
         self,
-        parent: Any,
+        record: Record,
         jobs: Sequence[Sequence[str]],
         results: Sequence[JobReturn],
         folder: Path,
@@ -171,33 +152,56 @@ class GridSweeper(Sweeper):
         """Compare the jobs that are over; the others count as not finished.
 
         Args:
+            record: of the sweep.
+            jobs: the overrides of each.
+            results: of the jobs that are over, in their order.
+            folder: of the sweep.
             finished: jobs that were over before.
-            status: of the parent run; None = what the jobs make of it.
+            status: of the record; None = failed if a job has failed.
         """
-        entries, names = [], []
+        entries, failures = [], []
         for overrides, result in itertools.zip_longest(jobs, results):
             if result is None:
                 entries.append(Entry(_values(overrides), "interrupted", {}))
                 continue
-            outcome = result._return_value
-            if isinstance(outcome, BaseException):  # raised outside the task function, by a launcher for instance
-                entries.append(Entry(_values(overrides), "failed", {}))
-                names.append(f"{' '.join(map(mask_word, overrides))}: {type(outcome).__name__}: {outcome}")
-                continue
-            entries.append(Entry(_values(overrides), outcome.status, outcome.metrics, outcome.seconds, outcome.note))
+            outcome = self._read(result)
+            entries.append(_entry(overrides, outcome))
             if outcome.status == "failed":
-                names.append(f"{' '.join(map(mask_word, overrides))}: {outcome.error}")
-        self.failures = names
+                failures.append(f"{' '.join(map(mask_word, overrides))}: {outcome.error}")
+        self.failures = failures
         comparison = compare([*finished, *entries])
-        _save(parent, comparison, folder)
+        _save(record, comparison, folder)
         if status:
-            parent.give_up(status)
+            record.give_up(status)
         else:
-            parent.end("FAILED" if names else "FINISHED")
+            record.end("FAILED" if failures else "FINISHED")
         log.info(f"\n{table(comparison)}\n")
-        done, wanted = len(results) - len(names) + len(finished), len(jobs) + len(finished)
+        done, wanted = len(results) - len(failures) + len(finished), len(jobs) + len(finished)
         log.info(f"sweep     {done} of {wanted} jobs finished, {os.path.relpath(folder)}")
-        log.info(f"compare   {parent.store.command}")
+        if record.command:
+            log.info(f"compare   {record.command}")
+
+    def _read(self, result: JobReturn) -> Outcome:
+        """The outcome of a job, whoever has raised what ended it: its task function, or a launcher."""
+        returned = result._return_value
+        if isinstance(returned, BaseException):
+            return Outcome("failed", error=f"{type(returned).__name__}: {returned}")
+        try:
+            return self._application.read_outcome(returned)
+        except UserError as error:
+            return Outcome("failed", error=str(error))
+
+
+def _entry(overrides: Sequence[str], outcome: Outcome) -> Entry:
+    return Entry(
+        _values(overrides),
+        outcome.status,
+        dict(outcome.metrics),
+        outcome.seconds,
+        outcome.note,
+        outcome.coverage,
+        outcome.columns,
+    )
 
 
 def _is_stop(error: BaseException) -> bool:
@@ -216,9 +220,9 @@ def _values(overrides: Sequence[str]) -> dict[str, str]:
     return {key: value.strip("'\"") for key, _, value in pairs}
 
 
-def _save(parent: Any, comparison: Comparison, folder: Path) -> None:
+def _save(record: Record, comparison: Comparison, folder: Path) -> None:
     if comparison.notes:
-        parent.set_tags({"mlflow.note.content": "\n\n".join(f"**{note}**" for note in comparison.notes)})
+        record.add_notes(comparison.notes)
     for name, text in (("comparison.txt", table(comparison) + "\n"), ("comparison.csv", to_csv(comparison))):
         write_text(folder / name, text)
-        parent.log_text(text, name)
+        record.log_text(text, name)

@@ -4,7 +4,7 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from dcase_sweep.config import Experiment, build, event_rules
+from dcase_sweep.config import Experiment, build_front_end, event_rules
 from dcase_sweep.data.events import EventData, SubsetCoverage
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.evaluation.result import EvaluationResult
@@ -107,7 +107,7 @@ def _evaluate_events(
     coverage = _test_coverage(data)
     # The clips with the most events show best what is found and what is not.
     shown = sorted(data.test.tolist(), key=lambda row: len(data.clips[row].events), reverse=True)[:3]
-    front_end = build("front_end", experiment.front_end)
+    front_end = build_front_end(experiment)
     views = [ClipView(names[row], _in_decibel(front_end, features[row]), front_end.seconds) for row in shown]
     result = evaluate_event_scores(
         {

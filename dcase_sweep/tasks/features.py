@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dcase_sweep.config import Experiment, build, stored_configuration
+from dcase_sweep.config import Experiment, build, build_front_end, stored_configuration
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.files import check_samples
 from dcase_sweep.data.scenes import SceneData
@@ -36,7 +36,7 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneDat
     if hasattr(dataset, "prepare"):
         with console.progress("demo", 1) as bar:
             dataset.prepare(lambda done, total: bar.update(done, total=total))
-    front_end = build("front_end", experiment.front_end)
+    front_end = build_front_end(experiment)
     where: dict[str, Any] = {
         "store_root": Path(experiment.store.root).expanduser(),
         "configuration": stored_configuration(experiment, front_end),

@@ -2,9 +2,8 @@
 
 import difflib
 import logging
-import math
 
-from dcase_sweep.config import Experiment, MeanTeacher
+from dcase_sweep.config import Experiment, MeanTeacher, clip_seconds
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.utils.errors import UserError
@@ -24,14 +23,14 @@ def validate_data(experiment: Experiment, data: SceneData | EventData) -> None:
             _check_batches(experiment.mean_teacher, data)
         if not data.reference_events(data.test):
             log.warning("data      no event in the test set: PSDS and F1 are not defined on it")
-        _tell_cut_events(float(getattr(experiment.front_end, "seconds", math.inf)), data)
+        _warn_of_cut_events(clip_seconds(experiment), data)
 
 
-def _tell_cut_events(seconds: float, data: EventData) -> None:
-    """Events that begin where the network's input has ended can only be missed."""
+def _warn_of_cut_events(seconds: float, data: EventData) -> None:
+    """Events that begin after the end of the network's input can only be missed."""
     behind = sum(onset >= seconds for _, onset, _, _ in data.reference_events(data.test))
     if behind:
-        log.warning(f"data      {behind} test events begin behind front_end.seconds={seconds:g} and count as missed")
+        log.warning(f"data      {behind} test events begin after data.seconds={seconds:g} and count as missed")
 
 
 def _check_classes(median_filter: object, classes: tuple[str, ...]) -> None:

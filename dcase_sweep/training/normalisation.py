@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.config import Experiment, build
+from dcase_sweep.config import Experiment, build_front_end
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.training.batches import band_statistics
 
@@ -13,7 +13,7 @@ NORMALISATIONS = ("train+validation", "train")
 
 def network_frames(experiment: Experiment, features: NDArray[np.float32]) -> NDArray[np.float32]:
     """The frames of stored features that the network sees: ``[clip, mel, stored frame]`` → ``[clip, mel, frame]``."""
-    frames: int = build("front_end", experiment.front_end).shape[1]
+    frames: int = build_front_end(experiment).shape[1]
     return features[:, :, :frames]
 
 

@@ -1,12 +1,11 @@
 """The sweepers, where Hydra looks for plugins: it registers the classes that are defined in this namespace."""
 
-from dcase_sweep.sweep import grid
-from dcase_sweep.sweep.optuna import sweeper
+from dcase_sweep.application import sweepers
 
 
-class GridSweeper(grid.GridSweeper):
-    """``hydra/sweeper=grid``."""
+class GridSweeper(sweepers.GridSweeper):
+    """``hydra/sweeper=grid`` of ``python -m dcase_sweep``."""
 
 
-class OptunaSweeper(sweeper.OptunaSweeper):
-    """``hydra/sweeper=optuna``."""
+class OptunaSweeper(sweepers.OptunaSweeper):
+    """``hydra/sweeper=optuna`` of ``python -m dcase_sweep``."""

@@ -58,8 +58,8 @@ def composed(*overrides: str) -> Experiment:
     [
         ("front_end.n_mels=1000000", "4,096 (it would take 30.5 GiB; this machine has 16 GiB of memory)"),
         ("front_end.n_fft=1000000000", "262,144 (it would take 626 GiB"),
-        ("front_end.seconds=1e9", "86,400 (it would take 354 TiB"),
-        ("front_end.sample_rate=1000000000", "10,000,000"),
+        ("data.seconds=1e9", "86,400 (it would take 354 TiB"),
+        ("task.sample_rate=1000000000", "10,000,000"),
         ("model.depth=100000", "1,000"),
         ("model.units=1000000000", "1,000,000"),
         ("model.blocks.0.kernel=[100001,100001]", "9,999"),
@@ -101,8 +101,8 @@ def test_a_key_beyond_its_bound_is_refused_at_once(override: str, most: str, mem
     [
         "training.batch_size=512",
         "front_end.n_mels=256 front_end.n_fft=8192 training.batch_size=64",
-        "front_end.seconds=60",
-        "front_end.seconds=600 training.batch_size=1",
+        "data.seconds=60",
+        "data.seconds=600 training.batch_size=1",
         "front_end.n_mels=1024 front_end.n_fft=65536",
         "model.depth=64",
         "model.units=4096",
@@ -116,7 +116,7 @@ def test_a_key_beyond_its_bound_is_refused_at_once(override: str, most: str, mem
         "task=4 model.recurrent_units=1024 model.recurrent_layers=8",
         "task=4 front_end.n_mels=512 front_end.n_fft=16384",
         "task=4 evaluation.thresholds=1000 mean_teacher.median_filter=155",
-        "task=4 front_end.seconds=60",
+        "task=4 data.seconds=60",
     ],
 )
 def test_large_settings_that_fit_are_accepted(overrides: str, memory: SimpleNamespace) -> None:
@@ -131,8 +131,8 @@ def test_two_numbers_within_their_bounds_may_be_too_much_together(memory: Simple
         UserError, match=r"^front_end\.n_mels=4096: the filters over n_fft=262144 take 16 GiB; .* has 8"
     ):
         composed("front_end.n_mels=4096", "front_end.n_fft=262144")
-    with pytest.raises(UserError, match=r"^front_end\.seconds=86400: the spectra of a clip of 86,400,000 frames take"):
-        composed("front_end.seconds=86400", "front_end.hop_seconds=0.001")
+    with pytest.raises(UserError, match=r"^data\.seconds=86400: the spectra of a clip of 86,400,000 frames take"):
+        composed("data.seconds=86400", "front_end.hop_seconds=0.001")
 
 
 def test_networks_are_weighed_before_they_have_weights(memory: SimpleNamespace) -> None:

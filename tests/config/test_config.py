@@ -9,7 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 from hydra.initialize import initialize_config_dir
 
-from dcase_sweep.config import Experiment, build, check, flatten, stored_configuration
+from dcase_sweep.config import Experiment, build_front_end, check, flatten, stored_configuration
 from dcase_sweep.config.command_line import open_demo, quote_task
 from dcase_sweep.config.compose import register_experiments
 from dcase_sweep.config.folders import conf_folder
@@ -179,7 +179,7 @@ def test_decibels_are_no_part_of_what_is_stored() -> None:
     usual, other = (composed("model=crnn_meanteacher", f"front_end.decibel_lowest={lowest}") for lowest in (-50, -80))
     finer = composed("model=crnn_meanteacher", "front_end.hop=128")
 
-    stored = [stored_configuration(each, build("front_end", each.front_end)) for each in (usual, other, finer)]
+    stored = [stored_configuration(each, build_front_end(each)) for each in (usual, other, finer)]
 
     assert stored[0] == stored[1] != stored[2]
     assert "decibel_lowest" not in stored[0]

@@ -21,7 +21,7 @@ HOSTILE = "import pathlib\npathlib.Path({mark!r}).write_text('ran')\n\ndef main(
 
 @pytest.fixture
 def flat() -> dict[str, Any]:
-    return flatten(composed("data=tau2020", "data.root=/tau", "front_end.seconds=1", "model.blocks.2.pool=[4,5]"))
+    return flatten(composed("data=tau2020", "data.root=/tau", "data.seconds=1", "model.blocks.2.pool=[4,5]"))
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ SMALL = (
     "model.pools=[[8,2],[8,2]]",
     "model.recurrent_units=8",
     "front_end.n_mels=64",
-    "front_end.seconds=1",
+    "data.seconds=1",
     "mean_teacher.strong=2",
     "mean_teacher.weak=2",
     "mean_teacher.unlabelled=2",
@@ -76,7 +76,7 @@ def incomplete(output: str, command_line: CommandLine, small: Callable[..., list
     root = make_desed(command_line.folder / "incomplete")
     (root / VALIDATION_AUDIO / recording("v", 1)).unlink()
     filters = ",".join(f"{label}:{3 + 2 * place}" for place, label in enumerate(DESED_CLASSES))
-    more = ("training.epochs=1", "front_end.seconds=5", f"mean_teacher.median_filter={{{filters}}}")
+    more = ("training.epochs=1", "data.seconds=5", f"mean_teacher.median_filter={{{filters}}}")
     return command_line(*small(f"data.root={root}", *more))
 
 

@@ -14,7 +14,7 @@ from tests.models.published_crnn import PublishedCRNN
 
 #: The published network, smaller; its pools are (frame, mel).
 SIZES = ("model.filters=[4,8]", "model.pools=[[8,2],[8,2]]", "model.recurrent_units=8", "front_end.n_mels=64")
-SMALL = ("mean_teacher.strong=2", "mean_teacher.weak=2", "mean_teacher.unlabelled=2", "front_end.seconds=1")
+SMALL = ("mean_teacher.strong=2", "mean_teacher.weak=2", "mean_teacher.unlabelled=2", "data.seconds=1")
 
 
 @pytest.fixture(scope="module")

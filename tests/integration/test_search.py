@@ -72,7 +72,9 @@ def test_the_same_command_continues_and_another_space_is_refused(
 
     assert "search    s (continued with 3 finished)" in again
     assert len(study(command_line.folder, "s").get_trials()) == 3
-    assert "study s was begun otherwise: space model.dropout: was not there, is FloatDistribution" in other
+    assert (
+        "study s was created with different settings: space model.dropout: was not there, is FloatDistribution" in other
+    )
     assert "hydra.sweeper.fresh=true" in other
 
 

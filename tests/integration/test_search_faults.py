@@ -112,7 +112,7 @@ def test_two_commands_at_once_share_one_study_and_one_parent(command_line: Comma
     store, experiment = client(command_line.folder)
     runs = store.search_runs([experiment])  # type: ignore[attr-defined]
     (parent,) = [run for run in runs if run.data.tags.get("dcase_sweep.study") == "both"]
-    assert parent.info.run_id == found.user_attrs[records.PARENT]
+    assert parent.info.run_id == found.user_attrs[records.RECORD]
     assert parent.info.status == "FINISHED"
     assert len([run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]) == 5
     assert all("search    both: 5 finished" in output for output in printed)

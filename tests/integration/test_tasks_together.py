@@ -10,9 +10,9 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from dcase_sweep import runner
+from dcase_sweep.application.sweepers import GridSweeper
 from dcase_sweep.cli import main as experiment
 from dcase_sweep.config import Experiment
-from dcase_sweep.sweep.grid import GridSweeper
 
 RESULTS = {"1a": {"test/accuracy": 0.4}, "4": {"test/teacher/psds_score_scenario1": 0.35}}
 

@@ -3,13 +3,14 @@
 import csv
 import io
 
+from dcase_sweep.application.columns import COLUMNS
 from dcase_sweep.sweep.comparison import Entry, compare, table, to_csv
 
 
 def entry(model: str, seed: int, accuracy: float, status: str = "finished", **more: str) -> Entry:
     overrides = {"model": model, "seed": str(seed), "training.epochs": "2", **more}
     metrics = {"test/accuracy": accuracy, "test/log_loss": 1.5} if status == "finished" else {}
-    return Entry(overrides, status, metrics, seconds=10.0 + seed)
+    return Entry(overrides, status, metrics, seconds=10.0 + seed, columns=COLUMNS)
 
 
 def test_seeds_become_mean_and_deviation_of_the_sample() -> None:
@@ -73,7 +74,7 @@ def test_where_some_results_are_synthetic_the_rows_are_named() -> None:
 def test_scores_on_part_of_the_clips_are_marked() -> None:
     def scored(model: str, clips: float) -> Entry:
         metrics = {"test/accuracy": 0.5, "complexity/parameters": 7.0}
-        return Entry({"model": model}, "finished", metrics | {"test/clips_scored": clips, "test/clips_listed": 1168.0})
+        return Entry({"model": model}, "finished", metrics, coverage=(clips, 1168.0), columns=COLUMNS)
 
     lines = table(compare([scored("a", 1168), scored("b", 1050)])).splitlines()
 
@@ -85,9 +86,8 @@ def test_scores_on_part_of_the_clips_are_marked() -> None:
 def test_zeros_have_a_column_where_there_are_some() -> None:
     def sized(target: str, nonzero: float) -> Entry:
         costs = {"complexity/parameters": 191030.0, "complexity/nonzero_parameters": nonzero}
-        return Entry(
-            {"compression.nonzero_kib": target}, "finished", costs | {"complexity/nonzero_kib_16bit": nonzero / 512}
-        )
+        metrics = costs | {"complexity/nonzero_kib_16bit": nonzero / 512}
+        return Entry({"compression.nonzero_kib": target}, "finished", metrics, columns=COLUMNS)
 
     pruned = table(compare([sized("null", 191030.0), sized("126", 63936.0)])).splitlines()
     dense = table(compare([sized("null", 191030.0), sized("126", 191001.0)])).splitlines()
@@ -109,7 +109,7 @@ def test_sound_event_detection_has_columns_of_its_own() -> None:
         "best/validation/objective": 1.25,
     }
 
-    header, _, row = table(compare([Entry({}, "finished", metrics, 9.0)])).splitlines()
+    header, _, row = table(compare([Entry({}, "finished", metrics, 9.0, columns=COLUMNS)])).splitlines()
 
     assert header.split("  ") == [
         "PSDS 1",
@@ -120,3 +120,12 @@ def test_sound_event_detection_has_columns_of_its_own() -> None:
         "seconds",
     ]
     assert row.split() == ["0.351", "0.339", "42.5", "65.9", "1.250", "9"]
+
+
+def test_metrics_without_columns_are_shown_under_their_names() -> None:
+    lines = table(
+        compare([Entry({"x": "1"}, "finished", {"loss": 0.25}), Entry({"x": "2"}, "finished", {"loss": 0.5})])
+    )
+
+    assert lines.splitlines()[0].split() == ["x", "loss", "seconds"]
+    assert lines.splitlines()[2].split() == ["1", "0.250", "0"]

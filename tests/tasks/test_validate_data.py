@@ -16,8 +16,8 @@ from tests.data.test_events import make_data
 
 def experiment(**settings: object) -> Experiment:
     wanted = {"strong": 1, "weak": 1, "unlabelled": 1, "median_filter": 7} | settings
-    front_end = SimpleNamespace(seconds=10.0)
-    return Experiment(mean_teacher=MeanTeacher(**wanted), front_end=front_end)  # type: ignore[arg-type]
+    data = SimpleNamespace(seconds=10.0)
+    return Experiment(mean_teacher=MeanTeacher(**wanted), data=data)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ def test_a_test_set_without_events_is_said(caplog: pytest.LogCaptureFixture) -> 
 
 def test_events_behind_the_networks_input_are_said(caplog: pytest.LogCaptureFixture) -> None:
     tried = experiment()
-    tried.front_end.seconds = 9.0  # where the only test event begins
+    tried.data.seconds = 9.0  # where the only test event begins
 
     with caplog.at_level(logging.WARNING):
         validate_data(tried, make_data())
 
-    assert "1 test events begin behind front_end.seconds=9 and count as missed" in caplog.text
+    assert "1 test events begin after data.seconds=9 and count as missed" in caplog.text

@@ -91,9 +91,9 @@ def test_the_network_sees_what_it_saw_before_there_was_one_frame_more(root: Path
 
     experiment = experiment_of(root)
     data, store = load_features(experiment)
-    from dcase_sweep.config import build
+    from dcase_sweep.config import build_front_end
 
-    front_end = build("front_end", experiment.front_end)
+    front_end = build_front_end(experiment)
     samples, _ = soundfile.read(data.root / data.filenames[0], dtype="float32")
 
     alone = front_end(torch.from_numpy(samples)[None])[0].numpy()

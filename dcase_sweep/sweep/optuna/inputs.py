@@ -1,13 +1,14 @@
-"""What a search is asked for, checked before anything is read or written."""
+"""The settings of a search, checked before anything is read or written."""
 
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
 from dcase_sweep.sweep.launchers import MOST_PROCESSES, check_launcher, is_basic
+from dcase_sweep.sweep.optuna.signature import Objective
+from dcase_sweep.sweep.outcomes import name_values
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.machine import format_bytes, memory_bytes
 from dcase_sweep.utils.text import printable
@@ -17,9 +18,8 @@ if TYPE_CHECKING:
 
 #: Trials of one study; a journal of more takes minutes to read.
 _MOST_TRIALS = 1_000_000
-#: What a process takes that has loaded PyTorch and nothing else, beside what it shares.
+#: What a worker takes that has loaded a library such as PyTorch and nothing else, besides what processes share.
 _WORKER_BYTES = 256 * 2**20
-_PARTS = ("objective", "limits", "params", "blocks")
 
 
 def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
@@ -38,8 +38,8 @@ def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
             raise UserError(f"hydra.sweeper.{name}={printable(value)}: expected at most {most:,}")
     check_launcher(config)
     _check_memory(sweeper.workers, config)
-    if not _is_number(sweeper.max_failed) or not 0 <= sweeper.max_failed <= 1:
-        raise UserError(f"hydra.sweeper.max_failed={printable(sweeper.max_failed)}: expected a share from 0 to 1")
+    if not is_number(sweeper.max_failed) or not 0 <= sweeper.max_failed <= 1:
+        raise UserError(f"hydra.sweeper.max_failed={printable(sweeper.max_failed)}: expected a fraction from 0 to 1")
     retries = sweeper.max_retries
     if retries is not None and (not _is_whole(retries) or retries < 0):
         raise UserError(
@@ -47,12 +47,18 @@ def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
         )
     if not isinstance(sweeper.fresh, bool):
         raise UserError(f"hydra.sweeper.fresh={printable(sweeper.fresh)}: expected true or false")
-    for name, text in (("study_name", sweeper.study_name), ("storage", sweeper.storage)):
+    texts = ("study_name", "storage", "custom_search_space")
+    for name, text in ((name, getattr(sweeper, name)) for name in texts):
         if text is not None and (isinstance(text, bool) or not isinstance(text, (str, int, float))):
             raise UserError(f"hydra.sweeper.{name}={printable(text)}: expected a text or null")
     if sweeper.storage is not None and not str(sweeper.storage).strip():
         raise UserError("hydra.sweeper.storage: empty; expected a file, a database's URL, or null for the default")
-    _check_parts(sweeper.wanted, sweeper.params)
+    check_mapping("hydra.sweeper.params", sweeper.params)
+    check_expressions("hydra.sweeper.params", sweeper.params)
+    check_mapping("hydra.sweeper.objective", sweeper.objective)
+    check_limits("hydra.sweeper.constraints", sweeper.constraints)
+    if not isinstance(sweeper.may_differ, list):
+        raise UserError(f"hydra.sweeper.may_differ={printable(sweeper.may_differ)}: expected a list of keys")
 
 
 def _check_memory(workers: int, config: DictConfig) -> None:
@@ -65,62 +71,63 @@ def _check_memory(workers: int, config: DictConfig) -> None:
         )
 
 
-def _check_parts(wanted: Any, params: Any) -> None:
-    if not isinstance(wanted, dict):
-        raise UserError(f"hydra.sweeper.search={printable(wanted)}: expected {', '.join(_PARTS)}")
-    unknown = sorted(set(wanted) - set(_PARTS), key=str)
-    if unknown:
-        raise UserError(f"search.{printable(unknown[0])}: no such key; expected objective, limits, params or blocks")
-    given = {"hydra.sweeper.params": params} | {f"search.{part}": wanted.get(part) for part in _PARTS}
-    for name, value in given.items():
-        if value is not None and not isinstance(value, dict):
-            raise UserError(f"{name}={printable(value)}: expected keys with values, as in {{key: value}}")
-    for name in ("hydra.sweeper.params", "search.params", "search.blocks"):
-        for key, value in (given[name] or {}).items():
-            if not isinstance(value, (str, int, float)) or isinstance(value, bool):
-                raise UserError(
-                    f"{name}.{printable(key)}={printable(value)}: expected choice(), range() or interval() as a text"
-                )
-
-
-def parse_limits(wanted: Mapping[str, Any]) -> dict[str, float]:
-    """The limits as numbers; those that are null are lifted.
+def check_mapping(key: str, value: Any) -> None:
+    """Refuse what is neither a mapping nor null.
 
     Raises:
-        UserError: for what is no positive number, or not known before training.
+        UserError: with the key.
     """
-    from dcase_sweep.sweep.optuna.limits import refuse_unknown
+    if value is not None and not isinstance(value, dict):
+        raise UserError(f"{key}={printable(value)}: expected keys with values, as in {{key: value}}")
 
-    limits = {name: value for name, value in wanted.items() if value is not None}
-    for name, value in limits.items():
-        if not _is_number(value) or not value > 0:
+
+def check_expressions(key: str, value: Mapping[str, Any]) -> None:
+    """Refuse values that cannot be expressions of Hydra's grammar.
+
+    Raises:
+        UserError: with the key.
+    """
+    for name, text in value.items():
+        if not isinstance(text, (str, int, float)) or isinstance(text, bool):
             raise UserError(
-                f"search.limits.{name}={printable(value)}: expected a positive number, or null for no limit"
+                f"{key}.{printable(name)}={printable(text)}: expected choice(), range() or interval() as a text"
             )
-    refuse_unknown(limits)
-    return {name: float(value) for name, value in limits.items()}
 
 
-def parse_objective(parser: OverridesParser, overrides: list[str], wanted: Mapping[str, str]) -> Mapping[str, str]:
-    """What the search's file optimises; or what the command line does, which Hydra would add to the file's.
+def check_limits(key: str, value: Any) -> None:
+    """Refuse limits that are no numbers.
 
     Raises:
-        UserError: for an objective that is not metric → direction.
+        UserError: with the key.
     """
-    for parsed in reversed(parser.parse_overrides(overrides)):
-        if parsed.get_key_element().lstrip("+") == "hydra.sweeper.search.objective":
-            typed: Any = parsed.value()
-            if not isinstance(typed, dict) or not typed:
-                raise UserError(
-                    f"search.objective={printable(typed)}: expected {{METRIC: maximize}} or {{METRIC: minimize}}"
-                )
-            return {str(metric): str(direction) for metric, direction in typed.items()}
-    return {str(metric): str(direction) for metric, direction in wanted.items()}
+    check_mapping(key, value)
+    for name, largest in (value or {}).items():
+        if not is_number(largest):
+            raise UserError(f"{key}.{printable(name)}={printable(largest)}: expected the largest number allowed")
+
+
+def parse_direction(given: Any) -> Objective:
+    """The objective of a task function that returns numbers without names.
+
+    Args:
+        given: ``minimize``, ``maximize``, a list of them for several numbers, or None for ``minimize``.
+
+    Raises:
+        UserError: for anything else.
+    """
+    directions = ["minimize"] if given is None else given if isinstance(given, list) else [given]
+    if not directions or any(each not in ("maximize", "minimize") for each in directions):
+        raise UserError(
+            f"hydra.sweeper.direction={printable(given)}: expected maximize or minimize, or a list of them for a task "
+            "function that returns several numbers"
+        )
+    return Objective(tuple(name_values(len(directions))), tuple(directions))
 
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

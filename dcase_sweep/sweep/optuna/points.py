@@ -11,14 +11,12 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from dcase_sweep.sweep.optuna.space import BlockSpace, FlatSpace, Space
+from dcase_sweep.sweep.optuna.space import Space
 
 #: A point: the position of each parameter's value among its choices, by the parameter's name.
 Point = frozenset[tuple[str, int]]
 #: Points that are drawn before the untried ones are looked for one after the other.
 _DRAWS = 50
-#: Depths of a network that are told apart.
-_DEPTHS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,29 +124,9 @@ def _product(part: Sequence[Axis]) -> int:
 
 
 def list_points(space: Space) -> Points | None:
-    """The points of a space; None if a parameter of it is continuous."""
-    if isinstance(space, FlatSpace):
-        return _points([{each.key: each.distribution for each in space.parameters}])
-    assert isinstance(space, BlockSpace)
-    rest = {each.key: each.distribution for each in space.rest.parameters}
-    of_depth = rest.pop("model.depth", None)
-    axis = make_axis("model.depth", of_depth) if of_depth is not None else None
-    if of_depth is not None and (axis is None or len(axis.values) > _DEPTHS):
-        return None
-    parts = []
-    for depth in [space.depth] if axis is None else axis.values:
-        fixed: dict[str, BaseDistribution] = {} if axis is None else {"model.depth": _only(axis, depth)}
-        blocks = {
-            f"model.blocks.{position}.{each.key}": each.distribution
-            for position in range(int(depth))
-            for each in space.parameters
-        }
-        parts.append(fixed | rest | blocks)
-    return _points(parts)
-
-
-def _only(axis: Axis, value: Any) -> BaseDistribution:
-    return IntDistribution(value, value) if axis.scale is not None else CategoricalDistribution([value])
+    """The points of a space; None if they are not finitely many, or cannot be listed."""
+    parts = space.list_parts()
+    return None if parts is None else _points(parts)
 
 
 def _points(parts: Sequence[Mapping[str, BaseDistribution]]) -> Points | None:

@@ -71,7 +71,7 @@ def _environment(own: dict[str, str]) -> Iterator[None]:
 
 
 def _main(payload: bytes, number: int, log: str, parent: Connection) -> None:
-    """A worker's life: its output goes to a file of its own; it ends with its parent, however that ends."""
+    """Run a worker: its output goes to a file of its own, and it ends with its parent, however that ends."""
     os.setsid()  # Ctrl-C on the terminal is the parent's to hear
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for standard in (1, 2):

@@ -1,4 +1,4 @@
-"""What the terminal shows while a search runs: a live table; plain lines where there is no terminal."""
+"""The progress of a search on the terminal: a table that is updated, or plain lines where there is no terminal."""
 
 import logging
 import sys
@@ -25,13 +25,13 @@ _LONGEST = 20
 
 
 def describe(trial: "FrozenTrial") -> str:
-    """What a trial is, in short: the last part of each key, a block's values together."""
+    """The configuration of a trial, in short: the last part of each key; values of one entry of a list together."""
     words: list[str] = []
     blocks: dict[str, list[str]] = {}
     for key, value in trial.params.items():
         names = key.split(".")
-        if names[:2] == ["model", "blocks"] and len(names) == 4:
-            blocks.setdefault(names[2], []).append(str(value).strip("[]").replace(",", "×"))
+        if len(names) > 2 and names[-2].isdigit():
+            blocks.setdefault(key.rpartition(".")[0], []).append(str(value).strip("[]").replace(",", "×"))
         else:
             words.append(f"{names[-1]} {value:.4g}" if isinstance(value, float) else f"{names[-1]} {_cut(str(value))}")
     return ", ".join([*words, *([" | ".join(" ".join(parts) for parts in blocks.values())] if blocks else [])])
@@ -44,7 +44,7 @@ def _cut(text: str) -> str:
 
 
 def outcome(trial: "FrozenTrial") -> str:
-    """What came of a trial, in a few words."""
+    """How a trial ended, or how far it is, in a few words."""
     what = records.kind(trial)
     if what == "finished":
         return " / ".join(f"{value:.4g}" for value in trial.values)
@@ -62,21 +62,21 @@ def outcome(trial: "FrozenTrial") -> str:
 
 
 class ProgressTable:
-    """Follows a study from outside; ``update`` looks at it once."""
+    """Shows the trials of a study; ``update`` reads it once."""
 
     def __init__(self, study: "optuna.Study", search_config: "SearchConfig") -> None:
         self.study = study
         self.search_config = search_config
-        self.told = {trial.number for trial in study.get_trials(deepcopy=False) if records.kind(trial) in _ENDED}
+        self.shown = {trial.number for trial in study.get_trials(deepcopy=False) if records.kind(trial) in _ENDED}
         self.lock = threading.Lock()
         self.table: Any = None
 
     def __enter__(self) -> "ProgressTable":
         if sys.stderr.isatty():
             from rich.console import Console
-            from rich.live import Live as RichLive
+            from rich.live import Live
 
-            self.table = RichLive(console=Console(stderr=True), transient=True, auto_refresh=False)
+            self.table = Live(console=Console(stderr=True), transient=True, auto_refresh=False)
             self.table.start()
         return self
 
@@ -85,17 +85,17 @@ class ProgressTable:
             self.table.stop()
 
     def update(self) -> None:
-        """Tell what has ended since the last look, and draw the table anew."""
+        """Print the trials that have ended since the last call, and draw the table again."""
         with self.lock:
             trials = self.study.get_trials(deepcopy=False)
             for trial in trials:
-                if trial.number not in self.told and records.kind(trial) in _ENDED:
-                    self.told.add(trial.number)
-                    self._tell(trial, trials)
+                if trial.number not in self.shown and records.kind(trial) in _ENDED:
+                    self.shown.add(trial.number)
+                    self._print(trial, trials)
             if self.table is not None:
                 self.table.update(self._draw(trials), refresh=True)
 
-    def _tell(self, trial: "FrozenTrial", trials: list["FrozenTrial"]) -> None:
+    def _print(self, trial: "FrozenTrial", trials: list["FrozenTrial"]) -> None:
         best = self._best(trials)
         note = ""
         if best is not None:
@@ -142,7 +142,7 @@ class ProgressTable:
             began = trial.datetime_start.timestamp() if trial.datetime_start else time.time()
             ended = trial.datetime_complete.timestamp() if trial.datetime_complete else time.time()
             what = "best" if trial is best else "running"
-            said = "" if outcome(trial) == "running" else outcome(trial)  # no epoch is over yet
+            shown = "" if outcome(trial) == "running" else outcome(trial)  # no epoch is over yet
             # Brackets in a value are no markup.
-            table.add_row(str(trial.number), what, Text(said), f"{ended - began:.0f}", Text(describe(trial)))
+            table.add_row(str(trial.number), what, Text(shown), f"{ended - began:.0f}", Text(describe(trial)))
         return table

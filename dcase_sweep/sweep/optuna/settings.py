@@ -1,6 +1,5 @@
 """Samplers, pruners and studies as a configuration names them."""
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,8 @@ if TYPE_CHECKING:
     from dcase_sweep.sweep.optuna.search_config import SearchConfig
 
 
-def be_plain() -> None:
-    """Let Optuna say nothing itself: every trial is told once, by the search."""
+def silence_optuna() -> None:
+    """Let Optuna print nothing itself: the search prints every trial once."""
     import warnings
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -63,8 +62,8 @@ def make_sampler(configuration: Mapping[str, Any], *, worker: int, trials: int) 
 
 
 def load_study(search_config: "SearchConfig", worker: int) -> optuna.Study:
-    """The search_config's study with a sampler and a pruner for this worker."""
-    be_plain()
+    """The study of a search with a sampler and a pruner for this worker."""
+    silence_optuna()
     storage = records.open_storage(search_config.storage)
     trials = len(optuna.load_study(study_name=search_config.study, storage=storage).get_trials(deepcopy=False))
     study = optuna.load_study(
@@ -73,8 +72,8 @@ def load_study(search_config: "SearchConfig", worker: int) -> optuna.Study:
         sampler=make_sampler(search_config.sampler, worker=worker, trials=trials),
         pruner=make("pruner", search_config.pruner),
     )
-    # Samplers that try every combination stop the study at the last one, which Optuna allows within its own loop
-    # alone. The worker knows itself when nothing is left.
+    # Samplers that try every combination stop the study at the last one, which Optuna allows only within its own loop.
+    # The worker knows itself when nothing is left.
     setattr(study, "stop", lambda: None)  # noqa: B010
     return study
 
@@ -82,8 +81,3 @@ def load_study(search_config: "SearchConfig", worker: int) -> optuna.Study:
 def is_grid(sampler: optuna.samplers.BaseSampler) -> bool:
     """Whether a sampler tries every combination, each once."""
     return isinstance(sampler, (optuna.samplers.BruteForceSampler, optuna.samplers.GridSampler))
-
-
-def default_storage(folder: str) -> str:
-    """The journal in the folder of the local MLflow store."""
-    return os.path.join(folder, "optuna.log")

@@ -1,4 +1,4 @@
-"""What must stay as it is while a study goes on: its objective, its space, its configuration."""
+"""What must stay as it is while a study is continued: its objective, its space, its configuration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,44 +9,43 @@ from dcase_sweep.utils.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What a search optimises: metrics of finished runs, each to be made large or small."""
+    """What a search optimises: metrics of finished jobs, each to be maximized or minimized."""
 
     metrics: tuple[str, ...]
     directions: tuple[str, ...]
 
     @staticmethod
-    def parse(wanted: Mapping[str, str]) -> "Objective":
+    def parse(wanted: Mapping[str, str], key: str) -> "Objective":
         """From metric → ``maximize`` or ``minimize``.
+
+        Args:
+            wanted: the objectives in their order.
+            key: of the configuration, for the message.
 
         Raises:
             UserError: for another direction.
         """
         for metric, direction in wanted.items():
             if direction not in ("maximize", "minimize"):
-                raise UserError(f"search.objective.{metric}={direction}: expected maximize or minimize")
+                raise UserError(f"{key}.{metric}={direction}: expected maximize or minimize")
         return Objective(tuple(wanted), tuple(wanted.values()))
 
     @property
-    def pruned_by(self) -> str | None:
-        """The metric of an epoch that says how well a run does; None where there is none, or several objectives.
-
-        ``best/X`` is the best epoch's ``X``.
-        """
-        if len(self.metrics) != 1 or not self.metrics[0].startswith("best/"):
-            return None
-        return self.metrics[0].removeprefix("best/")
+    def is_single(self) -> bool:
+        """Whether there is one objective, and so a pruner."""
+        return len(self.metrics) == 1
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What must stay as it is while a study goes on."""
+    """What must stay as it is while a study is continued."""
 
     space: Mapping[str, str]
     objective: Mapping[str, str]
     limits: Mapping[str, float]
     #: The flattened configuration that all trials share, without what varies.
     configuration: Mapping[str, Any] = field(default_factory=dict)
-    #: Of each component outside this package, a hash of its source.
+    #: Of each piece of code that trials depend on, a hash of its source.
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def plain(self) -> dict[str, dict[str, Any]]:
@@ -73,8 +72,8 @@ def make_signature(
         configuration: the flattened one; what the space varies is left out.
         space: the space as it describes itself.
         objective: what is optimised.
-        limits: metric of the complexity → largest value.
-        sources: of each component outside this package, a hash of its source.
+        limits: constraint → largest value.
+        sources: of each piece of code that trials depend on, a hash of its source.
     """
     shared = {key: value for key, value in configuration.items() if not any(_covers(each, key) for each in space)}
     directions = dict(zip(objective.metrics, objective.directions, strict=True))
@@ -82,7 +81,7 @@ def make_signature(
 
 
 def _covers(key: str, other: str) -> bool:
-    """Whether a key of the space, perhaps with ``*`` for a block's position, decides another key's value."""
+    """Whether a key of the space, perhaps with ``*`` for a position in a list, decides another key's value."""
     if "*" in key:
         return other.startswith(key.partition(".*")[0])
     return other == key or other.startswith(f"{key}.")

@@ -1,9 +1,8 @@
 """Search spaces: what may vary, in Hydra's own grammar, and how a trial's values become overrides."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Protocol
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -12,9 +11,8 @@ from hydra.errors import HydraException
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
 
-from dcase_sweep.config.bounds import BOUNDS
-from dcase_sweep.config.overrides import count_range, override
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.overrides import count_range, override
 from dcase_sweep.utils.text import printable
 
 #: Steps of a range of floating-point numbers.
@@ -127,6 +125,13 @@ def _check_log(low: float, log: bool) -> None:
         raise ValueError(f"{low:g} has no logarithm; expected numbers above 0")
 
 
+def only(distribution: BaseDistribution, value: Any) -> BaseDistribution:
+    """A distribution of the same kind with one value."""
+    if isinstance(distribution, CategoricalDistribution):
+        return CategoricalDistribution([value])
+    return IntDistribution(value, value) if isinstance(value, int) else FloatDistribution(value, value)
+
+
 class Space(Protocol):
     """Where a trial's overrides come from."""
 
@@ -136,6 +141,13 @@ class Space(Protocol):
 
     def describe(self) -> dict[str, str]:
         """What may vary, as plain text by key: two spaces are the same if this is."""
+        ...
+
+    def list_parts(self) -> list[dict[str, BaseDistribution]] | None:
+        """The parameters of each part of a conditional space, by name; None where they cannot be listed.
+
+        A trial has the parameters of exactly one part. A space without conditions has one.
+        """
         ...
 
 
@@ -153,108 +165,24 @@ class FlatSpace:
         """Each key with its distribution."""
         return {parameter.key: str(parameter.distribution) for parameter in self.parameters}
 
-
-@dataclass(frozen=True, slots=True)
-class BlockSpace:
-    """The blocks of a convolutional network, as many as a trial's depth, each with values of its own.
-
-    Blocks beyond the depth have no parameters. A pool that is larger than what the blocks before it have left of the
-    map is cut down to that, so that every trial is a network that can be built.
-
-    Args:
-        rest: everything that is not of one block, with the depth if it varies.
-        parameters: of each block: ``filters``, ``kernel``, ``pool``, ``dropout``.
-        blocks: what a block is made of otherwise, from the configuration; beyond the list its last entry counts.
-        depth: how many blocks where ``model.depth`` does not vary.
-        shape: ``(mel, frame)`` of the map.
-    """
-
-    rest: FlatSpace
-    parameters: tuple[Parameter, ...]
-    blocks: tuple[Mapping[str, Any], ...]
-    depth: int
-    shape: tuple[int, int]
-
-    def suggest(self, trial: Trial) -> list[str]:
-        """The overrides of the rest, and one that holds all blocks."""
-        fixed = [line for line in self.rest.suggest(trial) if not line.startswith("model.depth=")]
-        depth = int(trial.params.get("model.depth", self.depth))
-        left = self.shape
-        made = []
-        for position in range(depth):
-            block = dict(self.blocks[min(position, len(self.blocks) - 1)])
-            if position >= len(self.blocks):
-                block["pool"] = None
-            for parameter in self.parameters:
-                value = parameter.suggest(trial, f"model.blocks.{position}.{parameter.key}")
-                block[parameter.key] = _value(value) if isinstance(value, str) else value
-            pool = block.get("pool")
-            if pool is not None:
-                pool = [min(pool[0], left[0]), min(pool[1], left[1])]
-                left = left[0] // pool[0], left[1] // pool[1]
-                block["pool"] = None if pool == [1, 1] else pool
-            made.append(block)
-        return [*fixed, "model.depth=null", override("model.blocks", made)]
-
-    def describe(self) -> dict[str, str]:
-        """Each key with its distribution; a block's with ``*`` for its position."""
-        of_blocks = {f"model.blocks.*.{parameter.key}": str(parameter.distribution) for parameter in self.parameters}
-        return self.rest.describe() | of_blocks
+    def list_parts(self) -> list[dict[str, BaseDistribution]]:
+        """One part."""
+        return [{parameter.key: parameter.distribution for parameter in self.parameters}]
 
 
-@cache
-def _value(text: str) -> Any:
-    """A choice's text as the value that Hydra reads in it."""
-    return OverridesParser.create().parse_override(f"x={text}").value()
-
-
-def _check_reach(parameter: Parameter) -> None:
-    """Refuse a range that goes beyond what its key may be: trials there would be rejected, one after the other.
-
-    Raises:
-        UserError: with the key and its bound.
-    """
-    low, high = getattr(parameter.distribution, "low", None), getattr(parameter.distribution, "high", None)
-    bound = BOUNDS.get(parameter.key, (None, None))[1]
-    if low is None or high is None or bound is None:
-        return
-    if high > bound:
-        raise UserError(f"{parameter.key}: values from {low:g} to {high:g}; expected at most {bound:,}")
-
-
-def make_space(
-    parameters: Mapping[str, str],
-    of_blocks: Mapping[str, str] | None,
-    *,
-    parser: OverridesParser,
-    blocks: Sequence[Mapping[str, Any]],
-    depth: int | None,
-    shape: tuple[int, int],
-) -> Space:
-    """The space that a configuration describes.
+def make_space(expressions: Mapping[str, str], parser: OverridesParser) -> FlatSpace:
+    """The space of keys that vary independently.
 
     Args:
-        parameters: key → expression.
-        of_blocks: what each block varies, name → expression; None or empty = nothing.
-        blocks: the configuration's own, to fill what does not vary.
-        depth: the configuration's own; None = all blocks.
-        shape: ``(mel, frame)`` of the front end's maps.
+        expressions: key → expression.
+        parser: of Hydra's grammar.
 
     Raises:
-        UserError: for an expression that is none, an empty space, or blocks of a network that has none.
+        UserError: for an expression that is none, or none at all.
     """
-    flat = FlatSpace(tuple(parse_parameter(key, text, parser) for key, text in parameters.items()))
-    for parameter in flat.parameters:
-        _check_reach(parameter)
-    if not of_blocks:
-        if not flat.parameters:
-            raise UserError("search: nothing varies; expected search=NAME, or a key with choice(), range(), interval()")
-        return flat
-    if not blocks:
-        raise UserError("search.blocks: the model has no list of blocks; expected one such as baseline_cnn")
-    known = ("filters", "kernel", "pool", "dropout")
-    for name in of_blocks:
-        if name not in known:
-            raise UserError(f"search.blocks.{name}: no such part of a block; expected one of {', '.join(known)}")
-    inner = tuple(parse_parameter(name, text, parser) for name, text in of_blocks.items())
-    return BlockSpace(flat, inner, tuple(blocks), depth or len(blocks), shape)
+    if not expressions:
+        raise UserError(
+            "nothing varies; expected hydra.sweeper.params, or a key with choice(), range() or interval() on the "
+            "command line"
+        )
+    return FlatSpace(tuple(parse_parameter(key, text, parser) for key, text in expressions.items()))

@@ -1,4 +1,4 @@
-"""One study in shared storage: made, continued or refused; what each of its trials counts for."""
+"""One study in shared storage: created, continued or refused; what each of its trials counts for."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -22,12 +22,12 @@ from dcase_sweep.utils.errors import UserError
 REJECTED, ERROR, INTERRUPTED, SURPLUS, RETRY_OF = "rejected", "error", "interrupted", "surplus", "retry_of"
 OVERRIDES, FOLDER, RUN = "overrides", "folder", "run_id"
 SECONDS, WORK, THREADS, METRICS = "seconds", "work_seconds", "threads", "metrics"
-#: What must stand beside a trial's metrics; with how many epochs a trial that was tried again began.
+#: A remark that belongs to a trial's metrics; after how many steps a trial that was tried again went on.
 NOTE, CONTINUED = "note", "continued_after_epochs"
 #: The number of the earlier trial of the same configuration, whose outcome a trial has taken.
 REPEAT_OF = "repeat_of"
 #: Attributes of studies; why a search ends, by a fault or because nothing is left to try.
-SIGNATURE, PARENT, STOPPED, EXHAUSTED = "signature", "mlflow_parent", "stopped", "exhausted"
+SIGNATURE, RECORD, STOPPED, EXHAUSTED = "signature", "mlflow_parent", "stopped", "exhausted"
 
 #: Why a trial was closed by another process.
 _GONE = "interrupted: its process is gone"
@@ -66,17 +66,17 @@ def _check_signature(study: optuna.Study, objective: Objective, signature: Signa
         directions = [each.name.lower() for each in study.directions]
         if study.get_trials(deepcopy=False) or directions != list(objective.directions):
             raise UserError(
-                f"study {study.study_name} was not made by a search of dcase_sweep; use another "
-                "hydra.sweeper.study_name, or hydra.sweeper.fresh=true to begin another one beside it"
+                f"study {study.study_name} was not created by a search of dcase_sweep; use another "
+                "hydra.sweeper.study_name, or hydra.sweeper.fresh=true to start another one beside it"
             )
-        _sign(study, objective, signature)  # whoever made it was killed before it was signed
+        _sign(study, objective, signature)  # the command that created it was killed too early
         return
     changed = differences(then, signature.plain())
     if changed:
         more = f"; and {len(changed) - 5} more" if len(changed) > 5 else ""
         raise UserError(
-            f"study {study.study_name} was begun otherwise: {'; '.join(changed[:5])}{more}. Use another "
-            "hydra.sweeper.study_name, or hydra.sweeper.fresh=true to begin anew beside it"
+            f"study {study.study_name} was created with different settings: {'; '.join(changed[:5])}{more}. "
+            "Use another hydra.sweeper.study_name, or hydra.sweeper.fresh=true to start another one beside it"
         )
 
 
@@ -98,7 +98,10 @@ def _of_generation(name: str, generation: int) -> str:
 
 
 def kind(trial: FrozenTrial) -> str:
-    """What became of a trial: waiting, running, finished, pruned, rejected, repeated, failed, interrupted, surplus."""
+    """The state of a trial.
+
+    One of waiting, running, finished, pruned, rejected, repeated, failed, interrupted and surplus.
+    """
     if trial.state == TrialState.FAIL:
         if trial.user_attrs.get(SURPLUS):
             return "surplus"
@@ -112,21 +115,35 @@ def kind(trial: FrozenTrial) -> str:
     return {TrialState.COMPLETE: "finished", TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}[trial.state]
 
 
+def is_feasible(trial: FrozenTrial) -> bool:
+    """Whether a trial breaks no constraint."""
+    return all(violation <= 0 for violation in trial.constraints.values())
+
+
 def find_best(trials: Iterable[FrozenTrial], direction: str) -> FrozenTrial | None:
-    """The first of the best finished trials of one objective; storages return equals in any order."""
-    finished = sorted((trial for trial in trials if kind(trial) == "finished"), key=lambda trial: trial.number)
+    """The first of the best finished trials of one objective that break no constraint.
+
+    Storages return equal ones in any order.
+    """
+    feasible = (trial for trial in trials if kind(trial) == "finished" and is_feasible(trial))
+    finished = sorted(feasible, key=lambda trial: trial.number)
     choose = max if direction == "maximize" else min
     return choose(finished, key=lambda trial: float(trial.values[0]), default=None)
 
 
 def notes(trials: Sequence[FrozenTrial]) -> list[str]:
-    """What must stand beside the results of these trials."""
+    """The remarks that belong to the results of these trials."""
     return list(dict.fromkeys(trial.user_attrs[NOTE] for trial in trials if NOTE in trial.user_attrs))
 
 
 def counts(trials: Sequence[FrozenTrial]) -> Counter[str]:
     """How many trials of each kind."""
     return Counter(kind(trial) for trial in trials)
+
+
+def find_trial(study: optuna.Study, trial: optuna.Trial) -> FrozenTrial:
+    """What the storage knows of a trial."""
+    return study._storage.get_trial(trial._trial_id)
 
 
 def is_counted(trial: FrozenTrial) -> bool:
@@ -140,7 +157,7 @@ def missing(trials: Sequence[FrozenTrial], n_trials: int) -> int:
 
 
 def is_over(study: optuna.Study) -> bool:
-    """Whether a search has said that no more trials are to be begun, for whatever reason."""
+    """Whether a search has said that no more trials are to be started, for whatever reason."""
     attributes = study.user_attrs
     return bool(attributes.get(STOPPED) or attributes.get(EXHAUSTED))
 
@@ -168,7 +185,7 @@ def set_aside(study: optuna.Study, trial: optuna.Trial) -> None:
 
 
 def fail(study: optuna.Study, trial: FrozenTrial, error: str, *, interrupted: bool = False) -> bool:
-    """Close a trial that nobody works on any more; False if another process has closed it first."""
+    """Close a trial that no process works on any more; False if another process has closed it first."""
     storage, identity = study._storage, trial._trial_id
     try:
         storage.set_trial_user_attr(identity, ERROR, error)

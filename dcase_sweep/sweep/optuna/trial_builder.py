@@ -1,45 +1,29 @@
-"""From what a sampler suggests to an experiment that may run: composed, checked and within the limits."""
+"""From what a sampler suggests to a job that may run: composed, checked and within the limits."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import replace
 
 import optuna
-from omegaconf import DictConfig, open_dict
+from omegaconf import open_dict
 from optuna.trial import Trial
 
-from dcase_sweep.complexity.capacity import check_capacity
-from dcase_sweep.config import Experiment, check
-from dcase_sweep.config.overrides import escape_interpolation, quote
+from dcase_sweep.sweep.application import PreparedJob
 from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.composer import Composer
 from dcase_sweep.sweep.optuna.history import History
+from dcase_sweep.sweep.optuna.reporter import TrialReporter
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
-from dcase_sweep.sweep.optuna.trial_compose import Composer
 from dcase_sweep.utils.errors import UserError
 
 log = logging.getLogger(__name__)
 
 
-class ConstraintViolation(Exception):
-    """A trial that breaks a hard limit, or cannot be built; it is not trained.
-
-    Args:
-        reason: in words.
-        violations: by how much each limit is exceeded; more than 0 is not allowed.
-    """
-
-    def __init__(self, reason: str, violations: Mapping[str, float]) -> None:
-        super().__init__(reason)
-        self.violations = violations
-
-
 class TrialBuilder:
-    """Makes experiments of trials, without training anything.
+    """Makes jobs of trials, without running anything.
 
     Args:
         search_config: the search.
         composer: of its configurations.
-        threads: of each network's operators; None = as configured.
+        threads: of each job; None = as configured.
         history: what the study has tried.
     """
 
@@ -49,83 +33,63 @@ class TrialBuilder:
         self.threads = threads
         self.history = history
 
-    def prepare(self, study: optuna.Study, trial: Trial) -> tuple[DictConfig, Experiment]:
-        """The trial's configuration and its values; from where its earlier try ended, if that was interrupted.
+    def build(self, study: optuna.Study, trial: Trial) -> tuple[PreparedJob, TrialReporter]:
+        """The trial's job, from where its earlier try ended if that was interrupted, and what takes its reports.
 
         Raises:
             ConstraintViolation: it cannot be built, or breaks a limit.
-            Repeated: the outcome of its configuration is known, or it is being trained.
+            Repeated: the outcome of its configuration is known, or it is running.
         """
         overrides = self.search_config.space.suggest(trial)
         self.history.admit(study, trial, overrides)
-        config, experiment = self._compose(trial, overrides)
-        self._check_limits(trial, experiment)
-        if records.RETRY_OF in trial.user_attrs:
-            experiment = self._continued(study, trial, config, experiment)
-        return config, experiment
+        job = self._compose(trial, overrides)
+        for name, value in job.figures.items():
+            trial.set_user_attr(name, value)
+        for name, violation in job.violations.items():
+            trial.set_constraint(name, violation)
+        is_pruned = self.search_config.objective.is_single
+        if records.RETRY_OF not in trial.user_attrs:
+            return job, TrialReporter(trial, is_pruned=is_pruned)
+        return self._resume(study, trial, job, is_pruned=is_pruned)
 
-    def _compose(self, trial: Trial, overrides: list[str]) -> tuple[DictConfig, Experiment]:
-        lines = list(overrides)
+    def _compose(self, trial: Trial, overrides: list[str]) -> PreparedJob:
+        application = self.search_config.application
         if self.threads is not None:
             trial.set_user_attr(records.THREADS, self.threads)
-            lines.append(f"++hardware.threads={self.threads}")
-        run_name = f"{self.search_config.study} #{trial.number}"
-        lines += [f"++tracking.parent={self.search_config.parent}", f"++tracking.run_name={quote(run_name)}"]
-        config = self.composer.compose(lines)
+        more = application.describe_trial(
+            self.search_config.study, trial.number, self.search_config.record_id, self.threads
+        )
+        config = self.composer.compose([*overrides, *more])
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = trial.number
-            config.hydra.job_logging.root.handlers = ["file"]
-        try:
-            experiment = check(config)
-            check_capacity(experiment)
-        except UserError as error:
-            raise ConstraintViolation(str(error), {"configuration": 1.0}) from None
-        return config, experiment
+        return application.prepare(config)
 
-    def _continued(self, study: optuna.Study, trial: Trial, config: DictConfig, experiment: Experiment) -> Experiment:
-        """The experiment from the last epoch of the try that was interrupted, where that has left one.
+    def _resume(
+        self, study: optuna.Study, trial: Trial, job: PreparedJob, *, is_pruned: bool
+    ) -> tuple[PreparedJob, TrialReporter]:
+        """The job from where the interrupted try ended, where that has left something to continue from.
 
-        The epochs that are done are this trial's too: its pruner and its figures know them.
+        The steps that are done are this trial's too: its pruner and its figures know them.
         """
-        from dcase_sweep.training.resume import find_resumable
-
         trials = study.get_trials(deepcopy=False)
         earlier = records.tries(trials, trials[trial.number])[1:]
+        # A try that was interrupted early knows its first steps from the one before.
+        reported = {step: value for each in reversed(earlier) for step, value in each.intermediate_values.items()}
         for one in earlier:
             folder = one.user_attrs.get(records.FOLDER)
-            if folder is None:
+            if not isinstance(folder, str):
                 continue
-            attempt = replace(experiment, resume=folder)
             try:
-                found = find_resumable(attempt)
+                found = self.search_config.application.resume(job, folder)
             except UserError as error:
                 log.info(f"trial {trial.number} does not continue trial {one.number}: {error}")
                 continue
-            assert found is not None
-            # A try that was interrupted early knows its first epochs from the one before.
-            reported = {step: value for each in reversed(earlier) for step, value in each.intermediate_values.items()}
-            for epoch, value in sorted(reported.items()):
-                if epoch < found.epochs:
-                    trial.report(value, epoch)
-            trial.set_user_attr(records.CONTINUED, found.epochs)
-            config.resume = escape_interpolation(folder)
-            return attempt
-        return experiment
-
-    def _check_limits(self, trial: Trial, experiment: Experiment) -> None:
-        if not self.search_config.limits:
-            return
-        from dcase_sweep.sweep.optuna.limits import measure
-
-        found = measure(experiment, self.search_config.classes, self.search_config.limits)
-        for name, value in found.items():
-            trial.set_user_attr(name, value)
-        # Relative, so that kilobytes and millions of products weigh alike.
-        violations = {name: found[name] / limit - 1 for name, limit in self.search_config.limits.items()}
-        broken = {
-            name: f"{found[name]:.5g} > {self.search_config.limits[name]:.5g}" for name in found if violations[name] > 0
-        }
-        if broken:
-            raise ConstraintViolation("; ".join(f"{name} {what}" for name, what in broken.items()), violations)
-        for name, violation in violations.items():
-            trial.set_constraint(name, violation)
+            if found is None:
+                continue
+            resumed, steps = found
+            reporter = TrialReporter(trial, is_pruned=is_pruned, earlier=reported)
+            if steps is not None:
+                reporter.adopt(steps)
+                trial.set_user_attr(records.CONTINUED, steps)
+            return resumed, reporter
+        return job, TrialReporter(trial, is_pruned=is_pruned)

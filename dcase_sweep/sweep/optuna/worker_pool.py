@@ -1,4 +1,4 @@
-"""Keeping workers at work until a study is complete, and closing what they leave when they die."""
+"""The workers of a search: kept running until the study is complete; what they leave when they die is closed."""
 
 import logging
 import threading
@@ -10,21 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.plugins import Plugins
-from hydra.types import HydraContext
+from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from dcase_sweep import tracking
-from dcase_sweep.config import Experiment
 from dcase_sweep.sweep.launchers import is_basic
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.history import History
+from dcase_sweep.sweep.optuna.outcomes import too_many_failed
 from dcase_sweep.sweep.optuna.owners import is_owned_by
 from dcase_sweep.sweep.optuna.points import list_points
 from dcase_sweep.sweep.optuna.processes import Processes
 from dcase_sweep.sweep.optuna.progress_table import ProgressTable
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
-from dcase_sweep.sweep.optuna.worker import Worker, too_many_failed
-from dcase_sweep.utils.cpu import usable_cores
+from dcase_sweep.sweep.optuna.worker import Worker
 from dcase_sweep.utils.text import printable
 
 if TYPE_CHECKING:
@@ -53,13 +51,13 @@ class Deaths:
 
     def add(self, trials: "Sequence[FrozenTrial]") -> bool:
         """Count one more; whether there are too many since a trial last came further."""
-        progress = sum(1 + len(trial.intermediate_values) for trial in trials if records.kind(trial) in _COME_FURTHER)
+        progress = sum(1 + len(trial.intermediate_values) for trial in trials if records.kind(trial) in _ENDED)
         self.count = 1 if progress > self.progress else self.count + 1
         self.progress = max(progress, self.progress)
         return self.count >= self.largest
 
 
-_COME_FURTHER = ("finished", "pruned", "rejected", "failed", "repeated", "interrupted")
+_ENDED = ("finished", "pruned", "rejected", "failed", "repeated", "interrupted")
 
 
 @dataclass(slots=True)
@@ -67,15 +65,22 @@ class WorkerPool:
     """The workers of one study.
 
     Args:
+        search_config: the search.
+        study: its study.
+        base: the configuration that all trials share.
+        context: Hydra's, to compose trials.
+        config: the composed sweep.
+        task: Hydra's task function.
         count: how many work at a time.
         folder: of the sweep.
     """
 
     search_config: SearchConfig
     study: "optuna.Study"
-    base: Experiment
+    base: DictConfig
     context: HydraContext
     config: DictConfig
+    task: TaskFunction
     count: int
     folder: Path
     history: History = field(init=False)
@@ -87,25 +92,23 @@ class WorkerPool:
         self._deaths = Deaths(_DEATHS + self.count)
 
     def work(self) -> None:
-        """Until there are enough trials, nothing is left to try, or the search is stopped."""
-        threads = None
-        if self.base.hardware.threads is None and self.base.hardware.accelerator == "cpu":
-            threads = max(1, usable_cores() // self.count)
-        worker = Worker(self.search_config, self.context, self.config, threads)
+        """Keep them at work until there are enough trials, nothing is left to try, or the search is stopped."""
+        threads = self.search_config.application.choose_threads(self.base, self.count)
+        worker = Worker(self.search_config, self.context, self.config, self.task, threads)
         pause = threading.Event()
-        is_told = False
-        with ProgressTable(self.study, self.search_config) as live:
+        is_waiting = False
+        with ProgressTable(self.study, self.search_config) as table:
             while not self._is_complete():
                 wanted = self._wanted()
                 if wanted:
                     # What Hydra's own launcher runs one after the other, processes of ours run at a time.
                     run = self._run_processes if is_basic(self.config) else self._run_launcher
-                    run(worker, min(self.count, wanted), threads, live.update)
-                elif not is_told:
+                    run(worker, min(self.count, wanted), threads, table.update)
+                elif not is_waiting:
                     log.info("waiting   for the trials of another command on this study")
-                    is_told = True
+                    is_waiting = True
                 self._recover()
-                live.update()
+                table.update()
                 if not wanted:
                     pause.wait(_BEAT)
 
@@ -124,7 +127,7 @@ class WorkerPool:
         return records.missing(trials, self.search_config.n_trials)
 
     def _run_processes(self, worker: Worker, count: int, threads: int | None, look: Callable[[], None]) -> None:
-        """Local processes: one that dies has its trial closed at once and is replaced."""
+        """Run workers as processes of this machine: one that dies has its trial closed at once and is replaced."""
         processes = Processes(worker.work, count, self.folder / "workers", threads)
         pause = threading.Event()
         ended = False
@@ -149,11 +152,11 @@ class WorkerPool:
             self._count_death("it ended by itself", [])
 
     def _close_trials(self, pid: int, how: str) -> bool:
-        """Close the trial, and the MLflow run, of a worker that died; whether it had one."""
+        """Close the trial of a worker that died, and its record; whether it had one."""
         trials = self.study.get_trials(deepcopy=False)
         own = [trial for trial in trials if is_owned_by(trial, pid)]
         closed = [trial for trial in own if records.kind(trial) == "running" and records.fail(self.study, trial, how)]
-        self.close_runs(closed, "FAILED")
+        self.close_jobs(closed, "FAILED")
         reason = too_many_failed(self.study, self.search_config.max_failed) if closed else None
         if reason and not records.is_over(self.study):
             self.study.set_user_attr(records.STOPPED, reason)
@@ -169,9 +172,9 @@ class WorkerPool:
             log.info(f"worker    {printable(line)}")
 
     def _run_launcher(self, worker: Worker, count: int, threads: int | None, look: Callable[[], None]) -> None:
-        """Another launcher of Hydra's gets the workers as jobs, and the study is watched meanwhile.
+        """Hand the workers as jobs to another launcher of Hydra's, and follow the study meanwhile.
 
-        Where one of its processes dies, those of joblib end all together: they are begun again.
+        When one of its processes dies, all of joblib's end; they are started again.
         """
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=self.context, task_function=worker, config=self.config
@@ -179,12 +182,12 @@ class WorkerPool:
         jobs = [[*self.search_config.fixed, f"hydra.sweep.subdir=workers/{number}"] for number in range(count)]
         done = threading.Event()
 
-        def watch() -> None:
+        def follow() -> None:
             while not done.wait(_BEAT):
                 look()
 
-        callback = threading.Thread(target=watch, daemon=True)
-        callback.start()
+        follower = threading.Thread(target=follow, daemon=True)
+        follower.start()
         how = "it ended by itself"
         try:
             for result in launcher.launch(jobs, initial_job_idx=0):
@@ -195,7 +198,7 @@ class WorkerPool:
             how = printable(" ".join(f"{type(error).__name__}: {error}".split()), 400)
         finally:
             done.set()
-            callback.join()
+            follower.join()
             look()
         self._recovered = 0.0
         self._recover()
@@ -203,11 +206,11 @@ class WorkerPool:
             self._count_death(how, [])
 
     def _recover(self, own: Collection[int] = ()) -> None:
-        """Take over the trials of processes that are gone, now and then; a dead worker of ours is another matter."""
+        """Take over the trials of processes that are gone, every few seconds; ``own`` processes are left out."""
         if time.monotonic() - self._recovered < _RECOVER:
             return
         self._recovered = time.monotonic()
-        self.close_runs(records.recover(self.study, self.search_config.max_retries, own), "KILLED")
+        self.close_jobs(records.recover(self.study, self.search_config.max_retries, own), "KILLED")
 
     def retry_failed(self) -> None:
         """Give the failed points of a finite space another try where nothing else is left, and those of a grid."""
@@ -218,12 +221,12 @@ class WorkerPool:
             for parameters in self.history.failed(trials):
                 self.study.enqueue_trial(parameters)
 
-    def close_runs(self, trials: "Sequence[FrozenTrial]", status: str) -> None:
-        """End the MLflow runs of trials whose process is gone."""
+    def close_jobs(self, trials: "Sequence[FrozenTrial]", status: str) -> None:
+        """End the records of trials whose process is gone."""
         for trial in trials:
-            run = trial.user_attrs.get(records.RUN)
-            if run and not tracking.end_run(self.base.tracking, run, status):
-                log.info(f"trial {trial.number}: its run {run} is not in the store of runs any more")
+            job_id = trial.user_attrs.get(records.RUN)
+            if isinstance(job_id, str) and not self.search_config.application.close_job(job_id, status):
+                log.info(f"trial {trial.number}: its run {printable(job_id)} is not in the store of runs any more")
 
 
 def _is_death(error: Exception) -> bool:

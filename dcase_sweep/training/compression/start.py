@@ -7,11 +7,15 @@ import torch
 from torch import Tensor
 
 from dcase_sweep.complexity.layers import list_layers
-from dcase_sweep.config import Experiment, build, build_model, flatten
+from dcase_sweep.config import Experiment, build_front_end, build_model, flatten
+from dcase_sweep.config.renamed import rename_keys
 from dcase_sweep.training.checkpoint_files import Checkpoint, find_difference, read_checkpoint
 from dcase_sweep.training.checkpoints import BEST, NETWORK, find_checkpoint, weights_under
 from dcase_sweep.training.compression.pruning import plan_pruning, prunable_weights
 from dcase_sweep.utils.errors import UserError
+
+#: What weights depend on besides data and training.
+_OF_WEIGHTS = ("front_end.", "model.", "data.seconds", "task.sample_rate")
 
 
 def find_start(value: str) -> Path:
@@ -67,7 +71,7 @@ def check_start(experiment: Experiment) -> None:
 
 def network_shape(experiment: Experiment) -> tuple[int, int]:
     """``(mel, frame)`` of a clip."""
-    shape: tuple[int, int] = build("front_end", experiment.front_end).shape
+    shape: tuple[int, int] = build_front_end(experiment).shape
     return shape
 
 
@@ -75,10 +79,10 @@ def _refuse_other_configuration(experiment: Experiment, start: str, configuratio
     """Other features, or another network with weights of the same shapes, would be taken for granted silently."""
 
     def compared(flat: dict[str, Any]) -> dict[str, Any]:
-        of_weights = {key: value for key, value in flat.items() if key.startswith(("front_end.", "model."))}
+        of_weights = {key: value for key, value in flat.items() if key.startswith(_OF_WEIGHTS)}
         return {key: value for key, value in of_weights.items() if not key.endswith("dropout")}
 
-    then, now = compared(configuration), compared(flatten(experiment))
+    then, now = compared(rename_keys(configuration, quiet=True)), compared(flatten(experiment))
     changed = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
     if changed:
         differences = ", ".join(f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in changed[:3])

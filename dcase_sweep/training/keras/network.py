@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dcase_sweep.config import Experiment, build, keyword_arguments, locate, locate_class
+from dcase_sweep.config import Experiment, build_front_end, keyword_arguments, locate, locate_class
 from dcase_sweep.models.cnn import Block, resolve_blocks
 from dcase_sweep.training.keras.library import import_keras
 
@@ -21,7 +21,7 @@ def build_network(experiment: Experiment, *, classes: int, precision: str = "32-
         precision: in the words of ``hardware.precision``; weights are float32 in each.
     """
     target: Any = locate_class("model", experiment.model._target_)
-    front_end = build("front_end", experiment.front_end)
+    front_end = build_front_end(experiment)
     return locate("model.keras_twin", target.keras_twin)(
         input_shape=front_end.shape,
         classes=classes,

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from dcase_sweep.complexity.layers import Layer, list_layers
-from dcase_sweep.config import Experiment, build, build_model, event_rules
+from dcase_sweep.config import Experiment, build_front_end, build_model, event_rules
 from dcase_sweep.data.events import EventData
 from dcase_sweep.evaluation.events.validation import SyntheticValidation, weak_f1
 from dcase_sweep.training.best_checkpoint import EpochListener
@@ -66,7 +66,7 @@ class MeanTeacherLearner:
             torch.set_num_threads(experiment.hardware.threads)
         pytorch_lightning.seed_everything(experiment.seed, verbose=False)
         student = build_model(experiment, classes=len(data.classes))
-        front_end = build("front_end", experiment.front_end)
+        front_end = build_front_end(experiment)
         if experiment.published_checkpoint is not None:
             scale_as_published(front_end)
         self.normalise = front_end.normalise

@@ -17,8 +17,8 @@ from tests.desed_layout import STRONG_AUDIO, UNLABELED_AUDIO, VALIDATION_AUDIO, 
 from tests.layout import RATE, make_tau
 
 _CLIP = "audio/park-paris-10-0-a.wav"
-_TAU = ["data=tau2020", "data.root={folder}/tau", "front_end.seconds=1", "model.blocks.2.pool=[4,5]"]
-_DESED = ["model=crnn_meanteacher", "data=desed", "data.root={folder}/desed", "front_end.seconds=1"]
+_TAU = ["data=tau2020", "data.root={folder}/tau", "data.seconds=1", "model.blocks.2.pool=[4,5]"]
+_DESED = ["model=crnn_meanteacher", "data=desed", "data.root={folder}/desed", "data.seconds=1"]
 _SOUND = noise(RATE // 5)
 _PCM24 = pcm(_SOUND, 24, 3)
 

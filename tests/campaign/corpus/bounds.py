@@ -17,11 +17,9 @@ def _unwritable(folder: Path) -> None:
 _SIZES = [
     Case("mel-bands", ["front_end.n_mels=1000000"], r"^error: front_end\.n_mels=1000000: .*4,096.*machine has"),
     Case("fft", ["front_end.n_fft=1000000000"], r"^error: front_end\.n_fft=1000000000: .*262,144.*machine has"),
-    Case("clip-of-30-years", ["front_end.seconds=1e9"], r"^error: front_end\.seconds=.*86,400.*TiB.*machine has"),
-    Case(
-        "a-day-in-one-clip", ["front_end.seconds=86400"], r"^error: front_end\.seconds=86400: .*TiB|.*GiB.*machine has"
-    ),
-    Case("sample-rate", ["front_end.sample_rate=1000000000"], r"^error: front_end\.sample_rate=.*at most 10,000,000"),
+    Case("clip-of-30-years", ["data.seconds=1e9"], r"^error: data\.seconds=.*86,400.*TiB.*machine has"),
+    Case("a-day-in-one-clip", ["data.seconds=86400"], r"^error: data\.seconds=86400: .*TiB|.*GiB.*machine has"),
+    Case("sample-rate", ["task.sample_rate=1000000000"], r"^error: task\.sample_rate=.*at most 10,000,000"),
     Case("depth", ["model.depth=100000"], r"^error: model\.depth=100000: expected at most 1,000"),
     Case("kernel", ["model.blocks.0.kernel=[100001,100001]"], r"^error: model\.blocks\.0\.kernel=.*at most 9,999"),
     Case("filters", ["model.blocks.0.filters=100000000"], r"^error: model\.blocks\.0\.filters=.*at most 65,536"),
@@ -112,12 +110,12 @@ _KINDS = [
     Case("half-an-epoch", ["training.epochs=2.5"], r"^error: training\.epochs: .*2\.5.*Integer"),
     Case("rate-of-nan", ["optimizer.lr=nan"], r"^error: optimizer\.lr=nan: expected a finite number"),
     Case("endless-rate", ["optimizer.lr=1e400"], r"^error: optimizer\.lr=inf: expected a finite number"),
-    Case("400-digits", [f"front_end.seconds={400 * '9'}"], r"^error: front_end\.seconds=9+\.\.\. .*at most 64 bits"),
+    Case("400-digits", [f"data.seconds={400 * '9'}"], r"^error: data\.seconds=9+\.\.\. .*at most 64 bits"),
     Case("true-filters", ["model.blocks.0.filters=true"], r"^error: model\.blocks\.0\.filters=True: expected a number"),
     Case("true-epochs", ["training.epochs=true"], r"^error: training\.epochs=True: expected a number"),
     Case("seed-of-80-bits", ["seed=1208925819614629174706176"], r"^error: seed=.*at most 64 bits"),
     Case("negative-mels", ["front_end.n_mels=-1"], r"^error: front_end\.n_mels=-1: expected at least 1"),
-    Case("no-rate", ["front_end.sample_rate=0"], r"^error: front_end\.sample_rate=0: expected at least 100"),
+    Case("no-rate", ["task.sample_rate=0"], r"^error: task\.sample_rate=0: expected at least 100"),
     Case("blocks-of-numbers", ["model.blocks=[5]"], r"^error: model: .*int"),
     Case("a-number-for-a-group", ["training=5"], r"^error: training: "),
 ]

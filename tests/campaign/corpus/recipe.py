@@ -10,7 +10,7 @@ from tests.layout import make_tau, read_table, write_table
 TAU = ("data=tau2020", "data.root={folder}/tau")
 #: An experiment that is short where it gets as far as training.
 TINY = (
-    "front_end.seconds=1",
+    "data.seconds=1",
     "model.blocks.2.pool=[4,5]",
     "training.epochs=2",
     "training.batch_size=4",

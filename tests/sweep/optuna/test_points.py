@@ -7,8 +7,9 @@ import optuna
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from dcase_sweep.application.block_space import make_space
 from dcase_sweep.sweep.optuna.points import Points, canonical, configuration_key, list_points
-from dcase_sweep.sweep.optuna.space import Space, make_space
+from dcase_sweep.sweep.optuna.space import Space
 
 BLOCK = {"filters": 16, "kernel": [7, 7], "pool": None, "dropout": 0.0}
 

@@ -10,8 +10,7 @@ from optuna.trial import TrialState
 
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.figures import draw, short_name
-from dcase_sweep.sweep.optuna.report import best_trials, experiment_file, results, trials_csv
-from dcase_sweep.utils.errors import UserError
+from dcase_sweep.sweep.optuna.report import results, trials_csv
 
 METRICS = ["best/validation/accuracy"]
 
@@ -49,65 +48,23 @@ def test_the_best_is_named_as_hydras_own_plugin_names_it(study: optuna.Study) ->
     assert found["trials"] == {"finished": 5, "pruned": 1, "rejected": 1, "failed": 1}
 
 
-def test_the_best_becomes_an_experiment_of_groups_and_values(study: optuna.Study) -> None:
-    (best,) = best_trials(study)
-
-    text = experiment_file(study, best, ["model=cnn4", "training.epochs=3"], METRICS)
-
-    assert text.splitlines()[0] == "# @package _global_"
-    assert '  - override /model: "cnn4"' in text
-    assert '  - override /data: "tau2020"' in text
-    assert "training:\n  epochs: 3\n" in text
-    assert "optimizer:\n  lr: 0.01\n" in text
-
-
-@pytest.mark.parametrize(
-    "override",
-    [
-        "model._target_=os.system",
-        "+model.blocks.0._target_=os.system",
-        "model.blocks=[{_target_:os.system}]",
-        "optimizer.lr=${oc.env:SECRET}",
-        "store.root=/etc",
-        "tracking.uri=http://attacker",
-        "hydra.sweep.dir=/etc",
-        "optimizer.lr=0.1\nmodel._target_: os.system",
-        "hydra/launcher=other",
-        "no value",
-        3,
-    ],
-)
-def test_a_storage_is_not_trusted_to_name_code_or_places(study: optuna.Study, override: object) -> None:
-    trial = study.ask()
-    trial.set_user_attr(records.OVERRIDES, [override])
-    study.tell(trial, 0.9)
-    (best,) = best_trials(study)
-
-    with pytest.raises(UserError, match=rf"^trial {best.number} of the storage has the override .* which no search"):
-        experiment_file(study, best, [], METRICS)
-
-
-def test_lists_and_groups_of_a_space_are_written(study: optuna.Study) -> None:
-    trial = study.ask()
-    trial.set_user_attr(records.OVERRIDES, ["model.pools=[[2,2],[2,1]]", "model=cnn4", "++optimizer.lr=1e-3"])
-    study.tell(trial, 0.9)
-
-    text = experiment_file(study, best_trials(study)[0], [], METRICS)
-
-    assert 'override /model: "cnn4"' in text
-    assert "lr: 0.001" in text
-
-
-def test_a_best_on_demo_data_says_so(study: optuna.Study) -> None:
-    note = "synthetic demo data: says nothing of real recordings"
+def test_a_remark_of_a_trial_stands_with_the_results(study: optuna.Study) -> None:
+    note = "synthetic demo data: not representative of real recordings"
     trial = study.ask()
     trial.suggest_float("model.dropout", 0, 0.5)
     trial.set_user_attr(records.NOTE, note)
     study.tell(trial, 0.9)
-    (best,) = best_trials(study)
 
     assert results(study, METRICS)["note"] == note
-    assert f"# Note: {note}.\n" in experiment_file(study, best, [], METRICS)
+
+
+def test_a_trial_that_breaks_a_constraint_is_not_the_best(study: optuna.Study) -> None:
+    trial = study.ask()
+    trial.suggest_float("model.dropout", 0, 0.5)
+    trial.set_constraint("seconds", 0.5)
+    study.tell(trial, 0.9)
+
+    assert results(study, METRICS)["best_trial"] == 4
 
 
 def test_every_trial_has_a_row(study: optuna.Study) -> None:

@@ -9,9 +9,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.initialize import initialize_config_dir
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from dcase_sweep.application.block_space import make_space
 from dcase_sweep.config import check
 from dcase_sweep.config.folders import conf_folder
-from dcase_sweep.sweep.optuna.space import Space, make_space, parse_parameter
+from dcase_sweep.sweep.optuna.space import Space, parse_parameter
 from dcase_sweep.utils.errors import UserError
 
 PARSER = OverridesParser.create()

@@ -214,8 +214,8 @@ try:
     storage = records.open_storage(where)
     with records.claim(storage):
         study = records.open_study(storage, "s", OBJECTIVE, signature(**{"model.depth": depth}), fresh=False)
-        if study.user_attrs.get(records.PARENT) is None:
-            study.set_user_attr(records.PARENT, sys.argv[0])
+        if study.user_attrs.get(records.RECORD) is None:
+            study.set_user_attr(records.RECORD, sys.argv[0])
             print("made its parent", flush=True)
         else:
             print("joined", flush=True)
@@ -276,5 +276,7 @@ def test_a_study_that_another_program_made_is_refused(tmp_path: Path) -> None:
     where = str(tmp_path / "optuna.log")
     optuna.create_study(study_name="s", storage=open_storage(where), direction="minimize")
 
-    with pytest.raises(UserError, match=r"not made by a search of dcase_sweep; use another hydra.sweeper.study_name"):
+    with pytest.raises(
+        UserError, match=r"not created by a search of dcase_sweep; use another hydra.sweeper.study_name"
+    ):
         opened(where)

@@ -196,14 +196,6 @@ def test_a_trial_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
     assert records.counts(study.get_trials()) == {"running": 1}
 
 
-def test_an_objective_is_pruned_by_the_metric_behind_best() -> None:
-    assert OBJECTIVE.pruned_by == "validation/accuracy"
-    assert Objective(("test/accuracy",), ("maximize",)).pruned_by is None
-    assert Objective(("best/a", "complexity/parameters"), ("maximize", "minimize")).pruned_by is None
-    with pytest.raises(UserError, match="expected maximize or minimize"):
-        Objective.parse({"best/a": "max"})
-
-
 @pytest.mark.parametrize(("direction", "number"), [("maximize", 1), ("minimize", 0)])
 def test_of_equals_the_first_is_the_best(direction: str, number: int) -> None:
     study = optuna.create_study(direction=direction)

@@ -8,20 +8,23 @@ from typing import Any
 
 import optuna
 import pytest
+from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from dcase_sweep.config import Experiment as Values
+from dcase_sweep.application.callback import TrialCallback
+from dcase_sweep.application.experiments import Experiments
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.runner import Result
 from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.reporter import TrialReporter
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
 from dcase_sweep.sweep.optuna.space import make_space
 from dcase_sweep.sweep.optuna.study import Objective, Signature, open_storage, open_study
-from dcase_sweep.sweep.optuna.worker import TrialCallback, Worker
+from dcase_sweep.sweep.optuna.worker import Worker
 from dcase_sweep.training.callbacks import StopTraining
 from dcase_sweep.utils.errors import UserError
 
@@ -29,13 +32,16 @@ METRIC = "best/validation/accuracy"
 Experiment = Callable[[optuna.Trial, DictConfig], Result]
 
 
-class Made(Worker):
-    """A worker whose experiments take no time."""
+class Instant(Experiments):
+    """Experiments that take no time."""
 
-    experiment: Experiment
+    def __init__(self, experiment: Experiment, limits: Mapping[str, float]) -> None:
+        super().__init__(limits)
+        self.experiment = experiment
+        self._classes = 10
 
-    def _experiment(self, trial: optuna.Trial, config: DictConfig, experiment: Values) -> Result:
-        return self.experiment(trial, config)
+    def run(self, composed: DictConfig, task: Any, content: Any, trial: TrialReporter) -> Result:
+        return self.experiment(trial.trial, composed)
 
 
 def work(
@@ -55,11 +61,7 @@ def work(
     config = loader.load_configuration("config", ["hydra/sweeper=optuna"], RunMode.MULTIRUN)
     space = make_space(
         dict(parameters or {"model.units": "range(8,64)", "model.dropout": "interval(0.0,0.5)"}),
-        None,
-        parser=OverridesParser.create(),
-        blocks=[],
-        depth=None,
-        shape=(40, 500),
+        OverridesParser.create(),
     )
     objective = Objective((METRIC,), ("maximize",))
     where = str(folder / "optuna.log")
@@ -67,24 +69,22 @@ def work(
         open_storage(where), name, objective, Signature(space.describe(), {}, limits or {}), fresh=False
     )
     search_config = SearchConfig(
+        application=Instant(experiment, limits or {}),
         storage=where,
         study=name,
         space=space,
         objective=objective,
-        limits=limits or {},
         fixed=(),
         n_trials=n_trials,
         max_failed=max_failed,
         sampler=dict(sampler or {"_target_": "optuna.samplers.RandomSampler", "seed": 0}),
         pruner={"_target_": f"optuna.pruners.{pruner}"},
-        parent="0",
-        classes=10,
+        constraints={},
+        record_id="0",
         is_grid=sampler is not None,
     )
-    callbacks: Any = None
-    worker = Made(search_config, HydraContext(loader, callbacks), config, threads=1)
-    worker.experiment = experiment
-    worker.work(0)
+    config.hydra.sweep.dir = str(folder / "jobs")
+    Worker(search_config, HydraContext(loader, Callbacks()), config, lambda composed: None, threads=1).work(0)
     return study
 
 
@@ -163,7 +163,7 @@ def test_a_launchers_worker_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
     monkeypatch.setattr("hydra.core.hydra_config.HydraConfig.get", lambda: OmegaConf.create({"job": {"num": 1}}))
     seen: list[str] = []
-    worker: Any = Made.__new__(Made)
+    worker: Any = Worker.__new__(Worker)
     worker.work = lambda number: seen.append(f"{number} on {os.environ['CUDA_VISIBLE_DEVICES']}") or 0
 
     worker(OmegaConf.create())
@@ -182,13 +182,13 @@ def test_a_wrong_objective_ends_the_search_and_names_the_nearest(tmp_path: Path)
     def experiment(trial: optuna.Trial, config: DictConfig) -> Result:
         return Result("finished", "t", ".", metrics={"best/validation/acc": 1.0, "test/accuracy": 0.9})
 
-    with pytest.raises(UserError, match=r"no such metric of a run; the nearest are best/validation/acc"):
+    with pytest.raises(UserError, match=r"no such metric of a job; the nearest are best/validation/acc"):
         work(tmp_path, experiment)
 
 
 def test_no_configuration_within_the_limits_ends_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dcase_sweep.sweep.optuna.worker._HOPELESS", 4)
-    with pytest.raises(UserError, match=r"4 trials in a row were rejected; widen search.limits"):
+    with pytest.raises(UserError, match=r"4 trials in a row were rejected; widen the limits or the space"):
         work(
             tmp_path,
             lambda trial, config: finished(),
@@ -199,7 +199,7 @@ def test_no_configuration_within_the_limits_ends_the_search(tmp_path: Path, monk
 
 def test_a_pruned_trial_counts_and_keeps_its_epochs(tmp_path: Path) -> None:
     def experiment(trial: optuna.Trial, config: DictConfig) -> Result:
-        callback = TrialCallback(trial, "validation/accuracy", epochs=10)
+        callback = TrialCallback(TrialReporter(trial), "validation/accuracy", epochs=10)
         callback.on_start("run")
         try:
             for epoch in range(10):
@@ -218,7 +218,7 @@ def test_a_pruned_trial_counts_and_keeps_its_epochs(tmp_path: Path) -> None:
 
 def test_a_trial_that_is_through_is_not_pruned() -> None:
     study = optuna.create_study(direction="maximize", pruner=optuna.pruners.ThresholdPruner(lower=0.5))
-    callback = TrialCallback(study.ask(), "validation/accuracy", epochs=3)
+    callback = TrialCallback(TrialReporter(study.ask()), "validation/accuracy", epochs=3)
 
     with pytest.raises(StopTraining, match="pruned after epoch 2"):
         callback.on_epoch(1, {"validation/accuracy": 0.1})
@@ -322,7 +322,7 @@ def test_a_trial_that_another_command_has_closed_ends_and_is_told_once(tmp_path:
             study = optuna.load_study(study_name="s", storage=open_storage(str(tmp_path / "optuna.log")))
             records.fail(study, study.get_trials()[0], "interrupted: its process is gone", interrupted=True)
             with pytest.raises(StopTraining, match="taken over"):
-                TrialCallback(trial, "a", epochs=3).on_epoch(0, {"a": 1.0})
+                TrialCallback(TrialReporter(trial), "a", epochs=3).on_epoch(0, {"a": 1.0})
         return finished()
 
     study = work(tmp_path, experiment, n_trials=2)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(not is_installed(), reason="TensorFlow is not in
 SMALL = (
     "data=tau2020",
     "data.root=/nowhere",
-    "front_end.seconds=0.4",
+    "data.seconds=0.4",
     "model.blocks=[{filters:4,kernel:[3,3],pool:[5,5],dropout:0.3},{filters:4,kernel:[3,3],pool:[4,2],dropout:0.3}]",
     "model.units=8",
     "training.epochs=6",

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.skipif(not is_installed(), reason="TensorFlow is not in
 
 SMALL = (
     "framework=tensorflow",
-    "front_end.seconds=2",
+    "data.seconds=2",
     "model.blocks=[{filters:4,kernel:[3,3],pool:[5,1],dropout:0},{filters:4,kernel:[3,3],pool:[4,100],dropout:0}]",
     "model.dropout=0",
 )

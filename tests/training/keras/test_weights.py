@@ -61,10 +61,10 @@ def clips(shared: Path) -> Tensor:
     waveforms = [read_waveform(path, sample_rate=44_100, seconds=10.0).samples for path in real if path.is_file()]
     if not waveforms:
         pytest.skip("no real recordings in ../shared/data")
-    recipe = yaml.safe_load((conf_folder() / "task/1a.yaml").read_text())["front_end"]
-    front_end = LogMel(
-        **{name: float(value) if name == "floor" else value for name, value in recipe.items() if name != "_target_"}
-    )
+    recipe = yaml.safe_load((conf_folder() / "front_end/log_mel.yaml").read_text())
+    del recipe["_target_"]
+    recipe |= {"sample_rate": 44_100, "seconds": 10.0, "floor": float(recipe["floor"])}
+    front_end = LogMel(**recipe)
     features = front_end(torch.from_numpy(np.stack(waveforms)))
     mean, deviation = features.mean(dim=(0, 2), keepdim=True), features.std(dim=(0, 2), keepdim=True)
     return (features - mean) / deviation

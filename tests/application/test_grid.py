@@ -9,9 +9,9 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
 from dcase_sweep import tracking
+from dcase_sweep.application.sweepers import GridSweeper
 from dcase_sweep.config import Tracking
 from dcase_sweep.runner import Result
-from dcase_sweep.sweep.grid import GridSweeper
 from dcase_sweep.utils.signals import Interrupted
 
 
@@ -28,9 +28,10 @@ def swept(
     """The parent run of a sweep over two seeds by this launcher, and the overrides that the jobs were given."""
     monkeypatch.chdir(folder)
     settings = Tracking(folder=str(folder / "mlruns"))
-    monkeypatch.setattr(GridSweeper, "_checked", lambda self, overrides: SimpleNamespace(tracking=settings))
+    monkeypatch.setattr(GridSweeper, "_checked", lambda self, overrides, is_first: None)
     monkeypatch.setattr(GridSweeper, "_jobs", lambda self, arguments: [["seed=0"], ["seed=1"]])
     sweeper = GridSweeper()
+    sweeper._application._base = SimpleNamespace(tracking=settings)  # type: ignore[attr-defined]
     sweeper._config = OmegaConf.create({"hydra": {"sweep": {"dir": str(folder / "multirun")}}})
     sweeper._launcher = launcher  # type: ignore[assignment]
     with pytest.raises(error):

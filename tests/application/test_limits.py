@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from dcase_sweep.application.limits import measure
 from dcase_sweep.config.compose import compose_experiments
-from dcase_sweep.sweep.optuna.limits import measure
 
 
 def test_activation_memory_can_be_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from dcase_sweep.sweep.sources import hash_search_sources
+from dcase_sweep.application.sources import hash_search_sources
 
 
 def test_components_that_trials_choose_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

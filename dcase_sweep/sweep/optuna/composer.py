@@ -1,4 +1,4 @@
-"""A trial's configuration, composed from what all trials share."""
+"""The configuration of a trial, composed from what all trials share."""
 
 import copy
 from collections.abc import Sequence
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 
 class Composer:
-    """Composes trials; those that change values alone cost a copy, not a composition.
+    """Composes trials; one that changes only values takes a copy, not a composition.
 
     Args:
         context: Hydra's.
@@ -23,6 +23,9 @@ class Composer:
         self.config = config
         self.fixed = list(fixed)
         self._shared: DictConfig | None = None
+        # Hydra makes this name from all overrides while it composes.
+        subdir = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[call-overload,index]
+        self._names_overrides = "override_dirname" in str(subdir)
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """The configuration with these overrides after the fixed ones.
@@ -32,7 +35,7 @@ class Composer:
         """
         loader = self.context.config_loader
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
-        if any(_may_be_a_group(each.key_or_group) for each in parsed):
+        if self._names_overrides or any(_may_be_a_group(each.key_or_group) for each in parsed):
             return loader.load_sweep_config(self.config, [*self.fixed, *overrides])
         if self._shared is None:
             self._shared = loader.load_sweep_config(self.config, self.fixed)

@@ -26,7 +26,9 @@ class Finder:
     def _fingerprint(self, experiment: Experiment) -> str:
         from dcase_sweep.tasks.features import compute_fingerprint, load_features
 
-        key = json.dumps([plain(experiment.data), plain(experiment.front_end), experiment.task.kind], default=str)
+        task = experiment.task
+        features = [plain(experiment.data), plain(experiment.front_end), task.kind, task.sample_rate]
+        key = json.dumps(features, default=str)
         if key not in self._fingerprints:
             self._fingerprints[key] = compute_fingerprint(*load_features(experiment))
         return self._fingerprints[key]

@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 
 from dcase_sweep.config.folders import conf_folder
-from dcase_sweep.sweep.optuna.trial_compose import Composer
+from dcase_sweep.sweep.optuna.composer import Composer
 
 
 @pytest.fixture(scope="module")

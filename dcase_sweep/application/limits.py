@@ -1,11 +1,12 @@
-"""What a network costs, measured before it is trained."""
+"""The complexity of a network before it is trained, and its limits."""
 
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from dcase_sweep.complexity.networks import complexity_before_training, cost_metrics
-from dcase_sweep.config import Experiment, build, build_model
+from dcase_sweep.config import Experiment, build_front_end, build_model
+from dcase_sweep.sweep.reporting import ConstraintViolation
 from dcase_sweep.utils.errors import UserError
 
 #: What can be limited; the names of a run's metrics.
@@ -46,12 +47,29 @@ def measure(experiment: Experiment, classes: int, wanted: Iterable[str]) -> dict
     return {name: figures[name] for name in wanted}
 
 
+def check_limits(
+    experiment: Experiment, classes: int, limits: Mapping[str, float]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """What is limited of the experiment's network, and by which fraction each limit is exceeded, 0 or less for all.
+
+    Raises:
+        ConstraintViolation: if a limit is exceeded.
+    """
+    found = measure(experiment, classes, limits)
+    # Relative, so that kilobytes and millions of products weigh alike.
+    violations = {name: found[name] / limit - 1 for name, limit in limits.items()}
+    broken = [f"{name} {found[name]:.5g} > {limits[name]:.5g}" for name in found if violations[name] > 0]
+    if broken:
+        raise ConstraintViolation("; ".join(broken), violations, found)
+    return found, violations
+
+
 def latency_ms(experiment: Experiment, classes: int, *, runs: int = 7) -> float:
     """Milliseconds of a forward pass of one clip on this CPU: the median of some after one to warm up."""
     import torch
 
     network = build_model(experiment, classes=classes).eval()
-    clip = torch.zeros(1, *build("front_end", experiment.front_end).shape)
+    clip = torch.zeros(1, *build_front_end(experiment).shape)
     seconds = []
     with torch.inference_mode():
         for _ in range(runs + 1):

@@ -1,0 +1,145 @@
+"""The search space of a convolutional network's blocks: each has values of its own, and their number varies too."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from dcase_sweep.config.bounds import BOUNDS
+from dcase_sweep.sweep.optuna.points import make_axis
+from dcase_sweep.sweep.optuna.space import FlatSpace, Parameter, Space, only, parse_parameter
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.overrides import override
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import Trial
+
+#: Depths of a network that are told apart.
+_DEPTHS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSpace:
+    """The blocks of a convolutional network, as many as a trial's depth, each with values of its own.
+
+    Blocks beyond the depth have no parameters. A pool that is larger than what the blocks before it have left of the
+    map is cut down to that, so that every trial is a network that can be built.
+
+    Args:
+        rest: everything that is not of one block, with the depth if it varies.
+        parameters: of each block: ``filters``, ``kernel``, ``pool``, ``dropout``.
+        blocks: what a block is made of otherwise, from the configuration; beyond the list its last entry counts.
+        depth: how many blocks where ``model.depth`` does not vary.
+        shape: ``(mel, frame)`` of the map.
+    """
+
+    rest: FlatSpace
+    parameters: tuple[Parameter, ...]
+    blocks: tuple[Mapping[str, Any], ...]
+    depth: int
+    shape: tuple[int, int]
+
+    def suggest(self, trial: "Trial") -> list[str]:
+        """The overrides of the rest, and one that holds all blocks."""
+        fixed = [line for line in self.rest.suggest(trial) if not line.startswith("model.depth=")]
+        depth = int(trial.params.get("model.depth", self.depth))
+        left = self.shape
+        made = []
+        for position in range(depth):
+            block = dict(self.blocks[min(position, len(self.blocks) - 1)])
+            if position >= len(self.blocks):
+                block["pool"] = None
+            for parameter in self.parameters:
+                value = parameter.suggest(trial, f"model.blocks.{position}.{parameter.key}")
+                block[parameter.key] = _value(value) if isinstance(value, str) else value
+            pool = block.get("pool")
+            if pool is not None:
+                pool = [min(pool[0], left[0]), min(pool[1], left[1])]
+                left = left[0] // pool[0], left[1] // pool[1]
+                block["pool"] = None if pool == [1, 1] else pool
+            made.append(block)
+        return [*fixed, "model.depth=null", override("model.blocks", made)]
+
+    def describe(self) -> dict[str, str]:
+        """Each key with its distribution; a block's with ``*`` for its position."""
+        of_blocks = {f"model.blocks.*.{parameter.key}": str(parameter.distribution) for parameter in self.parameters}
+        return self.rest.describe() | of_blocks
+
+    def list_parts(self) -> "list[dict[str, BaseDistribution]] | None":
+        """One part a depth."""
+        rest = {each.key: each.distribution for each in self.rest.parameters}
+        of_depth = rest.pop("model.depth", None)
+        axis = make_axis("model.depth", of_depth) if of_depth is not None else None
+        if of_depth is not None and (axis is None or len(axis.values) > _DEPTHS):
+            return None
+        parts = []
+        for depth in [self.depth] if axis is None else axis.values:
+            fixed = {} if of_depth is None else {"model.depth": only(of_depth, depth)}
+            blocks = {
+                f"model.blocks.{position}.{each.key}": each.distribution
+                for position in range(int(depth))
+                for each in self.parameters
+            }
+            parts.append(fixed | rest | blocks)
+        return parts
+
+
+@cache
+def _value(text: str) -> Any:
+    """A choice's text as the value that Hydra reads in it."""
+    return OverridesParser.create().parse_override(f"x={text}").value()
+
+
+def _check_reach(parameter: Parameter) -> None:
+    """Refuse a range that goes beyond what its key may be: trials there would be rejected, one after the other.
+
+    Raises:
+        UserError: with the key and its bound.
+    """
+    low, high = getattr(parameter.distribution, "low", None), getattr(parameter.distribution, "high", None)
+    bound = BOUNDS.get(parameter.key, (None, None))[1]
+    if low is None or high is None or bound is None:
+        return
+    if high > bound:
+        raise UserError(f"{parameter.key}: values from {low:g} to {high:g}; expected at most {bound:,}")
+
+
+def make_space(
+    parameters: Mapping[str, str],
+    of_blocks: Mapping[str, str] | None,
+    *,
+    parser: OverridesParser,
+    blocks: Sequence[Mapping[str, Any]],
+    depth: int | None,
+    shape: tuple[int, int],
+) -> Space:
+    """The space that a configuration describes.
+
+    Args:
+        parameters: key → expression.
+        of_blocks: what each block varies, name → expression; None or empty = nothing.
+        blocks: the configuration's own, to fill what does not vary.
+        depth: the configuration's own; None = all blocks.
+        shape: ``(mel, frame)`` of the front end's maps.
+
+    Raises:
+        UserError: for an expression that is none, an empty space, or blocks of a network that has none.
+    """
+    flat = FlatSpace(tuple(parse_parameter(key, text, parser) for key, text in parameters.items()))
+    for parameter in flat.parameters:
+        _check_reach(parameter)
+    if not of_blocks:
+        if not flat.parameters:
+            raise UserError("search: nothing varies; expected search=NAME, or a key with choice(), range(), interval()")
+        return flat
+    if not blocks:
+        raise UserError("search.blocks: the model has no list of blocks; expected one such as baseline_cnn")
+    known = ("filters", "kernel", "pool", "dropout")
+    for name in of_blocks:
+        if name not in known:
+            raise UserError(f"search.blocks.{name}: no such part of a block; expected one of {', '.join(known)}")
+    inner = tuple(parse_parameter(name, text, parser) for name, text in of_blocks.items())
+    return BlockSpace(flat, inner, tuple(blocks), depth or len(blocks), shape)

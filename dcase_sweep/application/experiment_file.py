@@ -1,0 +1,85 @@
+"""One of the best trials of a search as an experiment file that `+experiment=NAME` runs again."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import QuotedString
+from omegaconf import OmegaConf
+
+from dcase_sweep.config.files import read_config
+from dcase_sweep.sweep.application import BestTrial
+from dcase_sweep.utils.errors import UserError
+
+#: A value of a search's space, and what would be more than a value.
+_OVERRIDE = re.compile(r"\+{0,2}(?!hydra\b|tracking\b|store\b)[A-Za-z][\w.*]*=[^\x00-\x1f\x7f]*")
+_INSTRUCTION = re.compile(r"_(target|args|partial|recursive|convert)_|\$\{")
+_NOT_OURS = (
+    "trial {number} of the storage has {what}, which no search writes; expected values of its space: "
+    "hydra.sweeper.fresh=true begins a new study"
+)
+
+
+def make_experiment_file(best: BestTrial) -> str:
+    """A file like those of ``experiments/``: the fixed choices and the values of one of the best trials.
+
+    Groups become overrides of the defaults list, values become values.
+
+    Raises:
+        UserError: if the storage holds something that no search writes.
+    """
+    from dcase_sweep.config.hints import GROUPS
+
+    parser = OverridesParser.create()
+    groups: dict[str, str] = {}
+    values = OmegaConf.create({})
+    lines = [*best.fixed, *stored_overrides(best)]
+    for line in lines:
+        parsed = parser.parse_override(line)
+        key, value = parsed.get_key_element().lstrip("+"), parsed.value()
+        if key in GROUPS and isinstance(value, (str, int, QuotedString)):
+            groups[key] = getattr(value, "text", str(value))
+        elif "/" not in key and not key.startswith("hydra."):
+            key, value = _whole_list(key, value, best)
+            OmegaConf.update(values, key, value, merge=False, force_add=True)
+    chosen = [f"  - override /{group}: {json.dumps(choice, ensure_ascii=False)}" for group, choice in groups.items()]
+    found = ", ".join(f"{name} {value:.6g}" for name, value in best.metrics.items())
+    text = f"# @package _global_\n# Trial {best.number} of the search {best.study}: {found}.\n"
+    text += "".join(f"# Note: {note}.\n" for note in best.notes)
+    text += "defaults:\n" + "\n".join(chosen) + "\n\n" if chosen else ""
+    return text + (OmegaConf.to_yaml(values) if values else "")
+
+
+def stored_overrides(best: BestTrial) -> list[str]:
+    """The overrides of a trial, as the storage has them.
+
+    The file that is made of them is composed like a configuration of the user's own, and a storage is not trusted: it
+    may name values of a search space, no code and no place.
+
+    Raises:
+        UserError: for an override that no search writes.
+    """
+    overrides, threads = best.overrides, best.threads
+    if not isinstance(overrides, list) or not (threads is None or type(threads) is int):
+        raise UserError(_NOT_OURS.format(number=best.number, what="its overrides are no list"))
+    for line in overrides:
+        if not isinstance(line, str) or not _OVERRIDE.fullmatch(line) or _INSTRUCTION.search(line):
+            raise UserError(_NOT_OURS.format(number=best.number, what=f"the override {str(line)[:80]!r}"))
+    return [*overrides, *([] if threads is None else [f"hardware.threads={threads}"])]
+
+
+def _whole_list(key: str, value: Any, best: BestTrial) -> tuple[str, Any]:
+    """A file cannot say one entry of a list: the whole list is taken from what the trial was composed of."""
+    names = key.split(".")
+    position = next((index for index, name in enumerate(names) if name.isdigit()), None)
+    if position is None:
+        return key, value
+    plain: Any = read_config(Path(best.folder) / ".hydra" / "config.yaml")
+    whole = ".".join(names[:position])
+    for name in names[:position]:
+        plain = plain[name]
+    if "_target_" in json.dumps(plain, default=str):
+        raise UserError(_NOT_OURS.format(number=best.number, what=f"a class within {whole}"))
+    return whole, plain

@@ -1,0 +1,288 @@
+"""Experiments as the jobs of a sweep: what `dcase_sweep.sweep` asks of an application, answered for this package."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from dcase_sweep.application.columns import COLUMNS
+from dcase_sweep.config.command_line import with_model_of_task
+from dcase_sweep.config.renamed import rename_keys
+from dcase_sweep.sweep.application import Application, BestTrial, PreparedJob, Record
+from dcase_sweep.sweep.outcomes import Outcome
+from dcase_sweep.sweep.reporting import ConstraintViolation
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.overrides import escape_interpolation, quote
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    from dcase_sweep.application.finished import Finder
+    from dcase_sweep.config import Experiment
+    from dcase_sweep.result import Result
+    from dcase_sweep.sweep.optuna.reporter import TrialReporter
+    from dcase_sweep.sweep.optuna.space import Space
+
+#: Metrics of a run that are neither training nor evaluation of the sweep's own making.
+_WORK = ("time/training_seconds", "time/evaluation_seconds")
+
+
+class Experiments(Application):
+    """The experiments of this package.
+
+    Args:
+        limits: metric of the complexity → largest value; null ones are left out.
+        blocks: part of a convolution block → expression, for a search of block-wise parameters.
+        metric: of an epoch, by which trials are pruned; None = they are not.
+    """
+
+    def __init__(
+        self,
+        limits: Mapping[str, float] | None = None,
+        blocks: Mapping[str, str] | None = None,
+        metric: str | None = None,
+    ) -> None:
+        self._limits = dict(limits or {})
+        self.blocks = dict(blocks or {})
+        self.metric = metric
+        self._base: Experiment | None = None
+        self._classes = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the experiment that all jobs share: workers check each trial's own."""
+        return self.__dict__ | {"_base": None}
+
+    @property
+    def base(self) -> "Experiment":
+        """What all jobs share, known once the sweep has begun."""
+        assert self._base is not None, "begin() comes first"
+        return self._base
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """The limits of the complexity."""
+        return self._limits
+
+    def complete(self, overrides: list[str]) -> list[str]:
+        """Add the model of a task that is chosen without one."""
+        return with_model_of_task(overrides)
+
+    def rename(self, params: Mapping[str, str]) -> dict[str, str]:
+        """Replace former names of keys."""
+        return rename_keys(params)
+
+    def check_folder(self, key: str, folder: str | Path) -> None:
+        """Refuse a folder of the operating system."""
+        from dcase_sweep.config import check_written
+
+        check_written(key, folder)
+
+    def check(self, config: DictConfig) -> "Experiment":
+        """The configuration as a checked experiment."""
+        from dcase_sweep.config import check
+
+        return check(config)
+
+    def begin(self, config: DictConfig) -> None:
+        """Check what all jobs share."""
+        self._base = self.check(config)
+
+    def load(self) -> None:
+        """Find out how many classes the data have, where a limit needs it: networks are measured with them."""
+        if self._limits:
+            from dcase_sweep.tasks.features import load_features
+
+            self._classes = len(load_features(self.base)[0].classes)
+
+    def describe(self, config: DictConfig) -> dict[str, Any]:
+        """What an experiment computes: where its files are does not count."""
+        from dcase_sweep.config import flatten
+        from dcase_sweep.training.resume import comparable
+
+        return comparable(flatten(self.base))
+
+    def hash_sources(
+        self,
+        config: DictConfig,
+        varied: Mapping[str, str],
+        parser: "OverridesParser",
+        compose: Callable[[Sequence[str]], DictConfig],
+    ) -> Mapping[str, str]:
+        """The source of every component outside this package that a trial may name."""
+        from dcase_sweep.application.sources import hash_search_sources
+        from dcase_sweep.config import flatten
+
+        return hash_search_sources(flatten(self.base), varied, parser, compose)
+
+    def name_study(self, config: DictConfig) -> str:
+        """The search file, the model and the data."""
+        choices = config.hydra.runtime.choices
+        return "-".join([choices.get("search") or "search", str(choices.get("model")), self.base.data.name])
+
+    def locate_storage(self, config: DictConfig) -> str:
+        """A journal in the folder of the local MLflow store."""
+        return os.path.join(self.base.tracking.folder, "optuna.log")
+
+    def choose_threads(self, config: DictConfig, workers: int) -> int | None:
+        """An equal number for each worker on a CPU, where the configuration says nothing."""
+        from dcase_sweep.utils.cpu import usable_cores
+
+        hardware = self.base.hardware
+        if hardware.threads is not None or hardware.accelerator != "cpu":
+            return None
+        return max(1, usable_cores() // workers)
+
+    def make_space(self, expressions: Mapping[str, str], config: DictConfig, parser: "OverridesParser") -> "Space":
+        """Keys that vary, and the blocks of a network where the search names some."""
+        from dcase_sweep.application.block_space import make_space
+        from dcase_sweep.config import build_front_end
+
+        model: Any = OmegaConf.to_container(config.model, resolve=False)
+        return make_space(
+            expressions,
+            self.blocks,
+            parser=parser,
+            blocks=model.get("blocks") or [],
+            depth=model.get("depth"),
+            shape=build_front_end(self.base).shape,
+        )
+
+    def start_record(
+        self, name: str, arguments: Sequence[str], *, study: str | None = None, known_id: str | None = None
+    ) -> Record:
+        """The MLflow run that is the parent of the jobs' runs."""
+        from dcase_sweep.application.record import start_record
+
+        settings = self.base.tracking
+        shown = name if study is not None else settings.run_name or name
+        return start_record(settings, shown, arguments, study=study, known_id=known_id)
+
+    def close_job(self, job_id: str, status: str) -> bool:
+        """End the MLflow run of a job."""
+        from dcase_sweep import tracking
+
+        return tracking.end_run(self.base.tracking, job_id, status)
+
+    def describe_continuation(self, config: DictConfig, arguments: Sequence[str]) -> str:
+        """The command that continues a sweep."""
+        return _join(["-m", *config.hydra.overrides.hydra, *arguments])
+
+    def describe_repetition(self, config: DictConfig, best: BestTrial, folder: Path) -> str:
+        """The command that runs the experiment file of one of the best trials."""
+        return _join(["--config-dir", os.path.relpath(folder), f"+experiment={best.name}"])
+
+    def describe_best(self, best: BestTrial) -> dict[str, str]:
+        """An experiment file."""
+        from dcase_sweep.application.experiment_file import make_experiment_file
+
+        return {f"experiment/{best.name}.yaml": make_experiment_file(best)}
+
+    def find_finished(self, jobs: Sequence[Any]) -> list[tuple[str, Outcome] | None]:
+        """The finished run of each experiment: the same configuration, data and code."""
+        from dcase_sweep import tracking
+        from dcase_sweep.application.finished import Finder
+
+        tracking.close_dead_runs(tracking.open_store(self.base.tracking))
+        finder = Finder()
+        return [self._find(finder, experiment) for experiment in jobs]
+
+    def _find(self, finder: "Finder", experiment: "Experiment") -> tuple[str, Outcome] | None:
+        found = finder.find(experiment)
+        if found is None:
+            return None
+        outcome = _make_outcome("finished", found.metrics, found.note, found.seconds)
+        return f"{found.name} · {found.id}", outcome
+
+    def describe_job(self, record_id: str, varying: Sequence[str]) -> list[str]:
+        """The parent of the job's run, and what distinguishes it."""
+        return [f"++tracking.parent={record_id}", f"++tracking.varying={list(varying)}"]
+
+    def set_up_process(self, hydra_state: Any) -> None:
+        """Make Hydra and the groups of configurations known in a process that a launcher has started."""
+        from hydra import version
+        from hydra.core.utils import setup_globals
+
+        from dcase_sweep.config.compose import register_experiments, share_config_store
+
+        version.setbase("1.3")
+        setup_globals()
+        share_config_store()
+        register_experiments()
+
+    def describe_trial(self, study: str, number: int, record_id: str, threads: int | None) -> list[str]:
+        """The threads of the job, the parent of its run, and its name."""
+        lines = [] if threads is None else [f"++hardware.threads={threads}"]
+        return [*lines, f"++tracking.parent={record_id}", f"++tracking.run_name={quote(f'{study} #{number}')}"]
+
+    def prepare(self, config: DictConfig) -> PreparedJob:
+        """Check a trial: its values, the memory that it takes, and its limits."""
+        from dcase_sweep.complexity.capacity import check_capacity
+
+        config.hydra.job_logging.root.handlers = ["file"]
+        try:
+            experiment = self.check(config)
+            check_capacity(experiment)
+        except UserError as error:
+            raise ConstraintViolation(str(error)) from None
+        if not self._limits:
+            return PreparedJob(config, experiment)
+        from dcase_sweep.application.limits import check_limits
+
+        figures, violations = check_limits(experiment, self._classes, self._limits)
+        return PreparedJob(config, experiment, figures, violations)
+
+    def resume(self, job: PreparedJob, folder: str) -> tuple[PreparedJob, int | None] | None:
+        """Go on from the last epoch of the run in a folder.
+
+        Raises:
+            UserError: if it has left no checkpoint, or one of something else.
+        """
+        from dataclasses import replace
+
+        from dcase_sweep.training.resume import find_resumable
+
+        experiment = replace(job.content, resume=folder)
+        found = find_resumable(experiment)
+        assert found is not None
+        job.config.resume = escape_interpolation(folder)
+        return replace(job, content=experiment), found.epochs
+
+    def run(self, composed: DictConfig, task: Callable[[DictConfig], Any], content: Any, trial: "TrialReporter") -> Any:
+        """Run the experiment that was checked already."""
+        from dcase_sweep.application.callback import TrialCallback
+        from dcase_sweep.jobs import run_composed
+
+        callback = TrialCallback(trial, self.metric, epochs=content.training.epochs)
+        return run_composed(composed, callback, content)
+
+    def read_outcome(self, returned: "Result") -> Outcome:
+        """What came of an experiment."""
+        if returned.status == "stopped":
+            return Outcome("pruned")
+        if returned.status != "finished":
+            return Outcome("failed", error=returned.error or returned.status)
+        return _make_outcome("finished", returned.metrics, returned.note, returned.seconds)
+
+
+def _make_outcome(status: Any, metrics: Mapping[str, float], note: str | None, seconds: float) -> Outcome:
+    listed = metrics.get("test/clips_listed", 0.0)
+    return Outcome(
+        status,
+        metrics,
+        note=note,
+        columns=COLUMNS,
+        coverage=(metrics.get("test/clips_scored", 0.0), listed) if listed else None,
+        kept={column.metric: metrics[column.metric] for column in COLUMNS if column.metric in metrics},
+        seconds=seconds,
+        work_seconds=sum(metrics.get(name, 0.0) for name in _WORK),
+    )
+
+
+def _join(words: Sequence[str]) -> str:
+    import shlex
+
+    from dcase_sweep.utils.secrets import mask_word
+
+    return shlex.join(["python", "-m", "dcase_sweep", *map(mask_word, words)])

@@ -1,0 +1,77 @@
+"""The MLflow run that keeps a sweep: the parent of the runs of its jobs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dcase_sweep import tracking
+from dcase_sweep.config import Tracking
+from dcase_sweep.sweep.application import Record
+from dcase_sweep.utils.secrets import mask_word
+
+#: Characters of a tag that every store of MLflow's takes.
+_LONGEST_TAG = 5000
+#: A tag of the runs of a search: whether it is among the best.
+BEST = "dcase_sweep.best"
+
+
+class RunRecord(Record):
+    """A run of MLflow.
+
+    Args:
+        run: the open run.
+        settings: of the tracker.
+    """
+
+    def __init__(self, run: tracking.Run, settings: Tracking) -> None:
+        self.id = run.id
+        self.command = run.store.command
+        self._run = run
+        self._settings = settings
+
+    def log_text(self, text: str, name: str) -> None:
+        """Keep a text as an artifact."""
+        self._run.log_text(text, name)
+
+    def log_file(self, path: Path, folder: str) -> None:
+        """Keep a file as an artifact."""
+        self._run.log_file(path, folder)
+
+    def log_metrics(self, metrics: Mapping[str, float]) -> None:
+        """Log figures of the sweep."""
+        self._run.log_metrics(metrics)
+
+    def add_notes(self, notes: Sequence[str]) -> None:
+        """Show remarks in the description of the run."""
+        self._run.set_tags({tracking.NOTE: "\n\n".join(f"**{note}**" for note in notes)})
+
+    def mark_best(self, job_ids: Mapping[str, bool]) -> None:
+        """Tag the runs of finished jobs."""
+        for job_id, is_best in job_ids.items():
+            tracking.tag_run(self._settings, job_id, {BEST: "true" if is_best else "false"})
+
+    def end(self, status: str) -> None:
+        """End the run."""
+        self._run.end(status)
+
+    def give_up(self, status: str) -> None:
+        """End the run of a sweep that was ended, whatever else goes wrong."""
+        self._run.give_up(status)
+
+
+def start_record(
+    settings: Tracking, name: str, arguments: Sequence[str], *, study: str | None, known_id: str | None
+) -> RunRecord:
+    """The run of a sweep; the one of this id where it still exists.
+
+    Args:
+        settings: of the tracker.
+        name: of the run.
+        arguments: the overrides on the command line.
+        study: of a search.
+        known_id: of the run of a sweep that is continued.
+    """
+    tags = {"dcase_sweep.sweep": " ".join(map(mask_word, arguments))[:_LONGEST_TAG]}
+    if study is not None:
+        tags["dcase_sweep.study"] = study
+    run = tracking.start_run(settings, name=name, tags=tags, resume_id=known_id, code=Path.cwd())
+    return RunRecord(run, settings)

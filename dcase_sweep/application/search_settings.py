@@ -1,0 +1,77 @@
+"""The part ``search`` of a search's settings: objective, limits, parameters and blocks."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from dcase_sweep.sweep.optuna.inputs import check_expressions, check_mapping, is_number
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.text import printable
+
+if TYPE_CHECKING:
+    from dcase_sweep.sweep.optuna.signature import Objective
+
+_PARTS = ("objective", "limits", "params", "blocks")
+
+
+def check_search(wanted: Any) -> None:
+    """Refuse parts that there are not, and those of another kind.
+
+    Raises:
+        UserError: with the key, what was found and what is expected.
+    """
+    if not isinstance(wanted, dict):
+        raise UserError(f"hydra.sweeper.search={printable(wanted)}: expected {', '.join(_PARTS)}")
+    unknown = sorted(set(wanted) - set(_PARTS), key=str)
+    if unknown:
+        raise UserError(f"search.{printable(unknown[0])}: no such key; expected objective, limits, params or blocks")
+    for part in _PARTS:
+        check_mapping(f"search.{part}", wanted.get(part))
+    for part in ("params", "blocks"):
+        check_expressions(f"search.{part}", wanted.get(part) or {})
+
+
+def parse_limits(wanted: Mapping[str, Any]) -> dict[str, float]:
+    """The limits as numbers; those that are null are lifted.
+
+    Raises:
+        UserError: for what is no positive number, or not known before training.
+    """
+    from dcase_sweep.application.limits import refuse_unknown
+
+    limits = {name: value for name, value in wanted.items() if value is not None}
+    for name, value in limits.items():
+        if not is_number(value) or not value > 0:
+            raise UserError(
+                f"search.limits.{name}={printable(value)}: expected a positive number, or null for no limit"
+            )
+    refuse_unknown(limits)
+    return {name: float(value) for name, value in limits.items()}
+
+
+def parse_objective(parser: OverridesParser, overrides: list[str], wanted: Mapping[str, str]) -> Mapping[str, str]:
+    """What the search's file optimises; or what the command line does, which Hydra would add to the file's.
+
+    Raises:
+        UserError: for an objective that is not metric → direction.
+    """
+    for parsed in reversed(parser.parse_overrides(overrides)):
+        if parsed.get_key_element().lstrip("+") == "hydra.sweeper.search.objective":
+            typed: Any = parsed.value()
+            if not isinstance(typed, dict) or not typed:
+                raise UserError(
+                    f"search.objective={printable(typed)}: expected {{METRIC: maximize}} or {{METRIC: minimize}}"
+                )
+            return {str(metric): str(direction) for metric, direction in typed.items()}
+    return {str(metric): str(direction) for metric, direction in wanted.items()}
+
+
+def find_pruning_metric(objective: "Objective") -> str | None:
+    """The metric of an epoch that says how well a run does; None where there is none, or several objectives.
+
+    ``best/X`` is the best epoch's ``X``.
+    """
+    if not objective.is_single or not objective.metrics[0].startswith("best/"):
+        return None
+    return objective.metrics[0].removeprefix("best/")

@@ -1,0 +1,112 @@
+"""The sweepers of this package: every combination, or a search, of its experiments."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dcase_sweep.application.experiments import Experiments
+from dcase_sweep.sweep import grid
+from dcase_sweep.sweep.application import Application
+from dcase_sweep.sweep.optuna import sweeper
+from dcase_sweep.utils.errors import UserError
+
+
+class GridSweeper(grid.GridSweeper):
+    """Runs every combination; see `dcase_sweep.sweep.grid`.
+
+    Args:
+        max_batch_size: how many jobs the launcher is given at a time; None = all.
+        params: overrides that every sweep begins with, key → value.
+        skip_finished: do not run again what has finished with the same configuration, code and data.
+        search: refused; a grid has no search space.
+    """
+
+    #: The sweep that this process ran, for the command's exit code.
+    latest: "GridSweeper | None" = None
+
+    def __init__(
+        self,
+        max_batch_size: int | None = None,
+        params: dict[str, str] | None = None,
+        skip_finished: bool = False,
+        search: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(max_batch_size, params, skip_finished)
+        self.search = search
+
+    def make_application(self) -> Application:
+        """Experiments."""
+        return Experiments()
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Run the jobs; each returns a ``Result``."""
+        GridSweeper.latest = self
+        if self.search is not None:
+            raise UserError("search: a grid runs every combination and searches nothing; add hydra/sweeper=optuna")
+        return super().sweep(arguments)
+
+
+class OptunaSweeper(sweeper.OptunaSweeper):
+    """Searches a space of experiments: ``python -m dcase_sweep -m hydra/sweeper=optuna search=scene_cnn``.
+
+    What varies comes from ``search.params`` and ``search.blocks``, from ``params`` as in Hydra's own Optuna plugin, and
+    from the command line, where the last one named wins.
+
+    Args:
+        search: ``objective`` (metric → maximize or minimize), ``limits`` (metric of the complexity → largest value),
+            ``params`` (key → expression), ``blocks`` (part of a convolution block → expression).
+        settings: those of `dcase_sweep.sweep.optuna.sweeper.OptunaSweeper`.
+    """
+
+    #: The search that this process ran, for the command's exit code.
+    latest: "OptunaSweeper | None" = None
+
+    def __init__(self, search: Mapping[str, Any] | None = None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.search: Any = sweeper.to_plain(search) or {}
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Search until there are enough trials; returns the study."""
+        OptunaSweeper.latest = self
+        return super().sweep(arguments)
+
+    def check_settings(self) -> None:
+        """Refuse wrong settings, those of the search included."""
+        from dcase_sweep.application.search_settings import check_search
+
+        super().check_settings()
+        check_search(self.search)
+
+    def make_application(self) -> Application:
+        """Experiments within the limits of the search."""
+        from dcase_sweep.application.search_settings import parse_limits
+
+        return Experiments(parse_limits(self.search.get("limits") or {}), self.search.get("blocks"))
+
+    def list_params(self) -> dict[str, str]:
+        """``params`` and those of the search."""
+        return {**self.params, **(self.search.get("params") or {})}
+
+    def chooses_search(self, key: str) -> bool:
+        """Whether an override is the choice of the search, which those of ``hydra.sweeper.search`` need."""
+        return key == "search"
+
+    def check_early(self, varied: Mapping[str, str]) -> None:
+        """Check what needs no slow import, the expressions for blocks included."""
+        from dcase_sweep.sweep.optuna.space import parse_parameter
+
+        super().check_early(varied)
+        for key, text in (self.search.get("blocks") or {}).items():
+            parse_parameter(key, text, self.parser)
+
+    def choose_objective(self) -> Any:
+        """What the search optimises, or the task where it names nothing."""
+        from dcase_sweep.application.search_settings import find_pruning_metric, parse_objective
+        from dcase_sweep.sweep.optuna.signature import Objective
+
+        application = self.application
+        assert isinstance(application, Experiments)
+        typed = list(self.composed.hydra.overrides.hydra)
+        wanted = parse_objective(self.parser, typed, self.search.get("objective") or {})
+        objective = Objective.parse(wanted or {application.base.task.objective: "maximize"}, "search.objective")
+        application.metric = find_pruning_metric(objective)
+        return objective

@@ -1,0 +1,100 @@
+"""The constant-Q transform, by librosa."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dcase_sweep.audio.reading import Padding
+from dcase_sweep.audio.spectrograms import require_librosa
+
+if TYPE_CHECKING:
+    import torch
+
+
+class CQT:
+    """Logarithm of constant-Q magnitudes: ``[batch, sample]`` → ``[batch, bin, frame]``.
+
+    The bins lie at equal musical intervals and each has as many periods in its window as any other (Brown,
+    "Calculation of a constant Q spectral transform", JASA 89(1), 1991), computed octave by octave (Schörkhuber and
+    Klapuri, "Constant-Q transform toolbox for music processing", SMC 2010) by `librosa.cqt` on the CPU. The result is
+    ``ln(magnitude + floor)``. Frames are centred on multiples of the hop, the first ``samples // hop`` of them.
+
+    Args:
+        sample_rate: Hz.
+        seconds: length of a clip.
+        hop: samples from frame to frame. librosa halves the sample rate for each lower octave as long as the hop can
+            be halved too: a multiple of a high power of 2 is several times as fast.
+        f_min: centre of the lowest bin, Hz.
+        n_bins: number of bins.
+        bins_per_octave: how many of them an octave has.
+        floor: added to the magnitude before the natural logarithm.
+
+    Raises:
+        ValueError: in one line, for values that do not fit each other, or if librosa is not installed.
+    """
+
+    #: How short clips are extended where no task decides it.
+    padding: Padding = "repeat"
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int,
+        seconds: float,
+        hop: int = 768,
+        f_min: float = 32.703,
+        n_bins: int = 96,
+        bins_per_octave: int = 12,
+        floor: float = 1e-5,
+    ) -> None:
+        require_librosa(self)
+        self.sample_rate = sample_rate
+        self.seconds = seconds
+        self.hop = hop
+        self.f_min = f_min
+        self.n_bins = n_bins
+        self.bins_per_octave = bins_per_octave
+        self.floor = floor
+        self._check()
+
+    def _check(self) -> None:
+        if not 0 < self.hop <= self._samples:
+            raise ValueError(f"hop={self.hop}: expected 1 to the clip's {self._samples} samples")
+        for name in ("n_bins", "bins_per_octave"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
+        if not self.f_min > 0:
+            raise ValueError(f"f_min={self.f_min}: expected more than 0 Hz")
+        if not self.floor > 0:
+            raise ValueError(f"floor={self.floor}: expected a positive number, since its logarithm is taken")
+        octaves = self.n_bins / self.bins_per_octave
+        if octaves > np.log2(self.sample_rate / 2 / self.f_min):
+            raise ValueError(
+                f"n_bins={self.n_bins}: {octaves:g} octaves above f_min={self.f_min:g} Hz; expected at most "
+                f"{self.sample_rate / 2:g} Hz, half the sample rate"
+            )
+
+    @property
+    def _samples(self) -> int:
+        return round(self.seconds * self.sample_rate)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(bin, frame)`` of one clip."""
+        return self.n_bins, self._samples // self.hop
+
+    def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
+        """Logarithms of magnitudes ``[batch, bin, frame]`` of ``[batch, sample]``, on the waveforms' device."""
+        import librosa
+        import torch
+
+        transformed = librosa.cqt(
+            waveforms.cpu().numpy(),
+            sr=self.sample_rate,
+            hop_length=self.hop,
+            fmin=self.f_min,
+            n_bins=self.n_bins,
+            bins_per_octave=self.bins_per_octave,
+        )
+        magnitudes = np.abs(transformed[..., : self.shape[1]]).astype(np.float32, copy=False)
+        return torch.from_numpy(np.log(magnitudes + np.float32(self.floor))).to(waveforms.device)

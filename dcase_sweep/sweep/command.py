@@ -1,0 +1,45 @@
+"""The command that this process was started with, as one would type it again."""
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+
+from dcase_sweep.utils.secrets import mask_word
+
+#: Flags of Hydra that say where the configuration is; each is followed by a value.
+_PLACES = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
+_SWEEPS = ("-m", "--multirun")
+
+
+def program() -> list[str]:
+    """How this process was started: ``python train.py``, ``python -m package`` or the name of a script."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is not None and spec.name:
+        return ["python", "-m", spec.name.removesuffix(".__main__")]
+    path = sys.argv[0]
+    if path.endswith(".py"):
+        return ["python", os.path.relpath(path)]
+    return [os.path.basename(path)]
+
+
+def places(arguments: Sequence[str] | None = None) -> list[str]:
+    """Of a command line, the flags that say where the configuration is, each with its value."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    found: list[str] = []
+    for position, word in enumerate(words):
+        if word in _PLACES:
+            found += words[position : position + 2]
+        elif word.startswith(tuple(f"{flag}=" for flag in _PLACES)):
+            found.append(word)
+    return found
+
+
+def is_multirun(arguments: Sequence[str] | None = None) -> bool:
+    """Whether a command line asks for a sweep by a flag; a configuration may do so by ``hydra.mode``."""
+    return any(word in _SWEEPS for word in (sys.argv[1:] if arguments is None else arguments))
+
+
+def join(words: Sequence[str]) -> str:
+    """A command line of this program with these words, passwords masked."""
+    return shlex.join([*program(), *map(mask_word, words)])

@@ -1,0 +1,64 @@
+"""Intermediate values of a trial: kept in the study, and answered by its pruner."""
+
+from collections.abc import Mapping
+
+import optuna
+from optuna.trial import Trial
+
+from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.reporting import TrialPruned
+
+
+class TrialReporter:
+    """Takes the reports of one trial.
+
+    Args:
+        trial: the trial.
+        is_pruned: whether reports reach the pruner; several objectives have none.
+        earlier: step → value that earlier tries of the same trial have reported; those before the first step that this
+            try reports become its own.
+    """
+
+    def __init__(self, trial: Trial, *, is_pruned: bool = True, earlier: Mapping[int, float] | None = None) -> None:
+        self.trial = trial
+        self.is_pruned = is_pruned
+        self._earlier: dict[int, float] = dict(earlier or {})
+
+    def report(self, value: float, step: int) -> None:
+        """Keep a value.
+
+        Raises:
+            TrialPruned: if the pruner ends the trial.
+        """
+        self.keep(value, step)
+        if self.should_prune():
+            raise TrialPruned(f"pruned after step {step}")
+
+    def keep(self, value: float, step: int) -> None:
+        """Keep a value without asking the pruner.
+
+        Raises:
+            TrialPruned: if another command has closed the trial, because this process gave no sign of life for minutes.
+        """
+        if not self.is_pruned:
+            return  # Optuna keeps no intermediate values of several objectives
+        try:
+            self.adopt(step)
+            self.trial.report(value, step)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            raise TrialPruned("taken over by another command") from None
+
+    def adopt(self, steps: int) -> None:
+        """Take over what earlier tries have reported of the first ``steps`` steps."""
+        for step, value in sorted(self._earlier.items()):
+            if step < steps:
+                self.trial.report(value, step)
+        self._earlier = {}
+
+    def should_prune(self) -> bool:
+        """Whether the pruner ends the trial here."""
+        return self.is_pruned and self.trial.should_prune()
+
+    def set_job_id(self, job_id: str) -> None:
+        """Keep the id of the job's record, so that it can be closed if this process is killed."""
+        self.trial.set_user_attr(records.RUN, job_id)

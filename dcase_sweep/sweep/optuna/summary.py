@@ -1,0 +1,56 @@
+"""Lines about a search: what it starts with, and how it ended."""
+
+import logging
+import os
+import shlex
+from pathlib import Path
+
+import optuna
+
+from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.history import History
+from dcase_sweep.sweep.optuna.points import list_points
+from dcase_sweep.sweep.optuna.search_config import SearchConfig
+from dcase_sweep.utils import console
+from dcase_sweep.utils.secrets import mask_url
+
+log = logging.getLogger(__name__)
+
+
+def introduce(study: optuna.Study, search_config: SearchConfig, workers: int, folder: Path) -> None:
+    """Print what a search starts with and where it is kept."""
+    found = records.counts(study.get_trials(deepcopy=False))
+    known = ", ".join(f"{found[name]} {name}" for name in ("finished", "pruned", "failed", "rejected") if found[name])
+    known = f"continued with {known}" if known else "new"
+    log.info(f"search    {study.study_name} ({known}), {search_config.n_trials} trials wanted, {workers} at a time")
+    if found["waiting"]:
+        log.info(f"search    {found['waiting']} to be tried again first; an interrupted one from its last checkpoint")
+    if "seed" in search_config.space.describe():
+        log.info("search    the seed varies: trials that differ in their seed alone are each trained")
+    shown = mask_url(
+        search_config.storage if "://" in search_config.storage else os.path.relpath(search_config.storage)
+    )
+    log.info(f"storage   {shown} (optuna-dashboard {shlex.quote(shown)})")
+    log.info(f"folder    {folder}")
+
+
+def describe_end(study: optuna.Study, search_config: SearchConfig) -> tuple[str | None, str | None]:
+    """How a search ended: a line to say where there is one, and what was wrong where something was."""
+    trials = study.get_trials(deepcopy=False)
+    found = records.counts(trials)
+    done = found["finished"] + found["pruned"]
+    if study.user_attrs.get(records.STOPPED):
+        return None, f"search stopped: {study.user_attrs[records.STOPPED]}"
+    short = f"{done} of {console.pluralize(search_config.n_trials, 'wanted trial')}"
+    line = History(list_points(search_config.space)).describe(trials, is_grid=search_config.is_grid)
+    if line is not None and "not complete" in line:
+        return None, f"{line}, {found['failed']} failed; the same command tries the failed ones again"
+    if line is not None and search_config.is_grid:
+        return line, None
+    if done >= search_config.n_trials:
+        return None, None
+    if line is not None:
+        return f"{line}; {short}", None
+    if study.user_attrs.get(records.EXHAUSTED):
+        return f"space exhausted: {study.user_attrs[records.EXHAUSTED]}; {short}", None
+    return None, f"the search ended short: {short}; the same command continues"

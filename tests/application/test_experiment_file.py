@@ -1,0 +1,74 @@
+"""The experiment file of one of the best trials."""
+
+from dataclasses import replace
+
+import pytest
+
+from dcase_sweep.application.experiment_file import make_experiment_file
+from dcase_sweep.sweep.application import BestTrial
+from dcase_sweep.utils.errors import UserError
+
+BEST = BestTrial(
+    study="s",
+    number=4,
+    name="best",
+    fixed=(),
+    overrides=["model.depth=2", "data=tau2020", "optimizer.lr=0.01"],
+    threads=None,
+    metrics={"best/validation/accuracy": 0.4},
+    notes=(),
+    folder="",
+)
+
+
+def test_the_best_becomes_an_experiment_of_groups_and_values() -> None:
+    text = make_experiment_file(replace(BEST, fixed=("model=cnn4", "training.epochs=3")))
+
+    assert text.splitlines()[0] == "# @package _global_"
+    assert '  - override /model: "cnn4"' in text
+    assert '  - override /data: "tau2020"' in text
+    assert "training:\n  epochs: 3\n" in text
+    assert "optimizer:\n  lr: 0.01\n" in text
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "model._target_=os.system",
+        "+model.blocks.0._target_=os.system",
+        "model.blocks=[{_target_:os.system}]",
+        "optimizer.lr=${oc.env:SECRET}",
+        "store.root=/etc",
+        "tracking.uri=http://attacker",
+        "hydra.sweep.dir=/etc",
+        "optimizer.lr=0.1\nmodel._target_: os.system",
+        "hydra/launcher=other",
+        "no value",
+        3,
+    ],
+)
+def test_a_storage_is_not_trusted_to_name_code_or_places(override: object) -> None:
+    with pytest.raises(UserError, match=r"^trial 4 of the storage has the override .* which no search"):
+        make_experiment_file(replace(BEST, overrides=[override]))
+
+
+@pytest.mark.parametrize(("overrides", "threads"), [("model.depth=2", None), (["model.depth=2"], "2")])
+def test_what_no_search_writes_is_refused(overrides: object, threads: object) -> None:
+    with pytest.raises(UserError, match="its overrides are no list"):
+        make_experiment_file(replace(BEST, overrides=overrides, threads=threads))
+
+
+def test_lists_and_groups_of_a_space_are_written() -> None:
+    overrides = ["model.pools=[[2,2],[2,1]]", "model=cnn4", "++optimizer.lr=1e-3"]
+
+    text = make_experiment_file(replace(BEST, overrides=overrides))
+
+    assert 'override /model: "cnn4"' in text
+    assert "lr: 0.001" in text
+
+
+def test_threads_and_remarks_are_kept() -> None:
+    text = make_experiment_file(replace(BEST, threads=2, notes=("synthetic demo data",)))
+
+    assert "hardware:\n  threads: 2\n" in text
+    assert "# Note: synthetic demo data.\n" in text
