@@ -126,9 +126,7 @@ def test_a_server_that_does_not_answer_is_reported_in_seconds(
     assert not (tmp_path / "mlruns").exists()
 
 
-def test_the_lock_and_the_artifacts_are_next_to_the_database(
-    settings: Tracking, mlruns: Path, tmp_path: Path
-) -> None:
+def test_the_lock_and_the_artifacts_are_next_to_the_database(settings: Tracking, mlruns: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     shutil.copy(mlruns / "mlflow.db", tmp_path / "elsewhere/runs.db")
     elsewhere = Tracking(uri=f"sqlite:///{tmp_path / 'elsewhere/runs.db'}", folder=str(tmp_path / "unused"))
