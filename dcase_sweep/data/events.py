@@ -130,6 +130,11 @@ class EventData:
         return f"{text}; found {', '.join(missing)}" if missing else text
 
     @property
+    def test_coverage(self) -> SubsetCoverage | None:
+        """How many of the listed test clips there are; None where no table lists them."""
+        return next((part for part in self.coverage if part.subset == "validation"), None)
+
+    @property
     def fingerprint(self) -> str:
         """A hash of names, labels and splits; it is equal for equal data."""
         digest = hashlib.sha256()
