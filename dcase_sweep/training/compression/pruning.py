@@ -1,4 +1,9 @@
-"""Global magnitude pruning to a number of bytes (Han et al., 2015; Zhu & Gupta, 2017)."""
+"""Global magnitude pruning to a number of bytes (Han et al., 2015; Zhu & Gupta, 2017).
+
+`torch.nn.utils.prune` sets the same weights to 0 in the same time, but replaces each weight by two tensors,
+``weight_orig`` and ``weight_mask``: checkpoints would have other names than those of the same network without pruning,
+and neither fake quantisation nor the export reads them. It leaves the order among equal magnitudes open, too.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

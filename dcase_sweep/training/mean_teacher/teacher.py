@@ -1,9 +1,16 @@
-"""The teacher: a moving average of the student."""
+"""The teacher: a moving average of the student.
+
+`torch.optim.swa_utils.AveragedModel` would not repeat the published figures: at each update it copies the statistics of
+the student's batch normalisation to the average (or averages them), where the recipe's teacher has its own, from its
+own forward passes; and its first update copies the weights, where the recipe's averages them. What it averages with is
+used here.
+"""
 
 from copy import deepcopy
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 def make_teacher(student: nn.Module) -> nn.Module:
@@ -21,7 +28,7 @@ def teacher_decay(step: int, largest: float = 0.999) -> float:
 
 @torch.no_grad()
 def update_teacher(teacher: nn.Module, student: nn.Module, step: int, largest: float = 0.999) -> None:
-    """Moves the teacher's parameters towards the student's by 1 - :func:`teacher_decay`, in place.
+    """Move the teacher's parameters towards the student's by 1 - `teacher_decay`, in place.
 
     Parameters alone: the teacher keeps batch-normalisation buffers of its own, from its own forward passes.
 
@@ -32,6 +39,5 @@ def update_teacher(teacher: nn.Module, student: nn.Module, step: int, largest: f
     if of_teacher.keys() != of_student.keys():
         stranger = sorted(of_teacher.keys() ^ of_student.keys())[0]
         raise ValueError(f"{stranger}: a parameter of one network alone; expected a teacher made from this student")
-    share = 1.0 - teacher_decay(step, largest)
-    for name, parameter in of_teacher.items():
-        parameter.lerp_(of_student[name], share)
+    average = get_ema_multi_avg_fn(teacher_decay(step, largest))
+    average(list(of_teacher.values()), [of_student[name] for name in of_teacher], None)
