@@ -18,7 +18,14 @@ from dcase_sweep.utils.signals import Interrupted
 def ended(accuracy: float) -> JobReturn:
     result = JobReturn()
     result.status = JobStatus.COMPLETED
-    result.return_value = Result("finished", "job", ".", metrics={"test/accuracy": accuracy}, note="synthetic")
+    result.return_value = Result(
+        "finished",
+        "job",
+        ".",
+        metrics={"test/accuracy": accuracy},
+        note="synthetic",
+        columns=SceneClassification.columns,
+    )
     return result
 
 

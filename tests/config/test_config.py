@@ -82,7 +82,7 @@ def test_depth_pools_and_dropouts_from_the_command_line() -> None:
         (["optimizer.lr=-1"], "optimizer.lr=-1.0: expected a positive number"),
         (["optimizer.name=adan"], "optimizer.name=adan: expected one of adam, adamw, sgd"),
         (["model.depth=deep"], "model.depth: Value 'deep'"),
-        (["model.dropout=1.5"], "model.blocks[1].dropout=1.5: expected a share"),
+        (["model.dropout=1.5"], "model.blocks[1].dropout=1.5: expected a probability"),
         (["model.blocks.2.pool=[9,100]"], "model.blocks[2].pool=[9, 100]: only 8 × 100"),
         (["front_end.n_fft=512"], "front_end.window_seconds: 1764 samples do not fit n_fft=512"),
         (["model._target_=dcase_sweep.models.cnn.CN"], "model._target_=dcase_sweep.models.cnn.CN: "),
