@@ -102,7 +102,7 @@ class TaggingModule(LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], position: int) -> None:
-        self.evaluated.append((torch.sigmoid(self(batch[0])), batch[1]))
+        self.evaluated.append((torch.sigmoid(self(batch[0]).float()), batch[1]))
 
     def on_validation_epoch_end(self) -> None:
         scores, targets = (torch.cat(parts).cpu().numpy() for parts in zip(*self.evaluated, strict=True))
