@@ -107,6 +107,8 @@ def test_compose_finds_configurations_of_ones_own(tmp_path: Path) -> None:
     experiment = dcase_sweep.compose(["model=narrow"], config_dir=tmp_path / "conf")
 
     assert experiment.settings.model.units == 7
+    assert str(tmp_path / "conf") in experiment.command
+    assert experiment.command.endswith(" model=narrow")
 
 
 @pytest.mark.parametrize(
