@@ -125,6 +125,19 @@ def test_learners_and_places_of_a_file_are_never_obeyed(
     assert not mark.exists()
 
 
+def test_components_of_a_training_are_neither_looked_up_nor_made(flat: dict[str, Any], mark: Path) -> None:
+    hostile = {
+        f"{key}._target_": "hostile.main"
+        for key in ("optimizer", "scheduler", "task.loss", "augmentation.mixup", "callbacks.mine")
+    }
+
+    found = restore(flat | hostile | {"callbacks.mine.command": "rm"})
+
+    assert found.optimizer._target_ == "torch.optim.Adam"
+    assert (found.augmentation, found.callbacks, found.task.loss) == ({}, {}, None)
+    assert not mark.exists()
+
+
 def test_recordings_are_where_the_command_line_says(flat: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=r"^run=x: trained on the recordings in /tau; .* so add data.root=/tau$"):
         restore(flat, overrides={})
