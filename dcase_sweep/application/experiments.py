@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.application.columns import make_columns
-from dcase_sweep.config.command_line import with_model_of_task
+from dcase_sweep.config.command_line import repeat_command, with_model_of_task
 from dcase_sweep.config.renamed import rename_keys
+from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.sweep.application import Application, BestTrial, PreparedJob, Record
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.reporting import ConstraintViolation
@@ -48,6 +49,8 @@ class Experiments(Application):
         self._limits = dict(limits or {})
         self.blocks = dict(blocks or {})
         self.metric = metric
+        #: Where the user's own configuration files are; a sweeper knows it once it is set up.
+        self.path = SearchPath()
         self._base: Experiment | None = None
         self._classes = 0
 
@@ -68,11 +71,15 @@ class Experiments(Application):
 
     def complete(self, overrides: list[str]) -> list[str]:
         """Add the model of a task that is chosen without one."""
-        return with_model_of_task(overrides)
+        return with_model_of_task(overrides, self.path)
 
     def rename(self, params: Mapping[str, str]) -> dict[str, str]:
         """Replace former names of keys."""
         return rename_keys(params)
+
+    def rename_stored(self, configuration: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Replace former names of keys, and leave out those that are gone."""
+        return rename_keys(configuration, quiet=True)
 
     def check_folder(self, key: str, folder: str | Path) -> None:
         """Refuse a folder of the operating system."""
@@ -113,9 +120,8 @@ class Experiments(Application):
     ) -> Mapping[str, str]:
         """The source of every component outside this package that a trial may name."""
         from dcase_sweep.application.sources import hash_search_sources
-        from dcase_sweep.config import flatten
 
-        return hash_search_sources(flatten(self.base), varied, parser, compose)
+        return hash_search_sources(self.describe(config), varied, parser, compose)
 
     def name_study(self, config: DictConfig) -> str:
         """The search file, the model and the data."""
@@ -171,11 +177,11 @@ class Experiments(Application):
 
     def describe_continuation(self, config: DictConfig, arguments: Sequence[str]) -> str:
         """The command that continues a sweep."""
-        return _join(["-m", *config.hydra.overrides.hydra, *arguments])
+        return repeat_command(config.hydra, arguments, is_sweep=True)
 
     def describe_repetition(self, config: DictConfig, best: BestTrial, folder: Path) -> str:
         """The command that runs the experiment file of one of the best trials."""
-        return _join(["--config-dir", os.path.relpath(folder), f"+experiment={best.name}"])
+        return repeat_command(config.hydra, [f"+experiment={best.name}"], more=folder)
 
     def describe_best(self, best: BestTrial) -> dict[str, str]:
         """An experiment file."""
@@ -216,11 +222,10 @@ class Experiments(Application):
         from hydra import version
         from hydra.core.utils import setup_globals
 
-        from dcase_sweep.config.compose import register_experiments, share_config_store
+        from dcase_sweep.config.compose import register_experiments
 
         version.setbase("1.3")
         setup_globals()
-        share_config_store()
         register_experiments()
 
     def describe_trial(self, study: str, number: int, record_id: str, threads: int | None) -> list[str]:
@@ -296,11 +301,3 @@ def _make_outcome(
         seconds=seconds,
         work_seconds=sum(metrics.get(name, 0.0) for name in _WORK),
     )
-
-
-def _join(words: Sequence[str]) -> str:
-    import shlex
-
-    from dcase_sweep.utils.secrets import mask_word
-
-    return shlex.join(["python", "-m", "dcase_sweep", *map(mask_word, words)])
