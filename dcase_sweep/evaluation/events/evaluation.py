@@ -1,7 +1,7 @@
 """All metrics of sound event detection, from scores or from tables of detections."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ from dcase_sweep.evaluation.events.psds import (
     other_average,
     psds_of_counts,
 )
+from dcase_sweep.evaluation.events.reference import check_reference
+from dcase_sweep.evaluation.events.reference_figures import ReferenceFigure, compare_with_reference
 from dcase_sweep.evaluation.events.segment import segment_f1
 from dcase_sweep.utils.errors import DataError, UserError
 
@@ -59,7 +61,7 @@ class EventEvaluation:
     scenario. `psds_other` and `exact_other` use the other rule for cross-triggers, for the scenarios that count these:
     two versions of psds_eval differ in this rule, and published figures follow either. F1 and error rates are computed
     from `decisions`, the detections at `f1_threshold`. `truth` is the evaluated part of the ground truth, `coverage`
-    its size.
+    its size. `reference` has the metrics of psds_eval and sed_eval, if requested.
     """
 
     psds: tuple[Psds, ...]
@@ -75,6 +77,7 @@ class EventEvaluation:
     coverage: Coverage
     collar_errors: ErrorRates
     segment_errors: ErrorRates
+    reference: tuple[ReferenceFigure, ...] = ()
 
     @property
     def hp_metric(self) -> float:
@@ -97,6 +100,7 @@ def evaluate(
     criteria: F1Criteria = F1Criteria(),  # noqa: B008 (it cannot change)
     exact: bool = True,
     clip_seconds: float | None = None,
+    reference: bool = False,
 ) -> EventEvaluation:
     """Compute all metrics from scores; the defaults are those of DCASE 2021, task 4.
 
@@ -116,6 +120,7 @@ def evaluate(
         exact: whether to also compute PSDS over all thresholds.
         clip_seconds: length (s) to which every clip was padded or cut, to check the hop against it; None if the scores
             are about as long as the clips.
+        reference: also compute the metrics with psds_eval and sed_eval, which takes minutes.
 
     Raises:
         DataError: scores of clips that the ground truth does not know, or that have a wrong shape or are not finite.
@@ -144,6 +149,7 @@ def evaluate(
         criteria=criteria,
         exact=chosen,
         exact_other=other,
+        reference=reference,
     )
 
 
@@ -158,6 +164,7 @@ def evaluate_detections(
     criteria: F1Criteria = F1Criteria(),  # noqa: B008 (it cannot change)
     exact: Sequence[Psds] = (),
     exact_other: Sequence[Psds] = (),
+    reference: bool = False,
 ) -> EventEvaluation:
     """Compute all metrics from detections.
 
@@ -167,12 +174,15 @@ def evaluate_detections(
         coverage: scored and all clips of the set; None if `truth` contains all of it.
         criteria: criteria of F1.
         exact: PSDS over all thresholds, if computed from scores; `exact_other` by the other rule.
+        reference: also compute the metrics with psds_eval and sed_eval, which takes minutes.
 
     Raises:
         ValueError: a parameter out of its range, or decisions at more than one threshold.
     """
+    if reference:
+        check_reference("reference")
     counts = [(scenario, count_for_psds(detections, truth, scenario)) for scenario in scenarios]
-    return EventEvaluation(
+    evaluation = EventEvaluation(
         psds=tuple(psds_of_counts(counted, scenario, cross_trigger_average) for scenario, counted in counts),
         exact=tuple(exact),
         psds_other=tuple(
@@ -203,6 +213,9 @@ def evaluate_detections(
         ),
         segment_errors=segment_error_rates(decisions, truth, segment_length=criteria.segment_length),
     )
+    if not reference:
+        return evaluation
+    return replace(evaluation, reference=compare_with_reference(evaluation, detections, criteria))
 
 
 def result_keys(evaluation: EventEvaluation, *, network: str, loss_strong: float) -> dict[str, float]:

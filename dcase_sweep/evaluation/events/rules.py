@@ -12,7 +12,7 @@ class EventRules:
     """The numbers of an evaluation; the defaults are those of DCASE 2021, task 4.
 
     `thresholds` is the number of thresholds of PSDS, `f1_threshold` the threshold of F1, `validation_threshold` that of
-    the metrics that choose an epoch.
+    the metrics that choose an epoch. `reference` also computes the metrics with psds_eval and sed_eval.
 
     Raises:
         ValueError: for a value out of its range.
@@ -24,6 +24,7 @@ class EventRules:
     cross_trigger_average: CrossTriggerAverage = PUBLISHED_AVERAGE
     scenarios: tuple[PsdsParameters, ...] = SCENARIOS
     criteria: F1Criteria = field(default_factory=F1Criteria)
+    reference: bool = False
 
     def __post_init__(self) -> None:
         if self.thresholds < 1:
