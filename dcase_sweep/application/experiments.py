@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.application.columns import COLUMNS
-from dcase_sweep.config.command_line import with_model_of_task
-from dcase_sweep.config.renamed import rename_keys
 from dcase_sweep.sweep.application import Application, BestTrial, PreparedJob, Record
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.reporting import ConstraintViolation
@@ -67,10 +65,14 @@ class Experiments(Application):
 
     def complete(self, overrides: list[str]) -> list[str]:
         """Add the model of a task that is chosen without one."""
+        from dcase_sweep.config.command_line import with_model_of_task
+
         return with_model_of_task(overrides)
 
     def rename(self, params: Mapping[str, str]) -> dict[str, str]:
         """Replace former names of keys."""
+        from dcase_sweep.config.renamed import rename_keys
+
         return rename_keys(params)
 
     def check_folder(self, key: str, folder: str | Path) -> None:
