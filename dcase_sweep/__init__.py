@@ -1,3 +1,63 @@
-"""Experiment sweeps for DCASE 2021: acoustic scene classification (task 1A) and sound event detection (task 4)."""
+"""Experiment sweeps for DCASE: acoustic scene classification (task 1A) and sound event detection (task 4).
+
+The functions of the Python API are imported when they are first used, so that ``import dcase_sweep`` takes no time:
+
+    experiment = dcase_sweep.compose(["model=cnn5", "training.epochs=20"])
+    result = dcase_sweep.run(experiment)
+    dcase_sweep.load_run(result.run_id).predict("clip.wav")
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dcase_sweep.api.experiments import Experiment, compose, run
+    from dcase_sweep.api.results import evaluate_events, evaluate_scenes, runs
+    from dcase_sweep.api.trained import EventPrediction, ScenePrediction, TrainedModel, load_run
+    from dcase_sweep.result import Result
+    from dcase_sweep.utils.errors import UserError
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "EventPrediction",
+    "Experiment",
+    "Result",
+    "ScenePrediction",
+    "TrainedModel",
+    "UserError",
+    "__version__",
+    "compose",
+    "evaluate_events",
+    "evaluate_scenes",
+    "load_run",
+    "run",
+    "runs",
+]
+
+_MODULES = {
+    "EventPrediction": "api.trained",
+    "Experiment": "api.experiments",
+    "Result": "result",
+    "ScenePrediction": "api.trained",
+    "TrainedModel": "api.trained",
+    "UserError": "utils.errors",
+    "compose": "api.experiments",
+    "evaluate_events": "api.results",
+    "evaluate_scenes": "api.results",
+    "load_run": "api.trained",
+    "run": "api.experiments",
+    "runs": "api.results",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from dcase_sweep.sweep.comparison import Column as Column
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -14,5 +16,7 @@ class Result:
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     error: str | None = None
-    #: What must stand beside the metrics wherever they are shown.
+    #: Shown with the metrics wherever they are shown.
     note: str | None = None
+    #: The metrics that a comparison with other experiments shows, in this order.
+    columns: tuple[Column, ...] = ()

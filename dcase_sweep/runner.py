@@ -3,13 +3,11 @@
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from omegaconf import OmegaConf
 
 from dcase_sweep import __version__, tracking
 from dcase_sweep.complexity.capacity import check_capacity
@@ -22,22 +20,20 @@ from dcase_sweep.complexity.networks import (
 )
 from dcase_sweep.complexity.report import complexity_table
 from dcase_sweep.complexity.rules import RULES
-from dcase_sweep.config import Experiment, build, flatten, locate_class
-from dcase_sweep.config.folders import conf_folder
-from dcase_sweep.data.events import EventData
-from dcase_sweep.data.scenes import SceneData
+from dcase_sweep.config import Experiment, build, build_task, find_learner, flatten, get_learner
 from dcase_sweep.evaluation.figures import save_figure
 from dcase_sweep.evaluation.result import EvaluationResult
 from dcase_sweep.result import Result
-from dcase_sweep.tasks.compression import begin_compression, check_compressible, conclude_compression
-from dcase_sweep.tasks.evaluation import describe_note, describe_tags, evaluate
+from dcase_sweep.tasks.columns import list_columns
+from dcase_sweep.tasks.compression import begin_compression, conclude_compression
 from dcase_sweep.tasks.features import compute_fingerprint, load_features
+from dcase_sweep.tasks.notes import describe_note, describe_tags
+from dcase_sweep.tasks.protocols import Learner, TaskData
 from dcase_sweep.tracking.energy import check_energy, measured_energy
 from dcase_sweep.tracking.provenance import signature
 from dcase_sweep.training.callbacks import RunCallback, StopTraining
 from dcase_sweep.training.checkpoints import FOLDER, LAST
 from dcase_sweep.training.device import resolve_device, resolve_precision, use_threads
-from dcase_sweep.training.mean_teacher.pretrained import check_published
 from dcase_sweep.training.resume import Resumable, find_resumable
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
@@ -104,6 +100,7 @@ def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -
         Interrupted: after Ctrl-C or SIGTERM; the run is marked as killed, the last checkpoint kept.
     """
     began = time.perf_counter()
+    task = build_task(experiment)
     device, resumable = _make_ready(experiment, job)
     _introduce(experiment, job)
     # A run is taken up again only if its data are the same, which those of now must be read for.
@@ -115,17 +112,17 @@ def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -
         data, store = loaded or load_features(experiment, device)
         _log_configuration(mlrun, experiment, job, data, compute_fingerprint(data, store))
         use_threads(experiment.hardware)
-        learner = _learner_class(experiment)(experiment, data, store.features)
+        learner: Learner = find_learner(experiment)(experiment, data, store.features)
         metrics = _log_complexity(mlrun, experiment, len(data.classes))
-        dense = begin_compression(experiment, data, learner, store.features)
+        dense = begin_compression(task, experiment, data, learner, store.features)
         with measured_energy("training", experiment.tracking, mlrun) as energy:
-            results = _fit(mlrun, learner, experiment, job, resumable, callback)
+            results = _fit(mlrun, learner, experiment, job, resumable, callback, data.classes)
         metrics |= energy
-        judging = time.perf_counter()
+        evaluation_began = time.perf_counter()
         with measured_energy("evaluation", experiment.tracking, mlrun) as energy:
-            result = evaluate(experiment, data, learner, store.features)
+            result = task.evaluate(experiment, data, learner, store.features)
         metrics |= energy
-        results |= result.metrics | {"time/evaluation_seconds": time.perf_counter() - judging}
+        results |= result.metrics | {"time/evaluation_seconds": time.perf_counter() - evaluation_began}
         _log_tables(mlrun, result, job)
         results |= conclude_compression(experiment, measure_complexity(learner.layers(), experiment), dense, result)
         mlrun.log_metrics(results)
@@ -145,8 +142,16 @@ def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -
         mlrun.give_up("FAILED")
         raise
     console.field("run", f"{' · '.join(filter(None, [mlrun.name, mlrun.id, os.path.relpath(job.folder)]))}")
-    seconds = time.perf_counter() - began
-    return Result("finished", mlrun.name, str(job.folder), mlrun.id, metrics, seconds, note=describe_note(data))
+    return Result(
+        "finished",
+        mlrun.name,
+        str(job.folder),
+        mlrun.id,
+        metrics,
+        seconds=time.perf_counter() - began,
+        note=describe_note(data),
+        columns=list_columns(experiment),
+    )
 
 
 @contextmanager
@@ -164,38 +169,30 @@ def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None
     """The device and what is resumed, after all that can be refused before any data is read."""
     with _shown_in_its_sweep(experiment, job):
         if not _is_shipped(experiment):  # ours need no check, and importing one takes seconds
-            _learner_class(experiment)
+            find_learner(experiment)
         dataset = build("data", experiment.data)
         if hasattr(dataset, "check_root"):  # of generated recordings, which are written there
             dataset.check_root()
         device = resolve_device(experiment.hardware)
         check_capacity(experiment)
         resumable = find_resumable(experiment)
-        check_published(experiment)
+        build_task(experiment).check_files(experiment)
         tracking.check_loggers(experiment.logger)
         check_energy(experiment.tracking)
-        check_compressible(experiment)
     if tracking.logs_to_mlflow(experiment.logger):
         tracking.check_parent(experiment.tracking)
     return device, resumable
 
 
-def _load_to_resume(experiment: Experiment, job: Job, device: str) -> tuple[SceneData | EventData, Any]:
+def _load_to_resume(experiment: Experiment, job: Job, device: str) -> tuple[TaskData, Any]:
     """Data and features before the run goes on; what is wrong with them leaves the interrupted run as it is."""
     with _shown_in_its_sweep(experiment, job):
         return load_features(experiment, device)
 
 
 def _is_shipped(experiment: Experiment) -> bool:
-    """Whether the learner is the one that ``conf`` names."""
-    path = conf_folder() / "framework" / f"{experiment.framework.name}.yaml"
-    target = experiment.framework.learners[experiment.task.kind]
-    return path.is_file() and target == OmegaConf.select(OmegaConf.load(path), f"learners.{experiment.task.kind}")
-
-
-def _learner_class(experiment: Experiment) -> Any:
-    kind = experiment.task.kind
-    return locate_class("framework.learners", experiment.framework.learners[kind], f"framework.learners.{kind}")
+    """Whether the learner is one of this package's."""
+    return get_learner(experiment).startswith("dcase_sweep.training.")
 
 
 def _introduce(experiment: Experiment, job: Job) -> None:
@@ -208,7 +205,7 @@ def _start_run(
     experiment: Experiment,
     job: Job,
     resumable: Resumable | None,
-    loaded: tuple[SceneData | EventData, Any] | None = None,
+    loaded: tuple[TaskData, Any] | None = None,
 ) -> tracking.AnyRun:
     tags = {f"dcase_sweep.{group}": choice for group, choice in job.choices.items()}
     tags["dcase_sweep.command"] = job.command
@@ -225,7 +222,7 @@ def _start_run(
 
 
 def _log_configuration(
-    mlrun: tracking.AnyRun, experiment: Experiment, job: Job, data: SceneData | EventData, fingerprint: str
+    mlrun: tracking.AnyRun, experiment: Experiment, job: Job, data: TaskData, fingerprint: str
 ) -> None:
     parameters = flatten(experiment)
     parameters |= {group: choice for group, choice in job.choices.items() if group not in parameters}
@@ -261,11 +258,12 @@ def _log_complexity(mlrun: tracking.AnyRun, experiment: Experiment, classes: int
 
 def _fit(
     mlrun: tracking.AnyRun,
-    learner: Any,
+    learner: Learner,
     experiment: Experiment,
     job: Job,
     resumable: Resumable | None,
     callback: RunCallback | None,
+    classes: Sequence[str],
 ) -> dict[str, float]:
     """Train, with a bar that counts epochs, metrics logged an epoch at a time."""
     if experiment.published_checkpoint is not None:
@@ -306,6 +304,7 @@ def _fit(
                 "run_id": mlrun.id,
                 "configuration": mask_values(flatten(experiment)),
                 "choices": job.choices,
+                "classes": [str(label) for label in classes],
                 "history": history,
             },
             on_epoch=on_epoch,

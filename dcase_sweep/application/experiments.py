@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from dcase_sweep.application.columns import COLUMNS
 from dcase_sweep.sweep.application import Application, BestTrial, PreparedJob, Record
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.reporting import ConstraintViolation
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from dcase_sweep.application.finished import Finder
     from dcase_sweep.config import Experiment
     from dcase_sweep.result import Result
+    from dcase_sweep.sweep.comparison import Column
     from dcase_sweep.sweep.optuna.reporter import TrialReporter
     from dcase_sweep.sweep.optuna.space import Space
 
@@ -154,9 +154,12 @@ class Experiments(Application):
     def start_record(
         self, name: str, arguments: Sequence[str], *, study: str | None = None, known_id: str | None = None
     ) -> Record:
-        """The MLflow run that is the parent of the jobs' runs."""
+        """The MLflow run that is the parent of the jobs' runs; nothing where the jobs do not log to MLflow."""
+        from dcase_sweep import tracking
         from dcase_sweep.application.record import start_record
 
+        if not tracking.logs_to_mlflow(self.base.logger):
+            return Record()
         settings = self.base.tracking
         shown = name if study is not None else settings.run_name or name
         return start_record(settings, shown, arguments, study=study, known_id=known_id)
@@ -165,7 +168,7 @@ class Experiments(Application):
         """End the MLflow run of a job."""
         from dcase_sweep import tracking
 
-        return tracking.end_run(self.base.tracking, job_id, status)
+        return not job_id or tracking.end_run(self.base.tracking, job_id, status)
 
     def describe_continuation(self, config: DictConfig, arguments: Sequence[str]) -> str:
         """The command that continues a sweep."""
@@ -186,20 +189,28 @@ class Experiments(Application):
         from dcase_sweep import tracking
         from dcase_sweep.application.finished import Finder
 
+        if not tracking.logs_to_mlflow(self.base.logger):
+            raise UserError(
+                "hydra.sweeper.skip_finished=true: finished runs are found in MLflow, and logger has none; expected "
+                "logger=mlflow or logger=[mlflow,...]"
+            )
         tracking.close_dead_runs(tracking.open_store(self.base.tracking))
         finder = Finder()
         return [self._find(finder, experiment) for experiment in jobs]
 
     def _find(self, finder: "Finder", experiment: "Experiment") -> tuple[str, Outcome] | None:
+        from dcase_sweep.tasks.columns import list_columns
+
         found = finder.find(experiment)
         if found is None:
             return None
-        outcome = _make_outcome("finished", found.metrics, found.note, found.seconds)
+        columns = list_columns(experiment)
+        outcome = _make_outcome("finished", found.metrics, found.note, found.seconds, columns)
         return f"{found.name} · {found.id}", outcome
 
     def describe_job(self, record_id: str, varying: Sequence[str]) -> list[str]:
         """The parent of the job's run, and what distinguishes it."""
-        return [f"++tracking.parent={record_id}", f"++tracking.varying={list(varying)}"]
+        return [*_describe_parent(record_id), f"++tracking.varying={list(varying)}"]
 
     def set_up_process(self, hydra_state: Any) -> None:
         """Make Hydra and the groups of configurations known in a process that a launcher has started."""
@@ -216,7 +227,7 @@ class Experiments(Application):
     def describe_trial(self, study: str, number: int, record_id: str, threads: int | None) -> list[str]:
         """The threads of the job, the parent of its run, and its name."""
         lines = [] if threads is None else [f"++hardware.threads={threads}"]
-        return [*lines, f"++tracking.parent={record_id}", f"++tracking.run_name={quote(f'{study} #{number}')}"]
+        return [*lines, *_describe_parent(record_id), f"++tracking.run_name={quote(f'{study} #{number}')}"]
 
     def prepare(self, config: DictConfig) -> PreparedJob:
         """Check a trial: its values, the memory that it takes, and its limits."""
@@ -265,18 +276,24 @@ class Experiments(Application):
             return Outcome("pruned")
         if returned.status != "finished":
             return Outcome("failed", error=returned.error or returned.status)
-        return _make_outcome("finished", returned.metrics, returned.note, returned.seconds)
+        return _make_outcome("finished", returned.metrics, returned.note, returned.seconds, returned.columns)
 
 
-def _make_outcome(status: Any, metrics: Mapping[str, float], note: str | None, seconds: float) -> Outcome:
+def _describe_parent(record_id: str) -> list[str]:
+    return [f"++tracking.parent={record_id}"] if record_id else []
+
+
+def _make_outcome(
+    status: Any, metrics: Mapping[str, float], note: str | None, seconds: float, columns: Sequence[Column]
+) -> Outcome:
     listed = metrics.get("test/clips_listed", 0.0)
     return Outcome(
         status,
         metrics,
         note=note,
-        columns=COLUMNS,
+        columns=tuple(columns),
         coverage=(metrics.get("test/clips_scored", 0.0), listed) if listed else None,
-        kept={column.metric: metrics[column.metric] for column in COLUMNS if column.metric in metrics},
+        kept={column.metric: metrics[column.metric] for column in columns if column.metric in metrics},
         seconds=seconds,
         work_seconds=sum(metrics.get(name, 0.0) for name in _WORK),
     )

@@ -27,7 +27,7 @@ class Finder:
         from dcase_sweep.tasks.features import compute_fingerprint, load_features
 
         task = experiment.task
-        features = [plain(experiment.data), plain(experiment.front_end), task.kind, task.sample_rate]
+        features = [plain(experiment.data), plain(experiment.front_end), task._target_, task.sample_rate]
         key = json.dumps(features, default=str)
         if key not in self._fingerprints:
             self._fingerprints[key] = compute_fingerprint(*load_features(experiment))

@@ -101,12 +101,13 @@ class OptunaSweeper(sweeper.OptunaSweeper):
     def choose_objective(self) -> Any:
         """What the search optimises, or the task where it names nothing."""
         from dcase_sweep.application.search_settings import find_pruning_metric, parse_objective
+        from dcase_sweep.config import get_objective
         from dcase_sweep.sweep.optuna.signature import Objective
 
         application = self.application
         assert isinstance(application, Experiments)
         typed = list(self.composed.hydra.overrides.hydra)
         wanted = parse_objective(self.parser, typed, self.search.get("objective") or {})
-        objective = Objective.parse(wanted or {application.base.task.objective: "maximize"}, "search.objective")
+        objective = Objective.parse(wanted or get_objective(application.base), "search.objective")
         application.metric = find_pruning_metric(objective)
         return objective

@@ -17,7 +17,7 @@ from dcase_sweep.audio.pcm24 import decode_pcm24, is_plain_pcm24
 from dcase_sweep.audio.problems import LOUDEST, SILENCE, AudioProblem, check_duration
 from dcase_sweep.audio.wav import WavHeader, read_wav_header
 
-__all__ = ["AudioInfo", "AudioProblem", "Padding", "Waveform", "inspect_audio", "read_waveform"]
+__all__ = ["AudioInfo", "AudioProblem", "Padding", "Waveform", "fit_waveform", "inspect_audio", "read_waveform"]
 
 Padding = Literal["repeat", "zeros"]
 #: Bytes that are read at first: what lies before the samples seldom takes more.
@@ -175,6 +175,25 @@ def read_waveform(path: Path, *, sample_rate: int, seconds: float, padding: Padd
         raise AudioProblem("no samples after the header; expected audio; restore the file or remove its row")
     check_duration(frames, rate, seconds)
     _check_samples(samples, within_one=within_one)
+    return _fit(samples, frames, rate, sample_rate=sample_rate, seconds=seconds, padding=padding)
+
+
+def fit_waveform(
+    samples: NDArray[np.float32], rate: int, *, sample_rate: int, seconds: float, padding: Padding = "repeat"
+) -> Waveform:
+    """Mono samples ``[sample]`` of some rate, brought to a clip's rate and length as `read_waveform` brings a file's.
+
+    Raises:
+        AudioProblem: for samples that are silent, not finite, of another scale, or shorter than a frame of analysis.
+    """
+    check_duration(len(samples), rate, seconds)
+    _check_samples(samples, within_one=False)
+    return _fit(samples, len(samples), rate, sample_rate=sample_rate, seconds=seconds, padding=padding)
+
+
+def _fit(
+    samples: NDArray[np.float32], frames: int, rate: int, *, sample_rate: int, seconds: float, padding: Padding
+) -> Waveform:
     if rate != sample_rate:
         import soxr
 

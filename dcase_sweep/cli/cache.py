@@ -52,6 +52,10 @@ class Places:
     demo: Path | None
 
 
+#: Front ends of which the bands say enough.
+_MEL_SPECTROGRAMS = ("LogMel", "AmplitudeMel")
+
+
 def main(arguments: list[str]) -> int:
     """List the cache, or prune it; returns 0.
 
@@ -311,11 +315,11 @@ def _cut(text: str, width: int) -> str:
 
 
 def _front_end(entry: "CacheEntry") -> str:
-    """``40 mel, 44.1 kHz``, or the class where the configuration has other keys."""
+    """``40 mel, 44.1 kHz`` for the recipes' mel spectrograms; the class for any other: ``PCEN, 44.1 kHz``."""
     settings = entry.front_end
     if settings is None:
         return "-"
-    mels, rate = settings.get("n_mels"), settings.get("sample_rate")
-    if type(mels) is int and isinstance(rate, int | float) and math.isfinite(rate):
-        return f"{mels} mel, {rate / 1000:.4g} kHz"
-    return str(settings.get("_target_", "-")).rpartition(".")[2]
+    name, rate = str(settings.get("_target_", "-")).rpartition(".")[2], settings.get("sample_rate")
+    if name in _MEL_SPECTROGRAMS and type(settings.get("n_mels")) is int:
+        name = f"{settings['n_mels']} mel"
+    return f"{name}, {rate / 1000:.4g} kHz" if isinstance(rate, int | float) and math.isfinite(rate) else name

@@ -31,7 +31,7 @@ examples:
   {PROG} outputs/2026-01-31/12-00-00-000000/checkpoints/best.ckpt"""
 
 #: What may stand beside checkpoints.
-_CLASSES = ("model._target_", "front_end._target_")
+_CLASSES = ("model._target_", "front_end._target_", "task._target_")
 #: Of a head; a data set of sounds has some hundreds.
 _MOST_CLASSES = 1_000_000
 _RULES_OF = "The limits are those of acoustic scene classification; {names} {is_for} another task, which sets none."

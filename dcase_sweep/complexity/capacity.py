@@ -3,7 +3,7 @@
 from typing import Any
 
 from dcase_sweep.complexity.networks import complexity_before_training
-from dcase_sweep.config import Experiment, build
+from dcase_sweep.config import Experiment, build, locate_task
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.machine import format_bytes, memory_bytes
 
@@ -44,7 +44,7 @@ def check_training_memory(experiment: Experiment, clips: int | None = None) -> N
         return
     # The number of classes is known only from the data; two is the smallest.
     complexity = complexity_before_training(experiment, classes=2)
-    kept = _KEPT[experiment.optimizer.name] + (experiment.task.kind == "events")
+    kept = _KEPT[experiment.optimizer.name] + locate_task(experiment.task._target_).weight_copies
     weights = 4 * kept * complexity.parameters
     key, batch = _batch(experiment)
     batch = batch if clips is None else min(batch, clips)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from dcase_sweep.complexity.rules import DCASE_2021, Complexity, layer_complexity
-from dcase_sweep.config import Experiment, build_front_end, build_model, clip_seconds, plain
+from dcase_sweep.config import Experiment, build_front_end, build_model, clip_seconds, locate_task, plain
 from dcase_sweep.utils.precision import PRECISIONS, Bits
 
 #: Cached complexities by model, front end, task and clip length as JSON, and the number of classes.
@@ -44,8 +44,8 @@ def network_complexity(network: Any, experiment: Experiment) -> Complexity:
     from dcase_sweep.complexity.layers import list_layers
 
     shape = build_front_end(experiment).shape
-    # Task 4 counts what is trained, task 1A the running statistics of batch normalisation too.
-    layers = list_layers(network, shape, statistics=experiment.task.kind == "scenes")
+    task = locate_task(experiment.task._target_)
+    layers = list_layers(network, shape, statistics=task.counts_statistics)
     return measure_complexity(layers, experiment)
 
 

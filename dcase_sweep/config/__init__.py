@@ -12,6 +12,7 @@ from dcase_sweep.config.instantiate import (
     keyword_arguments,
     stored_configuration,
 )
+from dcase_sweep.config.metrics import build_metrics
 from dcase_sweep.config.places import check_written
 from dcase_sweep.config.schemas import (
     Augmentation,
@@ -23,6 +24,15 @@ from dcase_sweep.config.schemas import (
     Tracking,
 )
 from dcase_sweep.config.stored import restore_experiment
+from dcase_sweep.config.task import (
+    Monitor,
+    build_task,
+    find_learner,
+    get_learner,
+    get_monitor,
+    get_objective,
+    locate_task,
+)
 
 __all__ = [
     "Augmentation",
@@ -30,20 +40,28 @@ __all__ = [
     "Experiment",
     "Hardware",
     "MeanTeacher",
+    "Monitor",
     "Optimizer",
     "Tracking",
     "build",
     "build_front_end",
+    "build_metrics",
     "build_model",
+    "build_task",
     "check",
     "check_hydra",
     "check_written",
     "clip_seconds",
     "event_rules",
+    "find_learner",
     "flatten",
+    "get_learner",
+    "get_monitor",
+    "get_objective",
     "keyword_arguments",
     "locate",
     "locate_class",
+    "locate_task",
     "plain",
     "refuse_several",
     "restore_experiment",

@@ -1,7 +1,7 @@
 """The checks of a composed configuration: keys, types, values, and pairs that do not go together.
 
-The groups that name a class by ``_target_`` (data, model, front_end) are typed by that class's constructor, so a new
-model or data set brings its schema along and nothing here changes.
+The groups that name a class by ``_target_`` (task, data, model, front_end) are typed by that class's constructor, so a
+new model or data set brings its schema along and nothing here changes.
 """
 
 import difflib
@@ -16,35 +16,45 @@ from omegaconf.errors import OmegaConfBaseException
 from dcase_sweep.config.bounds import check_bounds, check_literals
 from dcase_sweep.config.classes import locate, locate_class
 from dcase_sweep.config.compression_checks import check_compression
-from dcase_sweep.config.event_checks import check_events
 from dcase_sweep.config.flat import flatten
-from dcase_sweep.config.front_end_checks import check_front_end
-from dcase_sweep.config.instantiate import build, build_model
+from dcase_sweep.config.instantiate import build, build_front_end, build_model
+from dcase_sweep.config.metrics import check_metrics
 from dcase_sweep.config.places import check_places
 from dcase_sweep.config.ranges import Range, check_choices, check_ranges
 from dcase_sweep.config.renamed import rename_composed
-from dcase_sweep.config.scene_checks import check_scenes
-from dcase_sweep.config.schemas import Evaluation, Experiment, SceneEvaluation
+from dcase_sweep.config.schemas import Experiment, Task
 from dcase_sweep.config.signatures import check_keys, make_schema, names_class, read_signature
+from dcase_sweep.config.task import build_task, get_learner, locate_task
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
 from dcase_sweep.utils.text import printable
 
-TARGETED = ("data", "front_end", "model")
+TARGETED = ("task", "data", "front_end", "model")
 #: Groups of which one file is chosen.
-GROUPS = ("task", "data", "front_end", "model", "hardware", "framework", "tracking", "logger", "experiment", "search")
+GROUPS = (
+    "task",
+    "data",
+    "front_end",
+    "model",
+    "hardware",
+    "framework",
+    "tracking",
+    "logger",
+    "metrics",
+    "experiment",
+    "search",
+)
 #: The logger of configurations that were written before there was the group.
 MLFLOW = "dcase_sweep.tracking.start_run"
 #: Groups of which several files may be chosen at once.
-SEVERAL = ("logger",)
+SEVERAL = ("logger", "metrics")
 #: Arguments of a group's constructors that other groups decide.
 _GIVEN = {"front_end": ("sample_rate", "seconds"), "model": ("input_shape", "classes")}
 #: A key of every data set, whatever its class, and its value where nothing sets it: that of both challenges.
 _CLIP_LENGTH: Any = ("seconds", float, field(default=10.0))
-#: The schema of ``evaluation`` by the kind of the task.
-EVALUATIONS: dict[str, type] = {"scenes": SceneEvaluation, "events": Evaluation}
+#: Keys of a group whatever class it names, beside the arguments of that class.
+_KEYS = {"data": ("seconds",), "task": tuple(member.name for member in fields(Task))}
 CHOICES = {
-    "task.kind": ("scenes", "events"),
     "training.schedule": ("constant", "cosine"),
     "training.normalise_over": ("train+validation", "train"),
     "optimizer.name": ("adam", "adamw", "sgd"),
@@ -82,7 +92,7 @@ def _typed(group: str, node: DictConfig) -> type:
     target = locate_class(group, node["_target_"])
     given = frozenset(_GIVEN.get(group, ()))
     signature = read_signature(target, given)
-    check_keys(f"{group}.", map(str, node), signature, more=("seconds",) if group == "data" else ())
+    check_keys(f"{group}.", map(str, node), signature, more=_KEYS.get(group, ()))
     missing = [name for name in signature.required if name not in node or OmegaConf.is_missing(node, name)]
     if missing:
         raise UserError(f"{group}.{missing[0]}: no value; expected one for {node['_target_']}")
@@ -106,10 +116,16 @@ class _Shape:
 
 @lru_cache(maxsize=64)
 def _schema_of_class(group: str, target: type, given: frozenset[str], shape: _Shape) -> type:
-    if group != "data" or "seconds" in read_signature(target, given).arguments:
-        return make_schema(target, given, shape.values)
-    values = {name: value for name, value in shape.values.items() if name != "seconds"}
-    return make_dataclass(target.__name__, [_CLIP_LENGTH], bases=(make_schema(target, given, values),))
+    """The arguments of a class, and the keys that every class of the group has whatever it takes."""
+    taken = read_signature(target, given).arguments
+    more = [name for name in _KEYS.get(group, ()) if group == "task" or name not in taken]
+    values = {name: value for name, value in shape.values.items() if name not in more}
+    if group == "task":
+        schema = make_schema(target, given | set(more), values)
+        members = [(member.name, member.type, member) for member in fields(schema) if member.name != "_target_"]
+        return make_dataclass(target.__name__, members, bases=(Task,))
+    schema = make_schema(target, given, values)
+    return make_dataclass(target.__name__, [_CLIP_LENGTH], bases=(schema,)) if more else schema
 
 
 @lru_cache(maxsize=32)
@@ -164,18 +180,26 @@ def check(composed: DictConfig) -> Experiment:
     check_bounds(flatten(experiment))
     _check_pairs(experiment)
     check_compression(experiment)
-    if experiment.task.kind == "events":
-        check_events(experiment)
-    else:
-        check_scenes(experiment)
+    build_task(experiment).check(experiment)
+    check_metrics(experiment)
     return experiment
 
 
 def _evaluation_schema(composed: DictConfig) -> type | None:
-    """The schema of ``evaluation`` in this kind of task; None where model or data are of another kind."""
-    kind = OmegaConf.select(composed, "task.kind")
-    offered = {getattr(locate_class(group, composed[group]["_target_"]), "kind", None) for group in ("model", "data")}
-    return EVALUATIONS.get(kind) if isinstance(kind, str) and offered == {kind} else None
+    """The schema of ``evaluation`` as the task has it; None where it has none, or model or data are of another kind."""
+    task = locate_task(composed["task"]["_target_"])
+    fit = all(_get_kind(group, composed[group]["_target_"]) in _get_kinds(task, group) for group in ("model", "data"))
+    found: type | None = task.evaluation if fit else None
+    return found
+
+
+def _get_kind(group: str, target: str) -> str | None:
+    return getattr(locate_class(group, target), "kind", None)
+
+
+def _get_kinds(task: Any, group: str) -> tuple[str, ...]:
+    """The kinds of data or of networks that a task can use."""
+    return (group == "model" and task.model_kinds) or (task.kind,)
 
 
 def _check_numbers(composed: DictConfig) -> None:
@@ -206,6 +230,8 @@ def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {prefix}{near[0]}?" if near else f"expected one of {', '.join(known)}"
             raise UserError(f"{prefix}{key}: no such key; {hint}")
+        if not prefix and key in TARGETED:  # whose classes say what keys they have
+            continue
         inner = next((part for part in get_args(known[key]) if is_dataclass(part)), known[key])  # a group or None
         if isinstance(inner, type) and is_dataclass(inner) and isinstance(node._get_node(key), DictConfig):
             _refuse_unknown(f"{prefix}{key}.", node[key], inner)
@@ -257,7 +283,7 @@ def _check_texts(experiment: Experiment) -> None:
     own = [group for group in TARGETED if getattr(experiment, group)._target_.startswith("dcase_sweep.")]
     foreign = tuple(f"{group}." for group in TARGETED if group not in own)
     for key, value in flatten(experiment).items():
-        if key.startswith((*foreign, "tracking.tags.", "logger.")):
+        if key.startswith((*foreign, "tracking.tags.", "logger.", "metrics.")):
             continue
         for text in value if isinstance(value, list) else [value]:
             if isinstance(text, str) and not text.strip():
@@ -275,6 +301,8 @@ def _check_values(experiment: Experiment) -> None:
     check_ranges(experiment, RANGES)
     if experiment.optimizer.lr <= 0:
         raise UserError(f"optimizer.lr={experiment.optimizer.lr}: expected a positive number")
+    if experiment.task.mode not in (None, "max", "min"):
+        raise UserError(f"task.mode={experiment.task.mode}: expected max, min or null")
     if experiment.tracking.run_name is not None:
         check_name(experiment.tracking.run_name, "tracking.run_name", LONGEST_RUN_NAME)
 
@@ -283,23 +311,31 @@ def _check_pairs(experiment: Experiment) -> None:
     """Refuse what each group allows and their combination does not."""
     if experiment.hardware.accelerator == "cpu" and experiment.hardware.precision == "16-mixed":
         raise UserError("hardware.precision=16-mixed: float16 is for GPUs; on a cpu choose auto, 32-true or bf16-mixed")
-    kind = experiment.task.kind
+    task = locate_task(experiment.task._target_)
     for group in ("model", "data"):
-        target = getattr(experiment, group)._target_
-        name, offered = target.rpartition(".")[2], getattr(locate_class(group, target), "kind", None)
-        if offered is None:
-            raise UserError(
-                f'{group}._target_={target}: does not say what it is for; add to class {name}: kind = "{kind}"'
-            )
-        if offered != kind:
-            raise UserError(
-                f"task={experiment.task.name} is about {kind}, but {group} {name} is for {offered}; choose another "
-                f"task or {group}"
-            )
-    if kind not in experiment.framework.learners:
-        raise UserError(f"framework={experiment.framework.name} has no learner for {kind}")
+        _check_kind(experiment, group, _get_kinds(task, group))
+    learner = get_learner(experiment)
+    if not learner.startswith("dcase_sweep."):  # named, so that its source counts as that of any other component
+        experiment.task.learner = learner
     if experiment.framework.check is not None:
         locate("framework.check", experiment.framework.check)(experiment)
     build("data", experiment.data)
-    check_front_end(experiment)
+    build_task(experiment).check_front_end(experiment, build_front_end(experiment))
     build_model(experiment, classes=2, device="meta")
+
+
+def _check_kind(experiment: Experiment, group: str, kinds: tuple[str, ...]) -> None:
+    """Refuse a network or a data set that belongs to another task."""
+    target = getattr(experiment, group)._target_
+    offered = _get_kind(group, target)
+    if offered in kinds:
+        return
+    name, wanted = target.rpartition(".")[2], " or ".join(kinds)
+    if offered is None:
+        raise UserError(
+            f'{group}._target_={target}: does not say what it is for; add to class {name}: kind = "{kinds[0]}"'
+        )
+    raise UserError(
+        f"task={experiment.task.name} takes a {group} for {wanted}, but {name} is for {offered}; choose another task "
+        f"or {group}"
+    )

@@ -12,12 +12,14 @@ PACKAGES = {
     "data": ("dcase_sweep.data.", "dcase_sweep.demo."),
     "front_end": ("dcase_sweep.audio.",),
     "model": ("dcase_sweep.models.",),
+    "task": ("dcase_sweep.tasks.",),
 }
 #: What a class of each group must have, and what it is then.
 _REQUIRED = {
     "data": (("load",), "a data set"),
     "front_end": (("__call__",), "a front end"),
-    "framework.learners": (("fit", "predict"), "a learner"),
+    "task": (("kind", "learners", "monitor", "evaluate"), "a task"),
+    "task.learner": (("fit", "predict"), "a learner"),
 }
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 
@@ -45,7 +47,7 @@ def locate_class(group: str, target: str, key: str | None = None) -> type:
     """The class that a group names.
 
     Args:
-        group: ``data``, ``front_end``, ``model`` or ``framework.learners``.
+        group: ``data``, ``front_end``, ``model``, ``task`` or ``task.learner``.
         target: the full name.
         key: of the configuration, for messages; None = the group's ``_target_``.
 
@@ -67,7 +69,7 @@ def check_file_target(group: str, target: object, named: Mapping[str, str]) -> N
     Nothing outside this package is imported for the check.
 
     Args:
-        group: ``data``, ``front_end`` or ``model``.
+        group: ``data``, ``front_end``, ``model`` or ``task``.
         target: what the file says.
         named: classes that the command line names, by their keys: ``model._target_``.
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hydra import compose
 from hydra.core.config_store import ConfigStore
@@ -10,6 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.initialize import initialize_config_dir
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.arguments import check_overrides, explain_setup, refuse_arguments
@@ -17,11 +18,12 @@ from dcase_sweep.config.checks import check
 from dcase_sweep.config.command_line import open_demo, quote_task, with_model_of_task
 from dcase_sweep.config.files import read_config, register_config_source
 from dcase_sweep.config.folders import conf_folder, experiment_folders
-from dcase_sweep.config.hints import explain
+from dcase_sweep.config.hints import GROUPS, explain
 from dcase_sweep.config.renamed import rename_overrides
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.overrides import combinations
+from dcase_sweep.utils.secrets import masked_yaml
 
 #: What is said where the configuration cannot be composed.
 ENDLESS = "the configuration refers to itself without end; see the defaults lists under --config-dir and experiments/"
@@ -59,6 +61,10 @@ class Composed:
 
     name: str
     experiment: Experiment
+    #: Of the groups: model → cnn5.
+    choices: dict[str, str] = field(default_factory=dict)
+    #: The composed configuration, passwords masked.
+    yaml: str = ""
 
 
 def compose_experiments(arguments: Sequence[str]) -> list[Composed]:
@@ -92,4 +98,8 @@ def _composed(overrides: Sequence[str]) -> Composed:
     config = compose("config", completed, return_hydra_config=True)
     rest = [override for override in overrides if override.partition("=")[0] not in ("model", "task")]
     name = " ".join([str(config.hydra.runtime.choices["model"]), *(each.lstrip("+") for each in rest)])
-    return Composed(name, check(config))
+    chosen = config.hydra.runtime.choices
+    choices = {group: str(chosen[group]) for group in GROUPS if chosen.get(group)}
+    checked = check(config)
+    shown = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    return Composed(name, checked, choices, masked_yaml(shown))

@@ -1,6 +1,7 @@
 """The checks of how a network is compressed; what needs the network or a file is checked where they are read."""
 
 from dcase_sweep.config.schemas import Compression, Experiment
+from dcase_sweep.config.task import locate_task
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.precision import PRECISIONS
 
@@ -16,7 +17,7 @@ def check_compression(experiment: Experiment) -> None:
         return
     _check_values(settings)
     key = _first_asked(settings)
-    if experiment.task.kind != "scenes":
+    if not locate_task(experiment.task._target_).can_compress:
         raise UserError(f"compression.{key or 'bits'}: does nothing in task {experiment.task.name}; leave it out")
     if key is None:
         return

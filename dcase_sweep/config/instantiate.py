@@ -13,9 +13,6 @@ from dcase_sweep.config.signatures import TARGET, names_class, read_signature
 from dcase_sweep.config.sources import hash_module
 from dcase_sweep.utils.errors import UserError
 
-#: How recordings shorter than a clip are extended: a scene goes on, an event has its times.
-PADDING = {"scenes": "repeat", "events": "zeros"}
-
 
 def keyword_arguments(node: Any) -> dict[str, Any]:
     """The keyword arguments that a typed group holds for its class; objects within it as they are described."""
@@ -96,7 +93,7 @@ def build_front_end(experiment: Experiment) -> Any:
                 f"front_end._target_={node._target_}: computes features of clips with {name}={found}; expected "
                 f"{key}={wanted}, which its constructor gets as {name} if it takes it"
             )
-    front_end.padding = PADDING.get(experiment.task.kind, "repeat")
+    front_end.padding = locate_class("task", experiment.task._target_).padding  # type: ignore[attr-defined]
     return front_end
 
 

@@ -17,8 +17,15 @@ KEYS = {
     "task.demo_ema": "task.demo_ema_decay",
     "data.validation_share": "data.validation_fraction",
     "data.weak_validation_share": "data.weak_validation_fraction",
+    "framework.learners.scenes": "task.learner",
+    "framework.learners.events": "task.learner",
     "front_end.seconds": "data.seconds",
     "front_end.sample_rate": "task.sample_rate",
+}
+#: The class of a task by what ``task.kind`` was.
+_TASKS = {
+    "scenes": "dcase_sweep.tasks.scene_classification.SceneClassification",
+    "events": "dcase_sweep.tasks.sound_event_detection.SoundEventDetection",
 }
 #: Classes that a checkpoint or a file of the user's may name.
 CLASSES = {
@@ -49,6 +56,7 @@ def _rename_override(word: str) -> str:
 
 def rename_keys(flat: Mapping[str, Any], *, quiet: bool = False) -> dict[str, Any]:
     """Dotted keys of today and their values; a key of an earlier version replaces one that a default has set."""
+    flat = _rename_task(flat)
     renamed = {key: value for key, value in flat.items() if key not in KEYS}
     for old in flat.keys() & KEYS.keys():
         renamed[KEYS[old]] = flat[old]
@@ -57,8 +65,22 @@ def rename_keys(flat: Mapping[str, Any], *, quiet: bool = False) -> dict[str, An
     return {key: CLASSES.get(value, value) if _is_target(key, value) else value for key, value in renamed.items()}
 
 
+def _rename_task(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """``task.kind`` and ``framework.learners.KIND`` as ``task._target_`` and ``task.learner``."""
+    prefix = "framework.learners."
+    kept = {key: value for key, value in flat.items() if key != "task.kind" and not key.startswith(prefix)}
+    kind = flat.get("task.kind")
+    if kind not in _TASKS:
+        return kept
+    learner = flat.get(f"{prefix}{kind}")
+    if isinstance(learner, str) and not learner.startswith("dcase_sweep."):  # else it is the task's own
+        kept.setdefault("task.learner", learner)
+    return {"task._target_": _TASKS[kind], **kept}
+
+
 def rename_composed(composed: DictConfig) -> None:
     """The same for a composed configuration, in place."""
+    _rename_learners(composed)
     for old, new in KEYS.items():
         group, _, name = old.partition(".")
         node = composed.get(group) if group in composed else None
@@ -66,6 +88,10 @@ def rename_composed(composed: DictConfig) -> None:
             _notice(old)
             OmegaConf.update(composed, new, node._get_node(name))
             del node[name]
+    task = composed.get("task")
+    if isinstance(task, DictConfig) and "kind" in task:
+        task.setdefault("_target_", _TASKS.get(task.kind))
+        del task["kind"]
     for group in map(str, composed):
         node = composed._get_node(group)
         target = node.get("_target_") if isinstance(node, DictConfig) and "_target_" in node else None
@@ -73,8 +99,21 @@ def rename_composed(composed: DictConfig) -> None:
             OmegaConf.update(composed, f"{group}._target_", CLASSES[target])
 
 
+def _rename_learners(composed: DictConfig) -> None:
+    """``framework.learners`` named a class for each kind of task; ``task.learner`` names that of the task."""
+    framework = composed.get("framework")
+    learners = framework.pop("learners", None) if isinstance(framework, DictConfig) else None
+    if not isinstance(learners, DictConfig):
+        return
+    target = OmegaConf.select(composed, "task._target_") or _TASKS.get(OmegaConf.select(composed, "task.kind"))
+    for kind, learner in learners.items():
+        if target == _TASKS.get(str(kind)):
+            _notice(f"framework.learners.{kind!s}")
+            OmegaConf.update(composed, "task.learner", learner)
+
+
 def _is_target(key: str, value: Any) -> bool:
-    return isinstance(value, str) and (key.endswith("._target_") or key.startswith("framework.learners."))
+    return isinstance(value, str) and key.endswith("._target_")
 
 
 def _notice(old: str) -> None:

@@ -8,22 +8,26 @@ from omegaconf import MISSING
 
 @dataclass
 class Task:
-    """What is learned and how it is judged."""
+    """What is learned and how it is evaluated; the arguments of the class that it names come on top."""
 
+    _target_: str = MISSING
     name: str = MISSING
     title: str = MISSING
-    #: ``scenes`` or ``events``: what a model and a data set must offer.
-    kind: str = MISSING
     #: The choice of ``model`` where none is made.
-    model: str = MISSING
-    #: What a search makes large where it names no objective: a metric of a finished run.
-    objective: str = MISSING
+    model: str | None = None
+    #: The class that trains; null = the task's own for the framework.
+    learner: str | None = None
+    #: The metric of the validation by which the best epoch is chosen, with ``max`` or ``min``; null = the task's own.
+    monitor: str | None = None
+    mode: str | None = None
+    #: What a search optimises where it names no objective, a metric of a finished run; null = the best ``monitor``.
+    objective: str | None = None
     #: Hz, of the waveforms that features are computed from.
     sample_rate: int = MISSING
     #: The class of the generated demo data.
-    demo: str = MISSING
-    #: Epochs on the generated demo data, where the recipe's number would only be waited for.
-    demo_epochs: int = MISSING
+    demo: str | None = None
+    #: Epochs on the generated demo data, where the recipe's number would take too long; null = the recipe's.
+    demo_epochs: int | None = None
     #: Epochs of the recipe's ramp, and those on the generated demo data; null where a recipe has none.
     ramp_epochs: int | None = None
     demo_ramp_epochs: int | None = None
@@ -224,10 +228,9 @@ class Hardware:
 
 @dataclass
 class Framework:
-    """Which library trains; the learner of each kind of task, by its class."""
+    """Which library trains."""
 
     name: str = MISSING
-    learners: dict[str, str] = MISSING
     #: A function that refuses experiments which this framework cannot run; null = none.
     check: str | None = None
 
@@ -279,11 +282,13 @@ class Experiment:
     augmentation: Augmentation = field(default_factory=Augmentation)
     compression: Compression | None = None
     mean_teacher: MeanTeacher | None = None
-    #: `SceneEvaluation` or `Evaluation`, by the kind of the task.
+    #: As the task says: `SceneEvaluation` or `Evaluation`.
     evaluation: Any = None
     hardware: Hardware = field(default_factory=Hardware)
     framework: Framework = field(default_factory=Framework)
     tracking: Tracking = field(default_factory=Tracking)
+    #: Name → ``_target_`` and arguments of each metric beside those of the task.
+    metrics: dict[str, Any] = field(default_factory=dict)
     #: Name → ``_target_`` and arguments of each logger. A configuration without the group logs to MLflow.
     logger: dict[str, Any] = field(default_factory=dict)
     store: Store = field(default_factory=Store)

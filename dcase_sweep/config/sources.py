@@ -81,7 +81,9 @@ def _find_targets(configuration: Mapping[str, Any]) -> Iterator[str]:
     for key, value in configuration.items():
         above, _, name = key.rpartition(".")
         is_getter = name == "path" and str(configuration.get(f"{above}._target_")).startswith("hydra.utils.get_")
-        if isinstance(value, str) and (name == "_target_" or is_getter or key.startswith("framework.")):
+        if isinstance(value, str) and (
+            name == "_target_" or is_getter or key == "task.learner" or key.startswith("framework.")
+        ):
             yield value
 
 

@@ -19,12 +19,13 @@ from dcase_sweep.config.flat import plain, unflatten
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.renamed import rename_keys
 from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.config.task import locate_task
 from dcase_sweep.utils.errors import UserError
 
 #: Keys of a file that are never obeyed: where things are and how this machine computes.
-_IGNORED = ("tracking.", "store.", "hardware.", "framework.", "logger.", "resume", "hydra")
-#: Files that a training began with; nothing is read from them afterwards.
-_UNSET = ("compression.start", "mean_teacher.checkpoint")
+_IGNORED = ("tracking.", "store.", "hardware.", "framework.", "logger.", "metrics.", "resume", "hydra")
+#: Files that a training began with, and the class that trained; neither is needed afterwards.
+_UNSET = ("compression.start", "mean_teacher.checkpoint", "task.learner")
 _MOST_KEYS, _LONGEST, _LARGEST = 5_000, 1_000, 2**63
 
 
@@ -97,6 +98,7 @@ def restore_experiment(
         kept = rename_keys(kept, quiet=True)
         _refuse_instructions(kept)
         nested = _nested({key: None if key in _UNSET else value for key, value in kept.items()})
+        check_file_target("task", _mapping(nested, "task").get("_target_"), named)
         if not reads_data:
             nested["data"] = _demo(nested)
         if "data._target_" in named:  # other recordings than those of the training may be read by another class
@@ -140,10 +142,10 @@ def _mapping(nested: Mapping[str, Any], group: str) -> dict[str, Any]:
 
 
 def _demo(nested: Mapping[str, Any]) -> dict[str, Any]:
-    """A data set of the task's kind that says nothing of where anything is."""
-    kind = _mapping(nested, "task").get("kind")
-    task = "4" if kind == "events" else "1a"
-    target: str = OmegaConf.load(conf_folder() / "task" / f"{task}.yaml").task.demo
+    """The task's generated recordings, a data set that says nothing of where anything is."""
+    target = locate_task(_mapping(nested, "task")["_target_"]).demo_data
+    if target is None:
+        return _mapping(nested, "data")
     length = {name: value for name, value in _mapping(nested, "data").items() if name == "seconds"}
     return {"_target_": target, "name": "demo", "root": _demo_root(), **length}
 
@@ -190,6 +192,7 @@ def _of_this_machine() -> dict[str, Any]:
         "framework": plain(OmegaConf.load(conf / "framework" / "torch.yaml")),
         "tracking": {},
         "logger": {},
+        "metrics": {},
         "store": {"root": OmegaConf.load(conf / "config.yaml").store.root},
         "resume": None,
     }

@@ -130,6 +130,11 @@ class EventData:
         return f"{text}; found {', '.join(missing)}" if missing else text
 
     @property
+    def test_coverage(self) -> SubsetCoverage | None:
+        """How many of the listed test clips there are; None where no table lists them."""
+        return next((part for part in self.coverage if part.subset == "validation"), None)
+
+    @property
     def fingerprint(self) -> str:
         """A hash of names, labels and splits: equal for two runs that learned from and were judged by the same."""
         digest = hashlib.sha256()

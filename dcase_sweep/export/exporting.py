@@ -22,8 +22,8 @@ from dcase_sweep.export.network import ScoringNetwork, scoring_network
 from dcase_sweep.export.report import Exported, export_table, layer_table, tensor_table, to_json, verdict_on_int8
 from dcase_sweep.export.runs import TrainedRun
 from dcase_sweep.export.runtimes import LiteRTRuntime, OnnxRuntime, Runtime, TorchRuntime, latencies, one_thread
-from dcase_sweep.tasks.evaluation import describe_note
 from dcase_sweep.tasks.features import compute_fingerprint, load_features
+from dcase_sweep.tasks.notes import describe_note
 from dcase_sweep.training.normalisation import network_frames
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
@@ -196,11 +196,17 @@ def _metadata(run: TrainedRun, data: SceneData) -> dict[str, Any]:
         "task": run.experiment.task.title,
         "classes": list(data.classes),
         "note": describe_note(data) or "",
-        "input": "log_mel [batch, mel, frame, 1]: what the front end makes of a clip, the natural logarithm of mel "
-        "magnitude plus floor; the file itself normalises it",
+        "input": f"{_describe_features(front_end)} [batch, mel, frame, 1], as the front end computes them; the file "
+        "itself normalises them",
         "output": "probabilities [batch, class], in the order of classes",
         "front_end": front_end,
     }
+
+
+def _describe_features(front_end: dict[str, Any]) -> str:
+    if front_end["_target_"] == "dcase_sweep.audio.log_mel.LogMel":
+        return "natural logarithms of mel magnitude plus floor"
+    return f"features of {front_end['_target_']}"
 
 
 def _processor() -> str:

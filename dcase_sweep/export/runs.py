@@ -1,13 +1,16 @@
 """From the name of a run to what is exported: its configuration, its weights and where its results go."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dcase_sweep import tracking
-from dcase_sweep.config import Experiment, Tracking, restore_experiment
+from dcase_sweep.config import Experiment, Tracking, locate_task, restore_experiment
+from dcase_sweep.config.classes import check_file_target
+from dcase_sweep.config.renamed import rename_keys
 from dcase_sweep.training.checkpoint_files import Checkpoint, read_checkpoint
 from dcase_sweep.training.checkpoints import BEST, FOLDER, find_checkpoint
 from dcase_sweep.utils.errors import UserError
@@ -22,11 +25,12 @@ FREE = (
     "hardware.workers",
     "model._target_",
     "front_end._target_",
+    "task._target_",
 )
 #: Of these, what the network was trained for.
 KEPT = ("data.seconds",)
 #: Classes of the user's own: a checkpoint is not trusted to name them, so the command line does.
-NAMED = ("data._target_", "front_end._target_", "model._target_")
+NAMED = ("data._target_", "front_end._target_", "model._target_", "task._target_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,23 @@ class TrainedRun:
     logged: tracking.LoggedRun | None
 
 
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """What a finished run left.
+
+    Attributes:
+        where: how the user named it, for messages.
+        checkpoint: of its best epoch.
+        folder: of the run, where it is known.
+        logged: the run in the store; None where the store does not have it.
+    """
+
+    where: str
+    checkpoint: Checkpoint
+    folder: Path | None
+    logged: tracking.LoggedRun | None
+
+
 def find_trained_run(given: str, overrides: Mapping[str, str]) -> TrainedRun:
     """The run of an MLflow id, of a folder ``outputs/DATE/TIME``, or of a checkpoint file.
 
@@ -68,29 +89,45 @@ def find_trained_run(given: str, overrides: Mapping[str, str]) -> TrainedRun:
             raise UserError(f"{key}: the run's own, which an export keeps; expected one of {expected}")
     named = {key: value for key, value in overrides.items() if key in NAMED}
     overrides = {key: value for key, value in overrides.items() if key not in NAMED}
-    where = f"run={given}"
-    if given and Path(given).expanduser().exists():
-        path = _in_folder(given, Path(given).expanduser())
-        checkpoint = _read(where, path)
-        experiment = restore_experiment(checkpoint.configuration, where=where, named=named, overrides=overrides)
-        logged = tracking.find_run(experiment.tracking, checkpoint.run_id) if checkpoint.run_id else None
-        if logged is not None:
-            _check_finished(given, logged)
-        folder = path.parent.parent if path.parent.name == FOLDER else None
-    else:
-        logged = _logged(given, overrides)
-        folder = None
-        with tempfile.TemporaryDirectory() as temporary:
-            fetched = logged.fetch(CHECKPOINT, Path(temporary))
-            if fetched is None:
-                raise UserError(f"{where}: no artifact {CHECKPOINT}; expected a run that trained a network")
-            checkpoint = _read(where, fetched)
-        experiment = restore_experiment(checkpoint.configuration, where=where, named=named, overrides=overrides)
-    if experiment.task.kind != "scenes":
+    settings = {key.removeprefix("tracking."): value for key, value in overrides.items() if key.startswith("tracking.")}
+    found = read_run(given, Tracking(**settings), check=partial(_check_exportable, given))  # type: ignore[arg-type]
+    checkpoint, logged, folder = found.checkpoint, found.logged, found.folder
+    experiment = restore_experiment(checkpoint.configuration, where=found.where, named=named, overrides=overrides)
+    if not locate_task(experiment.task._target_).can_export:
         raise UserError(_other_task(given, experiment.task.name))
     run_id = logged.id if logged else checkpoint.run_id or "unknown"
     model = checkpoint.choices.get("model", "model")
     return TrainedRun(given, run_id, model, experiment, checkpoint.state, folder, logged)
+
+
+def read_run(
+    given: str, store: Tracking, check: Callable[[tracking.LoggedRun], None] = lambda logged: None
+) -> RunFiles:
+    """The checkpoint of a finished run: of an MLflow id, of a folder ``outputs/DATE/TIME``, or of a checkpoint file.
+
+    Args:
+        given: which.
+        store: where runs are looked for.
+        check: called with a run that was found by its id, before its checkpoint is fetched.
+
+    Raises:
+        UserError: for an unknown or unfinished run, or a file that is no checkpoint.
+    """
+    where = f"run={given}"
+    if given and Path(given).expanduser().exists():
+        path = _in_folder(given, Path(given).expanduser())
+        checkpoint = _read(where, path)
+        known = tracking.find_run(store, checkpoint.run_id) if checkpoint.run_id else None
+        if known is not None:
+            _check_finished(given, known)
+        return RunFiles(where, checkpoint, path.parent.parent if path.parent.name == FOLDER else None, known)
+    logged = _logged(given, store)
+    check(logged)
+    with tempfile.TemporaryDirectory() as temporary:
+        fetched = logged.fetch(CHECKPOINT, Path(temporary))
+        if fetched is None:
+            raise UserError(f"{where}: no artifact {CHECKPOINT}; expected a run that trained a network")
+        return RunFiles(where, _read(where, fetched), None, logged)
 
 
 def _in_folder(given: str, path: Path) -> Path:
@@ -102,10 +139,8 @@ def _in_folder(given: str, path: Path) -> Path:
     return found
 
 
-def _logged(given: str, overrides: Mapping[str, str]) -> tracking.LoggedRun:
-    """The finished run of an id, of a task that can be exported."""
-    settings = {key.removeprefix("tracking."): value for key, value in overrides.items() if key.startswith("tracking.")}
-    where = Tracking(**settings)  # type: ignore[arg-type]
+def _logged(given: str, where: Tracking) -> tracking.LoggedRun:
+    """The finished run of an id."""
     logged = tracking.find_run(where, given)
     if logged is None:
         raise UserError(
@@ -113,9 +148,22 @@ def _logged(given: str, overrides: Mapping[str, str]) -> tracking.LoggedRun:
             "last lines of a training show it, or outputs/DATE/TIME; tracking.uri chooses another store"
         )
     _check_finished(given, logged)
-    if logged.parameters.get("task.kind", "scenes") != "scenes":
-        raise UserError(_other_task(given, logged.parameters.get("task.name", "?")))
     return logged
+
+
+def _check_exportable(given: str, logged: tracking.LoggedRun) -> None:
+    if not _can_be_exported(logged.parameters):
+        raise UserError(_other_task(given, logged.parameters.get("task.name", "?")))
+
+
+def _can_be_exported(parameters: Mapping[str, str]) -> bool:
+    """Whether the logged task is one of this package's whose networks can be exported, or not known to be one."""
+    target = rename_keys(parameters, quiet=True).get("task._target_")
+    try:
+        check_file_target("task", target, {})
+    except UserError:  # no task of this package; the checkpoint shows which
+        return True
+    return bool(locate_task(str(target)).can_export)
 
 
 def _check_finished(given: str, logged: tracking.LoggedRun) -> None:

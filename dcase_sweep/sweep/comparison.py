@@ -94,7 +94,8 @@ def compare(entries: Sequence[Entry]) -> Comparison:
     groups: dict[tuple[str, ...], list[Entry]] = {}
     for entry in entries:
         groups.setdefault(tuple(entry.overrides.get(key, "") for key in varying), []).append(entry)
-    columns = dict.fromkeys(column for entry in entries for column in entry.columns)
+    # Where the columns of entries differ, those that they have in common come after the others.
+    columns = reversed(dict.fromkeys(column for entry in reversed(entries) for column in reversed(entry.columns)))
     return Comparison(varying, tuple(_row(values, group) for values, group in groups.items()), tuple(columns))
 
 

@@ -1,37 +1,23 @@
-"""What a run says of its compression: before the training what will be done, afterwards what it saved and cost."""
+"""What a run reports of its compression: before training what will be done, afterwards what it saved and lost."""
 
 from typing import Any
 
 from dcase_sweep.complexity.networks import describe_limit, nonzero_metrics, within_limit
 from dcase_sweep.complexity.rules import Complexity
 from dcase_sweep.config import Experiment
-from dcase_sweep.data.events import EventData
-from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.evaluation.result import EvaluationResult
-from dcase_sweep.tasks.evaluation import evaluate
+from dcase_sweep.tasks.base import Task
 from dcase_sweep.utils import console
 
 
-def check_compressible(experiment: Experiment) -> None:
-    """Refuse a compression that the network or its start cannot have, while no recording has been read yet.
-
-    Raises:
-        UserError: in one line, as `training.compression.start.check_start` says.
-    """
-    if experiment.compressed is not None:
-        from dcase_sweep.training.compression.start import check_start
-
-        check_start(experiment)
-
-
 def begin_compression(
-    experiment: Experiment, data: SceneData | EventData, learner: Any, features: Any
+    task: Task, experiment: Experiment, data: Any, learner: Any, features: Any
 ) -> EvaluationResult | None:
-    """Say what will be done; the results of the weights that a fine-tuning begins with, where there are such."""
+    """Report what will be done; the results of the weights that a fine-tuning begins with, or None."""
     if experiment.compressed is None:
         return None
     console.field("compress", learner.compressor.headline)
-    return evaluate(experiment, data, learner, features) if experiment.compressed.start is not None else None
+    return task.evaluate(experiment, data, learner, features) if experiment.compressed.start is not None else None
 
 
 def conclude_compression(

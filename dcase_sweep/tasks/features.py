@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dcase_sweep.config import Experiment, build, build_front_end, stored_configuration
-from dcase_sweep.data.events import EventData
+from dcase_sweep.config import Experiment, build, build_front_end, build_task, stored_configuration
 from dcase_sweep.data.files import check_samples
-from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.data.store import FeatureStore, KnownFiles, open_store
-from dcase_sweep.tasks.evaluation import SYNTHETIC
-from dcase_sweep.tasks.validate_data import validate_data
+from dcase_sweep.tasks.notes import SYNTHETIC
+from dcase_sweep.tasks.protocols import TaskData
 from dcase_sweep.utils import console
 from dcase_sweep.utils.cpu import usable_cores
-from dcase_sweep.utils.errors import DataError
+from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.text import printable
 
 log = logging.getLogger(__name__)
@@ -25,7 +23,7 @@ log = logging.getLogger(__name__)
 _FAR = 2.0
 
 
-def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneData | EventData, FeatureStore]:
+def load_features(experiment: Experiment, device: str = "cpu") -> tuple[TaskData, FeatureStore]:
     """The data set and the stored features of its recordings, computed where they are missing.
 
     Raises:
@@ -55,8 +53,14 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneDat
         known.contents.save()
         return problems
 
-    data: SceneData | EventData = dataset.load(check=check)
-    validate_data(experiment, data)
+    task = build_task(experiment)
+    data: TaskData = dataset.load(check=check)
+    if not isinstance(data, task.data_type):
+        raise UserError(
+            f"data={experiment.data._target_}: load() gave {type(data).__name__}; expected {task.data_type.__name__} "
+            f"for task={experiment.task.name}"
+        )
+    task.validate_data(experiment, data)
     began = time.perf_counter()
     with console.progress("features", len(data.filenames)) as bar:
         store = open_store(
@@ -76,15 +80,16 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[SceneDat
             raise DataError(store.problems)
         log.warning(f"data      {len(store.problems)} clips cannot be read and are left out: {store.problems[0]}")
         data = data.drop_invalid(store.valid)
-        if isinstance(data, SceneData) and data.empty_splits:
-            raise DataError([*data.empty_splits, *store.problems])
-        validate_data(experiment, data)
+        empty = getattr(data, "empty_splits", ())
+        if empty:
+            raise DataError([*empty, *store.problems])
+        task.validate_data(experiment, data)
     _describe(data, store, time.perf_counter() - began, changed)
     return data, store
 
 
-def compute_fingerprint(data: SceneData | EventData, store: FeatureStore) -> str:
-    """What was learned from and judged by: names, labels, splits and contents of the files, wherever they lie."""
+def compute_fingerprint(data: TaskData, store: FeatureStore) -> str:
+    """A hash of what a network learned from and was evaluated by: names, labels, splits and contents of the files."""
     return hashlib.sha256(f"{data.fingerprint} {store.fingerprint}".encode()).hexdigest()[:16]
 
 
@@ -105,10 +110,10 @@ def describe_changes(names: Sequence[str], store: FeatureStore, seconds: float) 
     return changed
 
 
-def _describe(data: SceneData | EventData, store: FeatureStore, seconds: float, changed: Sequence[str]) -> None:
+def _describe(data: TaskData, store: FeatureStore, seconds: float, changed: Sequence[str]) -> None:
     note = f" ({SYNTHETIC})" if data.is_synthetic else ""
     console.field("data", f"{data.description}{note}")
-    for part in data.coverage if isinstance(data, EventData) else ():
+    for part in getattr(data, "coverage", ()):
         if part.absence:
             console.field("missing", part.absence)
     how = f"{store.computed} clips in {seconds:.1f} s" if store.computed else "all in the store"

@@ -1,6 +1,7 @@
 """Runs in MLflow; the only package that imports it."""
 
 from dcase_sweep.tracking.finding import NOTE, FinishedRun, LoggedRun, end_run, find_finished, find_run, tag_run
+from dcase_sweep.tracking.frames import runs_frame
 from dcase_sweep.tracking.listing import ListedRun, list_runs, runs_table
 from dcase_sweep.tracking.loggers import (
     AnyRun,
@@ -53,6 +54,7 @@ __all__ = [
     "open_store",
     "opened_stores",
     "resolve_uri",
+    "runs_frame",
     "runs_table",
     "start_run",
     "tag_run",

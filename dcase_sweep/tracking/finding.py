@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dcase_sweep.config import Tracking
@@ -52,6 +52,7 @@ class LoggedRun:
     parameters: dict[str, str]
     store: Store
     artifact_uri: str | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
 
     def fetch(self, name: str, folder: Path) -> Path | None:
         """An artifact: a local one where it lies, another copied to the folder; None where the run has none."""
@@ -92,7 +93,10 @@ def find_run(tracking: Tracking, run_id: str) -> LoggedRun | None:
             "brings it back"
         )
         return None
-    return LoggedRun(info.run_id, info.run_name, info.status, dict(found.data.params), store, info.artifact_uri)
+    data = found.data
+    return LoggedRun(
+        info.run_id, info.run_name, info.status, dict(data.params), store, info.artifact_uri, dict(data.metrics)
+    )
 
 
 def end_run(tracking: Tracking, run_id: str, status: str) -> bool:

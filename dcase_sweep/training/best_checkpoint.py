@@ -1,5 +1,6 @@
 """Which epochs of a training survive it: the last one, to continue from, and the best one, to be judged."""
 
+import difflib
 import errno
 import math
 import os
@@ -11,6 +12,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from dcase_sweep.config import Monitor
 from dcase_sweep.training.checkpoint_files import check_weights
 from dcase_sweep.training.checkpoints import BEST, LAST
 from dcase_sweep.utils.errors import UserError, free_bytes
@@ -34,7 +36,7 @@ class BestCheckpoint(Callback):
 
     Args:
         folder: where ``last.ckpt`` and ``best.ckpt`` go.
-        metric: the validation metric, larger is better; the first of equals stays.
+        monitor: the metric of the validation and its direction; the first of equals stays.
         first_epoch: earlier epochs are not considered (counted from 0).
         extra: plain values that are saved with both, so that a checkpoint says what it is.
         on_epoch: told the metrics after each epoch.
@@ -45,20 +47,21 @@ class BestCheckpoint(Callback):
         self,
         folder: Path,
         *,
-        metric: str,
+        monitor: Monitor,
         first_epoch: int,
         extra: dict[str, Any],
         on_epoch: EpochListener,
         beside: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self.folder = folder
-        self.metric = metric
+        self.metric = monitor.metric
+        self.sign = 1.0 if monitor.mode == "max" else -1.0
         self.first_epoch = first_epoch
         self.extra = extra
         self.on_epoch = on_epoch
         self.beside = beside
         self.best_epoch = -1
-        self.best_value = float("-inf")
+        self.best_value = -self.sign * math.inf
         self.best_weights: dict[str, torch.Tensor] = {}
         self.best_beside: dict[str, Any] = {}
 
@@ -103,8 +106,14 @@ class BestCheckpoint(Callback):
         for name, value in metrics.items():
             if "loss" in name:
                 refuse_divergence(epoch, name, value)
+        if self.metric not in metrics:
+            known = sorted(name for name in metrics if not name.startswith("train/"))
+            near = difflib.get_close_matches(self.metric, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+            raise UserError(f"task.monitor={self.metric}: no such metric of an epoch; {hint}")
         value = metrics[self.metric]
-        if epoch >= self.first_epoch and value > self.best_value:  # which NaN never is
+        is_better = self.sign * value > self.sign * self.best_value  # which NaN never is
+        if epoch >= self.first_epoch and is_better:
             self.best_epoch, self.best_value = epoch, value
             self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in weights().items()}
             self.best_beside = self.beside()

@@ -34,6 +34,7 @@ class Checkpoint:
         configuration: of the training, flattened: dotted keys, plain values.
         choices: of the groups, by their names.
         run_id: in MLflow; None where the file names none.
+        classes: names in the order of the network's outputs; None in a checkpoint of an earlier version.
         epoch: of these weights, counted from 0; None where the file names none.
         content: everything, for those who continue a training.
     """
@@ -43,6 +44,7 @@ class Checkpoint:
     configuration: dict[str, Any]
     choices: dict[str, str]
     run_id: str | None
+    classes: tuple[str, ...] | None
     epoch: int | None
     content: dict[str, Any]
 
@@ -171,11 +173,26 @@ def _checkpoint(path: Path, content: Any) -> Checkpoint:
     run_id = extra.get("run_id")
     if run_id is not None and not (isinstance(run_id, str) and _RUN_ID.fullmatch(run_id)):
         raise ValueError("dcase_sweep.run_id is no id of a run")
+    classes = extra.get("classes")
+    if classes is not None:
+        if not isinstance(classes, list) or not all(is_printable(each, 200) for each in classes):
+            raise ValueError("dcase_sweep.classes is not a list of names")
+        if len(set(classes)) != len(classes):
+            raise ValueError("dcase_sweep.classes names one twice")
     epoch = content.get("epoch")
     if epoch is not None and (isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 0):
         raise ValueError(f"epoch is {_kind(epoch)}, not a number from 0 on")
     configuration = check_stored(extra.get("configuration"))
-    return Checkpoint(path, check_weights(content.get("state_dict")), configuration, choices, run_id, epoch, content)
+    return Checkpoint(
+        path=path,
+        state=check_weights(content.get("state_dict")),
+        configuration=configuration,
+        choices=choices,
+        run_id=run_id,
+        classes=None if classes is None else tuple(classes),
+        epoch=epoch,
+        content=content,
+    )
 
 
 def _kind(value: Any) -> str:

@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import nn
 
-from dcase_sweep.config import Experiment
+from dcase_sweep.config import Experiment, Monitor
 from dcase_sweep.training.best_checkpoint import BestCheckpoint, EpochListener, LastCheckpoint
 from dcase_sweep.training.checkpoints import BEST, LAST
 from dcase_sweep.training.compression.compressor import Compressor
@@ -41,7 +41,7 @@ def fit(
     experiment: Experiment,
     folder: Path,
     *,
-    metric: str,
+    monitor: Monitor,
     extra: dict[str, Any],
     on_epoch: EpochListener,
     resume: Path | None,
@@ -50,7 +50,7 @@ def fit(
     """Train, keeping the best and the last epoch in ``folder``; afterwards the best one's weights are loaded.
 
     Args:
-        metric: of the validation, larger is better.
+        monitor: the metric of the validation that chooses the epoch to keep.
         extra: plain values that checkpoints carry.
         on_epoch: told each epoch's number and metrics.
         resume: a ``last.ckpt`` to continue from.
@@ -66,7 +66,7 @@ def fit(
         first = max(first, compressor.first_epoch)
     beside = dict if compressor is None else compressor.tensors
     best_checkpoint = BestCheckpoint(
-        folder, metric=metric, first_epoch=first, extra=extra, on_epoch=on_epoch, beside=beside
+        folder, monitor=monitor, first_epoch=first, extra=extra, on_epoch=on_epoch, beside=beside
     )
     before = [] if compressor is None else [compressor]
     restored = RestoredState()
@@ -89,7 +89,9 @@ def fit(
     load_weights(module, folder / BEST)
     if compressor is not None:
         compressor.take(folder / BEST)
-    return Fitted(best_checkpoint.best_epoch, metric, best_checkpoint.best_value, trainer.current_epoch, folder / BEST)
+    return Fitted(
+        best_checkpoint.best_epoch, monitor.metric, best_checkpoint.best_value, trainer.current_epoch, folder / BEST
+    )
 
 
 def read_weights(checkpoint: Path) -> dict[str, torch.Tensor]:

@@ -14,7 +14,20 @@ from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import mask_values
 
 #: What may differ between a run and its continuation: where things are, not what is computed.
-_FREE = ("resume", "hardware.", "tracking.", "logger.", "store.", "data.root", "data.name", "evaluation.precision")
+_FREE = (
+    "resume",
+    "hardware.",
+    "tracking.",
+    "logger.",
+    "metrics.",
+    "store.",
+    "data.root",
+    "data.name",
+    "evaluation.precision",
+    "task.title",
+    "task.objective",
+    "task.demo",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from dcase_sweep.config import Experiment, build_model, restore_experiment
-from dcase_sweep.training.checkpoint_files import find_difference, read_checkpoint
+from dcase_sweep.training.checkpoint_files import Checkpoint, find_difference, read_checkpoint
 from dcase_sweep.training.checkpoints import BEST, NETWORK, find_checkpoint, weights_under
 from dcase_sweep.utils.errors import UserError
 
@@ -21,6 +21,10 @@ class Trained:
 
     experiment: Experiment
     network: nn.Module
+    #: Everything in the checkpoint's state by its names, as the normalisation of the features.
+    state: Mapping[str, Tensor]
+    #: How many classes the network has.
+    classes: int
 
 
 def open_trained(where: str, named: Mapping[str, str] | None = None) -> Trained:
@@ -38,18 +42,32 @@ def open_trained(where: str, named: Mapping[str, str] | None = None) -> Trained:
     if path is None:
         raise UserError(f"{where}: no checkpoint there; expected a .ckpt file, the folder of a run, or KEY=VALUE")
     checkpoint = read_checkpoint(path, where=str(path), what="a checkpoint of a run", expected=f"its {BEST}")
-    experiment = restore_experiment(checkpoint.configuration, where=str(path), named=named, reads_data=False)
+    return restore_network(checkpoint, where=str(path), named=named)
+
+
+def restore_network(checkpoint: Checkpoint, *, where: str, named: Mapping[str, str] | None = None) -> Trained:
+    """The network of a checkpoint, in the state that it was saved in.
+
+    Args:
+        where: how the user named the checkpoint, for messages.
+        named: classes of the user's own that the command line names, by their keys: ``model._target_``.
+
+    Raises:
+        UserError: if it names code that the command line does not, or if its weights do not fit the network of its
+            configuration.
+    """
+    experiment = restore_experiment(checkpoint.configuration, where=where, named=named, reads_data=False)
     weights = next((found for prefix in _PREFIXES if (found := weights_under(prefix, checkpoint.state))), None)
     if weights is None:
-        raise UserError(f"{path}: no network in it; expected weights under {' or '.join(_PREFIXES)}")
+        raise UserError(f"{where}: no network in it; expected weights under {' or '.join(_PREFIXES)}")
     classes = _classes(weights)
     # Compared before it is made: the file's configuration could ask for any size.
     wrong = find_difference(build_model(experiment, classes=classes, device="meta").state_dict(), weights)
     if wrong is not None:
-        raise UserError(f"{path}: not of the network of its configuration ({wrong}); expected its own weights")
+        raise UserError(f"{where}: not of the network of its configuration ({wrong}); expected its own weights")
     network = build_model(experiment, classes=classes)
     network.load_state_dict(weights)
-    return Trained(experiment, network)
+    return Trained(experiment, network, checkpoint.state, classes)
 
 
 def _classes(weights: dict[str, Tensor]) -> int:

@@ -74,16 +74,23 @@ def test_what_is_there_is_listed_in_80_columns(cache: Path, capsys: pytest.Captu
     assert "hashes of files" in text
 
 
-def test_the_front_end_and_what_is_not_complete_are_told(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [("log_mel.LogMel", "40 mel, 44.1 kHz"), ("pcen.PCEN", "PCEN, 44.1 kHz")],
+)
+def test_the_front_end_and_what_is_not_complete_are_told(
+    cache: Path, capsys: pytest.CaptureFixture[str], target: str, shown: str
+) -> None:
     one, other = stores(cache)
     text = (one / "store.json").read_text()
-    (one / "store.json").write_text(text.replace('"what": "loudness"', '"n_mels": 40, "sample_rate": 44100'))
+    settings = f'"_target_": "dcase_sweep.audio.{target}", "n_mels": 40, "sample_rate": 44100'
+    (one / "store.json").write_text(text.replace('"what": "loudness"', settings))
     (other / "store.json").unlink()
 
     main([])
 
     text = capsys.readouterr().out
-    assert "40 mel, 44.1 kHz" in text
+    assert shown in text
     assert "not complete" in text
 
 

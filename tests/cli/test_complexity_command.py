@@ -52,7 +52,7 @@ def test_overrides_and_flags_are_those_of_an_experiment() -> None:
     (fourth,) = compose_experiments(["task=4"])
 
     assert names == ["cnn5 model.depth=3", "cnn5 model.depth=4"]
-    assert (fourth.name, fourth.experiment.task.kind) == ("crnn_meanteacher", "events")
+    assert (fourth.name, fourth.experiment.task.name) == ("crnn_meanteacher", "4")
     assert main(["-m", "model=cnn4", "--bits", "8"]) == 0
 
 

@@ -87,7 +87,12 @@ def test_depth_pools_and_dropouts_from_the_command_line() -> None:
         (["front_end.n_fft=512"], "front_end.window_seconds: 1764 samples do not fit n_fft=512"),
         (["model._target_=dcase_sweep.models.cnn.CN"], "model._target_=dcase_sweep.models.cnn.CN: "),
         (["model._target_=torch.nn.Linear"], "model.depth: no such key"),
-        (["task.kind=events"], "task=1a is about events, but model CNN is for scenes"),
+        (
+            ["task._target_=dcase_sweep.tasks.sound_event_detection.SoundEventDetection"],
+            "task=1a takes a model for events, but CNN is for scenes; choose another task or model",
+        ),
+        (["task._target_=dcase_sweep.models.cnn.CNN"], "task._target_=dcase_sweep.models.cnn.CNN: not a task"),
+        (["task.mode=largest"], "task.mode=largest: expected max, min or null"),
         (["data=tau2020"], "data.root is not set"),
         (["hardware.precision=8-bit"], "hardware.precision=8-bit: expected one of auto"),
         (["compression.nonzero_kib=0"], "compression.nonzero_kib=0.0: expected more than 0, or null"),

@@ -37,6 +37,37 @@ def test_a_flat_configuration_of_a_checkpoint_gets_the_names_of_today() -> None:
     }
 
 
+def test_the_kind_of_a_task_in_a_checkpoint_becomes_its_class() -> None:
+    learners = {"framework.learners.scenes": "dcase_sweep.learners.scenes.SceneLearner"}
+    own = {"framework.learners.events": "mine.Learner"}
+
+    assert renamed.rename_keys({"task.kind": "scenes", **learners, **own}, quiet=True) == {
+        "task._target_": "dcase_sweep.tasks.scene_classification.SceneClassification"
+    }
+    assert renamed.rename_keys({"task.kind": "events", **learners, **own}, quiet=True) == {
+        "task._target_": "dcase_sweep.tasks.sound_event_detection.SoundEventDetection",
+        "task.learner": "mine.Learner",
+    }
+
+
+def test_a_learner_of_an_earlier_framework_group_is_the_tasks(capsys: pytest.CaptureFixture[str]) -> None:
+    (composed,) = compose_experiments(["framework.learners.scenes=collections.Counter", "data=demo"])
+
+    assert composed.experiment.task.learner == "collections.Counter"
+    assert "note: framework.learners.scenes is called task.learner now" in capsys.readouterr().err
+
+
+def test_a_users_framework_file_with_learners_is_understood() -> None:
+    composed = OmegaConf.create(
+        {"task": {"kind": "scenes"}, "framework": {"name": "jax", "learners": {"scenes": "mine.JaxLearner"}}}
+    )
+    renamed.rename_composed(composed)
+
+    assert composed.task.learner == "mine.JaxLearner"
+    assert composed.task._target_.endswith("SceneClassification")
+    assert composed.framework == {"name": "jax"}
+
+
 @pytest.mark.parametrize(
     "target", sorted(set(renamed.CLASSES.values()) - {"dcase_sweep.training.keras.learner.KerasSceneLearner"})
 )

@@ -38,7 +38,7 @@ def restore(flat: dict[str, Any], **given: Any) -> Any:
     return restore_experiment(flat, where="run=x", **{"overrides": {"data.root": "/tau"}, **given})
 
 
-TARGETS = ("model._target_", "front_end._target_", "data._target_")
+TARGETS = ("model._target_", "front_end._target_", "data._target_", "task._target_")
 
 
 @pytest.mark.parametrize("key", TARGETS)
@@ -83,7 +83,6 @@ def test_a_class_of_this_package_is_of_its_groups_kind(key: str, target: Any, sa
         "model.blocks.0.pool._target_",
         "front_end.window._target_",
         "training._target_",
-        "task._target_",
         "evaluation.scenario1._target_",
         "model._partial_",
         "data._args_",
@@ -105,6 +104,7 @@ def test_learners_and_places_of_a_file_are_never_obeyed(
         | {
             "framework.name": "evil",
             "framework.learners.scenes": "hostile.main",
+            "task.learner": "hostile.main",
             "tracking.uri": "http://attacker:5000",
             "tracking.folder": "/etc",
             "tracking.tags.a": "b",
@@ -117,7 +117,7 @@ def test_learners_and_places_of_a_file_are_never_obeyed(
         }
     )
 
-    assert found.framework.learners["scenes"] == "dcase_sweep.training.scenes.SceneLearner"
+    assert (found.framework.name, found.task.learner) == ("torch", None)
     assert (found.tracking.uri, found.tracking.folder, found.tracking.tags) == (None, "mlruns", {})
     assert found.store.root == composed().store.root
     assert (found.hardware.threads, found.hardware.accelerator) == (None, "cpu")

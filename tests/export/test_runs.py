@@ -76,6 +76,11 @@ def test_a_run_that_was_trained_on_a_gpu_is_exported_here(checkpoint: Path, wher
     [
         ("KILLED", {}, "baseline_cnn is killed; expected a finished run"),
         ("FINISHED", {"task.kind": "events", "task.name": "4"}, "a run of task 4; expected one of task 1a"),
+        (
+            "FINISHED",
+            {"task._target_": "dcase_sweep.tasks.sound_event_detection.SoundEventDetection", "task.name": "4"},
+            "a run of task 4; expected one of task 1a",
+        ),
         ("FINISHED", {}, "no artifact checkpoints/best.ckpt"),
     ],
 )

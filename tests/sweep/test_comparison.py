@@ -3,8 +3,12 @@
 import csv
 import io
 
-from dcase_sweep.application.columns import COLUMNS
 from dcase_sweep.sweep.comparison import Entry, compare, table, to_csv
+from dcase_sweep.tasks.columns import COMMON
+from dcase_sweep.tasks.scene_classification import SceneClassification
+from dcase_sweep.tasks.sound_event_detection import SoundEventDetection
+
+COLUMNS = (*SceneClassification.columns, *SoundEventDetection.columns, *COMMON)
 
 
 def entry(model: str, seed: int, accuracy: float, status: str = "finished", **more: str) -> Entry:
@@ -50,7 +54,7 @@ def test_csv_holds_everything_unrounded() -> None:
     assert rows[1]["model"] == "cnn5"
 
 
-SYNTHETIC = "synthetic demo data: says nothing of real recordings"
+SYNTHETIC = "synthetic demo data: not representative of real recordings"
 
 
 def noted(name: str, note: str | None, status: str = "finished") -> Entry:
@@ -129,3 +133,16 @@ def test_metrics_without_columns_are_shown_under_their_names() -> None:
 
     assert lines.splitlines()[0].split() == ["x", "loss", "seconds"]
     assert lines.splitlines()[2].split() == ["1", "0.250", "0"]
+
+
+def test_columns_of_all_tasks_come_after_those_of_each() -> None:
+    scenes, events = ((*task.columns, *COMMON) for task in (SceneClassification, SoundEventDetection))
+
+    comparison = compare(
+        [
+            Entry({"task": "1a"}, "finished", {"test/accuracy": 0.5, "complexity/parameters": 9.0}, columns=scenes),
+            Entry({"task": "4"}, "finished", {"test/teacher/psds_score_scenario1": 0.3}, columns=events),
+        ]
+    )
+
+    assert table(comparison).splitlines()[0].split() == ["task", "accuracy", "%", "PSDS", "1", "parameters", "seconds"]

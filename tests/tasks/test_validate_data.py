@@ -9,9 +9,11 @@ import pytest
 
 from dcase_sweep.config import Experiment, MeanTeacher
 from dcase_sweep.data.events import DESED_CLASSES, SoundEvent
-from dcase_sweep.tasks.validate_data import validate_data
+from dcase_sweep.tasks.sound_event_detection import SoundEventDetection
 from dcase_sweep.utils.errors import UserError
 from tests.data.test_events import make_data
+
+TASK = SoundEventDetection(name="4", title="sound event detection")
 
 
 def experiment(**settings: object) -> Experiment:
@@ -34,13 +36,13 @@ def experiment(**settings: object) -> Experiment:
 )
 def test_refused_in_one_line(change: dict[str, object], says: str) -> None:
     with pytest.raises(UserError) as caught:
-        validate_data(experiment(**change), make_data(SoundEvent(1, 2, "Cat")))
+        TASK.validate_data(experiment(**change), make_data(SoundEvent(1, 2, "Cat")))
 
     assert str(caught.value) == says
 
 
 def test_what_fits_is_accepted_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
-    validate_data(experiment(median_filter=dict.fromkeys(DESED_CLASSES, 5)), make_data(SoundEvent(1, 2, "Cat")))
+    TASK.validate_data(experiment(median_filter=dict.fromkeys(DESED_CLASSES, 5)), make_data(SoundEvent(1, 2, "Cat")))
 
     assert not caplog.records
 
@@ -49,7 +51,7 @@ def test_a_test_set_without_events_is_said(caplog: pytest.LogCaptureFixture) -> 
     data = replace(make_data(), test=np.array([2]))
 
     with caplog.at_level(logging.WARNING):
-        validate_data(experiment(), data)
+        TASK.validate_data(experiment(), data)
 
     assert "no event in the test set: PSDS and F1 are not defined on it" in caplog.text
 
@@ -59,6 +61,6 @@ def test_events_behind_the_networks_input_are_said(caplog: pytest.LogCaptureFixt
     tried.data.seconds = 9.0  # where the only test event begins
 
     with caplog.at_level(logging.WARNING):
-        validate_data(tried, make_data())
+        TASK.validate_data(tried, make_data())
 
     assert "1 test events begin after data.seconds=9 and count as missed" in caplog.text

@@ -119,3 +119,20 @@ def test_a_run_without_mlflow_leaves_its_results_in_its_folder(tmp_path: Path, w
     rows = list(csv.DictReader((folder / "csv/metrics.csv").open()))
     assert rows[-1]["test/accuracy"]
     assert {"scenes.json", "complexity.txt", "config.yaml", "confusion.png"} <= {path.name for path in folder.iterdir()}
+
+
+def test_sweeps_without_mlflow_compare_their_jobs_all_the_same(tmp_path: Path, warm: Any, tiny: Any) -> None:
+    line = CommandLine(tmp_path, warm)
+    output = line("-m", *tiny("logger=csv", "seed=0,1"))
+    assert "2 of 2 jobs finished" in output
+    search = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "model.dropout=interval(0.1,0.3)")
+    output = line("-m", *tiny("logger=csv", *search))
+    assert "best" in output
+    assert not list(tmp_path.glob("mlruns/*.db"))
+    assert len(list(tmp_path.glob("multirun/**/csv/metrics.csv"))) == 4
+
+
+def test_finished_runs_are_looked_for_in_mlflow_alone(tmp_path: Path, warm: Any, tiny: Any) -> None:
+    words = tiny("logger=csv", "seed=0,1", "hydra.sweeper.skip_finished=true")
+    output = CommandLine(tmp_path, warm)("-m", *words, code=1)
+    assert "error: hydra.sweeper.skip_finished=true: finished runs are found in MLflow" in output

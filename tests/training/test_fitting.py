@@ -11,7 +11,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from dcase_sweep.config import Experiment, Hardware
+from dcase_sweep.config import Experiment, Hardware, Monitor
 from dcase_sweep.config.schemas import Training
 from dcase_sweep.training.fitting import Fitted, fit
 from dcase_sweep.utils.errors import UserError
@@ -49,7 +49,7 @@ def fitted(module: Scripted, folder: Path, resume: Path | None = None) -> Fitted
         batches,
         experiment,
         folder,
-        metric="validation/accuracy",
+        monitor=Monitor("validation/accuracy", "max"),
         extra={},
         on_epoch=lambda epoch, metrics: None,
         resume=resume,

@@ -9,7 +9,7 @@ import pytest
 import scipy.signal
 import soundfile
 
-from dcase_sweep.config import Experiment, locate
+from dcase_sweep.config import Experiment, find_learner
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.tasks.features import load_features
 from dcase_sweep.training.keras.library import is_installed
@@ -65,7 +65,7 @@ def test_the_recipe_takes_every_training_clip_and_every_frame(
     assert isinstance(data, SceneData)
     mean, deviation = official_statistics(data)
 
-    learner: Any = locate("framework", experiment.framework.learners["scenes"])(experiment, data, store.features)
+    learner: Any = find_learner(experiment)(experiment, data, store.features)
 
     state = learner.module.state_dict() if framework == "torch" else learner.state_dict()
     np.testing.assert_allclose(state["mean"][:, 0], mean, rtol=0, atol=1e-6)

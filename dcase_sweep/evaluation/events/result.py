@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NetworkScores:
-    """Scores of one network: clip → ``[frame, class]``, and its loss on the frames."""
+    """Scores of one network: clip → ``[frame, class]``, its loss on the frames, and further metrics by their names."""
 
     scores: dict[str, NDArray[np.float32]]
     loss_strong: float
+    extra: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def evaluate_event_scores(
     views: Sequence[ClipView] = (),
     note: str | None = None,
 ) -> EvaluationResult:
-    """Judge each network by the rules of task 4.
+    """Evaluate each network by the rules of task 4.
 
     Args:
         networks: by name, ``student`` and ``teacher``.
@@ -68,7 +69,7 @@ def evaluate_event_scores(
         rules: thresholds, scenarios and criteria.
         clip_seconds: what clips were padded with silence or cut to before they were scored; None if nothing.
         views: clips to show.
-        note: stands wherever a result is shown.
+        note: shown with every result.
     """
     truth = ground_truth_from_events(
         [(name, Event(label, onset, offset)) for name, onset, offset, label in events], durations, labels=labels
@@ -92,17 +93,19 @@ def evaluate_event_scores(
             clip_seconds=clip_seconds,
         )
         evaluations[name] = evaluation
-        results.append(_of_network(name, evaluation, network.loss_strong, views, note))
+        results.append(_of_network(name, evaluation, network, views, note))
     return _together(results, evaluations, coverage)
 
 
 def _of_network(
-    name: str, evaluation: EventEvaluation, loss_strong: float, views: Sequence[ClipView], note: str | None
+    name: str, evaluation: EventEvaluation, network: NetworkScores, views: Sequence[ClipView], note: str | None
 ) -> EvaluationResult:
     """What one network came to, with files and figures of its name; metrics that are not defined are NaN."""
     title = name.upper() + (f" ({note})" if note else "")
     return EvaluationResult(
-        metrics=result_keys(evaluation, network=name, loss_strong=loss_strong) | _more_metrics(evaluation, name),
+        metrics=result_keys(evaluation, network=name, loss_strong=network.loss_strong)
+        | network.extra
+        | _more_metrics(evaluation, name),
         table=f"{title}\n{format_text(evaluation)}",
         files={
             f"{name}.csv": to_csv(evaluation),

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -22,18 +22,25 @@ def evaluate_scene_scores(
     devices: Sequence[str],
     filenames: Sequence[str],
     note: str | None = None,
+    extra: Mapping[str, float] | None = None,
     float16_scores: NDArray[np.floating] | None = None,
 ) -> EvaluationResult:
-    """Judge scores ``[clip, class]`` as the task 1A baseline does; ``note`` stands wherever a result is shown.
+    """Evaluate scores ``[clip, class]`` as the task 1A baseline does.
 
     Args:
-        float16_scores: those of the same clips in float16; their figures stand beside the others.
+        note: shown with every result.
+        extra: further metrics by their names: ``test/macro_f1``.
+        float16_scores: those of the same clips in float16, whose figures are shown beside the others.
     """
     probabilities = as_probabilities(scores, rows=filenames)
     report = evaluate_scenes(probabilities, truth, classes=classes, devices=devices)
     table = scene_table(report, note=note)
     results: dict[str, object] = {"note": note, **to_json(report)}
-    metrics = _metrics(report)
+    further = {name: value for name, value in (extra or {}).items() if math.isfinite(value)}
+    metrics = _metrics(report) | further
+    if extra:
+        table += "\n" + "\n".join(f"{name.removeprefix('test/')}: {value:.4f}" for name, value in extra.items())
+        results["metrics"] = further
     more: dict[str, str] = {}
     if float16_scores is not None:
         half = as_probabilities(float16_scores, rows=filenames)

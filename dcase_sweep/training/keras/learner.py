@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from dcase_sweep.complexity.layers import Layer, list_layers
-from dcase_sweep.config import Experiment, build_model
+from dcase_sweep.config import Experiment, build_metrics, build_model, get_monitor
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.training.best_checkpoint import BestCheckpoint, EpochListener
 from dcase_sweep.training.checkpoints import NETWORK, weights_under
@@ -48,6 +48,7 @@ class KerasSceneLearner:
     def __init__(self, experiment: Experiment, data: SceneData, features: NDArray[np.float32]) -> None:
         self.experiment = experiment
         self.data = data
+        self.metrics = build_metrics(experiment)
         self.features = network_frames(experiment, features)
         set_up(experiment.hardware, experiment.seed)
         self.mean, self.deviation = normalisation(experiment, data, features)
@@ -106,7 +107,7 @@ class KerasSceneLearner:
         folder.mkdir(parents=True, exist_ok=True)
         best_checkpoint = BestCheckpoint(
             folder,
-            metric="validation/accuracy",
+            monitor=get_monitor(self.experiment),
             first_epoch=training.first_kept_epoch,
             extra=extra,
             on_epoch=on_epoch,

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from dcase_sweep.config import Experiment
+from dcase_sweep.evaluation.metrics import compute_metrics
 from dcase_sweep.training.best_checkpoint import (
     BATCHES_A_LOOK_ON_GPU,
     BestCheckpoint,
@@ -71,6 +72,10 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Judge the epoch, tell of it, then write the checkpoint to resume from."""
         metrics = {ours: float(logs[theirs]) for theirs, ours in _METRICS.items()}
+        if self.learner.metrics:
+            rows = self.learner.data.validation
+            targets = self.learner.data.targets[rows]
+            metrics |= compute_metrics(self.learner.metrics, self.learner.predict(rows), targets, "validation/")
         state = self.learner.state_dict()
         for name, weight in state.items():  # on some processors ReLU and pooling hide them from the loss
             refuse_divergence(epoch, name, float(weight.sum()))

@@ -14,9 +14,10 @@ from torch import nn
 from torch.nn import functional
 
 from dcase_sweep.complexity.layers import Layer, list_layers
-from dcase_sweep.config import Experiment, build_front_end, build_model, event_rules
+from dcase_sweep.config import Experiment, build_front_end, build_metrics, build_model, event_rules, get_monitor
 from dcase_sweep.data.events import EventData
 from dcase_sweep.evaluation.events.validation import SyntheticValidation, weak_f1
+from dcase_sweep.evaluation.metrics import compute_metrics
 from dcase_sweep.training.best_checkpoint import EpochListener
 from dcase_sweep.training.device import resolve_device
 from dcase_sweep.training.fitting import Fitted, fit
@@ -59,6 +60,7 @@ class MeanTeacherLearner:
         self.experiment = experiment
         self.settings = experiment.mean_teacher
         self.rules = event_rules(experiment.evaluation)
+        self.metrics = build_metrics(experiment)
         self.data = data
         self.features = features
         self.device = resolve_device(experiment.hardware)
@@ -140,7 +142,17 @@ class MeanTeacherLearner:
             "validation/teacher_weak_f1": self._weak_f1(scores.teacher_weak),
             "validation/intersection_f1": of_synthetic,
             "validation/objective": of_weak + of_synthetic,
+            **self._extra_metrics(scores),
         }
+
+    def _extra_metrics(self, scores: ValidationScores) -> dict[str, float]:
+        """The configured metrics of the frames of the synthetic clips."""
+        rows = self.data.synthetic_validation.tolist()
+        if not self.metrics or not rows:
+            return {}
+        targets = self.data.strong_targets(rows, self.frames, self.hop).transpose(0, 2, 1)  # [clip, frame, class]
+        frames = np.concatenate([scores.strong[row] for row in rows])
+        return compute_metrics(self.metrics, frames, targets.reshape(len(frames), -1).astype(np.int64), "validation/")
 
     def _weak_f1(self, scores: dict[int, NDArray[np.float32]]) -> float:
         rows = self.data.weak_validation
@@ -176,7 +188,7 @@ class MeanTeacherLearner:
             held_out,
             self.experiment,
             folder,
-            metric="validation/objective",
+            monitor=get_monitor(self.experiment),
             extra=extra,
             on_epoch=on_epoch,
             resume=resume,

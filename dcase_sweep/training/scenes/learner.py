@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dcase_sweep.complexity.layers import Layer, list_layers
-from dcase_sweep.config import Experiment, build_model
+from dcase_sweep.config import Experiment, build_metrics, build_model, get_monitor
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.training.batches import Batches, Clips
 from dcase_sweep.training.best_checkpoint import EpochListener
@@ -57,6 +57,7 @@ class SceneLearner:
             augmentation=experiment.augmentation,
             schedule=experiment.training.schedule,
             seed=experiment.seed,
+            metrics=build_metrics(experiment),
             call=quantized,
         )
         if experiment.compressed is not None and experiment.compressed.start is not None:
@@ -111,7 +112,7 @@ class SceneLearner:
             self._batches(self.data.validation),
             self.experiment,
             folder,
-            metric="validation/accuracy",
+            monitor=get_monitor(self.experiment),
             extra=extra,
             on_epoch=on_epoch,
             resume=resume,

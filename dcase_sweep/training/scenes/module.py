@@ -1,6 +1,6 @@
 """The training step of a scene classifier."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dcase_sweep.config import Augmentation, Optimizer
+from dcase_sweep.evaluation.metrics import Metric, compute_metrics
 from dcase_sweep.training.augmentation import scenes as augment
 
 
@@ -21,6 +22,7 @@ class SceneModule(LightningModule):
         deviation: likewise.
         seed: each epoch draws its random numbers anew from it and the epoch's number, so that a resumed run draws
             what the uninterrupted one would have drawn.
+        metrics: computed after each epoch on the validation clips, beside loss and accuracy.
         call: how the network is called in training and validation where that is not plainly, e.g. with fake
             quantisation.
     """
@@ -36,6 +38,7 @@ class SceneModule(LightningModule):
         augmentation: Augmentation,
         schedule: str,
         seed: int,
+        metrics: Mapping[str, Metric] | None = None,
         call: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
@@ -50,6 +53,7 @@ class SceneModule(LightningModule):
         self.augmentation = augmentation
         self.schedule = schedule
         self.seed = seed
+        self.metrics = dict(metrics or {})
         self._judged: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, features: Tensor) -> Tensor:
@@ -99,3 +103,6 @@ class SceneModule(LightningModule):
         self._judged.clear()
         self.log("validation/loss", functional.cross_entropy(logits, targets))
         self.log("validation/accuracy", (logits.argmax(dim=1) == targets).float().mean())
+        if self.metrics:
+            scores = torch.softmax(logits, dim=1).cpu().numpy()
+            self.log_dict(compute_metrics(self.metrics, scores, targets.cpu().numpy(), "validation/"))

@@ -152,7 +152,7 @@ def test_a_failed_trial_is_told_and_the_search_goes_on(tmp_path: Path) -> None:
 
 
 def test_what_must_stand_beside_a_result_is_kept_with_its_trial(tmp_path: Path) -> None:
-    note = "synthetic demo data: says nothing of real recordings"
+    note = "synthetic demo data: not representative of real recordings"
 
     study = work(tmp_path, lambda trial, config: replace(finished(), note=note), n_trials=1)
 

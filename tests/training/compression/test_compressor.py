@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dcase_sweep.config import Augmentation, Compression, Experiment, Hardware, Optimizer
+from dcase_sweep.config import Augmentation, Compression, Experiment, Hardware, Monitor, Optimizer
 from dcase_sweep.config.schemas import Training
 from dcase_sweep.models.cnn import CNN
 from dcase_sweep.training.batches import Batches, Clips
@@ -59,7 +59,7 @@ class Tiny:
                 hardware=Hardware(accelerator="cpu", precision="32-true"),
             ),
             folder,
-            metric="validation/accuracy",
+            monitor=Monitor("validation/accuracy", "max"),
             extra={},
             on_epoch=on_epoch,
             resume=resume,

@@ -19,7 +19,7 @@ def with_tensorflow(*overrides: str) -> Experiment:
 @pytest.mark.parametrize(
     ("overrides", "says"),
     [
-        (["model=crnn_meanteacher"], "framework=tensorflow has no learner for events"),
+        (["model=crnn_meanteacher"], "framework=tensorflow has no learner for task=4; expected one of torch"),
         (["hardware.channels_last=false"], "hardware.channels_last=false: does nothing with framework=tensorflow"),
         (
             ["hardware=gpu", "augmentation.roll=0.1"],

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from dcase_sweep.config import Augmentation, Experiment, build_model, locate
+from dcase_sweep.config import Augmentation, Experiment, build_model, find_learner
 from dcase_sweep.data.scenes import SceneData, SceneRecording
 from dcase_sweep.training.callbacks import StopTraining
 from dcase_sweep.training.fitting import Fitted
@@ -54,7 +54,7 @@ def scenes() -> tuple[SceneData, NDArray[np.float32]]:
 
 
 def learner(experiment: Experiment) -> Any:
-    return locate("framework", experiment.framework.learners["scenes"])(experiment, *scenes())
+    return find_learner(experiment)(experiment, *scenes())
 
 
 def fit(trained: Any, folder: Path, **more: Any) -> tuple[Fitted, list[dict[str, float]]]:

@@ -1,0 +1,97 @@
+"""Composing and running an experiment from Python."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from dcase_sweep.config import Experiment as Settings
+from dcase_sweep.config import check_written
+from dcase_sweep.config.compose import compose_experiments
+from dcase_sweep.result import Result
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.overrides import quote
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """A checked configuration, ready to run.
+
+    Attributes:
+        name: what was chosen, for people: ``cnn5 model.depth=4``.
+        settings: the typed configuration: ``settings.training.epochs``, ``settings.model.dropout``.
+        choices: of the configuration groups: ``{"model": "cnn5", ...}``.
+        overrides: as they were given.
+        yaml: the composed configuration.
+    """
+
+    name: str
+    settings: Settings = field(repr=False)
+    choices: dict[str, str] = field(repr=False)
+    overrides: tuple[str, ...] = ()
+    yaml: str = field(default="", repr=False)
+
+
+def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) -> Experiment:
+    """Compose an experiment from overrides, as ``python -m dcase_sweep OVERRIDES`` does, without running it.
+
+    Args:
+        overrides: as on the command line: ``["model=cnn5", "training.epochs=20"]``.
+        config_dir: a folder of your own configuration groups.
+
+    Raises:
+        UserError: in one line, for a key, a value or a combination that is not possible, and for several experiments.
+    """
+    if isinstance(overrides, str):
+        raise UserError(f"overrides={overrides!r}: a text; expected a list of them: [{overrides!r}]")
+    words = list(overrides)
+    if config_dir is not None:
+        folder = Path(config_dir).expanduser().resolve()
+        if not folder.is_dir():
+            raise UserError(f"config_dir={config_dir}: no such folder; expected one with configuration groups in it")
+        words.append(f"hydra.searchpath=[{quote(f'file://{folder}')}]")
+    composed = compose_experiments(words)
+    if len(composed) != 1:
+        raise UserError(f"{len(composed)} experiments; expected one value for each key: compose each by itself")
+    (found,) = composed
+    return Experiment(found.name, found.experiment, found.choices, tuple(overrides), found.yaml)
+
+
+def run(experiment: Experiment, *, folder: str | Path | None = None) -> Result:
+    """Train and evaluate an experiment; the run is logged as one of the command line is.
+
+    The lines of progress go to the logger ``dcase_sweep``: ``logging.basicConfig(level="INFO", format="%(message)s")``
+    shows them.
+
+    Args:
+        experiment: as `compose` returns it.
+        folder: for checkpoints, tables and figures; None = ``outputs/DATE/TIME``.
+
+    Returns:
+        The status, the run's id and folder, and its metrics by their names: ``test/accuracy``.
+
+    Raises:
+        UserError: in one line, for what can be mended: missing recordings, too little memory.
+        KeyboardInterrupt: after an interruption; the run is marked as killed, its last checkpoint kept.
+    """
+    from dcase_sweep import runner, tracking
+    from dcase_sweep.utils.signals import Interrupted, interruptible
+
+    where = Path(folder) if folder is not None else Path("outputs") / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
+    check_written("folder", where)
+    tracking.check_store(experiment.settings.tracking)
+    where.mkdir(parents=True, exist_ok=True)
+    words = [word for word in experiment.overrides if not word.startswith("resume=")]
+    job = runner.Job(
+        folder=where,
+        choices=experiment.choices,
+        overrides=experiment.overrides,
+        composed=experiment.yaml,
+        command=shlex.join(["python", "-m", "dcase_sweep", *words]),
+    )
+    try:
+        with interruptible():
+            return runner.run(experiment.settings, job)
+    except Interrupted as interrupted:
+        raise KeyboardInterrupt(str(interrupted)) from None

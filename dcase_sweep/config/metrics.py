@@ -1,0 +1,64 @@
+"""The group ``metrics``: metrics beside those of the task, each a class or a function by its full name."""
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial, update_wrapper
+from typing import Any
+
+from dcase_sweep.config.classes import locate
+from dcase_sweep.config.instantiate import make_objects
+from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.config.signatures import PARTIAL, TARGET, check_keys, read_signature
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.text import printable
+
+_EXPECTED = "expected a _target_ that names a class or a function of scores and targets, and its arguments"
+#: What a metric may be called: it becomes a part of a metric's name in MLflow.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+
+
+def build_metrics(experiment: Experiment) -> dict[str, Any]:
+    """The extra metrics of an experiment by their names (`evaluation.metrics.Metric`).
+
+    A class is made with the arguments of its entry. A function gets them with each call, after scores and targets.
+
+    Raises:
+        UserError: in one line with the key, for what is no metric, and for arguments that it does not take.
+    """
+    return {name: _build(f"metrics.{name}", entry) for name, entry in experiment.metrics.items()}
+
+
+def check_metrics(experiment: Experiment) -> None:
+    """Refuse metrics that cannot be built; see `build_metrics`."""
+    for name in experiment.metrics:
+        if not _NAME.fullmatch(name):
+            raise UserError(f"metrics.{printable(name, 80)}: expected a name of letters, digits, _, - and .")
+    build_metrics(experiment)
+
+
+def _build(key: str, entry: Any) -> Callable[..., Any]:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get(TARGET), str):
+        raise UserError(f"{key}={printable(entry, 80)}: {_EXPECTED}")
+    target = locate(f"{key}.{TARGET}", entry[TARGET])
+    if not callable(target):
+        raise UserError(f"{key}.{TARGET}={entry[TARGET]}: a {type(target).__name__}; {_EXPECTED}")
+    is_class = isinstance(target, type)
+    signature = read_signature(target)
+    if not is_class:  # scores and targets come first
+        signature = read_signature(target, frozenset(list(signature.arguments)[:2]))
+    words = {name: value for name, value in entry.items() if name not in (TARGET, PARTIAL)}
+    check_keys(f"{key}.", words, signature)
+    missing = [name for name in signature.required if name not in words]
+    if missing:
+        raise UserError(f"{key}.{missing[0]}: no value; expected one for {entry[TARGET]}")
+    arguments = {name: make_objects(f"{key}.{name}", value) for name, value in words.items()}
+    if not is_class:
+        return update_wrapper(partial(target, **arguments), target)
+    try:
+        metric = target(**arguments)
+    except (ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{key}.{reason}" if reason.partition("=")[0] in words else f"{key}: {reason}") from None
+    if not callable(metric):
+        raise UserError(f"{key}.{TARGET}={entry[TARGET]}: cannot be called with scores and targets; {_EXPECTED}")
+    return metric

@@ -1,0 +1,111 @@
+"""The task that a configuration names, as an object, and what follows from it.
+
+The classes are in `dcase_sweep.tasks`, or in the user's project. They know the configuration, not the other way round:
+here they are found by their names.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from dcase_sweep.config.classes import locate_class
+from dcase_sweep.config.instantiate import keyword_arguments, make_objects
+from dcase_sweep.config.metrics import build_metrics
+from dcase_sweep.config.schemas import Experiment, Task
+from dcase_sweep.config.signatures import read_signature
+from dcase_sweep.utils.errors import UserError
+
+Mode = Literal["max", "min"]
+#: Keys of ``task``, whatever its class.
+_OF_ALL = frozenset(member.name for member in fields(Task))
+
+
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """The metric of the validation that chooses an epoch, and its direction."""
+
+    metric: str
+    mode: Mode
+
+
+def locate_task(target: str) -> Any:
+    """The class of a task.
+
+    Raises:
+        UserError: if there is no such class, or it is no task.
+    """
+    return locate_class("task", target)
+
+
+def build_task(experiment: Experiment) -> Any:
+    """The task of an experiment (`tasks.base.Task`).
+
+    Of the keys of ``task`` its constructor takes those that it has arguments for. The others serve the composition:
+    the model that is chosen where none is, the demo data, values that the recipe refers to.
+
+    Raises:
+        UserError: for an argument that the constructor refuses.
+    """
+    settings = experiment.task
+    made = locate_task(settings._target_)
+    signature = read_signature(made)
+    given = {
+        name: make_objects(f"task.{name}", value)
+        for name, value in keyword_arguments(settings).items()
+        if name in signature.arguments or (signature.is_open and name not in _OF_ALL)
+    }
+    try:
+        return made(**given)
+    except ValueError as error:
+        raise UserError(f"task.{error}") from None
+
+
+def find_learner(experiment: Experiment) -> type:
+    """The class that trains: ``task.learner``, or the task's own for the framework.
+
+    Raises:
+        UserError: if the task has none for this framework, or the class is no learner.
+    """
+    return locate_class("task.learner", get_learner(experiment), "task.learner")
+
+
+def get_learner(experiment: Experiment) -> str:
+    """The full name of the class that trains; see `find_learner`."""
+    if experiment.task.learner is not None:
+        return experiment.task.learner
+    learners = locate_task(experiment.task._target_).learners
+    found = learners.get(experiment.framework.name)
+    if found is None:
+        raise UserError(
+            f"framework={experiment.framework.name} has no learner for task={experiment.task.name}; expected one of "
+            f"{', '.join(learners)}, or task.learner=CLASS"
+        )
+    return str(found)
+
+
+def get_monitor(experiment: Experiment) -> Monitor:
+    """The metric that chooses an epoch: ``task.monitor``, or the task's own; and whether larger or smaller is better.
+
+    ``task.mode`` says the latter. Without it an extra metric knows its own direction, a loss is better when it is
+    smaller, and anything else when it is larger.
+    """
+    settings = experiment.task
+    metric = settings.monitor or locate_task(settings._target_).monitor
+    return Monitor(metric, settings.mode or _infer_mode(experiment, metric))  # type: ignore[arg-type]
+
+
+def get_objective(experiment: Experiment) -> dict[str, str]:
+    """What a search optimises where it names no objective, with its direction, ``maximize`` or ``minimize``.
+
+    That is ``task.objective``, a metric of a finished run, or the monitored metric at the best epoch.
+    """
+    monitor = get_monitor(experiment)
+    metric = experiment.task.objective or f"best/{monitor.metric}"
+    mode = monitor.mode if metric.removeprefix("best/") == monitor.metric else _infer_mode(experiment, metric)
+    return {metric: "maximize" if mode == "max" else "minimize"}
+
+
+def _infer_mode(experiment: Experiment, metric: str) -> Mode:
+    extra = build_metrics(experiment).get(metric.rpartition("/")[2])
+    if extra is not None:
+        return "max" if getattr(extra, "larger_is_better", True) else "min"
+    return "min" if "loss" in metric.rpartition("/")[2] else "max"

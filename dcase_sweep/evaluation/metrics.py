@@ -1,0 +1,167 @@
+"""Metrics beside those of a task: what ``metrics`` names, computed on the validation and on the test clips.
+
+A metric is called with scores and targets and returns a number, or several by their names:
+
+- scores ``[item, class]``, probabilities; an item is a clip, or a frame in sound event detection;
+- targets ``[item]``, class indices, where one class is true; else ``[item, class]``, 1 for each true class and 0.
+
+It may be an object, as here, or a function. Its attribute ``larger_is_better`` says which direction is better; without
+one, larger is.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep.utils.errors import UserError
+
+Scores = NDArray[np.floating[Any]]
+Targets = NDArray[np.integer[Any]]
+
+
+class Metric(Protocol):
+    """Scores and targets → a number, or several by their names."""
+
+    def __call__(self, scores: Scores, targets: Targets) -> float | Mapping[str, float]:
+        """Compute it.
+
+        Args:
+            scores: probabilities ``[item, class]``.
+            targets: class indices ``[item]``, or 0 and 1 ``[item, class]``.
+        """
+        ...
+
+
+class MacroF1:
+    """F1 of each class (0 to 1), averaged over the classes that are true or detected anywhere.
+
+    Where one class is true, that with the highest score is detected. It is what scikit-learn calls
+    ``f1_score(average="macro", zero_division=0)``.
+
+    Args:
+        threshold: above which a class is detected where several may be true.
+    """
+
+    larger_is_better = True
+
+    def __init__(self, *, threshold: float = 0.5) -> None:
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold={threshold}: expected from 0 to 1")
+        self.threshold = threshold
+
+    def __call__(self, scores: Scores, targets: Targets) -> float:
+        if targets.ndim == 1:
+            detected = _one_hot(scores.argmax(axis=1), scores.shape[1])
+            present = _one_hot(targets, scores.shape[1])
+        else:
+            detected, present = scores > self.threshold, targets > 0
+        hits = (detected & present).sum(axis=0)
+        marked = detected.sum(axis=0) + present.sum(axis=0)
+        # Several labels: scikit-learn's mean is over all columns; one label: over those that occur.
+        counted = marked > 0 if targets.ndim == 1 else np.ones_like(marked, dtype=bool)
+        return float((2 * hits / np.maximum(marked, 1))[counted].mean())
+
+
+class CohenKappa:
+    """Agreement of the class with the highest score and the true one, beyond chance: 1 = always, 0 = by chance.
+
+    Cohen, "A coefficient of agreement for nominal scales", 1960. NaN where all clips are, and are taken for, one class.
+
+    Args:
+        weights: how much a confusion counts: null = each the same; ``linear`` or ``quadratic`` in the distance of the
+            classes, where their order means something.
+    """
+
+    larger_is_better = True
+
+    def __init__(self, *, weights: str | None = None) -> None:
+        if weights not in (None, "linear", "quadratic"):
+            raise ValueError(f"weights={weights}: expected linear, quadratic or null")
+        self.weights = weights
+
+    def __call__(self, scores: Scores, targets: Targets) -> float:
+        if targets.ndim != 1:
+            raise ValueError("several classes may be true at once; expected a task with one class for each clip")
+        classes = scores.shape[1]
+        pairs = np.bincount(targets * classes + scores.argmax(axis=1), minlength=classes**2)
+        confusion = pairs.reshape(classes, classes).astype(np.float64)
+        expected = np.outer(confusion.sum(axis=1), confusion.sum(axis=0)) / confusion.sum()
+        distance = np.abs(np.subtract.outer(np.arange(classes), np.arange(classes)))
+        cost = (distance > 0) if self.weights is None else distance ** (1 if self.weights == "linear" else 2)
+        by_chance = float((cost * expected).sum())
+        return 1 - float((cost * confusion).sum()) / by_chance if by_chance else float("nan")
+
+
+class MeanAveragePrecision:
+    """Average precision of each class (0 to 1), averaged over the classes that are true anywhere.
+
+    The mean of the precisions at each recall, weighted by the increase of the recall; equal scores count as one
+    threshold. It is what scikit-learn calls ``average_precision_score``, of each class. NaN without a true class.
+    """
+
+    larger_is_better = True
+
+    def __call__(self, scores: Scores, targets: Targets) -> float:
+        present = _one_hot(targets, scores.shape[1]) if targets.ndim == 1 else targets > 0
+        columns = np.flatnonzero(present.any(axis=0))
+        if not len(columns):
+            return float("nan")
+        return float(np.mean([_average_precision(scores[:, each], present[:, each]) for each in columns]))
+
+
+def _average_precision(scores: Scores, present: NDArray[np.bool_]) -> float:
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(present[order])
+    # The last place of each run of equal scores is its threshold.
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    precision, recall = hits[last] / (last + 1), hits[last] / hits[-1]
+    return float((precision * np.diff(recall, prepend=0.0)).sum())
+
+
+def _one_hot(indices: Targets, classes: int) -> NDArray[np.bool_]:
+    return np.asarray(indices)[:, None] == np.arange(classes)
+
+
+def compute_metrics(metrics: Mapping[str, Metric], scores: Scores, targets: Targets, prefix: str) -> dict[str, float]:
+    """The values of all metrics by their names: ``test/macro_f1``.
+
+    A metric that returns several numbers gives one for each of its names: ``test/NAME_each``.
+
+    Args:
+        metrics: by their names in the configuration.
+        scores: probabilities ``[item, class]``.
+        targets: class indices ``[item]``, or 0 and 1 ``[item, class]``.
+        prefix: of the names, with its slash.
+
+    Raises:
+        UserError: for a metric that cannot be computed, or is no number.
+    """
+    values: dict[str, float] = {}
+    for name, metric in metrics.items():
+        try:
+            found = metric(scores, targets)
+            several = found.items() if isinstance(found, Mapping) else [("", found)]
+            values |= {f"{prefix}{name}{each and f'_{each}'}": float(value) for each, value in several}
+        except Exception as error:  # a metric of the user's own can fail in any way
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UserError(
+                f"metrics.{name}: {reason} (called with scores {list(scores.shape)} and targets {list(targets.shape)})"
+            ) from error
+    return values
+
+
+def try_metrics(metrics: Mapping[str, Metric], targets: Targets, classes: int) -> None:
+    """Call each metric once on equal scores, so that one that cannot be computed is reported before the training.
+
+    Args:
+        metrics: by their names in the configuration.
+        targets: of some clips, as `compute_metrics` takes them.
+        classes: how many columns scores have.
+
+    Raises:
+        UserError: as `compute_metrics` does.
+    """
+    if len(targets):
+        compute_metrics(metrics, np.full((len(targets), classes), 1 / classes, dtype=np.float32), targets, "")

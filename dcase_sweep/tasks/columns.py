@@ -1,0 +1,30 @@
+"""Which metrics of an experiment a comparison of several shows."""
+
+from dcase_sweep.config import Experiment
+from dcase_sweep.config.task import get_monitor, locate_task
+from dcase_sweep.result import Column
+
+#: Those of every task.
+COMMON = (
+    Column("complexity/parameters", "parameters", digits=0),
+    # Shown only where pruning made some parameters zero: else it would repeat the column before it.
+    Column("complexity/nonzero_parameters", "non-zero", digits=0, unless_near="complexity/parameters"),
+    Column("complexity/nonzero_kib_16bit", "KiB at 16 bit", digits=1),
+    Column("compression/accuracy_lost", "points lost", digits=1),
+    Column("energy/training_kwh", "training Wh", factor=1e3, digits=2),
+)
+
+
+def list_columns(experiment: Experiment) -> tuple[Column, ...]:
+    """The metrics of the test clips, those of the best epoch, then what every task has."""
+    task = locate_task(experiment.task._target_)
+    own = [column for column in task.columns if not column.metric.startswith("best/")]
+    of_validation = [column for column in task.columns if column.metric.startswith("best/")]
+    extra = [Column(f"test/{name}", _title(name)) for name in experiment.metrics]
+    best = f"best/{get_monitor(experiment).metric}"
+    chosen = () if any(column.metric == best for column in task.columns) else (Column(best, _title(best)),)
+    return (*own, *extra, *of_validation, *chosen, *COMMON)
+
+
+def _title(metric: str) -> str:
+    return metric.rpartition("/")[2].replace("_", " ")

@@ -1,0 +1,29 @@
+"""What is said of every result on some data: that they are generated, or that clips are missing."""
+
+from dcase_sweep.tasks.protocols import TaskData
+
+SYNTHETIC = "synthetic demo data: not representative of real recordings"
+
+
+def describe_note(data: TaskData) -> str | None:
+    """The note that is shown with every result on these data."""
+    return SYNTHETIC if data.is_synthetic else None
+
+
+def describe_incompleteness(data: TaskData) -> str | None:
+    """How many of the listed test clips every result on these data is measured on, where that is not all."""
+    part = getattr(data, "test_coverage", None)
+    if part is None or part.is_complete:
+        return None
+    return f"scored on {part.found:,} of {part.listed:,} clips: not comparable with a score on all of them"
+
+
+def describe_tags(data: TaskData) -> dict[str, str]:
+    """The tags of a run that say at first sight how far its results go."""
+    notes = {"dcase_sweep.synthetic": describe_note(data), "dcase_sweep.incomplete": describe_incompleteness(data)}
+    tags = {tag: note for tag, note in notes.items() if note}
+    if not tags:
+        return {}
+    shown = "\n\n".join(f"**{note}**" for note in tags.values())
+    synthetic = {"dcase_sweep.synthetic": "true"} if data.is_synthetic else {}
+    return tags | synthetic | {"mlflow.note.content": shown}

@@ -1,0 +1,120 @@
+"""What the program asks of a task's data and of its learner; both may be classes of the user's own."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class TaskData(Protocol):
+    """Clips, their labels and their splits, as ``load()`` of a data set returns them.
+
+    Optional attributes: ``coverage`` (a sequence of `data.events.SubsetCoverage`), ``test_coverage`` (that of the test
+    clips) and ``empty_splits`` (one line for each split without a clip).
+    """
+
+    @property
+    def name(self) -> str:
+        """Of the data set."""
+        ...
+
+    @property
+    def root(self) -> Path:
+        """The folder that `filenames` are relative to."""
+        ...
+
+    @property
+    def filenames(self) -> Sequence[str]:
+        """Every clip's file; features are stored in this order."""
+        ...
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The classes in the order of a score's columns."""
+        ...
+
+    @property
+    def test(self) -> NDArray[np.int64]:
+        """Indices of the test clips ``[clip]``."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """Its sizes in one line."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of names, labels and splits: equal for two runs that learned from the same clips."""
+        ...
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the sounds are generated, so that results are not representative of real recordings."""
+        ...
+
+    def drop_invalid(self, valid: NDArray[np.bool_]) -> "TaskData":
+        """The same clips, with those that are not valid taken out of the splits (``data.skip_invalid=true``)."""
+        ...
+
+
+class Learner(Protocol):
+    """A network in training, made as ``Learner(experiment, data, features)``.
+
+    `training.fitting.fit` does most of `fit` for any Lightning module.
+    """
+
+    @property
+    def clips_per_epoch(self) -> int:
+        """How many clips an epoch learns from."""
+        ...
+
+    def layers(self) -> Sequence[Any]:
+        """The network's layers with their present weights (`complexity.layers.list_layers`)."""
+        ...
+
+    def headline(self, metrics: dict[str, float]) -> str:
+        """The metrics of an epoch in a few words, for the progress line."""
+        ...
+
+    def fit(
+        self,
+        folder: Path,
+        *,
+        extra: dict[str, Any],
+        on_epoch: Callable[[int, dict[str, float]], None],
+        on_batch: Callable[[int], None] | None = None,
+        resume: Path | None = None,
+    ) -> Any:
+        """Train, keep ``best.ckpt`` and ``last.ckpt`` in the folder, and load the best epoch's weights.
+
+        Args:
+            folder: for the checkpoints.
+            extra: plain values that checkpoints carry.
+            on_epoch: called with each epoch's number, from 0, and its metrics.
+            on_batch: called with the number of clips of each batch.
+            resume: a ``last.ckpt`` to continue from.
+
+        Returns:
+            What was kept (`training.fitting.Fitted`).
+        """
+        ...
+
+    def predict(self, rows: NDArray[np.int64]) -> Any:
+        """Scores of some clips, in the form that the task evaluates."""
+        ...
+
+
+class Predictor(Protocol):
+    """A trained network and the meaning of its outputs."""
+
+    network: Any
+
+    def __call__(self, features: Any) -> Any:
+        """The prediction for the features ``[1, mel, frame]`` of one clip.
+
+        `network` is a `torch.nn.Module` in evaluation mode that takes the front end's features.
+        """
+        ...

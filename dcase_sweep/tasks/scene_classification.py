@@ -1,0 +1,121 @@
+"""Acoustic scene classification: DCASE 2021 task 1A and tasks like it."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep.config import Experiment, build_metrics
+from dcase_sweep.config.scene_checks import check_scenes
+from dcase_sweep.config.schemas import SceneEvaluation
+from dcase_sweep.data.scenes import SceneData
+from dcase_sweep.evaluation.metrics import compute_metrics, try_metrics
+from dcase_sweep.evaluation.result import EvaluationResult
+from dcase_sweep.result import Column
+from dcase_sweep.tasks.base import Task
+from dcase_sweep.tasks.notes import describe_note
+from dcase_sweep.tasks.protocols import Predictor
+from dcase_sweep.utils.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+class SceneClassification(Task):
+    """One scene for each clip, evaluated by accuracy and log loss, overall, by scene and by device.
+
+    Martín-Morató et al., "Low-complexity acoustic scene classification for multi-device audio", 2021.
+    """
+
+    kind: ClassVar[str] = "scenes"
+    data_type: ClassVar[type] = SceneData
+    learners: ClassVar[Mapping[str, str]] = {
+        "torch": "dcase_sweep.training.scenes.SceneLearner",
+        "tensorflow": "dcase_sweep.training.keras.learner.KerasSceneLearner",
+    }
+    monitor: ClassVar[str] = "validation/accuracy"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("test/accuracy", "accuracy %", factor=100.0, digits=1),
+        Column("test/log_loss", "log loss"),
+        Column("best/validation/accuracy", "validation %", factor=100.0, digits=1),
+    )
+    evaluation: ClassVar[type | None] = SceneEvaluation
+    demo_data: ClassVar[str | None] = "dcase_sweep.demo.tau.DemoScenes"
+    counts_statistics: ClassVar[bool] = True
+    can_compress: ClassVar[bool] = True
+    can_export: ClassVar[bool] = True
+
+    def check(self, experiment: Experiment) -> None:
+        """Refuse settings that scene classification cannot have."""
+        check_scenes(experiment)
+
+    def check_front_end(self, experiment: Experiment, front_end: Any) -> None:
+        """Refuse features that are to be scaled by the training, which that of this task does not do."""
+        if hasattr(front_end, "normalise"):
+            raise UserError(
+                f"front_end._target_={experiment.front_end._target_}: leaves its scaling (normalise) to the training, "
+                f"and that of task {experiment.task.name} does none; choose a front end such as log_mel"
+            )
+
+    def check_files(self, experiment: Experiment) -> None:
+        """Refuse weights to begin with that the network or the compression cannot have."""
+        if experiment.compressed is not None:
+            from dcase_sweep.training.compression.start import check_start
+
+            check_start(experiment)
+
+    def validate_data(self, experiment: Experiment, data: SceneData) -> None:
+        """Refuse extra metrics that cannot be computed on these scenes."""
+        try_metrics(build_metrics(experiment), data.targets[data.validation], len(data.classes))
+
+    def make_predictor(
+        self, experiment: Experiment, network: Any, state: Mapping[str, Any], classes: Sequence[str], *, where: str
+    ) -> Predictor:
+        """The most probable scene, of probabilities ``[batch, class]``."""
+        from dcase_sweep.tasks.prediction import ScenePredictor
+
+        return ScenePredictor(experiment, network, state, classes, where)
+
+    def evaluate(self, experiment: Experiment, data: SceneData, learner: Any, features: Any) -> EvaluationResult:
+        """The figures of the official table, of probabilities ``[clip, class]``."""
+        from dcase_sweep.evaluation.scenes.result import evaluate_scene_scores
+
+        scores = learner.predict(data.test)
+        broken = np.flatnonzero(~np.isfinite(scores).all(axis=1))
+        if len(broken):
+            raise UserError(
+                f"{data.recordings[data.test[broken[0]]].filename}: the network's scores are NaN or infinite, as those "
+                f"of {len(broken)} of {len(scores)} test clips; expected probabilities: lower optimizer.lr or use "
+                "hardware.precision=32-true"
+            )
+        return evaluate_scene_scores(
+            scores,
+            data.targets[data.test],
+            classes=data.classes,
+            devices=data.devices(data.test),
+            filenames=[data.recordings[index].filename for index in data.test],
+            note=describe_note(data),
+            extra=compute_metrics(build_metrics(experiment), scores, data.targets[data.test], "test/"),
+            float16_scores=_predict_in_float16(experiment, data, learner),
+        )
+
+
+def _predict_in_float16(experiment: Experiment, data: SceneData, learner: Any) -> NDArray[np.float32] | None:
+    """Scores in float16 where ``evaluation.precision`` asks for them and the learner has them; else None."""
+    if experiment.evaluation.precision is None:
+        return None
+    if not hasattr(learner, "predict_in_float16"):
+        log.warning(
+            f"float16   {type(learner).__name__} has no predict_in_float16; the figures in float16 are left out"
+        )
+        return None
+    scores: NDArray[np.float32] = learner.predict_in_float16(data.test)
+    broken = int((~np.isfinite(scores).all(axis=1)).sum())
+    if broken:
+        log.warning(
+            f"float16   activations exceed 65,504 in {broken} of {len(scores)} test clips, whose scores are infinite; "
+            "the figures in float16 are left out"
+        )
+        return None
+    return scores

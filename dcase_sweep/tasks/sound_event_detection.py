@@ -1,0 +1,177 @@
+"""Sound event detection: DCASE 2021 task 4."""
+
+import difflib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep.config import Experiment, MeanTeacher, build_front_end, build_metrics, clip_seconds, event_rules
+from dcase_sweep.config.event_checks import check_events
+from dcase_sweep.config.schemas import Evaluation
+from dcase_sweep.data.events import EventData
+from dcase_sweep.evaluation.metrics import compute_metrics, try_metrics
+from dcase_sweep.evaluation.result import EvaluationResult
+from dcase_sweep.result import Column
+from dcase_sweep.tasks.base import Task
+from dcase_sweep.tasks.notes import describe_note
+from dcase_sweep.tasks.protocols import Predictor
+from dcase_sweep.utils.errors import UserError
+
+log = logging.getLogger(__name__)
+#: How many test clips are drawn with their reference and detected events.
+_SHOWN = 3
+#: What mean-teacher training asks of a front end.
+_OF_MEAN_TEACHER = ("normalise", "to_decibel", "hop")
+
+
+class SoundEventDetection(Task):
+    """Which sounds are heard in a clip and when, learned by a student and its teacher.
+
+    Turpault et al., "Sound event detection in domestic environments with weakly labeled data and soundscape
+    synthesis", 2019. Evaluated by PSDS (Bilen et al., 2020) and F1 (Mesaros et al., 2016).
+    """
+
+    kind: ClassVar[str] = "events"
+    data_type: ClassVar[type] = EventData
+    learners: ClassVar[Mapping[str, str]] = {"torch": "dcase_sweep.training.mean_teacher.learner.MeanTeacherLearner"}
+    #: Macro F1 of the weakly labelled clips plus intersection F1 of the synthetic ones.
+    monitor: ClassVar[str] = "validation/objective"
+    columns: ClassVar[tuple[Column, ...]] = (
+        Column("test/teacher/psds_score_scenario1", "PSDS 1"),
+        Column("test/teacher/psds_score_scenario2", "PSDS 2"),
+        Column("test/student/psds_score_scenario1", "student's PSDS 1"),
+        Column("test/student/psds_score_scenario2", "student's PSDS 2"),
+        Column("test/teacher/event_f1_macro", "collar F1 %", factor=100.0, digits=1),
+        Column("test/teacher/intersection_f1_macro", "intersection F1 %", factor=100.0, digits=1),
+        Column("best/validation/objective", "validation"),
+    )
+    evaluation: ClassVar[type | None] = Evaluation
+    demo_data: ClassVar[str | None] = "dcase_sweep.demo.desed.DemoSoundscapes"
+    padding: ClassVar[Literal["repeat", "zeros"]] = "zeros"
+    weight_copies: ClassVar[int] = 1
+
+    def check(self, experiment: Experiment) -> None:
+        """Refuse settings that sound event detection cannot have, and those that would do nothing."""
+        check_events(experiment)
+
+    def check_front_end(self, experiment: Experiment, front_end: Any) -> None:
+        """Refuse a front end without what the training of the mean teacher asks for."""
+        missing = [name for name in _OF_MEAN_TEACHER if not hasattr(front_end, name)]
+        if missing:
+            raise UserError(
+                f"front_end._target_={experiment.front_end._target_}: has no {missing[0]}; the training of task "
+                f"{experiment.task.name} mixes up mel amplitudes and scales them afterwards: choose "
+                "front_end=amplitude_mel, or a class with hop, normalise and to_decibel"
+            )
+
+    def check_files(self, experiment: Experiment) -> None:
+        """Refuse a wrong ``mean_teacher.checkpoint``."""
+        from dcase_sweep.training.mean_teacher.pretrained import check_published
+
+        check_published(experiment)
+
+    def validate_data(self, experiment: Experiment, data: EventData) -> None:
+        """Refuse data without clips for a batch, or of other classes; log what the test set cannot show."""
+        assert experiment.mean_teacher is not None
+        _check_classes(experiment.mean_teacher.median_filter, data.classes)
+        if experiment.published_checkpoint is None:
+            _check_batches(experiment.mean_teacher, data)
+        if not data.reference_events(data.test):
+            log.warning("data      no event in the test set: PSDS and F1 are not defined on it")
+        try_metrics(build_metrics(experiment), data.weak_targets(data.weak_validation).astype(int), len(data.classes))
+        _warn_of_cut_events(clip_seconds(experiment), data)
+
+    def make_predictor(
+        self, experiment: Experiment, network: Any, state: Mapping[str, Any], classes: Sequence[str], *, where: str
+    ) -> Predictor:
+        """Events with their times, by the threshold and the median filter of the evaluation."""
+        from dcase_sweep.tasks.prediction import EventPredictor
+
+        return EventPredictor(experiment, network, classes)
+
+    def evaluate(self, experiment: Experiment, data: EventData, learner: Any, features: Any) -> EvaluationResult:
+        """PSDS, F1 and error rates of the student and of the teacher."""
+        from dcase_sweep.evaluation.events.result import ClipView, NetworkScores, evaluate_event_scores
+
+        assert experiment.mean_teacher is not None
+        names = dict(zip(data.test.tolist(), data.names(data.test), strict=True))
+        coverage = data.test_coverage
+        front_end = build_front_end(experiment)
+        # The clips with the most events show best what is found and what is not.
+        shown = sorted(data.test.tolist(), key=lambda row: len(data.clips[row].events), reverse=True)[:_SHOWN]
+        networks = {
+            network: NetworkScores(
+                {names[row]: found for row, found in of.strong.items()},
+                of.loss_strong,
+                _extra_metrics(experiment, data, of.strong, learner.hop, f"test/{network}/"),
+            )
+            for network, of in learner.predict(data.test).items()
+        }
+        result = evaluate_event_scores(
+            networks,
+            data.reference_events(data.test),
+            data.durations(data.test),
+            labels=data.classes,
+            hop=learner.hop,
+            median_length=experiment.mean_teacher.median_filter,
+            listed=coverage.listed if coverage else len(data.test),
+            rules=event_rules(experiment.evaluation),
+            clip_seconds=front_end.seconds,
+            views=[ClipView(names[row], _to_decibel(front_end, features[row]), front_end.seconds) for row in shown],
+            note=describe_note(data),
+        )
+        covered = {f"coverage/{part.subset}": part.found / part.listed for part in data.coverage if part.listed}
+        return replace(result, metrics=result.metrics | covered)
+
+
+def _extra_metrics(
+    experiment: Experiment, data: EventData, scores: Mapping[int, NDArray[np.float32]], hop: float, prefix: str
+) -> dict[str, float]:
+    """The configured metrics of all frames, of scores ``[frame, class]`` by clip."""
+    metrics = build_metrics(experiment)
+    if not metrics:
+        return {}
+    frames = np.concatenate(list(scores.values()))
+    targets = [data.strong_targets([row], len(each), hop)[0].T for row, each in scores.items()]
+    return compute_metrics(metrics, frames, np.concatenate(targets).astype(np.int64), prefix)
+
+
+def _to_decibel(front_end: Any, mel: Any) -> Any:
+    """Stored mel amplitudes ``[mel, frame]`` in dB, to be drawn."""
+    import torch
+
+    return front_end.to_decibel(torch.tensor(mel)).numpy()
+
+
+def _warn_of_cut_events(seconds: float, data: EventData) -> None:
+    """Events that begin after the end of the network's input can only be missed."""
+    behind = sum(onset >= seconds for _, onset, _, _ in data.reference_events(data.test))
+    if behind:
+        log.warning(f"data      {behind} test events begin after data.seconds={seconds:g} and count as missed")
+
+
+def _check_classes(median_filter: object, classes: tuple[str, ...]) -> None:
+    if not isinstance(median_filter, dict):
+        return
+    for label in median_filter:
+        if label not in classes:
+            near = difflib.get_close_matches(label, classes, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(classes)}"
+            raise UserError(f"mean_teacher.median_filter.{label}: no such class; {hint}")
+    missing = [label for label in classes if label not in median_filter]
+    if missing:
+        raise UserError(
+            f"mean_teacher.median_filter: no frames for {', '.join(missing)}; expected some for every class"
+        )
+
+
+def _check_batches(settings: MeanTeacher, data: EventData) -> None:
+    subsets = {"strong": data.strong, "weak": data.weak, "unlabelled": data.unlabeled}
+    for name, rows in subsets.items():
+        wanted = getattr(settings, name)
+        if len(rows) < wanted:
+            raise UserError(f"mean_teacher.{name}={wanted}: only {len(rows)} clips; expected at most as many a batch")

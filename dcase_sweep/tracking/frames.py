@@ -1,0 +1,74 @@
+"""Runs of a store as a table to compute with."""
+
+from typing import TYPE_CHECKING, Any
+
+from dcase_sweep.tracking.stores import Store
+from dcase_sweep.utils.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Runs that are asked for at a time.
+_PAGE = 1000
+
+
+def runs_frame(store: Store, filter_string: str, limit: int) -> "pd.DataFrame":
+    """The newest runs of all experiments of a store, a row for each.
+
+    The columns are ``run_id``, ``name``, ``status``, ``start_time`` (UTC), ``seconds``, then ``metrics.*`` and
+    ``params.*`` by their names, as ``mlflow.search_runs`` calls them; a run without a value has NaN or None.
+
+    Args:
+        filter_string: in MLflow's language: ``metrics.`test/accuracy` > 0.4 and params.model = 'cnn5'``.
+        limit: how many runs at most.
+
+    Raises:
+        UserError: in one line, for a filter that MLflow cannot read.
+    """
+    import pandas as pd
+    from mlflow.exceptions import MlflowException
+
+    experiments = [each.experiment_id for each in store.call(store.client.search_experiments)]
+    found: list[Any] = []
+    token: str | None = None
+    try:
+        while experiments and len(found) < limit:
+            count = min(_PAGE, limit - len(found))
+            page = store.call(
+                lambda token=token, count=count: store.client.search_runs(  # type: ignore[misc]
+                    experiments,
+                    filter_string,
+                    max_results=count,
+                    order_by=["attributes.start_time DESC"],
+                    page_token=token,
+                )
+            )
+            found += page
+            token = page.token
+            if not token:
+                break
+    except MlflowException as error:
+        reason = str(error).splitlines()[0][:200]
+        raise UserError(
+            f"filter={filter_string!r}: {reason}; expected MLflow's language: metrics.`test/accuracy` > 0.4"
+        ) from None
+    first = ["run_id", "name", "status", "start_time", "seconds"]
+    frame = pd.DataFrame([_row(run) for run in found], columns=None if found else first)
+    later = sorted(name for name in frame.columns if name not in first)
+    return frame[first + later]
+
+
+def _row(run: Any) -> dict[str, Any]:
+    import pandas as pd
+
+    info = run.info
+    seconds = None if info.end_time is None else (info.end_time - info.start_time) / 1e3
+    return {
+        "run_id": info.run_id,
+        "name": info.run_name,
+        "status": info.status.lower(),
+        "start_time": pd.Timestamp(info.start_time, unit="ms", tz="UTC"),
+        "seconds": seconds,
+        **{f"metrics.{name}": value for name, value in run.data.metrics.items()},
+        **{f"params.{name}": value for name, value in run.data.params.items()},
+    }

@@ -1,0 +1,101 @@
+"""The group ``metrics``: from its names, a user's own function or class, to metrics."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dcase_sweep.config import build_metrics, get_monitor, get_objective
+from dcase_sweep.config.compose import compose_experiments
+from dcase_sweep.tasks.columns import list_columns
+from dcase_sweep.utils.errors import UserError
+
+OWN = """
+def share_of_class(scores, targets, index):
+    return float((scores.argmax(axis=1) == index).mean())
+
+def cost(scores, targets):
+    return 1 - float((scores.argmax(axis=1) == targets).mean())
+
+cost.larger_is_better = False
+
+class Constant:
+    def __init__(self, value: float = 3.0):
+        self.value = value
+
+    def __call__(self, scores, targets):
+        return self.value
+
+number = 3
+"""
+
+
+@pytest.fixture(autouse=True)
+def _own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_metrics.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+
+def experiment(*words: str):  # type: ignore[no-untyped-def]
+    return compose_experiments(list(words))[0].experiment
+
+
+def test_several_are_chosen_by_their_names() -> None:
+    chosen = experiment("metrics=[macro_f1,cohen_kappa]", "metrics.macro_f1.threshold=0.4")
+
+    metrics = build_metrics(chosen)
+
+    assert list(metrics) == ["macro_f1", "cohen_kappa"]
+    assert metrics["macro_f1"].threshold == 0.4
+    assert [column.title for column in list_columns(chosen)][2:4] == ["macro f1", "cohen kappa"]
+
+
+def test_a_function_and_a_class_of_the_users_own() -> None:
+    metrics = build_metrics(
+        experiment(
+            "metrics=macro_f1",
+            "+metrics.third._target_=own_metrics.share_of_class",
+            "+metrics.third.index=2",
+            "+metrics.mine._target_=own_metrics.Constant",
+        )
+    )
+
+    scores = np.eye(4)[[0, 2, 2, 1]]
+    assert metrics["third"](scores, np.zeros(4)) == 0.5
+    assert metrics["mine"](scores, np.zeros(4)) == 3.0
+
+
+def test_the_monitored_metric_may_be_an_extra_one_with_its_own_direction() -> None:
+    assert get_objective(experiment()) == {"best/validation/accuracy": "maximize"}
+    assert get_objective(experiment("task.monitor=validation/loss")) == {"best/validation/loss": "minimize"}
+    own = experiment("+metrics.cost._target_=own_metrics.cost", "task.monitor=validation/cost")
+    assert (get_monitor(own).metric, get_monitor(own).mode) == ("validation/cost", "min")
+    assert get_objective(own) == {"best/validation/cost": "minimize"}
+    assert get_monitor(experiment("task.monitor=validation/loss", "task.mode=max")).mode == "max"
+    assert get_objective(experiment("task.objective=test/log_loss")) == {"test/log_loss": "minimize"}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["metrics=macro_f2"], "metrics=macro_f2: no such choice; did you mean metrics=macro_f1?"),
+        (["metrics=macro_f1", "metrics.macro_f1.threshold=2"], "metrics.macro_f1.threshold=2: expected from 0 to 1"),
+        (["metrics=cohen_kappa", "metrics.cohen_kappa.weights=cubic"], "metrics.cohen_kappa.weights=cubic: expected"),
+        (
+            ["metrics=macro_f1", "+metrics.macro_f1.treshold=0.5"],
+            "metrics.macro_f1.treshold: no such key; did you mean metrics.macro_f1.threshold?",
+        ),
+        (["+metrics.mine=3"], "metrics.mine=3: expected a _target_ that names a class or a function"),
+        (["+metrics.mine._target_=own_metrics.number"], "metrics.mine._target_=own_metrics.number: a int; expected"),
+        (["+metrics.mine._target_=own_metrics.nothing"], "metrics.mine._target_=own_metrics.nothing: module"),
+        (["+metrics.mine._target_=collections.OrderedDict"], "metrics.mine._target_=collections.OrderedDict: cannot"),
+        (["+metrics.mine._target_=own_metrics.share_of_class"], "metrics.mine.index: no value; expected one for"),
+        (["+metrics.a b._target_=own_metrics.Constant"], ""),
+    ],
+)
+def test_what_is_no_metric_is_refused_in_one_line(words: list[str], says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        experiment(*words)
+
+    assert str(caught.value).startswith(says)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,84 @@
+"""A task that the package does not have, in a project of one Python file and one configuration file."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CommandLine
+from tests.integration.test_experiment import client
+
+PROJECT = Path(__file__).parents[1] / "projects" / "tagging"
+SMALL = ("model.blocks.2.pool=[4,5]", "hardware.threads=1")
+
+
+@pytest.fixture(scope="module")
+def tagging(command_line: CommandLine) -> Callable[..., str]:
+    """Runs the command in the folder of the project."""
+    shutil.copytree(PROJECT, command_line.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def run(*arguments: str, code: int = 0) -> str:
+        return command_line("--config-dir", "conf", "task=tagging", *SMALL, *arguments, code=code)
+
+    return run
+
+
+def test_the_project_is_one_python_file_and_one_configuration_file() -> None:
+    files = {path.name for path in PROJECT.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+
+    assert files == {"tagging.py", "tagging.yaml"}
+
+
+def test_it_is_trained_evaluated_and_logged_by_its_own_metric(
+    tagging: Callable[..., str], command_line: CommandLine
+) -> None:
+    output = tagging("training.epochs=8", "metrics=macro_f1")
+
+    assert "task tagging, baseline_cnn on demo" in output
+    table = output[output.index("map: ") :].splitlines()
+    assert [line.partition(":")[0] for line in table[:5]] == ["map", "macro_f1", "high", "low", "middle"]
+    store, experiment = client(command_line.folder)
+    (run,) = store.search_runs([experiment])  # type: ignore[attr-defined]
+    assert run.info.status == "FINISHED"
+    assert f"map: {run.data.metrics['test/map']:.4f}" == table[0]
+    assert run.data.metrics["test/map"] > 0.8  # three tones are easily told apart
+    assert 0 < run.data.metrics["best/validation/map"] <= 1
+    assert {"test/macro_f1", "validation/macro_f1"} <= run.data.metrics.keys()
+    assert run.data.params["task.learner"] == "tagging.TaggingLearner"
+
+
+def test_a_sweep_compares_it_by_the_columns_of_the_task(tagging: Callable[..., str]) -> None:
+    lines = tagging("-m", "seed=0,1", "training.epochs=1").splitlines()
+
+    header = next(line for line in lines if "mAP" in line)
+    assert header.split()[:5] == ["seeds", "mAP", "validation", "mAP", "parameters"]
+
+
+def test_it_is_the_objective_of_a_search(tagging: Callable[..., str]) -> None:
+    output = tagging(
+        "-m",
+        "hydra/sweeper=optuna",
+        "hydra.sweeper.n_trials=2",
+        "training.epochs=1",
+        "model.units=choice(8,16)",
+        "task.objective=test/map",
+    )
+
+    assert "2 finished" in output
+    assert "test/map" in output
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("task.threshold=2", "task.threshold=2.0: expected a number between 0 and 1"),
+        ("+task.treshold=0.5", "task.treshold: no such key; did you mean task.threshold?"),
+        ("data=tau2020", "task=tagging takes a data for tags, but TAU is for scenes"),
+        ("framework=tensorflow", "framework=tensorflow has no learner for task=tagging; expected one of torch"),
+        ("compression.quantize=true", "compression"),
+        ("task.monitor=validation/mpa", "task.monitor=validation/mpa: no such metric of an epoch; did you mean"),
+    ],
+)
+def test_mistakes_are_one_line(tagging: Callable[..., str], override: str, says: str) -> None:
+    assert says in tagging("training.epochs=1", override, code=1)
