@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.sweep.application import Application, BestTrial, PreparedJob, Record
+from dcase_sweep.sweep.comparison import Column
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.reporting import ConstraintViolation
 from dcase_sweep.utils.errors import UserError
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from dcase_sweep.application.finished import Finder
     from dcase_sweep.config import Experiment
     from dcase_sweep.result import Result
-    from dcase_sweep.sweep.comparison import Column
     from dcase_sweep.sweep.optuna.reporter import TrialReporter
     from dcase_sweep.sweep.optuna.space import Space
 
