@@ -9,7 +9,7 @@ from importlib import import_module
 from dcase_sweep.utils.cpu import set_openmp_wait_policy
 
 #: The commands besides an experiment, each a module of ``cli``.
-VERBS = ("cache", "complexity", "evaluate", "export", "runs")
+VERBS = ("cache", "complexity", "evaluate", "export", "init", "runs")
 #: Variables that name a place; an empty one says as much as none.
 _PLACES = ("DCASE_SWEEP_CACHE", "HOME", "MLFLOW_TRACKING_URI")
 
@@ -27,6 +27,13 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # 128 + SIGPIPE, as shells have it
     return code
+
+
+def script() -> int:
+    """``dcase-sweep``: modules in the working directory are found, as ``python -m`` finds them."""
+    if not sys.flags.safe_path:
+        sys.path.insert(0, os.getcwd())
+    return main()
 
 
 def _flush() -> None:

@@ -1,7 +1,6 @@
 """One job of Hydra's: a composed configuration becomes a checked experiment and is run."""
 
 import logging
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from dcase_sweep.config.command_line import repeat_command
 from dcase_sweep.config.hints import GROUPS
 from dcase_sweep.result import Result
 from dcase_sweep.training.callbacks import RunCallback
@@ -67,9 +67,7 @@ def _run_checked(experiment: "Experiment", composed: DictConfig, callback: RunCa
         overrides=overrides,
         varying=tuple(OmegaConf.select(composed, "tracking.varying", default=())),
         composed=masked_yaml(composed),
-        command=shlex.join(
-            ["python", "-m", "dcase_sweep", *(word for word in overrides if not word.startswith("resume="))]
-        ),
+        command=repeat_command(settings, [word for word in overrides if not word.startswith("resume=")]),
     )
     try:
         with interruptible():

@@ -11,7 +11,6 @@ from dcase_sweep.config import check_written
 from dcase_sweep.config.compose import compose_experiments
 from dcase_sweep.result import Result
 from dcase_sweep.utils.errors import UserError
-from dcase_sweep.utils.overrides import quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +44,8 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = No
     """
     if isinstance(overrides, str):
         raise UserError(f"overrides={overrides!r}: a text; expected a list of them: [{overrides!r}]")
-    words = list(overrides)
-    if config_dir is not None:
-        folder = Path(config_dir).expanduser().resolve()
-        if not folder.is_dir():
-            raise UserError(f"config_dir={config_dir}: no such folder; expected one with configuration groups in it")
-        words.append(f"hydra.searchpath=[{quote(f'file://{folder}')}]")
-    composed = compose_experiments(words)
+    folder = None if config_dir is None else Path(config_dir).expanduser()
+    composed = compose_experiments(list(overrides), folder)
     if len(composed) != 1:
         raise UserError(f"{len(composed)} experiments; expected one value for each key: compose each by itself")
     (found,) = composed

@@ -41,10 +41,15 @@ def make_experiment_file(best: BestTrial) -> str:
         key, value = parsed.get_key_element().lstrip("+"), parsed.value()
         if key in GROUPS and isinstance(value, (str, int, QuotedString)):
             groups[key] = getattr(value, "text", str(value))
+        elif key == "search":  # which found the trial, and is no part of it
+            continue
         elif "/" not in key and not key.startswith("hydra."):
             key, value = _whole_list(key, value, best)
             OmegaConf.update(values, key, value, merge=False, force_add=True)
-    chosen = [f"  - override /{group}: {json.dumps(choice, ensure_ascii=False)}" for group, choice in groups.items()]
+    # An experiment is not a choice that could be replaced: this file, which is one itself, builds on it.
+    base = groups.pop("experiment", None)
+    chosen = [] if base is None else [f"  - {json.dumps(base, ensure_ascii=False)}"]
+    chosen += [f"  - override /{group}: {json.dumps(choice, ensure_ascii=False)}" for group, choice in groups.items()]
     found = ", ".join(f"{name} {value:.6g}" for name, value in best.metrics.items())
     text = f"# @package _global_\n# Trial {best.number} of the search {best.study}: {found}.\n"
     text += "".join(f"# Note: {note}.\n" for note in best.notes)

@@ -42,9 +42,13 @@ class Experiments(Application):
         blocks: Mapping[str, str] | None = None,
         metric: str | None = None,
     ) -> None:
+        from dcase_sweep.config.search_path import SearchPath
+
         self._limits = dict(limits or {})
         self.blocks = dict(blocks or {})
         self.metric = metric
+        #: Where the user's own configuration files are; a sweeper knows it once it is set up.
+        self.path = SearchPath()
         self._base: Experiment | None = None
         self._classes = 0
 
@@ -67,13 +71,19 @@ class Experiments(Application):
         """Add the model of a task that is chosen without one."""
         from dcase_sweep.config.command_line import with_model_of_task
 
-        return with_model_of_task(overrides)
+        return with_model_of_task(overrides, self.path)
 
     def rename(self, params: Mapping[str, str]) -> dict[str, str]:
         """Replace former names of keys."""
         from dcase_sweep.config.renamed import rename_keys
 
         return rename_keys(params)
+
+    def rename_stored(self, configuration: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Replace former names of keys, and leave out those that are gone."""
+        from dcase_sweep.config.renamed import rename_keys
+
+        return rename_keys(configuration, quiet=True)
 
     def check_folder(self, key: str, folder: str | Path) -> None:
         """Refuse a folder of the operating system."""
@@ -114,9 +124,8 @@ class Experiments(Application):
     ) -> Mapping[str, str]:
         """The source of every component outside this package that a trial may name."""
         from dcase_sweep.application.sources import hash_search_sources
-        from dcase_sweep.config import flatten
 
-        return hash_search_sources(flatten(self.base), varied, parser, compose)
+        return hash_search_sources(self.describe(config), varied, parser, compose)
 
     def name_study(self, config: DictConfig) -> str:
         """The search file, the model and the data."""
@@ -172,11 +181,15 @@ class Experiments(Application):
 
     def describe_continuation(self, config: DictConfig, arguments: Sequence[str]) -> str:
         """The command that continues a sweep."""
-        return _join(["-m", *config.hydra.overrides.hydra, *arguments])
+        from dcase_sweep.config.command_line import repeat_command
+
+        return repeat_command(config.hydra, arguments, is_sweep=True)
 
     def describe_repetition(self, config: DictConfig, best: BestTrial, folder: Path) -> str:
         """The command that runs the experiment file of one of the best trials."""
-        return _join(["--config-dir", os.path.relpath(folder), f"+experiment={best.name}"])
+        from dcase_sweep.config.command_line import repeat_command
+
+        return repeat_command(config.hydra, [f"+experiment={best.name}"], more=folder)
 
     def describe_best(self, best: BestTrial) -> dict[str, str]:
         """An experiment file."""
@@ -217,11 +230,10 @@ class Experiments(Application):
         from hydra import version
         from hydra.core.utils import setup_globals
 
-        from dcase_sweep.config.compose import register_experiments, share_config_store
+        from dcase_sweep.config.compose import register_experiments
 
         version.setbase("1.3")
         setup_globals()
-        share_config_store()
         register_experiments()
 
     def describe_trial(self, study: str, number: int, record_id: str, threads: int | None) -> list[str]:
@@ -297,11 +309,3 @@ def _make_outcome(
         seconds=seconds,
         work_seconds=sum(metrics.get(name, 0.0) for name in _WORK),
     )
-
-
-def _join(words: Sequence[str]) -> str:
-    import shlex
-
-    from dcase_sweep.utils.secrets import mask_word
-
-    return shlex.join(["python", "-m", "dcase_sweep", *map(mask_word, words)])

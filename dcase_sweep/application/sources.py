@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config import flatten
 from dcase_sweep.config.sources import hash_sources
+from dcase_sweep.training.resume import comparable
 
 
 def hash_search_sources(
@@ -37,7 +38,7 @@ def hash_search_sources(
                 composed = compose([f"{key}={value}"])
             except (HydraException, OmegaConfBaseException):  # trials with this choice are rejected
                 continue
-            found |= hash_sources(_flatten_unresolved(composed))
+            found |= hash_sources(comparable(_flatten_unresolved(composed)))
     return dict(sorted(found.items()))
 
 

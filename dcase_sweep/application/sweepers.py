@@ -1,13 +1,28 @@
 """The sweepers of this package: every combination, or a search, of its experiments."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
 
 from dcase_sweep.application.experiments import Experiments
 from dcase_sweep.sweep import grid
 from dcase_sweep.sweep.application import Application
 from dcase_sweep.sweep.optuna import sweeper
 from dcase_sweep.utils.errors import UserError
+
+
+class SweepFailed(Exception):
+    """A sweep is over, and some of it has failed.
+
+    Args:
+        failures: a line for each.
+    """
+
+    def __init__(self, failures: Sequence[str]) -> None:
+        super().__init__("; ".join(failures))
+        self.failures = tuple(failures)
 
 
 class GridSweeper(grid.GridSweeper):
@@ -19,9 +34,6 @@ class GridSweeper(grid.GridSweeper):
         skip_finished: do not run again what has finished with the same configuration, code and data.
         search: refused; a grid has no search space.
     """
-
-    #: The sweep that this process ran, for the command's exit code.
-    latest: "GridSweeper | None" = None
 
     def __init__(
         self,
@@ -37,12 +49,26 @@ class GridSweeper(grid.GridSweeper):
         """Experiments."""
         return Experiments()
 
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Take from Hydra how to compose, from which folders, and what to run."""
+        from dcase_sweep.config.search_path import SearchPath
+
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        assert isinstance(self._application, Experiments)
+        self._application.path = SearchPath.of_settings(config.hydra)
+
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the jobs; each returns a ``Result``."""
-        GridSweeper.latest = self
+        """Run the jobs; each returns a ``Result``.
+
+        Raises:
+            SweepFailed: at the end, if a job has failed.
+        """
         if self.search is not None:
             raise UserError("search: a grid runs every combination and searches nothing; add hydra/sweeper=optuna")
-        return super().sweep(arguments)
+        results = super().sweep(arguments)
+        if self.failures:
+            raise SweepFailed(self.failures)
+        return results
 
 
 class OptunaSweeper(sweeper.OptunaSweeper):
@@ -57,17 +83,20 @@ class OptunaSweeper(sweeper.OptunaSweeper):
         settings: those of `dcase_sweep.sweep.optuna.sweeper.OptunaSweeper`.
     """
 
-    #: The search that this process ran, for the command's exit code.
-    latest: "OptunaSweeper | None" = None
-
     def __init__(self, search: Mapping[str, Any] | None = None, **settings: Any) -> None:
         super().__init__(**settings)
         self.search: Any = sweeper.to_plain(search) or {}
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Search until there are enough trials; returns the study."""
-        OptunaSweeper.latest = self
-        return super().sweep(arguments)
+        """Search until there are enough trials; returns the study.
+
+        Raises:
+            SweepFailed: if it ended otherwise.
+        """
+        study = super().sweep(arguments)
+        if self.failures:
+            raise SweepFailed(self.failures)
+        return study
 
     def check_settings(self) -> None:
         """Refuse wrong settings, those of the search included."""
@@ -79,8 +108,11 @@ class OptunaSweeper(sweeper.OptunaSweeper):
     def make_application(self) -> Application:
         """Experiments within the limits of the search."""
         from dcase_sweep.application.search_settings import parse_limits
+        from dcase_sweep.config.search_path import SearchPath
 
-        return Experiments(parse_limits(self.search.get("limits") or {}), self.search.get("blocks"))
+        made = Experiments(parse_limits(self.search.get("limits") or {}), self.search.get("blocks"))
+        made.path = SearchPath.of_settings(self.composed.hydra)
+        return made
 
     def list_params(self) -> dict[str, str]:
         """``params`` and those of the search."""

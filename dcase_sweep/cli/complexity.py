@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dcase_sweep.cli.parser import OneLineParser
+from dcase_sweep.cli.parser import CONFIG_DIR, OneLineParser
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.text import printable
@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--classes", metavar="N", type=int, default=10, help="classes of the head before training (default: 10)"
     )
+    parser.add_argument("--config-dir", metavar="FOLDER", help=CONFIG_DIR)
     parser.add_argument("--json", metavar="OUT", type=Path, help="write every figure as JSON")
     return parser
 
@@ -103,12 +104,14 @@ def _measured(options: argparse.Namespace) -> tuple[dict[str, "Complexity"], lis
     if not trained:
         from dcase_sweep.config.compose import compose_experiments
 
-        jobs = [(each.name, each.experiment) for each in compose_experiments(options.what)]
+        jobs = [(each.name, each.experiment) for each in compose_experiments(options.what, options.config_dir)]
         networks = {name: complexity_before_training(experiment, options.classes) for name, experiment in jobs}
     else:
+        from dcase_sweep.config.search_path import named_in_folder
         from dcase_sweep.training.trained import open_trained
 
-        named = _named_classes([word for word in options.what if word not in trained])
+        folder = named_in_folder(options.config_dir) if options.config_dir else {}
+        named = folder | _named_classes([word for word in options.what if word not in trained])
         opened = {word: open_trained(word, named) for word in trained}
         jobs = [(name, each.experiment) for name, each in opened.items()]
         networks = {name: network_complexity(each.network, each.experiment) for name, each in opened.items()}

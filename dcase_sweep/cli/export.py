@@ -4,11 +4,13 @@ import difflib
 import logging
 from pathlib import Path
 
+from dcase_sweep.cli.parser import OneLineParser
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
 USAGE = """\
-usage: python -m dcase_sweep export tflite|onnx run=RUN [calibration=300] [folder=FOLDER] [KEY=VALUE ...]
+usage: python -m dcase_sweep export tflite|onnx run=RUN [calibration=300] [folder=FOLDER] [--config-dir FOLDER]
+                                    [KEY=VALUE ...]
 
 Convert a finished run of task 1A to float32, float16, dynamic-range and full-integer int8 files, run each on the test
 split with the runtime that devices use (LiteRT, ONNX Runtime), and hold it against the float network: size, non-zero
@@ -17,6 +19,7 @@ parameters, accuracy, log loss, latency. Files and tables go to the folder, and 
   run          the id of a run in MLflow, as a training's last lines show it, or its folder outputs/DATE/TIME
   calibration  how many training clips the ranges of int8 are taken from
   folder       where the files go; by default export/tflite or export/onnx in the run's folder, or under exports/RUN
+  --config-dir your own configuration files; the classes that they name may be the run's
   KEY=VALUE    data.root: where the recordings are (needed, unless they are those of the demo); store.root,
                tracking.uri, tracking.folder, where not the defaults; hardware.workers; model._target_ and
                front_end._target_ where the class is your own. A run's file is not trusted to say any of it
@@ -42,6 +45,7 @@ def main(arguments: list[str]) -> int:
     what, rest = arguments[0], arguments[1:]
     if what not in FORMATS:
         raise UserError(f"export {what}: no such format; expected {' or '.join(FORMATS)}")
+    config_dir, rest = _take_config_dir(rest)
     given, overrides = _parse(rest)
     if "run" not in given:
         raise UserError(f"export {what}: no run named; expected run= and its id in MLflow or its folder")
@@ -53,7 +57,7 @@ def main(arguments: list[str]) -> int:
     from dcase_sweep.export.runs import find_trained_run
     from dcase_sweep.utils.signals import Interrupted, interruptible
 
-    run = find_trained_run(given["run"], overrides)
+    run = find_trained_run(given["run"], overrides, config_dir)
     home = run.folder / "export" if run.folder else Path("exports") / run.id
     try:
         with interruptible():
@@ -61,6 +65,14 @@ def main(arguments: list[str]) -> int:
     except Interrupted as interrupted:
         return interrupted.exit_code
     return 0
+
+
+def _take_config_dir(words: list[str]) -> tuple[str | None, list[str]]:
+    """The folder of ``--config-dir``, and the other words."""
+    parser = OneLineParser(prog="python -m dcase_sweep export", add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-dir")
+    options, rest = parser.parse_known_args(words)
+    return options.config_dir, rest
 
 
 def _parse(words: list[str]) -> tuple[dict[str, str], dict[str, str]]:

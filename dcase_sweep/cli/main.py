@@ -6,21 +6,29 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from dcase_sweep.application.sweepers import GridSweeper, OptunaSweeper
+from dcase_sweep.application.sweepers import SweepFailed
 from dcase_sweep.config.arguments import check_arguments, explain_setup, refuse_arguments
-from dcase_sweep.config.command_line import complete_search, open_demo, put_flags_first, quote_task, with_model_of_task
-from dcase_sweep.config.compose import ENDLESS, register_experiments, share_config_store
+from dcase_sweep.config.command_line import (
+    make_search_a_sweep,
+    put_flags_first,
+    quote_choices,
+    with_model_of_task,
+)
+from dcase_sweep.config.compose import ENDLESS, register_experiments, shared_config_store
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.hints import explain
 from dcase_sweep.config.renamed import rename_overrides
+from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.jobs import run_composed
 from dcase_sweep.utils.errors import UserError, describe_os_error
 from dcase_sweep.utils.secrets import mask_secrets
@@ -35,30 +43,36 @@ def main(arguments: list[str]) -> int:
     """
     from dcase_sweep.utils.signals import Interrupted
 
-    share_config_store()
     register_experiments()
     want_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("0", "")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions on instead of printing them
     outcomes: list[Any] = []
-    began = False
+    is_sweep = False
 
     def task(composed: DictConfig) -> Any:
-        nonlocal began
-        began = True
+        nonlocal is_sweep
+        is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         outcomes.append(run_composed(composed))
         return outcomes[-1]
 
     try:
         refuse_arguments(arguments)
-        understood = with_model_of_task(
-            quote_task(open_demo(complete_search(put_flags_first(rename_overrides(arguments)))))
-        )
+        path = SearchPath.of_arguments(arguments)
+        named = quote_choices(put_flags_first(make_search_a_sweep(rename_overrides(arguments))), path)
+        understood = with_model_of_task(named, path)
         sys.argv = [sys.argv[0], *understood]
-        check_arguments(understood)
-        with _masked_output(understood):
+        check_arguments(understood, path)
+        for hidden in path.hidden():
+            print(f"note: {hidden} is not read: the package has a file of this name; rename it", file=sys.stderr)
+        is_help = any(word in ("-h", "--help", "--hydra-help") for word in understood)
+        with _masked_output(understood), shared_config_store() if is_help else nullcontext():
             hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
     except Interrupted as interrupted:
         return interrupted.exit_code
+    except SweepFailed as failed:
+        for failure in failed.failures:
+            print(f"failed: {mask_secrets(failure)}", file=sys.stderr)
+        return 1
     except (HydraException, OmegaConfBaseException, UserError) as error:
         if want_traceback:
             raise
@@ -75,12 +89,12 @@ def main(arguments: list[str]) -> int:
         print(f"error: {mask_secrets(line)}", file=sys.stderr)
         return 1
     except Exception as error:
-        line = None if began or GridSweeper.latest or OptunaSweeper.latest else explain_setup(error)
+        line = None if outcomes else explain_setup(error)
         if want_traceback or line is None:
             raise
         print(f"error: {mask_secrets(line)}", file=sys.stderr)
         return 1
-    return _conclude(outcomes)
+    return 0 if is_sweep else _conclude(outcomes)
 
 
 @contextmanager
@@ -99,12 +113,7 @@ def _masked_output(arguments: Sequence[str]) -> Iterator[None]:
 
 
 def _conclude(outcomes: list[Any]) -> int:
-    """Say where the run is and how to open it, or what failed."""
-    sweep = GridSweeper.latest or OptunaSweeper.latest
-    if sweep is not None:
-        for failure in sweep.failures:
-            print(f"failed: {mask_secrets(failure)}", file=sys.stderr)
-        return 1 if sweep.failures else 0
+    """Say how the run is opened; the exit code."""
     if not outcomes:
         return 0  # --help, --cfg and the like
     if outcomes[-1].status != "finished":

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from dcase_sweep.config.checks import refuse_several
-from dcase_sweep.config.command_line import NAMED_GROUPS
-from dcase_sweep.config.folders import conf_folder
+from dcase_sweep.config.checks import GROUPS, refuse_several
 from dcase_sweep.config.places import check_written
+from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
@@ -42,14 +41,17 @@ def refuse_arguments(arguments: Sequence[str]) -> None:
         UserError: in one line, for a list where a group has one choice, an empty choice or folder, settings of a sweep
             without a sweep, and for ``--experimental-rerun``, which unpickles a file.
     """
-    is_single = not any(argument.startswith(("-", "search=")) for argument in arguments)
+    # A search or an experiment may be a sweep by itself: its file says so.
+    is_single = not any(
+        argument.lstrip("+").startswith(("-", "search=", "experiment=", "hydra.mode=")) for argument in arguments
+    )
     for argument in arguments:
         flag = argument.partition("=")[0]
         if len(flag) > 2 and "--experimental-rerun".startswith(flag):
             raise UserError(f"{flag}: would run code that a file holds; expected the line that the run's log shows")
         key, equals, value = argument.partition("=")
         key = key.lstrip("+")
-        if not equals or not (key in NAMED_GROUPS or key.startswith("hydra/") or key in _HYDRA_TEXTS):
+        if not equals or not (key in GROUPS or key.startswith("hydra/") or key in _HYDRA_TEXTS):
             continue
         if not value.strip("'\" "):
             raise UserError(f"{argument}: empty; expected a name or a path, or leave it out")
@@ -62,17 +64,18 @@ def refuse_arguments(arguments: Sequence[str]) -> None:
         raise UserError(f"{idle[0]}: does nothing in a single run; add -m for a sweep, or leave it out")
 
 
-def check_arguments(arguments: Sequence[str]) -> None:
-    """Refuse options of Hydra's that there are not, then what `check_overrides` does.
+def check_arguments(arguments: Sequence[str], path: SearchPath) -> None:
+    """Refuse options of Hydra's that there are not, folders that are not there, then what `check_overrides` does.
 
     Raises:
         UserError: for the first, with what was found and what is expected.
     """
     _check_options(arguments)
-    check_overrides([word for word in arguments if not word.startswith("-")])
+    path.check()
+    check_overrides([word for word in arguments if not word.startswith("-")], path)
 
 
-def check_overrides(words: Sequence[str]) -> None:
+def check_overrides(words: Sequence[str], path: SearchPath) -> None:
     """Refuse words that Hydra cannot read in bounded time, or of which it would make an error of its own.
 
     Raises:
@@ -84,7 +87,7 @@ def check_overrides(words: Sequence[str]) -> None:
         if equals and not key.strip("+~ "):
             raise UserError(f"{printable(word)}: no key before the equals sign; expected KEY=VALUE")
         if equals:
-            _check_choice(key.lstrip("+"), value)
+            _check_choice(key.lstrip("+"), value, path)
         if key.lstrip("+") in _FOLDERS:
             _check_folder(key.lstrip("+"), value.strip("'\""))
 
@@ -122,11 +125,11 @@ def _check_length(word: str) -> None:
         )
 
 
-def _check_choice(key: str, value: str) -> None:
+def _check_choice(key: str, value: str, path: SearchPath) -> None:
     group = key.partition("@")[0]
-    is_group = bool(re.fullmatch(r"[\w/]+", group)) and (group == "hydra" or (conf_folder() / group).is_dir())
+    is_group = bool(re.fullmatch(r"[\w/]+", group)) and path.has_group(group)
     if is_group and _NO_TEXT.fullmatch(value.strip()):
-        offered = sorted(path.stem for path in (conf_folder() / group).glob("*.yaml"))
+        offered = path.choices(group)
         expected = f"expected one of {', '.join(offered)}" if offered else "expected no choice of it"
         raise UserError(f"{group}={printable(value)}: no such choice; {expected}")
 
@@ -153,11 +156,13 @@ def explain_setup(error: Exception) -> str | None:
     """One line for an exception of Python's that Hydra lets through while it composes or sets up its logging.
 
     Returns:
-        None for an exception that is not about the configuration.
+        None for an exception that is not about the configuration, or was raised once a sweep had begun.
     """
     if not isinstance(error, _OF_A_CONFIGURATION):
         return None
     modules = _modules_of(error)
+    if "dcase_sweep.sweep" in modules:  # a sweeper's method of this name
+        return None
     causes = [error, *([error.__cause__] if error.__cause__ is not None else [])]
     if not any(part.startswith(("hydra", "omegaconf")) for part in modules):
         return None

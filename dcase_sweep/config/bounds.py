@@ -32,9 +32,6 @@ _MOST = 2**63 - 1
 #: Lowest and highest value of each key, ``*`` for any name or position. Keys of ``data``, ``front_end`` and ``model``
 #: are those of this package's classes; another class's may mean something else.
 BOUNDS: dict[str, Range] = {
-    "task.demo_epochs": (1, _EPOCHS[1]),
-    "task.*ramp_epochs": _EPOCHS,
-    "task.*batch": _PART,
     "task.size_limit_kib": (1e-3, 1e9),
     "task.sample_rate": (100, 10_000_000),
     "data.seconds": (1e-3, _DAY),

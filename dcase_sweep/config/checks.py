@@ -10,6 +10,7 @@ from dataclasses import field, fields, is_dataclass, make_dataclass
 from functools import lru_cache
 from typing import Any, get_args
 
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -158,6 +159,12 @@ def check(composed: DictConfig) -> Experiment:
     typed = []
     for group in TARGETED:
         node = composed.get(group)
+        if group == "data" and isinstance(node, DictConfig) and OmegaConf.is_missing(node, "_target_"):
+            name = OmegaConf.select(composed, "task.name")
+            raise UserError(
+                f"data._target_: no value; data={node.get('name')} has none for task={name}; choose other data, or "
+                "set data._target_ in the file of the task"
+            )
         if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
             found = f"_target_={node.get('_target_')}" if isinstance(node, DictConfig) else repr(node)
             raise UserError(f"{group}: expected a group whose _target_ names a class; found {printable(found, 80)}")
@@ -233,7 +240,8 @@ def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
         if not prefix and key in TARGETED:  # whose classes say what keys they have
             continue
         inner = next((part for part in get_args(known[key]) if is_dataclass(part)), known[key])  # a group or None
-        if isinstance(inner, type) and is_dataclass(inner) and isinstance(node._get_node(key), DictConfig):
+        is_value = OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key)
+        if isinstance(inner, type) and is_dataclass(inner) and not is_value and isinstance(node[key], DictConfig):
             _refuse_unknown(f"{prefix}{key}.", node[key], inner)
 
 
@@ -257,6 +265,8 @@ def check_hydra(settings: Any) -> None:
             "hydra.job.chdir=true: relative paths of data, features and runs would lead elsewhere; expected false "
             "(a run's own files are in hydra.run.dir in any case)"
         )
+    if settings.mode == RunMode.RUN and OmegaConf.select(settings, "sweeper.search") is not None:
+        raise UserError("search: does nothing in a single run; add -m")
     for override in task_overrides(settings):
         refuse_several(override)
 

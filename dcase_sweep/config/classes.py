@@ -21,6 +21,8 @@ _REQUIRED = {
     "task": (("kind", "learners", "monitor", "evaluate"), "a task"),
     "task.learner": (("fit", "predict"), "a learner"),
 }
+#: Classes that the command line names, by their keys (``model._target_``): one, or any of several.
+Named = Mapping[str, str | frozenset[str]]
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 
 
@@ -63,7 +65,7 @@ def locate_class(group: str, target: str, key: str | None = None) -> type:
     return found
 
 
-def check_file_target(group: str, target: object, named: Mapping[str, str]) -> None:
+def check_file_target(group: str, target: object, named: Named) -> None:
     """Refuse a class that a file names and that is neither this package's nor named on the command line.
 
     Nothing outside this package is imported for the check.
@@ -71,7 +73,7 @@ def check_file_target(group: str, target: object, named: Mapping[str, str]) -> N
     Args:
         group: ``data``, ``front_end``, ``model`` or ``task``.
         target: what the file says.
-        named: classes that the command line names, by their keys: ``model._target_``.
+        named: classes that the command line names.
 
     Raises:
         UserError: in one line that says what to add.
@@ -79,9 +81,10 @@ def check_file_target(group: str, target: object, named: Mapping[str, str]) -> N
     key = f"{group}._target_"
     if not isinstance(target, str) or not _NAME.fullmatch(target) or len(target) > 200:
         raise UserError(f"{key}: expected the full name of a class")
-    if key in named:
-        if named[key] != target:
-            raise UserError(f"{key}={named[key]}: the file was made with {target}; expected the same class")
+    wanted = named.get(key, frozenset())
+    if isinstance(wanted, str) and wanted != target:
+        raise UserError(f"{key}={wanted}: the file was made with {target}; expected the same class")
+    if target == wanted or target in wanted:
         return
     if not target.startswith(PACKAGES[group]):
         raise UserError(

@@ -1,16 +1,27 @@
-"""What people may type that Hydra would not read as it is meant: each word is rewritten here, and nowhere else."""
+"""What people type and Hydra would not read as it is meant: each word is rewritten here, and nowhere else.
+
+Hydra has no way to say any of it: that a group's choice may look like a number, that ``-m`` may stand between two
+overrides, that a search is a sweep (Hydra 1.4 refuses a ``hydra.mode`` that a group's file sets), and that a task
+chooses a model where a model chooses its task too (defaults lists override one way only).
+"""
 
 import re
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from dcase_sweep.config.folders import conf_folder
-from dcase_sweep.config.hints import GROUPS
+from dcase_sweep.config.files import read_config
+from dcase_sweep.config.search_path import SearchPath
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.secrets import mask_word
 
-#: Groups whose choice may look like a number.
-NAMED_GROUPS = (*GROUPS, "search")
 _FLAGS = ("-m", "--multirun")
+#: Options that show something instead of running it.
+_SHOWS = ("-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help", "-sc", "--shell-completion")
 _NUMBER = re.compile(r"\d[\d_]*(\.\d*)?(e\d+)?")
 
 
@@ -19,49 +30,76 @@ def put_flags_first(arguments: Sequence[str]) -> list[str]:
     return [word for word in arguments if word in _FLAGS] + [word for word in arguments if word not in _FLAGS]
 
 
-def quote_task(arguments: list[str]) -> list[str]:
+def make_search_a_sweep(arguments: Sequence[str]) -> list[str]:
+    """Let ``search=NAME`` alone mean a sweep: there is no other use of it."""
+    is_search = any(word.lstrip("+").startswith("search=") for word in arguments)
+    is_shown = any(word.partition("=")[0] in _SHOWS for word in arguments)
+    flag = ["--multirun"] if is_search and not is_shown and not set(_FLAGS) & set(arguments) else []
+    return [*flag, *arguments]
+
+
+def quote_choices(arguments: Sequence[str], path: SearchPath) -> list[str]:
     """Let people type ``task=4``: Hydra reads it as a number, and a group's choice must be text."""
     quoted = []
     for argument in arguments:
-        found = re.fullmatch(rf"(\+?(?:{'|'.join(NAMED_GROUPS)})=)([0-9A-Za-z_,.]+)", argument)
-        if found:
-            names = (f"'{name}'" if _NUMBER.fullmatch(name) else name for name in found[2].split(","))
+        found = re.fullmatch(r"(\+?([\w/]+)=)([0-9A-Za-z_,.]+)", argument)
+        if found and path.has_group(found[2]):
+            names = (f"'{name}'" if _NUMBER.fullmatch(name) else name for name in found[3].split(","))
             argument = found[1] + ",".join(names)
         quoted.append(argument)
     return quoted
 
 
-def with_model_of_task(overrides: list[str]) -> list[str]:
+def with_model_of_task(overrides: Sequence[str], path: SearchPath) -> list[str]:
     """Add the model that a task's file names, where a task is chosen and no model.
 
     A model chooses its task by itself; so ``task=4`` alone must choose a model, or no job of ``-m task=1a,4`` but
     those of one task could run.
+
+    Args:
+        overrides: of one job.
+        path: where the task's file may be.
     """
     keys = [override.partition("=")[0].lstrip("+") for override in overrides]
     if "task" not in keys or "model" in keys or "experiment" in keys:
-        return overrides
+        return list(overrides)
     place = keys.index("task")
-    path = conf_folder() / "task" / (overrides[place].partition("=")[2].strip("'\"") + ".yaml")
-    if not path.is_file():
-        return overrides  # several tasks, or none that Hydra will find
-    return [*overrides[: place + 1], f"model={OmegaConf.load(path).task.model}", *overrides[place + 1 :]]
+    model = _model_of_task(overrides[place].partition("=")[2].strip("'\""), path)
+    # None: several tasks, none that Hydra will find, or one that leaves the model to config.yaml.
+    added = [] if model is None else [f"model={model}"]
+    return [*overrides[: place + 1], *added, *overrides[place + 1 :]]
 
 
-def open_demo(arguments: list[str]) -> list[str]:
-    """Let people type ``data.train_clips=100`` for the demo data, whose keys are those of the task's class.
+def _model_of_task(name: str, path: SearchPath, deep: int = 5) -> str | None:
+    """What ``task.model`` is in a task's file, or in the files of the group that its defaults begin with."""
+    found = path.find("task", name)
+    if found is None or deep == 0:
+        return None
+    try:
+        content: Any = OmegaConf.create(read_config(found))
+        model = OmegaConf.select(content, "task.model")
+        if isinstance(model, str):
+            return model
+        defaults = OmegaConf.select(content, "defaults") or []
+    except (UserError, OmegaConfBaseException):  # the composition says what is wrong with it
+        return None
+    inherited = (_model_of_task(each, path, deep - 1) for each in defaults if isinstance(each, str))
+    return next((model for model in inherited if model is not None), None)
 
-    No file of a group could list them all; what the class does not know is refused with the rest of the checks.
+
+def repeat_command(settings: Any, words: Sequence[str], *, is_sweep: bool = False, more: Path | None = None) -> str:
+    """The command line that does the same again, from the working folder; secrets are masked.
+
+    Args:
+        settings: Hydra's, of the composed configuration: ``cfg.hydra``.
+        words: the overrides.
+        is_sweep: whether it is one of several jobs; the settings of Hydra and its sweeper are part of it then.
+        more: a folder of configuration files besides those that were used.
     """
-    chosen = dict(argument.lstrip("+").split("=", 1) for argument in arguments if "=" in argument)
-    if chosen.get("data", "demo") != "demo" or "experiment" in chosen:
-        return arguments
-    return [f"++{argument}" if re.match(r"data\.\w+=", argument) else argument for argument in arguments]
-
-
-def complete_search(arguments: list[str]) -> list[str]:
-    """Let ``search=NAME`` alone mean a sweep by Optuna: there is no other use of it."""
-    if not any(argument.startswith("search=") for argument in arguments):
-        return arguments
-    flag = [] if {"-m", "--multirun"} & set(arguments) else ["--multirun"]
-    is_chosen = any(argument.startswith("hydra/sweeper=") for argument in arguments)
-    return [*flag, *arguments, *([] if is_chosen else ["hydra/sweeper=optuna"])]
+    path = SearchPath.of_settings(settings)
+    path = path if more is None else path.followed_by(more)
+    used = OmegaConf.select(settings, "overrides.hydra") if is_sweep else None
+    hydra: Any = [] if used is None else OmegaConf.to_container(used, resolve=False)
+    own = [str(word) for word in hydra if not str(word).lstrip("+").startswith(("hydra.mode=", "hydra.searchpath="))]
+    flag = ["-m"] if is_sweep else []
+    return shlex.join(["python", "-m", "dcase_sweep", *flag, *path.words, *map(mask_word, [*own, *words])])

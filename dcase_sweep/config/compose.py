@@ -1,8 +1,10 @@
 """Experiments from the words of a command line, without running any of them."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from hydra import compose
 from hydra.core.config_store import ConfigStore
@@ -15,12 +17,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.arguments import check_overrides, explain_setup, refuse_arguments
 from dcase_sweep.config.checks import check
-from dcase_sweep.config.command_line import open_demo, quote_task, with_model_of_task
-from dcase_sweep.config.files import read_config, register_config_source
+from dcase_sweep.config.command_line import quote_choices, with_model_of_task
+from dcase_sweep.config.files import read_config, register_config_source, restored_config_source
 from dcase_sweep.config.folders import conf_folder, experiment_folders
 from dcase_sweep.config.hints import GROUPS, explain
 from dcase_sweep.config.renamed import rename_overrides
 from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.overrides import combinations
 from dcase_sweep.utils.secrets import masked_yaml
@@ -46,13 +49,18 @@ def register_experiments() -> None:
             store.store(group="experiment", name=path.stem, node=node, package="_global_", provider=str(folder))
 
 
-def share_config_store() -> None:
-    """Let Hydra's compositions share its one store of configurations instead of copying it.
+@contextmanager
+def shared_config_store() -> Iterator[None]:
+    """Let Hydra list the choices of all groups from its one store of configurations instead of copies of it.
 
-    It copies the store each time it asks for a group's choices, a hundred times for a ``--help``; what it loads from
-    the store it copies again, so that nothing can change it.
+    It copies the store for each group of a ``--help``, which takes seconds; what it loads from the store it copies
+    again, so that nothing can change it.
     """
     ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        del ConfigStore.__deepcopy__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +75,31 @@ class Composed:
     yaml: str = ""
 
 
-def compose_experiments(arguments: Sequence[str]) -> list[Composed]:
+def compose_experiments(arguments: Sequence[str], config_dir: str | Path | None = None) -> list[Composed]:
     """The checked experiments that these overrides stand for, as many as there are combinations of their values.
+
+    Args:
+        arguments: overrides in Hydra's grammar.
+        config_dir: a folder of the user's own, as ``--config-dir`` names it.
 
     Raises:
         UserError: in one line, as the experiment command says it.
     """
     refuse_arguments(arguments)
-    understood = with_model_of_task(quote_task(open_demo(rename_overrides(arguments))))
-    check_overrides(understood)
-    register_experiments()
+    path = SearchPath(None if config_dir is None else str(config_dir), SearchPath.of_arguments(arguments).more)
+    path.check()
+    words = [word for word in rename_overrides(arguments) if not word.lstrip("+").startswith("hydra.searchpath=")]
+    understood = with_model_of_task(quote_choices(words, path), path)
+    check_overrides(understood, path)
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-            parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-            return [_composed(job) for job in combinations(parser, understood)]
+        with restored_config_source():
+            register_experiments()
+            with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+                parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+                return [_composed(job, path) for job in combinations(parser, understood)]
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain(error, understood)) from None
+        raise UserError(explain(error, [*path.overrides, *understood])) from None
     except RecursionError:
         raise UserError(ENDLESS) from None
     except Exception as error:
@@ -93,9 +109,9 @@ def compose_experiments(arguments: Sequence[str]) -> list[Composed]:
         raise UserError(line) from None
 
 
-def _composed(overrides: Sequence[str]) -> Composed:
-    completed = with_model_of_task(list(overrides))
-    config = compose("config", completed, return_hydra_config=True)
+def _composed(overrides: Sequence[str], path: SearchPath) -> Composed:
+    completed = with_model_of_task(overrides, path)
+    config = compose("config", [*path.overrides, *completed], return_hydra_config=True)
     rest = [override for override in overrides if override.partition("=")[0] not in ("model", "task")]
     name = " ".join([str(config.hydra.runtime.choices["model"]), *(each.lstrip("+") for each in rest)])
     chosen = config.hydra.runtime.choices

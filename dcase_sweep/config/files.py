@@ -3,6 +3,7 @@
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +129,11 @@ class CheckedConfigSource(FileConfigSource):
             raise UserError(_explain(path, error)) from None
         if not OmegaConf.is_dict(result.config):
             raise UserError(f"{path}: no keys and values; {_EXPECTED}")
-        defaults = result.config._get_node("defaults")
-        if defaults is not None and not OmegaConf.is_list(defaults):
+        content: Any = OmegaConf.to_container(result.config, resolve=False)
+        defaults = content.get("defaults")
+        if defaults is not None and not isinstance(defaults, list):
             raise UserError(f"{path}: defaults is no list; {_EXPECTED}")
-        entries: Any = OmegaConf.to_container(defaults, resolve=False) if defaults is not None else []
-        for each in entries:
+        for each in defaults or []:
             for group, choice in each.items() if isinstance(each, dict) else ():
                 if isinstance(choice, list) and re.sub(r"^(override |optional )*/?|@.*", "", str(group)) in GROUPS:
                     raise UserError(f"{path}: {group}: {choice}: not one choice; expected one name")
@@ -151,3 +152,15 @@ def register_config_source() -> None:
     """
     Plugins.instance()
     SourcesRegistry.instance().types[FileConfigSource.scheme()] = CheckedConfigSource
+
+
+@contextmanager
+def restored_config_source() -> Iterator[None]:
+    """Leave Hydra's source of files afterwards as it was, for other applications in this process."""
+    Plugins.instance()
+    types, scheme = SourcesRegistry.instance().types, FileConfigSource.scheme()
+    before = types[scheme]
+    try:
+        yield
+    finally:
+        types[scheme] = before

@@ -9,6 +9,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.folders import conf_folder
+from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.utils.text import printable
 
 #: Groups whose choice names a run.
@@ -21,7 +22,7 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
     """One line of what Hydra or OmegaConf says in many: the key, what was found, the nearest right one.
 
     Args:
-        arguments: the command line's, whose choices decide which keys there are.
+        arguments: the command line's, whose choices and folders decide which keys there are.
     """
     text = str(error)
     override = re.search(r"Could not override '([^']+)'", text)
@@ -73,15 +74,16 @@ def _known_keys(arguments: Sequence[str]) -> set[str]:
 
     from dcase_sweep.config import flatten
 
-    chosen = [word.partition("=") for word in arguments if word.partition("=")[0].lstrip("+") in GROUPS]
-    each = [[f"{key}={value}" for value in values.split(",")] for key, _, values in chosen]
+    path = SearchPath.of_arguments(arguments)
+    chosen = [word.partition("=") for word in arguments if path.has_group(word.partition("=")[0].lstrip("+") or "/")]
+    each = [[f"{key}={value}" for value in values.split(",")] for key, _, values in chosen if values]
     GlobalHydra.instance().clear()
     known: set[str] = set()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         for choices in itertools.islice(itertools.product(*each), _COMPOSED_FOR_HINTS):
             try:
-                flat = flatten(compose("config", list(choices)))
-            except (HydraException, OmegaConfBaseException):  # one mistake is told at a time
+                flat = flatten(compose("config", [*path.overrides, *choices]))
+            except (HydraException, OmegaConfBaseException):  # one mistake is reported at a time
                 flat = flatten(compose("config"))
             known |= {".".join(name.split(".")[:depth]) for name in flat for depth in range(1, name.count(".") + 2)}
     return known

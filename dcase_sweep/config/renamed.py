@@ -6,6 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from dcase_sweep.utils.errors import UserError
+
 #: Keys of a configuration, as they were and as they are.
 KEYS = {
     "training.keep_from": "training.best_after_fraction",
@@ -13,14 +15,25 @@ KEYS = {
     "mean_teacher.consistency": "mean_teacher.consistency_weight",
     "mean_teacher.ema": "mean_teacher.ema_decay",
     "mean_teacher.mask_mels_share": "mean_teacher.mask_mels_fraction",
-    "task.ema": "task.ema_decay",
-    "task.demo_ema": "task.demo_ema_decay",
     "data.validation_share": "data.validation_fraction",
     "data.weak_validation_share": "data.weak_validation_fraction",
     "framework.learners.scenes": "task.learner",
     "framework.learners.events": "task.learner",
     "front_end.seconds": "data.seconds",
     "front_end.sample_rate": "task.sample_rate",
+}
+#: Keys that are gone, and the key that says now what each said; a file that has one is read without it.
+REMOVED = {
+    "task.demo": "data._target_",
+    "task.demo_epochs": "training.epochs",
+    "task.demo_ramp_epochs": "mean_teacher.ramp_epochs",
+    "task.demo_batch": "mean_teacher.strong, mean_teacher.weak and mean_teacher.unlabelled",
+    "task.demo_ema": "mean_teacher.ema_decay",
+    "task.demo_ema_decay": "mean_teacher.ema_decay",
+    "task.ramp_epochs": "mean_teacher.ramp_epochs",
+    "task.batch": "mean_teacher.strong, mean_teacher.weak and mean_teacher.unlabelled",
+    "task.ema": "mean_teacher.ema_decay",
+    "task.ema_decay": "mean_teacher.ema_decay",
 }
 #: The class of a task by what ``task.kind`` was.
 _TASKS = {
@@ -41,13 +54,19 @@ _noticed: set[str] = set()
 
 
 def rename_overrides(words: Sequence[str]) -> list[str]:
-    """Overrides of a command line with the keys of today."""
+    """Overrides of a command line with the keys of today.
+
+    Raises:
+        UserError: for a key that is gone, with the one to set.
+    """
     return [_rename_override(word) for word in words]
 
 
 def _rename_override(word: str) -> str:
     key, equals, value = word.partition("=")
     name = key.lstrip("+~")
+    if name in REMOVED:
+        raise UserError(f"{word}: no such key any more; set {REMOVED[name]}")
     if name not in KEYS:
         return word
     _notice(name)
@@ -62,7 +81,11 @@ def rename_keys(flat: Mapping[str, Any], *, quiet: bool = False) -> dict[str, An
         renamed[KEYS[old]] = flat[old]
         if not quiet:
             _notice(old)
-    return {key: CLASSES.get(value, value) if _is_target(key, value) else value for key, value in renamed.items()}
+    return {
+        key: CLASSES.get(value, value) if _is_target(key, value) else value
+        for key, value in renamed.items()
+        if not any(key == old or key.startswith(f"{old}.") for old in REMOVED)
+    }
 
 
 def _rename_task(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,14 +109,22 @@ def rename_composed(composed: DictConfig) -> None:
         node = composed.get(group) if group in composed else None
         if isinstance(node, DictConfig) and name in node:
             _notice(old)
-            OmegaConf.update(composed, new, node._get_node(name))
+            unresolved: Any = OmegaConf.to_container(node, resolve=False)
+            OmegaConf.update(composed, new, unresolved[name])
+            del node[name]
+    for old, new in REMOVED.items():
+        group, _, name = old.partition(".")
+        node = composed.get(group) if group in composed else None
+        if isinstance(node, DictConfig) and name in node:
+            _say(old, f"note: {old} has no effect any more; set {new}")
             del node[name]
     task = composed.get("task")
     if isinstance(task, DictConfig) and "kind" in task:
         task.setdefault("_target_", _TASKS.get(task.kind))
         del task["kind"]
     for group in map(str, composed):
-        node = composed._get_node(group)
+        is_missing = OmegaConf.is_missing(composed, group) or OmegaConf.is_interpolation(composed, group)
+        node = None if is_missing else composed[group]
         target = node.get("_target_") if isinstance(node, DictConfig) and "_target_" in node else None
         if isinstance(target, str) and target in CLASSES:
             OmegaConf.update(composed, f"{group}._target_", CLASSES[target])
@@ -117,6 +148,11 @@ def _is_target(key: str, value: Any) -> bool:
 
 
 def _notice(old: str) -> None:
+    _say(old, f"note: {old} is called {KEYS[old]} now; the earlier name works in this version only")
+
+
+def _say(old: str, line: str) -> None:
+    """Once a process."""
     if old not in _noticed:
         _noticed.add(old)
-        print(f"note: {old} is called {KEYS[old]} now; the earlier name works in this version only", file=sys.stderr)
+        print(line, file=sys.stderr)

@@ -24,19 +24,6 @@ class Task:
     objective: str | None = None
     #: Hz, of the waveforms that features are computed from.
     sample_rate: int = MISSING
-    #: The class of the generated demo data.
-    demo: str | None = None
-    #: Epochs on the generated demo data, where the recipe's number would take too long; null = the recipe's.
-    demo_epochs: int | None = None
-    #: Epochs of the recipe's ramp, and those on the generated demo data; null where a recipe has none.
-    ramp_epochs: int | None = None
-    demo_ramp_epochs: int | None = None
-    #: Strong, weak and unlabelled clips of a batch, and those on the generated demo data; null without a mean teacher.
-    batch: list[int] | None = None
-    demo_batch: list[int] | None = None
-    #: Largest decay of the teacher, and that on the generated demo data; null without a mean teacher.
-    ema_decay: float | None = None
-    demo_ema_decay: float | None = None
     #: KiB that non-zero parameters may take at 16 bit; null where the challenge sets no limit.
     size_limit_kib: float | None = None
 

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.checks import check
-from dcase_sweep.config.classes import PACKAGES, check_file_target
+from dcase_sweep.config.classes import PACKAGES, Named, check_file_target
 from dcase_sweep.config.flat import plain, unflatten
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.renamed import rename_keys
@@ -76,7 +76,7 @@ def restore_experiment(
     configuration: Mapping[str, Any],
     *,
     where: str,
-    named: Mapping[str, str] | None = None,
+    named: Named | None = None,
     overrides: Mapping[str, str] | None = None,
     reads_data: bool = True,
 ) -> Experiment:
@@ -85,7 +85,7 @@ def restore_experiment(
     Args:
         configuration: as `check_stored` returns it.
         where: how the user named the file, for messages.
-        named: classes of the user's own that the command line names, by their keys: ``model._target_``.
+        named: classes of the user's own that the command line names, or that a folder names that it names.
         overrides: other keys and values of the command line.
         reads_data: whether recordings are needed; if not, the file's data set is left out.
 
@@ -101,8 +101,9 @@ def restore_experiment(
         check_file_target("task", _mapping(nested, "task").get("_target_"), named)
         if not reads_data:
             nested["data"] = _demo(nested)
-        if "data._target_" in named:  # other recordings than those of the training may be read by another class
-            _mapping(nested, "data")["_target_"] = named["data._target_"]
+        other = named.get("data._target_")
+        if isinstance(other, str):  # other recordings than those of the training may be read by another class
+            _mapping(nested, "data")["_target_"] = other
         for group in PACKAGES:
             check_file_target(group, _mapping(nested, group).get("_target_"), named)
         if reads_data:
@@ -151,7 +152,7 @@ def _demo(nested: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _demo_root() -> str:
-    return str(OmegaConf.load(conf_folder() / "data" / "demo.yaml").data.root)
+    return str(OmegaConf.load(conf_folder() / "data" / "demo.yaml").root)
 
 
 def _place_data(nested: dict[str, Any], overrides: Mapping[str, str]) -> None:

@@ -1,1 +1,1 @@
-"""Recordings, their labels and splits, and the store of their features."""
+"""Data sets: recordings, labels, splits, and the store of features."""

@@ -14,9 +14,9 @@ from dcase_sweep.audio.front_end import FrontEnd
 from dcase_sweep.audio.reading import AudioProblem, Waveform, read_waveform
 from dcase_sweep.utils.malloc import keep_large_allocations
 
-#: Clips that a front end is given at a time: one stays in a core's cache, a GPU wants work for its width.
-_AT_A_TIME = {"cpu": 1, "gpu": 32}
-#: Clips that a thread is given: each task wakes the thread that collects, and both want Python's lock.
+#: Clips in a call of the front end: one fits in a core's cache, a GPU needs more to be busy.
+_BATCH_SIZE = {"cpu": 1, "gpu": 32}
+#: Clips in a task of a thread: each finished task wakes the collecting thread, and both need Python's lock.
 _A_TASK = {"cpu": 4, "gpu": 32}
 
 
@@ -41,7 +41,7 @@ class ClipState:
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Let each operator use ``count`` threads for a while."""
+    """Let each operator of PyTorch use ``count`` threads in the block."""
     import torch
 
     before = torch.get_num_threads()
@@ -65,7 +65,7 @@ def _read(path: Path, front_end: FrontEnd) -> tuple[Waveform | None, ClipState]:
 
 
 def _features(paths: Sequence[Path], front_end: FrontEnd, device: str) -> list[tuple[Any, ClipState]]:
-    """Features ``[mel, frame]`` and state of a few files; zeros where a file cannot be read."""
+    """Compute features and state of a few files; the features of a file that cannot be read are zeros."""
     import torch
 
     read = [_read(path, front_end) for path in paths]
@@ -106,7 +106,7 @@ def compute_features(
 
     def task(batch: range) -> list[tuple[Any, ClipState]]:
         found = []
-        for part in _ranges(batch, _AT_A_TIME[kind]):
+        for part in _ranges(batch, _BATCH_SIZE[kind]):
             computed = _features([root / names[position] for position in part], front_end, device)
             if after_reading is not None:
                 for position, (_, state) in zip(part, computed, strict=True):
@@ -114,7 +114,7 @@ def compute_features(
             found += computed
         return found
 
-    # NumPy's products keep to a thread each as PyTorch's operators do.
+    # NumPy's matrix products use one thread each, like PyTorch's operators.
     with (
         torch_threads(1),
         threadpool_limits(1, "blas"),

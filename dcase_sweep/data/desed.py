@@ -1,4 +1,4 @@
-"""DESED as DCASE 2021 task 4 uses it, and any data set that is laid out like it."""
+"""DESED as in DCASE 2021 task 4, and other data sets in the same layout."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,9 +29,9 @@ from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
 
 STRONG_SUBSETS = ("strong", "synthetic_validation", "validation")
-#: How many missing clips of a subset are named: a download of DESED misses hundreds.
+#: Number of missing clips of a subset that a message names; a download of DESED misses hundreds.
 _SHOWN = 3
-#: A real recording is named after its video and the seconds of it; other names, 0.wav, say nothing across subsets.
+#: The name of a real recording: its video and the seconds in it. Other names, such as 0.wav, occur in several subsets.
 _RECORDING = re.compile(r"Y?[\w-]{11}_\d+(\.\d+)?_\d+(\.\d+)?\.\w+")
 
 
@@ -39,25 +39,31 @@ _RECORDING = re.compile(r"Y?[\w-]{11}_\d+(\.\d+)?_\d+(\.\d+)?\.\w+")
 class _Tables:
     strong: dict[str, StrongTable]
     weak: WeakTable
-    #: By subset; from the tables at first, completed from the headers of clips that these do not name.
+    #: Durations by subset, from the tables, then from the headers of the other clips.
     durations: dict[str, dict[str, float]]
-    #: Clips by subset, in the order of the tables.
+    #: Names of clips by subset, in the order of the tables.
     listed: dict[str, list[str]]
-    #: Events that went into another one of their class which they overlap.
+    #: Number of events that were merged with an overlapping event of their class.
     merged: int = 0
 
 
 class DESED:
-    """Recordings and soundscapes under ``root``, in ``audio/`` and ``metadata/`` as the 2021 task lays them out.
+    """Recordings and soundscapes under ``root``, in ``audio/`` and ``metadata/`` as in the 2021 task.
 
-    Listed clips that are not on disk are left out and counted, since every download of DESED misses some; the files
-    of ``root`` are only read, at whatever sample rate they have. Of the weakly labelled clips
-    ``weak_validation_fraction`` is held out: the very clips that the baseline system holds out with the same seed,
-    chosen from all that the table lists, whichever of them are missing.
+    Listed clips that are not on disk are left out and counted, because every download of DESED misses some. Files may
+    have any sample rate. Events that end at most 0.2 s after their clip are accepted, because the real validation set
+    has some.
 
-    ``classes`` are by default the ten of DESED, or, where the strong labels of training name none of these, whatever
-    they name. Events that end at most 0.2 s after their clip are accepted, since the real validation set has some.
-    Events of one class that overlap are refused, or merged with ``merge_overlaps``.
+    Args:
+        name: name of the data set.
+        root: folder of the data set.
+        classes: class labels; None uses the ten of DESED, or the labels of the strong training clips if these contain
+            none of the ten.
+        weak_validation_fraction: fraction of the weakly labelled clips to validate on. They are the same as in the
+            baseline system with the same seed, because they are chosen among all listed clips, missing or not.
+        weak_validation_seed: seed of this choice.
+        merge_overlaps: merge overlapping events of one class instead of refusing them.
+        skip_invalid: leave out files that cannot be read instead of refusing them.
     """
 
     kind = "events"
@@ -74,31 +80,31 @@ class DESED:
         skip_invalid: bool = False,
     ) -> None:
         if root is None:
-            raise UserError(f"data.root is not set; say where {name} lies: data.root=/path/to/it")
+            raise UserError(f"data.root is not set; expected the folder of {name}: data.root=/path/to/it")
         if not 0 < weak_validation_fraction < 1:
             raise UserError(
-                f"data.weak_validation_fraction={weak_validation_fraction}: expected a share between 0 and 1"
+                f"data.weak_validation_fraction={weak_validation_fraction}: expected a fraction between 0 and 1"
             )
         self.name = name
         self.root = Path(root).expanduser()
-        self.classes = None if classes is None else _checked_classes(classes)
+        self.classes = None if classes is None else _check_classes(classes)
         self.weak_validation_fraction = weak_validation_fraction
         self.weak_validation_seed = weak_validation_seed
         self.merge_overlaps = merge_overlaps
         self.skip_invalid = skip_invalid
 
     def load(self, *, check: FileCheck = check_headers) -> EventData:
-        """Read the tables, see which clips are there and check them.
+        """Read the tables, find the clips on disk and check them.
 
         Args:
-            check: what finds problems of files, given the root and their names.
+            check: function that finds problems of files, given the root and their names.
 
         Raises:
-            UserError: if the root or a table is not there.
-            DataError: if nothing of a subset is there; else with every problem of the tables and of the files.
+            UserError: if the root or a table is missing.
+            DataError: if a subset has no clips on disk; otherwise with all problems of the tables and files.
         """
         if not (self.root / "audio").is_dir() or not (self.root / "metadata").is_dir():
-            raise UserError(f"data.root={self.root}: expected a folder that holds DESED's audio/ and metadata/")
+            raise UserError(f"data.root={self.root}: expected a folder with DESED's audio/ and metadata/")
         problems: list[str] = []
         where = places(self.root)
         tables = _read_tables(where, problems, merge=self.merge_overlaps)
@@ -113,7 +119,7 @@ class DESED:
         check_weak(tables.weak, classes, problems)
         problems += _recordings_in_two_subsets(tables.listed)
         clips = _clips(tables, found)
-        if not self.skip_invalid:  # otherwise the store finds them again, counts them and goes on
+        if not self.skip_invalid:  # otherwise the feature store finds them, counts them and continues
             problems += check(self.root, [clip.filename for clip in clips])
         if problems:
             raise DataError(problems)
@@ -133,7 +139,7 @@ class DESED:
         coverage: tuple[SubsetCoverage, ...],
     ) -> EventData:
         listed_weak = tables.listed["weak"]
-        held_out = hold_out(listed_weak, share=self.weak_validation_fraction, seed=self.weak_validation_seed)
+        held_out = hold_out(listed_weak, fraction=self.weak_validation_fraction, seed=self.weak_validation_seed)
 
         def indices(of_split: Callable[[EventClip], bool]) -> NDArray[np.int64]:
             return np.array([index for index, clip in enumerate(clips) if of_split(clip)], dtype=np.int64)
@@ -155,24 +161,25 @@ class DESED:
         if len(data.weak) == 0 or len(data.weak_validation) == 0:
             raise UserError(
                 f"data.weak_validation_fraction={self.weak_validation_fraction}: {len(data.weak)} weak clips to "
-                f"learn from and {len(data.weak_validation)} to validate on, of {len(listed_weak)} listed; expected "
+                f"train on and {len(data.weak_validation)} to validate on, of {len(listed_weak)} listed; expected "
                 "some of both"
             )
         return data
 
 
-def hold_out(listed: Sequence[str], *, share: float, seed: int) -> set[str]:
-    """The listed weak clips to validate on.
+def hold_out(listed: Sequence[str], *, fraction: float, seed: int) -> set[str]:
+    """Choose the listed weak clips to validate on.
 
-    The baseline keeps what pandas' ``DataFrame.sample(frac=1 - share, random_state=seed)`` draws and validates on the
-    rest. That draw is one choice of NumPy's legacy generator, whose stream is frozen, so that the clips are the same.
+    The baseline trains on the clips that ``DataFrame.sample(frac=1 - fraction, random_state=seed)`` of pandas draws and
+    validates on the others. That draw is one choice of NumPy's legacy generator, whose stream is frozen, so that the
+    clips are the same.
     """
-    kept = np.random.RandomState(seed).choice(len(listed), size=round((1 - share) * len(listed)), replace=False)
+    kept = np.random.RandomState(seed).choice(len(listed), size=round((1 - fraction) * len(listed)), replace=False)
     return set(listed) - {listed[index] for index in kept}
 
 
-def _checked_classes(classes: Sequence[str]) -> tuple[str, ...]:
-    """The classes that the user names, in alphabetical order."""
+def _check_classes(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the classes that the user names, in alphabetical order."""
     names = sorted({strip_blanks(str(name)) for name in classes})
     if not names or "" in names:
         raise UserError(f"data.classes={list(classes)}: expected names of classes, none of them blank")
@@ -195,7 +202,7 @@ def _read_tables(where: Mapping[str, Place], problems: list[str], *, merge: bool
     for subset in STRONG_SUBSETS:
         table = where[subset].durations
         durations[subset] = {} if table is None else read_durations(table, problems)
-    # The baseline learns from whatever the folder of unlabelled clips holds; the table says how many there could be.
+    # The baseline trains on all files in the folder of unlabelled clips; the table gives the complete number.
     unlabeled = where["unlabeled"]
     named = list(read_names(unlabeled.table, problems)) if unlabeled.table.exists() else []
     listed = {subset: list({**strong[subset].clips, **durations[subset]}) for subset in STRONG_SUBSETS}
@@ -205,7 +212,7 @@ def _read_tables(where: Mapping[str, Place], problems: list[str], *, merge: bool
 
 
 def _coverage(place: Place, found: Mapping[str, str], listed: Sequence[str]) -> SubsetCoverage:
-    """How many clips there are, and where the first missing ones are listed."""
+    """Count the clips on disk, and find the rows of the first missing ones."""
     missing = [name for name in listed if name not in found][:_SHOWN]
     named = [path for path in (place.table, place.durations) if missing and path is not None and path.is_file()]
     rows = [(path, first_rows(path, missing)) for path in named]
@@ -217,7 +224,7 @@ def _coverage(place: Place, found: Mapping[str, str], listed: Sequence[str]) -> 
 
 
 def _absence(place: Place, listed: Sequence[str]) -> str:
-    """The line for a subset of which there is nothing."""
+    """Describe why a subset has no clips."""
     if not place.folders:
         return f"{place.root / place.audio}: no such folder; expected the {place.subset} clips"
     if not listed:
@@ -230,7 +237,7 @@ def _absence(place: Place, listed: Sequence[str]) -> str:
 
 
 def _complete_durations(root: Path, tables: _Tables, found: Mapping[str, Mapping[str, str]]) -> None:
-    """Take from the headers what no table says; a file that cannot be read is left to the check of files."""
+    """Read durations that no table gives from the headers; the check of files reports files that cannot be read."""
     for subset in STRONG_SUBSETS:
         known = tables.durations[subset]
         for name, filename in found[subset].items():
@@ -243,7 +250,7 @@ def _complete_durations(root: Path, tables: _Tables, found: Mapping[str, Mapping
 
 
 def _recordings_in_two_subsets(listed: Mapping[str, Iterable[str]]) -> list[str]:
-    """Real recordings that are both learned from and judged by, or both weakly labelled and unlabelled."""
+    """Find real recordings that are both for training and validation, or both weakly labelled and unlabelled."""
     problems, seen = [], dict[str, str]()
     for subset in ("weak", "unlabeled", "validation"):
         for name in listed[subset]:
@@ -256,7 +263,7 @@ def _recordings_in_two_subsets(listed: Mapping[str, Iterable[str]]) -> list[str]
 
 
 def _clips(tables: _Tables, found: Mapping[str, Mapping[str, str]]) -> tuple[EventClip, ...]:
-    """Everything that is there, subset by subset, each sorted by name."""
+    """List all clips on disk, subset by subset, each sorted by name."""
     clips = []
     for subset in SUBSETS:
         strong = tables.strong[subset].clips if subset in tables.strong else {}

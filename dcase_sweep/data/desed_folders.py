@@ -1,4 +1,4 @@
-"""Where DESED keeps the audio and the tables of its subsets, and which clips of them are there."""
+"""Folders and tables of DESED's subsets, and the clips on disk."""
 
 import os
 import unicodedata
@@ -12,11 +12,10 @@ AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
 
 @dataclass(frozen=True)
 class Place:
-    """One subset under a root.
+    """The paths of one subset under a root.
 
-    The names are those of DCASE 2021 task 4. The baseline reads copies at 16 kHz that it puts beside the downloads in
-    folders that end in ``_16k``; these do where the downloads are gone. Since 2022 the synthetic soundscapes unpack
-    into a folder ``dcase_synth`` of their own.
+    The names are those of DCASE 2021 task 4. The baseline writes copies at 16 kHz to folders that end in ``_16k``; they
+    are used if the downloads are missing. Since 2022 the archive of synthetic soundscapes has a folder ``dcase_synth``.
     """
 
     root: Path
@@ -27,23 +26,23 @@ class Place:
 
     @cached_property
     def table(self) -> Path:
-        """Labels, or names alone for the unlabelled clips."""
+        """Path of the table of labels; for unlabelled clips it has names only."""
         return self._first(self.metadata)
 
     @cached_property
     def durations(self) -> Path | None:
-        """None where there is no such table; the files' headers say the same."""
+        """Path of the table of durations; None if there is none, and durations come from the headers of the files."""
         path = self._first(self.duration_table) if self.duration_table else None
         return path if path is not None and path.exists() else None
 
     @cached_property
     def folders(self) -> dict[str, set[str]]:
-        """The folders that are there, relative to the root, and the names in each."""
+        """The existing folders, relative to the root, and the names of the files in each."""
         candidates = [prefix + self.audio + suffix for prefix in self._prefixes for suffix in ("", "_16k")]
         return {name: set(os.listdir(self.root / name)) for name in candidates if (self.root / name).is_dir()}
 
     def find(self, listed: Iterable[str]) -> dict[str, str]:
-        """Path under the root of each listed clip that is there, all from the folder that has most of them."""
+        """Find the listed clips in the folder that has most of them; return their paths under the root."""
         wanted = list(listed)
         best: dict[str, str] = {}
         for folder, names in self.folders.items():
@@ -52,7 +51,7 @@ class Place:
         return best
 
     def find_all(self) -> dict[str, str]:
-        """The same of everything that looks like audio."""
+        """Find all audio files in the same way."""
         return self.find(
             sorted(
                 {
@@ -74,7 +73,7 @@ class Place:
 
 
 def _stored(name: str, names: set[str]) -> str | None:
-    """The name as the folder has it: some systems write accents as characters of their own (NFD)."""
+    """Return the name as it is on disk: some file systems store accents as separate characters (NFD)."""
     if name in names:
         return name
     decomposed = name if name.isascii() else unicodedata.normalize("NFD", name)
@@ -82,7 +81,7 @@ def _stored(name: str, names: set[str]) -> str | None:
 
 
 def places(root: Path) -> dict[str, Place]:
-    """Every subset by its name."""
+    """Return the paths of every subset by its name."""
     synthetic, validation = "synthetic21_train/soundscapes", "synthetic21_validation/soundscapes"
     of_synthetic, of_real = "synthetic21_validation/durations.tsv", "validation_durations.tsv"
     listed = (

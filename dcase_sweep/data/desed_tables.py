@@ -1,4 +1,4 @@
-"""The tables of DESED, and everything that can be wrong in them, told by file and row."""
+"""Reading and checking of DESED's tables; problems are reported by file and row."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -12,9 +12,10 @@ from dcase_sweep.utils.tables import check_paths, parse_number, read_table, unkn
 STRONG_COLUMNS = ("filename", "onset", "offset", "event_label")
 WEAK_COLUMNS = ("filename", "event_labels")
 DURATION_COLUMNS = ("filename", "duration")
-#: DESED rounds its durations to 0.1 s, and events of its real validation set end up to 0.115 s after their clip.
+#: Events may end this much after their clip (s): DESED rounds durations to 0.1 s, and events of its real validation
+#: set end up to 0.115 s after their clip.
 OVERHANG = 0.2
-#: 10.2 s is not more than 0.2 s after 10 s, whatever the binary fractions say.
+#: Tolerance for binary rounding: 10.2 s is not more than 0.2 s after 10 s.
 _ROUNDING = 1e-9
 
 
@@ -26,7 +27,7 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class PlacedEvent:
-    """An event and the row of the table it stands in."""
+    """An event and its row in the table."""
 
     row: int
     event: SoundEvent
@@ -34,7 +35,7 @@ class PlacedEvent:
 
 @dataclass(frozen=True, slots=True)
 class StrongTable:
-    """The events of every clip that a table names, in the order of the table; some have none."""
+    """The events of every clip in a table, in the order of the table; clips may have none."""
 
     path: Path
     clips: dict[str, list[PlacedEvent]]
@@ -46,7 +47,7 @@ class StrongTable:
 
 @dataclass(frozen=True, slots=True)
 class WeakTable:
-    """The labels of every clip that a table names, each label once, and the row of the clip."""
+    """The labels of every clip in a table, each label once, and the row of the clip."""
 
     path: Path
     clips: dict[str, tuple[str, ...]]
@@ -54,10 +55,10 @@ class WeakTable:
 
 
 def read_strong(path: Path, problems: list[str]) -> StrongTable:
-    """Rows of filename, onset, offset (s) and event_label; a row with a filename alone is a clip without events.
+    """Read rows of filename, onset, offset (s) and event_label; a row with only a filename is a clip without events.
 
     Raises:
-        UserError: for a table that is missing, no text, or lacks a column.
+        UserError: if the table is missing, is not text, or lacks a column.
     """
     clips: dict[str, list[PlacedEvent]] = {}
     for row in _read(path, STRONG_COLUMNS, problems):
@@ -92,10 +93,10 @@ def _event(where: str, onset: str, offset: str, label: str, problems: list[str])
 
 
 def read_weak(path: Path, problems: list[str]) -> WeakTable:
-    """Rows of filename and event_labels, separated by commas; DESED repeats a label here and there.
+    """Read rows of filename and event_labels, separated by commas; DESED repeats some labels.
 
     Raises:
-        UserError: for a table that is missing, no text, or lacks a column.
+        UserError: if the table is missing, is not text, or lacks a column.
     """
     rows = read_names(path, problems, WEAK_COLUMNS)
     clips = {}
@@ -108,10 +109,10 @@ def read_weak(path: Path, problems: list[str]) -> WeakTable:
 
 
 def first_rows(path: Path, filenames: Collection[str]) -> dict[str, int]:
-    """The row in which a table first names each of these files, as far as it names them.
+    """Find the first row of each of these files that is in the table.
 
     Raises:
-        UserError: for a table that is missing or no text.
+        UserError: if the table is missing or is not text.
     """
     rows: dict[str, int] = {}
     for row in _read(path, ("filename",), []):
@@ -121,10 +122,10 @@ def first_rows(path: Path, filenames: Collection[str]) -> dict[str, int]:
 
 
 def read_durations(path: Path, problems: list[str]) -> dict[str, float]:
-    """Seconds of each clip.
+    """Read the duration (s) of each clip.
 
     Raises:
-        UserError: for a table that is no text or lacks a column.
+        UserError: if the table is not text or lacks a column.
     """
     durations = {}
     for filename, row in read_names(path, problems, DURATION_COLUMNS).items():
@@ -138,10 +139,10 @@ def read_durations(path: Path, problems: list[str]) -> dict[str, float]:
 
 
 def read_names(path: Path, problems: list[str], columns: Sequence[str] = ("filename",)) -> dict[str, _Row]:
-    """The row of each filename, of which a table names every one once.
+    """Read the row of each filename; each may occur once.
 
     Raises:
-        UserError: for a table that is missing, no text, or lacks a column.
+        UserError: if the table is missing, is not text, or lacks a column.
     """
     rows: dict[str, _Row] = {}
     for row in _read(path, columns, problems):
@@ -160,7 +161,7 @@ def read_names(path: Path, problems: list[str], columns: Sequence[str] = ("filen
 def check_strong(
     table: StrongTable, classes: Collection[str], durations: Mapping[str, float], problems: list[str]
 ) -> None:
-    """Unknown classes, events beyond the end of their clip, and two events of one class that overlap."""
+    """Report unknown classes, events after the end of their clip, and overlapping events of one class."""
     for filename, events in table.clips.items():
         for placed in events:
             where, event = f"{table.path}, row {placed.row}", placed.event
@@ -176,7 +177,7 @@ def check_strong(
 
 
 def check_weak(table: WeakTable, classes: Collection[str], problems: list[str]) -> None:
-    """Unknown classes."""
+    """Report unknown classes."""
     for filename, labels in table.clips.items():
         for label in labels:
             if label not in classes:
@@ -184,13 +185,13 @@ def check_weak(table: WeakTable, classes: Collection[str], problems: list[str]) 
 
 
 def unknown_class(where: str, label: str, classes: Collection[str]) -> str:
-    """The line that tells of it."""
+    """Describe an unknown class."""
     known = ", ".join(classes)
     return f"{where}: unknown class {unknown_name(label, classes)}; expected one of {known} (data.classes names others)"
 
 
 def check_labels(table: StrongTable | WeakTable) -> list[str]:
-    """A line for each label that differs from another of the table only in what people do not see."""
+    """Describe each label that looks the same as another one in the table."""
     rows: dict[str, int] = {}
     if isinstance(table, StrongTable):
         for events in table.clips.values():
@@ -208,9 +209,9 @@ def check_labels(table: StrongTable | WeakTable) -> list[str]:
 
 
 def merge_overlaps(table: StrongTable) -> tuple[StrongTable, int]:
-    """The table with overlapping events of one class in a clip merged into one, and how many events that takes away.
+    """Merge overlapping events of one class in a clip; return the table and the number of events fewer.
 
-    Events that only touch stay apart, as psds_eval demands no more.
+    Events that only touch are not merged; psds_eval accepts them.
     """
     clips = {filename: _merged(events) for filename, events in table.clips.items()}
     before, after = (sum(len(events) for events in of.values()) for of in (table.clips, clips))
@@ -233,7 +234,7 @@ def _merged(events: Sequence[PlacedEvent]) -> list[PlacedEvent]:
 
 
 def _overlaps(path: Path, filename: str, events: Sequence[PlacedEvent]) -> list[str]:
-    """Events that begin before an earlier one of their class has ended; psds_eval refuses them. They may touch."""
+    """Describe events that begin before an earlier one of their class has ended, which psds_eval refuses."""
     problems = []
     latest: dict[str, PlacedEvent] = {}
     for placed in sorted(events, key=lambda placed: (placed.event.onset, placed.event.offset)):
@@ -250,7 +251,7 @@ def _overlaps(path: Path, filename: str, events: Sequence[PlacedEvent]) -> list[
 
 
 def _read(path: Path, columns: Sequence[str], problems: list[str]) -> list[_Row]:
-    """The rows of a table by column; the first column holds file names."""
+    """Read the rows of a table; the first column contains file names."""
     # A row of a clip without events may end after the name of the clip.
     table = read_table(path, columns, may_be_short=columns == STRONG_COLUMNS, problems=problems)
     problems += check_paths(table, columns[0])

@@ -1,4 +1,4 @@
-"""What an event data set is: clips with strong, weak or no labels, and the subsets that learn and judge."""
+"""A data set for sound event detection: clips with strong, weak or no labels, and splits of them."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.errors import DataError
 
-#: In alphabetical order, as the baseline of DCASE 2021 task 4 orders its outputs.
+#: In alphabetical order, the order of the outputs in the baseline of DCASE 2021 task 4.
 DESED_CLASSES = (
     "Alarm_bell_ringing",
     "Blender",
@@ -24,15 +24,15 @@ DESED_CLASSES = (
     "Speech",
     "Vacuum_cleaner",
 )
-#: How clips are labelled and what they are for.
+#: The subsets of clips, by their labels and purpose.
 SUBSETS = ("strong", "weak", "unlabeled", "synthetic_validation", "validation")
-#: Decimals that tell frames apart: times are written in milliseconds, so what differs further on is rounding.
+#: Decimals of a frame number that are kept: times are given in milliseconds, so the others are rounding errors.
 _DECIMALS = 9
 
 
 @dataclass(frozen=True, slots=True)
 class SoundEvent:
-    """Something heard from ``onset`` to ``offset``, in s, as the metadata write it."""
+    """A sound from ``onset`` to ``offset`` (s), as in the metadata."""
 
     onset: float
     offset: float
@@ -41,38 +41,38 @@ class SoundEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventClip:
-    """One recording or soundscape and what is known of it."""
+    """One recording or soundscape, with its labels."""
 
     #: Relative to the data set's root.
     filename: str
     #: One of `SUBSETS`.
     subset: str
-    #: Of a clip with strong labels, by onset.
+    #: Events of a clip with strong labels, by onset.
     events: tuple[SoundEvent, ...] = ()
-    #: Of a clip with weak labels: what is heard somewhere in it, in alphabetical order.
+    #: Classes of a clip with weak labels, in alphabetical order.
     weak_labels: tuple[str, ...] = ()
-    #: Seconds; None where nothing asks for it.
+    #: Duration (s); None if not needed.
     duration: float | None = None
 
     @property
     def name(self) -> str:
-        """The file name alone, as tables of events write it."""
+        """The file name without folders, as in tables of events."""
         return PurePosixPath(self.filename).name
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes heard in the clip, as far as they are known, in alphabetical order."""
+        """The known classes of the clip, in alphabetical order."""
         return self.weak_labels or tuple(sorted({event.event_label for event in self.events}))
 
 
 @dataclass(frozen=True, slots=True)
 class SubsetCoverage:
-    """How many of a subset's listed clips there are: a download of DESED always misses some."""
+    """How many of a subset's listed clips are on disk; a download of DESED always misses some."""
 
     subset: str
     found: int
     listed: int
-    #: Where the first of the missing ones are listed: table, row and name.
+    #: Table, row and name of the first missing clips.
     examples: tuple[str, ...] = ()
 
     @property
@@ -81,7 +81,7 @@ class SubsetCoverage:
 
     @property
     def absence(self) -> str:
-        """Which listed clips are not on disk: the first few, and how many more; nothing if all are there."""
+        """Describe the missing clips: the first few, and how many more; empty if all are on disk."""
         if not self.examples:
             return ""
         more = self.listed - self.found - len(self.examples)
@@ -92,25 +92,25 @@ class SubsetCoverage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventData:
-    """Clips and what each of them serves for; the splits hold indices into ``clips``."""
+    """Clips and their splits; the splits are indices into ``clips``."""
 
     name: str
     root: Path
     clips: tuple[EventClip, ...]
-    #: In alphabetical order: the order of every score's columns.
+    #: In alphabetical order, the order of the columns of scores.
     classes: tuple[str, ...]
     strong: NDArray[np.int64]
     weak: NDArray[np.int64]
     unlabeled: NDArray[np.int64]
     weak_validation: NDArray[np.int64]
     synthetic_validation: NDArray[np.int64]
-    #: The real validation set, by which task 4 judges.
+    #: The real validation set, on which task 4 is evaluated.
     test: NDArray[np.int64]
-    #: One entry a subset.
+    #: One entry for each subset.
     coverage: tuple[SubsetCoverage, ...] = ()
-    #: Generated sounds: nothing learned from them says anything of the world.
+    #: Whether the sounds are generated, so that results are not representative of real recordings.
     is_synthetic: bool = False
-    #: How many events of the tables were merged with another of their class that they overlap.
+    #: Number of events that were merged with an overlapping event of their class.
     merged_events: int = 0
 
     @property
@@ -120,7 +120,7 @@ class EventData:
 
     @property
     def description(self) -> str:
-        """Its sizes, for people, and of which subsets clips are missing."""
+        """The sizes of the splits, and the subsets with missing clips, as text."""
         training = f"{len(self.strong)} strong, {len(self.weak)} weak, {len(self.unlabeled)} unlabelled"
         validation = f"{len(self.synthetic_validation)} synthetic and {len(self.weak_validation)} weak validation"
         text = f"{self.name}: {training}, {validation}, {len(self.test)} test clips, {len(self.classes)} classes"
@@ -136,7 +136,7 @@ class EventData:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of names, labels and splits: equal for two runs that learned from and were judged by the same."""
+        """A hash of names, labels and splits; it is equal for equal data."""
         digest = hashlib.sha256()
         for split in self._splits.values():
             for clip in self._clips_of(split):
@@ -146,10 +146,10 @@ class EventData:
         return digest.hexdigest()[:16]
 
     def drop_invalid(self, valid: Sequence[bool] | NDArray[np.bool_]) -> "EventData":
-        """The same data set with the clips that are not valid taken out of its splits and its coverage.
+        """Remove the clips that are not valid from the splits and the coverage.
 
         Raises:
-            DataError: if nothing is left of a split, one line each.
+            DataError: if a split has no clip left, with one line for each.
         """
         mask = np.asarray(valid, dtype=bool)
         lost = [self.clips[index].subset for index in np.flatnonzero(~mask)]
@@ -167,14 +167,15 @@ class EventData:
         return replace(self, coverage=coverage, **splits)
 
     def strong_targets(self, indices: Iterable[int], frames: int, hop_seconds: float) -> NDArray[np.float32]:
-        """1 in every frame that an event of the class touches, else 0 ``[clip, class, frame]``.
+        """Encode events as 1 in every frame that an event of the class touches, else 0: ``[clip, class, frame]``.
 
-        The rule of the 2021 baseline's encoder: an event fills the frames from floor(onset / hop) up to, not
-        including, ceil(offset / hop), both clipped to ``frames``. Clips without strong labels stay 0.
+        As in the encoder of the 2021 baseline, an event fills the frames from floor(onset / hop) up to, but not
+        including, ceil(offset / hop), both clipped to ``frames``. Clips without strong labels are 0.
 
         Args:
-            frames: of the network's output, 156 in the baseline: int(625 / 4), which ends at 9.984 s.
-            hop_seconds: from one of these frames to the next, 0.064 in the baseline.
+            indices: indices of the clips.
+            frames: number of frames of the network's output; 156 in the baseline: int(625 / 4), which ends at 9.984 s.
+            hop_seconds: time from one of these frames to the next, 0.064 s in the baseline.
         """
         position = {label: index for index, label in enumerate(self.classes)}
         clips = self._clips_of(indices)
@@ -187,7 +188,7 @@ class EventData:
         return targets
 
     def weak_targets(self, indices: Iterable[int]) -> NDArray[np.float32]:
-        """1 for every class known to be heard in the clip, else 0 ``[clip, class]``."""
+        """Encode the known classes of clips as 1, the others as 0: ``[clip, class]``."""
         position = {label: index for index, label in enumerate(self.classes)}
         clips = self._clips_of(indices)
         targets = np.zeros((len(clips), len(self.classes)), dtype=np.float32)
@@ -196,17 +197,17 @@ class EventData:
         return targets
 
     def names(self, indices: Iterable[int]) -> list[str]:
-        """The file name of each clip of a split; unique within a subset, not between them."""
+        """Return the file name of each clip of a split; it is unique within a subset only."""
         return [clip.name for clip in self._clips_of(indices)]
 
     def durations(self, indices: Iterable[int]) -> dict[str, float]:
-        """Seconds of each clip of a split with strong labels, by its file name."""
+        """Return the duration (s) of each clip of a split with strong labels, by its file name."""
         return {clip.name: clip.duration for clip in self._clips_of(indices) if clip.duration is not None}
 
     def reference_events(self, indices: Iterable[int]) -> list[tuple[str, float, float, str]]:
-        """Filename, onset, offset and event label of every event in a split, as a table of events has them.
+        """Return filename, onset, offset and event label of every event in a split.
 
-        Events that end a little after their clip are left as the metadata have them: published figures count so.
+        Events that end a little after their clip are not cut, as in published figures.
         """
         return [
             (clip.name, event.onset, event.offset, event.event_label)

@@ -1,4 +1,4 @@
-"""Checking listed files before anything is computed from them."""
+"""Checks of audio files before features are computed."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,17 +11,17 @@ from dcase_sweep.utils.text import printable
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """A file of which it is known, without looking, what is wrong with it; None for nothing."""
+    """The known state of a file that need not be read again; ``problem`` is None if it can be used."""
 
     problem: str | None
 
 
-#: Given a root and names of files under it, one line for each file that cannot be used.
+#: Takes a root and names of files under it, and returns one line for each file that cannot be used.
 FileCheck = Callable[[Path, Sequence[str]], list[str]]
 
 
 def check_headers(root: Path, names: Sequence[str]) -> list[str]:
-    """Files that are missing, empty, truncated or no audio, as their headers tell."""
+    """Find files that are missing, empty, truncated or not audio, from their headers."""
     return _problems(root, names, lambda name: inspect_audio(root / name), workers=1, on_progress=None)
 
 
@@ -35,9 +35,9 @@ def check_samples(
     on_progress: Callable[[int, int], None] | None = None,
     known: Callable[[str], KnownFile | None] = lambda name: None,
 ) -> list[str]:
-    """The same, and files whose samples are silent, not finite or cannot be decoded.
+    """Find the same, and files whose samples are silent, not finite or cannot be decoded.
 
-    Every file is read but those of which ``known`` says what is wrong with them.
+    Every file is read unless ``known`` returns its state.
     """
 
     def look(name: str) -> None:

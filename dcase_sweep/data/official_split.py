@@ -1,4 +1,4 @@
-"""The validation split of the task 1A baseline system: dcase_util's balanced choice of locations."""
+"""The validation split of the task 1A baseline system: the balanced choice of locations of dcase_util."""
 
 import math
 import random
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dcase_sweep.data.scenes import SceneRecording
 
-#: How many random choices are compared for each scene.
+#: Number of random choices that are compared for each scene.
 DRAWS = 100
 
 #: Rows of each location, of each city.
@@ -19,13 +19,13 @@ _Cities = Mapping[str, Mapping[str, Sequence[int]]]
 
 @dataclass(frozen=True, slots=True)
 class OfficialSplit:
-    """What the official rule holds out.
+    """The result of the official rule.
 
     Attributes:
         held_out: indices of the recordings to validate on, in ascending order.
-        adapted: scenes of which the rule would have left no location to train on, so that it was applied to all of
-            their locations together.
-        undivided: scenes with a single location, which are not validated on.
+        adapted: scenes for which the rule would leave no location to train on, so that it was applied to all of their
+            locations together.
+        undivided: scenes with a single location, which stays in training.
     """
 
     held_out: NDArray[np.int64]
@@ -34,48 +34,48 @@ class OfficialSplit:
 
 
 def hold_out_officially(
-    recordings: Sequence[SceneRecording], candidates: NDArray[np.int64], *, share: float, seed: int
+    recordings: Sequence[SceneRecording], candidates: NDArray[np.int64], *, fraction: float, seed: int
 ) -> OfficialSplit:
     """Hold out whole locations as the task 1A baseline system does.
 
-    The rule is that of dcase_util's ``validation_files_balanced``: in each city of each scene, ``share`` of the
-    locations, rounded up, are chosen at random. Of 100 such choices for a scene, the one that comes closest to
-    ``share`` of its clips is taken, the first of equals. Where identifiers name no city (``location`` equals ``city``
-    for every recording), the locations of a scene are chosen from together, as dcase_util's ``identifier`` mode does.
+    The rule is that of dcase_util's ``validation_files_balanced``: in each city of each scene, ``fraction`` of the
+    locations, rounded up, are chosen at random. Of 100 such choices for a scene, the first that comes closest to
+    ``fraction`` of its clips is used. If identifiers name no city (``location`` equals ``city`` for every recording),
+    the choice is made among all locations of a scene, as in dcase_util's ``identifier`` mode.
 
     The same seed gives the same locations as dcase_util gives on Python before 3.11: random numbers come from
-    Python's generator, scenes, cities and locations are taken in alphabetical order, and locations are shuffled by
-    one random fraction per exchange.
+    Python's generator; scenes, cities and locations are processed in alphabetical order; and locations are shuffled
+    with one random number in [0, 1) for each exchange.
 
     Args:
-        recordings: every recording of the data set.
+        recordings: all recordings of the data set.
         candidates: indices of the recordings to choose from.
-        share: of the locations, between 0 and 1.
-        seed: of the random numbers.
+        fraction: fraction of the locations, between 0 and 1.
+        seed: seed of the random numbers.
     """
     rng = random.Random(seed)
-    scenes = _grouped(recordings, candidates)
+    scenes = _group(recordings, candidates)
     names_cities = any(recordings[index].city != recordings[index].location for index in candidates)
     held_out: list[int] = []
     adapted, undivided = [], []
     for scene, cities in scenes.items():
         together = {"": {place: rows for city in cities.values() for place, rows in city.items()}}
         count = len(together[""])
-        chosen = _best_of_draws(cities if names_cities else together, share, rng)
-        if len(chosen) == count:  # nothing would be left to learn the scene from
+        chosen = _best_of_draws(cities if names_cities else together, fraction, rng)
+        if len(chosen) == count:  # no location of the scene would be left for training
             if count == 1:
                 undivided.append(scene)
                 continue
             adapted.append(scene)
-            chosen = _best_of_draws(together, share, random.Random(seed), most=count - 1)
+            chosen = _best_of_draws(together, fraction, random.Random(seed), most=count - 1)
         held_out += [row for place in chosen for row in together[""][place]]
     return OfficialSplit(np.array(sorted(held_out), dtype=np.int64), tuple(adapted), tuple(undivided))
 
 
-def _grouped(
+def _group(
     recordings: Sequence[SceneRecording], candidates: NDArray[np.int64]
 ) -> dict[str, dict[str, dict[str, list[int]]]]:
-    """Indices by scene, city and location, each in alphabetical order of scenes and of locations."""
+    """Group the indices by scene, city and location; scenes and locations are in alphabetical order."""
     scenes: dict[str, dict[str, dict[str, list[int]]]] = {}
     ordered = sorted((recordings[index].scene_label, recordings[index].location, int(index)) for index in candidates)
     for scene, location, index in ordered:
@@ -84,11 +84,14 @@ def _grouped(
     return scenes
 
 
-def _best_of_draws(cities: _Cities, share: float, rng: random.Random, most: int | None = None) -> list[str]:
-    """The locations of the choice whose fraction of a scene's clips is nearest to ``share``, the first of equals.
+def _best_of_draws(cities: _Cities, fraction: float, rng: random.Random, most: int | None = None) -> list[str]:
+    """Return the locations of the first choice whose fraction of a scene's clips is nearest to ``fraction``.
 
     Args:
-        most: locations of a city that may be chosen; None = all of them.
+        cities: the locations of each city.
+        fraction: fraction of the locations to choose.
+        rng: the random numbers.
+        most: the largest number of locations of a city; None for no limit.
     """
     sizes = {place: len(rows) for city in cities.values() for place, rows in city.items()}
     total = sum(sizes.values())
@@ -97,17 +100,17 @@ def _best_of_draws(cities: _Cities, share: float, rng: random.Random, most: int 
     for _ in range(DRAWS):
         chosen: list[str] = []
         for city in cities.values():
-            chosen += _shuffled(list(city), rng)[: math.ceil(share * len(city))][:most]
-        distance = abs(sum(sizes[place] for place in chosen) / total - share)
+            chosen += _shuffle(list(city), rng)[: math.ceil(fraction * len(city))][:most]
+        distance = abs(sum(sizes[place] for place in chosen) / total - fraction)
         if distance < smallest:
             best, smallest = chosen, distance
     return best
 
 
-def _shuffled(places: list[str], rng: random.Random) -> list[str]:
-    """Shuffle in place with one random fraction per exchange.
+def _shuffle(places: list[str], rng: random.Random) -> list[str]:
+    """Shuffle in place with one random number in [0, 1) for each exchange.
 
-    Python's own ``shuffle`` draws integers instead, which gives another order for the same seed.
+    Python's own ``shuffle`` draws integers, which gives a different order for the same seed.
     """
     for last in range(len(places) - 1, 0, -1):
         other = int(rng.random() * (last + 1))

@@ -1,4 +1,4 @@
-"""What a scene data set is: recordings with their labels, locations and devices, and three splits of them."""
+"""A data set for scene classification: recordings with labels, locations and devices, and three splits."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,38 +13,38 @@ from numpy.typing import NDArray
 class SceneRecording:
     """One recording of a scene."""
 
-    #: Relative to the data set's root, as the metadata write it.
+    #: Relative to the data set's root, as in the metadata.
     filename: str
     scene_label: str
     city: str
-    #: Unique over cities: what must not be both learned from and judged by.
+    #: Unique over cities. A location must be in one split only.
     location: str
     device: str
 
 
 @dataclass(frozen=True, slots=True)
 class SceneData:
-    """Recordings and their splits; the splits hold indices into ``recordings``."""
+    """Recordings and their splits; the splits are indices into ``recordings``."""
 
     name: str
     root: Path
     recordings: tuple[SceneRecording, ...]
-    #: In alphabetical order: the order of every score's columns.
+    #: In alphabetical order, the order of the columns of scores.
     classes: tuple[str, ...]
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
-    #: Generated sounds: nothing learned from them says anything of the world.
+    #: Whether the sounds are generated, so that results are not representative of real recordings.
     is_synthetic: bool = False
 
     @property
     def filenames(self) -> list[str]:
-        """The recordings' names under the root."""
+        """Names of the recordings under the root."""
         return [recording.filename for recording in self.recordings]
 
     @property
     def description(self) -> str:
-        """Its sizes, for people."""
+        """The sizes of the data set as text."""
         sizes = f"{len(self.train)} train, {len(self.validation)} validation, {len(self.test)} test clips"
         devices = len({recording.device for recording in self.recordings})
         return f"{self.name}: {sizes}, {len(self.classes)} scenes, {devices} devices"
@@ -56,12 +56,12 @@ class SceneData:
         return np.array([position[recording.scene_label] for recording in self.recordings], dtype=np.int64)
 
     def devices(self, split: NDArray[np.int64]) -> list[str]:
-        """The device of each recording of a split."""
+        """Return the device of each recording of a split."""
         return [self.recordings[index].device for index in split]
 
     @property
     def fingerprint(self) -> str:
-        """A hash of names, labels, locations, devices and splits: equal for two runs that learned from the same."""
+        """A hash of names, labels, locations, devices and splits; it is equal for equal data."""
         digest = hashlib.sha256()
         for split in (self.train, self.validation, self.test):
             for index in split:
@@ -73,7 +73,7 @@ class SceneData:
 
     @property
     def empty_splits(self) -> list[str]:
-        """One line for each split without a clip."""
+        """Describe each split without clips."""
         splits = {"train": self.train, "validate": self.validation, "test": self.test}
         return [
             f"{self.root}: no clip left to {what} on; restore the files that cannot be read"
@@ -82,7 +82,7 @@ class SceneData:
         ]
 
     def drop_invalid(self, valid: Sequence[bool] | NDArray[np.bool_]) -> "SceneData":
-        """The same data set with the recordings that are not valid taken out of its splits."""
+        """Remove the recordings that are not valid from the splits."""
         mask = np.asarray(valid, dtype=bool)
         return SceneData(
             self.name,

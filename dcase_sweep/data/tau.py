@@ -1,4 +1,4 @@
-"""TAU Urban Acoustic Scenes 2020 Mobile, and any data set that is laid out like it."""
+"""TAU Urban Acoustic Scenes 2020 Mobile, and other data sets in the same layout."""
 
 import logging
 from pathlib import Path
@@ -10,24 +10,32 @@ from dcase_sweep.data.files import FileCheck, check_headers
 from dcase_sweep.data.official_split import hold_out_officially
 from dcase_sweep.data.scenes import SceneData, SceneRecording
 from dcase_sweep.data.splits import hold_out_locations
-from dcase_sweep.data.tau_tables import META, overlaps, read_list, read_recordings, read_rows
+from dcase_sweep.data.tau_tables import META, find_overlaps, read_list, read_recordings, read_rows
 from dcase_sweep.utils.errors import DataError, UserError
 
 log = logging.getLogger(__name__)
 
-#: Rules by which locations are held out.
+#: Rules for the choice of locations to validate on.
 VALIDATION_RULES = ("official", "balanced")
 
 
 class TAU:
-    """Scene recordings under ``root`` as Zenodo record 3819968 lays them out.
+    """Scene recordings under ``root`` in the layout of Zenodo record 3819968.
 
-    ``meta.csv`` (tab-separated: filename, scene_label, identifier, source_label) and
-    ``evaluation_setup/fold<fold>_{train,evaluate}.csv``; the identifier is ``city-location``. Labels come from the
-    metadata. The clips to validate on are whole locations of the training list. ``validation`` names the rule that
-    chooses them: ``official`` is that of the baseline system (`hold_out_officially`), ``balanced`` keeps closer to
-    ``validation_fraction`` of each scene's clips (`hold_out_locations`). ``validation_list``, a table with a filename
-    column, names the clips instead.
+    The tables are ``meta.csv`` (tab-separated: filename, scene_label, identifier, source_label) and
+    ``evaluation_setup/fold<fold>_{train,evaluate}.csv``; the identifier is ``city-location``. Labels come from
+    ``meta.csv``. The clips to validate on are whole locations of the training list.
+
+    Args:
+        name: name of the data set.
+        root: folder of the data set.
+        fold: number of the fold.
+        validation: rule for the choice of locations to validate on: ``official`` as in the baseline system
+            (`hold_out_officially`), or ``balanced``, which is closer to ``validation_fraction`` (`hold_out_locations`).
+        validation_fraction: fraction of the locations (``official``) or of the clips (``balanced``) of each scene.
+        validation_seed: seed of this choice.
+        validation_list: a table under ``root`` with a column of filenames to validate on instead.
+        skip_invalid: leave out files that cannot be read instead of refusing them.
     """
 
     kind = "scenes"
@@ -45,9 +53,9 @@ class TAU:
         skip_invalid: bool = False,
     ) -> None:
         if root is None:
-            raise UserError(f"data.root is not set; say where {name} lies: data.root=/path/to/it")
+            raise UserError(f"data.root is not set; expected the folder of {name}: data.root=/path/to/it")
         if not 0 < validation_fraction < 1:
-            raise UserError(f"data.validation_fraction={validation_fraction}: expected a share between 0 and 1")
+            raise UserError(f"data.validation_fraction={validation_fraction}: expected a fraction between 0 and 1")
         if validation not in VALIDATION_RULES:
             raise UserError(f"data.validation={validation}: expected one of {', '.join(VALIDATION_RULES)}")
         self.name = name
@@ -63,26 +71,26 @@ class TAU:
         """Read the tables and check every listed file.
 
         Args:
-            check: what finds problems of files, given the root and their names.
+            check: function that finds problems of files, given the root and their names.
 
         Raises:
-            UserError: if the root is not there.
-            DataError: with every problem of the tables and of the files.
+            UserError: if the root is missing.
+            DataError: with all problems of the tables and files.
         """
         if not self.root.is_dir():
-            raise UserError(f"data.root={self.root}: no such folder; expected one that holds {META} and audio/")
+            raise UserError(f"data.root={self.root}: no such folder; expected a folder with {META} and audio/")
         problems: list[str] = []
         recordings = read_recordings(self.root, problems)
         trained = read_list(self._fold("train"), "the clips to train on", recordings, problems)
         tested = read_list(self._fold("evaluate"), "the clips to test on", recordings, problems)
         known, train, test = recordings or {}, trained or {}, tested or {}
-        problems += overlaps(train, test, known)
+        problems += find_overlaps(train, test, known)
         if train:
             problems += self._unseen(train, test, known)
             problems += self._single(train, known)
         validation = self._listed_for_validation(train, known, problems)
         filenames = sorted({*train, *test} & known.keys())
-        if not self.skip_invalid:  # otherwise the store finds them again, counts them and goes on
+        if not self.skip_invalid:  # otherwise the feature store finds them, counts them and continues
             problems += check(self.root, filenames)
         if problems:
             raise DataError(problems)
@@ -92,22 +100,22 @@ class TAU:
         return self.root / f"evaluation_setup/fold{self.fold}_{part}.csv"
 
     def _unseen(self, train: dict[str, int], test: dict[str, int], known: dict[str, SceneRecording]) -> list[str]:
-        """Scenes that are judged by and never learned from."""
-        learned, judged = ({known[name].scene_label for name in part if name in known} for part in (train, test))
-        unseen = ", ".join(sorted(judged - learned))
-        return [f"{self.root}: test clips of {unseen}, of which there is no training clip"] if unseen else []
+        """Find scenes that are in the test list only."""
+        trained, tested = ({known[name].scene_label for name in part if name in known} for part in (train, test))
+        unseen = ", ".join(sorted(tested - trained))
+        return [f"{self.root}: test clips of {unseen}, but no training clips; expected both"] if unseen else []
 
     def _single(self, train: dict[str, int], known: dict[str, SceneRecording]) -> list[str]:
-        """A training list of one scene, from which nothing can be learned."""
-        learned = {known[name].scene_label for name in train if name in known}
-        if len(learned) != 1 or len(known.keys() & train.keys()) < 2:
+        """Find a training list with a single scene."""
+        trained = {known[name].scene_label for name in train if name in known}
+        if len(trained) != 1 or len(known.keys() & train.keys()) < 2:
             return []
-        return [f"{self._fold('train')}: every clip is of the scene {learned.pop()}; expected at least two scenes"]
+        return [f"{self._fold('train')}: every clip is of the scene {trained.pop()}; expected at least two scenes"]
 
     def _listed_for_validation(
         self, train: dict[str, int], known: dict[str, SceneRecording], problems: list[str]
     ) -> set[str] | None:
-        """The training clips that ``validation_list`` names; None where it is not to be had."""
+        """Return the training clips in ``validation_list``; None without such a list."""
         if self.validation_list is None:
             return None
         path = self.root / self.validation_list
@@ -138,8 +146,8 @@ class TAU:
         def indices(names: set[str]) -> NDArray[np.int64]:
             return np.array([i for i, r in enumerate(recordings) if r.filename in names], dtype=np.int64)
 
-        learned = indices(train)
-        held_out = self._hold_out(recordings, learned) if validation is None else indices(validation)
+        trained = indices(train)
+        held_out = self._hold_out(recordings, trained) if validation is None else indices(validation)
         if len(held_out) == 0:
             raise UserError(
                 f"{self.root}: no location can be held out for validation, since every scene has one location only; "
@@ -149,22 +157,22 @@ class TAU:
             name=self.name,
             root=self.root,
             recordings=tuple(recordings),
-            classes=tuple(sorted({recordings[index].scene_label for index in learned})),
-            train=np.setdiff1d(learned, held_out),
+            classes=tuple(sorted({recordings[index].scene_label for index in trained})),
+            train=np.setdiff1d(trained, held_out),
             validation=held_out,
             test=indices(test),
         )
 
-    def _hold_out(self, recordings: list[SceneRecording], learned: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The clips to validate on, by the rule that ``validation`` names."""
-        share, seed = self.validation_fraction, self.validation_seed
+    def _hold_out(self, recordings: list[SceneRecording], trained: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Choose the clips to validate on."""
+        fraction, seed = self.validation_fraction, self.validation_seed
         if self.validation == "balanced":
-            return hold_out_locations(recordings, learned, share=share, seed=seed)
-        split = hold_out_officially(recordings, learned, share=share, seed=seed)
+            return hold_out_locations(recordings, trained, fraction=fraction, seed=seed)
+        split = hold_out_officially(recordings, trained, fraction=fraction, seed=seed)
         if split.adapted:
             log.warning(
-                f"data      {', '.join(split.adapted)}: the official rule would hold out every location, one a city; "
-                "those of all cities are split together"
+                f"data      {', '.join(split.adapted)}: the official rule would hold out every location, one in each "
+                "city; the locations of all cities are split together"
             )
         if split.undivided and len(split.held_out):
             log.warning(f"data      {', '.join(split.undivided)}: a single location, which stays in training")

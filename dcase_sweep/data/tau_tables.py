@@ -1,4 +1,4 @@
-"""The tables of a data set in TAU's layout: what stands in which row, and everything that is wrong with it."""
+"""Reading and checking of the tables of a data set in TAU's layout."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,14 +22,14 @@ META = "meta.csv"
 def read_rows(
     path: Path, columns: Sequence[str], holds: str, problems: list[str], optional: Sequence[str] = ()
 ) -> Table | None:
-    """The columns of a table; None, and a problem more, where there are no rows to be had.
+    """Read columns of a table; return None and add a problem if it has no rows.
 
     Args:
-        path: of the table.
-        columns: the first of them holds file names.
-        holds: what its rows are, for the message about a table without any.
-        problems: gets a line for everything that is wrong with it.
-        optional: columns that are read too where the table has them.
+        path: path of the table.
+        columns: names of the columns; the first contains file names.
+        holds: description of the rows for messages.
+        problems: list that receives a line for each problem.
+        optional: columns that are also read if the table has them.
     """
     expected = f"a tab-separated table with {', '.join(columns)}"
     found: list[str] = []
@@ -47,7 +47,7 @@ def read_rows(
 
 
 def read_recordings(root: Path, problems: list[str]) -> dict[str, SceneRecording] | None:
-    """Every row of the metadata by filename; None where there are no metadata to be had."""
+    """Read the metadata of each file; None if they cannot be read."""
     columns = ("filename", "scene_label", "identifier", "source_label")
     table = read_rows(root / META, columns, "a row for every recording", problems)
     if table is None:
@@ -79,7 +79,7 @@ def read_recordings(root: Path, problems: list[str]) -> dict[str, SceneRecording
 def read_list(
     path: Path, holds: str, known: dict[str, SceneRecording] | None, problems: list[str]
 ) -> dict[str, int] | None:
-    """Row number of each file that a list of the fold names; None where there is no list to be had."""
+    """Read the row number of each file in a list of the fold; None if it cannot be read."""
     table = read_rows(path, ("filename", "scene_label"), holds, problems)
     if table is None:
         return None
@@ -92,13 +92,13 @@ def read_list(
         elif not (filename and label):
             problems.append(f"{table.where(row)}: an empty cell; expected filename, scene_label")
         elif known is not None:
-            problems += [f"{table.where(row)}: {wrong}" for wrong in _wrong_with(filename, label, known)]
+            problems += [f"{table.where(row)}: {wrong}" for wrong in _compare(filename, label, known)]
         listed.setdefault(filename, table.lines[row])
     return listed
 
 
-def _wrong_with(filename: str, label: str, known: dict[str, SceneRecording]) -> Iterable[str]:
-    """What the metadata have against a row of a list."""
+def _compare(filename: str, label: str, known: dict[str, SceneRecording]) -> Iterable[str]:
+    """Describe differences between a row of a list and the metadata."""
     if filename not in known:
         yield f"{filename} is not in {META}; expected a row there with its label and device"
     elif label != known[filename].scene_label:
@@ -109,8 +109,8 @@ def _wrong_with(filename: str, label: str, known: dict[str, SceneRecording]) -> 
             yield f"label {label!r}, but {META} says {known[filename].scene_label!r}"
 
 
-def overlaps(train: dict[str, int], test: dict[str, int], known: dict[str, SceneRecording]) -> list[str]:
-    """Files and places that are both learned from and judged by."""
+def find_overlaps(train: dict[str, int], test: dict[str, int], known: dict[str, SceneRecording]) -> list[str]:
+    """Describe files and locations that are in both lists."""
     problems = [
         f"{filename}: in the training list (row {train[filename]}) and in the test list (row {test[filename]}); "
         "expected it in one"

@@ -11,6 +11,7 @@ from dcase_sweep import tracking
 from dcase_sweep.config import Experiment, Tracking, locate_task, restore_experiment
 from dcase_sweep.config.classes import check_file_target
 from dcase_sweep.config.renamed import rename_keys
+from dcase_sweep.config.search_path import named_in_folder
 from dcase_sweep.training.checkpoint_files import Checkpoint, read_checkpoint
 from dcase_sweep.training.checkpoints import BEST, FOLDER, find_checkpoint
 from dcase_sweep.utils.errors import UserError
@@ -73,12 +74,13 @@ class RunFiles:
     logged: tracking.LoggedRun | None
 
 
-def find_trained_run(given: str, overrides: Mapping[str, str]) -> TrainedRun:
+def find_trained_run(given: str, overrides: Mapping[str, str], config_dir: str | None = None) -> TrainedRun:
     """The run of an MLflow id, of a folder ``outputs/DATE/TIME``, or of a checkpoint file.
 
     Args:
         given: which.
         overrides: keys and values of the command line.
+        config_dir: a folder of the user's own configuration files; the classes that they name may be the run's.
 
     Raises:
         UserError: for an unknown or unfinished run, one of another task, or a key that only training can change.
@@ -87,7 +89,8 @@ def find_trained_run(given: str, overrides: Mapping[str, str]) -> TrainedRun:
         if not key.startswith(FREE) or key in KEPT:
             expected = ", ".join(f"{name}*" if name.endswith(".") else name for name in FREE)
             raise UserError(f"{key}: the run's own, which an export keeps; expected one of {expected}")
-    named = {key: value for key, value in overrides.items() if key in NAMED}
+    folder_names = named_in_folder(config_dir) if config_dir else {}
+    named = folder_names | {key: value for key, value in overrides.items() if key in NAMED}
     overrides = {key: value for key, value in overrides.items() if key not in NAMED}
     settings = {key.removeprefix("tracking."): value for key, value in overrides.items() if key.startswith("tracking.")}
     found = read_run(given, Tracking(**settings), check=partial(_check_exportable, given))  # type: ignore[arg-type]

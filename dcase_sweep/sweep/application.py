@@ -113,6 +113,10 @@ class Application:
         """Keys with their expressions, former names of keys replaced."""
         return dict(params)
 
+    def rename_stored(self, configuration: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The flattened configuration of an earlier study, former names of keys replaced."""
+        return configuration
+
     def check_folder(self, key: str, folder: str | Path) -> None:
         """Refuse a folder that must not be written to.
 

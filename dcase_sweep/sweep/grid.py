@@ -1,9 +1,11 @@
 """A sweep over every combination: checks first, a record, a comparison of the jobs."""
 
+import io
 import itertools
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +87,9 @@ class GridSweeper(Sweeper):
                 self._launch([[*overrides, *given] for overrides in jobs], results)
             except BaseException as error:  # the jobs that are over are compared, whatever ended the rest
                 self._report(record, jobs, results, folder, finished, "KILLED" if _is_stop(error) else "FAILED")
-                log.info("continue  the same command with hydra.sweeper.skip_finished=true runs the rest")
+                skipping = [] if self.skip_finished else ["hydra.sweeper.skip_finished=true"]
+                command = self._application.describe_continuation(self._config, [*arguments, *skipping])
+                log.info(f"continue  {command}")
                 raise
             self._report(record, jobs, results, folder, finished)
         return [results]
@@ -183,9 +187,11 @@ class GridSweeper(Sweeper):
 
     def _read(self, result: JobReturn) -> Outcome:
         """The outcome of a job, whoever has raised what ended it: its task function, or a launcher."""
-        returned = result._return_value
-        if isinstance(returned, BaseException):
-            return Outcome("failed", error=f"{type(returned).__name__}: {returned}")
+        try:
+            with redirect_stderr(io.StringIO()):  # Hydra names the job there; it is compared with the others here
+                returned = result.return_value  # raises what ended the job
+        except BaseException as error:
+            return Outcome("failed", error=f"{type(error).__name__}: {error}")
         try:
             return self._application.read_outcome(returned)
         except UserError as error:

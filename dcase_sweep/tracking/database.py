@@ -1,4 +1,4 @@
-"""The local store of runs: one SQLite file, made as a whole, with its artifacts beside it."""
+"""The local MLflow store: one SQLite file, with its artifacts in the same folder."""
 
 import logging
 import os
@@ -14,71 +14,71 @@ from dcase_sweep.utils.secrets import mask_url
 
 log = logging.getLogger(__name__)
 
-#: In the folder of the database.
+#: Name of the folder of artifacts, next to the database.
 ARTIFACTS = "artifacts"
 
 
 def locate_database(uri: str) -> Path | None:
-    """The file of an SQLite store; None for any other store."""
+    """Return the file of an SQLite store; None for any other store."""
     path = uri.removeprefix("sqlite:///").partition("?")[0] if uri.startswith("sqlite:///") else ""
     return Path(path) if path and path != ":memory:" else None
 
 
 def locate_artifacts(database: Path) -> Path:
-    """Where the artifacts of a database's runs lie."""
+    """Return the folder of the artifacts of a database's runs."""
     return database.parent.resolve() / ARTIFACTS
 
 
 def prepare_database(path: Path) -> None:
-    """Make the database where there is none, and see that it is one; called under the store's lock.
+    """Create the database if there is none, and check it; call this under the store's lock.
 
-    MLflow makes its schema by hundreds of statements. They are run on a file aside, which is renamed into place when
-    all are done: an interruption between them leaves nothing that a later command would trip over. What an earlier
-    version left half made is moved aside if it holds no runs.
+    MLflow creates its schema with hundreds of statements. They are run on a temporary file, which is renamed when all
+    are done, so that an interruption leaves no incomplete database. An incomplete database of an earlier version is
+    renamed and replaced if it contains no runs.
 
     Raises:
-        UserError: for a file that is no database, or one that is half made and holds runs.
+        UserError: if the file is not a database of MLflow, or cannot be created.
     """
     _check_kind(path)
     if not path.exists() or path.stat().st_size == 0:
-        _make(path)
+        _create(path)
     try:
         with closing(sqlite3.connect(path, timeout=60)) as connection:
             _use_log(connection)
-            half_made = _is_half_made(connection)
+            is_incomplete = _is_incomplete(connection)
     except sqlite3.Error as error:
-        raise _no_database(path, error) from error
-    if half_made:
+        raise _not_a_database(path, error) from error
+    if is_incomplete:
         aside = path.with_name(f"{path.name}.incomplete")
         _rename(path, aside)
-        log.warning(f"{path}: half made by a command that was interrupted, without a run: moved to {aside.name}")
-        _make(path)
+        log.warning(f"{path}: incomplete and without runs, after an interrupted command: renamed to {aside.name}")
+        _create(path)
 
 
 def _check_kind(path: Path) -> None:
     if path.exists() and not path.is_file():
-        kind = "a folder" if path.is_dir() else "no regular file"
+        kind = "a folder" if path.is_dir() else "not a regular file"
         raise UserError(f"{path}: {kind}; expected MLflow's SQLite database, or nothing, at this path")
 
 
-def _no_database(path: Path, error: sqlite3.Error) -> UserError:
+def _not_a_database(path: Path, error: sqlite3.Error) -> UserError:
     return UserError(
-        f"{path}: {error}; expected MLflow's SQLite database: move the file away to begin a new one, or choose "
+        f"{path}: {error}; expected MLflow's SQLite database: move the file away to start a new one, or choose "
         "another tracking.folder"
     )
 
 
 def inspect_database(path: Path, uri: str, experiment: str, parent: str | None) -> None:
-    """Refuse in milliseconds what MLflow would refuse once it is loaded: no database, an experiment that was deleted.
+    """Check the database without loading MLflow, which takes seconds.
 
     Args:
-        path: of the database, which need not be there yet.
-        uri: its address as people may see it.
-        experiment: where runs are to be logged.
-        parent: the run above them; None = there is none.
+        path: path of the database, which need not exist.
+        uri: its address for messages, without secrets.
+        experiment: name of the experiment to log to.
+        parent: id of the parent run; None if there is none.
 
     Raises:
-        UserError: also if the database has no run of the parent's id.
+        UserError: if the file is not a database, the experiment was deleted, or the parent does not exist.
     """
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir():
@@ -92,10 +92,10 @@ def inspect_database(path: Path, uri: str, experiment: str, parent: str | None) 
                     "SELECT experiment_id, lifecycle_stage FROM experiments WHERE name = ?", (experiment,)
                 ).fetchone()
                 is_parent = bool(connection.execute("SELECT 1 FROM runs WHERE run_uuid = ?", (parent,)).fetchone())
-        except sqlite3.OperationalError:  # not MLflow's, or half made: what that means is told when it is opened
+        except sqlite3.OperationalError:  # not MLflow's, or incomplete: reported when it is opened
             return
         except sqlite3.Error as error:
-            raise _no_database(path, error) from error
+            raise _not_a_database(path, error) from error
         if found is not None and found[1] != "active":
             raise deleted_experiment(experiment, uri, str(found[0]))
     if parent and not is_parent:
@@ -103,15 +103,15 @@ def inspect_database(path: Path, uri: str, experiment: str, parent: str | None) 
 
 
 def deleted_experiment(name: str, uri: str, number: str) -> UserError:
-    """What to do about an experiment that was deleted."""
+    """Return the error for an experiment that was deleted."""
     return UserError(
-        f"tracking.experiment={name}: deleted in {uri}; bring it back with MLFLOW_TRACKING_URI={uri} mlflow "
+        f"tracking.experiment={name}: deleted in {uri}; restore it with MLFLOW_TRACKING_URI={uri} mlflow "
         f"experiments restore --experiment-id {number}, or choose another tracking.experiment"
     )
 
 
 def no_parent(parent: str, uri: str) -> UserError:
-    """What to do about a parent that is no run."""
+    """Return the error for a parent run that does not exist."""
     return UserError(
         f"tracking.parent={mask_url(parent)[:80]}: no such run in {uri}; expected the id of a run, as python -m "
         "dcase_sweep runs lists them, or null"
@@ -119,7 +119,7 @@ def no_parent(parent: str, uri: str) -> UserError:
 
 
 def _use_log(connection: sqlite3.Connection) -> None:
-    """Let readers and one writer work side by side; where the file cannot be written, it stays as it is."""
+    """Allow readers while a process writes (write-ahead log); a read-only file is not changed."""
     try:
         connection.execute("PRAGMA journal_mode=WAL")
     except sqlite3.OperationalError as error:
@@ -128,23 +128,23 @@ def _use_log(connection: sqlite3.Connection) -> None:
 
 
 def import_quietly() -> None:
-    """Import MLflow and let it print errors alone; its import sets its loggers up, so they are changed after it."""
+    """Import MLflow and let it log errors only. Its import configures its loggers, so this is done afterwards."""
     import mlflow  # noqa: F401
 
     for library in ("mlflow", "alembic"):
         logging.getLogger(library).setLevel(logging.ERROR)
-    # It prints the traceback of every error of a database before it raises it; what is raised is told in one line.
+    # It logs a traceback for every database error before it raises the error, which is reported in one line.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
-def _make(path: Path) -> None:
+def _create(path: Path) -> None:
     import_quietly()
     from mlflow.exceptions import MlflowException
     from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
     from sqlalchemy.exc import SQLAlchemyError
 
-    for left in path.parent.glob(f".{path.name}.*.new*"):  # by a command that was killed; the lock is ours
+    for left in path.parent.glob(f".{path.name}.*.new*"):  # left by a killed command; this process has the lock
         left.unlink(missing_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
@@ -160,7 +160,7 @@ def _make(path: Path) -> None:
             line = f"{path.parent.resolve()}: no space left on the disk for the database of runs; free some, or choose "
             line += "another tracking.folder"
         if line is None:
-            line = f"{path}: the database of runs cannot be made: {str(error).splitlines()[0]}"
+            line = f"{path}: the database of runs cannot be created: {str(error).splitlines()[0]}"
         raise UserError(line) from error
     finally:
         for suffix in ("", "-wal", "-shm", "-journal"):
@@ -169,17 +169,17 @@ def _make(path: Path) -> None:
 
 
 def _rename(source: Path, target: Path) -> None:
-    """Rename a database; a log of the earlier one at the target would be taken for its own."""
+    """Rename a database with its log, and remove the log of an earlier one at the target."""
     for suffix in ("-wal", "-shm", "-journal"):
         target.with_name(target.name + suffix).unlink(missing_ok=True)
-        beside = source.with_name(source.name + suffix)
-        if beside.exists():
-            os.replace(beside, target.with_name(target.name + suffix))
+        own = source.with_name(source.name + suffix)
+        if own.exists():
+            os.replace(own, target.with_name(target.name + suffix))
     os.replace(source, target)
 
 
-def _is_half_made(connection: sqlite3.Connection) -> bool:
-    """Whether MLflow's schema is incomplete in a database without runs; one that holds runs is MLflow's to upgrade."""
+def _is_incomplete(connection: sqlite3.Connection) -> bool:
+    """Whether a database without runs has an incomplete schema; MLflow upgrades databases with runs itself."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     known = {"experiments", "runs", "alembic_version"}
     if "runs" in tables and connection.execute("SELECT 1 FROM runs LIMIT 1").fetchone():
@@ -189,9 +189,9 @@ def _is_half_made(connection: sqlite3.Connection) -> bool:
     if not tables:
         return True
     if not tables & known:
-        raise sqlite3.DatabaseError(f"a database of something else (its tables are {', '.join(sorted(tables)[:5])})")
+        raise sqlite3.DatabaseError(f"a database of another program (its tables are {', '.join(sorted(tables)[:5])})")
     from mlflow.store.db.base_sql_model import Base
-    from mlflow.store.tracking import sqlalchemy_store  # noqa: F401 - which declares the tables
+    from mlflow.store.tracking import sqlalchemy_store  # noqa: F401 - declares the tables
 
     return not set(Base.metadata.tables) <= tables or _revision(connection) != _newest_revision()
 
@@ -209,10 +209,10 @@ def _newest_revision() -> str | None:
 
 
 def move_artifacts(path: Path) -> None:
-    """Let a database that was moved or copied look for its artifacts beside it; called under the store's lock.
+    """Update the paths of artifacts after the database was moved or copied; call this under the store's lock.
 
-    MLflow stores the absolute path of each run's artifacts. Those that this project made lie in ``artifacts`` beside
-    the database, wherever that is now. Experiments whose artifacts were put elsewhere on purpose stay as they are.
+    MLflow stores the absolute path of each run's artifacts. The artifacts of this package are in ``artifacts`` next to
+    the database. Experiments with another location for artifacts are not changed.
     """
     here = locate_artifacts(path)
     with closing(sqlite3.connect(path, timeout=60)) as connection:
@@ -228,7 +228,7 @@ def move_artifacts(path: Path) -> None:
                 )
                 old = location.rstrip("/")
                 if not here.is_dir() and _local_path(location).is_dir():
-                    continue  # the database alone was copied: its runs are still read from there
+                    continue  # only the database was copied: the artifacts of its runs are still there
                 count += connection.execute(
                     "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) "
                     "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
@@ -244,19 +244,19 @@ def move_artifacts(path: Path) -> None:
 
 
 def _belongs_here(location: str | None, path: Path) -> bool:
-    """Whether an experiment's artifacts are this project's and the database has left them behind."""
+    """Whether an experiment's artifacts were next to the database before it was moved."""
     here, there = locate_artifacts(path), _local_path(location or "")
     if there.name != ARTIFACTS or not there.is_absolute() or there == here:
         return False
     with suppress(OSError):
-        if there.samefile(here):  # the same folder by another path: a link, a mount
+        if there.samefile(here):  # the same folder by another path (a link, a mount)
             return False
-    # Artifacts may be elsewhere on purpose: then they are there, and neither a database nor a copy here claims them.
+    # Artifacts at another location on purpose still exist there, and there is no database there and no copy here.
     return not there.is_dir() or here.is_dir() or (there.parent / path.name).is_file()
 
 
 def _local_path(uri: str) -> Path:
-    """The path of a ``file:`` address; a relative path for any other."""
+    """Return the path of a ``file:`` address; a relative path for any other."""
     parts = urlsplit(uri)
     if parts.scheme == "file":
         return Path(unquote(parts.path))
@@ -264,7 +264,7 @@ def _local_path(uri: str) -> Path:
 
 
 def run_artifacts(path: Path, run_id: str, artifact_uri: str) -> Path | None:
-    """The folder beside the database that holds a run's artifacts; None where they were put elsewhere on purpose."""
+    """Return the folder of a run's artifacts next to the database; None if they have another location."""
     here = locate_artifacts(path)
     folder = _local_path(artifact_uri)
     if folder.parts[-3:] != (ARTIFACTS, run_id, "artifacts"):

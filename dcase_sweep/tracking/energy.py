@@ -1,4 +1,4 @@
-"""What the electricity meter would show: energy of training and evaluation by CodeCarbon."""
+"""Energy of training and evaluation, measured with CodeCarbon."""
 
 import logging
 from collections.abc import Iterator
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: How long a measurement that is under way may take to end, in seconds.
-_PATIENCE = 5.0
+#: Time that a running measurement may take to end, in seconds.
+_TIMEOUT = 5.0
 
 
 def check_energy(tracking: Tracking) -> None:
-    """Refuse a meter that could not be read.
+    """Check that energy can be measured if it is configured.
 
     Raises:
-        UserError: without CodeCarbon, or for a country that it does not know.
+        UserError: if CodeCarbon is not installed or does not know the country.
     """
     if not tracking.energy:
         return
@@ -37,17 +37,17 @@ def check_energy(tracking: Tracking) -> None:
     if tracking.energy_country not in known:
         raise UserError(
             f"tracking.energy_country={tracking.energy_country}: not a country that CodeCarbon knows; expected the "
-            "three letters of ISO 3166-1, as FRA"
+            "three letters of ISO 3166-1, e.g. FRA"
         )
 
 
 @contextmanager
 def measured_energy(phase: str, tracking: Tracking, run: Any) -> Iterator[dict[str, float]]:
-    """Measure the energy of what happens within and log it to the run, however it ends.
+    """Measure the energy of the block and log it to the run, also if the block raises an error.
 
-    Logs ``energy/PHASE_kwh`` and ``energy/PHASE_kg_co2eq`` by CodeCarbon, as the baselines of DCASE task 4 have done
-    since 2022, here by its offline tracker: no file, no network. Where an interrupted run is continued, what it had
-    used before is added. What is yielded holds the same metrics afterwards, and nothing if none were measured.
+    Logs ``energy/PHASE_kwh`` and ``energy/PHASE_kg_co2eq``, measured with CodeCarbon as in the baselines of task 4
+    since 2022, here with its offline tracker, without files or network. A resumed run adds to its earlier figures. The
+    yielded dictionary contains the same metrics after the block; it stays empty if nothing was measured.
 
     Args:
         phase: ``training`` or ``evaluation``.
@@ -62,7 +62,7 @@ def measured_energy(phase: str, tracking: Tracking, run: Any) -> Iterator[dict[s
     try:
         yield used
     except BaseException:
-        with suppress(Exception):  # which must not hide what ended the run
+        with suppress(Exception):  # must not hide the error that ended the run
             _log(phase, tracker, run)
         raise
     else:
@@ -71,7 +71,7 @@ def measured_energy(phase: str, tracking: Tracking, run: Any) -> Iterator[dict[s
 
 def _log(phase: str, tracker: Any, run: Any) -> dict[str, float]:
     _stop(tracker)
-    found = getattr(tracker, "final_emissions_data", None)  # none where CodeCarbon itself failed, which it hides
+    found = getattr(tracker, "final_emissions_data", None)  # missing if CodeCarbon failed, which it does not report
     if found is None:
         log.warning(f"energy    CodeCarbon could not measure the {phase}")
         return {}
@@ -79,7 +79,7 @@ def _log(phase: str, tracker: Any, run: Any) -> dict[str, float]:
     used = {f"energy/{phase}_kwh": found.energy_consumed, f"energy/{phase}_kg_co2eq": found.emissions}
     used = {name: before.get(name, 0.0) + value for name, value in used.items()}
     run.log_metrics(used)
-    console.field("energy", f"{1e3 * found.energy_consumed:.3g} Wh of {phase} ({_how(tracker, found)})")
+    console.field("energy", f"{1e3 * found.energy_consumed:.3g} Wh of {phase} ({_describe_method(tracker, found)})")
     return used
 
 
@@ -96,25 +96,25 @@ def _start(tracking: Tracking) -> "OfflineEmissionsTracker":
     )
     try:
         tracker.start()
-    except BaseException:  # an interruption, say, when one of its threads runs already
+    except BaseException:  # also an interruption, when one of its threads may already run
         _stop(tracker)
         raise
     return tracker
 
 
 def _stop(tracker: Any) -> None:
-    """Stop the tracker and see its threads end."""
+    """Stop the tracker and wait for its threads."""
     schedulers = [getattr(tracker, name, None) for name in ("_scheduler", "_scheduler_monitor_power")]
     running = [(each, each._timer) for each in schedulers if each is not None and each._timer is not None]
     tracker.stop()
     for scheduler, timer in running:
-        timer.join(_PATIENCE)
-        scheduler.stop()  # a measurement that was under way has set the timer again
-        scheduler._timer.join(_PATIENCE)
+        timer.join(_TIMEOUT)
+        scheduler.stop()  # a running measurement has set the timer again
+        scheduler._timer.join(_TIMEOUT)
 
 
-def _how(tracker: Any, found: Any) -> str:
-    """Where the figure comes from: a counter of the processor, or a guess from its load."""
+def _describe_method(tracker: Any, found: Any) -> str:
+    """Describe how the energy was measured: by a counter of the processor, or estimated from its load."""
     modes = [getattr(each, "_mode", None) for each in getattr(tracker, "_hardware", ())]
     watts = next((each._tdp for each in getattr(tracker, "_hardware", ()) if getattr(each, "_tdp", None)), None)
     if "intel_rapl" in modes:

@@ -1,4 +1,4 @@
-"""Runs that the store has already."""
+"""Finding and closing runs in the store."""
 
 import logging
 from collections.abc import Mapping
@@ -13,24 +13,24 @@ from dcase_sweep.tracking.stores import Store, is_there, open_store
 
 log = logging.getLogger(__name__)
 
-#: A tag: what must stand beside a run's metrics.
+#: Tag of the note that is shown with a run's metrics.
 NOTE = "mlflow.note.content"
 
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """What a run that is over came to."""
+    """The results of a finished run."""
 
     id: str
     name: str
     metrics: dict[str, float]
     seconds: float
-    #: What must stand beside its metrics.
+    #: The note to show with its metrics.
     note: str | None
 
 
 def find_finished(tracking: Tracking, signature: str) -> FinishedRun | None:
-    """The newest finished run of this signature."""
+    """Find the newest finished run with this signature."""
     store = open_store(tracking)
     wanted = f"tags.`{SIGNATURE}` = '{signature}' and attributes.status = 'FINISHED'"
     found = store.call(lambda: store.client.search_runs([store.experiment_id], wanted, max_results=1))
@@ -43,7 +43,7 @@ def find_finished(tracking: Tracking, signature: str) -> FinishedRun | None:
 
 @dataclass(frozen=True, slots=True)
 class LoggedRun:
-    """A run as the store holds it."""
+    """A run in the store."""
 
     id: str
     name: str
@@ -55,7 +55,7 @@ class LoggedRun:
     metrics: dict[str, float] = field(default_factory=dict)
 
     def fetch(self, name: str, folder: Path) -> Path | None:
-        """An artifact: a local one where it lies, another copied to the folder; None where the run has none."""
+        """Return the path of an artifact, copied to ``folder`` if it is on a server; None if the run has none."""
         from mlflow.exceptions import MlflowException
 
         if self.store.database is not None and self.artifact_uri is not None:
@@ -68,14 +68,14 @@ class LoggedRun:
             return None
 
     def reopen(self) -> Run:
-        """The same run, to log more to it; its status stays."""
+        """Return the run for logging; its status does not change."""
         return Run(self.store, self.id, self.name, artifact_uri=self.artifact_uri, known=self.parameters)
 
 
 def find_run(tracking: Tracking, run_id: str) -> LoggedRun | None:
-    """The run of an id; None where the store has none, or is not there itself.
+    """Find a run by its id; None if the run or the store does not exist.
 
-    One that was deleted counts as none, and a line says how it is brought back.
+    A deleted run is not returned; a line says how to restore it.
     """
     from mlflow.exceptions import MlflowException
 
@@ -90,7 +90,7 @@ def find_run(tracking: Tracking, run_id: str) -> LoggedRun | None:
     if info.lifecycle_stage != "active":
         log.warning(
             f"run       {run_id} was deleted: MLFLOW_TRACKING_URI={store.uri} mlflow runs restore --run-id {run_id} "
-            "brings it back"
+            "restores it"
         )
         return None
     data = found.data
@@ -100,7 +100,7 @@ def find_run(tracking: Tracking, run_id: str) -> LoggedRun | None:
 
 
 def end_run(tracking: Tracking, run_id: str, status: str) -> bool:
-    """Close a run whose process cannot do it any more; False if the store does not have it, or it was deleted."""
+    """Close a run of another process; return False if the store does not have it, or it was deleted."""
     from mlflow.exceptions import MlflowException
 
     store = open_store(tracking)
@@ -113,7 +113,7 @@ def end_run(tracking: Tracking, run_id: str, status: str) -> bool:
 
 
 def tag_run(tracking: Tracking, run_id: str, tags: Mapping[str, str]) -> None:
-    """Write tags of a run that is over; a run that is gone has none."""
+    """Write tags of a finished run; nothing happens if the run does not exist."""
     from mlflow.exceptions import MlflowException
 
     store = open_store(tracking)

@@ -1,4 +1,4 @@
-"""Runs of a store, the newest first, for people."""
+"""The list of a store's runs, the newest first."""
 
 import time
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ class ListedRun:
     """A row of the list.
 
     Attributes:
-        id: in MLflow.
-        name: for people.
+        id: id in MLflow.
+        name: name of the run.
         status: ``finished``, ``failed``, ``killed`` or ``running``.
-        begun: in seconds since 1970.
-        process: the number and the host of the process that worked on it last; empty where it is not known.
+        begun: start time in seconds since 1970.
+        process: id and host of the last process of the run; empty if not known.
     """
 
     id: str
@@ -32,7 +32,7 @@ class ListedRun:
 
 
 def list_runs(store: Store, limit: int) -> list[ListedRun]:
-    """The newest runs of all experiments of a store."""
+    """List the newest runs of all experiments of a store."""
     experiments = [each.experiment_id for each in store.call(store.client.search_experiments)]
     if not experiments:
         return []
@@ -59,7 +59,7 @@ def _process(owner: str) -> str:
 
 
 def runs_table(runs: Sequence[ListedRun], width: int) -> str:
-    """A line a run; the name gets what the width of the terminal leaves it, at least twelve characters."""
+    """Format one line for each run. The column of names gets the rest of the width, at least twelve characters."""
     now = time.time()
     rows = [(age(now - run.begun), run.status, run.process or "-", run.name, run.id) for run in runs]
     widths = [max(len(row[column]) for row in [_HEADER, *rows]) for column in range(len(_HEADER))]
@@ -79,7 +79,7 @@ def _cut(text: str, length: int) -> str:
 
 
 def age(seconds: float) -> str:
-    """A time span in its largest unit: ``12 s``, ``5 min``, ``3 h``, ``2 d``."""
+    """Format a time span in its largest unit: ``12 s``, ``5 min``, ``3 h``, ``2 d``."""
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds // size:.0f} {unit}"

@@ -1,4 +1,4 @@
-"""Names of metrics, parameters and tags as MLflow takes them: distinct names stay distinct."""
+"""Names of metrics, parameters and tags that MLflow accepts; different names stay different."""
 
 import hashlib
 import posixpath
@@ -6,32 +6,32 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-#: The longest name that MLflow takes, in characters.
+#: The longest name that MLflow accepts, in characters.
 LONGEST = 250
-#: What follows a name that had to be changed: a hash of the original one.
+#: The end of a changed name: a hash of the original name.
 _HASH = re.compile(r":[0-9a-f]{10}$")
 
 
 def legal_name(name: str) -> str:
-    """A name as MLflow takes it: letters, digits, ``_ . - : /`` and blanks, of at most 250 characters.
+    """Convert a name to one that MLflow accepts: letters, digits, ``_ . - : /`` and blanks, at most 250 characters.
 
-    A legal name stays as it is. In any other, what is not allowed becomes ``_`` and a hash of the name follows, so
-    that ``Dog (indoor)`` and ``Dog [indoor]`` keep names of their own, the same in every run. A legal name that ends
-    like such a hash gets one too.
+    A legal name is not changed. In any other, illegal characters become ``_`` and a hash of the name is appended, so
+    that ``Dog (indoor)`` and ``Dog [indoor]`` get different names, the same in every run. A legal name that ends like
+    such a hash gets one too.
     """
     cleaned = re.sub(r"[^\w.\- :/]", "_", name)
     if cleaned != name or len(name) > LONGEST or _HASH.search(name) or not _is_unique_path(name):
         suffix = ":" + _digest(name)
         if not _is_unique_path(cleaned):
             cleaned = cleaned.replace("/", "_")
-        if not _is_unique_path(cleaned):  # nothing, or dots alone
+        if not _is_unique_path(cleaned):  # empty, or only dots
             cleaned = "_" + cleaned
         cleaned = cleaned[: LONGEST - len(suffix)] + suffix
     return cleaned
 
 
 def _is_unique_path(name: str) -> bool:
-    """MLflow's rule: no other spelling, as ``a//b`` or ``./a``, may name the same path."""
+    """Whether no other spelling, such as ``a//b`` or ``./a``, names the same path, as MLflow requires."""
     return posixpath.normpath(name) == name and name != "." and not name.startswith(("..", "/"))
 
 
@@ -42,12 +42,12 @@ def _digest(name: str) -> str:
 class Names:
     """The names of one run.
 
-    A server's database may take two names for one that differ in case, accents or blanks at the end, as MySQL does:
-    there the later of two such names gets a hash too.
+    The database of a server, for instance MySQL, may treat names as equal that differ in case, accents or trailing
+    blanks. Then the later of two such names gets a hash too.
 
     Args:
-        is_exact: whether the store tells all names apart.
-        known: names that the run has already.
+        is_exact: whether the store distinguishes all names.
+        known: names that the run already has.
     """
 
     def __init__(self, is_exact: bool, known: Iterable[str] = ()) -> None:
@@ -56,7 +56,7 @@ class Names:
         self._taken = {_folded(name): name for name in known}
 
     def legal(self, name: str) -> str:
-        """The name to log under; the same for the same name."""
+        """Return the name to log under."""
         if name not in self._legal:
             legal = legal_name(name)
             if not self._is_exact and self._taken.setdefault(_folded(legal), legal) != legal:
@@ -67,6 +67,6 @@ class Names:
 
 
 def _folded(name: str) -> str:
-    """What a database that ignores case, accents and blanks at the end sees of a name."""
+    """Remove case, accents and trailing blanks, which some databases ignore."""
     decomposed = unicodedata.normalize("NFKD", name)
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter)).casefold().rstrip()

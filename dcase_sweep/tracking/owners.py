@@ -1,4 +1,4 @@
-"""Which process works on a run, and runs that are marked as running though theirs has died."""
+"""The process of each run, and runs that are marked as running although their process has ended."""
 
 import logging
 import sqlite3
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Tags: the process that works on a run, when it last said so in seconds since 1970, and why another one closed it.
+#: Tags: the process of a run, its last sign of life in seconds since 1970, and why another process closed the run.
 OWNER, ALIVE, CLOSED = "dcase_sweep.process", "dcase_sweep.alive", "dcase_sweep.closed"
 _PARENT = "mlflow.parentRunId"
-#: A run of another machine, whose processes cannot be seen, counts as dead after so many seconds without a sign of
-#: life; while it trains it gives one a minute.
+#: A run on another machine counts as dead after this many seconds without a sign of life. A training gives one every
+#: minute.
 SILENCE = 3600.0
 
 
@@ -30,11 +30,11 @@ class OpenRun:
     """A run that is marked as running.
 
     Attributes:
-        id: in MLflow.
-        name: for people.
-        owner: the process that works on it, as its tag has it; empty where it has none.
-        last_life: when it was last heard of, in seconds since 1970.
-        parent: the id of the run above it; empty where there is none.
+        id: id in MLflow.
+        name: name of the run.
+        owner: its process, as in its tag; empty if it has no tag.
+        last_life: its last sign of life, in seconds since 1970.
+        parent: id of the parent run; empty if there is none.
     """
 
     id: str
@@ -45,14 +45,14 @@ class OpenRun:
 
 
 def is_dead(owner: str, last_life: float) -> bool:
-    """Whether the process of a run has ended; one that cannot be seen from here is judged by its silence."""
+    """Whether the process of a run has ended; on another machine, whether its last sign of life is too old."""
     identity = parse_identity(owner)
     is_running = None if identity is None else identity.is_running
     return time.time() - last_life > SILENCE if is_running is None else not is_running
 
 
 def open_runs(store: "Store") -> list[OpenRun]:
-    """The runs that are marked as running; a parent is alive while a child of it is."""
+    """List the runs that are marked as running. A sign of life of a child counts for its parent too."""
     runs = _of_server(store) if store.database is None else _of_database(store.database)
     newest: dict[str, float] = {}
     for run in runs:
@@ -61,7 +61,7 @@ def open_runs(store: "Store") -> list[OpenRun]:
 
 
 def _of_database(path: Path) -> list[OpenRun]:
-    """By one query of about a millisecond; MLflow's own takes twenty."""
+    """List them with one query, which takes a millisecond; MLflow takes twenty."""
     query = """
         SELECT r.run_uuid, r.name, coalesce(o.value, ''), coalesce(p.value, ''), r.start_time, a.value,
                (SELECT max(m.timestamp) FROM latest_metrics m WHERE m.run_uuid = r.run_uuid),
@@ -109,7 +109,7 @@ def _of_server(store: "Store") -> list[OpenRun]:
 
 
 def get_seconds(text: str | None) -> float:
-    """A time that a tag holds; 0 for what is none."""
+    """Parse the time in a tag; 0 if it is not a number."""
     try:
         return float(text or 0)
     except ValueError:
@@ -117,7 +117,7 @@ def get_seconds(text: str | None) -> float:
 
 
 def close_dead_runs(store: "Store") -> list[OpenRun]:
-    """Mark the runs whose process has died as killed, and say so in one line; returns them."""
+    """Mark the runs whose process has ended as killed, log one line about them, and return them."""
     from mlflow.exceptions import MlflowException
 
     closed = []
@@ -131,7 +131,7 @@ def close_dead_runs(store: "Store") -> list[OpenRun]:
                     run.id, "KILLED", end_time=int(1000 * run.last_life)
                 )
             )
-        except MlflowException as error:  # deleted in the meantime, say
+        except MlflowException as error:  # for instance, deleted in the meantime
             log.debug(f"run {run.id}: {error}")
             continue
         closed.append(run)

@@ -75,5 +75,5 @@ def signature(configuration: Mapping[str, Any], data: str) -> str:
         data: the fingerprint of the recordings and their labels.
     """
     plain = {key: value for key, value in sorted(configuration.items()) if not key.startswith(_ASIDE)}
-    text = json.dumps([plain, data, code_fingerprint(), hash_sources(configuration)], default=str)
+    text = json.dumps([plain, data, code_fingerprint(), hash_sources(plain)], default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

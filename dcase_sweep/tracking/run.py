@@ -1,4 +1,4 @@
-"""One run in MLflow that is being written."""
+"""Logging to one run in MLflow."""
 
 import logging
 import shutil
@@ -16,14 +16,14 @@ from dcase_sweep.utils.secrets import mask_secrets
 
 log = logging.getLogger(__name__)
 
-#: One call costs a tenth of a second on SQLite, so metrics wait for company this long, in seconds.
-_PATIENCE = 5.0
-#: How often a run that trains says that it is alive, in seconds.
+#: Metrics are collected for this many seconds and written together, because a call takes 0.1 s with SQLite.
+_FLUSH_SECONDS = 5.0
+#: Interval between signs of life of a training, in seconds.
 _BEAT = 60.0
-#: What MLflow takes in one call: 1,000 values, of which 100 may be parameters and 100 tags.
+#: MLflow accepts 1,000 values in one call, of which 100 may be parameters and 100 tags.
 _BATCH, _METRICS = 100, 800
-#: Metrics whose value grows from one part of an interrupted run to the next.
-_GROWING = "energy/"
+#: Metrics to which a resumed run adds.
+_CUMULATIVE = "energy/"
 _LONGEST_PARAMETER, _LONGEST_TAG = 500, 5000
 
 
@@ -74,18 +74,18 @@ class Run:
         now = int(time.time() * 1000)
         for name, value in metrics.items():
             legal = self._metric_names.legal(name)
-            if (legal, step) not in self._logged or legal.startswith(_GROWING):
+            if (legal, step) not in self._logged or legal.startswith(_CUMULATIVE):
                 self._metrics.append(Metric(legal, value, now, step))
-        if time.monotonic() - self._flushed > _PATIENCE:
+        if time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self.flush()
 
     def logged_metrics(self) -> dict[str, float]:
-        """The metrics that the run has so far, each by its last value."""
+        """Return the last value of each metric of the run."""
         self.flush()
         return dict(self.store.call(lambda: self.store.client.get_run(self.id)).data.metrics)
 
     def flush(self, tags: Sequence[Any] = ()) -> None:
-        """Write the metrics that wait, and the tags given."""
+        """Write the collected metrics and the given tags."""
         while self._metrics or tags:
             part, self._metrics = self._metrics[:_METRICS], self._metrics[_METRICS:]
             batch = {"metrics": part, "tags": tags}
@@ -94,7 +94,7 @@ class Run:
         self._flushed = time.monotonic()
 
     def beat(self) -> None:
-        """Say once a minute that the run is alive, for those who cannot see its process."""
+        """Write a sign of life once a minute, for commands on other machines."""
         if time.monotonic() - self._alive > _BEAT:
             self._alive = time.monotonic()
             self.set_tags({ALIVE: f"{time.time():.0f}"})
@@ -116,18 +116,18 @@ class Run:
             entities, noted = entities[_BATCH:], []
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Write tags, and with them the metrics that wait: a call more costs as much again."""
+        """Write tags, together with the collected metrics to save a call."""
         self.flush(_tags(tags))
 
     def log_data(self, name: str, fingerprint: str, source: str) -> None:
-        """Name the data set that the run learned from and was judged by."""
+        """Log the data set of the run."""
         from mlflow.entities import Dataset, DatasetInput
 
         dataset = Dataset(name=name, digest=fingerprint, source_type="local", source=source)
         self.store.call(lambda: self.store.client.log_inputs(self.id, [DatasetInput(dataset)]))
 
     def log_text(self, text: str, name: str) -> None:
-        """Keep a text as an artifact."""
+        """Log a text as an artifact."""
         if self._artifacts is None:
             self.store.call(lambda: self.store.client.log_text(self.id, text, name))
             return
@@ -135,7 +135,7 @@ class Run:
         write_text(self._artifacts / name, text)
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
-        """Keep a copy of a file as an artifact."""
+        """Log a copy of a file as an artifact."""
         if self._artifacts is None:
             self.store.call(lambda: self.store.client.log_artifact(self.id, str(path), folder))
             return
@@ -145,12 +145,12 @@ class Run:
             shutil.copyfile(path, temporary)
 
     def end(self, status: str) -> None:
-        """Write what waits and close the run as ``FINISHED``, ``FAILED`` or ``KILLED``."""
+        """Write the collected metrics and close the run as ``FINISHED``, ``FAILED`` or ``KILLED``."""
         self.flush()
         self.store.call(lambda: self.store.client.set_terminated(self.id, status))
 
     def give_up(self, status: str) -> None:
-        """Close the run after something went wrong, which must not be hidden by what goes wrong here."""
+        """Close the run after an error; an error in closing is logged only, so that it does not hide the first."""
         try:
             self.end(status)
         except Exception as error:
@@ -164,7 +164,7 @@ def _tags(tags: Mapping[str, str]) -> list[Any]:
 
 
 def clean_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Tags as MLflow takes them, without secrets."""
+    """Convert tags to those that MLflow accepts, with secrets masked."""
     from dcase_sweep.tracking.names import legal_name
 
     return {legal_name(name): mask_secrets(str(value))[:_LONGEST_TAG] for name, value in tags.items()}

@@ -1,4 +1,4 @@
-"""Stores of runs that are no local file: a server or a database, looked at before MLflow tries for minutes."""
+"""Checks of MLflow servers and databases before use, because MLflow itself would retry for minutes."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from base64 import b64encode
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import MASK, is_masked, mask_secrets, mask_url, split_credentials
 
-#: How long a server may take to answer at all, in seconds.
+#: Time that a server has to answer, in seconds.
 SIGN_OF_LIFE = 5.0
 _DATABASES = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _USER, _PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
@@ -20,18 +20,18 @@ _EXPECTED = "expected sqlite:///FILE, http://HOST:PORT, or a database such as po
 
 
 def prepare_server(uri: str) -> str:
-    """Check a store's address and make its credentials known to MLflow; returns the address to give to MLflow.
+    """Check a store's address, pass its credentials to MLflow, and return the address for MLflow.
 
-    User and password of a web address are handed to MLflow as its own variables, MLFLOW_TRACKING_USERNAME and
-    MLFLOW_TRACKING_PASSWORD, so that the address in every later message is without them.
+    User and password of a web address are set as MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, so that no
+    later message contains them.
 
     Raises:
-        UserError: for a kind of store that MLflow does not have, a driver that is not installed, a password that was
-            masked, or a server that does not answer.
+        UserError: for a kind of store that MLflow does not support, a driver that is not installed, a masked password,
+            or a server that does not answer.
     """
     if is_masked(uri):
         raise UserError(
-            f"tracking.uri={mask_url(uri)}: {MASK} stands where the password was masked; expected the password itself, "
+            f"tracking.uri={mask_url(uri)}: the password was replaced by {MASK}; expected the password itself, "
             f"or an address without it and {_USER} and {_PASSWORD} in the environment"
         )
     scheme = uri.partition("://")[0].lower() if "://" in uri else ""
@@ -40,12 +40,14 @@ def prepare_server(uri: str) -> str:
     if scheme.partition("+")[0] in _DATABASES:
         _check_database(uri)
     elif scheme == "sqlite" or uri.startswith("sqlite:"):
-        raise UserError(f"tracking.uri={uri}: no file; expected sqlite:///FILE, of an absolute path sqlite:////FILE")
+        raise UserError(
+            f"tracking.uri={uri}: no file; expected sqlite:///FILE, or sqlite:////FILE for an absolute path"
+        )
     elif scheme in ("", "file") and uri != "databricks":
         if os.environ.get(_FILES, "").lower() not in ("true", "1"):
             raise UserError(
-                f"tracking.uri={mask_url(uri)}: a folder of files, which MLflow gives up; {_EXPECTED}; mlflow "
-                f"migrate-filestore takes its runs over, {_FILES}=true allows it"
+                f"tracking.uri={mask_url(uri)}: a folder of files, which MLflow no longer supports; {_EXPECTED}; "
+                f"mlflow migrate-filestore converts its runs, {_FILES}=true allows it"
             )
     elif scheme != "databricks":
         raise UserError(f"tracking.uri={mask_url(uri)}: MLflow has no store of the kind {scheme!r}; {_EXPECTED}")
@@ -54,7 +56,7 @@ def prepare_server(uri: str) -> str:
 
 def _prepare_web(uri: str) -> str:
     bare, user, password = split_credentials(uri)
-    _refuse_odd_address(uri, bare)
+    _check_web_address(uri, bare)
     if user is not None:
         os.environ[_USER], os.environ[_PASSWORD] = user, password or ""
     request = urllib.request.Request(f"{bare.rstrip('/')}/health")
@@ -69,7 +71,7 @@ def _prepare_web(uri: str) -> str:
                 f"tracking.uri={mask_url(uri)}: the server refuses this user or password (401); expected those of an "
                 "account there"
             ) from None
-        # Any other answer will do, a refusal too: what it is about, MLflow tells better.
+        # Any other answer shows that there is a server; MLflow reports refusals better.
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         if not isinstance(reason, ssl.SSLError):
@@ -80,7 +82,7 @@ def _prepare_web(uri: str) -> str:
     return bare
 
 
-def _refuse_odd_address(uri: str, bare: str) -> None:
+def _check_web_address(uri: str, bare: str) -> None:
     from urllib.parse import urlsplit
 
     try:
@@ -89,11 +91,11 @@ def _refuse_odd_address(uri: str, bare: str) -> None:
     except ValueError:
         is_right = False
     if not is_right or re.search(r"\s", bare):
-        raise UserError(f"tracking.uri={mask_url(uri)}: no web address; expected http://HOST:PORT")
+        raise UserError(f"tracking.uri={mask_url(uri)}: not a web address; expected http://HOST:PORT")
 
 
 def _check_database(uri: str) -> None:
-    """See that SQLAlchemy has the driver, and that somebody listens: MLflow would try for minutes."""
+    """Check that SQLAlchemy has the driver and that a server listens."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 

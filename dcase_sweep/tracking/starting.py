@@ -1,4 +1,4 @@
-"""Runs that begin: a new one, or an interrupted one that is taken up again."""
+"""Starting of runs: a new one, or an interrupted one that is resumed."""
 
 import logging
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ SIGNATURE = "dcase_sweep.signature"
 
 @cache
 def _commit_tags(code: Path) -> dict[str, str]:
-    """Asked of git once a process: the code that it has loaded stays what it is."""
+    """Ask git once for each process, because the loaded code does not change."""
     return commit_tags(code)
 
 
@@ -56,10 +56,10 @@ def start_run(
     owner = {OWNER: str(this_process())}
     if resume_id is not None:
         found = _find(store, resume_id)
-        reason = _why_not(store, found, signature)
+        reason = _find_obstacle(store, found, signature)
         if reason is None:
-            return _take_up(store, found, owner)
-        log.info(f"run       {resume_id[:32]} {reason}: a new one is made")
+            return _resume(store, found, owner)
+        log.info(f"run       {resume_id[:32]} {reason}: a new run is created")
     everything = {
         "dcase_sweep.version": __version__,
         "mlflow.source.name": "dcase_sweep",
@@ -78,7 +78,7 @@ def start_run(
 
 
 def _find(store: Store, run_id: str) -> Any:
-    """MLflow's run of an id, or None."""
+    """Find MLflow's run by its id; None if there is none."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -88,12 +88,12 @@ def _find(store: Store, run_id: str) -> Any:
 
 
 def check_parent(tracking: Tracking) -> None:
-    """Refuse a parent that is no run: MLflow would take any text, and show the run nowhere.
+    """Check that the parent run exists; MLflow accepts any text as a parent, and then does not show the run.
 
-    One that was deleted while its sweep goes on stays the parent: it may be brought back.
+    A parent that was deleted during its sweep is accepted, because it may be restored.
 
     Raises:
-        UserError: if the store has no run of this id, or cannot be used.
+        UserError: if the store has no run with this id, or cannot be used.
     """
     if not tracking.parent:
         return
@@ -102,19 +102,19 @@ def check_parent(tracking: Tracking) -> None:
         raise no_parent(parent, store.uri)
 
 
-def _why_not(store: Store, found: Any, signature: str | None) -> str | None:
-    """Why a run cannot be taken up; None if it can."""
+def _find_obstacle(store: Store, found: Any, signature: str | None) -> str | None:
+    """Describe why a run cannot be resumed; None if it can."""
     if found is None:
         return f"is not in {store.uri}"
     info, tags = found.info, found.data.tags
     if info.lifecycle_stage != "active":
-        return f"was deleted (mlflow runs restore --run-id {info.run_id} brings it back)"
+        return f"was deleted (mlflow runs restore --run-id {info.run_id} restores it)"
     if info.experiment_id != store.experiment_id:
         return "belongs to another experiment"
     if signature is None:
         return None
     if tags.get(SIGNATURE) != signature:
-        return "was made by another configuration, other data or other code"
+        return "has another configuration, other data or other code"
     if info.status == "FINISHED":
         return "has finished"
     last_life = max(info.start_time / 1e3, get_seconds(tags.get(ALIVE)))
@@ -123,8 +123,8 @@ def _why_not(store: Store, found: Any, signature: str | None) -> str | None:
     return None
 
 
-def _take_up(store: Store, found: Any, owner: Mapping[str, str]) -> Run:
-    """Set a run running again, by this process; what it has is not logged twice."""
+def _resume(store: Store, found: Any, owner: Mapping[str, str]) -> Run:
+    """Mark a run as running in this process; metrics that it already has are not logged again."""
     info, client = found.info, store.client
     store.call(lambda: client.update_run(info.run_id, status="RUNNING"))
     logged = {

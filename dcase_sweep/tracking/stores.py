@@ -1,4 +1,4 @@
-"""Stores of runs in MLflow: found, made ready, opened."""
+"""Locating, preparing and opening MLflow stores."""
 
 import os
 import re
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
 
 DATABASE = "mlflow.db"
 _TRIES = 6
-#: What MLflow's exceptions say where the fault is the store's, not the program's.
+#: Parts of MLflow's messages about errors of the store, not of the program.
 _TROUBLE = ("(sqlite3.", "API request to", "(psycopg", "(pymysql", "(MySQLdb", "(pyodbc")
-#: What they say where another process was at it at the same moment.
+#: Parts of their messages if another process used the store at the same time.
 _CONTENTION = ("database is locked", "UNIQUE constraint failed")
 _FULL = "database or disk is full"
 Result = TypeVar("Result")
 
 
 def retry(call: Callable[[], Result], folder: Path | None = None) -> Result:
-    """Call again, later and later, while another process holds the database or has just made what this one makes.
+    """Call a function, and repeat the call with growing delays while another process uses the database.
 
     Args:
-        call: what is called.
-        folder: of the database, for a message about a full disk.
+        call: the function.
+        folder: folder of the database, for a message about a full disk.
 
     Raises:
-        UserError: if the store cannot be written or reached any more.
+        UserError: if the store cannot be written or reached.
     """
     for attempt in range(_TRIES):
         try:
@@ -63,26 +63,26 @@ def retry(call: Callable[[], Result], folder: Path | None = None) -> Result:
 
 
 def local_uri(folder: Path) -> str:
-    """The SQLite store in a folder, as MLflow names it."""
+    """Return MLflow's address of the SQLite store in a folder."""
     return f"sqlite:///{folder / DATABASE}"
 
 
 def resolve_uri(tracking: Tracking) -> str:
-    """The configured store; else MLFLOW_TRACKING_URI; else SQLite under the folder."""
+    """Return the address of the store: as configured, else MLFLOW_TRACKING_URI, else SQLite in the folder."""
     return tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or local_uri(Path(tracking.folder))
 
 
 def is_there(tracking: Tracking) -> bool:
-    """Whether there is a store to look for runs in: a database is a file, a server is asked when it is opened."""
+    """Whether the database file exists; True for a server, which is checked when it is opened."""
     database = locate_database(resolve_uri(tracking))
     return database is None or database.is_file()
 
 
 def check_address(tracking: Tracking) -> None:
-    """Refuse the address of a store that cannot be used, before the libraries are loaded that training needs.
+    """Check the address of the store before the libraries for training are loaded.
 
     Raises:
-        UserError: as `servers.prepare_server` says, or for a name that no experiment can have.
+        UserError: as in `servers.prepare_server`, or for a name that no experiment can have.
     """
     _check_name(tracking.experiment)
     uri = resolve_uri(tracking)
@@ -94,10 +94,10 @@ def check_address(tracking: Tracking) -> None:
 
 
 def check_store(tracking: Tracking) -> None:
-    """`check_address`, and of a local store all that can be seen in it without MLflow.
+    """Check the address, and a local store as far as possible without MLflow.
 
     Raises:
-        UserError: also for an experiment that was deleted, and a parent that is no run.
+        UserError: as in `check_address`, or for an experiment that was deleted or a parent that does not exist.
     """
     check_address(tracking)
     uri = resolve_uri(tracking)
@@ -108,13 +108,13 @@ def check_store(tracking: Tracking) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """An MLflow store that is ready: its schema made, its experiment there.
+    """An open MLflow store with its schema and its experiment.
 
     Attributes:
-        client: of MLflow.
-        uri: its address, without a password.
-        experiment_id: of the configured experiment; empty where none is needed.
-        database: the file of a local store; None for any other.
+        client: MLflow's client.
+        uri: address without a password.
+        experiment_id: id of the configured experiment; empty if none is needed.
+        database: file of a local store; None for any other.
     """
 
     client: "MlflowClient"
@@ -124,7 +124,7 @@ class Store:
 
     @property
     def command(self) -> str:
-        """The command that opens it."""
+        """The command that opens MLflow's page of the store."""
         return f"open {self.uri}" if self.uri.startswith("http") else f"mlflow ui --backend-store-uri {self.uri}"
 
     def call(self, call: Callable[[], Result]) -> Result:
@@ -136,15 +136,15 @@ _stores: dict[tuple[str, str | None], Store] = {}
 
 
 def open_store(tracking: Tracking, *, experiment: bool = True) -> Store:
-    """The configured store.
+    """Open the configured store.
 
-    The schema of a fresh SQLite store is made under a lock beside it: processes that make it at once trip over one
-    another. Artifacts lie beside it too. A server is asked for a sign of life first, because MLflow would try for
-    minutes, and needs no local folder. Runs of a local store whose process has died are closed.
+    The schema of a new SQLite store is created under a file lock, because processes that create it at the same time
+    fail. Runs of a local store whose process has ended are closed. A server is checked first, because MLflow would
+    retry for minutes.
 
     Args:
-        tracking: where it is.
-        experiment: whether its experiment is needed; then it is made where there is none of this name.
+        tracking: settings of the store.
+        experiment: whether its experiment is needed; it is created if it does not exist.
 
     Raises:
         UserError: if the store cannot be reached or written, or its experiment was deleted.
@@ -186,12 +186,12 @@ def _open_database(uri: str, experiment: str | None, database: Path) -> Store:
 
 
 def _open(uri: str, experiment: str | None, database: Path | None = None) -> Store:
-    """Open a store that is there.
+    """Open a store whose schema exists.
 
     Args:
-        uri: for MLflow.
-        experiment: the name of one that is made where there is none; None = any will do.
-        database: the file of a local store.
+        uri: address for MLflow.
+        experiment: name of the experiment, which is created if it does not exist; None if none is needed.
+        database: file of a local store.
     """
     import_quietly()
     from mlflow import MlflowClient
@@ -201,10 +201,10 @@ def _open(uri: str, experiment: str | None, database: Path | None = None) -> Sto
     shown = mask_url(uri)
     try:
         client = MlflowClient(tracking_uri=uri)
-        _do_not_wait_for_the_disk(client)
+        _relax_synchronisation(client)
         if experiment is None:
             return Store(client, shown, "", database)
-        found = client.get_experiment_by_name(experiment) or _make_experiment(client, experiment, database)
+        found = client.get_experiment_by_name(experiment) or _create_experiment(client, experiment, database)
     except (MlflowException, SQLAlchemyError) as error:
         reason = mask_secrets(" ".join(str(error).split())[:300], uri)
         raise UserError(f"tracking.uri={shown}: {reason}") from error
@@ -213,35 +213,38 @@ def _open(uri: str, experiment: str | None, database: Path | None = None) -> Sto
     return Store(client, shown, found.experiment_id, database)
 
 
-def _make_experiment(client: "MlflowClient", name: str, database: Path | None) -> Any:
+def _create_experiment(client: "MlflowClient", name: str, database: Path | None) -> Any:
     from mlflow.exceptions import MlflowException
 
     artifacts = None if database is None else locate_artifacts(database).as_uri()
-    # The kind makes MLflow's page open on its view for training, metrics as columns.
+    # With this kind MLflow opens its view for training, with metrics as columns.
     kind = {"mlflow.experimentKind": "custom_model_development"}
     try:
         return client.get_experiment(client.create_experiment(name, artifact_location=artifacts, tags=kind))
     except MlflowException:
-        found = client.get_experiment_by_name(name)  # another machine was faster
+        found = client.get_experiment_by_name(name)  # created by another machine in the meantime
         if found is None:
             raise
         return found
 
 
-def _do_not_wait_for_the_disk(client: "MlflowClient") -> None:
-    """Let SQLite commit without waiting: behind a log no crash of a process loses anything, nor a power cut order."""
+def _relax_synchronisation(client: "MlflowClient") -> None:
+    """Let SQLite commit without waiting for the disk.
+
+    With a write-ahead log, a crash of the process loses nothing, and a power failure does not corrupt the database.
+    """
     from sqlalchemy import event
 
     engine = getattr(client._tracking_client.store, "engine", None)
     if engine is None or engine.dialect.name != "sqlite":
         return
 
-    def hurry(connection: Any, _: Any) -> None:
+    def configure(connection: Any, _: Any) -> None:
         connection.execute("PRAGMA synchronous=NORMAL")
 
-    event.listen(engine, "connect", hurry)
+    event.listen(engine, "connect", configure)
 
 
 def opened_stores() -> list[Store]:
-    """The stores that this process has logged to."""
+    """List the stores that this process has logged to."""
     return [store for (_, experiment), store in _stores.items() if experiment is not None]

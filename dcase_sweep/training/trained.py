@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from dcase_sweep.config import Experiment, build_model, restore_experiment
+from dcase_sweep.config.classes import Named
 from dcase_sweep.training.checkpoint_files import Checkpoint, find_difference, read_checkpoint
 from dcase_sweep.training.checkpoints import BEST, NETWORK, find_checkpoint, weights_under
 from dcase_sweep.utils.errors import UserError
@@ -27,12 +28,12 @@ class Trained:
     classes: int
 
 
-def open_trained(where: str, named: Mapping[str, str] | None = None) -> Trained:
+def open_trained(where: str, named: Named | None = None) -> Trained:
     """The network of a checkpoint, or of the folder of a run.
 
     Args:
         where: the file or the folder.
-        named: classes of the user's own that the command line names, by their keys: ``model._target_``.
+        named: classes of the user's own that the command line names, or that a folder names that it names.
 
     Raises:
         UserError: if there is none there, if it names code that the command line does not, or if its weights do not
@@ -45,7 +46,7 @@ def open_trained(where: str, named: Mapping[str, str] | None = None) -> Trained:
     return restore_network(checkpoint, where=str(path), named=named)
 
 
-def restore_network(checkpoint: Checkpoint, *, where: str, named: Mapping[str, str] | None = None) -> Trained:
+def restore_network(checkpoint: Checkpoint, *, where: str, named: Named | None = None) -> Trained:
     """The network of a checkpoint, in the state that it was saved in.
 
     Args:

@@ -12,13 +12,21 @@ from dcase_sweep import tracking
 from dcase_sweep.application.sweepers import GridSweeper
 from dcase_sweep.config import Tracking
 from dcase_sweep.runner import Result
+from dcase_sweep.tasks.scene_classification import SceneClassification
 from dcase_sweep.utils.signals import Interrupted
 
 
 def ended(accuracy: float) -> JobReturn:
     result = JobReturn()
     result.status = JobStatus.COMPLETED
-    result.return_value = Result("finished", "job", ".", metrics={"test/accuracy": accuracy}, note="synthetic")
+    result.return_value = Result(
+        "finished",
+        "job",
+        ".",
+        metrics={"test/accuracy": accuracy},
+        note="synthetic",
+        columns=SceneClassification.columns,
+    )
     return result
 
 
@@ -31,7 +39,8 @@ def swept(
     monkeypatch.setattr(GridSweeper, "_checked", lambda self, overrides, is_first: None)
     monkeypatch.setattr(GridSweeper, "_jobs", lambda self, arguments: [["seed=0"], ["seed=1"]])
     sweeper = GridSweeper()
-    sweeper._application._base = SimpleNamespace(tracking=settings)  # type: ignore[attr-defined]
+    logger = {"mlflow": {"_target_": "dcase_sweep.tracking.start_run"}}
+    sweeper._application._base = SimpleNamespace(tracking=settings, logger=logger)  # type: ignore[attr-defined]
     sweeper._config = OmegaConf.create({"hydra": {"sweep": {"dir": str(folder / "multirun")}}})
     sweeper._launcher = launcher  # type: ignore[assignment]
     with pytest.raises(error):

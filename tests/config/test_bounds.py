@@ -21,9 +21,10 @@ from dcase_sweep.complexity import capacity
 from dcase_sweep.complexity.capacity import check_capacity, check_training_memory
 from dcase_sweep.config import Experiment, bounds, build_model, check, task_overrides
 from dcase_sweep.config import constructors as construction
-from dcase_sweep.config.command_line import open_demo, quote_task, with_model_of_task
+from dcase_sweep.config.command_line import quote_choices, with_model_of_task
 from dcase_sweep.config.compose import compose_experiments, register_experiments
 from dcase_sweep.config.folders import conf_folder
+from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.demo import generation
 from dcase_sweep.utils import machine
 from dcase_sweep.utils.errors import UserError, describe_os_error, is_out_of_memory
@@ -50,7 +51,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def composed(*overrides: str) -> Experiment:
-    return check(compose("config", with_model_of_task(quote_task(open_demo(list(overrides))))))
+    return check(compose("config", with_model_of_task(quote_choices(overrides, SearchPath()), SearchPath())))
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ from hydra.errors import ConfigCompositionException
 from hydra.initialize import initialize_config_dir
 
 from dcase_sweep.config import Experiment, build_front_end, check, flatten, stored_configuration
-from dcase_sweep.config.command_line import open_demo, quote_task
+from dcase_sweep.config.command_line import quote_choices
 from dcase_sweep.config.compose import register_experiments
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.hints import explain
+from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.utils.errors import UserError
 
 
@@ -262,7 +263,7 @@ def test_a_broken_file_of_ones_own_is_told_and_left_out(
     [("task=4", "task='4'"), ("task=1a,4", "task=1a,'4'"), ("task=1a", "task=1a"), ("seed=4", "seed=4")],
 )
 def test_a_task_that_looks_like_a_number(typed: str, understood: str) -> None:
-    assert quote_task([typed]) == [understood]
+    assert quote_choices([typed], SearchPath()) == [understood]
 
 
 @pytest.mark.parametrize(
@@ -270,17 +271,20 @@ def test_a_task_that_looks_like_a_number(typed: str, understood: str) -> None:
     [["data.train_clips=100", "data.generator_seed=1"], ["data=demo", "data.train_clips=100", "data.generator_seed=1"]],
 )
 def test_how_much_demo_data_is_generated(arguments: list[str]) -> None:
-    data = composed(*open_demo(arguments)).data
+    data = composed(*arguments).data
 
     assert (data.train_clips, data.test_clips, data.generator_seed) == (100, 180, 1)
 
 
-def test_demo_keys_are_checked_and_those_of_other_data_are_left_alone() -> None:
-    with pytest.raises(UserError, match=r"data.train_clip: no such key; did you mean data.train_clips\?"):
-        composed(*open_demo(["data.train_clip=100"]))
+def test_demo_data_are_those_of_the_task_and_a_task_without_any_says_so() -> None:
+    scenes, events = composed().data, composed("model=crnn_meanteacher").data
 
-    for arguments in (["data=tau2020", "data.fold=1"], ["+experiment=task1a_layer5", "data.fold=1"], ["model=cnn4"]):
-        assert open_demo(arguments) == arguments
+    assert (scenes._target_, scenes.train_clips) == ("dcase_sweep.demo.tau.DemoScenes", 300)
+    assert (events._target_, events.strong_clips) == ("dcase_sweep.demo.desed.DemoSoundscapes", 60)
+    with pytest.raises(UserError, match=r"data.train_clip: no such key; did you mean data.train_clips\?"):
+        composed("+data.train_clip=100")
+    with pytest.raises(UserError, match=r"data._target_: no value; data=demo has none for task=9"):
+        composed("task.name=9", "data._target_=???")
 
 
 def test_without_a_home_the_cache_is_where_it_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from dcase_sweep.config import check_written
 from dcase_sweep.config.arguments import refuse_arguments
-from dcase_sweep.config.command_line import quote_task
+from dcase_sweep.config.command_line import quote_choices
+from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.demo.generation import check_demo_root
 from dcase_sweep.demo.scenes import README, generate_scenes
 from dcase_sweep.demo.soundscapes import generate_soundscapes
@@ -83,7 +84,7 @@ def test_arguments_that_hydra_would_take(argument: str, says: str) -> None:
 
 def test_ordinary_arguments_pass() -> None:
     refuse_arguments(["-m", "model=cnn4,cnn5", "model.blocks.1.pool=[4,4]", "hydra.run.dir=outputs/${now:%Y}", "--cfg"])
-    assert quote_task(["model=4,cnn5", "+experiment=1.5"]) == ["model='4',cnn5", "+experiment='1.5'"]
+    assert quote_choices(["model=4,cnn5", "+experiment=1.5"], SearchPath()) == ["model='4',cnn5", "+experiment='1.5'"]
 
 
 def test_the_demo_takes_a_new_or_empty_folder_or_its_own(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from omegaconf import OmegaConf
 from dcase_sweep.config import renamed
 from dcase_sweep.config.classes import locate
 from dcase_sweep.config.compose import compose_experiments
+from dcase_sweep.utils.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +36,21 @@ def test_a_flat_configuration_of_a_checkpoint_gets_the_names_of_today() -> None:
         "data._target_": "dcase_sweep.demo.tau.DemoScenes",
         "seed": 1,
     }
+
+
+def test_keys_that_are_gone_are_left_out_of_files_and_refused_on_a_command_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    then = {"task.demo_batch": None, "task.batch.0": 3, "task.name": "4", "mean_teacher.strong": 3}
+    composed = OmegaConf.create({"task": {"name": "4", "ramp_epochs": 50}})
+
+    renamed.rename_composed(composed)
+
+    assert renamed.rename_keys(then) == {"task.name": "4", "mean_teacher.strong": 3}
+    assert composed == {"task": {"name": "4"}}
+    assert capsys.readouterr().err == "note: task.ramp_epochs has no effect any more; set mean_teacher.ramp_epochs\n"
+    with pytest.raises(UserError, match=r"task.demo_epochs=1: no such key any more; set training.epochs"):
+        compose_experiments(["task.demo_epochs=1"])
 
 
 def test_the_kind_of_a_task_in_a_checkpoint_becomes_its_class() -> None:

@@ -134,7 +134,7 @@ def test_recordings_are_where_the_command_line_says(flat: dict[str, Any]) -> Non
 
 
 def test_the_demo_is_where_conf_says() -> None:
-    demo = flatten(composed("++data.train_clips=40")) | {"data.root": "/etc"}
+    demo = flatten(composed("data.train_clips=40")) | {"data.root": "/etc"}
 
     found = restore(demo, overrides={})
 

@@ -1,4 +1,4 @@
-"""Recordings are known by what they hold: never by name, size and time alone, and never read twice for nothing."""
+"""Recordings are identified by their contents, not by name, size and time alone, and are not read twice."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ CONFIGURATION = {"what": "loudness"}
 
 
 class Loudness:
-    """The mean square of each tenth of a clip."""
+    """A front end that computes the mean square of each tenth of a clip."""
 
     sample_rate = 8000
     seconds = 1.0
@@ -35,7 +35,7 @@ class Loudness:
 
 
 def forget() -> None:
-    """What a new process does not have."""
+    """Clear the caches of the process."""
     opening._verified.clear()
     opening._contents.clear()
     for path in list(leases._held):
@@ -51,13 +51,13 @@ def _forget() -> Iterator[None]:
 
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files that were written a moment ago count as old."""
+    """Let files that were just written count as old."""
     monkeypatch.setattr(contents, "_RACY", -(10**9))
 
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The files that are hashed."""
+    """Record the files that are hashed."""
     found: list[str] = []
     hash_file = contents.hash_file
 
@@ -70,7 +70,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def make(root: Path, seed: int, moment: int = 1_600_000_000) -> Path:
-    """Recordings of one size; two roots differ in nothing that the file system says but the inode and its time."""
+    """Write recordings of one size; the files of two roots differ only in inode and ctime."""
     rng = np.random.default_rng(seed)
     root.mkdir(parents=True, exist_ok=True)
     for name in NAMES:
@@ -147,7 +147,7 @@ def test_a_file_that_is_replaced_under_the_same_size_and_time_is_computed_again(
     assert_right(after, root)
 
 
-def test_a_link_that_points_to_another_tree_is_followed(tmp_path: Path, settled: None) -> None:
+def test_a_link_that_is_changed_to_another_folder_is_followed(tmp_path: Path, settled: None) -> None:
     first, second = make(tmp_path / "a", 1), make(tmp_path / "b", 2)
     (tmp_path / "link").symlink_to(first)
     store_of(tmp_path / "link", tmp_path / "store")
@@ -202,7 +202,7 @@ def test_hard_links_and_other_names_find_the_same_features(tmp_path: Path, settl
     assert_right(linked, tmp_path / "links", renamed)
 
 
-def test_two_splits_and_another_order_share_what_is_computed(tmp_path: Path) -> None:
+def test_other_splits_and_orders_share_computed_features(tmp_path: Path) -> None:
     root = make(tmp_path / "data", 1)
     store_of(root, tmp_path / "store", NAMES[:4])
 
@@ -239,7 +239,7 @@ def test_a_second_run_reads_no_recording(tmp_path: Path, settled: None, reads: l
 
 
 def test_files_that_changed_a_moment_ago_are_hashed_again(tmp_path: Path, reads: list[str]) -> None:
-    """A second change within the clock's resolution would carry the same times."""
+    """A second change within the resolution of the clock would have the same times."""
     root = make(tmp_path / "data", 1)
     store_of(root, tmp_path / "store")
     reads.clear()
@@ -251,7 +251,7 @@ def test_files_that_changed_a_moment_ago_are_hashed_again(tmp_path: Path, reads:
 def test_files_from_the_future_are_hashed_again(
     tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a clock was set back, its times come a second time."""
+    """After a clock was set back, the same times occur again."""
     root = make(tmp_path / "data", 1)
     now = time.time_ns() - 3600 * 10**9
     monkeypatch.setattr(contents.time, "time_ns", lambda: now)
@@ -268,10 +268,10 @@ def stamps_with(monkeypatch: pytest.MonkeyPatch, **fixed: int) -> None:
     monkeypatch.setattr(contents, "_stamp_of", lambda status: stamp_of(status)._replace(**fixed))
 
 
-def test_a_file_system_with_whole_seconds_and_a_reused_inode_is_not_believed(
+def test_a_reused_inode_on_a_file_system_with_whole_seconds_is_detected(
     tmp_path: Path, settled: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two images that are mounted one after the other may have every number in common."""
+    """Two images that are mounted one after the other may have all numbers in common."""
     stamps_with(monkeypatch, device=7, inode=12, ctime=1_600_000_000 * 10**9)
     root = make(tmp_path / "data", 1)
     store_of(root, tmp_path / "store")
@@ -283,7 +283,7 @@ def test_a_file_system_with_whole_seconds_and_a_reused_inode_is_not_believed(
     assert_right(other, root)
 
 
-def test_the_same_files_on_another_device_are_not_read_whole_again(
+def test_the_same_files_on_another_device_are_not_read_completely_again(
     tmp_path: Path, settled: None, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = make(tmp_path / "data", 1)
@@ -295,10 +295,10 @@ def test_the_same_files_on_another_device_are_not_read_whole_again(
     assert reads == []
 
 
-def test_other_files_on_another_device_with_equal_inodes_and_times_are_told_apart(
+def test_other_files_on_another_device_with_equal_inodes_and_times_are_distinguished(
     tmp_path: Path, settled: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two fresh file systems count inodes alike, and a loop that fills both gives files one time."""
+    """Two new file systems number their inodes alike, and a loop that fills both gives files the same time."""
     moment = 1_600_000_000 * 10**9 + 123_456
     with monkeypatch.context() as first:
         stamps_with(first, device=1, inode=12, ctime=moment)
@@ -314,7 +314,7 @@ def test_other_files_on_another_device_with_equal_inodes_and_times_are_told_apar
 
 
 class ChangesTheFile(Loudness):
-    """A front end during whose work somebody writes to a recording."""
+    """A front end during whose computation a recording is overwritten."""
 
     def __init__(self, path: Path, after: int) -> None:
         self.path, self.left = path, after
@@ -328,7 +328,7 @@ class ChangesTheFile(Loudness):
         return super().__call__(waveforms)
 
 
-def test_a_file_that_changes_during_the_computation_is_one_line_and_the_rest_is_kept(tmp_path: Path) -> None:
+def test_a_file_that_changes_during_the_computation_is_reported_and_other_features_are_kept(tmp_path: Path) -> None:
     root = make(tmp_path / "data", 1)
     names = [f"{number}{name}" for number in range(8) for name in NAMES]
     for name in names:
@@ -342,7 +342,7 @@ def test_a_file_that_changes_during_the_computation_is_one_line_and_the_rest_is_
     assert_right(again, root, names)
 
 
-def test_a_file_that_was_missing_is_computed_when_it_is_there(tmp_path: Path) -> None:
+def test_a_file_that_was_missing_is_computed_when_it_exists(tmp_path: Path) -> None:
     root = make(tmp_path / "data", 1)
     (root / NAMES[2]).rename(tmp_path / "away")
     without = store_of(root, tmp_path / "store")
@@ -358,7 +358,7 @@ def test_a_file_that_was_missing_is_computed_when_it_is_there(tmp_path: Path) ->
     assert_right(whole, root)
 
 
-def test_the_problem_of_a_recording_follows_it_to_another_place(tmp_path: Path) -> None:
+def test_the_problem_of_a_recording_is_known_after_it_was_moved(tmp_path: Path) -> None:
     root = make(tmp_path / "data", 1)
     soundfile.write(root / NAMES[2], np.zeros(8000), 8000)
     store_of(root, tmp_path / "store")
@@ -375,7 +375,7 @@ def test_the_problem_of_a_recording_follows_it_to_another_place(tmp_path: Path) 
     assert "silent" in found.problem
 
 
-def test_the_store_of_an_earlier_version_is_named_in_one_line_and_not_used(tmp_path: Path) -> None:
+def test_the_store_of_an_earlier_version_is_reported_and_not_used(tmp_path: Path) -> None:
     root = make(tmp_path / "data", 1)
     earlier = front_end_folder(tmp_path / "store", CONFIGURATION, version=2)
     (earlier / "0123456789abcdef").mkdir(parents=True)
@@ -412,7 +412,7 @@ def test_a_damaged_table_only_costs_time(tmp_path: Path, settled: None, reads: l
     assert_right(store, root)
 
 
-def test_a_file_without_leave_to_read_has_no_digest(tmp_path: Path) -> None:
+def test_a_file_without_permission_to_read_has_no_digest(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     files = FileContents(tmp_path, tmp_path / "store")

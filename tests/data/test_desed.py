@@ -1,4 +1,4 @@
-"""Data sets in DESED's layout: what is read, what missing clips change, and how everything wrong is told at once."""
+"""Data sets in DESED's layout: reading, missing clips, and the report of all problems."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ from tests.layout import read_table, write_table
 
 @pytest.fixture
 def desed(tmp_path: Path) -> Path:
-    """A tiny data set in DESED's layout that a test may damage."""
+    """Create a tiny data set in DESED's layout that a test may damage."""
     return layout.make_desed(tmp_path / "desed")
 
 
@@ -69,7 +69,7 @@ def test_a_row_with_a_filename_alone_is_a_clip_without_events(desed: Path) -> No
     assert len(data.reference_events(data.test)) == 3
 
 
-def test_reference_events_and_durations_are_what_evaluation_asks_for(desed: Path) -> None:
+def test_reference_events_and_durations_have_the_form_that_evaluation_needs(desed: Path) -> None:
     from dcase_sweep.evaluation.events import Event, ground_truth_from_events
 
     data = load(desed)
@@ -81,7 +81,7 @@ def test_reference_events_and_durations_are_what_evaluation_asks_for(desed: Path
     assert truth.events_in(layout.recording("v", 1)) == [Event("Dog", 0.1, 0.6)]
 
 
-def test_labels_of_ones_own(desed: Path) -> None:
+def test_custom_labels_become_the_classes(desed: Path) -> None:
     for table in (layout.STRONG_TABLE, layout.SYNTHETIC_VALIDATION_TABLE, layout.VALIDATION_TABLE, layout.WEAK_TABLE):
         text = (desed / table).read_text()
         for label, own in (("Speech", "glass"), ("Cat", "gunshot"), ("Dog", "scream")):
@@ -95,7 +95,7 @@ def test_named_classes_are_put_in_alphabetical_order(desed: Path) -> None:
     assert load(desed, classes=["Speech", "Dog", "Cat", "Glass"]).classes == ("Cat", "Dog", "Glass", "Speech")
 
 
-def test_durations_come_from_the_headers_where_no_table_has_them(desed: Path) -> None:
+def test_durations_come_from_the_headers_if_no_table_has_them(desed: Path) -> None:
     (desed / layout.VALIDATION_DURATIONS).unlink()
     short = layout.recording("v", 0)
     soundfile.write(desed / layout.VALIDATION_AUDIO / short, np.full(11_200, 0.1), 16_000)
@@ -106,7 +106,7 @@ def test_durations_come_from_the_headers_where_no_table_has_them(desed: Path) ->
     assert data.durations(data.strong)["0.wav"] == 1.0
 
 
-def test_unlabelled_clips_are_what_the_folder_holds(desed: Path) -> None:
+def test_unlabelled_clips_are_all_files_in_the_folder(desed: Path) -> None:
     (desed / layout.UNLABELED_TABLE).unlink()
 
     data = load(desed)
@@ -115,7 +115,7 @@ def test_unlabelled_clips_are_what_the_folder_holds(desed: Path) -> None:
     assert data.coverage[2].is_complete
 
 
-def test_the_baselines_16_khz_copies_serve_where_the_downloads_are_gone(desed: Path) -> None:
+def test_the_baselines_16_khz_copies_are_used_if_the_downloads_are_missing(desed: Path) -> None:
     (desed / layout.WEAK_AUDIO).rename(desed / "audio/train/weak_16k")
     shutil.copytree(desed / layout.VALIDATION_AUDIO, desed / "audio/validation/validation_16k")
 
@@ -137,7 +137,7 @@ def test_synthetic_soundscapes_in_a_folder_of_their_own(desed: Path) -> None:
     assert data.clips[data.strong[0]].filename == f"dcase_synth/{layout.STRONG_AUDIO}/0.wav"
 
 
-def test_the_fingerprint_follows_labels_and_splits(desed: Path) -> None:
+def test_the_fingerprint_depends_on_labels_and_splits(desed: Path) -> None:
     before, other_split = load(desed).fingerprint, load(desed, weak_validation_seed=1).fingerprint
     rows = read_table(desed / layout.STRONG_TABLE)
     rows[0]["onset"] = "0.2"
@@ -157,11 +157,11 @@ def test_the_held_out_weak_clips_are_those_of_the_baseline(shared: Path) -> None
     kept = table.sample(frac=0.9, random_state=42)
     expected = set(table.drop(kept.index)["filename"])
 
-    assert hold_out(list(table["filename"]), share=0.1, seed=42) == expected
+    assert hold_out(list(table["filename"]), fraction=0.1, seed=42) == expected
     assert len(expected) == 158
 
 
-def test_missing_clips_do_not_change_which_others_are_held_out(desed: Path) -> None:
+def test_missing_clips_do_not_change_the_held_out_clips(desed: Path) -> None:
     before = load(desed, weak_validation_fraction=0.3)
     held_out = set(before.names(before.weak_validation))
     gone = before.names(before.weak)[0]
@@ -173,10 +173,8 @@ def test_missing_clips_do_not_change_which_others_are_held_out(desed: Path) -> N
     assert set(after.names(after.weak)) == set(before.names(before.weak)) - {gone}
 
 
-def test_a_share_that_leaves_nothing_to_validate_on(desed: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"weak_validation_fraction=0.01: 10 weak clips to learn from and 0 to validate"
-    ):
+def test_a_fraction_without_validation_clips_is_refused(desed: Path) -> None:
+    with pytest.raises(UserError, match=r"weak_validation_fraction=0.01: 10 weak clips to train on and 0 to validate"):
         load(desed, weak_validation_fraction=0.01)
 
 
@@ -227,7 +225,7 @@ def test_a_missing_table(desed: Path) -> None:
         load(desed)
 
 
-@pytest.mark.parametrize(("root", "says"), [(None, "data.root is not set"), ("/nowhere", "holds DESED's audio/")])
+@pytest.mark.parametrize(("root", "says"), [(None, "data.root is not set"), ("/nowhere", "with DESED's audio/")])
 def test_a_missing_root(root: str | None, says: str) -> None:
     with pytest.raises(UserError, match=says):
         DESED(name="tiny", root=root).load()
@@ -236,7 +234,7 @@ def test_a_missing_root(root: str | None, says: str) -> None:
 # --- everything that can be wrong -------------------------------------------------------------------------------
 
 
-def test_wrong_events_are_told_together_by_file_and_row(desed: Path) -> None:
+def test_wrong_events_are_reported_together_by_file_and_row(desed: Path) -> None:
     append(
         desed / layout.STRONG_TABLE,
         strong_row("1.wav", -0.2, 0.3, "Cat"),
@@ -269,7 +267,7 @@ def test_wrong_events_are_told_together_by_file_and_row(desed: Path) -> None:
     )
 
 
-def test_two_events_of_one_class_that_overlap(desed: Path) -> None:
+def test_overlapping_events_of_one_class_are_refused(desed: Path) -> None:
     append(
         desed / layout.VALIDATION_TABLE,
         strong_row(layout.recording("v", 0), 0.6, 0.7, "Cat"),  # touches the one before it
@@ -287,7 +285,7 @@ def test_two_events_of_one_class_that_overlap(desed: Path) -> None:
     ]
 
 
-def test_an_event_that_ends_a_little_after_its_clip_is_left_as_it_is(desed: Path) -> None:
+def test_an_event_that_ends_a_little_after_its_clip_is_not_changed(desed: Path) -> None:
     rows = read_table(desed / layout.VALIDATION_DURATIONS)
     write_table(desed / layout.VALIDATION_DURATIONS, [{**row, "duration": "0.7"} for row in rows])
     append(desed / layout.VALIDATION_TABLE, strong_row(layout.recording("v", 0), 0.65, 0.9, "Dog"))
@@ -330,7 +328,7 @@ def test_a_label_repeated_in_one_weak_cell_counts_once(desed: Path) -> None:
     assert [clip.weak_labels for clip in data.clips if clip.name == "more.wav"] == [("Cat", "Dog")]
 
 
-def test_a_recording_that_is_both_learned_from_and_judged_by(desed: Path) -> None:
+def test_a_recording_for_both_training_and_validation_is_refused(desed: Path) -> None:
     name = layout.recording("v", 2)
     append(desed / layout.WEAK_TABLE, {"filename": name, "event_labels": "Cat"})
 
@@ -345,7 +343,7 @@ def test_a_missing_column_names_what_was_found(desed: Path) -> None:
         load(desed)
 
 
-def test_broken_files_are_told_or_left_to_the_store(desed: Path) -> None:
+def test_broken_files_are_reported_or_left_to_the_store(desed: Path) -> None:
     broken = desed / layout.STRONG_AUDIO / "3.wav"
     broken.write_bytes(b"")
 
@@ -386,7 +384,7 @@ def test_real_recordings_in_desed_layout(shared: Path, tmp_path: Path) -> None:
 # --- what is missing --------------------------------------------------------------------------------------------
 
 
-def test_clips_that_are_listed_and_not_on_disk_are_told_with_file_and_row(desed: Path) -> None:
+def test_missing_clips_are_reported_with_file_and_row(desed: Path) -> None:
     for number in range(6):
         if number != 4:
             (desed / layout.STRONG_AUDIO / f"{number}.wav").unlink()
@@ -435,7 +433,7 @@ def test_a_second_spelling_of_a_class_is_refused_in_every_table(desed: Path, spe
     assert found.count("differ only in") >= 2
 
 
-def test_a_second_spelling_of_a_class_of_ones_own_is_refused(desed: Path) -> None:
+def test_a_second_spelling_of_a_custom_class_is_refused(desed: Path) -> None:
     for table in (layout.STRONG_TABLE, layout.SYNTHETIC_VALIDATION_TABLE, layout.VALIDATION_TABLE):
         rows = [{**row, "event_label": row["event_label"] and "Bell"} for row in read_table(desed / table)]
         write_table(desed / table, rows)
@@ -455,7 +453,7 @@ def test_a_second_spelling_of_a_class_of_ones_own_is_refused(desed: Path) -> Non
         ([], "expected names of classes"),
     ],
 )
-def test_classes_of_ones_own_are_checked(desed: Path, classes: list[str], says: str) -> None:
+def test_custom_classes_are_checked(desed: Path, classes: list[str], says: str) -> None:
     with pytest.raises(UserError, match=rf"data\.classes.*{says}"):
         load(desed, classes=classes)
 
@@ -477,7 +475,7 @@ def test_paths_that_leave_the_root_are_refused_in_every_table(desed: Path, name:
     ]
 
 
-def test_rows_that_are_too_long_or_too_short_are_told(desed: Path) -> None:
+def test_rows_that_are_too_long_or_too_short_are_reported(desed: Path) -> None:
     with (desed / layout.STRONG_TABLE).open("a") as table:
         table.write("1.wav\t0.8\t0.9\tCat\tDog\n2.wav\t0.8\t0.9\n3.wav\n")
 
@@ -520,7 +518,7 @@ def test_a_table_that_is_a_pipe_does_not_hang(desed: Path, table: str) -> None:
         load(desed)
 
 
-def test_a_clip_with_an_accent_is_found_as_the_disk_spells_it(desed: Path) -> None:
+def test_a_clip_with_an_accent_is_found_in_the_form_stored_on_disk(desed: Path) -> None:
     stored = desed / layout.STRONG_AUDIO / "Cafe\u0301.wav"
     shutil.copy(desed / layout.STRONG_AUDIO / "0.wav", stored)
     append(desed / layout.STRONG_TABLE, strong_row("Cafe\u0301.wav", 0.1, 0.2, "Cat"))

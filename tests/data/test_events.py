@@ -1,4 +1,4 @@
-"""Event data: targets by the rule of the 2021 baseline's encoder, and what is left when clips are taken out."""
+"""Event data: targets as in the encoder of the 2021 baseline, and removal of clips."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ CAT = DESED_CLASSES.index("Cat")
 
 
 def make_data(*events: SoundEvent) -> EventData:
-    """One clip of each subset, the strong one with these events, and a second weak one to validate on."""
+    """Create one clip for each subset, the strong one with these events, and a second weak one to validate on."""
     clips = (
         EventClip("strong/0.wav", "strong", events, duration=10.0),
         EventClip("weak/0.wav", "weak", weak_labels=("Cat", "Dog")),
@@ -39,7 +39,7 @@ def make_data(*events: SoundEvent) -> EventData:
 
 
 def frames_of(*events: tuple[float, float], frames: int = 156, hop: float = 0.064) -> list[int]:
-    """Frames, by default the baseline's, that are 1 for these events of Cat."""
+    """Return the frames that are 1 for these events of Cat; by default with the baseline's frames."""
     data = make_data(*(SoundEvent(onset, offset, "Cat") for onset, offset in events))
     targets = data.strong_targets(data.strong, frames, hop)
     assert targets.shape == (1, 10, frames)
@@ -63,7 +63,7 @@ def test_an_event_fills_every_frame_it_touches(onset: float, offset: float, firs
     assert frames_of((onset, offset)) == list(range(first, last + 1))
 
 
-def test_an_event_behind_the_last_whole_frame_has_no_target() -> None:
+def test_an_event_after_the_last_whole_frame_has_no_target() -> None:
     assert frames_of((9.99, 10.0)) == []
 
 
@@ -75,7 +75,7 @@ def test_boundaries_of_other_hops() -> None:
     assert frames_of((0.14, 0.28), frames=500, hop=0.02) == list(range(7, 14))  # 0.28 / 0.02 is 14.000000000000002
 
 
-def test_weak_targets_are_the_classes_heard() -> None:
+def test_weak_targets_are_the_classes_of_the_clip() -> None:
     data = make_data(SoundEvent(1.0, 2.0, "Speech"), SoundEvent(3.0, 4.0, "Speech"))
 
     targets = data.weak_targets([1, 0, 2])
@@ -84,7 +84,7 @@ def test_weak_targets_are_the_classes_heard() -> None:
     assert targets.dtype == np.float32
 
 
-def test_keeping_takes_clips_out_of_splits_and_coverage() -> None:
+def test_invalid_clips_are_removed_from_splits_and_coverage() -> None:
     data = make_data()
     data = replace(data, weak=np.array([1, 3]), weak_validation=np.array([3]))
 
@@ -94,7 +94,7 @@ def test_keeping_takes_clips_out_of_splits_and_coverage() -> None:
     assert [(part.subset, part.found, part.listed) for part in kept.coverage][:2] == [("strong", 1, 5), ("weak", 1, 5)]
 
 
-def test_a_split_of_which_nothing_is_left_is_a_problem_of_the_data() -> None:
+def test_a_split_without_valid_clips_is_refused() -> None:
     with pytest.raises(DataError) as caught:
         make_data().drop_invalid([True, True, True, False, False, True])
 
@@ -105,14 +105,14 @@ def test_a_split_of_which_nothing_is_left_is_a_problem_of_the_data() -> None:
     ]
 
 
-def test_the_description_tells_what_is_missing() -> None:
+def test_the_description_counts_missing_clips() -> None:
     assert make_data().description == (
         "tiny: 1 strong, 1 weak, 1 unlabelled, 1 synthetic and 1 weak validation, 1 test clips, 10 classes; "
         "found 1 of 5 strong, 2 of 5 weak, 1 of 5 unlabeled, 1 of 5 synthetic_validation, 1 of 5 validation"
     )
 
 
-def test_the_fingerprint_follows_labels_and_splits_alone() -> None:
+def test_the_fingerprint_depends_on_labels_and_splits_only() -> None:
     data = make_data(SoundEvent(1.0, 2.0, "Cat"))
 
     renamed = replace(data, name="other", root=Path("/elsewhere"))

@@ -1,4 +1,4 @@
-"""The official validation split, against dcase_util's own code and against the list that it gives."""
+"""The official validation split, against the code of dcase_util and the list that it gives."""
 
 import hashlib
 import logging
@@ -24,13 +24,13 @@ from tests.layout import read_table, write_table
 OFFICIAL_LIST = "150ff9a4d53b29ce1627bd94ac6b8400c66a2fd27ddafeda7b1ff1086bc814a6"
 
 
-def held_out(recordings: list[SceneRecording], *, share: float = 0.3, seed: int = 0) -> list[str]:
-    split = hold_out_officially(recordings, np.arange(len(recordings)), share=share, seed=seed)
+def held_out(recordings: list[SceneRecording], *, fraction: float = 0.3, seed: int = 0) -> list[str]:
+    split = hold_out_officially(recordings, np.arange(len(recordings)), fraction=fraction, seed=seed)
     return sorted(recordings[index].filename for index in split.held_out)
 
 
 def shuffle_with_fractions(items: list[Any], fraction: Any) -> None:
-    """``random.shuffle(items, random.random)`` as Python had it before 3.11, which took the second argument away."""
+    """``random.shuffle(items, random.random)`` of Python before 3.11, which removed the second argument."""
     for last in reversed(range(1, len(items))):
         other = int(fraction() * (last + 1))
         items[last], items[other] = items[other], items[last]
@@ -40,11 +40,11 @@ def reference(
     recordings: list[SceneRecording],
     monkeypatch: pytest.MonkeyPatch,
     *,
-    share: float = 0.3,
+    fraction: float = 0.3,
     seed: int = 0,
     mode: str = "identifier_two_level_hierarchy",
 ) -> list[str]:
-    """What dcase_util's ``validation_files_balanced`` holds out."""
+    """Return what dcase_util's ``validation_files_balanced`` holds out."""
     datasets = pytest.importorskip("dcase_util.datasets.datasets")
     from dcase_util.containers import MetaDataContainer
 
@@ -60,7 +60,7 @@ def reference(
         scene_labels=lambda: meta.unique_scene_labels, disable_progress_bar=True, use_ascii_progress_bar=True
     )
     found = datasets.AcousticSceneDataset.validation_files_balanced(
-        owner, training_meta=meta, validation_amount=share, seed=seed, balancing_mode=mode
+        owner, training_meta=meta, validation_amount=fraction, seed=seed, balancing_mode=mode
     )
     return sorted(found)
 
@@ -68,7 +68,7 @@ def reference(
 def some_recordings(
     seed: int, *, cities: tuple[str, ...] = ("oslo", "rome", "new", "new york")
 ) -> list[SceneRecording]:
-    """Three scenes with some locations in each city, and some clips at each; two locations a city at least."""
+    """Create three scenes with some clips at each location and at least two locations in each city."""
     rng = random.Random(seed)
     recordings = []
     for scene in ("bus", "park", "tram"):
@@ -82,7 +82,7 @@ def some_recordings(
     return recordings
 
 
-def test_the_official_list_comes_out(shared: Path) -> None:
+def test_the_official_list_is_reproduced(shared: Path) -> None:
     recordings = official_training_list(shared)
 
     names = held_out(recordings)
@@ -95,24 +95,28 @@ def test_the_official_list_comes_out(shared: Path) -> None:
     assert {(by_name[name].scene_label, by_name[name].city) for name in names} == pairs
 
 
-@pytest.mark.parametrize(("share", "seed"), [(0.3, 0), (0.25, 7)])
-def test_on_the_official_list_it_is_what_dcase_util_holds_out(
-    shared: Path, monkeypatch: pytest.MonkeyPatch, share: float, seed: int
+@pytest.mark.parametrize(("fraction", "seed"), [(0.3, 0), (0.25, 7)])
+def test_the_split_of_the_official_list_equals_that_of_dcase_util(
+    shared: Path, monkeypatch: pytest.MonkeyPatch, fraction: float, seed: int
 ) -> None:
     recordings = official_training_list(shared)
 
-    assert held_out(recordings, share=share, seed=seed) == reference(recordings, monkeypatch, share=share, seed=seed)
+    assert held_out(recordings, fraction=fraction, seed=seed) == reference(
+        recordings, monkeypatch, fraction=fraction, seed=seed
+    )
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_on_any_list_it_is_what_dcase_util_holds_out(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+def test_the_split_of_any_list_equals_that_of_dcase_util(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     recordings = some_recordings(seed)
-    share = (0.1, 0.3, 0.45)[seed % 3]
+    fraction = (0.1, 0.3, 0.45)[seed % 3]
 
-    assert held_out(recordings, share=share, seed=seed) == reference(recordings, monkeypatch, share=share, seed=seed)
+    assert held_out(recordings, fraction=fraction, seed=seed) == reference(
+        recordings, monkeypatch, fraction=fraction, seed=seed
+    )
 
 
-def test_without_cities_the_locations_of_a_scene_are_chosen_from_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_cities_the_choice_is_among_all_locations_of_a_scene(monkeypatch: pytest.MonkeyPatch) -> None:
     recordings = [
         SceneRecording(f"{scene}{place}-{clip}.wav", scene, f"place{place}", f"place{place}", "a")
         for scene in ("bus", "park")
@@ -129,7 +133,7 @@ def test_the_order_of_the_list_does_not_matter() -> None:
     assert held_out(recordings) == held_out(recordings[::-1])
 
 
-def test_another_seed_is_another_choice(shared: Path) -> None:
+def test_another_seed_gives_another_choice(shared: Path) -> None:
     recordings = official_training_list(shared)
 
     assert held_out(recordings, seed=0) != held_out(recordings, seed=1)
@@ -144,23 +148,23 @@ def one_place_a_city(cities: int) -> list[SceneRecording]:
     ]
 
 
-@pytest.mark.parametrize("share", [0.3, 0.99])
-def test_a_scene_with_one_location_in_each_city_keeps_some_to_learn_from(share: float) -> None:
+@pytest.mark.parametrize("fraction", [0.3, 0.99])
+def test_a_scene_with_one_location_in_each_city_keeps_some_for_training(fraction: float) -> None:
     recordings = one_place_a_city(5)
 
-    split = hold_out_officially(recordings, np.arange(len(recordings)), share=share, seed=0)
+    split = hold_out_officially(recordings, np.arange(len(recordings)), fraction=fraction, seed=0)
 
     assert split.adapted == ("bus", "park")
     for scene in ("bus", "park"):
         places = {recordings[i].location for i in split.held_out if recordings[i].scene_label == scene}
-        assert len(places) == (2 if share == 0.3 else 4)
+        assert len(places) == (2 if fraction == 0.3 else 4)
 
 
 def test_a_scene_with_one_location_is_not_held_out() -> None:
     recordings = [*some_recordings(2), *(one_place_a_city(1)[:3])]
     recordings = [r for r in recordings if r.scene_label != "bus" or r.city == "city0"]
 
-    split = hold_out_officially(recordings, np.arange(len(recordings)), share=0.3, seed=0)
+    split = hold_out_officially(recordings, np.arange(len(recordings)), fraction=0.3, seed=0)
 
     assert split.undivided == ("bus",)
     assert len(split.held_out)
@@ -171,7 +175,7 @@ def test_only_candidates_are_held_out() -> None:
     recordings = some_recordings(3)
     candidates = np.arange(0, len(recordings), 2)
 
-    split = hold_out_officially(recordings, candidates, share=0.3, seed=0)
+    split = hold_out_officially(recordings, candidates, fraction=0.3, seed=0)
 
     assert set(split.held_out) <= set(candidates)
 
@@ -179,12 +183,12 @@ def test_only_candidates_are_held_out() -> None:
 # --- as a setting of the data sets ------------------------------------------------------------------------------
 
 
-def test_the_recipe_holds_out_officially_and_the_demo_by_share() -> None:
+def test_the_recipe_uses_the_official_split_and_the_demo_a_balanced_one() -> None:
     assert composed("data=tau2020", "data.root=/tau").data.validation == "official"
     assert composed().data.validation == "balanced"
 
 
-def test_a_data_set_is_split_by_the_rule_that_is_named(tau: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_data_set_is_split_by_the_configured_rule(tau: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="dcase_sweep"):
         official = TAU(name="tiny", root=str(tau), validation="official").load()
         balanced = TAU(name="tiny", root=str(tau), validation="balanced").load()
@@ -195,7 +199,7 @@ def test_a_data_set_is_split_by_the_rule_that_is_named(tau: Path, caplog: pytest
     assert caplog.messages == []
 
 
-def test_few_locations_are_said_in_one_line(tau: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_few_locations_are_reported_in_one_line(tau: Path, caplog: pytest.LogCaptureFixture) -> None:
     listed = read_table(tau / "evaluation_setup/fold1_train.csv")
     rows = [row for row in listed if row["filename"].split("-")[2].endswith(("0", "1"))]  # one place in each city
     write_table(tau / "evaluation_setup/fold1_train.csv", rows)
@@ -208,7 +212,7 @@ def test_few_locations_are_said_in_one_line(tau: Path, caplog: pytest.LogCapture
     assert line.startswith("data      bus, park, tram: the official rule would hold out every location")
 
 
-def test_a_list_of_clips_goes_before_the_rule(tau: Path) -> None:
+def test_a_list_of_clips_overrides_the_rule(tau: Path) -> None:
     names = [row for row in read_table(tau / "evaluation_setup/fold1_train.csv") if "-lyon-" in row["filename"]]
     write_table(tau / "evaluation_setup/fold1_validation.csv", names)
 

@@ -1,4 +1,4 @@
-"""The validation split: whole locations, a share of each scene, every city alike."""
+"""The balanced validation split: whole locations, a fraction of each scene from every city."""
 
 import csv
 from collections import Counter
@@ -23,7 +23,7 @@ def official_training_list(shared: Path) -> list[SceneRecording]:
 def test_the_official_training_list(shared: Path) -> None:
     recordings = official_training_list(shared)
 
-    held_out = hold_out_locations(recordings, np.arange(len(recordings)), share=0.3, seed=0)
+    held_out = hold_out_locations(recordings, np.arange(len(recordings)), fraction=0.3, seed=0)
 
     places = {(recordings[i].scene_label, recordings[i].location) for i in held_out}
     learned = set(range(len(recordings))) - set(held_out.tolist())
@@ -41,16 +41,16 @@ def test_the_same_seed_gives_the_same_split_and_another_one_another(shared: Path
     recordings = official_training_list(shared)
     rows = np.arange(len(recordings))
 
-    first, again, other = (hold_out_locations(recordings, rows, share=0.3, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (hold_out_locations(recordings, rows, fraction=0.3, seed=seed) for seed in (0, 0, 1))
 
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
-def test_a_scene_keeps_a_location_to_learn_from() -> None:
+def test_a_scene_keeps_a_location_for_training() -> None:
     recordings = [SceneRecording(f"{n}.wav", "bus", "paris", f"paris-{n // 2}", "a") for n in range(4)]
 
-    held_out = hold_out_locations(recordings, np.arange(4), share=0.9, seed=0)
+    held_out = hold_out_locations(recordings, np.arange(4), fraction=0.9, seed=0)
 
     assert len(held_out) == 2
     assert recordings[held_out[0]].location == recordings[held_out[1]].location

@@ -1,4 +1,4 @@
-"""The feature store: computed once, shared, continued after a kill, mended after damage."""
+"""The feature store: computed once, shared, continued after a kill, repaired after damage."""
 
 import multiprocessing
 import os
@@ -20,7 +20,7 @@ NAMES = [f"clip{number}.wav" for number in range(8)]
 
 
 class Loudness:
-    """A front end whose result is known by hand: the mean square of each tenth of a clip."""
+    """A front end with a simple result: the mean square of each tenth of a clip."""
 
     sample_rate = 8000
     seconds = 0.1
@@ -33,7 +33,7 @@ class Loudness:
 
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
-    """Each test begins as a process of its own would."""
+    """Let each test start without cached stores, like a new process."""
     forget()
     yield
     forget()
@@ -88,14 +88,14 @@ def test_a_changed_file_is_computed_again_and_the_others_are_kept(root: Path) ->
     np.testing.assert_allclose(changed.features[3, 0], 0.0625, rtol=1e-5)
 
 
-def test_a_longer_list_takes_over_what_is_known(root: Path) -> None:
+def test_a_longer_list_reuses_stored_features(root: Path) -> None:
     reopen(root, NAMES[:5])
 
     assert reopen(root).computed == 3
 
 
 @pytest.mark.parametrize("damage", ["flip a byte", "cut the features", "cut the index", "no checksums", "garbage"])
-def test_damage_is_noticed_and_mended(root: Path, damage: str) -> None:
+def test_damage_is_detected_and_repaired(root: Path, damage: str) -> None:
     whole = reopen(root)
     healthy = np.array(whole.features)
     if damage == "flip a byte":
@@ -145,7 +145,7 @@ def build_and_count(root: str, queue: Any) -> None:
     queue.put(reopen(Path(root)).computed)
 
 
-def test_processes_that_start_at_once_build_once(root: Path) -> None:
+def test_processes_that_start_together_build_once(root: Path) -> None:
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     processes = [context.Process(target=build_and_count, args=(str(root), queue)) for _ in range(3)]
@@ -191,7 +191,7 @@ def test_a_file_that_could_not_be_read_stays_a_problem_without_the_index(root: P
     assert np.flatnonzero(~again.valid).tolist() == [6]
 
 
-def test_a_clip_of_which_nothing_is_noted_is_computed_again(root: Path) -> None:
+def test_a_clip_without_an_entry_is_computed_again(root: Path) -> None:
     path = reopen(root).path
     (path / "store.json").unlink()
     lines = (path / "states.jsonl").read_text().splitlines()
@@ -200,7 +200,7 @@ def test_a_clip_of_which_nothing_is_noted_is_computed_again(root: Path) -> None:
     assert reopen(root).computed == 3
 
 
-def test_the_fingerprint_is_that_of_the_sounds_wherever_they_lie(root: Path, tmp_path: Path) -> None:
+def test_the_fingerprint_does_not_depend_on_the_folder(root: Path, tmp_path: Path) -> None:
     before = reopen(root).fingerprint
     copy = tmp_path / "elsewhere/audio"
     copy.mkdir(parents=True)
@@ -217,15 +217,15 @@ def test_the_fingerprint_is_that_of_the_sounds_wherever_they_lie(root: Path, tmp
     assert len({before, changed, reopen(root).fingerprint}) == 3
 
 
-def test_no_room_on_the_disk_is_one_line(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_in_one_line(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 100, 2**20))
 
     with pytest.raises(UserError, match=r"1 MiB free, 64 MiB needed.*set store.root"):
         reopen(root)
 
 
-def test_a_store_that_cannot_be_written_is_one_line(root: Path) -> None:
+def test_a_store_that_cannot_be_written_is_reported_in_one_line(root: Path) -> None:
     (root.parent / "file").write_text("")
 
-    with pytest.raises(UserError, match=r"feature store cannot be written; set store\.root to a folder"):
+    with pytest.raises(UserError, match=r"feature store cannot be written; set store\.root to a writable folder"):
         reopen(root, store_root=root.parent / "file")

@@ -1,4 +1,4 @@
-"""Stores on full and read-only disks, with odd files in them, and killed: never wrong features, never a traceback."""
+"""Stores on full and read-only disks, with damaged files, and after kills: no wrong features, no traceback."""
 
 import errno
 import json
@@ -92,7 +92,7 @@ ODD_INDEXES: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 
 @pytest.mark.parametrize("odd", [*ODD_FILES, *ODD_INDEXES])
-def test_an_odd_index_is_noted_in_one_line_and_written_again(root: Path, tmp_path: Path, odd: str) -> None:
+def test_a_damaged_index_is_reported_in_one_line_and_written_again(root: Path, tmp_path: Path, odd: str) -> None:
     path = store_of(root, tmp_path / "store").path
     change = ODD_FILES.get(odd) or rewritten(ODD_INDEXES[odd])
     change(path / "store.json")
@@ -110,7 +110,7 @@ def test_an_odd_index_is_noted_in_one_line_and_written_again(root: Path, tmp_pat
 
 @pytest.mark.parametrize("name", ["features.npy", "checksums.npy", "contents.npy"])
 @pytest.mark.parametrize("odd", [*ODD_FILES, "longer", "an archive", "objects", "another type", "column by column"])
-def test_odd_arrays_are_noted_in_one_line_and_never_give_wrong_features(
+def test_damaged_arrays_are_reported_in_one_line_and_never_give_wrong_features(
     root: Path, tmp_path: Path, name: str, odd: str
 ) -> None:
     path = store_of(root, tmp_path / "store").path / name
@@ -141,7 +141,7 @@ def test_odd_arrays_are_noted_in_one_line_and_never_give_wrong_features(
 
 
 @pytest.mark.parametrize("odd", ODD_FILES)
-def test_an_odd_journal_only_costs_time(root: Path, tmp_path: Path, odd: str) -> None:
+def test_a_damaged_journal_only_costs_time(root: Path, tmp_path: Path, odd: str) -> None:
     path = store_of(root, tmp_path / "store").path
     (path / "store.json").unlink()
     ODD_FILES[odd](path / "states.jsonl")
@@ -163,7 +163,7 @@ def test_an_odd_journal_only_costs_time(root: Path, tmp_path: Path, odd: str) ->
         "NaN",
     ],
 )
-def test_odd_lines_of_a_journal_are_passed_over(root: Path, tmp_path: Path, line: str) -> None:
+def test_damaged_lines_of_a_journal_are_ignored(root: Path, tmp_path: Path, line: str) -> None:
     path = store_of(root, tmp_path / "store").path
     (path / "store.json").unlink()
     with (path / "states.jsonl").open("a") as handle:
@@ -188,7 +188,7 @@ def test_an_index_of_problems_is_read_as_it_was_written() -> None:
 
 
 @pytest.mark.parametrize("odd", ["pipe", "folder", "link to itself", "endless"])
-def test_an_odd_note_of_use_is_written_again(root: Path, tmp_path: Path, odd: str) -> None:
+def test_a_damaged_record_of_uses_is_written_again(root: Path, tmp_path: Path, odd: str) -> None:
     path = store_of(root, tmp_path / "store", name="tau").path / "use.json"
     ODD_FILES[odd](path)
 
@@ -211,7 +211,9 @@ def test_a_complete_store_on_a_read_only_disk_is_read_without_a_lock(root: Path,
 
 
 @pytest.mark.parametrize("missing", ["store.json", "features.npy", "the folder"])
-def test_an_incomplete_store_on_a_read_only_disk_is_one_line(root: Path, tmp_path: Path, missing: str) -> None:
+def test_an_incomplete_store_on_a_read_only_disk_is_reported_in_one_line(
+    root: Path, tmp_path: Path, missing: str
+) -> None:
     with tmpfs(tmp_path / "disk", kib=80 * 1024) as remount:
         path = store_of(root, tmp_path / "disk/store").path
         if missing == "the folder":
@@ -227,8 +229,8 @@ def test_an_incomplete_store_on_a_read_only_disk_is_one_line(root: Path, tmp_pat
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("complete", [True, False])
-def test_a_store_without_leave_to_write(root: Path, tmp_path: Path, complete: bool) -> None:
-    """As another user: a complete store is read, an incomplete one is one line."""
+def test_a_store_without_permission_to_write(root: Path, tmp_path: Path, complete: bool) -> None:
+    """Another user can read a complete store; an incomplete one is reported in one line."""
     path = store_of(root, tmp_path / "store").path
     if not complete:
         (path / "store.json").unlink()
@@ -258,7 +260,7 @@ def test_a_store_without_leave_to_write(root: Path, tmp_path: Path, complete: bo
     assert code == (0 if complete else 40)
 
 
-def test_a_full_disk_is_one_line_and_the_next_command_continues(root: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_in_one_line_and_the_next_command_continues(root: Path, tmp_path: Path) -> None:
     with tmpfs(tmp_path / "disk", kib=1024) as remount:
         with pytest.raises(UserError, match=r"disk/store/.*MiB free, 64 MiB needed.*store\.root"):
             store_of(root, tmp_path / "disk/store")
@@ -269,7 +271,7 @@ def test_a_full_disk_is_one_line_and_the_next_command_continues(root: Path, tmp_
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_space_that_cannot_be_reserved_is_one_line_and_leaves_no_arrays(
+def test_a_failed_reservation_of_space_is_reported_in_one_line_and_leaves_no_arrays(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     def refuse(*arguments: Any) -> None:
@@ -284,7 +286,7 @@ def test_space_that_cannot_be_reserved_is_one_line_and_leaves_no_arrays(
     assert_right(store_of(root, tmp_path / "store"), root)
 
 
-def test_a_disk_that_fills_up_during_the_computation_keeps_what_is_computed(
+def test_a_disk_that_fills_up_during_the_computation_keeps_computed_features(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = 0
@@ -300,7 +302,7 @@ def test_a_disk_that_fills_up_during_the_computation_keeps_what_is_computed(
     with monkeypatch.context() as patched:
         patched.setattr(folder_module.Journal, "write", write)
         with pytest.raises(
-            UserError, match=rf"{tmp_path}/store/.*: no space left on the disk.*what is computed is kept"
+            UserError, match=rf"{tmp_path}/store/.*: no space left on the disk.*computed features are kept"
         ):
             store_of(root, tmp_path / "store")
 
@@ -315,7 +317,7 @@ class Slow(Loudness):
         return super().__call__(waveforms)
 
 
-def test_killed_and_computed_by_two_at_once_again_it_ends_right(root: Path, tmp_path: Path) -> None:
+def test_a_killed_build_that_two_processes_continue_is_correct(root: Path, tmp_path: Path) -> None:
     names = [f"{number}{name}" for number in range(6) for name in NAMES]
     for number, name in enumerate(names):
         data = bytearray((root / name[1:]).read_bytes())

@@ -1,4 +1,4 @@
-"""Data sets in TAU's layout: what is read, and how everything that is wrong is told at once."""
+"""Data sets in TAU's layout: reading, and the report of all problems."""
 
 import csv
 import itertools
@@ -38,7 +38,7 @@ def test_labels_come_from_the_metadata(tau: Path) -> None:
     assert TAU(name="tiny", root=str(tau)).load().classes == ("my_bus", "my_park", "my_tram")
 
 
-def test_every_problem_is_told_together(tau: Path) -> None:
+def test_all_problems_are_reported_together(tau: Path) -> None:
     train = read_table(tau / "evaluation_setup/fold1_train.csv")
     test = read_table(tau / "evaluation_setup/fold1_evaluate.csv")
     missing, empty, truncated = (tau / train[index]["filename"] for index in (0, 4, 8))
@@ -62,7 +62,7 @@ def test_every_problem_is_told_together(tau: Path) -> None:
     assert "fold1_train.csv, row 39: audio/unheard.wav is not in meta.csv" in text
 
 
-def test_a_location_on_both_sides_of_the_test(tau: Path) -> None:
+def test_a_location_in_both_training_and_test_is_refused(tau: Path) -> None:
     train = read_table(tau / "evaluation_setup/fold1_train.csv")
     test = read_table(tau / "evaluation_setup/fold1_evaluate.csv")
     moved = train.pop(0)
@@ -92,7 +92,7 @@ def test_a_missing_column_names_what_was_found(tau: Path) -> None:
         load(tau)
 
 
-def test_missing_tables_columns_and_unseen_scenes_are_told_together(tau: Path) -> None:
+def test_missing_tables_columns_and_unseen_scenes_are_reported_together(tau: Path) -> None:
     (tau / "meta.csv").unlink()
     write_table(tau / "evaluation_setup/fold1_train.csv", [{"name": "audio/x.wav"}])
 
@@ -109,7 +109,7 @@ def test_missing_tables_columns_and_unseen_scenes_are_told_together(tau: Path) -
     assert "no column filename, scene_label; found name" in found[1]
 
 
-def test_unseen_scenes_and_a_bad_validation_list_are_told_with_the_rest(tau: Path) -> None:
+def test_unseen_scenes_and_a_bad_validation_list_are_reported_with_the_rest(tau: Path) -> None:
     train = read_table(tau / "evaluation_setup/fold1_train.csv")
     (tau / train[-1]["filename"]).write_bytes(b"")
     rest = [row for row in train if row["scene_label"] != "bus"]
@@ -120,14 +120,14 @@ def test_unseen_scenes_and_a_bad_validation_list_are_told_with_the_rest(tau: Pat
         load(tau, validation_list="mine.csv")
 
     text = str(caught.value)
-    assert "test clips of bus, of which there is no training clip" in text
+    assert "test clips of bus, but no training clips" in text
     assert "mine.csv, row 2: audio/unheard.wav is not a training clip" in text
     assert "other clips of its location" in text
     assert "0 bytes" in text
 
 
 @pytest.mark.parametrize(("part", "what"), [("train", "train on"), ("evaluate", "test on")])
-def test_a_list_without_rows_is_a_problem_of_its_own(tau: Path, part: str, what: str) -> None:
+def test_a_list_without_rows_is_refused(tau: Path, part: str, what: str) -> None:
     path = tau / f"evaluation_setup/fold1_{part}.csv"
     path.write_text("filename\tscene_label\n")
 
@@ -144,7 +144,7 @@ def test_a_validation_list_without_rows(tau: Path) -> None:
         load(tau, validation_list="mine.csv")
 
 
-def test_a_validation_list_that_leaves_nothing_to_train_on(tau: Path) -> None:
+def test_a_validation_list_without_clips_left_for_training_is_refused(tau: Path) -> None:
     rows = read_table(tau / "evaluation_setup/fold1_train.csv")
     write_table(tau / "mine.csv", [{"filename": row["filename"]} for row in rows])
 
@@ -176,7 +176,7 @@ def test_a_missing_root(root: str | None, says: str) -> None:
         TAU(name="tiny", root=root).load()
 
 
-def test_a_validation_list_of_ones_own(tau: Path) -> None:
+def test_a_custom_validation_list_is_used(tau: Path) -> None:
     train = read_table(tau / "evaluation_setup/fold1_train.csv")
     own = [{"filename": row["filename"]} for row in train if "-paris-00-" in row["filename"]]
     write_table(tau / "evaluation_setup/mine.csv", own)
@@ -194,7 +194,7 @@ def test_a_location_in_both_train_and_validation_is_refused(tau: Path) -> None:
         load(tau, validation_list="evaluation_setup/mine.csv")
 
 
-def test_the_fingerprint_follows_devices_and_locations(tau: Path) -> None:
+def test_the_fingerprint_depends_on_devices_and_locations(tau: Path) -> None:
     before = TAU(name="tiny", root=str(tau)).load().fingerprint
     meta = read_table(tau / "meta.csv")
     write_table(tau / "meta.csv", [{**row, "source_label": row["source_label"].replace("b", "c")} for row in meta])
@@ -205,7 +205,7 @@ def test_the_fingerprint_follows_devices_and_locations(tau: Path) -> None:
     assert len({before, device, location}) == 3
 
 
-def test_the_fingerprint_follows_labels_and_splits(tau: Path) -> None:
+def test_the_fingerprint_depends_on_labels_and_splits(tau: Path) -> None:
     first = TAU(name="tiny", root=str(tau)).load()
     again = TAU(name="renamed", root=str(tau)).load()
     other = TAU(name="tiny", root=str(tau), validation_seed=3).load()
@@ -214,7 +214,7 @@ def test_the_fingerprint_follows_labels_and_splits(tau: Path) -> None:
 
 
 def some_of_esc10(esc10: Path, folder: Path) -> Path:
-    """Two recordings of each class and fold, one clip of each."""
+    """Create two recordings of each class and fold, with one clip each."""
     with (esc10 / "meta.csv").open(newline="") as handle:
         rows = list(csv.DictReader(handle))
     recordings = {(row["label"], row["fold"], row["recording"]): row for row in rows}
@@ -285,7 +285,7 @@ def test_a_second_spelling_in_the_metadata_is_refused(tau: Path, column: str, sp
         load(tau)
 
 
-def test_a_label_of_a_list_that_only_looks_right_is_told(tau: Path) -> None:
+def test_a_label_of_a_list_that_only_looks_right_is_reported(tau: Path) -> None:
     change(tau / "evaluation_setup/fold1_train.csv", 0, scene_label="bus".replace("u", "υ"))
 
     with pytest.raises(DataError, match=r"unknown label 'bυs' \(character 2 is U\+03C5\), which differs from 'bus'"):
@@ -303,7 +303,7 @@ def test_paths_that_leave_the_root_are_refused_in_every_table(tau: Path, table: 
         load(tau)
 
 
-def test_one_file_under_two_spellings_of_its_path_is_one_file(tau: Path) -> None:
+def test_two_spellings_of_a_path_name_one_file(tau: Path) -> None:
     train = read_table(tau / "evaluation_setup/fold1_train.csv")
     test = read_table(tau / "evaluation_setup/fold1_evaluate.csv")
     again = {**test[0], "filename": "./" + test[0]["filename"]}
@@ -313,7 +313,7 @@ def test_one_file_under_two_spellings_of_its_path_is_one_file(tau: Path) -> None
         load(tau)
 
 
-def test_a_table_with_commas_is_read_too(tau: Path) -> None:
+def test_a_table_with_commas_is_read(tau: Path) -> None:
     before = load(tau).fingerprint
     for table in ("meta.csv", "evaluation_setup/fold1_train.csv", "evaluation_setup/fold1_evaluate.csv"):
         path = tau / table
@@ -322,7 +322,7 @@ def test_a_table_with_commas_is_read_too(tau: Path) -> None:
     assert load(tau).fingerprint == before
 
 
-def test_one_scene_alone_is_refused(tau: Path) -> None:
+def test_a_single_scene_is_refused(tau: Path) -> None:
     for table in ("meta.csv", "evaluation_setup/fold1_train.csv", "evaluation_setup/fold1_evaluate.csv"):
         write_table(tau / table, [row | {"scene_label": "bus"} for row in read_table(tau / table)])
 

@@ -87,7 +87,7 @@ def test_a_run_in_a_checkpoint_that_is_another_experiments_is_left_alone(command
 
     output = command_line(*words, f"resume={killed}")
 
-    assert f"run       {taken} belongs to another experiment: a new one is made" in output.splitlines()
+    assert f"run       {taken} belongs to another experiment: a new run is created" in output.splitlines()
     assert store.get_run(taken).to_dictionary() == before  # type: ignore[attr-defined]
     found = re.search(r"^run .* · (\w{32}) · ", output, re.MULTILINE)
     assert found

@@ -124,7 +124,7 @@ def test_a_password_works_and_stands_nowhere(
     wrong = command_line(*tiny(uri.replace("hunter2", "hunter2x")), code=1)
     runs = command_line("runs", uri.replace("'", ""))
 
-    assert "stands where the password was masked" in refused
+    assert "the password was replaced by" in refused
     assert "the server refuses this user or password (401)" in wrong
     assert f"open      open http://127.0.0.1:{port}" in finished
     assert runs.count("finished") == 4

@@ -177,7 +177,7 @@ def test_a_search_goes_on_without_its_runs(command_line: CommandLine, tiny: Tiny
     output = command_line(*arguments, "hydra.sweeper.n_trials=2")
 
     assert "search    lost: 2 finished" in output
-    assert output.count("a new one is made") == 1
+    assert output.count("a new run is created") == 1
     with sqlite3.connect(command_line.folder / "mlruns" / "mlflow.db") as made:  # a client may hold the deleted file
         names = {name for (name,) in made.execute("SELECT name FROM runs")}
     assert names == {"lost", "lost #1"}

@@ -10,7 +10,6 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from dcase_sweep import runner
-from dcase_sweep.application.sweepers import GridSweeper
 from dcase_sweep.cli import main as experiment
 from dcase_sweep.config import Experiment
 
@@ -30,7 +29,6 @@ def test_each_job_has_its_task(
 
     monkeypatch.setattr(runner, "run", note)
     monkeypatch.setattr(sys, "argv", ["dcase_sweep"])
-    monkeypatch.setattr(GridSweeper, "latest", None)
     monkeypatch.chdir(tmp_path)
     GlobalHydra.instance().clear()
 

@@ -1,4 +1,4 @@
-"""The energy of a run: what is logged, what is refused, what is left behind."""
+"""The energy of a run: logged metrics, refused settings, no leftovers."""
 
 import importlib.util
 import sys
@@ -36,7 +36,7 @@ def work(seconds: float) -> None:
         sum(range(10_000))
 
 
-def test_nothing_is_measured_unless_asked_for() -> None:
+def test_nothing_is_measured_by_default() -> None:
     run = FakeRun()
 
     with measured_energy("training", Tracking(), run) as used:
@@ -65,7 +65,7 @@ def test_energy_grows_with_time_and_no_thread_or_file_stays(
 
 
 @measurable
-def test_an_interrupted_part_is_logged_and_the_continuation_adds_to_it() -> None:
+def test_a_resumed_run_adds_to_the_energy_of_its_first_part() -> None:
     before, run = set(threading.enumerate()), FakeRun(energy__training_kwh=1.0)
 
     with pytest.raises(Interrupted), measured_energy("training", MEASURED, run):
@@ -76,7 +76,7 @@ def test_an_interrupted_part_is_logged_and_the_continuation_adds_to_it() -> None
 
 
 @measurable
-def test_a_country_that_is_none_is_refused() -> None:
+def test_an_unknown_country_is_refused() -> None:
     check_energy(MEASURED)
     with pytest.raises(UserError, match="energy_country=FR: not a country that CodeCarbon knows"):
         check_energy(Tracking(energy=True, energy_country="FR"))

@@ -1,4 +1,4 @@
-"""Distinct names of metrics and parameters stay distinct, and ordinary ones as they are."""
+"""Different names of metrics and parameters stay different, and ordinary names are not changed."""
 
 import itertools
 
@@ -29,15 +29,15 @@ def test_no_two_names_become_one() -> None:
     "name",
     ["train/loss", "test/f1_Alarm_bell_ringing", "validation/weak_f1", "a/b.c-d e:f", "tür", "x" * 250, "energy/kwh"],
 )
-def test_ordinary_names_stay_as_they_are(name: str) -> None:
+def test_ordinary_names_are_not_changed(name: str) -> None:
     assert legal_name(name) == name
 
 
-def test_a_name_never_becomes_another_ones_replacement() -> None:
+def test_a_name_that_equals_the_replacement_of_another_is_changed() -> None:
     assert legal_name(legal_name("Dog (indoor)")) != legal_name("Dog (indoor)")
 
 
-def test_a_server_that_ignores_case_gets_names_that_differ_otherwise() -> None:
+def test_names_that_differ_in_case_get_a_hash_on_a_server_that_ignores_case() -> None:
     names = Names(is_exact=False)
     wanted = ["Dog", "dog", "DOG", "tür", "tur", "a", "a "]
 
@@ -48,7 +48,7 @@ def test_a_server_that_ignores_case_gets_names_that_differ_otherwise() -> None:
     assert found == [names.legal(name) for name in wanted]
 
 
-def test_mlflow_takes_them_all_as_metrics_and_as_parameters(mlruns: object) -> None:
+def test_mlflow_accepts_all_names_of_metrics_and_parameters(mlruns: object) -> None:
     run = tracking.start_run(Tracking(folder=str(mlruns)), name="job", tags={"a (tag)": "1"})
     wanted = {name: float(number) for number, name in enumerate(dict.fromkeys(DIFFERENT))}
 

@@ -1,4 +1,4 @@
-"""Runs know their process; those of dead ones are closed, and only interrupted runs are taken up again."""
+"""The process of a run: runs of ended processes are closed, and only interrupted runs are resumed."""
 
 import dataclasses
 import multiprocessing
@@ -64,7 +64,7 @@ def test_the_next_command_closes_a_killed_grid(settings: Tracking, caplog: pytes
     assert all(run.data.tags[owners.CLOSED] for run in runs)
 
 
-def test_a_run_whose_process_lives_is_never_closed(settings: Tracking) -> None:
+def test_a_run_whose_process_is_running_is_never_closed(settings: Tracking) -> None:
     run = tracking.start_run(settings, name="alive", tags={})
     tracking.stores._stores.clear()
 
@@ -80,7 +80,7 @@ def test_a_run_whose_process_lives_is_never_closed(settings: Tracking) -> None:
         (1, "another:pid:[1]", 61, "KILLED"),
     ],
 )
-def test_a_process_is_told_by_its_start_and_elsewhere_by_its_silence(
+def test_a_process_is_identified_by_its_start_and_elsewhere_by_its_last_sign_of_life(
     settings: Tracking, number: int | None, machine: str, minutes_ago: float, status: str
 ) -> None:
     run = tracking.start_run(settings, name="run", tags={})
@@ -90,7 +90,7 @@ def test_a_process_is_told_by_its_start_and_elsewhere_by_its_silence(
     assert statuses(settings) == {"run": status}
 
 
-def test_a_parent_elsewhere_lives_while_a_child_does(settings: Tracking) -> None:
+def test_a_parent_on_another_machine_is_open_while_a_child_is(settings: Tracking) -> None:
     parent = tracking.start_run(settings, name="parent", tags={})
     child = tracking.start_run(dataclasses.replace(settings, parent=parent.id), name="child", tags={})
     for run in (parent, child):
@@ -125,7 +125,7 @@ def interrupted(settings: Tracking) -> tracking.Run:
 
 
 @pytest.mark.parametrize("status", ["KILLED", "FAILED"])
-def test_an_interrupted_run_is_taken_up_and_no_step_is_doubled(
+def test_an_interrupted_run_is_resumed_without_duplicate_steps(
     settings: Tracking, interrupted: tracking.Run, status: str
 ) -> None:
     interrupted.end(status)
@@ -145,14 +145,14 @@ def test_an_interrupted_run_is_taken_up_and_no_step_is_doubled(
     [
         ("finished", "has finished"),
         ("running", "is still running"),
-        ("signature", "was made by another configuration, other data or other code"),
-        ("unsigned", "was made by another configuration, other data or other code"),
+        ("signature", "has another configuration, other data or other code"),
+        ("unsigned", "has another configuration, other data or other code"),
         ("experiment", "belongs to another experiment"),
         ("deleted", "was deleted"),
         ("gone", "is not in sqlite:"),
     ],
 )
-def test_a_strangers_run_is_left_alone(
+def test_a_different_run_is_not_resumed(
     settings: Tracking, interrupted: tracking.Run, caplog: pytest.LogCaptureFixture, change: str, says: str
 ) -> None:
     client: Any = interrupted.store.client
@@ -181,7 +181,7 @@ def test_a_strangers_run_is_left_alone(
     lines = [record.message for record in caplog.records if interrupted.id in record.message]
     assert len(lines) == 1
     assert says in lines[0]
-    assert lines[0].endswith("a new one is made")
+    assert lines[0].endswith("a new run is created")
     assert before is None or client.get_run(interrupted.id).to_dictionary() == before
 
 
@@ -198,7 +198,7 @@ def test_the_list_of_runs_fits_eighty_columns(settings: Tracking) -> None:
     assert max(map(len, lines)) <= 80
 
 
-def test_looking_for_dead_runs_takes_milliseconds(settings: Tracking, mlruns: Path) -> None:
+def test_finding_dead_runs_takes_milliseconds(settings: Tracking, mlruns: Path) -> None:
     import sqlite3
 
     store = tracking.open_store(settings)

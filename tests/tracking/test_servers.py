@@ -1,4 +1,4 @@
-"""Addresses of stores that are refused in one line, and passwords that work and are not shown."""
+"""Addresses of stores that are refused in one line, and passwords that work without being printed."""
 
 import threading
 from base64 import b64encode
@@ -41,7 +41,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("written", [PASSWORD, "hun%2Fter2%40home"])
-def test_the_password_of_an_address_is_used_and_taken_out_of_it(server: str, written: str) -> None:
+def test_the_password_of_an_address_is_used_and_removed_from_it(server: str, written: str) -> None:
     import os
 
     assert prepare_server(f"http://ann:{written}@{server}") == f"http://{server}"
@@ -56,7 +56,7 @@ def test_the_password_of_the_environment_is_used(server: str, monkeypatch: pytes
     assert prepare_server(f"http://{server}") == f"http://{server}"
 
 
-def test_a_wrong_password_is_told_without_showing_it(server: str) -> None:
+def test_a_wrong_password_is_reported_without_printing_it(server: str) -> None:
     with pytest.raises(UserError, match=rf"^tracking\.uri=http://ann:\*\*\*@{server}: the server refuses .* \(401\)"):
         prepare_server(f"http://ann:wrong@{server}")
 
@@ -81,13 +81,13 @@ def test_a_wrong_password_is_told_without_showing_it(server: str) -> None:
         ("oracle://ann:hunter2@host/db", "MLflow has no store of the kind 'oracle'"),
         ("nonsense://ann:hunter2@host", "MLflow has no store of the kind 'nonsense'"),
         ("s3://bucket/x?token=hunter2", "MLflow has no store of the kind 's3'"),
-        ("http://ann:hunter2@", "no web address; expected http://HOST:PORT"),
-        ("http://ann:hunter2@host:port", "no web address; expected http://HOST:PORT"),
+        ("http://ann:hunter2@", "not a web address; expected http://HOST:PORT"),
+        ("http://ann:hunter2@host:port", "not a web address; expected http://HOST:PORT"),
         ("http://ann:hunter2@127.0.0.1:9", "no MLflow server answers there"),
-        ("http://ann:***@127.0.0.1:9", "\\*\\*\\* stands where the password was masked"),
-        ("postgresql://h/db?password=***", "\\*\\*\\* stands where the password was masked"),
-        ("file:///tmp/runs", "a folder of files, which MLflow gives up; expected sqlite:///FILE"),
-        ("mlruns", "a folder of files, which MLflow gives up; expected sqlite:///FILE"),
+        ("http://ann:***@127.0.0.1:9", "the password was replaced by \\*\\*\\*"),
+        ("postgresql://h/db?password=***", "the password was replaced by \\*\\*\\*"),
+        ("file:///tmp/runs", "a folder of files, which MLflow no longer supports; expected sqlite:///FILE"),
+        ("mlruns", "a folder of files, which MLflow no longer supports; expected sqlite:///FILE"),
         ("sqlite://", "no file; expected sqlite:///FILE"),
         ("sqlite:///:memory:", "no file; expected sqlite:///FILE"),
         ("sqlite:/mlflow.db", "no file; expected sqlite:///FILE"),

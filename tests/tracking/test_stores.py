@@ -1,4 +1,4 @@
-"""The local store: made as a whole, moved, copied, deleted from."""
+"""The local store: atomic creation, moving, copying, deleted runs."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def forget_stores() -> None:
     tracking.stores._stores.clear()
 
 
-def test_a_kill_while_the_schema_is_made_leaves_nothing_to_trip_over(
+def test_a_kill_during_creation_of_the_schema_leaves_no_incomplete_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -50,7 +50,7 @@ def test_a_kill_while_the_schema_is_made_leaves_nothing_to_trip_over(
 
 
 @pytest.mark.parametrize("kept", [3, 12])
-def test_a_database_that_was_left_half_made_is_replaced(database: Path, tmp_path: Path, kept: int) -> None:
+def test_a_database_that_was_left_incomplete_is_replaced(database: Path, tmp_path: Path, kept: int) -> None:
     """What earlier versions left: some tables, no run."""
     path = tmp_path / "mlruns" / "mlflow.db"
     path.parent.mkdir()
@@ -68,7 +68,7 @@ def test_a_database_that_was_left_half_made_is_replaced(database: Path, tmp_path
     assert (path.parent / "mlflow.db.incomplete").is_file()
 
 
-def test_a_database_with_runs_is_never_put_aside(settings: Tracking, mlruns: Path) -> None:
+def test_a_database_with_runs_is_never_renamed(settings: Tracking, mlruns: Path) -> None:
     tracking.start_run(settings, name="job", tags={}).end("FINISHED")
     with sqlite3.connect(mlruns / "mlflow.db") as opened:
         opened.execute("UPDATE alembic_version SET version_num = 'of the future'")
@@ -79,7 +79,7 @@ def test_a_database_with_runs_is_never_put_aside(settings: Tracking, mlruns: Pat
 
 
 @pytest.mark.parametrize("content", ["folder", "other"])
-def test_what_is_no_store_of_runs_is_one_line(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_not_a_store_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
     path = tmp_path / "mlflow.db"
     if content == "folder":
         path.mkdir()
@@ -88,13 +88,13 @@ def test_what_is_no_store_of_runs_is_one_line(tmp_path: Path, content: str) -> N
             opened.execute("CREATE TABLE recipes (name)")
 
     with pytest.raises(
-        UserError, match=r"mlflow\.db: (a folder|a database of something else \(its tables are recipes\))"
+        UserError, match=r"mlflow\.db: (a folder|a database of another program \(its tables are recipes\))"
     ):
         tracking.open_store(Tracking(folder=str(tmp_path)))
 
 
 @pytest.mark.parametrize("way", ["moved", "copied"])
-def test_a_project_that_was_moved_or_copied_leaves_the_old_place_alone(
+def test_a_moved_or_copied_project_does_not_use_the_old_folder(
     settings: Tracking, mlruns: Path, tmp_path: Path, way: str
 ) -> None:
     first = tracking.start_run(settings, name="job", tags={})
@@ -129,7 +129,7 @@ def test_a_project_that_was_moved_or_copied_leaves_the_old_place_alone(
     assert [file.path for file in new.store.client.list_artifacts(first.id)] == ["more.txt", "note.txt"]
 
 
-def test_artifacts_that_were_put_elsewhere_on_purpose_stay_there(settings: Tracking, tmp_path: Path) -> None:
+def test_artifacts_at_another_location_on_purpose_stay_there(settings: Tracking, tmp_path: Path) -> None:
     elsewhere = tmp_path / "disk" / "artifacts"
     elsewhere.mkdir(parents=True)
     client = tracking.open_store(settings).client
@@ -157,7 +157,7 @@ def test_a_deleted_experiment_is_refused_with_the_remedy(settings: Tracking) -> 
     assert command in str(raised.value)
 
 
-def test_runs_that_are_lost_or_deleted_stop_nothing(settings: Tracking, caplog: pytest.LogCaptureFixture) -> None:
+def test_lost_or_deleted_runs_cause_no_error(settings: Tracking, caplog: pytest.LogCaptureFixture) -> None:
     deleted = tracking.start_run(settings, name="job", tags={})
     deleted.store.client.delete_run(deleted.id)
     lost = "0" * 32
@@ -170,12 +170,10 @@ def test_runs_that_are_lost_or_deleted_stop_nothing(settings: Tracking, caplog: 
         assert tracking.find_run(settings, deleted.id) is None
         assert tracking.start_run(settings, name="job", tags={}, resume_id=deleted.id).id != deleted.id
 
-    assert (
-        f"run       {deleted.id} was deleted (mlflow runs restore --run-id {deleted.id} brings it back)" in caplog.text
-    )
+    assert f"run       {deleted.id} was deleted (mlflow runs restore --run-id {deleted.id} restores it)" in caplog.text
 
 
-def test_a_parent_that_is_no_run_is_refused(settings: Tracking) -> None:
+def test_a_parent_that_does_not_exist_is_refused(settings: Tracking) -> None:
     parent = tracking.start_run(settings, name="sweep", tags={})
     settings.parent = parent.id
     tracking.check_parent(settings)
@@ -187,7 +185,7 @@ def test_a_parent_that_is_no_run_is_refused(settings: Tracking) -> None:
         tracking.check_parent(settings)
 
 
-def test_an_unwritable_folder_is_one_line(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(UserError, match=r"file/mlruns/mlflow\.db: Not a directory; set tracking\.folder"):
@@ -195,7 +193,7 @@ def test_an_unwritable_folder_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="needs the right to mount")
-def test_a_full_disk_while_the_schema_is_made_names_the_folder(tmp_path: Path) -> None:
+def test_a_full_disk_during_creation_of_the_schema_names_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "full"
     folder.mkdir()
     mounted = subprocess.run(

@@ -27,7 +27,7 @@ def log_one_run(settings: Tracking, number: int) -> None:
     run.end("FINISHED")
 
 
-def test_processes_that_start_on_a_fresh_store_all_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_start_together_on_a_new_store_all_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     settings = Tracking(folder=str(tmp_path / "fresh"))
     context = multiprocessing.get_context("spawn")
@@ -45,7 +45,7 @@ def test_processes_that_start_on_a_fresh_store_all_log(tmp_path: Path, monkeypat
     assert all(len(store.client.get_metric_history(run.info.run_id, "value")) == 20 for run in runs)
 
 
-def test_a_child_names_its_parent_and_tags_are_kept(settings: Tracking) -> None:
+def test_a_child_has_its_parent_and_its_tags(settings: Tracking) -> None:
     parent = tracking.start_run(settings, name="sweep", tags={})
     settings.parent = parent.id
     child = tracking.start_run(settings, name="job", tags={"colour": "red"})
@@ -57,7 +57,7 @@ def test_a_child_names_its_parent_and_tags_are_kept(settings: Tracking) -> None:
     assert found.info.status == "FAILED"
 
 
-def test_an_interrupted_run_is_taken_up_again(settings: Tracking) -> None:
+def test_an_interrupted_run_is_resumed(settings: Tracking) -> None:
     first = tracking.start_run(settings, name="job", tags={})
     first.log_metrics({"loss": 1.0}, step=0)
     first.end("KILLED")
@@ -70,7 +70,7 @@ def test_an_interrupted_run_is_taken_up_again(settings: Tracking) -> None:
     assert [m.value for m in second.store.client.get_metric_history(first.id, "loss")] == [1.0, 0.5]
 
 
-def test_a_run_that_is_taken_up_elsewhere_keeps_its_parameters(settings: Tracking) -> None:
+def test_a_resumed_run_keeps_its_parameters(settings: Tracking) -> None:
     first = tracking.start_run(settings, name="job", tags={})
     first.log_parameters({"data.root": "/here", "seed": 0})
     first.end("KILLED")
@@ -101,14 +101,14 @@ def test_labels_of_every_kind_name_metrics_and_parameters(settings: Tracking) ->
     assert [name.partition(":")[0] for name in found.params] == ["median_filter.dog _bark_"]
 
 
-def test_a_run_that_the_store_does_not_have_becomes_a_new_one(settings: Tracking) -> None:
+def test_a_missing_run_is_replaced_by_a_new_one(settings: Tracking) -> None:
     run = tracking.start_run(settings, name="job", tags={}, resume_id="0" * 32)
 
     assert run.id != "0" * 32
 
 
 @pytest.mark.parametrize("answers", [False, True])
-def test_a_server_that_does_not_answer_is_told_in_seconds(
+def test_a_server_that_does_not_answer_is_reported_in_seconds(
     answers: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking.servers, "SIGN_OF_LIFE", 0.5)
@@ -126,9 +126,7 @@ def test_a_server_that_does_not_answer_is_told_in_seconds(
     assert not (tmp_path / "mlruns").exists()
 
 
-def test_the_lock_and_the_artifacts_lie_beside_a_database_elsewhere(
-    settings: Tracking, mlruns: Path, tmp_path: Path
-) -> None:
+def test_the_lock_and_the_artifacts_are_next_to_the_database(settings: Tracking, mlruns: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     shutil.copy(mlruns / "mlflow.db", tmp_path / "elsewhere/runs.db")
     elsewhere = Tracking(uri=f"sqlite:///{tmp_path / 'elsewhere/runs.db'}", folder=str(tmp_path / "unused"))
@@ -140,14 +138,14 @@ def test_the_lock_and_the_artifacts_lie_beside_a_database_elsewhere(
     assert not (tmp_path / "unused").exists()
 
 
-def test_a_file_that_is_no_database_is_one_line(settings: Tracking, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused_in_one_line(settings: Tracking, tmp_path: Path) -> None:
     (tmp_path / "mlruns/mlflow.db").write_text("certainly not a database" * 100)
 
     with pytest.raises(UserError, match=r"mlruns/mlflow\.db: file is not a database; .* move the file away"):
         tracking.start_run(settings, name="job", tags={})
 
 
-def test_a_store_that_fails_later_does_not_hide_why_a_run_failed(
+def test_an_error_of_the_store_does_not_hide_the_error_of_a_run(
     settings: Tracking, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from mlflow import MlflowClient
@@ -166,7 +164,7 @@ def test_a_store_that_fails_later_does_not_hide_why_a_run_failed(
     assert "cannot be marked as failed" in caplog.text
 
 
-def test_the_environment_is_obeyed_and_the_configuration_goes_first(
+def test_the_configuration_overrides_the_environment(
     settings: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
@@ -176,7 +174,7 @@ def test_the_environment_is_obeyed_and_the_configuration_goes_first(
     assert tracking.resolve_uri(Tracking(uri="http://server:5000")) == "http://server:5000"
 
 
-def test_artifacts_lie_beside_the_database(settings: Tracking, tmp_path: Path) -> None:
+def test_artifacts_are_next_to_the_database(settings: Tracking, tmp_path: Path) -> None:
     run = tracking.start_run(settings, name="job", tags={})
 
     run.log_text("hello", "note.txt")
@@ -185,7 +183,7 @@ def test_artifacts_lie_beside_the_database(settings: Tracking, tmp_path: Path) -
     assert [path.read_text() for path in found] == ["hello"]
 
 
-def test_two_processes_that_name_the_same_data_at_once_are_no_failure() -> None:
+def test_two_processes_can_log_the_same_data_at_the_same_time() -> None:
     """MLflow looks whether the data set is there and then makes it: the later one is refused, and must look again."""
     named: list[str] = []
 

@@ -61,7 +61,7 @@ def test_a_new_key_without_an_effect_of_its_own_breaks_nothing(tmp_path: Path) -
     path = checkpoint_of(
         composed(*TAU),
         tmp_path / "last.ckpt",
-        without=("augmentation.roll", "compression.quantize", "task.demo_ema_decay"),
+        without=("augmentation.roll", "compression.quantize"),
     )
 
     assert resumed(path, *TAU) is not None

@@ -1,4 +1,4 @@
-"""Bringing a store from whatever is on disk to whole."""
+"""Building a feature store, or completing an interrupted or damaged one."""
 
 import hashlib
 from collections.abc import Callable
@@ -18,8 +18,8 @@ from dcase_sweep.data.store.folder import (
     Digests,
     Folder,
     checksum,
+    find_intact,
     front_end_folder,
-    rows_that_hold,
 )
 from dcase_sweep.data.store.index import Journal, remove
 from dcase_sweep.utils.errors import UserError
@@ -30,7 +30,7 @@ Arrays = tuple[NDArray[np.float32], NDArray[np.uint32]]
 
 @dataclass(frozen=True, slots=True)
 class FeatureStore:
-    """Features of a list of clips, memory-mapped, in the list's order."""
+    """Memory-mapped features of a list of clips, in the order of the list."""
 
     path: Path
     #: ``[clip, mel, frame]``; there may be more frames than a network sees, whose number the front end says.
@@ -40,7 +40,7 @@ class FeatureStore:
     files: tuple[Path, ...]
     #: A hash of each recording's bytes; None for one that cannot be read.
     digests: tuple[bytes | None, ...]
-    #: How many clips this call had to compute; 0 = all were there.
+    #: Number of clips that this call computed; 0 if all were stored.
     computed: int = 0
 
     @property
@@ -50,13 +50,13 @@ class FeatureStore:
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong with the clips that could not be read."""
+        """Describe each clip that could not be read."""
         pairs = zip(self.files, self.states, strict=True)
         return [f"{path}: {state.problem}" for path, state in pairs if state.problem is not None]
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the contents of the recordings that could be read: the same for a copy elsewhere, at any time."""
+        """A hash of the contents of the readable recordings; it is equal for a copy of the data."""
         digest = hashlib.sha256()
         for content, state in zip(self.digests, self.states, strict=True):
             if state.problem is None:
@@ -64,13 +64,13 @@ class FeatureStore:
         return digest.hexdigest()[:16]
 
     def count(self, what: str) -> int:
-        """How many clips were ``padded``, ``cut`` or ``resampled``."""
+        """Count the clips that were ``padded``, ``cut`` or ``resampled``."""
         return sum(bool(getattr(state, what)) for state in self.states)
 
 
 @dataclass
 class Build:
-    """One store, from whatever is on disk to whole."""
+    """Builds one store."""
 
     folder: Folder
     contents: FileContents
@@ -83,20 +83,20 @@ class Build:
     note: Callable[[str], None]
 
     def read(self) -> FeatureStore | None:
-        """The store as it is, if it is whole; nothing is written, and no lock but a shared one is taken."""
+        """Return the store if it is complete; this writes nothing and takes a shared lock only."""
         if not hold(self.folder.path / FEATURES):
             return None
         arrays = self.folder.arrays("r")
         states = self.folder.index(len(self.names))
         if arrays is None or states is None or not self.folder.holds_contents(self.digests):
             return None
-        if not (rows_that_hold(*arrays, self.workers) | self._unreadable).all():
+        if not (find_intact(*arrays, self.workers) | self._unreadable).all():
             return None
         self._see_unreadable(states)
         return self._store(arrays[0], states, 0)
 
     def run(self, configuration: dict[str, Any], store_root: Path) -> FeatureStore:
-        """Compute what is missing; the caller keeps other processes from doing the same."""
+        """Compute the missing features; the caller must have the lock."""
         arrays, holds, states = self._begin(configuration, store_root)
         remove(self.folder.path / INDEX)
         self.folder.reserve()
@@ -116,21 +116,21 @@ class Build:
     def _begin(
         self, configuration: dict[str, Any], store_root: Path
     ) -> tuple[Arrays, NDArray[np.bool_], list[ClipState]]:
-        """The arrays, which clips' features are in them, and what is known of these."""
+        """Return the arrays, which clips' features are intact, and the states of the clips."""
         clips, path = len(self.names), self.folder.path
         arrays, was_finished = self.folder.arrays("r+"), self.folder.is_finished
         if arrays is None or not self.folder.holds_contents(self.digests):
             if was_finished:
-                self.note(f"feature store {path} is damaged: its arrays are not readable; built anew")
+                self.note(f"feature store {path} is damaged: its arrays are not readable; it is built again")
             else:
                 self._note_earlier_version(configuration, store_root)
             return self.folder.create(self.digests), np.zeros(clips, dtype=bool), [ClipState()] * clips
-        holds = rows_that_hold(*arrays, self.workers)
+        holds = find_intact(*arrays, self.workers)
         states = self.folder.index(clips)
         if was_finished and states is None:
             self.note(f"feature store {path} is damaged: its {INDEX} is not as it was written; its clips are checked")
         if states is None:
-            # A clip of which nothing is noted does not hold: it may be one that could not be read.
+            # A clip without an entry is computed again: it may be one that could not be read.
             noted = self.folder.journal(clips).read()
             holds &= np.isin(np.arange(clips), list(noted))
             states = [noted.get(row, ClipState()) for row in range(clips)]
@@ -154,7 +154,7 @@ class Build:
         return np.array([digest is None for digest in self.digests], dtype=bool)
 
     def _see_unreadable(self, states: list[ClipState]) -> None:
-        """What is wrong with files that cannot be read is not kept: it may have another reason each time."""
+        """Read unreadable files again: their problems are not stored, because the reason may differ each time."""
         rows = np.flatnonzero(self._unreadable)
         if len(rows):
             names = [self.names[row] for row in rows]
@@ -163,7 +163,7 @@ class Build:
                 self._check_unchanged(int(rows[position]), state)
 
     def _adopt(self, arrays: Arrays, holds: NDArray[np.bool_], states: list[ClipState], lines: TextIO) -> None:
-        """Copy clips of the same contents from the other stores of the same front end, finished or not."""
+        """Copy clips with the same contents from other stores of the same front end, finished or not."""
         features, checksums = arrays
         holds |= self._unreadable
         for sibling in sorted(self.folder.path.parent.iterdir()):
@@ -201,7 +201,7 @@ class Build:
         )
         for done, (position, row_features, state) in enumerate(results, start=1):
             row = int(missing[position])
-            # The checksum follows the features: a kill between the two leaves a clip that is computed again.
+            # The checksum is written after the features, so that a clip is computed again after a kill between the two.
             features[row] = row_features
             states[row] = state
             Journal.write(lines, row, state)
@@ -212,17 +212,15 @@ class Build:
         checksums.flush()  # type: ignore[attr-defined]
 
     def _check_unchanged(self, row: int, state: ClipState) -> None:
-        """Features are kept under what the file held when it was hashed.
+        """Check that the file has not changed since it was hashed.
 
-        A file with a problem is hashed again, so that a fault of the disk is not kept as one of the recording.
+        A file with a problem is hashed again, so that an error of the disk is not stored as a problem of the recording.
         """
         if not self.contents.holds(self.names[row], self.digests[row], read=state.problem is not None):
             path = self.contents.root / self.names[row]
             if state.problem is not None and self.contents.digest(self.names[row]) is None:
                 raise UserError(f"{path}: {state.problem}")
-            raise UserError(
-                f"{path}: changed while its features were computed; expected it to stay as it is; run the command again"
-            )
+            raise UserError(f"{path}: changed while its features were computed; run the command again")
 
     def _lasting(self, states: list[ClipState]) -> list[ClipState]:
         return [ClipState() if digest is None else state for digest, state in zip(self.digests, states, strict=True)]
@@ -233,6 +231,6 @@ class Build:
 
 
 def known_states(folder: Folder, clips: int) -> dict[int, ClipState]:
-    """What is known of the clips of a store, finished or not."""
+    """Return the known states of the clips of a store, finished or not."""
     states = folder.index(clips)
     return folder.journal(clips).read() if states is None else dict(enumerate(states))

@@ -1,18 +1,17 @@
-"""What files hold: a hash of each file's bytes, read once and then known by what the file system says of the file.
+"""Hashes of the contents of files. Each file is read once; later its file system attributes show if it has changed.
 
-Name, size and modification time do not tell two recordings apart: archives with fixed times, container layers,
-``cp -p`` and ``touch -r`` make them equal. The time of the last change of the inode (ctime) cannot be set, so that
-device, inode, size and both times together tell whether a file is still the one that was hashed. A table of these lies
-beside the stores, one for each folder of recordings.
+Name, size and modification time do not identify a recording: archives with fixed times, container layers, ``cp -p`` and
+``touch -r`` make them equal. The change time of the inode (ctime) cannot be set, so device, inode, size and both times
+together show whether a file is still the one that was hashed. There is a table of them for each folder of recordings.
 
-Three cases are not decided by the table alone:
+Three cases need more than the table:
 
-- A file that changed less than two seconds before it was hashed is not entered: a second change could carry the same
-  time.
-- File systems that keep whole seconds only, such as images, may show another file with the same times. There a few
-  blocks of the file are hashed and compared.
-- The same folder may have another device or other inodes on another host or after a restart. There name, size and both
-  times must be equal, and the same blocks are compared.
+- A file that changed less than two seconds before it was hashed is not entered, because a second change could have the
+  same time.
+- On file systems with times in whole seconds, such as images, another file may have the same times. A few blocks of the
+  file are hashed and compared.
+- The same folder may have another device number or other inodes on another host or after a restart. Then name, size and
+  both times must be equal, and the same blocks are compared.
 """
 
 import hashlib
@@ -37,12 +36,12 @@ DIGEST = 16
 #: The folder of tables under the root of stores.
 FOLDER = "contents"
 MAGIC = b"dcase_sweep contents 1\n"
-#: A file that changed within this time before it was hashed may change again under the same time, in ns.
+#: A file that changed less than this time (ns) before it was hashed could change again without a change of its times.
 _RACY = 2 * 10**9
 _SECOND = 10**9
 _CHUNK = 2**20
 _BLOCK, _BLOCKS = 4096, 4
-#: Rows that are kept of one name: a folder that several hosts see has several devices.
+#: Rows that are stored for one name: on several hosts a folder has several device numbers.
 _ROWS_OF_A_NAME = 4
 #: Tables of other folders that are searched for files that were moved.
 _TABLES = 64
@@ -50,7 +49,7 @@ _ROW = np.dtype([(name, "<u8") for name in ("name", "device", "inode", "size", "
 
 
 class Stamp(NamedTuple):
-    """What the file system says of a file; times in ns."""
+    """Attributes of a file; times in ns."""
 
     device: int
     inode: int
@@ -60,7 +59,7 @@ class Stamp(NamedTuple):
 
     @property
     def is_exact(self) -> bool:
-        """Whether the time of the last change tells: it is kept in less than whole seconds, and cannot be set."""
+        """Whether ctime shows every change: it has a resolution below one second and cannot be set."""
         return os.name == "posix" and self.ctime % _SECOND != 0
 
 
@@ -75,7 +74,7 @@ class _Hashed:
     stamp: Stamp
     digest: bytes
     blocks: int
-    #: Whether the stamp will tell, from now on, that the file is the same.
+    #: Whether the stamp will change if the file changes.
     is_settled: bool
 
 
@@ -84,7 +83,7 @@ class FileContents:
 
     Args:
         root: the folder of recordings.
-        store_root: where the stores, and the tables beside them, lie.
+        store_root: the folder of the stores and of these tables.
     """
 
     def __init__(self, root: Path, store_root: Path) -> None:
@@ -98,12 +97,12 @@ class FileContents:
         self._new: dict[Stamp, _Known] = {}
 
     def recall(self, name: str) -> bytes | None:
-        """The digest of a file, if what the file system says of it is enough to know it."""
+        """Return the digest of a file if it is known without reading the file."""
         stamp = self._stamp(name)
         return None if stamp is None else self._recall(name, stamp)
 
     def digest(self, name: str) -> bytes | None:
-        """The digest of a file, which is read where it is not known; None for what is no file or cannot be read."""
+        """Return the digest of a file, which is read if necessary; None if it is not a file or cannot be read."""
         stamp = self._stamp(name)
         if stamp is None:
             return None
@@ -114,7 +113,7 @@ class FileContents:
         return None if hashed is None else hashed.digest
 
     def digests(self, names: Sequence[str], workers: int = 1) -> list[bytes | None]:
-        """The digests of many files, and the table with what is new in it."""
+        """Return the digests of many files, and save new ones."""
         found = [self.recall(name) for name in names]
         missing = [position for position, digest in enumerate(found) if digest is None]
         if missing:
@@ -129,9 +128,9 @@ class FileContents:
         """Whether a file still has this digest.
 
         Args:
-            name: of the file under the root.
-            digest: None stands for a file that cannot be read.
-            read: hash the file even if the file system says that it did not change.
+            name: name of the file under the root.
+            digest: expected digest; None for a file that cannot be read.
+            read: hash the file even if its attributes have not changed.
         """
         if read:
             hashed = self._hash(name)
@@ -139,9 +138,9 @@ class FileContents:
         return self.digest(name) == digest
 
     def save(self) -> None:
-        """Write what is new into the table, together with what other processes wrote meanwhile.
+        """Add new entries to the table, which other processes may have extended.
 
-        The table only saves time: where it cannot be written, files are read again.
+        If the table cannot be written, files are read again next time.
         """
         if not self._new:
             with suppress(OSError):
@@ -157,7 +156,7 @@ class FileContents:
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
             if not self._table.is_file():
-                remove(self._table)  # a pipe in its place would be written to
+                remove(self._table)  # a pipe in its place must not be written to
             write_bytes(self._table, _table_bytes(kept))
         self._new = {}
 
@@ -192,7 +191,7 @@ class FileContents:
         return known.digest
 
     def _moved(self, stamp: Stamp) -> _Known | None:
-        """The same file, hashed under another folder."""
+        """Find the same file in the tables of other folders."""
         if self._elsewhere is None:
             self._elsewhere = {}
             for table in newest_tables(self._folder)[:_TABLES]:
@@ -201,7 +200,7 @@ class FileContents:
         return self._elsewhere.get(stamp)
 
     def _under_the_name(self, name: str, stamp: Stamp) -> _Known | None:
-        """A file of the same name, size and times, whose device or inode may be another."""
+        """Find a file with the same name, size and times; device and inode may differ."""
         if self._by_name is None:
             self._by_name = {(known.name, *stamp[2:]): known for stamp, known in self._known.items()}
         return self._by_name.get((_name_hash(name), *stamp[2:]))
@@ -220,7 +219,7 @@ class FileContents:
 
 
 def hash_file(path: str) -> _Hashed | None:
-    """Hash one regular file; None if it is none, or changes all the while.
+    """Hash one regular file; return None if it is not one, or keeps changing.
 
     Raises:
         OSError: if it cannot be read.
@@ -260,7 +259,7 @@ def _stamp_of(status: os.stat_result) -> Stamp:
 
 
 def _hash_blocks(descriptor: int, size: int) -> int:
-    """Of a few blocks of a file, from its beginning to its end."""
+    """Hash a few blocks of a file, from its beginning to its end."""
     digest = hashlib.sha256()
     last = max(0, size - _BLOCK)
     for number in range(_BLOCKS):
@@ -273,7 +272,7 @@ def _name_hash(name: str) -> int:
 
 
 def newest_tables(folder: Path) -> list[Path]:
-    """The tables in a folder, the one that was used last first."""
+    """List the tables in a folder, the last used first."""
     try:
         paths = [path for path in folder.iterdir() if path.suffix == ".bin" and path.is_file()]
         return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
@@ -282,7 +281,7 @@ def newest_tables(folder: Path) -> list[Path]:
 
 
 def read_table(path: Path) -> dict[Stamp, _Known]:
-    """A table; empty if there is none or if it is not, byte by byte, what was written."""
+    """Read a table; return an empty one if it is missing or damaged."""
     try:
         if not path.is_file():
             return {}

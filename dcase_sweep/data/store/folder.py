@@ -1,4 +1,4 @@
-"""One store's folder: its name, its files, and whether they hold what was written."""
+"""The folder of one store: its name, its files, and checks that they are intact."""
 
 import errno
 import hashlib
@@ -23,7 +23,7 @@ from dcase_sweep.data.store.index import Journal, index_text, parse_index, read_
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
 
-#: Raise when the same configuration begins to mean other features.
+#: Increase this when the features of the same configuration change.
 VERSION = 4
 FEATURES, CHECKSUMS, CONTENTS, JOURNAL, INDEX, USE = (
     "features.npy",
@@ -35,7 +35,7 @@ FEATURES, CHECKSUMS, CONTENTS, JOURNAL, INDEX, USE = (
 )
 FILES = (FEATURES, CHECKSUMS, CONTENTS, JOURNAL, INDEX, USE)
 _SPARE_BYTES = 64 * 2**20
-#: What stands for a file that cannot be read.
+#: Digest of a file that cannot be read.
 _NO_CONTENT = bytes(DIGEST)
 
 Digests = Sequence[bytes | None]
@@ -46,36 +46,36 @@ def _hash(value: Any) -> str:
 
 
 def front_end_folder(store_root: Path, configuration: dict[str, Any], version: int = VERSION) -> Path:
-    """Where the stores of one front end lie."""
+    """Return the folder of the stores of one front end."""
     return store_root / _hash({"version": version, **configuration})
 
 
 def locate_store(digests: Digests, store_root: Path, configuration: dict[str, Any]) -> Path:
-    """Where the features of recordings with these contents, in this order, lie."""
+    """Return the folder of the features of recordings with these contents in this order."""
     contents = hashlib.sha256(b"".join(digest or _NO_CONTENT for digest in digests)).hexdigest()[:16]
     return front_end_folder(store_root, configuration) / contents
 
 
 def checksum(row: NDArray[np.float32]) -> int:
-    """CRC-32 of one clip's features, never 0."""
+    """Compute the CRC-32 of one clip's features; never 0."""
     return zlib.crc32(row.data) or 1
 
 
-def rows_that_hold(features: NDArray[np.float32], checksums: NDArray[np.uint32], workers: int) -> NDArray[np.bool_]:
-    """Which clips' features are what was written ``[clip]``."""
+def find_intact(features: NDArray[np.float32], checksums: NDArray[np.uint32], workers: int) -> NDArray[np.bool_]:
+    """Find the clips whose features have the stored checksum, ``[clip]``."""
     with ThreadPoolExecutor(workers) as pool:
         found = pool.map(lambda i: checksums[i] != 0 and checksum(features[i]) == checksums[i], range(len(features)))
         return np.array(list(found), dtype=bool)
 
 
 def load_array(path: Path, shape: tuple[int, ...] | None, dtype: Any, mode: Literal["r", "r+"]) -> Any:
-    """A memory-mapped array, or None if it is missing, of another shape or type, cut, too long or not readable.
+    """Map an array into memory; return None if it is missing, damaged, or has another shape or type.
 
     Args:
-        path: of the file in NumPy's format.
-        shape: what the array must have; None takes any.
-        dtype: what its values must be.
-        mode: of the mapping; with ``r+`` a file that is cut or too long gets its length back.
+        path: path of a file in NumPy's format.
+        shape: expected shape; None for any.
+        dtype: expected type of the values.
+        mode: mode of the mapping; with ``r+`` a file of the wrong length gets the right one.
     """
     try:
         status = os.lstat(path)
@@ -96,19 +96,19 @@ def load_array(path: Path, shape: tuple[int, ...] | None, dtype: Any, mode: Lite
 
 @dataclass
 class Folder:
-    """One store's files and the arrays in them."""
+    """The files of one store and the arrays in them."""
 
     path: Path
     shape: tuple[int, ...]
 
     def arrays(self, mode: Literal["r", "r+"]) -> tuple[NDArray[np.float32], NDArray[np.uint32]] | None:
-        """Features and checksums, or None if one of them is not as it was written."""
+        """Return features and checksums, or None if one of them is damaged."""
         features = load_array(self.path / FEATURES, self.shape, np.float32, mode)
         checksums = load_array(self.path / CHECKSUMS, self.shape[:1], np.uint32, mode)
         return None if features is None or checksums is None else (features, checksums)
 
     def contents(self) -> list[bytes] | None:
-        """The digest of each clip's recording; 16 zeros for one that could not be read."""
+        """Return the digest of each clip's recording; 16 zeros for one that could not be read."""
         array = load_array(self.path / CONTENTS, None, np.uint8, "r")
         if array is None or array.ndim != 2 or array.shape[1] != DIGEST:
             return None
@@ -116,16 +116,16 @@ class Folder:
         return [text[begin : begin + DIGEST] for begin in range(0, len(text), DIGEST)]
 
     def holds_contents(self, digests: Digests) -> bool:
-        """Whether these are the recordings that the folder's features are of."""
+        """Whether the features are those of these recordings."""
         return self.contents() == [digest or _NO_CONTENT for digest in digests]
 
     @property
     def is_finished(self) -> bool:
-        """Whether there is an index, in whatever state."""
+        """Whether there is an index, intact or not."""
         return (self.path / INDEX).exists() or (self.path / INDEX).is_symlink()
 
     def index(self, clips: int) -> list[ClipState] | None:
-        """What was noticed of each clip, or None if the store is not finished or its index is not as it was written."""
+        """Return the state of each clip, or None if the store is not finished or its index is damaged."""
         text = read_bounded(self.path / INDEX, clips)
         return None if text is None else parse_index(text, version=VERSION, clips=clips)
 
@@ -134,11 +134,11 @@ class Folder:
         write_text(self.path / INDEX, index_text(states, version=VERSION, front_end=configuration))
 
     def journal(self, clips: int) -> Journal:
-        """What is noticed of the clips while they are computed."""
+        """Return the journal of states that is written during the computation."""
         return Journal(self.path / JOURNAL, clips)
 
     def create(self, digests: Digests) -> tuple[NDArray[np.float32], NDArray[np.uint32]]:
-        """Fresh arrays on disk, their space reserved, so that a full disk shows now and not as a bus error later."""
+        """Create arrays and reserve their disk space, so that a full disk is reported now, not as a bus error later."""
         needed = int(np.prod(self.shape)) * 4 + _SPARE_BYTES
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir(parents=True)
@@ -149,7 +149,7 @@ class Folder:
                 f"{self.path}: {free / 2**20:.0f} MiB free, {needed / 2**20:.0f} MiB needed for features; "
                 "free some space or set store.root to another disk"
             )
-        with self._removed_after_an_error():
+        with self._remove_after_error():
             features = np.lib.format.open_memmap(self.path / FEATURES, "w+", np.float32, self.shape)
             checksums = np.lib.format.open_memmap(self.path / CHECKSUMS, "w+", np.uint32, self.shape[:1])
             self.reserve()
@@ -158,7 +158,7 @@ class Folder:
         return features, checksums
 
     def reserve(self) -> None:
-        """Take the space of the arrays on the disk; what has its space already is left as it is.
+        """Reserve the disk space of the arrays.
 
         Raises:
             OSError: if the disk or the user's quota has too little.
@@ -174,8 +174,8 @@ class Folder:
                         raise
 
     @contextmanager
-    def _removed_after_an_error(self) -> Iterator[None]:
-        """Half-made arrays hold nothing yet."""
+    def _remove_after_error(self) -> Iterator[None]:
+        """Remove the folder after an error; incomplete arrays contain nothing yet."""
         try:
             yield
         except BaseException:

@@ -1,6 +1,6 @@
-"""What was noticed of each clip: ``store.json`` of a finished store, ``states.jsonl`` of one that is being computed.
+"""States of clips: ``store.json`` of a finished store, ``states.jsonl`` during the computation.
 
-Nothing in these files is taken as it stands: sizes are bounded, types and ranges are checked.
+These files are not trusted: sizes are limited, types and ranges are checked.
 """
 
 import json
@@ -14,15 +14,15 @@ from typing import Any, TextIO
 
 from dcase_sweep.data.compute import ClipState
 
-#: Bytes that an index or a journal may have, and more for each clip.
+#: Largest size of an index or journal in bytes: a constant, and an amount for each clip.
 _BYTES, _BYTES_A_CLIP = 2**20, 4096
-#: Characters of a problem that are kept.
+#: Stored characters of a problem.
 _LONGEST = 1000
 _FLAGS = ("padded", "cut", "resampled")
 
 
 def read_bounded(path: Path, clips: int) -> str | None:
-    """The text of a regular file of at most 1 MiB and 4 KiB a clip; None for anything else."""
+    """Read a regular file of at most 1 MiB and 4 KiB for each clip; return None for anything else."""
     try:
         status = os.lstat(path)
         if not stat.S_ISREG(status.st_mode) or status.st_size > _BYTES + _BYTES_A_CLIP * clips:
@@ -33,7 +33,7 @@ def read_bounded(path: Path, clips: int) -> str | None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link, or whatever else lies in its place."""
+    """Remove a file, a link or a folder."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -41,7 +41,7 @@ def remove(path: Path) -> None:
 
 
 def index_text(states: Sequence[ClipState], *, version: int, front_end: dict[str, Any]) -> str:
-    """An index of all clips; rows of which nothing was noticed are not in it."""
+    """Write an index of all clips as JSON; clips without flags or problems are not listed."""
     index: dict[str, Any] = {"version": version, "front_end": front_end, "clips": len(states)}
     for flag in _FLAGS:
         index[flag] = [row for row, state in enumerate(states) if getattr(state, flag)]
@@ -52,7 +52,7 @@ def index_text(states: Sequence[ClipState], *, version: int, front_end: dict[str
 
 
 def parse_index(text: str, *, version: int, clips: int) -> list[ClipState] | None:
-    """The state of each clip, or None if the text is no index of this version of so many clips."""
+    """Return the state of each clip, or None if the text is not a valid index of this version and number of clips."""
     index = parse_object(text)
     if index is None or index.get("version") != version or not _is_count(index.get("clips"), clips + 1):
         return None
@@ -83,7 +83,7 @@ def parse_index(text: str, *, version: int, clips: int) -> list[ClipState] | Non
 
 
 def parse_object(text: str) -> dict[str, Any] | None:
-    """A JSON object, or None."""
+    """Parse a JSON object; return None for anything else."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -109,13 +109,13 @@ def _is_problem(value: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """A line for each clip that was computed, in the order in which they were."""
+    """A file with a line for each computed clip, in order of computation."""
 
     path: Path
     clips: int
 
     def read(self) -> dict[int, ClipState]:
-        """The state of each clip that has a whole line."""
+        """Return the state of each clip with a complete line."""
         text = read_bounded(self.path, self.clips)
         found = {}
         for line in (text or "").splitlines():
@@ -125,7 +125,7 @@ class Journal:
         return found
 
     def open(self) -> TextIO:
-        """The journal to add lines to, after a line that a kill cut off; anything else in its place is removed."""
+        """Open the journal to add lines, after a line that may be incomplete; anything but a file is removed."""
         if self.path.is_symlink() or not self.path.is_file():
             remove(self.path)
         handle = self.path.open("a", encoding="utf-8")
@@ -135,7 +135,7 @@ class Journal:
 
     @staticmethod
     def write(handle: TextIO, row: int, state: ClipState) -> None:
-        """Add a line, before the clip's checksum is written, so that a clip that holds has its line."""
+        """Add a line. It is written before the checksum of the clip, so that every intact clip has a line."""
         values = [bool(getattr(state, flag)) for flag in _FLAGS]
         handle.write(json.dumps([row, *values, state.seconds, _kept(state.problem)]) + "\n")
         handle.flush()

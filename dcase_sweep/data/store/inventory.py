@@ -1,6 +1,6 @@
-"""What lies in the cache: stores of features, demo recordings, tables of hashes; and removing them.
+"""Listing and removal of the contents of the cache: feature stores, demo recordings, tables of hashes.
 
-Only what is recognised is listed or removed: by the names of folders, of every file in them, and by their markers.
+Only folders are listed or removed that are recognised by their names, their markers and the names of all their files.
 """
 
 import os
@@ -24,27 +24,27 @@ Kind = Literal["features", "demo", "earlier", "hashes", "rest"]
 _HASH = re.compile(r"[0-9a-f]{16}")
 _STORE_FILES = re.compile("|".join([*map(re.escape, FILES), r"store\.json\.\d+", r"\.(store|use)\.\d+\.json"]))
 _TABLE = re.compile(r"[0-9a-f]{16}\.bin")
-#: What a removal that was interrupted leaves behind.
+#: Name of the remains of an interrupted removal.
 _REST = re.compile(r"\.removed-([0-9a-f]{16}|(scenes|soundscapes)[-\d]+)-\d+")
-#: Clips of an index that is read for what it says of its front end.
+#: Limit on the clips of an index that is read for its front end.
 _MANY_CLIPS = 10**6
 
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """One thing in the cache.
+    """One entry of the cache.
 
     Attributes:
         kind: ``features``, ``demo`` recordings, features of an ``earlier`` version, a table of ``hashes``, or the
-            ``rest`` of a removal that was interrupted.
+            ``rest`` of an interrupted removal.
         path: its folder or file.
-        size: bytes.
-        used: when a command used it last, in seconds since 1970.
-        clips: how many recordings it is of.
+        size: size in bytes.
+        used: time of the last use, in seconds since 1970.
+        clips: number of recordings.
         data: names of the data sets.
         projects: working directories of the commands that used it.
-        front_end: of features, as their index has it.
-        is_complete: whether its computation or generation came to its end.
+        front_end: configuration of the front end, from the index.
+        is_complete: whether its computation or generation has finished.
     """
 
     kind: Kind
@@ -60,14 +60,14 @@ class CacheEntry:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What came of removing an entry; ``reason`` is None if it is gone."""
+    """The result of a removal; ``reason`` says why the entry was not removed, or is None."""
 
     entry: CacheEntry
     reason: str | None = None
 
 
 def list_features(store_root: Path) -> tuple[list[CacheEntry], list[Path]]:
-    """Everything under a root of stores, and the folders under it that are not recognised."""
+    """List the entries under a root of stores, and the folders that are not recognised."""
     entries, foreign = [], []
     for parent in _folders(store_root):
         if parent.name == FOLDER:
@@ -82,7 +82,7 @@ def list_features(store_root: Path) -> tuple[list[CacheEntry], list[Path]]:
 
 
 def recognise(parent: Path, read: Callable[[Path], CacheEntry | None]) -> tuple[list[CacheEntry], list[Path]]:
-    """The entries directly under a folder, and the folders there that are none."""
+    """List the entries directly under a folder, and the folders there that are not recognised."""
     entries, foreign = [], []
     for path in _folders(parent):
         entry = _rest(path) or read(path)
@@ -94,11 +94,11 @@ def recognise(parent: Path, read: Callable[[Path], CacheEntry | None]) -> tuple[
 
 
 def remove(entry: CacheEntry, *, dry_run: bool = False) -> Removal:
-    """Remove an entry that no process uses: it is renamed first, so that none finds half of it.
+    """Remove an entry that no process uses. It is renamed first, so that no process finds a part of it.
 
     Args:
-        entry: of a list of this cache.
-        dry_run: only see whether it is in use.
+        entry: an entry of this cache.
+        dry_run: only check whether it is in use.
     """
     try:
         if entry.kind in ("features", "demo", "earlier"):
@@ -120,7 +120,7 @@ def _remove_folder(path: Path, marker: str, dry_run: bool) -> str | None:
 
     aside = path.with_name(f".removed-{path.name}-{os.getpid()}")
     try:
-        # The lock file stays: another process may wait for it.
+        # The lock file is kept, because another process may wait for it.
         with FileLock(f"{path}.lock", timeout=0), claim(path / marker) as is_free:
             if not is_free:
                 return "in use"
@@ -134,7 +134,7 @@ def _remove_folder(path: Path, marker: str, dry_run: bool) -> str | None:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """The folders in a folder, no links among them; none if it is not there."""
+    """List the folders in a folder, without links; empty if it does not exist."""
     try:
         with os.scandir(folder) as found:
             return sorted(Path(each.path) for each in found if each.is_dir(follow_symlinks=False))
@@ -143,7 +143,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Every file and link under a folder, by its path in it."""
+    """Yield every file and link under a folder, by its relative path."""
     for parent, folders, names in os.walk(folder):
         for name in [*names, *(each for each in folders if os.path.islink(os.path.join(parent, each)))]:
             path = Path(parent, name)
@@ -152,7 +152,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 
 def folder_size(folder: Path, is_known: Callable[[Path], bool]) -> int | None:
-    """Bytes of a folder in which every file is a known one; None for any other folder."""
+    """Return the size of a folder in bytes; None if it has a file that is not known."""
     total = 0
     for path, status in _files(folder):
         if not stat.S_ISREG(status.st_mode) or not is_known(path):

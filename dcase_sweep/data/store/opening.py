@@ -1,4 +1,4 @@
-"""Opening a store: from memory, from disk, or by building it."""
+"""Opening of a feature store, which is built if necessary."""
 
 import errno
 import os
@@ -16,17 +16,17 @@ from dcase_sweep.data.store.folder import INDEX, Folder, front_end_folder, locat
 from dcase_sweep.data.store.use import note_use
 from dcase_sweep.utils.errors import UserError
 
-#: Seconds before a process that waits for another says so.
-_PATIENCE = 3.0
+#: Seconds that a process waits for another before it prints a line.
+_NOTICE_SECONDS = 3.0
 
-#: Stores that this process has verified: reading a gigabyte again for each job of a sweep tells nothing new.
+#: Stores that this process has verified, so that the jobs of a sweep do not read gigabytes again.
 _verified: dict[Path, FeatureStore] = {}
-#: What this process knows of files, by the folder they lie in and the root of the stores.
+#: Hashes of files by their folder and the root of the stores.
 _contents: dict[tuple[str, str], FileContents] = {}
 
 
 def get_contents(root: Path, store_root: Path) -> FileContents:
-    """What is known of the files under a folder, read from disk once in a process."""
+    """Return the hashes of the files under a folder; the table is read once in a process."""
     key = os.path.realpath(root), os.path.realpath(store_root)
     if key not in _contents:
         _contents[key] = FileContents(root, store_root)
@@ -34,7 +34,7 @@ def get_contents(root: Path, store_root: Path) -> FileContents:
 
 
 class KnownFiles:
-    """What the stores of one front end know of recordings, by their contents, wherever these lie."""
+    """The states of recordings in all stores of one front end, by the contents of the recordings."""
 
     def __init__(self, root: Path, *, store_root: Path, configuration: dict[str, Any]) -> None:
         self.contents = get_contents(root, store_root)
@@ -44,7 +44,7 @@ class KnownFiles:
         self._by_digest: dict[bytes, str | None] | None = None
 
     def problems(self, names: Sequence[str]) -> list[str] | None:
-        """What is wrong with these files, if a finished store of exactly these is known without reading any."""
+        """Return the problems of these files, if a finished store of them is found without reading any file."""
         digests = [self.contents.recall(name) for name in names]
         if None in digests:
             return None
@@ -56,7 +56,7 @@ class KnownFiles:
         return [f"{self.contents.root / name}: {state.problem}" for name, state in pairs if state.problem is not None]
 
     def __call__(self, name: str) -> KnownFile | None:
-        """What is known of one file, which is read where the file system does not tell whether it is the same."""
+        """Return the state of one file, which is read if its hash is not known."""
         digest = self.contents.digest(name)
         if digest is None:
             return None
@@ -66,7 +66,7 @@ class KnownFiles:
         return KnownFile(self._by_digest[digest]) if digest in self._by_digest else None
 
     def _read_all(self) -> dict[bytes, str | None]:
-        """The problem, or None, of every recording that any store of the front end has."""
+        """Read the problem, or None, of every recording in the stores of the front end."""
         found: dict[bytes, str | None] = {}
         parent = front_end_folder(self._store_root, self._configuration)
         for path in parent.iterdir() if parent.is_dir() else ():
@@ -91,26 +91,26 @@ def open_store(
     on_progress: Callable[[int, int], None] | None = None,
     on_note: Callable[[str], None] | None = None,
 ) -> FeatureStore:
-    """Features of ``files`` (relative to ``root``), computed where they are not on disk yet.
+    """Return the features of files, and compute those that are not stored.
 
-    Several processes may ask at once: one builds, under a lock, the others wait for it. A store that is whole is read
-    without a lock, from a read-only disk too. ``configuration`` is what the front end was made from; it and the files'
-    contents are the store's key, wherever the files lie.
+    If several processes need the same store, one builds it under a lock and the others wait. A complete store is read
+    without a lock, also from a read-only disk. A store is identified by the configuration of the front end and the
+    contents of the files.
 
     Args:
-        root: of the recordings.
+        root: folder of the recordings.
         files: names under it.
-        front_end: what computes features.
-        store_root: the folder of all stores.
-        configuration: of the front end.
-        device: on which the front end computes.
-        workers: threads.
-        name: of the data set, for the list that ``cache`` prints.
-        on_progress: called with the clips computed and those to be.
-        on_note: called with one line that the user should see.
+        front_end: computes the features.
+        store_root: folder of all stores.
+        configuration: configuration of the front end.
+        device: device on which the front end computes.
+        workers: number of threads.
+        name: name of the data set, for the list that ``cache`` prints.
+        on_progress: called with the number of computed clips and the total.
+        on_note: called with a line for the user.
 
     Raises:
-        UserError: if the disk has no room or cannot be written to, or a file changes while it is read.
+        UserError: if the disk is full or cannot be written to, or a file changes while it is read.
     """
     contents = get_contents(root, store_root)
     digests = contents.digests(files, workers)
@@ -125,24 +125,24 @@ def open_store(
     store = build.read()
     if store is None:
         try:
-            store = _locked(build, configuration, store_root)
+            store = _build_locked(build, configuration, store_root)
         except OSError as error:
-            raise UserError(_refused(path, error)) from error
+            raise UserError(_describe_error(path, error)) from error
     contents.save()
     note_use(path, name, root)
     _verified[path] = replace(store, computed=0)
     return store
 
 
-def _locked(build: Build, configuration: dict[str, Any], store_root: Path) -> FeatureStore:
-    """Build under a lock, or take what another process built meanwhile."""
+def _build_locked(build: Build, configuration: dict[str, Any], store_root: Path) -> FeatureStore:
+    """Build under a lock, or return the store that another process has built in the meantime."""
     from filelock import FileLock, Timeout
 
     path = build.folder.path
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{path}.lock")
     try:
-        lock.acquire(timeout=_PATIENCE)
+        lock.acquire(timeout=_NOTICE_SECONDS)
     except Timeout:
         build.note(f"waiting for another process that computes the features in {path}")
         lock.acquire()
@@ -152,12 +152,12 @@ def _locked(build: Build, configuration: dict[str, Any], store_root: Path) -> Fe
         lock.release()
 
 
-def _refused(path: Path, error: OSError) -> str:
-    """One line for a store that cannot be written."""
+def _describe_error(path: Path, error: OSError) -> str:
+    """Describe why a store cannot be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         what = "no space left on the disk" if error.errno == errno.ENOSPC else "the disk quota is used up"
-        return f"{path}: {what} for features; free some, or set store.root to another disk; what is computed is kept"
+        return f"{path}: {what} for features; free some, or set store.root to another disk; computed features are kept"
     return (
         f"{path}: {error.strerror or error}; features are missing there and the feature store cannot be written; "
-        "set store.root to a folder that can be"
+        "set store.root to a writable folder"
     )

@@ -1,4 +1,4 @@
-"""Who used a store and when: what ``cache`` lists and removes by."""
+"""The uses of a store, which ``cache`` lists and selects by."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from dcase_sweep.data.store.folder import USE
 from dcase_sweep.data.store.index import parse_object, read_bounded, remove
 from dcase_sweep.utils.files import write_text
 
-#: Data sets and projects that are kept of a store, the latest last.
+#: Stored data sets and projects of a store, the latest last.
 _KEPT = 20
 
 
@@ -20,7 +20,7 @@ class StoreUse:
     """The uses of one store.
 
     Attributes:
-        data: names of data sets and where they lay.
+        data: names and folders of data sets.
         projects: working directories of the commands.
     """
 
@@ -29,7 +29,7 @@ class StoreUse:
 
 
 def read_use(folder: Path) -> StoreUse:
-    """What was noted; nothing where that is not as it was written."""
+    """Read the uses; return none if the file is missing or damaged."""
     found = parse_object(read_bounded(folder / USE, 0) or "") or {}
     data, projects = found.get("data"), found.get("projects")
     pairs = data if isinstance(data, list) else []
@@ -40,7 +40,7 @@ def read_use(folder: Path) -> StoreUse:
 
 
 def note_use(folder: Path, name: str, root: Path) -> None:
-    """Note that a command of this working directory uses the store now; on a read-only disk nothing is noted."""
+    """Record a use by a command of this working directory; nothing is written on a read-only disk."""
     with suppress(OSError):
         pair, project, known = (name, os.path.abspath(root)), os.getcwd(), read_use(folder)
         if pair in known.data and project in known.projects:
@@ -49,12 +49,12 @@ def note_use(folder: Path, name: str, root: Path) -> None:
         data = [*(other for other in known.data if other != pair), pair][-_KEPT:]
         projects = [*(other for other in known.projects if other != project), project][-_KEPT:]
         if not (folder / USE).is_file():
-            remove(folder / USE)  # a pipe in its place would be written to
+            remove(folder / USE)  # a pipe in its place must not be written to
         write_text(folder / USE, json.dumps({"data": data, "projects": projects}))
 
 
 def last_used(folder: Path, fallback: str) -> float:
-    """When a folder was used last, in seconds since 1970: by the time of its note, or of another file in it."""
+    """Return the time of the last use, in seconds since 1970, from the record of uses or another file."""
     for path in (folder / USE, folder / fallback, folder):
         with suppress(OSError):
             return path.stat().st_mtime

@@ -1,7 +1,7 @@
 """One study in shared storage: created, continued or refused; what each of its trials counts for."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -33,11 +33,27 @@ SIGNATURE, RECORD, STOPPED, EXHAUSTED = "signature", "mlflow_parent", "stopped",
 _GONE = "interrupted: its process is gone"
 
 
-def open_study(storage: BaseStorage, name: str, objective: Objective, signature: Signature, *, fresh: bool) -> Any:
+def open_study(
+    storage: BaseStorage,
+    name: str,
+    objective: Objective,
+    signature: Signature,
+    *,
+    fresh: bool,
+    rename: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
+) -> Any:
     """The study of this name: new, or continued if it has the same signature.
 
     A fresh one leaves the earlier ones as they are: it is called ``NAME.2`` and so on, and is the one that is
     continued from then on. Call it within ``claim``.
+
+    Args:
+        storage: of studies.
+        name: of the study.
+        objective: of the study.
+        signature: what must be the same in the study.
+        fresh: whether to start another one.
+        rename: gives the keys of a stored configuration their names of today.
 
     Raises:
         UserError: for a changed signature, with the differences.
@@ -46,7 +62,7 @@ def open_study(storage: BaseStorage, name: str, objective: Objective, signature:
     generation = max((_generation(found, name) for found in names), default=0)
     if generation and not fresh:
         study = optuna.load_study(study_name=_of_generation(name, generation), storage=storage)
-        _check_signature(study, objective, signature)
+        _check_signature(study, objective, signature, rename)
         for reason in (STOPPED, EXHAUSTED):
             if study.user_attrs.get(reason) is not None:
                 study.set_user_attr(reason, None)
@@ -60,7 +76,12 @@ def open_study(storage: BaseStorage, name: str, objective: Objective, signature:
     return study
 
 
-def _check_signature(study: optuna.Study, objective: Objective, signature: Signature) -> None:
+def _check_signature(
+    study: optuna.Study,
+    objective: Objective,
+    signature: Signature,
+    rename: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+) -> None:
     then = study.user_attrs.get(SIGNATURE)
     if then is None:
         directions = [each.name.lower() for each in study.directions]
@@ -71,6 +92,7 @@ def _check_signature(study: optuna.Study, objective: Objective, signature: Signa
             )
         _sign(study, objective, signature)  # the command that created it was killed too early
         return
+    then = {**then, "configuration": rename(then.get("configuration", {}))}
     changed = differences(then, signature.plain())
     if changed:
         more = f"; and {len(changed) - 5} more" if len(changed) > 5 else ""

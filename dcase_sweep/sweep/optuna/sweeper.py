@@ -139,7 +139,9 @@ class OptunaSweeper(Sweeper):
         )
         with interruptible():
             with records.claim(storage):
-                study = records.open_study(storage, name, objective, signature, fresh=self.fresh)
+                study = records.open_study(
+                    storage, name, objective, signature, fresh=self.fresh, rename=application.rename_stored
+                )
                 folder = self._make_folder()
                 record = self._start_record(study, arguments)
             search_config = SearchConfig(

@@ -18,7 +18,7 @@ _RUN = ["data=tau2020", "data.root={folder}/tau", *TINY, "training.epochs=1"]
 _DEMO = ["data.train_clips=20", "data.test_clips=10", *TINY, "training.epochs=1"]
 _DAMAGED = r"feature store .*/features/.* is damaged: "
 _INDEX = _DAMAGED + r"its store\.json is not as it was written"
-_ARRAYS = _DAMAGED + r"its arrays are not readable; built anew"
+_ARRAYS = _DAMAGED + r"its arrays are not readable; it is built again"
 #: A training of an epoch follows.
 _TRAINING = 90.0
 

@@ -1,0 +1,1 @@
+"""Models and data sets of this project; files under conf/ name them."""

@@ -1,0 +1,186 @@
+"""Where configuration files are looked for: conf/ first, then --config-dir, then hydra.searchpath, as Hydra does."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import OverrideParseException
+from omegaconf import OmegaConf
+
+from dcase_sweep.config.classes import PACKAGES
+from dcase_sweep.config.files import read_config
+from dcase_sweep.config.folders import conf_folder, experiment_folders
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.overrides import quote
+from dcase_sweep.utils.text import printable
+
+_KEY = "hydra.searchpath"
+#: What Hydra's grammar takes as text without quotes.
+_PLAIN = r"[\w./:-]+"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPath:
+    """The user's own folders of configuration files.
+
+    Attributes:
+        config_dir: of ``--config-dir``.
+        more: of ``hydra.searchpath``: folders, or packages as ``pkg://mine.conf``.
+    """
+
+    config_dir: str | None = None
+    more: tuple[str, ...] = ()
+
+    @staticmethod
+    def of_arguments(arguments: Sequence[str]) -> "SearchPath":
+        """As a command line names them; what cannot be read as such counts as not there."""
+        config_dir: str | None = None
+        more: tuple[str, ...] = ()
+        for position, word in enumerate(arguments):
+            flag, equals, value = word.partition("=")
+            if _is_config_dir(flag):
+                config_dir = value if equals else next(iter(arguments[position + 1 :]), None)
+            elif flag.lstrip("+") == _KEY:
+                more = _parse_list(word)
+        return SearchPath(config_dir or None, more)
+
+    @staticmethod
+    def of_settings(settings: Any) -> "SearchPath":
+        """As Hydra has used them: ``cfg.hydra`` of a composed configuration."""
+        config_dir: str | None = None
+        more: list[str] = []
+        for source in OmegaConf.select(settings, "runtime.config_sources") or ():
+            place = source.path if source.schema == "file" else f"{source.schema}://{source.path}"
+            if source.provider == "command-line":
+                config_dir = place
+            elif source.provider.startswith(_KEY):
+                more.append(place)
+        return SearchPath(config_dir, tuple(more))
+
+    def check(self) -> None:
+        """Refuse what is no folder: Hydra would go on without it.
+
+        Raises:
+            UserError: in one line.
+        """
+        for key, places in (("--config-dir", [self.config_dir] if self.config_dir else []), (_KEY, self.more)):
+            for place in places:
+                folder = _resolve(place)
+                if folder is None or not folder.is_dir():
+                    raise UserError(f"{key} {printable(place)}: no such folder; expected one with configuration files")
+
+    @property
+    def own(self) -> list[Path]:
+        """The user's folders, in the order in which they are searched."""
+        places = [*([self.config_dir] if self.config_dir else []), *self.more]
+        return [folder for place in places if (folder := _resolve(place)) is not None]
+
+    def find(self, group: str, choice: str) -> Path | None:
+        """The file of a group's choice, where there is one."""
+        if not choice or choice != choice.strip() or ".." in choice or "\0" in choice:
+            return None
+        found = (folder / group / f"{choice}.yaml" for folder in (conf_folder(), *self.own))
+        return next((path for path in found if path.is_file()), None)
+
+    def has_group(self, name: str) -> bool:
+        """Whether there is a group of this name, as ``model`` or ``hydra/sweeper``."""
+        return name == "experiment" or any((folder / name).is_dir() for folder in (conf_folder(), *self.own))
+
+    def choices(self, group: str) -> list[str]:
+        """The choices of a group, sorted."""
+        folders = [folder / group for folder in (conf_folder(), *self.own)]
+        folders += experiment_folders() if group == "experiment" else []
+        return sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
+
+    def hidden(self) -> Iterator[Path]:
+        """The user's files that are never read, because this package has a file of the same name."""
+        conf = conf_folder()
+        for folder in self.own:
+            for path in sorted(folder.rglob("*.yaml")):
+                if (conf / path.relative_to(folder)).is_file():
+                    yield path
+
+    @property
+    def overrides(self) -> list[str]:
+        """For a composition that Hydra's command line does not make: all of the folders as ``hydra.searchpath``."""
+        places = [*([self.config_dir] if self.config_dir else []), *self.more]
+        return [_override([_absolute(place) for place in places])] if places else []
+
+    @property
+    def words(self) -> list[str]:
+        """For a command line: what finds the same files from the working folder."""
+        flags = ["--config-dir", _relative(self.config_dir)] if self.config_dir else []
+        return [*flags, *([_override([_relative(place) for place in self.more])] if self.more else [])]
+
+    def followed_by(self, folder: str | Path) -> "SearchPath":
+        """This one and another folder: as ``--config-dir`` where there is none yet."""
+        if self.config_dir is None and not self.more:
+            return SearchPath(str(folder))
+        return SearchPath(self.config_dir, (*self.more, str(folder)))
+
+
+def named_in_folder(config_dir: str) -> dict[str, str | frozenset[str]]:
+    """The classes that the user's own files name, by their keys (``model._target_``): a file may name these too.
+
+    Raises:
+        UserError: for a folder that is not there, or a file that is no configuration.
+    """
+    SearchPath(config_dir).check()
+    named: dict[str, str | frozenset[str]] = {}
+    for group in PACKAGES:
+        contents = [read_config(path) for path in sorted(Path(config_dir, group).rglob("*.yaml"))]
+        inner = [each.get(group) for each in contents]  # of files that are for the whole configuration
+        found = [each.get("_target_") for each in (*contents, *inner) if isinstance(each, dict)]
+        named[f"{group}._target_"] = frozenset(target for target in found if isinstance(target, str))
+    return named
+
+
+def _is_config_dir(flag: str) -> bool:
+    """Whether this is Hydra's flag, which its parser takes shortened too."""
+    return flag == "-cd" or (len(flag) > len("--config-") and "--config-dir".startswith(flag))
+
+
+def _parse_list(word: str) -> tuple[str, ...]:
+    try:
+        value = OverridesParser.create().parse_override(word).value()
+    except OverrideParseException:
+        return ()
+    return tuple(str(getattr(item, "text", item)) for item in value) if isinstance(value, list) else ()
+
+
+def _resolve(place: str) -> Path | None:
+    """The folder of a place; None for one that is in no folder, as a package in an archive."""
+    scheme, mark, rest = place.partition("://")
+    if not mark:
+        return Path(place)
+    if scheme == "file":
+        return Path(rest)
+    if scheme == "pkg":
+        package, _, inner = rest.replace("/", ".").partition(".")
+        try:
+            found = files(package).joinpath(*filter(None, inner.split(".")))
+        except (ImportError, TypeError, ValueError):
+            return None
+        return found if isinstance(found, Path) else None
+    return None
+
+
+def _absolute(place: str) -> str:
+    return place if place.startswith("pkg://") else os.path.abspath(place.removeprefix("file://"))
+
+
+def _relative(place: str) -> str:
+    """A path as people type it: from the working folder where it lies within it."""
+    if place.startswith("pkg://"):
+        return place
+    near = os.path.relpath(place.removeprefix("file://"))
+    return _absolute(place) if near.startswith("..") else near
+
+
+def _override(places: Sequence[str]) -> str:
+    return f"{_KEY}=[{','.join(place if re.fullmatch(_PLAIN, place) else quote(place) for place in places)}]"

@@ -1,0 +1,90 @@
+"""Names of other libraries that are not public and are used nevertheless, each with its reason.
+
+There is a test for each, which fails when the library changes it, and one that fails for a name that is not listed.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateName:
+    """One name of a library.
+
+    Attributes:
+        library: whose it is.
+        name: as it is imported, or the attribute's.
+        reason: why nothing public does.
+    """
+
+    library: str
+    name: str
+    reason: str
+
+
+PRIVATE_NAMES = (
+    PrivateName(
+        "hydra",
+        "hydra._internal.core_plugins.file_config_source.FileConfigSource",
+        "Every configuration file is checked before it is read; Hydra registers its own source of files for file://, "
+        "and offers no way to replace or to wrap it.",
+    ),
+    PrivateName("hydra", "hydra._internal.sources_registry.SourcesRegistry", "The registry of that source."),
+    PrivateName("hydra", "_normalize_file_name", "Of that source: from a choice to the name of its file."),
+    PrivateName(
+        "hydra",
+        "hydra._internal.utils.get_args_parser",
+        "A wrong option is refused in one line; Hydra's own parser prints its usage and exits.",
+    ),
+    PrivateName(
+        "hydra",
+        "hydra._internal.config_loader_impl.ConfigLoaderImpl",
+        "A trial that changes values alone is composed by the last step of Hydra's composition; all of it would take a "
+        "tenth of a second for each trial.",
+    ),
+    PrivateName("hydra", "_apply_overrides_to_config", "That step."),
+    PrivateName(
+        "hydra",
+        "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
+        "Tells whether jobs run in this process: hydra.launcher names the class, and there is no public name for it.",
+    ),
+    PrivateName(
+        "optuna",
+        "optuna.storages.journal._storage.JournalOperation",
+        "Tells which records of a journal end a trial: these are flushed to the disk.",
+    ),
+    PrivateName("optuna", "_storage", "Of a study: trials are closed, and taken over, by the storage."),
+    PrivateName("optuna", "_trial_id", "By which the storage knows a trial."),
+    PrivateName("mlflow", "_tracking_client", "SQLite is told not to wait for the disk at each commit."),
+    PrivateName("codecarbon", "_scheduler", "Its threads are waited for: they write after stop() otherwise."),
+    PrivateName("codecarbon", "_scheduler_monitor_power", "Likewise."),
+    PrivateName("codecarbon", "_timer", "Likewise, of each scheduler."),
+    PrivateName("codecarbon", "_hardware", "Where the figure comes from is said beside it: a counter or an estimate."),
+    PrivateName("codecarbon", "_mode", "Likewise."),
+    PrivateName("codecarbon", "_tdp", "Likewise: the watts that the estimate assumes."),
+    PrivateName(
+        "torch",
+        "torch.utils._python_dispatch._get_current_dispatch_mode",
+        "Fused operations give way to PyTorch's layers where a mode counts or changes operators.",
+    ),
+    PrivateName("torch", "_forward_hooks", "Likewise where a layer has hooks; PyTorch can add one but not list them."),
+    PrivateName("torch", "_forward_pre_hooks", "Likewise."),
+    PrivateName(
+        "torch",
+        "torch.utils._python_dispatch.TorchDispatchMode",
+        "Activations are measured on every operator; the module is documented as the way, under a private name.",
+    ),
+    PrivateName("torch", "torch.utils._pytree.tree_leaves", "The tensors among the results of any operator."),
+    PrivateName("torch", "_cdata", "The identity of a storage without memory, on the meta device."),
+    PrivateName(
+        "torch",
+        "torch._utils._rebuild_tensor_v2",
+        "A published checkpoint is read by an unpickler that allows these functions of PyTorch and no others.",
+    ),
+    PrivateName("torch", "torch._utils._rebuild_parameter", "Likewise."),
+    PrivateName(
+        "torch",
+        "_standard_gamma",
+        "Draws from a generator of one's own, which torch.distributions do not take.",
+    ),
+    PrivateName("keras", "_get_variable_index", "An optimizer finds the momentum of a variable by it."),
+)

@@ -1,0 +1,198 @@
+"""The documents: every command in them is composed or run, and the site builds without a warning."""
+
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.initialize import initialize_config_dir
+from omegaconf import DictConfig
+
+from dcase_sweep.config.folders import conf_folder
+from tests.conftest import CommandLine, copy_database
+from tests.layout import make_tau
+from tests.warm import WarmServer
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "experiments/README.md",
+]
+#: Pages that the site generates.
+GENERATED = (ROOT / "docs/results.md", ROOT / "docs/reference/configuration.md")
+_BLOCK = re.compile(r"^```(\w*)(?: title=\"([^\"]+)\")?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_PROGRAM = "python -m dcase_sweep"
+#: Words that stand for something of the reader's.
+_PLACEHOLDER = re.compile(r"/path/to/|DATE/TIME|RUN_ID|STUDY|FOLDER|best\.ckpt|[A-Z]+_(CSV|TSV|FOLDER)")
+
+
+@dataclass(frozen=True)
+class Page:
+    """One document."""
+
+    path: Path
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The files that it shows, by their names."""
+        return {title: text for _, title, text in self._blocks if title and not title.startswith("conf/config")}
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """The arguments of every command of this program that it shows."""
+        found = []
+        for language, title, text in self._blocks:
+            if language in ("bash", "console") and not title:
+                lines = text.replace("\\\n", " ").splitlines()
+                found += [line.removeprefix("$ ") for line in lines if _PROGRAM in line]
+        return [shlex.split(line.split(_PROGRAM, 1)[1].split(" && ")[0], comments=True) for line in found]
+
+    @property
+    def _blocks(self) -> list[tuple[str, str, str]]:
+        return _BLOCK.findall(self.path.read_text(encoding="utf-8"))
+
+
+def pages() -> list[object]:
+    """Each page with the commands that no page before it shows."""
+    params, seen = [], set[tuple[str, ...]]()
+    for path in PAGES:
+        page = Page(path)
+        commands = [words for words in page.commands if tuple(words) not in seen]
+        seen.update(map(tuple, commands))
+        if commands:
+            params.append(pytest.param(page, commands, id=str(path.relative_to(ROOT))))
+    return params
+
+
+def first_value(override: Override) -> str:
+    """An override with the first of its values."""
+    key, value = override.get_key_element(), override.value()
+    if not override.is_sweep_override():
+        return override.input_line or ""
+    if isinstance(value, IntervalSweep | RangeSweep):
+        return f"{key}={value.start}"
+    return f"{key}={next(iter(override.sweep_string_iterator()))}"
+
+
+def without_sweep(words: list[str]) -> list[str]:
+    """The arguments of one job of a sweep or search."""
+    flags = [word for word in words if word.startswith("-") and word not in ("-m", "--multirun")]
+    values = [word for at, word in enumerate(words) if at and words[at - 1] == "--config-dir"]
+    overrides = [word for word in words if not word.startswith("-") and word not in values]
+    flags = [part for flag in flags for part in ([flag, *values] if flag == "--config-dir" else [flag])]
+    return [*flags, *map(first_value, OverridesParser.create().parse_overrides(overrides))]
+
+
+def compose_search(overrides: list[str]) -> DictConfig:
+    """The configuration of a search; the command line shows that of a single job only."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return compose("config", overrides, return_hydra_config=True)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, warm: WarmServer, database: Path) -> CommandLine:
+    folder = tmp_path_factory.mktemp("docs")
+    copy_database(database, folder / "mlruns")
+    return CommandLine(folder, warm)
+
+
+@pytest.mark.parametrize(("page", "commands"), pages())
+def test_commands_are_composed_or_run(page: Page, commands: list[list[str]], project: CommandLine) -> None:
+    for name, text in page.files.items():
+        (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.folder / name).write_text(text, encoding="utf-8")
+    for words in commands:
+        verb = words[0] if words and "=" not in words[0] and words[0][0] not in "-+~" else None
+        if verb in ("complexity", "runs", "cache") and not _PLACEHOLDER.search(" ".join(words)):
+            assert project(*words)
+        elif verb == "evaluate":
+            assert "usage" in project(*words[:2], "--help")
+            described = project(*words[:2], "--help")
+            assert all(word in described for word in words if word.startswith("--"))
+        elif verb == "export":
+            assert "no such run" in project(*words, code=1) or "not found" in project(*words, code=1)
+        elif any(word.startswith("search=") or word == "hydra/sweeper=optuna" for word in words):
+            assert compose_search(without_sweep(words)).hydra.sweeper.n_trials > 0
+        elif verb is None and "+experiment=best" not in words and "--help" not in words:
+            job = without_sweep([word for word in words if word not in ("--cfg", "job")])
+            assert "task:" in project(*job, "--cfg", "job")
+
+
+def test_pages_show_commands() -> None:
+    """The collection works: the tutorial alone has more than ten commands."""
+    tutorial = [Page(path) for path in PAGES if "tutorial" in path.parts]
+    assert sum(len(page.commands) for page in tutorial) > 10
+
+
+def test_the_readme_has_two_install_commands() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    commands = [line for line in lines if line.startswith("python -m pip install ")]
+    assert len(commands) == 2
+    assert all(" && " in command for command in commands)
+
+
+def test_links_between_documents_lead_to_files() -> None:
+    for path in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text(encoding="utf-8")):
+            resolved = (path.parent / target).resolve()
+            assert resolved in GENERATED or resolved.exists(), f"{path}: {target}"
+
+
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="the extra docs is not installed")
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    reference = (tmp_path / "reference/configuration.html").read_text(encoding="utf-8")
+    assert "training.best_after_fraction" in reference
+    assert "model.recurrent_units" in reference
+    assert "Number of bidirectional GRU layers".lower() in reference.lower()
+
+
+def test_a_model_of_the_tutorial_trains(project: CommandLine) -> None:
+    for name, text in Page(ROOT / "docs/tutorial/own-model.md").files.items():
+        (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.folder / name).write_text(text, encoding="utf-8")
+    root = make_tau(project.folder / "tau")
+
+    printed = project(
+        *("--config-dir", "conf", "model=pooling", "data=tau2020", f"data.root={root}"),
+        *("front_end.seconds=1", "training.epochs=1", "hardware.threads=1"),
+    )
+
+    assert "pooling" in printed
+    assert "Accuracy" in printed
+
+
+def test_a_data_set_of_the_tutorial_trains(project: CommandLine) -> None:
+    for name, text in Page(ROOT / "docs/tutorial/own-data.md").files.items():
+        (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.folder / name).write_text(text, encoding="utf-8")
+    root = make_tau(project.folder / "recordings")
+    for number, path in enumerate(sorted((root / "audio").glob("*.wav"))):
+        folder = root / "by_class" / path.name.split("-")[0]
+        folder.mkdir(parents=True, exist_ok=True)
+        path.rename(folder / f"{number:03}.wav")
+
+    printed = project(
+        *("--config-dir", "conf", "data=folders", f"data.root={root / 'by_class'}", "model.blocks.2.pool=[4,5]"),
+        *("front_end.seconds=1", "training.epochs=1", "hardware.threads=1"),
+    )
+
+    assert "folders" in printed
+    assert "Accuracy" in printed
