@@ -7,8 +7,10 @@ from dcase_sweep.config import Experiment, build, locate_task
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.machine import format_bytes, memory_bytes
 
-#: Values that training keeps of each parameter: itself, its gradient, and what the optimizer remembers of it.
-_KEPT = {"adam": 4, "adamw": 4, "sgd": 3}
+#: Values that training keeps of each parameter: itself, its gradient, and what the optimizer remembers of it; of other
+#: optimizers the first two are certain.
+_KEPT = {"Adam": 4, "AdamW": 4, "SGD": 3}
+_AT_LEAST = 2
 #: Bytes of an activation at the least precision that is trained in.
 _ACTIVATION = 2
 
@@ -44,14 +46,15 @@ def check_training_memory(experiment: Experiment, clips: int | None = None) -> N
         return
     # The number of classes is known only from the data; two is the smallest.
     complexity = complexity_before_training(experiment, classes=2)
-    kept = _KEPT[experiment.optimizer.name] + locate_task(experiment.task._target_).weight_copies
+    optimizer = str(experiment.optimizer._target_).rpartition(".")[2]
+    kept = _KEPT.get(optimizer, _AT_LEAST) + locate_task(experiment.task._target_).weight_copies
     weights = 4 * kept * complexity.parameters
     key, batch = _batch(experiment)
     batch = batch if clips is None else min(batch, clips)
     activations = _ACTIVATION * batch * complexity.peak_activations
     if weights > memory:
         raise UserError(
-            f"model: {complexity.parameters:,} parameters, which with gradients and {experiment.optimizer.name}'s "
+            f"model: {complexity.parameters:,} parameters, which with gradients and {optimizer}'s "
             f"moments take {format_bytes(weights)}; this machine has {format_bytes(memory)} of memory; use a smaller "
             "network"
         )

@@ -15,12 +15,10 @@ from dcase_sweep.config.instantiate import (
 from dcase_sweep.config.metrics import build_metrics
 from dcase_sweep.config.places import check_written
 from dcase_sweep.config.schemas import (
-    Augmentation,
     Compression,
     Experiment,
     Hardware,
     MeanTeacher,
-    Optimizer,
     Tracking,
 )
 from dcase_sweep.config.stored import restore_experiment
@@ -35,13 +33,11 @@ from dcase_sweep.config.task import (
 )
 
 __all__ = [
-    "Augmentation",
     "Compression",
     "Experiment",
     "Hardware",
     "MeanTeacher",
     "Monitor",
-    "Optimizer",
     "Tracking",
     "build",
     "build_front_end",

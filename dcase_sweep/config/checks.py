@@ -1,7 +1,7 @@
 """The checks of a composed configuration: keys, types, values, and pairs that do not go together.
 
-The groups that name a class by ``_target_`` (task, data, model, front_end) are typed by that class's constructor, so a
-new model or data set brings its schema along and nothing here changes.
+The groups that name a class by ``_target_`` are typed by that class's constructor, so a new
+model or data set brings its schema along and nothing here changes.
 """
 
 import difflib
@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.bounds import check_bounds, check_literals
 from dcase_sweep.config.classes import locate, locate_class
+from dcase_sweep.config.component_checks import check_components, component_schemas
 from dcase_sweep.config.compression_checks import check_compression
 from dcase_sweep.config.flat import flatten
 from dcase_sweep.config.instantiate import build, build_front_end, build_model
@@ -33,22 +34,13 @@ from dcase_sweep.utils.text import printable
 TARGETED = ("task", "data", "front_end", "model")
 #: Groups of which one file is chosen.
 GROUPS = (
-    "task",
-    "data",
-    "front_end",
-    "model",
-    "hardware",
-    "framework",
-    "tracking",
-    "logger",
-    "metrics",
-    "experiment",
-    "search",
+    *("task", "data", "front_end", "model", "optimizer", "scheduler", "augmentation", "callbacks"),
+    *("hardware", "framework", "tracking", "logger", "metrics", "experiment", "search"),
 )
 #: The logger of configurations that were written before there was the group.
 MLFLOW = "dcase_sweep.tracking.start_run"
 #: Groups of which several files may be chosen at once.
-SEVERAL = ("logger", "metrics")
+SEVERAL = ("augmentation", "callbacks", "logger", "metrics")
 #: Arguments of a group's constructors that other groups decide.
 _GIVEN = {"front_end": ("sample_rate", "seconds"), "model": ("input_shape", "classes")}
 #: A key of every data set, whatever its class, and its value where nothing sets it: that of both challenges.
@@ -56,9 +48,7 @@ _CLIP_LENGTH: Any = ("seconds", float, field(default=10.0))
 #: Keys of a group whatever class it names, beside the arguments of that class.
 _KEYS = {"data": ("seconds",), "task": tuple(member.name for member in fields(Task))}
 CHOICES = {
-    "training.schedule": ("constant", "cosine"),
     "training.normalise_over": ("train+validation", "train"),
-    "optimizer.name": ("adam", "adamw", "sgd"),
     "hardware.accelerator": ("cpu", "gpu"),
     "hardware.precision": ("auto", "32-true", "16-mixed", "bf16-mixed"),
     "hardware.cache_device": ("memory", "device"),
@@ -68,16 +58,6 @@ RANGES: dict[str, Range] = {
     "training.epochs": (1, None),
     "training.batch_size": (1, None),
     "training.best_after_fraction": (0, 0.999),
-    "optimizer.eps": (0, None),
-    "optimizer.weight_decay": (0, None),
-    "augmentation.mixup_alpha": (0, None),
-    "augmentation.mask_mels": (0, None),
-    "augmentation.mask_mels_width": (1, None),
-    "augmentation.mask_frames": (0, None),
-    "augmentation.mask_frames_width": (1, None),
-    "augmentation.freq_mixstyle_p": (0, 1),
-    "augmentation.freq_mixstyle_alpha": (1e-6, None),
-    "augmentation.roll": (0, 1),
     "hardware.threads": (1, None),
     "hardware.workers": (1, None),
     "seed": (0, 2**32 - 1),
@@ -169,11 +149,14 @@ def check(composed: DictConfig) -> Experiment:
             found = f"_target_={node.get('_target_')}" if isinstance(node, DictConfig) else repr(node)
             raise UserError(f"{group}: expected a group whose _target_ names a class; found {printable(found, 80)}")
         typed.append(_typed(group, node))
+    components = component_schemas(composed)
     evaluation = _evaluation_schema(composed)
     if evaluation is not None and isinstance(composed.get("evaluation"), DictConfig):
         _refuse_unknown("evaluation.", composed["evaluation"], evaluation)
     try:
-        schema = _schema(evaluation, *typed)
+        schema: Any = OmegaConf.merge(_schema(evaluation, *typed), {})
+        for key, members in components.items():
+            OmegaConf.update(schema, key, members)
         experiment = OmegaConf.to_object(OmegaConf.merge(schema, composed))
     except OmegaConfBaseException as error:
         where = str(error.full_key or "")
@@ -309,8 +292,6 @@ def _check_values(experiment: Experiment) -> None:
             raise UserError(f"{key}={value}: expected a finite number")
     check_choices(experiment, CHOICES)
     check_ranges(experiment, RANGES)
-    if experiment.optimizer.lr <= 0:
-        raise UserError(f"optimizer.lr={experiment.optimizer.lr}: expected a positive number")
     if experiment.task.mode not in (None, "max", "min"):
         raise UserError(f"task.mode={experiment.task.mode}: expected max, min or null")
     if experiment.tracking.run_name is not None:
@@ -331,6 +312,7 @@ def _check_pairs(experiment: Experiment) -> None:
         locate("framework.check", experiment.framework.check)(experiment)
     build("data", experiment.data)
     build_task(experiment).check_front_end(experiment, build_front_end(experiment))
+    check_components(experiment)
     build_model(experiment, classes=2, device="meta")
 
 

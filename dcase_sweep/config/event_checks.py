@@ -1,23 +1,16 @@
 """The checks of what only task 4 is configured by, and of what it does not use."""
 
 from dcase_sweep.config.event_rules import event_rules
-from dcase_sweep.config.ranges import Range, check_choices, check_ranges
+from dcase_sweep.config.ranges import Range, check_ranges
 from dcase_sweep.config.schemas import Experiment, MeanTeacher
 from dcase_sweep.utils.errors import UserError
 
-_CHOICES = {"mixup_labels": ("soft", "hard"), "filter_augment_kind": ("linear", "step")}
 _RANGES: dict[str, Range] = {
     "strong": (0, None),
     "weak": (0, None),
     "unlabelled": (0, None),
     "ramp_epochs": (0, None),
     "consistency_weight": (0, None),
-    "mixup_probability": (0, 1),
-    "frame_shift": (0, None),
-    "mask_mels": (0, None),
-    "mask_mels_fraction": (0, 1),
-    "filter_augment": (0, None),
-    "filter_augment_narrowest": (1, None),
 }
 
 
@@ -38,17 +31,11 @@ def check_events(experiment: Experiment) -> None:
 
 
 def _check_mean_teacher(settings: MeanTeacher) -> None:
-    check_choices(settings, _CHOICES, "mean_teacher.")
     check_ranges(settings, _RANGES, "mean_teacher.")
     if settings.strong + settings.weak + settings.unlabelled == 0:
         raise UserError("mean_teacher.strong, weak, unlabelled=0: expected at least one clip a batch")
     if not 0 <= settings.ema_decay < 1:
         raise UserError(f"mean_teacher.ema_decay={settings.ema_decay}: expected 0 to below 1")
-    if not settings.mixup_alpha > 0:
-        raise UserError(f"mean_teacher.mixup_alpha={settings.mixup_alpha}: expected more than 0")
-    bands = settings.filter_augment_bands
-    if len(bands) != 2 or not 1 <= bands[0] <= bands[1]:
-        raise UserError(f"mean_teacher.filter_augment_bands={bands}: expected [least, most], 1 or more")
 
 
 def _check_median_filter(value: object) -> None:
@@ -71,12 +58,6 @@ def _refuse_idle(experiment: Experiment) -> None:
         raise UserError(
             f"training.normalise_over={experiment.training.normalise_over}: does nothing in task 4, whose clips are "
             "scaled by their own range; leave it out"
-        )
-    changed = experiment.augmentation.changed
-    if changed:
-        raise UserError(
-            f"augmentation.{changed[0]}={changed[1]}: does nothing in task 4; set mean_teacher.frame_shift, mask_mels, "
-            "filter_augment or mixup_probability"
         )
     if not experiment.hardware.channels_last:
         raise UserError("hardware.channels_last=false: does nothing in task 4, whose network is laid out so always")

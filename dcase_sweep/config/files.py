@@ -15,7 +15,7 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dcase_sweep.config.checks import GROUPS
+from dcase_sweep.config.checks import GROUPS, SEVERAL
 from dcase_sweep.utils.errors import UserError
 
 #: A configuration is a page of text. The limits are far above one and far below what would take seconds to read.
@@ -135,7 +135,8 @@ class CheckedConfigSource(FileConfigSource):
             raise UserError(f"{path}: defaults is no list; {_EXPECTED}")
         for each in defaults or []:
             for group, choice in each.items() if isinstance(each, dict) else ():
-                if isinstance(choice, list) and re.sub(r"^(override |optional )*/?|@.*", "", str(group)) in GROUPS:
+                name = re.sub(r"^(override |optional )*/?|@.*", "", str(group))
+                if isinstance(choice, list) and name in GROUPS and name not in SEVERAL:
                     raise UserError(f"{path}: {group}: {choice}: not one choice; expected one name")
         return result
 

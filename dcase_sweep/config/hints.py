@@ -13,7 +13,10 @@ from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.utils.text import printable
 
 #: Groups whose choice names a run.
-GROUPS = ("task", "data", "front_end", "model", "hardware", "framework", "tracking", "experiment")
+GROUPS = (
+    *("task", "data", "front_end", "model", "optimizer", "scheduler", "augmentation", "callbacks"),
+    *("hardware", "framework", "tracking", "experiment"),
+)
 #: Of a sweep over many choices so many combinations are looked at to find the key that was meant.
 _COMPOSED_FOR_HINTS = 16
 
@@ -76,7 +79,12 @@ def _known_keys(arguments: Sequence[str]) -> set[str]:
 
     path = SearchPath.of_arguments(arguments)
     chosen = [word.partition("=") for word in arguments if path.has_group(word.partition("=")[0].lstrip("+") or "/")]
-    each = [[f"{key}={value}" for value in values.split(",")] for key, _, values in chosen if values]
+    # A list is one choice of several files.
+    each = [
+        [f"{key}={value}" for value in ([values] if values.startswith("[") else values.split(","))]
+        for key, _, values in chosen
+        if values
+    ]
     GlobalHydra.instance().clear()
     known: set[str] = set()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):

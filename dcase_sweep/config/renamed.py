@@ -6,6 +6,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from dcase_sweep.config.renamed_components import (
+    rename_component_flat,
+    rename_component_keys,
+    rename_component_words,
+)
 from dcase_sweep.utils.errors import UserError
 
 #: Keys of a configuration, as they were and as they are.
@@ -59,7 +64,7 @@ def rename_overrides(words: Sequence[str]) -> list[str]:
     Raises:
         UserError: for a key that is gone, with the one to set.
     """
-    return [_rename_override(word) for word in words]
+    return rename_component_words([_rename_override(word) for word in words], _notice_component)
 
 
 def _rename_override(word: str) -> str:
@@ -81,6 +86,7 @@ def rename_keys(flat: Mapping[str, Any], *, quiet: bool = False) -> dict[str, An
         renamed[KEYS[old]] = flat[old]
         if not quiet:
             _notice(old)
+    renamed = rename_component_flat(renamed)
     return {
         key: CLASSES.get(value, value) if _is_target(key, value) else value
         for key, value in renamed.items()
@@ -122,12 +128,24 @@ def rename_composed(composed: DictConfig) -> None:
     if isinstance(task, DictConfig) and "kind" in task:
         task.setdefault("_target_", _TASKS.get(task.kind))
         del task["kind"]
+    _rename_components(composed)
     for group in map(str, composed):
         is_missing = OmegaConf.is_missing(composed, group) or OmegaConf.is_interpolation(composed, group)
         node = None if is_missing else composed[group]
         target = node.get("_target_") if isinstance(node, DictConfig) and "_target_" in node else None
         if isinstance(target, str) and target in CLASSES:
             OmegaConf.update(composed, f"{group}._target_", CLASSES[target])
+
+
+def _rename_components(composed: DictConfig) -> None:
+    """Give a configuration whose files have earlier keys the components of today."""
+    groups = [
+        name for name in ("optimizer", "scheduler", "training", "augmentation", "mean_teacher") if name in composed
+    ]
+    nested: Any = OmegaConf.to_container(OmegaConf.masked_copy(composed, groups), resolve=False)
+    if rename_component_keys(nested, _notice_component):
+        for group, values in nested.items():
+            composed[group] = values
 
 
 def _rename_learners(composed: DictConfig) -> None:
@@ -148,7 +166,11 @@ def _is_target(key: str, value: Any) -> bool:
 
 
 def _notice(old: str) -> None:
-    _say(old, f"note: {old} is called {KEYS[old]} now; the earlier name works in this version only")
+    _notice_component(old, KEYS[old])
+
+
+def _notice_component(old: str, new: str) -> None:
+    _say(old, f"note: {old} is called {new} now; the earlier name works in this version only")
 
 
 def _say(old: str, line: str) -> None:

@@ -1,6 +1,6 @@
 """What a composed configuration may hold, group by group."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import MISSING
@@ -24,6 +24,8 @@ class Task:
     objective: str | None = None
     #: Hz, of the waveforms that features are computed from.
     sample_rate: int = MISSING
+    #: The loss of the labels, a component; null where a learner has one of its own.
+    loss: Any = None
     #: KiB that non-zero parameters may take at 16 bit; null where the challenge sets no limit.
     size_limit_kib: float | None = None
 
@@ -37,7 +39,8 @@ class Training:
     batch_size: int | None = MISSING
     #: Share of the epochs before the best one is looked for.
     best_after_fraction: float = MISSING
-    schedule: str = "constant"
+    #: What ``optimizer=adam`` and ``adamw`` add to the root of the second moment, by the recipe.
+    adam_eps: float = 1e-8
     #: Clips whose mel bands give mean and deviation: ``train+validation`` or ``train`` (task 1A).
     normalise_over: str = "train"
 
@@ -46,44 +49,6 @@ class Training:
         """The first epoch, counted from 0, that may be kept: a ``best_after_fraction`` of all come before it."""
         # 0.29 of 100 epochs is 28.999999999999996 in binary.
         return int(round(self.best_after_fraction * self.epochs, 9))
-
-
-@dataclass
-class Optimizer:
-    """The optimizer by its name in PyTorch and Keras."""
-
-    name: str = "adam"
-    lr: float = MISSING
-    eps: float = 1e-7
-    weight_decay: float = 0.0
-
-
-@dataclass
-class Augmentation:
-    """What is done to training batches; everything is off at 0."""
-
-    mixup_alpha: float = 0.0
-    #: SpecAugment: how many bands and how many stretches are masked, and their largest width.
-    mask_mels: int = 0
-    mask_mels_width: int = 8
-    mask_frames: int = 0
-    mask_frames_width: int = 50
-    #: Probability and concentration of Freq-MixStyle (Kim et al., 2022; Schmid et al., 2022).
-    freq_mixstyle_p: float = 0.0
-    freq_mixstyle_alpha: float = 0.4
-    #: Largest shift in time, as a share of the clip, its end rolled to its beginning.
-    roll: float = 0.0
-
-    @property
-    def changed(self) -> tuple[str, Any] | None:
-        """The first option that is not as it is without augmentation, and its value."""
-        given = ((member.name, getattr(self, member.name), member.default) for member in fields(self))
-        return next(((name, value) for name, value, usual in given if value != usual), None)
-
-    @property
-    def is_on(self) -> bool:
-        """Whether anything at all is done."""
-        return any((self.mixup_alpha, self.mask_mels, self.mask_frames, self.freq_mixstyle_p, self.roll))
 
 
 @dataclass
@@ -123,23 +88,10 @@ class MeanTeacher:
     consistency_weight: float = MISSING
     #: Largest decay of the teacher's moving average.
     ema_decay: float = MISSING
-    mixup_probability: float = MISSING
-    mixup_alpha: float = MISSING
-    mixup_labels: str = MISSING
     #: Frames of the median filter over scores: one number, or one for each class by its name.
     median_filter: Any = MISSING
     #: A published checkpoint: its student and teacher are evaluated, nothing is trained.
     checkpoint: str | None = None
-    #: Options, off at 0: deviation of a roll in time (frames), masks over mel bands, largest gain of a band (dB).
-    frame_shift: float = 0.0
-    mask_mels: int = 0
-    #: Largest width of a mask, as a share of the bands.
-    mask_mels_fraction: float = 0.0625
-    filter_augment: float = 0.0
-    #: ``linear`` or ``step``; least and largest number of its bands, and the least width of one in mel bands.
-    filter_augment_kind: str = "linear"
-    filter_augment_bands: list[int] = field(default_factory=lambda: [3, 5])
-    filter_augment_narrowest: int = 6
 
 
 @dataclass
@@ -265,8 +217,11 @@ class Experiment:
     front_end: Any = MISSING
     model: Any = MISSING
     training: Training = field(default_factory=Training)
-    optimizer: Optimizer = field(default_factory=Optimizer)
-    augmentation: Augmentation = field(default_factory=Augmentation)
+    #: Components by their ``_target_``, as `config.components` says; augmentations and callbacks by names, in order.
+    optimizer: Any = MISSING
+    scheduler: Any = MISSING
+    augmentation: Any = field(default_factory=dict)
+    callbacks: Any = field(default_factory=dict)
     compression: Compression | None = None
     mean_teacher: MeanTeacher | None = None
     #: As the task says: `SceneEvaluation` or `Evaluation`.

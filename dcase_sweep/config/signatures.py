@@ -9,9 +9,12 @@ neither leave out the arguments that arrive later nor say what the nearest right
 import difflib
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, is_dataclass, make_dataclass
+from enum import Enum
 from functools import lru_cache, partial
-from typing import Any, Optional, get_args, get_origin, get_type_hints
+from pathlib import PurePath
+from types import NoneType, UnionType
+from typing import Any, Optional, Union, get_args, get_origin, get_type_hints
 
 from omegaconf import MISSING, OmegaConf
 
@@ -21,6 +24,8 @@ from dcase_sweep.utils.errors import UserError
 #: Words of Hydra's that may stand beside the arguments.
 TARGET, PARTIAL = "_target_", "_partial_"
 _NONE = inspect.Parameter.empty
+#: What a value of YAML can be, or is turned into.
+_WRITABLE = (str, int, float, bytes, list, dict, tuple, set, frozenset, PurePath, Enum, NoneType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,9 @@ def check_keys(prefix: str, keys: Iterable[str], signature: Signature, *, more: 
         if key not in signature.arguments and key not in more and key != TARGET:
             near = difflib.get_close_matches(key, [*signature.arguments, *more], n=1)
             expected = ", ".join([*signature.arguments, *more]) or "no argument"
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"expected one of {expected}"
+            hint = (
+                f"did you mean {prefix}{near[0]}?" if near else f"expected one of {expected}; ~{prefix}{key} removes it"
+            )
             raise UserError(f"{prefix}{key}: no such key; {hint}")
 
 
@@ -152,7 +159,15 @@ def _can_be_held(member: Any) -> bool:
 
 
 def _storable(annotation: Any) -> Any:
-    """A type that OmegaConf can hold: it knows lists, and no other sequence."""
-    if get_origin(annotation) is Sequence:
-        return list[_storable(get_args(annotation)[0])]  # type: ignore[misc]
+    """A type that OmegaConf can hold: it knows lists, and no other sequence; a configuration holds no tensor."""
+    origin, members = get_origin(annotation), get_args(annotation)
+    if origin is Sequence:
+        return list[_storable(members[0])]  # type: ignore[misc]
+    if origin in (Union, UnionType):
+        return Union[tuple(each for each in members if _can_be_written(each))]  # noqa: UP007
     return annotation
+
+
+def _can_be_written(annotation: Any) -> bool:
+    """Whether a configuration can have a value of this type, other than by a ``_target_``."""
+    return not isinstance(annotation, type) or issubclass(annotation, _WRITABLE) or is_dataclass(annotation)

@@ -24,6 +24,8 @@ from dcase_sweep.utils.errors import UserError
 
 #: Keys of a file that are never obeyed: where things are and how this machine computes.
 _IGNORED = ("tracking.", "store.", "hardware.", "framework.", "logger.", "metrics.", "resume", "hydra")
+#: Components of a training, which nobody who reads a finished one makes. A file's are not even looked up.
+_UNUSED = ("optimizer.", "scheduler.", "augmentation.", "callbacks.", "task.loss.")
 #: Files that a training began with, and the class that trained; neither is needed afterwards.
 _UNSET = ("compression.start", "mean_teacher.checkpoint", "task.learner")
 _MOST_KEYS, _LONGEST, _LARGEST = 5_000, 1_000, 2**63
@@ -95,7 +97,7 @@ def restore_experiment(
     named, overrides = named or {}, overrides or {}
     try:
         kept = {key: value for key, value in configuration.items() if not key.startswith(_IGNORED)}
-        kept = rename_keys(kept, quiet=True)
+        kept = {key: value for key, value in rename_keys(kept, quiet=True).items() if not key.startswith(_UNUSED)}
         _refuse_instructions(kept)
         nested = _nested({key: None if key in _UNSET else value for key, value in kept.items()})
         check_file_target("task", _mapping(nested, "task").get("_target_"), named)
@@ -185,13 +187,18 @@ def _refuse_paths(nested: Mapping[str, Any], overrides: Mapping[str, str]) -> No
 
 
 def _of_this_machine() -> dict[str, Any]:
-    """The groups that a file does not decide, by the defaults of ``conf``, in float32 on the processor."""
+    """The groups that a file does not decide, by the defaults of ``conf``, in float32 on the processor.
+
+    Of the components of a training, which nothing is done with, any will do.
+    """
     conf = conf_folder()
     hardware = plain(OmegaConf.load(conf / "hardware" / "cpu.yaml"))
     return {
         "hardware": hardware | {"precision": "32-true", "compile": False},
         "framework": plain(OmegaConf.load(conf / "framework" / "torch.yaml")),
         "tracking": {},
+        "optimizer": plain(OmegaConf.load(conf / "optimizer" / "adam.yaml")),
+        "scheduler": plain(OmegaConf.load(conf / "scheduler" / "constant.yaml")),
         "logger": {},
         "metrics": {},
         "store": {"root": OmegaConf.load(conf / "config.yaml").store.root},

@@ -44,6 +44,8 @@ class Task(ABC):
     counts_statistics: ClassVar[bool] = False
     #: Copies of the weights that training keeps beside the network's own, as a teacher's.
     weight_copies: ClassVar[int] = 0
+    #: What training batches are of, for augmentations (`training.augmentation.base`): ``clips`` or ``events``.
+    batches: ClassVar[str] = "clips"
     #: Whether ``compression`` applies, and whether ``export`` does: to classifiers of whole clips.
     can_compress: ClassVar[bool] = False
     can_export: ClassVar[bool] = False

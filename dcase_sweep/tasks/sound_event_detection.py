@@ -53,6 +53,7 @@ class SoundEventDetection(Task):
     demo_data: ClassVar[str | None] = "dcase_sweep.demo.desed.DemoSoundscapes"
     padding: ClassVar[Literal["repeat", "zeros"]] = "zeros"
     weight_copies: ClassVar[int] = 1
+    batches: ClassVar[str] = "events"
 
     def check(self, experiment: Experiment) -> None:
         """Refuse settings that sound event detection cannot have, and those that would do nothing."""

@@ -1,7 +1,14 @@
-"""Which epochs of a training survive it: the last one, to continue from, and the best one, to be judged."""
+"""Which epochs of a training survive it: the last one, to continue from, and the best one, to be evaluated.
+
+Lightning's `ModelCheckpoint` cannot replace `BestCheckpoint`. It remembers the best epoch by the path of its file, and
+forgets it where a run is continued in another folder from ``last.ckpt`` alone; here the best weights are part of
+``last.ckpt``. It knows no first epoch, and nothing beside the weights, such as the ranges of quantised activations. The
+Keras learner keeps its epochs with the same class, without a trainer.
+"""
 
 import difflib
 import errno
+import logging
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -18,13 +25,12 @@ from dcase_sweep.training.checkpoints import BEST, LAST
 from dcase_sweep.utils.errors import UserError, free_bytes
 from dcase_sweep.utils.files import whole_file
 
-#: On a GPU a look at the loss waits for the device. A network that diverged stays so, and shows it a little later.
-BATCHES_A_LOOK_ON_GPU = 50
+log = logging.getLogger(__name__)
 
 #: Of a checkpoint, beside its tensors, at most; in bytes.
 _OVERHEAD = 2**20
 
-#: Told each epoch's number and metrics.
+#: Called with each epoch's number and metrics.
 EpochListener = Callable[[int, dict[str, float]], None]
 
 
@@ -36,11 +42,13 @@ class BestCheckpoint(Callback):
 
     Args:
         folder: where ``last.ckpt`` and ``best.ckpt`` go.
-        monitor: the metric of the validation and its direction; the first of equals stays.
+        monitor: the metric of the validation and its direction; the first of equal epochs stays.
         first_epoch: earlier epochs are not considered (counted from 0).
         extra: plain values that are saved with both, so that a checkpoint says what it is.
-        on_epoch: told the metrics after each epoch.
-        beside: what an epoch's weights need beside them, asked for when one is the best.
+        on_epoch: called with the metrics after each epoch.
+        beside: returns what an epoch's weights need beside them; called when one is the best.
+        has_callbacks: whether callbacks may validate other weights than those that are trained on, as averages do; the
+            validated ones are kept then.
     """
 
     def __init__(
@@ -52,6 +60,7 @@ class BestCheckpoint(Callback):
         extra: dict[str, Any],
         on_epoch: EpochListener,
         beside: Callable[[], dict[str, Any]] = dict,
+        has_callbacks: bool = False,
     ) -> None:
         self.folder = folder
         self.metric = monitor.metric
@@ -60,6 +69,9 @@ class BestCheckpoint(Callback):
         self.extra = extra
         self.on_epoch = on_epoch
         self.beside = beside
+        self.has_callbacks = has_callbacks
+        self.latest_value = math.nan
+        self._validated: dict[str, torch.Tensor] = {}
         self.best_epoch = -1
         self.best_value = -self.sign * math.inf
         self.best_weights: dict[str, torch.Tensor] = {}
@@ -95,37 +107,47 @@ class BestCheckpoint(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        self.evaluate(trainer.current_epoch, metrics, module.state_dict)
+        self.evaluate(trainer.current_epoch, metrics, lambda: self._get_weights(module))
+
+    def on_validation_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        """Take the weights that are validated; callbacks before this one have put them in place."""
+        if self.has_callbacks:
+            self._validated = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+
+    def _get_weights(self, module: LightningModule) -> dict[str, torch.Tensor]:
+        return self._validated if self.has_callbacks else module.state_dict()
 
     def evaluate(self, epoch: int, metrics: dict[str, float], weights: Callable[[], dict[str, torch.Tensor]]) -> None:
-        """Keep the weights, which are asked for then, of an epoch that is the best; tell of it in any case.
+        """Keep the weights of an epoch that is the best, and pass on its metrics in any case.
 
-        Raises:
-            UserError: if a loss is no number.
+        Args:
+            weights: called for the weights of the best epoch.
         """
-        for name, value in metrics.items():
-            if "loss" in name:
-                refuse_divergence(epoch, name, value)
         if self.metric not in metrics:
             known = sorted(name for name in metrics if not name.startswith("train/"))
             near = difflib.get_close_matches(self.metric, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
             raise UserError(f"task.monitor={self.metric}: no such metric of an epoch; {hint}")
-        value = metrics[self.metric]
-        is_better = self.sign * value > self.sign * self.best_value  # which NaN never is
+        self.latest_value = metrics[self.metric]
+        is_better = self.sign * self.latest_value > self.sign * self.best_value  # which NaN never is
         if epoch >= self.first_epoch and is_better:
-            self.best_epoch, self.best_value = epoch, value
-            self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in weights().items()}
-            self.best_beside = self.beside()
-            self._write_best()
+            self._keep(epoch, self.latest_value, weights())
         self.on_epoch(epoch, metrics)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        loss = outputs["loss"]
-        if not loss.is_cuda or batch_idx % BATCHES_A_LOOK_ON_GPU == 0:
-            refuse_divergence(trainer.current_epoch, "loss", float(loss))
+    def _keep(self, epoch: int, value: float, weights: dict[str, torch.Tensor]) -> None:
+        self.best_epoch, self.best_value = epoch, value
+        self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
+        self.best_beside = self.beside()
+        self._write_best()
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Keep the last epoch of a training that a callback ended before any epoch could be the best."""
+        if trainer.should_stop and not self.best_weights and math.isfinite(self.latest_value):
+            log.warning(
+                f"training  ended before epoch {self.first_epoch + 1}, the first one that training.best_after_fraction "
+                "lets be the best; the last epoch is kept"
+            )
+            self._keep(trainer.current_epoch - 1, self.latest_value, self._get_weights(module))
 
     def conclude(self) -> None:
         """Write the best epoch where this folder has none.
@@ -134,7 +156,7 @@ class BestCheckpoint(Callback):
         after its last epoch does not train at all.
 
         Raises:
-            UserError: if no epoch could be judged.
+            UserError: if no epoch could be evaluated.
         """
         if not self.best_weights:
             raise UserError(
@@ -147,12 +169,6 @@ class BestCheckpoint(Callback):
     def _write_best(self) -> None:
         what = {"state_dict": self.best_weights, "epoch": self.best_epoch, "dcase_sweep": self.extra}
         write_checkpoint(self.best_path, self.best_beside | what)
-
-
-def refuse_divergence(epoch: int, name: str, value: float) -> None:
-    """Refuse to go on with what is no number any more, in an epoch counted from 0."""
-    if not math.isfinite(value):
-        raise UserError(f"training diverged in epoch {epoch + 1}: {name} is {value}; lower optimizer.lr")
 
 
 class LastCheckpoint(Callback):

@@ -1,4 +1,4 @@
-"""One way to fit any module: what is kept, what is told, how it is continued."""
+"""One way to fit any module: which weights are kept, which metrics are passed on, how a run is continued."""
 
 import shutil
 import warnings
@@ -9,12 +9,15 @@ from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from dcase_sweep.config import Experiment, Monitor
+from dcase_sweep.config.components import make_callbacks
 from dcase_sweep.training.best_checkpoint import BestCheckpoint, EpochListener, LastCheckpoint
 from dcase_sweep.training.checkpoints import BEST, LAST
 from dcase_sweep.training.compression.compressor import Compressor
+from dcase_sweep.training.divergence import Divergence
 from dcase_sweep.training.lightning import make_trainer
 from dcase_sweep.training.restoring import RestoredState, restoring
 from dcase_sweep.utils.errors import UserError
@@ -27,7 +30,7 @@ class Fitted:
 
     #: Counted from 0.
     best_epoch: int
-    #: What was best there, and its value.
+    #: The metric that was best there, and its value.
     metric: str
     best_value: float
     epochs: int
@@ -52,12 +55,13 @@ def fit(
     Args:
         monitor: the metric of the validation that chooses the epoch to keep.
         extra: plain values that checkpoints carry.
-        on_epoch: told each epoch's number and metrics.
+        on_epoch: called with each epoch's number and metrics.
         resume: a ``last.ckpt`` to continue from.
         compressor: what makes the network smaller on the way; no epoch before it has is kept.
 
     Raises:
-        UserError: if a loss is no number any more, no epoch could be judged, or the state to resume does not fit.
+        UserError: if a loss is no number any more, no epoch could be evaluated, the state to resume does not fit, or a
+            callback cannot be used.
     """
     training = experiment.training
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,8 +69,15 @@ def fit(
     if compressor is not None:
         first = max(first, compressor.first_epoch)
     beside = dict if compressor is None else compressor.tensors
+    callbacks = make_callbacks(experiment.callbacks, monitor=monitor.metric, mode=monitor.mode)
     best_checkpoint = BestCheckpoint(
-        folder, monitor=monitor, first_epoch=first, extra=extra, on_epoch=on_epoch, beside=beside
+        folder,
+        monitor=monitor,
+        first_epoch=first,
+        extra=extra,
+        on_epoch=on_epoch,
+        beside=beside,
+        has_callbacks=bool(callbacks),
     )
     before = [] if compressor is None else [compressor]
     restored = RestoredState()
@@ -74,7 +85,7 @@ def fit(
         experiment.hardware,
         epochs=training.epochs,
         folder=folder,
-        callbacks=[restored, *before, best_checkpoint, LastCheckpoint(folder)],
+        callbacks=[restored, *before, *callbacks, Divergence(), best_checkpoint, LastCheckpoint(folder)],
     )
     if resume is not None and resume.resolve() != (folder / LAST).resolve():
         with whole_file(folder / LAST) as temporary:
@@ -82,9 +93,12 @@ def fit(
     with restoring(resume, lambda: restored.has_begun), warnings.catch_warnings():
         # Whole splits lie in memory: there is no loader whose workers Lightning could ask for.
         warnings.simplefilter("ignore")
-        trainer.fit(
-            module, train, validation, ckpt_path=None if resume is None else str(folder / LAST), weights_only=True
-        )
+        try:
+            trainer.fit(
+                module, train, validation, ckpt_path=None if resume is None else str(folder / LAST), weights_only=True
+            )
+        except MisconfigurationException as error:  # a metric to monitor that there is not, for one
+            raise UserError(f"callbacks, scheduler: {' '.join(str(error).split())[:300]}") from None
     best_checkpoint.conclude()
     load_weights(module, folder / BEST)
     if compressor is not None:

@@ -19,6 +19,7 @@ def make_trainer(
     keep_large_allocations()
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     logging.getLogger("lightning").setLevel(logging.ERROR)
+    has_checkpoints = any(isinstance(each, pytorch_lightning.callbacks.Checkpoint) for each in callbacks)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return pytorch_lightning.Trainer(
@@ -29,7 +30,7 @@ def make_trainer(
             callbacks=callbacks,
             plugins=[WholeFiles()],
             logger=False,
-            enable_checkpointing=False,
+            enable_checkpointing=has_checkpoints,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from torch.optim.lr_scheduler import LambdaLR
 
 from dcase_sweep.utils.errors import UserError
 
@@ -36,15 +38,36 @@ def restoring(resume: Path | None, has_begun: Callable[[], bool]) -> Iterator[No
 
 
 class RestoredState(Callback):
-    """Compares the restored state of the optimizers with the parameters, which PyTorch does not."""
+    """Checks the restored state before the first step.
+
+    PyTorch does not compare the state of an optimizer with its parameters. Earlier versions saved no state of the mean
+    teacher's ramp, which is a function of the step.
+    """
 
     def __init__(self) -> None:
         self.has_begun = False
+        self._has_schedule = True
+
+    def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self._has_schedule = bool(checkpoint.get("lr_schedulers"))
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        if not self._has_schedule:
+            for each in trainer.lr_scheduler_configs:
+                if isinstance(each.scheduler, LambdaLR):
+                    _move_to(each.scheduler, trainer.global_step)
         for optimizer in trainer.optimizers:
             for parameter, state in optimizer.state.items():
                 for name, value in state.items():
                     if torch.is_tensor(value) and value.ndim and value.shape != parameter.shape:
                         raise ValueError(f"{name} {list(value.shape)} of a parameter {list(parameter.shape)}")
         self.has_begun = True
+
+
+def _move_to(scheduler: LambdaLR, step: int) -> None:
+    """Let a schedule go on after so many steps."""
+    scheduler.last_epoch = step
+    for group, base, factor in zip(
+        scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True
+    ):
+        group["lr"] = base * factor(step)

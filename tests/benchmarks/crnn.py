@@ -28,13 +28,14 @@ from torch import Tensor, nn
 
 from dcase_sweep.evaluation.events.validation import SyntheticValidation
 from dcase_sweep.models.crnn import CRNN
+from dcase_sweep.training.augmentation.base import EventTargets
 from dcase_sweep.training.mean_teacher.losses import consistency_losses, supervised_losses
-from dcase_sweep.training.mean_teacher.ramps import exponential_ramp
-from dcase_sweep.training.mean_teacher.sampling import Composition
 from dcase_sweep.training.mean_teacher.teacher import make_teacher, teacher_decay, update_teacher
+from dcase_sweep.training.ramps import exponential_ramp
 from dcase_sweep.utils.malloc import keep_large_allocations
 from tests.models.published_crnn import PublishedCRNN
 
+LOSS = torch.nn.BCELoss()
 Step = Callable[[int], float]
 
 EPOCH_STEPS = 118  # batches of DESED, as its 1,420 weak clips in twelves give them
@@ -119,10 +120,8 @@ def _serve(connection: Connection, name: str, options: argparse.Namespace) -> No
         step = published_step(published_network(options.desed_task), batch.features, batch.strong, batch.weak)
     else:
         keep_large_allocations()
-        quarter = len(batch.strong)
-        composition = Composition(quarter, quarter, 2 * quarter)
         mixed = options.precision == "bf16"
-        step = our_step(batch.features, batch.strong, batch.weak, composition, mixed=mixed)
+        step = our_step(batch.features, EventTargets(batch.strong, batch.weak), mixed=mixed)
     while (count := connection.recv()) is not None:
         start = time.perf_counter()
         loss = step(count)
@@ -215,7 +214,7 @@ def published_step(student: nn.Module, features: Tensor, strong: Tensor, weak: T
     return step
 
 
-def our_step(features: Tensor, strong: Tensor, weak: Tensor, composition: Composition, *, mixed: bool) -> Step:
+def our_step(features: Tensor, targets: EventTargets, *, mixed: bool) -> Step:
     """The same step with the package's parts."""
     student = CRNN()
     teacher = make_teacher(student)
@@ -227,9 +226,9 @@ def our_step(features: Tensor, strong: Tensor, weak: Tensor, composition: Compos
             with torch.no_grad():
                 target = teacher(features)
         with torch.no_grad():
-            supervised_losses(target, strong, weak, composition)
+            supervised_losses(target, targets, LOSS)
         weight = 2 * exponential_ramp(count, RAMP_STEPS)
-        supervised = supervised_losses(found, strong, weak, composition)
+        supervised = supervised_losses(found, targets, LOSS)
         loss = supervised.total + weight * consistency_losses(found, target).total
         update_teacher(teacher, student, count)
         optimiser.zero_grad()

@@ -34,12 +34,18 @@ def test_the_defaults_are_the_recipe() -> None:
     experiment = composed("data=tau2020", "data.root=/tau")
 
     assert (experiment.training.epochs, experiment.training.batch_size) == (200, 16)
-    assert (experiment.optimizer.name, experiment.optimizer.lr, experiment.optimizer.eps) == ("adam", 1e-3, 1e-7)
+    assert (experiment.optimizer._target_, experiment.optimizer.eps) == ("torch.optim.Adam", 1e-7)
+    assert flatten(experiment.optimizer) == {
+        "_target_": "torch.optim.Adam",
+        "lr": 1e-3,
+        "eps": 1e-7,
+        "weight_decay": 0.0,
+    }
     assert experiment.training.first_kept_epoch == 51  # counted from 0; StasherCallback keeps what comes after 50
     assert experiment.training.normalise_over == "train+validation"
     assert experiment.data.validation == "official"
     assert experiment.evaluation.precision is None
-    assert set(flatten(experiment.augmentation).values()) <= {0, 8, 50, 0.4}
+    assert (experiment.augmentation, experiment.callbacks) == ({}, {})
 
 
 @pytest.mark.parametrize("name", ["task1a_baseline", "task1a_layer4", "task1a_layer5"])
@@ -81,9 +87,8 @@ def test_depth_pools_and_dropouts_from_the_command_line() -> None:
         (["training.epochs=many"], "training.epochs: Value 'many'"),
         (["training.epochs=0"], "training.epochs=0: expected at least 1"),
         (["optimizer.lr=-1"], "optimizer.lr=-1.0: expected a positive number"),
-        (["optimizer.name=adan"], "optimizer.name=adan: expected one of adam, adamw, sgd"),
         (["model.depth=deep"], "model.depth: Value 'deep'"),
-        (["model.dropout=1.5"], "model.blocks[1].dropout=1.5: expected a share"),
+        (["model.dropout=1.5"], "model.blocks[1].dropout=1.5: expected a probability"),
         (["model.blocks.2.pool=[9,100]"], "model.blocks[2].pool=[9, 100]: only 8 × 100"),
         (["front_end.n_fft=512"], "front_end.window_seconds: 1764 samples do not fit n_fft=512"),
         (["model._target_=dcase_sweep.models.cnn.CN"], "model._target_=dcase_sweep.models.cnn.CN: "),
@@ -135,18 +140,9 @@ def test_refused_in_one_line(overrides: list[str], says: str) -> None:
 @pytest.mark.parametrize(
     ("override", "says"),
     [
-        ("mean_teacher.mixup_labels=medium", "mean_teacher.mixup_labels=medium: expected one of soft, hard"),
-        ("mean_teacher.filter_augment_kind=cubic", "mean_teacher.filter_augment_kind=cubic: expected one of linear"),
         ("mean_teacher.ema_decay=1", "mean_teacher.ema_decay=1.0: expected 0 to below 1"),
         ("mean_teacher.consistency_weight=-1", "mean_teacher.consistency_weight=-1.0: expected at least 0"),
-        ("mean_teacher.mixup_probability=1.5", "mean_teacher.mixup_probability=1.5: expected from 0 to 1"),
-        ("mean_teacher.mixup_alpha=0", "mean_teacher.mixup_alpha=0.0: expected more than 0"),
         ("mean_teacher.ramp_epochs=-1", "mean_teacher.ramp_epochs=-1: expected at least 0"),
-        ("mean_teacher.mask_mels=-1", "mean_teacher.mask_mels=-1: expected at least 0"),
-        ("mean_teacher.mask_mels_fraction=2", "mean_teacher.mask_mels_fraction=2.0: expected from 0 to 1"),
-        ("mean_teacher.frame_shift=-90", "mean_teacher.frame_shift=-90.0: expected at least 0"),
-        ("mean_teacher.filter_augment=-6", "mean_teacher.filter_augment=-6.0: expected at least 0"),
-        ("mean_teacher.filter_augment_bands=[5,3]", "mean_teacher.filter_augment_bands=[5, 3]: expected [least, most]"),
         ("mean_teacher.strong=-1", "mean_teacher.strong=-1: expected at least 0"),
         ("mean_teacher.weak=-1", "mean_teacher.weak=-1: expected at least 0"),
         ("mean_teacher.unlabelled=-1", "mean_teacher.unlabelled=-1: expected at least 0"),
@@ -154,7 +150,6 @@ def test_refused_in_one_line(overrides: list[str], says: str) -> None:
         ("mean_teacher.median_filter=7.5", "mean_teacher.median_filter=7.5: expected whole frames, at least 1"),
         ("mean_teacher.median_filter={Dog:wide}", "mean_teacher.median_filter.Dog=wide: expected whole frames"),
         ("training.batch_size=32", "training.batch_size=32: does nothing in task 4, whose batches hold mean_teacher"),
-        ("+augmentation.roll=0.1", "augmentation.roll=0.1: does nothing in task 4; set mean_teacher.frame_shift"),
         ("hardware.channels_last=false", "hardware.channels_last=false: does nothing in task 4"),
         ("front_end.decibel_floor=0", "front_end.decibel_floor=0: expected at least 1e-37"),
         ("front_end.decibel_lowest=90", "front_end.decibel_lowest=90.0: expected less than decibel_highest=80.0"),
@@ -225,7 +220,10 @@ def test_hydras_own_refusals_in_one_line(override: str, says: str) -> None:
     [
         (["data=tau2020", "data.validation_fracton=0.2"], "did you mean data.validation_fraction?"),
         (["data=demo,tau2020", "data.validation_fracton=0.2"], "did you mean data.validation_fraction?"),
-        (["model=crnn_meanteacher", "mean_teacher.mixup_prob=1"], "did you mean mean_teacher.mixup_probability?"),
+        (
+            ["model=crnn_meanteacher", "augmentation.event_mixup.probabilty=1"],
+            "did you mean augmentation.event_mixup.probability?",
+        ),
         (["+experiment=task1a_layer5", "data.validation_sed=1"], "did you mean data.validation_seed?"),
         (["data=nowhere", "training.epoch=1"], "did you mean training.epochs?"),
         (["model=crnn_meanteacher", "compression.nonzero_kib=126"], "compression is null with these choices"),

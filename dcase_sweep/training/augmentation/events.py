@@ -1,109 +1,168 @@
 """Augmentation of mel amplitudes ``[batch, mel, frame]`` for sound event detection, before they become decibels.
 
-Each function returns new tensors. Random numbers come from a NumPy generator, so that they do not depend on the device.
+Each returns new tensors. Random numbers come from a NumPy generator, so that they do not depend on the device.
 """
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-if TYPE_CHECKING:
-    import torch
+from dcase_sweep.training.augmentation.base import EventTargets
+from dcase_sweep.training.augmentation.ranges import check_choice, check_positive, check_range
 
 
-def frame_shift(
-    mel: "torch.Tensor",
-    strong: "torch.Tensor",
-    rng: np.random.Generator,
-    *,
-    frame_stride: int = 4,
-    deviation: float = 90.0,
-) -> "tuple[torch.Tensor, torch.Tensor]":
+@dataclass(frozen=True, slots=True)
+class FrameShift:
     """Clips and their frame labels rolled in time, what leaves at one end coming in at the other.
 
-    Each clip moves by its own number of frames from a normal distribution of this ``deviation``, cut to a whole one;
-    the labels ``[clip, class, frame]`` of the first clips of the batch, one for ``frame_stride`` of a clip's frames, by
-    the quotient rounded down, as in DESED_task (``frame_shift``). Labels of whole clips hold for rolled ones too.
+    Each clip moves by its own number of frames from a normal distribution of this standard deviation, cut to a whole
+    one; its frame labels by the quotient of the two frame rates rounded down, as in DESED_task (``frame_shift``).
+    Labels of whole clips hold for rolled ones too.
     """
-    import torch
 
-    shifts = rng.normal(0.0, deviation, len(mel)).astype(np.int64)
-    moves = torch.from_numpy(shifts).to(mel.device)
-    of_labels = moves[: len(strong)].div(frame_stride, rounding_mode="floor")
-    return _roll(mel, moves), _roll(strong, of_labels)
+    batches: ClassVar[str] = "events"
+    std: float
+
+    def __post_init__(self) -> None:
+        check_range("std", self.std, 0)
+
+    def __call__(
+        self, features: Tensor, targets: EventTargets, rng: np.random.Generator
+    ) -> tuple[Tensor, EventTargets]:
+        if not self.std:
+            return features, targets
+        stride = round(features.shape[2] / targets.strong.shape[2])
+        shifts = rng.normal(0.0, self.std, len(features)).astype(np.int64)
+        moves = torch.from_numpy(shifts).to(features.device)
+        of_labels = moves[: len(targets.strong)].div(stride, rounding_mode="floor")
+        return _roll(features, moves), EventTargets(_roll(targets.strong, of_labels), targets.weak)
 
 
-def _roll(values: "torch.Tensor", shifts: "torch.Tensor") -> "torch.Tensor":
+def _roll(values: Tensor, shifts: Tensor) -> Tensor:
     """``[batch, row, frame]`` with each clip rolled by its own shift ``[batch]``."""
-    import torch
-
     frames = values.shape[2]
     source = (torch.arange(frames, device=values.device) - shifts[:, None]) % frames
     return values.gather(2, source[:, None].expand_as(values))
 
 
-def mask_frequencies(
-    mel: "torch.Tensor", rng: np.random.Generator, *, count: int = 1, largest_share: float = 1 / 16
-) -> "torch.Tensor":
-    """``count`` stretches of mel bands without sound, per clip, each of up to ``largest_share`` of the bands.
+@dataclass(frozen=True, slots=True)
+class MaskAmplitudes:
+    """``count`` stretches of mel bands without sound, per clip, each of up to ``fraction`` of the bands.
 
     SpecAugment's frequency masking (Park et al., 2019) on amplitudes, where 0 is silence.
-
-    Raises:
-        ValueError: for a share outside 0 to 1.
     """
-    import torch
 
-    if not 0 <= largest_share <= 1:
-        raise ValueError(f"largest_share={largest_share}: expected a share of the mel bands, 0 to 1")
-    clips, bands, _ = mel.shape
-    widths = rng.integers(0, int(bands * largest_share), (clips, count, 1), endpoint=True)
-    starts = rng.integers(0, bands - widths, endpoint=True)
-    band = np.arange(bands)
-    masked = ((band >= starts) & (band < starts + widths)).any(axis=1)
-    return mel.masked_fill(torch.from_numpy(masked).to(mel.device).unsqueeze(2), 0.0)
+    batches: ClassVar[str] = "events"
+    count: int
+    fraction: float = 0.0625
+
+    def __post_init__(self) -> None:
+        check_range("count", self.count, 0)
+        check_range("fraction", self.fraction, 0, 1)
+
+    def __call__(
+        self, features: Tensor, targets: EventTargets, rng: np.random.Generator
+    ) -> tuple[Tensor, EventTargets]:
+        if not self.count:
+            return features, targets
+        clips, bands, _ = features.shape
+        widths: NDArray[np.int64] = rng.integers(0, int(bands * self.fraction), (clips, self.count, 1), endpoint=True)
+        starts: NDArray[np.int64] = rng.integers(0, bands - widths, endpoint=True)
+        band = np.arange(bands)
+        masked = ((band >= starts) & (band < starts + widths)).any(axis=1)
+        return features.masked_fill(torch.from_numpy(masked).to(features.device).unsqueeze(2), 0.0), targets
 
 
-def filter_augment(
-    mel: "torch.Tensor",
-    rng: np.random.Generator,
-    *,
-    kind: Literal["linear", "step"] = "linear",
-    decibels: tuple[float, float] = (-6.0, 6.0),
-    bands: tuple[int, int] = (3, 5),
-    narrowest: int = 6,
-) -> "torch.Tensor":
+@dataclass(frozen=True, slots=True)
+class FilterAugment:
     """Clips behind random filters: FilterAugment (Nam, Kim and Park, ICASSP 2022).
 
     The batch shares its bands: how many, from ``bands`` (both ends included), and their borders, at least ``narrowest``
-    mel bands apart. Each clip draws its gains within ``decibels``: one a band for ``step``; one at each border, and
-    between them straight lines in dB, for ``linear``.
-
-    Raises:
-        ValueError: if so many bands of this width do not fit.
+    mel bands apart. Each clip draws its gains of up to ``decibels`` either way: one a band for the shape ``step``; one
+    at each border, and between them straight lines in dB, for ``linear``.
     """
-    import torch
 
-    clips, mels, _ = mel.shape
-    if not 1 <= bands[0] <= bands[1] or narrowest < 1 or bands[1] * narrowest > mels:
-        raise ValueError(
-            f"bands={list(bands)}, narrowest={narrowest}: expected 1 <= least <= most, within {mels} mel bands in all"
-        )
-    borders = _borders(mels, int(rng.integers(*bands, endpoint=True)), narrowest, rng)
-    knots = len(borders) - (kind == "step")
-    gains = rng.uniform(*decibels, (clips, knots))
-    band = np.searchsorted(borders, np.arange(mels), side="right") - 1
-    if kind == "step":
-        filters = gains[:, band]
-    else:
-        along = (np.arange(mels) - borders[band]) / np.maximum(1, np.diff(borders)[band] - 1)
-        filters = gains[:, band] * (1 - along) + gains[:, band + 1] * along
-    factors = torch.from_numpy(10 ** (filters / 20)).to(mel)
-    return mel * factors.unsqueeze(2)
+    batches: ClassVar[str] = "events"
+    decibels: float
+    shape: str = "linear"
+    bands: Sequence[int] = (3, 5)
+    narrowest: int = 6
+
+    def __post_init__(self) -> None:
+        check_range("decibels", self.decibels, 0)
+        check_choice("shape", self.shape, ("linear", "step"))
+        check_range("narrowest", self.narrowest, 1)
+        if len(self.bands) != 2 or not 1 <= self.bands[0] <= self.bands[1]:
+            raise ValueError(f"bands={list(self.bands)}: expected [least, most], 1 or more")
+
+    def __call__(
+        self, features: Tensor, targets: EventTargets, rng: np.random.Generator
+    ) -> tuple[Tensor, EventTargets]:
+        if not self.decibels:
+            return features, targets
+        clips, mels, _ = features.shape
+        if self.bands[1] * self.narrowest > mels:
+            raise ValueError(
+                f"bands={list(self.bands)}, narrowest={self.narrowest}: expected bands within {mels} mel bands in all"
+            )
+        borders = _borders(mels, int(rng.integers(self.bands[0], self.bands[1], endpoint=True)), self.narrowest, rng)
+        knots = len(borders) - (self.shape == "step")
+        gains = rng.uniform(-self.decibels, self.decibels, (clips, knots))
+        band = np.searchsorted(borders, np.arange(mels), side="right") - 1
+        if self.shape == "step":
+            filters = gains[:, band]
+        else:
+            along = (np.arange(mels) - borders[band]) / np.maximum(1, np.diff(borders)[band] - 1)
+            filters = gains[:, band] * (1 - along) + gains[:, band + 1] * along
+        factors = torch.from_numpy(10 ** (filters / 20)).to(features)
+        return features * factors.unsqueeze(2), targets
 
 
 def _borders(mels: int, bands: int, narrowest: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Borders of the bands in mel bands, 0 and ``mels`` included, at least ``narrowest`` apart."""
     spare = np.sort(rng.integers(0, mels - bands * narrowest, bands - 1, endpoint=True))
     return np.concatenate([[0], spare + narrowest * np.arange(1, bands), [mels]])
+
+
+@dataclass(frozen=True, slots=True)
+class EventMixup:
+    """With ``probability``, strong clips mixed with each other, and weak clips likewise; unlabelled clips stay.
+
+    Mixup of labelled clips (Zhang et al., 2018), as the DCASE 2021 task 4 baseline applies it: each kind draws one
+    weight from Beta(alpha, alpha) for all its clips, and its own partners. Targets are mixed likewise (``soft``), or
+    are all events of both clips (``hard``).
+    """
+
+    batches: ClassVar[str] = "events"
+    probability: float = 0.5
+    alpha: float = 0.2
+    labels: str = "soft"
+
+    def __post_init__(self) -> None:
+        check_range("probability", self.probability, 0, 1)
+        check_positive("alpha", self.alpha)
+        check_choice("labels", self.labels, ("soft", "hard"))
+
+    def __call__(
+        self, features: Tensor, targets: EventTargets, rng: np.random.Generator
+    ) -> tuple[Tensor, EventTargets]:
+        if rng.random() >= self.probability:
+            return features, targets
+        mel, mixed = features.clone(), []
+        for clips, labels in [(targets.weak_clips, targets.weak), (targets.strong_clips, targets.strong)]:
+            weight = float(rng.beta(self.alpha, self.alpha))
+            partner = torch.from_numpy(rng.permutation(len(labels))).to(mel.device)
+            mel[clips] = _mix(features[clips], partner, weight)
+            both = _mix(labels, partner, weight) if self.labels == "soft" else labels + labels[partner]
+            mixed.append(both.clamp(0, 1))
+        return mel, EventTargets(strong=mixed[1], weak=mixed[0])
+
+
+def _mix(values: Tensor, partner: Tensor, weight: float) -> Tensor:
+    """``weight`` of each clip and the rest of its partner's ``[batch]``."""
+    return values * weight + values[partner] * (1 - weight)

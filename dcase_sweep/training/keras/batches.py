@@ -1,13 +1,13 @@
 """Stored features as Keras reads them, in the order in which the PyTorch learner does."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dcase_sweep.config import Augmentation
-from dcase_sweep.training.augmentation.scenes import augmented
+from dcase_sweep.training.augmentation.base import Augmentation, apply_all
 from dcase_sweep.training.batches import epoch_order
 from dcase_sweep.training.keras.loaded import keras, tensorflow
 
@@ -21,7 +21,8 @@ class Batches(keras.utils.PyDataset):
         features: normalised ``[clip, mel, frame]``, or the clips' places ``[clip]`` in what lies on the device.
         targets: one-hot ``[clip, class]``.
         shuffle_seed: shuffles an epoch as this seed and the epoch's number say; None = never.
-        augmentation: of training batches, its random numbers from the seed, the epoch and the batch.
+        augmentations: of training batches, in their order; their random numbers depend on the seed, the epoch and the
+            batch.
     """
 
     def __init__(
@@ -31,14 +32,14 @@ class Batches(keras.utils.PyDataset):
         batch_size: int,
         *,
         shuffle_seed: int | None = None,
-        augmentation: Augmentation | None = None,
+        augmentations: Sequence[Augmentation] = (),
     ) -> None:
         super().__init__()
         self.features = features
         self.targets = targets
         self.batch_size = batch_size
         self.shuffle_seed = shuffle_seed
-        self.augmentation = augmentation
+        self.augmentations = augmentations
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
@@ -56,15 +57,17 @@ class Batches(keras.utils.PyDataset):
     def __getitem__(self, position: int) -> tuple[NDArray[Any], Array]:
         chosen = self.order[position * self.batch_size :][: self.batch_size]
         features, targets = self.features[chosen], self.targets[chosen]
-        if self.augmentation is not None:
-            features, targets = self._augmented(self.augmentation, position, features, targets)
+        if self.augmentations:
+            features, targets = self._augmented(position, features, targets)
         return (features[..., None] if features.ndim == 3 else features), targets
 
-    def _augmented(self, settings: Augmentation, position: int, features: Array, targets: Array) -> tuple[Array, Array]:
+    def _augmented(self, position: int, features: Array, targets: Array) -> tuple[Array, Array]:
         drawn = np.random.SeedSequence([self.shuffle_seed or 0, self.epoch, position]).generate_state(1, np.uint64)
+        seed = int(drawn[0] >> 1)
+        batch = torch.from_numpy(features), torch.from_numpy(targets)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(drawn[0] >> 1))
-            changed, mixed = augmented(torch.from_numpy(features), torch.from_numpy(targets), settings)
+            torch.manual_seed(seed)
+            changed, mixed = apply_all(self.augmentations, *batch, np.random.default_rng(seed))
         return changed.numpy(), mixed.numpy()
 
 

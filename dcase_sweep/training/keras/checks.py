@@ -12,6 +12,7 @@ def check_tensorflow(experiment: Experiment) -> None:
         UserError: in one line that names the key, what was found and what is expected.
     """
     from dcase_sweep.training.keras.library import MISSING, is_installed
+    from dcase_sweep.training.keras.recipes import check_recipe
 
     target = experiment.model._target_
     if getattr(locate_class("model", target), "keras_twin", None) is None:
@@ -20,10 +21,10 @@ def check_tensorflow(experiment: Experiment) -> None:
         raise UserError(
             "hardware.channels_last=false: does nothing with framework=tensorflow, whose maps are so always"
         )
-    changed = experiment.augmentation.changed
-    if changed and experiment.hardware.cache_device == "device":
+    check_recipe(experiment)
+    if experiment.augmentation and experiment.hardware.cache_device == "device":
         raise UserError(
-            f"augmentation.{changed[0]}={changed[1]}: framework=tensorflow augments in memory only; set "
+            f"augmentation.{next(iter(experiment.augmentation))}: framework=tensorflow augments in memory only; set "
             "hardware.cache_device=memory"
         )
     if not is_installed():

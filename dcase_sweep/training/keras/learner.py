@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dcase_sweep.complexity.layers import Layer, list_layers
 from dcase_sweep.config import Experiment, build_metrics, build_model, get_monitor
+from dcase_sweep.config.components import make_augmentations
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.training.best_checkpoint import BestCheckpoint, EpochListener
 from dcase_sweep.training.checkpoints import NETWORK, weights_under
@@ -115,7 +116,7 @@ class KerasSceneLearner:
         with device_scope(hardware):
             model, train, validation = self._model_and_batches()
             steps = len(train) * training.epochs
-            optimizer = make_optimizer(self.experiment.optimizer, schedule=training.schedule, steps=steps)
+            optimizer = make_optimizer(self.experiment.optimizer, self.experiment.scheduler, steps=steps)
             model.compile(
                 optimizer,
                 loss=keras.losses.CategoricalCrossentropy(),
@@ -177,7 +178,6 @@ class KerasSceneLearner:
             stored = Stored(np.concatenate(inputs))
             model = keras.Sequential([keras.layers.Input((), dtype="int32"), stored, self.network])
             inputs = (places[: len(train)], places[len(train) :])
-        changes = settings.augmentation if settings.augmentation.is_on else None
         return (
             model,
             Batches(
@@ -185,7 +185,7 @@ class KerasSceneLearner:
                 one_hot[train],
                 settings.training.batch_size,
                 shuffle_seed=settings.seed,
-                augmentation=changes,
+                augmentations=make_augmentations(settings.augmentation),
             ),
             Batches(inputs[1], one_hot[validation], settings.training.batch_size),
         )

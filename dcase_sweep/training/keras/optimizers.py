@@ -2,28 +2,33 @@
 
 from typing import Any
 
-from dcase_sweep.config import Optimizer
 from dcase_sweep.training.keras.loaded import keras
+from dcase_sweep.training.keras.recipes import COSINE
 
 
-def make_optimizer(settings: Optimizer, *, schedule: str, steps: int) -> Any:
+def make_optimizer(settings: Any, scheduler: Any, *, steps: int) -> Any:
     """The optimizer of a training of so many steps.
 
-    ``adam`` and ``sgd`` add ``weight_decay`` times the weights to the gradient, ``adamw`` takes it from the weights,
-    as in PyTorch. Adam's ``eps`` is as Keras has it, beside a root that is not corrected for its beginning (Kingma &
-    Ba, 2015, end of section 2).
+    Adam and SGD add ``weight_decay`` times the weights to the gradient, AdamW takes it from the weights, as in PyTorch.
+    Adam's ``eps`` is as Keras has it, beside a root that is not corrected for its beginning (Kingma & Ba, 2015, end of
+    section 2).
 
     Args:
-        schedule: ``constant``, or ``cosine`` down to 0 at the last step.
+        settings: the typed group ``optimizer``, one that `recipes.check_recipe` accepts.
+        scheduler: the typed group ``scheduler``, likewise.
     """
-    rate: Any = settings.lr
-    if schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(settings.lr, steps)
-    if settings.name == "adamw":
-        return keras.optimizers.AdamW(rate, epsilon=settings.eps, weight_decay=settings.weight_decay)
-    if settings.name == "sgd":
-        return MomentumSGD(rate, momentum=0.9, l2=settings.weight_decay)
-    return L2Adam(rate, epsilon=settings.eps, l2=settings.weight_decay)
+    kind = settings._target_.rpartition(".")[2]
+    rate: Any = getattr(settings, "lr", 1e-3)
+    decay = getattr(settings, "weight_decay", 0.01 if kind == "AdamW" else 0.0)
+    if scheduler._target_ == COSINE:
+        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+    if kind == "SGD":
+        return MomentumSGD(rate, momentum=getattr(settings, "momentum", 0.0), l2=decay)
+    beta_1, beta_2 = getattr(settings, "betas", (0.9, 0.999))
+    adam = {"epsilon": getattr(settings, "eps", 1e-8), "beta_1": beta_1, "beta_2": beta_2}
+    if kind == "AdamW":
+        return keras.optimizers.AdamW(rate, weight_decay=decay, **adam)
+    return L2Adam(rate, l2=decay, **adam)
 
 
 class _L2:

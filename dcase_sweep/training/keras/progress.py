@@ -9,13 +9,9 @@ import torch
 
 from dcase_sweep.config import Experiment
 from dcase_sweep.evaluation.metrics import compute_metrics
-from dcase_sweep.training.best_checkpoint import (
-    BATCHES_A_LOOK_ON_GPU,
-    BestCheckpoint,
-    refuse_divergence,
-    write_checkpoint,
-)
+from dcase_sweep.training.best_checkpoint import BestCheckpoint, write_checkpoint
 from dcase_sweep.training.checkpoints import LAST
+from dcase_sweep.training.divergence import BATCHES_A_LOOK_ON_GPU, refuse_divergence, refuse_divergent_losses
 from dcase_sweep.training.keras.batches import Batches
 from dcase_sweep.training.keras.loaded import keras
 from dcase_sweep.utils.files import write_bytes
@@ -79,6 +75,7 @@ class Progress(keras.callbacks.Callback):
         state = self.learner.state_dict()
         for name, weight in state.items():  # on some processors ReLU and pooling hide them from the loss
             refuse_divergence(epoch, name, float(weight.sum()))
+        refuse_divergent_losses(epoch, metrics)
         self.best_checkpoint.evaluate(epoch, metrics, lambda: state)
         last = self.best_checkpoint.folder / LAST
         write_checkpoint(

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dcase_sweep.training.mean_teacher.mixup import LabelledBatch
 from dcase_sweep.training.mean_teacher.sampling import ComposedBatches
 
 
@@ -91,14 +90,10 @@ class MelBatches:
         strong_rows, weak_rows, unlabelled_rows = self.rows
         for chosen in self.order:
             rows = [strong_rows[chosen.strong], weak_rows[chosen.weak], unlabelled_rows[chosen.unlabelled]]
-            batch = LabelledBatch(
-                mel=self.features(np.concatenate(rows)),
-                strong=torch.from_numpy(self.strong[chosen.strong]),
-                weak=torch.from_numpy(self.weak[chosen.weak]),
-            )
-            yield batch.mel, batch.strong, batch.weak
+            mel = self.features(np.concatenate(rows))
+            yield mel, torch.from_numpy(self.strong[chosen.strong]), torch.from_numpy(self.weak[chosen.weak])
             if self.on_batch:
-                self.on_batch(len(batch.mel))
+                self.on_batch(len(mel))
 
 
 class MelClips:

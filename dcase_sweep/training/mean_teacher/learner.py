@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from dcase_sweep.complexity.layers import Layer, list_layers
 from dcase_sweep.config import Experiment, build_front_end, build_metrics, build_model, event_rules, get_monitor
+from dcase_sweep.config.components import make_augmentations, make_loss
 from dcase_sweep.data.events import EventData
 from dcase_sweep.evaluation.events.validation import SyntheticValidation, weak_f1
 from dcase_sweep.evaluation.metrics import compute_metrics
@@ -25,6 +26,7 @@ from dcase_sweep.training.mean_teacher.batches import DeviceFeatures, MelBatches
 from dcase_sweep.training.mean_teacher.module import MeanTeacherModule, ValidationScores
 from dcase_sweep.training.mean_teacher.pretrained import read_published, scale_as_published
 from dcase_sweep.training.mean_teacher.sampling import ComposedBatches, Composition
+from dcase_sweep.training.optimization import Optimization
 from dcase_sweep.utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -97,13 +99,13 @@ class MeanTeacherLearner:
         self.module = MeanTeacherModule(
             student,
             settings=self.settings,
-            optimizer=experiment.optimizer,
-            steps_per_epoch=len(self.order),
+            optimization=Optimization.of(experiment, len(self.order)),
+            loss=make_loss(experiment.task.loss),
             normalise=self.normalise,
-            evaluate=self._validate,
+            # A method would have the learner copied, with all features, where a callback copies the module.
+            evaluate=lambda scores: self._validate(scores),
             seed=experiment.seed,
-            epochs=experiment.training.epochs,
-            schedule=experiment.training.schedule,
+            augmentations=make_augmentations(experiment.augmentation),
             teacher_rows=data.weak_validation.tolist(),
         )
         published = read_published(experiment, classes=len(data.classes))

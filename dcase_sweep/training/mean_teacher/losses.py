@@ -1,5 +1,6 @@
 """The losses of the mean teacher; predictions and targets are probabilities."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -7,7 +8,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from dcase_sweep.models.crnn import Predictions
-from dcase_sweep.training.mean_teacher.sampling import Composition
+from dcase_sweep.training.augmentation.base import EventTargets
+
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,27 +26,26 @@ class HeadLosses:
         return self.strong + self.weak
 
 
-def supervised_losses(predictions: Predictions, strong: Tensor, weak: Tensor, composition: Composition) -> HeadLosses:
-    """Binary cross-entropies: of the strong clips' frames and of the weak clips as wholes.
+def supervised_losses(predictions: Predictions, targets: EventTargets, loss: Loss) -> HeadLosses:
+    """The losses of the labels: of the strong clips' frames and of the weak clips as wholes.
 
     Args:
         predictions: of a whole batch.
-        strong: targets ``[clip, class, frame]`` of the strongly labelled clips.
-        weak: targets ``[clip, class]`` of the weakly labelled clips.
-        composition: where these clips are in the batch.
+        targets: its labels.
+        loss: probabilities and targets → their mean loss.
     """
     return HeadLosses(
-        _cross_entropy(predictions.strong[composition.strong_clips], strong),
-        _cross_entropy(predictions.weak[composition.weak_clips], weak),
+        _in_float32(loss, predictions.strong[targets.strong_clips], targets.strong),
+        _in_float32(loss, predictions.weak[targets.weak_clips], targets.weak),
     )
 
 
-def _cross_entropy(probabilities: Tensor, targets: Tensor) -> Tensor:
-    """Mean over all values, 0 where there are none. In float32, since PyTorch refuses it in lower precision."""
+def _in_float32(loss: Loss, probabilities: Tensor, targets: Tensor) -> Tensor:
+    """The loss, 0 where there are no targets; PyTorch refuses cross-entropies in lower precision."""
     if not targets.numel():
         return probabilities.sum()
     with torch.autocast(probabilities.device.type, enabled=False):
-        return functional.binary_cross_entropy(probabilities.float(), targets.float())
+        return loss(probabilities.float(), targets.float())
 
 
 def consistency_losses(student: Predictions, teacher: Predictions) -> HeadLosses:

@@ -12,6 +12,7 @@ from torch import nn
 
 from dcase_sweep.complexity.layers import Layer, list_layers
 from dcase_sweep.config import Experiment, build_metrics, build_model, get_monitor
+from dcase_sweep.config.components import make_augmentations, make_loss
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.training.batches import Batches, Clips
 from dcase_sweep.training.best_checkpoint import EpochListener
@@ -21,6 +22,7 @@ from dcase_sweep.training.device import resolve_device
 from dcase_sweep.training.fitting import Fitted, fit, load_weights
 from dcase_sweep.training.float16 import float16_probabilities
 from dcase_sweep.training.normalisation import network_frames, normalisation
+from dcase_sweep.training.optimization import Optimization
 from dcase_sweep.training.scenes.module import SceneModule
 
 
@@ -53,9 +55,9 @@ class SceneLearner:
             classes=len(data.classes),
             mean=torch.from_numpy(mean),
             deviation=torch.from_numpy(deviation),
-            optimizer=experiment.optimizer,
-            augmentation=experiment.augmentation,
-            schedule=experiment.training.schedule,
+            optimization=Optimization.of(experiment, self._steps_per_epoch),
+            loss=make_loss(experiment.task.loss),
+            augmentations=make_augmentations(experiment.augmentation),
             seed=experiment.seed,
             metrics=build_metrics(experiment),
             call=quantized,
@@ -64,17 +66,22 @@ class SceneLearner:
             load_weights(self.module, find_start(experiment.compressed.start))
 
     def _compressor(self, network: nn.Module) -> Compressor | None:
-        settings, training = self.experiment.compressed, self.experiment.training
+        settings = self.experiment.compressed
         if settings is None:
             return None
-        assert training.batch_size is not None  # as checked
         return Compressor(
             network,
             settings,
             input_shape=(self.features.shape[1], self.features.shape[2]),
-            epochs=training.epochs,
-            steps_per_epoch=-(-len(self.data.train) // training.batch_size),
+            epochs=self.experiment.training.epochs,
+            steps_per_epoch=self._steps_per_epoch,
         )
+
+    @property
+    def _steps_per_epoch(self) -> int:
+        batch_size = self.experiment.training.batch_size
+        assert batch_size is not None  # as checked
+        return -(-len(self.data.train) // batch_size)
 
     @property
     def clips_per_epoch(self) -> int:

@@ -1,26 +1,30 @@
 """The training step of a scene classifier."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dcase_sweep.config import Augmentation, Optimizer
 from dcase_sweep.evaluation.metrics import Metric, compute_metrics
-from dcase_sweep.training.augmentation import scenes as augment
+from dcase_sweep.training.augmentation.base import Augmentation, apply_all
+from dcase_sweep.training.optimization import Optimization
 
 
 class SceneModule(LightningModule):
-    """A network behind per-band normalisation, trained with cross-entropy.
+    """A network behind per-band normalisation, trained on labelled clips.
 
     Args:
         network: ``[batch, mel, frame]`` → logits ``[batch, class]``.
         mean: of each mel band over the training split ``[mel]``; saved with the weights.
         deviation: likewise.
-        seed: each epoch draws its random numbers anew from it and the epoch's number, so that a resumed run draws
+        loss: logits ``[batch, class]`` and targets → a number; targets are classes ``[batch]``, or their probabilities
+            ``[batch, class]`` where an augmentation has changed them.
+        augmentations: of training batches, in their order.
+        seed: each epoch draws its random numbers from it and the epoch's number, so that a resumed run draws
             what the uninterrupted one would have drawn.
         metrics: computed after each epoch on the validation clips, beside loss and accuracy.
         call: how the network is called in training and validation where that is not plainly, e.g. with fake
@@ -34,10 +38,10 @@ class SceneModule(LightningModule):
         classes: int,
         mean: Tensor,
         deviation: Tensor,
-        optimizer: Optimizer,
-        augmentation: Augmentation,
-        schedule: str,
+        optimization: Optimization,
+        loss: Callable[[Tensor, Tensor], Tensor],
         seed: int,
+        augmentations: Sequence[Augmentation] = (),
         metrics: Mapping[str, Metric] | None = None,
         call: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
@@ -49,9 +53,9 @@ class SceneModule(LightningModule):
         self.register_buffer("mean", mean[:, None])
         self.register_buffer("deviation", deviation[:, None])
         self.classes = classes
-        self.optimizer = optimizer
-        self.augmentation = augmentation
-        self.schedule = schedule
+        self.optimization = optimization
+        self.loss = loss
+        self.augmentations = augmentations
         self.seed = seed
         self.metrics = dict(metrics or {})
         self._judged: list[tuple[Tensor, Tensor]] = []
@@ -62,34 +66,25 @@ class SceneModule(LightningModule):
         return logits
 
     def configure_optimizers(self) -> Any:
-        settings = self.optimizer
-        parameters = self.network.parameters()
-        optimizer: torch.optim.Optimizer
-        if settings.name == "sgd":
-            optimizer = torch.optim.SGD(parameters, settings.lr, momentum=0.9, weight_decay=settings.weight_decay)
-        else:
-            kind = torch.optim.Adam if settings.name == "adam" else torch.optim.AdamW
-            optimizer = kind(parameters, settings.lr, eps=settings.eps, weight_decay=settings.weight_decay)
-        if self.schedule == "constant":
-            return optimizer
-        steps = int(self.trainer.estimated_stepping_batches)
-        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
+        return self.optimization.configure(self.network.parameters())
 
     def on_train_epoch_start(self) -> None:
         torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) % 2**63)
+        self.rng = np.random.default_rng([self.seed, self.current_epoch, 7])
 
     def _augmented(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised and augmented features, and targets, soft ones after mixup."""
+        """Normalised and augmented features, and targets: probabilities where an augmentation has changed them."""
         features = (features - self.mean) / self.deviation
-        if self.augmentation.mixup_alpha:
-            targets = functional.one_hot(targets, self.classes).float()
-        return augment.augmented(features, targets, self.augmentation)
+        if not self.augmentations:
+            return features, targets
+        probabilities = functional.one_hot(targets, self.classes).float()
+        features, changed = apply_all(self.augmentations, features, probabilities, self.rng)
+        return features, targets if changed is probabilities else changed
 
     def training_step(self, batch: tuple[Tensor, Tensor], position: int) -> Tensor:
         features, targets = self._augmented(*batch)
         logits = self.call(features)
-        loss = functional.cross_entropy(logits.float(), targets)
+        loss = self.loss(logits.float(), targets)
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(features))
         return loss
 
@@ -101,7 +96,7 @@ class SceneModule(LightningModule):
         logits = torch.cat([logits for logits, _ in self._judged])
         targets = torch.cat([targets for _, targets in self._judged])
         self._judged.clear()
-        self.log("validation/loss", functional.cross_entropy(logits, targets))
+        self.log("validation/loss", self.loss(logits, targets))
         self.log("validation/accuracy", (logits.argmax(dim=1) == targets).float().mean())
         if self.metrics:
             scores = torch.softmax(logits, dim=1).cpu().numpy()

@@ -45,7 +45,7 @@ _SIZES = [
         r"^error: training\.batch_size=200000: .*at least .*machine has",
         limit=30,
     ),
-    Case("masks", ["augmentation.mask_frames=1000000000"], r"^error: augmentation\.mask_frames=.*at most 1,000"),
+    Case("masks", ["augmentation.mask_frames=1000000000"], r"error: augmentation\.mask_frames\.count=.*at most 1,000"),
     Case("threads", ["hardware.threads=1000000"], r"^error: hardware\.threads=1000000: .*1,024.*cores"),
     Case("readers", ["hardware.workers=1000000"], r"^error: hardware\.workers=1000000: .*1,024.*cores"),
     Case("recurrent-units", ["task=4", "model.recurrent_units=100000000"], r"^error: model\.recurrent_units=.*65,536"),

@@ -257,9 +257,9 @@ CASES = [
         prepare=checkpoint(),
     ),
     Case(
-        "resume-without-a-learning-rate",
+        "resume-without-epochs",
         RESUME,
-        r"^error: resume=.*optimizer\.lr was None, is 0\.001",
-        prepare=checkpoint(without=("optimizer.lr",)),
+        r"^error: resume=.*training\.epochs was None, is \d",
+        prepare=checkpoint(without=("training.epochs",)),
     ),
 ]

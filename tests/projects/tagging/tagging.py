@@ -24,6 +24,7 @@ from dcase_sweep.evaluation.result import EvaluationResult
 from dcase_sweep.result import Column
 from dcase_sweep.tasks.base import Task
 from dcase_sweep.training.fitting import Fitted, fit
+from dcase_sweep.training.optimization import Optimization
 
 TONES = {"high": 2000.0, "low": 250.0, "middle": 700.0}  # Hz
 
@@ -83,17 +84,19 @@ class TaggedTones:
 class TaggingModule(LightningModule):
     """A network trained with binary cross-entropy."""
 
-    def __init__(self, network: nn.Module, mean: float, std: float, experiment: Experiment) -> None:
+    def __init__(
+        self, network: nn.Module, mean: float, std: float, experiment: Experiment, optimization: Optimization
+    ) -> None:
         super().__init__()
         self.network, self.mean, self.std = network, mean, std
-        self.lr, self.metrics = float(experiment.optimizer.lr), build_metrics(experiment)
+        self.optimization, self.metrics = optimization, build_metrics(experiment)
         self.evaluated: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, features: Tensor) -> Tensor:
         return self.network((features - self.mean) / self.std)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.network.parameters(), self.lr)
+    def configure_optimizers(self) -> Any:
+        return self.optimization.configure(self.network.parameters())
 
     def training_step(self, batch: tuple[Tensor, Tensor], position: int) -> Tensor:
         features, targets = batch
@@ -120,7 +123,8 @@ class TaggingLearner:
         seed_everything(experiment.seed, verbose=False)
         network = build_model(experiment, classes=len(data.classes))
         train = self.features[data.train]
-        self.module = TaggingModule(network, float(train.mean()), float(train.std()), experiment)
+        optimization = Optimization.of(experiment, steps_per_epoch=-(-len(train) // experiment.training.batch_size))
+        self.module = TaggingModule(network, float(train.mean()), float(train.std()), experiment, optimization)
 
     @property
     def clips_per_epoch(self) -> int:

@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from dcase_sweep.config import Augmentation, Compression, Experiment, Hardware, Monitor, Optimizer
+from dcase_sweep.config import Compression, Experiment, Hardware, Monitor
 from dcase_sweep.config.schemas import Training
 from dcase_sweep.models.cnn import CNN
+from dcase_sweep.training.augmentation.clips import Roll
 from dcase_sweep.training.batches import Batches, Clips
 from dcase_sweep.training.compression.compressor import RANGES, Compressor
 from dcase_sweep.training.fitting import Fitted, fit
+from dcase_sweep.training.optimization import Optimization
 from dcase_sweep.training.scenes.module import SceneModule
 
 SHAPE, CLASSES, EPOCHS, CLIPS = (4, 8), 3, 8, 12
@@ -34,9 +36,14 @@ class Tiny:
             classes=CLASSES,
             mean=torch.zeros(SHAPE[0]),
             deviation=torch.ones(SHAPE[0]),
-            optimizer=Optimizer(lr=0.01),
-            augmentation=Augmentation(roll=0.3),
-            schedule="constant",
+            optimization=Optimization(
+                {"_target_": "torch.optim.Adam", "lr": 0.01, "eps": 1e-7},
+                {"_target_": "dcase_sweep.training.schedules.constant"},
+                epochs=EPOCHS,
+                steps_per_epoch=3,
+            ),
+            loss=torch.nn.CrossEntropyLoss(),
+            augmentations=[Roll(0.3)],
             seed=5,
             call=self.compressor.quantized,
         )

@@ -22,9 +22,20 @@ def with_tensorflow(*overrides: str) -> Experiment:
         (["model=crnn_meanteacher"], "framework=tensorflow has no learner for task=4; expected one of torch"),
         (["hardware.channels_last=false"], "hardware.channels_last=false: does nothing with framework=tensorflow"),
         (
-            ["hardware=gpu", "augmentation.roll=0.1"],
-            "augmentation.roll=0.1: framework=tensorflow augments in memory only; set hardware.cache_device=memory",
+            ["hardware=gpu", "augmentation=roll"],
+            "augmentation.roll: framework=tensorflow augments in memory only; set hardware.cache_device=memory",
         ),
+        (
+            ["optimizer._target_=torch.optim.NAdam"],
+            "optimizer._target_=torch.optim.NAdam: has no twin with framework=tensorflow; expected one of",
+        ),
+        (["+optimizer.amsgrad=true"], "optimizer.amsgrad=True: has no twin with framework=tensorflow; leave it out"),
+        (
+            ["scheduler=warmup_cosine"],
+            "scheduler._target_=dcase_sweep.training.schedules.warmup_cosine: has no twin with framework=tensorflow",
+        ),
+        (["+task.loss.label_smoothing=0.1"], "task.loss.label_smoothing=0.1: has no twin with framework=tensorflow"),
+        (["callbacks=early_stopping"], "callbacks.early_stopping: framework=tensorflow calls none of Lightning's"),
     ],
 )
 def test_refused_in_one_line(overrides: list[str], says: str) -> None:

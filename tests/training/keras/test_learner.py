@@ -9,8 +9,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from dcase_sweep.config import Augmentation, Experiment, build_model, find_learner
+from dcase_sweep.config import Experiment, build_model, find_learner
 from dcase_sweep.data.scenes import SceneData, SceneRecording
+from dcase_sweep.training.augmentation.base import Augmentation
+from dcase_sweep.training.augmentation.clips import FreqMixStyle, MaskFrames, MaskMels, Mixup, Roll
 from dcase_sweep.training.callbacks import StopTraining
 from dcase_sweep.training.fitting import Fitted
 from dcase_sweep.training.keras.library import is_installed
@@ -30,7 +32,7 @@ SMALL = (
     "training.epochs=6",
     "training.batch_size=8",
     "training.best_after_fraction=0.17",
-    "training.schedule=cosine",
+    "scheduler=cosine",
     "optimizer.lr=0.03",
     "hardware.threads=1",
     "hardware.precision=32-true",
@@ -157,7 +159,7 @@ def test_batches_come_in_the_order_of_the_torch_learner() -> None:
     _, batches, _ = keras._model_and_batches()
     expected = torch_._batches(scenes()[0].train, shuffled=True)
 
-    assert batches.augmentation is None
+    assert batches.augmentations == []
     for epoch in (0, 3):
         batches.set_epoch(epoch)
         expected.set_epoch(epoch)
@@ -169,16 +171,18 @@ def test_batches_come_in_the_order_of_the_torch_learner() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", [{"mixup_alpha": 0.3}, {"mask_mels": 2}, {"mask_frames": 2}, {"freq_mixstyle_p": 1.0}, {"roll": 0.3}]
+    "augmentation",
+    [Mixup(0.3), MaskMels(2), MaskFrames(2), FreqMixStyle(1.0), Roll(0.3)],
+    ids=lambda each: type(each).__name__,
 )
-def test_augmentation_changes_training_batches_as_the_seed_says(option: dict[str, Any]) -> None:
+def test_augmentation_changes_training_batches_as_the_seed_says(augmentation: Augmentation) -> None:
     from dcase_sweep.training.keras.batches import Batches
 
     data, features = scenes()
     one_hot = np.eye(3, dtype=np.float32)[data.targets]
     plain, changed, again = (
-        Batches(features, one_hot, 8, shuffle_seed=0, augmentation=settings)
-        for settings in (None, Augmentation(**option), Augmentation(**option))
+        Batches(features, one_hot, 8, shuffle_seed=0, augmentations=chain)
+        for chain in ([], [augmentation], [augmentation])
     )
 
     state = torch.get_rng_state()
@@ -188,21 +192,21 @@ def test_augmentation_changes_training_batches_as_the_seed_says(option: dict[str
     assert torch.equal(torch.get_rng_state(), state)
     assert maps.shape == plain[1][0].shape == (8, 40, 20, 1)
     assert (maps != plain[1][0]).any()
-    assert (targets != plain[1][1]).any() == ("mixup_alpha" in option)
+    assert (targets != plain[1][1]).any() == isinstance(augmentation, Mixup)
     changed.set_epoch(1)
     assert (changed[1][0] != maps).any()
 
 
-@pytest.mark.parametrize("more", [(), ("training.schedule=constant",), ("optimizer.weight_decay=0.1",)])
+@pytest.mark.parametrize("more", [(), ("scheduler=constant",), ("optimizer.weight_decay=0.1",)])
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
 def test_steps_are_those_of_the_torch_optimizers(name: str, more: tuple[str, ...]) -> None:
     import keras
 
     from dcase_sweep.training.keras.optimizers import make_optimizer
+    from dcase_sweep.training.optimization import Optimization
     from dcase_sweep.training.scenes.module import SceneModule
 
-    experiment = small(f"optimizer.name={name}", *more)
-    schedule = experiment.training.schedule
+    experiment = small(f"optimizer={name}", *more)
     ours, theirs = keras.Variable(np.array([1.0, -2.0, 0.5], np.float32)), torch.nn.Linear(3, 1, bias=False)
     theirs.weight.data = torch.tensor([[1.0, -2.0, 0.5]])
     module = SceneModule(
@@ -210,23 +214,20 @@ def test_steps_are_those_of_the_torch_optimizers(name: str, more: tuple[str, ...
         classes=1,
         mean=torch.zeros(1),
         deviation=torch.ones(1),
-        optimizer=experiment.optimizer,
-        augmentation=experiment.augmentation,
-        schedule="constant",
+        optimization=Optimization(experiment.optimizer, experiment.scheduler, epochs=1, steps_per_epoch=3),
+        loss=torch.nn.CrossEntropyLoss(),
         seed=0,
     )
-    optimizer, expected = (
-        make_optimizer(experiment.optimizer, schedule=schedule, steps=3),
-        module.configure_optimizers(),
-    )
-    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(expected, 3)
+    optimizer = make_optimizer(experiment.optimizer, experiment.scheduler, steps=3)
+    configured = module.configure_optimizers()
+    expected = configured["optimizer"] if isinstance(configured, dict) else configured
 
     for gradient in ([0.3, -0.1, 2.0], [0.2, 0.1, -1.0], [-0.3, 0.4, 0.5]):
         optimizer.apply([np.array(gradient, np.float32)], [ours])
         theirs.weight.grad = torch.tensor([gradient])
         expected.step()
-        if schedule == "cosine":
-            cosine.step()
+        if isinstance(configured, dict):
+            configured["lr_scheduler"]["scheduler"].step()
 
     np.testing.assert_allclose(ours.numpy(), theirs.weight.detach().numpy()[0], rtol=0, atol=1e-5)
 
@@ -243,7 +244,7 @@ def test_bfloat16_trains_and_predicts_in_float32(tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_ends_it_in_one_line(tmp_path: Path) -> None:
     shown = r"(loss is (nan|inf)|network\.\S+ is (nan|-?inf))"  # the second where the processor hides it from the loss
     with pytest.raises(UserError, match=rf"^training diverged in epoch \d: {shown}; lower optimizer.lr$"):
-        fit(learner(small("optimizer.name=sgd", "optimizer.lr=1e6")), tmp_path)
+        fit(learner(small("optimizer=sgd", "optimizer.lr=1e6")), tmp_path)
 
 
 def test_threads_cannot_change_in_one_process() -> None:

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from dcase_sweep.models.crnn import Predictions
+from dcase_sweep.training.augmentation.base import EventTargets
 from dcase_sweep.training.mean_teacher.losses import consistency_losses, supervised_losses, weak_targets
-from dcase_sweep.training.mean_teacher.sampling import Composition
 
-COMPOSITION = Composition(strong=1, weak=1, unlabelled=1)
+LOSS = torch.nn.BCELoss()
 
 
 def predictions(strong: list[list[float]], weak: list[float]) -> Predictions:
@@ -20,7 +20,7 @@ def predictions(strong: list[list[float]], weak: list[float]) -> Predictions:
 def test_supervised_losses_look_at_the_labelled_clips_alone() -> None:
     found = predictions([[0.5, 0.25], [0.9, 0.9], [0.1, 0.1]], [0.7, 0.2, 0.3])
 
-    losses = supervised_losses(found, torch.tensor([[[1.0, 0.0]]]), torch.tensor([[1.0]]), COMPOSITION)
+    losses = supervised_losses(found, EventTargets(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[1.0]])), LOSS)
 
     assert losses.strong.item() == pytest.approx(-(math.log(0.5) + math.log(0.75)) / 2)
     assert losses.weak.item() == pytest.approx(-math.log(0.2))
@@ -32,7 +32,7 @@ def test_supervised_losses_look_at_the_labelled_clips_alone() -> None:
 def test_soft_targets_count_by_their_share() -> None:
     found = predictions([[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]], [0.5, 0.25, 0.5])
 
-    losses = supervised_losses(found, torch.full((1, 1, 2), 0.3), torch.tensor([[0.4]]), COMPOSITION)
+    losses = supervised_losses(found, EventTargets(torch.full((1, 1, 2), 0.3), torch.tensor([[0.4]])), LOSS)
 
     assert losses.strong.item() == pytest.approx(math.log(2))
     assert losses.weak.item() == pytest.approx(-0.4 * math.log(0.25) - 0.6 * math.log(0.75))
@@ -41,7 +41,7 @@ def test_soft_targets_count_by_their_share() -> None:
 def test_without_strong_clips_their_loss_is_zero() -> None:
     found = predictions([[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]], [0.5, 0.5, 0.5])
 
-    losses = supervised_losses(found, torch.zeros(0, 1, 2), torch.ones(1, 1), Composition(strong=0, weak=1))
+    losses = supervised_losses(found, EventTargets(torch.zeros(0, 1, 2), torch.ones(1, 1)), LOSS)
 
     assert losses.strong.item() == 0
     assert losses.weak.item() == pytest.approx(math.log(2))
@@ -52,7 +52,7 @@ def test_supervised_losses_are_single_precision_under_autocast() -> None:
     low = Predictions(found.strong.to(torch.bfloat16), found.weak.to(torch.bfloat16))
 
     with torch.autocast("cpu", torch.bfloat16):
-        losses = supervised_losses(low, torch.tensor([[[1.0, 0.0]]]), torch.tensor([[1.0]]), COMPOSITION)
+        losses = supervised_losses(low, EventTargets(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[1.0]])), LOSS)
 
     assert losses.strong.dtype == torch.float32
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dcase_sweep.config import MeanTeacher, Optimizer
+from dcase_sweep.config import MeanTeacher
 from dcase_sweep.models.crnn import Predictions
-from dcase_sweep.training.mean_teacher.mixup import LabelledBatch
+from dcase_sweep.training.augmentation.events import FrameShift
 from dcase_sweep.training.mean_teacher.module import MeanTeacherModule, ValidationScores
+from dcase_sweep.training.optimization import Optimization
 
 SETTINGS = MeanTeacher(
     strong=1,
@@ -20,11 +21,10 @@ SETTINGS = MeanTeacher(
     ramp_epochs=1,
     consistency_weight=2.0,
     ema_decay=0.999,
-    mixup_probability=0.0,
-    mixup_alpha=0.2,
-    mixup_labels="soft",
     median_filter=1,
 )
+SGD = {"_target_": "torch.optim.SGD", "lr": 0.1, "momentum": 0.9}
+RAMP = {"_target_": "dcase_sweep.training.schedules.constant", "interval": "step", "ramp_epochs": 1}
 
 
 class Constant(nn.Module):
@@ -48,8 +48,8 @@ def make(
     """A module whose steps are counted by hand, with ten steps an epoch, and what it logs."""
     arguments: dict[str, object] = {
         "settings": SETTINGS,
-        "optimizer": Optimizer(name="sgd", lr=0.1),
-        "steps_per_epoch": 10,
+        "optimization": Optimization(SGD, RAMP, epochs=6, steps_per_epoch=10),
+        "loss": nn.BCELoss(),
         "normalise": lambda mel: mel,
         "evaluate": lambda scores: {},
         "seed": 0,
@@ -62,8 +62,9 @@ def make(
         {k: float(torch.as_tensor(v).detach()) for k, v in values.items()}
     )  # type: ignore[method-assign]
     module.rng = np.random.default_rng(0)
-    (optimizer,) = (module.configure_optimizers(),)
-    module._trainer = SimpleNamespace(global_step=0, optimizers=[optimizer])  # type: ignore[assignment]
+    configured = module.configure_optimizers()
+    optimizer, scheduler = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+    module._trainer = SimpleNamespace(global_step=0, optimizers=[optimizer], scheduler=scheduler)  # type: ignore[assignment]
     return module, logged
 
 
@@ -72,7 +73,11 @@ def batch() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def at_step(module: MeanTeacherModule, step: int) -> Tensor:
-    module._trainer.global_step = step - 1  # type: ignore[union-attr, misc]
+    trainer = module._trainer
+    while trainer.global_step < step - 1:  # type: ignore[union-attr]
+        trainer.optimizers[0].step()  # type: ignore[union-attr]
+        trainer.scheduler.step()  # type: ignore[union-attr, attr-defined]
+        trainer.global_step += 1  # type: ignore[union-attr, misc]
     return module.training_step(batch(), 0)
 
 
@@ -105,27 +110,12 @@ def test_the_teacher_follows_the_student_from_before_its_update() -> None:
     assert float(module.student.value) != 0.5  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("step", "expected"), [(1, 1.0), (2, math.exp(-5 * 0.8**2)), (10, 1.0), (11, 1.0), (60, 1.0)])
-def test_the_learning_rate_is_full_at_the_first_step_then_ramped(step: int, expected: float) -> None:
-    module, _ = make(epochs=6)
-
-    assert module.learning_rate(step) == pytest.approx(0.1 * expected)
-
-
-def test_a_cosine_begins_behind_the_ramp_and_ends_with_the_training() -> None:
-    module, _ = make(epochs=6, schedule="cosine")
-
-    assert [module.learning_rate(step) / 0.1 for step in (2, 10, 35, 60)] == pytest.approx(
-        [math.exp(-5 * 0.8**2), 1.0, 0.5, 0.0], abs=1e-9
-    )
-
-
-def test_an_epoch_without_detections_is_judged() -> None:
-    judged: list[ValidationScores] = []
+def test_an_epoch_without_detections_is_evaluated() -> None:
+    evaluated: list[ValidationScores] = []
     module, logged = make(
         1e-4,
         teacher=0.25,
-        evaluate=lambda scores: judged.append(scores) or {"validation/objective": 0.0},
+        evaluate=lambda scores: evaluated.append(scores) or {"validation/objective": 0.0},
         teacher_rows=[7],
     )
 
@@ -134,36 +124,23 @@ def test_an_epoch_without_detections_is_judged() -> None:
     module.on_validation_epoch_end()
 
     assert logged == {"validation/objective": 0.0}
-    assert judged[0].strong[4] == pytest.approx(np.array([[1e-4]]))
-    assert list(judged[0].weak) == [4, 7]
-    assert {row: float(value[0]) for row, value in judged[0].teacher_weak.items()} == {7: 0.25}
+    assert evaluated[0].strong[4] == pytest.approx(np.array([[1e-4]]))
+    assert list(evaluated[0].weak) == [4, 7]
+    assert {row: float(value[0]) for row, value in evaluated[0].teacher_weak.items()} == {7: 0.25}
     module.on_validation_epoch_end()
-    assert judged[1] == ValidationScores()  # nothing of one epoch is left in the next
+    assert evaluated[1] == ValidationScores()  # nothing of one epoch is left in the next
 
 
-def test_hard_labels_are_all_events_of_both_clips() -> None:
-    settings = MeanTeacher(**{**vars(SETTINGS), "strong": 2, "mixup_probability": 1.0, "mixup_labels": "hard"})
-    module, _ = make(settings=settings)
-    strong = torch.zeros(2, 3, 1)
-    strong[0, 0], strong[1, 2] = 1, 1
-
-    mixed = [module._augmented(LabelledBatch(torch.rand(5, 2, 4), strong, torch.ones(1, 3))).strong for _ in range(20)]
-
-    assert {tuple(labels.flatten().tolist()) for labels in mixed} == {(1, 0, 0, 0, 0, 1), (1, 0, 1, 1, 0, 1)}
-
-
-def test_every_clip_of_a_batch_is_shifted_and_weak_labels_stay() -> None:
-    settings = MeanTeacher(**{**vars(SETTINGS), "frame_shift": 20.0})
-    module, _ = make(settings=settings)
+def test_augmentations_see_the_batch_before_the_network() -> None:
+    module, logged = make(augmentations=[FrameShift(20.0)])
+    calls: list[Tensor] = []
+    module.normalise = lambda mel: calls.append(mel) or mel
     mel = torch.zeros(4, 1, 40)
     mel[:, :, 20] = 1
-    strong = torch.zeros(1, 1, 10)
-    strong[0, 0, 5] = 1
-    weak = torch.tensor([[1.0]])
+    strong = torch.ones(1, 1, 1)
 
-    shifted = module._augmented(LabelledBatch(mel, strong, weak))
+    module.training_step((mel, strong, torch.tensor([[1.0]])), 0)
 
-    peaks = shifted.mel[:, 0].argmax(dim=1)
-    assert (peaks != 20).all()
-    assert int(shifted.strong[0, 0].argmax()) == (5 + (int(peaks[0]) - 20) // 4) % 10
-    assert torch.equal(shifted.weak, weak)
+    assert (calls[0][:, 0].argmax(dim=1) != 20).all()
+    assert calls[0].sum() == 4
+    assert logged["train/loss"] > 0

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from dcase_sweep.training.mean_teacher.ramps import exponential_ramp, learning_rate_factor
+from dcase_sweep.training.ramps import exponential_ramp, learning_rate_factor
 
 
 @pytest.mark.parametrize(

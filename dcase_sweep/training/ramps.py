@@ -1,4 +1,4 @@
-"""What grows during the first epochs: the learning rate and the weight of the consistency loss."""
+"""Factors of a step, counted from 1: of the learning rate, and of the weight of the consistency loss."""
 
 import math
 
@@ -23,7 +23,7 @@ def exponential_ramp(step: int, length: int) -> float:
 def learning_rate_factor(step: int, length: int) -> float:
     """Share of the full learning rate at a step, counted from 1, as the published recipe really takes it.
 
-    The ramp, but 1 at the very first step: the recipe's scheduler sets the rate only after the optimiser's step.
+    The ramp, but 1 at the very first step: the recipe's scheduler sets the rate only after the optimizer's step.
     """
     return 1.0 if step <= 1 else exponential_ramp(step, length)
 
@@ -33,3 +33,8 @@ def cosine_factor(step: int, start: int, end: int) -> float:
     if step <= start:
         return 1.0
     return 0.5 * (1.0 + math.cos(math.pi * min(1.0, (step - start) / max(1, end - start))))
+
+
+def linear_factor(step: int, length: int) -> float:
+    """step / length, from the first step to 1 at step ``length`` and beyond; 1 without a length."""
+    return min(1.0, step / length) if length else 1.0

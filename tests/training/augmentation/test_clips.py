@@ -1,9 +1,14 @@
 """Augmentation of feature batches."""
 
+import numpy as np
 import pytest
 import torch
 
-from dcase_sweep.training.augmentation import scenes as augment
+from dcase_sweep.training.augmentation import clips as augment
+from dcase_sweep.training.augmentation.base import apply_all
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+TARGETS = torch.eye(50)
 
 
 @pytest.fixture(autouse=True)
@@ -11,10 +16,16 @@ def _seed() -> None:
     torch.manual_seed(7)
 
 
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
 def test_roll_only_moves_frames() -> None:
     ramp = torch.arange(20.0).expand(5, 3, 20)
 
-    rolled = augment.roll(ramp, 0.5)
+    rolled, targets = augment.Roll(0.5)(ramp, TARGETS, rng())
+
+    assert targets is TARGETS
 
     shifts = rolled[:, 0, 0]
     assert len(set(shifts.tolist())) > 1
@@ -24,9 +35,9 @@ def test_roll_only_moves_frames() -> None:
         assert min(first, 20 - first) <= 10
 
 
-@pytest.mark.parametrize(("dimension", "other"), [(1, 2), (2, 1)])
-def test_mask_clears_whole_stretches(dimension: int, other: int) -> None:
-    masked = augment.mask(torch.ones(50, 30, 40), dimension, count=1, width=6)
+@pytest.mark.parametrize(("mask", "other"), [(augment.MaskMels, 2), (augment.MaskFrames, 1)], ids=["mels", "frames"])
+def test_mask_clears_whole_stretches(mask: type, other: int) -> None:
+    masked, _ = mask(count=1, width=6)(torch.ones(50, 30, 40), TARGETS, rng())
 
     cleared = (masked == 0).all(dim=other)
     assert torch.equal(masked == 0, cleared.unsqueeze(other).expand_as(masked))
@@ -40,7 +51,7 @@ def test_mask_clears_whole_stretches(dimension: int, other: int) -> None:
 def test_freq_mixstyle_exchanges_statistics_and_nothing_else() -> None:
     clips = torch.randn(6, 4, 100) * torch.rand(6, 4, 1) + torch.randn(6, 4, 1)
 
-    mixed = augment.freq_mixstyle(clips, 0.4)
+    mixed, _ = augment.FreqMixStyle(probability=1.0, alpha=0.4)(clips, TARGETS, rng())
 
     def shape(features: torch.Tensor) -> torch.Tensor:
         return (features - features.mean(2, keepdim=True)) / features.std(2, keepdim=True)
@@ -55,7 +66,7 @@ def test_mixup_mixes_targets_as_it_mixes_features() -> None:
     targets = torch.eye(8)
     features = targets.unsqueeze(2).repeat(1, 1, 5)
 
-    mixed, mixed_targets = augment.mixup(features, targets, 0.4)
+    mixed, mixed_targets = augment.Mixup(0.4)(features, targets, rng())
 
     torch.testing.assert_close(mixed[:, :, 0], mixed_targets)
     torch.testing.assert_close(mixed_targets.sum(dim=1), torch.ones(8))
@@ -63,7 +74,38 @@ def test_mixup_mixes_targets_as_it_mixes_features() -> None:
 
 
 def test_beta_draws_have_betas_moments() -> None:
-    draws = augment._beta(0.4, 20_000, torch.device("cpu"))
+    draws = augment._sample_beta(0.4, 20_000, torch.device("cpu"))
 
     assert draws.mean() == pytest.approx(0.5, abs=0.01)
     assert draws.var() == pytest.approx(1 / (4 * (2 * 0.4 + 1)), rel=0.03)  # of Beta(a, a)
+
+
+def test_a_chain_is_applied_in_its_order() -> None:
+    def double(
+        features: torch.Tensor, targets: torch.Tensor, rng: np.random.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return features * 2, targets
+
+    def add(
+        features: torch.Tensor, targets: torch.Tensor, rng: np.random.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return features + 1, targets
+
+    ones = torch.ones(2, 3, 4)
+    assert apply_all([double, add], ones, TARGETS, rng())[0].unique().tolist() == [3.0]
+    assert apply_all([add, double], ones, TARGETS, rng())[0].unique().tolist() == [4.0]
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [augment.Roll(0), augment.MaskMels(0), augment.MaskFrames(0), augment.FreqMixStyle(0), augment.Mixup(0)],
+    ids=lambda each: type(each).__name__,
+)
+def test_at_0_a_batch_stays_and_no_random_number_is_drawn(augmentation: augment.Roll) -> None:
+    features, state = torch.rand(4, 3, 5), torch.get_rng_state()
+
+    found, targets = augmentation(features, TARGETS, rng())
+
+    assert found is features
+    assert targets is TARGETS
+    assert torch.equal(torch.get_rng_state(), state)

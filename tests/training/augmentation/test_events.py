@@ -4,11 +4,30 @@ import numpy as np
 import pytest
 import torch
 
-from dcase_sweep.training.augmentation.events import filter_augment, frame_shift, mask_frequencies
+from dcase_sweep.training.augmentation.base import EventTargets
+from dcase_sweep.training.augmentation.events import FilterAugment, FrameShift, MaskAmplitudes
 
 
-def chance(seed: int = 0) -> np.random.Generator:
+def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
+
+
+NO_TARGETS = EventTargets(torch.zeros(0, 1, 1), torch.zeros(0, 1))
+
+
+def shifted(
+    std: float, mel: torch.Tensor, strong: torch.Tensor, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    moved, targets = FrameShift(std)(mel, EventTargets(strong, torch.zeros(0, 1)), rng)
+    return moved, targets.strong
+
+
+def masked_by(augmentation: MaskAmplitudes, mel: torch.Tensor) -> torch.Tensor:
+    return augmentation(mel, NO_TARGETS, rng())[0]
+
+
+def filtered_by(augmentation: FilterAugment, mel: torch.Tensor, seed: int = 0) -> torch.Tensor:
+    return augmentation(mel, NO_TARGETS, rng(seed))[0]
 
 
 def test_frames_and_their_labels_move_together() -> None:
@@ -17,7 +36,7 @@ def test_frames_and_their_labels_move_together() -> None:
     strong = torch.zeros(200, 3, 20)
     strong[:, 1, 10:12] = 1
 
-    moved, labels = frame_shift(mel, strong, chance(), frame_stride=4, deviation=10)
+    moved, labels = shifted(10, mel, strong, rng())
 
     shifts = moved[:, 0].diff(dim=1, prepend=moved[:, 0, -1:]).argmax(dim=1) - 40
     assert shifts.float().std() == pytest.approx(10, rel=0.15)
@@ -30,14 +49,14 @@ def test_frames_and_their_labels_move_together() -> None:
 def test_what_leaves_at_one_end_comes_in_at_the_other() -> None:
     ramp = torch.arange(12.0).expand(1, 1, 12)
 
-    moved, _ = frame_shift(ramp, ramp, chance(3), frame_stride=1, deviation=100)
+    moved, _ = shifted(100, ramp, ramp, rng(3))
 
     first = int(moved[0, 0, 0])
     assert moved[0, 0].tolist() == [(first + frame) % 12 for frame in range(12)]
 
 
 def test_masked_bands_are_silent_stretches() -> None:
-    masked = mask_frequencies(torch.ones(300, 64, 5), chance(), largest_share=1 / 8)
+    masked = masked_by(MaskAmplitudes(1, 1 / 8), torch.ones(300, 64, 5))
 
     silent = (masked == 0).all(dim=2)
     assert torch.equal(masked == 0, silent.unsqueeze(2).expand_as(masked))
@@ -49,8 +68,8 @@ def test_masked_bands_are_silent_stretches() -> None:
 def test_several_stretches_and_none() -> None:
     mel = torch.ones(100, 64, 5)
 
-    assert (mask_frequencies(mel, chance(), count=3) == 0).any(dim=2).sum(dim=1).max() > 4
-    assert torch.equal(mask_frequencies(mel, chance(), largest_share=0), mel)
+    assert (masked_by(MaskAmplitudes(3), mel) == 0).any(dim=2).sum(dim=1).max() > 4
+    assert torch.equal(masked_by(MaskAmplitudes(1, 0), mel), mel)
 
 
 def gains(filtered: torch.Tensor) -> np.ndarray:
@@ -60,7 +79,7 @@ def gains(filtered: torch.Tensor) -> np.ndarray:
 
 
 def test_step_filters_are_constant_within_bands_that_the_batch_shares() -> None:
-    decibel = gains(filter_augment(torch.ones(20, 64, 3), chance(), kind="step", bands=(3, 3), narrowest=6))
+    decibel = gains(filtered_by(FilterAugment(6, "step", (3, 3)), torch.ones(20, 64, 3)))
 
     borders = np.flatnonzero(np.abs(np.diff(decibel, axis=1)).max(axis=0) > 1e-4) + 1
     assert len(borders) == 2
@@ -70,7 +89,7 @@ def test_step_filters_are_constant_within_bands_that_the_batch_shares() -> None:
 
 
 def test_linear_filters_run_straight_from_border_to_border() -> None:
-    decibel = gains(filter_augment(torch.ones(20, 64, 3), chance(1), kind="linear", bands=(2, 2), narrowest=6))
+    decibel = gains(filtered_by(FilterAugment(6, "linear", (2, 2)), torch.ones(20, 64, 3), 1))
 
     bends = np.flatnonzero(np.abs(np.diff(decibel, n=2, axis=1)).max(axis=0) > 1e-3) + 1
     border = bends.max()
@@ -86,14 +105,14 @@ def test_linear_filters_run_straight_from_border_to_border() -> None:
 def test_filters_act_on_what_is_there() -> None:
     mel = torch.rand(4, 64, 7)
 
-    filtered = filter_augment(mel, chance(2))
-    factors = filter_augment(torch.ones_like(mel), chance(2))
+    filtered = filtered_by(FilterAugment(6), mel, 2)
+    factors = filtered_by(FilterAugment(6), torch.ones_like(mel), 2)
 
     torch.testing.assert_close(filtered, mel * factors)
 
 
 def test_refuses_more_bands_than_fit() -> None:
     with pytest.raises(ValueError, match=r"bands=\[3, 5\], narrowest=6: expected .* within 29 mel bands"):
-        filter_augment(torch.ones(1, 29, 2), chance())
-    with pytest.raises(ValueError, match=r"largest_share=2: expected"):
-        mask_frequencies(torch.ones(1, 29, 2), chance(), largest_share=2)
+        filtered_by(FilterAugment(6), torch.ones(1, 29, 2))
+    with pytest.raises(ValueError, match=r"fraction=2: expected from 0 to 1"):
+        MaskAmplitudes(1, 2)

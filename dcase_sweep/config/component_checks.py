@@ -1,0 +1,112 @@
+"""The checks of a training's components, each made once on a trial, before any data are read."""
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from dcase_sweep.config.classes import locate
+from dcase_sweep.config.components import (
+    SEVERAL,
+    SINGLE,
+    component_schema,
+    inherits,
+    make_augmentations,
+    make_callbacks,
+    make_loss,
+    make_optimizer,
+    make_scheduler,
+)
+from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.config.signatures import PARTIAL
+from dcase_sweep.config.task import locate_task
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.text import printable
+
+_INTERVALS = ("step", "epoch")
+_AVERAGED_LATE = ("pytorch_lightning.callbacks.stochastic_weight_avg", "StochasticWeightAveraging")
+
+
+def component_schemas(composed: DictConfig) -> dict[str, Any]:
+    """The schema of each component by its key; words that stand for themselves are taken out of the configuration.
+
+    Raises:
+        UserError: for the first that is none.
+    """
+    found: dict[str, Any] = {}
+    for key, role in SINGLE.items():
+        node = OmegaConf.select(composed, key)
+        if node is None and key == "task.loss":  # of a task whose learner has a loss of its own
+            continue
+        if role.is_partial and isinstance(node, DictConfig) and PARTIAL in node:
+            del node[PARTIAL]
+        found[key] = OmegaConf.structured(component_schema(key, node, role))
+    for group, role in SEVERAL.items():
+        nodes = composed.get(group)
+        if nodes is None:
+            continue
+        if not isinstance(nodes, DictConfig):
+            raise UserError(
+                f"{group}={printable(repr(nodes), 60)}: expected choices of {group}, or names with a _target_ each"
+            )
+        found[group] = OmegaConf.create(
+            {
+                name: OmegaConf.structured(component_schema(f"{group}.{name}", nodes._get_node(name), role))
+                for name in map(str, nodes)
+            }
+        )
+    return found
+
+
+def check_components(experiment: Experiment) -> None:
+    """Refuse components that cannot be made, or that do not belong to this task.
+
+    Raises:
+        UserError: in one line that names the key, what was found and what is expected.
+    """
+    import torch
+
+    _check_numbers(experiment.optimizer)
+    interval = getattr(experiment.scheduler, "interval", "step")
+    if interval not in _INTERVALS:
+        raise UserError(f"scheduler.interval={interval}: expected one of {', '.join(_INTERVALS)}")
+    optimizer = make_optimizer(experiment.optimizer, [torch.nn.Parameter(torch.zeros(1))])
+    make_scheduler(experiment.scheduler, optimizer, epochs=experiment.training.epochs, steps_per_epoch=1)
+    if experiment.task.loss is not None:
+        make_loss(experiment.task.loss)
+    make_augmentations(experiment.augmentation)
+    _check_batches(experiment)
+    _check_callbacks(experiment)
+
+
+def _check_numbers(optimizer: Any) -> None:
+    """What optimizers take, and no training wants."""
+    rate = getattr(optimizer, "lr", None)
+    if isinstance(rate, int | float) and not rate > 0:
+        raise UserError(f"optimizer.lr={rate}: expected a positive number")
+    for name in ("eps", "weight_decay", "momentum"):
+        value = getattr(optimizer, name, None)
+        if isinstance(value, int | float) and not value >= 0:
+            raise UserError(f"optimizer.{name}={value}: expected at least 0")
+
+
+def _check_callbacks(experiment: Experiment) -> None:
+    for name, node in experiment.callbacks.items():
+        if inherits(locate(f"callbacks.{name}._target_", node._target_), _AVERAGED_LATE):
+            raise UserError(
+                f"callbacks.{name}._target_={node._target_}: averages after the last validation, so that no validated "
+                "epoch has its weights; choose callbacks=weight_averaging"
+            )
+    if experiment.callbacks:  # making one imports Lightning, which takes seconds
+        make_callbacks(experiment.callbacks, monitor="validation/loss", mode="min")
+
+
+def _check_batches(experiment: Experiment) -> None:
+    """Refuse an augmentation of clips in a task about events, and one of events in any other."""
+    wanted = getattr(locate_task(experiment.task._target_), "batches", "clips")
+    for name, node in experiment.augmentation.items():
+        found = getattr(locate(f"augmentation.{name}._target_", node._target_), "batches", wanted)
+        if found != wanted:
+            raise UserError(
+                f"augmentation.{name}: is for batches of {found}; task {experiment.task.name} has batches of {wanted}; "
+                f"choose another augmentation, or remove it with ~augmentation.{name}"
+            )

@@ -1,0 +1,194 @@
+"""The components of a training: optimizer, scheduler, loss, augmentations, callbacks.
+
+Each names a class or a function by ``_target_`` and gives it keyword arguments, without registration. Some arguments
+arrive later, as the parameters of the network do for an optimizer. Others are offered: a scheduler whose constructor
+takes ``steps`` gets their number, unless the configuration sets it.
+"""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from dcase_sweep.config.classes import locate
+from dcase_sweep.config.instantiate import make_objects
+from dcase_sweep.config.signatures import PARTIAL, TARGET, Signature, check_keys, make_schema, read_signature
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.text import printable
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a component is for.
+
+    Attributes:
+        what: it must be, for messages.
+        base: of its class, as module and name; None where a function will do as well.
+        given: how many of its first arguments arrive later.
+        offered: arguments that it gets if it takes them and the configuration does not set them.
+        beside: keys that stand beside its arguments.
+        is_partial: whether the first arguments always arrive later, whatever ``_partial_`` says.
+    """
+
+    what: str
+    base: tuple[str, str] | None = None
+    given: int = 0
+    offered: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    is_partial: bool = False
+
+
+OPTIMIZER = Role(
+    "an optimizer (torch.optim.Optimizer)", ("torch.optim.optimizer", "Optimizer"), given=1, is_partial=True
+)
+SCHEDULER = Role(
+    "a scheduler (torch.optim.lr_scheduler.LRScheduler) or a function that makes one",
+    given=1,
+    offered=("steps", "epochs", "steps_per_epoch"),
+    beside=("interval", "monitor"),
+    is_partial=True,
+)
+LOSS = Role("a loss (torch.nn.Module), or a function with _partial_: true", given=2)
+AUGMENTATION = Role("an augmentation: called with features, targets and rng", given=3)
+CALLBACK = Role(
+    "a callback (pytorch_lightning.Callback)",
+    ("pytorch_lightning.callbacks.callback", "Callback"),
+    offered=("monitor", "mode"),
+)
+#: Groups that are one component, and groups of several by names of their own.
+SINGLE = {"optimizer": OPTIMIZER, "scheduler": SCHEDULER, "task.loss": LOSS}
+SEVERAL = {"augmentation": AUGMENTATION, "callbacks": CALLBACK}
+
+
+def component_schema(key: str, node: Any, role: Role) -> type:
+    """The schema of one component, of the keys that the configuration sets.
+
+    Raises:
+        UserError: with the key, for something else than a component, an unknown key and a missing one.
+    """
+    if not isinstance(node, DictConfig) or not isinstance(node.get(TARGET), str):
+        found = f"{TARGET}={node.get(TARGET)}" if isinstance(node, DictConfig) else repr(node)
+        raise UserError(f"{key}: expected a group whose {TARGET} names {role.what}; found {printable(found, 80)}")
+    target = _locate(key, node[TARGET], role)
+    signature = _signature(target, role, bool(node.get(PARTIAL)))
+    check_keys(f"{key}.", map(str, node), signature, more=(PARTIAL, *role.beside))
+    offered = set(role.offered)
+    missing = [name for name in signature.required if name not in offered and node.get(name) is None]
+    if missing:
+        raise UserError(f"{key}.{missing[0]}: no value; expected one for {node[TARGET]}")
+    values: Any = OmegaConf.to_container(node, resolve=False)
+    given = read_signature(target).arguments.keys() - signature.arguments.keys()
+    return make_schema(target, given, values, full=False)
+
+
+def _locate(key: str, name: str, role: Role) -> Any:
+    key = f"{key}.{TARGET}"
+    found = locate(key, name)
+    if role.base is not None and not inherits(found, role.base):
+        raise UserError(f"{key}={name}: not {role.what}; expected a class that is one")
+    if not callable(found):
+        raise UserError(f"{key}={name}: a {type(found).__name__}; expected {role.what}")
+    return found
+
+
+def inherits(found: Any, base: tuple[str, str]) -> bool:
+    """Whether it is a class with this base, which need not be imported for that."""
+    return isinstance(found, type) and any((each.__module__, each.__name__) == base for each in found.__mro__)
+
+
+def _signature(target: Any, role: Role, is_partial: bool) -> Signature:
+    """What a target takes from the configuration."""
+    if not role.given or not (role.is_partial or is_partial):
+        return read_signature(target)
+    positional = list(read_signature(target).arguments)[: role.given]
+    return read_signature(target, frozenset(positional))
+
+
+def _values(node: Any) -> dict[str, Any]:
+    """The keys and values of a typed component."""
+    return {each.name: getattr(node, each.name) for each in fields(node)} if is_dataclass(node) else dict(node)
+
+
+def make_component(key: str, node: Any, role: Role, *given: Any, **offered: Any) -> Any:
+    """The object that a typed component describes; a function that is called later, where ``_partial_`` is true.
+
+    Args:
+        given: the first arguments.
+        offered: arguments of `Role.offered`.
+
+    Raises:
+        UserError: with the key, for what its constructor refuses.
+    """
+    values = _values(node)
+    target = _locate(key, values.pop(TARGET), role)
+    is_partial = bool(values.pop(PARTIAL, False)) and not role.is_partial
+    arguments = {name: make_objects(f"{key}.{name}", each) for name, each in values.items() if name not in role.beside}
+    taken = read_signature(target).arguments
+    arguments |= {name: each for name, each in offered.items() if name in taken and arguments.get(name) is None}
+    if is_partial:
+        return lambda *later: target(*later, **arguments)
+    try:
+        return target(*given, **arguments)
+    except (ValueError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        is_named = any(reason.startswith(f"{name}=") for name in taken)
+        hint = (
+            ""
+            if inspect.isclass(target) or role.is_partial
+            else "; a function that is called later needs _partial_: true"
+        )
+        raise UserError(f"{key}.{reason}" if is_named else f"{key}: {reason}{hint}") from None
+
+
+def make_optimizer(node: Any, parameters: Iterable[Any]) -> Any:
+    """The configured optimizer of these parameters."""
+    return make_component("optimizer", node, OPTIMIZER, parameters)
+
+
+def make_scheduler(node: Any, optimizer: Any, *, epochs: int, steps_per_epoch: int) -> dict[str, Any] | None:
+    """The configured scheduler in the words of Lightning; None where the learning rate stays.
+
+    Raises:
+        UserError: for what its constructor refuses.
+    """
+    offered = {"steps": epochs * steps_per_epoch, "epochs": epochs, "steps_per_epoch": steps_per_epoch}
+    scheduler = make_component("scheduler", node, SCHEDULER, optimizer, **offered)
+    if scheduler is None:
+        return None
+    values = _values(node)
+    if not hasattr(scheduler, "step"):
+        raise UserError(f"scheduler.{TARGET}={values[TARGET]}: made a {type(scheduler).__name__}; expected a scheduler")
+    words: dict[str, Any] = {"scheduler": scheduler, "interval": values.get("interval") or "epoch"}
+    return words | ({"monitor": values["monitor"]} if values.get("monitor") else {})
+
+
+def make_loss(node: Any) -> Any:
+    """The configured loss: predictions and targets → a number.
+
+    Raises:
+        UserError: if there is none, or for what its constructor refuses.
+    """
+    if node is None:
+        raise UserError(f"task.loss=null: no loss to train with; expected a group whose {TARGET} names {LOSS.what}")
+    return make_component("task.loss", node, LOSS)
+
+
+def make_augmentations(nodes: Mapping[str, Any]) -> list[Any]:
+    """The configured augmentations in their order."""
+    return [make_component(f"augmentation.{name}", node, AUGMENTATION) for name, node in nodes.items()]
+
+
+def make_callbacks(nodes: Mapping[str, Any], *, monitor: str, mode: str) -> list[Any]:
+    """The configured callbacks of Lightning.
+
+    Args:
+        monitor: the metric that chooses the best epoch, for the callbacks that want one and name none.
+        mode: ``max`` where larger is better, else ``min``.
+    """
+    made = []
+    for name, node in nodes.items():
+        offered = {} if _values(node).get("monitor") else {"monitor": monitor, "mode": mode}
+        made.append(make_component(f"callbacks.{name}", node, CALLBACK, **offered))
+    return made

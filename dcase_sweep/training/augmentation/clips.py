@@ -1,0 +1,134 @@
+"""Augmentation of batches for the classification of clips; all random numbers are PyTorch's.
+
+Features are normalised ``[batch, mel, frame]``, targets are probabilities of the classes ``[batch, class]``.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Gamma
+
+from dcase_sweep.training.augmentation.ranges import check_positive, check_range
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """Each clip rolled in time by up to ``fraction`` of its length either way, its end coming in at its beginning."""
+
+    batches: ClassVar[str] = "clips"
+    fraction: float
+
+    def __post_init__(self) -> None:
+        check_range("fraction", self.fraction, 0, 1)
+
+    def __call__(self, features: Tensor, targets: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        if not self.fraction:
+            return features, targets
+        batch, mels, frames = features.shape
+        reach = int(self.fraction * frames)
+        shifts = torch.randint(-reach, reach + 1, (batch, 1), device=features.device)
+        positions = (torch.arange(frames, device=features.device) - shifts) % frames
+        return features.gather(2, positions.unsqueeze(1).expand(batch, mels, frames)), targets
+
+
+@dataclass(frozen=True, slots=True)
+class MaskMels:
+    """``count`` stretches of up to ``width`` mel bands set to 0, their mean, per clip (Park et al., 2019)."""
+
+    batches: ClassVar[str] = "clips"
+    count: int
+    width: int = 8
+
+    def __post_init__(self) -> None:
+        check_range("count", self.count, 0)
+        check_range("width", self.width, 1)
+
+    def __call__(self, features: Tensor, targets: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        return _mask(features, 1, self.count, self.width), targets
+
+
+@dataclass(frozen=True, slots=True)
+class MaskFrames:
+    """``count`` stretches of up to ``width`` frames set to 0, the mean, per clip (Park et al., 2019)."""
+
+    batches: ClassVar[str] = "clips"
+    count: int
+    width: int = 50
+
+    def __post_init__(self) -> None:
+        check_range("count", self.count, 0)
+        check_range("width", self.width, 1)
+
+    def __call__(self, features: Tensor, targets: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        return _mask(features, 2, self.count, self.width), targets
+
+
+def _mask(features: Tensor, dimension: int, count: int, width: int) -> Tensor:
+    size = features.shape[dimension]
+    steps = torch.arange(size, device=features.device)
+    for _ in range(count):
+        widths = torch.randint(0, min(width, size) + 1, (len(features), 1), device=features.device)
+        starts = (torch.rand(len(features), 1, device=features.device) * (size - widths + 1)).long()
+        covered = (steps >= starts) & (steps < starts + widths)
+        features = features.masked_fill(covered.unsqueeze(2 if dimension == 1 else 1), 0.0)
+    return features
+
+
+@dataclass(frozen=True, slots=True)
+class FreqMixStyle:
+    """With ``probability``, each clip given a mixture of its own and another clip's mean and deviation per mel band.
+
+    Freq-MixStyle (Schmid et al., "CP-JKU submission to DCASE22", 2022): devices differ in their frequency response,
+    which is what these statistics carry; the mixing weights are drawn from Beta(alpha, alpha).
+    """
+
+    batches: ClassVar[str] = "clips"
+    probability: float
+    alpha: float = 0.4
+
+    def __post_init__(self) -> None:
+        check_range("probability", self.probability, 0, 1)
+        check_positive("alpha", self.alpha)
+
+    def __call__(self, features: Tensor, targets: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        if not self.probability or torch.rand(()) >= self.probability:
+            return features, targets
+        mean = features.mean(dim=2, keepdim=True)
+        std = (features.var(dim=2, keepdim=True, unbiased=False) + 1e-6).sqrt()
+        other = torch.randperm(len(features), device=features.device)
+        weight = _sample_beta(self.alpha, len(features), features.device)[:, None, None]
+        mixed_mean = weight * mean + (1 - weight) * mean[other]
+        mixed_std = weight * std + (1 - weight) * std[other]
+        return (features - mean) / std * mixed_std + mixed_mean, targets
+
+
+@dataclass(frozen=True, slots=True)
+class Mixup:
+    """Convex mixtures of pairs of clips and of their targets (Zhang et al., 2018); 0 leaves the batch as it is."""
+
+    batches: ClassVar[str] = "clips"
+    alpha: float
+
+    def __post_init__(self) -> None:
+        check_range("alpha", self.alpha, 0)
+
+    def __call__(self, features: Tensor, targets: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        if not self.alpha:
+            return features, targets
+        other = torch.randperm(len(features), device=features.device)
+        weight = _sample_beta(self.alpha, len(features), features.device)
+        mixed = weight[:, None, None] * features + (1 - weight[:, None, None]) * features[other]
+        return mixed, weight[:, None] * targets + (1 - weight[:, None]) * targets[other]
+
+
+def _sample_beta(alpha: float, count: int, device: torch.device) -> Tensor:
+    """``count`` draws of Beta(alpha, alpha), as ratios of gamma draws.
+
+    `torch.distributions.Beta` draws other numbers from the same seed; these repeat the results of earlier versions.
+    """
+    gamma = Gamma(torch.full((count,), float(alpha), device=device), 1.0)
+    first, second = gamma.sample(), gamma.sample()
+    return first / (first + second).clamp_min(1e-12)

@@ -1,0 +1,57 @@
+"""Which optimizers, schedules and losses have a twin in Keras. Nothing of Keras is imported for that."""
+
+from typing import Any
+
+from dcase_sweep.config.flat import plain
+from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.utils.errors import UserError
+
+#: The arguments of each optimizer of PyTorch that Keras has as well.
+OPTIMIZERS = {
+    "torch.optim.Adam": ("lr", "betas", "eps", "weight_decay"),
+    "torch.optim.AdamW": ("lr", "betas", "eps", "weight_decay"),
+    "torch.optim.SGD": ("lr", "momentum", "weight_decay"),
+}
+CONSTANT, COSINE = (f"dcase_sweep.training.schedules.{name}" for name in ("constant", "cosine"))
+_LOSS = "torch.nn.CrossEntropyLoss"
+#: Keys that stand beside the arguments, and the ramp, which the mean teacher alone has.
+_BESIDE = ("_target_", "_partial_", "interval", "ramp_epochs")
+
+
+def check_recipe(experiment: Experiment) -> None:
+    """Refuse what Keras would train otherwise than PyTorch, or not at all.
+
+    Raises:
+        UserError: in one line that names the key, what was found and what is expected.
+    """
+    optimizer = experiment.optimizer
+    if optimizer._target_ not in OPTIMIZERS:
+        raise _refused("optimizer", optimizer, f"expected one of {', '.join(OPTIMIZERS)}")
+    _check_arguments("optimizer", optimizer, OPTIMIZERS[optimizer._target_])
+    if experiment.scheduler._target_ not in (CONSTANT, COSINE):
+        raise _refused("scheduler", experiment.scheduler, "expected scheduler=constant or cosine")
+    _check_arguments("scheduler", experiment.scheduler, ())
+    if experiment.task.loss is not None:
+        if experiment.task.loss._target_ != _LOSS:
+            raise _refused("task.loss", experiment.task.loss, f"expected {_LOSS}")
+        _check_arguments("task.loss", experiment.task.loss, ())
+    if experiment.callbacks:
+        name = next(iter(experiment.callbacks))
+        raise UserError(
+            f"callbacks.{name}: framework=tensorflow calls none of Lightning's; choose callbacks=none "
+            "or framework=torch"
+        )
+
+
+def _refused(key: str, node: Any, expected: str) -> UserError:
+    return UserError(
+        f"{key}._target_={node._target_}: has no twin with framework=tensorflow; {expected}, or choose framework=torch"
+    )
+
+
+def _check_arguments(key: str, node: Any, known: tuple[str, ...]) -> None:
+    for name, value in plain(node).items():
+        if name not in (*known, *_BESIDE) and value is not None:
+            raise UserError(
+                f"{key}.{name}={value}: has no twin with framework=tensorflow; leave it out, or choose framework=torch"
+            )

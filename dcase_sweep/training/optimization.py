@@ -1,0 +1,42 @@
+"""How the weights of a network are changed: one ``configure_optimizers`` for the modules of all tasks."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from dcase_sweep.config import Experiment
+from dcase_sweep.config.components import make_optimizer, make_scheduler
+
+
+@dataclass(frozen=True, slots=True)
+class Optimization:
+    """The optimizer and the scheduler of a training.
+
+    Attributes:
+        optimizer: the typed group ``optimizer``.
+        scheduler: the typed group ``scheduler``.
+        epochs: of the whole training.
+        steps_per_epoch: optimizer steps of one.
+    """
+
+    optimizer: Any
+    scheduler: Any
+    epochs: int
+    steps_per_epoch: int
+
+    @classmethod
+    def of(cls, experiment: Experiment, steps_per_epoch: int) -> "Optimization":
+        """That of an experiment."""
+        return cls(experiment.optimizer, experiment.scheduler, experiment.training.epochs, steps_per_epoch)
+
+    def configure(self, parameters: Iterable[nn.Parameter]) -> Any:
+        """What Lightning's ``configure_optimizers`` returns for these parameters.
+
+        Raises:
+            UserError: for what a constructor refuses.
+        """
+        optimizer = make_optimizer(self.optimizer, parameters)
+        scheduler = make_scheduler(self.scheduler, optimizer, epochs=self.epochs, steps_per_epoch=self.steps_per_epoch)
+        return optimizer if scheduler is None else {"optimizer": optimizer, "lr_scheduler": scheduler}

@@ -1,0 +1,54 @@
+"""Stochastic weight averaging whose averaged weights are validated, kept and resumed like any others."""
+
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import WeightAveraging
+
+
+class StochasticWeightAveraging(WeightAveraging):
+    """The mean of the weights at the ends of the last epochs (Izmailov et al., 2018), validated in their place.
+
+    Buffers, as the statistics of batch normalisation are, are averaged too. Lightning's callback of this name averages
+    after the last validation, so that no validated epoch has its weights; this one builds on its `WeightAveraging`.
+
+    Args:
+        start_fraction: fraction of the epochs before the first weights are averaged.
+
+    Raises:
+        ValueError: for a fraction outside 0 to below 1.
+    """
+
+    def __init__(self, start_fraction: float = 0.75) -> None:
+        if not 0 <= start_fraction < 1:
+            raise ValueError(f"start_fraction={start_fraction}: expected 0 to below 1")
+        super().__init__()
+        self.start_fraction = start_fraction
+
+    @property
+    def _has_begun(self) -> bool:
+        return self._average_model is not None and int(self._average_model.n_averaged) > 0
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self._steps = int(trainer.num_training_batches)
+        self._first = int(self.start_fraction * (trainer.max_epochs or 1))
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        """After the last step of an epoch, so that its validation has these weights in the average."""
+        return step_idx is not None and (step_idx + 1) % self._steps == 0 and step_idx // self._steps >= self._first
+
+    def on_validation_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        if self._has_begun:
+            super().on_validation_epoch_start(trainer, module)
+
+    def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        if self._has_begun:
+            super().on_validation_epoch_end(trainer, module)
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        if self._has_begun:
+            super().on_train_end(trainer, module)
+
+    def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if self._has_begun:
+            super().on_save_checkpoint(trainer, module, checkpoint)

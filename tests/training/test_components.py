@@ -1,0 +1,166 @@
+"""Components of a user's own project: one Python file and one YAML each, chosen from the command line."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from dcase_sweep.config.compose import compose_experiments
+from dcase_sweep.utils.errors import UserError
+from tests.conftest import CommandLine
+
+MODULE = """
+import torch
+from pytorch_lightning import Callback
+
+
+def add_noise(features, targets, rng, *, std):
+    noise = torch.from_numpy(rng.normal(0, std, tuple(features.shape))).to(features)
+    return features + noise, targets
+
+
+def every_epoch_half(optimizer, *, steps_per_epoch, factor=0.5):
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor ** (step // steps_per_epoch))
+
+
+class FocalLoss(torch.nn.Module):
+    def __init__(self, gamma: float = 2.0) -> None:
+        super().__init__()
+        self.gamma = gamma
+
+    def forward(self, logits, targets):
+        probabilities = logits.softmax(1).gather(1, targets[:, None])
+        return (-(1 - probabilities) ** self.gamma * probabilities.log()).mean()
+
+
+class RateInFile(Callback):
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def on_train_epoch_end(self, trainer, module):
+        with open(self.path, "a") as file:
+            print(trainer.current_epoch, trainer.optimizers[0].param_groups[0]["lr"], file=file)
+"""
+FILES = {
+    "optimizer/radam.yaml": "_target_: torch.optim.RAdam\n_partial_: true\nlr: 2e-3\nbetas: [0.8, 0.99]\n",
+    "scheduler/halved.yaml": "_target_: my_parts.every_epoch_half\n_partial_: true\ninterval: step\nfactor: 0.5\n",
+    "augmentation/noise.yaml": "noise:\n  _target_: my_parts.add_noise\n  _partial_: true\n  std: 0.1\n",
+    "callbacks/rates.yaml": "rates:\n  _target_: my_parts.RateInFile\n  path: rates.txt\n",
+}
+
+
+@pytest.fixture(scope="module")
+def project(command_line: CommandLine) -> CommandLine:
+    """A command line in the folder of a user's project."""
+    (command_line.folder / "my_parts.py").write_text(MODULE)
+    for name, text in FILES.items():
+        path = command_line.folder / "conf" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return command_line
+
+
+def last_checkpoint(output: str, project: CommandLine) -> dict[str, object]:
+    folder = re.findall(r"^run +.* · (\S+)$", output, re.MULTILINE)[-1]
+    content: dict[str, object] = torch.load(project.folder / folder / "checkpoints/last.ckpt", weights_only=True)
+    return content
+
+
+def test_optimizer_scheduler_augmentation_loss_and_callback_of_ones_own(
+    project: CommandLine, tiny: Callable[..., list[str]]
+) -> None:
+    chosen = ["optimizer=radam", "optimizer.lr=0.004", "scheduler=halved", "augmentation=[noise,roll]"]
+    loss = ["task.loss._target_=my_parts.FocalLoss", "+task.loss.gamma=1.5"]
+
+    output = project("--config-dir", "conf", *tiny(*chosen, *loss, "callbacks=rates"))
+
+    assert (project.folder / "rates.txt").read_text().splitlines() == ["0 0.002", "1 0.001"]
+    content = last_checkpoint(output, project)
+    (group,) = content["optimizer_states"][0]["param_groups"]  # type: ignore[index]
+    assert (group["initial_lr"], list(group["betas"])) == (0.004, [0.8, 0.99])
+    configuration = content["dcase_sweep"]["configuration"]  # type: ignore[index, call-overload]
+    assert configuration["task.loss.gamma"] == 1.5
+    assert [key for key in configuration if key.startswith("augmentation.") and key.endswith("_target_")] == [
+        "augmentation.noise._target_",
+        "augmentation.roll._target_",
+    ]
+
+
+def test_any_optimizer_of_pytorch_by_its_name(project: CommandLine, tiny: Callable[..., list[str]]) -> None:
+    output = project(*tiny("optimizer._target_=torch.optim.NAdam", "training.epochs=1"))
+
+    (group,) = last_checkpoint(output, project)["optimizer_states"][0]["param_groups"]  # type: ignore[index]
+    assert "momentum_decay" in group  # of NAdam alone
+
+
+def test_schedules_and_augmentations_are_swept_over(project: CommandLine, tiny: Callable[..., list[str]]) -> None:
+    output = project("-m", *tiny("scheduler=constant,cosine", "augmentation=none,mixup", "training.epochs=1"))
+
+    assert len(re.findall(r"^run ", output, re.MULTILINE)) == 4
+    for choice in ("scheduler=cosine", "augmentation=mixup"):
+        assert choice.partition("=")[2] in output
+
+
+def test_early_stopping_ends_a_training_and_an_epoch_is_kept(
+    project: CommandLine, tiny: Callable[..., list[str]]
+) -> None:
+    stop = ["callbacks=early_stopping", "callbacks.early_stopping.patience=1", "callbacks.early_stopping.min_delta=2"]
+
+    output = project(*tiny(*stop, "training.epochs=20", "training.best_after_fraction=0.5"))
+
+    assert "training  2 epochs in" in output
+    assert "epoch 2 kept" in output
+    assert "ended before epoch 11" in output
+
+
+def test_averaged_weights_are_those_that_are_validated_and_kept(
+    project: CommandLine, tiny: Callable[..., list[str]]
+) -> None:
+    averaging = ["callbacks=weight_averaging", "callbacks.weight_averaging.start_fraction=0.25"]
+
+    output = project(*tiny(*averaging, "training.epochs=4", "training.best_after_fraction=0.75"))
+
+    content = last_checkpoint(output, project)
+    folder = Path(re.findall(r"^run +.* · (\S+)$", output, re.MULTILINE)[-1])
+    best = torch.load(project.folder / folder / "checkpoints/best.ckpt", weights_only=True)
+    assert int(content["averaging_state"]["n_averaged"]) == 3  # type: ignore[index, call-overload]
+    name = "network.head.1.weight"
+    assert torch.equal(best["state_dict"][name], content["state_dict"][name])  # type: ignore[index]
+    assert not torch.equal(best["state_dict"][name], content["current_model_state"][name])  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["optimizer=adan"], "optimizer=adan: no such choice; did you mean optimizer=adam"),
+        (["optimizer._target_=torch.optim.SGD"], "optimizer.eps: no such key; expected one of lr"),
+        (["optimizer._target_=torch.nn.Linear"], "optimizer._target_=torch.nn.Linear: not an optimizer"),
+        (["+optimizer.betas=[2,0.9]"], "optimizer: Invalid beta parameter at index 0: 2"),
+        (
+            ["scheduler=warmup_cosine", "scheduler.warmup_epochs=-1"],
+            "scheduler.warmup_epochs=-1.0: expected at least 0",
+        ),
+        (["scheduler.interval=week"], "scheduler.interval=week: expected one of step, epoch"),
+        (
+            ["augmentation=event_mixup"],
+            "augmentation.event_mixup: is for batches of events; task 1a has batches of clips",
+        ),
+        (["augmentation=mixup", "augmentation.mixup.alpha=-1"], "augmentation.mixup.alpha=-1.0: expected at least 0"),
+        (["augmentation=mixup", "+augmentation.mixup.beta=1"], "augmentation.mixup.beta: no such key"),
+        (["+augmentation.noise._target_=torch.nn.Nothing"], "augmentation.noise._target_=torch.nn.Nothing"),
+        (["+callbacks.mine._target_=torch.nn.Linear"], "callbacks.mine._target_=torch.nn.Linear: not a callback"),
+        (
+            ["+callbacks.swa={_target_:pytorch_lightning.callbacks.StochasticWeightAveraging,swa_lrs:0.1}"],
+            "callbacks.swa._target_=pytorch_lightning.callbacks.StochasticWeightAveraging: averages after",
+        ),
+        (["task.loss._target_=torch.nn.CrossEntropyLos"], "task.loss._target_=torch.nn.CrossEntropyLos: "),
+    ],
+)
+def test_mistakes_are_said_in_one_line_before_any_data_are_read(words: list[str], says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        compose_experiments(["data=tau2020", "data.root=/nowhere", *words])
+
+    assert str(caught.value).startswith(says)
+    assert "\n" not in str(caught.value)
