@@ -106,6 +106,12 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="merge overlapping reference events of one class into one, and say how many; without it they are refused",
     )
+    parser.add_argument(
+        "--reference",
+        action="store_true",
+        help="let psds_eval and sed_eval compute their figures too, and show the differences; takes minutes on a whole "
+        "set, and the extra reference installs them",
+    )
     parser.add_argument("--json", metavar="OUT", type=Path, help="write all figures as JSON")
     parser.add_argument("--csv", metavar="OUT", type=Path, help="write all figures as CSV, one a line")
     parser.add_argument(
@@ -134,6 +140,10 @@ def _evaluate(options: argparse.Namespace) -> "EventEvaluation":
 
     if not 0 <= options.f1_threshold <= 1:  # NaN included
         raise UserError(f"--f1-threshold {options.f1_threshold}: expected a number from 0 to 1")
+    if options.reference:
+        from dcase_sweep.evaluation.events.reference import check_reference
+
+        check_reference("--reference")
     labels = _labels(options.labels) if options.labels is not None else None
     options.detections = _threshold_folder(options.detections)
     tables = find_threshold_tables(options.detections)
@@ -152,6 +162,7 @@ def _evaluate(options: argparse.Namespace) -> "EventEvaluation":
         read_detections({f1_threshold: f1_table}, clips=truth.clips, labels=truth.labels),
         truth,
         cross_trigger_average=options.cross_trigger_average,
+        reference=options.reference,
     )
 
 

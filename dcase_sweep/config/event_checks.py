@@ -25,6 +25,10 @@ def check_events(experiment: Experiment) -> None:
         missing = "mean_teacher" if settings is None else "evaluation"
         raise UserError(f"{missing}: no settings; expected those of task=4")
     event_rules(evaluation)
+    if evaluation.reference:
+        from dcase_sweep.evaluation.events.reference import check_reference
+
+        check_reference("evaluation.reference=true")
     _check_mean_teacher(settings)
     _check_median_filter(settings.median_filter)
     _refuse_idle(experiment)

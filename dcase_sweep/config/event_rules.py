@@ -43,6 +43,7 @@ def event_rules(settings: Evaluation) -> "EventRules":
             cross_trigger_average=settings.cross_trigger_average,  # type: ignore[arg-type]
             scenarios=scenarios,
             criteria=criteria,
+            reference=settings.reference,
         )
     except ValueError as error:
         raise UserError(f"evaluation.{error}") from None

@@ -128,7 +128,7 @@ class SceneEvaluation:
 
 @dataclass
 class Evaluation:
-    """How sound event detection is judged (task 4)."""
+    """How sound event detection is evaluated (task 4)."""
 
     #: How many PSDS is computed from; the one of the F1 figures; and that of the figures that choose an epoch.
     thresholds: int = MISSING
@@ -145,6 +145,8 @@ class Evaluation:
     #: Seconds.
     segment_length: float = MISSING
     intersection: Intersection = field(default_factory=Intersection)
+    #: Whether psds_eval and sed_eval compute their figures too.
+    reference: bool = False
 
 
 @dataclass

@@ -24,6 +24,7 @@ _FREE = (
     "data.root",
     "data.name",
     "evaluation.precision",
+    "evaluation.reference",
     "task.title",
     "task.objective",
     "task.demo",

@@ -27,7 +27,7 @@ from dcase_sweep.evaluation.events import (
     read_detections,
     read_ground_truth,
 )
-from dcase_sweep.evaluation.events.reference import current_versions, event_frame
+from dcase_sweep.evaluation.events.reference import event_frame, silence_warnings
 
 SYSTEMS = {"student": "dcase2021_baseline_student", "teacher": "fdy_crnn_student"}
 FRAMES, HOP, MEDIAN_LENGTH, BATCH = 156, 0.064, 7, 24
@@ -56,7 +56,7 @@ def main() -> None:
 
     official, ours = _timed(lambda: _judge_ours(networks, truth, exact=False), options.repeats)
     everything, _ = _timed(lambda: _judge_ours(networks, truth, exact=True), options.repeats)
-    with current_versions():
+    with silence_warnings():
         published, theirs = _timed(lambda: _judge_published(networks, truth), 1)
     print(f"{len(truth.clips)} clips, student and teacher")
     print(f"published way                    {published:8.2f} s")

@@ -73,7 +73,7 @@ def test_it_is_the_objective_of_a_search(tagging: Callable[..., str]) -> None:
     ("override", "says"),
     [
         ("task.threshold=2", "task.threshold=2.0: expected a number between 0 and 1"),
-        ("+task.treshold=0.5", "task.treshold: no such key; did you mean task.threshold?"),
+        ("task.treshold=0.5", "task.treshold: no such key; did you mean task.threshold?"),
         ("data=tau2020", "task=tagging takes a data for tags, but TAU is for scenes"),
         ("framework=tensorflow", "framework=tensorflow has no learner for task=tagging; expected one of torch"),
         ("compression.quantize=true", "compression"),

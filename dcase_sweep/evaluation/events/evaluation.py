@@ -1,7 +1,7 @@
 """All metrics of sound event detection, from scores or from tables of detections."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ from dcase_sweep.evaluation.events.psds import (
     other_average,
     psds_of_counts,
 )
+from dcase_sweep.evaluation.events.reference import check_reference
+from dcase_sweep.evaluation.events.reference_figures import ReferenceFigure, compare_with_reference
 from dcase_sweep.evaluation.events.segment import segment_f1
 from dcase_sweep.utils.errors import DataError, UserError
 
@@ -59,7 +61,8 @@ class EventEvaluation:
     scenario. `psds_other` and `exact_other` are the same detections under the other rule for cross-triggers, for the
     scenarios that count these: two versions of psds_eval differ in it, and published figures follow either. The F1
     figures and the error rates judge `decisions`, the detections at `f1_threshold`. `truth` is the scored part of the
-    ground truth, `coverage` says which part of the set that is.
+    ground truth, `coverage` says which part of the set that is. `reference` has the figures of psds_eval and sed_eval,
+    where they were asked for.
     """
 
     psds: tuple[Psds, ...]
@@ -75,6 +78,7 @@ class EventEvaluation:
     coverage: Coverage
     collar_errors: ErrorRates
     segment_errors: ErrorRates
+    reference: tuple[ReferenceFigure, ...] = ()
 
     @property
     def hp_metric(self) -> float:
@@ -97,6 +101,7 @@ def evaluate(
     criteria: F1Criteria = F1Criteria(),  # noqa: B008 (it cannot change)
     exact: bool = True,
     clip_seconds: float | None = None,
+    reference: bool = False,
 ) -> EventEvaluation:
     """Every figure from posteriors; the defaults are those of DCASE 2021, task 4.
 
@@ -117,6 +122,7 @@ def evaluate(
         exact: whether to compute PSDS over all thresholds too.
         clip_seconds: what every clip was padded with silence or cut to, so that the hop is held against that; None
             says that the scores last about as long as the clips.
+        reference: whether psds_eval and sed_eval compute their figures too, which takes minutes.
 
     Raises:
         DataError: scores of clips that the ground truth does not know, or that have a wrong shape or are not finite.
@@ -145,6 +151,7 @@ def evaluate(
         criteria=criteria,
         exact=chosen,
         exact_other=other,
+        reference=reference,
     )
 
 
@@ -159,6 +166,7 @@ def evaluate_detections(
     criteria: F1Criteria = F1Criteria(),  # noqa: B008 (it cannot change)
     exact: Sequence[Psds] = (),
     exact_other: Sequence[Psds] = (),
+    reference: bool = False,
 ) -> EventEvaluation:
     """Every figure that detections give.
 
@@ -168,12 +176,15 @@ def evaluate_detections(
         coverage: scored and all clips of the set; None says that `truth` is all of it.
         criteria: of the F1 figures.
         exact: PSDS over all thresholds, where scores gave it; `exact_other` under the other rule.
+        reference: whether psds_eval and sed_eval compute their figures too, which takes minutes.
 
     Raises:
         ValueError: a parameter out of its range, or decisions at more than one threshold.
     """
+    if reference:
+        check_reference("reference")
     counts = [(scenario, count_for_psds(detections, truth, scenario)) for scenario in scenarios]
-    return EventEvaluation(
+    evaluation = EventEvaluation(
         psds=tuple(psds_of_counts(counted, scenario, cross_trigger_average) for scenario, counted in counts),
         exact=tuple(exact),
         psds_other=tuple(
@@ -204,6 +215,9 @@ def evaluate_detections(
         ),
         segment_errors=segment_error_rates(decisions, truth, segment_length=criteria.segment_length),
     )
+    if not reference:
+        return evaluation
+    return replace(evaluation, reference=compare_with_reference(evaluation, detections, criteria))
 
 
 def result_keys(evaluation: EventEvaluation, *, network: str, loss_strong: float) -> dict[str, float]:

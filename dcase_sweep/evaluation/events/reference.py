@@ -1,13 +1,14 @@
-"""The public implementations of the metrics, fed from our types: what the fast code is checked against.
+"""The public implementations of the metrics, psds_eval, sed_eval and sed_scores_eval, fed from our types.
 
-psds_eval 0.5.3, sed_eval 0.2.1 and sed_scores_eval (sed-scores-eval-np2 0.0.4) are no dependencies of the metrics.
-psds_eval was written for pandas 1 and NumPy 1; what it needs to run on later ones stands in `current_versions`.
+The fast code is tested against them, and ``evaluation.reference=true`` and ``evaluate events --reference`` show their
+figures beside ours. The extra "reference" installs psds_eval 0.5.3 and sed_eval 0.2.1 with the versions of pandas and
+setuptools that they need; sed_scores_eval (sed-scores-eval-np2 0.0.4) serves the tests alone.
 """
 
-import builtins
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -16,31 +17,36 @@ from numpy.typing import NDArray
 from dcase_sweep.evaluation.events.detections import Detections
 from dcase_sweep.evaluation.events.ground_truth import GroundTruth
 from dcase_sweep.evaluation.events.psds import CrossTriggerAverage, PsdsParameters
+from dcase_sweep.utils.errors import UserError
+
+PACKAGES = ("psds_eval", "sed_eval")
+_INSTALL = 'python -m pip install "dcase-sweep[reference]"'
+
+
+def check_reference(key: str) -> None:
+    """Refuse a comparison with packages that are not there, or that cannot run on the installed pandas.
+
+    Args:
+        key: what asks for it, for the message.
+
+    Raises:
+        UserError: in one line that says what to install.
+    """
+    for name in (*PACKAGES, "pandas"):
+        try:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            raise UserError(f"{key}: {name} is not installed; expected the extra reference: {_INSTALL}") from None
+    if int(found.partition(".")[0]) >= 3:
+        raise UserError(f"{key}: psds_eval cannot use pandas {found}; expected pandas below 3: {_INSTALL}")
 
 
 @contextmanager
-def current_versions() -> Iterator[None]:
-    """Lets psds_eval 0.5.3 run on pandas 3 and NumPy 2.4, without its warnings on earlier ones.
-
-    pandas 3 has no `fillna(method="ffill")`, and NumPy 2.4 no `int()` of an array [1, 1]. Both are restored after.
-    """
-    import pandas
-    import psds_eval.psds
-
-    original = pandas.DataFrame.fillna
-
-    def fillna(frame: Any, value: Any = None, method: str | None = None, **options: Any) -> Any:
-        return frame.ffill() if method == "ffill" else original(frame, value, **options)
-
-    pandas.DataFrame.fillna = fillna
-    psds_eval.psds.int = lambda value: builtins.int(np.asarray(value).item())
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        pandas.DataFrame.fillna = original
-        del psds_eval.psds.int
+def silence_warnings() -> Iterator[None]:
+    """Keep quiet what psds_eval and sed_eval call in a way that pandas, NumPy and setuptools have deprecated."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def psds_eval_psds(
@@ -51,7 +57,7 @@ def psds_eval_psds(
     cross_trigger_average: CrossTriggerAverage = "others",
 ) -> tuple[float, dict[str, NDArray[np.float64]]]:
     """PSDS by psds_eval and the curve of each class, [2, point] (effective false positives an hour, true positives)."""
-    with current_versions():
+    with silence_warnings():
         evaluation = _psds_eval(truth, dtc=parameters.dtc, gtc=parameters.gtc, cttc=parameters.cttc)
         for index in range(len(detections.thresholds)):
             evaluation.add_operating_point(event_frame(detections.at(index)))
@@ -69,7 +75,7 @@ def psds_eval_f1(
     detections: Detections, truth: GroundTruth, *, dtc: float = 0.5, gtc: float = 0.5, cttc: float = 0.3
 ) -> tuple[float, dict[str, float]]:
     """Macro intersection F1 by psds_eval and F1 of each class, of detections at one threshold."""
-    with current_versions():
+    with silence_warnings():
         macro, per_class = _psds_eval(truth, dtc=dtc, gtc=gtc, cttc=cttc).compute_macro_f_score(event_frame(detections))
     return float(macro), {label: float(value) for label, value in per_class.items()}
 
@@ -156,8 +162,7 @@ def _psds_eval(truth: GroundTruth, *, dtc: float, gtc: float, cttc: float) -> An
 
 
 def _sed_eval() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of pkg_resources, which its dcase_util imports
+    with silence_warnings():  # of pkg_resources, which its dcase_util imports
         import sed_eval
     return sed_eval.sound_event
 
@@ -176,7 +181,6 @@ def _sed_eval_results(metrics: Any, detections: Detections, truth: GroundTruth) 
             for events in (truth, detections)
         )
         metrics.evaluate(reference_event_list=reference, estimated_event_list=estimated)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # means of no value
+    with silence_warnings():  # of means of no value
         results: dict[str, Any] = metrics.results()
     return results

@@ -12,6 +12,7 @@ from dcase_sweep.evaluation.events.error_rates import ErrorRates
 from dcase_sweep.evaluation.events.evaluation import EventEvaluation
 from dcase_sweep.evaluation.events.f1 import F1
 from dcase_sweep.evaluation.events.psds import RULE_OF, Psds
+from dcase_sweep.evaluation.events.reference_figures import ReferenceFigure
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.lookalikes import shorten
 
@@ -70,7 +71,32 @@ def format_text(evaluation: EventEvaluation) -> str:
             average = "" if figure.average == "overall" else f", {figure.average}"
             rows.append((f"{name}{average}{mark}", _format(figure.metric, figure.value), figure.rule))
     lines = [f"Sound event detection: {evaluation.coverage}, {len(evaluation.truth.clip):,} reference events", ""]
-    return "\n".join([*lines, *_aligned(rows), "", *_class_table(evaluation), *_notes(evaluation)])
+    reference = _reference_table(evaluation)
+    return "\n".join([*lines, *_aligned(rows), "", *_class_table(evaluation), *reference, *_notes(evaluation)])
+
+
+def _reference_table(evaluation: EventEvaluation) -> list[str]:
+    """The figures of psds_eval and sed_eval beside ours, where they were asked for."""
+    if not evaluation.reference:
+        return []
+    rows = [("metric", "this package", "reference", "difference", "")]
+    for figure in evaluation.reference:
+        average = "" if figure.average == "overall" else f", {figure.average}"
+        rows.append(
+            (
+                f"{_title(figure.metric)}{average}",
+                _decimal(figure.ours),
+                _decimal(figure.theirs),
+                "-" if figure.difference is None or math.isnan(figure.difference) else f"{figure.difference:.1e}",
+                f"by {figure.package}",
+            )
+        )
+    problems = dict.fromkeys(f"{each.package}: {each.problem}" for each in evaluation.reference if each.problem)
+    return ["", *_aligned(rows), *(line for problem in problems for line in _wrapped(problem))]
+
+
+def _decimal(value: float | None) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.6f}"
 
 
 def _title(metric: str) -> str:
@@ -90,6 +116,7 @@ def to_json(evaluation: EventEvaluation) -> dict[str, Any]:
         "f1_threshold": evaluation.f1_threshold,
         "hp_metric": None if math.isnan(evaluation.hp_metric) else evaluation.hp_metric,
         "merged_events": evaluation.truth.merged_events,
+        **({"reference": [_reference_json(figure) for figure in evaluation.reference]} if evaluation.reference else {}),
         "figures": [
             {
                 "metric": figure.metric,
@@ -101,6 +128,13 @@ def to_json(evaluation: EventEvaluation) -> dict[str, Any]:
             for figure in draw_figures(evaluation)
         ],
     }
+
+
+def _reference_json(figure: ReferenceFigure) -> dict[str, Any]:
+    values = {"ours": figure.ours, "theirs": figure.theirs, "difference": figure.difference}
+    plain = {name: None if value is None or math.isnan(value) else value for name, value in values.items()}
+    problem = {"problem": figure.problem} if figure.problem else {}
+    return {"metric": figure.metric, "average": figure.average, "package": figure.package, **plain, **problem}
 
 
 def to_csv(evaluation: EventEvaluation) -> str:

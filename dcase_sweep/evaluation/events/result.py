@@ -91,6 +91,7 @@ def evaluate_event_scores(
             cross_trigger_average=rules.cross_trigger_average,
             criteria=rules.criteria,
             clip_seconds=clip_seconds,
+            reference=rules.reference,
         )
         evaluations[name] = evaluation
         results.append(_of_network(name, evaluation, network, views, note))
@@ -105,6 +106,7 @@ def _of_network(
     return EvaluationResult(
         metrics=result_keys(evaluation, network=name, loss_strong=network.loss_strong)
         | network.extra
+        | _reference_metrics(evaluation, name)
         | _more_metrics(evaluation, name),
         table=f"{title}\n{format_text(evaluation)}",
         files={
@@ -149,7 +151,7 @@ def keys_table(metrics: Mapping[str, float], coverage: Coverage) -> str:
     lines = [
         f"{key:<52} {'-' if math.isnan(value) else f'{value:.4f}'}{mark}"
         for key, value in metrics.items()
-        if key.count("/") == 2 or key == "hp_metric"
+        if (key.count("/") == 2 and not key.startswith("reference/")) or key == "hp_metric"
     ]
     return "\n".join(lines if coverage.complete else [*lines, f"* scored on {coverage}"])
 
@@ -181,6 +183,15 @@ def _more_metrics(evaluation: EventEvaluation, network: str) -> dict[str, float]
         values = zip(score.labels, score.per_class, strict=True)
         metrics |= {f"test/{network}/{name}/{label}": value for label, value in values}
     return metrics
+
+
+def _reference_metrics(evaluation: EventEvaluation, network: str) -> dict[str, float]:
+    """The figures of psds_eval and sed_eval: ``reference/student/collar_f1_macro``."""
+    return {
+        f"reference/{network}/{figure.metric}" + ("" if figure.average == "overall" else f"_{figure.average}"): value
+        for figure in evaluation.reference
+        if (value := figure.theirs) is not None
+    }
 
 
 def _clip_figures(evaluation: EventEvaluation, network: str, views: Sequence[ClipView]) -> Figures:

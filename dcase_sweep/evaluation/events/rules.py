@@ -12,7 +12,7 @@ class EventRules:
     """What a run is judged by; the defaults are those of DCASE 2021, task 4.
 
     `thresholds` is how many PSDS is computed from, `f1_threshold` the one of the F1 figures, `validation_threshold`
-    the one of the figures that choose an epoch.
+    the one of the figures that choose an epoch. `reference` says whether psds_eval and sed_eval compute theirs too.
 
     Raises:
         ValueError: for a value out of its range.
@@ -24,6 +24,7 @@ class EventRules:
     cross_trigger_average: CrossTriggerAverage = PUBLISHED_AVERAGE
     scenarios: tuple[PsdsParameters, ...] = SCENARIOS
     criteria: F1Criteria = field(default_factory=F1Criteria)
+    reference: bool = False
 
     def __post_init__(self) -> None:
         if self.thresholds < 1:

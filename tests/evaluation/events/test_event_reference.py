@@ -1,45 +1,123 @@
-"""The one place that lets the references run on current versions of what they need."""
+"""The figures of psds_eval and sed_eval beside ours, and how these packages are run."""
 
+import re
+import subprocess
+import sys
 import warnings
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dcase_sweep.evaluation.events import (
+    SCENARIO_1,
     Detections,
     Event,
+    F1Criteria,
     GroundTruth,
+    evaluate,
+    format_text,
     ground_truth_from_events,
     intersection_f1,
     read_ground_truth,
+    to_json,
 )
-from dcase_sweep.evaluation.events.reference import current_versions, event_frame
-from dcase_sweep.utils.errors import DataError
-from tests.evaluation.events.event_reference import random_truth
+from dcase_sweep.evaluation.events.reference import (
+    check_reference,
+    event_frame,
+    psds_eval_psds,
+    silence_warnings,
+)
+from dcase_sweep.utils.errors import DataError, UserError
+from tests.evaluation.events.event_reference import HOP, random_scores, random_truth
 
 pytest.importorskip("psds_eval")
 pandas = pytest.importorskip("pandas")
+#: What sed_eval computes for each of its two criteria.
+_SED_EVAL = (("f1", "macro"), ("f1", "micro"), ("error_rate", "micro"), ("error_rate", "macro"))
 
 
-def test_calls_that_newer_versions_dropped_work_while_psds_eval_runs_and_only_then() -> None:
-    import psds_eval.psds
-
+def test_pandas_stays_as_it_is_while_psds_eval_runs() -> None:
     before = pandas.DataFrame.fillna
-    gaps = pandas.DataFrame({"y": [1.0, np.nan, np.nan]})
+    truth = random_truth(np.random.default_rng(0))
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with current_versions():
-            filled = gaps.fillna(method="ffill")
-            zeros = gaps.fillna(value=0)
-            index = psds_eval.psds.int(np.argwhere(np.array([3, 5]) == 5))
+        psds_eval_psds(detections_of([("last.wav", 0.5, 1.75, "Dog")], truth), truth, SCENARIO_1)
 
-    assert filled["y"].tolist() == [1, 1, 1]
-    assert zeros["y"].tolist() == [1, 0, 0]
-    assert index == 1
     assert pandas.DataFrame.fillna is before
-    assert not hasattr(psds_eval.psds, "int")
+
+
+def test_an_evaluation_imports_none_of_the_packages_that_it_is_compared_with() -> None:
+    code = (
+        "import sys; from dcase_sweep.evaluation.events import *; "
+        "truth = ground_truth_from_events([('a', Event('Dog', 0.0, 1.0))], {'a': 10.0}); "
+        "import numpy; evaluate({'a': numpy.ones((156, 1), numpy.float32)}, truth, hop=0.064); "
+        "assert not {'pandas', 'psds_eval', 'sed_eval'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_figures_of_the_packages_stand_beside_ours_and_agree(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    truth = random_truth(rng)
+
+    evaluation = evaluate(random_scores(rng, truth), truth, hop=HOP, median_length=3, reference=True)
+
+    found = {(each.metric, each.average): each for each in evaluation.reference}
+    assert list(found) == [
+        ("psds_scenario_1", "overall"),
+        ("psds_scenario_2", "overall"),
+        ("psds_scenario_2_psds_eval_0.5", "overall"),
+        ("intersection_f1", "macro"),
+        *((f"{name}_{what}", average) for name in ("collar", "segment") for what, average in _SED_EVAL),
+    ]
+    for each in evaluation.reference:
+        assert each.theirs is not None, each.problem
+        assert each.difference == pytest.approx(0, abs=1e-9), each
+    assert found["psds_scenario_1", "overall"].package == "psds_eval 0.5.3"
+    assert found["collar_f1", "macro"].package == "sed_eval 0.2.1"
+    text = format_text(evaluation)
+    row = next(line for line in text.splitlines() if line.endswith("by psds_eval 0.5.3"))
+    assert row.split()[:4] == ["PSDS", "scenario", "1", f"{evaluation.psds[0].value:.6f}"]
+    assert to_json(evaluation)["reference"][0]["theirs"] == found["psds_scenario_1", "overall"].theirs
+
+
+def test_what_a_package_cannot_compute_is_said_with_its_reason() -> None:
+    rng = np.random.default_rng(0)
+    truth = random_truth(rng)
+    criteria = F1Criteria(onset_collar=0.2, offset_collar=0.5)
+
+    evaluation = evaluate(random_scores(rng, truth), truth, hop=HOP, criteria=criteria, reference=True)
+
+    collar = [each for each in evaluation.reference if each.metric == "collar_f1"]
+    assert [each.theirs for each in collar] == [None, None]
+    assert "sed_eval 0.2.1: ValueError: sed_eval has one collar for onset and offset" in format_text(evaluation)
+
+
+@pytest.mark.parametrize(
+    ("versions", "says"),
+    [
+        ({"psds_eval": None}, "psds_eval is not installed; expected the extra reference: python -m pip install"),
+        ({"sed_eval": None}, "sed_eval is not installed; expected the extra reference: python -m pip install"),
+        ({"pandas": "3.0.1"}, "psds_eval cannot use pandas 3.0.1; expected pandas below 3: python -m pip install"),
+    ],
+)
+def test_a_missing_package_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, versions: dict[str, str | None], says: str
+) -> None:
+    def version(name: str) -> str:
+        found = {"psds_eval": "0.5.3", "sed_eval": "0.2.1", "pandas": "2.3.3"} | versions
+        if found[name] is None:
+            raise metadata.PackageNotFoundError(name)
+        return str(found[name])
+
+    monkeypatch.setattr(metadata, "version", version)
+
+    with pytest.raises(UserError, match=rf"^evaluation\.reference=true: {re.escape(says)}"):
+        check_reference("evaluation.reference=true")
 
 
 def test_psds_eval_scores_its_own_reference_as_perfect() -> None:
@@ -48,7 +126,7 @@ def test_psds_eval_scores_its_own_reference_as_perfect() -> None:
     truth = random_truth(np.random.default_rng(0))
     durations = pandas.DataFrame({"filename": truth.clips, "duration": truth.durations})
 
-    with current_versions():
+    with silence_warnings():
         evaluation = PSDSEval(ground_truth=event_frame(truth), metadata=durations)
         evaluation.add_operating_point(event_frame(truth))
         value = evaluation.psds(alpha_ct=0.5, alpha_st=1.0, max_efpr=100).value
@@ -91,7 +169,7 @@ def test_what_psds_eval_refuses_and_what_it_counts_otherwise_is_refused_here(
     def read() -> object:
         return read_ground_truth(tmp_path / "events.tsv", tmp_path / "durations.tsv")
 
-    with current_versions():
+    with silence_warnings():
         if refused_by_psds_eval:
             with pytest.raises(PSDSEvalError):
                 PSDSEval(ground_truth=table, metadata=durations)
@@ -111,7 +189,7 @@ def test_detections_beyond_their_clip_count_as_psds_eval_counts_them() -> None:
     truth = ground_truth_from_events(pairs, {"a.wav": 10.0, "b.wav": 10.0})
     rows = [("a.wav", 1.0, 2.0, "Dog"), ("a.wav", 9.0, 14.0, "Dog"), ("b.wav", 12.0, 13.0, "Cat")]
     found = detections_of(rows, truth)
-    with current_versions():
+    with silence_warnings():
         evaluation = PSDSEval(
             ground_truth=event_frame(truth),
             metadata=pandas.DataFrame({"filename": truth.clips, "duration": truth.durations}),

@@ -1,0 +1,127 @@
+"""Our figures beside those of psds_eval and sed_eval on the same detections."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from dcase_sweep.evaluation.events.detections import Detections
+from dcase_sweep.evaluation.events.f1 import F1Criteria
+from dcase_sweep.evaluation.events.psds import RULE_OF
+
+if TYPE_CHECKING:
+    from dcase_sweep.evaluation.events.evaluation import EventEvaluation
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceFigure:
+    """One figure as this package and another one compute it.
+
+    Attributes:
+        metric: its name, as in the other tables.
+        average: overall, macro or micro.
+        ours: this package's.
+        package: the other one and its version.
+        theirs: the other one's; None where it cannot compute it.
+        problem: why it cannot.
+    """
+
+    metric: str
+    average: str
+    ours: float
+    package: str
+    theirs: float | None
+    problem: str = ""
+
+    @property
+    def difference(self) -> float | None:
+        """Ours less theirs; None where they have none."""
+        return None if self.theirs is None else self.ours - self.theirs
+
+
+def compare_with_reference(
+    evaluation: "EventEvaluation", detections: Detections, criteria: F1Criteria
+) -> tuple[ReferenceFigure, ...]:
+    """PSDS and intersection F1 by psds_eval, collar and segment F1 and error rates by sed_eval.
+
+    Args:
+        evaluation: ours.
+        detections: at the thresholds of PSDS; those of the F1 figures are `evaluation.decisions`.
+        criteria: of the F1 figures.
+    """
+    return (*_compare_psds(evaluation, detections), *_compare_f1(evaluation, criteria))
+
+
+def _compare_psds(evaluation: "EventEvaluation", detections: Detections) -> Iterator[ReferenceFigure]:
+    from dcase_sweep.evaluation.events.reference import psds_eval_psds
+
+    for is_other, scores in ((False, evaluation.psds), (True, evaluation.psds_other)):
+        for score in scores:
+            rule = f"_{RULE_OF[score.cross_trigger_average].replace(' ', '_')}" if is_other else ""
+            theirs, problem = _try(
+                lambda score=score: psds_eval_psds(  # type: ignore[misc]
+                    detections,
+                    evaluation.truth,
+                    score.parameters,
+                    cross_trigger_average=score.cross_trigger_average,
+                )[0]
+            )
+            metric = f"psds_{score.parameters.name.replace(' ', '_')}{rule}"
+            yield ReferenceFigure(metric, "overall", score.value, _version("psds_eval"), theirs, problem)
+
+
+def _compare_f1(evaluation: "EventEvaluation", criteria: F1Criteria) -> Iterator[ReferenceFigure]:
+    from dcase_sweep.evaluation.events import reference
+
+    found, truth = evaluation.decisions, evaluation.truth
+    theirs, problem = _try(
+        lambda: reference.psds_eval_f1(found, truth, dtc=criteria.dtc, gtc=criteria.gtc, cttc=criteria.cttc)[0]
+    )
+    ours = evaluation.intersection.macro
+    yield ReferenceFigure("intersection_f1", "macro", ours, _version("psds_eval"), theirs, problem)
+    pairs = (
+        (
+            "collar",
+            evaluation.collar,
+            evaluation.collar_errors,
+            lambda: reference.sed_eval_collar(
+                found, truth, onset_collar=_one_collar(criteria), offset_fraction=criteria.offset_fraction
+            ),
+        ),
+        (
+            "segment",
+            evaluation.segment,
+            evaluation.segment_errors,
+            lambda: reference.sed_eval_segment(found, truth, segment_length=criteria.segment_length),
+        ),
+    )
+    for name, f1, errors, compute in pairs:
+        results, problem = _try(compute)
+        for metric, average, value, path in (
+            ("f1", "macro", f1.macro, ("class_wise_average", "f_measure", "f_measure")),
+            ("f1", "micro", f1.micro, ("overall", "f_measure", "f_measure")),
+            ("error_rate", "micro", errors.overall, ("overall", "error_rate", "error_rate")),
+            ("error_rate", "macro", errors.macro, ("class_wise_average", "error_rate", "error_rate")),
+        ):
+            theirs = None if results is None else float(results[path[0]][path[1]][path[2]])
+            ours = float("nan") if value is None else value
+            yield ReferenceFigure(f"{name}_{metric}", average, ours, _version("sed_eval"), theirs, problem)
+
+
+def _one_collar(criteria: F1Criteria) -> float:
+    if criteria.onset_collar != criteria.offset_collar:
+        raise ValueError("sed_eval has one collar for onset and offset, and these differ")
+    return criteria.onset_collar
+
+
+def _try(compute: Callable[[], Any]) -> tuple[Any, str]:
+    """The result, or why there is none: hours of training must not end with the error of another package."""
+    try:
+        return compute(), ""
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else ""
+        return None, f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+
+
+def _version(package: str) -> str:
+    return f"{package} {metadata.version(package)}"
