@@ -117,9 +117,9 @@ def test_pytorchs_layers_have_their_hooks_and_its_storages_an_identity() -> None
 
 
 def test_lightnings_weight_averaging_has_its_model() -> None:
-    from pytorch_lightning.callbacks import StochasticWeightAveraging
+    from pytorch_lightning.callbacks import WeightAveraging
 
-    assert hasattr(StochasticWeightAveraging(swa_lrs=1e-3), "_average_model")
+    assert hasattr(WeightAveraging(), "_average_model")
 
 
 def test_keras_optimizers_know_the_position_of_a_variable() -> None:
