@@ -84,7 +84,7 @@ PRIVATE_NAMES = (
     PrivateName(
         "pytorch_lightning",
         "_average_model",
-        "Of its callback WeightAveraging: the averaged weights are what is evaluated and kept, and no property has them.",
+        "Of its callback WeightAveraging: the averaged weights are evaluated and kept, and no property has them.",
     ),
     PrivateName("keras", "_get_variable_index", "An optimizer finds the momentum of a variable by it."),
 )
