@@ -22,6 +22,7 @@ from dcase_sweep.config import check, flatten
 from dcase_sweep.config.command_line import with_model_of_task
 from dcase_sweep.config.compose import register_experiments
 from dcase_sweep.config.folders import conf_folder
+from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.utils.errors import UserError
 
 BAD = (
@@ -66,6 +67,7 @@ OPTIONAL = {
 #: What may be named in a key's stead: it was right by itself and does not fit what is named, or it is what another key
 #: takes its value from, or a list of which no single key is known.
 ELSEWHERE = (
+    "optimizer.eps=",  # which refers to training.adam_eps
     "model.blocks",
     "model.pools",
     "model: ",
@@ -103,7 +105,7 @@ def compose_task(task: str) -> DictConfig:
     """A task's configuration on its demo data, before any check."""
     register_experiments()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        composed = compose("config", with_model_of_task([f"task='{task}'"]))
+        composed = compose("config", with_model_of_task([f"task='{task}'"], SearchPath.of_arguments([])))
     OmegaConf.set_struct(composed, False)
     return composed
 

@@ -169,7 +169,7 @@ def test_the_optimizer_needs_memory_for_each_parameter(memory: SimpleNamespace) 
     memory.bytes = GIB // 2
 
     with pytest.raises(
-        UserError, match=r"^model: 6\d,\d+,\d+ parameters, which with gradients and adam's moments take"
+        UserError, match=r"^model: 6\d,\d+,\d+ parameters, which with gradients and Adam's moments take"
     ):
         check_training_memory(network)
 
