@@ -55,8 +55,8 @@ def rehearse(space: Space, sampler: Any, pruner: Any, compose: Callable[[Sequenc
     make("pruner", pruner)
     if is_grid(made) and list_points(space) is None:
         raise UserError(
-            "hydra.sweeper.sampler: it tries every combination, and the space is not finite; expected choice(), range() "
-            "or tag(int,interval()) for every key, or another sampler"
+            "hydra.sweeper.sampler: it tries every combination, and the space is not finite; expected choice(), "
+            "range() or tag(int,interval()) for every key, or another sampler"
         )
     trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
     compose(space.suggest(trial))
