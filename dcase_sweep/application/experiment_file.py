@@ -14,7 +14,9 @@ from dcase_sweep.sweep.application import BestTrial
 from dcase_sweep.utils.errors import UserError
 
 #: A value of a search's space, and what would be more than a value.
-_OVERRIDE = re.compile(r"\+{0,2}(?!hydra\b|tracking\b|store\b)[A-Za-z][\w.*]*=[^\x00-\x1f\x7f]*")
+_OVERRIDE = re.compile(
+    r"\+{0,2}(?!hydra\b|tracking\b|store\b|framework\.|task\.learner\b)[A-Za-z][\w.*]*=[^\x00-\x1f\x7f]*"
+)
 _INSTRUCTION = re.compile(r"_(target|args|partial|recursive|convert)_|\$\{")
 _NOT_OURS = (
     "trial {number} of the storage has {what}, which no search writes; expected values of its space: "
@@ -30,17 +32,20 @@ def make_experiment_file(best: BestTrial) -> str:
     Raises:
         UserError: if the storage holds something that no search writes.
     """
+    from dcase_sweep.config.checks import SEVERAL
     from dcase_sweep.config.hints import GROUPS
 
     parser = OverridesParser.create()
-    groups: dict[str, str] = {}
+    groups: dict[str, str | list[str]] = {}
     values = OmegaConf.create({})
     lines = [*best.fixed, *stored_overrides(best)]
     for line in lines:
         parsed = parser.parse_override(line)
         key, value = parsed.get_key_element().lstrip("+"), parsed.value()
-        if key in GROUPS and isinstance(value, (str, int, QuotedString)):
+        if key in (*GROUPS, *SEVERAL) and isinstance(value, (str, int, QuotedString)):
             groups[key] = getattr(value, "text", str(value))
+        elif key in SEVERAL and isinstance(value, list):
+            groups[key] = [getattr(each, "text", str(each)) for each in value]
         elif key == "search":  # which found the trial, and is no part of it
             continue
         elif "/" not in key and not key.startswith("hydra."):

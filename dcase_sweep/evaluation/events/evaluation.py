@@ -122,7 +122,7 @@ def evaluate(
         exact: whether to compute PSDS over all thresholds too.
         clip_seconds: what every clip was padded with silence or cut to, so that the hop is held against that; None
             says that the scores last about as long as the clips.
-        reference: whether psds_eval and sed_eval compute their figures too, which takes minutes.
+        reference: whether psds_eval and sed_eval compute their figures too, which takes about a minute.
 
     Raises:
         DataError: scores of clips that the ground truth does not know, or that have a wrong shape or are not finite.
@@ -176,7 +176,7 @@ def evaluate_detections(
         coverage: scored and all clips of the set; None says that `truth` is all of it.
         criteria: of the F1 figures.
         exact: PSDS over all thresholds, where scores gave it; `exact_other` under the other rule.
-        reference: whether psds_eval and sed_eval compute their figures too, which takes minutes.
+        reference: whether psds_eval and sed_eval compute their figures too, which takes about a minute.
 
     Raises:
         ValueError: a parameter out of its range, or decisions at more than one threshold.
