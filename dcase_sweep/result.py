@@ -2,19 +2,7 @@
 
 from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A metric as a table of several experiments shows it."""
-
-    #: By its name among a run's metrics.
-    metric: str
-    title: str
-    #: What the value is multiplied by: 100 for a percentage.
-    factor: float = 1.0
-    digits: int = 3
-    #: Another metric: the column is left out while no value is more than a hundredth below that one.
-    unless_near: str | None = None
+from dcase_sweep.sweep.comparison import Column as Column
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Composing and running an experiment from Python."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +10,7 @@ from dcase_sweep.config import check_written
 from dcase_sweep.config.compose import compose_experiments
 from dcase_sweep.result import Result
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.secrets import mask_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Experiment:
         choices: of the configuration groups: ``{"model": "cnn5", ...}``.
         overrides: as they were given.
         yaml: the composed configuration.
+        command: the command line that runs it.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Experiment:
     choices: dict[str, str] = field(repr=False)
     overrides: tuple[str, ...] = ()
     yaml: str = field(default="", repr=False)
+    command: str = field(default="python -m dcase_sweep", repr=False)
 
 
 def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) -> Experiment:
@@ -49,7 +51,8 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = No
     if len(composed) != 1:
         raise UserError(f"{len(composed)} experiments; expected one value for each key: compose each by itself")
     (found,) = composed
-    return Experiment(found.name, found.experiment, found.choices, tuple(overrides), found.yaml)
+    given = tuple(mask_word(word) for word in overrides)
+    return Experiment(found.name, found.experiment, found.choices, given, found.yaml, found.command)
 
 
 def run(experiment: Experiment, *, folder: str | Path | None = None) -> Result:
@@ -74,15 +77,15 @@ def run(experiment: Experiment, *, folder: str | Path | None = None) -> Result:
 
     where = Path(folder) if folder is not None else Path("outputs") / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
     check_written("folder", where)
-    tracking.check_store(experiment.settings.tracking)
+    if tracking.logs_to_mlflow(experiment.settings.logger):
+        tracking.check_store(experiment.settings.tracking)
     where.mkdir(parents=True, exist_ok=True)
-    words = [word for word in experiment.overrides if not word.startswith("resume=")]
     job = runner.Job(
         folder=where,
         choices=experiment.choices,
         overrides=experiment.overrides,
         composed=experiment.yaml,
-        command=shlex.join(["python", "-m", "dcase_sweep", *words]),
+        command=experiment.command,
     )
     try:
         with interruptible():

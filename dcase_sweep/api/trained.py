@@ -1,5 +1,6 @@
 """Trained networks of finished runs, ready to be asked about a recording."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,9 @@ from dcase_sweep.utils.text import printable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+#: How a command line names a class of the user's own.
+_ADD_TARGET = re.compile(r"add (\w+)\._target_=(\S+)")
 
 __all__ = ["EventPrediction", "ScenePrediction", "TrainedModel", "load_run"]
 
@@ -129,7 +133,10 @@ def load_run(
 
     found = read_run(str(run), Tracking(uri=tracking_uri, folder=str(folder)))
     named = {f"{group}._target_": target for group, target in (targets or {}).items()}
-    trained = restore_network(found.checkpoint, where=found.where, named=named)
+    try:
+        trained = restore_network(found.checkpoint, where=found.where, named=named)
+    except UserError as error:  # which says how a command line names a class
+        raise UserError(_ADD_TARGET.sub(r'add targets={"\1": "\2"}', str(error))) from None
     names = tuple(classes) if classes is not None else found.checkpoint.classes
     if names is None:
         raise UserError(

@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from dcase_sweep.application.columns import make_columns
-from dcase_sweep.config.command_line import repeat_command, with_model_of_task
-from dcase_sweep.config.renamed import rename_keys
-from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.sweep.application import Application, BestTrial, PreparedJob, Record
+from dcase_sweep.sweep.comparison import Column
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.reporting import ConstraintViolation
 from dcase_sweep.utils.errors import UserError
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
 
     from dcase_sweep.application.finished import Finder
     from dcase_sweep.config import Experiment
-    from dcase_sweep.result import Column as ResultColumn
     from dcase_sweep.result import Result
     from dcase_sweep.sweep.optuna.reporter import TrialReporter
     from dcase_sweep.sweep.optuna.space import Space
@@ -46,6 +42,8 @@ class Experiments(Application):
         blocks: Mapping[str, str] | None = None,
         metric: str | None = None,
     ) -> None:
+        from dcase_sweep.config.search_path import SearchPath
+
         self._limits = dict(limits or {})
         self.blocks = dict(blocks or {})
         self.metric = metric
@@ -71,14 +69,20 @@ class Experiments(Application):
 
     def complete(self, overrides: list[str]) -> list[str]:
         """Add the model of a task that is chosen without one."""
+        from dcase_sweep.config.command_line import with_model_of_task
+
         return with_model_of_task(overrides, self.path)
 
     def rename(self, params: Mapping[str, str]) -> dict[str, str]:
         """Replace former names of keys."""
+        from dcase_sweep.config.renamed import rename_keys
+
         return rename_keys(params)
 
     def rename_stored(self, configuration: Mapping[str, Any]) -> Mapping[str, Any]:
         """Replace former names of keys, and leave out those that are gone."""
+        from dcase_sweep.config.renamed import rename_keys
+
         return rename_keys(configuration, quiet=True)
 
     def check_folder(self, key: str, folder: str | Path) -> None:
@@ -177,10 +181,14 @@ class Experiments(Application):
 
     def describe_continuation(self, config: DictConfig, arguments: Sequence[str]) -> str:
         """The command that continues a sweep."""
+        from dcase_sweep.config.command_line import repeat_command
+
         return repeat_command(config.hydra, arguments, is_sweep=True)
 
     def describe_repetition(self, config: DictConfig, best: BestTrial, folder: Path) -> str:
         """The command that runs the experiment file of one of the best trials."""
+        from dcase_sweep.config.command_line import repeat_command
+
         return repeat_command(config.hydra, [f"+experiment={best.name}"], more=folder)
 
     def describe_best(self, best: BestTrial) -> dict[str, str]:
@@ -288,14 +296,14 @@ def _describe_parent(record_id: str) -> list[str]:
 
 
 def _make_outcome(
-    status: Any, metrics: Mapping[str, float], note: str | None, seconds: float, columns: "Sequence[ResultColumn]"
+    status: Any, metrics: Mapping[str, float], note: str | None, seconds: float, columns: Sequence[Column]
 ) -> Outcome:
     listed = metrics.get("test/clips_listed", 0.0)
     return Outcome(
         status,
         metrics,
         note=note,
-        columns=make_columns(columns),
+        columns=tuple(columns),
         coverage=(metrics.get("test/clips_scored", 0.0), listed) if listed else None,
         kept={column.metric: metrics[column.metric] for column in columns if column.metric in metrics},
         seconds=seconds,

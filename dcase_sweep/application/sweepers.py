@@ -7,7 +7,6 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from dcase_sweep.application.experiments import Experiments
-from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.sweep import grid
 from dcase_sweep.sweep.application import Application
 from dcase_sweep.sweep.optuna import sweeper
@@ -52,6 +51,8 @@ class GridSweeper(grid.GridSweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take from Hydra how to compose, from which folders, and what to run."""
+        from dcase_sweep.config.search_path import SearchPath
+
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         assert isinstance(self._application, Experiments)
         self._application.path = SearchPath.of_settings(config.hydra)
@@ -107,6 +108,7 @@ class OptunaSweeper(sweeper.OptunaSweeper):
     def make_application(self) -> Application:
         """Experiments within the limits of the search."""
         from dcase_sweep.application.search_settings import parse_limits
+        from dcase_sweep.config.search_path import SearchPath
 
         made = Experiments(parse_limits(self.search.get("limits") or {}), self.search.get("blocks"))
         made.path = SearchPath.of_settings(self.composed.hydra)

@@ -35,6 +35,8 @@ class CQT:
 
     #: How short clips are extended where no task decides it.
     padding: Padding = "repeat"
+    #: Stored features depend on their versions.
+    packages = ("librosa",)
 
     def __init__(
         self,

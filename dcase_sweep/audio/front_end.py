@@ -20,6 +20,8 @@ class FrontEnd(Protocol):
         called instead of the instance.
     ``behind_store``
         Names of keywords that stored features do not depend on, because they take effect later.
+    ``packages``
+        Names of packages that compute the features. Features stored with another version of them are not used.
     ``hop``, ``normalise(features)`` and ``to_decibel(features)``
         For mean-teacher training, which mixes up stored features before they are scaled: samples from frame to frame,
         what the network is given, and what figures show.

@@ -48,6 +48,21 @@ class LogMel:
     filters Slaney's; the result is ``ln(mel + floor)``. These are the steps of the baseline system (Heittola et al.,
     DCASE 2021 task 1A), which computed them with librosa < 0.10, whose default padding at the clip's ends is by
     reflection.
+
+    Args:
+        sample_rate: Hz.
+        seconds: length of a clip.
+        window_seconds: length of the window.
+        hop_seconds: from frame to frame.
+        n_fft: samples of the Fourier transform.
+        n_mels: number of bands, on Slaney's scale with area norm.
+        f_min: lower edge of the lowest band, Hz.
+        f_max: upper edge of the highest band, Hz.
+        floor: added to the mel magnitude before the natural logarithm.
+        pad_mode: ``reflect`` or ``constant`` (zeros), beyond the ends of a clip.
+
+    Raises:
+        ValueError: in one line, for values that do not fit each other.
     """
 
     #: How short clips are extended where no task decides it.

@@ -37,6 +37,8 @@ class MFCC:
 
     #: How short clips are extended where no task decides it.
     padding: Padding = "repeat"
+    #: Stored features depend on their versions.
+    packages = ("librosa",)
 
     def __init__(
         self,

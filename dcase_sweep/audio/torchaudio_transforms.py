@@ -72,6 +72,8 @@ class TorchAudioMel:
 
     #: How short clips are extended where no task decides it.
     padding: Padding = "repeat"
+    #: Stored features depend on their versions.
+    packages = ("torchaudio",)
 
     def __init__(
         self,
@@ -145,6 +147,8 @@ class TorchAudioMFCC:
 
     #: How short clips are extended where no task decides it.
     padding: Padding = "repeat"
+    #: Stored features depend on their versions.
+    packages = ("torchaudio",)
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.arguments import check_overrides, explain_setup, refuse_arguments
 from dcase_sweep.config.checks import check
-from dcase_sweep.config.command_line import quote_choices, with_model_of_task
+from dcase_sweep.config.command_line import quote_choices, repeat_command, with_model_of_task
 from dcase_sweep.config.files import read_config, register_config_source, restored_config_source
 from dcase_sweep.config.folders import conf_folder, experiment_folders
 from dcase_sweep.config.hints import GROUPS, explain
@@ -73,6 +73,8 @@ class Composed:
     choices: dict[str, str] = field(default_factory=dict)
     #: The composed configuration, passwords masked.
     yaml: str = ""
+    #: The command line that runs it.
+    command: str = "python -m dcase_sweep"
 
 
 def compose_experiments(arguments: Sequence[str], config_dir: str | Path | None = None) -> list[Composed]:
@@ -118,4 +120,5 @@ def _composed(overrides: Sequence[str], path: SearchPath) -> Composed:
     choices = {group: str(chosen[group]) for group in GROUPS if chosen.get(group)}
     checked = check(config)
     shown = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    return Composed(name, checked, choices, masked_yaml(shown))
+    command = repeat_command(config.hydra, [word for word in overrides if not word.startswith("resume=")])
+    return Composed(name, checked, choices, masked_yaml(shown), command)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import fields
+from importlib.metadata import version
 from typing import Any
 
 from dcase_sweep.config.classes import locate_class
@@ -115,8 +116,8 @@ def stored_configuration(experiment: Experiment, front_end: Any) -> dict[str, An
     """What stored features depend on: the front end's settings but those that come into play behind the store.
 
     Where more frames are stored than a network sees, their number is part of it; so is how short recordings are
-    extended, where the task extends them otherwise than the class does by itself, and so is the source of a front end
-    from outside this package.
+    extended, where the task extends them otherwise than the class does by itself. The versions of packages that a front
+    end names are part of it, and the source of one from outside this package.
     """
     behind = getattr(front_end, "behind_store", ())
     settings = {name: value for name, value in plain(experiment.front_end).items() if name not in behind}
@@ -128,4 +129,6 @@ def stored_configuration(experiment: Experiment, front_end: Any) -> dict[str, An
         settings["stored_frames"] = stored[1]
     if sources:
         settings["sources"] = sources
+    if hasattr(front_end, "packages"):
+        settings["packages"] = {name: version(name) for name in front_end.packages}
     return settings

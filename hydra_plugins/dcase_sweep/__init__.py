@@ -1,6 +1,17 @@
-"""The sweepers, where Hydra looks for plugins: it registers the classes that are defined in this namespace."""
+"""The sweepers, where Hydra looks for plugins: it registers the classes that are defined in this namespace.
+
+Every Hydra application of the environment imports this module when it starts, so it imports nothing slow.
+"""
+
+from typing import Any
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.errors import CompactHydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from dcase_sweep.application import sweepers
+from dcase_sweep.sweep.optuna.sweeper import OptunaSweeper as AnyOptunaSweeper
+from dcase_sweep.utils.errors import UserError
 
 
 class GridSweeper(sweepers.GridSweeper):
@@ -9,3 +20,38 @@ class GridSweeper(sweepers.GridSweeper):
 
 class OptunaSweeper(sweepers.OptunaSweeper):
     """``hydra/sweeper=optuna`` of ``python -m dcase_sweep``."""
+
+
+class SearchError(CompactHydraException):
+    """Why a search was refused or ended too early; Hydra prints it in one line, with exit code 1."""
+
+
+class OptunaWorkersSweeper(AnyOptunaSweeper):
+    """``hydra/sweeper=optuna_workers`` of any Hydra application."""
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """Search until there are enough trials; returns the study.
+
+        Raises:
+            SearchError: if the search was refused, or ended without enough trials.
+            SystemExit: after Ctrl-C, SIGTERM or SIGHUP.
+        """
+        from dcase_sweep.utils.signals import Interrupted
+
+        try:
+            study = super().sweep(arguments)
+        except Interrupted as interrupted:
+            raise SystemExit(interrupted.exit_code) from None
+        except UserError as error:
+            raise SearchError(f"error: {error}") from None
+        if self.failures:
+            raise SearchError(f"error: {self.failures[0]}")
+        return study
+
+
+class OptunaWorkersSearchPath(SearchPathPlugin):
+    """Lets every Hydra application find the configuration of ``hydra/sweeper=optuna_workers``."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Append the folder, so that the application's own configuration comes first."""
+        search_path.append(provider="dcase_sweep", path="pkg://dcase_sweep.sweep.conf")

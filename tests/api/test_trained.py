@@ -107,6 +107,8 @@ def test_compose_finds_configurations_of_ones_own(tmp_path: Path) -> None:
     experiment = dcase_sweep.compose(["model=narrow"], config_dir=tmp_path / "conf")
 
     assert experiment.settings.model.units == 7
+    assert str(tmp_path / "conf") in experiment.command
+    assert experiment.command.endswith(" model=narrow")
 
 
 @pytest.mark.parametrize(
@@ -207,7 +209,8 @@ def test_a_checkpoint_names_no_code_of_others(scenes: Trained, tmp_path: Path) -
     content["dcase_sweep"]["configuration"]["model._target_"] = "os.system"
     torch.save(content, tmp_path / "hostile.ckpt")
 
-    with pytest.raises(UserError, match=r"model\._target_=os\.system: not a class of dcase_sweep"):
+    line = r'model\._target_=os\.system: not a class of dcase_sweep, .* add targets=\{"model": "os\.system"\}'
+    with pytest.raises(UserError, match=line):
         load(scenes, tmp_path / "hostile.ckpt")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dcase_sweep.config import Experiment, build_front_end, stored_configuration
+from dcase_sweep.config import Experiment, build_front_end, instantiate, stored_configuration
 from dcase_sweep.config.compose import compose_experiments
 from dcase_sweep.data.store.folder import front_end_folder
 from dcase_sweep.utils.errors import UserError
@@ -68,6 +68,14 @@ def test_each_task_has_its_front_end_where_none_is_chosen(override: str, target:
 )
 def test_stored_features_of_earlier_versions_stay_valid(override: str, name: str) -> None:
     assert stored(composed(override)) == name
+
+
+def test_features_of_another_version_of_a_library_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = stored(composed("front_end=cqt"))
+    monkeypatch.setattr(instantiate, "version", lambda name: "99.0")
+
+    assert stored(composed("front_end=cqt")) != now
+    assert stored(composed("front_end=log_mel")) == "fc6d85e71736f48e"
 
 
 def test_clips_of_another_length_have_their_own_features() -> None:

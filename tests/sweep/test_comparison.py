@@ -3,13 +3,12 @@
 import csv
 import io
 
-from dcase_sweep.application.columns import make_columns
 from dcase_sweep.sweep.comparison import Entry, compare, table, to_csv
 from dcase_sweep.tasks.columns import COMMON
 from dcase_sweep.tasks.scene_classification import SceneClassification
 from dcase_sweep.tasks.sound_event_detection import SoundEventDetection
 
-COLUMNS = make_columns([*SceneClassification.columns, *SoundEventDetection.columns, *COMMON])
+COLUMNS = (*SceneClassification.columns, *SoundEventDetection.columns, *COMMON)
 
 
 def entry(model: str, seed: int, accuracy: float, status: str = "finished", **more: str) -> Entry:
@@ -137,7 +136,7 @@ def test_metrics_without_columns_are_shown_under_their_names() -> None:
 
 
 def test_columns_of_all_tasks_come_after_those_of_each() -> None:
-    scenes, events = (make_columns([*task.columns, *COMMON]) for task in (SceneClassification, SoundEventDetection))
+    scenes, events = ((*task.columns, *COMMON) for task in (SceneClassification, SoundEventDetection))
 
     comparison = compare(
         [

@@ -27,6 +27,7 @@ def draw(study: optuna.Study, folder: Path, metrics: Sequence[str]) -> list[Path
     import matplotlib
 
     matplotlib.use("Agg")
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it remarks on choices that are numbers
     folder.mkdir(parents=True, exist_ok=True)
     page, still_image = _for_people(study, html.escape), _for_people(study, _without_mathematics)
     pages, paths = [], []

@@ -24,7 +24,7 @@ def introduce(study: optuna.Study, search_config: SearchConfig, workers: int, fo
     known = f"continued with {known}" if known else "new"
     log.info(f"search    {study.study_name} ({known}), {search_config.n_trials} trials wanted, {workers} at a time")
     if found["waiting"]:
-        log.info(f"search    {found['waiting']} to be tried again first; an interrupted one from its last checkpoint")
+        log.info(f"search    {console.pluralize(found['waiting'], 'trial')} to be tried again first")
     if "seed" in search_config.space.describe():
         log.info("search    the seed varies: trials that differ in their seed alone are each trained")
     shown = mask_url(

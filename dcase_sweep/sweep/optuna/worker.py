@@ -32,6 +32,7 @@ from dcase_sweep.sweep.reporting import ConstraintViolation, TrialPruned, report
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import mask_url, mask_word
+from dcase_sweep.utils.text import printable
 
 log = logging.getLogger(__name__)
 
@@ -245,4 +246,5 @@ def _mask(config: DictConfig) -> None:
 
 def _describe(error: BaseException) -> str:
     text = str(error).splitlines()[0] if str(error) else ""
-    return f"{type(error).__name__}: {text}" if not isinstance(error, (UserError, HydraException)) else text
+    line = f"{type(error).__name__}: {text}" if not isinstance(error, (UserError, HydraException)) else text
+    return printable(line.strip())

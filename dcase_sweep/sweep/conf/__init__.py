@@ -1,0 +1,1 @@
+"""The configuration of ``hydra/sweeper=optuna_workers`` for Hydra's search path."""
