@@ -1,1 +1,1 @@
-"""From audio files to waveforms to features."""
+"""Reading of audio files, and front ends that compute features from waveforms."""

@@ -1,7 +1,7 @@
-"""Containers other than WAV: whether a file is whole, and whether it says how long it is.
+"""Checks of containers other than WAV: whether a file is complete, and whether it gives its length.
 
-libsndfile reads a truncated AIFF, AU or Ogg file as a shorter recording, and searches gigabytes of garbage for one more
-frame. What it is given has been looked at here.
+libsndfile reads a truncated AIFF, AU or Ogg file as a shorter recording, and searches gigabytes of garbage for another
+frame. Files are checked here before libsndfile reads them.
 """
 
 import re
@@ -14,18 +14,18 @@ from dcase_sweep.audio import mpeg
 from dcase_sweep.audio.problems import AudioProblem
 from dcase_sweep.audio.wav import is_unknown_length
 
-#: Blocks or chunks of metadata before the samples; garbage may hold one every 4 bytes.
+#: Limit on blocks or chunks of metadata before the samples; garbage may contain one every 4 bytes.
 _MOST_BLOCKS = 1_000
-#: The longest Ogg page has 65,307 bytes, so that the end of a file holds the whole last one; more may be tags.
+#: Bytes at the end of a file that contain the last Ogg page, which has at most 65,307 bytes, with room for tags.
 _OGG_TAIL = 2 * 65_536
 #: The longest FLAC frame, 65,535 samples of 8 channels of 32 bits, has 2 MiB.
 _FLAC_TAIL = 4 * 2**20
-#: Bytes behind the samples that may be tags and pictures.
+#: Limit on tags and pictures after the samples, in bytes.
 _MOST_TAGS = 64 * 2**20
 
 
 def after_id3(head: bytes) -> int:
-    """Where a file goes on after an ID3v2 tag at its beginning."""
+    """Return the position after an ID3v2 tag at the beginning of a file; 0 without one."""
     if head[:3] != b"ID3" or len(head) < 10:
         return 0
     length = 0
@@ -36,16 +36,16 @@ def after_id3(head: bytes) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """What a file says of its length."""
+    """The length of a recording according to its file."""
 
-    #: Whether libsndfile learns from it how many samples there are.
+    #: Whether libsndfile can read the number of samples from the file.
     known: bool = True
-    #: Samples that were counted here, to see whether libsndfile finds as many; None where that is not needed.
+    #: Number of samples that were counted here, to compare with libsndfile's; None if not needed.
     counted: int | None = None
 
 
 def look_at_length(head: bytes, handle: FileIO, size: int, start: int) -> Length:
-    """What a file says of its length, if it is whole.
+    """Read the length of a recording and check that its file is complete.
 
     Args:
         head: the first bytes from ``start`` on.
@@ -54,7 +54,7 @@ def look_at_length(head: bytes, handle: FileIO, size: int, start: int) -> Length
         start: where the container begins.
 
     Raises:
-        AudioProblem: for a file that is truncated or is garbage behind its first bytes.
+        AudioProblem: for a file that is truncated, or garbage after its first bytes.
     """
 
     def at(position: int, count: int) -> bytes:
@@ -85,7 +85,7 @@ def _refuse_truncated(missing: int, length: int) -> None:
 
 
 def _check_ogg(at: Callable[[int, int], bytes], size: int) -> None:
-    """The last page of a stream is marked as such (RFC 3533)."""
+    """Check that the last page of the stream is marked as the last (RFC 3533)."""
     tail = at(max(0, size - _OGG_TAIL), _OGG_TAIL)
     position = tail.rfind(b"OggS")
     page = tail[position : position + 27]
@@ -114,10 +114,10 @@ def _check_flac(at: Callable[[int, int], bytes], size: int, start: int) -> bool:
     frames, bits, channels = info & (2**36 - 1), (info >> 36 & 31) + 1, (info >> 41 & 7) + 1
     if not frames:
         tail = at(max(position, size - _FLAC_TAIL), _FLAC_TAIL)
-        if b"\xff\xf8" not in tail and b"\xff\xf9" not in tail:  # how every frame begins
+        if b"\xff\xf8" not in tail and b"\xff\xf9" not in tail:  # the beginning of every frame
             raise AudioProblem(f"no frame of a FLAC file in its last {_FLAC_TAIL // 2**20} MiB; download it again")
         return False
-    # Frames of noise take hardly more than their samples; the decoder would search the rest for frames.
+    # Even frames of noise are hardly larger than their samples; the decoder would search the rest for frames.
     most = 2 * frames * channels * (bits + 7) // 8 + _MOST_TAGS
     if size - position > most:
         raise AudioProblem(

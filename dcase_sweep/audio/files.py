@@ -1,4 +1,4 @@
-"""Opening a file that should be a recording."""
+"""Opening of recordings."""
 
 import os
 import stat
@@ -20,10 +20,10 @@ _KINDS = {
 
 @contextmanager
 def open_file(path: Path) -> Iterator[tuple[FileIO, int]]:
-    """The file and its size in bytes.
+    """Open a file; yield it and its size in bytes.
 
     Raises:
-        AudioProblem: for what is not there, may not be read, is empty, or is no file: a pipe would wait for ever.
+        AudioProblem: if the file is missing, not readable, empty, or not a regular file (a pipe would block).
     """
     try:
         status = _status(path)
@@ -32,7 +32,7 @@ def open_file(path: Path) -> Iterator[tuple[FileIO, int]]:
             raise AudioProblem(f"not a file but {kind}; expected audio; restore the file or remove its row")
         if status.st_size == 0:
             raise AudioProblem("0 bytes; expected audio; download it again")
-        # Each small call to the system gives Python's lock away, so there are few: no buffer, one file, one header.
+        # Each system call releases Python's lock, so few are made: no buffer, one file, one header.
         with path.open("rb", buffering=0) as handle:
             yield handle, status.st_size
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""Magnitude spectra times the filters of a front end."""
+"""Multiplication of magnitude spectra with the filters of a front end."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-#: Filters are halved so often on a CPU: narrower parts save less than a call costs.
+#: Number of times that filters are halved on a CPU; more parts would cost more calls than they save.
 _HALVINGS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Filters over some of the bins, and the mels that these reach."""
+    """The filters over some of the bins, and the mel bands with a weight there."""
 
     bins: slice
     mels: slice
@@ -25,14 +25,14 @@ class _Part:
 
 
 class FilterBank:
-    """Magnitudes ``[..., bin]`` of spectra to those of mels ``[..., mel]``, on one device.
+    """Converts magnitudes ``[..., bin]`` of spectra to those of mel bands ``[..., mel]``, on one device.
 
-    On a CPU NumPy does it: its absolute value takes a tenth of PyTorch's time, and OpenBLAS multiplies tall, narrow
-    matrices in a third of MKL's. Most of the filters' values are 0, so only blocks with others are multiplied.
+    On a CPU, NumPy is used: its absolute value takes a tenth of PyTorch's time, and OpenBLAS multiplies tall, narrow
+    matrices in a third of MKL's time. Most weights are 0, so only blocks with other weights are multiplied.
 
     Args:
         filters: ``[mel, bin]``.
-        device: of the spectra.
+        device: device of the spectra.
     """
 
     def __init__(self, filters: NDArray[np.float32], device: "torch.device") -> None:
@@ -44,7 +44,7 @@ class FilterBank:
         self._weights = torch.from_numpy(filters).T.to(device)
 
     def magnitudes(self, spectra: "torch.Tensor", out: "torch.Tensor") -> None:
-        """Absolute values of complex spectra."""
+        """Compute the absolute values of complex spectra."""
         import torch
 
         if self._on_cpu:
@@ -53,7 +53,7 @@ class FilterBank:
             torch.abs(spectra, out=out)
 
     def __call__(self, magnitudes: "torch.Tensor") -> "torch.Tensor":
-        """Mel magnitudes."""
+        """Compute mel magnitudes."""
         import torch
 
         if not self._on_cpu:
@@ -66,7 +66,7 @@ class FilterBank:
 
 
 def _parts(filters: NDArray[np.float32]) -> Iterator[_Part]:
-    """Blocks of ``[bin, mel]`` that hold all that is not 0."""
+    """Yield blocks of ``[bin, mel]`` that contain all weights that are not 0."""
     any_mel = filters != 0
     for begin, end in _halved(any_mel, 0, len(filters), _HALVINGS):
         reached = np.flatnonzero(any_mel[begin:end].any(axis=0))
@@ -76,7 +76,7 @@ def _parts(filters: NDArray[np.float32]) -> Iterator[_Part]:
 
 
 def _halved(any_mel: NDArray[np.bool_], begin: int, end: int, times: int) -> Iterator[tuple[int, int]]:
-    """The bins from ``begin`` to ``end``, cut where the two blocks have the fewest products; then each of both."""
+    """Split the bins from ``begin`` to ``end`` where the two blocks need the fewest products, and repeat."""
     if times == 0 or end - begin < 2:
         yield begin, end
         return
@@ -88,7 +88,7 @@ def _halved(any_mel: NDArray[np.bool_], begin: int, end: int, times: int) -> Ite
 
 
 def _widths(any_mel: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """How many mels lie between the lowest and the highest that the first 1, 2, ... bins reach."""
+    """Count the mel bands between the lowest and the highest with a weight in the first 1, 2, ... bins."""
     reached = np.logical_or.accumulate(any_mel, axis=0)
     lowest, highest = reached.argmax(axis=1), any_mel.shape[1] - reached[:, ::-1].argmax(axis=1)
     return np.where(reached.any(axis=1), highest - lowest, 0)

@@ -1,4 +1,4 @@
-"""Windowed frames of waveforms, cut in buffers that are made once."""
+"""Windowed frames of waveforms, in buffers that are allocated once."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-#: Each sample is lessened by this share of the one before it, which levels the spectra of everyday sounds.
+#: Each sample minus this fraction of the one before it, which flattens the spectra of everyday sounds.
 PRE_EMPHASIS = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What frames are multiplied with, on one device."""
+    """The window of frames, on one device."""
 
     #: ``[window + 1]``: the window, and 0.
     values: "torch.Tensor"
-    #: What the window rises by from sample to sample, times the pre-emphasis ``[window + 1]``.
+    #: The difference of the window from sample to sample, times the pre-emphasis ``[window + 1]``.
     rise: "torch.Tensor"
 
     @classmethod
     def of(cls, window: "torch.Tensor", device: "torch.device") -> "Window":
-        """The constants of a window ``[window]`` in double precision."""
+        """Compute the constants of a window ``[window]`` in double precision."""
         import torch
 
         values = np.append(window.numpy(), 0)
@@ -34,15 +34,15 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Views of the buffers for a few frames in a row."""
+    """Views of the buffers for some consecutive frames."""
 
-    #: Samples, and those one before them ``[batch, sample]``.
+    #: Samples, and the samples one position before ``[batch, sample]``.
     now: "torch.Tensor"
     before: "torch.Tensor"
     before_in_frames: "torch.Tensor"
     emphasised: "torch.Tensor"
     emphasised_in_frames: "torch.Tensor"
-    #: What the window takes ``[batch, frame, window + 1]``, and what the transform does ``[batch, frame, n_fft]``.
+    #: Windowed frames ``[batch, frame, window + 1]``, and the input of the transform ``[batch, frame, n_fft]``.
     windowed: "torch.Tensor"
     transformed: "torch.Tensor"
 
@@ -50,18 +50,18 @@ class _Part:
 class Frames:
     """Pre-emphasised, windowed frames of waveforms of one shape on one device.
 
-    Frames are centred on multiples of the hop. Where in the transform's samples a frame begins changes no magnitude:
-    it begins at the first, and what the window leaves of them stays 0 from the first frames to the last. Buffers and
-    their views are made once: two threads that make views by the hundred wait for each other's hold on Python's lock.
+    Frames are centred on multiples of the hop. The position of a frame in the input of the transform does not change
+    magnitudes, so it starts at the first sample, and the samples after the window stay 0. Buffers and views are created
+    once, because threads that create hundreds of views wait for each other's hold on Python's lock.
 
     Args:
-        waveforms: some of the shape ``[batch, sample]``, on the device.
-        window: what frames are multiplied with.
-        n_fft: samples of the transform.
-        hop: samples from frame to frame.
-        frames: how many.
+        waveforms: waveforms ``[batch, sample]`` of the expected shape, on the device.
+        window: the window.
+        n_fft: number of samples of the transform.
+        hop: number of samples from frame to frame.
+        frames: number of frames.
         at_once: how many of them are cut at a time.
-        pad_mode: ``reflect`` or ``constant`` (zeros), beyond the ends of a waveform.
+        pad_mode: ``reflect`` or ``constant`` (zeros), padding of a waveform.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Frames:
         self._window = window
         batch, samples = waveforms.shape
         taken, half = len(window.values), n_fft // 2
-        # Half a frame before, one sample more, and half a frame behind.
+        # Half a frame and one sample before, half a frame after.
         padded = waveforms.new_zeros(batch, samples + 2 * half + 1)
         self._inside = padded[:, half + 1 : half + 1 + samples]
         self._margins: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -109,22 +109,22 @@ class Frames:
             )
 
     def cut(self, waveforms: "torch.Tensor") -> "Iterator[torch.Tensor]":
-        """The next frames ``[batch, frame, n_fft]``, which stay as they are until others are asked for."""
+        """Yield frames ``[batch, frame, n_fft]``; each is valid until the next one is requested."""
         import torch
 
         self._pad(waveforms)
         for part in self._parts:
             torch.sub(part.now, part.before, alpha=PRE_EMPHASIS, out=part.emphasised)
-            # w[n] x[n] - a w[n-1] x[n-1], arranged so that only what is left of x is rounded.
+            # w[n] x[n] - a w[n-1] x[n-1], computed from the difference of x, so that only that is rounded.
             torch.mul(part.emphasised_in_frames, self._window.values, out=part.windowed)
             part.windowed.addcmul_(part.before_in_frames, self._window.rise)
             if part.windowed.shape[2] > part.transformed.shape[2]:
-                # To the transform the sample after the last is the first.
+                # The transform is periodic: the sample after the last is the first.
                 part.transformed[..., 0] += part.windowed[..., -1]
             yield part.transformed
 
     def _pad(self, waveforms: "torch.Tensor") -> None:
-        """Copy waveforms between their margins; PyTorch's own reflection takes eight times as long."""
+        """Copy waveforms into the padded buffer; PyTorch's reflection takes eight times as long."""
         import torch
 
         self._inside.copy_(waveforms)

@@ -1,4 +1,4 @@
-"""Reading by libsndfile, within what it reads right."""
+"""Reading with libsndfile, limited to files that it reads correctly."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from dcase_sweep.audio.wav_format import WavFormat
 if TYPE_CHECKING:
     import soundfile
 
-#: Others are recognised by so little that garbage passes for them, or are not checked for being whole.
+#: Accepted containers. Others are recognised by so few bytes that garbage passes, or are not checked for completeness.
 _CONTAINERS = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3", "NIST")
 _CHECKED_BY_HEADER = ("WAV", "WAVEX", "RF64", "W64")
 _WIDTHS = {
@@ -32,7 +32,7 @@ _WIDTHS = {
     "ULAW": 1,
     "ALAW": 1,
 }
-#: Frames that are decoded at a time, where several channels become one or nobody knows how many follow.
+#: Frames that are decoded together, if channels are averaged or the length is not known.
 _BLOCK = 65_536
 #: Samples that an encoder adds at the two ends of an MP3 file, which libsndfile may leave out.
 _FEW = 3 * 1152
@@ -44,33 +44,33 @@ class Decoder:
 
     sound: "soundfile.SoundFile"
     header: WavHeader | None
-    #: None where the file does not say it.
+    #: Number of frames; None if the file does not give it.
     frames: int | None
 
     @property
     def sample_rate(self) -> int:
-        """Hz."""
+        """Sample rate (Hz)."""
         return int(self.sound.samplerate)
 
     @property
     def channels(self) -> int:
-        """How many there are."""
+        """Number of channels."""
         return int(self.sound.channels)
 
     @property
     def is_within_one(self) -> bool:
-        """Whether samples are integers, which full scale bounds."""
+        """Whether samples are integers, which cannot exceed full scale."""
         return str(self.sound.subtype).startswith("PCM_")
 
     def count_frames(self) -> int:
-        """How many frames there are, decoded if nothing says it."""
+        """Count the frames; they are decoded if the file does not give their number."""
         return sum(len(block) for block in self._blocks(None)) if self.frames is None else self.frames
 
     def read(self, frames: int) -> NDArray[np.float32]:
-        """The first samples ``[sample]``, channels averaged; fewer only where the file did not say how many there are.
+        """Read the first samples ``[sample]``, channels averaged; fewer only if the file does not give their number.
 
         Raises:
-            AudioProblem: if they cannot be decoded, or are laid out otherwise than the header says.
+            AudioProblem: if they cannot be decoded, or have another layout than the header says.
         """
         if self.frames is not None:
             frames = min(frames, self.frames)
@@ -105,10 +105,10 @@ class Decoder:
             left = None if left is None else left - len(block)
 
     def check(self) -> None:
-        """Refuse what libsndfile understood otherwise than the header says, and what no recording is.
+        """Check that libsndfile reads the file as its header says, and that it can be a recording.
 
         Raises:
-            AudioProblem: with what was found.
+            AudioProblem: if not.
         """
         if self.sound.format not in _CONTAINERS:
             raise AudioProblem(f"a file of type {self.sound.format}; expected WAV, FLAC or OGG; convert it")
@@ -128,9 +128,9 @@ class Decoder:
 
 
 class _Alignment:
-    """Whether PCM samples with fewer bits than their bytes have fill these from above, as the format demands.
+    """Checks that PCM samples with fewer bits than their bytes use the upper bits, as the format requires.
 
-    Those that lie at the lower end would be read at a level that is 6 dB lower for each bit.
+    Samples in the lower bits would be read 6 dB too low for each unused bit.
     """
 
     def __init__(self, layout: WavFormat) -> None:
@@ -139,14 +139,14 @@ class _Alignment:
         self._has_low_bits = False
 
     def look_at(self, block: NDArray[np.float32]) -> None:
-        """Take note of samples ``[frame, channel]``."""
+        """Record the levels of samples ``[frame, channel]``."""
         if self._layout.unused_bits:
             self._peak = max(self._peak, float(np.abs(block).max()))
             steps = block * np.float32(2.0 ** (self._layout.significant_bits - 1))
             self._has_low_bits = self._has_low_bits or bool((steps != np.rint(steps)).any())
 
     def check(self) -> None:
-        """Refuse samples that use none of the upper bits, unless they keep to those that they may use."""
+        """Refuse samples that use none of the upper bits, unless they use only the allowed ones."""
         is_low = 0 < self._peak < 2.0**-self._layout.unused_bits
         if is_low and (self._has_low_bits or self._layout.is_24_in_32):
             raise _alignment_problem(self._layout)
@@ -164,7 +164,7 @@ def _streaming() -> Any:
     import soundfile
 
     class Streaming(soundfile.SoundFile):
-        """Read from beginning to end: where nothing says the end, libsndfile cannot seek either."""
+        """A file that is read from beginning to end, because libsndfile cannot seek without a length."""
 
         def seekable(self) -> bool:
             return False
@@ -176,16 +176,16 @@ def _streaming() -> Any:
 def open_by_libsndfile(
     handle: FileIO, header: WavHeader | None, *, length: Length, longest: int | None
 ) -> Iterator[Decoder]:
-    """A file, opened by its descriptor: neither its name nor its suffix matters.
+    """Open a file by its descriptor, so that its name and suffix do not matter.
 
     Args:
         handle: the file.
-        header: of a WAV file.
-        length: what the file says of it.
-        longest: frames that will be read at most; None for none.
+        header: header of a WAV file.
+        length: length according to the file.
+        longest: the most frames that will be read; None for no limit.
 
     Raises:
-        AudioProblem: for what libsndfile cannot read, or does not read right.
+        AudioProblem: for a file that libsndfile cannot read, or does not read correctly.
     """
     import soundfile
 
@@ -214,9 +214,9 @@ def open_by_libsndfile(
 
 
 def _with_length(handle: FileIO, header: WavHeader, frames: int) -> BytesIO | None:
-    """The beginning of a file whose writer left 0 as its length, which libsndfile takes for no samples at all.
+    """Return the beginning of a file with a length of 0 in its header, which libsndfile would read as empty.
 
-    None for one that says another length than the true one, which libsndfile mends.
+    None for any other wrong length, which libsndfile corrects.
     """
     if header.container not in ("RIFF", "RIFX"):
         return None
@@ -234,5 +234,5 @@ def _with_length(handle: FileIO, header: WavHeader, frames: int) -> BytesIO | No
 
 
 def _reason(error: Exception) -> str:
-    """What libsndfile says, without the descriptor that it was given."""
+    """Return libsndfile's message without the descriptor."""
     return str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(".")

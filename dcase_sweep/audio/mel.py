@@ -11,22 +11,22 @@ _LOG_STEP = np.log(6.4) / 27.0
 
 
 def slaney_mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Frequencies in Hz of points on Slaney's mel scale."""
+    """Convert points on Slaney's mel scale to frequencies (Hz)."""
     logarithmic = _BREAK_HZ * np.exp(_LOG_STEP * (np.maximum(mel, _BREAK_MEL) - _BREAK_MEL))
     return np.where(mel < _BREAK_MEL, _HZ_PER_MEL * mel, logarithmic)
 
 
 def slaney_hz_to_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points on Slaney's mel scale of frequencies in Hz."""
+    """Convert frequencies (Hz) to points on Slaney's mel scale."""
     logarithmic = _BREAK_MEL + np.log(np.maximum(hz, _BREAK_HZ) / _BREAK_HZ) / _LOG_STEP
     return np.where(hz < _BREAK_HZ, hz / _HZ_PER_MEL, logarithmic)
 
 
 def slaney_mel_filters(*, sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float) -> NDArray[np.float32]:
-    """Triangular filters ``[mel, bin]`` on Slaney's scale, each scaled to unit area as librosa does by default.
+    """Compute triangular filters ``[mel, bin]`` on Slaney's scale, scaled to unit area like librosa's default.
 
     Raises:
-        ValueError: if a band holds no FFT bin, so that its energy would always be zero.
+        ValueError: if a band contains no FFT bin, so that its energy would always be zero.
     """
     limits = slaney_hz_to_mel(np.array([f_min, f_max], dtype=np.float64))
     edges = slaney_mel_to_hz(np.linspace(limits[0], limits[1], n_mels + 2))

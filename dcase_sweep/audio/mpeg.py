@@ -1,7 +1,7 @@
-"""MPEG audio: how long a file is, by its frames.
+"""Length of MPEG audio, counted in frames.
 
-An encoder may put the number of frames into the first one (Xing, Info, VBRI). Where it did not, libsndfile divides the
-file's length by the first frame's, and stops there even if the bit rate varies and more follows.
+An encoder may store the number of frames in the first one (Xing, Info, VBRI). Otherwise libsndfile divides the length
+of the file by that of the first frame, and stops there even if the bit rate varies and more frames follow.
 """
 
 from collections.abc import Callable
@@ -19,22 +19,22 @@ _BIT_RATES = {
     (2, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _SAMPLE_RATES = (44_100, 48_000, 32_000)
-#: Frames that are walked: three hours and a half at 44.1 kHz.
+#: Limit on frames: three and a half hours at 44.1 kHz.
 _MOST_FRAMES = 500_000
-#: Bytes that are read at a time.
+#: Bytes in one read.
 _WINDOW = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class MpegFrame:
-    """What a frame's header says."""
+    """The header of a frame."""
 
     length: int
     samples: int
 
 
 def parse_frame(header: bytes) -> MpegFrame | None:
-    """A frame by its first 4 bytes; None if they are none's."""
+    """Parse the first 4 bytes of a frame; None if they are not a frame's."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
     version, layer = {0: 3, 2: 2, 3: 1}.get(header[1] >> 3 & 3), 4 - (header[1] >> 1 & 3)
@@ -52,14 +52,14 @@ def parse_frame(header: bytes) -> MpegFrame | None:
 
 @dataclass(frozen=True, slots=True)
 class MpegLength:
-    """The frames that a file holds, and the samples of one channel in them."""
+    """The frames of a file, and the samples of one channel in them."""
 
     frames: int
     samples: int
 
 
 def count_frames(at: Callable[[int, int], bytes], size: int, start: int) -> MpegLength:
-    """All frames from ``start`` on.
+    """Count all frames from ``start`` on.
 
     Args:
         at: reads so many bytes (second) at a position (first).
@@ -86,7 +86,7 @@ def count_frames(at: Callable[[int, int], bytes], size: int, start: int) -> Mpeg
 
 
 def stated_frames(head: bytes) -> int | None:
-    """How many frames follow, as the first one says; None if it does not."""
+    """Read the number of frames from the first one; None if it does not give it."""
     for tag, offset in ((b"Xing", 8), (b"Info", 8), (b"VBRI", 14)):
         position = head.find(tag, 0, 256)
         if position > 0:

@@ -1,4 +1,4 @@
-"""24-bit mono WAV, the format of TAU's recordings, without a decoder."""
+"""Fast reading of 24-bit mono WAV, the format of TAU's recordings."""
 
 from io import FileIO
 
@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from dcase_sweep.audio.wav import WavHeader
 from dcase_sweep.audio.wav_format import PCM
 
-#: Chunks that say nothing of how the samples are laid out.
+#: Chunks that do not affect the layout of the samples.
 _HARMLESS = {b"fmt ", b"data", b"LIST", b"JUNK", b"bext", b"fact"}
 
 
 def is_plain_pcm24(header: WavHeader, size: int) -> bool:
-    """Whether every field of a file's header says 24-bit mono in frames of 3 bytes, and none contradicts.
+    """Whether all fields of a header say 24-bit mono in frames of 3 bytes.
 
-    Everything else, however likely it is to mean the same, is left to libsndfile.
+    Everything else is left to libsndfile, even if it probably means the same.
     """
     layout = header.format
     if layout.is_extensible:
@@ -39,10 +39,10 @@ def is_plain_pcm24(header: WavHeader, size: int) -> bool:
 
 
 def decode_pcm24(handle: FileIO, data_offset: int, frames: int) -> NDArray[np.float32] | None:
-    """Samples of a 24-bit mono WAV, bit for bit those of libsndfile, about seven times as fast; None if they end early.
+    """Read a 24-bit mono WAV with the samples of libsndfile, about seven times as fast; None if the file ends early.
 
     Each sample's three bytes are read as the upper three of a 32-bit word that starts one byte earlier; the
-    byte below them belongs to the neighbour and is masked away. Words become samples in place.
+    byte below them belongs to the sample before and is masked. Words are converted to samples in place.
     """
     raw = np.empty(3 * frames + 1, dtype=np.uint8)
     handle.seek(data_offset - 1)

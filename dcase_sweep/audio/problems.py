@@ -1,26 +1,26 @@
-"""What is wrong with one recording, and the limits that a recording must keep."""
+"""Problems of recordings, and the limits of what is accepted."""
 
-#: Hz. Below, nothing of speech or music remains; above lies no converter for sound.
+#: Sample rates in Hz. Lower ones keep nothing of speech or music; no audio converter has a higher one.
 SAMPLE_RATES = (1_000, 768_000)
 #: The largest arrays of microphones in use have 64 channels.
 MOST_CHANNELS = 64
 #: Seconds: the analysis window of task 1A. A shorter recording does not fill a single frame.
 SHORTEST = 0.04
-#: A clip whose loudest sample lies under this is digital silence (-120 dB of full scale).
+#: A clip whose loudest sample is below this is digital silence (-120 dB of full scale).
 SILENCE = 1e-6
-#: Floating-point recorders go a few dB over full scale (1.0); 20 dB over it, the samples have another scale.
+#: Floating-point recorders exceed full scale (1.0) by a few dB; samples that exceed it by 20 dB have another scale.
 LOUDEST = 10.0
 
 
 class AudioProblem(Exception):
-    """What is wrong with one file: found, expected, what to do. The caller adds the file's name."""
+    """A problem of one file: found, expected, what to do. The caller adds the file's name."""
 
 
 def check_rate_and_channels(sample_rate: int, channels: int) -> None:
-    """Refuse what no recording of sound has.
+    """Check the sample rate and the number of channels.
 
     Raises:
-        AudioProblem: for a sample rate or a number of channels beyond the limits.
+        AudioProblem: if they are outside the limits.
     """
     lowest, highest = SAMPLE_RATES
     if not lowest <= sample_rate <= highest:
@@ -32,7 +32,7 @@ def check_rate_and_channels(sample_rate: int, channels: int) -> None:
 
 
 def check_duration(frames: int, sample_rate: int, wanted: float) -> None:
-    """Refuse a recording of less than one frame of analysis, unless clips of the wanted seconds are as short.
+    """Refuse a recording that is shorter than one frame of analysis, unless clips are to be that short.
 
     Raises:
         AudioProblem: for a recording that is too short.

@@ -1,4 +1,4 @@
-"""Audio files to mono waveforms of one rate and one length."""
+"""Reading of audio files as mono waveforms of one sample rate and length."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,13 +20,13 @@ from dcase_sweep.audio.wav import WavHeader, read_wav_header
 __all__ = ["AudioInfo", "AudioProblem", "Padding", "Waveform", "fit_waveform", "inspect_audio", "read_waveform"]
 
 Padding = Literal["repeat", "zeros"]
-#: Bytes that are read at first: what lies before the samples seldom takes more.
+#: Bytes of the first read; the header seldom has more.
 _HEAD = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What a file holds."""
+    """The properties of a recording."""
 
     sample_rate: int
     channels: int
@@ -35,13 +35,13 @@ class AudioInfo:
 
 @dataclass(frozen=True, slots=True)
 class Waveform:
-    """One clip, mono, at the wanted rate and length."""
+    """One mono clip at the requested sample rate and length."""
 
     samples: NDArray[np.float32]
     was_padded: bool = False
     was_cut: bool = False
     was_resampled: bool = False
-    #: Length of the recording in the file; at least so much where only its end would tell.
+    #: Length (s) of the recording in the file; a lower bound if the file does not give it.
     seconds: float = 0.0
 
 
@@ -86,13 +86,13 @@ class _Pcm24:
     def read(self, frames: int) -> NDArray[np.float32]:
         samples = decode_pcm24(self.handle, self.header.data_offset, min(frames, self.frames))
         if samples is None:
-            raise AudioProblem("truncated while it was read; expected it to stay as it is")
+            raise AudioProblem("truncated while it was read; read it again when it is complete")
         return samples
 
 
 @contextmanager
 def _open_audio(path: Path, seconds: float | None) -> Iterator[_Decoder]:
-    """What decodes the file, whose header has been checked; ``seconds`` is what will be read, or None for all."""
+    """Open a decoder for the file after checks of its header; ``seconds`` limits what is read, None reads all."""
     with open_file(path) as (handle, size):
         head = handle.read(_HEAD)
         start = after_id3(head)
@@ -116,15 +116,15 @@ def _open_audio(path: Path, seconds: float | None) -> Iterator[_Decoder]:
 
 
 def _frames_to_read(seconds: float, sample_rate: int) -> int:
-    """What lies behind the clip's end is never decoded; a hundredth of a second more serves the resampler's filter."""
+    """Return the number of frames to decode: those of the clip, and 10 ms more for the filter of the resampler."""
     return int(np.ceil((seconds + 0.01) * sample_rate))
 
 
 def inspect_audio(path: Path) -> AudioInfo:
-    """What the header says; the samples are decoded only where it does not say how many there are.
+    """Read the properties of a recording from its header; samples are decoded only if it does not give the length.
 
     Raises:
-        AudioProblem: for a missing, unreadable, empty, truncated or foreign file, or one that no recording can be.
+        AudioProblem: for a file that is missing, unreadable, empty, truncated, of another type or not a recording.
     """
     with _open_audio(path, None) as decoder:
         return AudioInfo(decoder.sample_rate, decoder.channels, decoder.count_frames())
@@ -137,10 +137,10 @@ def _to_length(samples: NDArray[np.float32], length: int, padding: Padding) -> N
 
 
 def _check_samples(samples: NDArray[np.float32], *, within_one: bool) -> None:
-    """Refuse what is not finite, digital silence, or of another scale.
+    """Refuse samples that are not finite, digital silence, or of another scale.
 
-    Where no sample can be beyond full scale, the energy is one fast pass: a clip with more than silence's can hold
-    nothing else, so only others are searched.
+    If no sample can exceed full scale, the energy is checked first in one fast pass. Only clips with the energy of
+    silence are searched further.
     """
     if within_one and float(np.dot(samples, samples)) > len(samples) * SILENCE**2:
         return
@@ -157,14 +157,13 @@ def _check_samples(samples: NDArray[np.float32], *, within_one: bool) -> None:
 
 
 def read_waveform(path: Path, *, sample_rate: int, seconds: float, padding: Padding = "repeat") -> Waveform:
-    """One file as ``[sample]`` float32: channels averaged, resampled (soxr), cut or padded to length.
+    """Read one file as ``[sample]`` float32: channels averaged, resampled (soxr), cut or padded to length.
 
-    Full scale is 1. A short clip is repeated, or followed by silence (``zeros``), where a repetition would play events
-    a second time.
+    Full scale is 1. A short clip is repeated, or padded with silence (``zeros``) if a repetition would repeat events.
 
     Raises:
-        AudioProblem: for a file that cannot be read, is empty, truncated, foreign, silent or shorter than a frame of
-            analysis, holds NaN, infinity or values of another scale, or whose header contradicts itself.
+        AudioProblem: for a file that cannot be read, is empty, truncated, of another type, silent or shorter than a
+            frame of analysis, contains NaN, infinity or values of another scale, or has a contradictory header.
     """
     with _open_audio(path, seconds) as decoder:
         rate, frames = decoder.sample_rate, decoder.frames
@@ -181,7 +180,7 @@ def read_waveform(path: Path, *, sample_rate: int, seconds: float, padding: Padd
 def fit_waveform(
     samples: NDArray[np.float32], rate: int, *, sample_rate: int, seconds: float, padding: Padding = "repeat"
 ) -> Waveform:
-    """Mono samples ``[sample]`` of some rate, brought to a clip's rate and length as `read_waveform` brings a file's.
+    """Convert mono samples ``[sample]`` to the sample rate and length of a clip, like `read_waveform` for a file.
 
     Raises:
         AudioProblem: for samples that are silent, not finite, of another scale, or shorter than a frame of analysis.
@@ -200,6 +199,6 @@ def _fit(
         samples = soxr.resample(samples, rate, sample_rate).astype(np.float32, copy=False)
     length, found = round(sample_rate * seconds), round(frames * sample_rate / rate)
     if len(samples) != length:
-        # Resampling may leave one sample too few or too many; that is not a clip of another length.
+        # Resampling may give one sample too few or too many; this does not count as another length.
         samples = _to_length(samples, length, padding)
     return Waveform(samples, found < length, found > length, rate != sample_rate, frames / rate)

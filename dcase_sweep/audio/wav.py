@@ -1,4 +1,4 @@
-"""WAV files and their relatives: what the chunks say.
+"""Parsing of the chunks of WAV files and related formats.
 
 RIFF (little endian), RIFX (big endian), RF64 (lengths of 64 bits) and Sony's Wave64.
 """
@@ -12,39 +12,39 @@ from dcase_sweep.audio.problems import AudioProblem
 from dcase_sweep.audio.wav_format import WavFormat, parse_format
 
 _W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
-#: What follows the four letters in the GUID of a chunk.
+#: The bytes after the four letters in the GUID of a chunk.
 _W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
-#: More chunks than any recorder writes; garbage may hold one every 8 bytes.
+#: Limit on chunks, more than any recorder writes; garbage may contain one every 8 bytes.
 _MOST_CHUNKS = 1_000
-#: Bytes of a list that are looked through.
+#: Limit on the bytes of a list that are searched.
 _LONGEST_LIST = 65_536
 
 _Read = Callable[[int, int], bytes]
-#: Name, offset and length of a chunk, and where the next one begins.
+#: Name, offset and length of a chunk, and the offset of the next one.
 _Chunk = tuple[bytes, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class WavHeader:
-    """What a file says of its samples. Offsets and lengths are in bytes."""
+    """The header of a file. Offsets and lengths are in bytes."""
 
     #: ``RIFF``, ``RIFX``, ``RF64`` or ``W64``.
     container: str
-    #: What the file says follows its first 8 bytes.
+    #: Length of the file after its first 8 bytes, according to its header.
     riff_length: int
     format: WavFormat
     data_offset: int
     data_length: int
-    #: Whether the file says how long its samples are; a streaming writer cannot.
+    #: Whether the header gives the length of the samples; a streaming writer does not know it.
     length_known: bool
-    #: Names of all chunks in order, and where the last of them ends.
+    #: Names of all chunks in order, and the end of the last one.
     chunks: tuple[bytes, ...]
     end: int
-    #: Whether the texts in its lists (``LIST``) fill them; libsndfile loses its way in others.
+    #: Whether the texts in its lists (``LIST``) fill them; libsndfile reads others wrongly.
     lists_agree: bool
 
     def check(self) -> None:
-        """Refuse a header that contradicts itself, and layouts that libsndfile does not read right.
+        """Refuse contradictory headers, and layouts that libsndfile does not read correctly.
 
         Raises:
             AudioProblem: with what the header says and what was expected.
@@ -58,16 +58,16 @@ class WavHeader:
 
 
 def is_unknown_length(length: int) -> bool:
-    """Whether a length is what streaming writers put there, who cannot know it.
+    """Whether a length is a placeholder of a streaming writer, which does not know the length.
 
-    They write the largest one that a signed or an unsigned field holds, or a little less: 0x7f000000, 0x7ffff000,
-    0x80000000, 0xffffffff. No clip is as long.
+    Such writers use the largest value of a signed or unsigned field, or a little less: 0x7f000000, 0x7ffff000,
+    0x80000000, 0xffffffff. No clip is that long.
     """
     return 0x7F00_0000 <= length <= 0x8001_0000 or 0xFFFF_0000 <= length < 2**32 or length >= 2**62
 
 
 def read_wav_header(head: bytes, handle: FileIO, size: int, start: int = 0) -> WavHeader | None:
-    """The header of a file, or None for another container.
+    """Read the header of a file; return None for another container.
 
     Args:
         head: the first bytes from ``start`` on.
@@ -97,7 +97,7 @@ def read_wav_header(head: bytes, handle: FileIO, size: int, start: int = 0) -> W
 
 
 def _riff_chunks(at: _Read, position: int, size: int, endian: str) -> Iterator[_Chunk]:
-    """Chunks as long as there is something with a name."""
+    """Yield chunks while there are valid names."""
     while position + 8 <= size:
         name, length = struct.unpack(endian + "4sI", at(position, 8))
         if not _is_name(name):
@@ -108,7 +108,7 @@ def _riff_chunks(at: _Read, position: int, size: int, endian: str) -> Iterator[_
 
 
 def _w64_chunks(at: _Read, position: int, size: int) -> Iterator[_Chunk]:
-    """The same of Wave64, whose names are GUIDs and whose lengths count the 24 bytes of a chunk's header."""
+    """Yield chunks of Wave64, whose names are GUIDs and whose lengths include the 24 bytes of a chunk's header."""
     while position + 24 <= size:
         name, length = struct.unpack("<16sQ", at(position, 24))
         if length < 24 or not _is_name(name[:4]):
@@ -152,7 +152,7 @@ def _read_chunks(
                 length = long_length
             data = offset, *_samples_length(at, offset, length, size)
             if container == "RF64" or not data[2]:
-                break  # what follows cannot be found by the chunk's own length
+                break  # the next chunk cannot be found from this one's length
     if layout is None:
         raise AudioProblem(
             "a WAV file that does not say its format before its samples; expected audio; convert it again"
@@ -166,7 +166,7 @@ def _read_chunks(
 
 
 def _is_list(body: bytes, length: int) -> bool:
-    """Whether a list of texts holds whole ones alone: four letters, a length, a text of an even number of bytes."""
+    """Whether a list contains complete texts only: four letters, a length, and a text with an even number of bytes."""
     position = 4
     while position + 8 <= len(body) == length and _is_name(body[position : position + 4]):
         text = int.from_bytes(body[position + 4 : position + 8], "little")
@@ -175,7 +175,7 @@ def _is_list(body: bytes, length: int) -> bool:
 
 
 def _samples_length(at: _Read, offset: int, length: int, size: int) -> tuple[int, bool]:
-    """Bytes of samples, and whether the file says so; else they go on to its end."""
+    """Return the bytes of samples, and whether the file gives their number; otherwise they extend to its end."""
     if length == 0 and offset + 8 <= size and not _is_name(at(offset, 4)):
         return size - offset, False
     if offset + length > size and is_unknown_length(length):

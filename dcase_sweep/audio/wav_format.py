@@ -1,7 +1,7 @@
-"""How a WAV file says its samples are laid out, and whether that agrees with itself.
+"""The layout of the samples of a WAV file, and checks of its consistency.
 
-libsndfile takes the width of a sample from its number of bits alone and does not look at the length of a frame, so that
-24-bit samples in frames of 4 bytes come out as noise. Whoever reads by it checks here first.
+libsndfile derives the width of a sample from its number of bits and ignores the length of a frame, so it reads 24-bit
+samples in frames of 4 bytes as noise. Such files are refused here first.
 """
 
 import struct
@@ -11,28 +11,28 @@ from dcase_sweep.audio.problems import AudioProblem, check_rate_and_channels
 
 PCM, FLOAT, A_LAW, MU_LAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 _NAMES = {PCM: "PCM", FLOAT: "floating point", A_LAW: "A-law", MU_LAW: "mu-law"}
-#: What follows the tag in the GUID of a sub-format.
+#: The bytes after the tag in the GUID of a sub-format.
 _GUID = bytes.fromhex("000000001000800000aa00389b71")
 
 
 @dataclass(frozen=True, slots=True)
 class WavFormat:
-    """``WAVEFORMATEX``, which WAV files and Wave64 files share."""
+    """``WAVEFORMATEX``, the description of samples in WAV and Wave64 files."""
 
-    #: Of the samples; with ``WAVE_FORMAT_EXTENSIBLE`` its GUID says it.
+    #: Format of the samples; with ``WAVE_FORMAT_EXTENSIBLE`` from its GUID.
     tag: int
     is_extensible: bool
     has_standard_guid: bool
     channels: int
-    #: Hz.
+    #: Sample rate (Hz).
     sample_rate: int
-    #: Bytes a second.
+    #: Bytes per second.
     byte_rate: int
-    #: Bytes of a frame, one sample of each channel.
+    #: Bytes of a frame, which has one sample of each channel.
     block_align: int
-    #: Of a sample; with ``WAVE_FORMAT_EXTENSIBLE`` those of its bytes.
+    #: Bits of a sample; with ``WAVE_FORMAT_EXTENSIBLE`` including unused bits.
     bits: int
-    #: Of ``bits``, those that the recording has; None where the format has no such field.
+    #: The used ones of ``bits``; None if the format has no such field.
     valid_bits: int | None
     #: Length of the whole description, and of its extension if it has one.
     length: int
@@ -40,29 +40,29 @@ class WavFormat:
 
     @property
     def sample_bytes(self) -> int | None:
-        """Bytes of a sample, by its number of bits; None for formats that have no such thing."""
+        """Bytes of a sample, from its number of bits; None for compressed formats."""
         return (self.bits + 7) // 8 if self.tag in _NAMES else None
 
     @property
     def significant_bits(self) -> int:
-        """Bits of a sample that hold sound."""
+        """Used bits of a sample."""
         return self.valid_bits if self.valid_bits and self.valid_bits < self.bits else self.bits
 
     @property
     def unused_bits(self) -> int:
-        """The lowest bits of a PCM sample, which stay 0 as its other bits fill its bytes from above."""
+        """Number of unused bits at the lower end of a PCM sample."""
         if self.tag != PCM or not self.channels:
             return 0
         return 8 * (self.block_align // self.channels) - self.significant_bits
 
     @property
     def is_24_in_32(self) -> bool:
-        """24 bits in 4 bytes without a word on which: libsndfile looks at the samples to find out."""
+        """Whether samples have 24 bits in 4 bytes without a statement of which; libsndfile guesses from the samples."""
         layout = self.tag, self.is_extensible, self.bits
         return layout == (PCM, False, 24) and self.block_align == 4 * self.channels
 
     def check(self) -> None:
-        """Refuse what contradicts itself, and layouts that libsndfile does not read right.
+        """Refuse contradictory descriptions, and layouts that libsndfile does not read correctly.
 
         Raises:
             AudioProblem: with what the header says and what was expected.
@@ -88,7 +88,7 @@ class WavFormat:
 
 
 def parse_format(body: bytes, length: int, endian: str) -> WavFormat:
-    """The format of the chunk's first bytes, at least 16 of them, and the 40 of an extensible one.
+    """Parse the first bytes of the chunk: at least 16, or the 40 of an extensible format.
 
     Raises:
         AudioProblem: if the tag and an extension's sub-format differ.

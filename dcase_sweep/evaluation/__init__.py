@@ -1,1 +1,1 @@
-"""How good a system is: arrays in, metrics, tables and figures out; no framework, no configuration, no tracking."""
+"""Metrics, tables and figures from arrays; independent of frameworks, configuration and tracking."""

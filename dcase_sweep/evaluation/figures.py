@@ -1,4 +1,4 @@
-"""Figures as files, and text in them."""
+"""Saving of figures, and text in them."""
 
 import warnings
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 120
-#: Inches; a figure of many classes is not drawn larger than this.
+#: Largest size of a figure in inches.
 LARGEST_SIDE = 30.0
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write a PNG of a figure, drawn once; ``savefig`` draws everything twice."""
+    """Write a PNG of a figure. It is drawn once; ``savefig`` draws it twice."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
@@ -35,16 +35,16 @@ def save_figure(figure: "Figure", path: Path) -> None:
 
 @contextmanager
 def quiet_drawing() -> Iterator[None]:
-    """Without Matplotlib's warnings: of letters that its font lacks, and of axes that leave no room."""
+    """Suppress Matplotlib's warnings about missing glyphs and about the layout in the block."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield
 
 
 def plain_text(text: str, length: int = 32) -> str:
-    """A label as Matplotlib draws it letter by letter: `$` begins no formula, and long labels are shortened.
+    """Prepare a label for Matplotlib: `$` does not start a formula, and long labels are shortened.
 
-    A first underscore, which would hide it from a legend, is put behind a blank.
+    A blank is put before a leading underscore, which would hide the label in a legend.
     """
     printable = "".join(character if character.isprintable() else "?" for character in text)
     shown = shorten(printable, length).replace("$", r"\$")

@@ -1,9 +1,9 @@
-"""Metrics beside those of a task: what ``metrics`` names, computed on the validation and on the test clips.
+"""Additional metrics, which the group ``metrics`` names, computed on the validation and on the test clips.
 
 A metric is called with scores and targets and returns a number, or several by their names:
 
 - scores ``[item, class]``, probabilities; an item is a clip, or a frame in sound event detection;
-- targets ``[item]``, class indices, where one class is true; else ``[item, class]``, 1 for each true class and 0.
+- targets ``[item]``, class indices, if one class is true; otherwise ``[item, class]``, 1 for each true class, else 0.
 
 It may be an object, as here, or a function. Its attribute ``larger_is_better`` says which direction is better; without
 one, larger is.
@@ -37,11 +37,11 @@ class Metric(Protocol):
 class MacroF1:
     """F1 of each class (0 to 1), averaged over the classes that are true or detected anywhere.
 
-    Where one class is true, that with the highest score is detected. It is what scikit-learn calls
+    If one class is true, the class with the highest score is detected. It equals scikit-learn's
     ``f1_score(average="macro", zero_division=0)``.
 
     Args:
-        threshold: above which a class is detected where several may be true.
+        threshold: threshold above which a class is detected if several may be true.
     """
 
     larger_is_better = True
@@ -59,7 +59,7 @@ class MacroF1:
             detected, present = scores > self.threshold, targets > 0
         hits = (detected & present).sum(axis=0)
         marked = detected.sum(axis=0) + present.sum(axis=0)
-        # Several labels: scikit-learn's mean is over all columns; one label: over those that occur.
+        # With several labels, scikit-learn averages over all columns; with one label, over those that occur.
         counted = marked > 0 if targets.ndim == 1 else np.ones_like(marked, dtype=bool)
         return float((2 * hits / np.maximum(marked, 1))[counted].mean())
 
@@ -67,11 +67,12 @@ class MacroF1:
 class CohenKappa:
     """Agreement of the class with the highest score and the true one, beyond chance: 1 = always, 0 = by chance.
 
-    Cohen, "A coefficient of agreement for nominal scales", 1960. NaN where all clips are, and are taken for, one class.
+    Cohen, "A coefficient of agreement for nominal scales", 1960. NaN if all clips are of one class and classified as
+    it.
 
     Args:
-        weights: how much a confusion counts: null = each the same; ``linear`` or ``quadratic`` in the distance of the
-            classes, where their order means something.
+        weights: weights of confusions: null for equal weights; ``linear`` or ``quadratic`` in the distance of the
+            classes, for ordered classes.
     """
 
     larger_is_better = True
@@ -98,7 +99,7 @@ class MeanAveragePrecision:
     """Average precision of each class (0 to 1), averaged over the classes that are true anywhere.
 
     The mean of the precisions at each recall, weighted by the increase of the recall; equal scores count as one
-    threshold. It is what scikit-learn calls ``average_precision_score``, of each class. NaN without a true class.
+    threshold. For each class it equals scikit-learn's ``average_precision_score``. NaN without a true class.
     """
 
     larger_is_better = True
@@ -114,7 +115,7 @@ class MeanAveragePrecision:
 def _average_precision(scores: Scores, present: NDArray[np.bool_]) -> float:
     order = np.argsort(-scores, kind="stable")
     hits = np.cumsum(present[order])
-    # The last place of each run of equal scores is its threshold.
+    # The threshold of equal scores is at their last position.
     last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
     precision, recall = hits[last] / (last + 1), hits[last] / hits[-1]
     return float((precision * np.diff(recall, prepend=0.0)).sum())
@@ -125,7 +126,7 @@ def _one_hot(indices: Targets, classes: int) -> NDArray[np.bool_]:
 
 
 def compute_metrics(metrics: Mapping[str, Metric], scores: Scores, targets: Targets, prefix: str) -> dict[str, float]:
-    """The values of all metrics by their names: ``test/macro_f1``.
+    """Compute all metrics; return the values by their names: ``test/macro_f1``.
 
     A metric that returns several numbers gives one for each of its names: ``test/NAME_each``.
 
@@ -133,10 +134,10 @@ def compute_metrics(metrics: Mapping[str, Metric], scores: Scores, targets: Targ
         metrics: by their names in the configuration.
         scores: probabilities ``[item, class]``.
         targets: class indices ``[item]``, or 0 and 1 ``[item, class]``.
-        prefix: of the names, with its slash.
+        prefix: prefix of the names, with its slash.
 
     Raises:
-        UserError: for a metric that cannot be computed, or is no number.
+        UserError: for a metric that cannot be computed, or is not a number.
     """
     values: dict[str, float] = {}
     for name, metric in metrics.items():
@@ -144,7 +145,7 @@ def compute_metrics(metrics: Mapping[str, Metric], scores: Scores, targets: Targ
             found = metric(scores, targets)
             several = found.items() if isinstance(found, Mapping) else [("", found)]
             values |= {f"{prefix}{name}{each and f'_{each}'}": float(value) for each, value in several}
-        except Exception as error:  # a metric of the user's own can fail in any way
+        except Exception as error:  # a user's metric can fail in any way
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(
                 f"metrics.{name}: {reason} (called with scores {list(scores.shape)} and targets {list(targets.shape)})"
@@ -157,11 +158,11 @@ def try_metrics(metrics: Mapping[str, Metric], targets: Targets, classes: int) -
 
     Args:
         metrics: by their names in the configuration.
-        targets: of some clips, as `compute_metrics` takes them.
-        classes: how many columns scores have.
+        targets: targets of some clips, as for `compute_metrics`.
+        classes: number of columns of the scores.
 
     Raises:
-        UserError: as `compute_metrics` does.
+        UserError: as for `compute_metrics`.
     """
     if len(targets):
         compute_metrics(metrics, np.full((len(targets), classes), 1 / classes, dtype=np.float32), targets, "")

@@ -1,1 +1,1 @@
-"""Trained scene classifiers for devices: converted, measured by the runtime that will run them, and compared."""
+"""Export of trained scene classifiers for devices: conversion, measurement with the device's runtime, comparison."""

@@ -1,4 +1,4 @@
-"""Exported files held against the float network that they were made from."""
+"""Comparison of exported files with the float network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from dcase_sweep.evaluation.scenes.metrics import as_probabilities, evaluate_sce
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How the probabilities of an export differ from those of the float network.
+    """Differences between the probabilities of an export and those of the float network.
 
     Attributes:
-        accuracy_points: accuracy less the float network's, in per cent points.
-        log_loss: likewise, in nats.
-        largest: absolute difference of a probability.
-        mean: absolute difference over all clips and classes.
-        same_decision: share of the clips with the same most probable class.
+        accuracy_points: difference of the accuracies, in percentage points.
+        log_loss: difference of the log losses, in nats.
+        largest: largest absolute difference of a probability.
+        mean: mean absolute difference over all clips and classes.
+        same_decision: fraction of the clips with the same most probable class.
     """
 
     accuracy_points: float
@@ -30,13 +30,13 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What scores come to.
+    """The metrics of scores.
 
     Attributes:
-        accuracy: macro average over scenes, as a run logs it.
-        log_loss: likewise, in nats, of the probabilities as they are: one that is written as 0 costs 36.
-        log_loss_floored: with every probability at least half a step of the output, which is what a written 0 may
-            mean; equal to ``log_loss`` in floating point.
+        accuracy: macro average over scenes, as logged by a run.
+        log_loss: macro average over scenes, in nats; the loss of a probability of 0 is 36.
+        log_loss_floored: log loss with every probability at least half a quantisation step of the output; equal to
+            ``log_loss`` in floating point.
     """
 
     accuracy: float
@@ -47,7 +47,7 @@ class Judged:
 def judge_scores(
     scores: NDArray[np.floating], truth: NDArray[np.int64], *, classes: Sequence[str], step: float = 0.0
 ) -> Judged:
-    """Judge scores ``[clip, class]`` as runs are judged; ``step`` is the least difference that they can show."""
+    """Evaluate scores ``[clip, class]`` as in a run; ``step`` is the quantisation step of the scores."""
     report = evaluate_scenes(as_probabilities(scores), truth, classes=classes)
     floored = evaluate_scenes(as_probabilities(np.maximum(scores, step / 2)), truth, classes=classes)
     return Judged(report.accuracy, report.log_loss, floored.log_loss)
@@ -56,7 +56,7 @@ def judge_scores(
 def compare(
     scores: NDArray[np.floating], judged: Judged, float_scores: NDArray[np.floating], float_judged: Judged
 ) -> Difference:
-    """An export's scores ``[clip, class]`` beside those of the float network."""
+    """Compare an export's scores ``[clip, class]`` with those of the float network."""
     gap = np.abs(scores.astype(np.float64) - float_scores)
     return Difference(
         accuracy_points=100 * (judged.accuracy - float_judged.accuracy),

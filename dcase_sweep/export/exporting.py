@@ -1,4 +1,4 @@
-"""A whole export: data, conversions, measurements, tables, and all of it in the run."""
+"""The export of a run: data, conversions, measurements, tables, logging."""
 
 import json
 import logging
@@ -31,13 +31,13 @@ from dcase_sweep.utils.files import write_bytes, write_text
 
 log = logging.getLogger(__name__)
 
-#: Clips of the test split whose tensors are compared layer by layer.
+#: Number of test clips whose tensors are compared layer by layer.
 _LAYER_CLIPS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class _Format:
-    """What a file format brings: its conversion, its runtime, its tensors, the end of its files' names."""
+    """The functions of a file format: conversion, runtime, tensors, and the suffix of its files."""
 
     kinds: tuple[str, ...]
     convert: Callable[..., bytes]
@@ -47,15 +47,15 @@ class _Format:
 
 
 def export(run: TrainedRun, what: str, *, calibration: int, folder: Path) -> None:
-    """Convert a run into every kind of a format, measure, print, and write all of it.
+    """Convert a run into all kinds of a format, measure them, and print and write the results.
 
     Args:
         what: ``tflite`` or ``onnx``.
-        calibration: how many training clips the ranges of int8 are taken from.
-        folder: where the files go; they go to the run in the store too.
+        calibration: number of training clips for the ranges of int8.
+        folder: folder of the files, which are also logged to the run.
 
     Raises:
-        UserError: for what the user can mend.
+        UserError: for an error that the user can correct.
     """
     data, store = load_features(run.experiment)
     assert isinstance(data, SceneData)
@@ -93,11 +93,11 @@ def export(run: TrainedRun, what: str, *, calibration: int, folder: Path) -> Non
 def _tell_other_data(run: TrainedRun, fingerprint: str) -> None:
     known = run.logged.parameters.get("data.fingerprint") if run.logged else None
     if known is not None and known != fingerprint:
-        log.warning("data      not the data that the run was judged by: its figures differ from those here")
+        log.warning("data      not the data that the run was evaluated on: its metrics differ from those here")
 
 
 def _calibrating(data: SceneData, count: int, seed: int) -> NDArray[np.int64]:
-    """Training clips, drawn without the validation and test clips, the same for the same seed."""
+    """Choose training clips, without validation and test clips; the same for the same seed."""
     order = np.random.default_rng(seed).permutation(data.train)
     return np.sort(order[:count])
 
@@ -140,7 +140,7 @@ def _measured(
     test: NDArray[np.float32],
     data: SceneData,
 ) -> list[Exported]:
-    """The float network first, then every file."""
+    """Measure the float network, then every file."""
     truth = data.targets[data.test]
     with one_thread():
         scores = _scores(runtimes, test)
@@ -158,7 +158,7 @@ def _measured(
 
 
 def _scores(runtimes: dict[str, Runtime], test: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """Probabilities ``[clip, class]`` by each runtime."""
+    """Compute probabilities ``[clip, class]`` with each runtime."""
     scores = {}
     with console.progress("test", len(runtimes) * len(test)) as bar:
         for position, (kind, runtime) in enumerate(runtimes.items()):
@@ -186,7 +186,7 @@ def _layers(files: dict[str, bytes], test: NDArray[np.float32], seed: int) -> tu
 
 
 def _metadata(run: TrainedRun, data: SceneData) -> dict[str, Any]:
-    """What whoever feeds a file must know."""
+    """Describe the input and output of the files."""
     front_end = plain(run.experiment.front_end)
     front_end |= {"sample_rate": run.experiment.task.sample_rate, "seconds": clip_seconds(run.experiment)}
     return {
@@ -210,7 +210,7 @@ def _describe_features(front_end: dict[str, Any]) -> str:
 
 
 def _processor() -> str:
-    """The processor's name, where the system tells."""
+    """Return the name of the processor, if the system reports it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -233,7 +233,7 @@ def _write(folder: Path, files: dict[str, bytes], texts: dict[str, str]) -> None
 
 def _log(run: TrainedRun, what: str, folder: Path, exported: Iterable[Exported]) -> None:
     if run.logged is None:
-        log.warning(f"run       {run.id} is not in the store of runs: the files are in the folder alone")
+        log.warning(f"run       {run.id} is not in the store of runs: the files are in the folder only")
         return
     logged = run.logged.reopen()
     for path in sorted(folder.iterdir()):

@@ -1,4 +1,4 @@
-"""What stands in a TensorFlow Lite file: its operations, and the parameters as they are stored."""
+"""The contents of a TensorFlow Lite file: its operations and its stored parameters."""
 
 import re
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: Bookkeeping between number formats, which one file has and the other does not.
+#: Conversions between number formats, which only some files have.
 _FORMATS = ("QUANTIZE", "DEQUANTIZE")
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
-    """A tensor of parameters as a file stores it.
+    """A tensor of parameters in a file.
 
     Attributes:
-        zeros: of its values, those that stand for exactly 0.
-        value_bytes: of one value.
+        zeros: number of values that represent exactly 0.
+        value_bytes: bytes of one value.
     """
 
     name: str
@@ -43,9 +43,9 @@ class Operation:
     """One operation of a file.
 
     Attributes:
-        kind: TensorFlow Lite's name of it, ``CONV_2D`` for instance.
-        output: number of the tensor that it writes.
-        shape: of that tensor.
+        kind: TensorFlow Lite's name, for instance ``CONV_2D``.
+        output: number of its output tensor.
+        shape: shape of its output tensor.
     """
 
     kind: str
@@ -65,7 +65,7 @@ def _names(enumeration: type) -> dict[int, str]:
 
 
 def operations(content: bytes) -> tuple[Operation, ...]:
-    """The operations of a file in their order, without those that only change a number format."""
+    """List the operations of a file in order, without conversions between number formats."""
     schema, model, graph = _graph(content)
     kinds = _names(schema.BuiltinOperator)
     found = []
@@ -79,10 +79,10 @@ def operations(content: bytes) -> tuple[Operation, ...]:
 
 
 def stored_tensors(content: bytes) -> tuple[StoredTensor, ...]:
-    """The parameters of a file, tensor by tensor: weights, biases and normalisation, not the shapes of reshapes.
+    """List the tensors of parameters of a file: weights, biases and normalisation, without the shapes of reshapes.
 
-    A weight that pruning has set to zero is stored as a zero in all four kinds of file, which count it as none:
-    weights are quantised around 0. Rounding to int8 or float16 adds zeros of its own.
+    A pruned weight is stored as a zero in all four kinds of file, because weights are quantised symmetrically around 0.
+    Rounding to int8 or float16 adds further zeros.
     """
     schema, model, graph = _graph(content)
     types = _names(schema.TensorType)
@@ -109,7 +109,7 @@ def stored_tensors(content: bytes) -> tuple[StoredTensor, ...]:
 
 
 def _short(name: str) -> str:
-    """Of the names that the converter strings together, the last, without Keras' name of the model and its counters.
+    """Return the last of the names that the converter joins, without Keras' name of the model and its counters.
 
     A convolution's folded bias is named after its batch normalisation: ``convolutions.1/batchnorm/sub``.
     """
@@ -117,6 +117,6 @@ def _short(name: str) -> str:
 
 
 def _zeros(values: NDArray[Any], zero_points: Any) -> int:
-    """How many values stand for 0; the zero points of a tensor that is quantised by channel are all 0."""
+    """Count the values that represent 0; the zero points of a tensor that is quantised by channel are all 0."""
     zero = int(zero_points[0]) if zero_points is not None and len(zero_points) else 0
     return int(np.count_nonzero(values == zero))

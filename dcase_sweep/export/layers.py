@@ -1,4 +1,4 @@
-"""What full-integer quantisation costs at each layer: where the signal goes down in the noise."""
+"""Quantisation noise of a full-integer file at each layer."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -24,13 +24,13 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class LayerNoise:
-    """What quantisation has done to the output of a layer.
+    """The quantisation noise of a layer's output.
 
     Attributes:
-        shape: of the output.
-        decibel: signal-to-quantisation-noise ratio: the variance of the float file's output over the mean square of
-            the int8 file's deviation from it, 10·log10.
-        lost: decibels less than at the layer before; negative where pooling or a dense layer averages noise out.
+        shape: shape of the output.
+        decibel: signal-to-quantisation-noise ratio (dB): the variance of the float file's output divided by the mean
+            square of the difference of the int8 file's output from it.
+        lost: decrease from the layer before (dB); negative if pooling or a dense layer averages noise out.
     """
 
     name: str
@@ -46,13 +46,13 @@ def layer_noise(
     *,
     on_clip: Callable[[], None] = lambda: None,
 ) -> tuple[LayerNoise, ...]:
-    """The noise of each layer of an int8 file, in the order of the network, the input first.
+    """Measure the noise of each layer of an int8 file, in the order of the network from the input on.
 
     Args:
         float_file: the float32 file of the same network.
-        int8_file: its full-integer file.
+        int8_file: the full-integer file of the same network.
         clips: log-mel maps ``[clip, mel, frame]``.
-        on_clip: called for each of them.
+        on_clip: called after each clip.
 
     Raises:
         ValueError: if the files do not have the same operations.
@@ -95,14 +95,14 @@ class _Moments:
 
     @property
     def decibel(self) -> float:
-        """Infinite without noise."""
+        """Signal-to-noise ratio (dB); infinite without noise."""
         variance = self.square / self.count - (self.sum / self.count) ** 2
         noise = self.noise / self.count
         return float(10 * np.log10(variance / noise)) if noise > 0 and variance > 0 else float("inf")
 
 
 def _numbered(names: list[str]) -> list[str]:
-    """A number behind each name that occurs more than once."""
+    """Append a number to each name that occurs more than once."""
     often = {name for name, count in Counter(names).items() if count > 1}
     seen: Counter[str] = Counter()
     numbered = []

@@ -1,4 +1,4 @@
-"""The float network that every export is made from and held against."""
+"""The float network from which the files are converted and with which they are compared."""
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +11,12 @@ from dcase_sweep.utils.errors import UserError
 
 
 class ScoringNetwork(nn.Module):
-    """A trained network with what stands before and behind it: normalisation of the mel bands and the softmax.
+    """A trained network with normalisation of the mel bands before it and softmax after it.
 
     Args:
         network: ``[batch, mel, frame]``, normalised → logits ``[batch, class]``.
-        mean: of each mel band over the training clips ``[mel, 1]``.
-        deviation: likewise.
+        mean: mean of each mel band over the training clips ``[mel, 1]``.
+        deviation: standard deviation of each mel band over the training clips ``[mel, 1]``.
     """
 
     def __init__(self, network: nn.Module, mean: Tensor, deviation: Tensor) -> None:
@@ -28,18 +28,18 @@ class ScoringNetwork(nn.Module):
         self.register_buffer("deviation", deviation.clone())
 
     def forward(self, log_mel: Tensor) -> Tensor:
-        """Class probabilities ``[batch, class]`` of log-mel maps ``[batch, mel, frame, 1]``."""
+        """Compute class probabilities ``[batch, class]`` of log-mel maps ``[batch, mel, frame, 1]``."""
         normalised = (log_mel.squeeze(3) - self.mean) / self.deviation
         return torch.softmax(self.network(normalised), dim=1)
 
 
 def network_weights(run: TrainedRun) -> dict[str, Tensor]:
-    """The weights of the network alone, by its own names."""
+    """Return the weights of the network without its normalisation, by its own names."""
     return weights_under(NETWORK, run.state)
 
 
 def scoring_network(run: TrainedRun, *, classes: int) -> ScoringNetwork:
-    """The run's network with the weights of its best epoch, in evaluation mode.
+    """Build the run's network with the weights of its best epoch, in evaluation mode.
 
     Raises:
         UserError: if the weights are for another number of classes, or for another network.
@@ -53,14 +53,16 @@ def scoring_network(run: TrainedRun, *, classes: int) -> ScoringNetwork:
         )
     mean, deviation = (_normalisation(run, name) for name in ("mean", "deviation"))
     if not bool((deviation > 0).all()):
-        raise UserError(f"run={run.given}: a deviation of its features is not positive; expected the run's own file")
+        raise UserError(
+            f"run={run.given}: a standard deviation of its features is not positive; expected the run's own file"
+        )
     network = build_model(run.experiment, classes=classes)
     network.load_state_dict(weights)
     return ScoringNetwork(network, mean, deviation).eval()
 
 
 def _normalisation(run: TrainedRun, name: str) -> Tensor:
-    """One number a mel band ``[mel, 1]``."""
+    """Return one number for each mel band, ``[mel, 1]``."""
     expected = [build_front_end(run.experiment).shape[0], 1]
     found = run.state.get(name)
     if found is None or list(found.shape) != expected or not found.is_floating_point():

@@ -1,4 +1,4 @@
-"""ONNX files of a trained network: exported by PyTorch, quantised by ONNX Runtime."""
+"""Conversion of a trained network to ONNX: exported by PyTorch, quantised by ONNX Runtime."""
 
 import json
 import logging
@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from dcase_sweep.export.flatbuffer import StoredTensor
 from dcase_sweep.export.network import ScoringNetwork
 
-#: Float, weights and arithmetic in half precision, weights in int8 with activations quantised as they come, all int8.
+#: Float; half precision; int8 weights with activations quantised at run time; all int8.
 KINDS = ("float32", "float16", "dynamic", "int8")
-#: Older than the newest, so that the runtimes of phones and boards read it too.
+#: Older than the newest, so that the runtimes of phones and boards can read it.
 _OPSET = 17
 
 
 class _HalfNetwork(nn.Module):
-    """The network in half precision behind a float input and before a float output."""
+    """The network in half precision, with float input and output."""
 
     def __init__(self, network: ScoringNetwork) -> None:
         super().__init__()
@@ -39,9 +39,9 @@ class OnnxConverter:
     """Converts one trained network; reads log-mel maps ``[batch, mel, frame, 1]``, writes probabilities.
 
     Args:
-        build: makes the float network anew, since half precision changes it for good.
+        build: builds the float network; called for each file, because half precision changes the network.
         shape: ``(mel, frame)`` of a clip.
-        metadata: strings that stand in each file.
+        metadata: strings that are stored in each file.
     """
 
     def __init__(
@@ -54,17 +54,17 @@ class OnnxConverter:
     def convert(
         self, kind: str, calibration: NDArray[np.float32], *, on_clip: Callable[[], None] = lambda: None
     ) -> bytes:
-        """The file's content, checked by ONNX's own checker.
+        """Convert to one kind and return the file's content, checked by ONNX's own checker.
 
         Args:
             kind: one of `KINDS`.
-            calibration: log-mel maps ``[clip, mel, frame]`` from which ``int8`` takes the range of each tensor.
-            on_clip: called for each of them.
+            calibration: log-mel maps ``[clip, mel, frame]`` for the ranges of the tensors in ``int8``.
+            on_clip: called after each map.
         """
         import onnx
 
         with tempfile.TemporaryDirectory() as temporary, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # which exporter is PyTorch's newest
+            warnings.simplefilter("ignore")  # about PyTorch's newest exporter
             exported, quantised = Path(temporary) / "exported.onnx", Path(temporary) / "quantised.onnx"
             network = self._build()
             self._export(_HalfNetwork(network) if kind == "float16" else network, exported)
@@ -128,7 +128,7 @@ def _quantise_static(source: Path, target: Path, calibration: NDArray[np.float32
 
 
 class _silent_logging:
-    """ONNX Runtime recommends its own preprocessing through the root logger; there is nothing left to preprocess."""
+    """Suppress ONNX Runtime's recommendation of preprocessing, which is already done."""
 
     def __enter__(self) -> None:
         self._before = logging.root.manager.disable
@@ -139,7 +139,7 @@ class _silent_logging:
 
 
 def onnx_tensors(content: bytes) -> tuple[StoredTensor, ...]:
-    """The parameters of a file, tensor by tensor, without shapes and without the scales of quantised tensors."""
+    """List the tensors of parameters of a file, without shapes and the scales of quantised tensors."""
     import onnx
 
     model = onnx.load_from_string(content)
@@ -156,5 +156,5 @@ def onnx_tensors(content: bytes) -> tuple[StoredTensor, ...]:
 
 
 def as_metadata(values: Mapping[str, Any]) -> dict[str, str]:
-    """Values as ONNX files hold them: text as it is, everything else as JSON."""
+    """Convert values for the metadata of an ONNX file: text is unchanged, everything else becomes JSON."""
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}

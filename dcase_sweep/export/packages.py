@@ -1,11 +1,11 @@
-"""What an export needs beside the core of this package, asked for before any time is spent."""
+"""Checks that the optional packages of an export are installed."""
 
 import sys
 from importlib.util import find_spec
 
 from dcase_sweep.utils.errors import UserError
 
-#: By format: module, its package's name, the extra that brings it.
+#: By format: module, name of the package, the extra that installs it.
 NEEDED = {
     "tflite": (
         ("ai_edge_litert", "ai-edge-litert", "export"),
@@ -18,10 +18,10 @@ FORMATS = tuple(NEEDED)
 
 
 def check_packages(what: str) -> None:
-    """Look for the packages of a format without importing them.
+    """Check the packages of a format without importing them.
 
     Raises:
-        UserError: naming the first that is missing and the extra that brings it.
+        UserError: for the first that is missing, with the extra that installs it.
     """
     for module, package, extra in NEEDED[what]:
         if not _is_there(module):

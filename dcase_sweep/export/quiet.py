@@ -1,4 +1,4 @@
-"""Libraries that write to the terminal past Python: silenced, unless they fail."""
+"""Suppression of output that libraries write directly to the terminal."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Keep what is written to file descriptor 2 meanwhile; shown if the block raises."""
+    """Capture what is written to file descriptor 2 in the block, and print it if the block raises."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as sink:

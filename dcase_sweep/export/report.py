@@ -1,4 +1,4 @@
-"""The results of an export as tables for people and as values for programs."""
+"""The results of an export as text tables, CSV and metrics."""
 
 import csv
 import io
@@ -10,22 +10,22 @@ from dcase_sweep.export.comparison import Difference, Judged
 from dcase_sweep.export.flatbuffer import StoredTensor
 from dcase_sweep.export.layers import LayerNoise
 
-#: How many points of accuracy an int8 file may lose before the layers are told too.
+#: Accuracy (percentage points) that an int8 file may lose before the table of layers is printed.
 TOLERATED_POINTS = 2.0
-#: Of the non-zero parameters (DCASE 2021 task 1A), in bytes.
+#: Limit on the non-zero parameters (DCASE 2021 task 1A), in bytes.
 _LIMIT = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """One file, or the float network itself, measured.
+    """The measurements of one file, or of the float network.
 
     Attributes:
-        kind: ``float32``, ``float16``, ``dynamic`` or ``int8``; for the float network what computes it.
-        file_bytes: None for the float network, which is no file.
+        kind: ``float32``, ``float16``, ``dynamic`` or ``int8``; for the float network the library that computes it.
+        file_bytes: size of the file; None for the float network.
         tensors: parameters as the file stores them.
-        milliseconds: median of one clip on one thread.
-        difference: None for the float network.
+        milliseconds: median time of one clip on one thread.
+        difference: difference from the float network; None for the float network itself.
     """
 
     kind: str
@@ -42,7 +42,7 @@ class Exported:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Flat names and values, as they are logged."""
+        """Return the metrics to log, by their names."""
         values = {
             "accuracy": self.judged.accuracy,
             "log_loss": self.judged.log_loss,
@@ -59,7 +59,7 @@ class Exported:
 
 
 def export_table(exported: Sequence[Exported], *, title: str) -> str:
-    """One row a file, the float network first, with what separates them."""
+    """Format a table with a row for each file, the float network first."""
     header = [
         "Kind",
         "File KiB",
@@ -86,7 +86,7 @@ def export_table(exported: Sequence[Exported], *, title: str) -> str:
     if as_written:
         lines += [
             "",
-            "A probability that an int8 output writes as 0 counts as half a step of it in the log loss; as 0 it",
+            "A probability of 0 in an int8 output counts as half a quantisation step in the log loss; as 0 it",
         ]
         lines[-1] += f" gives {', '.join(as_written)}."
     return "\n".join(lines)
@@ -119,7 +119,7 @@ def _relative(difference: Difference | None) -> list[str]:
 
 
 def layer_table(layers: Sequence[LayerNoise]) -> str:
-    """One row a layer: how much louder the signal is than what quantisation to int8 adds to it."""
+    """Format a table with a row for each layer: the ratio of the signal to the quantisation noise of int8."""
     rows = [["Layer", "Output", "Signal to noise", "Lost here"]]
     rows += [
         [each.name, "×".join(map(str, each.shape)), f"{each.decibel:.1f} dB", f"{each.lost:.1f} dB"] for each in layers
@@ -128,7 +128,7 @@ def layer_table(layers: Sequence[LayerNoise]) -> str:
 
 
 def verdict_on_int8(int8: Exported, layers: Sequence[LayerNoise]) -> str:
-    """Whether int8 keeps the accuracy, and the layer that adds the most noise."""
+    """Describe whether int8 keeps the accuracy, and the layer that adds the most noise."""
     assert int8.difference is not None
     points = -int8.difference.accuracy_points
     worst = max(layers, key=lambda each: each.lost)
@@ -139,7 +139,7 @@ def verdict_on_int8(int8: Exported, layers: Sequence[LayerNoise]) -> str:
 
 
 def tensor_table(exported: Iterable[Exported]) -> str:
-    """Every tensor of parameters of every file as CSV."""
+    """Write every tensor of parameters of every file as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["kind", "tensor", "type", "shape", "values", "zeros", "bytes", "nonzero_bytes"])
@@ -152,7 +152,7 @@ def tensor_table(exported: Iterable[Exported]) -> str:
 
 
 def to_json(exported: Sequence[Exported], layers: Sequence[LayerNoise], **facts: Any) -> dict[str, Any]:
-    """Everything that was measured."""
+    """Convert all measurements to plain types."""
     files = {
         each.kind: {
             "file_bytes": each.file_bytes,
@@ -167,7 +167,7 @@ def to_json(exported: Sequence[Exported], layers: Sequence[LayerNoise], **facts:
 
 
 def _aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> list[str]:
-    """Columns of one width each, the first ones flush left, with a rule under the header."""
+    """Align the columns, the first ones to the left, with a line under the header."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(

@@ -1,4 +1,4 @@
-"""From the name of a run to what is exported: its configuration, its weights and where its results go."""
+"""Reading of a finished run for export: its configuration, its weights and its folder."""
 
 import tempfile
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from dcase_sweep.training.checkpoints import BEST, FOLDER, find_checkpoint
 from dcase_sweep.utils.errors import UserError
 
 CHECKPOINT = f"{FOLDER}/{BEST}"
-#: What may be other than it was in training: where things are, not what was learned.
+#: Keys that may differ from those of the training, because they only name places and hardware.
 FREE = (
     "data.",
     "store.root",
@@ -30,7 +30,7 @@ FREE = (
 )
 #: Of these, what the network was trained for.
 KEPT = ("data.seconds",)
-#: Classes of the user's own: a checkpoint is not trusted to name them, so the command line does.
+#: Keys that name the user's own classes. A checkpoint is not trusted to name them, so the command line does.
 NAMED = ("data._target_", "front_end._target_", "model._target_", "task._target_")
 
 
@@ -39,13 +39,13 @@ class TrainedRun:
     """A finished training of a scene classifier.
 
     Attributes:
-        given: how the run was named on the command line.
-        id: in MLflow.
+        given: the name of the run on the command line.
+        id: id in MLflow.
         model: the choice of the ``model`` group.
-        experiment: its configuration, with the paths and the hardware of here and now.
+        experiment: its configuration, with the paths and the hardware of this command.
         state: the weights of the network, by PyTorch's names, and ``mean`` and ``deviation`` ``[mel, 1]``.
-        folder: of the run, where it is known; exports go there.
-        logged: the run in the store; None where the store does not have it.
+        folder: folder of the run, if known, for the exported files.
+        logged: the run in the store; None if the store does not have it.
     """
 
     given: str
@@ -59,13 +59,13 @@ class TrainedRun:
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """What a finished run left.
+    """The results of a finished run.
 
     Attributes:
-        where: how the user named it, for messages.
-        checkpoint: of its best epoch.
-        folder: of the run, where it is known.
-        logged: the run in the store; None where the store does not have it.
+        where: the name that the user gave, for messages.
+        checkpoint: checkpoint of its best epoch.
+        folder: folder of the run, if known.
+        logged: the run in the store; None if the store does not have it.
     """
 
     where: str
@@ -75,7 +75,7 @@ class RunFiles:
 
 
 def find_trained_run(given: str, overrides: Mapping[str, str], config_dir: str | None = None) -> TrainedRun:
-    """The run of an MLflow id, of a folder ``outputs/DATE/TIME``, or of a checkpoint file.
+    """Find a run by its MLflow id, a folder ``outputs/DATE/TIME``, or a checkpoint file.
 
     Args:
         given: which.
@@ -106,15 +106,15 @@ def find_trained_run(given: str, overrides: Mapping[str, str], config_dir: str |
 def read_run(
     given: str, store: Tracking, check: Callable[[tracking.LoggedRun], None] = lambda logged: None
 ) -> RunFiles:
-    """The checkpoint of a finished run: of an MLflow id, of a folder ``outputs/DATE/TIME``, or of a checkpoint file.
+    """Read the checkpoint of a finished run by its MLflow id, a folder ``outputs/DATE/TIME``, or a checkpoint file.
 
     Args:
         given: which.
-        store: where runs are looked for.
+        store: the store to search.
         check: called with a run that was found by its id, before its checkpoint is fetched.
 
     Raises:
-        UserError: for an unknown or unfinished run, or a file that is no checkpoint.
+        UserError: for an unknown or unfinished run, or a file that is not a checkpoint.
     """
     where = f"run={given}"
     if given and Path(given).expanduser().exists():
@@ -143,7 +143,7 @@ def _in_folder(given: str, path: Path) -> Path:
 
 
 def _logged(given: str, where: Tracking) -> tracking.LoggedRun:
-    """The finished run of an id."""
+    """Find a finished run by its id."""
     logged = tracking.find_run(where, given)
     if logged is None:
         raise UserError(
@@ -160,7 +160,7 @@ def _check_exportable(given: str, logged: tracking.LoggedRun) -> None:
 
 
 def _can_be_exported(parameters: Mapping[str, str]) -> bool:
-    """Whether the logged task is one of this package's whose networks can be exported, or not known to be one."""
+    """Whether networks of the logged task can be exported; True if the task is not known here."""
     target = rename_keys(parameters, quiet=True).get("task._target_")
     try:
         check_file_target("task", target, {})
@@ -183,5 +183,5 @@ def _other_task(given: str, task: str) -> str:
 
 def _read(where: str, path: Path) -> Checkpoint:
     if not path.is_file():  # an artifact may be a folder
-        raise UserError(f"{where}: {path.name} is no file; expected {CHECKPOINT} of a finished run")
+        raise UserError(f"{where}: {path.name} is not a file; expected {CHECKPOINT} of a finished run")
     return read_checkpoint(path, where=where, expected=f"{CHECKPOINT} of a finished run")

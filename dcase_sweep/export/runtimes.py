@@ -1,4 +1,4 @@
-"""The runtimes that run exported files, one clip at a time, behind one verb; and how long a clip takes."""
+"""Runtimes for exported files, which score one clip at a time, and measurement of their latency."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,25 +13,25 @@ from dcase_sweep.export.quiet import silence
 if TYPE_CHECKING:
     from dcase_sweep.export.network import ScoringNetwork
 
-#: Invocations before the first that counts.
+#: Invocations before the measured ones.
 _WARM_UP = 5
 
 
 class Runtime(Protocol):
-    """Something that scores clips.
+    """Scores clips.
 
     Attributes:
-        step: difference between neighbouring probabilities that it can write; 0 for floating point.
+        step: quantisation step of the probabilities; 0 for floating point.
     """
 
     step: float
 
     def __call__(self, clip: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities ``[class]`` of the log-mel map ``[mel, frame]`` of one clip."""
+        """Compute probabilities ``[class]`` of the log-mel map ``[mel, frame]`` of one clip."""
 
 
 class TorchRuntime:
-    """The float network in PyTorch, on as many threads as PyTorch is told to use."""
+    """The float network in PyTorch, on the number of threads that PyTorch is set to."""
 
     step = 0.0
 
@@ -50,14 +50,14 @@ class LiteRTRuntime:
     """A TensorFlow Lite file in LiteRT, on one thread; int8 inputs and outputs are quantised and dequantised here.
 
     Args:
-        content: of the file.
-        keep_tensors: so that `tensor` can be asked; takes memory, and is slower.
+        content: content of the file.
+        keep_tensors: keep all tensors for `tensor`; this needs memory and is slower.
     """
 
     def __init__(self, content: bytes, *, keep_tensors: bool = False) -> None:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-        # Kernels of the delegate write their results elsewhere.
+        # Kernels of the delegate write their results to other memory.
         kept: dict[str, Any] = {
             "experimental_preserve_all_tensors": True,
             "experimental_op_resolver_type": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
@@ -76,17 +76,17 @@ class LiteRTRuntime:
         return scores
 
     def seen(self) -> NDArray[np.float32]:
-        """The last clip as the file has read it, dequantised."""
+        """Return the input for the last clip, dequantised."""
         return dequantise(self._interpreter.get_tensor(self._input["index"]), self._input)
 
     def tensor(self, index: int) -> NDArray[np.float32]:
-        """A tensor of the last clip by its number in the file, dequantised."""
+        """Return a tensor of the last clip by its number in the file, dequantised."""
         details = self._interpreter.get_tensor_details()[index]
         return dequantise(self._interpreter.get_tensor(index), details)
 
     @property
     def signature(self) -> dict[str, Any]:
-        """Type and quantisation of the input and the output, as whoever feeds the file needs them."""
+        """Type and quantisation of the input and the output."""
         return {"input": _described(self._input), "output": _described(self._output)}
 
 
@@ -116,7 +116,7 @@ class OnnxRuntime:
 
 
 def quantise(values: NDArray[np.float32], details: Mapping[str, Any]) -> NDArray[Any]:
-    """Values in the type of a tensor of LiteRT."""
+    """Quantise values to the type of a tensor of LiteRT."""
     scale, zero_point = details["quantization"]
     if not scale:
         return values.astype(details["dtype"])
@@ -125,7 +125,7 @@ def quantise(values: NDArray[np.float32], details: Mapping[str, Any]) -> NDArray
 
 
 def dequantise(values: NDArray[Any], details: Mapping[str, Any]) -> NDArray[np.float32]:
-    """The numbers that a tensor of LiteRT stands for."""
+    """Dequantise a tensor of LiteRT."""
     scale, zero_point = details["quantization"]
     return ((values.astype(np.float32) - zero_point) * scale if scale else values).astype(np.float32)
 
@@ -143,7 +143,7 @@ def _described(details: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let PyTorch use one thread meanwhile, as the other runtimes do."""
+    """Let PyTorch use one thread in the block, like the other runtimes."""
     import torch
 
     before = torch.get_num_threads()
@@ -157,9 +157,9 @@ def one_thread() -> Iterator[None]:
 def latencies(
     runtimes: Sequence[Runtime], clip: NDArray[np.float32], *, rounds: int = 20, calls: int = 5
 ) -> list[float]:
-    """Median milliseconds of one clip in each runtime.
+    """Measure the median time (ms) of one clip in each runtime.
 
-    They take turns, a few calls each, so that a machine that slows down for a while slows all of them.
+    The runtimes alternate after a few calls, so that a temporary slowdown of the machine affects all of them.
     """
     taken: list[list[float]] = [[] for _ in runtimes]
     for runtime in runtimes:
@@ -167,7 +167,7 @@ def latencies(
             runtime(clip)
     for _ in range(rounds):
         for runtime, times in zip(runtimes, taken, strict=True):
-            runtime(clip)  # what the others left in the caches is not its fault
+            runtime(clip)  # not measured, because the caches hold the data of another runtime
             for _ in range(calls):
                 began = time.perf_counter()
                 runtime(clip)

@@ -1,4 +1,4 @@
-"""TensorFlow Lite files of a trained network, by way of its Keras twin."""
+"""Conversion of a trained network to TensorFlow Lite, with the same network in Keras."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from dcase_sweep.export.network import network_weights
 from dcase_sweep.export.quiet import silence
 from dcase_sweep.export.runs import TrainedRun
 
-#: The four ways of TensorFlow's guide to post-training quantisation, the largest file first.
+#: The four kinds in TensorFlow's guide to post-training quantisation, the largest file first.
 KINDS = ("float32", "float16", "dynamic", "int8")
 
 
@@ -24,7 +24,7 @@ class TFLiteConverter:
         with silence():
             import_keras()
             self._tensorflow = import_tensorflow()
-            # The traced function holds the twin's weights by weak references only.
+            # The traced function holds only weak references to the weights.
             self._function, self._twin = self._traced(run, classes)
 
     def _traced(self, run: TrainedRun, classes: int) -> tuple[Any, Any]:
@@ -47,18 +47,18 @@ class TFLiteConverter:
     def convert(
         self, kind: str, calibration: NDArray[np.float32], *, on_clip: Callable[[], None] = lambda: None
     ) -> bytes:
-        """The file's content.
+        """Convert to one kind and return the file's content.
 
         Args:
             kind: ``float32``; ``float16``: weights in half precision; ``dynamic``: weights in int8, activations
-                quantised as they come; ``int8``: weights, activations, input and output in int8.
-            calibration: log-mel maps ``[clip, mel, frame]`` from which ``int8`` takes the range of each tensor.
-            on_clip: called for each of them.
+                quantised at run time; ``int8``: weights, activations, input and output in int8.
+            calibration: log-mel maps ``[clip, mel, frame]`` for the ranges of the tensors in ``int8``.
+            on_clip: called after each map.
         """
         lite = self._tensorflow.lite
         with silence(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # statistics of int8 inputs come with the clips
-            # Without an object that holds them, the weights become constants, which is what a device reads.
+            warnings.simplefilter("ignore")  # about statistics of int8 inputs, which come from the clips
+            # Without an object that holds them, the weights become constants, as a device needs them.
             converter = lite.TFLiteConverter.from_concrete_functions([self._function])
             if kind != "float32":
                 converter.optimizations = [lite.Optimize.DEFAULT]

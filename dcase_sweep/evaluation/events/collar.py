@@ -21,15 +21,15 @@ def collar_f1(
     offset_collar: float = 0.2,
     offset_fraction: float = 0.2,
 ) -> F1:
-    """F1 over events; a detection matches a reference event of its class if onset and offset are near enough.
+    """Compute F1 over events; a detection matches a reference event of its class if onset and offset are close enough.
 
     Every event is matched once, in the largest matching there is. A class with references and no detection has
-    F1 0; a class with detections and no reference has none and counts in the micro average alone.
+    F1 0; a class with detections and no reference has none and counts in the micro average only.
 
     Args:
-        detections: at one threshold.
-        onset_collar: s.
-        offset_collar: s; the offset's collar is this or `offset_fraction` of the reference's length, if longer.
+        detections: detections at one threshold.
+        onset_collar: collar of the onset (s).
+        offset_collar: collar of the offset (s); or `offset_fraction` of the reference's length, if that is longer.
 
     Raises:
         ValueError: detections at more than one threshold.
@@ -62,7 +62,7 @@ def collar_f1(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matching:
-    """Which events [event] and which detections [detection] the largest matching holds."""
+    """Which events [event] and which detections [detection] are in the largest matching."""
 
     events: NDArray[np.bool_]
     detections: NDArray[np.bool_]
@@ -71,7 +71,7 @@ class Matching:
 def match_events(
     detections: Detections, truth: GroundTruth, *, onset_collar: float, offset_collar: float, offset_fraction: float
 ) -> Matching:
-    """The largest matching of events and detections of one class whose onsets and offsets are near enough.
+    """Find the largest matching of events and detections of one class whose onsets and offsets are close enough.
 
     Raises:
         ValueError: detections at more than one threshold.

@@ -1,9 +1,9 @@
-"""Which segments of a signal are active at which thresholds: the component tree of many signals at once.
+"""Segments of signals and the thresholds at which they are active: the component tree of many signals.
 
 At a threshold, the detected segments of a signal are its maximal runs of frames above the threshold. Over all
 thresholds they form a tree: as the threshold falls, a segment grows, merges with a neighbour and becomes another.
 A signal of T frames has at most T distinct segments, however many thresholds there are, and each of them is
-active for one interval of thresholds, so whatever is counted over segments is a sum of interval counts
+active for one interval of thresholds, so a count over segments is a sum of counts over intervals
 (Ebbers, Serizel, Haeb-Umbach: Threshold-independent evaluation of sound event detection scores, ICASSP 2022).
 """
 
@@ -30,7 +30,7 @@ class Components:
 
 
 def find_components(levels: NDArray[Any]) -> Components:
-    """All distinct segments of `levels` [frame, track], which is above a threshold where it is active.
+    """Find all distinct segments of `levels` [frame, track], which is above a threshold where it is active.
 
     The lowest value is never active: 0 for whole numbers (a level counts the thresholds below a score), minus
     infinity for scores. Segments are ordered by their lowest frame, then track.
@@ -41,7 +41,7 @@ def find_components(levels: NDArray[Any]) -> Components:
     padded[1:-1] = levels
     previous, lowest = _previous_lower(padded)
     following = _next_lower(padded)
-    # A segment is known by the first of the frames that hold its minimum, its lowest frame.
+    # A segment is identified by its lowest frame: the first frame with its minimum.
     frame, track = np.nonzero((lowest == np.arange(frames + 2)[:, None]) & (padded > base))
     before, after = previous[frame, track], following[frame, track]
     left, right = padded[before, track], padded[after, track]
@@ -59,7 +59,7 @@ def find_components(levels: NDArray[Any]) -> Components:
 
 
 def _previous_lower(padded: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """For every frame the last one before that is lower, and the lowest frame of the segment that it belongs to."""
+    """Find for every frame the last lower one before it, and the lowest frame of the segment that this one is in."""
     previous = np.zeros(padded.shape, dtype=np.int32)
     lowest = np.zeros(padded.shape, dtype=np.int32)
     tracks = np.arange(padded.shape[1])
@@ -84,7 +84,7 @@ def _next_lower(padded: NDArray[Any]) -> NDArray[np.int32]:
 
 
 def _jump(padded: NDArray[Any], lower: NDArray[np.int32], frame: int, neighbour: int) -> NDArray[np.int32]:
-    """For every track the nearest frame, from `neighbour` on, that is no higher than `frame`."""
+    """Find for every track the nearest frame, from `neighbour` on, that is not higher than `frame`."""
     found = np.full(padded.shape[1], neighbour, dtype=np.int32)
     higher = np.flatnonzero(padded[neighbour] > padded[frame])
     while higher.size:

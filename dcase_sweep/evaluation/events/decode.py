@@ -1,7 +1,7 @@
-"""From posteriors per frame to detected events, at all thresholds in one pass.
+"""Decoding of scores per frame to detected events, at all thresholds in one pass.
 
 A class is active in a frame whose median-filtered score is above the threshold. The published recipes threshold
-first and filter the decisions; a median commutes with a threshold, so filtering the scores once gives the same events.
+first and filter the binary values. A median commutes with a threshold, so filtering the scores gives the same events.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,25 +16,25 @@ from dcase_sweep.evaluation.events.components import find_components
 from dcase_sweep.evaluation.events.detections import Detections
 from dcase_sweep.utils.errors import DataError
 
-#: Decimals of the times of frame borders, s: 0.192 rather than 0.19200000000000003.
+#: Decimals of the times of frame borders (s): 0.192 instead of 0.19200000000000003.
 TIME_DECIMALS = 6
 
 
-#: How many thresholds PSDS is computed from in the DCASE 2021 recipe.
+#: Number of thresholds of PSDS in the DCASE 2021 recipe.
 OFFICIAL_THRESHOLDS = 50
 
 
 def psds_thresholds(count: int = OFFICIAL_THRESHOLDS) -> NDArray[np.float64]:
-    """The thresholds of the DCASE 2021 recipe, in the middle of `count` equal parts: 0.01, 0.03 ... 0.99 for 50."""
+    """Return the thresholds of the DCASE 2021 recipe, the middles of `count` equal parts: 0.01, 0.03 ... for 50."""
     return np.arange(1 / (2 * count), 1, 1 / count, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreBatch:
-    """Filtered scores of the clips that have one number of frames.
+    """Filtered scores of the clips with the same number of frames.
 
-    `clip` [clip] are indices into the clips' names; `values` are [frame, clip, class], the layout in which all clips
-    and classes advance together from frame to frame.
+    `clip` [clip] are indices into the clips' names; `values` are [frame, clip, class], so that all clips and classes of
+    a frame are processed together.
     """
 
     clip: NDArray[np.intp]
@@ -51,7 +51,7 @@ class FilteredScores:
     batches: tuple[ScoreBatch, ...]
 
     def border_times(self, count: int) -> NDArray[np.float64]:
-        """The first `count` frame borders in s."""
+        """Return the first `count` frame borders in s."""
         return np.round(np.arange(count) * self.hop, TIME_DECIMALS)
 
 
@@ -66,11 +66,11 @@ def filter_scores(
     """Median-filter the scores over time; at its ends a clip is mirrored (SciPy's `reflect`), as in the recipes.
 
     Args:
-        scores: [frame, class] of every clip; clips may differ in frames.
+        scores: [frame, class] of every clip; clips may differ in their number of frames.
         labels: classes in the order of the columns.
-        hop: seconds from frame to frame; 256 / 16000 * 4 in the 2021 recipe.
-        median_length: frames; one for all classes, or one for each by name. 1 leaves scores as they are.
-        clips: names and order of the clips; None takes those of `scores`. Every one needs scores.
+        hop: time from frame to frame (s); 256 / 16000 * 4 in the 2021 recipe.
+        median_length: length of the filter in frames: one for all classes, or one for each by name. 1 does not filter.
+        clips: names and order of the clips, all of which need scores; None uses those of `scores`.
 
     Raises:
         DataError: scores of a clip are missing, of another shape, or not finite, one line a clip.
@@ -93,7 +93,7 @@ def filter_scores(
 
 
 def decode(scores: FilteredScores, thresholds: Sequence[float] | NDArray[np.float64]) -> Detections:
-    """The events at every threshold: runs of frames whose score is above it (compared in the scores' precision).
+    """Find the events at every threshold: runs of frames with a score above it, compared in the scores' precision.
 
     Raises:
         ValueError: no threshold.
@@ -170,7 +170,7 @@ def _filter(values: NDArray[np.floating[Any]], lengths: NDArray[np.intp]) -> NDA
     filtered = np.empty_like(values)
     for length in np.unique(lengths):
         same = lengths == length
-        # SciPy 1.17 filters wrongly where a clip is shorter than half the filter, so the mirror is laid out for it.
+        # SciPy 1.17 filters wrongly if a clip is shorter than half the filter, so the mirrored values are added here.
         margin = int(length) // 2
         mirrored = np.pad(values[..., same], ((margin, margin), (0, 0), (0, 0)), mode="symmetric")
         filtered[..., same] = median_filter(mirrored, size=(int(length), 1, 1))[margin : margin + frames]

@@ -21,7 +21,7 @@ _THRESHOLD = re.compile(r"\d*\.\d+")
 class Detections:
     """Detected events of a set of clips, ordered by clip, class, onset.
 
-    Event `i` is detected at `thresholds[first[i]:last[i]]`, so an event that many thresholds find is held once.
+    Event `i` is detected at `thresholds[first[i]:last[i]]`, so an event at several thresholds is stored once.
     `thresholds` ascend. `clip`, `label` [event] are indices into `clips` and `labels`; times [event] are in s.
     """
 
@@ -36,7 +36,7 @@ class Detections:
     last: NDArray[np.intp]
 
     def at(self, index: int) -> "Detections":
-        """The detections at `thresholds[index]` alone."""
+        """Return the detections at `thresholds[index]` only."""
         found = (self.first <= index) & (index < self.last)
         first = np.zeros(int(found.sum()), dtype=np.intp)
         return Detections(
@@ -52,7 +52,7 @@ class Detections:
         )
 
     def events_in(self, clip: str) -> list[Event]:
-        """The events of one clip; meant for detections at one threshold."""
+        """Return the events of one clip; meant for detections at one threshold."""
         return [
             Event(self.labels[self.label[i]], float(self.onset[i]), float(self.offset[i]))
             for i in np.flatnonzero(self.clip == self.clips.index(clip))
@@ -60,7 +60,7 @@ class Detections:
 
 
 def read_detections(tables: Mapping[float, Path | str], *, clips: Sequence[str], labels: Sequence[str]) -> Detections:
-    """Detections of one table per threshold (columns filename, onset, offset, event_label; others are ignored).
+    """Read detections from one table for each threshold, with the columns filename, onset, offset, event_label.
 
     A clip without a row has no detection. Detections may reach beyond their clip: networks pad clips to full length.
 
@@ -84,9 +84,9 @@ def read_detections(tables: Mapping[float, Path | str], *, clips: Sequence[str],
 
 
 def write_detections(detections: Detections, folder: Path | str) -> list[Path]:
-    """Write one table per threshold, predictions_th_0.05.tsv and so on, as `read_detections` reads them.
+    """Write one table for each threshold, predictions_th_0.05.tsv and so on, as `read_detections` reads them.
 
-    The folder is made where it is missing; tables that are there are overwritten.
+    The folder is created if necessary; existing tables are overwritten.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +104,7 @@ def write_detections(detections: Detections, folder: Path | str) -> list[Path]:
 
 
 def find_threshold_tables(folder: Path | str) -> dict[float, Path]:
-    """The tables (.tsv, .csv) of a folder by the threshold in their names, such as predictions_th_0.05.tsv.
+    """Find the tables (.tsv, .csv) in a folder by the threshold in their names, such as predictions_th_0.05.tsv.
 
     Raises:
         UserError: no folder, no table, a name without a threshold between 0 and 1, or two names with the same one.
@@ -119,12 +119,12 @@ def find_threshold_tables(folder: Path | str) -> dict[float, Path]:
             raise UserError(f"{path}: has the threshold {threshold:g} of {tables[threshold].name}; remove one of them")
         tables[threshold] = path
     if not tables:
-        raise UserError(f"{folder}: holds no .tsv or .csv table; expected one table of detections per threshold")
+        raise UserError(f"{folder}: contains no .tsv or .csv table; expected one table of detections per threshold")
     return tables
 
 
 def get_threshold(path: Path | str) -> float:
-    """The threshold in a table's name: its last number with a decimal point, as in predictions_th_0.05.tsv.
+    """Read the threshold in a table's name: its last number with a decimal point, as in predictions_th_0.05.tsv.
 
     Raises:
         UserError: no such number between 0 and 1.
@@ -144,7 +144,7 @@ def _collect(
         np.concatenate([getattr(part, name) for part in parts] or [np.empty(0)])
         for name in ("clip", "label", "onset", "offset")
     )
-    # An event that runs on through neighbouring thresholds is kept once.
+    # An event that is equal at neighbouring thresholds is stored once.
     order = np.lexsort((first, offset, onset, label, clip))
     clip, label, onset, offset, first = (a[order] for a in (clip, label, onset, offset, first))
     starts = np.ones(len(order), dtype=bool)

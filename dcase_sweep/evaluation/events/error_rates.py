@@ -14,11 +14,11 @@ from dcase_sweep.evaluation.events.segment import count_segments
 
 @dataclass(frozen=True, slots=True)
 class ErrorRates:
-    """Errors for each reference event or segment: 0 is perfect, there is no largest value; NaN without a reference.
+    """Errors per reference event or segment: 0 is best, there is no upper limit; NaN without a reference.
 
     `overall` is the sum of `substitutions`, `deletions` and `insertions`, counted over all classes. `per_class` holds
     deletions and insertions of each class that has a reference, `macro` is their mean. sed_eval divides by 2.2e-16
-    where a class has none; such classes are left out here.
+    for a class without a reference; such classes are left out here.
     """
 
     overall: float
@@ -31,7 +31,7 @@ class ErrorRates:
 
 
 def segment_error_rates(detections: Detections, truth: GroundTruth, *, segment_length: float = 1.0) -> ErrorRates:
-    """Error rates over segments: in each, what is both missed and wrongly detected counts as substituted.
+    """Compute error rates over segments; in a segment, a missed and a wrong class together count as a substitution.
 
     Raises:
         ValueError: detections at more than one threshold, or a length that is not positive.
@@ -59,14 +59,14 @@ def collar_error_rates(
     offset_collar: float = 0.2,
     offset_fraction: float = 0.2,
 ) -> ErrorRates:
-    """Error rates over events: an unmatched detection near an unmatched event of another class is a substitution.
+    """Compute error rates over events; an unmatched detection near an unmatched event of another class substitutes it.
 
     Args:
-        detections: at one threshold.
+        detections: detections at one threshold.
         truth: the reference events.
-        onset_collar: s.
-        offset_collar: s; the offset's collar is this or `offset_fraction` of the reference's length, if longer.
-        offset_fraction: of the reference's length.
+        onset_collar: collar of the onset (s).
+        offset_collar: collar of the offset (s); or `offset_fraction` of the reference's length, if that is longer.
+        offset_fraction: fraction of the reference's length.
 
     Raises:
         ValueError: detections at more than one threshold.
@@ -103,7 +103,7 @@ def _substitutions(
     offset_collar: float,
     offset_fraction: float,
 ) -> int:
-    """How many unmatched events have an unmatched detection near them, each detection used once, first come."""
+    """Count the unmatched events with an unmatched detection near them; each detection is used once, in order."""
     left: dict[int, list[tuple[float, float]]] = defaultdict(list)
     for i in np.flatnonzero(detection_left):
         left[int(detections.clip[i])].append((float(detections.onset[i]), float(detections.offset[i])))

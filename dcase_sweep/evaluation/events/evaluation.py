@@ -34,7 +34,7 @@ from dcase_sweep.utils.errors import DataError, UserError
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """On how many of all clips of a set a figure was measured; downloads of DESED always miss some."""
+    """The number of evaluated clips of all clips of a set; downloads of DESED always miss some."""
 
     scored: int
     total: int
@@ -44,25 +44,24 @@ class Coverage:
         return self.scored == self.total
 
     @property
-    def share(self) -> float:
-        """0 to 1."""
+    def fraction(self) -> float:
+        """Fraction of the clips, 0 to 1."""
         return self.scored / self.total
 
     def __str__(self) -> str:
-        percent = "100" if self.complete else f"{min(100 * self.share, 99.9):.1f}"
+        percent = "100" if self.complete else f"{min(100 * self.fraction, 99.9):.1f}"
         return f"{self.scored:,} of {self.total:,} clips ({percent} %)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventEvaluation:
-    """All figures of one system on one set.
+    """All metrics of one system on one set.
 
-    `psds` are from a grid of thresholds, `exact` (empty where there are no scores) from all of them, one for each
-    scenario. `psds_other` and `exact_other` are the same detections under the other rule for cross-triggers, for the
-    scenarios that count these: two versions of psds_eval differ in it, and published figures follow either. The F1
-    figures and the error rates judge `decisions`, the detections at `f1_threshold`. `truth` is the scored part of the
-    ground truth, `coverage` says which part of the set that is. `reference` has the figures of psds_eval and sed_eval,
-    where they were asked for.
+    `psds` are computed from a grid of thresholds, `exact` (empty without scores) from all thresholds, one for each
+    scenario. `psds_other` and `exact_other` use the other rule for cross-triggers, for the scenarios that count these:
+    two versions of psds_eval differ in this rule, and published figures follow either. F1 and error rates are computed
+    from `decisions`, the detections at `f1_threshold`. `truth` is the evaluated part of the ground truth, `coverage`
+    its size. `reference` has the metrics of psds_eval and sed_eval, if requested.
     """
 
     psds: tuple[Psds, ...]
@@ -82,7 +81,7 @@ class EventEvaluation:
 
     @property
     def hp_metric(self) -> float:
-        """The larger PSDS of the scenarios, by which the published recipe compares its runs."""
+        """The larger PSDS of the scenarios, which the published recipe uses to compare runs."""
         return max((score.value for score in self.psds), default=float("nan"))
 
 
@@ -103,26 +102,25 @@ def evaluate(
     clip_seconds: float | None = None,
     reference: bool = False,
 ) -> EventEvaluation:
-    """Every figure from posteriors; the defaults are those of DCASE 2021, task 4.
+    """Compute all metrics from scores; the defaults are those of DCASE 2021, task 4.
 
-    Clips of `truth` without scores are left out of it, and `coverage` tells so.
+    Clips of `truth` without scores are left out, and `coverage` counts them.
 
     Args:
         scores: [frame, class] per clip, 0 to 1.
-        hop: seconds from frame to frame; 0.064 in the 2021 recipe.
-        labels: classes in the order of the columns; None takes the order of `truth.labels`.
-        coverage: scored and all clips of the set; None takes the clips of `scores` and of `truth`. Give it where
-            `truth` itself lacks clips of the set.
-        median_length: frames; one for all classes, or one for each by name.
-        thresholds: of PSDS; None takes the 50 of the recipe.
-        f1_threshold: of the F1 figures.
-        cross_trigger_average: the rule of the figures that are called PSDS alone, by default the published one; those
-            under the other rule come with them.
-        criteria: of the F1 figures.
-        exact: whether to compute PSDS over all thresholds too.
-        clip_seconds: what every clip was padded with silence or cut to, so that the hop is held against that; None
-            says that the scores last about as long as the clips.
-        reference: whether psds_eval and sed_eval compute their figures too, which takes about a minute.
+        hop: time from frame to frame (s); 0.064 in the 2021 recipe.
+        labels: classes in the order of the columns; None uses the order of `truth.labels`.
+        coverage: scored and all clips of the set; None uses the clips of `scores` and of `truth`. Set it if `truth`
+            itself lacks clips of the set.
+        median_length: length of the median filter in frames: one for all classes, or one for each by name.
+        thresholds: thresholds of PSDS; None uses the 50 of the recipe.
+        f1_threshold: threshold of F1.
+        cross_trigger_average: the rule for PSDS, by default the published one; PSDS by the other rule is also computed.
+        criteria: criteria of F1.
+        exact: whether to also compute PSDS over all thresholds.
+        clip_seconds: length (s) to which every clip was padded or cut, to check the hop against it; None if the scores
+            are about as long as the clips.
+        reference: also compute the metrics with psds_eval and sed_eval, which takes about a minute.
 
     Raises:
         DataError: scores of clips that the ground truth does not know, or that have a wrong shape or are not finite.
@@ -168,15 +166,15 @@ def evaluate_detections(
     exact_other: Sequence[Psds] = (),
     reference: bool = False,
 ) -> EventEvaluation:
-    """Every figure that detections give.
+    """Compute all metrics from detections.
 
     Args:
-        detections: at the thresholds of PSDS.
-        decisions: at the one threshold of the F1 figures.
-        coverage: scored and all clips of the set; None says that `truth` is all of it.
-        criteria: of the F1 figures.
-        exact: PSDS over all thresholds, where scores gave it; `exact_other` under the other rule.
-        reference: whether psds_eval and sed_eval compute their figures too, which takes about a minute.
+        detections: detections at the thresholds of PSDS.
+        decisions: detections at the threshold of F1.
+        coverage: scored and all clips of the set; None if `truth` contains all of it.
+        criteria: criteria of F1.
+        exact: PSDS over all thresholds, if computed from scores; `exact_other` by the other rule.
+        reference: also compute the metrics with psds_eval and sed_eval, which takes about a minute.
 
     Raises:
         ValueError: a parameter out of its range, or decisions at more than one threshold.
@@ -221,14 +219,14 @@ def evaluate_detections(
 
 
 def result_keys(evaluation: EventEvaluation, *, network: str, loss_strong: float) -> dict[str, float]:
-    """The figures under the names that the published training recipe logs, `test/student/event_f1_macro` and so on.
+    """Return the metrics under the names that the published recipe logs, `test/student/event_f1_macro` and so on.
 
-    PSDS under the rule that was not chosen ends in the version of psds_eval whose rule it is. The coverage does not
-    stand in these names: whoever logs or prints them says it beside them.
+    The name of PSDS by the other rule ends in the version of psds_eval with that rule. The names do not contain the
+    coverage, which has to be logged or printed with them.
 
     Args:
         network: student or teacher.
-        loss_strong: binary cross entropy of the frames, which the network's own code computes.
+        loss_strong: binary cross entropy of the frames.
     """
     figures = {
         "event_f1_macro": evaluation.collar.macro,
@@ -241,7 +239,7 @@ def result_keys(evaluation: EventEvaluation, *, network: str, loss_strong: float
 
 
 def other_name(score: Psds) -> str:
-    """What a figure under the other rule is called: `scenario2_psds_eval_0.5`."""
+    """Return the name of PSDS by the other rule: `scenario2_psds_eval_0.5`."""
     return f"{score.parameters.name} {RULE_OF[score.cross_trigger_average]}".replace("scenario ", "scenario").replace(
         " ", "_"
     )
@@ -250,7 +248,7 @@ def other_name(score: Psds) -> str:
 def _exact(
     filtered: FilteredScores, truth: GroundTruth, scenarios: Sequence[PsdsParameters], average: CrossTriggerAverage
 ) -> tuple[tuple[Psds, ...], tuple[Psds, ...]]:
-    """PSDS over all thresholds by a rule for cross-triggers, and by the other one where they count; in one pass."""
+    """Compute PSDS over all thresholds by one rule for cross-triggers, and by the other one if they count."""
     crossing = [scenario for scenario in scenarios if scenario.alpha_ct]
     averages = [average] * len(scenarios) + [other_average(average)] * len(crossing)
     scored = exact_psds(filtered, truth, parameters=[*scenarios, *crossing], cross_trigger_average=averages)
@@ -258,7 +256,7 @@ def _exact(
 
 
 def _check_hop(scores: Mapping[str, NDArray[np.floating[Any]]], hop: float, durations: NDArray[np.float64]) -> None:
-    """Refuses a hop of another unit or another network: scores may be padded or cut, but not that much."""
+    """Check that the hop fits the durations, to detect one in another unit; scores may be padded or cut a little."""
     seconds, duration = hop * sum(len(values) for values in scores.values()), float(durations.sum())
     if not 0.5 * duration < seconds < 4 * duration:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The rows of an event table, checked: every wrong row is reported by file and row, all of them at once."""
+"""Checks of the rows of an event table; all wrong rows are reported together, by file and row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ EVENT_COLUMNS = ("filename", "onset", "offset", "event_label")
 
 @dataclass(frozen=True, slots=True)
 class EventRows:
-    """The valid events of a table, ordered by clip, label, onset; event `i` stands in row `row[i]` of the table.
+    """The valid events of a table, ordered by clip, label, onset; event `i` is in row `row[i]` of the table.
 
     `clip` and `label` are indices into the names that the rows were checked against, times are in seconds.
     """
@@ -35,21 +35,21 @@ def check_event_rows(
     may_overlap: bool = False,
     remedy: str = "merge them into one",
 ) -> EventRows:
-    """The valid events of `table`; each other row adds a line to `problems`.
+    """Return the valid events of `table`, and add a line to `problems` for each other row.
 
-    A row with a file name alone says that the clip has no events; it is valid and yields none. A table gives PSDS and
-    the F1 figures at once, so that it must be right for psds_eval and for sed_eval. Two events of one class in one
-    clip must not overlap, as psds_eval 0.5 demands of references and detections alike; they may touch. A repeated
-    event, which both would count twice, is an overlap too. Events without a length are refused, since psds_eval drops
-    them and sed_eval counts them; so are onsets before 0 s.
+    A row with only a file name is a clip without events. PSDS and F1 are computed from the same table, so it must be
+    valid for psds_eval and for sed_eval. Two events of one class in one clip must not overlap, as psds_eval 0.5
+    requires for references and detections; they may touch. A repeated event, which both would count twice, is an
+    overlap too. Events of length 0 are refused, because psds_eval drops them and sed_eval counts them; so are onsets
+    before 0 s.
 
     Args:
-        table: with the columns of events.
+        table: a table with the columns of events.
         clips: index of every known clip.
         labels: index of every known class.
-        problems: gets a line for each wrong row.
+        problems: list that receives a line for each wrong row.
         may_overlap: whether events of one class may overlap; the caller merges them.
-        remedy: what to do about an overlap.
+        remedy: what to do about an overlap, for the message.
     """
     names, onsets, offsets, event_labels = (table.columns[name] for name in EVENT_COLUMNS)
     is_event = np.array([bool(a or b or c) for a, b, c in zip(onsets, offsets, event_labels, strict=True)], dtype=bool)
@@ -72,7 +72,7 @@ def check_event_rows(
 
 
 def merge_overlapping(rows: EventRows) -> EventRows:
-    """The events with those of one class that overlap in a clip merged into one; events that touch stay apart."""
+    """Merge overlapping events of one class in a clip; events that only touch are not merged."""
     keep: list[int] = []
     offset = rows.offset.copy()
     for i in range(len(rows.row)):

@@ -1,8 +1,8 @@
-"""PSDS over all thresholds that the scores distinguish, not a grid of them.
+"""PSDS over all thresholds instead of a grid of thresholds.
 
 Ebbers, Serizel, Haeb-Umbach: Threshold-independent evaluation of sound event detection scores, ICASSP 2022. The
-figures are those of sed_scores_eval; the way is another: every distinct segment of the scores is judged once, and
-what it adds to a count holds for the thresholds at which it is active.
+results equal those of sed_scores_eval. The algorithm differs: every distinct segment of the scores is evaluated once,
+and its contribution to a count applies to the thresholds at which it is active.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from dcase_sweep.evaluation.events.psds import (
     score_curves,
 )
 
-#: Times are whole microseconds, as sed_scores_eval rounds them: a share that is met exactly is met.
+#: Times are whole microseconds, as in sed_scores_eval, so that a criterion that is met exactly counts as met.
 MICROSECONDS = 1_000_000
 
 
@@ -50,7 +50,7 @@ class _Segments:
         return self.border[self.tree.stop] - self.border[self.tree.start]
 
     def overlap(self, segment: NDArray[np.intp], label: NDArray[np.intp] | int) -> NDArray[np.int64]:
-        """How much of the segments reference events of a class cover; 0 where the clip has none."""
+        """Return how much of the segments reference events of a class cover; 0 if the clip has none."""
         row = self.covered_row[self.clip[segment], label]
         start, stop = self.tree.start[segment], self.tree.stop[segment]
         return np.where(row >= 0, self.covered[row, stop] - self.covered[row, start], 0)
@@ -72,10 +72,10 @@ def exact_psds(
     parameters: Sequence[PsdsParameters] = SCENARIOS,
     cross_trigger_average: CrossTriggerAverage | Sequence[CrossTriggerAverage] = "others",
 ) -> tuple[Psds, ...]:
-    """PSDS of each of `parameters` over all thresholds, as sed_scores_eval computes it.
+    """Compute PSDS of each of `parameters` over all thresholds, as sed_scores_eval does.
 
-    It reads about 0.01 above PSDS from 50 thresholds. Unlike psds_eval, it counts false positives that begin after
-    the end of a shorter clip. Only classes with a reference event are judged.
+    The result is about 0.01 higher than PSDS from 50 thresholds. Unlike psds_eval, it counts false positives that begin
+    after the end of a shorter clip. Only classes with a reference event are evaluated.
 
     Args:
         cross_trigger_average: one for all of `parameters`, or one for each.
@@ -140,7 +140,7 @@ def _coverage(truth: GroundTruth, border: NDArray[np.int64]) -> tuple[NDArray[np
 
 
 def _accepted(batch: _Segments, dtc: float) -> NDArray[np.bool_]:
-    """Which segments reference events of their class cover enough."""
+    """Find the segments that reference events of their class cover sufficiently."""
     accepted = np.zeros(len(batch.clip), dtype=bool)
     near = np.flatnonzero(batch.covered_row[batch.clip, batch.label] >= 0)
     accepted[near] = batch.overlap(near, batch.label[near]) >= np.rint(dtc * batch.length()[near])
@@ -148,7 +148,7 @@ def _accepted(batch: _Segments, dtc: float) -> NDArray[np.bool_]:
 
 
 def _costs(batch: _Segments, truth: GroundTruth, accepted: NDArray[np.bool_], cttc: float, weight: float) -> _Changes:
-    """Changes of the effective false positive rate (1/h)."""
+    """Compute the changes of the effective false positive rate (1/h)."""
     cost = np.where(accepted, 0.0, SECONDS_PER_HOUR / truth.durations.sum())
     if weight:
         needed = np.rint(cttc * batch.length())
@@ -158,7 +158,7 @@ def _costs(batch: _Segments, truth: GroundTruth, accepted: NDArray[np.bool_], ct
             segment = np.flatnonzero(other)
             crossing = segment[batch.overlap(segment, label) >= needed[segment]]
             cost[crossing] += weight * SECONDS_PER_HOUR / seconds[label]
-    # A segment takes the place of those that merge into it, so where it costs what they did nothing changes.
+    # A segment replaces those that merge into it, so there is no change if its costs equal theirs.
     child = np.flatnonzero(batch.tree.parent >= 0)
     change = cost - np.bincount(batch.tree.parent[child], cost[child], minlength=len(cost))
     changed = np.flatnonzero(change)
@@ -166,7 +166,7 @@ def _costs(batch: _Segments, truth: GroundTruth, accepted: NDArray[np.bool_], ct
 
 
 def _hits(batch: _Segments, truth: GroundTruth, accepted: NDArray[np.bool_], gtc: float) -> _Changes:
-    """Changes of the number of reference events that accepted segments cover enough."""
+    """Compute the changes of the number of reference events that accepted segments cover sufficiently."""
     segment, event, overlap = _pairs(batch, truth, accepted)
     low, high = batch.tree.low[segment], batch.tree.high[segment]
     ends = low > -np.inf
@@ -178,7 +178,7 @@ def _hits(batch: _Segments, truth: GroundTruth, accepted: NDArray[np.bool_], gtc
     if not event.size:
         return _Changes(np.empty(0, dtype=np.intp), score, np.empty(0))
 
-    # Each reference event's coverage as the threshold falls, looked at below each of its scores.
+    # The coverage of each reference event as the threshold falls, below each of its scores.
     running = np.cumsum(amount)
     begins = np.append(True, event[1:] != event[:-1])
     before = np.append(0, running[:-1])[begins]
@@ -196,7 +196,7 @@ def _hits(batch: _Segments, truth: GroundTruth, accepted: NDArray[np.bool_], gtc
 def _pairs(
     batch: _Segments, truth: GroundTruth, accepted: NDArray[np.bool_]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int64]]:
-    """Accepted segments with each reference event of their class that they overlap, and by how much."""
+    """Pair accepted segments with the reference events of their class that they overlap, and by how much."""
     segment = np.flatnonzero(accepted)
     pairs = pair_within_classes(batch.clip[segment], batch.label[segment], truth)
     segment, event = segment[pairs.detection], pairs.event
@@ -207,7 +207,7 @@ def _pairs(
 
 
 def _class_roc(hits: Sequence[_Changes], costs: Sequence[_Changes], label: int, events: int) -> ClassRoc:
-    """The operating points of one class, one for each score at which anything changes."""
+    """Compute the operating points of one class, one for each score at which a count changes."""
     hit_score, hit_amount = _of_label(hits, label)
     cost_score, cost_amount = _of_label(costs, label)
     score = np.concatenate([hit_score, cost_score])
@@ -215,7 +215,7 @@ def _class_roc(hits: Sequence[_Changes], costs: Sequence[_Changes], label: int, 
     settled = np.append(np.diff(score[order]) != 0, len(score) > 0)
     hit = np.cumsum(np.concatenate([hit_amount, np.zeros(len(cost_score))])[order])
     cost = np.cumsum(np.concatenate([np.zeros(len(hit_score)), cost_amount])[order])
-    # Running sums of rates can end 1e-16 below the zero that they stand for.
+    # Rounding can make a running sum of rates -1e-16 instead of 0.
     return ClassRoc(tpr=hit[settled] / events, effective_fpr=np.maximum(cost[settled], 0))
 
 

@@ -1,4 +1,4 @@
-"""F1 results, and the averages of sed_eval: a figure that is 0 / 0 is NaN and is left out of the macro average."""
+"""F1 and the averages of sed_eval: an undefined value (0 / 0) is NaN and is left out of the macro average."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class F1Criteria:
 
 @dataclass(frozen=True, slots=True)
 class ClassF1:
-    """F1, precision and recall (0 to 1, or NaN) of one class; counts of what the criterion counts."""
+    """F1, precision and recall (0 to 1, or NaN) of one class, and the counts of the criterion."""
 
     label: str
     f1: float
@@ -50,9 +50,9 @@ class ClassF1:
 
 @dataclass(frozen=True, slots=True)
 class F1:
-    """F1 (0 to 1) averaged over classes (macro) and over all counts (micro; None where the criterion has none).
+    """F1 (0 to 1) averaged over classes (macro) and over all counts (micro; None if the criterion has none).
 
-    `averaged` is the number of classes in the macro average, `rule` says in words how the figure is defined.
+    `averaged` is the number of classes in the macro average, `rule` describes its definition.
     """
 
     macro: float
@@ -63,20 +63,20 @@ class F1:
 
 
 def class_f1(label: str, *, hits: int, reference: int, detected: int, zero_if_undetected: bool) -> ClassF1:
-    """sed_eval's figures: recall is NaN without a reference, precision without a detection unless it is to be 0."""
+    """Compute the values of sed_eval: recall is NaN without a reference, precision is NaN or 0 without a detection."""
     recall = hits / reference if reference else float("nan")
     precision = hits / detected if detected else (0.0 if zero_if_undetected else float("nan"))
     return ClassF1(label, _harmonic_mean(precision, recall), precision, recall, reference, detected)
 
 
 def mean_over_classes(per_class: Sequence[ClassF1]) -> tuple[float, int]:
-    """The mean F1 of the classes that have one (NaN if none has), and their number."""
+    """Return the mean F1 of the classes with a defined one (NaN if there are none), and their number."""
     values = [item.f1 for item in per_class if not np.isnan(item.f1)]
     return (float(np.mean(values)) if values else float("nan")), len(values)
 
 
 def summarise(per_class: Sequence[ClassF1], *, hits: int, zero_if_undetected: bool, rule: str) -> F1:
-    """Macro and micro F1 of all classes; 0 where there is no detection at all, as the DCASE recipe reports it."""
+    """Compute macro and micro F1 of all classes; 0 without any detection, as in the DCASE recipe."""
     macro, averaged = mean_over_classes(per_class)
     reference, detected = (sum(getattr(item, name) for item in per_class) for name in ("reference", "detected"))
     overall = class_f1("", hits=hits, reference=reference, detected=detected, zero_if_undetected=zero_if_undetected)

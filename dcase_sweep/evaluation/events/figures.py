@@ -1,4 +1,4 @@
-"""Pictures of an evaluation and of single clips, as `matplotlib.figure.Figure`: no window, nothing global."""
+"""Figures of an evaluation and of single clips, as `matplotlib.figure.Figure`, without pyplot."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ _REFERENCE, _DETECTED = "#4c72b0", "#dd8452"
 
 
 def psd_roc_figure(evaluation: EventEvaluation) -> Figure:
-    """One panel a scenario: the PSD-ROC (its area is the score), the classes it is made of, and the exact one."""
+    """Draw a panel for each scenario: the PSD-ROC, whose area is the score, its classes, and the exact curve."""
     figure = Figure(figsize=(6.4 * max(len(evaluation.psds), 1), 5.6), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, max(len(evaluation.psds), 1), sharey=True))
     for index, (axes, score) in enumerate(zip(panels, evaluation.psds, strict=False)):
@@ -32,7 +32,7 @@ def psd_roc_figure(evaluation: EventEvaluation) -> Figure:
 
 
 def class_f1_figure(evaluation: EventEvaluation) -> Figure:
-    """Bars of collar, segment and intersection F1 of each class, the means as dashed lines."""
+    """Draw collar, segment and intersection F1 of each class as bars, and the means as dashed lines."""
     labels = evaluation.truth.labels
     results = {
         "segment": evaluation.segment,
@@ -67,12 +67,12 @@ def clip_figure(
     detected: Sequence[Event],
     title: str = "",
 ) -> Figure:
-    """A clip's spectrogram, and under it what sounds and what was detected, class by class.
+    """Draw a clip's spectrogram, and below it the reference events and the detections of each class.
 
     Args:
-        spectrogram: [mel, frame], from the clip's beginning on.
-        duration: of the clip, s.
-        covered: by the spectrogram, s; None says that it is the whole clip.
+        spectrogram: [mel, frame], from the beginning of the clip.
+        duration: length of the clip (s).
+        covered: length of the spectrogram (s); None for the whole clip.
     """
     labels = sorted({event.label for event in (*reference, *detected)})
     rows = max(len(labels), 1)

@@ -1,4 +1,4 @@
-"""What really sounds in the clips: reference events and clip durations."""
+"""The ground truth: reference events and durations of clips."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ class GroundTruth:
     """The reference events of a set of clips, ordered by clip, class, onset; no two of one class overlap in a clip.
 
     `durations` [clip] are in s. `clip`, `label` [event] are indices into `clips` and `labels`, `onset`, `offset`
-    [event] are in s. `labels` may name classes without an event; clips without an event are clips like others.
+    [event] are in s. `labels` may contain classes without an event, and clips may have no event.
     """
 
     clips: tuple[str, ...]
@@ -40,22 +40,22 @@ class GroundTruth:
     label: NDArray[np.intp]
     onset: NDArray[np.float64]
     offset: NDArray[np.float64]
-    #: How many events of the table were merged with another of their class that they overlap.
+    #: Number of events that were merged with an overlapping event of their class.
     merged_events: int = 0
 
     def events_in(self, clip: str) -> list[Event]:
-        """The reference events of one clip, ordered by class and onset."""
+        """Return the reference events of one clip, ordered by class and onset."""
         return [
             Event(self.labels[self.label[i]], float(self.onset[i]), float(self.offset[i]))
             for i in np.flatnonzero(self.clip == self.clips.index(clip))
         ]
 
     def events_per_label(self) -> NDArray[np.intp]:
-        """How many reference events every class has, [label]."""
+        """Count the reference events of every class, [label]."""
         return np.bincount(self.label, minlength=len(self.labels))
 
     def restricted_to(self, clips: Collection[str]) -> "GroundTruth":
-        """The same ground truth of some of its clips alone."""
+        """Return the ground truth of some of the clips."""
         kept = [i for i, name in enumerate(self.clips) if name in clips]
         new_index = np.full(len(self.clips), -1, dtype=np.intp)
         new_index[kept] = np.arange(len(kept))
@@ -73,7 +73,7 @@ class GroundTruth:
         )
 
     def with_labels(self, labels: Sequence[str]) -> "GroundTruth":
-        """The same ground truth with the classes in this order, which may name further ones.
+        """Return the ground truth with the classes in this order, which may include further classes.
 
         Raises:
             UserError: a class with reference events is not in `labels`.
@@ -105,14 +105,14 @@ def read_ground_truth(
     overhang: float = OVERHANG,
     merge_overlaps: bool = False,
 ) -> GroundTruth:
-    """The ground truth of two tables in DESED's layout.
+    """Read the ground truth from two tables in DESED's layout.
 
     Args:
         events: columns filename, onset, offset, event_label; a row with a file name alone is a clip without events.
-        durations: columns filename, duration (s). Every clip of it is judged, also one that `events` does not name.
-        labels: the classes; None takes those that occur in `events`.
-        overhang: seconds by which an event may end after its clip, for tables with rounded durations.
-        merge_overlaps: whether overlapping events of one class in a clip become one instead of being refused.
+        durations: columns filename, duration (s). All its clips are evaluated, also those without a row in `events`.
+        labels: the classes; None uses those in `events`.
+        overhang: time (s) by which an event may end after its clip, for tables with rounded durations.
+        merge_overlaps: merge overlapping events of one class in a clip instead of refusing them.
 
     Raises:
         DataError: clips without a duration, unknown classes, events with negative or reversed times, beyond the end
@@ -132,11 +132,11 @@ def ground_truth_from_events(
     overhang: float = OVERHANG,
     source: str = "ground truth",
 ) -> GroundTruth:
-    """The ground truth of (clip, event) pairs, checked as `read_ground_truth` checks tables.
+    """Create the ground truth from (clip, event) pairs, with the checks of `read_ground_truth`.
 
     Args:
         durations: of every clip, in s.
-        source: what problem lines call the events; their rows count from 1.
+        source: name of the events in messages; their rows count from 1.
     """
     rows = list(events)
     columns = {
@@ -149,7 +149,7 @@ def ground_truth_from_events(
 
 
 def read_durations(path: Path | str) -> dict[str, float]:
-    """Seconds of every clip, from a table with the columns filename and duration.
+    """Read the duration (s) of every clip from a table with the columns filename and duration.
 
     Raises:
         DataError: durations that are no positive numbers, or a clip with two different ones.
@@ -206,7 +206,7 @@ def _report_beyond_clip(
     table: Table, rows: EventRows, durations: NDArray[np.float64], overhang: float, problems: list[str]
 ) -> None:
     duration = durations[rows.clip]
-    # 1e-9: 10.2 s may end 0.2 s after 10 s, whatever the binary fractions say.
+    # 1e-9 is the tolerance for binary rounding: 10.2 s may end 0.2 s after 10 s.
     beyond = (rows.onset >= duration) | (rows.offset > duration + overhang + 1e-9)
     for i in np.flatnonzero(beyond):
         name = table.columns["filename"][rows.row[i]]

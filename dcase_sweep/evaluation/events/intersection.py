@@ -1,4 +1,4 @@
-"""Intersection criteria of PSDS: what counts as true positive, false positive and cross-trigger, per threshold.
+"""Intersection criteria of PSDS: true positives, false positives and cross-triggers at each threshold.
 
 Bilen, Ferroni, Tuveri, Azcarreta, Krstulovic: A framework for the robust evaluation of sound event detection,
 ICASSP 2020. The arithmetic is that of psds_eval 0.5.3, down to the order in which it rounds.
@@ -17,7 +17,7 @@ from dcase_sweep.evaluation.events.pairs import pair_within_clips, ranges
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IntersectionCounts:
-    """Counts per class at every threshold; only classes with a reference event are counted, as psds_eval does.
+    """Counts of each class at every threshold; only classes with a reference event are counted, as in psds_eval.
 
     `true_positives` [class, threshold] are reference events, `false_positives` [class, threshold] and
     `cross_triggers` [class, other class, threshold] are detections. `reference_events` [class],
@@ -36,7 +36,7 @@ class IntersectionCounts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Overlaps:
-    """Pairs of a detection and a reference event that sound together for `seconds` > 0, ordered by detection."""
+    """Pairs of a detection and a reference event that overlap by `seconds` > 0, ordered by detection."""
 
     detection: NDArray[np.intp]
     event: NDArray[np.intp]
@@ -44,7 +44,7 @@ class Overlaps:
 
 
 def find_overlaps(detections: Detections, truth: GroundTruth) -> Overlaps:
-    """All overlaps within a clip, whatever the classes."""
+    """Find all overlaps within clips, of equal and different classes."""
     pairs = pair_within_clips(detections.clip, truth)
     detection, event = pairs.detection, pairs.event
     start = np.maximum(detections.onset[detection], truth.onset[event])
@@ -56,7 +56,7 @@ def find_overlaps(detections: Detections, truth: GroundTruth) -> Overlaps:
 def count_intersections(
     detections: Detections, truth: GroundTruth, *, dtc: float, gtc: float, cttc: float = 0.3
 ) -> IntersectionCounts:
-    """Counts at every threshold of `detections`.
+    """Count at every threshold of `detections`.
 
     A detection is accepted if reference events of its class cover at least `dtc` of it. A reference event is a true
     positive if accepted detections cover at least `gtc` of it. A detection that is not accepted is a false positive,
@@ -104,16 +104,16 @@ def count_intersections(
 def intersection_f1(
     detections: Detections, truth: GroundTruth, *, dtc: float = 0.5, gtc: float = 0.5, cttc: float = 0.3
 ) -> F1:
-    """Macro F1 of detections at one threshold by the intersection criteria, as psds_eval's `compute_macro_f_score`.
+    """Compute macro F1 of detections at one threshold by the intersection criteria.
 
-    psds_eval computes 0 / 0 for a class without a true positive and leaves it out of the average; so does this, and
-    `averaged` says how many classes are in it. Without any true positive at all the recipe reports 0.
+    As in psds_eval's `compute_macro_f_score`, a class without a true positive is 0 / 0 and is left out of the average;
+    `averaged` is the number of classes in it. Without any true positive the result is 0, as in the recipe.
 
-    The 79.5 % published for the 2021 baseline and the 65.9 % of a later run of the same recipe are one quality of
-    system: up to psds_eval 0.3.0 a detection was known by its row number in the table, the recipe appended tables
-    whose numbers began anew at each batch, and detections of different clips with one number were added up. psds_eval
-    from 0.4.0 on numbers the rows itself. The published detections of the student give 63.7 % here and under 0.5.3,
-    and 76.6 % under 0.3.0 with the row numbers they were published with.
+    The 79.5 % published for the 2021 baseline and the 65.9 % of a later run of the same recipe come from systems of
+    equal quality. Up to psds_eval 0.3.0, detections were identified by their row numbers. The recipe appended tables
+    whose numbers started again at each batch, so detections of different clips with the same number were added.
+    psds_eval numbers the rows itself since 0.4.0. The published detections of the student give 63.7 % here and with
+    0.5.3, and 76.6 % with 0.3.0 and the published row numbers.
 
     Raises:
         ValueError: detections at more than one threshold, or a criterion outside (0, 1].
@@ -152,10 +152,10 @@ def check_criteria(**criteria: float) -> None:
 
 
 def _sums(group: NDArray[np.intp], values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """Sums of the values of each group [group], rounded as pandas rounds them for psds_eval.
+    """Sum the values of each group [group], with the rounding of pandas in psds_eval.
 
-    A share that equals its criterion passes or fails by the last bit, so the referee's bits are worth having: pandas
-    compensates its sums (Kahan), which matters from three terms on.
+    If a fraction equals its criterion, the last bit decides. pandas uses compensated summation (Kahan), which differs
+    from three terms on.
     """
     sums = np.bincount(group, values, minlength=size).astype(np.float64, copy=False)
     many = np.flatnonzero((np.bincount(group, minlength=size) > 2)[group])
@@ -176,12 +176,12 @@ def _sums(group: NDArray[np.intp], values: NDArray[np.float64], size: int) -> ND
 def _covered_events(
     detections: Detections, truth: GroundTruth, pairs: Overlaps, used: NDArray[np.bool_], gtc: float
 ) -> NDArray[np.bool_]:
-    """Whether accepted detections cover enough of a reference event, [event, threshold]."""
+    """Find whether accepted detections cover a reference event sufficiently, [event, threshold]."""
     detection, event = pairs.detection[used], pairs.event[used]
     share = pairs.seconds[used] / (truth.offset - truth.onset)[event]
     first, last = detections.first[detection], detections.last[detection]
     n_thresholds = len(detections.thresholds)
-    # Summed at each threshold by itself, not as running differences: that keeps the referee's rounding.
+    # Summed at each threshold separately, not as running differences, to keep the rounding of psds_eval.
     threshold = ranges(first, last)
     place = np.repeat(event, last - first) * n_thresholds + threshold
     sums = _sums(place, np.repeat(share, last - first), len(truth.clip) * n_thresholds)
@@ -196,7 +196,7 @@ def _crossings(
     share: NDArray[np.float64],
     cttc: float,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The detections that are cross-triggers, and with which class; one entry a pair."""
+    """Find the detections that are cross-triggers, and the other classes; one entry for each pair."""
     n_labels = len(truth.labels)
     place = pairs.detection[used] * n_labels + truth.label[pairs.event[used]]
     sums = _sums(place, share[used], len(detections.clip) * n_labels)
@@ -207,7 +207,7 @@ def _crossings(
 def _per_threshold(
     detections: Detections, group: NDArray[np.intp], counted: NDArray[np.bool_], n_groups: int
 ) -> NDArray[np.intp]:
-    """How many of the counted detections are there, [group, threshold]."""
+    """Count the detections of each group at each threshold, [group, threshold]."""
     n_thresholds = len(detections.thresholds)
     change = np.zeros((n_groups, n_thresholds + 1), dtype=np.intp)
     np.add.at(change, (group[counted], detections.first[counted]), 1)

@@ -1,7 +1,7 @@
 """Polyphonic sound detection score: the area under the curve of effective true over effective false positive rate.
 
 Bilen, Ferroni, Tuveri, Azcarreta, Krstulovic: A framework for the robust evaluation of sound event detection,
-ICASSP 2020. Scenario 1 asks for exact timing, scenario 2 for no confusion of classes (DCASE 2021, task 4).
+ICASSP 2020. Scenario 1 requires exact timing, scenario 2 no confusion of classes (DCASE 2021, task 4).
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from dcase_sweep.evaluation.events.detections import Detections
 from dcase_sweep.evaluation.events.ground_truth import GroundTruth
 from dcase_sweep.evaluation.events.intersection import IntersectionCounts, check_criteria, count_intersections
 
-#: Over how many classes the cross-trigger rates of a class are averaged: the N - 1 other ones (psds_eval 0.5 and
+#: Classes over which the cross-trigger rates of a class are averaged: the N - 1 other ones (psds_eval 0.5 and
 #: sed_scores_eval), or all N with 0 for itself (psds_eval 0.3.0, under which the 2021 figures were published).
 CrossTriggerAverage = Literal["others", "all"]
 
-#: The rule under which the figures of DCASE 2021 were published, .533 for the baseline student's scenario 2.
+#: The rule of the published figures of DCASE 2021, such as .533 for scenario 2 of the baseline's student.
 PUBLISHED_AVERAGE: CrossTriggerAverage = "all"
-#: Whose rule each average is; the same detections score about .005 apart.
+#: The version of psds_eval with each rule; the scores of the same detections differ by about .005.
 RULE_OF: dict[CrossTriggerAverage, str] = {"all": "psds_eval 0.3", "others": "psds_eval 0.5"}
 
 SECONDS_PER_HOUR = 3600.0
@@ -30,10 +30,10 @@ SECONDS_PER_HOUR = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class PsdsParameters:
-    """What PSDS demands of a detection and how it weighs errors.
+    """The criteria of PSDS for detections and the weights of errors.
 
     `dtc`, `gtc`, `cttc`: see `count_intersections`. `alpha_ct`: weight of cross-triggers. `alpha_st`: weight of the
-    spread over classes. `max_efpr`: effective false positives an hour up to which the curve counts.
+    spread over classes. `max_efpr`: upper limit of the effective false positive rate (1/h).
     """
 
     name: str
@@ -88,7 +88,7 @@ class Psds:
 
     @property
     def rule(self) -> str:
-        """In words, how the figure is defined."""
+        """Description of the definition."""
         p = self.parameters
         points = "all thresholds (exact, as sed_scores_eval)" if self.thresholds is None else _points(self.thresholds)
         criteria = f"dtc {p.dtc:g}, gtc {p.gtc:g}, alpha_st {p.alpha_st:g}, max eFPR {p.max_efpr:g}/h"
@@ -108,7 +108,7 @@ class ClassRoc:
 
 
 def other_average(average: CrossTriggerAverage) -> CrossTriggerAverage:
-    """The rule that a figure is not given by."""
+    """Return the other rule."""
     return "others" if average == "all" else "all"
 
 
@@ -119,10 +119,10 @@ def psds(
     *,
     cross_trigger_average: CrossTriggerAverage = "others",
 ) -> Psds:
-    """PSDS from the thresholds of `detections`, as psds_eval computes it from one table of detections each.
+    """Compute PSDS from the thresholds of `detections`, as psds_eval does from one table for each threshold.
 
-    Only classes with a reference event are judged; detections of other classes are left out, as psds_eval does.
-    With one such class there are no cross-triggers (psds_eval divides 0 by 0 there and scores 0).
+    Only classes with a reference event are evaluated; detections of other classes are left out, as in psds_eval.
+    With a single such class there are no cross-triggers (psds_eval divides 0 by 0 and returns 0).
 
     Raises:
         ValueError: an unknown average, or classes or clips in another order than the ground truth's.
@@ -131,14 +131,14 @@ def psds(
 
 
 def count_for_psds(detections: Detections, truth: GroundTruth, parameters: PsdsParameters) -> IntersectionCounts:
-    """What PSDS is made of, whatever the average over cross-triggers."""
+    """Count what PSDS needs, for either average over cross-triggers."""
     return count_intersections(detections, truth, dtc=parameters.dtc, gtc=parameters.gtc, cttc=parameters.cttc)
 
 
 def psds_of_counts(
     counts: IntersectionCounts, parameters: PsdsParameters, cross_trigger_average: CrossTriggerAverage
 ) -> Psds:
-    """PSDS by one of the averages.
+    """Compute PSDS with one of the averages.
 
     Raises:
         ValueError: an unknown average.
@@ -154,7 +154,7 @@ def psds_of_counts(
 
 
 def cross_trigger_weight(n_labels: int, average: CrossTriggerAverage) -> float:
-    """What one class's cross-trigger rate weighs in the average over classes.
+    """Return the weight of one class's cross-trigger rate in the average over classes.
 
     Raises:
         ValueError: an unknown average.
@@ -165,7 +165,7 @@ def cross_trigger_weight(n_labels: int, average: CrossTriggerAverage) -> float:
 
 
 def class_roc(counts: IntersectionCounts, index: int, weight: float) -> ClassRoc:
-    """The operating points of one class; `weight` of each other class's cross-triggers per hour of that class."""
+    """Compute the operating points of one class; `weight` is that of the cross-triggers with each other class."""
     rate = counts.cross_triggers[index] * (SECONDS_PER_HOUR / counts.reference_seconds)[:, None]
     rate[index] = 0
     false_alarms = counts.false_positives[index] * (SECONDS_PER_HOUR / counts.total_seconds)
@@ -183,7 +183,7 @@ def score_curves(
     cross_trigger_average: CrossTriggerAverage,
     thresholds: int | None,
 ) -> Psds:
-    """The score of the classes' operating points; NaN without a class."""
+    """Compute the score from the operating points of the classes; NaN without a class."""
     stairs = [_staircase(curve, parameters.max_efpr) for curve in curves]
     points = np.unique(np.concatenate([[0.0], *(stair.effective_fpr for stair in stairs)]))
     class_tpr = np.zeros((len(stairs), len(points)))
@@ -206,7 +206,7 @@ def score_curves(
 
 
 def _staircase(curve: ClassRoc, max_efpr: float) -> ClassRoc:
-    """The points that beat every point with fewer false positives, from (0, 0) on, up to `max_efpr`."""
+    """Keep the points that are better than all points with fewer false positives, from (0, 0) to `max_efpr`."""
     fpr = np.concatenate([[0.0], curve.effective_fpr])
     tpr = np.concatenate([[0.0], curve.tpr])
     order = np.lexsort((-tpr, fpr))

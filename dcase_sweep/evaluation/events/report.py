@@ -1,4 +1,4 @@
-"""An evaluation as text, JSON and CSV; every figure is given with the rule that it follows."""
+"""An evaluation as text, JSON and CSV; every value is given with its definition."""
 
 import csv
 import io
@@ -16,13 +16,13 @@ from dcase_sweep.evaluation.events.reference_figures import ReferenceFigure
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.lookalikes import shorten
 
-#: Columns of a terminal that the text fits.
+#: Width of the text in columns.
 _WIDTH = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number: `average` is macro, micro or overall; `label` names the class of a number for one class alone."""
+    """One value: `average` is macro, micro or overall; `label` is the class of a value for one class."""
 
     metric: str
     average: str
@@ -32,7 +32,7 @@ class Figure:
 
 
 def draw_figures(evaluation: EventEvaluation) -> list[Figure]:
-    """All numbers of an evaluation: first those over all classes, then those of each class."""
+    """List all values of an evaluation: first those over all classes, then those of each class."""
     overall: list[Figure] = []
     per_class: list[Figure] = []
     for prefix, score, is_other in _psds_results(evaluation):
@@ -62,7 +62,7 @@ def draw_figures(evaluation: EventEvaluation) -> list[Figure]:
 
 
 def format_text(evaluation: EventEvaluation) -> str:
-    """A table of all figures with their rules, one of the classes, and what to know of them. PSDS 0 to 1, F1 in %."""
+    """Format a table of all values with their definitions, a table of the classes, and notes. PSDS 0 to 1, F1 in %."""
     mark = "" if evaluation.coverage.complete else " *"
     rows = [("metric", "score", "rule")]
     for figure in draw_figures(evaluation):
@@ -106,7 +106,7 @@ def _title(metric: str) -> str:
 
 
 def to_json(evaluation: EventEvaluation) -> dict[str, Any]:
-    """The figures as plain types for `json.dump`; a figure that is not defined is None. F1 is 0 to 1."""
+    """Convert to plain types for `json.dump`; an undefined value is None. F1 is 0 to 1."""
     return {
         "coverage": {
             "clips_scored": evaluation.coverage.scored,
@@ -138,7 +138,7 @@ def _reference_json(figure: ReferenceFigure) -> dict[str, Any]:
 
 
 def to_csv(evaluation: EventEvaluation) -> str:
-    """One line a figure: metric, average, class, value, clips_scored, clips_in_all, rule. F1 is 0 to 1."""
+    """Write a line for each value: metric, average, class, value, clips_scored, clips_in_all, rule. F1 is 0 to 1."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["metric", "average", "class", "value", "clips_scored", "clips_in_all", "rule"])
@@ -150,7 +150,7 @@ def to_csv(evaluation: EventEvaluation) -> str:
 
 
 def _psds_results(evaluation: EventEvaluation) -> list[tuple[str, Psds, bool]]:
-    """Every PSDS with its prefix, and whether it follows the rule that was not chosen."""
+    """List every PSDS with its prefix, and whether it follows the other rule."""
     return [
         (prefix, score, is_other)
         for prefix, chosen, other in (
@@ -212,16 +212,16 @@ def _class_table(evaluation: EventEvaluation) -> list[str]:
 def _notes(evaluation: EventEvaluation) -> list[str]:
     notes = [
         "intersection F1 is not comparable with figures of psds_eval 0.3 (79.5 % for the 2021 baseline), which added "
-        "up detections with one row number: it gives 76.6 % where this gives 63.7 %"
+        "detections with the same row number: it gives 76.6 % for the detections that give 63.7 % here"
     ]
     if evaluation.truth.merged_events:
         merged = pluralize(evaluation.truth.merged_events, "reference event")
-        notes.append(f"{merged} merged with another of the class that overlaps it: not the table as it was published")
+        notes.append(f"{merged} merged with an overlapping event of the class: this is not the published table")
     if len(evaluation.truth.labels) == 1:
-        notes.append("one class alone: there are no cross-triggers, and no deviation between classes")
+        notes.append("a single class: there are no cross-triggers, and no standard deviation over classes")
     coverage = evaluation.coverage
     if not coverage.complete:
-        notes.append(f"* measured on {coverage} alone: not comparable with a score on all of them")
+        notes.append(f"* measured on {coverage} only: not comparable with a score on all of them")
     absent = [
         label
         for label, count in zip(evaluation.truth.labels, evaluation.truth.events_per_label(), strict=True)
@@ -230,10 +230,10 @@ def _notes(evaluation: EventEvaluation) -> list[str]:
     if absent:
         notes.append(
             f"without a reference event: {_listed(absent)}; PSDS and intersection F1 leave their detections out, "
-            "collar and segment F1 count them in the micro average alone"
+            "collar and segment F1 count them in the micro average only"
         )
     if not len(evaluation.decisions.clip):
-        notes.append(f"nothing is detected at threshold {evaluation.f1_threshold:g}: F1 is 0, as the recipe reports it")
+        notes.append(f"nothing is detected at threshold {evaluation.f1_threshold:g}: F1 is 0, as in the recipe")
     for name, result in _f1_results(evaluation) if len(evaluation.decisions.clip) else ():
         left_out = [item.label for item in result.per_class if math.isnan(item.f1) and item.reference]
         if left_out:
@@ -247,7 +247,11 @@ def _listed(labels: Sequence[str]) -> str:
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """The first column to the left, numbers to the right; the rule of a last column to the left, over several lines."""
+    """Align the first column to the left and values to the right; wrap the last column of definitions.
+
+    rich would print the same cells in its own layout; the text also goes to files and to MLflow, where each line must
+    stay as it is.
+    """
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     has_rules = rows[0][-1] in ("rule", "by")
     numbers = slice(1, -1) if has_rules else slice(1, None)

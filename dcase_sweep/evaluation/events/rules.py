@@ -1,4 +1,4 @@
-"""All numbers by which sound event detection is judged, in one place."""
+"""All numbers in the evaluation of sound event detection."""
 
 from dataclasses import dataclass, field
 
@@ -9,10 +9,10 @@ from dcase_sweep.evaluation.events.psds import PUBLISHED_AVERAGE, SCENARIOS, Cro
 
 @dataclass(frozen=True, slots=True)
 class EventRules:
-    """What a run is judged by; the defaults are those of DCASE 2021, task 4.
+    """The numbers of an evaluation; the defaults are those of DCASE 2021, task 4.
 
-    `thresholds` is how many PSDS is computed from, `f1_threshold` the one of the F1 figures, `validation_threshold`
-    the one of the figures that choose an epoch. `reference` says whether psds_eval and sed_eval compute theirs too.
+    `thresholds` is the number of thresholds of PSDS, `f1_threshold` the threshold of F1, `validation_threshold` that of
+    the metrics that choose an epoch. `reference` also computes the metrics with psds_eval and sed_eval.
 
     Raises:
         ValueError: for a value out of its range.

@@ -11,10 +11,10 @@ from dcase_sweep.evaluation.events.ground_truth import GroundTruth
 
 
 def segment_f1(detections: Detections, truth: GroundTruth, *, segment_length: float = 1.0) -> F1:
-    """F1 over segments of `segment_length` s; a class is active in each segment that one of its events touches.
+    """Compute F1 over segments of `segment_length` s; a class is active in each segment that one of its events touches.
 
-    A class that is never detected has no precision, so sed_eval leaves it out of the macro average (a class without
-    a reference likewise); `averaged` says how many classes are in it.
+    A class without a detection has no precision, so sed_eval leaves it out of the macro average, like a class without
+    a reference; `averaged` is the number of classes in it.
 
     Raises:
         ValueError: detections at more than one threshold, or a length that is not positive.
@@ -51,7 +51,7 @@ class Segments:
 
 
 def count_segments(detections: Detections, truth: GroundTruth, segment_length: float) -> Segments:
-    """In which segments each class of each clip is active.
+    """Find the segments in which each class of each clip is active.
 
     Raises:
         ValueError: detections at more than one threshold, or a length that is not positive.
@@ -72,7 +72,7 @@ def count_segments(detections: Detections, truth: GroundTruth, segment_length: f
 def _activity(
     track: NDArray[np.intp], events: Detections | GroundTruth, tracks: int, segments: int, segment_length: float
 ) -> NDArray[np.bool_]:
-    """Whether any event touches a segment, [track, segment]."""
+    """Find whether any event touches a segment, [track, segment]."""
     change = np.zeros((tracks, segments + 1), dtype=np.int32)
     np.add.at(change, (track, np.floor(events.onset / segment_length).astype(np.intp)), 1)
     np.add.at(change, (track, np.ceil(events.offset / segment_length).astype(np.intp)), -1)

@@ -1,4 +1,4 @@
-"""The numbers in a table of events or durations."""
+"""Parsing of the numbers in a table of events or durations."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ from dcase_sweep.utils.tables import Table, parse_number
 
 
 def parse_seconds(table: Table, column: str, wanted: NDArray[np.bool_], problems: list[str]) -> NDArray[np.float64]:
-    """The column as float64 seconds; NaN where a row is not wanted or, with a line in `problems`, not a number."""
+    """Parse a column as float64 seconds; NaN if a row is not wanted or, with a line in `problems`, not a number."""
     texts = table.columns[column]
     seconds = np.full(len(texts), np.nan)
     rows = np.flatnonzero(wanted)

@@ -1,4 +1,4 @@
-"""What the task 4 recipe chooses an epoch by: cheap figures, computed after every one."""
+"""The metrics by which the task 4 recipe chooses an epoch, computed after every epoch."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from dcase_sweep.evaluation.events.rules import EventRules
 def weak_f1(
     probabilities: NDArray[np.floating[Any]], targets: NDArray[np.floating[Any]], threshold: float = 0.5
 ) -> float:
-    """Macro F1 of clip-level decisions ``[clip, class]``; a class neither present nor detected counts 0.
+    """Compute macro F1 of clip-level decisions ``[clip, class]``; a class neither present nor detected counts 0.
 
     As the recipe computes it, with torchmetrics' F1 over classes.
     """
@@ -30,11 +30,11 @@ class SyntheticValidation:
 
     Args:
         events: filename, onset (s), offset (s) and event label of the reference.
-        durations: filename → seconds, of every clip.
-        labels: the columns of the scores.
-        hop: seconds from frame to frame.
-        median_length: frames of the median filter, one for all classes or one for each.
-        rules: the threshold and what intersection F1 demands.
+        durations: filename → duration (s) of every clip.
+        labels: classes in the order of the columns of scores.
+        hop: time from frame to frame (s).
+        median_length: length of the median filter in frames: one for all classes, or one for each.
+        rules: the threshold and the criteria of intersection F1.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SyntheticValidation:
         self.rules = rules
 
     def intersection_f1(self, scores: Mapping[str, NDArray[np.floating[Any]]]) -> float:
-        """Macro F1 of scores ``[frame, class]`` per clip, 0 where nothing is detected."""
+        """Compute macro F1 of scores ``[frame, class]`` of each clip; 0 without a detection."""
         filtered = filter_scores(
             scores,
             labels=self.truth.labels,

@@ -1,4 +1,4 @@
-"""Pictures of a scene report. They are drawn off screen on figures of their own, so nothing global changes."""
+"""Figures of a scene report, drawn without pyplot, so that no global state changes."""
 
 from typing import TYPE_CHECKING
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: One blue and one orange that people of every colour vision tell apart (Okabe and Ito 2008), and a grey.
+#: A blue and an orange that are distinguishable with any colour vision (Okabe and Ito, 2008), and a grey.
 BAR, MEAN, MISSING = "#0072B2", "#D55E00", "0.85"
-#: Of more scenes than these the cells have no numbers: they would be too small to read.
+#: With more scenes the cells have no numbers, because they would be too small to read.
 MOST_NUMBERED = 100
 
 
 def confusion_figure(report: SceneReport, *, title: str | None = None) -> "Figure":
-    """Confusion matrix: colour is the share of a true scene's clips, the numbers are clips. Empty rows are grey."""
+    """Draw the confusion matrix: the colour is the fraction of a true scene's clips, the numbers are clips."""
     names = [plain_text(name.replace("_", " ")) for name in report.classes]
     side = min(max(4.5, 2.6 + 0.58 * len(names)), LARGEST_SIDE)
     figure = _new_figure(side + 1.8, side)
@@ -32,7 +32,7 @@ def confusion_figure(report: SceneReport, *, title: str | None = None) -> "Figur
             dark = share[row, column] > 0.55
             number = axes.text(column, row, f"{clips}", ha="center", va="center", fontsize=9)
             number.set_color("white" if dark else "black")
-            number.set_in_layout(False)  # inside the axes whatever they are: nothing to measure
+            number.set_in_layout(False)  # always inside the axes, so the layout need not measure it
     ticks = range(len(names))
     axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(ticks, names)
@@ -43,12 +43,12 @@ def confusion_figure(report: SceneReport, *, title: str | None = None) -> "Figur
     )
     _rule_cells(axes, len(names))
     bar = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.03)
-    bar.set_label("share of the true scene's clips")
+    bar.set_label("fraction of the true scene's clips")
     return figure
 
 
 def device_accuracy_figure(report: SceneReport, *, title: str | None = None) -> "Figure":
-    """Accuracy (%) of each device as bars, with the overall accuracy as a line.
+    """Draw the accuracy (%) of each device as bars, and the overall accuracy as a line.
 
     Raises:
         ValueError: the report knows no devices.
@@ -58,7 +58,7 @@ def device_accuracy_figure(report: SceneReport, *, title: str | None = None) -> 
     figure = _new_figure(min(max(4.5, 1.6 + 0.62 * len(report.devices)), LARGEST_SIDE), 3.6)
     axes = figure.add_subplot()
     percent = [100 * device.accuracy for device in report.device_scores]
-    # The values stand under the names, where neither bars nor the line cross them.
+    # The values are below the names, where neither bars nor the line cross them.
     names = [
         f"{plain_text(name.upper(), 12)}\n{value:.1f}" for name, value in zip(report.devices, percent, strict=True)
     ]
@@ -76,7 +76,7 @@ def device_accuracy_figure(report: SceneReport, *, title: str | None = None) -> 
 
 
 def _new_figure(width: float, height: float) -> "Figure":
-    """A figure of width × height inches on an Agg canvas."""
+    """Create a figure of width × height inches on an Agg canvas."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -86,7 +86,7 @@ def _new_figure(width: float, height: float) -> "Figure":
 
 
 def _rule_cells(axes: "Axes", classes: int) -> None:
-    """White lines between the cells; a minor grid would be drawn tick by tick."""
+    """Draw white lines between the cells; a minor grid is slower, because it is drawn tick by tick."""
     edges, ends = np.arange(classes + 1) - 0.5, (-0.5, classes - 0.5)
     for lines in (axes.hlines(edges, *ends), axes.vlines(edges, *ends)):
         lines.set(color="white", linewidth=1, in_layout=False)

@@ -1,4 +1,4 @@
-"""Reads ground truth and scores of scene classification from text files and brings them into one order."""
+"""Reading of ground truth and scores of scene classification from text files, in the same order."""
 
 import re
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from dcase_sweep.utils.text_files import read_text
 
 @dataclass(frozen=True, slots=True)
 class SceneReference:
-    """The ground truth, one entry a clip in the order of the file; `devices` is None where they are not known."""
+    """The ground truth, one entry for each clip in the order of the file; `devices` is None if not known."""
 
     path: Path
     filenames: tuple[str, ...]
@@ -35,11 +35,11 @@ class SceneReference:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The scenes that occur, in alphabetical order."""
+        """The scenes in alphabetical order."""
         return tuple(sorted(set(self.scene_labels)))
 
     def truth(self, classes: Sequence[str]) -> NDArray[np.intp]:
-        """Index of each clip's scene in `classes`, [clip].
+        """Return the index of each clip's scene in `classes`, [clip].
 
         Raises:
             UserError: a scene label that is not among the classes.
@@ -56,14 +56,14 @@ class SceneReference:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SceneScores:
-    """Scores as they stand in the file, in the order of the reference.
+    """Scores of a file, in the order of the reference.
 
     Attributes:
         classes: the scene of each column.
         values: [clip, class].
-        rows: where each row stands, e.g. `scores.txt, line 7`, for messages.
-        scene_labels: the scene that the file names for each clip, where it has such a column.
-        ignored: columns without a name, as `DataFrame.to_csv()` writes its index; they are no scenes.
+        rows: file and line of each row for messages, e.g. `scores.txt, line 7`.
+        scene_labels: the scene of each clip in the file, if it has such a column.
+        ignored: columns without a name, such as the index that `DataFrame.to_csv()` writes; they are not scenes.
     """
 
     classes: tuple[str, ...]
@@ -75,14 +75,14 @@ class SceneScores:
 
 
 def read_reference(path: str | Path) -> SceneReference:
-    """Ground truth from a tab- or comma-separated table with a header, e.g. TAU's `fold1_evaluate.csv`.
+    """Read the ground truth from a tab- or comma-separated table with a header, e.g. TAU's `fold1_evaluate.csv`.
 
     Needs the columns `filename` and `scene_label`. The device comes from `source_label`; without that column it is the
     last dash-separated part of the file name (`airport-barcelona-203-6129-s1.wav`), provided that every name ends in
     one of TAU's devices.
 
     Raises:
-        UserError: no such file, a missing column, an empty cell, a file name that stands twice, no row at all.
+        UserError: no such file, a missing column, an empty cell, a repeated file name, no rows.
     """
     path = Path(path)
     columns = ("filename", "scene_label")
@@ -106,7 +106,7 @@ def read_reference(path: str | Path) -> SceneReference:
 
 
 def read_scores(path: str | Path, reference: SceneReference, *, classes: Sequence[str] | None = None) -> SceneScores:
-    """Scores of the reference's clips, in the reference's order.
+    """Read the scores of the reference's clips, in the order of the reference.
 
     Two layouts are told apart by their first line:
 
@@ -139,7 +139,7 @@ def read_scores(path: str | Path, reference: SceneReference, *, classes: Sequenc
 
 
 def _check_classes(classes: tuple[str, ...]) -> None:
-    """Refuses classes that the user names and that are blank, repeated or cannot be told apart."""
+    """Refuse classes that are blank, repeated or look the same."""
     if "" in classes:
         raise UserError(f"the scenes {', '.join(classes)}: one of them is blank; expected a name for each")
     if len(set(classes)) != len(classes):
@@ -213,7 +213,7 @@ def _scores_from_table(path: Path, reference: SceneReference, classes: tuple[str
 
 
 def _read(path: Path, columns: Sequence[str], **options: Any) -> Table:
-    """The rows of a table, of which there must be some."""
+    """Read the rows of a table, which must have some."""
     problems: list[str] = []
     table = read_table(path, columns, unit="line", problems=problems, **options)
     if problems:
@@ -225,14 +225,14 @@ def _read(path: Path, columns: Sequence[str], **options: Any) -> Table:
 
 
 def _is_index(name: str) -> bool:
-    """Whether a column has no name, or the one that pandas gives such a column when it reads a table again."""
+    """Whether a column has no name, or the name that pandas gives such a column when it reads a table."""
     return not name or re.fullmatch(r"Unnamed: \d+(_level_\d+)?", name) is not None
 
 
 def _scenes(table: Table, columns: Sequence[str], named: tuple[str, ...], reference: SceneReference) -> tuple[str, ...]:
-    """The scenes of a table: those of the reference, and scenes that no clip of it has.
+    """Return the scenes of a table: those of the reference, and scenes without a clip in it.
 
-    Whether a further column is a scene is told by the sums of the rows: equal with all columns of scenes, and only so.
+    A further column is a scene if the sums of the rows are equal with it and differ without it.
     """
     further = [name for name in columns if name not in named]
     if not further:
@@ -252,18 +252,18 @@ def _scenes(table: Table, columns: Sequence[str], named: tuple[str, ...], refere
 
 
 def _is_constant(sums: NDArray[np.float64]) -> bool:
-    """Whether all rows have one sum, as probabilities do, to the digits that tables are written with."""
+    """Whether all rows have the same sum, as probabilities do, within the digits of tables."""
     return bool(np.ptp(sums) <= 2e-3 * np.abs(sums).max())
 
 
 def _places(table: Table) -> dict[str, int]:
-    """The row of each clip, refusing a clip that two rows have."""
+    """Return the row of each clip; a repeated clip is refused."""
     places: dict[str, int] = {}
     for row, filename in enumerate(table.columns["filename"]):
         key = _key(filename)
         if key in places:
             first = table.where(places[key])
-            raise UserError(f"{table.where(row)}: '{filename}' stands twice, first in {first}; expected it once")
+            raise UserError(f"{table.where(row)}: '{filename}' occurs twice, first in {first}; expected it once")
         places[key] = row
     return places
 
@@ -284,5 +284,5 @@ def _looks_like_number(cell: str) -> bool:
 def _number(cell: str, place: str, column: str) -> float:
     value = parse_number(cell)
     if value is None:
-        raise UserError(f"{place}, {column}: '{shorten(cell, 40)}' is no finite number; expected a score")
+        raise UserError(f"{place}, {column}: '{shorten(cell, 40)}' is not a finite number; expected a score")
     return value

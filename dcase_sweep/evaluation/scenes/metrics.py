@@ -58,11 +58,11 @@ class SceneReport:
 
 
 def as_probabilities(scores: ArrayLike, *, rows: Sequence[str] | None = None) -> NDArray[np.float64]:
-    """Scores [clip, class], each row divided by its sum.
+    """Divide each row of scores [clip, class] by its sum.
 
     Args:
         scores: numbers of at least zero, [clip, class].
-        rows: how an error names each row, e.g. `scores.txt, line 7`; by default its index, `scores[6]`.
+        rows: name of each row in errors, e.g. `scores.txt, line 7`; by default its index, `scores[6]`.
 
     Raises:
         ValueError: no matrix with a clip and a class, or a row holds NaN, an infinity, a negative number or only zeros.
@@ -85,10 +85,10 @@ def as_probabilities(scores: ArrayLike, *, rows: Sequence[str] | None = None) ->
 
 
 def clip_log_losses(probabilities: ArrayLike, truth: ArrayLike) -> NDArray[np.float64]:
-    """Minus the natural logarithm of the probability of the true class, [clip].
+    """Compute minus the natural logarithm of the probability of the true class, [clip].
 
-    As in scikit-learn's `log_loss` on float64, probabilities are clipped to [eps, 1 - eps] with eps = 2.2e-16: a clip
-    that gives its true scene a probability of zero costs 36.04.
+    As in scikit-learn's `log_loss` on float64, probabilities are clipped to [eps, 1 - eps] with eps = 2.2e-16: the
+    loss of a clip with probability 0 for its true scene is 36.04.
     """
     matrix = np.asarray(probabilities, dtype=np.float64)
     labels = np.asarray(truth)
@@ -97,11 +97,11 @@ def clip_log_losses(probabilities: ArrayLike, truth: ArrayLike) -> NDArray[np.fl
 
 
 def log_loss_clipped_first(scores: ArrayLike, truth: ArrayLike) -> float:
-    """Log loss of scores as they are, macro average over scenes, as older versions of scikit-learn compute it.
+    """Compute the log loss of scores, macro average over scenes, as older versions of scikit-learn do.
 
-    Their `log_loss`, which the official baseline calls, clips scores to [eps, 1 - eps] before it divides each row by
-    its sum. For rows that sum to one this is `clip_log_losses`; for others it is another figure, and some published
-    ones are of this kind.
+    Their `log_loss`, which the official baseline uses, clips scores to [eps, 1 - eps] before it divides each row by its
+    sum. For rows that sum to one the result equals `clip_log_losses`; for others it differs, and some published figures
+    are computed in this way.
 
     Args:
         scores: numbers of at least zero, [clip, class].
@@ -121,11 +121,11 @@ def evaluate_scenes(
     classes: Sequence[str],
     devices: Sequence[str] | None = None,
 ) -> SceneReport:
-    """The figures of the official task 1A table: see `SceneReport` for which average each of them is.
+    """Compute the values of the official task 1A table; `SceneReport` describes their averages.
 
     The official baseline system (github.com/marmoi/dcase2021_task1a_baseline) averages accuracies over scenes, overall
     and within a device, but log losses over clips. Here both are averaged over scenes. The official evaluation split
-    has 33 clips of every scene from every device, so that the two averages agree there; elsewhere see `clip_accuracy`
+    has 33 clips of every scene from every device, so the two averages agree there; for other data see `clip_accuracy`
     and `clip_log_loss`. A clip's estimated scene is the one with the highest probability, the first of equals.
 
     Args:
@@ -191,7 +191,7 @@ def _checked(
     if outside.any():
         row = int(np.argmax(outside))
         raise ValueError(f"truth[{row}] is {labels[row]}; expected 0 to {len(classes) - 1}")
-    # Written so that NaN is refused too.
+    # This condition refuses NaN too.
     unequal = ~(np.abs(matrix.sum(axis=1) - 1) <= SUM_TOLERANCE) | ~(matrix >= 0).all(axis=1)
     if unequal.any():
         row = int(np.argmax(unequal))
@@ -214,7 +214,7 @@ def _device_index(devices: Sequence[str] | None, clips: int) -> tuple[tuple[str,
 
 
 def _means(values: NDArray[np.float64], group: NDArray[np.intp], groups: int) -> NDArray[np.float64]:
-    """Mean of the values of each group, [group]; NaN for a group without values."""
+    """Compute the mean of the values of each group, [group]; NaN for a group without values."""
     counts = np.bincount(group, minlength=groups)
     sums = np.bincount(group, weights=values, minlength=groups)
     return np.divide(sums, counts, out=np.full(groups, np.nan), where=counts > 0)
@@ -223,7 +223,7 @@ def _means(values: NDArray[np.float64], group: NDArray[np.intp], groups: int) ->
 def _cell_means(
     values: NDArray[np.float64], labels: NDArray[np.intp], device: NDArray[np.intp], shape: tuple[int, int]
 ) -> NDArray[np.float64]:
-    """Mean of the values of each scene from each device, [scene, device]."""
+    """Compute the mean of the values of each scene from each device, [scene, device]."""
     if shape[1] == 0:
         return np.zeros(shape)
     return _means(values, labels * shape[1] + device, shape[0] * shape[1]).reshape(shape)

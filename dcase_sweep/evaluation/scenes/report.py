@@ -9,20 +9,21 @@ from dcase_sweep.evaluation.scenes.metrics import GroupScore, SceneReport
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.lookalikes import shorten
 
-#: Shown where a scene or a device has no clip.
+#: Shown for a scene or a device without clips.
 NO_CLIP = "-"
-#: Before each row of the table, as the baseline prints it.
+#: Blanks before each row of the table, as in the output of the baseline.
 INDENT = "   "
-#: Longer names of scenes are shortened in the table; the other files have them whole.
+#: Longer names of scenes are shortened in the table, but not in the other files.
 LONGEST_NAME = 40
 
 
 def scene_table(report: SceneReport, *, note: str | None = None) -> str:
-    """Monospace text as the official baseline prints it: three blanks before each row, cells to the left.
+    """Format a text table as the official baseline prints it: three blanks before each row, cells to the left.
 
-    One row a scene: its log loss, its log loss on each device, its accuracy (%). Then a `Logloss` row over all scenes
-    and an `Accuracy` row per device, both macro averages over scenes. Averages over clips follow where they differ. `-`
-    stands where there is no clip. The title line ends with the note, if there is one.
+    Each scene has a row: its log loss, its log loss on each device, its accuracy (%). A `Logloss` row over all scenes
+    and an `Accuracy` row for each device follow, both macro averages over scenes; then averages over clips, if they
+    differ. `-` means that there is no clip. The title line ends with the note, if there is one. The layout is that of
+    the baseline, so that tables can be compared line by line; rich has its own.
     """
     header = _row("Scene", "Logloss", [_device(name) for name in report.devices], "Accuracy")
     scenes = [
@@ -45,7 +46,7 @@ def scene_table(report: SceneReport, *, note: str | None = None) -> str:
 
 
 def title(report: SceneReport, *, note: str | None = None) -> str:
-    """What the table is about: clips, scenes, devices and the note."""
+    """Describe the table: clips, scenes, devices and the note."""
     scenes = sum(scene.clips > 0 for scene in report.scenes)
     parts = [pluralize(report.clips, "clip"), pluralize(scenes, "scene")]
     if report.devices:
@@ -54,12 +55,12 @@ def title(report: SceneReport, *, note: str | None = None) -> str:
 
 
 def headline(report: SceneReport) -> str:
-    """The two overall figures with four decimals."""
+    """Format the two overall values with four decimals."""
     return f"accuracy {report.accuracy:.4f}, log loss {report.log_loss:.4f} (macro averages over scenes)"
 
 
 def clip_average_line(report: SceneReport) -> str | None:
-    """The two overall figures averaged over clips, or None where no printed digit would differ."""
+    """Format the two overall values averaged over clips, or return None if no printed digit differs."""
     over_clips = (f"{report.clip_accuracy:.4f}", f"{report.clip_log_loss:.4f}")
     if over_clips == (f"{report.accuracy:.4f}", f"{report.log_loss:.4f}"):
         return None
@@ -67,9 +68,9 @@ def clip_average_line(report: SceneReport) -> str | None:
 
 
 def to_csv(report: SceneReport, *, note: str | None = None) -> str:
-    """The table with six decimals, accuracies from 0 to 1, an empty cell where there is no clip.
+    """Write the table with six decimals, accuracies from 0 to 1, and an empty cell if there is no clip.
 
-    A note, if there is one, stands in a last column of every row: a line of its own would be taken for a scene.
+    A note, if there is one, is in a last column of every row, because a separate line would be read as a scene.
     """
     text = io.StringIO()
     losses = [device.log_loss for device in report.device_scores]
@@ -89,7 +90,7 @@ def to_csv(report: SceneReport, *, note: str | None = None) -> str:
 
 
 def to_json(report: SceneReport) -> dict[str, object]:
-    """Everything in the report for `json.dump`; None where there is no clip, because JSON has no NaN."""
+    """Convert the report for `json.dump`; values without clips are None, because JSON has no NaN."""
     return {
         "clips": report.clips,
         "accuracy": report.accuracy,
@@ -115,7 +116,7 @@ def _row(name: str, overall: str, devices: Sequence[str], accuracy: str) -> list
 
 
 def _align(rows: Sequence[list[list[str]]]) -> tuple[list[str], str]:
-    """Lines of blocks of cells, `|` between blocks, and the line that rules them off."""
+    """Align blocks of cells with `|` between blocks; return the rows and a separator line."""
     least = (13, 7, 5, 5) if len(rows[0]) == 4 else (13, 7, 5)
     widths = [
         [max(narrowest, *(len(row[block][cell]) for row in rows)) for cell in range(len(rows[0][block]))]

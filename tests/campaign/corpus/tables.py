@@ -220,7 +220,7 @@ _SCENES = [
     Case(
         "scores-row-twice",
         SCENES,
-        r"^error: scores.csv, line 4: .* stands twice, first in .*line 2",
+        r"^error: scores.csv, line 4: .* occurs twice, first in .*line 2",
         prepare=scenes(SCORES + "tram-lyon-1-10-a.wav,.5,.5\n"),
     ),
     Case(
@@ -240,12 +240,12 @@ _SCENES = [
             f"scores-{name}", SCENES, rf"^error: scores.csv, line 2.*{says}", prepare=scenes(SCORES.replace(".4", cell))
         )
         for name, cell, says in (
-            ("nan", "nan", "'nan' is no finite number"),
-            ("infinite", "inf", "'inf' is no finite number"),
+            ("nan", "nan", "'nan' is not a finite number"),
+            ("infinite", "inf", "'inf' is not a finite number"),
             ("negative", "-.4", "a negative score"),
-            ("blank", "", "'' is no finite number"),
-            ("grouped-digits", "1_0", "'1_0' is no finite number"),
-            ("overflowing", "1e400", "'1e400' is no finite number"),
+            ("blank", "", "'' is not a finite number"),
+            ("grouped-digits", "1_0", "'1_0' is not a finite number"),
+            ("overflowing", "1e400", "'1e400' is not a finite number"),
             ("long-row", ".4,.1", "4 cells; expected 3 as in the header"),
             ("quotation-mark", '"', "a quotation mark is not closed|is not a table"),
         )
@@ -374,7 +374,7 @@ _EVENTS = [
     Case(
         "events-merged",
         [*JUDGE, "--merge-overlaps"],
-        r"1 reference event merged with another of the class",
+        r"1 reference event merged with an overlapping event of the class",
         code=0,
         prepare=events(truth=EVENTS + "a.wav\t1.5\t3.0\tDog\n"),
     ),

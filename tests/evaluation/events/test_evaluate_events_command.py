@@ -191,7 +191,9 @@ def test_overlapping_reference_events_are_merged_where_that_is_asked_for(
     assert found.pop("merged_events") == 2
     assert expected.pop("merged_events") == 0
     assert found == expected
-    assert "2 reference events merged with another of the class" in " ".join(capsys.readouterr().out.split())
+    assert "2 reference events merged with an overlapping event of the class" in " ".join(
+        capsys.readouterr().out.split()
+    )
 
 
 def test_the_larger_psds_comes_first(tables: list[str], tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_all_wrong_rows_of_all_tables_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ([], "holds no .tsv or .csv table"),
+        ([], "contains no .tsv or .csv table"),
         (["detections.tsv"], "detections.tsv: no threshold in the name"),
         (["th_1.5.tsv"], "no threshold in the name; expected one from 0 to 1"),
         (["a_0.5.tsv", "b_0.50.tsv"], "b_0.50.tsv: has the threshold 0.5 of a_0.5.tsv"),

@@ -93,7 +93,7 @@ def test_missing_clips_are_left_out_and_told(case) -> None:
 def test_clips_that_the_ground_truth_lacks_too_are_told_by_the_caller(case) -> None:
     truth, scores = case
 
-    assert evaluate(scores, truth, hop=HOP, coverage=Coverage(7, 10)).coverage.share == 0.7
+    assert evaluate(scores, truth, hop=HOP, coverage=Coverage(7, 10)).coverage.fraction == 0.7
     with pytest.raises(ValueError, match=r"coverage says 9 of 10 clips \(90.0 %\); expected 7 scored clips"):
         evaluate(scores, truth, hop=HOP, coverage=Coverage(9, 10))
 

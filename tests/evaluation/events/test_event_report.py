@@ -65,7 +65,7 @@ def test_figures_on_part_of_the_clips_are_marked() -> None:
     figures = [line for line in text.splitlines() if "threshold" in line and "; " in line]
     assert len(figures) == 15
     assert all(" * " in line for line in figures)
-    assert "* measured on 5 of 6 clips (83.3 %) alone: not comparable with a score on all of them" in text
+    assert "* measured on 5 of 6 clips (83.3 %) only: not comparable with a score on all of them" in text
 
 
 def test_classes_that_the_averages_lack_are_named() -> None:

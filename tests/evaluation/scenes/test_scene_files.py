@@ -78,17 +78,17 @@ def test_a_table_may_score_scenes_that_no_clip_has(tmp_path: Path) -> None:
         (MATRIX + "0.5 0.5\n", r"scores.txt: 3 rows of scores; expected 2, one for each clip of .*reference.csv"),
         ("0.1 0.9\n", r"scores.txt: 1 rows of scores; expected 2"),
         ("0.1 0.9\n\n0.7\n", r"scores.txt, line 3: 1 scores; expected 2, one for each of bus, tram"),
-        ("0.1 0.9\n0.7 high\n", r"scores.txt, line 2, column 2: 'high' is no finite number"),
-        ("0.1 nan\n0.7 0.3\n", r"scores.txt, line 1, column 2: 'nan' is no finite number"),
+        ("0.1 0.9\n0.7 high\n", r"scores.txt, line 2, column 2: 'high' is not a finite number"),
+        ("0.1 nan\n0.7 0.3\n", r"scores.txt, line 1, column 2: 'nan' is not a finite number"),
         ("file,bus,tram\nx,1,2\n", r"line 1: neither scores nor a header with a column 'filename'"),
         ("", r"scores.txt: the file is empty"),
         (TABLE.replace("\tbus\n", "\tcar\n"), r"no column bus; found filename, scene_label, tram, car"),
         (TABLE.replace("\ttram\t", "\tbus\t"), r"column 'bus' occurs twice"),
         (TABLE.replace("wav\tbus", "wav\tcar", 1), r"line 2: unknown scene_label 'car'; expected one of bus, tram"),
-        (TABLE.replace("0.7", ""), r"line 2, column bus: '' is no finite number"),
+        (TABLE.replace("0.7", ""), r"line 2, column bus: '' is not a finite number"),
         (TABLE.replace("\t0.7", ""), r"line 2: 3 cells; expected 4 as in the header"),
         (TABLE.replace("-11-s1", "-12-s1"), r"line 2: 'bus-lyon-1-12-s1.wav' is not in .*reference.csv"),
-        (TABLE + "tram-lyon-1-10-a.wav\tbus\t1\t0\n", r"line 4: 'tram-lyon.*' stands twice, first in .*line 3"),
+        (TABLE + "tram-lyon-1-10-a.wav\tbus\t1\t0\n", r"line 4: 'tram-lyon.*' occurs twice, first in .*line 3"),
         (TABLE[: TABLE.index("audio/")], r"no row for 'audio/tram-lyon-1-10-a.wav'; 1 of .*clips have none"),
         (TABLE[: TABLE.index("\n") + 1], r"a header without rows"),
     ],
@@ -111,7 +111,7 @@ def test_a_column_that_is_no_named_scene_is_refused(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("filename\tlabel\nx.wav\tbus\n", r"reference.csv: no column scene_label; found filename, label"),
-        ("filename\tscene_label\nx.wav\tbus\naudio/x.wav\tbus\n", r"line 3: 'audio/x.wav' stands twice"),
+        ("filename\tscene_label\nx.wav\tbus\naudio/x.wav\tbus\n", r"line 3: 'audio/x.wav' occurs twice"),
         ("filename\tscene_label\nx.wav\t\n", r"line 2: scene_label is empty"),
         ("filename\tscene_label\tsource_label\nx.wav\tbus\t\n", r"line 2: source_label is empty"),
     ],
@@ -215,5 +215,5 @@ def test_classes_that_cannot_be_told_apart_are_refused(tmp_path: Path, classes: 
 
 def test_scores_of_hexadecimal_or_grouped_digits_are_no_scores(tmp_path: Path) -> None:
     reference = read_reference(write(tmp_path, "reference.csv", REFERENCE))
-    with pytest.raises(UserError, match=r"line 1, column 2: '0_9' is no finite number"):
+    with pytest.raises(UserError, match=r"line 1, column 2: '0_9' is not a finite number"):
         read_scores(write(tmp_path, "scores.txt", "0.1 0_9\n0.7 0.3\n"), reference)
