@@ -32,8 +32,7 @@ def make_experiment_file(best: BestTrial) -> str:
     Raises:
         UserError: if the storage holds something that no search writes.
     """
-    from dcase_sweep.config.checks import SEVERAL
-    from dcase_sweep.config.hints import GROUPS
+    from dcase_sweep.config.checks import GROUPS, SEVERAL
 
     parser = OverridesParser.create()
     groups: dict[str, str | list[str]] = {}
@@ -42,12 +41,12 @@ def make_experiment_file(best: BestTrial) -> str:
     for line in lines:
         parsed = parser.parse_override(line)
         key, value = parsed.get_key_element().lstrip("+"), parsed.value()
-        if key in (*GROUPS, *SEVERAL) and isinstance(value, (str, int, QuotedString)):
-            groups[key] = getattr(value, "text", str(value))
-        elif key in SEVERAL and isinstance(value, list):
-            groups[key] = [getattr(each, "text", str(each)) for each in value]
-        elif key == "search":  # which found the trial, and is no part of it
+        if key == "search":  # which found the trial, and is no part of it
             continue
+        if key in GROUPS and isinstance(value, (str, int, QuotedString)):
+            groups[key] = _to_text(value)
+        elif key in SEVERAL and isinstance(value, list):
+            groups[key] = [_to_text(each) for each in value]
         elif "/" not in key and not key.startswith("hydra."):
             key, value = _whole_list(key, value, best)
             OmegaConf.update(values, key, value, merge=False, force_add=True)
@@ -60,6 +59,10 @@ def make_experiment_file(best: BestTrial) -> str:
     text += "".join(f"# Note: {note}.\n" for note in best.notes)
     text += "defaults:\n" + "\n".join(chosen) + "\n\n" if chosen else ""
     return text + (OmegaConf.to_yaml(values) if values else "")
+
+
+def _to_text(value: Any) -> str:
+    return str(getattr(value, "text", value))
 
 
 def stored_overrides(best: BestTrial) -> list[str]:

@@ -139,7 +139,10 @@ def _known(values: int, before: str = "") -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]], *, left: int, ruled: Sequence[int]) -> list[str]:
-    """Align the columns, the first ``left`` to the left, and draw a line before each of the ``ruled`` rows."""
+    """Align the columns, the first ``left`` to the left, and draw a line before each of the ``ruled`` rows.
+
+    A table of rich would wrap or cut cells at the width of the terminal, and at 80 columns in a pipe.
+    """
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     ruler = "-" * (sum(widths) + 2 * (len(widths) - 1))
     lines: list[str] = []

@@ -50,7 +50,7 @@ def component_schemas(composed: DictConfig) -> dict[str, Any]:
             )
         found[group] = OmegaConf.create(
             {
-                name: OmegaConf.structured(component_schema(f"{group}.{name}", nodes._get_node(name), role))
+                name: OmegaConf.structured(component_schema(f"{group}.{name}", nodes.get(name), role))
                 for name in map(str, nodes)
             }
         )

@@ -1,1 +1,1 @@
-"""A small synthetic acoustic-scene data set in TAU's layout, generated on first use."""
+"""Small synthetic data sets in the layouts of TAU and DESED, generated on first use."""

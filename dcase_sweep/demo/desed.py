@@ -1,4 +1,4 @@
-"""The generated soundscapes as a data set: made on first use, then read like any other in DESED's layout."""
+"""The generated soundscapes as a data set in DESED's layout, generated on first use."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,8 +14,18 @@ from dcase_sweep.demo.soundscapes import count_bytes, generate_soundscapes, is_c
 class DemoSoundscapes:
     """The ten classes of DESED as procedural sounds over plain backgrounds, in the five subsets of task 4.
 
-    The same arguments give the same bytes. Two processes that start at once generate it once. ``validation_fraction``
-    is that of the weakly labelled clips.
+    The same arguments give the same bytes. Processes that start together generate it once.
+
+    Args:
+        name: name of the data set.
+        root: folder of the generated data sets.
+        validation_fraction: fraction of the weakly labelled clips to validate on.
+        strong_clips: number of strongly labelled clips.
+        weak_clips: number of weakly labelled clips.
+        unlabeled_clips: number of unlabelled clips.
+        synthetic_validation_clips: number of clips of the synthetic validation set.
+        validation_clips: number of clips of the validation set.
+        generator_seed: seed of the generator.
     """
 
     kind = "events"
@@ -50,32 +60,32 @@ class DemoSoundscapes:
 
     @property
     def training_clips(self) -> int:
-        """How many clips there are to train on, at most."""
+        """Largest number of training clips."""
         return sum(self.parameters[f"{subset}_clips"] for subset in ("strong", "weak", "unlabeled"))
 
     @property
     def disk_bytes(self) -> int:
-        """Bytes of all recordings."""
+        """Size of all recordings in bytes."""
         return count_bytes(sum(count for name, count in self.parameters.items() if name != "seed"))
 
     def check_room(self) -> None:
-        """Refuse more recordings than the disk has room for.
+        """Check that the disk has enough space for the recordings.
 
         Raises:
-            UserError: in one line, with what they take and what is free.
+            UserError: if not, with the needed and the free space.
         """
         check_room(self.root, self.disk_bytes)
 
     def check_root(self) -> None:
-        """Refuse a ``root`` that holds anything but generated data sets.
+        """Check that ``root`` contains only generated data sets.
 
         Raises:
-            UserError: in one line, with what was found.
+            UserError: if not, with what was found.
         """
         check_demo_root(self.root.parent)
 
     def prepare(self, on_progress: Callable[[int, int], None]) -> None:
-        """Generate what is not there yet."""
+        """Generate the recordings that are missing."""
         self.check_root()
 
         def generate() -> None:
@@ -85,5 +95,5 @@ class DemoSoundscapes:
         generate_once(self.root, is_complete=lambda: is_complete(self.root, **self.parameters), generate=generate)
 
     def load(self, *, check: FileCheck = check_headers) -> EventData:
-        """The generated clips and their splits."""
+        """Return the generated clips and their splits."""
         return replace(self.layout.load(check=check), is_synthetic=True)

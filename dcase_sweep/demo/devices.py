@@ -1,4 +1,4 @@
-"""The nine devices of the demo scenes: a frequency response each and, for the simulated ones, a compressor.
+"""The nine devices of the demo scenes: frequency responses and, for the simulated devices, compressors.
 
 As in TAU Urban Acoustic Scenes 2020 Mobile, `a` is the reference, `b` and `c` are phones and `s1` to `s6` are simulated
 from `a` by a response and dynamic range compression; `s4` to `s6` are not in the training split.
@@ -20,10 +20,10 @@ HIGHEST_PEAK = 0.98
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """`response` holds (Hz, dB) pairs, joined by straight lines over log frequency.
+    """`response` contains (Hz, dB) pairs, interpolated linearly over log frequency.
 
-    `ratio` is that of the compressor above `threshold` dB relative to the clip's own RMS level; `hold` its release in
-    seconds. `gain` in dB comes last.
+    `ratio` is the ratio of the compressor above `threshold` dB relative to the clip's RMS level, `hold` its release
+    time (s). `gain` (dB) is applied last.
     """
 
     response: tuple[tuple[float, float], ...]
@@ -48,7 +48,7 @@ DEVICES: dict[str, Device] = {
 
 @lru_cache(maxsize=32)
 def impulse_response(name: str, sample_rate: int) -> Signal:
-    """The device's minimum-phase response, [TAPS], by the real cepstrum of its magnitude."""
+    """Compute the device's minimum-phase response, [TAPS], from the real cepstrum of its magnitude."""
     size = 8 * (TAPS + 1)
     frequency = np.maximum(np.arange(size // 2 + 1) * sample_rate / size, 1.0)
     hertz, gain = np.array(DEVICES[name].response).T
@@ -63,12 +63,12 @@ def impulse_response(name: str, sample_rate: int) -> Signal:
 
 
 def compress(clip: Signal, device: Device, sample_rate: int) -> Signal:
-    """The clip with levels above the device's threshold reduced by its ratio, brought back to the old RMS level."""
+    """Reduce levels above the device's threshold by its ratio, and restore the RMS level of the clip."""
     block = max(1, int(BLOCK_SECONDS * sample_rate))
     count = max(1, len(clip) // block)
     power = np.square(clip[: count * block].reshape(count, -1)).mean(axis=1) + 1e-12
     level = 10 * np.log10(power / power.mean())
-    # Attack within one block, release as soon as the loudest block within the hold time is past.
+    # Attack within one block, release after the loudest block within the hold time.
     level = scipy.ndimage.maximum_filter1d(level, 2 * int(device.hold / BLOCK_SECONDS / 2) + 1)
     reduction = np.maximum(level - device.threshold, 0) * (1 / device.ratio - 1)
     gain = np.interp(np.arange(len(clip)), (np.arange(count) + 0.5) * block, 10 ** (reduction / 20)).astype(np.float32)
@@ -77,7 +77,7 @@ def compress(clip: Signal, device: Device, sample_rate: int) -> Signal:
 
 
 def record_with(name: str, clip: Signal, sample_rate: int) -> Signal:
-    """`clip` [sample] as the device would have recorded it, [sample], never clipped.
+    """Simulate a recording of `clip` [sample] with the device, [sample], without clipping.
 
     Raises KeyError for a name that is not in `DEVICES`.
     """

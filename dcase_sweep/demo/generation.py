@@ -1,4 +1,4 @@
-"""A folder of generated recordings: what marks it as ours and finished, and how many files are written at once."""
+"""Folders of generated recordings: the marker of a finished generation, and parallel writing."""
 
 import csv
 import io
@@ -24,11 +24,11 @@ from dcase_sweep.utils.machine import format_bytes
 
 MARKER = "generator.json"
 README = "README.txt"
-#: Bytes of the header of a WAV file as libsndfile writes it, and of a sample of each format.
+#: Bytes of the header of a WAV file of libsndfile, and of a sample of each format.
 _HEADER = 44
 _SAMPLE = {"PCM_16": 2, "PCM_24": 3}
 
-#: What lies in a folder for generated data sets: these, their locks, and what file systems leave.
+#: Names in a folder for generated data sets: data sets, their locks, and entries of file systems.
 _OWN = re.compile(r"(scenes|soundscapes)(-\d+)+(\.lock)?|\..*|lost\+found")
 
 Task = TypeVar("Task")
@@ -36,50 +36,48 @@ Task = TypeVar("Task")
 
 @dataclass(frozen=True, slots=True)
 class GeneratedFolder:
-    """A root with a marker that tells the parameters of what lies there, and a README.txt."""
+    """A root with a marker that contains the parameters of the generation, and a README.txt."""
 
     root: Path
-    #: Everything that decides about the recordings, the generator's version among it.
+    #: All parameters of the recordings, including the version of the generator.
     parameters: Mapping[str, Any]
     readme: str
 
     @property
     def is_finished(self) -> bool:
-        """Whether a generation with these parameters came to its end."""
+        """Whether a generation with these parameters has finished."""
         return self._marker() == {"complete": True, "parameters": dict(self.parameters)}
 
     @property
     def is_ours(self) -> bool:
-        """Whether a generator made the folder."""
+        """Whether the folder was generated."""
         return self._marker() is not None or _small_text(self.root / README) == self.readme
 
     @property
     def has_other_parameters(self) -> bool:
-        """Whether what lies there was generated otherwise, or its marker is damaged and does not say how."""
+        """Whether the folder was generated with other parameters, or its marker is damaged."""
         if not self.is_ours or not os.path.lexists(self.root / MARKER):
             return False
         return (self._marker() or {}).get("parameters") != dict(self.parameters)
 
     def begin(self) -> None:
-        """Mark the folder as ours and unfinished; to be called before anything in it is written or removed.
+        """Mark the folder as generated and unfinished; call this before anything in it is written or removed.
 
         Raises:
-            UserError: the root holds what no generator made, or leads to another folder.
+            UserError: if the root contains files that were not generated, or is a link.
         """
         if self.root.is_dir():
             self._refuse_foreign()
         self.root.mkdir(parents=True, exist_ok=True)
         for name in (README, MARKER):
             if not (self.root / name).is_file() and os.path.lexists(self.root / name):
-                (self.root / name).unlink()  # a named pipe, say, which writing would wait for
+                (self.root / name).unlink()  # for instance a named pipe, which would block writing
         write_text(self.root / README, self.readme)
         self._mark(complete=False)
 
     def _refuse_foreign(self) -> None:
         if not self.is_ours and any(self.root.iterdir()):
-            raise UserError(
-                f"{self.root}: holds what the demo generator did not make; choose another folder for the demo"
-            )
+            raise UserError(f"{self.root}: contains files that were not generated; choose another folder for the demo")
         for path in (self.root, *self.root.iterdir()):
             if path.is_symlink():
                 raise UserError(
@@ -96,14 +94,14 @@ class GeneratedFolder:
 
     def _marker(self) -> dict[str, Any] | None:
         found = read_marker(self.root)
-        # Other people's files of this name are no sign of ours, whose recordings are replaced.
+        # Another program's file of this name does not mark a generated folder, whose recordings may be replaced.
         if found is None or set(found) != {"complete", "parameters"}:
             return None
         return found if set(found["parameters"]) == set(self.parameters) else None
 
 
 def read_marker(root: Path) -> dict[str, Any] | None:
-    """What is noted of a generated folder; None where nothing is, or nothing of that kind."""
+    """Read the marker of a generated folder; None if there is none or it is damaged."""
     try:
         found = json.loads(_small_text(root / MARKER) or "")
     except (ValueError, RecursionError):
@@ -112,9 +110,9 @@ def read_marker(root: Path) -> dict[str, Any] | None:
 
 
 def generate_once(root: Path, *, is_complete: Callable[[], bool], generate: Callable[[], None]) -> None:
-    """Generate a folder that is not complete, one process at a time, and keep it from being removed.
+    """Generate a folder if it is not complete, in one process at a time, and lock it against removal.
 
-    A complete one is only read, from a read-only disk too.
+    A complete folder is only read, also from a read-only disk.
 
     Raises:
         UserError: if the folder cannot be written to.
@@ -133,17 +131,17 @@ def generate_once(root: Path, *, is_complete: Callable[[], bool], generate: Call
                 raise
             raise UserError(
                 f"{error.filename or root}: {error.strerror or error}; the demo's recordings are not complete in "
-                f"{root} and cannot be written; set data.root to a folder that can be"
+                f"{root} and cannot be written; set data.root to a writable folder"
             ) from error
-    with suppress(OSError):  # when it was used last
+    with suppress(OSError):  # records the time of the last use
         os.utime(root / MARKER)
 
 
 def check_demo_root(root: Path) -> None:
-    """Refuse a folder for generated data sets that holds anything else: it is somebody's own.
+    """Check that a folder for generated data sets contains nothing else.
 
     Args:
-        root: ``data.root``, whose folders each hold a generated data set.
+        root: ``data.root``, each of whose folders contains a generated data set.
 
     Raises:
         UserError: in one line, with what was found.
@@ -180,9 +178,9 @@ def in_parallel(
     on_progress: Callable[[int, int], None] | None,
     clips: Callable[[Task], int] = lambda _: 1,
 ) -> None:
-    """Do the work of every task, by default one thread a core, eight at most.
+    """Run all tasks in threads, by default one for each core, at most eight.
 
-    `on_progress(done, total)` is called after each, with numbers of clips; `clips` says how many a task makes.
+    `on_progress(done, total)` is called after each with numbers of clips; `clips` returns the number of a task.
     """
     # Threads, not processes: nearly all the time is spent in NumPy, SciPy and libsndfile calls that release the GIL.
     pool = ThreadPoolExecutor(workers or usable_cores(at_most=8), thread_name_prefix="demo")
@@ -199,19 +197,19 @@ def in_parallel(
 
 
 def wav_bytes(samples: int, subtype: str) -> int:
-    """Bytes of a mono recording as `write_wav` makes it."""
+    """Return the size in bytes of a mono recording of `write_wav`."""
     return _HEADER + _SAMPLE[subtype] * samples
 
 
 def check_room(root: Path, needed: int) -> None:
-    """Refuse to generate more than the disk has room for, before the first file is written.
+    """Check that the disk has enough space for the recordings, before the first file is written.
 
     Args:
-        root: where the recordings will be; what is there already needs no room.
-        needed: bytes of all of them.
+        root: folder of the recordings; existing ones need no further space.
+        needed: size of all recordings in bytes.
 
     Raises:
-        UserError: with what they take and what is free.
+        UserError: if not, with the needed and the free space.
     """
     free = free_bytes(root)
     if free >= needed:
@@ -225,7 +223,7 @@ def check_room(root: Path, needed: int) -> None:
 
 
 def is_whole(path: Path, *, samples: int, subtype: str) -> bool:
-    """Whether a recording has its length: what lies under this name was written as a whole, to be all of it.
+    """Whether a recording has the right size; files are written atomically, so its contents are complete.
 
     Opening each of hundreds of files would take a tenth of a second of every run.
     """
@@ -236,10 +234,10 @@ def is_whole(path: Path, *, samples: int, subtype: str) -> bool:
 
 
 def write_wav(path: Path, clip: Signal, *, sample_rate: int, subtype: str) -> None:
-    """The whole file or none.
+    """Write a recording atomically.
 
     Raises:
-        OSError: as writing does, with the name of the file: libsndfile itself does not say that a disk is full.
+        OSError: if writing fails, with the name of the file; libsndfile itself does not report a full disk.
     """
     whole = io.BytesIO()
     soundfile.write(whole, clip, sample_rate, subtype=subtype, format="WAV")
@@ -254,13 +252,13 @@ def write_wav(path: Path, clip: Signal, *, sample_rate: int, subtype: str) -> No
 
 
 def write_text(path: Path, text: str) -> None:
-    """The whole file or none, in a folder that is made if need be."""
+    """Write a text atomically, in a folder that is created if necessary."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole_text(path, text)
 
 
 def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A tab-separated table."""
+    """Format a tab-separated table."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow(columns)

@@ -1,4 +1,4 @@
-"""The generated recordings in a cache, each recognised as one before it may be removed."""
+"""Listing of the generated recordings in a cache."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ _GENERATED_SUFFIXES = {".wav", ".part", ".csv", ".tsv"}
 
 
 def list_demo(demo_root: Path) -> tuple[list[CacheEntry], list[Path]]:
-    """Every folder of generated recordings, and the folders that are not recognised."""
+    """List the folders of generated recordings, and the folders that are not recognised."""
     return recognise(demo_root, _generated)
 
 

@@ -1,4 +1,4 @@
-"""What the ten demo scenes are made of, and how one recording of one location is mixed."""
+"""The layers of the ten demo scenes, and the mixing of one recording."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ PLACE_SPREAD, CLIP_SPREAD = 1.7, 1.5
 PLACE_LEVEL_SPREAD, CLIP_LEVEL_SPREAD = 2.0, 1.0
 #: Standard deviation in dB of the colour that a location adds to all its sounds.
 COLOUR = 1.5
-#: Chance that a location has a layer of another scene, and its level in dB.
+#: Probability that a location has a layer of another scene, and the level of the layer in dB.
 STRAY, STRAY_LEVEL = 0.25, -6.0
 HIGHEST_PEAK = 0.7
 #: The reference microphone's own white noise, in dB below full scale.
@@ -26,7 +26,7 @@ MICROPHONE_NOISE = -80.0
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A texture in a scene: mean level in dB, the share of locations that have it, and of their clips."""
+    """A texture in a scene: mean level (dB), the fraction of locations that have it, and of their clips."""
 
     texture: Texture
     level: float
@@ -186,7 +186,7 @@ _STRAYS: tuple[Texture, ...] = (
 
 
 def _loudness(power: Signal) -> float:
-    """Mean power weighted by itself: the level while the sound is there, however short it is."""
+    """Compute the mean power weighted by itself: the level during the sound, even if it is short."""
     return float(np.sum(power**2) / max(float(np.sum(power)), 1e-20))
 
 
@@ -226,7 +226,7 @@ class _Mix:
 
 
 def _pulses(grid: Grid, rng: Generator) -> Signal:
-    """The glottal pulses of a talker, with a power spectral density of about one per Hz up to 6 kHz, [sample]."""
+    """Generate the glottal pulses of a talker, with a power spectral density of about 1/Hz up to 6 kHz, [sample]."""
     pitch = rng.uniform(95, 230) * 2 ** (textures.wander(grid, rng, 0.5, 0.15) + textures.wander(grid, rng, 2.0, 0.1))
     count = max(1, int(6000 / pitch.mean()))
     pulses = harmonic_tone(grid.sample_rate, grid.sample_curve(pitch), np.ones(count, np.float32))
@@ -239,9 +239,9 @@ def _strays(place: Generator) -> tuple[Layer, ...]:
 
 
 def record(grid: Grid, scene: str, place_seed: tuple[int, ...], clip_seed: tuple[int, ...]) -> Signal:
-    """One recording of `scene` before any device, [sample], full scale 1.
+    """Generate one recording of `scene` before any device, [sample], full scale 1.
 
-    `place_seed` fixes what belongs to the location, `clip_seed` what belongs to the moment.
+    `place_seed` determines the properties of the location, `clip_seed` those of the clip.
     """
     place, rng = np.random.default_rng(place_seed), np.random.default_rng(clip_seed)
     recipe = RECIPES[scene]

@@ -1,4 +1,4 @@
-"""From power over time and frequency to a waveform."""
+"""Rendering of waveforms from power over time and frequency."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

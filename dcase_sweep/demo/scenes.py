@@ -22,7 +22,7 @@ from dcase_sweep.demo.generation import (
 from dcase_sweep.demo.recipes import RECIPES, record
 from dcase_sweep.demo.rendering import Grid
 
-#: Raised whenever the same parameters give other recordings than before.
+#: Increased when the recordings of the same parameters change.
 VERSION = 1
 SUBTYPE = "PCM_24"
 SMALLEST_SAMPLE_RATE = 8_000
@@ -140,7 +140,7 @@ def generate_scenes(
 
 
 def count_bytes(clips: int, *, seconds: float = 10.0, sample_rate: int = 44_100) -> int:
-    """Bytes that so many recordings take."""
+    """Return the size of this number of recordings in bytes."""
     return clips * wav_bytes(round(seconds * sample_rate), SUBTYPE)
 
 
@@ -153,7 +153,7 @@ def is_complete(
     seconds: float = 10.0,
     sample_rate: int = 44_100,
 ) -> bool:
-    """Whether `generate_scenes` with these parameters has finished in `root` and every file is still whole."""
+    """Whether `generate_scenes` with these parameters has finished in `root` and every file is complete."""
     parameters = _Parameters(VERSION, train_clips, test_clips, seed, seconds, sample_rate)
     if not _folder(root, parameters).is_finished:
         return False
@@ -241,7 +241,7 @@ def _lists(training: Sequence[_Segment], test: Sequence[_Segment]) -> dict[str, 
 
 
 def _remove_old_recordings(root: Path) -> None:
-    """Removes what an earlier generation with other parameters made, and nothing that somebody else put there."""
+    """Remove the recordings of an earlier generation with other parameters, and no other files."""
     for path in (root / "audio").glob("*-*-*-*-*.*"):
         if path.suffix in {".wav", ".part"} and path.name.split("-")[0] in SCENES:
             path.unlink()

@@ -27,7 +27,7 @@ from dcase_sweep.demo.generation import (
 from dcase_sweep.demo.rendering import Grid, Signal, shape, white_noise
 from dcase_sweep.demo.sounds import EVENT_SECONDS, SOUNDS
 
-#: Raised whenever the same parameters give other recordings than before.
+#: Increased when the recordings of the same parameters change.
 VERSION = 1
 SUBTYPE = "PCM_16"
 SMALLEST_SAMPLE_RATE = 8_000
@@ -93,7 +93,7 @@ class _Parameters:
 
 @dataclass(frozen=True, slots=True)
 class _Soundscape:
-    """One clip to be: its place in the data set and what will be heard in it."""
+    """One clip to generate: its place in the data set and its events."""
 
     subset: str
     number: int
@@ -155,7 +155,7 @@ def generate_soundscapes(
 
 
 def count_bytes(clips: int, *, seconds: float = 10.0, sample_rate: int = 16_000) -> int:
-    """Bytes that so many recordings take."""
+    """Return the size of this number of recordings in bytes."""
     return clips * wav_bytes(round(seconds * sample_rate), SUBTYPE)
 
 
@@ -171,7 +171,7 @@ def is_complete(
     seconds: float = 10.0,
     sample_rate: int = 16_000,
 ) -> bool:
-    """Whether `generate_soundscapes` with these parameters has finished in `root` and every file is still whole."""
+    """Whether `generate_soundscapes` with these parameters has finished in `root` and every file is complete."""
     sizes = (strong_clips, weak_clips, unlabeled_clips, synthetic_validation_clips, validation_clips)
     parameters = _Parameters(VERSION, *sizes, seed, seconds, sample_rate)
     if not _folder(root, parameters).is_finished:
@@ -191,7 +191,7 @@ def _folder(root: Path, parameters: _Parameters) -> GeneratedFolder:
 
 
 def _plan(parameters: _Parameters) -> Iterator[_Soundscape]:
-    """Every clip and its events; each has a generator of its own, so that no size of a subset changes another clip."""
+    """Yield every clip and its events; each has its own generator, so it does not depend on the sizes of subsets."""
     for index, (subset, clips) in enumerate(parameters.clips.items()):
         for number in range(clips):
             rng = np.random.default_rng((parameters.seed, index, number))
@@ -228,7 +228,7 @@ def _render(grid: Grid, soundscape: _Soundscape, seed: int) -> Signal:
 
 
 def _background(grid: Grid, rng: np.random.Generator) -> Signal:
-    """A room or a street with nothing in it that has a class."""
+    """Generate the background of a room or a street, without sounds of the classes."""
     sound = BACKGROUNDS[rng.integers(len(BACKGROUNDS))](grid, rng, rng)
     assert sound.noise is not None
     return _at_level(shape(grid, [(white_noise(grid, rng), sound.noise)]), BACKGROUND_LEVEL)
@@ -272,7 +272,7 @@ def _label_table(subset: str, clips: list[_Soundscape]) -> str:
 
 
 def _remove_old_recordings(where: dict[str, Place]) -> None:
-    """Removes what an earlier generation with other parameters made, and nothing that somebody else put there."""
+    """Remove the recordings of an earlier generation with other parameters, and no other files."""
     for place in where.values():
         for path in (place.root / place.audio).glob("*.*"):
             if path.stem.isdecimal() and path.suffix in {".wav", ".part"}:

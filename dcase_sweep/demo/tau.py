@@ -1,4 +1,4 @@
-"""The generated scenes as a data set: made on first use, then read like any other in TAU's layout."""
+"""The generated scenes as a data set in TAU's layout, generated on first use."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,8 +14,8 @@ from dcase_sweep.demo.scenes import count_bytes, generate_scenes, is_complete
 class DemoScenes:
     """Ten TAU scenes as procedural sound textures, recorded by nine simulated devices.
 
-    The same arguments give the same bytes. Two processes that start at once generate it once. With two locations in a
-    city, ``validation=official`` would hold out half of the training clips, so that ``balanced`` is the default.
+    The same arguments give the same bytes. Processes that start together generate it once. With two locations in a
+    city, ``validation=official`` would hold out half of the training clips, so ``balanced`` is the default.
     """
 
     kind = "scenes"
@@ -44,16 +44,16 @@ class DemoScenes:
 
     @property
     def training_clips(self) -> int:
-        """How many clips there are to train on, at most."""
+        """Largest number of training clips."""
         return self.parameters["train_clips"]
 
     @property
     def disk_bytes(self) -> int:
-        """Bytes of all recordings."""
+        """Size of all recordings in bytes."""
         return count_bytes(self.parameters["train_clips"] + self.parameters["test_clips"])
 
     def check_room(self) -> None:
-        """Refuse more recordings than the disk has room for.
+        """Check that the disk has enough space for the recordings.
 
         Raises:
             UserError: in one line, with what they take and what is free.
@@ -61,7 +61,7 @@ class DemoScenes:
         check_room(self.root, self.disk_bytes)
 
     def check_root(self) -> None:
-        """Refuse a ``root`` that holds anything but generated data sets.
+        """Check that ``root`` contains only generated data sets.
 
         Raises:
             UserError: in one line, with what was found.
@@ -69,7 +69,7 @@ class DemoScenes:
         check_demo_root(self.root.parent)
 
     def prepare(self, on_progress: Callable[[int, int], None]) -> None:
-        """Generate what is not there yet."""
+        """Generate the recordings that are missing."""
         self.check_root()
 
         def generate() -> None:
@@ -79,5 +79,5 @@ class DemoScenes:
         generate_once(self.root, is_complete=lambda: is_complete(self.root, **self.parameters), generate=generate)
 
     def load(self, *, check: FileCheck = check_headers) -> SceneData:
-        """The generated recordings and their splits."""
+        """Return the generated recordings and their splits."""
         return replace(self.layout.load(check=check), is_synthetic=True)

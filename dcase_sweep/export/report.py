@@ -167,7 +167,10 @@ def to_json(exported: Sequence[Exported], layers: Sequence[LayerNoise], **facts:
 
 
 def _aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> list[str]:
-    """Align the columns, the first ones to the left, with a line under the header."""
+    """Align the columns, the first ones to the left, with a line under the header.
+
+    The text is also written to files, so it must not depend on the width of the terminal, as a table of rich does.
+    """
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(

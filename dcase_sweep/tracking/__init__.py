@@ -14,7 +14,7 @@ from dcase_sweep.tracking.loggers import (
 from dcase_sweep.tracking.names import legal_name
 from dcase_sweep.tracking.owners import OpenRun, close_dead_runs, open_runs
 from dcase_sweep.tracking.run import Run
-from dcase_sweep.tracking.starting import SIGNATURE, check_parent, start_run
+from dcase_sweep.tracking.starting import CONTINUED, SIGNATURE, check_parent, start_run
 from dcase_sweep.tracking.stores import (
     Store,
     check_store,
@@ -26,6 +26,7 @@ from dcase_sweep.tracking.stores import (
 )
 
 __all__ = [
+    "CONTINUED",
     "NOTE",
     "SIGNATURE",
     "AnyRun",

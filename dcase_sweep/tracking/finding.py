@@ -8,13 +8,17 @@ from pathlib import Path
 from dcase_sweep.config import Tracking
 from dcase_sweep.tracking.database import run_artifacts
 from dcase_sweep.tracking.run import Run, clean_tags
-from dcase_sweep.tracking.starting import SIGNATURE
+from dcase_sweep.tracking.starting import CONTINUED, SIGNATURE
 from dcase_sweep.tracking.stores import Store, is_there, open_store
 
 log = logging.getLogger(__name__)
 
 #: Tag of the note that is shown with a run's metrics.
 NOTE = "mlflow.note.content"
+
+
+#: Runs of one signature that are looked at.
+_LOOKED_AT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +34,17 @@ class FinishedRun:
 
 
 def find_finished(tracking: Tracking, signature: str) -> FinishedRun | None:
-    """Find the newest finished run with this signature."""
+    """Find the newest finished run with this signature.
+
+    A run that continues a checkpoint of another one is left out: its first epochs may be of other code or data.
+    """
     store = open_store(tracking)
     wanted = f"tags.`{SIGNATURE}` = '{signature}' and attributes.status = 'FINISHED'"
-    found = store.call(lambda: store.client.search_runs([store.experiment_id], wanted, max_results=1))
+    found = [
+        run
+        for run in store.call(lambda: store.client.search_runs([store.experiment_id], wanted, max_results=_LOOKED_AT))
+        if CONTINUED not in run.data.tags
+    ]
     if not found:
         return None
     info, data = found[0].info, found[0].data

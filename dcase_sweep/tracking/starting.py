@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 #: A tag: what a run must come to.
 SIGNATURE = "dcase_sweep.signature"
+#: A tag: the run whose checkpoint a run of its own continues, by other code or on other data perhaps.
+CONTINUED = "dcase_sweep.continued"
 
 
 @cache

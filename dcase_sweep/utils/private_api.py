@@ -82,9 +82,9 @@ PRIVATE_NAMES = (
     ),
     PrivateName("torch", "torch._utils._rebuild_parameter", "Likewise."),
     PrivateName(
-        "torch",
-        "_standard_gamma",
-        "Draws from a generator of one's own, which torch.distributions do not take.",
+        "pytorch_lightning",
+        "_average_model",
+        "Of its callback WeightAveraging: the averaged weights are evaluated and kept, and no property has them.",
     ),
     PrivateName("keras", "_get_variable_index", "An optimizer finds the momentum of a variable by it."),
 )

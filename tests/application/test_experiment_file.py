@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from dcase_sweep.application.experiment_file import make_experiment_file
 from dcase_sweep.sweep.application import BestTrial
@@ -75,6 +76,20 @@ def test_lists_and_groups_of_a_space_are_written() -> None:
 
     assert 'override /model: "cnn4"' in text
     assert "lr: 0.001" in text
+
+
+def test_the_experiment_that_was_searched_is_built_on_and_the_search_left_out() -> None:
+    fixed = ("search=width", "+experiment=first", "metrics=[macro_f1,cohen_kappa]", "logger=csv")
+
+    content = yaml.safe_load(make_experiment_file(replace(BEST, overrides=["model.width=4"], fixed=fixed)))
+
+    assert content["defaults"] == [
+        "first",
+        {"override /metrics": ["macro_f1", "cohen_kappa"]},
+        {"override /logger": "csv"},
+    ]
+    assert content["model"] == {"width": 4}
+    assert "search" not in content
 
 
 def test_threads_and_remarks_are_kept() -> None:

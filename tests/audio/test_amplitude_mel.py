@@ -92,7 +92,7 @@ def test_every_clip_is_scaled_by_its_own_range() -> None:
     assert decibel[0, 0, 0] == -50  # the input stays as it was
 
 
-def test_clips_are_scaled_to_the_range_that_is_named() -> None:
+def test_clips_are_scaled_to_the_configured_range() -> None:
     mel = torch.tensor([[[1.0, 10.0], [100.0, 10.0]]])
     of_2021 = AmplitudeMel(scaled_to=[0.0, 1.0])
 
@@ -101,12 +101,12 @@ def test_clips_are_scaled_to_the_range_that_is_named() -> None:
 
 
 @pytest.mark.parametrize("scaled_to", [[1.0, 0.0], [0.0], [0.0, 0.5, 1.0], [0.0, 0.0]])
-def test_a_range_that_is_none_is_refused(scaled_to: list[float]) -> None:
+def test_an_invalid_range_is_refused(scaled_to: list[float]) -> None:
     with pytest.raises(ValueError, match=r"^scaled_to=\["):
         AmplitudeMel(scaled_to=scaled_to)
 
 
-def test_a_batch_is_its_clips() -> None:
+def test_a_batch_gives_the_features_of_its_clips() -> None:
     waveforms = torch.from_numpy(clips(4, seconds=1.0))
     front_end = AmplitudeMel(seconds=1.0)
 

@@ -34,7 +34,7 @@ def test_blocks_give_the_whole_product(name: str, by_numpy: bool) -> None:
     np.testing.assert_allclose(mel, expected, rtol=2e-6)
 
 
-def test_few_products_with_zeros() -> None:
+def test_few_products_with_zeros_are_computed() -> None:
     bank = FilterBank(BANKS["slaney"], torch.device("cpu"))
 
     assert sum(part.weights.size for part in bank._parts) < 0.35 * BANKS["slaney"].size

@@ -59,7 +59,7 @@ def test_a_compressed_wav_without_a_length_is_read_to_its_end(tmp_path: Path, su
     assert np.array_equal(read(path, bytes(content)), whole)
 
 
-def test_a_compressed_wav_that_says_0_is_refused(tmp_path: Path) -> None:
+def test_a_compressed_wav_with_length_0_is_refused(tmp_path: Path) -> None:
     content = bytearray(encoded(LOUD, "WAV", "IMA_ADPCM"))
     at = content.index(b"data") + 4
     content[at : at + 4] = bytes(4)
@@ -153,7 +153,9 @@ def test_an_au_without_a_length_is_read_to_its_end(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("kept", [0.95, 0.5])
-def test_a_truncated_file_is_no_short_clip(tmp_path: Path, layout: str, subtype: str | None, kept: float) -> None:
+def test_a_truncated_file_is_not_read_as_a_short_clip(
+    tmp_path: Path, layout: str, subtype: str | None, kept: float
+) -> None:
     path = tmp_path / "clip"
     samples = noise(80_000)
     content = encoded(samples, layout, subtype)
@@ -182,7 +184,7 @@ def test_a_short_ogg_file_is_a_short_clip(tmp_path: Path, subtype: str) -> None:
     assert waveform.seconds == pytest.approx(0.5)
 
 
-def test_tags_behind_an_ogg_file_do_no_harm(tmp_path: Path) -> None:
+def test_tags_after_an_ogg_file_are_ignored(tmp_path: Path) -> None:
     assert read(tmp_path / "clip.ogg", encoded(LOUD, "OGG", "VORBIS") + b"TAG" + bytes(125)).any()
 
 
@@ -196,14 +198,14 @@ def mpeg_frames(rates: list[int], frames: int = 200) -> bytes:
     return b"".join(parts)
 
 
-def test_an_mp3_of_constant_bit_rate_need_not_tell_its_length(tmp_path: Path) -> None:
+def test_an_mp3_of_constant_bit_rate_is_read_without_a_stored_length(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp3"
     path.write_bytes(mpeg_frames([9]))
 
     assert inspect_audio(path).frames == pytest.approx(200 * 1152, abs=1152)
 
 
-def test_an_mp3_of_which_libsndfile_would_lose_the_end_is_refused(tmp_path: Path) -> None:
+def test_an_mp3_that_libsndfile_would_not_read_to_its_end_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp3"
     path.write_bytes(mpeg_frames([14, 1, 1, 1]))
 
@@ -219,6 +221,6 @@ def test_an_mp3_that_ends_within_a_frame_is_truncated(tmp_path: Path) -> None:
         inspect_audio(path)
 
 
-def test_a_wav_whose_length_is_wrong_otherwise_is_truncated(tmp_path: Path) -> None:
+def test_a_wav_with_any_other_wrong_length_is_truncated(tmp_path: Path) -> None:
     with pytest.raises(AudioProblem, match="truncated: 1000 of 17000 bytes of samples missing; download it again"):
         read(tmp_path / "clip.wav", wav(pcm(LOUD, 16, 2), bits=16, data_length=17_000))

@@ -67,7 +67,7 @@ def test_equals_librosa_with_any_window_that_fits(window_samples: int) -> None:
     np.testing.assert_allclose(mel, librosa_mel(samples, "reflect", window_samples), rtol=2e-5)
 
 
-def test_a_batch_is_its_clips() -> None:
+def test_a_batch_gives_the_features_of_its_clips() -> None:
     clips = torch.randn(3, 44_100, generator=torch.Generator().manual_seed(0)) * 0.1
     front_end = LogMel(**{**RECIPE, "seconds": 1.0})
 
@@ -78,7 +78,7 @@ def test_a_batch_is_its_clips() -> None:
         torch.testing.assert_close(together[position], front_end(clip[None])[0], rtol=0, atol=1e-5)
 
 
-def test_what_was_computed_before_leaves_no_trace() -> None:
+def test_results_do_not_depend_on_earlier_computations() -> None:
     clips = torch.randn(3, 44_100, generator=torch.Generator().manual_seed(0)) * 0.1
     front_end = LogMel(**{**RECIPE, "seconds": 1.0})
     with torch.inference_mode():
@@ -102,7 +102,7 @@ def test_threads_share_a_front_end() -> None:
     assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
-def test_silence_is_the_floor() -> None:
+def test_silence_gives_the_floor() -> None:
     features = LogMel(**{**RECIPE, "seconds": 1.0})(torch.zeros(1, 44_100))
 
     assert features.min() == features.max() == pytest.approx(np.log(2.2e-16))
@@ -129,6 +129,6 @@ def test_filters_are_those_of_librosa(n_mels: int, n_fft: int, rate: int) -> Non
         ({"seconds": 0.02}, "n_fft=2048: expected less than twice the clip's 882 samples"),
     ],
 )
-def test_refuses_what_cannot_be(change: dict[str, Any], says: str) -> None:
+def test_refuses_impossible_values(change: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says.replace("'", ".")):
         LogMel(**{**RECIPE, **change})

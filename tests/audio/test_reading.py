@@ -17,7 +17,7 @@ def noise(samples: int, channels: int = 1) -> np.ndarray:
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "PCM_32", "FLOAT"])
 @pytest.mark.parametrize("layout", ["WAV", "WAVEX"])
-def test_samples_are_those_of_libsndfile(tmp_path: Path, subtype: str, layout: str) -> None:
+def test_samples_equal_those_of_libsndfile(tmp_path: Path, subtype: str, layout: str) -> None:
     path = tmp_path / "clip.wav"
     soundfile.write(path, noise(4000), 8000, subtype=subtype, format=layout)
     expected, _ = soundfile.read(path, dtype="float32")
@@ -29,7 +29,7 @@ def test_samples_are_those_of_libsndfile(tmp_path: Path, subtype: str, layout: s
     assert not waveform.was_cut
 
 
-def test_24_bit_extremes_survive(tmp_path: Path) -> None:
+def test_24_bit_extremes_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "clip.wav"
     extremes = np.array([-(2**31), -(2**31) + 256, -256, 0, 256, 2**31 - 256], dtype=np.int32)
     soundfile.write(path, extremes, 8000, subtype="PCM_24")
@@ -140,7 +140,7 @@ def damaged(path: Path, how: str) -> None:
         ("no rate", "a sample rate of 0 Hz"),
     ],
 )
-def test_the_header_tells_what_is_wrong(tmp_path: Path, how: str, says: str) -> None:
+def test_problems_of_the_header_are_reported(tmp_path: Path, how: str, says: str) -> None:
     path = tmp_path / "clip.wav"
     soundfile.write(path, noise(800), 8000, subtype="PCM_24")
     damaged(path, how)
@@ -153,7 +153,7 @@ def test_the_header_tells_what_is_wrong(tmp_path: Path, how: str, says: str) -> 
     ("how", "says"),
     [("silent", "silent"), ("nan", "sample 17 is not a finite number"), ("truncated flac", "decode|truncated")],
 )
-def test_the_samples_tell_what_is_wrong(tmp_path: Path, how: str, says: str) -> None:
+def test_problems_of_the_samples_are_reported(tmp_path: Path, how: str, says: str) -> None:
     path = tmp_path / "clip.wav"
     soundfile.write(path, noise(800), 8000, subtype="PCM_24")
     damaged(path, how)
@@ -163,7 +163,7 @@ def test_the_samples_tell_what_is_wrong(tmp_path: Path, how: str, says: str) -> 
 
 
 @pytest.mark.parametrize("look", [inspect_audio, lambda path: read_waveform(path, sample_rate=8000, seconds=0.1)])
-def test_a_file_that_may_not_be_read_is_a_problem_of_the_file(
+def test_a_file_without_permission_to_read_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: Callable[[Path], object]
 ) -> None:
     path = tmp_path / "clip.wav"

@@ -60,7 +60,7 @@ def _written(folder: Path, content: bytes) -> Path:
     return path
 
 
-def test_quiet_24_bits_in_4_bytes_cannot_be_told_from_a_lower_level(tmp_path: Path) -> None:
+def test_quiet_24_bits_in_4_bytes_cannot_be_distinguished_from_a_lower_level(tmp_path: Path) -> None:
     quiet = wav(pcm(noise(6_000, 1e-3), 24, 4), bits=24, align=4)
 
     with pytest.raises(AudioProblem, match="cannot be told"):
@@ -69,7 +69,7 @@ def test_quiet_24_bits_in_4_bytes_cannot_be_told_from_a_lower_level(tmp_path: Pa
 
 @pytest.mark.parametrize("bits", [8, 12, 16, 20, 24, 32])
 @pytest.mark.parametrize("is_extensible", [False, True])
-def test_samples_that_fill_their_bytes_from_above(tmp_path: Path, bits: int, is_extensible: bool) -> None:
+def test_samples_in_the_upper_bits_of_their_bytes_are_read(tmp_path: Path, bits: int, is_extensible: bool) -> None:
     width = (bits + 7) // 8
     data = (128 + np.round(LOUD * 127)).astype(np.uint8).tobytes() if bits == 8 else pcm(LOUD, bits, width)
     layout = {"tag": 0xFFFE, "bits": 8 * width, "extended": extension(bits)} if is_extensible else {"bits": bits}
@@ -78,7 +78,7 @@ def test_samples_that_fill_their_bytes_from_above(tmp_path: Path, bits: int, is_
 
 
 @pytest.mark.parametrize(("bits", "width"), [(12, 2), (20, 3), (20, 4), (24, 4)])
-def test_samples_at_the_lower_end_of_their_bytes_are_refused(tmp_path: Path, bits: int, width: int) -> None:
+def test_samples_in_the_lower_bits_of_their_bytes_are_refused(tmp_path: Path, bits: int, width: int) -> None:
     data = pcm(LOUD, bits, width, at_top=False)
     content = wav(data, tag=0xFFFE, bits=8 * width, extended=extension(bits))
 
@@ -137,7 +137,7 @@ def test_24_valid_bits_in_32_are_read(tmp_path: Path) -> None:
         ({"bits": 24, "container": b"BW64"}, "not audio that libsndfile can read"),
     ],
 )
-def test_headers_that_contradict_themselves_are_refused(tmp_path: Path, layout: dict, says: str) -> None:
+def test_contradictory_headers_are_refused(tmp_path: Path, layout: dict, says: str) -> None:
     with pytest.raises(AudioProblem, match=says):
         read(tmp_path / "clip.wav", wav(PLAIN, **layout))
 
@@ -172,7 +172,7 @@ def test_only_a_header_without_any_contradiction_is_read_here(tmp_path: Path, co
     assert np.abs(samples[:1_999] - LOUD[:1_999]).max() < 1e-6
 
 
-def test_wave64_is_held_to_the_same_rules(tmp_path: Path) -> None:
+def test_wave64_is_checked_in_the_same_way(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     soundfile.write(buffer, LOUD, RATE, format="W64", subtype="PCM_24")
     content = bytearray(buffer.getvalue())
@@ -185,7 +185,7 @@ def test_wave64_is_held_to_the_same_rules(tmp_path: Path) -> None:
         read(tmp_path / "clip.w64", bytes(content))
 
 
-def test_a_wav_file_behind_an_id3_tag_is_held_to_the_same_rules(tmp_path: Path) -> None:
+def test_a_wav_file_after_an_id3_tag_is_checked_in_the_same_way(tmp_path: Path) -> None:
     tag = b"ID3\4\0\0\0\0\0\x0a" + bytes(10)
     assert np.abs(read(tmp_path / "clip.wav", tag + wav(PLAIN, bits=24)) - LOUD).max() < 1e-6
 

@@ -112,7 +112,7 @@ def test_nothing_is_written_or_removed_among_others_files(generate: object, mark
     if marker is not None:
         (tmp_path / "generator.json").write_text(marker)
 
-    with pytest.raises(UserError, match="holds what the demo generator did not make"):
+    with pytest.raises(UserError, match="contains files that were not generated"):
         generate(tmp_path)
 
     assert all(path.read_text() == "mine" for path in mine)

@@ -23,7 +23,7 @@ TINY: dict[str, Any] = {"train_clips": 20, "test_clips": 10, "seconds": 0.5, "sa
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_an_error_of_the_file_and_leaves_no_half_of_it(
+def test_a_full_disk_is_an_error_of_the_file_and_leaves_no_part_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     def full(path: Path, data: bytes) -> int:
@@ -42,7 +42,7 @@ def test_a_full_disk_is_an_error_of_the_file_and_leaves_no_half_of_it(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_generation_on_a_full_disk_is_continued_when_there_is_room(tmp_path: Path) -> None:
+def test_a_generation_on_a_full_disk_is_continued_when_there_is_space(tmp_path: Path) -> None:
     root = tmp_path / "small" / "scenes"
     with tmpfs(tmp_path / "small", kib=200) as remount:
         with pytest.raises(OSError, match="audio") as caught:
@@ -55,7 +55,7 @@ def test_a_generation_on_a_full_disk_is_continued_when_there_is_room(tmp_path: P
         assert is_complete(root, **TINY)
 
 
-def test_complete_recordings_on_a_read_only_disk_are_used_and_others_are_one_line(tmp_path: Path) -> None:
+def test_only_complete_recordings_on_a_read_only_disk_are_used(tmp_path: Path) -> None:
     with tmpfs(tmp_path / "disk", kib=4096) as remount:
         generate_scenes(tmp_path / "disk/scenes", **TINY)
         remount("ro")
@@ -110,7 +110,9 @@ def test_a_marker_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     assert read_marker(tmp_path) is None
 
 
-def test_too_little_room_is_one_line_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_space_is_reported_before_anything_is_generated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(generation, "free_bytes", lambda path: 2**20)
     demo = DemoScenes(name="demo", root=str(tmp_path))
 

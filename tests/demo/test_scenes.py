@@ -104,7 +104,7 @@ def test_default_format_is_that_of_tau(tmp_path: Path) -> None:
         assert (info.frames, info.samplerate, info.channels, info.subtype) == (441_000, 44_100, 1, "PCM_24")
 
 
-def test_same_seed_same_bytes_whatever_the_workers(tiny: Path, tmp_path: Path) -> None:
+def test_the_bytes_depend_on_the_seed_and_not_on_the_workers(tiny: Path, tmp_path: Path) -> None:
     generate_scenes(tmp_path / "again", **TINY, workers=1)
     generate_scenes(tmp_path / "other", **TINY, seed=7)
 
@@ -142,7 +142,7 @@ def test_generation_cut_short_is_continued(tiny: Path, tmp_path: Path) -> None:
     assert is_complete(tmp_path, **TINY)
 
 
-def test_a_truncated_file_is_noticed(tiny: Path, tmp_path: Path) -> None:
+def test_a_truncated_file_is_detected(tiny: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny, tmp_path, dirs_exist_ok=True)
     assert is_complete(tmp_path, **TINY)
     damaged = next((tmp_path / "audio").iterdir())
@@ -152,7 +152,7 @@ def test_a_truncated_file_is_noticed(tiny: Path, tmp_path: Path) -> None:
     assert not is_complete(tmp_path, **TINY)
 
 
-def test_lost_and_damaged_files_are_made_again(tiny: Path, tmp_path: Path) -> None:
+def test_missing_and_damaged_files_are_generated_again(tiny: Path, tmp_path: Path) -> None:
     generate_scenes(tmp_path, **TINY)
     lost, damaged, kept, *_ = sorted((tmp_path / "audio").iterdir())
     lost.unlink()
@@ -183,10 +183,10 @@ def test_progress_counts_clips(tmp_path: Path) -> None:
     assert seen[-1] == (60, 60)
 
 
-def test_a_foreign_data_set_is_left_alone(tmp_path: Path) -> None:
+def test_another_data_set_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "meta.csv").write_text("filename\tscene_label\tidentifier\tsource_label\n")
 
-    with pytest.raises(UserError, match="did not make"):
+    with pytest.raises(UserError, match="were not generated"):
         generate_scenes(tmp_path, **TINY)
     assert [path.name for path in tmp_path.iterdir()] == ["meta.csv"]
 
@@ -208,7 +208,7 @@ def test_impossible_parameters_are_refused_before_anything_is_written(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_recording_that_was_cut_short_is_made_again(tmp_path: Path) -> None:
+def test_a_truncated_recording_is_generated_again(tmp_path: Path) -> None:
     generate_scenes(tmp_path, **TINY)
     victim = sorted((tmp_path / "audio").iterdir())[0]
     whole = victim.read_bytes()

@@ -66,7 +66,7 @@ def test_the_default_data_set(demo: EventData) -> None:
     assert "Nothing in this folder was recorded" in (demo.root / "README.txt").read_text()
 
 
-def test_every_class_can_be_learned_and_judged(demo: EventData) -> None:
+def test_every_class_is_in_training_and_validation(demo: EventData) -> None:
     for split in (demo.strong, demo.weak, demo.test):
         heard = Counter(label for index in split for label in demo.clips[index].labels)
         assert set(heard) == set(DESED_CLASSES)
@@ -94,7 +94,7 @@ def contrast(demo: EventData, clip: EventClip) -> float:
     return level(samples[begin:end]) - level(np.delete(samples, slice(begin, end)))
 
 
-def test_labels_lie_where_the_sounds_are(demo: EventData) -> None:
+def test_labels_are_at_the_times_of_the_sounds(demo: EventData) -> None:
     of_one = [clip for clip in demo.clips if len(clip.events) == 1 and clip.events[0].offset < 9]
 
     contrasts = [contrast(demo, clip) for clip in of_one]
@@ -150,7 +150,7 @@ def test_tables_are_those_of_desed(tiny: Path) -> None:
     assert len(DESED(name="tiny", root=str(tiny)).load().clips) == CLIPS == len(audio(tiny))
 
 
-def test_same_seed_same_bytes_whatever_the_workers(tiny: Path, tmp_path: Path) -> None:
+def test_the_bytes_depend_on_the_seed_and_not_on_the_workers(tiny: Path, tmp_path: Path) -> None:
     generate_soundscapes(tmp_path / "again", **TINY, workers=1)
     generate_soundscapes(tmp_path / "other", **TINY, seed=7)
 
@@ -176,7 +176,7 @@ def test_generation_cut_short_is_continued(tiny: Path, tmp_path: Path) -> None:
     assert is_complete(tmp_path, **TINY)
 
 
-def test_a_truncated_file_is_noticed(tiny: Path, tmp_path: Path) -> None:
+def test_a_truncated_file_is_detected(tiny: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny, tmp_path, dirs_exist_ok=True)
     assert is_complete(tmp_path, **TINY)
     damaged = audio(tmp_path)[0]
@@ -186,7 +186,7 @@ def test_a_truncated_file_is_noticed(tiny: Path, tmp_path: Path) -> None:
     assert not is_complete(tmp_path, **TINY)
 
 
-def test_lost_and_damaged_files_are_made_again(tiny: Path, tmp_path: Path) -> None:
+def test_missing_and_damaged_files_are_generated_again(tiny: Path, tmp_path: Path) -> None:
     generate_soundscapes(tmp_path, **TINY)
     lost, damaged, kept, *_ = audio(tmp_path)
     lost.unlink()
@@ -216,15 +216,15 @@ def test_progress_counts_clips(tmp_path: Path) -> None:
     assert seen == [(done, CLIPS) for done in range(1, CLIPS + 1)]
 
 
-def test_a_foreign_data_set_is_left_alone(tmp_path: Path) -> None:
+def test_another_data_set_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "metadata").mkdir()
 
-    with pytest.raises(UserError, match="did not make"):
+    with pytest.raises(UserError, match="were not generated"):
         generate_soundscapes(tmp_path, **TINY)
     assert [path.name for path in tmp_path.iterdir()] == ["metadata"]
 
 
-def test_what_is_there_is_not_made_again(tmp_path: Path) -> None:
+def test_existing_recordings_are_not_generated_again(tmp_path: Path) -> None:
     sizes = {name: clips for name, clips in TINY.items() if name.endswith("_clips")}
     dataset = DemoSoundscapes(name="demo", root=str(tmp_path), validation_fraction=0.5, **sizes)
     dataset.prepare(lambda done, total: None)

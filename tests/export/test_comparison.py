@@ -27,7 +27,7 @@ def exported(points: float | None = None) -> list[Exported]:
     ]
 
 
-def test_the_difference_is_counted_by_hand() -> None:
+def test_differences_equal_those_computed_by_hand() -> None:
     difference = exported()[1].difference
 
     assert difference is not None
@@ -37,7 +37,7 @@ def test_the_difference_is_counted_by_hand() -> None:
     assert difference.same_decision == 0.5
 
 
-def test_a_probability_that_is_written_as_zero_is_half_a_step() -> None:
+def test_a_probability_of_zero_counts_as_half_a_step() -> None:
     judged = judge_scores(COARSE, TRUTH, classes=CLASSES, step=1 / 256)
 
     half = 1 / 512
@@ -50,7 +50,7 @@ def test_a_probability_that_is_written_as_zero_is_half_a_step() -> None:
     )
 
 
-def test_the_table_holds_sizes_figures_and_differences() -> None:
+def test_the_table_has_sizes_metrics_and_differences() -> None:
     text = export_table(exported(), title="tiny, tflite")
 
     torch_row, int8_row = (line.split() for line in text.splitlines()[4:6])
@@ -61,7 +61,7 @@ def test_the_table_holds_sizes_figures_and_differences() -> None:
     assert "as 0 it gives int8 9." in text
 
 
-def test_what_is_over_the_limit_is_named() -> None:
+def test_files_over_the_limit_are_named() -> None:
     large = StoredTensor("head", "float32", (200, 200), 40_000, 0, 4)
     judged = judge_scores(FLOAT, TRUTH, classes=CLASSES)
 

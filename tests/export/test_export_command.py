@@ -18,7 +18,7 @@ from dcase_sweep.utils.errors import UserError
         (["onnx", "run=x", "calibration=0"], "calibration=0: expected a positive number of clips"),
     ],
 )
-def test_mistakes_are_one_line(arguments: list[str], says: str) -> None:
+def test_mistakes_are_reported_in_one_line(arguments: list[str], says: str) -> None:
     with pytest.raises(UserError) as caught:
         main(arguments)
 

@@ -25,7 +25,7 @@ def files(run: TrainedRun, clips: NDArray[np.float32]) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(("kind", "tolerance"), [("float32", 1e-5), ("float16", 1e-2), ("dynamic", 0.1), ("int8", 0.1)])
-def test_probabilities_are_those_of_the_float_network(
+def test_probabilities_equal_those_of_the_float_network(
     kind: str, tolerance: float, files: dict[str, bytes], clips: NDArray[np.float32], expected: NDArray[np.float32]
 ) -> None:
     runtime = OnnxRuntime(files[kind])
@@ -46,7 +46,7 @@ def test_a_batch_of_any_size_is_scored_at_once(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_says_which_run_and_classes_it_is_of(kind: str, files: dict[str, bytes], run: TrainedRun) -> None:
+def test_a_file_contains_its_run_and_classes(kind: str, files: dict[str, bytes], run: TrainedRun) -> None:
     metadata = {each.key: each.value for each in onnx.load_from_string(files[kind]).metadata_props}
 
     assert metadata == {"run": run.id, "classes": '["bus", "park", "tram"]'}

@@ -24,7 +24,7 @@ def files(run: TrainedRun, clips: NDArray[np.float32], one_tensorflow_thread: No
 @pytest.mark.parametrize(
     ("kind", "tolerance"), [("float32", 1e-5), ("float16", 1e-2), ("dynamic", 0.05), ("int8", 0.1)]
 )
-def test_probabilities_are_those_of_the_float_network(
+def test_probabilities_equal_those_of_the_float_network(
     kind: str, tolerance: float, files: dict[str, bytes], clips: NDArray[np.float32], expected: NDArray[np.float32]
 ) -> None:
     runtime = LiteRTRuntime(files[kind])
@@ -45,7 +45,7 @@ def test_int8_reads_and_writes_int8(files: dict[str, bytes]) -> None:
     assert runtime.step == 1 / 256
 
 
-def test_each_kind_is_smaller_than_the_one_before(files: dict[str, bytes]) -> None:
+def test_each_kind_is_smaller_than_the_previous_one(files: dict[str, bytes]) -> None:
     sizes = [len(files[kind]) for kind in KINDS]
 
     assert sizes == sorted(sizes, reverse=True)
@@ -73,7 +73,7 @@ def test_every_parameter_is_counted_and_no_shape(files: dict[str, bytes], run: T
     assert values == sum(run.state[name].numel() for name in names) - folded
 
 
-def test_the_noise_of_each_layer_is_told(files: dict[str, bytes], clips: NDArray[np.float32]) -> None:
+def test_the_noise_of_each_layer_is_measured(files: dict[str, bytes], clips: NDArray[np.float32]) -> None:
     layers = layer_noise(files["float32"], files["int8"], clips)
 
     names = [layer.name for layer in layers]

@@ -30,6 +30,28 @@ def test_the_wheel_holds_conf_and_experiments(wheel: Path) -> None:
     assert not any(name.startswith("tests/") for name in names)
 
 
+def test_the_script_finds_modules_of_the_working_folder(tmp_path: Path) -> None:
+    (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "conf/model/own.yaml").write_text("_target_: net_of_mine.Net\n")
+    (tmp_path / "net_of_mine.py").write_text("raise RuntimeError('imported')")
+    script = tmp_path / "bin/dcase-sweep"
+    script.parent.mkdir()
+    script.write_text("import sys\nfrom dcase_sweep.__main__ import script\nsys.exit(script())\n")
+
+    done = subprocess.run(
+        [sys.executable, str(script), "complexity", "--config-dir", "conf", "model=own"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+    )
+
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: model._target_=net_of_mine.Net: RuntimeError: imported; expected the full name of a class\n",
+    )
+
+
 def test_what_the_wheel_holds_works_from_another_folder(wheel: Path, tmp_path: Path) -> None:
     installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
     zipfile.ZipFile(wheel).extractall(installed)

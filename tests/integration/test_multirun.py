@@ -88,3 +88,6 @@ def test_an_interrupted_sweep_tells_what_is_over(command_line: CommandLine, tiny
     rows = [line.split() for line in output.splitlines() if line.endswith("of 1")]
     assert [(row[0], row[-3]) for row in rows] == [("1", "1"), ("300", "0")]
     assert "sweep     1 of 2 jobs finished" in output
+    (line,) = [line for line in output.splitlines() if line.startswith("continue  ")]
+    assert line.startswith("continue  python -m dcase_sweep -m ")
+    assert line.endswith(" hydra.sweeper.skip_finished=true")

@@ -197,3 +197,17 @@ def test_two_processes_can_log_the_same_data_at_the_same_time() -> None:
     tracking.Run(tracking.Store(client, "sqlite:///runs.db", "0"), "0", "job").log_data("demo", "abc", "/here")
 
     assert named == ["demo", "demo"]
+
+
+def test_a_run_that_continues_another_ones_checkpoint_is_not_taken_for_a_finished_one(settings: Tracking) -> None:
+    def finish(name: str, **tags: str) -> str:
+        run = tracking.start_run(settings, name=name, tags={tracking.SIGNATURE: "s", **tags})
+        run.end("FINISHED")
+        return run.id
+
+    whole = finish("whole")
+    finish("continued", **{tracking.CONTINUED: "of other code"})
+
+    found = tracking.find_finished(settings, "s")
+    assert found is not None
+    assert found.id == whole

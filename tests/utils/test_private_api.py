@@ -114,7 +114,12 @@ def test_pytorchs_layers_have_their_hooks_and_its_storages_an_identity() -> None
     assert (len(layer._forward_hooks), len(layer._forward_pre_hooks)) == (1, 1)
     assert tensor.untyped_storage()._cdata == tensor.view(1, 2).untyped_storage()._cdata
     assert torch.empty(2, device="meta").untyped_storage()._cdata != tensor.untyped_storage()._cdata
-    assert torch._standard_gamma(torch.ones(3), generator=torch.Generator().manual_seed(1)).shape == (3,)
+
+
+def test_lightnings_weight_averaging_has_its_model() -> None:
+    from pytorch_lightning.callbacks import WeightAveraging
+
+    assert hasattr(WeightAveraging(), "_average_model")
 
 
 def test_keras_optimizers_know_the_position_of_a_variable() -> None:

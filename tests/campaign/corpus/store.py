@@ -209,7 +209,7 @@ CASES = [
     Case(
         "demo-of-others",
         _DEMO,
-        r"^error: .*(which|what) the demo generator did not make",
+        r"^error: .*(which the demo generator did not make|contains files that were not generated)",
         prepare=_foreign_demo,
         limit=_TRAINING,
     ),

@@ -284,7 +284,7 @@ CHOICES = [
     Case(
         "demo-over-others",
         ["data.root=demo"],
-        "holds what the demo generator did not make",
+        "contains files that were not generated",
         prepare=partial(write, name="demo/scenes-300-180-2021/generator.json", text="{}"),
     ),
     Case("demo-through-a-link", ["data.root=demo"], "audio: a link to .*/mine", prepare=link),
