@@ -28,7 +28,7 @@ _LONGEST_PARAMETER, _LONGEST_TAG = 500, 5000
 
 
 class Run:
-    """One MLflow run; metrics are written in batches, everything else at once.
+    """One MLflow run; metrics are written in batches, everything else immediately.
 
     Args:
         store: where it is.

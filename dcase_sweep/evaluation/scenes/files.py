@@ -108,7 +108,7 @@ def read_reference(path: str | Path) -> SceneReference:
 def read_scores(path: str | Path, reference: SceneReference, *, classes: Sequence[str] | None = None) -> SceneScores:
     """Read the scores of the reference's clips, in the order of the reference.
 
-    Two layouts are told apart by their first line:
+    Two layouts are distinguished by their first line:
 
     - numbers separated by blanks, one line a clip in the order of the reference, columns in the order of `classes`;
     - a tab- or comma-separated table (the DCASE submission format) with a header, a column `filename`, one column a
