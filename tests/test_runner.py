@@ -129,3 +129,39 @@ def test_a_finished_run_is_fine_tuned_to_a_size_and_its_loss_is_told(
     assert len(kept["activation_ranges"]) == 1 + 3 + 2  # the input, three blocks, two dense layers
     statistics = "network.convolutions.1.running_mean"  # which move only where the fine-tuning is a training
     assert not torch.equal(kept["state_dict"][statistics], started["state_dict"][statistics])
+
+
+def test_extra_metrics_are_in_the_table_the_store_and_choose_the_epoch(
+    experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    chosen = experiment("metrics=[macro_f1,cohen_kappa]", "task.monitor=validation/macro_f1")
+
+    result = runner.run(chosen, job(tmp_path / "job"))
+
+    logged = runs(chosen)[0].data.metrics
+    for name in ("macro_f1", "cohen_kappa"):
+        assert logged[f"test/{name}"] == pytest.approx(result.metrics[f"test/{name}"])
+        assert f"validation/{name}" in logged
+    assert "best/validation/macro_f1" in result.metrics
+    assert f"macro_f1: {result.metrics['test/macro_f1']:.4f}\n" in (tmp_path / "job/scenes.txt").read_text()
+    assert [column.title for column in result.columns][:5] == [
+        *("accuracy %", "log loss", "macro f1", "cohen kappa", "validation %"),
+    ]
+
+
+def test_an_epoch_can_be_chosen_by_its_loss(experiment: Callable[..., Experiment], tmp_path: Path) -> None:
+    by_loss = experiment("task.monitor=validation/loss", "training.epochs=3", "optimizer.lr=0.05")
+
+    result = runner.run(by_loss, job(tmp_path / "job"))
+
+    store = tracking.open_store(by_loss.tracking)
+    history = store.client.get_metric_history(result.run_id, "validation/loss")
+    later = [metric.value for metric in history if metric.step >= by_loss.training.first_kept_epoch]
+    assert result.metrics["best/validation/loss"] == pytest.approx(min(later))
+
+
+def test_a_metric_that_no_epoch_has_is_told_with_the_nearest(
+    experiment: Callable[..., Experiment], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"^task\.monitor=validation/acuracy: no such .* mean validation/accuracy\?$"):
+        runner.run(experiment("task.monitor=validation/acuracy"), job(tmp_path / "job"))

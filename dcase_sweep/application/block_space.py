@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import Trial
 
-#: Depths of a network that are told apart.
+#: The most depths of a network for which its blocks are listed.
 _DEPTHS = 1000
 
 

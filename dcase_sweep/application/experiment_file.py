@@ -14,7 +14,9 @@ from dcase_sweep.sweep.application import BestTrial
 from dcase_sweep.utils.errors import UserError
 
 #: A value of a search's space, and what would be more than a value.
-_OVERRIDE = re.compile(r"\+{0,2}(?!hydra\b|tracking\b|store\b)[A-Za-z][\w.*]*=[^\x00-\x1f\x7f]*")
+_OVERRIDE = re.compile(
+    r"\+{0,2}(?!hydra\b|tracking\b|store\b|framework\.|task\.learner\b)[A-Za-z][\w.*]*=[^\x00-\x1f\x7f]*"
+)
 _INSTRUCTION = re.compile(r"_(target|args|partial|recursive|convert)_|\$\{")
 _NOT_OURS = (
     "trial {number} of the storage has {what}, which no search writes; expected values of its space: "

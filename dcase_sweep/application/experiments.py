@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from dcase_sweep.application.outcomes import make_outcome
 from dcase_sweep.sweep.application import Application, BestTrial, PreparedJob, Record
-from dcase_sweep.sweep.comparison import Column
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.reporting import ConstraintViolation
 from dcase_sweep.utils.errors import UserError
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from dcase_sweep.result import Result
     from dcase_sweep.sweep.optuna.reporter import TrialReporter
     from dcase_sweep.sweep.optuna.space import Space
-
-#: Metrics of a run that are neither training nor evaluation of the sweep's own making.
-_WORK = ("time/training_seconds", "time/evaluation_seconds")
 
 
 class Experiments(Application):
@@ -218,7 +215,7 @@ class Experiments(Application):
         if found is None:
             return None
         columns = list_columns(experiment)
-        outcome = _make_outcome("finished", found.metrics, found.note, found.seconds, columns)
+        outcome = make_outcome("finished", found.metrics, found.note, found.seconds, columns)
         return f"{found.name} · {found.id}", outcome
 
     def describe_job(self, record_id: str, varying: Sequence[str]) -> list[str]:
@@ -288,24 +285,8 @@ class Experiments(Application):
             return Outcome("pruned")
         if returned.status != "finished":
             return Outcome("failed", error=returned.error or returned.status)
-        return _make_outcome("finished", returned.metrics, returned.note, returned.seconds, returned.columns)
+        return make_outcome("finished", returned.metrics, returned.note, returned.seconds, returned.columns)
 
 
 def _describe_parent(record_id: str) -> list[str]:
     return [f"++tracking.parent={record_id}"] if record_id else []
-
-
-def _make_outcome(
-    status: Any, metrics: Mapping[str, float], note: str | None, seconds: float, columns: Sequence[Column]
-) -> Outcome:
-    listed = metrics.get("test/clips_listed", 0.0)
-    return Outcome(
-        status,
-        metrics,
-        note=note,
-        columns=tuple(columns),
-        coverage=(metrics.get("test/clips_scored", 0.0), listed) if listed else None,
-        kept={column.metric: metrics[column.metric] for column in columns if column.metric in metrics},
-        seconds=seconds,
-        work_seconds=sum(metrics.get(name, 0.0) for name in _WORK),
-    )

@@ -109,8 +109,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--reference",
         action="store_true",
-        help="let psds_eval and sed_eval compute their figures too, and show the differences; takes minutes on a whole "
-        "set, and the extra reference installs them",
+        help="let psds_eval and sed_eval compute their figures too, and show the differences; takes about a minute "
+        "on a whole set, and the extra reference installs them",
     )
     parser.add_argument("--json", metavar="OUT", type=Path, help="write all figures as JSON")
     parser.add_argument("--csv", metavar="OUT", type=Path, help="write all figures as CSV, one a line")

@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.sweep import command
 from dcase_sweep.sweep.outcomes import Outcome, read_metrics
+from dcase_sweep.sweep.record import Record as Record
 from dcase_sweep.sweep.reporting import ConstraintViolation
 from dcase_sweep.utils.cpu import usable_cores
 from dcase_sweep.utils.errors import UserError
@@ -35,36 +36,6 @@ if TYPE_CHECKING:
 
 #: The journal of studies where nothing else is configured.
 _JOURNAL = "optuna.log"
-
-
-class Record:
-    """Where a sweep is recorded besides its folder, a run in a tracking server for instance; this one keeps nothing."""
-
-    #: By which the record is found again when the sweep is continued.
-    id: str = ""
-    #: The command that shows it; None = there is none.
-    command: str | None = None
-
-    def log_text(self, text: str, name: str) -> None:
-        """Keep a text file."""
-
-    def log_file(self, path: Path, folder: str) -> None:
-        """Keep a file."""
-
-    def log_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Keep figures of the sweep."""
-
-    def add_notes(self, notes: Sequence[str]) -> None:
-        """Show remarks beside the results."""
-
-    def mark_best(self, job_ids: Mapping[str, bool]) -> None:
-        """Mark the records of jobs: id → whether the job is among the best."""
-
-    def end(self, status: str) -> None:
-        """Close the record as ``FINISHED`` or ``FAILED``."""
-
-    def give_up(self, status: str) -> None:
-        """Close the record of a sweep that was ended, as ``KILLED`` or ``FAILED``, whatever else goes wrong."""
 
 
 @dataclass(frozen=True, slots=True)

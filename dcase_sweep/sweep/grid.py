@@ -186,7 +186,7 @@ class GridSweeper(Sweeper):
             log.info(f"compare   {record.command}")
 
     def _read(self, result: JobReturn) -> Outcome:
-        """The outcome of a job, whoever has raised what ended it: its task function, or a launcher."""
+        """The outcome of a job; what ended it may come from its task function or from a launcher."""
         try:
             with redirect_stderr(io.StringIO()):  # Hydra names the job there; it is compared with the others here
                 returned = result.return_value  # raises what ended the job

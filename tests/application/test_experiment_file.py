@@ -32,6 +32,13 @@ def test_the_best_becomes_an_experiment_of_groups_and_values() -> None:
     assert "optimizer:\n  lr: 0.01\n" in text
 
 
+def test_several_choices_of_a_group_are_written() -> None:
+    text = make_experiment_file(replace(BEST, fixed=("metrics=[macro_f1,cohen_kappa]", "callbacks=early_stopping")))
+
+    assert '  - override /metrics: ["macro_f1", "cohen_kappa"]' in text
+    assert '  - override /callbacks: "early_stopping"' in text
+
+
 @pytest.mark.parametrize(
     "override",
     [
@@ -42,6 +49,9 @@ def test_the_best_becomes_an_experiment_of_groups_and_values() -> None:
         "store.root=/etc",
         "tracking.uri=http://attacker",
         "hydra.sweep.dir=/etc",
+        "task.learner=os.system",
+        "framework.check=os.system",
+        "framework.learners.scenes=os.system",
         "optimizer.lr=0.1\nmodel._target_: os.system",
         "hydra/launcher=other",
         "no value",

@@ -120,7 +120,7 @@ def evaluate(
         exact: whether to also compute PSDS over all thresholds.
         clip_seconds: length (s) to which every clip was padded or cut, to check the hop against it; None if the scores
             are about as long as the clips.
-        reference: also compute the metrics with psds_eval and sed_eval, which takes minutes.
+        reference: also compute the metrics with psds_eval and sed_eval, which takes about a minute.
 
     Raises:
         DataError: scores of clips that the ground truth does not know, or that have a wrong shape or are not finite.
@@ -174,7 +174,7 @@ def evaluate_detections(
         coverage: scored and all clips of the set; None if `truth` contains all of it.
         criteria: criteria of F1.
         exact: PSDS over all thresholds, if computed from scores; `exact_other` by the other rule.
-        reference: also compute the metrics with psds_eval and sed_eval, which takes minutes.
+        reference: also compute the metrics with psds_eval and sed_eval, which takes about a minute.
 
     Raises:
         ValueError: a parameter out of its range, or decisions at more than one threshold.

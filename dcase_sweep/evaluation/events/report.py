@@ -79,7 +79,7 @@ def _reference_table(evaluation: EventEvaluation) -> list[str]:
     """The figures of psds_eval and sed_eval beside ours, where they were asked for."""
     if not evaluation.reference:
         return []
-    rows = [("metric", "this package", "reference", "difference", "")]
+    rows = [("metric", "this package", "reference", "difference", "by")]
     for figure in evaluation.reference:
         average = "" if figure.average == "overall" else f", {figure.average}"
         rows.append(
@@ -88,7 +88,7 @@ def _reference_table(evaluation: EventEvaluation) -> list[str]:
                 _decimal(figure.ours),
                 _decimal(figure.theirs),
                 "-" if figure.difference is None or math.isnan(figure.difference) else f"{figure.difference:.1e}",
-                f"by {figure.package}",
+                figure.package,
             )
         )
     problems = dict.fromkeys(f"{each.package}: {each.problem}" for each in evaluation.reference if each.problem)
@@ -253,7 +253,7 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     stay as it is.
     """
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    has_rules = rows[0][-1] == "rule"
+    has_rules = rows[0][-1] in ("rule", "by")
     numbers = slice(1, -1) if has_rules else slice(1, None)
     lines = []
     for row in rows:

@@ -62,10 +62,10 @@ def _for_people(study: optuna.Study, escape: Callable[[str], str]) -> optuna.Stu
     copy = optuna.create_study(directions=study.directions)
     for trial in study.get_trials():
         kind = records.kind(trial)
-        is_judged = kind in ("finished", "pruned")
+        is_evaluated = kind in ("finished", "pruned")
         copy.add_trial(
             optuna.trial.create_trial(
-                state=trial.state if is_judged else optuna.trial.TrialState.FAIL,
+                state=trial.state if is_evaluated else optuna.trial.TrialState.FAIL,
                 values=trial.values if kind == "finished" else None,
                 params={
                     escape(short_name(name)): escape(value) if isinstance(value, str) else value
@@ -93,7 +93,7 @@ def short_name(key: str) -> str:
 
 
 def _shared_names(study: optuna.Study) -> list[str]:
-    """What varies in every judged trial: lines through what only some have would end nowhere."""
+    """The parameters of every evaluated trial: a line through one that only some have would end nowhere."""
     trials = [set(trial.params) for trial in study.get_trials() if trial.state != optuna.trial.TrialState.FAIL]
     return sorted(set.intersection(*trials)) if trials else []
 

@@ -123,7 +123,7 @@ class History:
 
 
 def take_known(study: optuna.Study, trial: Trial, earlier: FrozenTrial) -> None:
-    """Close a trial with what is known of an earlier one of the same configuration; the sampler learns it anew."""
+    """Close a trial with what is known of an earlier one of the same configuration; the sampler counts it again."""
     if records.kind(earlier) == "running":
         records.set_aside(study, trial)
         return

@@ -17,7 +17,7 @@ from dcase_sweep.utils.errors import UserError
 KEY = "hydra.sweeper.storage"
 #: Operations after which a journal is flushed to the disk.
 _LASTING = {JournalOperation.CREATE_STUDY, JournalOperation.SET_TRIAL_STATE_VALUES}
-#: How every record of a journal begins, whoever wrote it.
+#: How every record of a journal begins.
 _BEGIN = b'{"op_code":'
 #: The longest record that is read, in bytes: a file of zeros must not be taken into memory.
 _LONGEST = 2**24

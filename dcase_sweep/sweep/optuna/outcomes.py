@@ -1,4 +1,4 @@
-"""The outcome of a job, told to the study as a finished, pruned or failed trial."""
+"""The outcome of a job, reported to the study as a finished, pruned or failed trial."""
 
 import difflib
 
@@ -13,7 +13,7 @@ from dcase_sweep.utils.text import printable
 
 
 def tell_outcome(study: optuna.Study, trial: Trial, outcome: Outcome, search_config: SearchConfig) -> None:
-    """Tell a study how a trial ended.
+    """Report to a study how a trial ended.
 
     Raises:
         UserError: if an objective or a constraint is not among the metrics, which ends the search.

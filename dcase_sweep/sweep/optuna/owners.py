@@ -32,7 +32,7 @@ def is_owned_by(trial: "FrozenTrial", pid: int) -> bool:
 
 
 def is_gone(trial: "FrozenTrial", now: float | None = None) -> bool:
-    """Whether nobody works any more on a trial that counts as running.
+    """Whether no process works any more on a trial that counts as running.
 
     On this machine the process itself decides. One elsewhere, on another host, in another container or before a reboot,
     cannot be seen: it counts as gone when its last sign of life is minutes old by the clocks of both machines.
@@ -50,7 +50,7 @@ def is_gone(trial: "FrozenTrial", now: float | None = None) -> bool:
 
 
 def _is_earlier_running(text: str, began: float) -> bool | None:
-    """Whether the owner of a trial of an earlier version, ``host:number``, still runs; None where nobody can tell.
+    """Whether the owner of a trial of an earlier version, ``host:number``, still runs; None where it cannot be known.
 
     Numbers are used again: a process that is younger than the trial is another one.
     """

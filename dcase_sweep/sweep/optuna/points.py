@@ -29,7 +29,7 @@ class Axis:
     scale: tuple[float, float] | None = None
 
     def position(self, value: Any) -> int | None:
-        """Where a value stands; None if it is none of them. Choices that mean the same share the first one's place."""
+        """The position of a value; None if it is none of them. Choices that mean the same share the position."""
         if self.scale is not None:
             low, step = self.scale
             found = round((value - low) / step)
@@ -150,7 +150,7 @@ def canonical(text: str) -> str:
         return text
     try:
         return json.dumps(OverridesParser.create().parse_override(f"x={text}").value(), default=str)
-    except Exception:  # whatever the grammar does not know is compared as it stands
+    except Exception:  # what the grammar does not know is compared as text
         return text
 
 

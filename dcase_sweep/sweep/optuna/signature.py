@@ -1,6 +1,6 @@
 """What must stay as it is while a study is continued: its objective, its space, its configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,6 +78,16 @@ def make_signature(
     shared = {key: value for key, value in configuration.items() if not any(_covers(each, key) for each in space)}
     directions = dict(zip(objective.metrics, objective.directions, strict=True))
     return Signature(space, directions, limits, shared, sources)
+
+
+def drop_keys(configuration: Mapping[str, Any], keys: Sequence[Any]) -> dict[str, Any]:
+    """A flattened configuration without these keys and those below them."""
+    free = tuple(str(key) for key in keys)
+    return {
+        key: value
+        for key, value in configuration.items()
+        if not any(key == each or key.startswith(f"{each}.") for each in free)
+    }
 
 
 def _covers(key: str, other: str) -> bool:

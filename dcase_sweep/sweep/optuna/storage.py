@@ -173,7 +173,7 @@ def claim(storage: BaseStorage) -> Iterator[None]:
     Raises:
         UserError: if another command holds it for minutes.
     """
-    # A database stands behind Optuna's cache of it, a journal behind what was read from it.
+    # Optuna wraps a database in a cache, and a journal in what was read from it.
     backend = getattr(storage, "_backend", storage)
     engine = getattr(backend, "engine", None)
     if isinstance(backend, Journal):

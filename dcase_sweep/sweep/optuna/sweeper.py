@@ -12,13 +12,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.sweep.application import Application, Record
-from dcase_sweep.utils.errors import UserError
 
 if TYPE_CHECKING:
     import optuna
 
     from dcase_sweep.sweep.optuna.search_config import SearchConfig
-    from dcase_sweep.sweep.optuna.space import Space
 
 log = logging.getLogger(__name__)
 
@@ -111,8 +109,9 @@ class OptunaSweeper(Sweeper):
         """
         from dcase_sweep.sweep.optuna import settings
         from dcase_sweep.sweep.optuna import study as records
+        from dcase_sweep.sweep.optuna.rehearsal import make_search_space, rehearse
         from dcase_sweep.sweep.optuna.search_config import SearchConfig
-        from dcase_sweep.sweep.optuna.signature import make_signature
+        from dcase_sweep.sweep.optuna.signature import drop_keys, make_signature
         from dcase_sweep.utils.names import check_name
         from dcase_sweep.utils.signals import interruptible
 
@@ -124,14 +123,14 @@ class OptunaSweeper(Sweeper):
         base = self.compose(fixed)
         application.begin(base)
         name = check_name(str(self.study_name or application.name_study(base)), _NAME_KEY, _LONGEST_NAME)
-        space = self._make_space(varied, base)
+        space = make_search_space(application, varied, base, self.parser, self.custom_search_space)
         objective = self.choose_objective()
-        is_grid = self._rehearse(space, fixed)
+        is_grid = rehearse(space, self.sampler, self.pruner, lambda more: self.compose([*fixed, *more]))
         where = str(self.storage or application.locate_storage(base))
         storage = records.open_storage(where)
         application.load()
         signature = make_signature(
-            self._signed(application.describe(base)),
+            drop_keys(application.describe(base), self.may_differ),
             space.describe(),
             objective,
             {**self.constraints, **application.limits},
@@ -281,49 +280,6 @@ class OptunaSweeper(Sweeper):
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """The configuration with these overrides."""
         return self.context.config_loader.load_sweep_config(self.composed, [*self.chosen, *overrides])
-
-    def _make_space(self, varied: Mapping[str, str], base: DictConfig) -> "Space":
-        from dcase_sweep.sweep.optuna.custom_space import CustomSpace, locate_function
-        from dcase_sweep.sweep.optuna.space import FlatSpace, make_space
-
-        if self.custom_search_space is None:
-            return self.application.make_space(varied, base, self.parser) or make_space(varied, self.parser)
-        locate_function(self.custom_search_space)
-        flat = make_space(varied, self.parser) if varied else FlatSpace(())
-        return CustomSpace(flat, self.custom_search_space, base)
-
-    def _signed(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
-        """Of the flattened configuration, what must stay as it is."""
-        free = tuple(str(key) for key in self.may_differ)
-        return {
-            key: value
-            for key, value in configuration.items()
-            if not any(key == each or key.startswith(f"{each}.") for each in free)
-        }
-
-    def _rehearse(self, space: "Space", fixed: Sequence[str]) -> bool:
-        """Compose one random trial, so that a misspelt key or an impossible kind of value is told before any runs.
-
-        Returns whether the sampler tries every combination.
-
-        Raises:
-            UserError: also for such a sampler and a continuous parameter.
-        """
-        import optuna
-
-        from dcase_sweep.sweep.optuna.points import list_points
-        from dcase_sweep.sweep.optuna.settings import is_grid, make, make_sampler
-
-        sampler = make_sampler(self.sampler, worker=0, trials=0)
-        make("pruner", self.pruner)
-        if is_grid(sampler) and list_points(space) is None:
-            raise UserError(
-                "a sampler of every combination, and a space that is not finite; expected choice(), range() or "
-                "tag(int,interval()) for every key, or another sampler"
-            )
-        trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
-        self.compose([*fixed, *space.suggest(trial)])
-        return is_grid(sampler)
 
     def _conclude(
         self, study: "optuna.Study", search_config: "SearchConfig", record: Record, folder: Path, base: DictConfig

@@ -1,4 +1,4 @@
-"""One worker of a search: it asks for a trial, prepares it, runs it and tells its outcome, until there are enough."""
+"""One worker of a search: asks for a trial, prepares it, runs it and reports its outcome, until there are enough."""
 
 import gc
 import logging
@@ -137,7 +137,7 @@ class Worker:
         return True
 
     def _run(self, study: optuna.Study, trial: Trial) -> str:
-        """One trial, told to the study whatever happens; whether it ran, was rejected or repeated an earlier one."""
+        """Run one trial and report it to the study; whether it ran, was rejected or repeated an earlier one."""
         began = time.perf_counter()
         try:
             job, reporter = self.builder.build(study, trial)

@@ -65,6 +65,18 @@ def test_published_detections_give_the_published_figures(
     assert figures["segment F1, micro"] == "75.47 %"
 
 
+def test_the_figures_of_psds_eval_and_sed_eval_stand_beside_ours(
+    tables: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("psds_eval")
+    assert main([*tables, "--reference", "--json", str(tmp_path / "scores.json")]) == 0
+
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["collar", "F1,", "macro", "0.500000", "0.500000", "0.0e+00", "sed_eval", "0.2.1"] in rows
+    found = json.loads((tmp_path / "scores.json").read_text())["reference"]
+    assert [each["package"].split()[0] for each in found] == ["psds_eval"] * 4 + ["sed_eval"] * 8
+
+
 def test_files_are_written_where_they_are_asked_for(tables: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out"
 

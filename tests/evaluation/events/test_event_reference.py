@@ -80,7 +80,7 @@ def test_the_figures_of_the_packages_stand_beside_ours_and_agree(seed: int) -> N
     assert found["psds_scenario_1", "overall"].package == "psds_eval 0.5.3"
     assert found["collar_f1", "macro"].package == "sed_eval 0.2.1"
     text = format_text(evaluation)
-    row = next(line for line in text.splitlines() if line.endswith("by psds_eval 0.5.3"))
+    row = next(line for line in text.splitlines() if line.endswith("  psds_eval 0.5.3"))
     assert row.split()[:4] == ["PSDS", "scenario", "1", f"{evaluation.psds[0].value:.6f}"]
     assert to_json(evaluation)["reference"][0]["theirs"] == found["psds_scenario_1", "overall"].theirs
 

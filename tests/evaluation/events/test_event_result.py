@@ -4,11 +4,18 @@ import numpy as np
 import pytest
 
 from dcase_sweep.evaluation.events.result import ClipView, NetworkScores, evaluate_event_scores
+from dcase_sweep.evaluation.events.rules import EventRules
 from dcase_sweep.evaluation.result import EvaluationResult
 from tests.evaluation.events.event_reference import HOP, LABELS, random_scores, random_truth
 
 
-def judged(listed: int | None = None, *, detected: bool = True, views: tuple[ClipView, ...] = ()) -> EvaluationResult:
+def judged(
+    listed: int | None = None,
+    *,
+    detected: bool = True,
+    views: tuple[ClipView, ...] = (),
+    rules: EventRules = EventRules(),  # noqa: B008 (it cannot change)
+) -> EvaluationResult:
     rng = np.random.default_rng(3)
     truth = random_truth(rng)
     scores = random_scores(rng, truth)
@@ -24,6 +31,7 @@ def judged(listed: int | None = None, *, detected: bool = True, views: tuple[Cli
         median_length=3,
         listed=listed or len(truth.clips),
         views=views,
+        rules=rules,
     )
 
 
@@ -121,3 +129,24 @@ def test_figures_are_not_drawn_before_they_are_asked_for(monkeypatch: pytest.Mon
 
     with pytest.raises(RuntimeError, match="drawn"):
         result.figures["student_psd_roc.png"]
+
+
+def test_the_figures_of_psds_eval_and_sed_eval_are_logged_where_they_are_asked_for() -> None:
+    pytest.importorskip("psds_eval")
+    result = judged(rules=EventRules(reference=True))
+
+    theirs = {name: value for name, value in result.metrics.items() if name.startswith("reference/student/")}
+    assert len(theirs) == 12
+    ours = result.metrics["test/student/psds_score_scenario1"]
+    assert theirs["reference/student/psds_scenario_1"] == pytest.approx(ours)
+    assert theirs["reference/student/collar_f1_macro"] == pytest.approx(result.metrics["test/student/event_f1_macro"])
+    assert not any(name.startswith("reference/") for name in judged().metrics)
+
+
+def test_a_network_that_detects_nothing_is_compared_too() -> None:
+    pytest.importorskip("psds_eval")
+    table = judged(detected=False, rules=EventRules(reference=True)).table
+
+    rows = [line.split() for line in table.splitlines()]
+    assert ["collar", "F1,", "macro", "0.000000", "0.000000", "0.0e+00", "sed_eval", "0.2.1"] in rows
+    assert ["segment", "F1,", "macro", "0.000000", "-", "-", "sed_eval", "0.2.1"] in rows

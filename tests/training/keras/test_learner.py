@@ -24,6 +24,7 @@ pytestmark = pytest.mark.skipif(not is_installed(), reason="TensorFlow is not in
 
 #: Maps of 40 × 20, two blocks of four filters, clips in batches of which the last is smaller.
 SMALL = (
+    "metrics=macro_f1",
     "data=tau2020",
     "data.root=/nowhere",
     "data.seconds=0.4",
@@ -96,6 +97,7 @@ def test_it_learns_and_keeps_the_best_epoch(whole: Trained) -> None:
     assert whole.fitted.best_value == max(accuracies[1:]) > 0.5
     assert whole.fitted.best_epoch == 1 + accuracies[1:].index(whole.fitted.best_value)
     assert (whole.fitted.epochs, whole.fitted.checkpoint) == (6, whole.folder / "best.ckpt")
+    assert all(0 <= metrics["validation/macro_f1"] <= 1 for metrics in whole.told)
     assert whole.batches == [8, 8, 8, 8, 4] * 6
     assert whole.learner.headline(whole.told[-1]).startswith("loss ")
     kept = checkpoint(whole.folder / "best.ckpt")

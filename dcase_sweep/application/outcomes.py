@@ -1,0 +1,27 @@
+"""The outcome of an experiment as a sweep knows it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dcase_sweep.sweep.comparison import Column
+from dcase_sweep.sweep.outcomes import Outcome
+
+#: Seconds of a run in which it trained or evaluated; the rest is what the sweep costs.
+_WORK = ("time/training_seconds", "time/evaluation_seconds")
+
+
+def make_outcome(
+    status: Any, metrics: Mapping[str, float], note: str | None, seconds: float, columns: Sequence[Column]
+) -> Outcome:
+    """What came of an experiment, from the metrics of its run."""
+    listed = metrics.get("test/clips_listed", 0.0)
+    return Outcome(
+        status,
+        metrics,
+        note=note,
+        columns=tuple(columns),
+        coverage=(metrics.get("test/clips_scored", 0.0), listed) if listed else None,
+        kept={column.metric: metrics[column.metric] for column in columns if column.metric in metrics},
+        seconds=seconds,
+        work_seconds=sum(metrics.get(name, 0.0) for name in _WORK),
+    )
