@@ -17,7 +17,8 @@ from dcase_sweep.utils.errors import UserError
 _OVERRIDE = re.compile(
     r"\+{0,2}(?!hydra\b|tracking\b|store\b|framework\.|task\.learner\b)[A-Za-z][\w.*]*=[^\x00-\x1f\x7f]*"
 )
-_INSTRUCTION = re.compile(r"_(target|args|partial|recursive|convert)_|\$\{")
+#: A block of a network may take a value of its model: ``${model.dropout}``.
+_INSTRUCTION = re.compile(r"_(target|args|partial|recursive|convert)_|\$\{(?!model\.[a-z]\w*\})")
 _NOT_OURS = (
     "trial {number} of the storage has {what}, which no search writes; expected values of its space: "
     "hydra.sweeper.fresh=true begins a new study"

@@ -46,6 +46,8 @@ def test_several_choices_of_a_group_are_written() -> None:
         "+model.blocks.0._target_=os.system",
         "model.blocks=[{_target_:os.system}]",
         "optimizer.lr=${oc.env:SECRET}",
+        "model.units=${model.${oc.env:SECRET}}",
+        "model.units=${tracking.uri}",
         "store.root=/etc",
         "tracking.uri=http://attacker",
         "hydra.sweep.dir=/etc",
@@ -90,6 +92,15 @@ def test_the_experiment_that_was_searched_is_built_on_and_the_search_left_out() 
     ]
     assert content["model"] == {"width": 4}
     assert "search" not in content
+
+
+def test_blocks_that_take_a_value_of_their_model_are_written() -> None:
+    blocks = "model.blocks=[{filters:8,kernel:[7,7],pool:null,dropout:${model.dropout}}]"
+
+    text = make_experiment_file(replace(BEST, overrides=["model.dropout=0.2", "model.depth=null", blocks]))
+
+    assert "dropout: ${model.dropout}" in text
+    assert "  - filters: 8\n" in text
 
 
 def test_threads_and_remarks_are_kept() -> None:

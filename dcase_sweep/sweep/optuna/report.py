@@ -4,7 +4,7 @@ import csv
 import io
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,9 +106,11 @@ def report(study: optuna.Study, search_config: SearchConfig, record: Record, fol
         "optimization_results.yaml": to_yaml(results(study, metrics)),
         "trials.csv": trials_csv(study, metrics),
     }
+    repeatable = set()
     for each in best:
         try:
             files |= search_config.application.describe_best(each)
+            repeatable.add(each.number)
         except UserError as error:
             log.warning(f"note      no file of trial {each.number}: {error}")
     for name, text in files.items():
@@ -131,7 +133,7 @@ def report(study: optuna.Study, search_config: SearchConfig, record: Record, fol
             if records.kind(trial) == "finished" and isinstance(job_id := trial.user_attrs.get(records.RUN), str)
         }
     )
-    _print(study, best, search_config, folder, config)
+    _print(study, best, repeatable, search_config, folder, config)
 
 
 def _describe_best(
@@ -158,7 +160,12 @@ def _named(best: Sequence[FrozenTrial]) -> list[tuple[str, FrozenTrial]]:
 
 
 def _print(
-    study: optuna.Study, best: Sequence[BestTrial], search_config: SearchConfig, folder: Path, config: DictConfig
+    study: optuna.Study,
+    best: Sequence[BestTrial],
+    repeatable: Collection[int],
+    search_config: SearchConfig,
+    folder: Path,
+    config: DictConfig,
 ) -> None:
     trials = study.get_trials(deepcopy=False)
     found = records.counts(trials)
@@ -174,5 +181,6 @@ def _print(
     for each in best:
         values = ", ".join(f"{metric} {value:.4g}" for metric, value in each.metrics.items())
         log.info(f"{each.name:<9} trial {each.number}: {values} · {describe(trials[each.number])}")
-        log.info(f"repeat    {search_config.application.describe_repetition(config, each, folder)}")
+        if each.number in repeatable:
+            log.info(f"repeat    {search_config.application.describe_repetition(config, each, folder)}")
     log.info(f"figures   {os.path.relpath(folder)}/figures/search.html")
