@@ -199,7 +199,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mlruns: Path) -> It
 
 @pytest.mark.parametrize("change", CHANGES, ids=[change.name for change in CHANGES])
 def test_a_change_is_made_in_a_project_of_ones_own(
-    change: Change, project: Path, tmp_path_factory: pytest.TempPathFactory
+    change: Change, project: Path, mlruns: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     for name, text in change.files.items():
         path = project / name
@@ -209,9 +209,10 @@ def test_a_change_is_made_in_a_project_of_ones_own(
     root = make_tau(tmp_path_factory.mktemp("recordings"))
     data = () if any(word.startswith("data=") for word in change.overrides) else ("data=tau2020",)
     small = ("training.epochs=1", "training.batch_size=4", "hardware.threads=1", f"store.root={project / 'features'}")
+    mlflow = f"tracking.folder={mlruns}"
 
     experiment = dcase_sweep.compose(
-        [*data, f"data.root={root}", *small, *change.overrides], config_dir=project / "conf"
+        [*data, f"data.root={root}", mlflow, *small, *change.overrides], config_dir=project / "conf"
     )
     result = dcase_sweep.run(experiment)
 

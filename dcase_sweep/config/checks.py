@@ -6,6 +6,7 @@ model or data set brings its schema along and nothing here changes.
 
 import difflib
 import math
+import re
 from dataclasses import field, fields, is_dataclass, make_dataclass
 from functools import lru_cache
 from typing import Any, get_args
@@ -47,6 +48,7 @@ _GIVEN = {"front_end": ("sample_rate", "seconds"), "model": ("input_shape", "cla
 _CLIP_LENGTH: Any = ("seconds", float, field(default=10.0))
 #: Keys of a group whatever class it names, beside the arguments of that class.
 _KEYS = {"data": ("seconds",), "task": tuple(member.name for member in fields(Task))}
+_REFERENCE = re.compile(r"\$\{(oc\.select:)?[\w.]+(,\w*)?\}")
 CHOICES = {
     "training.normalise_over": ("train+validation", "train"),
     "hardware.accelerator": ("cpu", "gpu"),
@@ -198,6 +200,9 @@ def _check_numbers(composed: DictConfig) -> None:
         values = flatten(OmegaConf.to_container(composed, resolve=True))
     except OmegaConfBaseException:  # told with its key by the merge into the schema
         values = flatten(OmegaConf.to_container(composed, resolve=False))
+    # A value that only refers to another key is refused by the name of that key.
+    written = flatten(OmegaConf.to_container(composed, resolve=False))
+    values = {key: value for key, value in values.items() if not _REFERENCE.fullmatch(str(written.get(key)))}
     check_literals(values)
     check_bounds(values)
 

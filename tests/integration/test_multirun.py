@@ -30,7 +30,8 @@ def test_jobs_are_children_of_one_run_and_compared(command_line: CommandLine, ti
 
 
 def test_front_ends_are_swept_over(command_line: CommandLine, tiny: Callable[..., list[str]]) -> None:
-    output = command_line("-m", *tiny("front_end=log_mel,pcen,cqt", "training.epochs=1"))
+    store = f"store.root={command_line.folder / 'new_features'}"
+    output = command_line("-m", *tiny("front_end=log_mel,pcen,cqt", "training.epochs=1", store))
 
     lines = output.splitlines()
     header = next(index for index, line in enumerate(lines) if line.split()[:2] == ["front_end", "accuracy"])

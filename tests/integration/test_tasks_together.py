@@ -12,6 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from dcase_sweep import runner
 from dcase_sweep.cli import main as experiment
 from dcase_sweep.config import Experiment
+from dcase_sweep.tasks.columns import list_columns
 
 RESULTS = {"1a": {"test/accuracy": 0.4}, "4": {"test/teacher/psds_score_scenario1": 0.35}}
 
@@ -25,7 +26,8 @@ def test_each_job_has_its_task(
     def note(checked: Experiment, job: runner.Job, *_: object) -> runner.Result:
         classes = (group._target_.rpartition(".")[2] for group in (checked.model, checked.data))
         ran.append((checked.task.name, *classes, checked.training.epochs))
-        return runner.Result("finished", job.name, str(job.folder), metrics=RESULTS[checked.task.name])
+        metrics, columns = RESULTS[checked.task.name], list_columns(checked)
+        return runner.Result("finished", job.name, str(job.folder), metrics=metrics, columns=columns)
 
     monkeypatch.setattr(runner, "run", note)
     monkeypatch.setattr(sys, "argv", ["dcase_sweep"])
