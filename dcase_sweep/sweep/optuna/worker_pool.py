@@ -140,6 +140,8 @@ class WorkerPool:
                     had_trial = self._close_trials(death.pid, death.how)
                     if not had_trial:
                         self._count_death(death.how, processes.tail(number))
+                    # Before its successor asks for a trial: that of the dead worker is tried again first.
+                    self._recover_now(processes.pids.values())
                     if not records.is_over(self.study):
                         processes.start(number)
                 self._recover(processes.pids.values())
@@ -200,15 +202,16 @@ class WorkerPool:
             done.set()
             follower.join()
             look()
-        self._recovered = 0.0
-        self._recover()
+        self._recover_now()
         if self._wanted() and not records.is_over(self.study):
             self._count_death(how, [])
 
     def _recover(self, own: Collection[int] = ()) -> None:
         """Take over the trials of processes that are gone, every few seconds; ``own`` processes are left out."""
-        if time.monotonic() - self._recovered < _RECOVER:
-            return
+        if time.monotonic() - self._recovered >= _RECOVER:
+            self._recover_now(own)
+
+    def _recover_now(self, own: Collection[int] = ()) -> None:
         self._recovered = time.monotonic()
         self.close_jobs(records.recover(self.study, self.search_config.max_retries, own), "KILLED")
 

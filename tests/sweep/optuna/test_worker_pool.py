@@ -1,0 +1,55 @@
+"""Workers that die are replaced, and what they leave is taken over first."""
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna import worker_pool
+from dcase_sweep.sweep.optuna.processes import Death
+from dcase_sweep.sweep.optuna.worker_pool import WorkerPool
+from tests.sweep.optuna.test_study import opened
+
+
+def test_an_interrupted_trial_waits_for_its_retry_before_the_worker_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = opened(str(tmp_path / "optuna.log"))
+    trial = records.ask(study, 1)
+    assert trial is not None
+    trial.suggest_float("x", 0, 1)
+    records.fail(study, study.get_trials()[0], "SIGTERM", interrupted=True)
+    at_start: list[dict[str, int]] = []
+
+    class OneDeath:
+        """One worker, which was asked to end; its successor ends by itself."""
+
+        def __init__(self, *_: Any) -> None:
+            self.running, self.pids = True, {}
+
+        def collect(self) -> list[tuple[int, Death]]:
+            return [(0, Death(1, "its process ended with exit code 143"))]
+
+        def tail(self, number: int) -> list[str]:
+            return []
+
+        def start(self, number: int) -> None:
+            at_start.append(dict(records.counts(study.get_trials())))
+            self.running = False
+
+        def stop(self) -> None:
+            pass
+
+    monkeypatch.setattr(worker_pool, "Processes", OneDeath)
+    monkeypatch.setattr(worker_pool, "list_points", lambda space: None)
+    search: Any = SimpleNamespace(space=None, n_trials=1, max_retries=None, max_failed=0.5)
+    nothing: Any = None
+    pool = WorkerPool(search, study, nothing, nothing, nothing, nothing, 1, tmp_path)
+    pool._recovered = time.monotonic()  # it has just looked for trials whose process is gone
+
+    pool._run_processes(SimpleNamespace(work=None), 1, None, lambda: None)  # type: ignore[arg-type]
+
+    assert at_start == [{"interrupted": 1, "waiting": 1}]
