@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dcase_sweep.audio.reading import Padding
-from dcase_sweep.audio.spectrograms import check_spectrogram, require_librosa
+from dcase_sweep.audio.spectrograms import compute_sizes, require_librosa
 
 if TYPE_CHECKING:
     import torch
@@ -54,32 +54,28 @@ class MFCC:
         f_max: float | None = None,
     ) -> None:
         require_librosa(self)
+        sizes = compute_sizes(
+            sample_rate=sample_rate,
+            seconds=seconds,
+            window_seconds=window_seconds,
+            hop_seconds=hop_seconds,
+            n_fft=n_fft,
+            n_mels=n_mels,
+            f_min=f_min,
+            f_max=f_max,
+            n_mfcc=n_mfcc,
+        )
         self.sample_rate = sample_rate
         self.seconds = seconds
-        self.window = round(window_seconds * sample_rate)
-        self.hop = round(hop_seconds * sample_rate)
+        self.window = sizes.window
+        self.hop = sizes.hop
         self.n_fft = n_fft
         self.n_mels = n_mels
         self.n_mfcc = n_mfcc
         self.f_min = f_min
-        self.f_max = sample_rate / 2 if f_max is None else f_max
-        check_spectrogram(
-            sample_rate=sample_rate,
-            samples=round(seconds * sample_rate),
-            n_fft=n_fft,
-            window=self.window,
-            hop=self.hop,
-            n_mels=n_mels,
-            f_min=f_min,
-            f_max=self.f_max,
-        )
-        if not 1 <= n_mfcc <= n_mels:
-            raise ValueError(f"n_mfcc={n_mfcc}: expected 1 to n_mels={n_mels}")
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """``(coefficient, frame)`` of one clip."""
-        return self.n_mfcc, round(self.seconds * self.sample_rate) // self.hop
+        self.f_max = sizes.f_max
+        #: ``(coefficient, frame)`` of one clip.
+        self.shape = n_mfcc, sizes.frames
 
     def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
         """Coefficients ``[batch, coefficient, frame]`` of ``[batch, sample]``, on the waveforms' device."""

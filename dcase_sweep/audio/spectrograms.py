@@ -1,26 +1,56 @@
-"""What the front ends on libraries have in common: the checks of their sizes, and the packages that they need."""
+"""What the front ends on libraries have in common: their sizes, checked, and the packages that they need."""
 
+from dataclasses import dataclass
 from importlib.util import find_spec
 
 
-def check_spectrogram(
-    *, sample_rate: int, samples: int, n_fft: int, window: int, hop: int, n_mels: int, f_min: float, f_max: float
-) -> None:
-    """Refuse sizes of a mel spectrogram that do not fit each other.
+@dataclass(frozen=True, slots=True)
+class SpectrogramSizes:
+    """Sizes of a mel spectrogram.
+
+    Attributes:
+        window: samples of the window.
+        hop: samples from frame to frame.
+        frames: of a clip; they are centred on multiples of the hop.
+        f_max: upper edge of the highest band, Hz.
+    """
+
+    window: int
+    hop: int
+    frames: int
+    f_max: float
+
+
+def compute_sizes(
+    *,
+    sample_rate: int,
+    seconds: float,
+    window_seconds: float,
+    hop_seconds: float,
+    n_fft: int,
+    n_mels: int,
+    f_min: float,
+    f_max: float | None,
+    n_mfcc: int | None = None,
+) -> SpectrogramSizes:
+    """The sizes of a mel spectrogram, from the keywords of a front end.
 
     Args:
         sample_rate: Hz.
-        samples: of a clip.
+        seconds: length of a clip.
+        window_seconds: length of the window.
+        hop_seconds: from frame to frame.
         n_fft: samples of the Fourier transform.
-        window: samples of the window, keyword ``window_seconds``.
-        hop: samples from frame to frame, keyword ``hop_seconds``.
         n_mels: number of bands.
         f_min: lower edge of the lowest band, Hz.
-        f_max: upper edge of the highest band, Hz.
+        f_max: upper edge of the highest band, Hz; None = half the sample rate.
+        n_mfcc: number of coefficients that are computed of the bands, where there are any.
 
     Raises:
-        ValueError: in one line that begins with the keyword.
+        ValueError: in one line that begins with the keyword, for values that do not fit each other.
     """
+    samples, window, hop = (round(length * sample_rate) for length in (seconds, window_seconds, hop_seconds))
+    f_max = sample_rate / 2 if f_max is None else f_max
     if not 0 < window <= n_fft:
         raise ValueError(f"window_seconds: {window} samples do not fit n_fft={n_fft}; use a larger n_fft")
     if not 0 < hop <= samples:
@@ -31,6 +61,9 @@ def check_spectrogram(
         raise ValueError(f"n_mels={n_mels}: expected at least 1")
     if not 0 <= f_min < f_max <= sample_rate / 2:
         raise ValueError(f"f_min={f_min}, f_max={f_max}: expected 0 <= f_min < f_max <= {sample_rate / 2} Hz")
+    if n_mfcc is not None and not 1 <= n_mfcc <= n_mels:
+        raise ValueError(f"n_mfcc={n_mfcc}: expected 1 to n_mels={n_mels}")
+    return SpectrogramSizes(window, hop, samples // hop, f_max)
 
 
 def require_librosa(front_end: object) -> None:

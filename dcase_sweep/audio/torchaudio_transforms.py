@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dcase_sweep.audio.reading import Padding
-from dcase_sweep.audio.spectrograms import check_spectrogram
+from dcase_sweep.audio.spectrograms import SpectrogramSizes, compute_sizes
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +48,18 @@ class _OnDevices:
         return features[..., : self.frames]
 
 
+def _mel_keywords(sizes: SpectrogramSizes, *, n_fft: int, n_mels: int, f_min: float) -> dict[str, Any]:
+    """What `torchaudio.transforms.MelSpectrogram` is told besides the sample rate."""
+    return {
+        "n_fft": n_fft,
+        "win_length": sizes.window,
+        "hop_length": sizes.hop,
+        "f_min": f_min,
+        "f_max": sizes.f_max,
+        "n_mels": n_mels,
+    }
+
+
 class TorchAudioMel:
     """Log-mel energies by `torchaudio.transforms.MelSpectrogram`: ``[batch, sample]`` → ``[batch, mel, frame]``.
 
@@ -89,33 +101,24 @@ class TorchAudioMel:
         floor: float = 1e-10,
     ) -> None:
         transforms = import_transforms(self)
-        self.sample_rate = sample_rate
-        self.seconds = seconds
-        self.window = round(window_seconds * sample_rate)
-        self.hop = round(hop_seconds * sample_rate)
-        f_max = sample_rate / 2 if f_max is None else f_max
-        check_spectrogram(
+        sizes = compute_sizes(
             sample_rate=sample_rate,
-            samples=round(seconds * sample_rate),
+            seconds=seconds,
+            window_seconds=window_seconds,
+            hop_seconds=hop_seconds,
             n_fft=n_fft,
-            window=self.window,
-            hop=self.hop,
             n_mels=n_mels,
             f_min=f_min,
             f_max=f_max,
         )
+        self.sample_rate = sample_rate
+        self.seconds = seconds
+        self.hop = sizes.hop
         if not floor > 0:
             raise ValueError(f"floor={floor}: expected a positive number, since its logarithm is taken")
         self.floor = floor
-        mel = {
-            "n_fft": n_fft,
-            "win_length": self.window,
-            "hop_length": self.hop,
-            "f_min": f_min,
-            "f_max": f_max,
-            "n_mels": n_mels,
-        }
-        self.shape = n_mels, round(seconds * sample_rate) // self.hop
+        mel = _mel_keywords(sizes, n_fft=n_fft, n_mels=n_mels, f_min=f_min)
+        self.shape = n_mels, sizes.frames
         self._transform = _OnDevices(lambda: transforms.MelSpectrogram(sample_rate, **mel), self.shape[1])
 
     def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
@@ -164,32 +167,22 @@ class TorchAudioMFCC:
         f_max: float | None = None,
     ) -> None:
         transforms = import_transforms(self)
-        self.sample_rate = sample_rate
-        self.seconds = seconds
-        self.window = round(window_seconds * sample_rate)
-        self.hop = round(hop_seconds * sample_rate)
-        f_max = sample_rate / 2 if f_max is None else f_max
-        check_spectrogram(
+        sizes = compute_sizes(
             sample_rate=sample_rate,
-            samples=round(seconds * sample_rate),
+            seconds=seconds,
+            window_seconds=window_seconds,
+            hop_seconds=hop_seconds,
             n_fft=n_fft,
-            window=self.window,
-            hop=self.hop,
             n_mels=n_mels,
             f_min=f_min,
             f_max=f_max,
+            n_mfcc=n_mfcc,
         )
-        if not 1 <= n_mfcc <= n_mels:
-            raise ValueError(f"n_mfcc={n_mfcc}: expected 1 to n_mels={n_mels}")
-        mel = {
-            "n_fft": n_fft,
-            "win_length": self.window,
-            "hop_length": self.hop,
-            "f_min": f_min,
-            "f_max": f_max,
-            "n_mels": n_mels,
-        }
-        self.shape = n_mfcc, round(seconds * sample_rate) // self.hop
+        self.sample_rate = sample_rate
+        self.seconds = seconds
+        self.hop = sizes.hop
+        mel = _mel_keywords(sizes, n_fft=n_fft, n_mels=n_mels, f_min=f_min)
+        self.shape = n_mfcc, sizes.frames
         self._transform = _OnDevices(lambda: transforms.MFCC(sample_rate, n_mfcc=n_mfcc, melkwargs=mel), self.shape[1])
 
     def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
