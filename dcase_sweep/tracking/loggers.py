@@ -1,11 +1,11 @@
 """Loggers of a run beside MLflow: any logger of Lightning's, or an object with the same few methods."""
 
-import importlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from dcase_sweep.config import locate
 from dcase_sweep.config.checks import MLFLOW
 from dcase_sweep.tracking.run import Run
 from dcase_sweep.utils.errors import UserError
@@ -80,11 +80,7 @@ def build_loggers(entries: Mapping[str, Any], folder: Path) -> dict[str, Logger]
 
 
 def _locate(name: str, target: str) -> Any:
-    module, _, attribute = target.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:
-        raise UserError(f"logger.{name}._target_={target}: {error}; expected the full name of a logger") from None
+    found = locate(f"logger.{name}._target_", target)
     missing = [method for method in ("log_hyperparams", "log_metrics", "finalize") if not hasattr(found, method)]
     if isinstance(found, type) and missing:
         raise UserError(f"logger.{name}._target_={target}: has no {missing[0]}; expected a logger as Lightning's are")
