@@ -204,6 +204,7 @@ def test_filters_of_their_own_for_classes_are_accepted() -> None:
             "experiment: nothing is chosen yet that could be replaced; write +experiment=task1a",
         ),
         ("hydra=other", "hydra=other: no such choice; write hydra.KEY=VALUE, e.g. hydra.run.dir=FOLDER"),
+        ("hydra/launcher=other", "hydra/launcher=other: no such choice; expected one of "),
         ("+experiment=task1a_layer6", "experiment=task1a_layer6: no such choice; did you mean"),
     ],
 )
