@@ -21,6 +21,7 @@ from dcase_sweep.complexity.networks import (
 from dcase_sweep.complexity.report import complexity_table
 from dcase_sweep.complexity.rules import RULES
 from dcase_sweep.config import Experiment, build, build_task, find_learner, flatten, get_learner
+from dcase_sweep.config.path_words import typed_word
 from dcase_sweep.evaluation.figures import save_figure
 from dcase_sweep.evaluation.result import EvaluationResult
 from dcase_sweep.result import Result
@@ -348,6 +349,7 @@ def _draw_figures(mlrun: tracking.AnyRun, result: EvaluationResult, job: Job) ->
 def _tell_how_to_resume(job: Job) -> None:
     last = job.folder / FOLDER / LAST
     if last.is_file():
-        log.info(f"interrupted; to continue: {job.command} resume={os.path.relpath(last.parent.parent)}")
+        folder = typed_word("resume", os.path.relpath(last.parent.parent))
+        log.info(f"interrupted; to continue: {job.command} {folder}")
     else:
         log.info("interrupted before the first epoch was over: nothing to continue from")
