@@ -31,7 +31,10 @@ def refuse_unknown(names: Iterable[str]) -> None:
     """
     for name in names:
         if name not in LIMITED:
-            raise UserError(f"search.limits.{name}: not known before training; expected one of {', '.join(LIMITED)}")
+            offered = ", ".join(each.removeprefix("complexity/") for each in LIMITED)
+            raise UserError(
+                f"search.limits.{name.removeprefix('complexity/')}: not known before training; expected one of {offered}"
+            )
 
 
 def measure(experiment: Experiment, classes: int, wanted: Iterable[str]) -> dict[str, float]:
