@@ -39,9 +39,9 @@ def check_search(wanted: Any) -> None:
 def parse_limits(wanted: Mapping[str, Any]) -> dict[str, float]:
     """The limits as numbers, by the names of a run's metrics; those that are null are lifted.
 
-    A name is that of a metric of the complexity, ``size_kib_16bit`` or ``complexity/size_kib_16bit`` as earlier versions
-    had it, or ``size_kib``, the size at 16 bit. Of two spellings of one limit the later one counts: the command line
-    comes after the file.
+    A name is that of a metric of the complexity, ``size_kib_16bit`` or, as in earlier versions,
+    ``complexity/size_kib_16bit``; ``size_kib`` is the size at 16 bit. Of two spellings of one limit the later one
+    counts: the command line comes after the file.
 
     Raises:
         UserError: for what is no positive number, or not known before training.

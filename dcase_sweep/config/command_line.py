@@ -1,9 +1,9 @@
 """What people type and Hydra would not read as it is meant: each word is rewritten here, and nowhere else.
 
 Hydra has no way to say any of it: that a group's choice may look like a number, that a path may hold any character
-(`path_words`), that ``-m`` may stand between two
-overrides, that a search is a sweep and its limits are part of the sweeper (Hydra 1.4 refuses a ``hydra.mode`` that a group's file sets), and that a task
-chooses a model where a model chooses its task too (defaults lists override one way only).
+(`path_words`), that ``-m`` may stand between two overrides, that a search is a sweep and its limits are part of the
+sweeper (Hydra 1.4 refuses a ``hydra.mode`` that a group's file sets), and that a task chooses a model where a model
+chooses its task too (defaults lists override one way only).
 """
 
 import re
