@@ -8,24 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcase_sweep.audio.problems import AudioProblem
-from dcase_sweep.audio.reading import open_decoder
+from dcase_sweep.audio.reading import AudioInfo, inspect_audio, read_waveform
 
 #: Samples of this level count as clipped where so many of them follow each other; full scale is 1.
 CLIPPED, RUN = 0.999, 3
 #: Length (s) of the windows that are silent or not, and the level (dB of full scale) below which they are.
 WINDOW, QUIET = 0.1, -70.0
+#: Frames that are read together.
+_BLOCK = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """What was measured of a recording, its channels averaged.
+    """What was measured of a recording.
 
     Attributes:
         seconds: length.
         sample_rate: Hz.
         channels: number in the file.
         peak: of the samples; full scale is 1.
-        rms: root of the mean square of the samples.
+        rms: root of the mean square of the samples of all channels.
         clipped: fraction of the samples at full scale, in runs of at least `RUN`.
         silent: fraction of the windows of `WINDOW` s below `QUIET` dB.
     """
@@ -50,43 +52,60 @@ def measure_levels(path: Path) -> Levels:
     Raises:
         AudioProblem: for a file that cannot be read, or has samples that are not finite.
     """
-    with open_decoder(path) as decoder:
-        rate, channels = decoder.sample_rate, decoder.channels
-        return _measure(decoder.blocks(), rate, channels)
+    info = inspect_audio(path)
+    found = _measure(_read_blocks(path), info)
+    if found is None:  # libsndfile reads a file whose header gives a length of 0 as empty
+        seconds = info.frames / info.sample_rate
+        samples = read_waveform(path, sample_rate=info.sample_rate, seconds=seconds).samples
+        found = _measure(iter([samples[:, None]]), info)
+    if found is None:
+        raise AudioProblem("no samples after the header; expected audio; restore the file or remove its row")
+    return found
 
 
-def _measure(blocks: Iterator[NDArray[np.float32]], rate: int, channels: int) -> Levels:
+def _read_blocks(path: Path) -> Iterator[NDArray[np.float32]]:
+    """Yield the samples ``[frame, channel]`` in blocks."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as sound:
+            while len(block := sound.read(_BLOCK, dtype="float32", always_2d=True)):
+                yield block
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        reason = str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(".")
+        raise AudioProblem(f"cannot be decoded ({reason}); download it again") from None
+
+
+def _measure(blocks: Iterator[NDArray[np.float32]], info: AudioInfo) -> Levels | None:
+    """Measure blocks of samples ``[frame, channel]``; None if there are none."""
     frames = clipped = quiet = windows = 0
     peak = energy = 0.0
-    size = max(1, round(WINDOW * rate))
+    size = max(1, round(WINDOW * info.sample_rate))
     rest = np.zeros(0, dtype=np.float32)
     for block in blocks:
-        if not len(block):
-            continue
         loudest = float(np.abs(block).max())
         if not np.isfinite(loudest):
-            raise AudioProblem(
-                f"sample {frames + int(np.argmin(np.isfinite(block)))} is not a finite number; expected audio"
-            )
+            wrong = int(np.argmin(np.isfinite(block).all(axis=1)))
+            raise AudioProblem(f"sample {frames + wrong} is not a finite number; expected audio")
         frames += len(block)
         peak = max(peak, loudest)
-        energy += float(np.dot(block.astype(np.float64), block))
-        clipped += _count_clipped(block) if loudest >= CLIPPED else 0
-        rest = np.concatenate([rest, block])
+        energy += float(np.square(block, dtype=np.float64).sum()) / block.shape[1]
+        clipped += sum(_count_clipped(channel) for channel in block.T) if loudest >= CLIPPED else 0
+        rest = np.concatenate([rest, block.mean(axis=1)])
         whole = len(rest) // size
         levels = np.square(rest[: whole * size].reshape(whole, size), dtype=np.float64).mean(axis=1)
         quiet += int((levels < 10 ** (QUIET / 10)).sum())
         windows += whole
         rest = rest[whole * size :]
     if not frames:
-        raise AudioProblem("no samples after the header; expected audio; restore the file or remove its row")
+        return None
     return Levels(
-        frames / rate,
-        rate,
-        channels,
+        frames / info.sample_rate,
+        info.sample_rate,
+        info.channels,
         peak,
         float(np.sqrt(energy / frames)),
-        clipped / frames,
+        clipped / (frames * info.channels),
         quiet / windows if windows else float(peak < 10 ** (QUIET / 20)),
     )
 

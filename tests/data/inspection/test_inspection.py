@@ -130,7 +130,7 @@ def test_the_summary_fits_eighty_columns(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.054, "0.05 s"), (4, "4.0 s"), (200, "3 min 20 s"), (10_000, "2 h 47 min")]
+    ("seconds", "text"), [(0.054, "0.05 s"), (4, "4.0 s"), (200, "3 min 20 s"), (10_000, "2 h 46 min")]
 )
 def test_times_are_short(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
