@@ -91,7 +91,7 @@ def _figure(example: Example) -> str:
     span = f"{example.start:.1f} to {example.start + example.seconds:.1f} s"
     return (
         f'<figure><img alt="spectrogram of {label}" src="data:image/png;base64,{_encoded(example.image)}">'
-        f'<audio controls preload="none" src="data:{example.media_type};base64,{_encoded(example.audio)}"></audio>'
+        f'<audio controls preload="metadata" src="data:{example.media_type};base64,{_encoded(example.audio)}"></audio>'
         f"<figcaption><b>{label}</b>{name}, {span}</figcaption></figure>"
     )
 

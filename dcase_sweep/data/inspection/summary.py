@@ -12,6 +12,7 @@ from dcase_sweep.utils.console import pluralize
 
 #: A recording with more of its samples at full scale is named, and one with more of its length in silence.
 MUCH_CLIPPED, MUCH_SILENT = 1e-3, 0.5
+_SYNTHETIC = ("note", "generated recordings: not representative of real recordings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def summarize(data: Any, recordings: Sequence[Measured], *, seconds: float) -> I
     lengths = {each.name: each.levels.seconds for each in usable if each.levels is not None}
     return Inspection(
         data.description,
-        tuple(getattr(data, "notes", ())),
+        tuple([*getattr(data, "notes", ()), *([_SYNTHETIC] if data.is_synthetic else [])]),
         tuple(count_clips(data, lengths)),
         tuple(_describe(usable)),
         tuple(f"{each.name}: {each.problem}" for each in recordings if each.problem is not None),
@@ -66,12 +67,8 @@ def _describe(usable: Sequence[Measured]) -> list[tuple[str, str]]:
     decibels = [each.decibel for each in levels if each.rms]
     shares = statistics.quantiles(decibels, n=20) if len(decibels) > 1 else decibels * 19
     return [
-        (
-            "length",
-            f"{format_seconds(min(lengths))} to {format_seconds(max(lengths))}, half of them up to "
-            f"{format_seconds(statistics.median(lengths))}; {format_seconds(sum(lengths))} in all",
-        ),
-        ("format", ", ".join(f"{count:,} {name}" for name, count in [*rates.most_common(), *channels.most_common()])),
+        ("length", f"{_describe_lengths(lengths)}; {format_seconds(sum(lengths))} in all"),
+        ("format", ", ".join([*_describe_shares(rates), *_describe_shares(channels)])),
         *(
             [("level", f"{shares[9]:.1f} dB, nine in ten from {shares[0]:.1f} to {shares[18]:.1f} dB of full scale")]
             if decibels
@@ -83,6 +80,18 @@ def _describe(usable: Sequence[Measured]) -> list[tuple[str, str]]:
             f"{100 * sum(each.silent * each.seconds for each in levels) / sum(lengths):.1f} % of the time below -70 dB",
         ),
     ]
+
+
+def _describe_lengths(lengths: Sequence[float]) -> str:
+    shortest, longest = format_seconds(min(lengths)), format_seconds(max(lengths))
+    if shortest == longest:
+        return f"{longest} each"
+    return f"{shortest} to {longest}, half of them up to {format_seconds(statistics.median(lengths))}"
+
+
+def _describe_shares(counts: Counter[str]) -> list[str]:
+    """Describe how many recordings there are of each kind; their number does not matter where there is one kind."""
+    return list(counts) if len(counts) == 1 else [f"{count:,} {name}" for name, count in counts.most_common()]
 
 
 def _describe_copies(data: Any, recordings: Sequence[Measured]) -> list[str]:
@@ -130,5 +139,5 @@ def format_seconds(seconds: float) -> str:
         return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s"
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     return f"{minutes // 60:,} h {minutes % 60} min"

@@ -7,6 +7,7 @@ from dcase_sweep.data.inspection.summary import Inspection, format_seconds
 from dcase_sweep.utils.text import printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 #: Rows of a table and lines of a list that are shown; the page has all.
@@ -16,10 +17,18 @@ _ROWS, _LINES = 60, 10
 def print_inspection(inspection: Inspection) -> None:
     """Print everything, as wide as the terminal, 80 columns where there is none."""
     from rich.console import Console
+
+    console = Console(highlight=False)
+    with console.capture() as captured:
+        _print(console, inspection)
+    for line in captured.get().splitlines():
+        print(line.rstrip())
+
+
+def _print(console: "Console", inspection: Inspection) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=False)
     console.print(Text(printable(inspection.title)))
     console.print(_make_pairs([*inspection.notes, *inspection.figures]))
     for counts in inspection.counts:
