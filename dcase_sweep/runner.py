@@ -21,6 +21,7 @@ from dcase_sweep.complexity.networks import (
 from dcase_sweep.complexity.report import complexity_table
 from dcase_sweep.complexity.rules import RULES
 from dcase_sweep.config import Experiment, build, build_task, find_learner, flatten, get_learner
+from dcase_sweep.config.path_words import typed_word
 from dcase_sweep.evaluation.figures import save_figure
 from dcase_sweep.evaluation.result import EvaluationResult
 from dcase_sweep.result import Result
@@ -32,7 +33,7 @@ from dcase_sweep.tasks.protocols import Learner, TaskData
 from dcase_sweep.tracking.energy import check_energy, measured_energy
 from dcase_sweep.tracking.provenance import signature
 from dcase_sweep.training.callbacks import RunCallback, StopTraining
-from dcase_sweep.training.checkpoints import FOLDER, LAST
+from dcase_sweep.training.checkpoints import BEST, FOLDER, LAST
 from dcase_sweep.training.device import resolve_device, resolve_precision, use_threads
 from dcase_sweep.training.resume import Resumable, find_resumable
 from dcase_sweep.utils import console
@@ -127,6 +128,7 @@ def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -
         results |= conclude_compression(experiment, measure_complexity(learner.layers(), experiment), dense, result)
         mlrun.log_metrics(results)
         metrics |= results
+        _log_model(mlrun, experiment, job, data.classes)
         _draw_figures(mlrun, result, job)
         mlrun.end("FINISHED")
     except Interrupted:
@@ -333,6 +335,20 @@ def _log_tables(mlrun: tracking.AnyRun, result: EvaluationResult, job: Job) -> N
     log.info(f"\n{result.table}\n")
 
 
+def _log_model(mlrun: tracking.AnyRun, experiment: Experiment, job: Job, classes: Sequence[str]) -> None:
+    """Log the network as an MLflow model; one that cannot be logged costs a line, not the run."""
+    checkpoint = job.folder / FOLDER / BEST
+    if not experiment.tracking.model or mlrun.id is None or not checkpoint.is_file():
+        return
+    from dcase_sweep.inference.packaging import package_model
+
+    try:
+        mlrun.log_model(package_model(experiment, checkpoint, tuple(map(str, classes))))
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        log.warning(f"model     not logged as an MLflow model: {reason}"[:300])
+
+
 def _draw_figures(mlrun: tracking.AnyRun, result: EvaluationResult, job: Job) -> None:
     """Draw and log each figure, after all else is logged; one that cannot be drawn costs a line, not the run."""
     mlrun.flush()
@@ -348,6 +364,7 @@ def _draw_figures(mlrun: tracking.AnyRun, result: EvaluationResult, job: Job) ->
 def _tell_how_to_resume(job: Job) -> None:
     last = job.folder / FOLDER / LAST
     if last.is_file():
-        log.info(f"interrupted; to continue: {job.command} resume={os.path.relpath(last.parent.parent)}")
+        folder = typed_word("resume", os.path.relpath(last.parent.parent))
+        log.info(f"interrupted; to continue: {job.command} {folder}")
     else:
         log.info("interrupted before the first epoch was over: nothing to continue from")

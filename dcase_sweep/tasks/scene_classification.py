@@ -17,6 +17,7 @@ from dcase_sweep.evaluation.result import EvaluationResult
 from dcase_sweep.result import Column
 from dcase_sweep.tasks.base import Task
 from dcase_sweep.tasks.notes import describe_note
+from dcase_sweep.tasks.prediction import ScenePrediction
 from dcase_sweep.tasks.protocols import Predictor
 from dcase_sweep.utils.errors import UserError
 
@@ -43,6 +44,7 @@ class SceneClassification(Task):
     )
     evaluation: ClassVar[type | None] = SceneEvaluation
     demo_data: ClassVar[str | None] = "dcase_sweep.demo.tau.DemoScenes"
+    prediction: ClassVar[type | None] = ScenePrediction
     counts_statistics: ClassVar[bool] = True
     can_compress: ClassVar[bool] = True
     can_export: ClassVar[bool] = True
@@ -74,7 +76,7 @@ class SceneClassification(Task):
         self, experiment: Experiment, network: Any, state: Mapping[str, Any], classes: Sequence[str], *, where: str
     ) -> Predictor:
         """The most probable scene, of probabilities ``[batch, class]``."""
-        from dcase_sweep.tasks.prediction import ScenePredictor
+        from dcase_sweep.tasks.predictors import ScenePredictor
 
         return ScenePredictor(experiment, network, state, classes, where)
 
