@@ -118,8 +118,8 @@ def test_commands_are_composed_or_run(page: Page, commands: list[list[str]], pro
         elif verb == "inspect":
             assert "task:" in project(*words[1:], "--cfg", "job")
         elif verb == "evaluate":
-            assert "usage" in project(*words[:2], "--help")
             described = project(*words[:2], "--help")
+            assert "usage" in described
             assert all(word in described for word in words if word.startswith("--"))
         elif verb == "predict":
             assert "error: " in project(*words, code=1)  # what is trained and recorded is the reader's

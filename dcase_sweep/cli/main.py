@@ -125,4 +125,7 @@ def _conclude(outcomes: list[Any]) -> int:
 
     for store in tracking.opened_stores():
         log.info(f"open      {store.command}")
+        if outcomes[-1].run_id:
+            log.info(f"this run  {store.link_to_run(outcomes[-1].run_id)}")
+        log.info(f"all runs  {store.link}")
     return 0

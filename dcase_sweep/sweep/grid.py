@@ -21,12 +21,16 @@ from dcase_sweep.sweep.application import Application, GridJob, Pooled, Record
 from dcase_sweep.sweep.comparison import Comparison, Entry, compare, table, to_csv
 from dcase_sweep.sweep.launchers import check_launcher, is_basic
 from dcase_sweep.sweep.outcomes import Outcome
+from dcase_sweep.sweep.summary import draw_comparison, summarise, to_markdown
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.overrides import combinations
 from dcase_sweep.utils.secrets import mask_word, masked_yaml
 
 log = logging.getLogger(__name__)
+
+#: The figure of a comparison; by its name it comes before the tables in a list.
+FIGURE = "comparison-figure.png"
 
 
 class GridSweeper(Sweeper):
@@ -181,6 +185,7 @@ class GridSweeper(Sweeper):
         entries = [_entry(job.values, job.outcome) for job in [*finished, *run]]
         comparison = compare([*entries, *(_entry(each.values, each.outcome) for each in pooled)])
         _save(record, comparison, pooled, folder)
+        record.log_metrics(summarise(entries))
         if status:
             record.give_up(status)
         else:
@@ -190,6 +195,8 @@ class GridSweeper(Sweeper):
         log.info(f"sweep     {done} of {wanted} jobs finished, {os.path.relpath(folder)}")
         if record.command:
             log.info(f"compare   {record.command}")
+        if record.link:
+            log.info(f"page      {record.link}")
 
     def _pool(self, jobs: Sequence[GridJob]) -> list[Pooled]:
         """What the application makes of several jobs together; what it cannot costs a line, not the comparison."""
@@ -238,8 +245,7 @@ def _varying(jobs: Sequence[GridJob]) -> list[str]:
 
 
 def _save(record: Record, comparison: Comparison, pooled: Sequence[Pooled], folder: Path) -> None:
-    if comparison.notes:
-        record.add_notes(comparison.notes)
+    record.describe(comparison.notes, to_markdown(comparison))
     files = {"comparison.txt": table(comparison) + "\n", "comparison.csv": to_csv(comparison)}
     reports = [f"{_describe(each.values)}\n\n{each.report}\n" for each in pooled if each.report]
     if reports:
@@ -248,7 +254,16 @@ def _save(record: Record, comparison: Comparison, pooled: Sequence[Pooled], fold
         write_text(folder / name, text)
         record.log_text(text, name)
     if len(pooled) == 1:
-        record.log_metrics({f"pooled/{name}": value for name, value in pooled[0].outcome.metrics.items()})
+        found = pooled[0].outcome.metrics
+        shown = [column.metric for column in pooled[0].outcome.columns if column.metric.startswith("test/")]
+        record.log_metrics({f"pooled/{name}": found[name] for name in shown if name in found})
+    try:
+        figure = draw_comparison(comparison, folder / FIGURE)
+    except Exception as error:  # what cannot be drawn costs a line, not the sweep
+        log.warning(f"note      {FIGURE} cannot be drawn: {type(error).__name__}: {str(error).splitlines()[:1]}")
+        return
+    if figure is not None:
+        record.log_file(figure, None)
 
 
 def _describe(values: Mapping[str, str]) -> str:
