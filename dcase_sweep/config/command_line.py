@@ -26,6 +26,8 @@ _FLAGS = ("-m", "--multirun")
 _SWEEPS = ("search=", "experiment=", "hydra.mode=")
 #: Options that show something instead of running it.
 _SHOWS = ("-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help", "-sc", "--shell-completion")
+#: One limit of a search or all of them; the slash in a name makes Hydra read it as a group.
+_LIMITS = re.compile(r"^\+{0,2}(?:hydra\.sweeper\.)?search\.limits(?:\.(?:complexity/)?(\w+))?=(.*)$", re.DOTALL)
 _NUMBER = re.compile(r"\d[\d_]*(\.\d*)?(e\d+)?")
 
 
@@ -49,8 +51,15 @@ def make_search_a_sweep(arguments: Sequence[str]) -> list[str]:
 
 def place_limits(arguments: Sequence[str]) -> list[str]:
     """Let people type ``search.limits.size_kib=64``, as messages name it: a search is part of Hydra's sweeper."""
-    limit = re.compile(r"\+{0,2}(?:hydra\.sweeper\.)?search\.limits\.(?:complexity/)?(\w+=)")
-    return [limit.sub(r"++hydra.sweeper.search.limits.\1", word) if limit.match(word) else word for word in arguments]
+    return [_LIMITS.sub(_place_limit, word) for word in arguments]
+
+
+def _place_limit(found: re.Match[str]) -> str:
+    """The word of Hydra's for one limit or a dictionary of them, whose names had a group's slash once."""
+    name, value = found.groups()
+    if name is None:
+        return f"++hydra.sweeper.search.limits={value.replace('complexity/', '')}"
+    return f"++hydra.sweeper.search.limits.{name}={value}"
 
 
 def jobs_to_show(arguments: Sequence[str]) -> list[list[str]]:
