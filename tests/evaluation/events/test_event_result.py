@@ -122,7 +122,18 @@ def test_the_published_dictionary_begins_with_the_students_larger_psds() -> None
     assert keys[0] == "hp_metric"
 
 
-def test_error_rates_are_logged() -> None:
+def test_a_run_logs_the_figures_that_have_the_same_names_in_both_tasks() -> None:
+    result = judged()
+
+    logged = {name: value for name, value in result.metrics.items() if result.is_logged(name)}
+    assert logged["test/psds1"] == result.metrics["test/student/psds_score_scenario1"]
+    assert logged["test/psds2"] == result.metrics["test/student/psds_score_scenario2"]
+    assert logged["test/f1"] == result.metrics["test/student/event_f1_macro"]
+    assert not any(name.count("/") > 2 for name in logged)
+    assert "test/student/event_f1_micro" in set(result.metrics) - set(logged)
+
+
+def test_error_rates_are_computed() -> None:
     metrics = judged().metrics
 
     for name in ("event_error_rate", "event_error_rate_macro", "segment_error_rate", "segment_error_rate_macro"):
