@@ -1,13 +1,13 @@
-"""Which metrics of an experiment a comparison of several shows."""
+"""The metrics of an experiment that a comparison shows."""
 
 from dcase_sweep.config import Experiment
 from dcase_sweep.config.task import get_monitor, locate_task
 from dcase_sweep.result import Column
 
-#: Those of every task.
+#: Columns of all tasks.
 COMMON = (
     Column("complexity/parameters", "parameters", digits=0),
-    # Shown only where pruning made some parameters zero: else it would repeat the column before it.
+    # Shown only if pruning has set some parameters to zero; otherwise it repeats the previous column.
     Column("complexity/nonzero_parameters", "non-zero", digits=0, unless_near="complexity/parameters"),
     Column("complexity/nonzero_kib_16bit", "KiB at 16 bit", digits=1),
     Column("compression/accuracy_lost", "points lost", digits=1),
@@ -16,7 +16,7 @@ COMMON = (
 
 
 def list_columns(experiment: Experiment) -> tuple[Column, ...]:
-    """The metrics of the test clips, those of the best epoch, then what every task has."""
+    """List the metrics of the test clips, those of the best epoch, and those that all tasks have."""
     task = locate_task(experiment.task._target_)
     own = [column for column in task.columns if not column.metric.startswith("best/")]
     of_validation = [column for column in task.columns if column.metric.startswith("best/")]

@@ -1,4 +1,4 @@
-"""What a trained network says of one clip, in the terms of its task."""
+"""Predictions of trained networks for single clips."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class ScenePrediction:
 
     Attributes:
         label: the most probable scene.
-        probabilities: of each scene, the most probable first; they sum to 1.
+        probabilities: probability of each scene, in descending order; they sum to 1.
     """
 
     label: str
@@ -33,10 +33,11 @@ class EventPrediction:
     """The sound events of a clip.
 
     Attributes:
-        events: onset and offset in s, by onset; at ``evaluation.f1_threshold``, after the median filter.
-        probabilities: that each class is heard somewhere in the clip, the most probable first.
+        events: events with onset and offset in s, sorted by onset, from ``evaluation.f1_threshold`` and the median
+            filter.
+        probabilities: probability that each class occurs in the clip, in descending order.
         scores: probabilities ``[frame, class]`` before the median filter.
-        hop: seconds from frame to frame of the scores.
+        hop: time between frames of the scores, s.
     """
 
     events: tuple[SoundEvent, ...]
@@ -46,31 +47,31 @@ class EventPrediction:
 
 
 class NetworkPredictor:
-    """Hands on the outputs of a network as they are: what a task without a predictor of its own has.
+    """Returns the outputs of a network unchanged. Used for tasks without their own predictor.
 
     Args:
-        network: takes the front end's features ``[batch, mel, frame]``.
+        network: a network on the front end's features ``[batch, mel, frame]``.
     """
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network.eval()
 
     def __call__(self, features: Tensor) -> Any:
-        """The network's outputs for one clip."""
+        """Return the network's outputs for one clip."""
         with torch.inference_mode():
             return self.network(features)
 
 
 class Standardise(nn.Module):
-    """Subtracts a mean from each band and divides by a deviation.
+    """Subtracts the mean of each band and divides by its standard deviation.
 
     Args:
-        state: of a checkpoint, with ``mean`` and ``deviation`` ``[mel, 1]``.
-        bands: how many bands features have.
-        where: how the user named the checkpoint, for messages.
+        state: the state of a checkpoint, with ``mean`` and ``deviation`` ``[mel, 1]``.
+        bands: number of bands of the features.
+        where: the user's name for the checkpoint, for messages.
 
     Raises:
-        UserError: if there are no such numbers in the state.
+        UserError: if the state has no valid statistics.
     """
 
     def __init__(self, state: Mapping[str, Tensor], bands: int, where: str) -> None:
@@ -87,7 +88,7 @@ class Standardise(nn.Module):
             raise UserError(f"{where}: a deviation of its features is not positive; expected the run's own file")
 
     def forward(self, features: Tensor) -> Tensor:
-        """Standardised features ``[batch, mel, frame]``."""
+        """Standardise features ``[batch, mel, frame]``."""
         return (features - self.mean) / self.deviation
 
 
@@ -95,11 +96,11 @@ class ScenePredictor:
     """A scene classifier: `network` takes the front end's features and returns probabilities ``[batch, class]``.
 
     Args:
-        experiment: that trained the network.
+        experiment: the experiment that trained the network.
         network: normalised features ``[batch, mel, frame]`` → logits ``[batch, class]``.
-        state: of the checkpoint, with ``mean`` and ``deviation`` ``[mel, 1]``.
-        classes: in the order of the logits.
-        where: how the user named the run, for messages.
+        state: the state of the checkpoint, with ``mean`` and ``deviation`` ``[mel, 1]``.
+        classes: the classes in the order of the logits.
+        where: the user's name for the run, for messages.
 
     Raises:
         UserError: if the state has no normalisation for the front end's bands.
@@ -118,14 +119,14 @@ class ScenePredictor:
         self.network: nn.Module = nn.Sequential(Standardise(state, bands, where), network, nn.Softmax(dim=1)).eval()
 
     def __call__(self, features: Tensor) -> ScenePrediction:
-        """The scene of one clip."""
+        """Predict the scene of one clip."""
         with torch.inference_mode():
             probabilities = _rank(self.classes, self.network(features)[0])
         return ScenePrediction(next(iter(probabilities)), probabilities)
 
 
 class _Detector(nn.Module):
-    """A network behind the scaling of its front end."""
+    """A network together with the scaling of its front end."""
 
     def __init__(self, front_end: Any, network: nn.Module) -> None:
         super().__init__()
@@ -133,7 +134,7 @@ class _Detector(nn.Module):
         self.network = network
 
     def forward(self, features: Tensor) -> Any:
-        """Probabilities of frames and clips (`models.crnn.Predictions`) of mel amplitudes ``[batch, mel, frame]``."""
+        """Compute `models.crnn.Predictions` from mel amplitudes ``[batch, mel, frame]``."""
         return self.network(self.normalise(features))
 
 
@@ -141,9 +142,9 @@ class EventPredictor:
     """A detector of sound events: `network` takes the front end's features and scales them itself.
 
     Args:
-        experiment: that trained the network.
+        experiment: the experiment that trained the network.
         network: scaled features ``[batch, mel, frame]`` → `models.crnn.Predictions`.
-        classes: in the order of the outputs.
+        classes: the classes in the order of the outputs.
     """
 
     def __init__(self, experiment: Experiment, network: nn.Module, classes: Sequence[str]) -> None:
@@ -156,7 +157,7 @@ class EventPredictor:
         self.threshold = event_rules(experiment.evaluation).f1_threshold
 
     def __call__(self, features: Tensor) -> EventPrediction:
-        """The sound events of one clip."""
+        """Predict the sound events of one clip."""
         with torch.inference_mode():
             found = self.network(features)
         scores = found.strong[0].float().cpu().numpy().T
@@ -173,6 +174,6 @@ def _by_onset(event: SoundEvent) -> tuple[float, float, str]:
 
 
 def _rank(classes: Sequence[str], probabilities: Tensor) -> dict[str, float]:
-    """Each class and its probability, the most probable first."""
+    """Sort the classes by descending probability."""
     pairs = zip(classes, probabilities.double().cpu().tolist(), strict=True)
     return dict(sorted(pairs, key=lambda pair: -pair[1]))
