@@ -201,7 +201,7 @@ class Experiments(Application):
 
         if not tracking.logs_to_mlflow(self.base.logger):
             raise UserError(
-                "hydra.sweeper.skip_finished=true: finished runs are found in MLflow, which is not among the loggers; expected "
+                "hydra.sweeper.skip_finished=true: finished runs are only found in MLflow; expected "
                 "logger=mlflow or logger=[mlflow,...]"
             )
         tracking.close_dead_runs(tracking.open_store(self.base.tracking))

@@ -83,7 +83,7 @@ def _locate(name: str, target: str) -> Any:
     found = locate(f"logger.{name}._target_", target)
     missing = [method for method in ("log_hyperparams", "log_metrics", "finalize") if not hasattr(found, method)]
     if isinstance(found, type) and missing:
-        raise UserError(f"logger.{name}._target_={target}: has no {missing[0]}; expected a class like Lightning's loggers")
+        raise UserError(f"logger.{name}._target_={target}: has no {missing[0]}; expected a logger like Lightning's")
     return found
 
 
