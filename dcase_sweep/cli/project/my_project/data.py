@@ -27,7 +27,7 @@ class Recordings:
         self.root = Path(root).expanduser()
 
     def load(self, *, check: FileCheck = check_headers) -> SceneData:
-        """The recordings and their splits.
+        """Return the recordings and their splits.
 
         Args:
             check: finds files that cannot be read; passed by the program.

@@ -36,6 +36,6 @@ class SmallCNN(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits ``[batch, class]`` of features ``[batch, mel, frame]``."""
+        """Compute logits ``[batch, class]`` of features ``[batch, mel, frame]``."""
         logits: Tensor = self.layers(features.unsqueeze(1))
         return logits
