@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 PROG = "python -m dcase_sweep complexity"
 
 DESCRIPTION = """\
-Print the parameters and bytes of each layer as in the table of the official task 1A baseline, multiply-accumulates, peak
-activation memory, and whether the network is within the limits of the DCASE challenges. No recordings are read.
+Print the parameters and bytes of each layer as in the table of the official task 1A baseline, multiply-accumulates,
+peak activation memory, and whether the network is within the limits of the DCASE challenges. No recordings are read.
 
 OVERRIDES are those of an experiment. Several choices or values, such as model=cnn4,cnn5, are compared in one table.
 Before training all parameters count as non-zero; for a checkpoint, or the folder of a run, only those that are. A

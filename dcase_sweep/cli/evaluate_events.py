@@ -109,8 +109,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--reference",
         action="store_true",
-        help="also compute the metrics with psds_eval and sed_eval (extra reference) and show the differences; takes about "
-        "a minute on a whole set",
+        help="also compute the metrics with psds_eval and sed_eval (extra reference) and show the differences; takes "
+        "about a minute on a whole set",
     )
     parser.add_argument("--json", metavar="OUT", type=Path, help="write all values as JSON")
     parser.add_argument("--csv", metavar="OUT", type=Path, help="write all values as CSV, one per line")

@@ -116,7 +116,7 @@ def _notes(
     notes = []
     if scores.ignored:
         names = ", ".join(f"'{name}'" for name in scores.ignored)
-        notes.append(f"column {names} has no name, such as the index of a data frame; it is not a scene and was ignored")
+        notes.append(f"column {names} has no name, such as the index of a data frame; it is no scene and was ignored")
     if len(reference.classes) == 1:
         alone = ", so that every clip is right" if len(scores.classes) == 1 else ""
         notes.append(f"{reference.path} has only one scene, {reference.classes[0]}{alone}")

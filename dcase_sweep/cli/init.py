@@ -23,7 +23,7 @@ _NAME = "my_project"
 #: Files that would otherwise take effect in this repository.
 _RENAMED = {"gitignore.txt": ".gitignore"}
 _RATE, _SECONDS, _CLIPS = 16_000, 1.0, 10
-#: The sounds of the generated scenes: frequency of a tone (Hz), and its fraction; the rest is noise.
+#: The sounds of the generated scenes: frequency (Hz) and amplitude of a tone in noise.
 _SCENES = {"hall": (250.0, 0.3), "street": (1000.0, 0.3), "wind": (0.0, 0.0)}
 
 
