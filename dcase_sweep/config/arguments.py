@@ -61,7 +61,7 @@ def refuse_arguments(arguments: Sequence[str]) -> None:
             refuse_several(argument)
     idle = [each for each in arguments if each.lstrip("+").startswith(_OF_SWEEPS)] if is_single else []
     if idle:
-        raise UserError(f"{idle[0]}: has no effect on a single run; add -m for a sweep, or leave it out")
+        raise UserError(f"{idle[0]}: no effect on a single run; add -m for a sweep, or leave it out")
 
 
 def check_arguments(arguments: Sequence[str], path: SearchPath) -> None:

@@ -254,7 +254,7 @@ def check_hydra(settings: Any) -> None:
             "(a run's own files are in hydra.run.dir in any case)"
         )
     if settings.mode == RunMode.RUN and OmegaConf.select(settings, "sweeper.search") is not None:
-        raise UserError("search: has no effect on a single run; add -m")
+        raise UserError("search: no effect on a single run; add -m")
     for override in task_overrides(settings):
         refuse_several(override)
 
@@ -333,6 +333,6 @@ def _check_kind(experiment: Experiment, group: str, kinds: tuple[str, ...]) -> N
             f'{group}._target_={target}: has no attribute kind; add to class {name}: kind = "{kinds[0]}"'
         )
     raise UserError(
-        f"task={experiment.task.name} needs a {group} for {wanted}, but {name} is for {offered}; choose another task "
+        f"{group} {name} is for {offered}, but task={experiment.task.name} is for {wanted}; choose another task "
         f"or {group}"
     )

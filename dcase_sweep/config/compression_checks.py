@@ -18,7 +18,7 @@ def check_compression(experiment: Experiment) -> None:
     _check_values(settings)
     key = _first_asked(settings)
     if not locate_task(experiment.task._target_).can_compress:
-        raise UserError(f"compression.{key or 'bits'}: has no effect on task {experiment.task.name}; leave it out")
+        raise UserError(f"compression.{key or 'bits'}: no effect on task {experiment.task.name}; leave it out")
     if key is None:
         return
     if experiment.framework.name != "torch":

@@ -194,7 +194,7 @@ def test_what_is_not_recognised_is_left_alone(cache: Path, tmp_path: Path, capsy
     main(["--prune", "--keep", "0"])
     main([])
 
-    assert "not of this program, left alone" in capsys.readouterr().out
+    assert "not created by this program, kept" in capsys.readouterr().out
     kept = [one / "features.npy", other / NAMES[0], cache / "features/my models/features.npy", demo / "meta.csv"]
     kept += [cache / "demo/tau", cache / "contents.bin", cache / "features/contents/0123456789abcdef.bin"]
     assert [path for path in kept if not path.exists()] == []

@@ -48,8 +48,8 @@ def test_keys_that_are_gone_are_left_out_of_files_and_refused_on_a_command_line(
 
     assert renamed.rename_keys(then) == {"task.name": "4", "mean_teacher.strong": 3}
     assert composed == {"task": {"name": "4"}}
-    assert capsys.readouterr().err == "note: task.ramp_epochs has no effect any more; set mean_teacher.ramp_epochs\n"
-    with pytest.raises(UserError, match=r"task.demo_epochs=1: no such key any more; set training.epochs"):
+    assert capsys.readouterr().err == "note: task.ramp_epochs no longer has an effect; set mean_teacher.ramp_epochs\n"
+    with pytest.raises(UserError, match=r"task.demo_epochs=1: no longer a key; set training.epochs"):
         compose_experiments(["task.demo_epochs=1"])
 
 
