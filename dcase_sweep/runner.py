@@ -211,9 +211,7 @@ def _start_run(
     tags["dcase_sweep.command"] = job.command
     name = experiment.tracking.run_name or job.name
     run_id = resumable.run_id if resumable else None
-    if (
-        resumable
-    ):  # for a new run, if the earlier one cannot be resumed: code or data may differ from its first epochs
+    if resumable:  # for a new run, if the earlier one cannot be resumed: code or data may differ from its first epochs
         tags[tracking.CONTINUED] = run_id or "unknown"
     expected = signature(flatten(experiment), compute_fingerprint(*loaded)) if loaded else None
     loggers = tracking.build_loggers(experiment.logger, job.folder)

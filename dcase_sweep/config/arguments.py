@@ -120,9 +120,7 @@ def _check_length(word: str) -> None:
         deep += (character in "([{") - (character in ")]}")
         deepest = max(deepest, deep)
     if deepest > _DEEPEST:
-        raise UserError(
-            f"{printable(word, 80)}: brackets nested {deepest:,} levels deep; expected at most {_DEEPEST}"
-        )
+        raise UserError(f"{printable(word, 80)}: brackets nested {deepest:,} levels deep; expected at most {_DEEPEST}")
 
 
 def _check_choice(key: str, value: str, path: SearchPath) -> None:

@@ -329,9 +329,7 @@ def _check_kind(experiment: Experiment, group: str, kinds: tuple[str, ...]) -> N
         return
     name, wanted = target.rpartition(".")[2], " or ".join(kinds)
     if offered is None:
-        raise UserError(
-            f'{group}._target_={target}: has no attribute kind; add to class {name}: kind = "{kinds[0]}"'
-        )
+        raise UserError(f'{group}._target_={target}: has no attribute kind; add to class {name}: kind = "{kinds[0]}"')
     raise UserError(
         f"{group} {name} is for {offered}, but task={experiment.task.name} is for {wanted}; choose another task "
         f"or {group}"

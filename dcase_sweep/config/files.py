@@ -35,7 +35,7 @@ def read_config(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, RecursionError) as error:
         raise UserError(_explain(path, error)) from None
     if not isinstance(found, dict):
-        raise UserError(f"{path}: a {type(found).__name__}, not keys and values; {_EXPECTED}")
+        raise UserError(f"{path}: a {type(found).__name__}, no keys; {_EXPECTED}")
     return {str(key): value for key, value in found.items()}
 
 
