@@ -20,7 +20,7 @@ def test_an_earlier_key_on_the_command_line_is_understood_with_one_line(capsys: 
     assert composed.experiment.training.best_after_fraction == 0.5
     assert composed.experiment.hardware.cache_device == "device"
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split(" is called ")[0] for line in lines] == ["note: " + word.partition("=")[0] for word in words]
+    assert [line.split(" is now called ")[0] for line in lines] == ["note: " + word.partition("=")[0] for word in words]
 
 
 def test_an_earlier_key_in_a_file_replaces_the_default_of_today() -> None:
@@ -70,7 +70,7 @@ def test_a_learner_of_an_earlier_framework_group_is_the_tasks(capsys: pytest.Cap
     (composed,) = compose_experiments(["framework.learners.scenes=collections.Counter", "data=demo"])
 
     assert composed.experiment.task.learner == "collections.Counter"
-    assert "note: framework.learners.scenes is called task.learner now" in capsys.readouterr().err
+    assert "note: framework.learners.scenes is now called task.learner" in capsys.readouterr().err
 
 
 def test_a_users_framework_file_with_learners_is_understood() -> None:

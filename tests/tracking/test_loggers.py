@@ -135,4 +135,4 @@ def test_sweeps_without_mlflow_compare_their_jobs_all_the_same(tmp_path: Path, w
 def test_finished_runs_are_looked_for_in_mlflow_alone(tmp_path: Path, warm: Any, tiny: Any) -> None:
     words = tiny("logger=csv", "seed=0,1", "hydra.sweeper.skip_finished=true")
     output = CommandLine(tmp_path, warm)("-m", *words, code=1)
-    assert "error: hydra.sweeper.skip_finished=true: finished runs are found in MLflow" in output
+    assert "error: hydra.sweeper.skip_finished=true: finished runs are only found in MLflow" in output

@@ -145,8 +145,8 @@ def test_an_archive_that_torch_does_not_write_is_refused(tmp_path: Path) -> None
         (packed, "compressed"),
         (swapped, "byte order"),
         (script, "TorchScript"),
-        (behind, "does not fit the file"),
-        (cut, "no archive"),
+        (behind, "does not have the size of the file"),
+        (cut, "not an archive"),
     ):
         with pytest.raises(ValueError, match=says):
             check_archive(path)
