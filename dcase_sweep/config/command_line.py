@@ -1,8 +1,9 @@
 """Rewriting of command-line arguments that Hydra would not parse as intended.
 
-Hydra has no option for any of these: a group's choice may look like a number, ``-m`` may come between two overrides, a
-search implies a sweep (Hydra 1.4 rejects a ``hydra.mode`` in a group's file), and a task selects a model where a model
-also selects its task (defaults lists override in one direction only).
+Hydra has no option for any of these: a group's choice may look like a number, a path may contain any character
+(`path_words`), ``-m`` may come between two overrides, a search implies a sweep (Hydra 1.4 rejects a ``hydra.mode`` in a
+group's file), and a task selects a model where a model also selects its task (defaults lists override in one direction
+only).
 """
 
 import re
@@ -20,6 +21,7 @@ from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import mask_word
 
 _FLAGS = ("-m", "--multirun")
+_SWEEPS = ("search=", "experiment=", "hydra.mode=")
 #: Options that print information instead of running.
 _SHOWS = ("-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help", "-sc", "--shell-completion")
 _NUMBER = re.compile(r"\d[\d_]*(\.\d*)?(e\d+)?")
@@ -28,6 +30,11 @@ _NUMBER = re.compile(r"\d[\d_]*(\.\d*)?(e\d+)?")
 def put_flags_first(arguments: Sequence[str]) -> list[str]:
     """Allow ``-m`` anywhere. Hydra accepts it before or after all overrides, but not between them."""
     return [word for word in arguments if word in _FLAGS] + [word for word in arguments if word not in _FLAGS]
+
+
+def may_be_sweep(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks for a sweep, or names a file that may ask for one: a search or an experiment."""
+    return any(word in _FLAGS or word.lstrip("+").startswith(_SWEEPS) for word in arguments)
 
 
 def make_search_a_sweep(arguments: Sequence[str]) -> list[str]:

@@ -227,6 +227,8 @@ class Tracking:
     varying: list[str] = field(default_factory=list)
     #: Tags of the run.
     tags: dict[str, str] = field(default_factory=dict)
+    #: Whether the trained network is logged as an MLflow model.
+    model: bool = True
     #: Whether CodeCarbon measures the energy of training and evaluation.
     energy: bool = False
     #: What is measured: ``machine`` or ``process``.

@@ -11,18 +11,20 @@ class Record:
     id: str = ""
     #: The command that shows the record; None = there is none.
     command: str | None = None
+    #: The address of the page that compares the jobs; None = there is none.
+    link: str | None = None
 
     def log_text(self, text: str, name: str) -> None:
         """Store a text file."""
 
-    def log_file(self, path: Path, folder: str) -> None:
-        """Store a file."""
+    def log_file(self, path: Path, folder: str | None) -> None:
+        """Store a file, in a folder of the record or next to its texts."""
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
         """Store metrics of the sweep."""
 
-    def add_notes(self, notes: Sequence[str]) -> None:
-        """Show notes with the results."""
+    def describe(self, notes: Sequence[str], table: str) -> None:
+        """Show notes and a table of the results in Markdown."""
 
     def mark_best(self, job_ids: Mapping[str, bool]) -> None:
         """Mark the records of jobs: ID → whether the job is among the best."""

@@ -41,6 +41,8 @@ class Task(ABC):
     padding: ClassVar[Literal["repeat", "zeros"]] = "repeat"
     #: Whether the running statistics of batch normalisation count as parameters.
     counts_statistics: ClassVar[bool] = False
+    #: The class of the predictions (`tasks.prediction`); None = taken from a prediction when it is needed.
+    prediction: ClassVar[type | None] = None
     #: Copies of the weights that training stores in addition to the network's own, such as those of a teacher.
     weight_copies: ClassVar[int] = 0
     #: The kind of training batches, for augmentations (`training.augmentation.base`): ``clips`` or ``events``.
@@ -90,9 +92,10 @@ class Task(ABC):
         *,
         where: str,
     ) -> Predictor:
-        """Return the predictor of `dcase_sweep.load_run`, which converts the features of a clip to a prediction.
+        """Return the predictor of `dcase_sweep.load_run` and ``predict``, which interprets the network's outputs.
 
-        The default returns the outputs of the network unchanged.
+        The default returns the outputs of the network unchanged. Use `tasks.predictors.ClipPredictor` for classifiers of
+        whole clips, with one label or several.
 
         Args:
             experiment: the experiment that trained the network.
@@ -104,7 +107,7 @@ class Task(ABC):
         Raises:
             UserError: if the checkpoint is incomplete.
         """
-        from dcase_sweep.tasks.prediction import NetworkPredictor
+        from dcase_sweep.tasks.predictors import NetworkPredictor
 
         return NetworkPredictor(network)
 

@@ -84,12 +84,17 @@ def escape_interpolation(text: str) -> str:
     return re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", text)
 
 
-def quote(text: str) -> str:
+def quote(text: str, *, resolve: bool = False) -> str:
     """Quote a text as one value of Hydra's grammar, whatever it contains.
 
     Backslashes are only special before a quotation mark, and the last one precedes the closing mark.
+
+    Args:
+        text: any text.
+        resolve: whether ``${`` in the text refers to another key.
     """
-    escaped = re.sub(r"(\\*)'", lambda found: found[1] * 2 + "\\'", escape_interpolation(text))
+    text = text if resolve else escape_interpolation(text)
+    escaped = re.sub(r"(\\*)'", lambda found: found[1] * 2 + "\\'", text)
     return "'" + re.sub(r"(\\+)$", lambda found: found[1] * 2, escaped) + "'"
 
 
