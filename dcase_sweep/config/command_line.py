@@ -1,9 +1,9 @@
 """Rewriting of command-line arguments that Hydra would not parse as intended.
 
 Hydra has no option for any of these: a group's choice may look like a number, a path may contain any character
-(`path_words`), ``-m`` may come between two overrides, a search implies a sweep (Hydra 1.4 rejects a ``hydra.mode`` in a
-group's file), and a task selects a model where a model also selects its task (defaults lists override in one direction
-only).
+(`path_words`), ``-m`` may come between two overrides, a search implies a sweep and its limits are part of the sweeper
+(Hydra 1.4 rejects a ``hydra.mode`` in a group's file), and a task selects a model where a model also selects its task
+(defaults lists override in one direction only).
 """
 
 import re
@@ -43,6 +43,12 @@ def make_search_a_sweep(arguments: Sequence[str]) -> list[str]:
     is_shown = any(word.partition("=")[0] in _SHOWS for word in arguments)
     flag = ["--multirun"] if is_search and not is_shown and not set(_FLAGS) & set(arguments) else []
     return [*flag, *arguments]
+
+
+def place_limits(arguments: Sequence[str]) -> list[str]:
+    """Let people type ``search.limits.size_kib=64``, as messages name it: a search is part of Hydra's sweeper."""
+    limit = re.compile(r"\+{0,2}(?:hydra\.sweeper\.)?search\.limits\.(?:complexity/)?(\w+=)")
+    return [limit.sub(r"++hydra.sweeper.search.limits.\1", word) if limit.match(word) else word for word in arguments]
 
 
 def quote_choices(arguments: Sequence[str], path: SearchPath) -> list[str]:
