@@ -14,7 +14,8 @@ class TaskData(Protocol):
     """The clips, labels and splits that ``load()`` of a data set returns.
 
     Optional attributes: ``coverage`` (a sequence of `data.events.SubsetCoverage`), ``test_coverage`` (for the test
-    clips) and ``empty_splits`` (one line for each empty split).
+    clips), ``empty_splits`` (one line for each empty split), ``splits`` (split name → indices of its clips; splits must
+    not share a recording) and ``notes`` (pairs of a word and a text to print).
     """
 
     @property
