@@ -43,15 +43,15 @@ log = logging.getLogger(__name__)
 
 
 def main(arguments: list[str]) -> int:
-    """Compose and run what was asked for; returns the exit code.
+    """Compose and run an experiment or a sweep; return the exit code.
 
-    0: all finished; 1: a job failed or the configuration was refused; 130 and 143: interrupted.
+    0: all finished; 1: a job failed or the configuration is invalid; 130 and 143: interrupted.
     """
     from dcase_sweep.utils.signals import Interrupted
 
     register_experiments()
     want_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("0", "")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions on instead of printing them
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes its exceptions on instead of printing them
     outcomes: list[Any] = []
     is_sweep = False
 
@@ -96,7 +96,7 @@ def main(arguments: list[str]) -> int:
     except RecursionError:
         print(f"error: {ENDLESS}", file=sys.stderr)
         return 1
-    except (OSError, sqlite3.Error) as error:  # a folder of results, say, that cannot be made
+    except (OSError, sqlite3.Error) as error:  # for example if a folder of results cannot be created
         line = describe_os_error(error)
         if want_traceback or line is None:
             raise
@@ -119,7 +119,7 @@ def _tell_job(words: Sequence[str], jobs: int) -> None:
 
 @contextmanager
 def _masked_output(arguments: Sequence[str]) -> Iterator[None]:
-    """Let Hydra show a configuration, as ``--cfg job`` and ``--info`` do, without the passwords in it."""
+    """Mask passwords when Hydra prints a configuration, as for ``--cfg job`` and ``--info``."""
     flags = ("--cfg", "-c", "--info", "-i")
     if not any(word in flags or word.startswith(("--cfg=", "--info=")) for word in arguments):
         yield
@@ -133,7 +133,7 @@ def _masked_output(arguments: Sequence[str]) -> Iterator[None]:
 
 
 def _conclude(outcomes: list[Any]) -> int:
-    """Say how the run is opened; the exit code."""
+    """Print how to open the run, and return the exit code."""
     if not outcomes:
         return 0  # --help, --cfg and the like
     if outcomes[-1].status != "finished":
