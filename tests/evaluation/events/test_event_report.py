@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,6 +53,13 @@ def test_every_figure_stands_with_its_rule(evaluation: EventEvaluation) -> None:
     assert f"{100 * evaluation.collar.macro:.2f} %" in collar
     assert "onset within 200 ms, offset within 200 ms or 20 % of the length" in collar
     assert any(line.startswith("Dog ") for line in lines)
+
+
+def test_the_note_on_published_figures_is_for_their_clips(evaluation: EventEvaluation) -> None:
+    published = replace(evaluation, coverage=replace(evaluation.coverage, scored=1168, total=1168))
+
+    assert "not comparable with figures of psds_eval 0.3" not in format_text(evaluation)
+    assert "not comparable with figures of psds_eval 0.3" in format_text(published)
 
 
 def test_figures_on_part_of_the_clips_are_marked() -> None:
