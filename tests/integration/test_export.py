@@ -1,7 +1,6 @@
 """A trained run through the real command line into files for devices."""
 
 import csv
-import io
 import json
 import re
 from collections.abc import Callable
@@ -69,9 +68,10 @@ def test_a_run_is_exported_by_its_folder(command_line: CommandLine, trained: str
 
 def _predict_alike(command_line: CommandLine, run: str, exported: Path) -> None:
     """A file says of recordings what the network that it was made of says."""
-    tables = [
-        list(csv.DictReader(io.StringIO(command_line("predict", which, "tau/audio")))) for which in (run, str(exported))
-    ]
+    tables = []
+    for which in (run, str(exported)):
+        command_line("predict", which, "tau/audio", "-o", "predicted.csv")
+        tables.append(list(csv.DictReader((command_line.folder / "predicted.csv").open(encoding="utf-8"))))
     assert len(tables[0]) == len(tables[1]) > 10
     for ours, theirs in zip(*tables, strict=True):
         assert ours["scene_label"] == theirs["scene_label"]
