@@ -38,7 +38,7 @@ class SceneClassification(Task):
     monitor: ClassVar[str] = "validation/accuracy"
     columns: ClassVar[tuple[Column, ...]] = (
         Column("test/accuracy", "accuracy %", factor=100.0, digits=1),
-        Column("test/log_loss", "log loss"),
+        Column("test/log_loss", "log loss", larger_is_better=False),
         Column("best/validation/accuracy", "validation %", factor=100.0, digits=1),
     )
     evaluation: ClassVar[type | None] = SceneEvaluation
