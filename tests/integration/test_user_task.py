@@ -95,7 +95,7 @@ def test_it_is_the_objective_of_a_search(tagging: Callable[..., str]) -> None:
     [
         ("task.threshold=2", "task.threshold=2.0: expected a number between 0 and 1"),
         ("task.treshold=0.5", "task.treshold: no such key; did you mean task.threshold?"),
-        ("data=tau2020", "task=tagging takes a data for tags, but TAU is for scenes"),
+        ("data=tau2020", "data TAU is for scenes, but task=tagging is for tags"),
         ("framework=tensorflow", "framework=tensorflow has no learner for task=tagging; expected one of torch"),
         ("compression.quantize=true", "compression"),
         ("task.monitor=validation/mpa", "task.monitor=validation/mpa: no such metric of an epoch; did you mean"),
