@@ -77,10 +77,11 @@ class Experiments(Application):
         return rename_keys(params)
 
     def rename_stored(self, configuration: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Replace former names of keys, and leave out those that are gone."""
+        """Replace former names of keys, and leave out those that are gone and those that may differ."""
         from dcase_sweep.config.renamed import rename_keys
+        from dcase_sweep.training.resume import comparable
 
-        return rename_keys(configuration, quiet=True)
+        return comparable(rename_keys(configuration, quiet=True))
 
     def check_folder(self, key: str, folder: str | Path) -> None:
         """Refuse a folder of the operating system."""

@@ -1,11 +1,24 @@
 """What the program asks of a task's data and of its learner; both may be classes of the user's own."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSize:
+    """How many clips a training batch has.
+
+    Attributes:
+        key: the setting that says so and its value, for messages: ``training.batch_size=64``.
+    """
+
+    clips: int
+    key: str
 
 
 class TaskData(Protocol):

@@ -26,6 +26,8 @@ from dcase_sweep.config.compose import compose_experiments, register_experiments
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.demo import generation
+from dcase_sweep.tasks.protocols import BatchSize
+from dcase_sweep.tasks.scene_classification import SceneClassification
 from dcase_sweep.utils import machine
 from dcase_sweep.utils.errors import UserError, describe_os_error, is_out_of_memory
 from dcase_sweep.utils.machine import format_bytes, memory_bytes
@@ -162,6 +164,21 @@ def test_a_batch_is_weighed_by_the_clips_that_it_can_hold(memory: SimpleNamespac
                 "mean_teacher.unlabelled=24",
             )
         )
+
+
+class Pairs(SceneClassification):
+    """A task of a user's own that learns from pairs of clips."""
+
+    def batch_size(self, experiment: Experiment) -> BatchSize:
+        return BatchSize(200_000, "task.pairs=100000")
+
+
+def test_a_task_says_how_many_clips_its_batches_have(memory: SimpleNamespace) -> None:
+    pairs = composed()
+    pairs.task._target_ = f"{__name__}.Pairs"
+
+    with pytest.raises(UserError, match=r"^task\.pairs=100000: training with 200,000 clips in a batch takes at least"):
+        check_training_memory(pairs)
 
 
 def test_the_optimizer_needs_memory_for_each_parameter(memory: SimpleNamespace) -> None:

@@ -205,6 +205,10 @@ def test_filters_of_their_own_for_classes_are_accepted() -> None:
         ),
         ("hydra=other", "hydra=other: no such choice; write hydra.KEY=VALUE, e.g. hydra.run.dir=FOLDER"),
         ("hydra/launcher=other", "hydra/launcher=other: no such choice; expected one of "),
+        (
+            "hydra.sweeper.n_trials=2",
+            "hydra.sweeper.n_trials: a search has this key, and a grid does not; add hydra/sweeper=optuna",
+        ),
         ("+experiment=task1a_layer6", "experiment=task1a_layer6: no such choice; did you mean"),
     ],
 )

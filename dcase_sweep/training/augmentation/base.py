@@ -37,7 +37,9 @@ class Augmentation(Protocol):
     It returns new tensors and leaves those of the batch as they are. All that is random comes from ``rng`` or from
     PyTorch's default generator: both are seeded for each epoch, so that a resumed run repeats an uninterrupted one.
 
-    A class of this package says by its attribute ``batches`` which batches it is for: ``clips`` or ``events``.
+    A class of this package says by its attribute ``batches`` which batches it is for: ``clips`` or ``events``. A class
+    may have a method ``check_shape``. It is called before data are read, with the shape of a clip's features
+    ``(mel, frame)``, and raises ``ValueError`` for features that the augmentation cannot be applied to.
     """
 
     def __call__(self, features: Tensor, targets: Any, rng: np.random.Generator) -> tuple[Tensor, Any]:
