@@ -300,6 +300,8 @@ class OptunaSweeper(Sweeper):
             log.info(f"failed    trial {trial.number}: {trial.user_attrs.get(records.ERROR)}")
         if record.command:
             log.info(f"compare   {record.command}")
+        if record.link:
+            log.info(f"page      {record.link}")
 
 
 def to_plain(value: Any) -> Any:
