@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from dcase_sweep.evaluation.result import EvaluationResult, Figures
 from dcase_sweep.evaluation.scenes.figures import confusion_figure, device_accuracy_figure
-from dcase_sweep.evaluation.scenes.metrics import SceneReport, as_probabilities, evaluate_scenes
+from dcase_sweep.evaluation.scenes.metrics import SceneReport, as_probabilities, clip_log_losses, evaluate_scenes
 from dcase_sweep.evaluation.scenes.report import scene_table, to_csv, to_json
 
+#: The file of each clip's decision and log loss, from which resamples of the clips are computed.
+CLIP_RESULTS = "clips.csv"
 #: Beginnings of the names of metrics that are in the tables alone; accuracy by device is the challenge's own figure.
 _DETAILED = ("test/accuracy_scene_", "test/log_loss_scene_", "test/log_loss_device_")
 
@@ -61,6 +63,7 @@ def evaluate_scene_scores(
             "scenes.csv": to_csv(report, note=note),
             "scenes.json": json.dumps(results, indent=2) + "\n",
             "scores.csv": _score_table(probabilities, classes, filenames),
+            CLIP_RESULTS: _clip_table(probabilities, truth, classes, devices, filenames),
             **more,
         },
         figures=Figures(
@@ -87,6 +90,23 @@ def _metrics(report: SceneReport) -> dict[str, float]:
             metrics[f"test/accuracy_{group}_{score.name}"] = score.accuracy
             metrics[f"test/log_loss_{group}_{score.name}"] = score.log_loss
     return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
+
+
+def _clip_table(
+    probabilities: NDArray[np.floating],
+    truth: NDArray[np.int64],
+    classes: Sequence[str],
+    devices: Sequence[str],
+    filenames: Sequence[str],
+) -> str:
+    """Each clip's scene, device, whether the decision is right, and log loss, separated by tabs."""
+    lines = ["\t".join(["filename", "scene_label", "source_label", "correct", "log_loss"])]
+    correct, losses = probabilities.argmax(axis=1) == truth, clip_log_losses(probabilities, truth)
+    for index, filename in enumerate(filenames):
+        device = devices[index] if len(devices) else ""
+        cells = [filename, classes[truth[index]], device, f"{correct[index]:d}", f"{losses[index]:.8f}"]
+        lines.append("\t".join(cells))
+    return "\n".join(lines) + "\n"
 
 
 def _macro_f1(report: SceneReport) -> float:
