@@ -21,6 +21,7 @@ from dcase_sweep.config.arguments import check_arguments, explain_setup, refuse_
 from dcase_sweep.config.command_line import (
     make_search_a_sweep,
     may_be_sweep,
+    place_limits,
     put_flags_first,
     quote_choices,
     with_model_of_task,
@@ -61,7 +62,7 @@ def main(arguments: list[str]) -> int:
         arguments = quote_paths(arguments, is_sweep=may_be_sweep(arguments))
         refuse_arguments(arguments)
         path = SearchPath.of_arguments(arguments)
-        named = quote_choices(put_flags_first(make_search_a_sweep(rename_overrides(arguments))), path)
+        named = quote_choices(put_flags_first(make_search_a_sweep(rename_overrides(place_limits(arguments)))), path)
         understood = with_model_of_task(named, path)
         sys.argv = [sys.argv[0], *understood]
         check_arguments(understood, path)

@@ -152,5 +152,5 @@ def test_a_space_without_a_search_and_a_search_without_a_sweeper_are_told(
     grid = command_line("-m", *tiny("search=scene_cnn", "hydra/sweeper=grid"), code=1)
 
     assert "search: nothing varies" in nothing
-    assert "search.limits.complexity/size: not known before training" in limited
+    assert "search.limits.size: not known before training" in limited
     assert "add hydra/sweeper=optuna" in grid

@@ -116,7 +116,7 @@ def report(study: optuna.Study, search_config: SearchConfig, record: Record, fol
             log.warning(f"note      no file of trial {each.number}: {error}")
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
         record.log_text(text, name)
     for path in draw(study, folder / "figures", metrics):
         record.log_file(path, "figures")
