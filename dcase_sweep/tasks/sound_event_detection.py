@@ -23,14 +23,14 @@ from dcase_sweep.tasks.protocols import Predictor
 from dcase_sweep.utils.errors import UserError
 
 log = logging.getLogger(__name__)
-#: How many test clips are drawn with their reference and detected events.
+#: Number of test clips in the figure of reference and detected events.
 _SHOWN = 3
-#: What mean-teacher training asks of a front end.
+#: Attributes of a front end that mean-teacher training requires.
 _OF_MEAN_TEACHER = ("normalise", "to_decibel", "hop")
 
 
 class SoundEventDetection(Task):
-    """Which sounds are heard in a clip and when, learned by a student and its teacher.
+    """Detection of sound events and their times with a student network and its teacher.
 
     Turpault et al., "Sound event detection in domestic environments with weakly labeled data and soundscape
     synthesis", 2019. Evaluated by PSDS (Bilen et al., 2020) and F1 (Mesaros et al., 2016).
@@ -39,7 +39,7 @@ class SoundEventDetection(Task):
     kind: ClassVar[str] = "events"
     data_type: ClassVar[type] = EventData
     learners: ClassVar[Mapping[str, str]] = {"torch": "dcase_sweep.training.mean_teacher.learner.MeanTeacherLearner"}
-    #: Macro F1 of the weakly labelled clips plus intersection F1 of the synthetic ones.
+    #: Macro F1 on weakly labelled clips plus intersection F1 on synthetic clips.
     monitor: ClassVar[str] = "validation/objective"
     columns: ClassVar[tuple[Column, ...]] = (
         Column("test/teacher/psds_score_scenario1", "PSDS 1"),
@@ -58,11 +58,11 @@ class SoundEventDetection(Task):
     batches: ClassVar[str] = "events"
 
     def check(self, experiment: Experiment) -> None:
-        """Refuse settings that sound event detection cannot have, and those that would do nothing."""
+        """Check the settings of sound event detection, including settings without an effect."""
         check_events(experiment)
 
     def check_front_end(self, experiment: Experiment, front_end: Any) -> None:
-        """Refuse a front end without what the training of the mean teacher asks for."""
+        """Check that the front end has the attributes that mean-teacher training requires."""
         missing = [name for name in _OF_MEAN_TEACHER if not hasattr(front_end, name)]
         if missing:
             raise UserError(
@@ -72,39 +72,40 @@ class SoundEventDetection(Task):
             )
 
     def check_files(self, experiment: Experiment) -> None:
-        """Refuse a wrong ``mean_teacher.checkpoint``."""
+        """Check ``mean_teacher.checkpoint``."""
         from dcase_sweep.training.mean_teacher.pretrained import check_published
 
         check_published(experiment)
 
     def validate_data(self, experiment: Experiment, data: EventData) -> None:
-        """Refuse data without clips for a batch, or of other classes; log what the test set cannot show."""
+        """Check the number of clips and the classes; log metrics that are not defined on the test set."""
         assert experiment.mean_teacher is not None
         _check_classes(experiment.mean_teacher.median_filter, data.classes)
         if experiment.published_checkpoint is None:
             _check_batches(experiment.mean_teacher, data)
         if not data.reference_events(data.test):
             log.warning("data      no event in the test set: PSDS and F1 are not defined on it")
-        try_metrics(build_metrics(experiment), data.weak_targets(data.weak_validation).astype(int), len(data.classes))
+        held_out = data.weak_validation if len(data.weak_validation) else data.synthetic_validation
+        try_metrics(build_metrics(experiment), data.weak_targets(held_out).astype(int), len(data.classes))
         _warn_of_cut_events(clip_seconds(experiment), data)
 
     def make_predictor(
         self, experiment: Experiment, network: Any, state: Mapping[str, Any], classes: Sequence[str], *, where: str
     ) -> Predictor:
-        """Events with their times, by the threshold and the median filter of the evaluation."""
+        """Return a predictor of events, using the threshold and the median filter of the evaluation."""
         from dcase_sweep.tasks.event_predictor import EventPredictor
 
         return EventPredictor(experiment, network, classes)
 
     def evaluate(self, experiment: Experiment, data: EventData, learner: Any, features: Any) -> EvaluationResult:
-        """PSDS, F1 and error rates of the student and of the teacher."""
+        """Compute PSDS, F1 and error rates of the student and the teacher."""
         from dcase_sweep.evaluation.events.result import ClipView, NetworkScores, evaluate_event_scores
 
         assert experiment.mean_teacher is not None
         names = dict(zip(data.test.tolist(), data.names(data.test), strict=True))
         coverage = data.test_coverage
         front_end = build_front_end(experiment)
-        # The clips with the most events show best what is found and what is not.
+        # The clips with the most events show hits and misses best.
         shown = sorted(data.test.tolist(), key=lambda row: len(data.clips[row].events), reverse=True)[:_SHOWN]
         networks = {
             network: NetworkScores(
@@ -134,7 +135,7 @@ class SoundEventDetection(Task):
 def _extra_metrics(
     experiment: Experiment, data: EventData, scores: Mapping[int, NDArray[np.float32]], hop: float, prefix: str
 ) -> dict[str, float]:
-    """The configured metrics of all frames, of scores ``[frame, class]`` by clip."""
+    """Compute the configured metrics over all frames from scores ``[frame, class]`` by clip."""
     metrics = build_metrics(experiment)
     if not metrics:
         return {}
@@ -144,14 +145,14 @@ def _extra_metrics(
 
 
 def _to_decibel(front_end: Any, mel: Any) -> Any:
-    """Stored mel amplitudes ``[mel, frame]`` in dB, to be drawn."""
+    """Convert stored mel amplitudes ``[mel, frame]`` to dB for a figure."""
     import torch
 
     return front_end.to_decibel(torch.tensor(mel)).numpy()
 
 
 def _warn_of_cut_events(seconds: float, data: EventData) -> None:
-    """Events that begin after the end of the network's input can only be missed."""
+    """Warn of events after the end of the network's input, which count as missed."""
     behind = sum(onset >= seconds for _, onset, _, _ in data.reference_events(data.test))
     if behind:
         log.warning(f"data      {behind} test events begin after data.seconds={seconds:g} and count as missed")
@@ -173,8 +174,13 @@ def _check_classes(median_filter: object, classes: tuple[str, ...]) -> None:
 
 
 def _check_batches(settings: MeanTeacher, data: EventData) -> None:
+    """Refuse batches with more clips of a kind than there are; one line names every key to change."""
     subsets = {"strong": data.strong, "weak": data.weak, "unlabelled": data.unlabeled}
-    for name, rows in subsets.items():
-        wanted = getattr(settings, name)
-        if len(rows) < wanted:
-            raise UserError(f"mean_teacher.{name}={wanted}: only {len(rows)} clips; expected at most as many a batch")
+    few = {name: len(rows) for name, rows in subsets.items() if len(rows) < getattr(settings, name)}
+    if not few:
+        return
+    found = ", ".join(
+        f"mean_teacher.{name}={getattr(settings, name)}: only {count} clips" for name, count in few.items()
+    )
+    fix = " ".join(f"mean_teacher.{name}={count}" for name, count in few.items())
+    raise UserError(f"{found}; expected at most as many a batch, as {fix}")

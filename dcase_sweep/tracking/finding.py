@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 NOTE = "mlflow.note.content"
 
 
-#: Runs of one signature that are looked at.
+#: Largest number of runs with one signature that are checked.
 _LOOKED_AT = 100
 
 
@@ -31,12 +31,15 @@ class FinishedRun:
     seconds: float
     #: The note to show with its metrics.
     note: str | None
+    #: The folder of its files; None if it is on a server.
+    artifacts: Path | None = None
 
 
 def find_finished(tracking: Tracking, signature: str) -> FinishedRun | None:
     """Find the newest finished run with this signature.
 
-    A run that continues a checkpoint of another one is left out: its first epochs may be of other code or data.
+    Runs that continue a checkpoint of another run are excluded, because their first epochs may be of other code or
+    data.
     """
     store = open_store(tracking)
     wanted = f"tags.`{SIGNATURE}` = '{signature}' and attributes.status = 'FINISHED'"
@@ -49,7 +52,9 @@ def find_finished(tracking: Tracking, signature: str) -> FinishedRun | None:
         return None
     info, data = found[0].info, found[0].data
     note = data.tags.get(NOTE, "").replace("**", "").replace("\n\n", "; ") or None
-    return FinishedRun(info.run_id, info.run_name, dict(data.metrics), (info.end_time - info.start_time) / 1e3, note)
+    seconds = (info.end_time - info.start_time) / 1e3
+    folder = None if store.database is None else run_artifacts(store.database, info.run_id, info.artifact_uri)
+    return FinishedRun(info.run_id, info.run_name, dict(data.metrics), seconds, note, folder)
 
 
 @dataclass(frozen=True, slots=True)

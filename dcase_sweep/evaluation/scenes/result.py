@@ -15,6 +15,8 @@ from dcase_sweep.evaluation.scenes.report import scene_table, to_csv, to_json
 
 #: The file of each clip's decision and log loss, from which resamples of the clips are computed.
 CLIP_RESULTS = "clips.csv"
+#: Files with the probabilities and with the labels of the test clips.
+SCORES, REFERENCE = "scores.csv", "reference.csv"
 #: Beginnings of the names of metrics that are in the tables alone; accuracy by device is the challenge's own figure.
 _DETAILED = ("test/accuracy_scene_", "test/log_loss_scene_", "test/log_loss_device_")
 
@@ -24,7 +26,7 @@ def evaluate_scene_scores(
     truth: NDArray[np.int64],
     *,
     classes: Sequence[str],
-    devices: Sequence[str],
+    devices: Sequence[str] | None,
     filenames: Sequence[str],
     note: str | None = None,
     extra: Mapping[str, float] | None = None,
@@ -33,9 +35,10 @@ def evaluate_scene_scores(
     """Evaluate scores ``[clip, class]`` as the task 1A baseline does.
 
     Args:
-        note: shown with every result.
-        extra: further metrics by their names: ``test/macro_f1``.
-        float16_scores: those of the same clips in float16, whose figures are shown beside the others.
+        devices: device of each clip; None if not known.
+        note: note that is shown with the results.
+        extra: further metrics by name: ``test/macro_f1``.
+        float16_scores: scores of the same clips in float16, whose metrics are shown next to the others.
     """
     probabilities = as_probabilities(scores, rows=filenames)
     report = evaluate_scenes(probabilities, truth, classes=classes, devices=devices)
@@ -62,21 +65,24 @@ def evaluate_scene_scores(
             "scenes.txt": table + "\n",
             "scenes.csv": to_csv(report, note=note),
             "scenes.json": json.dumps(results, indent=2) + "\n",
-            "scores.csv": _score_table(probabilities, classes, filenames),
+            SCORES: _score_table(probabilities, classes, filenames),
+            REFERENCE: _reference_table(filenames, truth, classes, devices),
             CLIP_RESULTS: _clip_table(probabilities, truth, classes, devices, filenames),
             **more,
         },
-        figures=Figures(
-            {
-                "confusion.png": partial(confusion_figure, report, title=note),
-                "devices.png": partial(device_accuracy_figure, report, title=note),
-            }
-        ),
+        figures=_figures(report, note),
     )
 
 
+def _figures(report: SceneReport, note: str | None) -> Figures:
+    figures = {"confusion.png": partial(confusion_figure, report, title=note)}
+    if report.devices:
+        figures["devices.png"] = partial(device_accuracy_figure, report, title=note)
+    return Figures(figures)
+
+
 def _float16_line(half: SceneReport, report: SceneReport) -> str:
-    """The figures in float16, and those of the table for comparison."""
+    """Format the metrics in float16, and those of the table for comparison."""
     return (
         f"In float16, as the official test stage: accuracy {100 * half.accuracy:.2f} %, log loss {half.log_loss:.4f} "
         f"(above: {100 * report.accuracy:.2f} %, {report.log_loss:.4f})"
@@ -118,9 +124,20 @@ def _macro_f1(report: SceneReport) -> float:
 
 
 def _score_table(probabilities: NDArray[np.floating], classes: Sequence[str], filenames: Sequence[str]) -> str:
-    """The scores in the challenge's submission format, so that any tool can judge them again."""
+    """Write the scores in the challenge's submission format, so that any tool can evaluate them."""
     lines = ["\t".join(["filename", "scene_label", *classes])]
     for filename, row in zip(filenames, probabilities, strict=True):
         values = (f"{value:.8f}" for value in row)
         lines.append("\t".join([filename, classes[int(np.argmax(row))], *values]))
     return "\n".join(lines) + "\n"
+
+
+def _reference_table(
+    filenames: Sequence[str], truth: NDArray[np.int64], classes: Sequence[str], devices: Sequence[str] | None
+) -> str:
+    """The labels of the test clips as the challenge writes them, so that the scores can be evaluated again."""
+    columns = ["filename", "scene_label", *(["source_label"] if devices is not None else [])]
+    rows = [[name, classes[label]] for name, label in zip(filenames, truth, strict=True)]
+    if devices is not None:
+        rows = [[*row, device] for row, device in zip(rows, devices, strict=True)]
+    return "\n".join("\t".join(row) for row in [columns, *rows]) + "\n"
