@@ -102,14 +102,14 @@ def _clip_table(
     probabilities: NDArray[np.floating],
     truth: NDArray[np.int64],
     classes: Sequence[str],
-    devices: Sequence[str],
+    devices: Sequence[str] | None,
     filenames: Sequence[str],
 ) -> str:
     """Each clip's scene, device, whether the decision is right, and log loss, separated by tabs."""
     lines = ["\t".join(["filename", "scene_label", "source_label", "correct", "log_loss"])]
     correct, losses = probabilities.argmax(axis=1) == truth, clip_log_losses(probabilities, truth)
     for index, filename in enumerate(filenames):
-        device = devices[index] if len(devices) else ""
+        device = devices[index] if devices else ""
         cells = [filename, classes[truth[index]], device, f"{correct[index]:d}", f"{losses[index]:.8f}"]
         lines.append("\t".join(cells))
     return "\n".join(lines) + "\n"
