@@ -49,6 +49,13 @@ def _flush() -> None:
 
 def _run(arguments: list[str] | None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["--version"]:
+        from dcase_sweep import __version__
+
+        print(f"dcase_sweep {__version__}")
+        return 0
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:2], "--help"]
     if not arguments or "=" in arguments[0] or arguments[0].startswith(("-", "+", "~")):
         from dcase_sweep.cli.main import main as experiment
 
@@ -59,7 +66,7 @@ def _run(arguments: list[str] | None) -> int:
     verb, rest = arguments[0], arguments[1:]
     try:
         if verb not in VERBS:
-            near = difflib.get_close_matches(verb, VERBS, n=1)
+            near = difflib.get_close_matches(verb, (*VERBS, "help"), n=1)
             hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(VERBS)}, or KEY=VALUE"
             raise UserError(f"{verb}: no such verb; {hint}")
         code: int = import_module(f"dcase_sweep.cli.{verb}").main(rest)

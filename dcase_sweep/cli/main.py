@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -19,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from dcase_sweep.application.sweepers import SweepFailed
 from dcase_sweep.config.arguments import check_arguments, explain_setup, refuse_arguments
 from dcase_sweep.config.command_line import (
+    jobs_to_show,
     make_search_a_sweep,
     may_be_sweep,
     place_limits,
@@ -31,6 +33,7 @@ from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.hints import explain
 from dcase_sweep.config.path_words import quote_paths
 from dcase_sweep.config.renamed import rename_overrides
+from dcase_sweep.config.resumed import with_words_of_folder
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.jobs import run_composed
 from dcase_sweep.utils.errors import UserError, describe_os_error
@@ -60,17 +63,24 @@ def main(arguments: list[str]) -> int:
 
     try:
         arguments = quote_paths(arguments, is_sweep=may_be_sweep(arguments))
+        if not may_be_sweep(arguments):
+            arguments = with_words_of_folder(arguments)
         refuse_arguments(arguments)
         path = SearchPath.of_arguments(arguments)
         named = quote_choices(put_flags_first(make_search_a_sweep(rename_overrides(place_limits(arguments)))), path)
         understood = with_model_of_task(named, path)
+        shown = jobs_to_show(understood)
         sys.argv = [sys.argv[0], *understood]
-        check_arguments(understood, path)
+        check_arguments(shown[0], path)
         for hidden in path.hidden():
             print(f"note: {hidden} is not read: the package has a file of this name; rename it", file=sys.stderr)
         is_help = any(word in ("-h", "--help", "--hydra-help") for word in understood)
         with _masked_output(understood), shared_config_store() if is_help else nullcontext():
-            hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
+            for job in shown:
+                _tell_job(job, len(shown))
+                sys.argv[1:] = job
+                GlobalHydra.instance().clear()
+                hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
     except Interrupted as interrupted:
         return interrupted.exit_code
     except SweepFailed as failed:
@@ -99,6 +109,12 @@ def main(arguments: list[str]) -> int:
         print(f"error: {mask_secrets(line)}", file=sys.stderr)
         return 1
     return 0 if is_sweep else _conclude(outcomes)
+
+
+def _tell_job(words: Sequence[str], jobs: int) -> None:
+    """Begin the YAML document of one of several configurations that are shown."""
+    if jobs > 1:
+        print(f"---\n# {' '.join(word for word in words if '=' in word and not word.startswith('-'))}")
 
 
 @contextmanager

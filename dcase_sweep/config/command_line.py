@@ -12,18 +12,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.files import read_config
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.overrides import combinations
 from dcase_sweep.utils.secrets import mask_word
 
 _FLAGS = ("-m", "--multirun")
 _SWEEPS = ("search=", "experiment=", "hydra.mode=")
 #: Options that print information instead of running.
 _SHOWS = ("-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help", "-sc", "--shell-completion")
+#: One limit of a search or all of them; the slash in a name makes Hydra read it as a group.
+_LIMITS = re.compile(r"^\+{0,2}(?:hydra\.sweeper\.)?search\.limits(?:\.(?:complexity/)?(\w+))?=(.*)$", re.DOTALL)
 _NUMBER = re.compile(r"\d[\d_]*(\.\d*)?(e\d+)?")
 
 
@@ -47,8 +51,46 @@ def make_search_a_sweep(arguments: Sequence[str]) -> list[str]:
 
 def place_limits(arguments: Sequence[str]) -> list[str]:
     """Let people type ``search.limits.size_kib=64``, as messages name it: a search is part of Hydra's sweeper."""
-    limit = re.compile(r"\+{0,2}(?:hydra\.sweeper\.)?search\.limits\.(?:complexity/)?(\w+=)")
-    return [limit.sub(r"++hydra.sweeper.search.limits.\1", word) if limit.match(word) else word for word in arguments]
+    return [_LIMITS.sub(_place_limit, word) for word in arguments]
+
+
+def _place_limit(found: re.Match[str]) -> str:
+    """The word of Hydra's for one limit or a dictionary of them, whose names had a group's slash once."""
+    name, value = found.groups()
+    if name is None:
+        return f"++hydra.sweeper.search.limits={value.replace('complexity/', '')}"
+    return f"++hydra.sweeper.search.limits.{name}={value}"
+
+
+def jobs_to_show(arguments: Sequence[str]) -> list[list[str]]:
+    """A command line for each configuration that ``--cfg`` has to show: one, or those of a sweep's jobs.
+
+    Hydra shows the configuration of a single run alone. Of a search, whose jobs are not known yet, that is what its
+    trials share.
+
+    Raises:
+        UserError: for a sweep of too many jobs.
+    """
+    is_shown = any(word.partition("=")[0] in ("--cfg", "-c") for word in arguments)
+    if not is_shown or not set(_FLAGS) & set(arguments):
+        return [list(arguments)]
+    words = [word for word in arguments if word not in _FLAGS]
+    options: list[str] = []
+    overrides: list[str] = []
+    is_value = False
+    for word in words:
+        is_option = word.startswith("-") or is_value
+        (options if is_option else overrides).append(word)
+        is_value = word in ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-name", "-cn")
+    parser = OverridesParser.create()
+    if any(word.lstrip("+").startswith(("hydra/sweeper=optuna", "search=")) for word in overrides):
+        shared = [
+            word
+            for word, read in zip(overrides, parser.parse_overrides(overrides), strict=True)
+            if not read.is_sweep_override()
+        ]
+        return [[*options, *shared]]
+    return [[*options, *job] for job in combinations(parser, overrides)]
 
 
 def quote_choices(arguments: Sequence[str], path: SearchPath) -> list[str]:
