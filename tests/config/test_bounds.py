@@ -317,7 +317,7 @@ def test_a_range_without_values_or_end_is_refused(argument: str, says: str) -> N
         MemoryError(),
     ],
 )
-def test_no_memory_left_is_told_in_one_line(error: Exception) -> None:
+def test_no_memory_left_is_reported_in_one_line(error: Exception) -> None:
     line = describe_os_error(error)
 
     assert line is not None

@@ -243,7 +243,7 @@ def test_the_nearest_key_is_that_of_the_choices_made(arguments: list[str], says:
     assert line == f"{key}: no such key; {says}"
 
 
-def test_a_broken_file_of_ones_own_is_told_and_left_out(
+def test_a_broken_user_file_is_reported_and_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "experiments").mkdir()

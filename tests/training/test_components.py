@@ -159,7 +159,7 @@ def test_averaged_weights_are_those_that_are_validated_and_kept(
         (["task.loss._target_=torch.nn.CrossEntropyLos"], "task.loss._target_=torch.nn.CrossEntropyLos: "),
     ],
 )
-def test_mistakes_are_said_in_one_line_before_any_data_are_read(words: list[str], says: str) -> None:
+def test_mistakes_are_reported_in_one_line_before_any_data_are_read(words: list[str], says: str) -> None:
     with pytest.raises(UserError) as caught:
         compose_experiments(["data=tau2020", "data.root=/nowhere", *words])
 
