@@ -39,7 +39,7 @@ def test_the_text_fits_a_terminal(evaluation: EventEvaluation) -> None:
     assert "\n  " in text
 
 
-def test_every_figure_stands_with_its_rule(evaluation: EventEvaluation) -> None:
+def test_every_figure_is_shown_with_its_rule(evaluation: EventEvaluation) -> None:
     lines = rejoined(format_text(evaluation))
 
     assert lines[0].startswith("Sound event detection: 6 of 6 clips (100 %)")
@@ -111,7 +111,7 @@ def test_json_and_csv_hold_the_same_figures(evaluation: EventEvaluation) -> None
     assert {row["clips_scored"] for row in rows} == {"6"}
 
 
-def test_silence_is_told_once() -> None:
+def test_silence_is_reported_once() -> None:
     truth = random_truth(np.random.default_rng(0))
     silence = {clip: np.zeros((40, 3), dtype=np.float32) for clip in truth.clips}
 

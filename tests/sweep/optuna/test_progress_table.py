@@ -46,7 +46,7 @@ def test_a_long_value_leaves_room_for_the_others() -> None:
     assert describe(trial.study.get_trials()[0]) == "pools [[2,2],[2,2],[2,1],…, recurrent_units 64"
 
 
-def test_the_best_stands_first() -> None:
+def test_the_best_is_first() -> None:
     rows = [line.split() for line in drawn(100, "best/validation/accuracy").splitlines()]
 
     assert [row[:3] for row in rows if row and row[0] in "01"] == [["0", "best", "0.25"], ["1", "running", "0"]]
