@@ -24,6 +24,7 @@ def test_jobs_are_children_of_one_run_and_compared(command_line: CommandLine, ti
     assert len(children) == 4
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert {item.path for item in store.list_artifacts(parent.info.run_id)} == {  # type: ignore[attr-defined]
+        "comparison-figure.png",
         "comparison.csv",
         "comparison.txt",
     }
