@@ -129,7 +129,8 @@ def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -
         metrics |= results
         _draw_figures(mlrun, result, job)
         mlrun.end("FINISHED")
-    except Interrupted:
+    except Interrupted as interrupted:
+        interrupted.handled()
         mlrun.give_up("KILLED")
         _tell_how_to_resume(job)
         raise

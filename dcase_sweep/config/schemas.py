@@ -157,7 +157,10 @@ class Hardware:
     #: ``32-true``, ``16-mixed``, ``bf16-mixed``, or ``auto``: what the device does fast.
     precision: str = MISSING
     channels_last: bool = True
+    #: `torch.compile` of the networks, for batches of full size in training.
     compile: bool = False
+    #: Training steps as CUDA graphs, on a GPU.
+    graphs: bool = False
     #: CPU threads of the network's operators; null = all cores.
     threads: int | None = None
     #: Processes-worth of parallel reading while features are computed; null = all cores.

@@ -19,7 +19,9 @@ from dcase_sweep.training.checkpoints import BEST, LAST
 from dcase_sweep.training.compression.compressor import Compressor
 from dcase_sweep.training.divergence import Divergence
 from dcase_sweep.training.lightning import make_trainer
+from dcase_sweep.training.out_of_memory import describe_out_of_memory
 from dcase_sweep.training.restoring import RestoredState, restoring
+from dcase_sweep.training.step_module import StepModule
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import whole_file
 
@@ -60,8 +62,8 @@ def fit(
         compressor: what makes the network smaller on the way; no epoch before it has is kept.
 
     Raises:
-        UserError: if a loss is no number any more, no epoch could be evaluated, the state to resume does not fit, or a
-            callback cannot be used.
+        UserError: if a loss is no number any more, no epoch could be evaluated, the state to resume does not fit, a
+            callback cannot be used, or a batch does not fit in the memory of the GPU.
     """
     training = experiment.training
     folder.mkdir(parents=True, exist_ok=True)
@@ -90,6 +92,7 @@ def fit(
     if resume is not None and resume.resolve() != (folder / LAST).resolve():
         with whole_file(folder / LAST) as temporary:
             shutil.copyfile(resume, temporary)
+    is_full = False
     with restoring(resume, lambda: restored.has_begun), warnings.catch_warnings():
         # Whole splits lie in memory: there is no loader whose workers Lightning could ask for.
         warnings.simplefilter("ignore")
@@ -97,8 +100,15 @@ def fit(
             trainer.fit(
                 module, train, validation, ckpt_path=None if resume is None else str(folder / LAST), weights_only=True
             )
+        except torch.OutOfMemoryError:  # explained once its traceback, and what that holds, is gone
+            is_full = True
         except MisconfigurationException as error:  # a metric to monitor that there is not, for one
             raise UserError(f"callbacks, scheduler: {' '.join(str(error).split())[:300]}") from None
+        finally:
+            if isinstance(module, StepModule):
+                module.forget_graph()
+    if is_full:
+        raise UserError(describe_out_of_memory(experiment, trainer, module, train))
     best_checkpoint.conclude()
     load_weights(module, folder / BEST)
     if compressor is not None:
