@@ -28,6 +28,10 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
         arguments: the command line's, whose choices and folders decide which keys there are.
     """
     text = str(error)
+    hydra = next((word for word in arguments if word.lstrip("+").startswith("hydra=")), None)
+    if hydra is not None and re.search(r"Could not override 'hydra'|Could not find 'hydra/[^/']*'", text):
+        typed = printable(hydra.lstrip("+").replace("'", ""))
+        return f"{typed}: no such choice; write hydra.KEY=VALUE, e.g. hydra.run.dir=FOLDER"
     override = re.search(r"Could not override '([^']+)'", text)
     group = re.search(r"To append to your default list use (\S+)", text)
     if override and group:

@@ -16,6 +16,9 @@ class KnownFile:
     problem: str | None
 
 
+#: Beyond this many bytes a header is read before the contents, which may take seconds.
+_LARGE = 64 * 2**20
+
 #: Takes a root and names of files under it, and returns one line for each file that cannot be used.
 FileCheck = Callable[[Path, Sequence[str]], list[str]]
 
@@ -37,10 +40,12 @@ def check_samples(
 ) -> list[str]:
     """Find the same, and files whose samples are silent, not finite or cannot be decoded.
 
-    Every file is read unless ``known`` returns its state.
+    Every file is read unless ``known`` returns its state. The header of a large file is read first.
     """
 
     def look(name: str) -> None:
+        if _is_large(root / name):
+            inspect_audio(root / name)
         before = known(name)
         if before is None:
             read_waveform(root / name, sample_rate=sample_rate, seconds=seconds)
@@ -48,6 +53,13 @@ def check_samples(
             raise AudioProblem(before.problem)
 
     return _problems(root, names, look, workers=workers, on_progress=on_progress)
+
+
+def _is_large(path: Path) -> bool:
+    try:
+        return path.stat().st_size > _LARGE
+    except (OSError, ValueError):
+        return False
 
 
 def _problems(

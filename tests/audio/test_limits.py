@@ -239,3 +239,16 @@ def test_garbage_is_refused_in_one_line_for_any_first_bytes(tmp_path: Path) -> N
         with suppress(AudioProblem):
             inspect_audio(path)
     assert told > 150
+
+
+def test_the_header_of_a_large_file_is_checked_before_its_contents_are_hashed(tmp_path: Path) -> None:
+    with (tmp_path / "clip.wav").open("wb") as file:
+        file.write(b"RIFF\xff\xff\xff\x7fWAVE")
+        file.truncate(65 * 2**20)
+
+    def known(name: str) -> None:
+        raise AssertionError(f"{name} was hashed")
+
+    (problem,) = check_samples(tmp_path, ["clip.wav"], sample_rate=RATE, seconds=1.0, known=known)
+
+    assert "a WAV file that does not say its format" in problem

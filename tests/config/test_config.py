@@ -203,6 +203,8 @@ def test_filters_of_their_own_for_classes_are_accepted() -> None:
             "experiment=task1a_layer5",
             "experiment: nothing is chosen yet that could be replaced; write +experiment=task1a",
         ),
+        ("hydra=other", "hydra=other: no such choice; write hydra.KEY=VALUE, e.g. hydra.run.dir=FOLDER"),
+        ("hydra/launcher=other", "hydra/launcher=other: no such choice; expected one of "),
         ("+experiment=task1a_layer6", "experiment=task1a_layer6: no such choice; did you mean"),
     ],
 )
@@ -210,7 +212,7 @@ def test_hydras_own_refusals_in_one_line(override: str, says: str) -> None:
     with pytest.raises(Exception, match=r".") as caught:
         compose("config", [override])
 
-    line = explain(caught.value)  # type: ignore[arg-type]
+    line = explain(caught.value, [override])  # type: ignore[arg-type]
     assert line.startswith(says)
     assert "\n" not in line
 

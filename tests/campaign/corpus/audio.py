@@ -3,6 +3,7 @@
 import io
 import os
 import socket
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -61,9 +62,11 @@ def _zeros(begin: bytes) -> Callable[[Path], object]:
 
 
 def _socket(path: Path) -> None:
-    listening = socket.socket(socket.AF_UNIX)
-    os.chdir(path.parent)  # the name of a socket may have 107 characters
-    listening.bind(path.name)
+    # The name of a socket has at most 107 characters, and the working directory belongs to the whole process.
+    with tempfile.TemporaryDirectory() as folder:
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(f"{folder}/socket")
+        os.rename(f"{folder}/socket", path)
 
 
 def _case(name: str, change: Callable[[Path], object], says: str) -> Case:

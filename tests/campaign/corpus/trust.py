@@ -4,25 +4,20 @@ import os
 import pickle
 import zipfile
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from tests.campaign.cases import Case
 
-CONF = Path(__file__).resolve().parents[3] / "conf"
 
-
+@cache
 def configuration() -> dict[str, Any]:
-    """The flattened configuration of a run of the baseline, composed without Hydra's global state."""
-    from omegaconf import OmegaConf
-
+    """Return the flattened configuration of a run of the baseline."""
     from dcase_sweep.config import flatten
+    from tests.composing import composed
 
-    nested: Any = OmegaConf.load(CONF / "task" / "1a.yaml")
-    for group, name in (("model", "baseline_cnn"), ("data", "tau2020"), ("framework", "torch"), ("hardware", "cpu")):
-        nested[group] = OmegaConf.load(CONF / group / f"{name}.yaml")
-    return flatten(OmegaConf.to_container(nested, resolve=True)) | {"data.root": "/tau", "seed": 0, "store.root": "/s"}
+    return flatten(composed("data=tau2020", "data.root=/tau")) | {"seed": 0, "store.root": "/s"}
 
 
 class Runs:
