@@ -37,7 +37,7 @@ WANTED = ("limits", "losses", "scenes", "events")
 
 @dataclass
 class Epochs:
-    """Of a training: seconds of each epoch and of its validation; joules by the card's counter, of all but the first."""
+    """Of a training: seconds of each epoch and its validation; joules by the card's counter, of all but the first."""
 
     seconds: list[float] = field(default_factory=list)
     validation: list[float] = field(default_factory=list)
@@ -157,8 +157,8 @@ def _losses(task: str, steps: int, mode: str) -> list[float]:
     losses: list[torch.Tensor] = []
     step = learner.module.training_step
 
-    def noted(batch: Any, position: int) -> torch.Tensor:
-        loss: torch.Tensor = step(batch, position)
+    def noted(*arguments: Any) -> torch.Tensor:
+        loss: torch.Tensor = step(*arguments)
         losses.append(loss.detach().clone())
         return loss
 

@@ -42,20 +42,20 @@ def describe_step(learner: Any) -> dict[str, float]:
     module = learner.module
     step, taken = module.training_step, 0
 
-    def watched(batch: Any, position: int) -> Any:
+    def watched(*arguments: Any) -> Any:
         nonlocal taken
         taken += 1
         graph = module.step_graph
         if taken == 2 and graph is not None:
             for _ in range(6):  # beyond the recording
-                step(batch, position)
-            inputs, numbers = module.prepare(batch), module.step_numbers()
+                step(*arguments)
+            inputs, numbers = module.prepare(arguments[0]), module.step_numbers()
             found["seconds"] = seconds_of(lambda: graph(inputs, numbers), repeat=50)
             found["clips"] = len(inputs[0])
             with Traffic() as traffic:
                 graph._step(inputs)
             found["bytes"], found["operators"] = traffic.bytes, traffic.operators
-        return step(batch, position)
+        return step(*arguments)
 
     module.training_step = watched
     with tempfile.TemporaryDirectory() as folder:

@@ -27,8 +27,8 @@ def train(learner: Any, folder: Any) -> list[float]:
     losses: list[torch.Tensor] = []
     step = learner.module.training_step
 
-    def noted(batch: Any, position: int) -> torch.Tensor:
-        loss: torch.Tensor = step(batch, position)
+    def noted(*arguments: Any) -> torch.Tensor:
+        loss: torch.Tensor = step(*arguments)
         losses.append(loss.detach().clone())
         return loss
 
