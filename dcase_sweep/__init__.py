@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dcase_sweep.api.experiments import Experiment, compose, run
     from dcase_sweep.api.results import evaluate_events, evaluate_scenes, runs
-    from dcase_sweep.api.trained import EventPrediction, ScenePrediction, TrainedModel, load_run
+    from dcase_sweep.api.trained import EventPrediction, ScenePrediction, TagPrediction, TrainedModel, load_run
     from dcase_sweep.result import Result
     from dcase_sweep.utils.errors import UserError
 
@@ -24,6 +24,7 @@ __all__ = [
     "Experiment",
     "Result",
     "ScenePrediction",
+    "TagPrediction",
     "TrainedModel",
     "UserError",
     "__version__",
@@ -40,6 +41,7 @@ _MODULES = {
     "Experiment": "api.experiments",
     "Result": "result",
     "ScenePrediction": "api.trained",
+    "TagPrediction": "api.trained",
     "TrainedModel": "api.trained",
     "UserError": "utils.errors",
     "compose": "api.experiments",

@@ -1,5 +1,6 @@
 """One experiment, from its configuration to its results in MLflow."""
 
+import json
 import logging
 import os
 import time
@@ -21,8 +22,9 @@ from dcase_sweep.complexity.networks import (
 from dcase_sweep.complexity.report import complexity_table
 from dcase_sweep.complexity.rules import RULES
 from dcase_sweep.config import Experiment, build, build_task, find_learner, flatten, get_learner
+from dcase_sweep.config.path_words import typed_word
 from dcase_sweep.evaluation.figures import save_figure
-from dcase_sweep.evaluation.result import EvaluationResult
+from dcase_sweep.evaluation.result import METRICS_FILE, EvaluationResult
 from dcase_sweep.result import Result
 from dcase_sweep.tasks.columns import list_columns
 from dcase_sweep.tasks.compression import begin_compression, conclude_compression
@@ -32,7 +34,7 @@ from dcase_sweep.tasks.protocols import Learner, TaskData
 from dcase_sweep.tracking.energy import check_energy, measured_energy
 from dcase_sweep.tracking.provenance import signature
 from dcase_sweep.training.callbacks import RunCallback, StopTraining
-from dcase_sweep.training.checkpoints import FOLDER, LAST
+from dcase_sweep.training.checkpoints import BEST, FOLDER, LAST
 from dcase_sweep.training.device import resolve_device, resolve_precision, use_threads
 from dcase_sweep.training.resume import Resumable, find_resumable
 from dcase_sweep.utils import console
@@ -42,6 +44,9 @@ from dcase_sweep.utils.secrets import mask_values
 from dcase_sweep.utils.signals import Interrupted
 
 log = logging.getLogger(__name__)
+
+#: What varies in a sweep and needs no key beside its value.
+_NAMED_BY_VALUE = ("model", "experiment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +70,11 @@ class Job:
     def name(self) -> str:
         """What was chosen and overridden, for people: ``cnn5 seed=1``; where things are only if that varies.
 
-        An experiment's file, which may change all of a model, names its runs itself.
+        A job of a sweep is named by what varies in it. An experiment's file, which may change all of a model, names
+        its runs itself.
         """
+        if self.varying:
+            return self._name_in_sweep()
         first = "experiment" if self.choices.get("experiment") else "model"
         hidden = (
             f"{first}=",
@@ -88,6 +96,28 @@ class Job:
             if not override.startswith(hidden) or override.partition("=")[0].lstrip("+") in shown
         ]
         return " ".join([self.choices.get(first) or "run", *rest])[:250]
+
+    def _name_in_sweep(self) -> str:
+        """The values of what varies: a group's by itself, a key's with its last parts, seeds last."""
+        values = {}
+        for override in self.overrides:
+            key, _, value = override.lstrip("+").partition("=")
+            values[key] = value.strip("'\"")
+        parts = []
+        for key in sorted((key for key in self.varying if key in values), key=lambda key: key == "seed"):
+            shown = values[key] if key in _NAMED_BY_VALUE else f"{_shorten(key, self.varying)}={values[key]}"
+            parts.append(shown)
+        return (" ".join(parts) or self.choices.get("model") or "run")[:250]
+
+
+def _shorten(key: str, others: Sequence[str]) -> str:
+    """The last part of a key, with as many before it as tell it from the other keys."""
+    parts = key.split(".")
+    for count in range(1, len(parts)):
+        short = ".".join(parts[-count:])
+        if not any(other != key and (other == short or other.endswith("." + short)) for other in others):
+            return short
+    return key
 
 
 def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -> Result:
@@ -125,8 +155,9 @@ def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -
         results |= result.metrics | {"time/evaluation_seconds": time.perf_counter() - evaluation_began}
         _log_tables(mlrun, result, job)
         results |= conclude_compression(experiment, measure_complexity(learner.layers(), experiment), dense, result)
-        mlrun.log_metrics(results)
+        mlrun.log_metrics({name: value for name, value in results.items() if result.is_logged(name)})
         metrics |= results
+        _log_model(mlrun, experiment, job, data.classes)
         _draw_figures(mlrun, result, job)
         mlrun.end("FINISHED")
     except Interrupted as interrupted:
@@ -321,17 +352,32 @@ def _fit(
     kept = f"epoch {fitted.best_epoch + 1} kept ({fitted.metric} {fitted.best_value:.3f})"
     console.field("training", f"{console.pluralize(fitted.epochs, 'epoch')} in {seconds:.1f} s, {kept}")
     return {
-        "best/epoch": float(fitted.best_epoch),
+        "best/epoch": float(fitted.best_epoch + 1),  # counted from 1, as the line above
         f"best/{fitted.metric}": fitted.best_value,
         "time/training_seconds": seconds,
     }
 
 
 def _log_tables(mlrun: tracking.AnyRun, result: EvaluationResult, job: Job) -> None:
-    for name, text in result.files.items():
+    everything = json.dumps(result.metrics, indent=2) + "\n"
+    for name, text in {**result.files, METRICS_FILE: everything}.items():
         write_text(job.folder / name, text)
         mlrun.log_text(text, name)
     log.info(f"\n{result.table}\n")
+
+
+def _log_model(mlrun: tracking.AnyRun, experiment: Experiment, job: Job, classes: Sequence[str]) -> None:
+    """Log the network as an MLflow model; one that cannot be logged costs a line, not the run."""
+    checkpoint = job.folder / FOLDER / BEST
+    if not experiment.tracking.model or mlrun.id is None or not checkpoint.is_file():
+        return
+    from dcase_sweep.inference.packaging import package_model
+
+    try:
+        mlrun.log_model(package_model(experiment, checkpoint, tuple(map(str, classes))))
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        log.warning(f"model     not logged as an MLflow model: {reason}"[:300])
 
 
 def _draw_figures(mlrun: tracking.AnyRun, result: EvaluationResult, job: Job) -> None:
@@ -349,6 +395,7 @@ def _draw_figures(mlrun: tracking.AnyRun, result: EvaluationResult, job: Job) ->
 def _tell_how_to_resume(job: Job) -> None:
     last = job.folder / FOLDER / LAST
     if last.is_file():
-        log.info(f"interrupted; to continue: {job.command} resume={os.path.relpath(last.parent.parent)}")
+        folder = typed_word("resume", os.path.relpath(last.parent.parent))
+        log.info(f"interrupted; to continue: {job.command} {folder}")
     else:
         log.info("interrupted before the first epoch was over: nothing to continue from")

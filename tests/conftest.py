@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dcase_sweep.utils.cpu import set_openmp_wait_policy
 from tests.layout import make_tau
 from tests.warm import WarmProcess, WarmServer
 
+# Tests run side by side: an operator that was split among all cores would wait for those that others use.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+set_openmp_wait_policy()
 # absl, which TensorFlow brings, keeps what standard error is at its import and closes it when logging is configured
 # anew, unless it is the real one: here it would be pytest's own file.
 with suppress(ImportError), redirect_stderr(sys.__stderr__):
@@ -30,9 +35,14 @@ TINY = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that no worker is left alone with one of them at the end."""
-    items.sort(key=lambda item: "integration" not in item.path.parts)
+    """Mark what runs whole commands as slow, and begin with it, so that no worker is left alone with it at the end."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.parent in (here / "integration", here):
+            item.add_marker("slow")
+    items.sort(key=lambda item: "slow" not in item.keywords)
 
 
 @pytest.fixture(scope="session")
@@ -94,19 +104,23 @@ class CommandLine:
 
     Args:
         warm: what commands are forked from; None = each is started as people start it, which takes it longer.
+        warm_workers: whether the workers of a search are forked, too.
     """
 
     folder: Path
     warm: WarmServer | None = None
+    warm_workers: bool = True
 
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "HYDRA_"))}
         return kept | {"DCASE_SWEEP_CACHE": str(self.folder / "cache"), "PYTHONWARNINGS": "ignore"}
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str] | WarmProcess":
-        """Begin and do not wait."""
+    def start(self, *arguments: str, **how: Any) -> "subprocess.Popen[str] | WarmProcess":
+        """Begin and do not wait; ``how`` is what ``WarmServer.start`` takes besides."""
         if self.warm is not None:
-            return self.warm.start(arguments, folder=self.folder, environment=self.environment())
+            how = {"folder": self.folder, "environment": self.environment(), "warm_workers": self.warm_workers, **how}
+            return self.warm.start(arguments, **how)
+        assert not how, f"of a forked command only: {how}"
         return subprocess.Popen(
             [sys.executable, "-m", "dcase_sweep", *arguments],
             cwd=self.folder,

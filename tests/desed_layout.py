@@ -1,11 +1,11 @@
 """A tiny data set in DESED's layout, as DCASE 2021 task 4 has it."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
-from tests.layout import write_table
+from tests.layout import encode, write_table
 
 RATE = 16_000
 STRONG_TABLE = "metadata/train/synthetic21_train/soundscapes.tsv"
@@ -31,11 +31,11 @@ def recording(letter: str, number: int) -> str:
 
 def make_desed(root: Path, *, seconds: float = 1.0) -> Path:
     """Noise with tones as events: 6 strong, 10 weak, 4 unlabelled, 3 and 4 validation clips, one of these silent."""
-    rng = np.random.default_rng(5)
+    recordings = iter(_recordings(seconds))
 
     def write(folder: str, name: str) -> None:
         (root / folder).mkdir(parents=True, exist_ok=True)
-        soundfile.write(root / folder / name, rng.normal(0, 0.05, round(RATE * seconds)), RATE, subtype="PCM_16")
+        (root / folder / name).write_bytes(next(recordings))
 
     for table, durations, folder, names in (
         (STRONG_TABLE, None, STRONG_AUDIO, [f"{n}.wav" for n in range(6)]),
@@ -72,3 +72,10 @@ def make_desed(root: Path, *, seconds: float = 1.0) -> Path:
         write(UNLABELED_AUDIO, name)
     write_table(root / UNLABELED_TABLE, [{"filename": name} for name in unlabeled])
     return root
+
+
+@lru_cache
+def _recordings(seconds: float) -> tuple[bytes, ...]:
+    """The files of a data set in the order in which they are written."""
+    rng = np.random.default_rng(5)
+    return tuple(encode(rng.normal(0, 0.05, round(RATE * seconds)), RATE, "PCM_16") for _ in range(6 + 3 + 4 + 10 + 4))

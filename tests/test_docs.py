@@ -116,9 +116,13 @@ def test_commands_are_composed_or_run(page: Page, commands: list[list[str]], pro
         if verb in ("complexity", "runs", "cache") and not _PLACEHOLDER.search(" ".join(words)):
             assert project(*words)
         elif verb == "evaluate":
-            assert "usage" in project(*words[:2], "--help")
             described = project(*words[:2], "--help")
+            assert "usage" in described
             assert all(word in described for word in words if word.startswith("--"))
+        elif verb == "predict":
+            assert "error: " in project(*words, code=1)  # what is trained and recorded is the reader's
+            described = project("predict", "--help")
+            assert all(word in described for word in words if word.startswith("-") and word != "-")
         elif verb == "export":
             assert "no such run" in project(*words, code=1) or "not found" in project(*words, code=1)
         elif any(word.startswith("search=") or word == "hydra/sweeper=optuna" for word in words):

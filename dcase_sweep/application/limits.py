@@ -31,7 +31,8 @@ def refuse_unknown(names: Iterable[str]) -> None:
     """
     for name in names:
         if name not in LIMITED:
-            raise UserError(f"search.limits.{name}: not known before training; expected one of {', '.join(LIMITED)}")
+            short, *offered = (each.removeprefix("complexity/") for each in (name, *LIMITED))
+            raise UserError(f"search.limits.{short}: not known before training; expected one of {', '.join(offered)}")
 
 
 def measure(experiment: Experiment, classes: int, wanted: Iterable[str]) -> dict[str, float]:

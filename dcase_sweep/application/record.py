@@ -25,6 +25,7 @@ class RunRecord(Record):
     def __init__(self, run: tracking.Run, settings: Tracking) -> None:
         self.id = run.id
         self.command = run.store.command
+        self.link = run.store.link_to_sweep(run.id)
         self._run = run
         self._settings = settings
 
@@ -32,7 +33,7 @@ class RunRecord(Record):
         """Keep a text as an artifact."""
         self._run.log_text(text, name)
 
-    def log_file(self, path: Path, folder: str) -> None:
+    def log_file(self, path: Path, folder: str | None) -> None:
         """Keep a file as an artifact."""
         self._run.log_file(path, folder)
 
@@ -40,9 +41,11 @@ class RunRecord(Record):
         """Log figures of the sweep."""
         self._run.log_metrics(metrics)
 
-    def add_notes(self, notes: Sequence[str]) -> None:
-        """Show remarks in the description of the run."""
-        self._run.set_tags({tracking.NOTE: "\n\n".join(f"**{note}**" for note in notes)})
+    def describe(self, notes: Sequence[str], table: str) -> None:
+        """Show the table in the description of the run."""
+        parts = [*(f"**{note}**" for note in notes), table]
+        text = "\n\n".join(part for part in parts if part)
+        self._run.set_tags({tracking.NOTE: shorten_table(text, _LONGEST_TAG)})
 
     def mark_best(self, job_ids: Mapping[str, bool]) -> None:
         """Tag the runs of finished jobs."""
@@ -56,6 +59,14 @@ class RunRecord(Record):
     def give_up(self, status: str) -> None:
         """End the run of a sweep that was ended, whatever else goes wrong."""
         self._run.give_up(status)
+
+
+def shorten_table(text: str, length: int) -> str:
+    """Leave out the last lines of a text that is longer than a tag may be, and say so."""
+    if len(text) <= length:
+        return text
+    left = "\n\nThe other rows are in comparison.csv."
+    return text[: length - len(left)].rpartition("\n")[0] + left
 
 
 def start_record(

@@ -12,6 +12,10 @@ from dcase_sweep.utils.text import printable
 if TYPE_CHECKING:
     from dcase_sweep.sweep.optuna.signature import Objective
 
+#: What the names of all metrics begin with that can be limited.
+_METRICS = "complexity/"
+#: Names of limits for what people ask for.
+_SHORT = {"size_kib": "size_kib_16bit", "peak_activation_kib": "peak_activation_kib_16bit"}
 _PARTS = ("objective", "limits", "params", "blocks")
 
 
@@ -33,21 +37,37 @@ def check_search(wanted: Any) -> None:
 
 
 def parse_limits(wanted: Mapping[str, Any]) -> dict[str, float]:
-    """The limits as numbers; those that are null are lifted.
+    """The limits as numbers, by the names of a run's metrics; those that are null are lifted.
+
+    A name is that of a metric of the complexity, ``size_kib_16bit`` or, as in earlier versions,
+    ``complexity/size_kib_16bit``; ``size_kib`` is the size at 16 bit. Of two spellings of one limit the later one
+    counts: the command line comes after the file.
 
     Raises:
         UserError: for what is no positive number, or not known before training.
     """
     from dcase_sweep.application.limits import refuse_unknown
 
-    limits = {name: value for name, value in wanted.items() if value is not None}
+    given = {name_limit(str(name)): value for name, value in wanted.items()}
+    limits = {name: value for name, value in given.items() if value is not None}
     for name, value in limits.items():
         if not is_number(value) or not value > 0:
             raise UserError(
-                f"search.limits.{name}={printable(value)}: expected a positive number, or null for no limit"
+                f"search.limits.{short_name(name)}={printable(value)}: expected a positive number, or null for no limit"
             )
     refuse_unknown(limits)
     return {name: float(value) for name, value in limits.items()}
+
+
+def name_limit(name: str) -> str:
+    """The metric of a run that a limit is on: ``complexity/size_kib_16bit`` for ``size_kib``."""
+    short = name.removeprefix(_METRICS)
+    return _METRICS + _SHORT.get(short, short)
+
+
+def short_name(metric: str) -> str:
+    """A limit's name in a file and on the command line, where a slash would mean a group."""
+    return metric.removeprefix(_METRICS)
 
 
 def parse_objective(parser: OverridesParser, overrides: list[str], wanted: Mapping[str, str]) -> Mapping[str, str]:

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from io import BytesIO, FileIO
+from io import FileIO
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dcase_sweep.audio.containers import Length
+from dcase_sweep.audio.overlaid import Overlaid
 from dcase_sweep.audio.problems import AudioProblem, check_rate_and_channels
 from dcase_sweep.audio.wav import WavHeader
 from dcase_sweep.audio.wav_format import WavFormat
@@ -36,6 +37,8 @@ _WIDTHS = {
 _BLOCK = 65_536
 #: Samples that an encoder adds at the two ends of an MP3 file, which libsndfile may leave out.
 _FEW = 3 * 1152
+#: Bytes that the header of a WAV file can tell of.
+_LONGEST_WAV = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class Decoder:
 
     def count_frames(self) -> int:
         """Count the frames; they are decoded if the file does not give their number."""
-        return sum(len(block) for block in self._blocks(None)) if self.frames is None else self.frames
+        return sum(len(block) for block in self._blocks(None, _BLOCK)) if self.frames is None else self.frames
 
     def read(self, frames: int) -> NDArray[np.float32]:
         """Read the first samples ``[sample]``, channels averaged; fewer only if the file does not give their number.
@@ -74,23 +77,37 @@ class Decoder:
         """
         if self.frames is not None:
             frames = min(frames, self.frames)
+        at_once = _BLOCK if self.channels > 1 or self.frames is None else max(frames, 1)
+        parts = list(self._average(frames, at_once))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Read all samples in blocks ``[sample]``, channels averaged.
+
+        Raises:
+            AudioProblem: at the block where it shows, for samples that cannot be decoded or have another layout than
+                the header says.
+        """
+        # The number of samples of an MP3 file is libsndfile's estimate.
+        return self._average(self.frames, _BLOCK, may_lack=_FEW if self.sound.format == "MP3" else 0)
+
+    def _average(self, frames: int | None, at_once: int, may_lack: int = 0) -> Iterator[NDArray[np.float32]]:
+        """The first samples, or all, with the channels averaged; layout and number are checked."""
         alignment = None if self.header is None else _Alignment(self.header.format)
-        parts, found = [], 0
-        for block in self._blocks(frames):
+        found = 0
+        for block in self._blocks(frames, at_once):
             found += len(block)
             if alignment is not None:
                 alignment.look_at(block)
-            parts.append(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32))
-        if self.frames is not None and found < frames:
+            yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+        if self.frames is not None and frames is not None and found < frames - may_lack:
             raise AudioProblem(f"truncated: {found} of {frames} samples could be decoded; download it again")
         if alignment is not None:
             alignment.check()
-        return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
-    def _blocks(self, frames: int | None) -> Iterator[NDArray[np.float32]]:
+    def _blocks(self, frames: int | None, at_once: int) -> Iterator[NDArray[np.float32]]:
         import soundfile
 
-        at_once = _BLOCK if frames is None or self.channels > 1 or self.frames is None else max(frames, 1)
         left = frames
         while left is None or left > 0:
             wanted = at_once if left is None else min(at_once, left)
@@ -173,16 +190,13 @@ def _streaming() -> Any:
 
 
 @contextmanager
-def open_by_libsndfile(
-    handle: FileIO, header: WavHeader | None, *, length: Length, longest: int | None
-) -> Iterator[Decoder]:
+def open_by_libsndfile(handle: FileIO, header: WavHeader | None, *, length: Length) -> Iterator[Decoder]:
     """Open a file by its descriptor, so that its name and suffix do not matter.
 
     Args:
         handle: the file.
         header: header of a WAV file.
         length: length according to the file.
-        longest: the most frames that will be read; None for no limit.
 
     Raises:
         AudioProblem: for a file that libsndfile cannot read, or does not read correctly.
@@ -193,7 +207,7 @@ def open_by_libsndfile(
     source: Any = handle.fileno()
     if header is not None and not header.length_known:
         frames = header.data_length // header.format.block_align if header.format.sample_bytes else None
-        source = _with_length(handle, header, min(frames or 0, longest or 1)) or source
+        source = _with_length(handle, header, frames or 0) or source
     handle.seek(0)
     kind: Any = soundfile.SoundFile if length.known else _streaming()
     try:
@@ -213,8 +227,8 @@ def open_by_libsndfile(
         yield decoder
 
 
-def _with_length(handle: FileIO, header: WavHeader, frames: int) -> BytesIO | None:
-    """Return the beginning of a file with a length of 0 in its header, which libsndfile would read as empty.
+def _with_length(handle: FileIO, header: WavHeader, frames: int) -> Overlaid | None:
+    """Return a file with a length of 0 in its header as one with its true length; libsndfile would read it as empty.
 
     None for any other wrong length, which libsndfile corrects.
     """
@@ -226,11 +240,12 @@ def _with_length(handle: FileIO, header: WavHeader, frames: int) -> BytesIO | No
         return None
     if header.format.sample_bytes is None:
         raise AudioProblem("a header that does not say how long its samples are; expected it to; convert it")
+    align = header.format.block_align
+    length = min(frames, (_LONGEST_WAV - len(begin)) // align) * align
     endian: Literal["little", "big"] = "little" if header.container == "RIFF" else "big"
-    length = frames * header.format.block_align
     begin[-4:] = length.to_bytes(4, endian)
     begin[4:8] = (header.data_offset + length - 8).to_bytes(4, endian)
-    return BytesIO(bytes(begin) + handle.read(length))
+    return Overlaid(handle, bytes(begin), len(begin) + length)
 
 
 def _reason(error: Exception) -> str:

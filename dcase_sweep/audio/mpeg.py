@@ -19,8 +19,8 @@ _BIT_RATES = {
     (2, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _SAMPLE_RATES = (44_100, 48_000, 32_000)
-#: Limit on frames: three and a half hours at 44.1 kHz.
-_MOST_FRAMES = 500_000
+#: Limit on frames: a day and a half at 44.1 kHz.
+_MOST_FRAMES = 5_000_000
 #: Bytes in one read.
 _WINDOW = 2**20
 
@@ -82,7 +82,9 @@ def count_frames(at: Callable[[int, int], bytes], size: int, start: int) -> Mpeg
             raise AudioProblem("truncated: an MP3 file that ends within a frame; download it again")
         position += frame.length
         samples += frame.samples
-    raise AudioProblem(f"{_MOST_FRAMES:,} MPEG frames and more; expected a clip; cut it or convert it to WAV")
+    raise AudioProblem(
+        f"{_MOST_FRAMES:,} MPEG frames and more; expected a recording of at most a day; cut it or convert it to WAV"
+    )
 
 
 def stated_frames(head: bytes) -> int | None:

@@ -44,3 +44,26 @@ def check_duration(frames: int, sample_rate: int, wanted: float) -> None:
             f"{samples} at {sample_rate} Hz ({1000 * frames / sample_rate:.1f} ms); expected at least one frame of "
             f"analysis, {1000 * shortest:g} ms; restore the file or remove its row"
         )
+
+
+def silent() -> AudioProblem:
+    """What is wrong with a recording below `SILENCE`."""
+    return AudioProblem("silent from beginning to end; expected a recording")
+
+
+def not_finite(sample: int) -> AudioProblem:
+    """What is wrong with a recording that holds NaN or infinity at this sample."""
+    return AudioProblem(f"sample {sample} is not a finite number; expected audio")
+
+
+def too_loud(peak: float) -> AudioProblem:
+    """What is wrong with a recording whose loudest sample exceeds `LOUDEST`."""
+    return AudioProblem(
+        f"samples of up to {peak:.3g}; expected full scale at 1.0, and at most {LOUDEST:g}; divide them by their full "
+        "scale or convert them to integers"
+    )
+
+
+def no_samples() -> AudioProblem:
+    """What is wrong with a file that ends after its header."""
+    return AudioProblem("no samples after the header; expected audio; restore the file or remove its row")

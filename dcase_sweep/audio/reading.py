@@ -14,14 +14,36 @@ from dcase_sweep.audio.containers import Length, after_id3, look_at_length
 from dcase_sweep.audio.files import open_file
 from dcase_sweep.audio.libsndfile import open_by_libsndfile
 from dcase_sweep.audio.pcm24 import decode_pcm24, is_plain_pcm24
-from dcase_sweep.audio.problems import LOUDEST, SILENCE, AudioProblem, check_duration
+from dcase_sweep.audio.problems import (
+    LOUDEST,
+    SILENCE,
+    AudioProblem,
+    check_duration,
+    no_samples,
+    not_finite,
+    silent,
+    too_loud,
+)
 from dcase_sweep.audio.wav import WavHeader, read_wav_header
 
-__all__ = ["AudioInfo", "AudioProblem", "Padding", "Waveform", "fit_waveform", "inspect_audio", "read_waveform"]
+__all__ = [
+    "AudioInfo",
+    "AudioProblem",
+    "Decoder",
+    "Padding",
+    "Waveform",
+    "fit_waveform",
+    "inspect_audio",
+    "open_decoder",
+    "read_waveform",
+    "to_length",
+]
 
 Padding = Literal["repeat", "zeros"]
 #: Bytes of the first read; the header seldom has more.
 _HEAD = 4096
+#: Samples that are decoded together where a recording is read in blocks.
+_BLOCK = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +67,9 @@ class Waveform:
     seconds: float = 0.0
 
 
-class _Decoder(Protocol):
+class Decoder(Protocol):
+    """A recording that is open; the channels are averaged."""
+
     @property
     def sample_rate(self) -> int: ...
 
@@ -61,6 +85,8 @@ class _Decoder(Protocol):
     def count_frames(self) -> int: ...
 
     def read(self, frames: int) -> NDArray[np.float32]: ...
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +112,29 @@ class _Pcm24:
     def read(self, frames: int) -> NDArray[np.float32]:
         samples = decode_pcm24(self.handle, self.header.data_offset, min(frames, self.frames))
         if samples is None:
-            raise AudioProblem("truncated while it was read; read it again when it is complete")
+            raise _truncated()
         return samples
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        for start in range(0, self.frames, _BLOCK):
+            count = min(_BLOCK, self.frames - start)
+            samples = decode_pcm24(self.handle, self.header.data_offset + 3 * start, count)
+            if samples is None:
+                raise _truncated()
+            yield samples
+
+
+def _truncated() -> AudioProblem:
+    return AudioProblem("truncated while it was read; read it again when it is complete")
 
 
 @contextmanager
-def _open_audio(path: Path, seconds: float | None) -> Iterator[_Decoder]:
-    """Open a decoder for the file after checks of its header; ``seconds`` limits what is read, None reads all."""
+def open_decoder(path: Path) -> Iterator[Decoder]:
+    """Open a decoder for the file after checks of its header.
+
+    Raises:
+        AudioProblem: for a file that is missing, unreadable, empty, truncated, of another type or not a recording.
+    """
     with open_file(path) as (handle, size):
         head = handle.read(_HEAD)
         start = after_id3(head)
@@ -103,15 +145,14 @@ def _open_audio(path: Path, seconds: float | None) -> Iterator[_Decoder]:
         if header is not None:
             header.check()
             if header.data_length == 0:
-                raise AudioProblem("no samples after the header; expected audio; restore the file or remove its row")
+                raise no_samples()
             if start == 0 and is_plain_pcm24(header, size):
                 yield _Pcm24(handle, header)
                 return
         length = Length() if header is not None else look_at_length(head, handle, size, start)
-        longest = None if seconds is None or header is None else _frames_to_read(seconds, header.format.sample_rate)
-        with open_by_libsndfile(handle, header, length=length, longest=longest) as decoder:
+        with open_by_libsndfile(handle, header, length=length) as decoder:
             if decoder.frames == 0:
-                raise AudioProblem("no samples after the header; expected audio; restore the file or remove its row")
+                raise no_samples()
             yield decoder
 
 
@@ -126,11 +167,12 @@ def inspect_audio(path: Path) -> AudioInfo:
     Raises:
         AudioProblem: for a file that is missing, unreadable, empty, truncated, of another type or not a recording.
     """
-    with _open_audio(path, None) as decoder:
+    with open_decoder(path) as decoder:
         return AudioInfo(decoder.sample_rate, decoder.channels, decoder.count_frames())
 
 
-def _to_length(samples: NDArray[np.float32], length: int, padding: Padding) -> NDArray[np.float32]:
+def to_length(samples: NDArray[np.float32], length: int, padding: Padding) -> NDArray[np.float32]:
+    """Cut samples ``[sample]`` to a length, or repeat them or append silence."""
     if len(samples) > length:
         return samples[:length]
     return np.resize(samples, length) if padding == "repeat" else np.pad(samples, (0, length - len(samples)))
@@ -146,14 +188,11 @@ def _check_samples(samples: NDArray[np.float32], *, within_one: bool) -> None:
         return
     peak = max(float(samples.max()), -float(samples.min()))
     if not np.isfinite(peak):
-        raise AudioProblem(f"sample {int(np.argmin(np.isfinite(samples)))} is not a finite number; expected audio")
+        raise not_finite(int(np.argmin(np.isfinite(samples))))
     if peak < SILENCE:
-        raise AudioProblem("silent from beginning to end; expected a recording")
+        raise silent()
     if peak > LOUDEST:
-        raise AudioProblem(
-            f"samples of up to {peak:.3g}; expected full scale at 1.0, and at most {LOUDEST:g}; divide them by their "
-            "full scale or convert them to integers"
-        )
+        raise too_loud(peak)
 
 
 def read_waveform(path: Path, *, sample_rate: int, seconds: float, padding: Padding = "repeat") -> Waveform:
@@ -165,13 +204,13 @@ def read_waveform(path: Path, *, sample_rate: int, seconds: float, padding: Padd
         AudioProblem: for a file that cannot be read, is empty, truncated, of another type, silent or shorter than a
             frame of analysis, contains NaN, infinity or values of another scale, or has a contradictory header.
     """
-    with _open_audio(path, seconds) as decoder:
+    with open_decoder(path) as decoder:
         rate, frames = decoder.sample_rate, decoder.frames
         samples = decoder.read(_frames_to_read(seconds, rate))
         within_one = decoder.is_within_one
     frames = len(samples) if frames is None else frames
     if frames == 0:
-        raise AudioProblem("no samples after the header; expected audio; restore the file or remove its row")
+        raise no_samples()
     check_duration(frames, rate, seconds)
     _check_samples(samples, within_one=within_one)
     return _fit(samples, frames, rate, sample_rate=sample_rate, seconds=seconds, padding=padding)
@@ -200,5 +239,5 @@ def _fit(
     length, found = round(sample_rate * seconds), round(frames * sample_rate / rate)
     if len(samples) != length:
         # Resampling may give one sample too few or too many; this does not count as another length.
-        samples = _to_length(samples, length, padding)
+        samples = to_length(samples, length, padding)
     return Waveform(samples, found < length, found > length, rate != sample_rate, frames / rate)

@@ -20,6 +20,8 @@ from dcase_sweep.application.sweepers import SweepFailed
 from dcase_sweep.config.arguments import check_arguments, explain_setup, refuse_arguments
 from dcase_sweep.config.command_line import (
     make_search_a_sweep,
+    may_be_sweep,
+    place_limits,
     put_flags_first,
     quote_choices,
     with_model_of_task,
@@ -27,6 +29,7 @@ from dcase_sweep.config.command_line import (
 from dcase_sweep.config.compose import ENDLESS, register_experiments, shared_config_store
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.hints import explain
+from dcase_sweep.config.path_words import quote_paths
 from dcase_sweep.config.renamed import rename_overrides
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.jobs import run_composed
@@ -56,9 +59,10 @@ def main(arguments: list[str]) -> int:
         return outcomes[-1]
 
     try:
+        arguments = quote_paths(arguments, is_sweep=may_be_sweep(arguments))
         refuse_arguments(arguments)
         path = SearchPath.of_arguments(arguments)
-        named = quote_choices(put_flags_first(make_search_a_sweep(rename_overrides(arguments))), path)
+        named = quote_choices(put_flags_first(make_search_a_sweep(rename_overrides(place_limits(arguments)))), path)
         understood = with_model_of_task(named, path)
         sys.argv = [sys.argv[0], *understood]
         check_arguments(understood, path)
@@ -122,4 +126,7 @@ def _conclude(outcomes: list[Any]) -> int:
 
     for store in tracking.opened_stores():
         log.info(f"open      {store.command}")
+        if outcomes[-1].run_id:
+            log.info(f"this run  {store.link_to_run(outcomes[-1].run_id)}")
+        log.info(f"all runs  {store.link}")
     return 0

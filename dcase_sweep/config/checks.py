@@ -66,6 +66,10 @@ RANGES: dict[str, Range] = {
 }
 
 
+#: The kind of recordings that are not read, which fit every task.
+_ANY_KIND = "*"
+
+
 def _typed(group: str, node: DictConfig) -> type:
     """The schema of a group's class, with the keys that this configuration sets.
 
@@ -81,6 +85,16 @@ def _typed(group: str, node: DictConfig) -> type:
         raise UserError(f"{group}.{missing[0]}: no value; expected one for {node['_target_']}")
     values: Any = OmegaConf.to_container(node, resolve=False)
     return _schema_of_class(group, target, given, _Shape(values))
+
+
+def type_group(group: str, node: DictConfig) -> Any:
+    """The keys of a group as typed values of its class's arguments.
+
+    Raises:
+        UserError: for a key that its constructor does not take, and for one that it needs and does not get.
+        OmegaConfBaseException: for a value of another type.
+    """
+    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(_typed(group, node)), node))
 
 
 class _Shape:
@@ -180,7 +194,8 @@ def check(composed: DictConfig) -> Experiment:
 def _evaluation_schema(composed: DictConfig) -> type | None:
     """The schema of ``evaluation`` as the task has it; None where it has none, or model or data are of another kind."""
     task = locate_task(composed["task"]["_target_"])
-    fit = all(_get_kind(group, composed[group]["_target_"]) in _get_kinds(task, group) for group in ("model", "data"))
+    kinds = {group: _get_kind(group, composed[group]["_target_"]) for group in ("model", "data")}
+    fit = all(kind == _ANY_KIND or kind in _get_kinds(task, group) for group, kind in kinds.items())
     found: type | None = task.evaluation if fit else None
     return found
 
@@ -327,7 +342,7 @@ def _check_kind(experiment: Experiment, group: str, kinds: tuple[str, ...]) -> N
     """Refuse a network or a data set that belongs to another task."""
     target = getattr(experiment, group)._target_
     offered = _get_kind(group, target)
-    if offered in kinds:
+    if offered in kinds or (group == "data" and offered == _ANY_KIND):
         return
     name, wanted = target.rpartition(".")[2], " or ".join(kinds)
     if offered is None:

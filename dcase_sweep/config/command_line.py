@@ -1,8 +1,9 @@
 """What people type and Hydra would not read as it is meant: each word is rewritten here, and nowhere else.
 
-Hydra has no way to say any of it: that a group's choice may look like a number, that ``-m`` may stand between two
-overrides, that a search is a sweep (Hydra 1.4 refuses a ``hydra.mode`` that a group's file sets), and that a task
-chooses a model where a model chooses its task too (defaults lists override one way only).
+Hydra has no way to say any of it: that a group's choice may look like a number, that a path may hold any character
+(`path_words`), that ``-m`` may stand between two overrides, that a search is a sweep and its limits are part of the
+sweeper (Hydra 1.4 refuses a ``hydra.mode`` that a group's file sets), and that a task chooses a model where a model
+chooses its task too (defaults lists override one way only).
 """
 
 import re
@@ -20,6 +21,7 @@ from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import mask_word
 
 _FLAGS = ("-m", "--multirun")
+_SWEEPS = ("search=", "experiment=", "hydra.mode=")
 #: Options that show something instead of running it.
 _SHOWS = ("-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help", "-sc", "--shell-completion")
 _NUMBER = re.compile(r"\d[\d_]*(\.\d*)?(e\d+)?")
@@ -30,12 +32,23 @@ def put_flags_first(arguments: Sequence[str]) -> list[str]:
     return [word for word in arguments if word in _FLAGS] + [word for word in arguments if word not in _FLAGS]
 
 
+def may_be_sweep(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks for a sweep, or names a file that may ask for one: a search or an experiment."""
+    return any(word in _FLAGS or word.lstrip("+").startswith(_SWEEPS) for word in arguments)
+
+
 def make_search_a_sweep(arguments: Sequence[str]) -> list[str]:
     """Let ``search=NAME`` alone mean a sweep: there is no other use of it."""
     is_search = any(word.lstrip("+").startswith("search=") for word in arguments)
     is_shown = any(word.partition("=")[0] in _SHOWS for word in arguments)
     flag = ["--multirun"] if is_search and not is_shown and not set(_FLAGS) & set(arguments) else []
     return [*flag, *arguments]
+
+
+def place_limits(arguments: Sequence[str]) -> list[str]:
+    """Let people type ``search.limits.size_kib=64``, as messages name it: a search is part of Hydra's sweeper."""
+    limit = re.compile(r"\+{0,2}(?:hydra\.sweeper\.)?search\.limits\.(?:complexity/)?(\w+=)")
+    return [limit.sub(r"++hydra.sweeper.search.limits.\1", word) if limit.match(word) else word for word in arguments]
 
 
 def quote_choices(arguments: Sequence[str], path: SearchPath) -> list[str]:

@@ -21,6 +21,7 @@ from dcase_sweep.config.command_line import quote_choices, repeat_command, with_
 from dcase_sweep.config.files import read_config, register_config_source, restored_config_source
 from dcase_sweep.config.folders import conf_folder, experiment_folders
 from dcase_sweep.config.hints import GROUPS, explain
+from dcase_sweep.config.path_words import quote_paths
 from dcase_sweep.config.renamed import rename_overrides
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.config.search_path import SearchPath
@@ -87,6 +88,7 @@ def compose_experiments(arguments: Sequence[str], config_dir: str | Path | None 
     Raises:
         UserError: in one line, as the experiment command says it.
     """
+    arguments = quote_paths(arguments, is_sweep=True)
     refuse_arguments(arguments)
     path = SearchPath(None if config_dir is None else str(config_dir), SearchPath.of_arguments(arguments).more)
     path.check()

@@ -3,14 +3,16 @@
 import difflib
 import itertools
 import re
+import shlex
 from collections.abc import Sequence
 
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.folders import conf_folder
+from dcase_sweep.config.path_words import holds_path, typed_word
 from dcase_sweep.config.search_path import SearchPath
-from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.text import LONGEST, printable
 
 #: Groups whose choice names a run.
 GROUPS = (
@@ -54,14 +56,11 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
         return f"{key}._target_={called[1]}: {str(error.__cause__ or 'no such class').splitlines()[0].rstrip(':')}"
     several = re.search(r"Ambiguous value for argument '(.+)'$", text.splitlines()[0] if text else "")
     if several:
-        return f"{printable(several[1])}: several values; add -m to run each of them, or write [...] for a list"
+        return f"{printable(several[1])}: several values; add -m to run each of them{_how_else(several[1])}"
     if isinstance(error, OverrideParseException):
         if re.search(r"choice\(\s*\)", error.override):
             return f"{printable(error.override)}: an empty choice; expected values in the brackets"
-        return (
-            f"{printable(error.override)}: cannot be read as KEY=VALUE; brackets and quotes come in pairs, and a value "
-            "with special characters stands in quotes: KEY=\"'VALUE'\""
-        )
+        return f"{printable(error.override)}: cannot be read as KEY=VALUE; {_how_to_type(error.override)}"
     choice = re.search(r"Could not find '([^']+)/([^/']*)'", text)
     if choice:
         offered = [line.strip() for line in text.splitlines() if line.startswith("\t")]
@@ -71,6 +70,24 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
         return f"{choice[1]}={choice[2]}: no such choice; {hint}expected one of {', '.join(offered)}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(lines[:2])
+
+
+def _how_to_type(word: str) -> str:
+    """What to type where Hydra cannot read a word: the whole of it for a shell, where it is KEY=VALUE."""
+    key, equals, value = word.partition("=")
+    if not equals or not key or not value or len(value) > LONGEST:
+        return "brackets and quotes come in pairs"
+    return f"brackets and quotes come in pairs; for a text, type {typed_word(key, value.strip())}"
+
+
+def _how_else(word: str) -> str:
+    """What several values can mean but a sweep: nothing for a group's choice, one path, or a list."""
+    key, _, value = word.partition("=")
+    if "/" in key or key in GROUPS:
+        return ""
+    if holds_path(key):
+        return f", or type {typed_word(key, value)} for one path"
+    return f", or type {shlex.quote(f'{key}=[{value}]')} for a list"
 
 
 def _known_keys(arguments: Sequence[str]) -> set[str]:

@@ -194,6 +194,8 @@ class Tracking:
     #: The keys that tell this run from the others of a multirun, which fills them in.
     varying: list[str] = field(default_factory=list)
     tags: dict[str, str] = field(default_factory=dict)
+    #: Whether the trained network is logged as an MLflow model.
+    model: bool = True
     #: Whether CodeCarbon measures the energy of training and evaluation.
     energy: bool = False
     #: ``machine`` or ``process``: whose energy.

@@ -77,6 +77,43 @@ def hash_module(target: str) -> dict[str, str]:
     return _hash_all(frozenset([target]), False)
 
 
+def list_sources(configuration: Mapping[str, Any]) -> dict[str, Path]:
+    """The files of every component outside this package that is not installed, with the local modules they import.
+
+    Args:
+        configuration: flattened.
+
+    Returns:
+        Path on the import path, as ``my_project/model.py``, and the file; sorted.
+    """
+    found: dict[str, Path] = {}
+    pending, seen = list(_find_targets(configuration)), set[str]()
+    while pending:
+        for code in _find_code(pending.pop(), True):
+            if code.name in seen:
+                continue
+            seen.add(code.name)
+            pending += _read(code)[1]
+            name = code.name.replace(".", "/")
+            for path in code.files:
+                is_module = code.files == (path,) and path.stem != "__init__"
+                found[f"{name}{path.suffix}" if is_module else f"{name}/{path.relative_to(code.folder).as_posix()}"] = (
+                    path
+                )
+    return dict(sorted(found.items()))
+
+
+def list_installed(configuration: Mapping[str, Any]) -> dict[str, str]:
+    """The installed libraries that components outside this package are from, and their versions."""
+    found: dict[str, str] = {}
+    for target in _find_targets(configuration):
+        place = _find_top(target.partition(".")[0])
+        if place is not None and place.is_installed:
+            names = metadata.packages_distributions().get(target.partition(".")[0], [])
+            found |= {name: metadata.version(name) for name in names[:1]}
+    return dict(sorted(found.items()))
+
+
 def _find_targets(configuration: Mapping[str, Any]) -> Iterator[str]:
     for key, value in configuration.items():
         above, _, name = key.rpartition(".")

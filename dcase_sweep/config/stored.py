@@ -8,17 +8,20 @@ import math
 import shlex
 from collections.abc import Mapping
 from pathlib import PurePath
+from types import SimpleNamespace
 from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dcase_sweep.config.checks import check
+from dcase_sweep.config.bounds import check_bounds
+from dcase_sweep.config.checks import check, type_group
 from dcase_sweep.config.classes import PACKAGES, Named, check_file_target
 from dcase_sweep.config.flat import plain, unflatten
 from dcase_sweep.config.folders import conf_folder
+from dcase_sweep.config.instantiate import build_front_end
 from dcase_sweep.config.renamed import rename_keys
-from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.config.schemas import Experiment, Task
 from dcase_sweep.config.task import locate_task
 from dcase_sweep.utils.errors import UserError
 
@@ -28,6 +31,10 @@ _IGNORED = ("tracking.", "store.", "hardware.", "framework.", "logger.", "metric
 _UNUSED = ("optimizer.", "scheduler.", "augmentation.", "callbacks.", "task.loss.")
 #: Files that a training began with, and the class that trained; neither is needed afterwards.
 _UNSET = ("compression.start", "mean_teacher.checkpoint", "task.learner")
+#: The task of exported files, which decides how short recordings are extended.
+_SCENES = "dcase_sweep.tasks.scene_classification.SceneClassification"
+#: What stands for recordings where a task has no generated ones.
+_UNREAD = "dcase_sweep.data.unread.UnreadRecordings"
 _MOST_KEYS, _LONGEST, _LARGEST = 5_000, 1_000, 2**63
 
 
@@ -122,6 +129,40 @@ def restore_experiment(
         raise UserError(f"{where}: {error}") from None
 
 
+def restore_front_end(described: object, *, where: str, named: Named | None = None) -> Any:
+    """The front end that a file describes: its ``_target_``, its settings, ``sample_rate`` (Hz) and ``seconds``.
+
+    Args:
+        described: of a file.
+        where: how the user named the file, for messages.
+        named: classes of the user's own that the command line names.
+
+    Raises:
+        UserError: in one line, for a class that a file may not name, and for settings that are not possible.
+    """
+    try:
+        if not isinstance(described, dict):
+            raise UserError("does not describe its front end; expected a file of export")
+        settings = check_stored(described)
+        check_file_target("front_end", settings.get("_target_"), named or {})
+        clip = {name: settings.pop(name, None) for name in ("sample_rate", "seconds")}
+        for name, value in clip.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise UserError(f"front_end.{name}: expected a number")
+        flat = {f"front_end.{name}": value for name, value in settings.items()}
+        bounded = flat | {"task.sample_rate": clip["sample_rate"], "data.seconds": clip["seconds"]}
+        _refuse_instructions(flat)
+        check_bounds(bounded)
+        task = Task(_target_=_SCENES, sample_rate=int(clip["sample_rate"]))
+        typed = type_group("front_end", OmegaConf.create(settings))
+        experiment = Experiment(task=task, data=SimpleNamespace(seconds=float(clip["seconds"])), front_end=typed)
+        return build_front_end(experiment)
+    except (OmegaConfBaseException, ValueError) as error:
+        raise UserError(f"{where}: {str(error).splitlines()[0]}") from None
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
 def _refuse_instructions(flat: Mapping[str, Any]) -> None:
     """Of the words that make Hydra build an object, a file has the class of each group and no other."""
     for key in flat:
@@ -145,10 +186,8 @@ def _mapping(nested: Mapping[str, Any], group: str) -> dict[str, Any]:
 
 
 def _demo(nested: Mapping[str, Any]) -> dict[str, Any]:
-    """The task's generated recordings, a data set that says nothing of where anything is."""
-    target = locate_task(_mapping(nested, "task")["_target_"]).demo_data
-    if target is None:
-        return _mapping(nested, "data")
+    """The task's generated recordings, or none: a data set that says nothing of where anything is."""
+    target = locate_task(_mapping(nested, "task")["_target_"]).demo_data or _UNREAD
     length = {name: value for name, value in _mapping(nested, "data").items() if name == "seconds"}
     return {"_target_": target, "name": "demo", "root": _demo_root(), **length}
 

@@ -30,11 +30,15 @@ class Figures(Mapping[str, "Figure"]):
         return Figures(self._makers | other._makers)
 
 
+#: The file with all metrics of an evaluation, those too that a run does not log.
+METRICS_FILE = "metrics.json"
+
+
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
     """A model's results on a test set."""
 
-    #: Flat names and values, as they are logged.
+    #: Flat names and values.
     metrics: dict[str, float]
     #: What a person reads.
     table: str
@@ -42,3 +46,9 @@ class EvaluationResult:
     files: dict[str, str] = field(default_factory=dict)
     #: File name → figure.
     figures: Figures = field(default_factory=Figures)
+    #: Metrics that stay in the files: a list of runs would have hundreds of columns with them.
+    detailed: frozenset[str] = frozenset()
+
+    def is_logged(self, name: str) -> bool:
+        """Whether a run logs the metric of this name."""
+        return name not in self.detailed

@@ -28,6 +28,21 @@ def check_packages(what: str) -> None:
             raise UserError(f"export {what}: {package} is not installed; pip install 'dcase-sweep[{extra}]'")
 
 
+#: What runs a file, by its format.
+_RUNTIMES = {"tflite": ("ai_edge_litert", "ai-edge-litert"), "onnx": ("onnxruntime", "onnxruntime")}
+
+
+def check_runtime(what: str) -> None:
+    """Check that files of a format can be run.
+
+    Raises:
+        UserError: if the package is missing, with the extra that installs it.
+    """
+    module, package = _RUNTIMES[what]
+    if not _is_there(module):
+        raise UserError(f".{what}: {package} is not installed; pip install 'dcase-sweep[export]'")
+
+
 def _is_there(module: str) -> bool:
     if module in sys.modules:
         return sys.modules[module] is not None

@@ -10,7 +10,7 @@ from dcase_sweep.export.comparison import Difference, Judged
 from dcase_sweep.export.flatbuffer import StoredTensor
 from dcase_sweep.export.layers import LayerNoise
 
-#: Accuracy (percentage points) that an int8 file may lose before the table of layers is printed.
+#: Accuracy (percentage points) that a file may lose before the table of files says so.
 TOLERATED_POINTS = 2.0
 #: Limit on the non-zero parameters (DCASE 2021 task 1A), in bytes.
 _LIMIT = 128 * 1024
@@ -75,6 +75,13 @@ def export_table(exported: Sequence[Exported], *, title: str) -> str:
     ]
     rows = [[*_absolute(each), *_relative(each.difference)] for each in exported]
     lines = [title, "", *_aligned([header, *rows])]
+    lost = [
+        f"{each.kind} {-each.difference.accuracy_points:.1f}"
+        for each in exported
+        if each.difference is not None and each.difference.accuracy_points < -TOLERATED_POINTS
+    ]
+    if lost:
+        lines += ["", f"More than {TOLERATED_POINTS:g} points of accuracy are lost: {', '.join(lost)}."]
     over = [each.kind for each in exported if each.nonzero_bytes > _LIMIT]
     if over:
         lines += ["", f"Non-zero parameters over the 128 KB of DCASE 2021: {', '.join(over)}."]

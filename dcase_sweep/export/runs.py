@@ -104,7 +104,11 @@ def find_trained_run(given: str, overrides: Mapping[str, str], config_dir: str |
 
 
 def read_run(
-    given: str, store: Tracking, check: Callable[[tracking.LoggedRun], None] = lambda logged: None
+    given: str,
+    store: Tracking,
+    check: Callable[[tracking.LoggedRun], None] = lambda logged: None,
+    *,
+    search_store: bool = True,
 ) -> RunFiles:
     """Read the checkpoint of a finished run by its MLflow id, a folder ``outputs/DATE/TIME``, or a checkpoint file.
 
@@ -112,6 +116,7 @@ def read_run(
         given: which.
         store: the store to search.
         check: called with a run that was found by its id, before its checkpoint is fetched.
+        search_store: whether the run of a folder or a file is looked up, and has to be finished where it is found.
 
     Raises:
         UserError: for an unknown or unfinished run, or a file that is not a checkpoint.
@@ -120,7 +125,7 @@ def read_run(
     if given and Path(given).expanduser().exists():
         path = _in_folder(given, Path(given).expanduser())
         checkpoint = _read(where, path)
-        known = tracking.find_run(store, checkpoint.run_id) if checkpoint.run_id else None
+        known = tracking.find_run(store, checkpoint.run_id) if checkpoint.run_id and search_store else None
         if known is not None:
             _check_finished(given, known)
         return RunFiles(where, checkpoint, path.parent.parent if path.parent.name == FOLDER else None, known)

@@ -109,6 +109,11 @@ class OnnxRuntime:
         return scores
 
     @property
+    def metadata(self) -> dict[str, str]:
+        """The strings that the file holds."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
+    @property
     def signature(self) -> dict[str, Any]:
         """Type and shape of the input and the output."""
         ends = {"input": self._session.get_inputs()[0], "output": self._session.get_outputs()[0]}

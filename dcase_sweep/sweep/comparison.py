@@ -20,6 +20,7 @@ class Column:
         factor: what its values are multiplied by.
         digits: after the decimal point.
         unless_near: another metric; the column is left out while no row is more than a hundredth below it.
+        larger_is_better: whether a larger value is the better one.
     """
 
     metric: str
@@ -27,6 +28,7 @@ class Column:
     factor: float = 1.0
     digits: int = 3
     unless_near: str | None = None
+    larger_is_better: bool = True
 
 
 #: Characters of a value that the table shows; the CSV file holds all of them.
@@ -133,6 +135,14 @@ def _scored_on(entries: Sequence[Entry]) -> str | None:
 
 def table(comparison: Comparison) -> str:
     """Plain text, a row a configuration, under the remarks about them."""
+    parts = list(dict.fromkeys(row.scored_on for row in comparison.rows if row.scored_on))
+    note = f"\n* scored on {', '.join(parts)} clips: not comparable with a score on all of them" if parts else ""
+    lines = list_cells(comparison)
+    return "\n".join([*comparison.notes, _aligned(lines, left=len(comparison.varying))]) + note
+
+
+def list_cells(comparison: Comparison) -> list[list[str]]:
+    """The cells of the table: a line of titles, then one for each configuration."""
     several = any(row.jobs > 1 for row in comparison.rows)
     unfinished = any(row.finished < row.jobs for row in comparison.rows)
     shown = [column for column in _columns(comparison) if _is_shown(column, comparison.rows)]
@@ -144,9 +154,7 @@ def table(comparison: Comparison) -> str:
         cells += [_cell(row, column) for column in shown]
         cells.append("-" if math.isnan(row.seconds) else f"{row.seconds:.0f}")
         lines.append(cells + ([f"{row.finished} of {row.jobs}"] if unfinished else []))
-    parts = list(dict.fromkeys(row.scored_on for row in comparison.rows if row.scored_on))
-    note = f"\n* scored on {', '.join(parts)} clips: not comparable with a score on all of them" if parts else ""
-    return "\n".join([*comparison.notes, _aligned(lines, left=len(comparison.varying))]) + note
+    return lines
 
 
 def _columns(comparison: Comparison) -> Sequence[Column]:

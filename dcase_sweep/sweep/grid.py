@@ -20,12 +20,16 @@ from dcase_sweep.sweep.application import Application, Record
 from dcase_sweep.sweep.comparison import Comparison, Entry, compare, table, to_csv
 from dcase_sweep.sweep.launchers import check_launcher, is_basic
 from dcase_sweep.sweep.outcomes import Outcome
+from dcase_sweep.sweep.summary import draw_comparison, summarise, to_markdown
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.overrides import combinations
 from dcase_sweep.utils.secrets import mask_word, masked_yaml
 
 log = logging.getLogger(__name__)
+
+#: The figure of a comparison; by its name it comes before the tables in a list.
+FIGURE = "comparison-figure.png"
 
 
 class GridSweeper(Sweeper):
@@ -175,6 +179,7 @@ class GridSweeper(Sweeper):
         self.failures = failures
         comparison = compare([*finished, *entries])
         _save(record, comparison, folder)
+        record.log_metrics(summarise([*finished, *entries]))
         if status:
             record.give_up(status)
         else:
@@ -184,6 +189,8 @@ class GridSweeper(Sweeper):
         log.info(f"sweep     {done} of {wanted} jobs finished, {os.path.relpath(folder)}")
         if record.command:
             log.info(f"compare   {record.command}")
+        if record.link:
+            log.info(f"page      {record.link}")
 
     def _read(self, result: JobReturn) -> Outcome:
         """The outcome of a job; what ended it may come from its task function or from a launcher."""
@@ -227,8 +234,14 @@ def _values(overrides: Sequence[str]) -> dict[str, str]:
 
 
 def _save(record: Record, comparison: Comparison, folder: Path) -> None:
-    if comparison.notes:
-        record.add_notes(comparison.notes)
+    record.describe(comparison.notes, to_markdown(comparison))
     for name, text in (("comparison.txt", table(comparison) + "\n"), ("comparison.csv", to_csv(comparison))):
         write_text(folder / name, text)
         record.log_text(text, name)
+    try:
+        figure = draw_comparison(comparison, folder / FIGURE)
+    except Exception as error:  # what cannot be drawn costs a line, not the sweep
+        log.warning(f"note      {FIGURE} cannot be drawn: {type(error).__name__}: {str(error).splitlines()[:1]}")
+        return
+    if figure is not None:
+        record.log_file(figure, None)

@@ -11,18 +11,20 @@ class Record:
     id: str = ""
     #: The command that shows it; None = there is none.
     command: str | None = None
+    #: The address of the page that compares the jobs; None = there is none.
+    link: str | None = None
 
     def log_text(self, text: str, name: str) -> None:
         """Keep a text file."""
 
-    def log_file(self, path: Path, folder: str) -> None:
-        """Keep a file."""
+    def log_file(self, path: Path, folder: str | None) -> None:
+        """Keep a file, in a folder of the record or beside its texts."""
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
         """Keep figures of the sweep."""
 
-    def add_notes(self, notes: Sequence[str]) -> None:
-        """Show remarks beside the results."""
+    def describe(self, notes: Sequence[str], table: str) -> None:
+        """Show a table of the results, in Markdown, under remarks about them."""
 
     def mark_best(self, job_ids: Mapping[str, bool]) -> None:
         """Mark the records of jobs: id → whether the job is among the best."""

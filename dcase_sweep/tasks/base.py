@@ -42,6 +42,8 @@ class Task(ABC):
     padding: ClassVar[Literal["repeat", "zeros"]] = "repeat"
     #: Whether the running statistics of batch normalisation count as parameters.
     counts_statistics: ClassVar[bool] = False
+    #: The class of the predictions (`tasks.prediction`); None = found by a prediction where it is needed.
+    prediction: ClassVar[type | None] = None
     #: Copies of the weights that training keeps beside the network's own, as a teacher's.
     weight_copies: ClassVar[int] = 0
     #: What training batches are of, for augmentations (`training.augmentation.base`): ``clips`` or ``events``.
@@ -91,9 +93,10 @@ class Task(ABC):
         *,
         where: str,
     ) -> Predictor:
-        """What tells of one clip what a trained network says of it (`dcase_sweep.load_run`).
+        """What tells of a recording what a trained network says of it (`dcase_sweep.load_run`, ``predict``).
 
-        This one hands on the outputs of the network as they are.
+        This one hands on the outputs of the network as they are. `tasks.predictors.ClipPredictor` serves classifiers of
+        whole clips, with one label or several.
 
         Args:
             experiment: that trained the network.
@@ -105,7 +108,7 @@ class Task(ABC):
         Raises:
             UserError: if the checkpoint lacks something.
         """
-        from dcase_sweep.tasks.prediction import NetworkPredictor
+        from dcase_sweep.tasks.predictors import NetworkPredictor
 
         return NetworkPredictor(network)
 

@@ -6,12 +6,18 @@ from dcase_sweep.result import Column
 
 #: Those of every task.
 COMMON = (
-    Column("complexity/parameters", "parameters", digits=0),
+    Column("complexity/parameters", "parameters", digits=0, larger_is_better=False),
     # Shown only where pruning made some parameters zero: else it would repeat the column before it.
-    Column("complexity/nonzero_parameters", "non-zero", digits=0, unless_near="complexity/parameters"),
-    Column("complexity/nonzero_kib_16bit", "KiB at 16 bit", digits=1),
-    Column("compression/accuracy_lost", "points lost", digits=1),
-    Column("energy/training_kwh", "training Wh", factor=1e3, digits=2),
+    Column(
+        "complexity/nonzero_parameters",
+        "non-zero",
+        digits=0,
+        unless_near="complexity/parameters",
+        larger_is_better=False,
+    ),
+    Column("complexity/nonzero_kib_16bit", "KiB at 16 bit", digits=1, larger_is_better=False),
+    Column("compression/accuracy_lost", "points lost", digits=1, larger_is_better=False),
+    Column("energy/training_kwh", "training Wh", factor=1e3, digits=2, larger_is_better=False),
 )
 
 

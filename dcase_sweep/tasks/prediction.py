@@ -1,178 +1,141 @@
-"""What a trained network says of one clip, in the terms of its task."""
+"""What a trained network says of a recording, in the terms of its task."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from dcase_sweep.config import Experiment, build_front_end, event_rules
 from dcase_sweep.data.events import SoundEvent
-from dcase_sweep.evaluation.events import decode, filter_scores
-from dcase_sweep.utils.errors import UserError
+
+Scores = NDArray[np.float32]
+
+
+def _no_scores() -> Scores:
+    return np.zeros((0, 0), np.float32)
+
+
+def _no_times() -> NDArray[np.float64]:
+    return np.zeros(0)
 
 
 @dataclass(frozen=True, slots=True)
-class ScenePrediction:
-    """The scene of a clip.
+class Segment:
+    """What is heard in a part of a recording.
+
+    Attributes:
+        onset: s.
+        offset: s.
+        label: of the class.
+        confidence: 0 to 1.
+    """
+
+    onset: float
+    offset: float
+    label: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedEvent(SoundEvent):
+    """A sound event, and the mean over its frames of the probability of its class."""
+
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipPrediction:
+    """The classes of a recording that is classified as a whole, window by window if it is longer than a clip.
+
+    Attributes:
+        probabilities: of each class, the mean over windows, the most probable first.
+        segments: the classes of each window.
+        scores: probabilities ``[window, class]``.
+        starts: of each window, s.
+        seconds: length of the recording.
+    """
+
+    #: Whether a table has a row for each recording, or one for each segment.
+    has_segments: ClassVar[bool] = False
+    #: The column of the labels in a table of recordings, and in one of segments.
+    columns: ClassVar[tuple[str, str]] = ("labels", "label")
+
+    probabilities: Mapping[str, float]
+    segments: tuple[Segment, ...] = field(default=(), repr=False)
+    scores: Scores = field(default_factory=_no_scores, repr=False)
+    starts: NDArray[np.float64] = field(default_factory=_no_times, repr=False)
+    seconds: float = field(default=0.0, repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ScenePrediction(ClipPrediction):
+    """The scene of a recording.
 
     Attributes:
         label: the most probable scene.
-        probabilities: of each scene, the most probable first; they sum to 1.
+        probabilities: of each scene, the most probable first; they sum to 1. Of a recording that is longer than a clip
+            they are the mean over its windows.
+        segments: the most probable scene of each window.
     """
 
+    columns: ClassVar[tuple[str, str]] = ("scene_label", "scene_label")
+
     label: str
-    probabilities: dict[str, float]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The scene."""
+        return (self.label,)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class TagPrediction(ClipPrediction):
+    """The tags of a recording.
+
+    Attributes:
+        labels: with a probability above the threshold, the most probable first.
+        probabilities: of each tag, the most probable first.
+        segments: the tags of each window.
+    """
+
+    columns: ClassVar[tuple[str, str]] = ("event_labels", "event_label")
+
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventPrediction:
-    """The sound events of a clip.
+    """The sound events of a recording.
 
     Attributes:
-        events: onset and offset in s, by onset; at ``evaluation.f1_threshold``, after the median filter.
-        probabilities: that each class is heard somewhere in the clip, the most probable first.
+        events: onset and offset in s, by onset; above ``evaluation.f1_threshold``, after the median filter.
+        probabilities: that each class is heard somewhere in the recording, the most probable first.
         scores: probabilities ``[frame, class]`` before the median filter.
         hop: seconds from frame to frame of the scores.
+        seconds: length of the recording.
     """
 
-    events: tuple[SoundEvent, ...]
-    probabilities: dict[str, float]
-    scores: NDArray[np.float32] = field(repr=False)
+    has_segments: ClassVar[bool] = True
+    columns: ClassVar[tuple[str, str]] = ("event_labels", "event_label")
+
+    events: tuple[DetectedEvent, ...]
+    probabilities: Mapping[str, float]
+    scores: Scores = field(repr=False)
     hop: float = field(repr=False)
+    seconds: float = field(default=0.0, repr=False)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes of the events, in alphabetical order."""
+        return tuple(sorted({event.event_label for event in self.events}))
 
-class NetworkPredictor:
-    """Hands on the outputs of a network as they are: what a task without a predictor of its own has.
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The events."""
+        return tuple(Segment(each.onset, each.offset, each.event_label, each.confidence) for each in self.events)
 
-    Args:
-        network: takes the front end's features ``[batch, mel, frame]``.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        self.network = network.eval()
-
-    def __call__(self, features: Tensor) -> Any:
-        """The network's outputs for one clip."""
-        with torch.inference_mode():
-            return self.network(features)
-
-
-class Standardise(nn.Module):
-    """Subtracts a mean from each band and divides by a deviation.
-
-    Args:
-        state: of a checkpoint, with ``mean`` and ``deviation`` ``[mel, 1]``.
-        bands: how many bands features have.
-        where: how the user named the checkpoint, for messages.
-
-    Raises:
-        UserError: if there are no such numbers in the state.
-    """
-
-    def __init__(self, state: Mapping[str, Tensor], bands: int, where: str) -> None:
-        super().__init__()
-        self.mean: Tensor
-        self.deviation: Tensor
-        for name in ("mean", "deviation"):
-            found = state.get(name)
-            if found is None or list(found.shape) != [bands, 1] or not found.is_floating_point():
-                shape = "missing" if found is None else f"{list(found.shape)} of {found.dtype}"
-                raise UserError(f"{where}: {name} of its features is {shape}; expected numbers {[bands, 1]}")
-            self.register_buffer(name, found.clone())
-        if not bool((self.deviation > 0).all()):
-            raise UserError(f"{where}: a deviation of its features is not positive; expected the run's own file")
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Standardised features ``[batch, mel, frame]``."""
-        return (features - self.mean) / self.deviation
-
-
-class ScenePredictor:
-    """A scene classifier: `network` takes the front end's features and returns probabilities ``[batch, class]``.
-
-    Args:
-        experiment: that trained the network.
-        network: normalised features ``[batch, mel, frame]`` → logits ``[batch, class]``.
-        state: of the checkpoint, with ``mean`` and ``deviation`` ``[mel, 1]``.
-        classes: in the order of the logits.
-        where: how the user named the run, for messages.
-
-    Raises:
-        UserError: if the state has no normalisation for the front end's bands.
-    """
-
-    def __init__(
-        self,
-        experiment: Experiment,
-        network: nn.Module,
-        state: Mapping[str, Tensor],
-        classes: Sequence[str],
-        where: str,
-    ) -> None:
-        bands = build_front_end(experiment).shape[0]
-        self.classes = classes
-        self.network: nn.Module = nn.Sequential(Standardise(state, bands, where), network, nn.Softmax(dim=1)).eval()
-
-    def __call__(self, features: Tensor) -> ScenePrediction:
-        """The scene of one clip."""
-        with torch.inference_mode():
-            probabilities = _rank(self.classes, self.network(features)[0])
-        return ScenePrediction(next(iter(probabilities)), probabilities)
-
-
-class _Detector(nn.Module):
-    """A network behind the scaling of its front end."""
-
-    def __init__(self, front_end: Any, network: nn.Module) -> None:
-        super().__init__()
-        self.normalise = front_end.normalise
-        self.network = network
-
-    def forward(self, features: Tensor) -> Any:
-        """Probabilities of frames and clips (`models.crnn.Predictions`) of mel amplitudes ``[batch, mel, frame]``."""
-        return self.network(self.normalise(features))
-
-
-class EventPredictor:
-    """A detector of sound events: `network` takes the front end's features and scales them itself.
-
-    Args:
-        experiment: that trained the network.
-        network: scaled features ``[batch, mel, frame]`` → `models.crnn.Predictions`.
-        classes: in the order of the outputs.
-    """
-
-    def __init__(self, experiment: Experiment, network: nn.Module, classes: Sequence[str]) -> None:
-        assert experiment.mean_teacher is not None
-        front_end = build_front_end(experiment)
-        self.classes = classes
-        self.network: nn.Module = _Detector(front_end, network).eval()
-        self.hop = float(network.frame_stride * front_end.hop / front_end.sample_rate)
-        self.median_filter = experiment.mean_teacher.median_filter
-        self.threshold = event_rules(experiment.evaluation).f1_threshold
-
-    def __call__(self, features: Tensor) -> EventPrediction:
-        """The sound events of one clip."""
-        with torch.inference_mode():
-            found = self.network(features)
-        scores = found.strong[0].float().cpu().numpy().T
-        filtered = filter_scores(
-            {"clip": scores}, labels=list(self.classes), hop=self.hop, median_length=self.median_filter
-        )
-        events = decode(filtered, [self.threshold]).events_in("clip")
-        ordered = sorted((SoundEvent(event.onset, event.offset, event.label) for event in events), key=_by_onset)
-        return EventPrediction(tuple(ordered), _rank(self.classes, found.weak[0]), scores, self.hop)
-
-
-def _by_onset(event: SoundEvent) -> tuple[float, float, str]:
-    return event.onset, event.offset, event.event_label
-
-
-def _rank(classes: Sequence[str], probabilities: Tensor) -> dict[str, float]:
-    """Each class and its probability, the most probable first."""
-    pairs = zip(classes, probabilities.double().cpu().tolist(), strict=True)
-    return dict(sorted(pairs, key=lambda pair: -pair[1]))
+    @property
+    def starts(self) -> NDArray[np.float64]:
+        """Of each frame, s."""
+        return np.arange(len(self.scores), dtype=np.float64) * self.hop

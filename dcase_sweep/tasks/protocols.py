@@ -1,11 +1,13 @@
 """What the program asks of a task's data and of its learner; both may be classes of the user's own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dcase_sweep.tasks.prediction import Segment
 
 
 class TaskData(Protocol):
@@ -108,7 +110,12 @@ class Learner(Protocol):
 
 
 class Predictor(Protocol):
-    """A trained network and the meaning of its outputs."""
+    """A trained network and the meaning of its outputs.
+
+    A predictor may also have ``begin(sample_rate, threshold)``, which returns a `Joiner` for one recording that is
+    longer than a clip, and ``grid``: windows of it begin at multiples of so many samples. Without them the windows of
+    such a recording are predicted each by itself.
+    """
 
     network: Any
 
@@ -117,4 +124,63 @@ class Predictor(Protocol):
 
         `network` is a `torch.nn.Module` in evaluation mode that takes the front end's features.
         """
+        ...
+
+
+class Joiner(Protocol):
+    """Joins what a network says of the windows of one recording."""
+
+    def add(self, starts: Sequence[int], features: Any) -> None:
+        """Take some more windows.
+
+        Args:
+            starts: of each window, in samples from the beginning of the recording; in order.
+            features: ``[window, mel, frame]``.
+        """
+        ...
+
+    def finish(self, samples: int) -> Any:
+        """The prediction for the whole recording, which had so many samples (`Prediction`)."""
+        ...
+
+
+class Prediction(Protocol):
+    """What a prediction has that ``python -m dcase_sweep predict`` can write as a table.
+
+    Those of `tasks.prediction` do. ``scores`` ``[part, class]`` and ``starts`` ``[part]`` (s) are drawn in figures.
+    """
+
+    #: Whether a table has a row for each segment; if not, it has one for each recording.
+    has_segments: ClassVar[bool]
+    #: The column of the labels in a table of recordings, and in one of segments.
+    columns: ClassVar[tuple[str, str]]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of the recording."""
+        ...
+
+    @property
+    def probabilities(self) -> Mapping[str, float]:
+        """Of each class."""
+        ...
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """What is heard when."""
+        ...
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """Probabilities ``[part, class]``."""
+        ...
+
+    @property
+    def starts(self) -> NDArray[np.float64]:
+        """Of each part, s."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """Length of the recording."""
         ...

@@ -18,6 +18,7 @@ from dcase_sweep.evaluation.result import EvaluationResult
 from dcase_sweep.result import Column
 from dcase_sweep.tasks.base import Task
 from dcase_sweep.tasks.notes import describe_note
+from dcase_sweep.tasks.prediction import EventPrediction
 from dcase_sweep.tasks.protocols import Predictor
 from dcase_sweep.utils.errors import UserError
 
@@ -52,6 +53,7 @@ class SoundEventDetection(Task):
     evaluation: ClassVar[type | None] = Evaluation
     demo_data: ClassVar[str | None] = "dcase_sweep.demo.desed.DemoSoundscapes"
     padding: ClassVar[Literal["repeat", "zeros"]] = "zeros"
+    prediction: ClassVar[type | None] = EventPrediction
     weight_copies: ClassVar[int] = 1
     batches: ClassVar[str] = "events"
 
@@ -90,7 +92,7 @@ class SoundEventDetection(Task):
         self, experiment: Experiment, network: Any, state: Mapping[str, Any], classes: Sequence[str], *, where: str
     ) -> Predictor:
         """Events with their times, by the threshold and the median filter of the evaluation."""
-        from dcase_sweep.tasks.prediction import EventPredictor
+        from dcase_sweep.tasks.event_predictor import EventPredictor
 
         return EventPredictor(experiment, network, classes)
 

@@ -11,6 +11,7 @@ from dcase_sweep.tracking.loggers import (
     check_loggers,
     logs_to_mlflow,
 )
+from dcase_sweep.tracking.models import ModelPackage, fetch_model
 from dcase_sweep.tracking.names import legal_name
 from dcase_sweep.tracking.owners import OpenRun, close_dead_runs, open_runs
 from dcase_sweep.tracking.run import Run
@@ -33,6 +34,7 @@ __all__ = [
     "FinishedRun",
     "ListedRun",
     "LoggedRun",
+    "ModelPackage",
     "MultiLoggerRun",
     "OpenRun",
     "Run",
@@ -44,6 +46,7 @@ __all__ = [
     "check_store",
     "close_dead_runs",
     "end_run",
+    "fetch_model",
     "find_finished",
     "find_run",
     "is_there",

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from dcase_sweep.config import locate
 from dcase_sweep.config.checks import MLFLOW
+from dcase_sweep.tracking.models import ModelPackage
 from dcase_sweep.tracking.run import Run
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
@@ -177,6 +178,9 @@ class UntrackedRun:
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
         """Nothing: it is in the folder of the run."""
+
+    def log_model(self, package: ModelPackage) -> None:
+        """Nothing: the checkpoint is in the folder of the run."""
 
     def flush(self, tags: Sequence[Any] = ()) -> None:
         """Nothing."""

@@ -2,12 +2,14 @@
 
 import logging
 import shutil
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dcase_sweep.tracking.database import run_artifacts
+from dcase_sweep.tracking.models import MODEL, ModelPackage, write_model
 from dcase_sweep.tracking.names import Names
 from dcase_sweep.tracking.owners import ALIVE
 from dcase_sweep.tracking.stores import Store
@@ -16,6 +18,8 @@ from dcase_sweep.utils.secrets import mask_secrets
 
 log = logging.getLogger(__name__)
 
+#: Of the checkpoints among the artifacts.
+FOLDER = "checkpoints"
 #: Metrics are collected for this many seconds and written together, because a call takes 0.1 s with SQLite.
 _FLUSH_SECONDS = 5.0
 #: Interval between signs of life of a training, in seconds.
@@ -143,6 +147,22 @@ class Run:
         target.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(target) as temporary:
             shutil.copyfile(path, temporary)
+
+    def log_model(self, package: ModelPackage) -> None:
+        """Log a trained network as an MLflow model, ``runs:/ID/model``."""
+        if self._artifacts is None:
+            with tempfile.TemporaryDirectory() as temporary:
+                write_model(package, Path(temporary, MODEL), run_id=self.id)
+                self.store.call(lambda: self.store.client.log_artifacts(self.id, str(Path(temporary, MODEL)), MODEL))
+            return
+        self._artifacts.mkdir(parents=True, exist_ok=True)
+        logged = self._artifacts / FOLDER / package.checkpoint.name
+        with tempfile.TemporaryDirectory(dir=self._artifacts, prefix=f".{MODEL}-") as temporary:
+            written = Path(temporary, MODEL)
+            write_model(package, written, run_id=self.id, checkpoint=logged if logged.is_file() else None)
+            if (self._artifacts / MODEL).exists():  # of the run before it was taken up again
+                shutil.rmtree(self._artifacts / MODEL)
+            written.rename(self._artifacts / MODEL)
 
     def end(self, status: str) -> None:
         """Write the collected metrics and close the run as ``FINISHED``, ``FAILED`` or ``KILLED``."""

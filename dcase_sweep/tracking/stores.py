@@ -19,6 +19,7 @@ from dcase_sweep.tracking.database import (
     prepare_database,
 )
 from dcase_sweep.tracking.owners import close_dead_runs
+from dcase_sweep.tracking.saved_view import link_to_run, link_to_runs, save_sweep_view, save_view
 from dcase_sweep.tracking.servers import prepare_server
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import mask_secrets, mask_url
@@ -115,17 +116,41 @@ class Store:
         uri: address without a password.
         experiment_id: id of the configured experiment; empty if none is needed.
         database: file of a local store; None for any other.
+        has_view: whether the experiment has the saved view of its runs.
     """
 
     client: "MlflowClient"
     uri: str
     experiment_id: str
     database: Path | None = None
+    has_view: bool = False
 
     @property
     def command(self) -> str:
         """The command that opens MLflow's page of the store."""
         return f"open {self.uri}" if self.uri.startswith("http") else f"mlflow ui --backend-store-uri {self.uri}"
+
+    @property
+    def link(self) -> str:
+        """The address of MLflow's list of runs, once the page is open."""
+        return link_to_runs(self.uri, self.experiment_id, has_view=self.has_view)
+
+    def link_to_run(self, run_id: str) -> str:
+        """The address of the page of a run."""
+        return link_to_run(self.uri, self.experiment_id, run_id)
+
+    def link_to_sweep(self, parent: str) -> str:
+        """The address of the list of a sweep's jobs, whose view is saved by that; the page of its run if it cannot be.
+
+        Args:
+            parent: the id of the sweep's run.
+        """
+        is_saved = self.has_view and self.call(lambda: save_sweep_view(self.client, self.experiment_id, parent))
+        return (
+            link_to_runs(self.uri, self.experiment_id, has_view=True, parent=parent)
+            if is_saved
+            else self.link_to_run(parent)
+        )
 
     def call(self, call: Callable[[], Result]) -> Result:
         """`retry` a call of the client."""
@@ -210,7 +235,8 @@ def _open(uri: str, experiment: str | None, database: Path | None = None) -> Sto
         raise UserError(f"tracking.uri={shown}: {reason}") from error
     if found.lifecycle_stage != "active":
         raise deleted_experiment(str(experiment), shown, found.experiment_id)
-    return Store(client, shown, found.experiment_id, database)
+    has_view = retry(lambda: save_view(client, found.experiment_id, found.tags))
+    return Store(client, shown, found.experiment_id, database, has_view)
 
 
 def _create_experiment(client: "MlflowClient", name: str, database: Path | None) -> Any:

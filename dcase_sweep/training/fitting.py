@@ -18,6 +18,7 @@ from dcase_sweep.training.best_checkpoint import BestCheckpoint, EpochListener, 
 from dcase_sweep.training.checkpoints import BEST, LAST
 from dcase_sweep.training.compression.compressor import Compressor
 from dcase_sweep.training.divergence import Divergence
+from dcase_sweep.training.interruption import Interruption
 from dcase_sweep.training.lightning import make_trainer
 from dcase_sweep.training.out_of_memory import describe_out_of_memory
 from dcase_sweep.training.restoring import RestoredState, restoring
@@ -87,7 +88,10 @@ def fit(
         experiment.hardware,
         epochs=training.epochs,
         folder=folder,
-        callbacks=[restored, *before, *callbacks, Divergence(), best_checkpoint, LastCheckpoint(folder)],
+        callbacks=[
+            *(restored, Interruption(), *before, *callbacks),
+            *(Divergence(), best_checkpoint, LastCheckpoint(folder)),
+        ],
     )
     if resume is not None and resume.resolve() != (folder / LAST).resolve():
         with whole_file(folder / LAST) as temporary:

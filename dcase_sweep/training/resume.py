@@ -7,10 +7,12 @@ from typing import Any
 from omegaconf import MISSING as NO_VALUE
 
 from dcase_sweep.config import Experiment, flatten, plain
+from dcase_sweep.config.path_words import typed_word
 from dcase_sweep.config.renamed import rename_keys
 from dcase_sweep.training.checkpoint_files import Checkpoint, read_checkpoint
 from dcase_sweep.training.checkpoints import LAST, find_checkpoint
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.overrides import to_text
 from dcase_sweep.utils.secrets import mask_values
 
 #: What may differ between a run and its continuation: where things are, not what is computed.
@@ -92,8 +94,7 @@ def _how_to_repeat(values: dict[str, Any]) -> str:
     if not values or not all(isinstance(value, plain_values) for value in values.values()):
         return ""
     shown = (
-        f"{key}={'null' if value is None else str(value).lower() if isinstance(value, bool) else value}"
-        for key, value in values.items()
+        typed_word(key, value) if isinstance(value, str) else f"{key}={to_text(value)}" for key, value in values.items()
     )
     return f": add {' '.join(shown)}"
 

@@ -66,7 +66,7 @@ class _Bar(Progress):
             TextColumn("{task.description:<9}"),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.fields[text]}", markup=False),  # a name may have brackets
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),

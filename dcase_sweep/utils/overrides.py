@@ -83,12 +83,17 @@ def escape_interpolation(text: str) -> str:
     return re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", text)
 
 
-def quote(text: str) -> str:
+def quote(text: str, *, resolve: bool = False) -> str:
     """A text as one quoted value of Hydra's grammar, which means the same text again, whatever stands in it.
 
     Backslashes count there only before a quotation mark, which the last one stands before too.
+
+    Args:
+        text: any text.
+        resolve: whether ``${`` in it refers to another key.
     """
-    escaped = re.sub(r"(\\*)'", lambda found: found[1] * 2 + "\\'", escape_interpolation(text))
+    text = text if resolve else escape_interpolation(text)
+    escaped = re.sub(r"(\\*)'", lambda found: found[1] * 2 + "\\'", text)
     return "'" + re.sub(r"(\\+)$", lambda found: found[1] * 2, escaped) + "'"
 
 

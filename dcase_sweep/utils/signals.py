@@ -22,8 +22,9 @@ class Interrupted(BaseException):
     It is not a KeyboardInterrupt, because Lightning handles that itself and exits before the path of the checkpoint can
     be printed.
 
-    Python raises it wherever the main thread is. A library may be in a long call, or ignore it, as exceptions in
-    callbacks of compiled code are: the process is then ended without it after some time.
+    Python raises it wherever the main thread is. In a callback of the garbage collector it is ignored, which PyTorch's
+    compiler has many of: `check_interrupted` raises it again. In a long call it waits: the process is ended without it
+    after some time.
     """
 
     def __init__(self, signal_number: int) -> None:
@@ -39,6 +40,8 @@ class Interrupted(BaseException):
 
     def handled(self) -> None:
         """The exception has arrived where a run is ended, which may take its time."""
+        if self in _pending:
+            _pending.remove(self)
         if self._timer is not None:
             self._timer.cancel()
 
@@ -46,6 +49,20 @@ class Interrupted(BaseException):
     def exit_code(self) -> int:
         """The exit code of a process that a signal ended, as shells expect it."""
         return 128 + self.signal_number
+
+
+#: Raised, and not known to have arrived.
+_pending: list[Interrupted] = []
+
+
+def check_interrupted() -> None:
+    """Raise the exception of a signal again if it was ignored where it was raised; for loops, once an iteration.
+
+    Raises:
+        Interrupted: likewise.
+    """
+    if _pending and threading.current_thread() is threading.main_thread():
+        raise _pending[-1]
 
 
 def _end_process(signal_number: int, seconds: float) -> None:
@@ -73,15 +90,13 @@ def interruptible() -> Iterator[None]:
         number for number in _SIGNALS if number in (signal.SIGINT, signal.SIGTERM) or before[number] != signal.SIG_IGN
     ]
 
-    raised: list[Interrupted] = []
-
     def handler(number: int, frame: FrameType | None) -> None:
         for each in caught:
             is_of_terminal = each not in (signal.SIGINT, signal.SIGTERM)
             signal.signal(each, signal.SIG_IGN if is_of_terminal else signal.SIG_DFL)
         interrupted = Interrupted(number)
         interrupted.end_unless_handled(PATIENCE)
-        raised.append(interrupted)
+        _pending.append(interrupted)
         raise interrupted
 
     for number in caught:
@@ -89,7 +104,7 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     finally:
-        for interrupted in raised:
+        for interrupted in list(_pending):
             interrupted.handled()
         for number in caught:
             signal.signal(number, before[number])

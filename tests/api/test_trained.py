@@ -171,13 +171,13 @@ def test_a_waveform_is_predicted_as_its_file(scenes: Trained) -> None:
 @pytest.mark.parametrize(
     ("clip", "rate", "line"),
     [
-        (np.zeros((2, 100)), 8000, r"waveform: float64 \[2, 100\]; expected numbers \[sample\], one channel"),
+        (np.zeros((2, 100)), 8000, r"waveform: float64 \[2, 100\]; expected numbers \[sample\] or \[sample, channel\]"),
         (np.ones(44_100, dtype=np.int16), 44_100, r"waveform: whole numbers \(int16\); expected full scale at 1"),
         (np.full(44_100, 0.1), None, r"sample_rate=None: expected the waveform's, in Hz"),
         (np.full(44_100, np.nan), 44_100, r"waveform: sample 0 is not a finite number"),
         ("missing.wav", None, r"^missing\.wav: "),
     ],
-    ids=["two channels", "integers", "no rate", "NaN", "no file"],
+    ids=["channels first", "integers", "no rate", "NaN", "no file"],
 )
 def test_recordings_that_cannot_be_used_are_refused_in_one_line(
     scenes: Trained, clip: object, rate: int | None, line: str

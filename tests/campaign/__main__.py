@@ -22,11 +22,17 @@ def main() -> int:
     disks = parts.add_parser("disks", help="full disks, read-only mounts and moved projects; needs root")
     disks.add_argument("--only", default="", help="a part of a check's name")
     disks.add_argument("--json", type=Path, help="write what came of each check")
+    numbers = parts.add_parser("numbers", help="bad values for every number of the configuration")
+    numbers.add_argument("--every", type=int, default=1, help="try one in so many (default: 1)")
     options = parser.parse_args()
     if options.part == "inputs":
         from tests.campaign.inputs import run_inputs
 
         return run_inputs(options.only, options.jobs, options.json)
+    if options.part == "numbers":
+        from tests.campaign.numbers import run_numbers
+
+        return run_numbers(options.every)
     if options.part == "disks":
         from tests.campaign.disks import run_disks
 

@@ -142,11 +142,12 @@ def test_a_killed_build_is_continued(root: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def build_and_count(root: str, queue: Any) -> None:
+    torch.set_num_threads(1)  # more of them do not outlive a fork
     queue.put(reopen(Path(root)).computed)
 
 
 def test_processes_that_start_together_build_once(root: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     queue = context.Queue()
     processes = [context.Process(target=build_and_count, args=(str(root), queue)) for _ in range(3)]
     for process in processes:

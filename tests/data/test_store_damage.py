@@ -2,11 +2,9 @@
 
 import errno
 import json
+import multiprocessing
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from dcase_sweep.data.store import folder as folder_module
 from dcase_sweep.data.store.index import parse_index
@@ -323,17 +322,18 @@ def test_a_killed_build_that_two_processes_continue_is_correct(root: Path, tmp_p
         data = bytearray((root / name[1:]).read_bytes())
         data[100] = number  # no two are equal
         (root / name).write_bytes(data)
-    program = (
-        "import sys; from pathlib import Path\n"
-        "from tests.data.test_store_damage import Slow\n"
-        "from tests.data.test_contents import store_of\n"
-        "store = store_of(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:], front_end=Slow())\n"
-        "print(store.computed, store.fingerprint)\n"
-    )
-    command = [sys.executable, "-c", program, str(root), str(tmp_path / "store"), *names]
+    context = multiprocessing.get_context("fork")
+    built = context.Queue()
 
-    def start() -> "subprocess.Popen[str]":
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    def build() -> None:
+        torch.set_num_threads(1)  # more of them do not outlive a fork
+        store = store_of(root, tmp_path / "store", names, front_end=Slow())
+        built.put((store.computed, store.fingerprint))
+
+    def start() -> Any:
+        process = context.Process(target=build)
+        process.start()
+        return process
 
     first = start()
     deadline = time.monotonic() + 60
@@ -341,13 +341,15 @@ def test_a_killed_build_that_two_processes_continue_is_correct(root: Path, tmp_p
         len(path.read_text().splitlines()) > 8 for path in (tmp_path / "store").rglob("states.jsonl")
     ):
         time.sleep(0.02)
-    first.send_signal(signal.SIGKILL)
-    first.communicate()
+    first.kill()
+    first.join()
     both = [start(), start()]
-    ended = [process.communicate(timeout=120)[0].split() for process in both]
+    ended = [built.get(timeout=120) for _ in both]
+    for process in both:
+        process.join()
 
-    assert [process.returncode for process in both] == [0, 0]
-    assert 0 < sum(int(computed) for computed, _ in ended) < len(names)
+    assert [process.exitcode for process in both] == [0, 0]
+    assert 0 < sum(computed for computed, _ in ended) < len(names)
     assert ended[0][1] == ended[1][1]
     whole = store_of(root, tmp_path / "store", names)
     assert whole.computed == 0

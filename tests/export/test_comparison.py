@@ -1,6 +1,7 @@
 """What separates an export from the float network, in figures and as a table."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,6 +60,17 @@ def test_the_table_has_sizes_metrics_and_differences() -> None:
     assert int8_row[:6] == ["int8", "2.0", "0.7", "50.0", "%", "1.862"]
     assert int8_row[-2:] == ["50.0", "%"]
     assert "as 0 it gives int8 9." in text
+
+
+def test_the_table_names_a_file_that_loses_more_than_two_points() -> None:
+    torch, int8 = exported()
+    assert int8.difference is not None
+    kept = replace(int8, difference=replace(int8.difference, accuracy_points=-2.0))
+
+    assert (
+        "More than 2 points of accuracy are lost: int8 50.0." in export_table([torch, int8], title="tiny").splitlines()
+    )
+    assert "are lost" not in export_table([torch, kept], title="tiny")
 
 
 def test_files_over_the_limit_are_named() -> None:

@@ -83,10 +83,12 @@ def test_mlflow_holds_everything(output: str, command_line: CommandLine) -> None
     assert run.data.params["model"] == "baseline_cnn"
     assert len(run.data.params["data.fingerprint"]) == 16
     assert {"test/accuracy", "test/log_loss", "test/accuracy_device_a", "validation/loss"} <= set(run.data.metrics)
+    assert {"test/f1", "best/epoch", "complexity/parameters"} <= set(run.data.metrics)
+    assert len([name for name in run.data.metrics if name.startswith("test/")]) < 20
     assert len(store.get_metric_history(run.info.run_id, "train/loss")) == 2  # type: ignore[attr-defined]
     assert run.inputs.dataset_inputs[0].dataset.digest == run.data.params["data.fingerprint"]
     artifacts = {item.path for item in store.list_artifacts(run.info.run_id)}  # type: ignore[attr-defined]
-    assert {"config.yaml", "complexity.txt", "scenes.txt", "confusion.png", "checkpoints"} <= artifacts
+    assert {"config.yaml", "complexity.txt", "scenes.txt", "metrics.json", "confusion.png", "checkpoints"} <= artifacts
 
 
 def test_the_scores_judged_alone_give_the_same_figures(output: str, command_line: CommandLine) -> None:

@@ -116,7 +116,7 @@ def test_a_run_without_some_validation_clips_says_so_everywhere(incomplete: str,
 def test_interrupted_and_resumed_equals_uninterrupted(
     command_line: CommandLine, small: Callable[..., list[str]]
 ) -> None:
-    arguments = small("training.epochs=30", "mean_teacher.frame_shift=20", "mean_teacher.filter_augment=6")
+    arguments = small("training.epochs=12", "mean_teacher.frame_shift=20", "mean_teacher.filter_augment=6")
     whole = run_folder(command_line(*arguments), command_line.folder)
     known = set(command_line.folder.rglob("last.ckpt"))
 

@@ -59,7 +59,14 @@ def test_a_grid_trains_again_what_was_edited(project: CommandLine) -> None:
 
 def test_other_processes_find_the_project(project: CommandLine) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    output = project(*commands(project, " -m --"), *FAST, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=3")
+    output = project(
+        *commands(project, " -m --"),
+        "training.epochs=1",
+        "hardware.threads=1",
+        "hydra/launcher=joblib",
+        "hydra.launcher.n_jobs=2",
+        "seed=3",
+    )
 
     assert "2 of 2 jobs finished" in output
 
@@ -71,7 +78,7 @@ def test_an_interrupted_run_says_how_it_goes_on(project: CommandLine) -> None:
         if line.endswith("--config-dir conf +experiment=first")
     )
     known = set(project.folder.rglob("last.ckpt"))
-    process = project.start(*first, "training.epochs=150", "hardware.threads=1")
+    process = project.start(*first, "training.epochs=60", "hardware.threads=1")
     deadline = time.monotonic() + 120
     while not set(project.folder.rglob("last.ckpt")) - known:
         assert time.monotonic() < deadline
@@ -84,7 +91,7 @@ def test_an_interrupted_run_says_how_it_goes_on(project: CommandLine) -> None:
     resumed = project(*words)
 
     assert words[:2] == ["--config-dir", "conf"]
-    assert "150 epochs" in resumed
+    assert "60 epochs" in resumed
     assert "a new one is made" not in resumed
 
 

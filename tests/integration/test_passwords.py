@@ -109,7 +109,7 @@ def test_a_password_works_and_stands_nowhere(
     port, folder = server
     uri = f"tracking.uri='http://ann:{WRITTEN}@127.0.0.1:{port}'"
 
-    process = command_line.start(*tiny(uri, "training.epochs=30"))
+    process = command_line.start(*tiny(uri, "training.epochs=16"))
     wait_for_checkpoint(command_line.folder, set())
     os.kill(process.pid, signal.SIGTERM)
     interrupted, _ = process.communicate(timeout=120)

@@ -1,12 +1,13 @@
 """The local store: atomic creation, moving, copying, deleted runs."""
 
+import multiprocessing
 import os
 import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,6 @@ from dcase_sweep import tracking
 from dcase_sweep.config import Tracking
 from dcase_sweep.tracking.database import prepare_database
 from dcase_sweep.utils.errors import UserError
-
-OPEN = "from dcase_sweep import tracking; from dcase_sweep.config import Tracking; tracking.open_store(Tracking())"
 
 
 @pytest.fixture
@@ -33,13 +32,18 @@ def test_a_kill_during_creation_of_the_schema_leaves_no_incomplete_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    process = subprocess.Popen([sys.executable, "-c", OPEN], cwd=tmp_path)
     folder = tmp_path / "mlruns"
+    forget_stores()
+    process = multiprocessing.get_context("fork").Process(
+        target=tracking.open_store, args=(Tracking(folder=str(folder)),)
+    )
+    process.start()
     while not any(path.stat().st_size > 50_000 for path in folder.glob(".mlflow.db.*.new")):
-        assert process.poll() is None
+        assert process.is_alive()
         time.sleep(0.002)
     process.kill()
-    assert process.wait() == -signal.SIGKILL
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert not (folder / "mlflow.db").exists()
 
     run = tracking.start_run(Tracking(folder=str(folder)), name="job", tags={})
@@ -50,8 +54,16 @@ def test_a_kill_during_creation_of_the_schema_leaves_no_incomplete_database(
 
 
 @pytest.mark.parametrize("kept", [3, 12])
-def test_a_database_that_was_left_incomplete_is_replaced(database: Path, tmp_path: Path, kept: int) -> None:
+def test_a_database_that_was_left_incomplete_is_replaced(
+    database: Path, tmp_path: Path, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What earlier versions left: some tables, no run."""
+
+    def create(path: Path) -> None:
+        with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(path)) as copy:
+            source.backup(copy)
+
+    monkeypatch.setattr("dcase_sweep.tracking.database._create", create)  # which takes MLflow three seconds
     path = tmp_path / "mlruns" / "mlflow.db"
     path.parent.mkdir()
     whole = sqlite3.connect(database)

@@ -30,7 +30,8 @@ def log_one_run(settings: Tracking, number: int) -> None:
 def test_processes_that_start_together_on_a_new_store_all_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     settings = Tracking(folder=str(tmp_path / "fresh"))
-    context = multiprocessing.get_context("spawn")
+    tracking.stores._stores.clear()
+    context = multiprocessing.get_context("fork")
     processes = [context.Process(target=log_one_run, args=(settings, number)) for number in range(3)]
     for process in processes:
         process.start()

@@ -1,8 +1,14 @@
 """A signal ends a process, whatever the code does that it arrives in."""
 
+import os
 import signal
 import subprocess
 import sys
+import weakref
+
+import pytest
+
+from dcase_sweep.utils.signals import Interrupted, check_interrupted, interruptible
 
 PROGRAM = """
 import signal, sys, time
@@ -46,3 +52,21 @@ def test_an_exception_that_does_not_arrive_ends_the_process() -> None:
 
 def test_what_a_run_does_after_a_signal_may_take_its_time() -> None:
     assert end("interrupted.handled()", 1.0) == (128 + signal.SIGTERM, "cleaned up\n", "")
+
+
+class Referred:
+    """Something that there can be a weak reference to."""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_exception_that_a_callback_ignored_is_raised_again() -> None:
+    referred = Referred()
+    reference = weakref.ref(referred, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+
+    with pytest.raises(Interrupted) as caught, interruptible():
+        del referred  # and Python ignores what is raised in the callback
+        assert reference() is None
+        check_interrupted()
+
+    assert caught.value.signal_number == signal.SIGTERM
+    check_interrupted()  # nothing is left of it

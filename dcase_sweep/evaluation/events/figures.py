@@ -15,7 +15,11 @@ from dcase_sweep.evaluation.figures import LARGEST_SIDE, plain_text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_REFERENCE, _DETECTED = "#4c72b0", "#dd8452"
+#: Colours that are distinguishable with any colour vision (Okabe and Ito, 2008), without black and yellow.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+_REFERENCE, _DETECTED = _COLOURS[:2]
+#: With more classes than colours the line tells them apart.
+_LINES = ("-", "--", ":")
 
 
 def psd_roc_figure(evaluation: EventEvaluation) -> Figure:
@@ -46,11 +50,13 @@ def class_f1_figure(evaluation: EventEvaluation) -> Figure:
         values = {item.label: item.f1 for item in result.per_class}
         percent = 100 * np.array([values.get(label, np.nan) for label in labels])
         rows = np.arange(len(labels)) + (place - (len(results) - 1) / 2) * height
-        bars = axes.barh(rows, percent, height, color=f"C{place}", label=f"{name}, macro {100 * result.macro:.1f} %")
+        bars = axes.barh(
+            rows, percent, height, color=_COLOURS[place], label=f"{name}, macro {100 * result.macro:.1f} %"
+        )
         axes.bar_label(
             bars, ["none" if np.isnan(value) else f"{value:.0f}" for value in percent], padding=2, fontsize=7
         )
-        axes.axvline(100 * result.macro, color=f"C{place}", linestyle="--", linewidth=1)
+        axes.axvline(100 * result.macro, color=_COLOURS[place], linestyle="--", linewidth=1)
     axes.set_yticks(np.arange(len(labels)), [plain_text(label) for label in labels])
     axes.invert_yaxis()
     axes.set(xlim=(0, 100), xlabel="F1 (%)", title=f"F1 per class on {evaluation.coverage}")
@@ -106,8 +112,16 @@ def clip_figure(
 def _draw_roc(axes: "Axes", score: Psds, exact: Psds | None) -> None:
     limit = score.parameters.max_efpr
     points = np.append(score.roc.effective_fpr, limit)
-    for label, levels in zip(score.labels, score.roc.class_tpr, strict=True):
-        axes.step(points, np.append(levels, levels[-1:]), where="post", linewidth=1, alpha=0.7, label=plain_text(label))
+    for place, (label, levels) in enumerate(zip(score.labels, score.roc.class_tpr, strict=True)):
+        axes.step(
+            points,
+            np.append(levels, levels[-1:]),
+            where="post",
+            linewidth=1.2,
+            color=_COLOURS[place % len(_COLOURS)],
+            linestyle=_LINES[place // len(_COLOURS) % len(_LINES)],
+            label=plain_text(label),
+        )
     levels = np.append(score.roc.effective_tpr, score.roc.effective_tpr[-1:])
     axes.fill_between(points, levels, step="post", color="black", alpha=0.12, linewidth=0)
     axes.step(points, levels, where="post", color="black", linewidth=2, label="PSD-ROC")
@@ -115,7 +129,7 @@ def _draw_roc(axes: "Axes", score: Psds, exact: Psds | None) -> None:
     if exact is not None:
         fine = np.append(exact.roc.effective_tpr, exact.roc.effective_tpr[-1:])
         points = np.append(exact.roc.effective_fpr, limit)
-        axes.step(points, fine, where="post", color="red", linewidth=1, linestyle="--", label="PSD-ROC, exact")
+        axes.step(points, fine, where="post", color="0.45", linewidth=2, linestyle="--", label="PSD-ROC, exact")
         title += f", {exact.value:.4f} (all)"
     axes.set(xlim=(0, limit), ylim=(0, 1), xlabel="effective false positives (1/h)", title=title)
     axes.grid(alpha=0.3)

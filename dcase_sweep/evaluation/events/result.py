@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+#: Ends of the names of metrics that are in the tables alone.
+_DETAILED = ("_micro", "_error_rate", "_error_rate_macro", "segment_f1_macro", "psds_eval_0.3", "psds_eval_0.5")
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkScores:
     """Scores of one network: clip → ``[frame, class]``, its loss on the frames, and further metrics by their names."""
@@ -129,7 +133,11 @@ def _together(
     """One result of all networks: their tables one under the other, then the figures under their published names."""
     # As the published dictionary begins: the student's larger PSDS.
     first = evaluations.get("student", next(iter(evaluations.values())))
+    # Beside accuracy and log loss of scenes; the table of a sweep begins with the teacher's figures too.
+    headline = evaluations.get("teacher", first)
     metrics = {
+        **{f"test/psds{number}": score.value for number, score in enumerate(headline.psds, start=1)},
+        "test/f1": headline.collar.macro,
         "hp_metric": first.hp_metric,
         "test/clips_scored": float(coverage.scored),
         "test/clips_listed": float(coverage.total),
@@ -142,7 +150,13 @@ def _together(
         figures |= result.figures
     table = "\n\n".join([*(result.table for result in results), keys_table(metrics, coverage)])
     defined = {name: value for name, value in metrics.items() if math.isfinite(value)}
-    return EvaluationResult(defined, table, {"events.txt": table + "\n", **files}, figures)
+    detailed = frozenset(name for name in defined if not _is_logged(name))
+    return EvaluationResult(defined, table, {"events.txt": table + "\n", **files}, figures, detailed)
+
+
+def _is_logged(name: str) -> bool:
+    """Whether a run logs the metric: not those of single classes and of further averages."""
+    return name.startswith("reference/") or (name.count("/") < 3 and not name.endswith(_DETAILED))
 
 
 def keys_table(metrics: Mapping[str, float], coverage: Coverage) -> str:

@@ -13,6 +13,9 @@ from dcase_sweep.evaluation.scenes.figures import confusion_figure, device_accur
 from dcase_sweep.evaluation.scenes.metrics import SceneReport, as_probabilities, evaluate_scenes
 from dcase_sweep.evaluation.scenes.report import scene_table, to_csv, to_json
 
+#: Beginnings of the names of metrics that are in the tables alone; accuracy by device is the challenge's own figure.
+_DETAILED = ("test/accuracy_scene_", "test/log_loss_scene_", "test/log_loss_device_")
+
 
 def evaluate_scene_scores(
     scores: NDArray[np.floating],
@@ -51,6 +54,7 @@ def evaluate_scene_scores(
         more["scores_float16.csv"] = _score_table(half, classes, filenames)
     return EvaluationResult(
         metrics=metrics,
+        detailed=frozenset(name for name in metrics if name.startswith(_DETAILED)),
         table=table,
         files={
             "scenes.txt": table + "\n",
@@ -77,12 +81,20 @@ def _float16_line(half: SceneReport, report: SceneReport) -> str:
 
 
 def _metrics(report: SceneReport) -> dict[str, float]:
-    metrics = {"test/accuracy": report.accuracy, "test/log_loss": report.log_loss}
+    metrics = {"test/accuracy": report.accuracy, "test/log_loss": report.log_loss, "test/f1": _macro_f1(report)}
     for group, scores in (("device", report.device_scores), ("scene", report.scenes)):
         for score in scores:
             metrics[f"test/accuracy_{group}_{score.name}"] = score.accuracy
             metrics[f"test/log_loss_{group}_{score.name}"] = score.log_loss
     return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
+
+
+def _macro_f1(report: SceneReport) -> float:
+    """F1 of each scene that occurs or is estimated (0 to 1), averaged; NaN without a clip."""
+    hits = np.diag(report.confusion)
+    marked = report.confusion.sum(axis=0) + report.confusion.sum(axis=1)
+    occurring = marked > 0
+    return float(np.mean(2 * hits[occurring] / marked[occurring])) if occurring.any() else math.nan
 
 
 def _score_table(probabilities: NDArray[np.floating], classes: Sequence[str], filenames: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from dcase_sweep.sweep.application import BestTrial, Record
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.progress_table import describe
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
+from dcase_sweep.sweep.summary import make_markdown
 from dcase_sweep.utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -115,13 +116,11 @@ def report(study: optuna.Study, search_config: SearchConfig, record: Record, fol
             log.warning(f"note      no file of trial {each.number}: {error}")
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, encoding="utf-8")
         record.log_text(text, name)
     for path in draw(study, folder / "figures", metrics):
         record.log_file(path, "figures")
-    notes = records.notes(trials)
-    if notes:
-        record.add_notes(notes)
+    record.describe(records.notes(trials), _describe(best, trials, metrics))
     record.log_metrics({f"trials/{name}": float(number) for name, number in records.counts(trials).items()})
     if len(metrics) == 1 and best:
         record.log_metrics({f"search/{metrics[0]}": best[0].metrics[metrics[0]]})
@@ -134,6 +133,23 @@ def report(study: optuna.Study, search_config: SearchConfig, record: Record, fol
         }
     )
     _print(study, best, repeatable, search_config, folder, config)
+
+
+def _describe(best: Sequence[BestTrial], trials: Sequence[FrozenTrial], metrics: Sequence[str]) -> str:
+    """The best trials as a table in Markdown."""
+    if not best:
+        return ""
+    header = ["best", "trial", *metrics, "configuration"]
+    rows = [
+        [
+            each.name,
+            str(each.number),
+            *(f"{value:.4g}" for value in each.metrics.values()),
+            describe(trials[each.number]),
+        ]
+        for each in best
+    ]
+    return make_markdown(header, rows, left=1)
 
 
 def _describe_best(

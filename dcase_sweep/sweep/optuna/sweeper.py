@@ -241,7 +241,7 @@ class OptunaSweeper(Sweeper):
         self.application.check_folder("hydra.sweep.dir", folder)
         folder.mkdir(parents=True, exist_ok=True)
         shown = mask_values(OmegaConf.to_container(self.composed, resolve=False))
-        (folder / "multirun.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(shown)))
+        (folder / "multirun.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(shown)), encoding="utf-8")
         return folder
 
     def _start_record(self, study: "optuna.Study", arguments: Sequence[str]) -> Record:
@@ -300,6 +300,8 @@ class OptunaSweeper(Sweeper):
             log.info(f"failed    trial {trial.number}: {trial.user_attrs.get(records.ERROR)}")
         if record.command:
             log.info(f"compare   {record.command}")
+        if record.link:
+            log.info(f"page      {record.link}")
 
 
 def to_plain(value: Any) -> Any:

@@ -1,5 +1,7 @@
 """What a run is told of its student and its teacher."""
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 
@@ -9,12 +11,19 @@ from dcase_sweep.evaluation.result import EvaluationResult
 from tests.evaluation.events.event_reference import HOP, LABELS, random_scores, random_truth
 
 
-def judged(
+@lru_cache
+def judged(listed: int | None = None, *, detected: bool = True) -> EvaluationResult:
+    """What is told by default; tests only read it."""
+    return judge(listed, detected=detected)
+
+
+def judge(
     listed: int | None = None,
     *,
     detected: bool = True,
     views: tuple[ClipView, ...] = (),
     rules: EventRules = EventRules(),  # noqa: B008 (it cannot change)
+    networks: tuple[str, ...] = ("student", "teacher"),
 ) -> EvaluationResult:
     rng = np.random.default_rng(3)
     truth = random_truth(rng)
@@ -23,7 +32,7 @@ def judged(
         scores = {clip: np.zeros_like(values) for clip, values in scores.items()}
     events = [(clip, event.onset, event.offset, event.label) for clip in truth.clips for event in truth.events_in(clip)]
     return evaluate_event_scores(
-        {"student": NetworkScores(scores, 0.25), "teacher": NetworkScores(scores, 0.5)},
+        {name: NetworkScores(scores, {"student": 0.25, "teacher": 0.5}[name]) for name in networks},
         events,
         dict(zip(truth.clips, truth.durations.tolist(), strict=True)),
         labels=LABELS,
@@ -96,7 +105,7 @@ def test_nothing_detected_is_a_result(network: str) -> None:
 def test_a_clip_is_shown_without_the_silence_behind_it(seconds: float, frames: int, covered: float) -> None:
     view = ClipView("last.wav", np.zeros((8, 100)), seconds)  # a clip of 3 s
 
-    figure = judged(views=(view,)).figures["student_clip0.png"]
+    figure = judge(views=(view,), networks=("student",)).figures["student_clip0.png"]
 
     image = figure.axes[0].get_images()[0]
     assert image.get_array().shape == (8, frames)
@@ -113,7 +122,18 @@ def test_the_published_dictionary_begins_with_the_students_larger_psds() -> None
     assert keys[0] == "hp_metric"
 
 
-def test_error_rates_are_logged() -> None:
+def test_a_run_logs_the_figures_that_have_the_same_names_in_both_tasks() -> None:
+    result = judged()
+
+    logged = {name: value for name, value in result.metrics.items() if result.is_logged(name)}
+    assert logged["test/psds1"] == result.metrics["test/student/psds_score_scenario1"]
+    assert logged["test/psds2"] == result.metrics["test/student/psds_score_scenario2"]
+    assert logged["test/f1"] == result.metrics["test/student/event_f1_macro"]
+    assert not any(name.count("/") > 2 for name in logged)
+    assert "test/student/event_f1_micro" in set(result.metrics) - set(logged)
+
+
+def test_error_rates_are_computed() -> None:
     metrics = judged().metrics
 
     for name in ("event_error_rate", "event_error_rate_macro", "segment_error_rate", "segment_error_rate_macro"):
@@ -125,7 +145,7 @@ def test_figures_are_not_drawn_before_they_are_asked_for(monkeypatch: pytest.Mon
         raise RuntimeError("drawn")
 
     monkeypatch.setattr("dcase_sweep.evaluation.events.result.psd_roc_figure", fail)
-    result = judged()
+    result = judge()
 
     with pytest.raises(RuntimeError, match="drawn"):
         result.figures["student_psd_roc.png"]
@@ -133,7 +153,7 @@ def test_figures_are_not_drawn_before_they_are_asked_for(monkeypatch: pytest.Mon
 
 def test_the_figures_of_psds_eval_and_sed_eval_are_logged_where_they_are_asked_for() -> None:
     pytest.importorskip("psds_eval")
-    result = judged(rules=EventRules(reference=True))
+    result = judge(rules=EventRules(reference=True), networks=("student",))
 
     theirs = {name: value for name, value in result.metrics.items() if name.startswith("reference/student/")}
     assert len(theirs) == 12
@@ -145,7 +165,7 @@ def test_the_figures_of_psds_eval_and_sed_eval_are_logged_where_they_are_asked_f
 
 def test_a_network_that_detects_nothing_is_compared_too() -> None:
     pytest.importorskip("psds_eval")
-    table = judged(detected=False, rules=EventRules(reference=True)).table
+    table = judge(detected=False, rules=EventRules(reference=True), networks=("student",)).table
 
     rows = [line.split() for line in table.splitlines()]
     assert ["collar", "F1,", "macro", "0.000000", "0.000000", "0.0e+00", "sed_eval", "0.2.1"] in rows

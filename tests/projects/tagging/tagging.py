@@ -23,6 +23,7 @@ from dcase_sweep.evaluation.metrics import MeanAveragePrecision, compute_metrics
 from dcase_sweep.evaluation.result import EvaluationResult
 from dcase_sweep.result import Column
 from dcase_sweep.tasks.base import Task
+from dcase_sweep.tasks.predictors import ClipPredictor
 from dcase_sweep.training.fitting import Fitted, fit
 from dcase_sweep.training.optimization import Optimization
 
@@ -88,7 +89,9 @@ class TaggingModule(LightningModule):
         self, network: nn.Module, mean: float, std: float, experiment: Experiment, optimization: Optimization
     ) -> None:
         super().__init__()
-        self.network, self.mean, self.std = network, mean, std
+        self.network = network
+        self.register_buffer("mean", torch.tensor(mean))  # saved with the weights
+        self.register_buffer("std", torch.tensor(std))
         self.optimization, self.metrics = optimization, build_metrics(experiment)
         self.evaluated: list[tuple[Tensor, Tensor]] = []
 
@@ -167,6 +170,18 @@ class TaggingLearner:
         return DataLoader(clips, self.experiment.training.batch_size, shuffle=shuffle)
 
 
+class Scale(nn.Module):
+    """Features as the training scaled them."""
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (features - self.mean) / self.std
+
+
 class AudioTagging(Task):
     """Any number of tags for each clip.
 
@@ -199,3 +214,15 @@ class AudioTagging(Task):
         rows += [f"{tag}: detected in {count} clips" for tag, count in zip(data.classes, counts, strict=True)]
         table = "\n".join(rows)
         return EvaluationResult(values, table, {"tags.txt": table + "\n"})
+
+    def make_predictor(
+        self,
+        experiment: Experiment,
+        network: nn.Module,
+        state: Mapping[str, Tensor],
+        classes: Sequence[str],
+        *,
+        where: str,
+    ) -> ClipPredictor:
+        whole = nn.Sequential(Scale(state["mean"], state["std"]), network, nn.Sigmoid())
+        return ClipPredictor(whole, classes, seconds=experiment.data.seconds, threshold=self.threshold)

@@ -1,6 +1,7 @@
 """Storages: what is no journal or database is refused, a kill loses nothing, and one command begins a study."""
 
 import json
+import multiprocessing
 import os
 import signal
 import sqlite3
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -16,7 +18,7 @@ from dcase_sweep.sweep.optuna import journal as journals
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.storage import claim, open_storage
 from dcase_sweep.utils.errors import UserError
-from tests.sweep.optuna.test_study import finish, opened
+from tests.sweep.optuna.test_study import OBJECTIVE, finish, opened, signature
 
 
 def test_a_kill_while_writing_leaves_neither_lock_nor_half_a_line(tmp_path: Path) -> None:
@@ -203,47 +205,36 @@ def test_a_url_that_nothing_opens_is_told_without_its_password() -> None:
         assert "ret" not in str(refused.value).replace("interpreted", "")
 
 
-BEGIN = """
-import sys
-from dcase_sweep.utils.errors import UserError
-from dcase_sweep.sweep.optuna import study as records
-from tests.sweep.optuna.test_study import OBJECTIVE, signature
-where, depth = sys.argv[1:]
-sys.stdin.readline()
-try:
-    storage = records.open_storage(where)
-    with records.claim(storage):
-        study = records.open_study(storage, "s", OBJECTIVE, signature(**{"model.depth": depth}), fresh=False)
-        if study.user_attrs.get(records.RECORD) is None:
-            study.set_user_attr(records.RECORD, sys.argv[0])
-            print("made its parent", flush=True)
-        else:
-            print("joined", flush=True)
-except UserError as error:
-    print(str(error), flush=True)
-"""
+def begin(where: str, all_are_there: Any, told: Any) -> None:
+    """Begin or join the study, as a command does."""
+    all_are_there.wait(60)
+    try:
+        storage = records.open_storage(where)
+        with records.claim(storage):
+            study = records.open_study(storage, "s", OBJECTIVE, signature(), fresh=False)
+            if study.user_attrs.get(records.RECORD) is None:
+                study.set_user_attr(records.RECORD, "a parent")
+                told.put("made its parent")
+            else:
+                told.put("joined")
+    except UserError as error:
+        told.put(str(error))
 
 
 @pytest.mark.parametrize("name", ["optuna.log", "sqlite:///optuna.db"])
 def test_many_commands_at_once_make_one_study_with_one_parent(tmp_path: Path, name: str) -> None:
     where = name.replace("optuna", str(tmp_path / "optuna"))
-    root = Path(__file__).resolve().parents[3]
-    begin = [sys.executable, "-c", BEGIN, where, "2..5"]
-    processes = [
-        subprocess.Popen(begin, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) for _ in range(8)
-    ]
+    context = multiprocessing.get_context("fork")
+    all_are_there, told = context.Barrier(8), context.Queue()
+    processes = [context.Process(target=begin, args=(where, all_are_there, told)) for _ in range(8)]
     for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.close()
-    printed = []
+        process.start()
+    found = sorted(told.get(timeout=60) for _ in processes)
     for process in processes:
-        assert process.stdout is not None
-        printed.append(process.stdout.read().strip())
-        process.stdout.close()
-        assert process.wait() == 0
+        process.join()
 
-    assert sorted(printed) == ["joined"] * 7 + ["made its parent"]
+    assert [process.exitcode for process in processes] == [0] * 8
+    assert found == ["joined"] * 7 + ["made its parent"]
 
 
 def test_a_claim_ends_with_the_process_that_holds_it(tmp_path: Path) -> None:

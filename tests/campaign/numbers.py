@@ -1,13 +1,8 @@
-"""``python -m tests.number_walk TASK``: bad values for every number of a task's configuration.
-
-Prints how many were tried, then each that was neither refused in one line that begins with its key nor accepted, or
-that took more than some seconds; exits with 1 if there are any.
-"""
+"""Bad values for every number of a task's configuration."""
 
 import copy
 import itertools
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -146,8 +141,17 @@ def fault_of(composed: DictConfig, key: str, value: Any) -> str | None:
     return None
 
 
-def main(task: str, every: int = 1) -> int:
-    """Walk over a task's configuration, or one in ``every`` pairs of key and value; returns the exit code."""
+def run_numbers(every: int = 1) -> int:
+    """Try bad values for the numbers of both tasks, or one in ``every`` pairs of key and value; 1 if there is a fault.
+
+    Prints how many were tried, then each that was neither refused in one line that begins with its key nor accepted,
+    or that took more than some seconds.
+    """
+    return max(try_numbers(task, every) for task in OPTIONAL)
+
+
+def try_numbers(task: str, every: int) -> int:
+    """The same for one task."""
     composed = compose_task(task)
     parser = OverridesParser.create()
     values = {text: parser.parse_override(f"key={text}").value() for text in BAD}
@@ -158,10 +162,5 @@ def main(task: str, every: int = 1) -> int:
         fault = fault_of(composed, key, value)
         if fault is not None:
             faults.append(f"{key}={text[:40]}: {fault}")
-    print(tried, "values tried,", len(faults), "faults")
-    print("\n".join(faults))
+    print(f"task {task}: {tried} values tried, {len(faults)} faults", *faults, sep="\n", flush=True)
     return 1 if faults else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], *map(int, sys.argv[2:])))

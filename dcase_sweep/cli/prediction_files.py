@@ -1,0 +1,252 @@
+"""The files that ``predict`` writes: one table, or a label track or a figure for each recording."""
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, TextIO
+
+from dcase_sweep.inference.sources import Source
+from dcase_sweep.inference.tables import FORMATS, Format, TableFormat
+from dcase_sweep.tasks.protocols import Prediction
+from dcase_sweep.utils.console import pluralize
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.files import write_text
+from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.text_files import read_text
+
+if TYPE_CHECKING:
+    from dcase_sweep.inference.figures import Spectrogram
+
+
+class Output:
+    """Where predictions go, each as soon as it is there: what is interrupted keeps them."""
+
+    def __init__(self, form: Format, segments: bool) -> None:
+        self._form = form
+        self._segments = segments
+        self.written = 0
+
+    @property
+    def kept(self) -> str:
+        """What is there after an interruption."""
+        return f"{pluralize(self.written, 'recording')} written"
+
+    def remaining(self, sources: Sequence[Source]) -> Sequence[Source]:
+        """The recordings that have yet to be predicted."""
+        return sources
+
+    def write(self, name: str, prediction: Prediction, classes: tuple[str, ...]) -> None:
+        """Write one recording."""
+        table = TableFormat(self._form, classes, self._segments)
+        self._write(name, table.header(prediction), table.lines(name, prediction))
+        self.written += 1
+
+    def _write(self, name: str, header: str, lines: str) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+
+
+class StandardOutput(Output):
+    """A table, or the label track of the only recording, on standard output."""
+
+    def _write(self, name: str, header: str, lines: str) -> None:
+        sys.stdout.write(lines if self.written else header + lines)
+        sys.stdout.flush()
+
+
+class TableFile(Output):
+    """One file for all recordings.
+
+    Args:
+        path: of the file.
+        go_on: keep what is in it, and continue with the recording that comes last in it, which may not be whole.
+    """
+
+    def __init__(self, path: Path, form: Format, segments: bool, go_on: bool) -> None:
+        super().__init__(form, segments)
+        self._path = path
+        self._handle: TextIO | None = None
+        self._kept, self._last = _read_written(path, form) if go_on and path.is_file() else ("", None)
+
+    @property
+    def kept(self) -> str:
+        return f"{pluralize(self.written, 'recording')} written to {self._path}: --continue goes on with the rest"
+
+    def remaining(self, sources: Sequence[Source]) -> Sequence[Source]:
+        if self._last is None:
+            return sources
+        names = [source.name for source in sources]
+        if self._last not in names:
+            raise UserError(
+                f"{self._path}: ends with {printable(self._last)}, which is not among these recordings; expected those "
+                "that it was begun with, or no --continue"
+            )
+        return sources[names.index(self._last) :]
+
+    def _write(self, name: str, header: str, lines: str) -> None:
+        if self._handle is None:
+            self._handle = self._open()
+            if self._kept:
+                header = ""
+        self._handle.write(lines if self.written else header + lines)
+        self._handle.flush()
+
+    def _open(self) -> TextIO:
+        if self._last is not None:
+            write_text(self._path, self._kept)
+            return self._path.open("a", encoding="utf-8", newline="")
+        return self._path.open("w", encoding="utf-8", newline="")
+
+    def close(self) -> None:
+        if self._handle is not None:
+            self._handle.close()
+
+
+class LabelTracks(Output):
+    """A label track of Audacity for each recording, in a folder."""
+
+    def __init__(self, folder: Path, sources: Sequence[Source]) -> None:
+        super().__init__("audacity", False)
+        self._folder = folder
+        self._paths = name_files(folder, sources, ".txt")
+
+    def _write(self, name: str, header: str, lines: str) -> None:
+        path = self._paths[name]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, lines)
+
+
+def open_output(options: argparse.Namespace, sources: Sequence[Source]) -> Output:
+    """Where the predictions of a command go.
+
+    Raises:
+        UserError: for an output that cannot be, or that does not hold so many recordings.
+    """
+    path: Path | None = options.output.expanduser() if options.output is not None else None
+    known = FORMATS.get(path.suffix.lower()) if path is not None and not path.is_dir() else None
+    form: Format = options.format or known or ("csv" if path is None or path.suffix else "audacity")
+    if path is not None and options.format is None and known is None and path.suffix and not path.is_dir():
+        raise UserError(f"{path}: no such format; expected .csv, .tsv or .jsonl, or --format")
+    if options.go_on and (path is None or form == "audacity"):
+        raise UserError("--continue: nothing to go on with; expected -o and the table that was begun")
+    if form == "audacity":
+        return _open_tracks(path, sources)
+    if path is None:
+        return StandardOutput(form, options.segments)
+    if path.is_dir() or not path.parent.is_dir():
+        raise UserError(f"{path}: cannot be written; expected the name of a file in a folder that exists")
+    return TableFile(path, form, options.segments, options.go_on)
+
+
+def _open_tracks(path: Path | None, sources: Sequence[Source]) -> Output:
+    is_file = path is not None and path.suffix.lower() == ".txt" and not path.is_dir()
+    if len(sources) > 1 and (path is None or is_file):
+        raise UserError(f"audacity: a label track is of one recording, here are {len(sources)}; expected -o FOLDER")
+    if path is None:
+        return StandardOutput("audacity", False)
+    if is_file:
+        return TableFile(path, "audacity", False, False)
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path}: a file; expected a folder for label tracks")
+    return LabelTracks(path, sources)
+
+
+def name_files(folder: Path, sources: Sequence[Source], suffix: str) -> dict[str, Path]:
+    """A file in the folder for each recording, named as it is; none leads out of the folder.
+
+    Raises:
+        UserError: for two recordings of one name.
+    """
+    paths: dict[str, Path] = {}
+    taken: dict[Path, str] = {}
+    for source in sources:
+        name = PurePath("stdin" if source.name == "-" else source.name)
+        inside = PurePath(name.name) if name.is_absolute() or ".." in name.parts or name.parts[0] == "~" else name
+        path = folder / inside.with_suffix(suffix)
+        if path in taken:
+            raise UserError(
+                f"{printable(taken[path])} and {printable(source.name)} would both be {path}; predict them into "
+                "different folders"
+            )
+        paths[source.name], taken[path] = path, source.name
+    return paths
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A figure of each recording, in a folder."""
+
+    paths: dict[str, Path]
+
+    @classmethod
+    def into(cls, folder: Path | None, sources: Sequence[Source]) -> "Figures | None":
+        """Figures in this folder; None where none are asked for.
+
+        Raises:
+            UserError: for a folder that cannot be.
+        """
+        if folder is None:
+            return None
+        folder = folder.expanduser()
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"--figures {folder}: a file; expected a folder")
+        return cls(name_files(folder, sources, ".png"))
+
+    def begin(self, front_end: Any, seconds: float | None) -> "Spectrogram":
+        """What collects the spectrogram of a recording."""
+        from dcase_sweep.inference.figures import Spectrogram
+
+        return Spectrogram(front_end, seconds)
+
+    def draw(
+        self, source: Source, prediction: Prediction, classes: tuple[str, ...], spectrogram: "Spectrogram"
+    ) -> None:
+        """Draw one recording."""
+        from dcase_sweep.evaluation.figures import save_figure
+        from dcase_sweep.inference.figures import draw_prediction
+
+        path = self.paths[source.name]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_figure(draw_prediction(source.name, prediction, classes, spectrogram), path)
+
+
+def _read_written(path: Path, form: Format) -> tuple[str, str | None]:
+    """What an interrupted command wrote but for its last recording, and the name of that.
+
+    Raises:
+        UserError: for a file that no such command wrote.
+    """
+    text = read_text(path, expected="a table of predictions")
+    whole = text[: text.rfind("\n") + 1]  # a line may have been cut off
+    if form == "jsonl":
+        return _read_lines(path, whole)
+    delimiter = "\t" if form == "tsv" else ","
+    records = list(csv.reader(io.StringIO(whole, newline=""), delimiter=delimiter))
+    if records and records[0][:1] != ["filename"]:
+        raise UserError(f"{path}: no table of predictions; expected one that was begun by this command")
+    if len(records) < 2:
+        return "", None
+    last = records[-1][0]
+    while records[-1][:1] == [last]:
+        records.pop()
+    kept = io.StringIO()
+    csv.writer(kept, delimiter=delimiter, lineterminator="\n").writerows(records)
+    return kept.getvalue(), last
+
+
+def _read_lines(path: Path, whole: str) -> tuple[str, str | None]:
+    lines = whole.splitlines(keepends=True)
+    if not lines:
+        return "", None
+    try:
+        last = json.loads(lines[-1])["filename"]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path}: no lines of predictions; expected a file that was begun by this command") from None
+    return "".join(lines[:-1]), str(last)

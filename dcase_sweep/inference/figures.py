@@ -1,0 +1,125 @@
+"""A figure of one recording: its spectrogram, and the probability of each class over time."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from dcase_sweep.evaluation.figures import LARGEST_SIDE, plain_text
+from dcase_sweep.tasks.protocols import Prediction
+
+#: Columns of the image of a spectrogram, or of the probabilities, at most.
+_COLUMNS = 1500
+_MOST_CLASSES = 40
+
+
+class Spectrogram:
+    """Collects the features of overlapping windows as one image of bounded size.
+
+    Args:
+        front_end: whose features they are.
+        seconds: length of the recording, as far as it is known; the image becomes coarser as it turns out longer.
+    """
+
+    def __init__(self, front_end: Any, seconds: float | None) -> None:
+        self._to_decibel = getattr(front_end, "to_decibel", None)
+        self._window = float(front_end.seconds)
+        self._frame = self._window / front_end.shape[1]
+        self._per_column = max(1, math.ceil((seconds or self._window) / self._frame / _COLUMNS))
+        self._sums: dict[int, NDArray[np.float64]] = {}
+        self._counts: dict[int, int] = {}
+        self._end = 0.0
+
+    def add(self, start: float, features: NDArray[np.float32]) -> None:
+        """Take the features ``[mel, frame]`` of the window that begins at ``start`` (s); what is there is left out."""
+        if self._to_decibel is not None:
+            import torch
+
+            features = self._to_decibel(torch.tensor(features)).numpy()
+        first = max(0, round((self._end - start) / self._frame))
+        for position in range(first, features.shape[1]):
+            column = int((start / self._frame + position) // self._per_column)
+            if column in self._sums:
+                self._sums[column] += features[:, position]
+            else:
+                self._sums[column] = features[:, position].astype(np.float64)
+            self._counts[column] = self._counts.get(column, 0) + 1
+        self._end = max(self._end, start + self._window)
+        if len(self._sums) > 2 * _COLUMNS:
+            self._halve()
+
+    def _halve(self) -> None:
+        sums, counts = self._sums, self._counts
+        self._sums, self._counts, self._per_column = {}, {}, 2 * self._per_column
+        for column, total in sums.items():
+            half = column // 2
+            self._sums[half] = self._sums[half] + total if half in self._sums else total
+            self._counts[half] = self._counts.get(half, 0) + counts[column]
+
+    @property
+    def image(self) -> NDArray[np.float64]:
+        """``[mel, column]``, each column the mean of its frames."""
+        return np.stack([self._sums[column] / self._counts[column] for column in sorted(self._sums)], axis=1)
+
+    @property
+    def seconds(self) -> float:
+        """Where the image ends."""
+        return self._end
+
+
+def draw_prediction(
+    name: str, prediction: Prediction, classes: Sequence[str], spectrogram: Spectrogram, threshold: float | None = None
+) -> Figure:
+    """The spectrogram of a recording above the probabilities of its classes, and its segments as bars.
+
+    Args:
+        name: of the recording, for the title.
+        prediction: of it.
+        classes: in the order of its scores.
+        spectrogram: of its windows.
+        threshold: drawn nowhere where None.
+    """
+    shown = list(classes)[:_MOST_CLASSES]
+    height = min(2.6 + 0.32 * len(shown) + 1.2, LARGEST_SIDE)
+    figure = Figure(figsize=(10.0, height), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.6, 0.32 * len(shown) + 0.6])
+    image, seconds = spectrogram.image, prediction.seconds or spectrogram.seconds
+    above.imshow(
+        image, origin="lower", aspect="auto", cmap="magma", extent=(0, spectrogram.seconds, -0.5, len(image) - 0.5)
+    )
+    above.set(ylabel="band", title=plain_text(f"{name}: {', '.join(prediction.labels) or 'nothing detected'}", 100))
+    scores = _shrink(np.asarray(prediction.scores)[:, : len(shown)])
+    edges = np.append(_starts(prediction, len(scores)), max(seconds, 1e-9))
+    mesh = below.pcolormesh(
+        edges, np.arange(len(shown) + 1) - 0.5, scores.T, vmin=0, vmax=1, cmap="cividis", rasterized=True
+    )
+    if prediction.has_segments:
+        places = {label: place for place, label in enumerate(shown)}
+        for segment in prediction.segments:
+            if segment.label in places:
+                below.plot(
+                    [segment.onset, segment.offset], [places[segment.label] - 0.38] * 2, color="#d55e00", linewidth=3
+                )
+    below.set_yticks(range(len(shown)), [plain_text(label) for label in shown])
+    below.set(xlabel="time (s)", xlim=(0, max(seconds, 1e-9)), ylim=(len(shown) - 0.5, -0.5))
+    figure.colorbar(mesh, ax=below, label="probability", fraction=0.03, pad=0.01)
+    return figure
+
+
+def _starts(prediction: Prediction, parts: int) -> NDArray[np.float64]:
+    """Where each column of the scores begins, s."""
+    starts = np.asarray(prediction.starts, dtype=np.float64)
+    group = math.ceil(len(starts) / _COLUMNS) if len(starts) else 1
+    return starts[::group][:parts]
+
+
+def _shrink(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """At most so many rows ``[part, class]``, each the maximum of its group."""
+    group = math.ceil(len(scores) / _COLUMNS)
+    if group <= 1:
+        return scores
+    padded = np.concatenate([scores, np.repeat(scores[-1:], -len(scores) % group, axis=0)])
+    return padded.reshape(-1, group, scores.shape[1]).max(axis=1)

@@ -1,0 +1,100 @@
+"""Finding of a trained network by what people have of it: a run, a folder, a file, a registered model."""
+
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from dcase_sweep import tracking
+from dcase_sweep.config import Tracking, build_front_end, build_task
+from dcase_sweep.config.classes import Named
+from dcase_sweep.config.renamed import rename_keys
+from dcase_sweep.export.runs import NAMED, RunFiles, read_run
+from dcase_sweep.inference.trained import TrainedModel
+from dcase_sweep.training.checkpoint_files import read_checkpoint
+from dcase_sweep.training.checkpoints import BEST
+from dcase_sweep.training.trained import restore_network
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.text import printable
+
+#: Addresses of models in MLflow.
+_MODEL_URI = re.compile(r"(models|runs):/")
+_EXPORTED = (".tflite", ".onnx")
+
+
+def load_model(
+    run: str | Path,
+    *,
+    store: Tracking,
+    classes: Sequence[str] | None = None,
+    named: Named | None = None,
+    search_store: bool = True,
+) -> TrainedModel:
+    """The trained network that ``run`` names.
+
+    Args:
+        run: the id of a run in MLflow, the folder of a run, a checkpoint, an exported file, or a model of
+            MLflow, ``models:/name/version``.
+        store: of the runs.
+        classes: names in the order of the network's outputs, for checkpoints of versions that did not keep them.
+        named: classes of the user's own, by their keys: ``model._target_``.
+        search_store: whether the run of a folder or a checkpoint is looked up, for its metrics.
+
+    Raises:
+        UserError: in one line, if there is no such network, or it cannot be used.
+    """
+    given = str(run)
+    if given.lower().endswith(_EXPORTED):
+        from dcase_sweep.inference.exported import load_exported
+
+        return load_exported(Path(given).expanduser(), classes=classes, named=named)
+    if _MODEL_URI.match(given):
+        return _restore(_fetch_model(given, store), classes, named)
+    return _restore(read_run(given, store, search_store=search_store), classes, named)
+
+
+def load_trusted_checkpoint(path: Path) -> TrainedModel:
+    """The network of a checkpoint whose classes may be anybody's: one of this process, or in a model that was loaded.
+
+    Raises:
+        UserError: in one line, for a file that is no checkpoint.
+    """
+    checkpoint = read_checkpoint(path, where=str(path), expected=BEST)
+    configuration = rename_keys(checkpoint.configuration, quiet=True)
+    named = {key: str(configuration[key]) for key in NAMED if key in configuration}
+    return _restore(RunFiles(str(path), checkpoint, None, None), None, named)
+
+
+def _fetch_model(uri: str, store: Tracking) -> RunFiles:
+    """The checkpoint in a model of MLflow; nothing else of the model is read, and none of its code is imported."""
+    where = f"run={printable(uri)}"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = tracking.fetch_model(store, uri, Path(temporary))
+        found = sorted(folder.glob(f"data/{BEST}"))
+        if not found:
+            raise UserError(f"{where}: no data/{BEST} in it; expected a model that a run of this program logged")
+        return RunFiles(where, read_checkpoint(found[0], where=where, expected="a model of a run"), None, None)
+
+
+def _restore(found: RunFiles, classes: Sequence[str] | None, named: Named | None) -> TrainedModel:
+    trained = restore_network(found.checkpoint, where=found.where, named=named)
+    names = tuple(classes) if classes is not None else found.checkpoint.classes
+    if names is None:
+        raise UserError(
+            f"{found.where}: does not name its {trained.classes} classes; expected classes=[...] in their order"
+        )
+    if len(names) != trained.classes:
+        raise UserError(f"{found.where}: {len(names)} names of classes; expected {trained.classes}, as its network has")
+    predictor = build_task(trained.experiment).make_predictor(
+        trained.experiment, trained.network, trained.state, names, where=found.where
+    )
+    return TrainedModel(
+        run_id=found.logged.id if found.logged else found.checkpoint.run_id,
+        name=found.checkpoint.choices.get("model", "model"),
+        classes=names,
+        metrics=dict(found.logged.metrics) if found.logged else {},
+        network=predictor.network,
+        front_end=build_front_end(trained.experiment),
+        settings=trained.experiment,
+        _predictor=predictor,
+    )

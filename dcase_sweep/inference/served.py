@@ -1,0 +1,96 @@
+"""A trained network as MLflow loads it: ``mlflow.pyfunc.load_model``, ``mlflow models serve``."""
+
+import math
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dcase_sweep.inference.loading import load_trusted_checkpoint
+from dcase_sweep.inference.tables import check_prediction, columns, rows
+from dcase_sweep.inference.windows import OVERLAP
+from dcase_sweep.tasks.protocols import Prediction
+from dcase_sweep.training.checkpoints import BEST
+from dcase_sweep.utils.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dcase_sweep.inference.trained import TrainedModel
+
+#: What a request may have: the bytes of an audio file, or a waveform and its sample rate (Hz).
+AUDIO, WAVEFORM, SAMPLE_RATE = "audio", "waveform", "sample_rate"
+#: The share of a window that the next one has in common with it.
+PARAMETERS = {"overlap": OVERLAP}
+#: The column of the answer that says to which row of the request a row belongs.
+ROW = "recording"
+
+
+class ServedModel:
+    """Predicts tables of recordings.
+
+    Args:
+        model: a trained network.
+        task: its name, for messages.
+    """
+
+    def __init__(self, model: "TrainedModel", task: str) -> None:
+        self._model = model
+        self._task = task
+
+    def predict(self, table: "pd.DataFrame", params: Mapping[str, Any] | None = None) -> "pd.DataFrame":
+        """The scenes of recordings, or their events, each row with the number of its recording.
+
+        Args:
+            table: a recording in each row: ``audio``, the bytes of a file of any format; or ``waveform`` ``[sample]``
+                with full scale 1, and ``sample_rate`` in Hz.
+            params: ``overlap`` of windows.
+
+        Raises:
+            UserError: in one line, for a recording that cannot be used.
+        """
+        overlap = float((params or PARAMETERS)["overlap"])
+        found = [self._predict(index, row, overlap) for index, row in enumerate(table.to_dict("records"))]
+        return to_frame(found, self._model.classes)
+
+    def _predict(self, index: int, row: Mapping[str, Any], overlap: float) -> Prediction:
+        try:
+            audio, waveform = row.get(AUDIO), row.get(WAVEFORM)
+            if isinstance(audio, bytes):
+                return self._predict_file(audio, overlap)
+            if not isinstance(waveform, list | np.ndarray):
+                raise UserError(f"no {AUDIO} and no {WAVEFORM}; expected one of them")
+            rate = row.get(SAMPLE_RATE)
+            known = None if rate is None or math.isnan(rate) else int(rate)
+            prediction = self._model.predict(np.asarray(waveform, dtype=np.float64), known, overlap=overlap)
+        except UserError as error:
+            raise UserError(f"row {index}: {error}") from None
+        return check_prediction(prediction, self._task)
+
+    def _predict_file(self, content: bytes, overlap: float) -> Prediction:
+        with tempfile.TemporaryDirectory(prefix="dcase_sweep-") as folder:
+            path = Path(folder, AUDIO)
+            path.write_bytes(content)
+            try:
+                return check_prediction(self._model.predict(path, overlap=overlap), self._task)
+            except UserError as error:
+                raise UserError(str(error).replace(str(path), AUDIO)) from None
+
+
+def to_frame(predictions: list[Prediction], classes: tuple[str, ...]) -> "pd.DataFrame":
+    """One table of several predictions; without any row if nothing was detected."""
+    import pandas as pd
+
+    names = [ROW, *(columns(predictions[0], classes) if predictions else ())]
+    body = [[index, *row] for index, each in enumerate(predictions) for row in rows(each, classes)]
+    types = {name: "float64" for name in names if name != ROW and name not in predictions[0].columns}
+    return pd.DataFrame(body, columns=names).astype({ROW: "int64", **types})
+
+
+def _load_pyfunc(folder: str) -> ServedModel:
+    """What MLflow calls to load a model, whose code is on the import path by then."""
+    model = load_trusted_checkpoint(Path(folder) / BEST)
+    assert model.settings is not None
+    return ServedModel(model, model.settings.task.name)

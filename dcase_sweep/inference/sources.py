@@ -1,0 +1,124 @@
+"""Recordings as a command line names them: files, folders, and standard input."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from dcase_sweep.audio.problems import AudioProblem
+from dcase_sweep.audio.reading import open_decoder
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.text import printable
+
+#: What counts as a recording in a folder; a file that is named may have any suffix.
+SUFFIXES = frozenset(
+    (
+        *(".wav", ".wave", ".w64", ".rf64", ".flac", ".mp3", ".ogg", ".oga", ".opus"),
+        *(".aiff", ".aif", ".aifc", ".au", ".snd", ".caf", ".nist", ".sph"),
+    )
+)
+_STANDARD_INPUT = "-"
+_HEAD = 16
+_BLOCK = 2**20
+#: The most that standard input may hold of names, in bytes.
+_MOST_NAMES = 64 * 2**20
+#: How audio files begin.
+_MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b"ID3", b".snd", b"caff", b"NIST_1A")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A recording that is to be predicted.
+
+    Attributes:
+        name: in tables: as it was typed; relative to the folder where one folder was.
+        path: of the file.
+        seconds: its length; 0 if the file does not give it.
+        problem: why it cannot be used.
+    """
+
+    name: str
+    path: Path
+    seconds: float = 0.0
+    problem: str | None = None
+
+
+def find_sources(words: Sequence[str], stack: ExitStack) -> list[Source]:
+    """The recordings that files, folders and ``-`` name, each once, with their lengths.
+
+    Args:
+        words: of the command line.
+        stack: keeps a copy of what came through standard input until it is closed.
+
+    Raises:
+        UserError: for a folder without recordings, and for names that standard input cannot hold.
+    """
+    found: dict[str, Path] = {}
+    for word in words:
+        if word == _STANDARD_INPUT:
+            found |= dict(_read_standard_input(sys.stdin.buffer, stack))
+        else:
+            found |= dict(_list(word, is_only=len(words) == 1))
+    return [_look(name, path) for name, path in found.items()]
+
+
+def _list(word: str, *, is_only: bool = False) -> Iterator[tuple[str, Path]]:
+    """Names and paths; the recordings of the only folder are named relative to it."""
+    path = Path(word).expanduser()
+    if not path.is_dir():
+        yield word, path
+        return
+    files = [
+        each
+        for each in sorted(path.rglob("*"))
+        if each.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in each.relative_to(path).parts)
+    ]
+    if not files:
+        raise UserError(
+            f"{printable(word)}: no recordings in this folder; expected .wav, .flac, .ogg, .mp3 or the like"
+        )
+    for each in files:
+        yield (each.relative_to(path) if is_only else each).as_posix(), each
+
+
+def _look(name: str, path: Path) -> Source:
+    try:
+        with open_decoder(path) as decoder:
+            return Source(name, path, (decoder.frames or 0) / decoder.sample_rate)
+    except AudioProblem as problem:
+        return Source(name, path, problem=str(problem))
+
+
+def _read_standard_input(stream: BinaryIO, stack: ExitStack) -> Iterator[tuple[str, Path]]:
+    head = stream.read(_HEAD)
+    if not head:
+        raise UserError("-: nothing came through standard input; expected an audio file or names of files")
+    if _is_audio(head):
+        # The reader looks at the end of a file before its samples, so that a pipe has to be copied; not into memory.
+        copy = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dcase_sweep-")), "standard_input")
+        with copy.open("wb") as handle:
+            handle.write(head)
+            shutil.copyfileobj(stream, handle, _BLOCK)
+        yield _STANDARD_INPUT, copy
+        return
+    content = head + stream.read(_MOST_NAMES)
+    if len(content) > _MOST_NAMES:
+        raise UserError(f"-: more than {_MOST_NAMES // 2**20} MiB of names; expected names of files, one a line")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise UserError("-: neither an audio file nor text in UTF-8; expected names of files, one a line") from None
+    names = text.split("\0") if "\0" in text else text.splitlines()
+    for name in filter(None, names):
+        yield from _list(name)
+
+
+def _is_audio(head: bytes) -> bool:
+    """Whether a stream begins as an audio file; names have no such bytes as follow a file's first letters."""
+    if head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xE0 == 0xE0:  # MPEG
+        return True
+    return head.startswith(_MAGIC) and (head[8:12] in (b"WAVE", b"AIFF", b"AIFC") or any(byte < 9 for byte in head[3:]))

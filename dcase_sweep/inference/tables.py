@@ -1,0 +1,129 @@
+"""Predictions as tables: CSV, TSV, JSON lines, and label tracks of Audacity."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from dcase_sweep.tasks.prediction import Segment
+from dcase_sweep.tasks.protocols import Prediction
+from dcase_sweep.utils.errors import UserError
+
+Format = Literal["csv", "tsv", "jsonl", "audacity"]
+#: By the suffix of a file.
+FORMATS: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".txt": "audacity"}
+#: What a prediction must have to be written (`tasks.protocols.Prediction`).
+_NEEDED = ("labels", "probabilities", "segments")
+
+
+@dataclass(frozen=True, slots=True)
+class TableFormat:
+    """How predictions are written.
+
+    Attributes:
+        name: of the format.
+        classes: the columns of the probabilities, in this order.
+        segments: a row for each window also where a table has one for each recording.
+    """
+
+    name: Format
+    classes: tuple[str, ...]
+    segments: bool = False
+
+    def header(self, prediction: Prediction) -> str:
+        """The first line, which tells the columns; empty where there is none."""
+        if self.name not in ("csv", "tsv"):
+            return ""
+        return self._join([["filename", *columns(prediction, self.classes, self.segments)]])
+
+    def lines(self, filename: str, prediction: Prediction) -> str:
+        """All lines of one recording."""
+        if self.name == "audacity":
+            return "".join(
+                f"{each.onset:.6f}\t{each.offset:.6f}\t{each.label}\n" for each in _merge(prediction.segments)
+            )
+        if self.name == "jsonl":
+            return json.dumps(_plain(filename, prediction), ensure_ascii=False) + "\n"
+        found = rows(prediction, self.classes, self.segments)
+        return self._join([filename, *map(_cell, row)] for row in found)
+
+    def _join(self, rows: Iterable[Sequence[str]]) -> str:
+        text = io.StringIO()
+        csv.writer(text, delimiter="\t" if self.name == "tsv" else ",", lineterminator="\n").writerows(rows)
+        return text.getvalue()
+
+
+def check_prediction(prediction: Any, task: str) -> Prediction:
+    """Return what can be written as a table.
+
+    Raises:
+        UserError: for what a predictor of the user's own returns that cannot.
+    """
+    if not all(hasattr(prediction, name) for name in _NEEDED):
+        raise UserError(
+            f"task {task}: its predictor returns a {type(prediction).__name__}, which is no table; expected "
+            "make_predictor of the task to return a dcase_sweep.tasks.predictors.ClipPredictor, or one whose "
+            "predictions have labels, probabilities and segments"
+        )
+    found: Prediction = prediction
+    return found
+
+
+def columns(prediction: Prediction | type[Prediction], classes: Sequence[str], segments: bool = False) -> list[str]:
+    """The columns of a table of predictions of this kind, behind that of the file name.
+
+    Args:
+        prediction: one, or its class.
+        classes: the columns of the probabilities of recordings.
+        segments: a row for each window also where a table has one for each recording.
+    """
+    of_recording, of_segment = prediction.columns
+    if prediction.has_segments or segments:
+        return ["onset", "offset", of_segment, "confidence"]
+    return [of_recording, *classes]
+
+
+def rows(prediction: Prediction, classes: Sequence[str], segments: bool = False) -> list[list[str | float]]:
+    """The rows of one recording, as `columns` names them."""
+    if prediction.has_segments or segments:
+        return [[each.onset, each.offset, each.label, each.confidence] for each in prediction.segments]
+    return [[",".join(prediction.labels), *(float(prediction.probabilities[name]) for name in classes)]]
+
+
+def _cell(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def _plain(filename: str, prediction: Prediction) -> dict[str, Any]:
+    segments = [
+        {
+            "onset": round(each.onset, 6),
+            "offset": round(each.offset, 6),
+            "label": each.label,
+            "confidence": round(each.confidence, 6),
+        }
+        for each in prediction.segments
+    ]
+    return {
+        "filename": filename,
+        "seconds": round(prediction.seconds, 6),
+        "labels": list(prediction.labels),
+        "probabilities": {name: round(float(value), 6) for name, value in prediction.probabilities.items()},
+        "segments": segments,
+    }
+
+
+def _merge(segments: Sequence[Segment]) -> list[Segment]:
+    """Segments of one label that touch or overlap are one."""
+    merged: list[Segment] = []
+    last: dict[str, int] = {}
+    for each in sorted(segments, key=lambda segment: segment.onset):
+        place = last.get(each.label)
+        if place is not None and each.onset <= merged[place].offset:
+            merged[place] = replace(merged[place], offset=max(merged[place].offset, each.offset))
+        else:
+            last[each.label] = len(merged)
+            merged.append(each)
+    return merged

@@ -1,0 +1,124 @@
+"""How the outputs of a detector become sound events."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from dcase_sweep.config import Experiment, build_front_end, clip_seconds, event_rules
+from dcase_sweep.evaluation.events import decode, filter_scores
+from dcase_sweep.tasks.prediction import DetectedEvent, EventPrediction, Scores
+from dcase_sweep.tasks.predictors import rank
+
+
+class _Detector(nn.Module):
+    """A network behind the scaling of its front end."""
+
+    def __init__(self, front_end: Any, network: nn.Module) -> None:
+        super().__init__()
+        self.normalise = front_end.normalise
+        self.network = network
+
+    def forward(self, features: Tensor) -> Any:
+        """Probabilities of frames and clips (`models.crnn.Predictions`) of mel amplitudes ``[batch, mel, frame]``."""
+        return self.network(self.normalise(features))
+
+
+class EventPredictor:
+    """A detector of sound events: `network` takes the front end's features and scales them itself.
+
+    Where windows of a recording overlap, the probability of a frame is their mean, weighted by how far the frame is
+    from a window's ends.
+
+    Args:
+        experiment: that trained the network.
+        network: scaled features ``[batch, mel, frame]`` → `models.crnn.Predictions`.
+        classes: in the order of the outputs.
+    """
+
+    def __init__(self, experiment: Experiment, network: nn.Module, classes: Sequence[str]) -> None:
+        assert experiment.mean_teacher is not None
+        front_end = build_front_end(experiment)
+        self.classes = tuple(classes)
+        #: Samples from frame to frame of the probabilities: windows begin at multiples of it.
+        self.grid = int(network.frame_stride * front_end.hop)
+        self.network: nn.Module = _Detector(front_end, network).eval()
+        self.hop = self.grid / front_end.sample_rate
+        self.seconds = clip_seconds(experiment)
+        self.median_filter = experiment.mean_teacher.median_filter
+        self.threshold = float(event_rules(experiment.evaluation).f1_threshold)
+
+    def __call__(self, features: Tensor) -> EventPrediction:
+        """The sound events of one clip."""
+        joiner = self.begin(round(self.grid / self.hop))
+        joiner.add([0], features)
+        return joiner.finish(None)
+
+    def begin(self, sample_rate: int, threshold: float | None = None) -> "_EventJoiner":
+        """What joins the windows of a recording."""
+        return _EventJoiner(self, sample_rate, self.threshold if threshold is None else threshold)
+
+    def decode(self, scores: Scores, threshold: float, seconds: float) -> tuple[DetectedEvent, ...]:
+        """Events of probabilities ``[frame, class]``, by onset; none ends after the recording."""
+        filtered = filter_scores(
+            {"clip": scores}, labels=list(self.classes), hop=self.hop, median_length=self.median_filter
+        )
+        column = {label: index for index, label in enumerate(self.classes)}
+        found = []
+        for event in decode(filtered, [threshold]).events_in("clip"):
+            first, last = round(event.onset / self.hop), round(event.offset / self.hop)
+            confidence = float(scores[first:last, column[event.label]].mean())
+            found.append(DetectedEvent(event.onset, min(event.offset, seconds), event.label, confidence))
+        return tuple(sorted(found, key=lambda event: (event.onset, event.offset, event.event_label)))
+
+
+class _EventJoiner:
+    def __init__(self, predictor: EventPredictor, sample_rate: int, threshold: float) -> None:
+        self._predictor = predictor
+        self._sample_rate = sample_rate
+        self._threshold = threshold
+        #: Weighted sums ``[frame, class]`` and the sums of the weights ``[frame]``; both have room for more frames.
+        self._sum = np.zeros((0, len(predictor.classes)), np.float32)
+        self._weight = np.zeros(0, np.float32)
+        self._frames = 0
+        #: Of the first window, which is alone in a recording of a clip's length.
+        self._only: Scores | None = None
+        self._clip: NDArray[np.float32] | None = None
+
+    def add(self, starts: Sequence[int], features: Tensor) -> None:
+        with torch.inference_mode():
+            found = self._predictor.network(features)
+        clips = found.weak.float().cpu().numpy().max(axis=0)
+        self._clip = clips if self._clip is None else np.maximum(self._clip, clips)
+        for start, scores in zip(starts, found.strong.float().cpu().numpy(), strict=True):
+            self._add_window(start // self._predictor.grid, scores.T)
+
+    def _add_window(self, first: int, scores: Scores) -> None:
+        self._only = scores if not self._frames else None
+        frames = len(scores)
+        self._frames = max(self._frames, first + frames)
+        self._reserve(self._frames)
+        rising = np.arange(1, frames + 1, dtype=np.float32)
+        weight = np.minimum(rising, rising[::-1])
+        self._sum[first : first + frames] += weight[:, None] * scores
+        self._weight[first : first + frames] += weight
+
+    def _reserve(self, frames: int) -> None:
+        if frames > len(self._weight):
+            more = max(frames, 2 * len(self._weight)) - len(self._weight)
+            self._sum = np.concatenate([self._sum, np.zeros((more, self._sum.shape[1]), np.float32)])
+            self._weight = np.concatenate([self._weight, np.zeros(more, np.float32)])
+
+    def finish(self, samples: int | None) -> EventPrediction:
+        assert self._clip is not None
+        joined = self._sum[: self._frames] / self._weight[: self._frames, None]
+        scores = joined if self._only is None else self._only
+        predictor = self._predictor
+        if samples is not None:  # what lies behind the end of a short recording is padding
+            scores = scores[: -(-samples // predictor.grid)]
+        seconds = predictor.seconds if samples is None else samples / self._sample_rate
+        events = predictor.decode(scores, self._threshold, seconds)
+        return EventPrediction(events, rank(predictor.classes, self._clip), scores, predictor.hop, seconds)

@@ -1,0 +1,165 @@
+"""Trained networks as MLflow models, in the folder of their run.
+
+The files are written one by one by MLflow's own description of a model. ``mlflow.pyfunc.log_model`` would load what it
+logs, ask pip for what is installed and begin a process, which takes longer than a small training.
+"""
+
+import base64
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dcase_sweep.config import Tracking
+from dcase_sweep.tracking.stores import is_there, open_store, resolve_uri
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.files import write_text
+
+#: Name of a run's model: ``runs:/RUN_ID/model``.
+MODEL = "model"
+_DATA, _CODE = "data", "code"
+_EXAMPLE, _SERVING_EXAMPLE = "input_example.json", "serving_input_example.json"
+_REQUIREMENTS, _PYTHON, _CONDA = "requirements.txt", "python_env.yaml", "conda.yaml"
+#: Type of a column → the name of MLflow's type; ``doubles`` is an array of them.
+_TYPES = {"text": "string", "number": "double", "whole": "long", "bytes": "binary"}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPackage:
+    """What an MLflow model is made of.
+
+    Attributes:
+        loader: full name of a module with a function ``_load_pyfunc(folder)``.
+        checkpoint: what it loads, by this name in the folder.
+        inputs: column → type, ``text``, ``number``, ``whole``, ``bytes`` or ``doubles``; none has to be there.
+        outputs: likewise.
+        parameters: name → default, a number.
+        example: bytes of the first input column.
+        requirements: of pip, each with its version.
+        code: path on the import path → file; of components of the user's own.
+    """
+
+    loader: str
+    checkpoint: Path
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    parameters: Mapping[str, float]
+    example: bytes
+    requirements: Sequence[str]
+    code: Mapping[str, Path] = field(default_factory=dict)
+
+
+def write_model(package: ModelPackage, folder: Path, *, run_id: str, checkpoint: Path | None = None) -> None:
+    """Write a model as MLflow reads it.
+
+    Args:
+        package: what it is made of.
+        folder: which does not exist yet.
+        run_id: of the run that trained it.
+        checkpoint: the same file on the disk of the folder, which is linked to instead of copied.
+    """
+    from mlflow import pyfunc
+    from mlflow.models import Model, ModelSignature
+
+    (folder / _DATA).mkdir(parents=True)
+    _link(checkpoint or package.checkpoint, folder / _DATA / package.checkpoint.name)
+    for name, source in package.code.items():
+        target = folder / _CODE / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    _write_environment(folder, package.requirements)
+    signature = ModelSignature(
+        inputs=_schema(package.inputs, required=False),
+        outputs=_schema(package.outputs, required=True),
+        params=_parameters(package.parameters),
+    )
+    model = Model(run_id=run_id, signature=signature, saved_input_example_info=_write_example(folder, package))
+    pyfunc.add_to_model(
+        model,
+        loader_module=package.loader,
+        data=_DATA,
+        code=_CODE if package.code else None,
+        conda_env=_CONDA,
+        python_env=_PYTHON,
+    )
+    model.save(str(folder / "MLmodel"))
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file by another name where the file system can, else a copy."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _schema(columns: Mapping[str, str], *, required: bool) -> Any:
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Array
+
+    types: dict[str, Any] = {name: DataType[of_mlflow] for name, of_mlflow in _TYPES.items()}
+    types["doubles"] = Array(DataType.double)
+    return Schema([ColSpec(types[kind], name=name, required=required) for name, kind in columns.items()])
+
+
+def _parameters(parameters: Mapping[str, float]) -> Any:
+    from mlflow.types import DataType, ParamSchema, ParamSpec
+
+    return ParamSchema([ParamSpec(name, DataType.double, default) for name, default in parameters.items()])
+
+
+def _write_example(folder: Path, package: ModelPackage) -> dict[str, str]:
+    """An input of one row, bytes in base64 as in every request; returns how MLflow finds it."""
+    example = {"columns": [next(iter(package.inputs))], "data": [[base64.b64encode(package.example).decode("ascii")]]}
+    write_text(folder / _EXAMPLE, json.dumps(example) + "\n")
+    write_text(folder / _SERVING_EXAMPLE, json.dumps({"dataframe_split": example}) + "\n")
+    return {
+        "artifact_path": _EXAMPLE,
+        "type": "dataframe",
+        "pandas_orient": "split",
+        "serving_input_path": _SERVING_EXAMPLE,
+    }
+
+
+def _write_environment(folder: Path, requirements: Sequence[str]) -> None:
+    """What has to be installed, for pip and in the two forms in which MLflow makes environments."""
+    version = platform.python_version()
+    pip = "".join(f"  - {line}\n" for line in requirements)
+    write_text(folder / _REQUIREMENTS, "\n".join(requirements) + "\n")
+    write_text(
+        folder / _PYTHON, f"python: {version}\nbuild_dependencies:\n- pip\ndependencies:\n- -r {_REQUIREMENTS}\n"
+    )
+    write_text(
+        folder / _CONDA,
+        f"name: mlflow-env\nchannels:\n- conda-forge\ndependencies:\n- python={version}\n- pip\n- pip:\n{pip}",
+    )
+
+
+def fetch_model(tracking: Tracking, uri: str, folder: Path) -> Path:
+    """The folder of a model, ``models:/name/version`` for instance, downloaded if it is not on this machine.
+
+    Raises:
+        UserError: in one line, if there is no such model.
+    """
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    where = resolve_uri(tracking)
+    if not is_there(tracking):
+        raise UserError(f"run={uri}: no store of runs at {where}; expected tracking.folder= or tracking.uri= of one")
+    store = open_store(tracking, experiment=False)
+    try:
+        return Path(
+            store.call(
+                lambda: download_artifacts(
+                    artifact_uri=uri, dst_path=str(folder), tracking_uri=where, registry_uri=where
+                )
+            )
+        )
+    except (MlflowException, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"run={uri}: no such model in {store.uri} ({reason}); expected models:/NAME/VERSION") from None
