@@ -60,13 +60,16 @@ class Referred:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_exception_that_a_callback_ignored_is_raised_again() -> None:
-    referred = Referred()
-    reference = weakref.ref(referred, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    def interrupted_in_a_callback() -> None:
+        referred = Referred()
+        reference = weakref.ref(referred, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        with interruptible():
+            del referred  # and Python ignores what is raised in the callback
+            assert reference() is None
+            check_interrupted()
 
-    with pytest.raises(Interrupted) as caught, interruptible():
-        del referred  # and Python ignores what is raised in the callback
-        assert reference() is None
-        check_interrupted()
+    with pytest.raises(Interrupted) as caught:
+        interrupted_in_a_callback()
 
     assert caught.value.signal_number == signal.SIGTERM
     check_interrupted()  # nothing is left of it
