@@ -9,7 +9,7 @@ from importlib import import_module
 from dcase_sweep.utils.cpu import set_openmp_wait_policy
 
 #: The commands besides an experiment, each a module of ``cli``.
-VERBS = ("cache", "complexity", "evaluate", "export", "init", "predict", "runs")
+VERBS = ("cache", "complexity", "evaluate", "export", "init", "inspect", "predict", "runs")
 #: Variables that name a place; an empty one says as much as none.
 _PLACES = ("DCASE_SWEEP_CACHE", "HOME", "MLFLOW_TRACKING_URI")
 

@@ -115,6 +115,8 @@ def test_commands_are_composed_or_run(page: Page, commands: list[list[str]], pro
         verb = words[0] if words and "=" not in words[0] and words[0][0] not in "-+~" else None
         if verb in ("complexity", "runs", "cache") and not _PLACEHOLDER.search(" ".join(words)):
             assert project(*words)
+        elif verb == "inspect":
+            assert "task:" in project(*words[1:], "--cfg", "job")
         elif verb == "evaluate":
             described = project(*words[:2], "--help")
             assert "usage" in described

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.application.outcomes import make_outcome
-from dcase_sweep.sweep.application import Application, BestTrial, PreparedJob, Record
+from dcase_sweep.sweep.application import Application, BestTrial, GridJob, Pooled, PreparedJob, Record
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.reporting import ConstraintViolation
 from dcase_sweep.utils.errors import UserError
@@ -127,7 +127,13 @@ class Experiments(Application):
     def name_study(self, config: DictConfig) -> str:
         """The search file, the model and the data."""
         choices = config.hydra.runtime.choices
-        return "-".join([choices.get("search") or "search", str(choices.get("model")), self.base.data.name])
+        return "-".join(
+            [
+                choices.get("search") or "search",
+                str(choices.get("model")),
+                self.base.data.name or str(choices.get("data")),
+            ]
+        )
 
     def locate_storage(self, config: DictConfig) -> str:
         """A journal in the folder of the local MLflow store."""
@@ -215,8 +221,15 @@ class Experiments(Application):
         if found is None:
             return None
         columns = list_columns(experiment)
-        outcome = make_outcome("finished", found.metrics, found.note, found.seconds, columns)
+        folder = None if found.artifacts is None else str(found.artifacts)
+        outcome = make_outcome("finished", found.metrics, found.note, found.seconds, columns, folder)
         return f"{found.name} · {found.id}", outcome
+
+    def pool(self, jobs: Sequence[GridJob]) -> list[Pooled]:
+        """A row for the folds of each cross-validation, evaluated together."""
+        from dcase_sweep.application.folds import pool_folds
+
+        return pool_folds(jobs)
 
     def describe_job(self, record_id: str, varying: Sequence[str]) -> list[str]:
         """The parent of the job's run, and what distinguishes it."""
@@ -285,7 +298,9 @@ class Experiments(Application):
             return Outcome("pruned")
         if returned.status != "finished":
             return Outcome("failed", error=returned.error or returned.status)
-        return make_outcome("finished", returned.metrics, returned.note, returned.seconds, returned.columns)
+        return make_outcome(
+            "finished", returned.metrics, returned.note, returned.seconds, returned.columns, returned.folder
+        )
 
 
 def _describe_parent(record_id: str) -> list[str]:

@@ -11,7 +11,12 @@ _WORK = ("time/training_seconds", "time/evaluation_seconds")
 
 
 def make_outcome(
-    status: Any, metrics: Mapping[str, float], note: str | None, seconds: float, columns: Sequence[Column]
+    status: Any,
+    metrics: Mapping[str, float],
+    note: str | None,
+    seconds: float,
+    columns: Sequence[Column],
+    folder: str | None = None,
 ) -> Outcome:
     """What came of an experiment, from the metrics of its run."""
     listed = metrics.get("test/clips_listed", 0.0)
@@ -24,4 +29,5 @@ def make_outcome(
         kept={column.metric: metrics[column.metric] for column in columns if column.metric in metrics},
         seconds=seconds,
         work_seconds=sum(metrics.get(name, 0.0) for name in _WORK),
+        folder=folder,
     )

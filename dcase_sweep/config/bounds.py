@@ -44,6 +44,8 @@ BOUNDS: dict[str, Range] = {
     "data.validation_clips": _CLIPS,
     "data.generator_seed": (0, _MOST),
     "data.*validation_seed": _SEED,
+    "data.split_seed": _SEED,
+    "data.folds": (2, 10_000),
     "front_end.window_seconds": (1e-6, 60),
     "front_end.hop_seconds": (1e-6, 60),
     "front_end.n_fft": (2, 262_144),

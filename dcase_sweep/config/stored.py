@@ -215,14 +215,19 @@ def _refuse_paths(nested: Mapping[str, Any], overrides: Mapping[str, str]) -> No
     for group in PACKAGES:
         for name, value in _mapping(nested, group).items():
             key = f"{group}.{name}"
-            if key in overrides or key == "data.root" or not isinstance(value, str):
+            if key in overrides or key == "data.root":
                 continue
-            path = PurePath(value)
-            if path.is_absolute() or value.startswith("~") or ".." in path.parts:
-                raise UserError(
-                    f"{key}={value}: a file is not trusted to say what is read; expected a name within data.root"
-                    + (f", or add {key}={shlex.quote(value)}" if group == "data" else "")
-                )
+            for text in value if isinstance(value, list) else [value]:
+                if isinstance(text, str) and _leads_out(text):
+                    raise UserError(
+                        f"{key}={text}: a file is not trusted to say what is read; expected a name within data.root"
+                        + (f", or add {key}={shlex.quote(text)}" if group == "data" else "")
+                    )
+
+
+def _leads_out(text: str) -> bool:
+    path = PurePath(text)
+    return path.is_absolute() or text.startswith("~") or ".." in path.parts
 
 
 def _of_this_machine() -> dict[str, Any]:

@@ -70,13 +70,22 @@ def read_strong(path: Path, problems: list[str]) -> StrongTable:
         events = clips.setdefault(filename, [])
         if not (onset or offset or label):
             continue
-        event = _event(where, onset, offset, label, problems)
+        event = parse_event(where, onset, offset, label, problems)
         if event is not None:
             events.append(PlacedEvent(row.number, event))
     return StrongTable(path, clips)
 
 
-def _event(where: str, onset: str, offset: str, label: str, problems: list[str]) -> SoundEvent | None:
+def parse_event(where: str, onset: str, offset: str, label: str, problems: list[str]) -> SoundEvent | None:
+    """Return the event of a row; None, and a line among the problems, if it is none.
+
+    Args:
+        where: the table and the row, for messages.
+        onset: in seconds.
+        offset: in seconds.
+        label: of the event.
+        problems: list that receives a line for each problem.
+    """
     begin, end = parse_number(onset), parse_number(offset)
     if begin is None or end is None:
         column, text = ("onset", onset) if begin is None else ("offset", offset)

@@ -1,7 +1,7 @@
 """A data set for sound event detection: clips with strong, weak or no labels, and splits of them."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -45,7 +45,7 @@ class EventClip:
 
     #: Relative to the data set's root.
     filename: str
-    #: One of `SUBSETS`.
+    #: One of `SUBSETS`, or what another data set calls its subsets.
     subset: str
     #: Events of a clip with strong labels, by onset.
     events: tuple[SoundEvent, ...] = ()
@@ -53,11 +53,13 @@ class EventClip:
     weak_labels: tuple[str, ...] = ()
     #: Duration (s); None if not needed.
     duration: float | None = None
+    #: Its name in tables of events, where that is not the file name without folders.
+    alias: str | None = None
 
     @property
     def name(self) -> str:
-        """The file name without folders, as in tables of events."""
-        return PurePosixPath(self.filename).name
+        """The file name without folders, as in tables of events, or its alias."""
+        return self.alias or PurePosixPath(self.filename).name
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -103,8 +105,9 @@ class EventData:
     weak: NDArray[np.int64]
     unlabeled: NDArray[np.int64]
     weak_validation: NDArray[np.int64]
+    #: The strongly labelled clips that choose an epoch; in DESED these are synthetic.
     synthetic_validation: NDArray[np.int64]
-    #: The real validation set, on which task 4 is evaluated.
+    #: In DESED the real validation set, on which task 4 is evaluated.
     test: NDArray[np.int64]
     #: One entry for each subset.
     coverage: tuple[SubsetCoverage, ...] = ()
@@ -112,6 +115,17 @@ class EventData:
     is_synthetic: bool = False
     #: Number of events that were merged with an overlapping event of their class.
     merged_events: int = 0
+    #: How labels and splits came about, each with a word before it; they are printed.
+    notes: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def splits(self) -> Mapping[str, NDArray[np.int64]]:
+        """The clips that are trained on, validated on and tested on."""
+        return {
+            "train": np.concatenate([self.strong, self.weak, self.unlabeled]),
+            "validation": np.concatenate([self.synthetic_validation, self.weak_validation]),
+            "test": self.test,
+        }
 
     @property
     def filenames(self) -> list[str]:
@@ -122,7 +136,9 @@ class EventData:
     def description(self) -> str:
         """The sizes of the splits, and the subsets with missing clips, as text."""
         training = f"{len(self.strong)} strong, {len(self.weak)} weak, {len(self.unlabeled)} unlabelled"
-        validation = f"{len(self.synthetic_validation)} synthetic and {len(self.weak_validation)} weak validation"
+        subsets = {clip.subset for clip in self._clips_of(self.synthetic_validation[:1])}
+        kind = "synthetic" if subsets <= {"synthetic_validation"} else "strong"
+        validation = f"{len(self.synthetic_validation)} {kind} and {len(self.weak_validation)} weak validation"
         text = f"{self.name}: {training}, {validation}, {len(self.test)} test clips, {len(self.classes)} classes"
         if self.merged_events:
             text += f", {pluralize(self.merged_events, 'overlapping event')} merged"
@@ -132,7 +148,7 @@ class EventData:
     @property
     def test_coverage(self) -> SubsetCoverage | None:
         """How many of the listed test clips there are; None where no table lists them."""
-        return next((part for part in self.coverage if part.subset == "validation"), None)
+        return next((part for part in self.coverage if part.subset in ("validation", "test")), None)
 
     @property
     def fingerprint(self) -> str:

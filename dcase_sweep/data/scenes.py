@@ -1,8 +1,8 @@
 """A data set for scene classification: recordings with labels, locations and devices, and three splits."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,11 @@ class SceneRecording:
     #: Relative to the data set's root, as in the metadata.
     filename: str
     scene_label: str
+    #: Empty if not known.
     city: str
     #: Unique over cities. A location must be in one split only.
     location: str
+    #: Empty if not known.
     device: str
 
 
@@ -36,6 +38,13 @@ class SceneData:
     test: NDArray[np.int64]
     #: Whether the sounds are generated, so that results are not representative of real recordings.
     is_synthetic: bool = False
+    #: How labels and splits came about, each with a word before it; they are printed.
+    notes: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def splits(self) -> Mapping[str, NDArray[np.int64]]:
+        """The splits by their names."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
     @property
     def filenames(self) -> list[str]:
@@ -46,8 +55,9 @@ class SceneData:
     def description(self) -> str:
         """The sizes of the data set as text."""
         sizes = f"{len(self.train)} train, {len(self.validation)} validation, {len(self.test)} test clips"
-        devices = len({recording.device for recording in self.recordings})
-        return f"{self.name}: {sizes}, {len(self.classes)} scenes, {devices} devices"
+        devices = len({recording.device for recording in self.recordings} - {""})
+        known = f"{len(self.classes)} scenes, {devices} devices" if devices else f"{len(self.classes)} classes"
+        return f"{self.name}: {sizes}, {known}"
 
     @property
     def targets(self) -> NDArray[np.int64]:
@@ -55,9 +65,10 @@ class SceneData:
         position = {label: index for index, label in enumerate(self.classes)}
         return np.array([position[recording.scene_label] for recording in self.recordings], dtype=np.int64)
 
-    def devices(self, split: NDArray[np.int64]) -> list[str]:
-        """Return the device of each recording of a split."""
-        return [self.recordings[index].device for index in split]
+    def devices(self, split: NDArray[np.int64]) -> list[str] | None:
+        """Return the device of each recording of a split; None if none is known."""
+        found = [self.recordings[index].device for index in split]
+        return found if any(found) else None
 
     @property
     def fingerprint(self) -> str:
@@ -84,13 +95,5 @@ class SceneData:
     def drop_invalid(self, valid: Sequence[bool] | NDArray[np.bool_]) -> "SceneData":
         """Remove the recordings that are not valid from the splits."""
         mask = np.asarray(valid, dtype=bool)
-        return SceneData(
-            self.name,
-            self.root,
-            self.recordings,
-            self.classes,
-            self.train[mask[self.train]],
-            self.validation[mask[self.validation]],
-            self.test[mask[self.test]],
-            self.is_synthetic,
-        )
+        kept = {name: split[mask[split]] for name, split in self.splits.items()}
+        return replace(self, **kept)

@@ -27,6 +27,7 @@ from dcase_sweep.sweep.reporting import ConstraintViolation
 from dcase_sweep.utils.cpu import usable_cores
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.overrides import escape_interpolation
+from dcase_sweep.utils.secrets import mask_word
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -49,6 +50,38 @@ class PreparedJob:
     figures: Mapping[str, float] = field(default_factory=dict)
     #: Constraint → by how much it is exceeded; 0 or less for each, or `prepare` refuses the job.
     violations: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GridJob:
+    """One job of a grid."""
+
+    overrides: list[str]
+    #: What `Application.check` made of its configuration.
+    content: Any = None
+    #: What came of it; None while it is not over.
+    outcome: Outcome | None = None
+
+    @property
+    def values(self) -> dict[str, str]:
+        """Its overrides by their keys, passwords masked."""
+        pairs = (mask_word(override).lstrip("+").partition("=") for override in self.overrides)
+        return {key: value.strip("'\"") for key, _, value in pairs}
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """What several jobs of a grid came to together: another row of its comparison.
+
+    Attributes:
+        values: of the row, key → what it shows.
+        outcome: of the jobs together.
+        report: for people; empty if there is nothing more to say than the row does.
+    """
+
+    values: dict[str, str]
+    outcome: Outcome
+    report: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +243,10 @@ class Application:
     def find_finished(self, jobs: Sequence[Any]) -> list[tuple[str, Outcome] | None]:
         """For what `check` made of each job, the name and the outcome of an earlier job that was the same, or None."""
         return [None] * len(jobs)
+
+    def pool(self, jobs: Sequence[GridJob]) -> list[Pooled]:
+        """Further rows of the comparison, of several jobs together, as the folds of a cross-validation."""
+        return []
 
     def describe_job(self, record_id: str, varying: Sequence[str]) -> list[str]:
         """Overrides that every job of a grid gets, besides its own.

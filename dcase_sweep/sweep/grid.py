@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from dcase_sweep.sweep.application import Application, Record
+from dcase_sweep.sweep.application import Application, GridJob, Pooled, Record
 from dcase_sweep.sweep.comparison import Comparison, Entry, compare, table, to_csv
 from dcase_sweep.sweep.launchers import check_launcher, is_basic
 from dcase_sweep.sweep.outcomes import Outcome
@@ -75,8 +76,10 @@ class GridSweeper(Sweeper):
 
         self._check_settings()
         check_launcher(self._config)
-        jobs = self._jobs(arguments)
-        checked = [self._checked(overrides, is_first=position == 0) for position, overrides in enumerate(jobs)]
+        jobs = [
+            GridJob(overrides, self._checked(overrides, is_first=position == 0))
+            for position, overrides in enumerate(self._jobs(arguments))
+        ]
         folder = Path(self._config.hydra.sweep.dir)
         self._application.check_folder("hydra.sweep.dir", folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -84,11 +87,11 @@ class GridSweeper(Sweeper):
         with interruptible():
             record = self._application.start_record(self._name(jobs), arguments)
             log.info(f"sweep     {len(jobs)} jobs, {folder}")
-            jobs, finished = self._without_finished(jobs, checked)
+            jobs, finished = self._without_finished(jobs)
             results: list[JobReturn] = []
             given = self._application.describe_job(record.id, _varying(jobs))
             try:
-                self._launch([[*overrides, *given] for overrides in jobs], results)
+                self._launch([[*job.overrides, *given] for job in jobs], results)
             except BaseException as error:  # the jobs that are over are compared, whatever ended the rest
                 self._report(record, jobs, results, folder, finished, "KILLED" if _is_stop(error) else "FAILED")
                 skipping = [] if self.skip_finished else ["hydra.sweeper.skip_finished=true"]
@@ -107,19 +110,20 @@ class GridSweeper(Sweeper):
         if not isinstance(self.params, Mapping):
             raise UserError(f"hydra.sweeper.params={self.params}: expected keys with their values, or null")
 
-    def _without_finished(self, jobs: list[list[str]], checked: Sequence[Any]) -> tuple[list[list[str]], list[Entry]]:
+    def _without_finished(self, jobs: list[GridJob]) -> tuple[list[GridJob], list[GridJob]]:
         """The jobs to run, and those that have finished before."""
         if not self.skip_finished:
             return jobs, []
-        rest, entries = [], []
-        for overrides, found in zip(jobs, self._application.find_finished(checked), strict=True):
+        rest, finished = [], []
+        earlier = self._application.find_finished([job.content for job in jobs])
+        for job, found in zip(jobs, earlier, strict=True):
             if found is None:
-                rest.append(overrides)
+                rest.append(job)
                 continue
             name, outcome = found
-            log.info(f"skipped   {' '.join(map(mask_word, overrides))}: finished as {name}")
-            entries.append(_entry(overrides, outcome))
-        return rest, entries
+            log.info(f"skipped   {' '.join(map(mask_word, job.overrides))}: finished as {name}")
+            finished.append(replace(job, outcome=outcome))
+        return rest, finished
 
     def _jobs(self, arguments: Sequence[str]) -> list[list[str]]:
         """The overrides of each job: the product of all sweeps, the last one varying fastest."""
@@ -144,42 +148,44 @@ class GridSweeper(Sweeper):
             results += self._launcher.launch(jobs[start : start + size], initial_job_idx=start)
 
     @staticmethod
-    def _name(jobs: Sequence[Sequence[str]]) -> str:
+    def _name(jobs: Sequence[GridJob]) -> str:
         differing = _varying(jobs)
         return f"sweep over {', '.join(differing)}" if differing else "sweep"
 
     def _report(
         self,
         record: Record,
-        jobs: Sequence[Sequence[str]],
+        jobs: Sequence[GridJob],
         results: Sequence[JobReturn],
         folder: Path,
-        finished: Sequence[Entry] = (),
+        finished: Sequence[GridJob] = (),
         status: str | None = None,
     ) -> None:
         """Compare the jobs that are over; the others count as not finished.
 
         Args:
             record: of the sweep.
-            jobs: the overrides of each.
+            jobs: those that were run.
             results: of the jobs that are over, in their order.
             folder: of the sweep.
             finished: jobs that were over before.
             status: of the record; None = failed if a job has failed.
         """
-        entries, failures = [], []
-        for overrides, result in itertools.zip_longest(jobs, results):
-            if result is None:
-                entries.append(Entry(_values(overrides), "interrupted", {}))
-                continue
-            outcome = self._read(result)
-            entries.append(_entry(overrides, outcome))
-            if outcome.status == "failed":
-                failures.append(f"{' '.join(map(mask_word, overrides))}: {outcome.error}")
+        run = [
+            job if result is None else replace(job, outcome=self._read(result))
+            for job, result in itertools.zip_longest(jobs, results)
+        ]
+        failures = [
+            f"{' '.join(map(mask_word, job.overrides))}: {job.outcome.error}"
+            for job in run
+            if job.outcome is not None and job.outcome.status == "failed"
+        ]
         self.failures = failures
-        comparison = compare([*finished, *entries])
-        _save(record, comparison, folder)
-        record.log_metrics(summarise([*finished, *entries]))
+        pooled = self._pool([*finished, *run])
+        entries = [_entry(job.values, job.outcome) for job in [*finished, *run]]
+        comparison = compare([*entries, *(_entry(each.values, each.outcome) for each in pooled)])
+        _save(record, comparison, pooled, folder)
+        record.log_metrics(summarise(entries))
         if status:
             record.give_up(status)
         else:
@@ -191,6 +197,14 @@ class GridSweeper(Sweeper):
             log.info(f"compare   {record.command}")
         if record.link:
             log.info(f"page      {record.link}")
+
+    def _pool(self, jobs: Sequence[GridJob]) -> list[Pooled]:
+        """What the application makes of several jobs together; what it cannot costs a line, not the comparison."""
+        try:
+            return self._application.pool(jobs)
+        except UserError as error:
+            log.warning(f"pooled    none: {error}")
+            return []
 
     def _read(self, result: JobReturn) -> Outcome:
         """The outcome of a job; what ended it may come from its task function or from a launcher."""
@@ -205,9 +219,11 @@ class GridSweeper(Sweeper):
             return Outcome("failed", error=str(error))
 
 
-def _entry(overrides: Sequence[str], outcome: Outcome) -> Entry:
+def _entry(values: dict[str, str], outcome: Outcome | None) -> Entry:
+    if outcome is None:
+        return Entry(values, "interrupted", {})
     return Entry(
-        _values(overrides),
+        values,
         outcome.status,
         dict(outcome.metrics),
         outcome.seconds,
@@ -222,22 +238,25 @@ def _is_stop(error: BaseException) -> bool:
     return not isinstance(error, Exception)
 
 
-def _varying(jobs: Sequence[Sequence[str]]) -> list[str]:
+def _varying(jobs: Sequence[GridJob]) -> list[str]:
     """The keys whose values differ between jobs."""
-    keys = dict.fromkeys(key for job in jobs for key in _values(job))
-    return [key for key in keys if len({_values(job).get(key) for job in jobs}) > 1]
+    keys = dict.fromkeys(key for job in jobs for key in job.values)
+    return [key for key in keys if len({job.values.get(key) for job in jobs}) > 1]
 
 
-def _values(overrides: Sequence[str]) -> dict[str, str]:
-    pairs = (mask_word(override).lstrip("+").partition("=") for override in overrides)
-    return {key: value.strip("'\"") for key, _, value in pairs}
-
-
-def _save(record: Record, comparison: Comparison, folder: Path) -> None:
+def _save(record: Record, comparison: Comparison, pooled: Sequence[Pooled], folder: Path) -> None:
     record.describe(comparison.notes, to_markdown(comparison))
-    for name, text in (("comparison.txt", table(comparison) + "\n"), ("comparison.csv", to_csv(comparison))):
+    files = {"comparison.txt": table(comparison) + "\n", "comparison.csv": to_csv(comparison)}
+    reports = [f"{_describe(each.values)}\n\n{each.report}\n" for each in pooled if each.report]
+    if reports:
+        files["pooled.txt"] = "\n\n".join(reports)
+    for name, text in files.items():
         write_text(folder / name, text)
         record.log_text(text, name)
+    if len(pooled) == 1:
+        found = pooled[0].outcome.metrics
+        shown = [column.metric for column in pooled[0].outcome.columns if column.metric.startswith("test/")]
+        record.log_metrics({f"pooled/{name}": found[name] for name in shown if name in found})
     try:
         figure = draw_comparison(comparison, folder / FIGURE)
     except Exception as error:  # what cannot be drawn costs a line, not the sweep
@@ -245,3 +264,7 @@ def _save(record: Record, comparison: Comparison, folder: Path) -> None:
         return
     if figure is not None:
         record.log_file(figure, None)
+
+
+def _describe(values: Mapping[str, str]) -> str:
+    return " ".join(f"{key}={value}" for key, value in values.items())

@@ -30,6 +30,8 @@ class Outcome:
     #: Wall-clock time of the whole job, and of the training and evaluation in it.
     seconds: float = 0.0
     work_seconds: float | None = None
+    #: Where the files of the job are; None = not known.
+    folder: str | None = None
 
 
 def read_metrics(returned: Any) -> dict[str, float]:

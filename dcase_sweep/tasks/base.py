@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from dcase_sweep.config import Experiment
@@ -111,6 +112,21 @@ class Task(ABC):
         from dcase_sweep.tasks.predictors import NetworkPredictor
 
         return NetworkPredictor(network)
+
+    def pool(self, experiment: Experiment, folders: Sequence[Path]) -> EvaluationResult | None:
+        """The results of several finished runs together, as of the folds of a cross-validation.
+
+        Args:
+            experiment: that of one of the runs, which differ in their test clips.
+            folders: where the runs have left their files.
+
+        Returns:
+            None if this task does not evaluate test clips of several runs together.
+
+        Raises:
+            UserError: if the files of a run cannot be read.
+        """
+        return None
 
     @abstractmethod
     def evaluate(self, experiment: Experiment, data: Any, learner: Learner, features: Any) -> EvaluationResult:

@@ -9,6 +9,7 @@ from typing import Any
 
 from dcase_sweep.config import Experiment, build, build_front_end, build_task, stored_configuration
 from dcase_sweep.data.files import check_samples
+from dcase_sweep.data.leaks import find_copies
 from dcase_sweep.data.store import FeatureStore, KnownFiles, open_store
 from dcase_sweep.tasks.notes import SYNTHETIC
 from dcase_sweep.tasks.protocols import TaskData
@@ -113,6 +114,15 @@ def describe_changes(names: Sequence[str], store: FeatureStore, seconds: float) 
 def _describe(data: TaskData, store: FeatureStore, seconds: float, changed: Sequence[str]) -> None:
     note = f" ({SYNTHETIC})" if data.is_synthetic else ""
     console.field("data", f"{data.description}{note}")
+    for name, text in getattr(data, "notes", ()):
+        console.field(name, printable(text))
+    copies = find_copies(data.filenames, store.digests, getattr(data, "splits", {}))
+    if copies:
+        first, second = copies[0]
+        log.warning(
+            f"leak      {console.pluralize(len(copies), 'recording')} in two splits under different names, so that "
+            f"results are too good: {printable(first)} is the same as {printable(second)}"
+        )
     for part in getattr(data, "coverage", ()):
         if part.absence:
             console.field("missing", part.absence)

@@ -14,7 +14,8 @@ class TaskData(Protocol):
     """Clips, their labels and their splits, as ``load()`` of a data set returns them.
 
     Optional attributes: ``coverage`` (a sequence of `data.events.SubsetCoverage`), ``test_coverage`` (that of the test
-    clips) and ``empty_splits`` (one line for each split without a clip).
+    clips), ``empty_splits`` (one line for each split without a clip), ``splits`` (the indices of the clips by the name
+    of the split, which must not share a recording) and ``notes`` (pairs of a word and a text, which are printed).
     """
 
     @property

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -78,6 +79,14 @@ class SceneClassification(Task):
         from dcase_sweep.tasks.predictors import ScenePredictor
 
         return ScenePredictor(experiment, network, state, classes, where)
+
+    def pool(self, experiment: Experiment, folders: Sequence[Path]) -> EvaluationResult:
+        """The table of the test clips of all runs."""
+        from dcase_sweep.evaluation.scenes.pooling import evaluate_scene_files
+
+        return evaluate_scene_files(
+            folders, extra=lambda scores, truth: compute_metrics(build_metrics(experiment), scores, truth, "test/")
+        )
 
     def evaluate(self, experiment: Experiment, data: SceneData, learner: Any, features: Any) -> EvaluationResult:
         """The figures of the official table, of probabilities ``[clip, class]``."""

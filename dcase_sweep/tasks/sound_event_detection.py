@@ -85,7 +85,8 @@ class SoundEventDetection(Task):
             _check_batches(experiment.mean_teacher, data)
         if not data.reference_events(data.test):
             log.warning("data      no event in the test set: PSDS and F1 are not defined on it")
-        try_metrics(build_metrics(experiment), data.weak_targets(data.weak_validation).astype(int), len(data.classes))
+        held_out = data.weak_validation if len(data.weak_validation) else data.synthetic_validation
+        try_metrics(build_metrics(experiment), data.weak_targets(held_out).astype(int), len(data.classes))
         _warn_of_cut_events(clip_seconds(experiment), data)
 
     def make_predictor(
@@ -173,8 +174,13 @@ def _check_classes(median_filter: object, classes: tuple[str, ...]) -> None:
 
 
 def _check_batches(settings: MeanTeacher, data: EventData) -> None:
+    """Refuse batches with more clips of a kind than there are; one line names every key to change."""
     subsets = {"strong": data.strong, "weak": data.weak, "unlabelled": data.unlabeled}
-    for name, rows in subsets.items():
-        wanted = getattr(settings, name)
-        if len(rows) < wanted:
-            raise UserError(f"mean_teacher.{name}={wanted}: only {len(rows)} clips; expected at most as many a batch")
+    few = {name: len(rows) for name, rows in subsets.items() if len(rows) < getattr(settings, name)}
+    if not few:
+        return
+    found = ", ".join(
+        f"mean_teacher.{name}={getattr(settings, name)}: only {count} clips" for name, count in few.items()
+    )
+    fix = " ".join(f"mean_teacher.{name}={count}" for name, count in few.items())
+    raise UserError(f"{found}; expected at most as many a batch, as {fix}")

@@ -31,6 +31,8 @@ class FinishedRun:
     seconds: float
     #: The note to show with its metrics.
     note: str | None
+    #: The folder of its files; None if it is on a server.
+    artifacts: Path | None = None
 
 
 def find_finished(tracking: Tracking, signature: str) -> FinishedRun | None:
@@ -49,7 +51,9 @@ def find_finished(tracking: Tracking, signature: str) -> FinishedRun | None:
         return None
     info, data = found[0].info, found[0].data
     note = data.tags.get(NOTE, "").replace("**", "").replace("\n\n", "; ") or None
-    return FinishedRun(info.run_id, info.run_name, dict(data.metrics), (info.end_time - info.start_time) / 1e3, note)
+    seconds = (info.end_time - info.start_time) / 1e3
+    folder = None if store.database is None else run_artifacts(store.database, info.run_id, info.artifact_uri)
+    return FinishedRun(info.run_id, info.run_name, dict(data.metrics), seconds, note, folder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,14 @@ def experiment(**settings: object) -> Experiment:
             {"median_filter": {label: 7 for label in DESED_CLASSES if label not in ("Cat", "Dog")}},
             "mean_teacher.median_filter: no frames for Cat, Dog; expected some for every class",
         ),
-        ({"strong": 12}, "mean_teacher.strong=12: only 1 clips; expected at most as many a batch"),
-        ({"unlabelled": 2}, "mean_teacher.unlabelled=2: only 1 clips; expected at most as many a batch"),
+        (
+            {"strong": 12},
+            "mean_teacher.strong=12: only 1 clips; expected at most as many a batch, as mean_teacher.strong=1",
+        ),
+        (
+            {"unlabelled": 2},
+            "mean_teacher.unlabelled=2: only 1 clips; expected at most as many a batch, as mean_teacher.unlabelled=1",
+        ),
     ],
 )
 def test_refused_in_one_line(change: dict[str, object], says: str) -> None:

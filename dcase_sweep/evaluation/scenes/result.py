@@ -13,6 +13,8 @@ from dcase_sweep.evaluation.scenes.figures import confusion_figure, device_accur
 from dcase_sweep.evaluation.scenes.metrics import SceneReport, as_probabilities, evaluate_scenes
 from dcase_sweep.evaluation.scenes.report import scene_table, to_csv, to_json
 
+#: Files with the probabilities and with the labels of the test clips.
+SCORES, REFERENCE = "scores.csv", "reference.csv"
 #: Beginnings of the names of metrics that are in the tables alone; accuracy by device is the challenge's own figure.
 _DETAILED = ("test/accuracy_scene_", "test/log_loss_scene_", "test/log_loss_device_")
 
@@ -22,7 +24,7 @@ def evaluate_scene_scores(
     truth: NDArray[np.int64],
     *,
     classes: Sequence[str],
-    devices: Sequence[str],
+    devices: Sequence[str] | None,
     filenames: Sequence[str],
     note: str | None = None,
     extra: Mapping[str, float] | None = None,
@@ -31,6 +33,7 @@ def evaluate_scene_scores(
     """Evaluate scores ``[clip, class]`` as the task 1A baseline does.
 
     Args:
+        devices: of each clip; None if they are not known.
         note: shown with every result.
         extra: further metrics by their names: ``test/macro_f1``.
         float16_scores: those of the same clips in float16, whose figures are shown beside the others.
@@ -60,16 +63,19 @@ def evaluate_scene_scores(
             "scenes.txt": table + "\n",
             "scenes.csv": to_csv(report, note=note),
             "scenes.json": json.dumps(results, indent=2) + "\n",
-            "scores.csv": _score_table(probabilities, classes, filenames),
+            SCORES: _score_table(probabilities, classes, filenames),
+            REFERENCE: _reference_table(filenames, truth, classes, devices),
             **more,
         },
-        figures=Figures(
-            {
-                "confusion.png": partial(confusion_figure, report, title=note),
-                "devices.png": partial(device_accuracy_figure, report, title=note),
-            }
-        ),
+        figures=_figures(report, note),
     )
+
+
+def _figures(report: SceneReport, note: str | None) -> Figures:
+    figures = {"confusion.png": partial(confusion_figure, report, title=note)}
+    if report.devices:
+        figures["devices.png"] = partial(device_accuracy_figure, report, title=note)
+    return Figures(figures)
 
 
 def _float16_line(half: SceneReport, report: SceneReport) -> str:
@@ -104,3 +110,14 @@ def _score_table(probabilities: NDArray[np.floating], classes: Sequence[str], fi
         values = (f"{value:.8f}" for value in row)
         lines.append("\t".join([filename, classes[int(np.argmax(row))], *values]))
     return "\n".join(lines) + "\n"
+
+
+def _reference_table(
+    filenames: Sequence[str], truth: NDArray[np.int64], classes: Sequence[str], devices: Sequence[str] | None
+) -> str:
+    """The labels of the test clips as the challenge writes them, so that the scores can be evaluated again."""
+    columns = ["filename", "scene_label", *(["source_label"] if devices is not None else [])]
+    rows = [[name, classes[label]] for name, label in zip(filenames, truth, strict=True)]
+    if devices is not None:
+        rows = [[*row, device] for row, device in zip(rows, devices, strict=True)]
+    return "\n".join("\t".join(row) for row in [columns, *rows]) + "\n"

@@ -134,24 +134,27 @@ class MeanTeacherLearner:
     @staticmethod
     def headline(metrics: dict[str, float]) -> str:
         """An epoch in a few words."""
-        return (
-            f"loss {metrics['train/loss']:.3f}, validation: weak F1 {100 * metrics['validation/weak_f1']:.1f} %, "
-            f"intersection F1 {100 * metrics['validation/intersection_f1']:.1f} %"
-        )
+        figures = (("weak F1", "validation/weak_f1"), ("intersection F1", "validation/intersection_f1"))
+        shown = ", ".join(f"{name} {100 * metrics[key]:.1f} %" for name, key in figures if key in metrics)
+        return f"loss {metrics['train/loss']:.3f}, validation: {shown}"
 
     def _validate(self, scores: ValidationScores) -> dict[str, float]:
-        """The recipe's objective: macro F1 of the weak clips plus intersection F1 of the synthetic ones."""
+        """The recipe's objective: macro F1 of the weak clips, if there are any, plus intersection F1 of the others."""
         names = self.data.names(self.data.synthetic_validation)
         rows = self.data.synthetic_validation.tolist()
         of_synthetic = self.synthesis.intersection_f1(
             {name: scores.strong[row] for name, row in zip(names, rows, strict=True)}
         )
-        of_weak = self._weak_f1(scores.weak)
+        of_weak: dict[str, float] = {}
+        if len(self.data.weak_validation):
+            of_weak = {
+                "validation/weak_f1": self._weak_f1(scores.weak),
+                "validation/teacher_weak_f1": self._weak_f1(scores.teacher_weak),
+            }
         return {
-            "validation/weak_f1": of_weak,
-            "validation/teacher_weak_f1": self._weak_f1(scores.teacher_weak),
+            **of_weak,
             "validation/intersection_f1": of_synthetic,
-            "validation/objective": of_weak + of_synthetic,
+            "validation/objective": of_weak.get("validation/weak_f1", 0.0) + of_synthetic,
             **self._extra_metrics(scores),
         }
 

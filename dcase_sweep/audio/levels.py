@@ -1,0 +1,118 @@
+"""Levels of a recording of any length, measured in blocks."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep.audio.problems import AudioProblem
+from dcase_sweep.audio.reading import AudioInfo, inspect_audio, read_waveform
+
+#: Samples of this level count as clipped where so many of them follow each other; full scale is 1.
+CLIPPED, RUN = 0.999, 3
+#: Length (s) of the windows that are silent or not, and the level (dB of full scale) below which they are.
+WINDOW, QUIET = 0.1, -70.0
+#: Frames that are read together.
+_BLOCK = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """What was measured of a recording.
+
+    Attributes:
+        seconds: length.
+        sample_rate: Hz.
+        channels: number in the file.
+        peak: of the samples; full scale is 1.
+        rms: root of the mean square of the samples of all channels.
+        clipped: fraction of the samples at full scale, in runs of at least `RUN`.
+        silent: fraction of the windows of `WINDOW` s below `QUIET` dB.
+    """
+
+    seconds: float
+    sample_rate: int
+    channels: int
+    peak: float
+    rms: float
+    clipped: float
+    silent: float
+
+    @property
+    def decibel(self) -> float:
+        """The level in dB of full scale; -inf for digital silence."""
+        return float(20 * np.log10(self.rms)) if self.rms else -np.inf
+
+
+def measure_levels(path: Path) -> Levels:
+    """Read a recording from beginning to end and measure it.
+
+    Raises:
+        AudioProblem: for a file that cannot be read, or has samples that are not finite.
+    """
+    info = inspect_audio(path)
+    found = _measure(_read_blocks(path), info)
+    if found is None:  # libsndfile reads a file whose header gives a length of 0 as empty
+        seconds = info.frames / info.sample_rate
+        samples = read_waveform(path, sample_rate=info.sample_rate, seconds=seconds).samples
+        found = _measure(iter([samples[:, None]]), info)
+    if found is None:
+        raise AudioProblem("no samples after the header; expected audio; restore the file or remove its row")
+    return found
+
+
+def _read_blocks(path: Path) -> Iterator[NDArray[np.float32]]:
+    """Yield the samples ``[frame, channel]`` in blocks."""
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as sound:
+            while len(block := sound.read(_BLOCK, dtype="float32", always_2d=True)):
+                yield block
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        reason = str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(".")
+        raise AudioProblem(f"cannot be decoded ({reason}); download it again") from None
+
+
+def _measure(blocks: Iterator[NDArray[np.float32]], info: AudioInfo) -> Levels | None:
+    """Measure blocks of samples ``[frame, channel]``; None if there are none."""
+    frames = clipped = quiet = windows = 0
+    peak = energy = 0.0
+    size = max(1, round(WINDOW * info.sample_rate))
+    rest = np.zeros(0, dtype=np.float32)
+    for block in blocks:
+        loudest = float(np.abs(block).max())
+        if not np.isfinite(loudest):
+            wrong = int(np.argmin(np.isfinite(block).all(axis=1)))
+            raise AudioProblem(f"sample {frames + wrong} is not a finite number; expected audio")
+        frames += len(block)
+        peak = max(peak, loudest)
+        energy += float(np.square(block, dtype=np.float64).sum()) / block.shape[1]
+        clipped += sum(_count_clipped(channel) for channel in block.T) if loudest >= CLIPPED else 0
+        rest = np.concatenate([rest, block.mean(axis=1)])
+        whole = len(rest) // size
+        levels = np.square(rest[: whole * size].reshape(whole, size), dtype=np.float64).mean(axis=1)
+        quiet += int((levels < 10 ** (QUIET / 10)).sum())
+        windows += whole
+        rest = rest[whole * size :]
+    if not frames:
+        return None
+    return Levels(
+        frames / info.sample_rate,
+        info.sample_rate,
+        info.channels,
+        peak,
+        float(np.sqrt(energy / frames)),
+        clipped / (frames * info.channels),
+        quiet / windows if windows else float(peak < 10 ** (QUIET / 20)),
+    )
+
+
+def _count_clipped(block: NDArray[np.float32]) -> int:
+    """Count the samples at full scale in runs of at least `RUN`."""
+    full = np.concatenate([[False], np.abs(block) >= CLIPPED, [False]])
+    edges = np.flatnonzero(full[1:] != full[:-1])
+    lengths = edges[1::2] - edges[::2]
+    return int(lengths[lengths >= RUN].sum())

@@ -1,0 +1,181 @@
+"""A folder of your own recordings with a label for each."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dcase_sweep.data.files import FileCheck, check_headers
+from dcase_sweep.data.folder.assignment import SplitSettings, assign_splits
+from dcase_sweep.data.folder.columns import CLIP_ALIASES, check_names
+from dcase_sweep.data.folder.files import AUDIO_SUFFIXES, AudioFiles, find_files
+from dcase_sweep.data.folder.tables import (
+    ClipLabels,
+    ClipRow,
+    find_label_tables,
+    locate_table,
+    read_clip_table,
+    read_folders,
+)
+from dcase_sweep.data.scenes import SceneData, SceneRecording
+from dcase_sweep.utils.console import pluralize
+from dcase_sweep.utils.errors import DataError, UserError
+from dcase_sweep.utils.text import printable
+
+
+class ClipFolder:
+    """Recordings under ``root``, each of one class: a folder for each class, or a table.
+
+    The table has a row for each recording: its name, its label, and perhaps its split, group, device and fold.
+    Recordings of one group are never in two splits. Without a split or folds in the table, both are made: stratified
+    by class, of whole groups.
+
+    Args:
+        root: the folder.
+        name: of the data set; None = the name of the folder.
+        table: path of the table; None = the one under ``root`` that has names and labels, or else the folders.
+        columns: use (``filename``, ``label``, ``split``, ``group``, ``device``, ``fold``) → column of the table; None
+            takes a usual name, false takes none.
+        fold: of the table, or from 1 to ``folds``: the fold to test on. None = the first of the table.
+        folds: how many to make where ``fold`` is set and the table has none.
+        test_fraction: of the clips of each class, to test on where nothing says which.
+        validation_fraction: of the clips of each class that are left, to validate on.
+        split_seed: of what is made.
+        skip_invalid: leave out files that are missing or cannot be read instead of refusing them.
+    """
+
+    kind = "scenes"
+
+    def __init__(
+        self,
+        *,
+        root: str | None,
+        name: str | None = None,
+        table: str | None = None,
+        columns: dict[str, str | bool | None] | None = None,
+        fold: int | str | None = None,
+        folds: int = 5,
+        test_fraction: float = 0.2,
+        validation_fraction: float = 0.1,
+        split_seed: int = 0,
+        skip_invalid: bool = False,
+    ) -> None:
+        self.root = check_root(root)
+        self.name = name or self.root.resolve().name or "folder"
+        self.table = table
+        self.columns = check_names(columns or {}, CLIP_ALIASES)
+        self.splits = SplitSettings(fold, folds, test_fraction, validation_fraction, split_seed)
+        self.skip_invalid = skip_invalid
+
+    def load(self, *, check: FileCheck = check_headers) -> SceneData:
+        """Find the recordings, read their labels, split them and check every file.
+
+        Args:
+            check: function that finds problems of files, given the root and their names.
+
+        Raises:
+            UserError: if the root or the table is missing, or it is not clear which table is meant.
+            DataError: with all problems of the tables and files.
+        """
+        problems: list[str] = []
+        audio = find_recordings(self.root, problems)
+        labels = self._read_labels(audio, problems)
+        rows = sorted(labels.rows, key=lambda row: row.filename)
+        problems += _check_classes(rows, labels.source)
+        if not rows:
+            raise DataError(problems)
+        splits = assign_splits(
+            [(row.label,) for row in rows],
+            [row.group for row in rows],
+            [row.split for row in rows],
+            [row.fold for row in rows],
+            [row.where for row in rows],
+            self.splits,
+            labels.source,
+            problems,
+            is_strict=labels.names_groups,
+        )
+        if not self.skip_invalid:  # otherwise the feature store finds them, counts them and continues
+            problems += check(self.root, [row.filename for row in rows])
+        if splits is None or problems:
+            raise DataError(problems)
+        notes = [("labels", labels.description), *_describe_rest(audio, labels), ("split", splits.description)]
+        notes += [("leak", splits.leak)] if splits.leak else []
+        return SceneData(
+            name=self.name,
+            root=self.root,
+            recordings=tuple(
+                SceneRecording(row.filename, row.label, "", row.group or row.filename, row.device) for row in rows
+            ),
+            classes=tuple(sorted({row.label for row in rows})),
+            train=splits.train,
+            validation=splits.validation,
+            test=splits.test,
+            notes=tuple(notes),
+        )
+
+    def _read_labels(self, audio: AudioFiles, problems: list[str]) -> ClipLabels:
+        table = self._find_table()
+        if table is None:
+            if any(self.columns.values()):
+                key, column = next((key, column) for key, column in self.columns.items() if column)
+                raise UserError(
+                    f"data.columns.{key}={printable(column, 80)}: no table under {self.root} has this column beside "
+                    "names and labels; expected data.table=TABLE"
+                )
+            return read_folders(self.root, audio, problems)
+        return read_clip_table(self.root, table, audio, self.columns, problems, skip=self.skip_invalid)
+
+    def _find_table(self) -> Path | None:
+        if self.table is not None:
+            return locate_table(self.root, self.table)
+        found = find_label_tables(self.root, self.columns, CLIP_ALIASES, [("filename", "label")])
+        if len(found) > 1:
+            raise UserError(
+                f"data.root={self.root}: {len(found)} tables with names and labels: {printable(', '.join(found))}; "
+                "choose one, as data.table=" + found[0]
+            )
+        return self.root / found[0] if found else None
+
+
+def check_root(root: str | None) -> Path:
+    """Return the folder of recordings.
+
+    Raises:
+        UserError: if none is set.
+    """
+    if root is None:
+        raise UserError("data.root is not set; expected the folder of your recordings: data.root=/path/to/it")
+    return Path(root).expanduser()
+
+
+def find_recordings(root: Path, problems: list[str]) -> AudioFiles:
+    """Find all recordings under a folder.
+
+    Raises:
+        UserError: if there is no such folder, or no recording in it.
+    """
+    if not root.is_dir():
+        raise UserError(f"data.root={root}: no such folder; expected the folder of your recordings")
+    names = find_files(root, AUDIO_SUFFIXES, problems)
+    if not names:
+        suffixes = ", ".join(sorted(AUDIO_SUFFIXES))
+        raise UserError(f"data.root={root}: no recording in it; expected files that end in {suffixes}")
+    return AudioFiles(names)
+
+
+def _check_classes(rows: Sequence[ClipRow], source: str) -> list[str]:
+    classes: Mapping[str, int] = Counter(row.label for row in rows)
+    if len(classes) == 1:
+        return [f"{source}: every recording is of the class {next(iter(classes))}; expected at least two classes"]
+    return []
+
+
+def _describe_rest(audio: AudioFiles, labels: ClipLabels) -> list[tuple[str, str]]:
+    """Describe recordings without a label, and rows without a recording."""
+    notes = []
+    rest = len(audio.names) - len(labels.rows)
+    if rest > 0:
+        notes.append(("left out", f"{pluralize(rest, 'recording')} without a label"))
+    if labels.missing:
+        notes.append(("missing", f"{pluralize(labels.missing, 'row')} of the table without a file on disk"))
+    return notes

@@ -1,0 +1,221 @@
+"""Tables of clip labels in a folder of recordings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dcase_sweep.data.folder.columns import CLIP_ALIASES, Aliases, choose_columns, describe_columns
+from dcase_sweep.data.folder.files import TABLE_SUFFIXES, AudioFiles, find_files
+from dcase_sweep.data.folder.splits import parse_split
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.lookalikes import find_lookalikes, shorten, strip_blanks
+from dcase_sweep.utils.tables import Table, check_paths, check_spelling, read_table, tidy_path
+from dcase_sweep.utils.text import printable
+
+#: Larger tables are not looked at to find the one with labels (bytes).
+_LARGEST = 64 * 2**20
+#: Files that a message names.
+_SHOWN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRow:
+    """One labelled recording; what is not known is empty."""
+
+    #: As it is on disk, relative to the folder.
+    filename: str
+    label: str
+    #: The table and the row, or the file, for messages.
+    where: str
+    split: str = ""
+    group: str = ""
+    device: str = ""
+    fold: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipLabels:
+    """All labelled recordings, and where the labels are from."""
+
+    rows: tuple[ClipRow, ...]
+    #: The path of the table, or the root.
+    source: str
+    #: What was taken from where, in one line.
+    description: str
+    #: Whether somebody calls a column the group: the table itself, or the user.
+    names_groups: bool = True
+    #: Number of rows whose file is not on disk, which were left out.
+    missing: int = 0
+
+
+def locate_table(root: Path, name: str) -> Path:
+    """Return the path of a table that the user names: in the folder of the recordings, or as it is typed.
+
+    Raises:
+        UserError: if there is none.
+    """
+    for path in (root / name, Path(name).expanduser()):
+        if path.is_file():
+            return path
+    raise UserError(f"data.table={printable(name)}: no such file in {root}; expected the path of a table")
+
+
+def read_columns(
+    path: Path,
+    named: Mapping[str, str | None],
+    aliases: Aliases,
+    problems: list[str],
+    *,
+    may_be_short: bool = False,
+) -> tuple[Table, dict[str, str]]:
+    """Read the columns of a table that serve a use, and return them with their uses.
+
+    Raises:
+        UserError: if the file is not a table, or lacks a column that the user names.
+    """
+    header = read_table(path, problems=[]).header
+    chosen = choose_columns(header, named, aliases, str(path))
+    columns = list(dict.fromkeys(chosen.values()))
+    return read_table(path, columns, may_be_short=may_be_short, problems=problems), chosen
+
+
+def find_label_tables(
+    root: Path, named: Mapping[str, str | None], aliases: Aliases, needs: Sequence[Sequence[str]]
+) -> list[str]:
+    """Return the tables under a folder that have the columns for one of several lists of uses.
+
+    Args:
+        root: the folder.
+        named: columns that the user names.
+        aliases: use → names of columns.
+        needs: each a list of uses that a table must have columns for.
+    """
+    found = []
+    for name in find_files(root, TABLE_SUFFIXES, []):
+        if (root / name).stat().st_size > _LARGEST:
+            continue
+        try:
+            header = read_table(root / name, problems=[]).header
+            chosen = choose_columns(header, named, aliases, name)
+        except UserError:  # another kind of file
+            continue
+        if any(set(uses) <= chosen.keys() for uses in needs):
+            found.append(name)
+    return found
+
+
+def read_clip_table(
+    root: Path, path: Path, audio: AudioFiles, named: Mapping[str, str | None], problems: list[str], *, skip: bool
+) -> ClipLabels:
+    """Read a table with a row for each recording and its label.
+
+    Args:
+        root: folder of the recordings.
+        path: path of the table.
+        audio: the recordings.
+        named: columns that the user names.
+        problems: list that receives a line for each problem.
+        skip: leave out rows whose file is not on disk.
+
+    Raises:
+        UserError: if the file is not a table, or has no column of names or of labels.
+    """
+    table, chosen = read_columns(path, named, CLIP_ALIASES, problems)
+    for use in ("filename", "label"):
+        if use not in chosen:
+            found = ", ".join(filter(None, table.header)) or "nothing"
+            raise UserError(
+                f"{path}: no column of the {use}; found {printable(found)}; expected {CLIP_ALIASES[use][0]}, or "
+                f"data.columns.{use}=COLUMN"
+            )
+    problems += check_paths(table, chosen["filename"])
+    for use in ("label", "device"):
+        problems += check_spelling(table, chosen[use]) if use in chosen else []
+    rows, missing = _read_rows(root, table, chosen, audio, problems)
+    if not len(table):
+        problems.append(f"{path}: a header without rows; expected a row for each recording")
+    if missing and not skip:
+        problems += missing
+    shown = path.relative_to(root) if path.is_relative_to(root) else path
+    names_groups = "group" in named or chosen.get("group", "").lower() == "group"
+    description = f"{shown}: {describe_columns(chosen)}"
+    return ClipLabels(tuple(rows), str(path), description, names_groups, len(missing) if skip else 0)
+
+
+def _read_rows(
+    root: Path, table: Table, chosen: Mapping[str, str], audio: AudioFiles, problems: list[str]
+) -> tuple[list[ClipRow], list[str]]:
+    """Return the rows with a file and a label, and a line for each whose file is not on disk."""
+    rows: list[ClipRow] = []
+    missing: list[str] = []
+    first: dict[str, str] = {}
+    within = Path(table.source).relative_to(root).as_posix() if Path(table.source).is_relative_to(root) else ""
+    for row in range(len(table)):
+        cells = {use: table.columns[column][row] for use, column in chosen.items()}
+        where = table.where(row)
+        empty = [chosen[use] for use, cell in cells.items() if not cell]
+        if empty:
+            problems.append(f"{where}: {empty[0]} is empty; expected a value in every row")
+            continue
+        filename = resolve(cells["filename"], within, audio, where, problems, missing)
+        if filename is None:
+            continue
+        if filename in first:
+            problems.append(f"{where}: {cells['filename']} is also in {first[filename]}; expected each file once")
+            continue
+        first[filename] = where.rpartition(", ")[2]
+        rows.append(ClipRow(**{**cells, "filename": filename}, where=where))
+    return rows, missing
+
+
+def resolve(
+    name: str, table: str, audio: AudioFiles, where: str, problems: list[str], missing: list[str]
+) -> str | None:
+    """Return the recording that a name in a table means, as it is on disk; None if there is none, or several are meant.
+
+    Args:
+        name: in the table.
+        table: its path under the folder of the recordings.
+        audio: the recordings.
+        where: the table and the row, for messages.
+        problems: list that receives a line for a name that means several files.
+        missing: list that receives a line for a name that means none.
+    """
+    found = audio.find(tidy_path(name), table)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        shown = " and ".join(sorted(found)[:_SHOWN])
+        problems.append(f"{where}: {shorten(name, 80)} may be {shown}; expected its path from data.root")
+    else:
+        missing.append(f"{where}: {shorten(name, 80)} is not on disk; restore the file or remove its row")
+    return None
+
+
+def read_folders(root: Path, audio: AudioFiles, problems: list[str]) -> ClipLabels:
+    """Take labels from the names of folders, as in ``root/CLASS/any.wav`` or ``root/train/CLASS/any.wav``.
+
+    Folders above that hold a single folder, as ``root/audio/``, do not count.
+    """
+    paths = [tuple(name.split("/")) for name in audio.names]
+    depth = 0
+    while all(len(path) > depth + 2 for path in paths) and len({path[depth] for path in paths}) == 1:
+        depth += 1
+    tops = {path[depth] for path in paths if len(path) > depth + 1}
+    is_split = bool(tops) and all(parse_split(name) for name in tops)
+    level = depth + is_split
+    rows = []
+    for name, path in zip(audio.names, paths, strict=True):
+        if len(path) <= level + 1:
+            problems.append(
+                f"{printable(root / name)}: in no folder of a class; expected .../CLASS/{printable(path[-1])}, or "
+                "data.table=TABLE with its label"
+            )
+            continue
+        split = parse_split(path[depth]) if is_split else None
+        rows.append(ClipRow(name, strip_blanks(path[level]), printable(root / name), split or ""))
+    problems += [f"{root}: folders {pair}; expected one spelling" for pair in find_lookalikes({r.label for r in rows})]
+    shown = "/".join([*([""] if not depth else paths[0][:depth]), *(["SPLIT"] if is_split else []), "CLASS"]).lstrip(
+        "/"
+    )
+    return ClipLabels(tuple(rows), str(root), f"a folder for each class: {shown}/")

@@ -1,0 +1,75 @@
+"""Measurements of every recording of a data set."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from dcase_sweep.audio.levels import Levels, measure_levels
+from dcase_sweep.audio.problems import SILENCE
+from dcase_sweep.audio.reading import AudioProblem
+from dcase_sweep.data.store.opening import get_contents
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One recording.
+
+    Attributes:
+        name: relative to the data set's root.
+        levels: None if it cannot be read.
+        problem: why it cannot be used, without its name; None if it can.
+        digest: a hash of its contents; None if it cannot be read.
+    """
+
+    name: str
+    levels: Levels | None
+    problem: str | None
+    digest: bytes | None
+
+
+def measure_recordings(
+    root: Path,
+    names: Sequence[str],
+    *,
+    store_root: Path,
+    workers: int = 1,
+    on_progress: Callable[[int], None] | None = None,
+) -> list[Measured]:
+    """Read every recording once for its levels and once for its hash, which the feature store uses again.
+
+    Args:
+        root: folder of the recordings.
+        names: of the recordings under it.
+        store_root: folder of the feature stores.
+        workers: number of threads.
+        on_progress: called with the number of recordings that were read.
+    """
+    contents = get_contents(root, store_root)
+
+    def measure(name: str) -> Measured:
+        try:
+            levels = measure_levels(root / name)
+        except AudioProblem as problem:
+            return Measured(name, None, str(problem), contents.digest(name))
+        silent = "silent from beginning to end; expected a recording" if levels.peak < SILENCE else None
+        return Measured(name, levels, silent, contents.digest(name))
+
+    found = []
+    with ThreadPoolExecutor(workers) as pool:
+        for done, each in enumerate(pool.map(measure, names), start=1):
+            found.append(each)
+            if on_progress:
+                on_progress(done)
+    contents.save()
+    return found
+
+
+def find_copies(recordings: Sequence[Measured]) -> list[list[str]]:
+    """Return the names of recordings with the same contents, each group of them in order."""
+    by_digest: dict[bytes, list[str]] = defaultdict(list)
+    for each in recordings:
+        if each.digest is not None:
+            by_digest[each.digest].append(each.name)
+    return [names for names in by_digest.values() if len(names) > 1]

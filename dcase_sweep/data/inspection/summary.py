@@ -1,0 +1,143 @@
+"""The findings of an inspection."""
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dcase_sweep.data.inspection.counts import Counts, count_clips
+from dcase_sweep.data.inspection.recordings import Measured, find_copies
+from dcase_sweep.utils.console import pluralize
+
+#: A recording with more of its samples at full scale is named, and one with more of its length in silence.
+MUCH_CLIPPED, MUCH_SILENT = 1e-3, 0.5
+_SYNTHETIC = ("note", "generated recordings: not representative of real recordings")
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """Everything that was found.
+
+    Attributes:
+        title: name and sizes of the data set.
+        notes: how labels and splits came about.
+        counts: tables of clips.
+        figures: pairs of a word and what was measured.
+        problems: a line for each recording that cannot be used.
+        warnings: a line for each that should be looked at.
+    """
+
+    title: str
+    notes: tuple[tuple[str, str], ...]
+    counts: tuple[Counts, ...]
+    figures: tuple[tuple[str, str], ...]
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def summarize(data: Any, recordings: Sequence[Measured], *, seconds: float) -> Inspection:
+    """Summarise what is known of a data set and what was measured of its recordings.
+
+    Args:
+        data: of any task.
+        recordings: measured.
+        seconds: length of a clip in the configuration.
+    """
+    usable = [each for each in recordings if each.levels is not None]
+    lengths = {each.name: each.levels.seconds for each in usable if each.levels is not None}
+    return Inspection(
+        data.description,
+        tuple([*getattr(data, "notes", ()), *([_SYNTHETIC] if data.is_synthetic else [])]),
+        tuple(count_clips(data, lengths)),
+        tuple(_describe(usable)),
+        tuple(f"{each.name}: {each.problem}" for each in recordings if each.problem is not None),
+        tuple([*_describe_copies(data, recordings), *_describe_levels(usable), *_compare(lengths, seconds)]),
+    )
+
+
+def _describe(usable: Sequence[Measured]) -> list[tuple[str, str]]:
+    """Describe lengths, formats and levels."""
+    levels = [each.levels for each in usable if each.levels is not None]
+    if not levels:
+        return []
+    lengths = [each.seconds for each in levels]
+    rates = Counter(f"{each.sample_rate / 1000:g} kHz" for each in levels)
+    channels = Counter({1: "mono", 2: "stereo"}.get(each.channels, f"{each.channels} channels") for each in levels)
+    decibels = [each.decibel for each in levels if each.rms]
+    shares = statistics.quantiles(decibels, n=20) if len(decibels) > 1 else decibels * 19
+    return [
+        ("length", f"{_describe_lengths(lengths)}; {format_seconds(sum(lengths))} in all"),
+        ("format", ", ".join([*_describe_shares(rates), *_describe_shares(channels)])),
+        *(
+            [("level", f"{shares[9]:.1f} dB, nine in ten from {shares[0]:.1f} to {shares[18]:.1f} dB of full scale")]
+            if decibels
+            else []
+        ),
+        ("clipping", f"{pluralize(sum(each.clipped > 0 for each in levels), 'recording')} with samples at full scale"),
+        (
+            "silence",
+            f"{100 * sum(each.silent * each.seconds for each in levels) / sum(lengths):.1f} % of the time below -70 dB",
+        ),
+    ]
+
+
+def _describe_lengths(lengths: Sequence[float]) -> str:
+    shortest, longest = format_seconds(min(lengths)), format_seconds(max(lengths))
+    if shortest == longest:
+        return f"{longest} each"
+    return f"{shortest} to {longest}, half of them up to {format_seconds(statistics.median(lengths))}"
+
+
+def _describe_shares(counts: Counter[str]) -> list[str]:
+    """Describe how many recordings there are of each kind; their number does not matter where there is one kind."""
+    return list(counts) if len(counts) == 1 else [f"{count:,} {name}" for name, count in counts.most_common()]
+
+
+def _describe_copies(data: Any, recordings: Sequence[Measured]) -> list[str]:
+    """Describe recordings with the same contents, those in two splits first."""
+    split_of = {
+        data.filenames[index]: split for split, indices in getattr(data, "splits", {}).items() for index in indices
+    }
+    leaks, others = [], []
+    for names in find_copies(recordings):
+        splits = sorted({split_of[name] for name in names if name in split_of})
+        text = " = ".join(names)
+        if len(splits) > 1:
+            leaks.append(f"the same recording in {' and '.join(splits)}: {text}")
+        else:
+            others.append(f"the same recording: {text}")
+    return [*leaks, *others]
+
+
+def _describe_levels(usable: Sequence[Measured]) -> list[str]:
+    lines = []
+    for each in usable:
+        assert each.levels is not None
+        if each.levels.clipped > MUCH_CLIPPED:
+            lines.append(f"{each.name}: {100 * each.levels.clipped:.1f} % of the samples are clipped")
+        if each.levels.silent > MUCH_SILENT and each.problem is None:
+            lines.append(f"{each.name}: {100 * each.levels.silent:.0f} % of its length is silent")
+    return lines
+
+
+def _compare(lengths: dict[str, float], seconds: float) -> list[str]:
+    """Point at a clip length that nearly all recordings have, but the configuration has not."""
+    if not lengths:
+        return []
+    usual = statistics.median(lengths.values())
+    alike = sum(abs(each - usual) <= 0.05 * usual for each in lengths.values())
+    if alike < 0.9 * len(lengths) or abs(usual - seconds) <= 0.05 * seconds:
+        return []
+    how = "repeated or followed by silence" if usual < seconds else "cut"
+    return [f"clips have data.seconds={seconds:g}, but most recordings last {usual:.3g} s: they are {how}"]
+
+
+def format_seconds(seconds: float) -> str:
+    """Format a time: ``0.05 s``, ``4.0 s``, ``3 min 20 s``, ``2 h 46 min``."""
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{minutes // 60:,} h {minutes % 60} min"

@@ -1,0 +1,74 @@
+"""An inspection on a terminal."""
+
+from typing import TYPE_CHECKING
+
+from dcase_sweep.data.inspection.counts import Counts
+from dcase_sweep.data.inspection.summary import Inspection, format_seconds
+from dcase_sweep.utils.text import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+#: Rows of a table and lines of a list that are shown; the page has all.
+_ROWS, _LINES = 60, 10
+
+
+def print_inspection(inspection: Inspection) -> None:
+    """Print everything, as wide as the terminal, 80 columns where there is none."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    with console.capture() as captured:
+        _print(console, inspection)
+    for line in captured.get().splitlines():
+        print(line.rstrip())
+
+
+def _print(console: "Console", inspection: Inspection) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    console.print(Text(printable(inspection.title)))
+    console.print(_make_pairs([*inspection.notes, *inspection.figures]))
+    for counts in inspection.counts:
+        console.print(Padding(_make_table(counts), (1, 0, 0, 0)))
+        if len(counts.rows) > _ROWS:
+            console.print(f"... and {len(counts.rows) - _ROWS} more")
+    for title, lines in (("Look at", inspection.warnings), ("Cannot be used", inspection.problems)):
+        if lines:
+            console.print(f"\n{title} ({len(lines):,}):")
+            for line in lines[:_LINES]:
+                console.print(Padding(Text(printable(line)), (0, 0, 0, 2)))
+            if len(lines) > _LINES:
+                console.print(f"  ... and {len(lines) - _LINES:,} more")
+
+
+def _make_pairs(pairs: list[tuple[str, str]]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for name, text in pairs:
+        table.add_row(Text(name), Text(printable(text)))
+    return table
+
+
+def _make_table(counts: Counts) -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
+    table.add_column(counts.what, no_wrap=True, overflow="ellipsis", max_width=32)
+    for name in [*counts.splits, "clips", *(["events"] if counts.events else []), "length"]:
+        table.add_column(name, justify="right", no_wrap=True)
+    for label, numbers in list(counts.rows.items())[:_ROWS]:
+        cells = [f"{number:,}" for number in (*numbers, sum(numbers))]
+        if counts.events:
+            cells.append(f"{counts.events[label]:,}" if label in counts.events else "")
+        cells.append(format_seconds(counts.seconds[label]) if label in counts.seconds else "")
+        table.add_row(Text(printable(label, 60)), *cells)
+    return table

@@ -1,0 +1,65 @@
+"""Levels of recordings, against what was written into them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from dcase_sweep.audio.levels import measure_levels
+from dcase_sweep.audio.reading import AudioProblem
+
+RATE = 16_000
+
+
+def write(path: Path, samples: "np.ndarray", subtype: str = "PCM_16") -> Path:
+    soundfile.write(path, samples, RATE, subtype=subtype)
+    return path
+
+
+def test_a_sine_has_its_level(tmp_path: Path) -> None:
+    sine = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(5 * RATE) / RATE)
+
+    levels = measure_levels(write(tmp_path / "sine.wav", sine))
+
+    assert levels.seconds == 5
+    assert (levels.sample_rate, levels.channels) == (RATE, 1)
+    assert levels.decibel == pytest.approx(20 * np.log10(0.5 / np.sqrt(2)), abs=0.01)
+    assert levels.peak == pytest.approx(0.5, abs=1e-3)
+    assert (levels.clipped, levels.silent) == (0, 0)
+
+
+def test_clipping_and_silence_are_shares_of_the_recording(tmp_path: Path) -> None:
+    sine = np.clip(2 * np.sin(2 * np.pi * 100 * np.arange(RATE) / RATE), -1, 1)
+
+    levels = measure_levels(write(tmp_path / "half.wav", np.concatenate([sine, np.zeros(RATE)])))
+
+    assert levels.clipped == pytest.approx(
+        2 / 3 / 2, abs=0.01
+    )  # of a sine of twice full scale, two thirds are above it
+    assert levels.silent == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_single_loud_sample_is_not_clipping(tmp_path: Path) -> None:
+    samples = np.full(RATE, 0.1)
+    samples[[10, 500, 501]] = 1.0
+
+    assert measure_levels(write(tmp_path / "click.wav", samples)).clipped == 0
+
+
+@pytest.mark.parametrize("subtype", ["PCM_24", "FLOAT"])
+def test_blocks_make_no_difference(tmp_path: Path, subtype: str) -> None:
+    samples = np.random.default_rng(0).uniform(-0.9, 0.9, 200_001)
+
+    levels = measure_levels(write(tmp_path / "long.wav", samples, subtype))
+
+    assert levels.seconds == pytest.approx(200_001 / RATE)
+    assert levels.rms == pytest.approx(float(np.sqrt((samples**2).mean())), rel=1e-4)
+
+
+def test_samples_that_are_not_numbers_are_a_problem(tmp_path: Path) -> None:
+    samples = np.zeros(RATE)
+    samples[7] = np.nan
+
+    with pytest.raises(AudioProblem, match="sample 7 is not a finite number"):
+        measure_levels(write(tmp_path / "nan.wav", samples, "FLOAT"))
