@@ -1,6 +1,6 @@
 """Experiment sweeps for DCASE: acoustic scene classification (task 1A) and sound event detection (task 4).
 
-The functions of the Python API are imported when they are first used, so that ``import dcase_sweep`` takes no time:
+The functions of the Python API are imported at their first use, so that ``import dcase_sweep`` is fast:
 
     experiment = dcase_sweep.compose(["model=cnn5", "training.epochs=20"])
     result = dcase_sweep.run(experiment)

@@ -1,4 +1,4 @@
-"""``python -m dcase_sweep``: a verb goes to its module in ``cli``, everything else is an experiment for Hydra."""
+"""``python -m dcase_sweep``: verbs are passed to their modules in ``cli``; anything else is an experiment for Hydra."""
 
 import difflib
 import errno
@@ -8,36 +8,36 @@ from importlib import import_module
 
 from dcase_sweep.utils.cpu import set_openmp_wait_policy
 
-#: The commands besides an experiment, each a module of ``cli``.
+#: The commands in addition to an experiment, each a module of ``cli``.
 VERBS = ("cache", "complexity", "evaluate", "export", "init", "inspect", "predict", "runs")
-#: Variables that name a place; an empty one says as much as none.
+#: Environment variables that name a folder; an empty value is the same as none.
 _PLACES = ("DCASE_SWEEP_CACHE", "HOME", "MLFLOW_TRACKING_URI")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command line; returns the exit code."""
+    """Run a command line and return the exit code."""
     set_openmp_wait_policy()
     for name in _PLACES:
         if not os.environ.get(name, "unset").strip():
-            del os.environ[name]  # an empty folder would be the root of all folders
+            del os.environ[name]  # an empty folder would mean the root of all folders
     try:
         code = _run(arguments)
         _flush()
-    except BrokenPipeError:  # whoever read our lines has seen enough: head, for instance
+    except BrokenPipeError:  # the reader of our output has closed it, for example head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # 128 + SIGPIPE, as shells have it
+        return 141  # 128 + SIGPIPE, as in shells
     return code
 
 
 def script() -> int:
-    """``dcase-sweep``: modules in the working directory are found, as ``python -m`` finds them."""
+    """``dcase-sweep``. Modules in the working directory are found, as with ``python -m``."""
     if not sys.flags.safe_path:
         sys.path.insert(0, os.getcwd())
     return main()
 
 
 def _flush() -> None:
-    """Write what waits for the terminal; one that is gone must not change the exit code."""
+    """Flush the output. A closed terminal must not change the exit code."""
     for standard in (sys.stdout, sys.stderr):
         try:
             standard.flush()
@@ -49,6 +49,13 @@ def _flush() -> None:
 
 def _run(arguments: list[str] | None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["--version"]:
+        from dcase_sweep import __version__
+
+        print(f"dcase_sweep {__version__}")
+        return 0
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:2], "--help"]
     if not arguments or "=" in arguments[0] or arguments[0].startswith(("-", "+", "~")):
         from dcase_sweep.cli.main import main as experiment
 
@@ -59,7 +66,7 @@ def _run(arguments: list[str] | None) -> int:
     verb, rest = arguments[0], arguments[1:]
     try:
         if verb not in VERBS:
-            near = difflib.get_close_matches(verb, VERBS, n=1)
+            near = difflib.get_close_matches(verb, (*VERBS, "help"), n=1)
             hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(VERBS)}, or KEY=VALUE"
             raise UserError(f"{verb}: no such verb; {hint}")
         code: int = import_module(f"dcase_sweep.cli.{verb}").main(rest)

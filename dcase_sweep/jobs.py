@@ -1,4 +1,4 @@
-"""One job of Hydra's: a composed configuration becomes a checked experiment and is run."""
+"""A Hydra job: validation and execution of a composed configuration."""
 
 import logging
 import sys
@@ -25,10 +25,11 @@ log = logging.getLogger(__name__)
 def run_composed(
     composed: DictConfig, callback: RunCallback | None = None, experiment: "Experiment | None" = None
 ) -> Any:
-    """What Hydra calls for each job: never raises but for an interruption, so that one job cannot end a sweep.
+    """The function that Hydra calls for each job. It raises only interruptions, so that a failed job does not end a
+    sweep.
 
     Args:
-        experiment: the configuration's values where they have been checked already.
+        experiment: the validated configuration, if it has already been validated.
     """
     from dcase_sweep import tracking
     from dcase_sweep.config import check, check_hydra, check_written
@@ -41,7 +42,7 @@ def run_composed(
         checked = experiment or check(composed)
         if tracking.logs_to_mlflow(checked.logger):
             tracking.check_store(checked.tracking)
-    except UserError as error:  # before the libraries are loaded that train and log, which takes seconds
+    except UserError as error:  # before importing the libraries for training and logging, which takes seconds
         _say_error(str(error))
         folder = str(settings.runtime.output_dir)
         return Result("failed", str(settings.job.name), folder, error=str(error).splitlines()[0])
@@ -49,7 +50,7 @@ def run_composed(
 
 
 def _run_checked(experiment: "Experiment", composed: DictConfig, callback: RunCallback | None) -> Result:
-    """Run an experiment as this job of Hydra's."""
+    """Run an experiment as this Hydra job."""
     from dcase_sweep import runner
     from dcase_sweep.config import task_overrides
     from dcase_sweep.utils.signals import interruptible
@@ -85,7 +86,7 @@ def _run_checked(experiment: "Experiment", composed: DictConfig, callback: RunCa
 
 
 def _say_error(line: str) -> None:
-    """Log it, or print it where the configured logging is silent: no failure goes without its reason."""
+    """Log an error, or print it if the configured logging is silent, so that no failure goes unexplained."""
     if log.disabled or not log.isEnabledFor(logging.ERROR):
         print(f"error: {line}", file=sys.stderr)
     else:
@@ -93,7 +94,7 @@ def _say_error(line: str) -> None:
 
 
 def _mask_saved_configurations(settings: Any, composed: DictConfig) -> None:
-    """Write anew what Hydra has saved beside a run, where a password stands in it: Hydra writes what was typed."""
+    """Mask passwords in the configurations that Hydra has saved for a run, because it saves overrides as typed."""
     if settings.output_subdir is None:
         return
     parts = (composed, settings)

@@ -1,4 +1,4 @@
-"""How an experiment ended, for whoever asked for it."""
+"""The result of an experiment."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from dcase_sweep.sweep.comparison import Column as Column
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How an experiment ended."""
+    """The result of an experiment."""
 
     status: str
     name: str
@@ -16,7 +16,7 @@ class Result:
     metrics: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     error: str | None = None
-    #: Shown with the metrics wherever they are shown.
+    #: A note that is shown with the metrics.
     note: str | None = None
-    #: The metrics that a comparison with other experiments shows, in this order.
+    #: The metrics that a comparison shows, in this order.
     columns: tuple[Column, ...] = ()

@@ -1,4 +1,4 @@
-"""One experiment, from its configuration to its results in MLflow."""
+"""Runs an experiment, from its configuration to its results in MLflow."""
 
 import json
 import logging
@@ -51,27 +51,27 @@ _NAMED_BY_VALUE = ("model", "experiment")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Where one experiment runs and how it was asked for."""
+    """The circumstances of a run: its folder, and how it was requested."""
 
-    #: For checkpoints, tables and figures.
+    #: Folder of checkpoints, tables and figures.
     folder: Path
-    #: The choice of each group: model → cnn5.
+    #: Choices of the groups: model → cnn5.
     choices: dict[str, str]
-    #: The overrides of the command line.
+    #: Overrides on the command line.
     overrides: tuple[str, ...] = ()
-    #: Keys that tell it from the other jobs of a sweep.
+    #: Keys that vary between the jobs of a sweep.
     varying: tuple[str, ...] = ()
     #: The composed configuration as YAML.
     composed: str = ""
-    #: What was typed, without ``resume``.
+    #: The command line without ``resume``.
     command: str = "python -m dcase_sweep"
 
     @property
     def name(self) -> str:
-        """What was chosen and overridden, for people: ``cnn5 seed=1``; where things are only if that varies.
+        """Name of the run: choices and overrides, such as ``cnn5 seed=1``. Locations are included only if they vary.
 
-        A job of a sweep is named by what varies in it. An experiment's file, which may change all of a model, names
-        its runs itself.
+        The name of a sweep's job contains only what varies. The file of an experiment, which may change the whole
+        model, replaces the name of the model.
         """
         if self.varying:
             return self._name_in_sweep()
@@ -89,7 +89,7 @@ class Job:
             "hydra",
             "resume",
         )
-        shown = set(self.varying) - {first}  # which begins the name
+        shown = set(self.varying) - {first}  # which is the first part of the name
         rest = [
             override.removeprefix("++")
             for override in self.overrides
@@ -121,19 +121,19 @@ def _shorten(key: str, others: Sequence[str]) -> str:
 
 
 def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -> Result:
-    """Run one checked experiment: data, features, training, evaluation, each logged.
+    """Run a validated experiment: data, features, training and evaluation, with logging.
 
-    A callback is told of every epoch and may end the training; the run then ends as stopped, without an evaluation.
+    Callbacks are called after every epoch and may stop the training. The run then ends as stopped, without evaluation.
 
     Raises:
-        UserError: for what the user can mend; the MLflow run, if there is one by then, is marked as failed.
-        Interrupted: after Ctrl-C or SIGTERM; the run is marked as killed, the last checkpoint kept.
+        UserError: for an error that the user can correct. The MLflow run, if it has been started, is marked as failed.
+        Interrupted: after Ctrl-C or SIGTERM. The run is marked as killed, and the last checkpoint is kept.
     """
     began = time.perf_counter()
     task = build_task(experiment)
     device, resumable = _make_ready(experiment, job)
     _introduce(experiment, job)
-    # A run is taken up again only if its data are the same, which those of now must be read for.
+    # A run is only resumed if its data are unchanged, so the data are loaded first.
     loaded = _load_to_resume(experiment, job, device) if resumable else None
     mlrun = _start_run(experiment, job, resumable, loaded)
     try:
@@ -188,7 +188,7 @@ def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -
 
 @contextmanager
 def _shown_in_its_sweep(experiment: Experiment, job: Job) -> Iterator[None]:
-    """A sweep shows each of its jobs as a run, also one that is refused within."""
+    """Show each job of a sweep as a run, including jobs that fail during the checks."""
     try:
         yield
     except UserError:
@@ -198,12 +198,12 @@ def _shown_in_its_sweep(experiment: Experiment, job: Job) -> Iterator[None]:
 
 
 def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None]:
-    """The device and what is resumed, after all that can be refused before any data is read."""
+    """Set up the device and the resumption, after all checks that do not need the data."""
     with _shown_in_its_sweep(experiment, job):
-        if not _is_shipped(experiment):  # ours need no check, and importing one takes seconds
+        if not _is_shipped(experiment):  # our own loggers need no check, and importing one takes seconds
             find_learner(experiment)
         dataset = build("data", experiment.data)
-        if hasattr(dataset, "check_root"):  # of generated recordings, which are written there
+        if hasattr(dataset, "check_root"):  # for generated recordings, which are written there
             dataset.check_root()
         device = resolve_device(experiment.hardware)
         check_capacity(experiment)
@@ -217,13 +217,13 @@ def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None
 
 
 def _load_to_resume(experiment: Experiment, job: Job, device: str) -> tuple[TaskData, Any]:
-    """Data and features before the run goes on; what is wrong with them leaves the interrupted run as it is."""
+    """Load data and features before the run is resumed, so that errors do not change the interrupted run."""
     with _shown_in_its_sweep(experiment, job):
         return load_features(experiment, device)
 
 
 def _is_shipped(experiment: Experiment) -> bool:
-    """Whether the learner is one of this package's."""
+    """Whether the learner belongs to this package."""
     return get_learner(experiment).startswith("dcase_sweep.training.")
 
 
@@ -243,9 +243,7 @@ def _start_run(
     tags["dcase_sweep.command"] = job.command
     name = experiment.tracking.run_name or job.name
     run_id = resumable.run_id if resumable else None
-    if (
-        resumable
-    ):  # of a new run, where the earlier one cannot be taken up: code or data may differ from its first epochs
+    if resumable:  # for a new run, if the earlier one cannot be resumed: code or data may differ from its first epochs
         tags[tracking.CONTINUED] = run_id or "unknown"
     expected = signature(flatten(experiment), compute_fingerprint(*loaded)) if loaded else None
     loggers = tracking.build_loggers(experiment.logger, job.folder)
@@ -273,7 +271,7 @@ def _log_configuration(
 
 
 def _log_complexity(mlrun: tracking.AnyRun, experiment: Experiment, classes: int) -> dict[str, float]:
-    """What the network will cost once training has filled every parameter, said before it starts."""
+    """Log the complexity of the network before training, with all parameters non-zero."""
     complexity = complexity_before_training(experiment, classes)
     kept = within_limit(complexity, experiment)
     size = f"{complexity.size_kib(16):.2f} KiB at 16 bit{describe_limit(kept, experiment)}"
@@ -288,7 +286,7 @@ def _log_complexity(mlrun: tracking.AnyRun, experiment: Experiment, classes: int
     mlrun.log_text(table + "\n", "complexity.txt")
     metrics = cost_metrics(complexity) | kept
     mlrun.log_metrics(metrics)
-    mlrun.flush()  # a training of hours must not hold them back
+    mlrun.flush()  # must not delay the results of a long training
     return metrics
 
 
@@ -301,7 +299,7 @@ def _fit(
     callback: RunCallback | None,
     classes: Sequence[str],
 ) -> dict[str, float]:
-    """Train, with a bar that counts epochs, metrics logged an epoch at a time."""
+    """Train with a progress bar over epochs, and log the metrics of each epoch."""
     if experiment.published_checkpoint is not None:
         console.field("training", f"none: the weights of {experiment.published_checkpoint}")
         return {}
@@ -311,7 +309,7 @@ def _fit(
     text = ""
     history = resumable.history if resumable else {}
     for epoch, earlier in resumable.metrics_by_epoch().items() if resumable else ():
-        mlrun.log_metrics(earlier, step=epoch)  # those that were not written before the end
+        mlrun.log_metrics(earlier, step=epoch)  # those that were not written earlier
     with console.progress("training", epochs) as bar:
 
         def on_batch(count: int) -> None:
@@ -335,7 +333,8 @@ def _fit(
 
         fitted = learner.fit(
             job.folder / FOLDER,
-            # What a checkpoint holds is logged, or can be from it: metrics wait some seconds, a kill does not.
+            # Metrics are buffered for some seconds. Write them before the checkpoint, so that a kill does not lose
+            # them.
             extra={
                 "run_id": mlrun.id,
                 "configuration": mask_values(flatten(experiment)),
@@ -381,7 +380,7 @@ def _log_model(mlrun: tracking.AnyRun, experiment: Experiment, job: Job, classes
 
 
 def _draw_figures(mlrun: tracking.AnyRun, result: EvaluationResult, job: Job) -> None:
-    """Draw and log each figure, after all else is logged; one that cannot be drawn costs a line, not the run."""
+    """Draw and log each figure after everything else. A figure that cannot be drawn does not fail the run."""
     mlrun.flush()
     for name in result.figures:
         try:

@@ -1,1 +1,1 @@
-"""What this package adds to sweeps of Hydra applications: experiments as jobs, limits of complexity, MLflow runs."""
+"""Sweeps of this package's experiments: limits on complexity, block-wise search spaces, MLflow runs."""

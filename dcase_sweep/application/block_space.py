@@ -1,4 +1,4 @@
-"""The search space of a convolutional network's blocks: each has values of its own, and their number varies too."""
+"""The search space of a convolutional network whose number of blocks varies, with separate values for each block."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import Trial
 
-#: The most depths of a network for which its blocks are listed.
+#: The largest number of depths for which blocks are listed.
 _DEPTHS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class BlockSpace:
-    """The blocks of a convolutional network, as many as a trial's depth, each with values of its own.
+    """The blocks of a convolutional network. Their number is the trial's depth, and each has its own values.
 
-    Blocks beyond the depth have no parameters. A pool that is larger than what the blocks before it have left of the
-    map is cut down to that, so that every trial is a network that can be built.
+    Blocks beyond the depth have no parameters. A pool that is larger than the remaining feature map is reduced to its
+    size, so that every trial is a valid network.
 
     Args:
-        rest: everything that is not of one block, with the depth if it varies.
-        parameters: of each block: ``filters``, ``kernel``, ``pool``, ``dropout``.
-        blocks: what a block is made of otherwise, from the configuration; beyond the list its last entry counts.
-        depth: how many blocks where ``model.depth`` does not vary.
-        shape: ``(mel, frame)`` of the map.
+        rest: the space of all other keys, including the depth if it varies.
+        parameters: the parameters of each block: ``filters``, ``kernel``, ``pool``, ``dropout``.
+        blocks: default values of blocks, from the configuration; beyond the list its last entry is used.
+        depth: number of blocks if ``model.depth`` does not vary.
+        shape: ``(mel, frame)`` of the input.
     """
 
     rest: FlatSpace
@@ -43,7 +43,7 @@ class BlockSpace:
     shape: tuple[int, int]
 
     def suggest(self, trial: "Trial") -> list[str]:
-        """The overrides of the rest, and one that holds all blocks."""
+        """Return the overrides of all other keys, and one override with all blocks."""
         fixed = [line for line in self.rest.suggest(trial) if not line.startswith("model.depth=")]
         depth = int(trial.params.get("model.depth", self.depth))
         left = self.shape
@@ -64,12 +64,12 @@ class BlockSpace:
         return [*fixed, "model.depth=null", override("model.blocks", made)]
 
     def describe(self) -> dict[str, str]:
-        """Each key with its distribution; a block's with ``*`` for its position."""
+        """Describe each key by its distribution; keys of blocks have ``*`` as their position."""
         of_blocks = {f"model.blocks.*.{parameter.key}": str(parameter.distribution) for parameter in self.parameters}
         return self.rest.describe() | of_blocks
 
     def list_parts(self) -> "list[dict[str, BaseDistribution]] | None":
-        """One part a depth."""
+        """Return one part for each depth."""
         rest = {each.key: each.distribution for each in self.rest.parameters}
         of_depth = rest.pop("model.depth", None)
         axis = make_axis("model.depth", of_depth) if of_depth is not None else None
@@ -89,15 +89,15 @@ class BlockSpace:
 
 @cache
 def _value(text: str) -> Any:
-    """A choice's text as the value that Hydra reads in it."""
+    """Parse the text of a choice with Hydra's grammar."""
     return OverridesParser.create().parse_override(f"x={text}").value()
 
 
 def _check_reach(parameter: Parameter) -> None:
-    """Refuse a range that goes beyond what its key may be: trials there would be rejected, one after the other.
+    """Check that a range is within the bounds of its key; otherwise many trials would be rejected.
 
     Raises:
-        UserError: with the key and its bound.
+        UserError: if not, with the key and its bound.
     """
     low, high = getattr(parameter.distribution, "low", None), getattr(parameter.distribution, "high", None)
     bound = BOUNDS.get(parameter.key, (None, None))[1]
@@ -116,17 +116,17 @@ def make_space(
     depth: int | None,
     shape: tuple[int, int],
 ) -> Space:
-    """The space that a configuration describes.
+    """Create the search space of a configuration.
 
     Args:
         parameters: key → expression.
-        of_blocks: what each block varies, name → expression; None or empty = nothing.
-        blocks: the configuration's own, to fill what does not vary.
-        depth: the configuration's own; None = all blocks.
-        shape: ``(mel, frame)`` of the front end's maps.
+        of_blocks: parameters that vary in each block, name → expression; None or empty = none.
+        blocks: the configured blocks, for parameters that do not vary.
+        depth: the configured depth; None = all blocks.
+        shape: ``(mel, frame)`` of the input.
 
     Raises:
-        UserError: for an expression that is none, an empty space, or blocks of a network that has none.
+        UserError: for an invalid expression, an empty space, or blocks of a network without blocks.
     """
     flat = FlatSpace(tuple(parse_parameter(key, text, parser) for key, text in parameters.items()))
     for parameter in flat.parameters:

@@ -1,4 +1,4 @@
-"""A trial of a search as a callback of the run that it is."""
+"""A run callback that reports epochs to the search."""
 
 from dcase_sweep.sweep.optuna.reporter import TrialReporter
 from dcase_sweep.sweep.reporting import TrialPruned
@@ -6,14 +6,14 @@ from dcase_sweep.training.callbacks import StopTraining
 
 
 class TrialCallback:
-    """Hands the epochs of a run to the pruner of its search.
+    """Reports the epochs of a run to the pruner of its search.
 
-    A trial is not pruned after its last epoch: nothing would be saved, and its result lost.
+    A trial is not pruned after its last epoch, because that would save nothing and lose its result.
 
     Args:
-        reporter: of the trial.
-        metric: of an epoch, by which trials are pruned; None = they are not.
-        epochs: of the run.
+        reporter: the reporter of the trial.
+        metric: the metric of an epoch by which trials are pruned; None = no pruning.
+        epochs: number of epochs of the run.
     """
 
     def __init__(self, reporter: TrialReporter, metric: str | None, *, epochs: int) -> None:
@@ -22,7 +22,7 @@ class TrialCallback:
         self.epochs = epochs
 
     def on_start(self, run_id: str) -> None:
-        """Remember the MLflow run, which is ended if this process is killed."""
+        """Store the ID of the MLflow run, which is closed if this process is killed."""
         self.reporter.set_job_id(run_id)
 
     def on_epoch(self, epoch: int, metrics: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""One of the best trials of a search as an experiment file that `+experiment=NAME` runs again."""
+"""An experiment file for one of the best trials of a search, to be run with `+experiment=NAME`."""
 
 import json
 import re
@@ -13,25 +13,25 @@ from dcase_sweep.config.files import read_config
 from dcase_sweep.sweep.application import BestTrial
 from dcase_sweep.utils.errors import UserError
 
-#: A value of a search's space, and what would be more than a value.
+#: Types of values of a search space, and syntax that is more than a value.
 _OVERRIDE = re.compile(
     r"\+{0,2}(?!hydra\b|tracking\b|store\b|framework\.|task\.learner\b)[A-Za-z][\w.*]*=[^\x00-\x1f\x7f]*"
 )
-#: A block of a network may take a value of its model: ``${model.dropout}``.
+#: A block of a network may refer to a value of its model: ``${model.dropout}``.
 _INSTRUCTION = re.compile(r"_(target|args|partial|recursive|convert)_|\$\{(?!model\.[a-z]\w*\})")
 _NOT_OURS = (
     "trial {number} of the storage has {what}, which no search writes; expected values of its space: "
-    "hydra.sweeper.fresh=true begins a new study"
+    "hydra.sweeper.fresh=true starts a new study"
 )
 
 
 def make_experiment_file(best: BestTrial) -> str:
-    """A file like those of ``experiments/``: the fixed choices and the values of one of the best trials.
+    """Create a file like those in ``experiments/`` with the fixed choices and the values of one of the best trials.
 
-    Groups become overrides of the defaults list, values become values.
+    Choices of groups become overrides in the defaults list.
 
     Raises:
-        UserError: if the storage holds something that no search writes.
+        UserError: if the storage contains something that no search writes.
     """
     from dcase_sweep.config.checks import GROUPS, SEVERAL
 
@@ -42,7 +42,7 @@ def make_experiment_file(best: BestTrial) -> str:
     for line in lines:
         parsed = parser.parse_override(line)
         key, value = parsed.get_key_element().lstrip("+"), parsed.value()
-        if key == "search":  # which found the trial, and is no part of it
+        if key == "search":  # which found the trial, but is not part of it
             continue
         if key in GROUPS and isinstance(value, (str, int, QuotedString)):
             groups[key] = _to_text(value)
@@ -51,7 +51,7 @@ def make_experiment_file(best: BestTrial) -> str:
         elif "/" not in key and not key.startswith("hydra."):
             key, value = _whole_list(key, value, best)
             OmegaConf.update(values, key, value, merge=False, force_add=True)
-    # An experiment is not a choice that could be replaced: this file, which is one itself, builds on it.
+    # An experiment cannot be replaced like other choices: this file, which is an experiment itself, extends it.
     base = groups.pop("experiment", None)
     chosen = [] if base is None else [f"  - {json.dumps(base, ensure_ascii=False)}"]
     chosen += [f"  - override /{group}: {json.dumps(choice, ensure_ascii=False)}" for group, choice in groups.items()]
@@ -67,10 +67,10 @@ def _to_text(value: Any) -> str:
 
 
 def stored_overrides(best: BestTrial) -> list[str]:
-    """The overrides of a trial, as the storage has them.
+    """Return the overrides of a trial from the storage.
 
-    The file that is made of them is composed like a configuration of the user's own, and a storage is not trusted: it
-    may name values of a search space, no code and no place.
+    The resulting file is composed like a user's own configuration, but a storage is not trusted: overrides may contain
+    values of a search space, but no classes and no paths.
 
     Raises:
         UserError: for an override that no search writes.
@@ -85,7 +85,7 @@ def stored_overrides(best: BestTrial) -> list[str]:
 
 
 def _whole_list(key: str, value: Any, best: BestTrial) -> tuple[str, Any]:
-    """A file cannot say one entry of a list: the whole list is taken from what the trial was composed of."""
+    """Return the whole list for an override of a list entry, because a file cannot set a single entry."""
     names = key.split(".")
     position = next((index for index, name in enumerate(names) if name.isdigit()), None)
     if position is None:

@@ -1,4 +1,4 @@
-"""Experiments as the jobs of a sweep: what `dcase_sweep.sweep` asks of an application, answered for this package."""
+"""Experiments of this package as the jobs of a sweep."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 class Experiments(Application):
-    """The experiments of this package.
+    """The application for sweeps of this package's experiments.
 
     Args:
-        limits: metric of the complexity → largest value; null ones are left out.
+        limits: metric of the complexity → largest value; null values are ignored.
         blocks: part of a convolution block → expression, for a search of block-wise parameters.
-        metric: of an epoch, by which trials are pruned; None = they are not.
+        metric: the metric of an epoch by which trials are pruned; None = no pruning.
     """
 
     def __init__(
@@ -44,28 +44,28 @@ class Experiments(Application):
         self._limits = dict(limits or {})
         self.blocks = dict(blocks or {})
         self.metric = metric
-        #: Where the user's own configuration files are; a sweeper knows it once it is set up.
+        #: Folders of the user's own configuration, set by the sweeper.
         self.path = SearchPath()
         self._base: Experiment | None = None
         self._classes = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the experiment that all jobs share: workers check each trial's own."""
+        """Exclude the shared experiment: workers validate each trial's own."""
         return self.__dict__ | {"_base": None}
 
     @property
     def base(self) -> "Experiment":
-        """What all jobs share, known once the sweep has begun."""
+        """The experiment common to all jobs, available after `begin`."""
         assert self._base is not None, "begin() comes first"
         return self._base
 
     @property
     def limits(self) -> Mapping[str, float]:
-        """The limits of the complexity."""
+        """The limits on complexity."""
         return self._limits
 
     def complete(self, overrides: list[str]) -> list[str]:
-        """Add the model of a task that is chosen without one."""
+        """Add the default model of a task if no model is chosen."""
         from dcase_sweep.config.command_line import with_model_of_task
 
         return with_model_of_task(overrides, self.path)
@@ -77,36 +77,36 @@ class Experiments(Application):
         return rename_keys(params)
 
     def rename_stored(self, configuration: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Replace former names of keys, and leave out those that are gone."""
+        """Replace former names of keys, and remove keys that no longer exist."""
         from dcase_sweep.config.renamed import rename_keys
 
         return rename_keys(configuration, quiet=True)
 
     def check_folder(self, key: str, folder: str | Path) -> None:
-        """Refuse a folder of the operating system."""
+        """Check that a folder does not belong to the operating system."""
         from dcase_sweep.config import check_written
 
         check_written(key, folder)
 
     def check(self, config: DictConfig) -> "Experiment":
-        """The configuration as a checked experiment."""
+        """Validate a configuration and return it as an experiment."""
         from dcase_sweep.config import check
 
         return check(config)
 
     def begin(self, config: DictConfig) -> None:
-        """Check what all jobs share."""
+        """Check the configuration common to all jobs."""
         self._base = self.check(config)
 
     def load(self) -> None:
-        """Find out how many classes the data have, where a limit needs it: networks are measured with them."""
+        """Determine the number of classes of the data, if a limit depends on it."""
         if self._limits:
             from dcase_sweep.tasks.features import load_features
 
             self._classes = len(load_features(self.base)[0].classes)
 
     def describe(self, config: DictConfig) -> dict[str, Any]:
-        """What an experiment computes: where its files are does not count."""
+        """Return the part of the configuration that affects results, without locations of files."""
         from dcase_sweep.config import flatten
         from dcase_sweep.training.resume import comparable
 
@@ -119,13 +119,13 @@ class Experiments(Application):
         parser: "OverridesParser",
         compose: Callable[[Sequence[str]], DictConfig],
     ) -> Mapping[str, str]:
-        """The source of every component outside this package that a trial may name."""
+        """Hash the source of every component outside this package that a trial may use."""
         from dcase_sweep.application.sources import hash_search_sources
 
         return hash_search_sources(self.describe(config), varied, parser, compose)
 
     def name_study(self, config: DictConfig) -> str:
-        """The search file, the model and the data."""
+        """Join the names of the search file, the model and the data."""
         choices = config.hydra.runtime.choices
         return "-".join(
             [
@@ -136,11 +136,11 @@ class Experiments(Application):
         )
 
     def locate_storage(self, config: DictConfig) -> str:
-        """A journal in the folder of the local MLflow store."""
+        """Return a journal in the folder of the local MLflow store."""
         return os.path.join(self.base.tracking.folder, "optuna.log")
 
     def choose_threads(self, config: DictConfig, workers: int) -> int | None:
-        """An equal number for each worker on a CPU, where the configuration says nothing."""
+        """Divide the cores among the workers on a CPU, unless the number of threads is configured."""
         from dcase_sweep.utils.cpu import usable_cores
 
         hardware = self.base.hardware
@@ -149,7 +149,7 @@ class Experiments(Application):
         return max(1, usable_cores() // workers)
 
     def make_space(self, expressions: Mapping[str, str], config: DictConfig, parser: "OverridesParser") -> "Space":
-        """Keys that vary, and the blocks of a network where the search names some."""
+        """Return the space of the varied keys, including the blocks of a network if the search varies them."""
         from dcase_sweep.application.block_space import make_space
         from dcase_sweep.config import build_front_end
 
@@ -166,7 +166,7 @@ class Experiments(Application):
     def start_record(
         self, name: str, arguments: Sequence[str], *, study: str | None = None, known_id: str | None = None
     ) -> Record:
-        """The MLflow run that is the parent of the jobs' runs; nothing where the jobs do not log to MLflow."""
+        """Start the MLflow parent run of the jobs; without MLflow logging nothing is recorded."""
         from dcase_sweep import tracking
         from dcase_sweep.application.record import start_record
 
@@ -177,37 +177,37 @@ class Experiments(Application):
         return start_record(settings, shown, arguments, study=study, known_id=known_id)
 
     def close_job(self, job_id: str, status: str) -> bool:
-        """End the MLflow run of a job."""
+        """Close the MLflow run of a job."""
         from dcase_sweep import tracking
 
         return not job_id or tracking.end_run(self.base.tracking, job_id, status)
 
     def describe_continuation(self, config: DictConfig, arguments: Sequence[str]) -> str:
-        """The command that continues a sweep."""
+        """Return the command that continues a sweep."""
         from dcase_sweep.config.command_line import repeat_command
 
         return repeat_command(config.hydra, arguments, is_sweep=True)
 
     def describe_repetition(self, config: DictConfig, best: BestTrial, folder: Path) -> str:
-        """The command that runs the experiment file of one of the best trials."""
+        """Return the command that runs the experiment file of one of the best trials."""
         from dcase_sweep.config.command_line import repeat_command
 
         return repeat_command(config.hydra, [f"+experiment={best.name}"], more=folder)
 
     def describe_best(self, best: BestTrial) -> dict[str, str]:
-        """An experiment file."""
+        """Return an experiment file."""
         from dcase_sweep.application.experiment_file import make_experiment_file
 
         return {f"experiment/{best.name}.yaml": make_experiment_file(best)}
 
     def find_finished(self, jobs: Sequence[Any]) -> list[tuple[str, Outcome] | None]:
-        """The finished run of each experiment: the same configuration, data and code."""
+        """Find the finished run of each experiment, with the same configuration, data and code."""
         from dcase_sweep import tracking
         from dcase_sweep.application.finished import Finder
 
         if not tracking.logs_to_mlflow(self.base.logger):
             raise UserError(
-                "hydra.sweeper.skip_finished=true: finished runs are found in MLflow, and logger has none; expected "
+                "hydra.sweeper.skip_finished=true: finished runs are only found in MLflow; expected "
                 "logger=mlflow or logger=[mlflow,...]"
             )
         tracking.close_dead_runs(tracking.open_store(self.base.tracking))
@@ -232,11 +232,11 @@ class Experiments(Application):
         return pool_folds(jobs)
 
     def describe_job(self, record_id: str, varying: Sequence[str]) -> list[str]:
-        """The parent of the job's run, and what distinguishes it."""
+        """Return the parent of the job's run, and the keys that vary."""
         return [*_describe_parent(record_id), f"++tracking.varying={list(varying)}"]
 
     def set_up_process(self, hydra_state: Any) -> None:
-        """Make Hydra and the groups of configurations known in a process that a launcher has started."""
+        """Register Hydra's state and the configuration groups in a process that a launcher has started."""
         from hydra import version
         from hydra.core.utils import setup_globals
 
@@ -247,12 +247,12 @@ class Experiments(Application):
         register_experiments()
 
     def describe_trial(self, study: str, number: int, record_id: str, threads: int | None) -> list[str]:
-        """The threads of the job, the parent of its run, and its name."""
+        """Return the threads of the job, the parent of its run, and its name."""
         lines = [] if threads is None else [f"++hardware.threads={threads}"]
         return [*lines, *_describe_parent(record_id), f"++tracking.run_name={quote(f'{study} #{number}')}"]
 
     def prepare(self, config: DictConfig) -> PreparedJob:
-        """Check a trial: its values, the memory that it takes, and its limits."""
+        """Check a trial: its values, the memory that it needs, and its limits."""
         from dcase_sweep.complexity.capacity import check_capacity
 
         config.hydra.job_logging.root.handlers = ["file"]
@@ -269,10 +269,10 @@ class Experiments(Application):
         return PreparedJob(config, experiment, figures, violations)
 
     def resume(self, job: PreparedJob, folder: str) -> tuple[PreparedJob, int | None] | None:
-        """Go on from the last epoch of the run in a folder.
+        """Continue the run in a folder from its last epoch.
 
         Raises:
-            UserError: if it has left no checkpoint, or one of something else.
+            UserError: if the folder has no checkpoint, or one of another experiment.
         """
         from dataclasses import replace
 
@@ -285,7 +285,7 @@ class Experiments(Application):
         return replace(job, content=experiment), found.epochs
 
     def run(self, composed: DictConfig, task: Callable[[DictConfig], Any], content: Any, trial: "TrialReporter") -> Any:
-        """Run the experiment that was checked already."""
+        """Run the validated experiment."""
         from dcase_sweep.application.callback import TrialCallback
         from dcase_sweep.jobs import run_composed
 
@@ -293,7 +293,7 @@ class Experiments(Application):
         return run_composed(composed, callback, content)
 
     def read_outcome(self, returned: "Result") -> Outcome:
-        """What came of an experiment."""
+        """Return the outcome of an experiment."""
         if returned.status == "stopped":
             return Outcome("pruned")
         if returned.status != "finished":

@@ -1,4 +1,4 @@
-"""Experiments that need not be run again."""
+"""Search for finished runs of experiments."""
 
 import json
 
@@ -8,17 +8,17 @@ from dcase_sweep.tracking.provenance import signature
 
 
 class Finder:
-    """Finds the finished run of an experiment: the same configuration, data and code.
+    """Finds the finished run of an experiment with the same configuration, data and code.
 
-    The data's fingerprint needs their features, which the run would need too; it is found once for all jobs that learn
-    from the same data.
+    The fingerprint of the data needs their features, which the run would need too. It is computed once for all jobs
+    with the same data.
     """
 
     def __init__(self) -> None:
         self._fingerprints: dict[str, str] = {}
 
     def find(self, experiment: Experiment) -> tracking.FinishedRun | None:
-        """The newest such run, or None."""
+        """Return the newest such run, or None."""
         return tracking.find_finished(
             experiment.tracking, signature(flatten(experiment), self._fingerprint(experiment))
         )

@@ -1,4 +1,4 @@
-"""The complexity of a network before it is trained, and its limits."""
+"""The complexity of a network before training, and its limits."""
 
 import statistics
 import time
@@ -9,7 +9,7 @@ from dcase_sweep.config import Experiment, build_front_end, build_model
 from dcase_sweep.sweep.reporting import ConstraintViolation
 from dcase_sweep.utils.errors import UserError
 
-#: What can be limited; the names of a run's metrics.
+#: Metrics of a run that can be limited.
 LIMITED = (
     "complexity/parameters",
     "complexity/size_kib_32bit",
@@ -24,10 +24,10 @@ LIMITED = (
 
 
 def refuse_unknown(names: Iterable[str]) -> None:
-    """Refuse a limit on what is not known before training.
+    """Check that all limits are on metrics that are known before training.
 
     Raises:
-        UserError: with what can be limited.
+        UserError: if not, with the metrics that can be limited.
     """
     for name in names:
         if name not in LIMITED:
@@ -36,10 +36,11 @@ def refuse_unknown(names: Iterable[str]) -> None:
 
 
 def measure(experiment: Experiment, classes: int, wanted: Iterable[str]) -> dict[str, float]:
-    """Each wanted figure of the experiment's network: sizes and memory in KiB, products in millions a clip,
-    latency in ms a clip.
+    """Measure the complexity of the experiment's network.
 
-    Every parameter counts. Without a latency this takes some milliseconds: the network is built without weights.
+    Sizes and memory are in KiB, multiply-accumulates in millions per clip, the latency in ms per clip.
+
+    All parameters count. Without a latency this takes some milliseconds, because the network is built without weights.
     """
     wanted = list(wanted)
     figures = cost_metrics(complexity_before_training(experiment, classes))
@@ -51,13 +52,13 @@ def measure(experiment: Experiment, classes: int, wanted: Iterable[str]) -> dict
 def check_limits(
     experiment: Experiment, classes: int, limits: Mapping[str, float]
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """What is limited of the experiment's network, and by which fraction each limit is exceeded, 0 or less for all.
+    """Return the limited metrics of the experiment's network, and the fraction by which each limit is exceeded.
 
     Raises:
         ConstraintViolation: if a limit is exceeded.
     """
     found = measure(experiment, classes, limits)
-    # Relative, so that kilobytes and millions of products weigh alike.
+    # Relative amounts, so that kilobytes and millions of operations are comparable.
     violations = {name: found[name] / limit - 1 for name, limit in limits.items()}
     broken = [f"{name} {found[name]:.5g} > {limits[name]:.5g}" for name in found if violations[name] > 0]
     if broken:
@@ -66,7 +67,7 @@ def check_limits(
 
 
 def latency_ms(experiment: Experiment, classes: int, *, runs: int = 7) -> float:
-    """Milliseconds of a forward pass of one clip on this CPU: the median of some after one to warm up."""
+    """Measure the latency of one clip on this CPU in ms: the median of several forward passes after a warm-up."""
     import torch
 
     network = build_model(experiment, classes=classes).eval()

@@ -1,4 +1,4 @@
-"""The outcome of an experiment as a sweep knows it."""
+"""The outcome of an experiment in the form that a sweep uses."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from dcase_sweep.sweep.comparison import Column
 from dcase_sweep.sweep.outcomes import Outcome
 
-#: Seconds of a run in which it trained or evaluated; the rest is what the sweep costs.
+#: Metrics with the seconds of training and evaluation; the rest of a job's time is overhead of the sweep.
 _WORK = ("time/training_seconds", "time/evaluation_seconds")
 
 
@@ -18,7 +18,7 @@ def make_outcome(
     columns: Sequence[Column],
     folder: str | None = None,
 ) -> Outcome:
-    """What came of an experiment, from the metrics of its run."""
+    """Create the outcome of an experiment from the metrics of its run."""
     listed = metrics.get("test/clips_listed", 0.0)
     return Outcome(
         status,

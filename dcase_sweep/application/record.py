@@ -1,4 +1,4 @@
-"""The MLflow run that keeps a sweep: the parent of the runs of its jobs."""
+"""The MLflow run of a sweep, the parent of its jobs' runs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,18 +8,18 @@ from dcase_sweep.config import Tracking
 from dcase_sweep.sweep.application import Record
 from dcase_sweep.utils.secrets import mask_word
 
-#: Characters of a tag that every store of MLflow's takes.
+#: Longest value of a tag that every MLflow store accepts, in characters.
 _LONGEST_TAG = 5000
-#: A tag of the runs of a search: whether it is among the best.
+#: Tag of the runs of a search: whether the run is among the best.
 BEST = "dcase_sweep.best"
 
 
 class RunRecord(Record):
-    """A run of MLflow.
+    """The MLflow run of a sweep.
 
     Args:
         run: the open run.
-        settings: of the tracker.
+        settings: the settings of the tracking.
     """
 
     def __init__(self, run: tracking.Run, settings: Tracking) -> None:
@@ -30,15 +30,15 @@ class RunRecord(Record):
         self._settings = settings
 
     def log_text(self, text: str, name: str) -> None:
-        """Keep a text as an artifact."""
+        """Log a text as an artifact."""
         self._run.log_text(text, name)
 
     def log_file(self, path: Path, folder: str | None) -> None:
-        """Keep a file as an artifact."""
+        """Log a file as an artifact."""
         self._run.log_file(path, folder)
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Log figures of the sweep."""
+        """Log metrics of the sweep."""
         self._run.log_metrics(metrics)
 
     def describe(self, notes: Sequence[str], table: str) -> None:
@@ -53,11 +53,11 @@ class RunRecord(Record):
             tracking.tag_run(self._settings, job_id, {BEST: "true" if is_best else "false"})
 
     def end(self, status: str) -> None:
-        """End the run."""
+        """Close the run."""
         self._run.end(status)
 
     def give_up(self, status: str) -> None:
-        """End the run of a sweep that was ended, whatever else goes wrong."""
+        """Close the run of an interrupted sweep, ignoring further errors."""
         self._run.give_up(status)
 
 
@@ -72,14 +72,14 @@ def shorten_table(text: str, length: int) -> str:
 def start_record(
     settings: Tracking, name: str, arguments: Sequence[str], *, study: str | None, known_id: str | None
 ) -> RunRecord:
-    """The run of a sweep; the one of this id where it still exists.
+    """Start the run of a sweep, or continue the one with this ID if it exists.
 
     Args:
-        settings: of the tracker.
-        name: of the run.
-        arguments: the overrides on the command line.
-        study: of a search.
-        known_id: of the run of a sweep that is continued.
+        settings: the settings of the tracking.
+        name: name of the run.
+        arguments: overrides on the command line.
+        study: name of the study, for a search.
+        known_id: ID of the run of the sweep that is continued.
     """
     tags = {"dcase_sweep.sweep": " ".join(map(mask_word, arguments))[:_LONGEST_TAG]}
     if study is not None:

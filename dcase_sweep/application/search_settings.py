@@ -1,4 +1,4 @@
-"""The part ``search`` of a search's settings: objective, limits, parameters and blocks."""
+"""The settings under ``search``: objective, limits, parameters and blocks."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ _PARTS = ("objective", "limits", "params", "blocks")
 
 
 def check_search(wanted: Any) -> None:
-    """Refuse parts that there are not, and those of another kind.
+    """Check that the parts of the settings are known and of the right type.
 
     Raises:
         UserError: with the key, what was found and what is expected.
@@ -37,14 +37,14 @@ def check_search(wanted: Any) -> None:
 
 
 def parse_limits(wanted: Mapping[str, Any]) -> dict[str, float]:
-    """The limits as numbers, by the names of a run's metrics; those that are null are lifted.
+    """Convert the limits to numbers, by the names of a run's metrics. Null removes a limit.
 
-    A name is that of a metric of the complexity, ``size_kib_16bit`` or, as in earlier versions,
-    ``complexity/size_kib_16bit``; ``size_kib`` is the size at 16 bit. Of two spellings of one limit the later one
-    counts: the command line comes after the file.
+    A name is that of a metric of the complexity: ``size_kib_16bit`` or, as in earlier versions,
+    ``complexity/size_kib_16bit``; ``size_kib`` is the size at 16 bits. If a limit has two spellings, the later one
+    applies; the command line comes after the file.
 
     Raises:
-        UserError: for what is no positive number, or not known before training.
+        UserError: for a limit that is not a positive number, or on a metric that is not known before training.
     """
     from dcase_sweep.application.limits import refuse_unknown
 
@@ -71,7 +71,7 @@ def short_name(metric: str) -> str:
 
 
 def parse_objective(parser: OverridesParser, overrides: list[str], wanted: Mapping[str, str]) -> Mapping[str, str]:
-    """What the search's file optimises; or what the command line does, which Hydra would add to the file's.
+    """Return the objective of the search file, or that of the command line, which Hydra would merge with the file's.
 
     Raises:
         UserError: for an objective that is not metric → direction.
@@ -88,9 +88,9 @@ def parse_objective(parser: OverridesParser, overrides: list[str], wanted: Mappi
 
 
 def find_pruning_metric(objective: "Objective") -> str | None:
-    """The metric of an epoch that says how well a run does; None where there is none, or several objectives.
+    """Return the metric of an epoch that is used for pruning; None if there is none, or several objectives.
 
-    ``best/X`` is the best epoch's ``X``.
+    ``best/X`` is the metric ``X`` of the best epoch.
     """
     if not objective.is_single or not objective.metrics[0].startswith("best/"):
         return None

@@ -1,4 +1,4 @@
-"""The source code that the trials of a search depend on."""
+"""Hashes of the source code on which the trials of a search depend."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,13 +19,13 @@ def hash_search_sources(
     parser: OverridesParser,
     compose: Callable[[Sequence[str]], DictConfig],
 ) -> dict[str, str]:
-    """A hash of the source of every component outside this package that a trial may name.
+    """Hash the source of every component outside this package that a trial may use.
 
     Args:
-        base: the flattened configuration that all trials share.
-        varied: the expressions of what varies. A group among them has components of its own for each of its choices.
-        parser: of the expressions.
-        compose: the configuration with some overrides.
+        base: the flattened configuration common to all trials.
+        varied: the expressions of the varied keys. Each choice of a varied group has its own components.
+        parser: a parser of the expressions.
+        compose: composes the configuration with some overrides.
     """
     found = hash_sources(base)
     for key, text in varied.items():

@@ -1,4 +1,4 @@
-"""The sweepers of this package: every combination, or a search, of its experiments."""
+"""The sweepers of this package: a grid of experiments, or a search."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,10 +14,10 @@ from dcase_sweep.utils.errors import UserError
 
 
 class SweepFailed(Exception):
-    """A sweep is over, and some of it has failed.
+    """Raised at the end of a sweep in which something has failed.
 
     Args:
-        failures: a line for each.
+        failures: one line for each failure.
     """
 
     def __init__(self, failures: Sequence[str]) -> None:
@@ -26,13 +26,13 @@ class SweepFailed(Exception):
 
 
 class GridSweeper(grid.GridSweeper):
-    """Runs every combination; see `dcase_sweep.sweep.grid`.
+    """Runs all combinations; see `dcase_sweep.sweep.grid`.
 
     Args:
-        max_batch_size: how many jobs the launcher is given at a time; None = all.
-        params: overrides that every sweep begins with, key → value.
-        skip_finished: do not run again what has finished with the same configuration, code and data.
-        search: refused; a grid has no search space.
+        max_batch_size: number of jobs passed to the launcher at a time; None = all.
+        params: overrides for all sweeps, key → value.
+        skip_finished: skip jobs that have finished with the same configuration, code and data.
+        search: not supported; a grid has no search space.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class GridSweeper(grid.GridSweeper):
         return Experiments()
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take from Hydra how to compose, from which folders, and what to run."""
+        """Store Hydra's context, the configuration folders and the task function."""
         from dcase_sweep.config.search_path import SearchPath
 
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
@@ -64,7 +64,7 @@ class GridSweeper(grid.GridSweeper):
             SweepFailed: at the end, if a job has failed.
         """
         if self.search is not None:
-            raise UserError("search: a grid runs every combination and searches nothing; add hydra/sweeper=optuna")
+            raise UserError("search: not supported by a grid, which runs all combinations; add hydra/sweeper=optuna")
         results = super().sweep(arguments)
         if self.failures:
             raise SweepFailed(self.failures)
@@ -74,13 +74,13 @@ class GridSweeper(grid.GridSweeper):
 class OptunaSweeper(sweeper.OptunaSweeper):
     """Searches a space of experiments: ``python -m dcase_sweep -m hydra/sweeper=optuna search=scene_cnn``.
 
-    What varies comes from ``search.params`` and ``search.blocks``, from ``params`` as in Hydra's own Optuna plugin, and
-    from the command line, where the last one named wins.
+    The varied keys come from ``search.params`` and ``search.blocks``, from ``params`` as in Hydra's own Optuna plugin,
+    and from the command line; the last source takes precedence.
 
     Args:
         search: ``objective`` (metric → maximize or minimize), ``limits`` (metric of the complexity → largest value),
             ``params`` (key → expression), ``blocks`` (part of a convolution block → expression).
-        settings: those of `dcase_sweep.sweep.optuna.sweeper.OptunaSweeper`.
+        settings: the settings of `dcase_sweep.sweep.optuna.sweeper.OptunaSweeper`.
     """
 
     def __init__(self, search: Mapping[str, Any] | None = None, **settings: Any) -> None:
@@ -88,10 +88,10 @@ class OptunaSweeper(sweeper.OptunaSweeper):
         self.search: Any = sweeper.to_plain(search) or {}
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Search until there are enough trials; returns the study.
+        """Search until there are enough trials, and return the study.
 
         Raises:
-            SweepFailed: if it ended otherwise.
+            SweepFailed: if it ended early.
         """
         study = super().sweep(arguments)
         if self.failures:
@@ -99,14 +99,14 @@ class OptunaSweeper(sweeper.OptunaSweeper):
         return study
 
     def check_settings(self) -> None:
-        """Refuse wrong settings, those of the search included."""
+        """Check the settings, including those of the search."""
         from dcase_sweep.application.search_settings import check_search
 
         super().check_settings()
         check_search(self.search)
 
     def make_application(self) -> Application:
-        """Experiments within the limits of the search."""
+        """Return the application with the limits of the search."""
         from dcase_sweep.application.search_settings import parse_limits
         from dcase_sweep.config.search_path import SearchPath
 
@@ -115,15 +115,15 @@ class OptunaSweeper(sweeper.OptunaSweeper):
         return made
 
     def list_params(self) -> dict[str, str]:
-        """``params`` and those of the search."""
+        """Return ``params`` together with those of the search."""
         return {**self.params, **(self.search.get("params") or {})}
 
     def chooses_search(self, key: str) -> bool:
-        """Whether an override is the choice of the search, which those of ``hydra.sweeper.search`` need."""
+        """Whether an override selects the search, which ``hydra.sweeper.search`` requires."""
         return key == "search"
 
     def check_early(self, varied: Mapping[str, str]) -> None:
-        """Check what needs no slow import, the expressions for blocks included."""
+        """Check everything that needs no slow import, including the expressions for blocks."""
         from dcase_sweep.sweep.optuna.space import parse_parameter
 
         super().check_early(varied)
@@ -131,7 +131,7 @@ class OptunaSweeper(sweeper.OptunaSweeper):
             parse_parameter(key, text, self.parser)
 
     def choose_objective(self) -> Any:
-        """What the search optimises, or the task where it names nothing."""
+        """Return the objective of the search, or the task's default."""
         from dcase_sweep.application.search_settings import find_pruning_metric, parse_objective
         from dcase_sweep.config import get_objective
         from dcase_sweep.sweep.optuna.signature import Objective

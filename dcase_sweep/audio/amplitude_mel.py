@@ -12,12 +12,12 @@ from dcase_sweep.audio.reading import Padding
 if TYPE_CHECKING:
     import torch
 
-#: Added to a clip's range before it is divided by, so that a silent clip gives no NaN (the recipe's own, since 2022).
+#: Added to a clip's range before the division, so that a silent clip gives no NaN (as in the recipe since 2022).
 _SMALLEST_RANGE = 1e-8
 
-#: What clips are scaled to where ``scaled_to`` does not say: the range of desed_task since April 2024.
+#: The range to which clips are scaled by default: that of desed_task since April 2024.
 SCALED_TO = (-1.0, 1.0)
-#: The range of desed_task 0.1.0, by which the recipe of 2021 and its published checkpoint were trained.
+#: The range of desed_task 0.1.0, used in the training of the recipe of 2021 and its published checkpoint.
 SCALED_TO_IN_2021 = (0.0, 1.0)
 
 
@@ -25,7 +25,7 @@ def htk_mel_filters(*, sample_rate: int, n_fft: int, n_mels: int, f_min: float, 
     """Triangular filters ``[mel, bin]`` of height 1 on HTK's scale, 2595 log10(1 + f / 700).
 
     Raises:
-        ValueError: if a band holds no FFT bin, so that its energy would always be zero.
+        ValueError: if a band contains no FFT bin, so that its energy would always be zero.
     """
     limits = 2595 * np.log10(1 + np.array([f_min, f_max]) / 700)
     edges = 700 * (10 ** (np.linspace(limits[0], limits[1], n_mels + 2) / 2595) - 1)
@@ -42,32 +42,32 @@ def htk_mel_filters(*, sample_rate: int, n_fft: int, n_mels: int, f_min: float, 
 class AmplitudeMel:
     """Mel amplitudes of waveforms: ``[batch, sample]`` → ``[batch, mel, frame]``, on the waveforms' device.
 
-    The window is symmetric Hamming, the spectrum its magnitude in float32, the filters HTK's triangles without area
-    norm; frames are centred on multiples of the hop, padded by reflection. These are the steps of the DCASE 2021
-    task 4 baseline system, which computes them with torchaudio's ``MelSpectrogram``. Mixup comes next, then
-    :func:`to_decibel` and :func:`scale_clip`.
+    The window is a symmetric Hamming window, the spectrum is the magnitude in float32, and the filters are HTK's
+    triangles without area normalisation. Frames are centred on multiples of the hop, with reflection padding. These are
+    the steps of the DCASE 2021 task 4 baseline system, which computes them with torchaudio's ``MelSpectrogram``. They
+    are followed by mixup, :func:`to_decibel` and :func:`scale_clip`.
 
     Args:
-        sample_rate: Hz.
-        seconds: length of a clip.
+        sample_rate: sample rate in Hz.
+        seconds: length of a clip in s.
         n_fft: samples of the Fourier transform.
         window: samples of the window, centred in the transform.
-        hop: samples from frame to frame.
+        hop: samples between frames.
         n_mels: number of bands.
         f_min: lower edge of the lowest band, Hz.
         f_max: upper edge of the highest band, Hz.
-        decibel_floor: amplitudes below it count as it (:meth:`normalise`).
-        decibel_lowest: dB to which lower levels are clamped; likewise.
-        decibel_highest: dB to which higher levels are clamped; likewise.
-        scaled_to: what a clip's lowest and highest dB become; likewise. None = -1 and 1.
+        decibel_floor: smallest amplitude; lower ones are replaced by it (:meth:`normalise`).
+        decibel_lowest: lower limit in dB to which levels are clamped, likewise.
+        decibel_highest: upper limit in dB to which levels are clamped, likewise.
+        scaled_to: range to which the levels of a clip are scaled, likewise. None = -1 to 1.
 
     Raises:
-        ValueError: in one line, for sizes that do not fit each other.
+        ValueError: in one line, for incompatible sizes.
     """
 
-    #: How short clips are extended where no task decides it.
+    #: How short clips are extended unless the task determines it.
     padding: Padding = "zeros"
-    #: Arguments that come into play behind the stored amplitudes, and therefore are no part of a store's key.
+    #: Arguments that only affect later steps than the stored amplitudes, and are therefore not part of a store's key.
     behind_store = ("decibel_floor", "decibel_lowest", "decibel_highest", "scaled_to")
 
     def __init__(
@@ -119,7 +119,7 @@ class AmplitudeMel:
             )
         if self.scaled_to is not None and (len(self.scaled_to) != 2 or not self.scaled_to[0] < self.scaled_to[1]):
             raise ValueError(f"scaled_to={self.scaled_to}: expected [lowest, highest], or null")
-        _ = self.filters  # raises for a band that holds no bin
+        _ = self.filters  # raises an error for a band without FFT bins
 
     @property
     def _samples(self) -> int:
@@ -127,12 +127,12 @@ class AmplitudeMel:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """``(mel, frame)`` of one clip."""
+        """Return ``(mel, frame)`` of a clip."""
         return self.n_mels, self._samples // self.hop + 1
 
     @cached_property
     def filters(self) -> NDArray[np.float32]:
-        """The mel filters ``[mel, bin]``."""
+        """Return the mel filters ``[mel, bin]``."""
         return htk_mel_filters(
             sample_rate=self.sample_rate, n_fft=self.n_fft, n_mels=self.n_mels, f_min=self.f_min, f_max=self.f_max
         )
@@ -142,7 +142,7 @@ class AmplitudeMel:
         return {}
 
     def _on(self, device: "torch.device") -> "tuple[torch.Tensor, FilterBank]":
-        """The window ``[window]`` and the filters on a device."""
+        """Return the window ``[window]`` and the filters on a device."""
         import torch
 
         if device not in self._constants:
@@ -151,7 +151,7 @@ class AmplitudeMel:
         return self._constants[device]
 
     def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
-        """Mel amplitudes ``[batch, mel, frame]`` of ``[batch, sample]``."""
+        """Compute mel amplitudes ``[batch, mel, frame]`` of ``[batch, sample]``."""
         import torch
 
         window, filters = self._on(waveforms.device)
@@ -163,11 +163,11 @@ class AmplitudeMel:
         return filters(magnitudes).transpose(1, 2)
 
     def to_decibel(self, mel: "torch.Tensor") -> "torch.Tensor":
-        """Mel amplitudes of any shape in dB, by this front end's floor and clamps."""
+        """Convert mel amplitudes of any shape to dB, with the limits of this front end."""
         return to_decibel(mel, floor=self.decibel_floor, lowest=self.decibel_lowest, highest=self.decibel_highest)
 
     def normalise(self, mel: "torch.Tensor") -> "torch.Tensor":
-        """What the network is given of mel amplitudes ``[batch, mel, frame]``: dB, each clip scaled to its range."""
+        """Convert mel amplitudes ``[batch, mel, frame]`` to the network's input: scaled levels in dB."""
         lowest, highest = self.scaled_to or SCALED_TO
         return scale_clip(self.to_decibel(mel), lowest=lowest, highest=highest)
 
@@ -175,12 +175,12 @@ class AmplitudeMel:
 def to_decibel(
     mel: "torch.Tensor", *, floor: float = 1e-5, lowest: float = -50.0, highest: float = 80.0
 ) -> "torch.Tensor":
-    """20 log10 of mel amplitudes of any shape, none below ``floor``, clamped to [``lowest``, ``highest``] dB."""
+    """Compute 20 log10 of mel amplitudes of any shape, at least ``floor``, clamped to [``lowest``, ``highest``] dB."""
     return mel.clamp(min=floor).log10_().mul_(20).clamp_(lowest, highest)
 
 
 def scale_clip(decibel: "torch.Tensor", *, lowest: float = -1.0, highest: float = 1.0) -> "torch.Tensor":
-    """Clips ``[batch, mel, frame]``, each scaled by its own minimum and maximum; ``lowest`` where all is equal."""
+    """Scale each clip of ``[batch, mel, frame]`` by its own minimum and maximum; constant clips become ``lowest``."""
     minimum = decibel.amin(dim=(1, 2), keepdim=True)
     span = decibel.amax(dim=(1, 2), keepdim=True) - minimum + _SMALLEST_RANGE
     return ((decibel - minimum) / span).mul_(highest - lowest).add_(lowest)

@@ -1,4 +1,4 @@
-"""The constant-Q transform, by librosa."""
+"""The constant-Q transform by librosa."""
 
 from typing import TYPE_CHECKING
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
 class CQT:
     """Logarithm of constant-Q magnitudes: ``[batch, sample]`` → ``[batch, bin, frame]``.
 
-    The bins lie at equal musical intervals and each has as many periods in its window as any other (Brown,
-    "Calculation of a constant Q spectral transform", JASA 89(1), 1991), computed octave by octave (Schörkhuber and
-    Klapuri, "Constant-Q transform toolbox for music processing", SMC 2010) by `librosa.cqt` on the CPU. The result is
-    ``ln(magnitude + floor)``. Frames are centred on multiples of the hop, the first ``samples // hop`` of them.
+    The bins are at equal musical intervals, and their windows contain equal numbers of periods (Brown, "Calculation of
+    a constant Q spectral transform", JASA 89(1), 1991). They are computed octave by octave (Schörkhuber and Klapuri,
+    "Constant-Q transform toolbox for music processing", SMC 2010) by `librosa.cqt` on the CPU. The result is
+    ``ln(magnitude + floor)``. The first ``samples // hop`` frames are used, centred on multiples of the hop.
 
     Args:
-        sample_rate: Hz.
-        seconds: length of a clip.
-        hop: samples from frame to frame. librosa halves the sample rate for each lower octave as long as the hop can
-            be halved too: a multiple of a high power of 2 is several times as fast.
-        f_min: centre of the lowest bin, Hz.
+        sample_rate: sample rate in Hz.
+        seconds: length of a clip in s.
+        hop: samples between frames. librosa halves the sample rate for each lower octave as long as the hop is even, so
+            a multiple of a large power of 2 is several times faster.
+        f_min: centre of the lowest bin in Hz.
         n_bins: number of bins.
-        bins_per_octave: how many of them an octave has.
+        bins_per_octave: number of bins in an octave.
         floor: added to the magnitude before the natural logarithm.
 
     Raises:
-        ValueError: in one line, for values that do not fit each other, or if librosa is not installed.
+        ValueError: in one line, for incompatible values, or if librosa is not installed.
     """
 
-    #: How short clips are extended where no task decides it.
+    #: How short clips are extended unless the task determines it.
     padding: Padding = "repeat"
-    #: Stored features depend on their versions.
+    #: Packages on whose versions stored features depend.
     packages = ("librosa",)
 
     def __init__(
@@ -82,11 +82,11 @@ class CQT:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """``(bin, frame)`` of one clip."""
+        """Return ``(bin, frame)`` of a clip."""
         return self.n_bins, self._samples // self.hop
 
     def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
-        """Logarithms of magnitudes ``[batch, bin, frame]`` of ``[batch, sample]``, on the waveforms' device."""
+        """Compute logarithms of magnitudes ``[batch, bin, frame]`` of ``[batch, sample]``, on the waveforms' device."""
         import librosa
         import torch
 

@@ -1,4 +1,4 @@
-"""What a front end is: a class that turns waveforms into the maps that a network sees."""
+"""The interface of a front end, which converts waveforms to the input of a network."""
 
 from typing import Any, Protocol
 
@@ -6,30 +6,30 @@ from dcase_sweep.audio.reading import Padding
 
 
 class FrontEnd(Protocol):
-    """A class that ``front_end._target_`` may name, in this package or in one of yours.
+    """A class for ``front_end._target_``, in this package or in a user's project.
 
-    It is constructed with the keywords of its YAML file, and with ``sample_rate`` (Hz, from ``task.sample_rate``) and
-    ``seconds`` (from ``data.seconds``) where its constructor takes them. A ``ValueError`` of the constructor becomes
-    one line for the user: begin it with the keyword, as in ``hop=0: expected at least 1``. Instances are called from
-    several threads at a time.
+    Its constructor gets the keywords of the YAML file, and ``sample_rate`` (Hz, from ``task.sample_rate``) and
+    ``seconds`` (from ``data.seconds``) if it accepts them. A ``ValueError`` in the constructor is shown to the user as
+    one line; begin it with the keyword, as in ``hop=0: expected at least 1``. Instances are called from several threads
+    at the same time.
 
-    A class may have more:
+    A class may also have:
 
     ``stored_shape`` and ``for_store(waveforms)``
-        Where the feature store keeps more frames than a network sees: ``(mel, frame)`` of a stored clip, and what is
-        called instead of the instance.
+        Needed if the feature store keeps more frames than a network sees: ``(mel, frame)`` of a stored clip, and the
+        function that is called instead of the instance.
     ``behind_store``
-        Names of keywords that stored features do not depend on, because they take effect later.
+        Names of keywords on which stored features do not depend, because they take effect later.
     ``packages``
-        Names of packages that compute the features. Features stored with another version of them are not used.
+        Names of packages that compute the features. Stored features of other versions of them are not used.
     ``hop``, ``normalise(features)`` and ``to_decibel(features)``
-        For mean-teacher training, which mixes up stored features before they are scaled: samples from frame to frame,
-        what the network is given, and what figures show.
+        For mean-teacher training, which mixes stored features before they are scaled: samples between frames, the
+        conversion to the network's input, and the conversion for figures.
 
     Attributes:
-        sample_rate: Hz, of the waveforms.
-        seconds: length of a clip.
-        padding: how short recordings are extended, ``repeat`` or ``zeros``. The task decides it.
+        sample_rate: sample rate of the waveforms in Hz.
+        seconds: length of a clip in s.
+        padding: how short recordings are extended, ``repeat`` or ``zeros``. Set by the task.
     """
 
     sample_rate: int
@@ -38,9 +38,9 @@ class FrontEnd(Protocol):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """``(mel, frame)`` of one clip; the first may also count other bands, bins or coefficients."""
+        """Return ``(mel, frame)`` of a clip; the first may also count other bands, bins or coefficients."""
         ...
 
     def __call__(self, waveforms: Any) -> Any:
-        """Features ``[batch, mel, frame]`` of waveforms ``[batch, sample]``: float32 tensors on one device."""
+        """Compute features ``[batch, mel, frame]`` of waveforms ``[batch, sample]``: float32 tensors on one device."""
         ...

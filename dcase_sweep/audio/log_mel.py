@@ -16,16 +16,16 @@ from dcase_sweep.audio.reading import Padding
 if TYPE_CHECKING:
     import torch
 
-#: Frames of 2,048 samples that stay near a core from the window to their magnitudes.
+#: Frames of 2,048 samples that stay in a core's cache from the window to their magnitudes.
 _FRAMES_IN_CACHE = 125
 
 
 @dataclass(frozen=True, slots=True)
 class _Constants:
-    """What is multiplied with, on one device."""
+    """Constant factors on one device."""
 
     window: Window
-    #: The filters, the pre-emphasis undone.
+    #: The filters with the pre-emphasis reversed.
     filters: FilterBank
 
 
@@ -35,7 +35,7 @@ class _Workspace:
 
     fits: "tuple[torch.Size, torch.device, int]"
     frames: Frames
-    #: ``[batch, frame, bin]``, and the same for the frames that are cut at a time.
+    #: ``[batch, frame, bin]``, and the same for the frames that are computed at a time.
     magnitudes: "torch.Tensor"
     parts: "tuple[torch.Tensor, ...]"
 
@@ -43,29 +43,28 @@ class _Workspace:
 class LogMel:
     """Log-mel energies of waveforms: ``[batch, sample]`` → ``[batch, mel, frame]``, on the waveforms' device.
 
-    Frames are centred on multiples of the hop and the first ``seconds / hop_seconds`` of them are kept; the store keeps
-    one more, which the recipe's normalisation takes in. The window is periodic Hamming, the spectrum its magnitude, the
-    filters Slaney's; the result is ``ln(mel + floor)``. These are the steps of the baseline system (Heittola et al.,
-    DCASE 2021 task 1A), which computed them with librosa < 0.10, whose default padding at the clip's ends is by
-    reflection.
+    Frames are centred on multiples of the hop, and the first ``seconds / hop_seconds`` of them are used. The store has
+    one more frame, which the recipe's normalisation includes. The window is a periodic Hamming window, the spectrum is
+    the magnitude, and the filters are Slaney's. The result is ``ln(mel + floor)``. These are the steps of the baseline
+    system (Heittola et al., DCASE 2021 task 1A), which used librosa < 0.10 with its default reflection padding.
 
     Args:
-        sample_rate: Hz.
-        seconds: length of a clip.
-        window_seconds: length of the window.
-        hop_seconds: from frame to frame.
+        sample_rate: sample rate in Hz.
+        seconds: length of a clip in s.
+        window_seconds: length of the window in s.
+        hop_seconds: time between frames in s.
         n_fft: samples of the Fourier transform.
         n_mels: number of bands, on Slaney's scale with area norm.
         f_min: lower edge of the lowest band, Hz.
         f_max: upper edge of the highest band, Hz.
         floor: added to the mel magnitude before the natural logarithm.
-        pad_mode: ``reflect`` or ``constant`` (zeros), beyond the ends of a clip.
+        pad_mode: ``reflect`` or ``constant`` (zeros): padding of the ends of a clip.
 
     Raises:
-        ValueError: in one line, for values that do not fit each other.
+        ValueError: in one line, for incompatible values.
     """
 
-    #: How short clips are extended where no task decides it.
+    #: How short clips are extended unless the task determines it.
     padding: Padding = "repeat"
 
     def __init__(
@@ -109,7 +108,7 @@ class LogMel:
             raise ValueError(f"pad_mode={self.pad_mode!r}: expected 'reflect' or 'constant'")
         if self.floor <= 0:
             raise ValueError(f"floor={self.floor}: expected a positive number, since its logarithm is taken")
-        _ = self.filters  # raises for a band that holds no bin
+        _ = self.filters  # raises an error for a band without FFT bins
 
     @property
     def _samples(self) -> int:
@@ -117,17 +116,17 @@ class LogMel:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """``(mel, frame)`` of one clip."""
+        """Return ``(mel, frame)`` of a clip."""
         return self.n_mels, self._samples // self.hop
 
     @property
     def stored_shape(self) -> tuple[int, int]:
-        """``(mel, frame)`` of one clip in the feature store: all centred frames, one more than the network sees."""
+        """Return ``(mel, frame)`` of a clip in the feature store: one frame more than the network sees."""
         return self.n_mels, self.shape[1] + 1
 
     @cached_property
     def filters(self) -> NDArray[np.float32]:
-        """The mel filters ``[mel, bin]``."""
+        """Return the mel filters ``[mel, bin]``."""
         return slaney_mel_filters(
             sample_rate=self.sample_rate, n_fft=self.n_fft, n_mels=self.n_mels, f_min=self.f_min, f_max=self.f_max
         )
@@ -138,7 +137,7 @@ class LogMel:
 
     @cached_property
     def _workspaces(self) -> dict[int, _Workspace]:
-        """By thread: buffers that another has used lie in the cache of another core."""
+        """Separate for each thread, because buffers of another thread are in the cache of another core."""
         return {}
 
     def _on(self, device: "torch.device") -> _Constants:
@@ -152,14 +151,14 @@ class LogMel:
         return self._constants[device]
 
     def _workspace(self, waveforms: "torch.Tensor", frames: int) -> _Workspace:
-        """This thread's buffers, kept for the next waveforms of that shape."""
+        """Return this thread's buffers, which are kept for further waveforms of the same shape."""
         import torch
 
         fits, thread = (waveforms.shape, waveforms.device, frames), get_ident()
         work = self._workspaces.get(thread)
         if work is None or work.fits != fits:
             at_once = frames if waveforms.is_cuda else min(frames, _FRAMES_IN_CACHE)
-            with torch.inference_mode(False):  # usable within that mode and without
+            with torch.inference_mode(False):  # usable with and without inference mode
                 cut = Frames(
                     waveforms,
                     self._on(waveforms.device).window,
@@ -171,21 +170,21 @@ class LogMel:
                 )
                 magnitudes = waveforms.new_empty(len(waveforms), frames, self.n_fft // 2 + 1)
                 work = _Workspace(fits, cut, magnitudes, magnitudes.split(at_once, dim=1))
-            if not waveforms.is_cuda:  # a GPU's memory is kept for the next by PyTorch itself
+            if not waveforms.is_cuda:  # PyTorch itself keeps a GPU's memory
                 self._workspaces[thread] = work
         return work
 
     def mel(self, waveforms: "torch.Tensor") -> "torch.Tensor":
-        """Mel magnitudes ``[batch, mel, frame]`` before the logarithm.
+        """Compute mel magnitudes ``[batch, mel, frame]`` before the logarithm.
 
-        The rounding of a transform in single precision is about 1e-7 of the loudest bins, which in a recording is
-        2e-5 of its quiet bands. Windowed frames are therefore pre-emphasised, and the filters undo it: that leaves
-        1e-6 of librosa's result in double precision, at two thirds of the time of a transform in double precision.
+        A single-precision transform has rounding errors of about 1e-7 of the loudest bins, which can be 2e-5 of the
+        quiet bands of a recording. Windowed frames are therefore pre-emphasised, and the filters reverse it. The result
+        is within 1e-6 of librosa's in double precision, in two thirds of the time of a double-precision transform.
         """
         return self._mel(waveforms, self.shape[1])
 
     def _mel(self, waveforms: "torch.Tensor", frames: int) -> "torch.Tensor":
-        """Mel magnitudes of the first frames."""
+        """Compute mel magnitudes of the first frames."""
         import torch
 
         filters = self._on(waveforms.device).filters
@@ -195,9 +194,9 @@ class LogMel:
         return filters(work.magnitudes).transpose(1, 2)
 
     def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
-        """Log-mel energies ``[batch, mel, frame]`` of ``[batch, sample]``."""
+        """Compute log-mel energies ``[batch, mel, frame]`` of ``[batch, sample]``."""
         return self.mel(waveforms).add_(self.floor).log_()
 
     def for_store(self, waveforms: "torch.Tensor") -> "torch.Tensor":
-        """Log-mel energies of all centred frames, of `stored_shape`; the first are those of a call."""
+        """Compute log-mel energies of all centred frames, of `stored_shape`. The first frames equal those of a call."""
         return self._mel(waveforms, self.stored_shape[1]).add_(self.floor).log_()

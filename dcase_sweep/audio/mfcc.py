@@ -1,4 +1,4 @@
-"""Mel-frequency cepstral coefficients, by librosa."""
+"""Mel-frequency cepstral coefficients by librosa."""
 
 from typing import TYPE_CHECKING
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 class MFCC:
     """Mel-frequency cepstral coefficients: ``[batch, sample]`` → ``[batch, coefficient, frame]``.
 
-    The discrete cosine transform of a mel spectrogram's decibels (Davis and Mermelstein, "Comparison of parametric
-    representations for monosyllabic word recognition in continuously spoken sentences", IEEE TASSP 28(4), 1980), by
-    `librosa.feature.mfcc` on the CPU, with its conventions: periodic Hann window, power spectrum, Slaney's mel scale
-    and area norm, decibels down to 80 below the clip's loudest, DCT-II with orthonormal scaling. Frames are centred on
-    multiples of the hop, the first ``samples // hop`` of them.
+    The discrete cosine transform of the decibels of a mel spectrogram (Davis and Mermelstein, "Comparison of parametric
+    representations for monosyllabic word recognition in continuously spoken sentences", IEEE TASSP 28(4), 1980),
+    computed by `librosa.feature.mfcc` on the CPU with its defaults: periodic Hann window, power spectrum, Slaney's mel
+    scale and area normalisation, a range of 80 dB below the loudest value of the clip, orthonormal DCT-II. The first
+    ``samples // hop`` frames are used, centred on multiples of the hop.
 
     Args:
-        sample_rate: Hz.
-        seconds: length of a clip.
-        window_seconds: length of the window.
-        hop_seconds: from frame to frame.
+        sample_rate: sample rate in Hz.
+        seconds: length of a clip in s.
+        window_seconds: length of the window in s.
+        hop_seconds: time between frames in s.
         n_fft: samples of the Fourier transform.
         n_mels: number of mel bands.
         n_mfcc: number of coefficients, at most ``n_mels``; the first is the level.
@@ -32,12 +32,12 @@ class MFCC:
         f_max: upper edge of the highest band, Hz; None = half the sample rate.
 
     Raises:
-        ValueError: in one line, for values that do not fit each other, or if librosa is not installed.
+        ValueError: in one line, for incompatible values, or if librosa is not installed.
     """
 
-    #: How short clips are extended where no task decides it.
+    #: How short clips are extended unless the task determines it.
     padding: Padding = "repeat"
-    #: Stored features depend on their versions.
+    #: Packages on whose versions stored features depend.
     packages = ("librosa",)
 
     def __init__(
@@ -74,11 +74,11 @@ class MFCC:
         self.n_mfcc = n_mfcc
         self.f_min = f_min
         self.f_max = sizes.f_max
-        #: ``(coefficient, frame)`` of one clip.
+        #: ``(coefficient, frame)`` of a clip.
         self.shape = n_mfcc, sizes.frames
 
     def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
-        """Coefficients ``[batch, coefficient, frame]`` of ``[batch, sample]``, on the waveforms' device."""
+        """Compute coefficients ``[batch, coefficient, frame]`` of ``[batch, sample]``, on the waveforms' device."""
         import librosa
         import torch
 
@@ -94,6 +94,6 @@ class MFCC:
                 fmin=self.f_min,
                 fmax=self.f_max,
             )[:, : self.shape[1]]
-            for clip in waveforms.cpu().numpy()  # one at a time: the loudest of a clip sets its lowest decibels
+            for clip in waveforms.cpu().numpy()  # one clip at a time: its loudest value limits decibels
         ]
         return torch.from_numpy(np.stack(coefficients).astype(np.float32, copy=False)).to(waveforms.device)

@@ -1,4 +1,4 @@
-"""Per-channel energy normalisation of a mel spectrogram, by librosa."""
+"""Per-channel energy normalisation of a mel spectrogram by librosa."""
 
 from typing import TYPE_CHECKING
 
@@ -13,36 +13,36 @@ if TYPE_CHECKING:
 
 
 class PCEN:
-    """Mel magnitudes under per-channel energy normalisation: ``[batch, sample]`` → ``[batch, mel, frame]``.
+    """Mel magnitudes with per-channel energy normalisation: ``[batch, sample]`` → ``[batch, mel, frame]``.
 
-    A gain control in each mel band that follows its smoothed energy, then a root compression (Wang et al., "Trainable
+    Each mel band is divided by a power of its smoothed energy and compressed by a root (Wang et al., "Trainable
     frontend for robust and far-field keyword spotting", ICASSP 2017; Lostanlen et al., "Per-channel energy
     normalization: why and how", IEEE Signal Processing Letters 26(1), 2019). The mel magnitudes are those of
-    `log_mel.LogMel`; `librosa.pcen` computes the rest on the CPU.
+    `log_mel.LogMel`. `librosa.pcen` computes the rest on the CPU.
 
     Args:
-        sample_rate: Hz.
-        seconds: length of a clip.
-        window_seconds: length of the periodic Hamming window.
-        hop_seconds: from frame to frame.
+        sample_rate: sample rate in Hz.
+        seconds: length of a clip in s.
+        window_seconds: length of the periodic Hamming window in s.
+        hop_seconds: time between frames in s.
         n_fft: samples of the Fourier transform.
         n_mels: number of bands, on Slaney's scale with area norm.
         f_min: lower edge of the lowest band, Hz.
         f_max: upper edge of the highest band, Hz; None = half the sample rate.
-        gain: exponent of the smoothed energy that a band is divided by; 0 = no gain control.
-        bias: added before the root is taken.
-        power: of the compression; 0 = a logarithm.
-        time_constant: of the smoothing, s.
+        gain: exponent of the smoothed energy that divides each band; 0 = no gain control.
+        bias: added before the root.
+        power: exponent of the compression; 0 = a logarithm.
+        time_constant: time constant of the smoothing in s.
         eps: added to the smoothed energy.
-        scale: what magnitudes are multiplied by before; `librosa.pcen` expects those of 32-bit integers, 2³¹.
+        scale: factor applied to magnitudes; `librosa.pcen` expects magnitudes of 32-bit integers, 2³¹.
 
     Raises:
-        ValueError: in one line, for values that do not fit each other, or if librosa is not installed.
+        ValueError: in one line, for incompatible values, or if librosa is not installed.
     """
 
-    #: How short clips are extended where no task decides it.
+    #: How short clips are extended unless the task determines it.
     padding: Padding = "repeat"
-    #: Stored features depend on their versions.
+    #: Packages on whose versions stored features depend.
     packages = ("librosa",)
 
     def __init__(
@@ -92,11 +92,11 @@ class PCEN:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """``(mel, frame)`` of one clip."""
+        """Return ``(mel, frame)`` of a clip."""
         return self._mel.shape
 
     def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
-        """Normalised mel magnitudes ``[batch, mel, frame]`` of ``[batch, sample]``, on the waveforms' device."""
+        """Compute normalised magnitudes ``[batch, mel, frame]`` of ``[batch, sample]``, on the waveforms' device."""
         import librosa
         import torch
 

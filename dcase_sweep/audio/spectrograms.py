@@ -1,4 +1,4 @@
-"""What the front ends on libraries have in common: their sizes, checked, and the packages that they need."""
+"""Common parts of the front ends on libraries: checked sizes, and required packages."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -10,8 +10,8 @@ class SpectrogramSizes:
 
     Attributes:
         window: samples of the window.
-        hop: samples from frame to frame.
-        frames: of a clip; they are centred on multiples of the hop.
+        hop: samples between frames.
+        frames: number of frames of a clip; they are centred on multiples of the hop.
         f_max: upper edge of the highest band, Hz.
     """
 
@@ -33,21 +33,21 @@ def compute_sizes(
     f_max: float | None,
     n_mfcc: int | None = None,
 ) -> SpectrogramSizes:
-    """The sizes of a mel spectrogram, from the keywords of a front end.
+    """Compute the sizes of a mel spectrogram from the keywords of a front end.
 
     Args:
-        sample_rate: Hz.
-        seconds: length of a clip.
-        window_seconds: length of the window.
-        hop_seconds: from frame to frame.
+        sample_rate: sample rate in Hz.
+        seconds: length of a clip in s.
+        window_seconds: length of the window in s.
+        hop_seconds: time between frames in s.
         n_fft: samples of the Fourier transform.
         n_mels: number of bands.
         f_min: lower edge of the lowest band, Hz.
         f_max: upper edge of the highest band, Hz; None = half the sample rate.
-        n_mfcc: number of coefficients that are computed of the bands, where there are any.
+        n_mfcc: number of cepstral coefficients, if any are computed.
 
     Raises:
-        ValueError: in one line that begins with the keyword, for values that do not fit each other.
+        ValueError: in one line that begins with the keyword, for incompatible values.
     """
     samples, window, hop = (round(length * sample_rate) for length in (seconds, window_seconds, hop_seconds))
     f_max = sample_rate / 2 if f_max is None else f_max
@@ -67,10 +67,10 @@ def compute_sizes(
 
 
 def require_librosa(front_end: object) -> None:
-    """Refuse a front end that computes with librosa where librosa is not installed; it is not imported yet.
+    """Check that librosa is installed, without importing it.
 
     Raises:
-        ValueError: in one line that says how it is installed.
+        ValueError: if not, in one line with the command that installs it.
     """
     if find_spec("librosa") is None:
         name = f"{type(front_end).__module__}.{type(front_end).__name__}"

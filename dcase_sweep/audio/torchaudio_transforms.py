@@ -1,4 +1,4 @@
-"""Torchaudio's transforms as front ends, where torchaudio can be imported."""
+"""Torchaudio's transforms as front ends, if torchaudio can be imported."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def import_transforms(front_end: object) -> Any:
-    """`torchaudio.transforms`.
+    """Import `torchaudio.transforms`.
 
     Raises:
-        ValueError: in one line with what torchaudio says; its compiled part must fit the installed PyTorch.
+        ValueError: in one line with torchaudio's error. Its compiled part must match the installed PyTorch.
     """
     try:
         import torchaudio.transforms as transforms
@@ -23,17 +23,17 @@ def import_transforms(front_end: object) -> Any:
         reason = " ".join(str(error).split())[:120]
         raise ValueError(
             f"_target_={name}: torchaudio cannot be imported ({reason}); expected the build for this PyTorch; "
-            "front_end=log_mel and front_end=mfcc need none"
+            "front_end=log_mel and front_end=mfcc do not need it"
         ) from None
     return transforms
 
 
 class _OnDevices:
-    """A transform, made once for each device that asks for it; threads share it.
+    """A transform that is created once for each device and shared by threads.
 
     Args:
-        make: makes the transform on the CPU.
-        frames: how many of the centred frames are kept.
+        make: creates the transform on the CPU.
+        frames: number of the centred frames to keep.
     """
 
     def __init__(self, make: "Callable[[], torch.nn.Module]", frames: int) -> None:
@@ -49,7 +49,7 @@ class _OnDevices:
 
 
 def _mel_keywords(sizes: SpectrogramSizes, *, n_fft: int, n_mels: int, f_min: float) -> dict[str, Any]:
-    """What `torchaudio.transforms.MelSpectrogram` is told besides the sample rate."""
+    """Return the arguments of `torchaudio.transforms.MelSpectrogram` except the sample rate."""
     return {
         "n_fft": n_fft,
         "win_length": sizes.window,
@@ -63,15 +63,15 @@ def _mel_keywords(sizes: SpectrogramSizes, *, n_fft: int, n_mels: int, f_min: fl
 class TorchAudioMel:
     """Log-mel energies by `torchaudio.transforms.MelSpectrogram`: ``[batch, sample]`` → ``[batch, mel, frame]``.
 
-    With torchaudio's defaults (Yang et al., "TorchAudio: building blocks for audio and speech processing", ICASSP
-    2022): periodic Hann window, power spectrum, HTK's mel scale without area norm, padding by reflection. The result is
-    ``ln(power + floor)``. Frames are centred on multiples of the hop, the first ``samples // hop`` of them.
+    Uses torchaudio's defaults (Yang et al., "TorchAudio: building blocks for audio and speech processing", ICASSP
+    2022): periodic Hann window, power spectrum, HTK's mel scale without area normalisation, reflection padding. The
+    result is ``ln(power + floor)``. The first ``samples // hop`` frames are used, centred on multiples of the hop.
 
     Args:
-        sample_rate: Hz.
-        seconds: length of a clip.
-        window_seconds: length of the window.
-        hop_seconds: from frame to frame.
+        sample_rate: sample rate in Hz.
+        seconds: length of a clip in s.
+        window_seconds: length of the window in s.
+        hop_seconds: time between frames in s.
         n_fft: samples of the Fourier transform.
         n_mels: number of bands.
         f_min: lower edge of the lowest band, Hz.
@@ -79,12 +79,12 @@ class TorchAudioMel:
         floor: added before the natural logarithm.
 
     Raises:
-        ValueError: in one line, for values that do not fit each other, or if torchaudio cannot be imported.
+        ValueError: in one line, for incompatible values, or if torchaudio cannot be imported.
     """
 
-    #: How short clips are extended where no task decides it.
+    #: How short clips are extended unless the task determines it.
     padding: Padding = "repeat"
-    #: Stored features depend on their versions.
+    #: Packages on whose versions stored features depend.
     packages = ("torchaudio",)
 
     def __init__(
@@ -122,22 +122,22 @@ class TorchAudioMel:
         self._transform = _OnDevices(lambda: transforms.MelSpectrogram(sample_rate, **mel), self.shape[1])
 
     def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
-        """Log-mel energies ``[batch, mel, frame]`` of ``[batch, sample]``, on the waveforms' device."""
+        """Compute log-mel energies ``[batch, mel, frame]`` of ``[batch, sample]``, on the waveforms' device."""
         return (self._transform(waveforms) + self.floor).log()
 
 
 class TorchAudioMFCC:
     """Cepstral coefficients by `torchaudio.transforms.MFCC`: ``[batch, sample]`` → ``[batch, coefficient, frame]``.
 
-    The orthonormal DCT-II of decibels down to 80 below the loudest, of the mel spectrogram of `TorchAudioMel` (Davis
-    and Mermelstein, IEEE TASSP 28(4), 1980). Frames are centred on multiples of the hop, the first ``samples // hop``
-    of them.
+    The orthonormal DCT-II of the decibels of the mel spectrogram of `TorchAudioMel`, in a range of 80 dB below the
+    loudest value (Davis and Mermelstein, IEEE TASSP 28(4), 1980). The first ``samples // hop`` frames are used, centred
+    on multiples of the hop.
 
     Args:
-        sample_rate: Hz.
-        seconds: length of a clip.
-        window_seconds: length of the window.
-        hop_seconds: from frame to frame.
+        sample_rate: sample rate in Hz.
+        seconds: length of a clip in s.
+        window_seconds: length of the window in s.
+        hop_seconds: time between frames in s.
         n_fft: samples of the Fourier transform.
         n_mels: number of mel bands.
         n_mfcc: number of coefficients, at most ``n_mels``; the first is the level.
@@ -145,12 +145,12 @@ class TorchAudioMFCC:
         f_max: upper edge of the highest band, Hz; None = half the sample rate.
 
     Raises:
-        ValueError: in one line, for values that do not fit each other, or if torchaudio cannot be imported.
+        ValueError: in one line, for incompatible values, or if torchaudio cannot be imported.
     """
 
-    #: How short clips are extended where no task decides it.
+    #: How short clips are extended unless the task determines it.
     padding: Padding = "repeat"
-    #: Stored features depend on their versions.
+    #: Packages on whose versions stored features depend.
     packages = ("torchaudio",)
 
     def __init__(
@@ -186,8 +186,8 @@ class TorchAudioMFCC:
         self._transform = _OnDevices(lambda: transforms.MFCC(sample_rate, n_mfcc=n_mfcc, melkwargs=mel), self.shape[1])
 
     def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
-        """Coefficients ``[batch, coefficient, frame]`` of ``[batch, sample]``, on the waveforms' device."""
+        """Compute coefficients ``[batch, coefficient, frame]`` of ``[batch, sample]``, on the waveforms' device."""
         import torch
 
-        # One at a time: the loudest of what the transform is given sets the lowest decibels.
+        # One clip at a time, because the range of decibels depends on the loudest value in the input.
         return torch.cat([self._transform(clip[None]) for clip in waveforms])

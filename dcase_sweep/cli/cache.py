@@ -1,4 +1,4 @@
-"""``python -m dcase_sweep cache``: what lies in the cache, and removing it."""
+"""``python -m dcase_sweep cache``: list and remove the contents of the cache."""
 
 import argparse
 import math
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 PROG = "python -m dcase_sweep cache"
 
 DESCRIPTION = """\
-The features and demo recordings that runs share: size, clips, day of the last
-use, data set, project (the folder of the commands) and front end.
+List the features and demo recordings that runs share: size, clips, date of the
+last use, data set, project (the folder of the commands) and front end.
 
---prune removes what no running process uses: always what an earlier version
-left behind, and more by age, size, data set or project. Whatever this program
-did not make is left alone. What is removed is computed again when it is needed."""
+--prune removes entries that no running process uses: always those of earlier
+versions, and others by age, size, data set or project. Files that this program
+did not create are kept. Removed entries are computed again when needed."""
 
 EPILOG = f"""\
 examples:
@@ -46,21 +46,21 @@ _BYTES = {"": 1, "B": 1} | {
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where stores and demo recordings lie; None where only the other is looked at."""
+    """The folders of feature stores and demo recordings; None if only the other kind was requested."""
 
     features: Path
     demo: Path | None
 
 
-#: Front ends of which the bands say enough.
+#: Front ends that are described by the number of bands.
 _MEL_SPECTROGRAMS = ("LogMel", "AmplitudeMel")
 
 
 def main(arguments: list[str]) -> int:
-    """List the cache, or prune it; returns 0.
+    """List or prune the cache; return 0.
 
     Raises:
-        UserError: for a folder that is not there, or a value that is no age or size.
+        UserError: for a missing folder, or an invalid age or size.
     """
     options = _parser().parse_args(arguments)
     age = None if options.older_than is None else _age(options.older_than)
@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> int:
     choosing = [name for name in ("older_than", "keep", "data", "project", "dry_run") if getattr(options, name)]
     if choosing and not options.prune:
         option = f"--{choosing[0].replace('_', '-')}"
-        raise UserError(f"{option}: chooses what is removed; expected --prune beside it")
+        raise UserError(f"{option}: selects what --prune removes; expected --prune too")
     places = _places(options.root, options.override)
     try:
         entries, foreign = _entries(places)
@@ -94,31 +94,31 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("override", metavar="store.root=DIR", nargs="?", help="as in the command line of a run")
     parser.add_argument("--root", metavar="DIR", help="a cache, or a folder of features (DCASE_SWEEP_CACHE)")
-    parser.add_argument("--prune", action="store_true", help="remove, and say what was freed")
-    parser.add_argument("--older-than", metavar="AGE", help="not used for 12h, 30d, 8w")
-    parser.add_argument("--keep", metavar="SIZE", help="the oldest, until at most 500MB, 10GB are left")
-    parser.add_argument("--data", metavar="NAME", help="of this data set")
-    parser.add_argument("--project", metavar="DIR", help="used by commands of this folder and no other")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    parser.add_argument("--prune", action="store_true", help="remove entries and print the freed space")
+    parser.add_argument("--older-than", metavar="AGE", help="only entries not used for this long: 12h, 30d, 8w")
+    parser.add_argument("--keep", metavar="SIZE", help="the oldest entries, until at most this is left: 500MB, 10GB")
+    parser.add_argument("--data", metavar="NAME", help="only entries of this data set")
+    parser.add_argument("--project", metavar="DIR", help="only entries used by commands in this folder and no other")
+    parser.add_argument("--dry-run", action="store_true", help="only print what would be removed")
     return parser
 
 
 def _age(text: str) -> float:
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([hdw])", text.strip().lower(), re.ASCII)
     if found is None:
-        raise UserError(f"--older-than {printable(text)}: no age; expected hours, days or weeks, as 12h, 30d or 8w")
+        raise UserError(f"--older-than {printable(text)}: not an age; expected hours, days or weeks, as 12h, 30d or 8w")
     return float(found[1]) * _SECONDS[found[2]]
 
 
 def _bytes(text: str) -> float:
     found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?) ?([KMGT]?(?:I?B)?)", text.strip().upper(), re.ASCII)
     if found is None or found[2] not in _BYTES:
-        raise UserError(f"--keep {printable(text)}: no size; expected a number and a unit, as 500MB, 10GB or 10GiB")
+        raise UserError(f"--keep {printable(text)}: not a size; expected a number and a unit, as 500MB, 10GB or 10GiB")
     return float(found[1]) * _BYTES[found[2]]
 
 
 def _places(root: str | None, override: str | None) -> Places:
-    """The folders to look at: those that are named, else those of the configuration's default."""
+    """Return the folders to list: those on the command line, otherwise those of the default configuration."""
     if override is not None:
         key, equals, value = override.partition("=")
         if key != "store.root" or not equals or not value:
@@ -132,7 +132,7 @@ def _places(root: str | None, override: str | None) -> Places:
             raise UserError("DCASE_SWEEP_CACHE: is empty; expected a folder, or the variable not to be set")
         cache = Path(named or "~/.cache/dcase_sweep").expanduser()
         if os.path.lexists(cache) and not cache.is_dir():
-            raise UserError(f"{printable(cache)}: no folder; expected DCASE_SWEEP_CACHE to name one")
+            raise UserError(f"{printable(cache)}: not a folder; expected DCASE_SWEEP_CACHE to name one")
         return Places(cache / "features", cache / "demo")
     folder = _existing(root, "--root ")
     if (folder / "features").is_dir() or (folder / "demo").is_dir():
@@ -163,7 +163,7 @@ def _entries(places: Places) -> tuple[list["CacheEntry"], list[Path]]:
 
 
 def _check_names(entries: Sequence["CacheEntry"], data: str | None, project: str | None) -> None:
-    """Refuse a name that nothing in the cache has."""
+    """Check that the cache has entries for a name."""
     named = {
         "data": (data, sorted({name for entry in entries for name in entry.data})),
         "project": (project, sorted({name for entry in entries for name in entry.projects})),
@@ -183,15 +183,15 @@ def choose(
     project: str | None = None,
     now: float | None = None,
 ) -> list["CacheEntry"]:
-    """What is to be removed.
+    """Select the entries to remove.
 
     Args:
-        entries: everything in the cache.
+        entries: all entries of the cache.
         older_than: seconds since the last use.
-        keep: bytes that may be left; what was used least recently goes first.
+        keep: bytes that may remain; the least recently used entries are removed first.
         data: the name of a data set.
-        project: a working directory that alone used it.
-        now: seconds since 1970.
+        project: a working directory; selects entries that were used only there.
+        now: current time in seconds since 1970.
     """
     useless = [entry for entry in entries if entry.kind in ("earlier", "rest")]
     rest = [entry for entry in entries if entry.kind not in ("earlier", "rest")]
@@ -206,7 +206,7 @@ def choose(
         and (project is None or set(entry.projects) == {project})
     ]
     if keep is None:
-        # Tables of hashes are small and serve whatever is left; only their age removes them.
+        # Tables of hashes are small and useful for all remaining entries. They are removed only by age.
         return useless + [entry for entry in matching if entry.kind != "hashes" or older_than is not None]
     chosen, left = [], sum(entry.size for entry in rest)
     for entry in matching:
@@ -258,7 +258,7 @@ def _day(moment: float) -> str:
 
 
 def _show(places: Places, entries: Sequence["CacheEntry"], foreign: Sequence[Path]) -> None:
-    """Two tables and a line of what else there is; 80 columns."""
+    """Print two tables and a summary of other entries, in 80 columns."""
     features = [entry for entry in entries if entry.kind == "features"]
     recordings = [entry for entry in entries if entry.kind == "demo"]
     print(f"features in {printable(places.features)}")
@@ -278,7 +278,7 @@ def _show(places: Places, entries: Sequence["CacheEntry"], foreign: Sequence[Pat
             print(f"{format_bytes(sum(entry.size for entry in found)):>9}  {what}")
     print(f"{format_bytes(sum(entry.size for entry in entries)):>9}  in all")
     for path in foreign[:5]:
-        print(f"not of this program, left alone: {printable(path)}")
+        print(f"not created by this program, kept: {printable(path)}")
     if len(foreign) > 5:
         print(f"... and {len(foreign) - 5} more")
 
@@ -315,7 +315,7 @@ def _cut(text: str, width: int) -> str:
 
 
 def _front_end(entry: "CacheEntry") -> str:
-    """``40 mel, 44.1 kHz`` for the recipes' mel spectrograms; the class for any other: ``PCEN, 44.1 kHz``."""
+    """Describe a front end: ``40 mel, 44.1 kHz`` for the recipes' mel spectrograms, otherwise ``PCEN, 44.1 kHz``."""
     settings = entry.front_end
     if settings is None:
         return "-"

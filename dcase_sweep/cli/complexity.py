@@ -1,4 +1,4 @@
-"""`python -m dcase_sweep complexity`: what networks cost, before training or after it."""
+"""`python -m dcase_sweep complexity`: the complexity of networks before or after training."""
 
 import argparse
 import json
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 PROG = "python -m dcase_sweep complexity"
 
 DESCRIPTION = """\
-Parameters and bytes of each layer as the table of the official task 1A baseline has them, multiply-accumulates, peak
-activation memory, and whether the limits of the DCASE challenges are kept. No recording is read.
+Print the parameters and bytes of each layer as in the table of the official task 1A baseline, multiply-accumulates,
+peak activation memory, and whether the network is within the limits of the DCASE challenges. No recordings are read.
 
-OVERRIDES are those of an experiment. Several choices or values, as model=cnn4,cnn5, give one table that compares them.
-Before training every parameter counts as not zero; of a checkpoint, or the folder of a run, those that are. A
-checkpoint is not trusted to name code: model._target_=CLASS beside it allows a class of your own."""
+OVERRIDES are those of an experiment. Several choices or values, such as model=cnn4,cnn5, are compared in one table.
+Before training all parameters count as non-zero; for a checkpoint, or the folder of a run, only those that are. A
+checkpoint is not trusted to name code: add model._target_=CLASS to allow a class of your own."""
 
 EPILOG = f"""\
 examples:
@@ -30,15 +30,15 @@ examples:
   {PROG} model=baseline_cnn,cnn4,cnn5 --json complexity.json
   {PROG} outputs/2026-01-31/12-00-00-000000/checkpoints/best.ckpt"""
 
-#: What may stand beside checkpoints.
+#: Keys that may be combined with checkpoints.
 _CLASSES = ("model._target_", "front_end._target_", "task._target_")
-#: Of a head; a data set of sounds has some hundreds.
+#: Largest number of classes of a head. A data set of sounds has some hundreds.
 _MOST_CLASSES = 1_000_000
-_RULES_OF = "The limits are those of acoustic scene classification; {names} {is_for} another task, which sets none."
+_RULES_OF = "The limits are those of acoustic scene classification; {names} {is_for} another task, which has no limits."
 
 
 def main(arguments: list[str]) -> int:
-    """Prints the table, writes what was asked for and returns 0; raises UserError for what cannot be composed."""
+    """Print the table, write files as requested and return 0; raise UserError if the configuration is invalid."""
     options = _parser().parse_intermixed_args(arguments)
     if options.json is not None and (options.json.is_dir() or not options.json.parent.is_dir()):
         raise UserError(f"{options.json}: cannot be written; name a file in a folder that exists")
@@ -69,31 +69,31 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("what", metavar="OVERRIDE | CHECKPOINT", nargs="*")
-    parser.add_argument("-m", "--multirun", action="store_true", help="accepted; several values compare without it too")
+    parser.add_argument("-m", "--multirun", action="store_true", help="accepted but not needed for several values")
     parser.add_argument(
-        "--bits", type=int, choices=(32, 16, 8), default=16, help="of each parameter and activation (default: 16)"
+        "--bits", type=int, choices=(32, 16, 8), default=16, help="bits of each parameter and activation (default: 16)"
     )
     parser.add_argument(
         "--classes", metavar="N", type=int, default=10, help="classes of the head before training (default: 10)"
     )
     parser.add_argument("--config-dir", metavar="FOLDER", help=CONFIG_DIR)
-    parser.add_argument("--json", metavar="OUT", type=Path, help="write every figure as JSON")
+    parser.add_argument("--json", metavar="OUT", type=Path, help="write all values as JSON")
     return parser
 
 
 def _named_classes(words: Sequence[str]) -> dict[str, str]:
-    """Classes of the user's own, which a checkpoint is not trusted to name."""
+    """Return the user's classes, which a checkpoint is not trusted to name."""
     pairs = [word.partition("=") for word in words]
     for word, (key, _, value) in zip(words, pairs, strict=True):
         if key not in _CLASSES:
-            raise UserError(f"{word}: a trained network is as it was trained; expected checkpoints alone")
+            raise UserError(f"{word}: a trained network cannot be changed; expected checkpoints only")
         if not value:
             raise UserError(f"{word}: no value; expected the full name of a class")
     return {key: value for key, _, value in pairs}
 
 
 def _measured(options: argparse.Namespace) -> tuple[dict[str, "Complexity"], list[str]]:
-    """The networks by their names, and the names of those that no limit is set for."""
+    """Measure the networks by name, and list the names of those without a limit."""
     from dcase_sweep.complexity.networks import complexity_before_training, network_complexity
 
     trained = [word for word in options.what if "=" not in word and not word.startswith("~")]

@@ -1,19 +1,19 @@
-"""``evaluate``: judge scores or detections from anywhere, without an experiment."""
+"""``evaluate``: evaluate the scores or detections of any system, without an experiment."""
 
 from dcase_sweep.utils.errors import UserError
 
 USAGE = """\
 usage: python -m dcase_sweep evaluate WHAT ...
 
-Judge results from anywhere by the challenge's rules:
+Evaluate the results of any system by the rules of the challenge:
   scenes SCORES REFERENCE_CSV                              task 1A: accuracy and log loss, per scene and device
   events DETECTIONS_FOLDER GROUND_TRUTH_TSV DURATIONS_TSV  task 4: PSDS, collar, segment and intersection F1
 
-python -m dcase_sweep evaluate WHAT --help says more."""
+See also python -m dcase_sweep evaluate WHAT --help."""
 
 
 def main(arguments: list[str]) -> int:
-    """Hand the arguments to the judge of scenes or of events.
+    """Pass the arguments to the evaluation of scenes or events.
 
     Raises:
         UserError: for something that cannot be evaluated.
@@ -30,4 +30,4 @@ def main(arguments: list[str]) -> int:
         from dcase_sweep.cli.evaluate_events import main as evaluate_events
 
         return evaluate_events(rest)
-    raise UserError(f"evaluate {what}: no such thing to evaluate; expected scenes or events")
+    raise UserError(f"evaluate {what}: unknown; expected scenes or events")

@@ -1,4 +1,4 @@
-"""`python -m dcase_sweep evaluate events`: every figure of sound event detection from tables of detections."""
+"""`python -m dcase_sweep evaluate events`: all metrics of sound event detection from tables of detections."""
 
 import argparse
 import json
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from dcase_sweep.evaluation.events import EventEvaluation
 
 _DESCRIPTION = """\
-Judge detected sound events by the rules of DCASE 2021, task 4: PSDS of both scenarios, collar-based, segment-based and
-intersection F1, and sed_eval's error rates, over all classes and of each.
+Evaluate detected sound events by the rules of DCASE 2021, task 4: PSDS of both scenarios, collar-based, segment-based
+and intersection F1, and sed_eval's error rates, over all classes and for each class.
 
-DETECTIONS_FOLDER holds, itself or in one folder of its own, one table of detections per decision threshold, such as
-predictions_th_0.05.tsv, with the columns filename, onset, offset, event_label (others are ignored). PSDS takes all of
-them. The F1 figures take the one at the threshold of --f1-threshold, else a table with that threshold in the folder
-above, else the one at the nearest threshold, which is then said; or that of --f1-table.
+DETECTIONS_FOLDER, or a folder in it, contains one table of detections per decision threshold, such as
+predictions_th_0.05.tsv, with the columns filename, onset, offset, event_label (others are ignored). PSDS uses all
+tables. The F1 metrics use the one at --f1-threshold, otherwise a table with that threshold in the parent folder,
+otherwise the one at the nearest threshold, with a message; or the table given by --f1-table.
 
-One table gives all figures, so it must be right for psds_eval (PSDS, intersection F1) and for sed_eval (collar and
-segment F1, error rates). What one of them refuses is refused: an offset before its onset, overlapping events of one
-class (psds_eval 0.5). So is what they count differently: events without a length, repeated events, onsets before 0 s,
-clips and classes that the reference does not have, and reference events that end more than 0.2 s after their clip.
-Detections may end after their clip. With --labels a class may be absent from the reference: PSDS and intersection F1
-then leave its detections out, as psds_eval does, and the micro averages count them, as sed_eval does."""
+All metrics are computed from the same tables, so these must be valid for psds_eval (PSDS, intersection F1) and for
+sed_eval (collar and segment F1, error rates). Errors are: offsets before their onset, overlapping events of one class
+(psds_eval 0.5), and rows that the two packages count differently: events without a length, repeated events, onsets
+before 0 s, clips and classes that are not in the reference, and reference events that end more than 0.2 s after their
+clip. Detections may end after their clip. With --labels a class may be absent from the reference: PSDS and intersection
+F1 then ignore its detections, as psds_eval does, and the micro averages count them, as sed_eval does."""
 
-#: How far from the wanted threshold the F1 figures may be judged where no table has it.
+#: Largest distance from the requested threshold at which F1 is computed if there is no table for it.
 _NEAR = 0.05
 
 _EPILOG = """\
@@ -39,10 +39,10 @@ examples:
 
 
 def main(arguments: list[str]) -> int:
-    """Evaluate, print the table and write the files that are asked for; 0 on success.
+    """Evaluate, print the table and write files as requested; return 0.
 
     Raises:
-        UserError: the tables cannot be read or are wrong; a DataError names every wrong row.
+        UserError: if the tables cannot be read or are wrong; a DataError names every wrong row.
     """
     options = _parser().parse_args(arguments)
     evaluation = _evaluate(options)
@@ -98,24 +98,24 @@ def _parser() -> argparse.ArgumentParser:
         metavar="T",
         type=_threshold,
         default=0.5,
-        help="threshold of the F1 figures (default: %(default)s)",
+        help="threshold of the F1 metrics (default: %(default)s)",
     )
-    parser.add_argument("--f1-table", metavar="TABLE", type=Path, help="the detections that the F1 figures judge")
+    parser.add_argument("--f1-table", metavar="TABLE", type=Path, help="the detections for the F1 metrics")
     parser.add_argument(
         "--merge-overlaps",
         action="store_true",
-        help="merge overlapping reference events of one class into one, and say how many; without it they are refused",
+        help="merge overlapping reference events of a class and print how many; without it they are an error",
     )
     parser.add_argument(
         "--reference",
         action="store_true",
-        help="let psds_eval and sed_eval compute their figures too, and show the differences; takes about a minute "
-        "on a whole set, and the extra reference installs them",
+        help="also compute the metrics with psds_eval and sed_eval (extra reference) and show the differences; takes "
+        "about a minute on a whole set",
     )
-    parser.add_argument("--json", metavar="OUT", type=Path, help="write all figures as JSON")
-    parser.add_argument("--csv", metavar="OUT", type=Path, help="write all figures as CSV, one a line")
+    parser.add_argument("--json", metavar="OUT", type=Path, help="write all values as JSON")
+    parser.add_argument("--csv", metavar="OUT", type=Path, help="write all values as CSV, one per line")
     parser.add_argument(
-        "--figure", metavar="OUT.png", type=Path, help="draw the PSD-ROC; F1 per class goes to OUT_f1.png beside it"
+        "--figure", metavar="OUT.png", type=Path, help="draw the PSD-ROC, and F1 per class in OUT_f1.png"
     )
     return parser
 
@@ -125,7 +125,7 @@ def _threshold(text: str) -> float:
         value = float(text)
     except ValueError:
         value = float("nan")
-    if not 0 <= value <= 1:  # written so that NaN is refused too
+    if not 0 <= value <= 1:  # negated, so that NaN is rejected too
         raise UserError(f"--f1-threshold {text}: expected a number from 0 to 1")
     return value
 
@@ -167,7 +167,7 @@ def _evaluate(options: argparse.Namespace) -> "EventEvaluation":
 
 
 def _labels(text: str) -> list[str]:
-    """The classes that --labels names."""
+    """Return the classes that --labels names."""
     labels = [strip_blanks(label) for label in text.split(",")]
     if "" in labels:
         raise UserError(f"--labels '{text}': one of the classes is blank; expected names with commas between")
@@ -179,9 +179,9 @@ def _labels(text: str) -> list[str]:
 
 
 def _threshold_folder(folder: Path) -> Path:
-    """The folder itself, or the one folder in it that holds the thresholds, as published systems are laid out.
+    """Return the folder itself, or the single folder in it with the tables, which is the layout of published systems.
 
-    PSDS of the single table that lies beside such a folder would be far below the system's.
+    PSDS of the single table next to such a folder would be far lower than the system's.
     """
     if not folder.is_dir():
         return folder
@@ -191,7 +191,7 @@ def _threshold_folder(folder: Path) -> Path:
 
 
 def _find_f1_table(options: argparse.Namespace, tables: dict[float, Path]) -> tuple[float, Path]:
-    """The table of the F1 figures and its threshold."""
+    """Return the table for the F1 metrics and its threshold."""
     from dcase_sweep.evaluation.events.detections import get_threshold
 
     if options.f1_table:
@@ -208,8 +208,8 @@ def _find_f1_table(options: argparse.Namespace, tables: dict[float, Path]) -> tu
     nearest = min(tables, key=lambda threshold: (abs(threshold - options.f1_threshold), threshold))
     if abs(nearest - options.f1_threshold) > _NEAR:
         raise UserError(
-            f"{options.detections}: no table near threshold {options.f1_threshold:g}, which the F1 figures judge; give "
-            f"it with --f1-table, or judge another threshold, such as {nearest:g}, with --f1-threshold"
+            f"{options.detections}: no table near threshold {options.f1_threshold:g} for the F1 metrics; give "
+            f"it with --f1-table, or use another threshold, such as {nearest:g}, with --f1-threshold"
         )
     return nearest, tables[nearest]
 
@@ -219,7 +219,7 @@ def _write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, text)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); name a file in a folder that can be") from None
+        raise UserError(f"{path}: cannot be written ({error.strerror}); name a file in a writable folder") from None
 
 
 def _save_figures(evaluation: "EventEvaluation", path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`python -m dcase_sweep evaluate scenes`: accuracy and log loss of a score file against the ground truth."""
+"""`python -m dcase_sweep evaluate scenes`: accuracy and log loss of a file of scores."""
 
 import argparse
 import json
@@ -23,19 +23,21 @@ Overall figures and those of a device are macro averages over scenes; log loss i
 
 EPILOG = f"""\
 SCORES is one of
-  - numbers separated by blanks: a line a clip in the order of REFERENCE_CSV, a column a scene in alphabetical order;
-  - a table in the DCASE submission format (tabs or commas), rows in any order: filename, one column a scene, perhaps
+  - numbers separated by blanks: a line per clip in the order of REFERENCE_CSV, a column per scene in alphabetical
+    order;
+  - a table in the DCASE submission format (tabs or commas), rows in any order: filename, a column per scene, optionally
     scene_label.
 Rows that do not sum to one are divided by their sum before anything is computed. Older versions of scikit-learn's
-log_loss clip such scores to [0, 1] before they divide, and some published figures are of that kind: it is given too.
-A column without a name, such as the index of a data frame, is left out; any other that is no scene is refused.
+log_loss clip such scores to [0, 1] before dividing, as in some published results; that log loss is printed too.
+A column without a name, such as the index of a data frame, is ignored; any other column that is not a scene is an
+error.
 
 example:
   {PROG} scores.txt evaluation_setup/fold1_evaluate.csv --json result.json --figure confusion.png"""
 
 
 def main(arguments: list[str]) -> int:
-    """Prints the table, writes what was asked for and returns 0; raises UserError for input that it cannot use."""
+    """Print the table, write files as requested and return 0; raise UserError for unusable input."""
     options = _parser().parse_args(arguments)
     for path in (options.json, options.csv, options.figure):
         if path is not None and not path.parent.is_dir():
@@ -93,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         type=lambda text: tuple(strip_blanks(name) for name in text.split(",")),
         help="scenes in the order of the columns, if not those of REFERENCE_CSV in alphabetical order",
     )
-    parser.add_argument("--note", metavar="TEXT", help="words for the title line of the table")
+    parser.add_argument("--note", metavar="TEXT", help="text for the title line of the table")
     return parser
 
 
@@ -103,21 +105,21 @@ def _check_figure_format(path: Path | None) -> None:
 
 
 def _is_divided(scores: "SceneScores") -> bool:
-    """Whether any row does not sum to one, to the digits that tables are written with."""
+    """Whether any row does not sum to one, within the precision of the tables."""
     return bool((abs(scores.values.sum(axis=1) - 1) > 1e-3).any())
 
 
 def _notes(
     scores: "SceneScores", probabilities: "np.ndarray", reference: "SceneReference", clipped: float | None
 ) -> list[str]:
-    """What was done to the scores, and where the file's own labels say something else."""
+    """Describe what was done to the scores, and where the file's own labels differ."""
     notes = []
     if scores.ignored:
         names = ", ".join(f"'{name}'" for name in scores.ignored)
-        notes.append(f"column {names} has no name, as the index of a data frame: it is no scene and was left out")
+        notes.append(f"column {names} has no name, such as the index of a data frame; it is no scene and was ignored")
     if len(reference.classes) == 1:
         alone = ", so that every clip is right" if len(scores.classes) == 1 else ""
-        notes.append(f"{reference.path} has one scene alone, {reference.classes[0]}{alone}")
+        notes.append(f"{reference.path} has only one scene, {reference.classes[0]}{alone}")
     if clipped is not None:
         sums = scores.values.sum(axis=1)
         low, high = float(sums.min()), float(sums.max())

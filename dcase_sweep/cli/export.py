@@ -1,4 +1,4 @@
-"""``export``: a trained scene classifier as files for phones, boards and other programs."""
+"""``export``: convert a trained scene classifier to files for phones, boards and other programs."""
 
 import difflib
 import logging
@@ -12,17 +12,17 @@ USAGE = """\
 usage: python -m dcase_sweep export tflite|onnx run=RUN [calibration=300] [folder=FOLDER] [--config-dir FOLDER]
                                     [KEY=VALUE ...]
 
-Convert a finished run of task 1A to float32, float16, dynamic-range and full-integer int8 files, run each on the test
-split with the runtime that devices use (LiteRT, ONNX Runtime), and hold it against the float network: size, non-zero
-parameters, accuracy, log loss, latency. Files and tables go to the folder, and to the run in MLflow.
+Convert a finished run of task 1A to float32, float16, dynamic-range and full-integer int8 files, evaluate each on the
+test split with the runtime of devices (LiteRT, ONNX Runtime), and compare it with the float network: size, non-zero
+parameters, accuracy, log loss, latency. Files and tables are written to the folder, and to the run in MLflow.
 
-  run          the id of a run in MLflow, as a training's last lines show it, or its folder outputs/DATE/TIME
-  calibration  how many training clips the ranges of int8 are taken from
-  folder       where the files go; by default export/tflite or export/onnx in the run's folder, or under exports/RUN
-  --config-dir your own configuration files; the classes that they name may be the run's
-  KEY=VALUE    data.root: where the recordings are (needed, unless they are those of the demo); store.root,
-               tracking.uri, tracking.folder, where not the defaults; hardware.workers; model._target_ and
-               front_end._target_ where the class is your own. A run's file is not trusted to say any of it
+  run          ID of a run in MLflow, printed at the end of a training, or its folder outputs/DATE/TIME
+  calibration  number of training clips for the ranges of int8
+  folder       output folder; by default export/tflite or export/onnx in the run's folder, or a folder in exports/RUN
+  --config-dir your own configuration files; the run may use the classes that they name
+  KEY=VALUE    data.root: the recordings (required, except for the demo); store.root, tracking.uri, tracking.folder, if
+               not the defaults; hardware.workers; model._target_ and front_end._target_ for classes of your own. A
+               run's file is not trusted to set any of these
 
 example:
   python -m dcase_sweep export tflite run=outputs/2026-11-24/16-22-41-345012
@@ -32,10 +32,10 @@ OWN = ("run", "calibration", "folder")
 
 
 def main(arguments: list[str]) -> int:
-    """Export one run; 0 on success.
+    """Export a run; return 0.
 
     Raises:
-        UserError: for what is not known, not installed, or cannot be exported.
+        UserError: for an unknown argument, a missing package, or a run that cannot be exported.
     """
     if not arguments or {"-h", "--help"} & set(arguments):
         print(USAGE)
@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _take_config_dir(words: list[str]) -> tuple[str | None, list[str]]:
-    """The folder of ``--config-dir``, and the other words."""
+    """Return the folder of ``--config-dir``, and the other words."""
     parser = OneLineParser(prog="python -m dcase_sweep export", add_help=False, allow_abbrev=False)
     parser.add_argument("--config-dir")
     options, rest = parser.parse_known_args(words)
@@ -76,7 +76,7 @@ def _take_config_dir(words: list[str]) -> tuple[str | None, list[str]]:
 
 
 def _parse(words: list[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """The command's own keys, and those of the run's configuration."""
+    """Return the command's own keys, and those of the run's configuration."""
     given: dict[str, str] = {}
     overrides: dict[str, str] = {}
     for word in words:
@@ -103,7 +103,7 @@ def _count(text: str) -> int:
 
 
 def _speak() -> None:
-    """The lines of the program on standard output, as those of an experiment are."""
+    """Send the log to standard output, as in an experiment."""
     import sys
 
     from dcase_sweep.utils.console import Terminal
@@ -113,5 +113,5 @@ def _speak() -> None:
         handler = Terminal(sys.stdout)
         handler.setFormatter(logging.Formatter("%(message)s"))
         logger.addHandler(handler)
-        logger.propagate = False  # TensorFlow's libraries give the root logger a handler of their own
+        logger.propagate = False  # TensorFlow's libraries add a handler to the root logger
     logger.setLevel(logging.INFO)

@@ -1,4 +1,4 @@
-"""``init``: a small project of the user's own, which runs as it is written."""
+"""``init``: write a small, runnable project."""
 
 import importlib.util
 import keyword
@@ -14,24 +14,24 @@ from dcase_sweep.utils.text import printable
 
 PROG = "python -m dcase_sweep init"
 DESCRIPTION = """\
-Write a small project into a new or empty folder: a network, a data set with a few generated recordings, an experiment,
-a search, tests and a README whose commands run as they stand."""
+Write a small, runnable project into a new or empty folder: a network, a data set with a few generated recordings, an
+experiment, a search, tests and a README with its commands."""
 
 _TEMPLATE = Path(__file__).parent / "project"
-#: How the template calls the package of the project.
+#: The package's name in the template.
 _NAME = "my_project"
-#: Files that would be taken for this repository's own under their real names.
+#: Files that would otherwise take effect in this repository.
 _RENAMED = {"gitignore.txt": ".gitignore"}
 _RATE, _SECONDS, _CLIPS = 16_000, 1.0, 10
-#: What the scenes of the generated recordings sound like: Hz of a tone, and its share beside noise.
+#: The sounds of the generated scenes: frequency (Hz) and amplitude of a tone in noise.
 _SCENES = {"hall": (250.0, 0.3), "street": (1000.0, 0.3), "wind": (0.0, 0.0)}
 
 
 def main(arguments: list[str]) -> int:
-    """Write the project; 0 on success.
+    """Write the project; return 0.
 
     Raises:
-        UserError: for a folder that is not empty or cannot be made.
+        UserError: for a folder that is not empty or cannot be created.
     """
     parser = OneLineParser(prog=PROG, description=DESCRIPTION)
     parser.add_argument("folder", metavar="FOLDER", type=Path)
@@ -47,20 +47,20 @@ def main(arguments: list[str]) -> int:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_text(target, source.read_text(encoding="utf-8").replace(_NAME, name))
     _write_recordings(folder / "recordings")
-    print(f"wrote {folder}: its README.md says what each file is\n")
+    print(f"wrote {folder}: its README.md describes the files\n")
     print(f"  cd {folder}\n  python -m dcase_sweep --config-dir conf +experiment=first")
     return 0
 
 
 def package_name(folder: Path) -> str:
-    """The name of the project's package: the folder's, as Python takes it.
+    """Return the name of the project's package, derived from the folder's.
 
     Raises:
-        UserError: for a name that no package can have, or that another package has.
+        UserError: for a name that is not valid for a package, or that another package has.
     """
     name = re.sub(r"\W+", "_", folder.absolute().name, flags=re.ASCII).strip("_").lower()
     if not name.isidentifier() or keyword.iskeyword(name):
-        raise UserError(f"{printable(folder)}: no name for a Python package; expected letters, digits, - and _")
+        raise UserError(f"{printable(folder)}: not a name for a Python package; expected letters, digits, - and _")
     is_taken = name in sys.stdlib_module_names or name in ("conf", "recordings", "tests")
     if is_taken or importlib.util.find_spec(name) is not None:
         name += "_project"
@@ -74,7 +74,7 @@ def _list_files() -> Iterator[Path]:
 
 
 def _write_recordings(root: Path) -> None:
-    """Tones in noise, a folder for each scene: enough to see that everything runs."""
+    """Write a folder of tones in noise for each scene, as a placeholder for real recordings."""
     import numpy as np
     import soundfile
 

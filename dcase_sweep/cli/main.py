@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -19,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from dcase_sweep.application.sweepers import SweepFailed
 from dcase_sweep.config.arguments import check_arguments, explain_setup, refuse_arguments
 from dcase_sweep.config.command_line import (
+    jobs_to_show,
     make_search_a_sweep,
     may_be_sweep,
     place_limits,
@@ -31,6 +33,7 @@ from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.hints import explain
 from dcase_sweep.config.path_words import quote_paths
 from dcase_sweep.config.renamed import rename_overrides
+from dcase_sweep.config.resumed import with_words_of_folder
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.jobs import run_composed
 from dcase_sweep.utils.errors import UserError, describe_os_error
@@ -40,15 +43,15 @@ log = logging.getLogger(__name__)
 
 
 def main(arguments: list[str]) -> int:
-    """Compose and run what was asked for; returns the exit code.
+    """Compose and run an experiment or a sweep; return the exit code.
 
-    0: all finished; 1: a job failed or the configuration was refused; 130 and 143: interrupted.
+    0: all finished; 1: a job failed or the configuration is invalid; 130 and 143: interrupted.
     """
     from dcase_sweep.utils.signals import Interrupted
 
     register_experiments()
     want_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("0", "")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra hands its exceptions on instead of printing them
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes its exceptions on instead of printing them
     outcomes: list[Any] = []
     is_sweep = False
 
@@ -60,17 +63,24 @@ def main(arguments: list[str]) -> int:
 
     try:
         arguments = quote_paths(arguments, is_sweep=may_be_sweep(arguments))
+        if not may_be_sweep(arguments):
+            arguments = with_words_of_folder(arguments)
         refuse_arguments(arguments)
         path = SearchPath.of_arguments(arguments)
         named = quote_choices(put_flags_first(make_search_a_sweep(rename_overrides(place_limits(arguments)))), path)
         understood = with_model_of_task(named, path)
+        shown = jobs_to_show(understood)
         sys.argv = [sys.argv[0], *understood]
-        check_arguments(understood, path)
+        check_arguments(shown[0], path)
         for hidden in path.hidden():
             print(f"note: {hidden} is not read: the package has a file of this name; rename it", file=sys.stderr)
         is_help = any(word in ("-h", "--help", "--hydra-help") for word in understood)
         with _masked_output(understood), shared_config_store() if is_help else nullcontext():
-            hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
+            for job in shown:
+                _tell_job(job, len(shown))
+                sys.argv[1:] = job
+                GlobalHydra.instance().clear()
+                hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
     except Interrupted as interrupted:
         return interrupted.exit_code
     except SweepFailed as failed:
@@ -86,7 +96,7 @@ def main(arguments: list[str]) -> int:
     except RecursionError:
         print(f"error: {ENDLESS}", file=sys.stderr)
         return 1
-    except (OSError, sqlite3.Error) as error:  # a folder of results, say, that cannot be made
+    except (OSError, sqlite3.Error) as error:  # for example if a folder of results cannot be created
         line = describe_os_error(error)
         if want_traceback or line is None:
             raise
@@ -101,9 +111,15 @@ def main(arguments: list[str]) -> int:
     return 0 if is_sweep else _conclude(outcomes)
 
 
+def _tell_job(words: Sequence[str], jobs: int) -> None:
+    """Begin the YAML document of one of several configurations that are shown."""
+    if jobs > 1:
+        print(f"---\n# {' '.join(word for word in words if '=' in word and not word.startswith('-'))}")
+
+
 @contextmanager
 def _masked_output(arguments: Sequence[str]) -> Iterator[None]:
-    """Let Hydra show a configuration, as ``--cfg job`` and ``--info`` do, without the passwords in it."""
+    """Mask passwords when Hydra prints a configuration, as for ``--cfg job`` and ``--info``."""
     flags = ("--cfg", "-c", "--info", "-i")
     if not any(word in flags or word.startswith(("--cfg=", "--info=")) for word in arguments):
         yield
@@ -117,7 +133,7 @@ def _masked_output(arguments: Sequence[str]) -> Iterator[None]:
 
 
 def _conclude(outcomes: list[Any]) -> int:
-    """Say how the run is opened; the exit code."""
+    """Print how to open the run, and return the exit code."""
     if not outcomes:
         return 0  # --help, --cfg and the like
     if outcomes[-1].status != "finished":

@@ -1,4 +1,4 @@
-"""``runs``: what the store of runs holds, and an end for the runs whose process has died."""
+"""``runs``: list the runs of a store, and close runs whose process has ended."""
 
 import argparse
 import logging
@@ -10,11 +10,11 @@ from dcase_sweep.utils.errors import UserError
 
 KEYS = ("tracking.uri", "tracking.folder")
 _EPILOG = """\
-KEY=VALUE: tracking.uri=..., tracking.folder=...: where the store is, if not in mlruns
+KEY=VALUE: tracking.uri=... or tracking.folder=...: the store, if not in mlruns
 
 A run is dead if it is marked as running and its process has ended. A process on
-another machine cannot be seen: its run counts as dead after an hour without a
-sign of life. Every command that opens a local store closes what is dead there.
+another machine is not visible: its run counts as dead after an hour without a
+heartbeat. Every command that opens a local store closes its dead runs.
 
 examples:
   python -m dcase_sweep runs
@@ -22,21 +22,21 @@ examples:
 
 
 def main(arguments: list[str]) -> int:
-    """List the newest runs, or close dead ones; 0 on success.
+    """List the newest runs, or close dead ones; return 0.
 
     Raises:
-        UserError: for a key that is not known, or a store that is not there.
+        UserError: for an unknown key, or a missing store.
     """
     parser = argparse.ArgumentParser(
         prog="python -m dcase_sweep runs",
         usage="python -m dcase_sweep runs [--close-dead] [--limit N] [KEY=VALUE ...]",
-        description="List the newest runs: when they began, their status, process, name and id.",
+        description="List the newest runs: start time, status, process, name and ID.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("settings", nargs="*", help=argparse.SUPPRESS)
-    parser.add_argument("--close-dead", action="store_true", help="mark dead runs as killed, and list nothing")
-    parser.add_argument("--limit", metavar="N", default="20", help="how many are listed (default: 20)")
+    parser.add_argument("--close-dead", action="store_true", help="mark dead runs as killed instead of listing runs")
+    parser.add_argument("--limit", metavar="N", default="20", help="number of runs to list (default: 20)")
     options = parser.parse_intermixed_args(arguments)
     settings = _settings(options.settings)
     if not options.limit.isdecimal() or int(options.limit) < 1:
@@ -54,9 +54,9 @@ def main(arguments: list[str]) -> int:
     _log_to_terminal()
     store = tracking.open_store(where, experiment=False)
     if options.close_dead:
-        if not tracking.close_dead_runs(store):  # those of a local store were closed when it was opened
+        if not tracking.close_dead_runs(store):  # a local store closes them when it is opened
             left = len(tracking.open_runs(store))
-            print(f"no dead run is left open; {left} running")
+            print(f"no dead runs; {left} running")
         return 0
     runs = tracking.list_runs(store, int(options.limit))
     print(tracking.runs_table(runs, shutil.get_terminal_size().columns) if runs else f"{store.uri}: no runs yet")
@@ -74,7 +74,7 @@ def _settings(words: Sequence[str]) -> dict[str, str]:
 
 
 def _log_to_terminal() -> None:
-    """What the store has to say goes to standard output, as in an experiment."""
+    """Send messages of the store to standard output, as in an experiment."""
     from dcase_sweep.utils.console import MaskingFormatter, Terminal
 
     logger = logging.getLogger("dcase_sweep")

@@ -7,11 +7,11 @@ from dcase_sweep.config import Experiment, build, locate_task
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.machine import format_bytes, memory_bytes
 
-#: Values that training keeps of each parameter: itself, its gradient, and what the optimizer remembers of it; of other
-#: optimizers the first two are certain.
+#: Values that training stores for each parameter: the parameter, its gradient, and the optimizer's state. For other
+#: optimizers only the first two are counted.
 _KEPT = {"Adam": 4, "AdamW": 4, "SGD": 3}
 _AT_LEAST = 2
-#: Bytes of an activation at the least precision that is trained in.
+#: Bytes of an activation at the lowest training precision.
 _ACTIVATION = 2
 
 
@@ -61,7 +61,7 @@ def check_training_memory(experiment: Experiment, clips: int | None = None) -> N
     if weights + activations > memory:
         raise UserError(
             f"{key}: training with {batch:,} clips in a batch takes at least {format_bytes(weights + activations)}; "
-            f"this machine has {format_bytes(memory)} of memory; use a smaller batch, network or map"
+            f"this machine has {format_bytes(memory)} of memory; use a smaller batch, network or feature map"
         )
 
 

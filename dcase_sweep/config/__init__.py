@@ -1,4 +1,4 @@
-"""Configurations: their schemas, their checks, and the objects that they describe."""
+"""Configurations: schemas, validation, and instantiation of the objects that they describe."""
 
 from dcase_sweep.config.checks import check, check_hydra, refuse_several, task_overrides
 from dcase_sweep.config.classes import locate, locate_class

@@ -1,4 +1,4 @@
-"""The words of a command line, before Hydra reads them, and in one line what Hydra cannot make of them."""
+"""Checks of command-line arguments before Hydra parses them, and one-line messages for Hydra's errors."""
 
 import os
 import re
@@ -12,17 +12,17 @@ from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
-#: Characters of an argument: a list of a thousand blocks has fewer, and Hydra's parser takes seconds for more.
+#: Longest argument, in characters. A list of a thousand blocks is shorter, and Hydra's parser takes seconds for more.
 _LONGEST = 20_000
-#: Brackets within each other; Hydra's parser calls itself for each.
+#: Deepest nesting of brackets. Hydra's parser is recursive.
 _DEEPEST = 20
-#: Where Hydra makes its folders.
+#: Keys of the folders that Hydra creates.
 _FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
-#: What Hydra reads as another type than text; a group's choice must be text.
+#: Values that Hydra does not parse as text, although the choice of a group must be text.
 _NO_TEXT = re.compile(r"null|true|false|[-+]?(\d[\d_]*)?\.?\d[\d_]*([eE][-+]?\d+)?|[-+]?(inf|nan)", re.IGNORECASE)
 
 
-#: Texts of Hydra's own that name a place or a study.
+#: Hydra's texts that name a location or a study.
 _HYDRA_TEXTS = (
     "hydra.run.dir",
     "hydra.sweep.dir",
@@ -30,45 +30,45 @@ _HYDRA_TEXTS = (
     "hydra.sweeper.study_name",
     "hydra.sweeper.storage",
 )
-#: Settings that a single run has no use for.
+#: Settings without an effect on a single run.
 _OF_SWEEPS = ("hydra/sweeper", "hydra.sweeper.", "hydra/launcher", "hydra.launcher.", "hydra.sweep.")
 
 
 def refuse_arguments(arguments: Sequence[str]) -> None:
-    """Refuse what Hydra would take without a word, or by running what a file holds.
+    """Reject arguments that Hydra would accept silently, or for which it would run code from a file.
 
     Raises:
         UserError: in one line, for a list where a group has one choice, an empty choice or folder, settings of a sweep
             without a sweep, and for ``--experimental-rerun``, which unpickles a file.
     """
-    # A search or an experiment may be a sweep by itself: its file says so.
+    # The file of a search or an experiment may turn the command into a sweep.
     is_single = not any(
         argument.lstrip("+").startswith(("-", "search=", "experiment=", "hydra.mode=")) for argument in arguments
     )
     for argument in arguments:
         flag = argument.partition("=")[0]
         if len(flag) > 2 and "--experimental-rerun".startswith(flag):
-            raise UserError(f"{flag}: would run code that a file holds; expected the line that the run's log shows")
+            raise UserError(f"{flag}: would run code from a file; expected the command line in the run's log")
         key, equals, value = argument.partition("=")
         key = key.lstrip("+")
         if not equals or not (key in GROUPS or key.startswith("hydra/") or key in _HYDRA_TEXTS):
             continue
         if not value.strip("'\" "):
             raise UserError(f"{argument}: empty; expected a name or a path, or leave it out")
-        if key in ("hydra.run.dir", "hydra.sweep.dir"):  # which Hydra makes before it calls anything of ours
+        if key in ("hydra.run.dir", "hydra.sweep.dir"):  # Hydra creates it before it calls our code
             check_written(key, value.strip("'\""))
         elif key not in _HYDRA_TEXTS:
             refuse_several(argument)
     idle = [each for each in arguments if each.lstrip("+").startswith(_OF_SWEEPS)] if is_single else []
     if idle:
-        raise UserError(f"{idle[0]}: does nothing in a single run; add -m for a sweep, or leave it out")
+        raise UserError(f"{idle[0]}: no effect on a single run; add -m for a sweep, or leave it out")
 
 
 def check_arguments(arguments: Sequence[str], path: SearchPath) -> None:
-    """Refuse options of Hydra's that there are not, folders that are not there, then what `check_overrides` does.
+    """Reject unknown options of Hydra and missing folders, then run `check_overrides`.
 
     Raises:
-        UserError: for the first, with what was found and what is expected.
+        UserError: for the first error, with what was found and what is expected.
     """
     _check_options(arguments)
     path.check()
@@ -76,10 +76,10 @@ def check_arguments(arguments: Sequence[str], path: SearchPath) -> None:
 
 
 def check_overrides(words: Sequence[str], path: SearchPath) -> None:
-    """Refuse words that Hydra cannot read in bounded time, or of which it would make an error of its own.
+    """Reject words that Hydra cannot parse in bounded time, or for which its message would be unclear.
 
     Raises:
-        UserError: for the first, with what was found and what is expected.
+        UserError: for the first error, with what was found and what is expected.
     """
     for word in words:
         _check_length(word)
@@ -93,7 +93,7 @@ def check_overrides(words: Sequence[str], path: SearchPath) -> None:
 
 
 def _check_options(arguments: Sequence[str]) -> None:
-    # Hydra has no public name for it; its own errors are usage and exit code 2, after it has read the configuration.
+    # Hydra has no public name for its parser. Its own errors print the usage and exit with code 2, after composing.
     from hydra._internal.utils import get_args_parser
 
     parser = get_args_parser()
@@ -106,7 +106,7 @@ def _check_options(arguments: Sequence[str]) -> None:
     chosen = [name for name in ("run", "multirun", "cfg", "info", "shell_completion") if getattr(options, name)]
     if len(chosen) > 1:
         names = " and ".join(f"--{name.replace('_', '-')}" for name in chosen)
-        raise UserError(f"{names}: expected one of them alone")
+        raise UserError(f"{names}: expected only one of them")
 
 
 def _check_length(word: str) -> None:
@@ -120,9 +120,7 @@ def _check_length(word: str) -> None:
         deep += (character in "([{") - (character in ")]}")
         deepest = max(deepest, deep)
     if deepest > _DEEPEST:
-        raise UserError(
-            f"{printable(word, 80)}: {deepest:,} brackets within each other; expected at most {_DEEPEST} of them"
-        )
+        raise UserError(f"{printable(word, 80)}: brackets nested {deepest:,} levels deep; expected at most {_DEEPEST}")
 
 
 def _check_choice(key: str, value: str, path: SearchPath) -> None:
@@ -135,33 +133,33 @@ def _check_choice(key: str, value: str, path: SearchPath) -> None:
 
 
 def _check_folder(key: str, value: str) -> None:
-    """Whether Hydra could make a folder of its own there; one that depends on the job is not known yet."""
+    """Check that Hydra can create a folder of its own. A folder that depends on the job is not known yet."""
     if "$" in value:
         return
     if not value.strip() or value == "null":
-        raise UserError(f"{key}={value}: no folder; expected one for what a run writes, or . for the working folder")
+        raise UserError(f"{key}={value}: not a folder; expected one for a run's files, or . for the working folder")
     path = Path(value).absolute()
     existing = next((each for each in (path, *path.parents) if os.path.lexists(each)), None)
     if existing is None or not existing.is_dir():
-        raise UserError(f"{key}={printable(value)}: {existing} is no folder; expected one for what a run writes")
+        raise UserError(f"{key}={printable(value)}: {existing} is not a folder; expected one for the files of a run")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise UserError(f"{key}={printable(value)}: {existing} cannot be written to; choose another folder")
 
 
-#: What Hydra, OmegaConf and `logging` raise for a configuration that they cannot use.
+#: Errors that Hydra, OmegaConf and `logging` raise for an unusable configuration.
 _OF_A_CONFIGURATION = (ValueError, TypeError, AssertionError, AttributeError, ImportError, RuntimeError)
 
 
 def explain_setup(error: Exception) -> str | None:
-    """One line for an exception of Python's that Hydra lets through while it composes or sets up its logging.
+    """Describe in one line an exception that Hydra does not handle during composition or the setup of logging.
 
     Returns:
-        None for an exception that is not about the configuration, or was raised once a sweep had begun.
+        None for an exception that is not about the configuration, or was raised after a sweep had started.
     """
     if not isinstance(error, _OF_A_CONFIGURATION):
         return None
     modules = _modules_of(error)
-    if "dcase_sweep.sweep" in modules:  # a sweeper's method of this name
+    if "dcase_sweep.sweep" in modules:  # the method of a sweeper
         return None
     causes = [error, *([error.__cause__] if error.__cause__ is not None else [])]
     if not any(part.startswith(("hydra", "omegaconf")) for part in modules):
@@ -174,7 +172,7 @@ def explain_setup(error: Exception) -> str | None:
 
 
 def _modules_of(error: BaseException) -> set[str]:
-    """The functions that an exception has passed through, each after the name of its package."""
+    """Return the functions that an exception has passed through, each with the name of its package."""
     found, trace = set(), error.__traceback__
     while trace is not None:
         package = str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0]

@@ -1,8 +1,7 @@
-"""Numbers that no experiment needs, refused before anything of their size is made.
+"""Bounds of numbers, checked before anything of their size is allocated.
 
-Each key has a plain range, far beyond what is usual and short of what stops a machine. What single keys cannot tell is
-estimated from numbers alone and compared with the machine's memory; an estimate counts less than will be needed, so
-that it lets pass what is in doubt.
+Each key has a range that is far wider than usual values, but prevents exhausting the machine. Combinations of keys are
+checked by an estimate of their memory, which is a lower bound, so that nothing is rejected that would fit.
 """
 
 import math
@@ -18,9 +17,9 @@ from dcase_sweep.utils.errors import UserError, free_bytes
 from dcase_sweep.utils.machine import format_bytes, memory_bytes
 from dcase_sweep.utils.text import printable
 
-#: Epochs; a ramp over more is none.
+#: Epochs; also for the lengths of ramps.
 _EPOCHS: Range = (0, 10_000_000)
-#: A coefficient of the training: beyond it single precision ends.
+#: Coefficients of the training; larger values exceed single precision.
 _COEFFICIENT: Range = (None, 1e6)
 _SEED: Range = (0, 2**32 - 1)
 _CLIPS: Range = (0, 1_000_000)
@@ -29,8 +28,8 @@ _PART: Range = (0, 100_000)
 _DAY = 86_400
 _MOST = 2**63 - 1
 
-#: Lowest and highest value of each key, ``*`` for any name or position. Keys of ``data``, ``front_end`` and ``model``
-#: are those of this package's classes; another class's may mean something else.
+#: Lowest and highest value of each key; ``*`` matches any name or position. Keys of ``data``, ``front_end`` and
+#: ``model`` apply to this package's classes only.
 BOUNDS: dict[str, Range] = {
     "task.size_limit_kib": (1e-3, 1e9),
     "task.sample_rate": (100, 10_000_000),
@@ -111,7 +110,7 @@ BOUNDS: dict[str, Range] = {
 }
 _OWN = "dcase_sweep."
 _TARGETED = ("data", "front_end", "model")
-#: Of every data set, whatever its class.
+#: A key of all data sets, independent of their class.
 _SECONDS = "data.seconds"
 
 
@@ -120,13 +119,13 @@ def _show(value: object) -> str:
 
 
 def check_literals(values: Mapping[str, Any]) -> None:
-    """Refuse numbers that are none, or that no type of number holds.
+    """Check that all numbers are finite and have at most 64 bits.
 
     Args:
         values: dotted keys and plain values.
 
     Raises:
-        UserError: for the first, with its key.
+        UserError: for the first invalid number, with its key.
     """
     for key, value in values.items():
         for number in value if isinstance(value, list) else [value]:
@@ -137,14 +136,14 @@ def check_literals(values: Mapping[str, Any]) -> None:
 
 
 def check_bounds(values: Mapping[str, Any]) -> None:
-    """Refuse a number beyond its key's range, and a front end that this machine has no memory for.
+    """Check that numbers are within the ranges of their keys, and that the front end fits in memory.
 
     Args:
-        values: dotted keys and plain values; texts and what is not there are left to the schema.
+        values: dotted keys and plain values. Texts and missing values are checked by the schema.
 
     Raises:
-        UserError: with the key, what was found and what is expected; where it is known, also what it would take and
-            what the machine has.
+        UserError: with the key, what was found and what is expected; if known, also the required and the available
+            memory.
     """
     for pattern, (low, high) in BOUNDS.items():
         for key, value in _matching(values, pattern):
@@ -159,11 +158,11 @@ def check_bounds(values: Mapping[str, Any]) -> None:
 
 
 def _matching(values: Mapping[str, Any], pattern: str) -> Iterator[tuple[str, Any]]:
-    """The keys that a pattern means, with their numbers, or with what should be some."""
+    """Return the keys that match a pattern, with their values."""
     group, depth = pattern.partition(".")[0], pattern.count(".")
     if group in _TARGETED and pattern != _SECONDS and not _is_own(values, group):
         return
-    exact = pattern in values  # which most patterns are; a look at every key for each would take a trial's milliseconds
+    exact = pattern in values  # true for most patterns; matching every key would add milliseconds to each trial
     for key, value in [(pattern, values[pattern])] if exact else values.items():
         is_text = isinstance(value, str) and (not key.startswith("model.blocks") or value.startswith("${"))
         if value is None or is_text or key.count(".") < depth:
@@ -181,7 +180,7 @@ def _number(value: float) -> str:
 
 
 def _demand(key: str, values: Mapping[str, Any]) -> str:
-    """What a number would take and what the machine has, in brackets; nothing where that is not known."""
+    """Describe in brackets the memory that a number requires and that the machine has; empty if not known."""
     if key.startswith("hardware."):
         return f" (this process may use {usable_cores()} cores)"
     if key.startswith("data.") and key != _SECONDS:
@@ -199,13 +198,13 @@ def _disk_demand(values: Mapping[str, Any]) -> str:
     try:
         dataset: Any = locate_class("data", group.pop("_target_"))(**group)
         needed, free = dataset.disk_bytes, free_bytes(dataset.root)
-    except (UserError, AttributeError, TypeError, ValueError, OSError):  # another mistake, told when this one is mended
+    except (UserError, AttributeError, TypeError, ValueError, OSError):  # another error, which is reported next
         return ""
     return f" (the recordings would take {format_bytes(needed)}; the disk has {format_bytes(free)} free)"
 
 
 def _estimate(key: str, values: Mapping[str, Any]) -> float | None:
-    """Bytes that a key's number would take; None where the front end is not this package's."""
+    """Estimate the bytes that a key's number requires; None if the front end is not this package's."""
     if not _is_own(values, "front_end"):
         return None
     sizes = _Sizes.of(values)
@@ -221,7 +220,7 @@ def _estimate(key: str, values: Mapping[str, Any]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class _Sizes:
-    """Of this package's front ends, by their settings alone."""
+    """The sizes of this package's front ends, computed from their settings."""
 
     samples: float
     frames: float
@@ -230,7 +229,7 @@ class _Sizes:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "_Sizes | None":
-        """None where a number is missing or is none."""
+        """Create the sizes from settings; None if a number is missing or invalid."""
         names = ("task.sample_rate", _SECONDS, "front_end.n_fft", "front_end.n_mels")
         numbers = [values.get(name) for name in names]
         rate, seconds, n_fft, n_mels = (float(n) if isinstance(n, int | float) else 0.0 for n in numbers)
@@ -242,7 +241,7 @@ class _Sizes:
 
     @property
     def filters(self) -> float:
-        """Bytes while the filters are computed: four matrices ``[mel, bin]`` in double precision."""
+        """Bytes during the computation of the filters: four matrices ``[mel, bin]`` in double precision."""
         return 4 * 8 * (self.n_mels + 2) * self.bins
 
     @property
@@ -252,7 +251,7 @@ class _Sizes:
 
 
 def _check_front_end(values: Mapping[str, Any]) -> None:
-    """Refuse filters or a clip that are larger than the memory."""
+    """Check that the filters and a clip fit in memory."""
     sizes, memory = _Sizes.of(values) if _is_own(values, "front_end") else None, memory_bytes()
     if sizes is None or memory is None:
         return

@@ -1,7 +1,7 @@
-"""The checks of a composed configuration: keys, types, values, and pairs that do not go together.
+"""Validation of a composed configuration: keys, types, values, and combinations of settings.
 
-The groups that name a class by ``_target_`` are typed by that class's constructor, so a new
-model or data set brings its schema along and nothing here changes.
+Groups that name a class by ``_target_`` are typed by that class's constructor, so a new model or data set needs no
+changes here.
 """
 
 import difflib
@@ -33,20 +33,20 @@ from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
 from dcase_sweep.utils.text import printable
 
 TARGETED = ("task", "data", "front_end", "model")
-#: Groups of which one file is chosen.
+#: Groups with a single choice.
 GROUPS = (
     *("task", "data", "front_end", "model", "optimizer", "scheduler", "augmentation", "callbacks"),
     *("hardware", "framework", "tracking", "logger", "metrics", "experiment", "search"),
 )
-#: The logger of configurations that were written before there was the group.
+#: The logger of configurations without the group ``logger``, from earlier versions.
 MLFLOW = "dcase_sweep.tracking.start_run"
-#: Groups of which several files may be chosen at once.
+#: Groups with several choices.
 SEVERAL = ("augmentation", "callbacks", "logger", "metrics")
-#: Arguments of a group's constructors that other groups decide.
+#: Constructor arguments that are determined by other groups.
 _GIVEN = {"front_end": ("sample_rate", "seconds"), "model": ("input_shape", "classes")}
-#: A key of every data set, whatever its class, and its value where nothing sets it: that of both challenges.
+#: A key of all data sets, and its default, which is the clip length of both challenges.
 _CLIP_LENGTH: Any = ("seconds", float, field(default=10.0))
-#: Keys of a group whatever class it names, beside the arguments of that class.
+#: Keys of a group in addition to the arguments of its class.
 _KEYS = {"data": ("seconds",), "task": tuple(member.name for member in fields(Task))}
 _REFERENCE = re.compile(r"\$\{(oc\.select:)?[\w.]+(,\w*)?\}")
 CHOICES = {
@@ -71,10 +71,10 @@ _ANY_KIND = "*"
 
 
 def _typed(group: str, node: DictConfig) -> type:
-    """The schema of a group's class, with the keys that this configuration sets.
+    """Return the schema of a group's class, with the configured keys.
 
     Raises:
-        UserError: for a key that its constructor does not take, and for one that it needs and does not get.
+        UserError: for a key that its constructor does not accept, or a missing key that it requires.
     """
     target = locate_class(group, node["_target_"])
     given = frozenset(_GIVEN.get(group, ()))
@@ -98,7 +98,7 @@ def type_group(group: str, node: DictConfig) -> Any:
 
 
 class _Shape:
-    """The values of a group, alike where they have the same keys and describe objects in the same places."""
+    """The values of a group. Two are equal if they have the same keys and describe objects at the same positions."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.values = values
@@ -113,7 +113,7 @@ class _Shape:
 
 @lru_cache(maxsize=64)
 def _schema_of_class(group: str, target: type, given: frozenset[str], shape: _Shape) -> type:
-    """The arguments of a class, and the keys that every class of the group has whatever it takes."""
+    """Return the arguments of a class, and the keys that all classes of the group have."""
     taken = read_signature(target, given).arguments
     more = [name for name in _KEYS.get(group, ()) if group == "task" or name not in taken]
     values = {name: value for name, value in shape.values.items() if name not in more}
@@ -127,7 +127,7 @@ def _schema_of_class(group: str, target: type, given: frozenset[str], shape: _Sh
 
 @lru_cache(maxsize=32)
 def _schema(evaluation: type | None, *typed: type) -> DictConfig:
-    """The schema of an experiment whose groups are these; to be merged into, which copies it."""
+    """Return a copy of the schema of an experiment with these groups, to be merged into."""
     schema = OmegaConf.structured(Experiment)
     if evaluation is not None:
         OmegaConf.update(schema, "evaluation", OmegaConf.structured(evaluation))
@@ -137,12 +137,12 @@ def _schema(evaluation: type | None, *typed: type) -> DictConfig:
 
 
 def check(composed: DictConfig) -> Experiment:
-    """The composed configuration as typed values, every cross-check passed.
+    """Validate a composed configuration and return it as typed values.
 
     Raises:
         UserError: in one line that names the key, what was found and what is expected.
     """
-    # Hydra's own part is there while a sweep composes its jobs.
+    # Hydra's own part is included when a sweep composes its jobs.
     if "hydra" in composed:
         check_hydra(composed.hydra)
     composed = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
@@ -176,7 +176,7 @@ def check(composed: DictConfig) -> Experiment:
         experiment = OmegaConf.to_object(OmegaConf.merge(schema, composed))
     except OmegaConfBaseException as error:
         where = str(error.full_key or "")
-        if where.partition(".")[0] not in composed:  # OmegaConf names no key, or a position within a list alone
+        if where.partition(".")[0] not in composed:  # OmegaConf names no key, or only a position in a list
             where = ": ".join(filter(None, [_wrong_group(schema, composed), where and f"entry {where}"]))
         raise UserError(f"{where}: {str(error.msg or error).splitlines()[0]}") from None
     assert isinstance(experiment, Experiment)
@@ -192,7 +192,7 @@ def check(composed: DictConfig) -> Experiment:
 
 
 def _evaluation_schema(composed: DictConfig) -> type | None:
-    """The schema of ``evaluation`` as the task has it; None where it has none, or model or data are of another kind."""
+    """Return the schema of ``evaluation``; None if the task has none, or model or data are for another task."""
     task = locate_task(composed["task"]["_target_"])
     kinds = {group: _get_kind(group, composed[group]["_target_"]) for group in ("model", "data")}
     fit = all(kind == _ANY_KIND or kind in _get_kinds(task, group) for group, kind in kinds.items())
@@ -205,17 +205,17 @@ def _get_kind(group: str, target: str) -> str | None:
 
 
 def _get_kinds(task: Any, group: str) -> tuple[str, ...]:
-    """The kinds of data or of networks that a task can use."""
+    """Return the kinds of data sets or networks that a task supports."""
     return (group == "model" and task.model_kinds) or (task.kind,)
 
 
 def _check_numbers(composed: DictConfig) -> None:
-    """Refuse numbers beyond all bounds before a class is looked up, which imports its libraries for seconds."""
+    """Check the bounds of numbers before classes are located, which may import libraries for seconds."""
     try:
         values = flatten(OmegaConf.to_container(composed, resolve=True))
-    except OmegaConfBaseException:  # told with its key by the merge into the schema
+    except OmegaConfBaseException:  # reported with its key by the merge into the schema
         values = flatten(OmegaConf.to_container(composed, resolve=False))
-    # A value that only refers to another key is refused by the name of that key.
+    # A value that refers to another key is reported with the name of that key.
     written = flatten(OmegaConf.to_container(composed, resolve=False))
     values = {key: value for key, value in values.items() if not _REFERENCE.fullmatch(str(written.get(key)))}
     check_literals(values)
@@ -223,7 +223,7 @@ def _check_numbers(composed: DictConfig) -> None:
 
 
 def _wrong_group(schema: DictConfig, composed: DictConfig) -> str:
-    """The group that does not fit the schema, where the error that says so names no key."""
+    """Find the group that does not match the schema, if the error does not name its key."""
     for group in map(str, composed):
         try:
             OmegaConf.merge(schema, OmegaConf.masked_copy(composed, [group]))
@@ -233,14 +233,14 @@ def _wrong_group(schema: DictConfig, composed: DictConfig) -> str:
 
 
 def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
-    """Point at the nearest right key, which a merge error does not."""
+    """Reject unknown keys with the nearest correct key, which OmegaConf's error does not name."""
     known = {member.name: member.type for member in fields(schema)}
     for key in map(str, node):
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {prefix}{near[0]}?" if near else f"expected one of {', '.join(known)}"
             raise UserError(f"{prefix}{key}: no such key; {hint}")
-        if not prefix and key in TARGETED:  # whose classes say what keys they have
+        if not prefix and key in TARGETED:  # the class determines its keys
             continue
         inner = next((part for part in get_args(known[key]) if is_dataclass(part)), known[key])  # a group or None
         is_value = OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key)
@@ -249,16 +249,16 @@ def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
 
 
 def task_overrides(settings: Any) -> list[str]:
-    """The overrides as they were typed: an interpolation among them is a text, which Hydra's list would resolve."""
+    """Return the overrides as typed. Hydra's list would resolve interpolations in them."""
     typed: Any = OmegaConf.to_container(settings.overrides.task, resolve=False)
     return [str(override) for override in typed]
 
 
 def check_hydra(settings: Any) -> None:
-    """Refuse what Hydra allows and an experiment cannot have.
+    """Reject settings of Hydra that an experiment does not support.
 
     Args:
-        settings: of Hydra, with what was chosen.
+        settings: Hydra's settings, including the choices of groups.
 
     Raises:
         UserError: in one line with the key.
@@ -269,19 +269,19 @@ def check_hydra(settings: Any) -> None:
             "(a run's own files are in hydra.run.dir in any case)"
         )
     if settings.mode == RunMode.RUN and OmegaConf.select(settings, "sweeper.search") is not None:
-        raise UserError("search: does nothing in a single run; add -m")
+        raise UserError("search: no effect on a single run; add -m")
     for override in task_overrides(settings):
         refuse_several(override)
 
 
 def refuse_several(override: str) -> None:
-    """Refuse a list for a group: Hydra would merge its files without a word, and note none of them.
+    """Reject a list for a group with one choice. Hydra would merge its files silently, and record none of them.
 
     Args:
-        override: of the command line, or the like: ``model=[cnn4,cnn5]``.
+        override: an override such as ``model=[cnn4,cnn5]``.
 
     Raises:
-        UserError: in one line that says how each of them is run.
+        UserError: in one line that describes how to run each of them.
     """
     key, _, value = override.partition("=")
     key = key.lstrip("+")
@@ -292,7 +292,7 @@ def refuse_several(override: str) -> None:
 
 
 def _check_texts(experiment: Experiment) -> None:
-    """Refuse empty texts: an empty path is the working folder, an empty name is nobody's."""
+    """Reject empty texts. An empty path would be the working folder, and an empty name is useless."""
     own = [group for group in TARGETED if getattr(experiment, group)._target_.startswith("dcase_sweep.")]
     foreign = tuple(f"{group}." for group in TARGETED if group not in own)
     for key, value in flatten(experiment).items():
@@ -302,7 +302,7 @@ def _check_texts(experiment: Experiment) -> None:
             if isinstance(text, str) and not text.strip():
                 raise UserError(f"{key}={text!r}: empty; expected a name or a path, or leave it out")
             if isinstance(text, str) and "\0" in text:
-                raise UserError(f"{key}={text!r}: holds a NUL character; expected text")
+                raise UserError(f"{key}={text!r}: contains a NUL character; expected text")
 
 
 def _check_values(experiment: Experiment) -> None:
@@ -319,7 +319,7 @@ def _check_values(experiment: Experiment) -> None:
 
 
 def _check_pairs(experiment: Experiment) -> None:
-    """Refuse what each group allows and their combination does not."""
+    """Check combinations of settings from different groups."""
     if experiment.hardware.accelerator == "cpu" and experiment.hardware.graphs:
         raise UserError("hardware.graphs=true: CUDA graphs are for GPUs; on a cpu leave it out")
     if experiment.hardware.accelerator == "cpu" and experiment.hardware.precision == "16-mixed":
@@ -328,7 +328,7 @@ def _check_pairs(experiment: Experiment) -> None:
     for group in ("model", "data"):
         _check_kind(experiment, group, _get_kinds(task, group))
     learner = get_learner(experiment)
-    if not learner.startswith("dcase_sweep."):  # named, so that its source counts as that of any other component
+    if not learner.startswith("dcase_sweep."):  # set, so that its source counts like that of other components
         experiment.task.learner = learner
     if experiment.framework.check is not None:
         locate("framework.check", experiment.framework.check)(experiment)
@@ -339,17 +339,15 @@ def _check_pairs(experiment: Experiment) -> None:
 
 
 def _check_kind(experiment: Experiment, group: str, kinds: tuple[str, ...]) -> None:
-    """Refuse a network or a data set that belongs to another task."""
+    """Check that the network and the data set belong to the task."""
     target = getattr(experiment, group)._target_
     offered = _get_kind(group, target)
     if offered in kinds or (group == "data" and offered == _ANY_KIND):
         return
     name, wanted = target.rpartition(".")[2], " or ".join(kinds)
     if offered is None:
-        raise UserError(
-            f'{group}._target_={target}: does not say what it is for; add to class {name}: kind = "{kinds[0]}"'
-        )
+        raise UserError(f'{group}._target_={target}: has no attribute kind; add to class {name}: kind = "{kinds[0]}"')
     raise UserError(
-        f"task={experiment.task.name} takes a {group} for {wanted}, but {name} is for {offered}; choose another task "
+        f"{group} {name} is for {offered}, but task={experiment.task.name} is for {wanted}; choose another task "
         f"or {group}"
     )

@@ -1,4 +1,4 @@
-"""Which classes a configuration may name: each group's own kind, and from a file this package's alone."""
+"""The classes that a configuration may name: classes of the group's kind; in untrusted files only this package's."""
 
 import re
 from collections.abc import Mapping
@@ -7,54 +7,54 @@ from typing import Any
 
 from dcase_sweep.utils.errors import UserError
 
-#: Where this package's classes of each group are.
+#: The modules of this package's classes of each group.
 PACKAGES = {
     "data": ("dcase_sweep.data.", "dcase_sweep.demo."),
     "front_end": ("dcase_sweep.audio.",),
     "model": ("dcase_sweep.models.",),
     "task": ("dcase_sweep.tasks.",),
 }
-#: What a class of each group must have, and what it is then.
+#: Attributes that the classes of a group must have, and a description of these classes.
 _REQUIRED = {
     "data": (("load",), "a data set"),
     "front_end": (("__call__",), "a front end"),
     "task": (("kind", "learners", "monitor", "evaluate"), "a task"),
     "task.learner": (("fit", "predict"), "a learner"),
 }
-#: Classes that the command line names, by their keys (``model._target_``): one, or any of several.
+#: Classes that the command line names, by key (``model._target_``): one class, or several alternatives.
 Named = Mapping[str, str | frozenset[str]]
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 
 
 def locate(key: str, target: str) -> Any:
-    """What a configuration names by its full name: a class, or a function that makes an object.
+    """Locate a class or function by its full name.
 
     Args:
-        key: of the configuration, for messages.
+        key: the configuration key, for messages.
         target: the full name.
 
     Raises:
-        UserError: if there is nothing of that name.
+        UserError: if it does not exist.
     """
     module, _, name = target.rpartition(".")
     try:
         return getattr(import_module(module), name)
-    except Exception as error:  # a module of the user's own can fail in any way
+    except Exception as error:  # a user's module can raise any error
         reason = str(error).splitlines()[0] if str(error) else ""
         reason = reason if isinstance(error, (ImportError, AttributeError, ValueError)) else _named(error, reason)
         raise UserError(f"{key}={target}: {reason}; expected the full name of a class") from None
 
 
 def locate_class(group: str, target: str, key: str | None = None) -> type:
-    """The class that a group names.
+    """Locate the class that a group names.
 
     Args:
         group: ``data``, ``front_end``, ``model``, ``task`` or ``task.learner``.
         target: the full name.
-        key: of the configuration, for messages; None = the group's ``_target_``.
+        key: the configuration key, for messages; None = the group's ``_target_``.
 
     Raises:
-        UserError: if there is no such class, or it is of another kind than the group's.
+        UserError: if the class does not exist, or is not of the group's kind.
     """
     key = key or f"{group}._target_"
     found = locate(key, target)
@@ -66,17 +66,17 @@ def locate_class(group: str, target: str, key: str | None = None) -> type:
 
 
 def check_file_target(group: str, target: object, named: Named) -> None:
-    """Refuse a class that a file names and that is neither this package's nor named on the command line.
+    """Check that a class named in a file belongs to this package or is named on the command line.
 
-    Nothing outside this package is imported for the check.
+    Does not import anything outside this package.
 
     Args:
         group: ``data``, ``front_end``, ``model`` or ``task``.
-        target: what the file says.
+        target: the class that the file names.
         named: classes that the command line names.
 
     Raises:
-        UserError: in one line that says what to add.
+        UserError: in one line with what to add to the command line.
     """
     key = f"{group}._target_"
     if not isinstance(target, str) or not _NAME.fullmatch(target) or len(target) > 200:
@@ -102,7 +102,7 @@ def _is_of_kind(group: str, found: type) -> bool:
 
         return issubclass(found, nn.Module)
     names, _ = _REQUIRED[group]
-    # Not hasattr: every class has __call__, that of its own making.
+    # Not hasattr: every class has __call__, to create instances.
     return all(any(name in vars(base) for base in found.__mro__) for name in names)
 
 

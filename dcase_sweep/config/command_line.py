@@ -1,9 +1,9 @@
-"""What people type and Hydra would not read as it is meant: each word is rewritten here, and nowhere else.
+"""Rewriting of command-line arguments that Hydra would not parse as intended.
 
-Hydra has no way to say any of it: that a group's choice may look like a number, that a path may hold any character
-(`path_words`), that ``-m`` may stand between two overrides, that a search is a sweep and its limits are part of the
-sweeper (Hydra 1.4 refuses a ``hydra.mode`` that a group's file sets), and that a task chooses a model where a model
-chooses its task too (defaults lists override one way only).
+Hydra has no option for any of these: a group's choice may look like a number, a path may contain any character
+(`path_words`), ``-m`` may come between two overrides, a search implies a sweep and its limits are part of the sweeper
+(Hydra 1.4 rejects a ``hydra.mode`` in a group's file), and a task selects a model where a model also selects its task
+(defaults lists override in one direction only).
 """
 
 import re
@@ -12,23 +12,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.files import read_config
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.overrides import combinations
 from dcase_sweep.utils.secrets import mask_word
 
 _FLAGS = ("-m", "--multirun")
 _SWEEPS = ("search=", "experiment=", "hydra.mode=")
-#: Options that show something instead of running it.
+#: Options that print information instead of running.
 _SHOWS = ("-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help", "-sc", "--shell-completion")
+#: One limit of a search or all of them; the slash in a name makes Hydra read it as a group.
+_LIMITS = re.compile(r"^\+{0,2}(?:hydra\.sweeper\.)?search\.limits(?:\.(?:complexity/)?(\w+))?=(.*)$", re.DOTALL)
 _NUMBER = re.compile(r"\d[\d_]*(\.\d*)?(e\d+)?")
 
 
 def put_flags_first(arguments: Sequence[str]) -> list[str]:
-    """Let ``-m`` stand anywhere: Hydra takes it before all overrides or after them, not between two."""
+    """Allow ``-m`` anywhere. Hydra accepts it before or after all overrides, but not between them."""
     return [word for word in arguments if word in _FLAGS] + [word for word in arguments if word not in _FLAGS]
 
 
@@ -38,7 +42,7 @@ def may_be_sweep(arguments: Sequence[str]) -> bool:
 
 
 def make_search_a_sweep(arguments: Sequence[str]) -> list[str]:
-    """Let ``search=NAME`` alone mean a sweep: there is no other use of it."""
+    """Add the multirun mode to a command with ``search=NAME``, which is only useful for a sweep."""
     is_search = any(word.lstrip("+").startswith("search=") for word in arguments)
     is_shown = any(word.partition("=")[0] in _SHOWS for word in arguments)
     flag = ["--multirun"] if is_search and not is_shown and not set(_FLAGS) & set(arguments) else []
@@ -47,12 +51,50 @@ def make_search_a_sweep(arguments: Sequence[str]) -> list[str]:
 
 def place_limits(arguments: Sequence[str]) -> list[str]:
     """Let people type ``search.limits.size_kib=64``, as messages name it: a search is part of Hydra's sweeper."""
-    limit = re.compile(r"\+{0,2}(?:hydra\.sweeper\.)?search\.limits\.(?:complexity/)?(\w+=)")
-    return [limit.sub(r"++hydra.sweeper.search.limits.\1", word) if limit.match(word) else word for word in arguments]
+    return [_LIMITS.sub(_place_limit, word) for word in arguments]
+
+
+def _place_limit(found: re.Match[str]) -> str:
+    """The word of Hydra's for one limit or a dictionary of them, whose names had a group's slash once."""
+    name, value = found.groups()
+    if name is None:
+        return f"++hydra.sweeper.search.limits={value.replace('complexity/', '')}"
+    return f"++hydra.sweeper.search.limits.{name}={value}"
+
+
+def jobs_to_show(arguments: Sequence[str]) -> list[list[str]]:
+    """A command line for each configuration that ``--cfg`` has to show: one, or those of a sweep's jobs.
+
+    Hydra shows the configuration of a single run alone. Of a search, whose jobs are not known yet, that is what its
+    trials share.
+
+    Raises:
+        UserError: for a sweep of too many jobs.
+    """
+    is_shown = any(word.partition("=")[0] in ("--cfg", "-c") for word in arguments)
+    if not is_shown or not set(_FLAGS) & set(arguments):
+        return [list(arguments)]
+    words = [word for word in arguments if word not in _FLAGS]
+    options: list[str] = []
+    overrides: list[str] = []
+    is_value = False
+    for word in words:
+        is_option = word.startswith("-") or is_value
+        (options if is_option else overrides).append(word)
+        is_value = word in ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-name", "-cn")
+    parser = OverridesParser.create()
+    if any(word.lstrip("+").startswith(("hydra/sweeper=optuna", "search=")) for word in overrides):
+        shared = [
+            word
+            for word, read in zip(overrides, parser.parse_overrides(overrides), strict=True)
+            if not read.is_sweep_override()
+        ]
+        return [[*options, *shared]]
+    return [[*options, *job] for job in combinations(parser, overrides)]
 
 
 def quote_choices(arguments: Sequence[str], path: SearchPath) -> list[str]:
-    """Let people type ``task=4``: Hydra reads it as a number, and a group's choice must be text."""
+    """Quote choices such as ``task=4``. Hydra parses a number, but a group's choice must be text."""
     quoted = []
     for argument in arguments:
         found = re.fullmatch(r"(\+?([\w/]+)=)([0-9A-Za-z_,.]+)", argument)
@@ -64,27 +106,27 @@ def quote_choices(arguments: Sequence[str], path: SearchPath) -> list[str]:
 
 
 def with_model_of_task(overrides: Sequence[str], path: SearchPath) -> list[str]:
-    """Add the model that a task's file names, where a task is chosen and no model.
+    """Add the model that a task's file names, if a task is chosen but no model.
 
-    A model chooses its task by itself; so ``task=4`` alone must choose a model, or no job of ``-m task=1a,4`` but
-    those of one task could run.
+    A model selects its task. So ``task=4`` alone must select a model; otherwise only the jobs of one task of ``-m
+    task=1a,4`` could run.
 
     Args:
-        overrides: of one job.
-        path: where the task's file may be.
+        overrides: overrides of one job.
+        path: the search path of the task's file.
     """
     keys = [override.partition("=")[0].lstrip("+") for override in overrides]
     if "task" not in keys or "model" in keys or "experiment" in keys:
         return list(overrides)
     place = keys.index("task")
     model = _model_of_task(overrides[place].partition("=")[2].strip("'\""), path)
-    # None: several tasks, none that Hydra will find, or one that leaves the model to config.yaml.
+    # None: several tasks, an unknown task, or a task that leaves the model to config.yaml.
     added = [] if model is None else [f"model={model}"]
     return [*overrides[: place + 1], *added, *overrides[place + 1 :]]
 
 
 def _model_of_task(name: str, path: SearchPath, deep: int = 5) -> str | None:
-    """What ``task.model`` is in a task's file, or in the files of the group that its defaults begin with."""
+    """Return ``task.model`` from a task's file, or from the files of the group in its defaults list."""
     found = path.find("task", name)
     if found is None or deep == 0:
         return None
@@ -94,20 +136,20 @@ def _model_of_task(name: str, path: SearchPath, deep: int = 5) -> str | None:
         if isinstance(model, str):
             return model
         defaults = OmegaConf.select(content, "defaults") or []
-    except (UserError, OmegaConfBaseException):  # the composition says what is wrong with it
+    except (UserError, OmegaConfBaseException):  # the composition reports the error
         return None
     inherited = (_model_of_task(each, path, deep - 1) for each in defaults if isinstance(each, str))
     return next((model for model in inherited if model is not None), None)
 
 
 def repeat_command(settings: Any, words: Sequence[str], *, is_sweep: bool = False, more: Path | None = None) -> str:
-    """The command line that does the same again, from the working folder; secrets are masked.
+    """Return the command line that repeats an experiment in the working folder, with secrets masked.
 
     Args:
-        settings: Hydra's, of the composed configuration: ``cfg.hydra``.
+        settings: Hydra's settings, ``cfg.hydra`` of the composed configuration.
         words: the overrides.
-        is_sweep: whether it is one of several jobs; the settings of Hydra and its sweeper are part of it then.
-        more: a folder of configuration files besides those that were used.
+        is_sweep: whether it is one of several jobs. The settings of Hydra and its sweeper are then included.
+        more: a further folder of configuration files.
     """
     path = SearchPath.of_settings(settings)
     path = path if more is None else path.followed_by(more)

@@ -1,4 +1,4 @@
-"""The checks of a training's components, each made once on a trial, before any data are read."""
+"""Checks of the components of a training, which are instantiated once before any data are read."""
 
 from typing import Any
 
@@ -27,15 +27,15 @@ _AVERAGED_LATE = ("pytorch_lightning.callbacks.stochastic_weight_avg", "Stochast
 
 
 def component_schemas(composed: DictConfig) -> dict[str, Any]:
-    """The schema of each component by its key; words that stand for themselves are taken out of the configuration.
+    """Return the schema of each component by its key. Hydra's keywords are removed from the configuration.
 
     Raises:
-        UserError: for the first that is none.
+        UserError: for the first invalid component.
     """
     found: dict[str, Any] = {}
     for key, role in SINGLE.items():
         node = OmegaConf.select(composed, key)
-        if node is None and key == "task.loss":  # of a task whose learner has a loss of its own
+        if node is None and key == "task.loss":  # if the task's learner has its own loss
             continue
         if role.is_partial and isinstance(node, DictConfig) and PARTIAL in node:
             del node[PARTIAL]
@@ -58,7 +58,7 @@ def component_schemas(composed: DictConfig) -> dict[str, Any]:
 
 
 def check_components(experiment: Experiment) -> None:
-    """Refuse components that cannot be made, or that do not belong to this task.
+    """Check that components can be instantiated, and that they support the task.
 
     Raises:
         UserError: in one line that names the key, what was found and what is expected.
@@ -79,7 +79,7 @@ def check_components(experiment: Experiment) -> None:
 
 
 def _check_numbers(optimizer: Any) -> None:
-    """What optimizers take, and no training wants."""
+    """Check values that optimizers accept but that are not useful for training."""
     rate = getattr(optimizer, "lr", None)
     if isinstance(rate, int | float) and not rate > 0:
         raise UserError(f"optimizer.lr={rate}: expected a positive number")
@@ -96,12 +96,12 @@ def _check_callbacks(experiment: Experiment) -> None:
                 f"callbacks.{name}._target_={node._target_}: averages after the last validation, so that no validated "
                 "epoch has its weights; choose callbacks=weight_averaging"
             )
-    if experiment.callbacks:  # making one imports Lightning, which takes seconds
+    if experiment.callbacks:  # instantiating a callback imports Lightning, which takes seconds
         make_callbacks(experiment.callbacks, monitor="validation/loss", mode="min")
 
 
 def _check_batches(experiment: Experiment) -> None:
-    """Refuse an augmentation of clips in a task about events, and one of events in any other."""
+    """Check that augmentations are for the task's kind of batches: of clips or of events."""
     wanted = getattr(locate_task(experiment.task._target_), "batches", "clips")
     for name, node in experiment.augmentation.items():
         found = getattr(locate(f"augmentation.{name}._target_", node._target_), "batches", wanted)

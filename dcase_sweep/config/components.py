@@ -1,8 +1,8 @@
 """The components of a training: optimizer, scheduler, loss, augmentations, callbacks.
 
-Each names a class or a function by ``_target_`` and gives it keyword arguments, without registration. Some arguments
-arrive later, as the parameters of the network do for an optimizer. Others are offered: a scheduler whose constructor
-takes ``steps`` gets their number, unless the configuration sets it.
+Each names a class or a function by ``_target_`` with keyword arguments, without registration. Some arguments are passed
+later, such as the parameters of the network to an optimizer. Others are optional: a scheduler whose constructor has an
+argument ``steps`` gets the number of steps unless it is configured.
 """
 
 import inspect
@@ -21,15 +21,15 @@ from dcase_sweep.utils.text import printable
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What a component is for.
+    """The role of a component.
 
     Attributes:
-        what: it must be, for messages.
-        base: of its class, as module and name; None where a function will do as well.
-        given: how many of its first arguments arrive later.
-        offered: arguments that it gets if it takes them and the configuration does not set them.
-        beside: keys that stand beside its arguments.
-        is_partial: whether the first arguments always arrive later, whatever ``_partial_`` says.
+        what: description of a valid component, for messages.
+        base: base class as module and name; None if a function is also valid.
+        given: number of first arguments that are passed later.
+        offered: arguments that are passed if the component accepts them and they are not configured.
+        beside: keys in addition to its arguments.
+        is_partial: whether the first arguments are always passed later, independent of ``_partial_``.
     """
 
     what: str
@@ -57,16 +57,16 @@ CALLBACK = Role(
     ("pytorch_lightning.callbacks.callback", "Callback"),
     offered=("monitor", "mode"),
 )
-#: Groups that are one component, and groups of several by names of their own.
+#: Groups with one component, and groups with several named components.
 SINGLE = {"optimizer": OPTIMIZER, "scheduler": SCHEDULER, "task.loss": LOSS}
 SEVERAL = {"augmentation": AUGMENTATION, "callbacks": CALLBACK}
 
 
 def component_schema(key: str, node: Any, role: Role) -> type:
-    """The schema of one component, of the keys that the configuration sets.
+    """Return the schema of a component for the configured keys.
 
     Raises:
-        UserError: with the key, for something else than a component, an unknown key and a missing one.
+        UserError: with the key, for something that is not a component, an unknown key or a missing key.
     """
     if not isinstance(node, DictConfig) or not isinstance(node.get(TARGET), str):
         found = f"{TARGET}={node.get(TARGET)}" if isinstance(node, DictConfig) else repr(node)
@@ -94,12 +94,12 @@ def _locate(key: str, name: str, role: Role) -> Any:
 
 
 def inherits(found: Any, base: tuple[str, str]) -> bool:
-    """Whether it is a class with this base, which need not be imported for that."""
+    """Whether a class has this base class, which is not imported for the check."""
     return isinstance(found, type) and any((each.__module__, each.__name__) == base for each in found.__mro__)
 
 
 def _signature(target: Any, role: Role, is_partial: bool) -> Signature:
-    """What a target takes from the configuration."""
+    """Return the arguments of a target that can be configured."""
     if not role.given or not (role.is_partial or is_partial):
         return read_signature(target)
     positional = list(read_signature(target).arguments)[: role.given]
@@ -107,19 +107,19 @@ def _signature(target: Any, role: Role, is_partial: bool) -> Signature:
 
 
 def _values(node: Any) -> dict[str, Any]:
-    """The keys and values of a typed component."""
+    """Return the keys and values of a typed component."""
     return {each.name: getattr(node, each.name) for each in fields(node)} if is_dataclass(node) else dict(node)
 
 
 def make_component(key: str, node: Any, role: Role, *given: Any, **offered: Any) -> Any:
-    """The object that a typed component describes; a function that is called later, where ``_partial_`` is true.
+    """Instantiate a typed component, or return a function to be called later if ``_partial_`` is true.
 
     Args:
         given: the first arguments.
-        offered: arguments of `Role.offered`.
+        offered: the arguments of `Role.offered`.
 
     Raises:
-        UserError: with the key, for what its constructor refuses.
+        UserError: with the key, if the constructor rejects its arguments.
     """
     values = _values(node)
     target = _locate(key, values.pop(TARGET), role)
@@ -143,15 +143,15 @@ def make_component(key: str, node: Any, role: Role, *given: Any, **offered: Any)
 
 
 def make_optimizer(node: Any, parameters: Iterable[Any]) -> Any:
-    """The configured optimizer of these parameters."""
+    """Create the configured optimizer for some parameters."""
     return make_component("optimizer", node, OPTIMIZER, parameters)
 
 
 def make_scheduler(node: Any, optimizer: Any, *, epochs: int, steps_per_epoch: int) -> dict[str, Any] | None:
-    """The configured scheduler in the words of Lightning; None where the learning rate stays.
+    """Create the configured scheduler in Lightning's format; None for a constant learning rate.
 
     Raises:
-        UserError: for what its constructor refuses.
+        UserError: if its constructor rejects its arguments.
     """
     offered = {"steps": epochs * steps_per_epoch, "epochs": epochs, "steps_per_epoch": steps_per_epoch}
     scheduler = make_component("scheduler", node, SCHEDULER, optimizer, **offered)
@@ -165,10 +165,10 @@ def make_scheduler(node: Any, optimizer: Any, *, epochs: int, steps_per_epoch: i
 
 
 def make_loss(node: Any) -> Any:
-    """The configured loss: predictions and targets → a number.
+    """Create the configured loss: predictions and targets → a number.
 
     Raises:
-        UserError: if there is none, or for what its constructor refuses.
+        UserError: if there is none, or its constructor rejects its arguments.
     """
     if node is None:
         raise UserError(f"task.loss=null: no loss to train with; expected a group whose {TARGET} names {LOSS.what}")
@@ -176,15 +176,15 @@ def make_loss(node: Any) -> Any:
 
 
 def make_augmentations(nodes: Mapping[str, Any]) -> list[Any]:
-    """The configured augmentations in their order."""
+    """Create the configured augmentations in order."""
     return [make_component(f"augmentation.{name}", node, AUGMENTATION) for name, node in nodes.items()]
 
 
 def make_callbacks(nodes: Mapping[str, Any], *, monitor: str, mode: str) -> list[Any]:
-    """The configured callbacks of Lightning.
+    """Create the configured Lightning callbacks.
 
     Args:
-        monitor: the metric that chooses the best epoch, for the callbacks that want one and name none.
+        monitor: the metric that selects the best epoch, for callbacks without a configured metric.
         mode: ``max`` where larger is better, else ``min``.
     """
     made = []

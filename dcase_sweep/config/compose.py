@@ -1,4 +1,4 @@
-"""Experiments from the words of a command line, without running any of them."""
+"""Composition of experiments from command-line arguments, without running them."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,14 +29,14 @@ from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.overrides import combinations
 from dcase_sweep.utils.secrets import masked_yaml
 
-#: What is said where the configuration cannot be composed.
+#: The message if the defaults lists contain a cycle.
 ENDLESS = "the configuration refers to itself without end; see the defaults lists under --config-dir and experiments/"
 
 
 def register_experiments() -> None:
-    """Make every file of the experiment folders a choice of ``+experiment``; a broken one is told and left out.
+    """Make every file of the experiment folders a choice of ``+experiment``. Invalid files are reported and skipped.
 
-    Every configuration file is checked when it is read, from then on.
+    After this call every configuration file is checked when it is read.
     """
     register_config_source()
     store = ConfigStore.instance()
@@ -45,17 +45,17 @@ def register_experiments() -> None:
             try:
                 node = read_config(path)
             except UserError as error:
-                print(f"warning: {error}; left out", file=sys.stderr)
+                print(f"warning: {error}; skipped", file=sys.stderr)
                 continue
             store.store(group="experiment", name=path.stem, node=node, package="_global_", provider=str(folder))
 
 
 @contextmanager
 def shared_config_store() -> Iterator[None]:
-    """Let Hydra list the choices of all groups from its one store of configurations instead of copies of it.
+    """Let Hydra list the choices of all groups from its global store of configurations instead of copies of it.
 
-    It copies the store for each group of a ``--help``, which takes seconds; what it loads from the store it copies
-    again, so that nothing can change it.
+    For ``--help`` Hydra copies the store once per group, which takes seconds. It also copies what it loads from the
+    store, so the store cannot be changed.
     """
     ConfigStore.__deepcopy__ = lambda store, memo: store  # type: ignore[attr-defined]
     try:
@@ -66,27 +66,27 @@ def shared_config_store() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """One experiment and what was chosen for it, for people: ``cnn5 model.depth=4``."""
+    """A composed experiment."""
 
     name: str
     experiment: Experiment
-    #: Of the groups: model → cnn5.
+    #: Choices of the groups: model → cnn5.
     choices: dict[str, str] = field(default_factory=dict)
-    #: The composed configuration, passwords masked.
+    #: The composed configuration, with passwords masked.
     yaml: str = ""
     #: The command line that runs it.
     command: str = "python -m dcase_sweep"
 
 
 def compose_experiments(arguments: Sequence[str], config_dir: str | Path | None = None) -> list[Composed]:
-    """The checked experiments that these overrides stand for, as many as there are combinations of their values.
+    """Compose and validate the experiments of some overrides, one for each combination of their values.
 
     Args:
         arguments: overrides in Hydra's grammar.
-        config_dir: a folder of the user's own, as ``--config-dir`` names it.
+        config_dir: a folder of the user's configuration files, as for ``--config-dir``.
 
     Raises:
-        UserError: in one line, as the experiment command says it.
+        UserError: in one line, as from the command line.
     """
     arguments = quote_paths(arguments, is_sweep=True)
     refuse_arguments(arguments)

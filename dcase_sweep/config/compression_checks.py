@@ -1,4 +1,4 @@
-"""The checks of how a network is compressed; what needs the network or a file is checked where they are read."""
+"""Checks of the compression settings. The learner checks what depends on the network or a file."""
 
 from dcase_sweep.config.schemas import Compression, Experiment
 from dcase_sweep.config.task import locate_task
@@ -7,7 +7,7 @@ from dcase_sweep.utils.precision import PRECISIONS
 
 
 def check_compression(experiment: Experiment) -> None:
-    """Refuse a compression that this task or framework has not, and values that cannot be.
+    """Check that the task and framework support the compression, and that its values are valid.
 
     Raises:
         UserError: in one line that names the key, what was found and what is expected.
@@ -18,7 +18,7 @@ def check_compression(experiment: Experiment) -> None:
     _check_values(settings)
     key = _first_asked(settings)
     if not locate_task(experiment.task._target_).can_compress:
-        raise UserError(f"compression.{key or 'bits'}: does nothing in task {experiment.task.name}; leave it out")
+        raise UserError(f"compression.{key or 'bits'}: no effect on task {experiment.task.name}; leave it out")
     if key is None:
         return
     if experiment.framework.name != "torch":
@@ -48,7 +48,7 @@ def _check_values(settings: Compression) -> None:
     starts = {"quantize_from": settings.quantize_from, "freeze_from": settings.freeze_from}
     for name, share in (shares | starts).items():
         if not 0 <= share <= 1:
-            raise UserError(f"compression.{name}={share}: expected a share of the training, from 0 to 1")
+            raise UserError(f"compression.{name}={share}: expected a fraction of the training, from 0 to 1")
     for first, last in (("begin", "end"), ("quantize_from", "freeze_from")):
         if getattr(settings, first) > getattr(settings, last):
             raise UserError(

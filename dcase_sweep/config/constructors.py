@@ -1,4 +1,4 @@
-"""Building a network without weights, within bounds of its size and of the time that it takes."""
+"""Construction of a network without weights, with limits on its size and construction time."""
 
 import time
 from collections.abc import Iterator
@@ -11,25 +11,26 @@ from dcase_sweep.utils.machine import format_bytes, memory_bytes
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-#: Modules of a network; the largest published ones have some thousands.
+#: Largest number of modules. The largest published networks have some thousands.
 MOST_MODULES = 20_000
-#: Seconds of processor time; a network of thousands of modules takes one.
+#: Limit on the processor time in seconds. A network of thousands of modules takes one second.
 MOST_SECONDS = 10.0
 
 
 @contextmanager
 def bounded_construction(where: str) -> Iterator[None]:
-    """Watch the modules and parameters that are made meanwhile, and stop what no machine could train.
+    """Monitor the modules and parameters that are created in this context, and stop at networks that no machine could
+    train.
 
-    Any class may be configured as a model, and what its arguments cost is known to its constructor alone. Without
-    weights a parameter costs nothing, so that the sum is known before memory is used.
+    Any class can be configured as a model, and only its constructor determines its size. Without weights parameters
+    need no memory, so the total is known before memory is used.
 
     Args:
-        where: the configuration's key that describes the network.
+        where: the configuration key of the network.
 
     Raises:
-        UserError: for more modules than `MOST_MODULES`, for parameters that are larger than the memory, for a
-            constructor that takes longer than `MOST_SECONDS`, or for a size that no tensor can have.
+        UserError: for more modules than `MOST_MODULES`, parameters that exceed the memory, a constructor that takes
+            longer than `MOST_SECONDS`, or a size that no tensor can have.
     """
     from torch.nn.modules import module as hooks
 

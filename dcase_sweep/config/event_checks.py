@@ -1,4 +1,4 @@
-"""The checks of what only task 4 is configured by, and of what it does not use."""
+"""Checks of the settings of task 4, and of settings that it does not use."""
 
 from dcase_sweep.config.event_rules import event_rules
 from dcase_sweep.config.ranges import Range, check_ranges
@@ -15,7 +15,7 @@ _RANGES: dict[str, Range] = {
 
 
 def check_events(experiment: Experiment) -> None:
-    """Refuse settings that sound event detection cannot have, and those that would do nothing.
+    """Check the settings of sound event detection, including settings without an effect.
 
     Raises:
         UserError: in one line that names the key, what was found and what is expected.
@@ -43,7 +43,7 @@ def _check_mean_teacher(settings: MeanTeacher) -> None:
 
 
 def _check_median_filter(value: object) -> None:
-    """One length or one for each class; whether these are the classes of the data shows when the data are read."""
+    """Check the lengths of the median filter. Class names are compared with the data when these are read."""
     pairs = [(f".{label}", length) for label, length in value.items()] if isinstance(value, dict) else [("", value)]
     for label, length in pairs:
         if isinstance(length, bool) or not isinstance(length, int) or length < 1:
@@ -51,17 +51,17 @@ def _check_median_filter(value: object) -> None:
 
 
 def _refuse_idle(experiment: Experiment) -> None:
-    """What other tasks use and this one does not: whoever sets it expects an effect."""
+    """Reject settings that have no effect on this task, because users would expect one."""
     size = experiment.training.batch_size
     if size is not None:
         raise UserError(
-            f"training.batch_size={size}: does nothing in task 4, whose batches hold mean_teacher.strong, weak and "
+            f"training.batch_size={size}: no effect on task 4, whose batches contain mean_teacher.strong, weak and "
             "unlabelled clips; set these"
         )
     if experiment.training.normalise_over != "train":
         raise UserError(
-            f"training.normalise_over={experiment.training.normalise_over}: does nothing in task 4, whose clips are "
+            f"training.normalise_over={experiment.training.normalise_over}: no effect on task 4, whose clips are "
             "scaled by their own range; leave it out"
         )
     if not experiment.hardware.channels_last:
-        raise UserError("hardware.channels_last=false: does nothing in task 4, whose network is laid out so always")
+        raise UserError("hardware.channels_last=false: no effect on task 4, whose network always uses channels last")

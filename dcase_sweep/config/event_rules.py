@@ -1,4 +1,4 @@
-"""The rules of task 4's evaluation, from their configuration."""
+"""The parameters of task 4's evaluation, from the configuration."""
 
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def event_rules(settings: Evaluation) -> "EventRules":
-    """What the evaluation takes.
+    """Create the parameters of the evaluation.
 
     Raises:
-        UserError: for a value out of its range, with its key.
+        UserError: for a value out of range, with its key.
     """
     from dcase_sweep.evaluation.events.f1 import F1Criteria
     from dcase_sweep.evaluation.events.intersection import check_criteria

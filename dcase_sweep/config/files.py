@@ -1,4 +1,4 @@
-"""The configuration files that a command line names: read in bounded time, each fault in one line."""
+"""Reading of configuration files in bounded time, with one line for each error."""
 
 import re
 import stat
@@ -18,16 +18,16 @@ from omegaconf.errors import OmegaConfBaseException
 from dcase_sweep.config.checks import GROUPS, SEVERAL
 from dcase_sweep.utils.errors import UserError
 
-#: A configuration is a page of text. The limits are far above one and far below what would take seconds to read.
+#: Limits far above the size of a configuration, which is about a page, and far below sizes that take seconds to read.
 _MOST_BYTES, _MOST_VALUES, _DEEPEST = 256 * 1024, 20_000, 50
-_EXPECTED = "expected a configuration as those of conf/ are: keys and values in YAML"
+_EXPECTED = "expected a configuration like those in conf/: keys and values in YAML"
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The keys and values of a file, interpolations as they stand.
+    """Read the keys and values of a file, with interpolations unresolved.
 
     Raises:
-        UserError: in one line, for a file that is no configuration.
+        UserError: in one line, for a file that is not a configuration.
     """
     check_config(path)
     try:
@@ -40,10 +40,11 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def check_config(path: Path) -> None:
-    """Refuse what cannot be read, or would take the machine: aliases that unfold to millions of values, for one.
+    """Check a file for errors and for constructs that exhaust memory, such as aliases that expand to millions of
+    values.
 
     Raises:
-        UserError: in one line with the file, what is wrong in it, and where.
+        UserError: in one line with the file, the error and its location.
     """
     try:
         status = path.stat()
@@ -60,14 +61,14 @@ def check_config(path: Path) -> None:
     except (ValueError, yaml.YAMLError) as error:
         raise UserError(_explain(path, error)) from None
     if values > _MOST_VALUES:
-        raise UserError(f"{path}: {values:,} values with its aliases unfolded, more than {_MOST_VALUES:,}; {_EXPECTED}")
+        raise UserError(f"{path}: {values:,} values with its aliases expanded, more than {_MOST_VALUES:,}; {_EXPECTED}")
 
 
 def _count_values(events: Iterator[Any]) -> int:
-    """How many values a document has once its aliases are unfolded; nothing is unfolded for it.
+    """Count the values of a document with its aliases expanded, without expanding them.
 
     Raises:
-        ValueError: for an alias within its own anchor, too deep a nesting, or a second document.
+        ValueError: for an alias within its own anchor, excessive nesting, or a second document.
     """
     sizes: dict[str, int] = {}
     open_nodes: list[tuple[str | None, int]] = []
@@ -80,7 +81,7 @@ def _count_values(events: Iterator[Any]) -> int:
                 raise ValueError(f"line {line}: a second document")
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor in {anchor for anchor, _ in open_nodes}:
-                raise ValueError(f"line {line}: the alias *{event.anchor} is part of what it stands for")
+                raise ValueError(f"line {line}: the alias *{event.anchor} is within its own anchor")
             total += sizes.get(event.anchor, 1)
         elif isinstance(event, yaml.ScalarEvent):
             total += 1
@@ -101,7 +102,7 @@ def _count_values(events: Iterator[Any]) -> int:
 
 
 def _explain(path: Path, error: Exception) -> str:
-    """One line of what a parser says in many."""
+    """Shorten the error of a parser to one line."""
     if isinstance(error, UnicodeDecodeError):
         return f"{path}: not text in UTF-8 (byte {error.start}); {_EXPECTED}"
     if isinstance(error, yaml.MarkedYAMLError):
@@ -112,13 +113,13 @@ def _explain(path: Path, error: Exception) -> str:
 
 
 class CheckedConfigSource(FileConfigSource):
-    """Hydra's source of files, each checked before it is read."""
+    """Hydra's source of configuration files, with a check of each file before it is read."""
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """What Hydra asks for by the path under the source's root.
+        """Load a configuration by its path under the root of the source.
 
         Raises:
-            UserError: in one line, for a file that is no configuration.
+            UserError: in one line, for a file that is not a configuration.
         """
         path = Path(self.path, self._normalize_file_name(config_path)).resolve()
         if path.exists():
@@ -132,7 +133,7 @@ class CheckedConfigSource(FileConfigSource):
         content: Any = OmegaConf.to_container(result.config, resolve=False)
         defaults = content.get("defaults")
         if defaults is not None and not isinstance(defaults, list):
-            raise UserError(f"{path}: defaults is no list; {_EXPECTED}")
+            raise UserError(f"{path}: defaults is not a list; {_EXPECTED}")
         for each in defaults or []:
             for group, choice in each.items() if isinstance(each, dict) else ():
                 name = re.sub(r"^(override |optional )*/?|@.*", "", str(group))
@@ -141,15 +142,15 @@ class CheckedConfigSource(FileConfigSource):
         return result
 
 
-# A process of a launcher takes over the registry and looks for plugins again. Hydra tells sources apart by their names,
-# and keeps the one that is there if it is called as its own.
+# A launcher's process takes over the registry and searches for plugins again. Hydra identifies sources by their names,
+# and keeps an existing source that has the name of its own.
 CheckedConfigSource.__name__ = FileConfigSource.__name__
 
 
 def register_config_source() -> None:
-    """Let Hydra read every configuration file through `CheckedConfigSource`.
+    """Let Hydra read all configuration files through `CheckedConfigSource`.
 
-    Hydra registers its own source of files while it looks for plugins, and offers no public way to replace it.
+    Hydra registers its own source of files when it searches for plugins, and has no public way to replace it.
     """
     Plugins.instance()
     SourcesRegistry.instance().types[FileConfigSource.scheme()] = CheckedConfigSource
@@ -157,7 +158,7 @@ def register_config_source() -> None:
 
 @contextmanager
 def restored_config_source() -> Iterator[None]:
-    """Leave Hydra's source of files afterwards as it was, for other applications in this process."""
+    """Restore Hydra's source of files on exit, for other applications in this process."""
     Plugins.instance()
     types, scheme = SourcesRegistry.instance().types, FileConfigSource.scheme()
     before = types[scheme]

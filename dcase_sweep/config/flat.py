@@ -8,7 +8,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 
 def plain(value: Any) -> Any:
-    """Nested dataclasses and OmegaConf nodes as dictionaries, lists and scalars."""
+    """Convert nested dataclasses and OmegaConf nodes to dictionaries, lists and scalars."""
     if isinstance(value, (DictConfig, ListConfig)):
         return OmegaConf.to_container(value, resolve=True)
     if is_dataclass(value) and not isinstance(value, type):
@@ -21,7 +21,7 @@ def plain(value: Any) -> Any:
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted keys and scalar values; a list of scalars stays one value."""
+    """Flatten to dotted keys and scalar values. A list of scalars is one value."""
     value = plain(value)
     if isinstance(value, dict):
         pairs = [(f"{prefix}.{key}" if prefix else key, item) for key, item in value.items()]
@@ -36,7 +36,7 @@ def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """What `flatten` made of nested keys, nested again; keys that count from 0 are positions in a list."""
+    """Invert `flatten`. Keys that count from 0 become positions in a list."""
     nested: dict[str, Any] = {}
     for key, value in flat.items():
         *path, name = key.split(".")

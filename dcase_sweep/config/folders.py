@@ -1,4 +1,4 @@
-"""Where the configuration files are: inside an installed wheel, or beside the package in a checkout."""
+"""Locations of the configuration files: in an installed wheel, or next to the package in a checkout."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ def _resource(name: str) -> Path:
 
 
 def conf_folder() -> Path:
-    """The folder of the configuration groups."""
+    """Return the folder of the configuration groups."""
     return _resource("conf")
 
 
 def experiment_folders() -> list[Path]:
-    """The published and reported experiments, then the user's own in ``experiments/`` of the working folder."""
+    """Return the folders of published and reported experiments, then of the user's own in ``experiments/``."""
     own, packaged = Path.cwd() / "experiments", _resource("experiments")
     return [packaged] if own == packaged or not own.is_dir() else [packaged, own]

@@ -1,4 +1,4 @@
-"""What Hydra and OmegaConf say of a command line, in one line that names the key and the nearest right one."""
+"""One-line messages for errors of Hydra and OmegaConf, with the key and the nearest correct one."""
 
 import difflib
 import itertools
@@ -19,15 +19,15 @@ GROUPS = (
     *("task", "data", "front_end", "model", "optimizer", "scheduler", "augmentation", "callbacks"),
     *("hardware", "framework", "tracking", "experiment"),
 )
-#: Of a sweep over many choices so many combinations are looked at to find the key that was meant.
+#: Largest number of combinations of a sweep that are searched for the intended key.
 _COMPOSED_FOR_HINTS = 16
 
 
 def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
-    """One line of what Hydra or OmegaConf says in many: the key, what was found, the nearest right one.
+    """Shorten an error of Hydra or OmegaConf to one line: the key, what was found, and the nearest correct key.
 
     Args:
-        arguments: the command line's, whose choices and folders decide which keys there are.
+        arguments: the command-line arguments. Their choices and folders determine the known keys.
     """
     text = str(error)
     hydra = next((word for word in arguments if word.lstrip("+").startswith("hydra=")), None)
@@ -91,7 +91,7 @@ def _how_else(word: str) -> str:
 
 
 def _known_keys(arguments: Sequence[str]) -> set[str]:
-    """The keys of the configuration that the arguments' choices make, of every one where several are swept over."""
+    """Return the keys of the configurations that the arguments select. Sweeps select several."""
     from hydra import compose
     from hydra.core.global_hydra import GlobalHydra
     from hydra.initialize import initialize_config_dir
@@ -112,7 +112,7 @@ def _known_keys(arguments: Sequence[str]) -> set[str]:
         for choices in itertools.islice(itertools.product(*each), _COMPOSED_FOR_HINTS):
             try:
                 flat = flatten(compose("config", [*path.overrides, *choices]))
-            except (HydraException, OmegaConfBaseException):  # one mistake is reported at a time
+            except (HydraException, OmegaConfBaseException):  # one error is reported at a time
                 flat = flatten(compose("config"))
             known |= {".".join(name.split(".")[:depth]) for name in flat for depth in range(1, name.count(".") + 2)}
     return known

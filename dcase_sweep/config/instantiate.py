@@ -1,4 +1,4 @@
-"""From a typed group to the object that it describes."""
+"""Instantiation of the objects that typed groups describe."""
 
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -16,18 +16,18 @@ from dcase_sweep.utils.errors import UserError
 
 
 def keyword_arguments(node: Any) -> dict[str, Any]:
-    """The keyword arguments that a typed group holds for its class; objects within it as they are described."""
+    """Return the keyword arguments of a typed group for its class, with nested objects as descriptions."""
     return {member.name: getattr(node, member.name) for member in fields(node) if member.name != TARGET}
 
 
 def make_objects(key: str, value: Any) -> Any:
-    """A value of a configuration in which each ``_target_`` has become its object, by the rules of Hydra.
+    """Instantiate every ``_target_`` in a value of a configuration, by the rules of Hydra.
 
     Args:
-        key: of the value, for messages.
+        key: the key of the value, for messages.
 
     Raises:
-        UserError: for an object that cannot be made.
+        UserError: if an object cannot be instantiated.
     """
     if not names_class(value):
         return value
@@ -47,15 +47,15 @@ def make_objects(key: str, value: Any) -> Any:
 
 
 def build(group: str, node: Any, **given: Any) -> Any:
-    """The object that a typed group describes.
+    """Instantiate the object of a typed group.
 
     Raises:
-        UserError: with the group's name before what the constructor refused.
+        UserError: if the constructor rejects its arguments, with the name of the group.
     """
     target = locate_class(group, node._target_)
     values = keyword_arguments(node)
     if group == "data" and not _accepts(target, "seconds"):
-        values.pop("seconds", None)  # a key of every data set, whether its class takes it or not
+        values.pop("seconds", None)  # a key of all data sets, whether or not their class accepts it
     arguments = {name: make_objects(f"{group}.{name}", value) for name, value in values.items()}
     try:
         return target(**given, **arguments)
@@ -64,22 +64,22 @@ def build(group: str, node: Any, **given: Any) -> Any:
 
 
 def _accepts(target: type, name: str) -> bool:
-    """Whether a constructor takes a keyword argument."""
+    """Whether a constructor accepts a keyword argument."""
     signature = read_signature(target)
     return name in signature.arguments or signature.is_open
 
 
 def clip_seconds(experiment: Experiment) -> float:
-    """Length of the clips that a network is given, in s."""
+    """Return the length of the network's input clips in s."""
     seconds: float = experiment.data.seconds
     return seconds
 
 
 def build_front_end(experiment: Experiment) -> Any:
-    """The front end for clips of the experiment's sample rate and length (`audio.front_end.FrontEnd`).
+    """Build the front end for clips of the experiment's sample rate and length (`audio.front_end.FrontEnd`).
 
     Raises:
-        UserError: for what its constructor refuses, or for a class that is made for other clips.
+        UserError: if its constructor rejects its arguments, or the class is for other clips.
     """
     node = experiment.front_end
     target = locate_class("front_end", node._target_)
@@ -99,11 +99,11 @@ def build_front_end(experiment: Experiment) -> Any:
 
 
 def build_model(experiment: Experiment, *, classes: int, device: str = "cpu") -> Any:
-    """The network for the front end's maps; on the ``meta`` device it is checked but holds no weights.
+    """Build the network for the front end's features. On the ``meta`` device it is checked but has no weights.
 
     Raises:
-        UserError: for what its constructor refuses; on the ``meta`` device also for a network that no machine could
-            train, as `bounded_construction` says.
+        UserError: if its constructor rejects its arguments; on the ``meta`` device also for a network that no machine
+            could train, see `bounded_construction`.
     """
     import torch
 
@@ -113,11 +113,11 @@ def build_model(experiment: Experiment, *, classes: int, device: str = "cpu") ->
 
 
 def stored_configuration(experiment: Experiment, front_end: Any) -> dict[str, Any]:
-    """What stored features depend on: the front end's settings but those that come into play behind the store.
+    """Return the settings on which stored features depend. Excludes settings that are applied after the store.
 
-    Where more frames are stored than a network sees, their number is part of it; so is how short recordings are
-    extended, where the task extends them otherwise than the class does by itself. The versions of packages that a front
-    end names are part of it, and the source of one from outside this package.
+    Includes the number of frames if more frames are stored than a network sees; how short recordings are extended, if
+    the task does it differently from the class's default; the versions of packages that the front end names; and the
+    source of a front end from outside this package.
     """
     behind = getattr(front_end, "behind_store", ())
     settings = {name: value for name, value in plain(experiment.front_end).items() if name not in behind}

@@ -1,4 +1,4 @@
-"""The group ``metrics``: metrics beside those of the task, each a class or a function by its full name."""
+"""The group ``metrics``: metrics in addition to those of the task, each a class or a function by its full name."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,23 +13,25 @@ from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
 _EXPECTED = "expected a _target_ that names a class or a function of scores and targets, and its arguments"
-#: What a metric may be called: it becomes a part of a metric's name in MLflow.
+#: Valid names of metrics. They become part of the metric's name in MLflow.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 def build_metrics(experiment: Experiment) -> dict[str, Any]:
-    """The extra metrics of an experiment by their names (`evaluation.metrics.Metric`).
+    """Build the extra metrics of an experiment by name (`evaluation.metrics.Metric`).
 
-    A class is made with the arguments of its entry. A function gets them with each call, after scores and targets.
+    A class is instantiated with the arguments of its entry. A function gets them with each call, after scores and
+    targets.
 
     Raises:
-        UserError: in one line with the key, for what is no metric, and for arguments that it does not take.
+        UserError: in one line with the key, for something that is not a metric, and for arguments that it does not
+            accept.
     """
     return {name: _build(f"metrics.{name}", entry) for name, entry in experiment.metrics.items()}
 
 
 def check_metrics(experiment: Experiment) -> None:
-    """Refuse metrics that cannot be built; see `build_metrics`."""
+    """Check that metrics can be built; see `build_metrics`."""
     for name in experiment.metrics:
         if not _NAME.fullmatch(name):
             raise UserError(f"metrics.{printable(name, 80)}: expected a name of letters, digits, _, - and .")

@@ -1,4 +1,4 @@
-"""Folders that are written to: none that belong to the operating system."""
+"""Checks that output folders do not belong to the operating system."""
 
 import os
 from pathlib import Path
@@ -6,24 +6,24 @@ from pathlib import Path
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.utils.errors import UserError
 
-#: Nothing is written into these or below them ...
+#: Nothing may be written to these folders or below them ...
 _SYSTEM = (
     *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sbin", "/sys"),
     *("/usr/bin", "/usr/include", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec", "/usr/sbin", "/usr/share"),
     *("/System", "/Library", "/Windows"),
 )
-#: ... nor directly into these, which hold the folders of others.
+#: ... or directly to these, which contain other users' folders.
 _SHARED = ("/", "/home", "/media", "/mnt", "/opt", "/run", "/srv", "/tmp", "/usr", "/usr/local", "/var", "/Users")
-#: Memory as a disk is for everyone.
+#: Shared memory, to which everyone may write.
 _ALLOWED = ("/dev/shm",)
 
 
 def check_written(key: str, value: str | Path) -> None:
-    """Refuse a folder of the operating system as a place to write to.
+    """Check that a folder to write to does not belong to the operating system.
 
     Args:
-        key: of the configuration, for the message.
-        value: the folder; relative ones are within the working folder.
+        key: the configuration key, for the message.
+        value: the folder; relative to the working folder.
 
     Raises:
         UserError: in one line with the key.
@@ -39,10 +39,10 @@ def check_written(key: str, value: str | Path) -> None:
 
 
 def check_places(experiment: Experiment) -> None:
-    """Refuse an experiment that would write into a folder of the operating system.
+    """Check that an experiment does not write to a folder of the operating system.
 
     Raises:
-        UserError: with the first such key.
+        UserError: for the first such key.
     """
     check_written("store.root", experiment.store.root)
     if not experiment.tracking.uri:

@@ -1,4 +1,4 @@
-"""Which values a key may have: one of a few, or one in a range."""
+"""Checks of values: one of several choices, or a number within a range."""
 
 from collections.abc import Mapping
 from operator import attrgetter
@@ -6,20 +6,20 @@ from typing import Any
 
 from dcase_sweep.utils.errors import UserError
 
-#: The lowest and the highest legal value; None = no bound.
+#: The lowest and the highest valid value; None = no bound.
 Range = tuple[float | None, float | None]
 
 
 def check_choices(settings: Any, choices: Mapping[str, tuple[str, ...]], prefix: str = "") -> None:
-    """Refuse a value that is none of its key's.
+    """Check that values are among the choices of their keys.
 
     Args:
-        settings: whose attributes the keys are, dotted ones within each other.
-        choices: what each key may be.
-        prefix: what stands before the keys in the configuration, with its dot.
+        settings: an object whose attributes are the keys; dotted keys are nested attributes.
+        choices: the choices of each key.
+        prefix: prefix of the keys in the configuration, with its dot.
 
     Raises:
-        UserError: for the first, with its key.
+        UserError: for the first invalid value, with its key.
     """
     for key, allowed in choices.items():
         value = attrgetter(key)(settings)
@@ -28,16 +28,16 @@ def check_choices(settings: Any, choices: Mapping[str, tuple[str, ...]], prefix:
 
 
 def check_ranges(settings: Any, ranges: Mapping[str, Range], prefix: str = "") -> None:
-    """Refuse a number out of its key's range, and what is no number; a key that is not set has none.
+    """Check that numbers are within the ranges of their keys. None is valid.
 
     Raises:
-        UserError: for the first, with its key.
+        UserError: for the first invalid value, with its key.
     """
     for key, (low, high) in ranges.items():
         value = attrgetter(key)(settings)
         if value is None:
             continue
-        # Written so that NaN, which every comparison denies, is refused too.
+        # Negated, so that NaN is rejected too.
         if not ((low is None or value >= low) and (high is None or value <= high)):
             bounds = f"at least {low}" if high is None else f"from {low} to {high}"
             raise UserError(f"{prefix}{key}={value}: expected {bounds}")

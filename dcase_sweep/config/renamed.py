@@ -1,4 +1,4 @@
-"""Names of earlier versions: keys and classes are still understood, keys with one line of notice."""
+"""Names of keys and classes of earlier versions. They are still accepted, keys with one line of notice."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from dcase_sweep.config.renamed_components import (
 )
 from dcase_sweep.utils.errors import UserError
 
-#: Keys of a configuration, as they were and as they are.
+#: Renamed keys of a configuration: former name → current name.
 KEYS = {
     "training.keep_from": "training.best_after_fraction",
     "hardware.features_on": "hardware.cache_device",
@@ -27,7 +27,7 @@ KEYS = {
     "front_end.seconds": "data.seconds",
     "front_end.sample_rate": "task.sample_rate",
 }
-#: Keys that are gone, and the key that says now what each said; a file that has one is read without it.
+#: Removed keys, and the key to set instead. In a file they are ignored.
 REMOVED = {
     "task.demo": "data._target_",
     "task.demo_epochs": "training.epochs",
@@ -40,12 +40,12 @@ REMOVED = {
     "task.ema": "mean_teacher.ema_decay",
     "task.ema_decay": "mean_teacher.ema_decay",
 }
-#: The class of a task by what ``task.kind`` was.
+#: Classes of tasks by the former ``task.kind``.
 _TASKS = {
     "scenes": "dcase_sweep.tasks.scene_classification.SceneClassification",
     "events": "dcase_sweep.tasks.sound_event_detection.SoundEventDetection",
 }
-#: Classes that a checkpoint or a file of the user's may name.
+#: Renamed classes in checkpoints or users' files.
 CLASSES = {
     "dcase_sweep.data.demo.dataset.DemoScenes": "dcase_sweep.demo.tau.DemoScenes",
     "dcase_sweep.data.demo.soundscape_dataset.DemoSoundscapes": "dcase_sweep.demo.desed.DemoSoundscapes",
@@ -59,10 +59,10 @@ _noticed: set[str] = set()
 
 
 def rename_overrides(words: Sequence[str]) -> list[str]:
-    """Overrides of a command line with the keys of today.
+    """Replace former names of keys in the overrides of a command line.
 
     Raises:
-        UserError: for a key that is gone, with the one to set.
+        UserError: for a removed key, with the key to set instead.
     """
     return rename_component_words([_rename_override(word) for word in words], _notice_component)
 
@@ -71,7 +71,7 @@ def _rename_override(word: str) -> str:
     key, equals, value = word.partition("=")
     name = key.lstrip("+~")
     if name in REMOVED:
-        raise UserError(f"{word}: no such key any more; set {REMOVED[name]}")
+        raise UserError(f"{word}: no longer a key; set {REMOVED[name]}")
     if name not in KEYS:
         return word
     _notice(name)
@@ -79,7 +79,7 @@ def _rename_override(word: str) -> str:
 
 
 def rename_keys(flat: Mapping[str, Any], *, quiet: bool = False) -> dict[str, Any]:
-    """Dotted keys of today and their values; a key of an earlier version replaces one that a default has set."""
+    """Replace former names of dotted keys. A key of an earlier version replaces the default of the current one."""
     flat = _rename_task(flat)
     renamed = {key: value for key, value in flat.items() if key not in KEYS}
     for old in flat.keys() & KEYS.keys():
@@ -95,20 +95,20 @@ def rename_keys(flat: Mapping[str, Any], *, quiet: bool = False) -> dict[str, An
 
 
 def _rename_task(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """``task.kind`` and ``framework.learners.KIND`` as ``task._target_`` and ``task.learner``."""
+    """Convert ``task.kind`` and ``framework.learners.KIND`` to ``task._target_`` and ``task.learner``."""
     prefix = "framework.learners."
     kept = {key: value for key, value in flat.items() if key != "task.kind" and not key.startswith(prefix)}
     kind = flat.get("task.kind")
     if kind not in _TASKS:
         return kept
     learner = flat.get(f"{prefix}{kind}")
-    if isinstance(learner, str) and not learner.startswith("dcase_sweep."):  # else it is the task's own
+    if isinstance(learner, str) and not learner.startswith("dcase_sweep."):  # otherwise it is the task's default
         kept.setdefault("task.learner", learner)
     return {"task._target_": _TASKS[kind], **kept}
 
 
 def rename_composed(composed: DictConfig) -> None:
-    """The same for a composed configuration, in place."""
+    """Replace former names in a composed configuration, in place."""
     _rename_learners(composed)
     for old, new in KEYS.items():
         group, _, name = old.partition(".")
@@ -122,7 +122,7 @@ def rename_composed(composed: DictConfig) -> None:
         group, _, name = old.partition(".")
         node = composed.get(group) if group in composed else None
         if isinstance(node, DictConfig) and name in node:
-            _say(old, f"note: {old} has no effect any more; set {new}")
+            _say(old, f"note: {old} no longer has an effect; set {new}")
             del node[name]
     task = composed.get("task")
     if isinstance(task, DictConfig) and "kind" in task:
@@ -138,7 +138,7 @@ def rename_composed(composed: DictConfig) -> None:
 
 
 def _rename_components(composed: DictConfig) -> None:
-    """Give a configuration whose files have earlier keys the components of today."""
+    """Add the current components to a configuration whose files have former keys."""
     groups = [
         name for name in ("optimizer", "scheduler", "training", "augmentation", "mean_teacher") if name in composed
     ]
@@ -149,7 +149,7 @@ def _rename_components(composed: DictConfig) -> None:
 
 
 def _rename_learners(composed: DictConfig) -> None:
-    """``framework.learners`` named a class for each kind of task; ``task.learner`` names that of the task."""
+    """Convert ``framework.learners``, a class for each kind of task, to ``task.learner``."""
     framework = composed.get("framework")
     learners = framework.pop("learners", None) if isinstance(framework, DictConfig) else None
     if not isinstance(learners, DictConfig):
@@ -170,11 +170,11 @@ def _notice(old: str) -> None:
 
 
 def _notice_component(old: str, new: str) -> None:
-    _say(old, f"note: {old} is called {new} now; the earlier name works in this version only")
+    _say(old, f"note: {old} is now called {new}; the old name only works in this version")
 
 
 def _say(old: str, line: str) -> None:
-    """Once a process."""
+    """Print a notice once per process."""
     if old not in _noticed:
         _noticed.add(old)
         print(line, file=sys.stderr)

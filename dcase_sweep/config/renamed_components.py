@@ -1,7 +1,7 @@
-"""Optimizer, schedule and augmentation as earlier versions were configured, before they were components.
+"""Keys of the optimizer, schedule and augmentation from versions before they were components.
 
 ``optimizer.name=adamw``, ``training.schedule=cosine``, ``augmentation.mixup_alpha=0.2`` and
-``mean_teacher.frame_shift=90`` still mean what they meant, on a command line, in a user's file and in a checkpoint.
+``mean_teacher.frame_shift=90`` keep their meaning on a command line, in a user's file and in a checkpoint.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +12,9 @@ from omegaconf import OmegaConf
 from dcase_sweep.config.flat import flatten, unflatten
 from dcase_sweep.config.folders import conf_folder
 
-#: Keys that have become groups of their own.
+#: Keys that have become groups.
 GROUPS = {"optimizer.name": "optimizer", "training.schedule": "scheduler"}
-#: Options of augmentations: the earlier key → the component and its argument. In the order in which they were applied.
+#: Former options of augmentations: key → component and argument, in the order of application.
 OPTIONS = {
     "augmentation.roll": ("roll", "fraction"),
     "augmentation.freq_mixstyle_p": ("freq_mixstyle", "probability"),
@@ -35,7 +35,7 @@ OPTIONS = {
     "mean_teacher.mixup_alpha": ("event_mixup", "alpha"),
     "mean_teacher.mixup_labels": ("event_mixup", "labels"),
 }
-#: The argument that switches a component on, which was 0 where it was off; the recipe's mixup was always there.
+#: The argument that turned a component off when it was 0. The recipe's mixup was always present.
 _SWITCHES = {
     "roll": "fraction",
     "freq_mixstyle": "probability",
@@ -47,12 +47,12 @@ _SWITCHES = {
     "filter_augment": "decibels",
 }
 _ORDER = tuple(dict.fromkeys(component for component, _ in OPTIONS.values()))
-#: Called with an earlier key and what is written instead.
+#: Called with a former key and its replacement.
 Notice = Callable[[str, str], None]
 
 
 def rename_component_words(words: Sequence[str], notice: Notice) -> list[str]:
-    """Overrides of a command line with the groups and components of today."""
+    """Replace former keys in the overrides of a command line by the current groups and components."""
     renamed: list[str] = []
     used: set[str] = set()
     for word in words:
@@ -69,7 +69,7 @@ def rename_component_words(words: Sequence[str], notice: Notice) -> list[str]:
         else:
             renamed.append(word)
     is_chosen = any(word.startswith("augmentation=") for word in words)
-    if not used or is_chosen or used == {"event_mixup"}:  # which the recipe of task 4 has in any case
+    if not used or is_chosen or used == {"event_mixup"}:  # part of the recipe of task 4 in any case
         return renamed
     is_of_events = any(key.startswith("mean_teacher.") for key, (each, _) in OPTIONS.items() if each in used)
     chosen = [each for each in _ORDER if each in used or (is_of_events and each == "event_mixup")]
@@ -78,10 +78,10 @@ def rename_component_words(words: Sequence[str], notice: Notice) -> list[str]:
 
 
 def rename_component_keys(nested: dict[str, Any], notice: Notice) -> bool:
-    """The same for the groups of a configuration, in place; returns whether anything has changed.
+    """Replace former keys in the groups of a configuration, in place. Returns whether anything has changed.
 
-    A configuration of an earlier version, as a checkpoint has, gets all components; one of today that a user's file
-    has given an earlier key gets what this key means.
+    A configuration of an earlier version, such as that of a checkpoint, gets all components. A current configuration
+    with a former key from a user's file gets the meaning of this key.
     """
     optimizer = nested.get("optimizer")
     is_earlier = isinstance(optimizer, Mapping) and bool(optimizer) and "_target_" not in optimizer
@@ -95,10 +95,10 @@ def rename_component_keys(nested: dict[str, Any], notice: Notice) -> bool:
 
 
 def rename_component_flat(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """The same for the flattened configuration of a checkpoint.
+    """Replace former keys in the flattened configuration of a checkpoint.
 
     Raises:
-        TypeError: where a key is a value and a group at once.
+        TypeError: if a key is both a value and a group.
     """
     if not any(key in flat for key in (*GROUPS, *OPTIONS, "optimizer.lr")) or "optimizer._target_" in flat:
         return dict(flat)
@@ -109,7 +109,7 @@ def rename_component_flat(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _load(group: str, name: str) -> dict[str, Any]:
-    """The keys of one of this package's choices, as they stand; none where there is no such choice."""
+    """Load the keys of one of this package's choices, unresolved; empty if there is no such choice."""
     path = conf_folder() / group / f"{name}.yaml"
     loaded: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False) if path.is_file() else {}
     loaded.pop("_partial_", None)

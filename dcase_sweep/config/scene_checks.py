@@ -1,13 +1,13 @@
-"""The checks of what only scene classification is configured by."""
+"""Checks of the settings of scene classification."""
 
 from dcase_sweep.config.schemas import Experiment, SceneEvaluation
 from dcase_sweep.utils.errors import UserError
 
 
 def check_scenes(experiment: Experiment) -> None:
-    """Refuse settings that scene classification cannot have.
+    """Check the settings of scene classification.
 
-    A configuration without ``evaluation``, as older ones are, gets its defaults.
+    A configuration without ``evaluation``, from an earlier version, gets its defaults.
 
     Raises:
         UserError: in one line that names the key, what was found and what is expected.

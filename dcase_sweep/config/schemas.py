@@ -1,4 +1,7 @@
-"""What a composed configuration may hold, group by group."""
+"""The schema of a composed configuration: one dataclass for each section.
+
+The comment (``#:``) above a field is its description in the reference of configuration keys.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,215 +11,247 @@ from omegaconf import MISSING
 
 @dataclass
 class Task:
-    """What is learned and how it is evaluated; the arguments of the class that it names come on top."""
+    """The task: data type, training and evaluation. The class named by ``_target_`` may take further arguments."""
 
+    #: The class of the task.
     _target_: str = MISSING
+    #: Short name, as in ``task=1a``.
     name: str = MISSING
+    #: Full name, for titles and messages.
     title: str = MISSING
-    #: The choice of ``model`` where none is made.
+    #: The model that is used unless another one is chosen.
     model: str | None = None
-    #: The class that trains; null = the task's own for the framework.
+    #: The class that trains; null = the task's default for the framework.
     learner: str | None = None
-    #: The metric of the validation by which the best epoch is chosen, with ``max`` or ``min``; null = the task's own.
+    #: The validation metric that selects the best epoch; null = the task's default.
     monitor: str | None = None
+    #: Whether ``monitor`` is maximized or minimized: ``max`` or ``min``; null = the task's default.
     mode: str | None = None
-    #: What a search optimises where it names no objective, a metric of a finished run; null = the best ``monitor``.
+    #: The metric of a finished run that a search optimizes by default; null = the best value of ``monitor``.
     objective: str | None = None
-    #: Hz, of the waveforms that features are computed from.
+    #: Sample rate of the waveforms from which features are computed, Hz.
     sample_rate: int = MISSING
-    #: The loss of the labels, a component; null where a learner has one of its own.
+    #: The loss on the labels, a component; null if the learner has its own loss.
     loss: Any = None
-    #: KiB that non-zero parameters may take at 16 bit; null where the challenge sets no limit.
+    #: Size limit of the non-zero parameters at 16 bits, KiB; null = no limit.
     size_limit_kib: float | None = None
 
 
 @dataclass
 class Training:
-    """How long and on what batches a network is trained, and which epoch of it is kept."""
+    """The length of the training, its batches, and the selection of the best epoch."""
 
+    #: Number of epochs.
     epochs: int = MISSING
-    #: Null where the task composes its batches otherwise (``mean_teacher``).
+    #: Clips in a batch; null if the task defines its own batches (``mean_teacher``).
     batch_size: int | None = MISSING
-    #: Share of the epochs before the best one is looked for.
+    #: The best epoch is selected only after this fraction of all epochs.
     best_after_fraction: float = MISSING
-    #: What ``optimizer=adam`` and ``adamw`` add to the root of the second moment, by the recipe.
+    #: The ``eps`` of ``optimizer=adam`` and ``optimizer=adamw``, set by the recipe of the task.
     adam_eps: float = 1e-8
-    #: Clips whose mel bands give mean and deviation: ``train+validation`` or ``train`` (task 1A).
+    #: The clips that the mean and standard deviation of each mel band are computed from: ``train+validation`` or
+    #: ``train`` (task 1A).
     normalise_over: str = "train"
 
     @property
     def first_kept_epoch(self) -> int:
-        """The first epoch, counted from 0, that may be kept: a ``best_after_fraction`` of all come before it."""
+        """The first epoch, counted from 0, that can be the best: ``best_after_fraction`` of all epochs precede it."""
         # 0.29 of 100 epochs is 28.999999999999996 in binary.
         return int(round(self.best_after_fraction * self.epochs, 9))
 
 
 @dataclass
 class Compression:
-    """How a network is made smaller while it is trained or fine-tuned (task 1A)."""
+    """Pruning and quantization of a network while it is trained or fine-tuned (task 1A)."""
 
-    #: A finished run's folder or checkpoint of the same network to begin with; null = new weights.
+    #: The folder or checkpoint of a finished run of the same network, to start from its weights; null = new weights.
     start: str | None = None
-    #: What the non-zero parameters may take at ``bits``, in KiB; null = no weight is pruned.
+    #: Target size of the non-zero parameters at ``bits`` bits, KiB; null = no pruning.
     nonzero_kib: float | None = None
+    #: Bits of a parameter when its size is counted.
     bits: int = 16
-    #: Shares of the training between which the weights are pruned.
+    #: Pruning starts after this fraction of the training.
     begin: float = 0.0
+    #: Pruning ends after this fraction of the training.
     end: float = 0.5
-    #: Int8 fake quantisation; shares of the training from which it is on, and from which its ranges stay.
+    #: Whether to train with int8 fake quantization.
     quantize: bool = False
+    #: Fake quantization starts after this fraction of the training.
     quantize_from: float = 0.5
+    #: The quantization ranges are frozen after this fraction of the training.
     freeze_from: float = 0.75
 
     @property
     def is_on(self) -> bool:
-        """Whether anything of it is asked for."""
+        """Whether any compression is configured."""
         return self.start is not None or self.nonzero_kib is not None or self.quantize
 
 
 @dataclass
 class MeanTeacher:
-    """How a mean teacher is trained (task 4)."""
+    """Training with a mean teacher (task 4)."""
 
-    #: Clips of each kind in a batch.
+    #: Strongly labelled clips in a batch.
     strong: int = MISSING
+    #: Weakly labelled clips in a batch.
     weak: int = MISSING
+    #: Unlabelled clips in a batch.
     unlabelled: int = MISSING
-    #: Over which the learning rate and the weight of the consistency loss grow.
+    #: Length of the ramp-up of the learning rate and of the consistency weight, epochs.
     ramp_epochs: int = MISSING
-    #: Weight of the consistency loss after the ramp.
+    #: Weight of the consistency loss after the ramp-up.
     consistency_weight: float = MISSING
     #: Largest decay of the teacher's moving average.
     ema_decay: float = MISSING
-    #: Frames of the median filter over scores: one number, or one for each class by its name.
+    #: Length of the median filter on the scores, frames: one number, or a mapping from class names to numbers.
     median_filter: Any = MISSING
-    #: A published checkpoint: its student and teacher are evaluated, nothing is trained.
+    #: A published checkpoint. Its student and teacher are evaluated; nothing is trained.
     checkpoint: str | None = None
 
 
 @dataclass
 class Scenario:
-    """What one PSDS demands of a detection and how it weighs errors (Bilen et al., 2020)."""
+    """The parameters of a PSDS scenario (Bilen et al., 2020)."""
 
-    #: Shares of a detection, of a reference event, and of a false detection in another class's events.
+    #: Detection tolerance criterion: the fraction of a detection that must lie within reference events.
     dtc: float = MISSING
+    #: Ground truth tolerance criterion: the fraction of a reference event that detections must cover.
     gtc: float = MISSING
+    #: Cross-trigger tolerance criterion: the fraction of a false detection that lies within events of another class.
     cttc: float = MISSING
-    #: Weights of cross-triggers and of the spread over classes.
+    #: Weight of cross-triggers.
     alpha_ct: float = MISSING
+    #: Weight of the standard deviation across classes.
     alpha_st: float = MISSING
-    #: Effective false positives an hour up to which the curve counts.
+    #: Largest effective false positive rate of the curve, per hour.
     max_efpr: float = MISSING
 
 
 @dataclass
 class Intersection:
-    """What intersection F1 demands, as shares like those of `Scenario`."""
+    """The tolerance criteria of the intersection-based F1, defined as in `Scenario`."""
 
+    #: Detection tolerance criterion.
     dtc: float = MISSING
+    #: Ground truth tolerance criterion.
     gtc: float = MISSING
+    #: Cross-trigger tolerance criterion.
     cttc: float = MISSING
 
 
 @dataclass
 class SceneEvaluation:
-    """How acoustic scene classification is evaluated (task 1A)."""
+    """Evaluation of acoustic scene classification (task 1A)."""
 
-    #: 16 = the results in float16 beside the others; null = these alone.
+    #: 16 = also evaluate the network in float16; null = only in the precision of the training.
     precision: int | None = None
 
 
 @dataclass
 class Evaluation:
-    """How sound event detection is evaluated (task 4)."""
+    """Evaluation of sound event detection (task 4)."""
 
-    #: How many PSDS is computed from; the one of the F1 figures; and that of the figures that choose an epoch.
+    #: Number of thresholds from which PSDS is computed.
     thresholds: int = MISSING
+    #: Threshold of the F1 scores.
     f1_threshold: float = MISSING
+    #: Threshold of the validation metrics that select the best epoch.
     validation_threshold: float = MISSING
-    #: Over which classes a class's cross-triggers are averaged: ``all`` (psds_eval 0.3) or ``others`` (0.5).
+    #: The classes over which the cross-triggers of a class are averaged: ``all`` (psds_eval 0.3) or ``others`` (0.5).
     cross_trigger_average: str = MISSING
+    #: PSDS scenario 1.
     scenario1: Scenario = field(default_factory=Scenario)
+    #: PSDS scenario 2.
     scenario2: Scenario = field(default_factory=Scenario)
-    #: Collar F1: seconds, seconds, share of the event's length.
+    #: Onset tolerance of the collar-based F1, seconds.
     onset_collar: float = MISSING
+    #: Offset tolerance of the collar-based F1, seconds.
     offset_collar: float = MISSING
+    #: Offset tolerance of the collar-based F1 as a fraction of the event's length; the larger tolerance applies.
     offset_fraction: float = MISSING
-    #: Seconds.
+    #: Length of a segment of the segment-based F1, seconds.
     segment_length: float = MISSING
+    #: Intersection-based F1.
     intersection: Intersection = field(default_factory=Intersection)
-    #: Whether psds_eval and sed_eval compute their figures too.
+    #: Whether psds_eval and sed_eval also compute their metrics, for comparison.
     reference: bool = False
 
 
 @dataclass
 class Hardware:
-    """Where and how the arithmetic is done."""
+    """Device, precision and parallelism."""
 
+    #: ``cpu`` or ``gpu``.
     accelerator: str = MISSING
-    #: ``32-true``, ``16-mixed``, ``bf16-mixed``, or ``auto``: what the device does fast.
+    #: ``32-true``, ``16-mixed``, ``bf16-mixed``, or ``auto``: the fastest that the device supports.
     precision: str = MISSING
+    #: Whether feature maps use PyTorch's channels-last memory format.
     channels_last: bool = True
-    #: `torch.compile` of the networks, for batches of full size in training.
+    #: Whether to compile the networks with ``torch.compile``, for full batches in training.
     compile: bool = False
-    #: Training steps as CUDA graphs, on a GPU.
+    #: Whether to record training steps as CUDA graphs, on a GPU.
     graphs: bool = False
     #: CPU threads of the network's operators; null = all cores.
     threads: int | None = None
-    #: Processes-worth of parallel reading while features are computed; null = all cores.
+    #: Number of files that are read in parallel while features are computed; null = all cores.
     workers: int | None = None
-    #: Where features of the training set are kept while training: ``memory`` or ``device``.
+    #: Where the training features are kept during training: ``memory`` or ``device``.
     cache_device: str = "memory"
+    #: Whether to use deterministic algorithms only.
     deterministic: bool = True
 
 
 @dataclass
 class Framework:
-    """Which library trains."""
+    """The library that trains the network."""
 
+    #: ``torch`` or ``tensorflow``.
     name: str = MISSING
-    #: A function that refuses experiments which this framework cannot run; null = none.
+    #: A function that raises an error for experiments that this framework cannot run; null = none.
     check: str | None = None
 
 
 @dataclass
 class Tracking:
-    """Where runs are logged."""
+    """Logging of runs to MLflow, and energy measurement."""
 
-    #: Null = MLFLOW_TRACKING_URI, or a SQLite file under ``folder``.
+    #: The MLflow tracking URI; null = MLFLOW_TRACKING_URI, or a SQLite file in ``folder``.
     uri: str | None = None
+    #: Folder of the SQLite file and of the artifacts.
     folder: str = "mlruns"
+    #: Name of the MLflow experiment.
     experiment: str = "dcase_sweep"
-    #: Null = a name made from what was chosen.
+    #: Name of the run; null = a name made from the overrides.
     run_name: str | None = None
-    #: The run above this one; a multirun fills it in.
+    #: The ID of the parent run. Set by a multirun.
     parent: str | None = None
-    #: The keys that tell this run from the others of a multirun, which fills them in.
+    #: The keys whose values differ between the runs of a multirun. Set by a multirun.
     varying: list[str] = field(default_factory=list)
+    #: Tags of the run.
     tags: dict[str, str] = field(default_factory=dict)
     #: Whether the trained network is logged as an MLflow model.
     model: bool = True
     #: Whether CodeCarbon measures the energy of training and evaluation.
     energy: bool = False
-    #: ``machine`` or ``process``: whose energy.
+    #: What is measured: ``machine`` or ``process``.
     energy_mode: str = "machine"
-    #: ISO 3166-1, three letters: whose electricity, for the emissions.
+    #: Country whose electricity mix determines the emissions, an ISO 3166-1 code of three letters.
     energy_country: str = "FRA"
 
 
 @dataclass
 class Store:
-    """Where computed features lie."""
+    """The feature store."""
 
+    #: Folder of the stored features.
     root: str = MISSING
 
 
 @dataclass
 class Experiment:
-    """One experiment, composed.
+    """A composed experiment.
 
-    The defaults of keys keep the meaning of configurations that were written before there was the key: checkpoints and
-    the users' own files lack it.
+    A new key gets a default that does not change older configurations: checkpoints and users' files do not contain it.
     """
 
     task: Task = field(default_factory=Task)
@@ -224,33 +259,34 @@ class Experiment:
     front_end: Any = MISSING
     model: Any = MISSING
     training: Training = field(default_factory=Training)
-    #: Components by their ``_target_``, as `config.components` says; augmentations and callbacks by names, in order.
+    # Components (see `config.components`). Augmentations and callbacks have names and are applied in order.
     optimizer: Any = MISSING
     scheduler: Any = MISSING
     augmentation: Any = field(default_factory=dict)
     callbacks: Any = field(default_factory=dict)
     compression: Compression | None = None
     mean_teacher: MeanTeacher | None = None
-    #: As the task says: `SceneEvaluation` or `Evaluation`.
+    # `SceneEvaluation` or `Evaluation`, depending on the task.
     evaluation: Any = None
     hardware: Hardware = field(default_factory=Hardware)
     framework: Framework = field(default_factory=Framework)
     tracking: Tracking = field(default_factory=Tracking)
-    #: Name → ``_target_`` and arguments of each metric beside those of the task.
+    #: Additional metrics: name → ``_target_`` and arguments.
     metrics: dict[str, Any] = field(default_factory=dict)
-    #: Name → ``_target_`` and arguments of each logger. A configuration without the group logs to MLflow.
+    #: Loggers: name → ``_target_`` and arguments. A configuration without this group logs to MLflow.
     logger: dict[str, Any] = field(default_factory=dict)
     store: Store = field(default_factory=Store)
+    #: Seed of all random numbers: initial weights, batches, dropout, augmentation.
     seed: int = 0
-    #: A checkpoint, or the folder of a run that was interrupted.
+    #: The folder or a checkpoint of an interrupted run to continue.
     resume: str | None = None
 
     @property
     def compressed(self) -> Compression | None:
-        """How the network is compressed, where it is."""
+        """The compression settings, or None without compression."""
         return self.compression if self.compression is not None and self.compression.is_on else None
 
     @property
     def published_checkpoint(self) -> str | None:
-        """The file whose networks are evaluated instead of trained ones, where there is one."""
+        """The published checkpoint to evaluate, or None to train."""
         return self.mean_teacher.checkpoint if self.mean_teacher else None

@@ -1,4 +1,4 @@
-"""Where configuration files are looked for: conf/ first, then --config-dir, then hydra.searchpath, as Hydra does."""
+"""The search path of configuration files: conf/ first, then --config-dir, then hydra.searchpath, as in Hydra."""
 
 import os
 import re
@@ -20,17 +20,17 @@ from dcase_sweep.utils.overrides import quote
 from dcase_sweep.utils.text import printable
 
 _KEY = "hydra.searchpath"
-#: What Hydra's grammar takes as text without quotes.
+#: Texts that need no quotes in Hydra's grammar.
 _PLAIN = r"[\w./:-]+"
 
 
 @dataclass(frozen=True, slots=True)
 class SearchPath:
-    """The user's own folders of configuration files.
+    """The user's folders of configuration files.
 
     Attributes:
-        config_dir: of ``--config-dir``.
-        more: of ``hydra.searchpath``: folders, or packages as ``pkg://mine.conf``.
+        config_dir: the folder of ``--config-dir``.
+        more: the entries of ``hydra.searchpath``: folders, or packages such as ``pkg://mine.conf``.
     """
 
     config_dir: str | None = None
@@ -38,7 +38,7 @@ class SearchPath:
 
     @staticmethod
     def of_arguments(arguments: Sequence[str]) -> "SearchPath":
-        """As a command line names them; what cannot be read as such counts as not there."""
+        """Create the search path from command-line arguments. Invalid values are ignored."""
         config_dir: str | None = None
         more: tuple[str, ...] = ()
         for position, word in enumerate(arguments):
@@ -51,7 +51,7 @@ class SearchPath:
 
     @staticmethod
     def of_settings(settings: Any) -> "SearchPath":
-        """As Hydra has used them: ``cfg.hydra`` of a composed configuration."""
+        """Create the search path from Hydra's settings, ``cfg.hydra`` of a composed configuration."""
         config_dir: str | None = None
         more: list[str] = []
         for source in OmegaConf.select(settings, "runtime.config_sources") or ():
@@ -63,10 +63,10 @@ class SearchPath:
         return SearchPath(config_dir, tuple(more))
 
     def check(self) -> None:
-        """Refuse what is no folder: Hydra would go on without it.
+        """Check that all entries are folders. Hydra would ignore missing ones.
 
         Raises:
-            UserError: in one line.
+            UserError: if one is not, in one line.
         """
         for key, places in (("--config-dir", [self.config_dir] if self.config_dir else []), (_KEY, self.more)):
             for place in places:
@@ -76,29 +76,29 @@ class SearchPath:
 
     @property
     def own(self) -> list[Path]:
-        """The user's folders, in the order in which they are searched."""
+        """Return the user's folders in the order of the search."""
         places = [*([self.config_dir] if self.config_dir else []), *self.more]
         return [folder for place in places if (folder := _resolve(place)) is not None]
 
     def find(self, group: str, choice: str) -> Path | None:
-        """The file of a group's choice, where there is one."""
+        """Find the file of a group's choice; None if there is none."""
         if not choice or choice != choice.strip() or ".." in choice or "\0" in choice:
             return None
         found = (folder / group / f"{choice}.yaml" for folder in (conf_folder(), *self.own))
         return next((path for path in found if path.is_file()), None)
 
     def has_group(self, name: str) -> bool:
-        """Whether there is a group of this name, as ``model`` or ``hydra/sweeper``."""
+        """Whether a group such as ``model`` or ``hydra/sweeper`` exists."""
         return name == "experiment" or any((folder / name).is_dir() for folder in (conf_folder(), *self.own))
 
     def choices(self, group: str) -> list[str]:
-        """The choices of a group, sorted."""
+        """Return the choices of a group, sorted."""
         folders = [folder / group for folder in (conf_folder(), *self.own)]
         folders += experiment_folders() if group == "experiment" else []
         return sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
 
     def hidden(self) -> Iterator[Path]:
-        """The user's files that are never read, because this package has a file of the same name."""
+        """Return the user's files that are never read because this package has a file of the same name."""
         conf = conf_folder()
         for folder in self.own:
             for path in sorted(folder.rglob("*.yaml")):
@@ -107,41 +107,41 @@ class SearchPath:
 
     @property
     def overrides(self) -> list[str]:
-        """For a composition that Hydra's command line does not make: all of the folders as ``hydra.searchpath``."""
+        """Return all folders as an override of ``hydra.searchpath``, for compositions outside Hydra's command line."""
         places = [*([self.config_dir] if self.config_dir else []), *self.more]
         return [_override([_absolute(place) for place in places])] if places else []
 
     @property
     def words(self) -> list[str]:
-        """For a command line: what finds the same files from the working folder."""
+        """Return the words of a command line that finds the same files from the working folder."""
         flags = ["--config-dir", _relative(self.config_dir)] if self.config_dir else []
         return [*flags, *([_override([_relative(place) for place in self.more])] if self.more else [])]
 
     def followed_by(self, folder: str | Path) -> "SearchPath":
-        """This one and another folder: as ``--config-dir`` where there is none yet."""
+        """Append another folder: as ``--config-dir`` if there is none yet."""
         if self.config_dir is None and not self.more:
             return SearchPath(str(folder))
         return SearchPath(self.config_dir, (*self.more, str(folder)))
 
 
 def named_in_folder(config_dir: str) -> dict[str, str | frozenset[str]]:
-    """The classes that the user's own files name, by their keys (``model._target_``): a file may name these too.
+    """Return the classes that the user's files name, by key (``model._target_``). Other files may name these too.
 
     Raises:
-        UserError: for a folder that is not there, or a file that is no configuration.
+        UserError: for a missing folder, or a file that is not a configuration.
     """
     SearchPath(config_dir).check()
     named: dict[str, str | frozenset[str]] = {}
     for group in PACKAGES:
         contents = [read_config(path) for path in sorted(Path(config_dir, group).rglob("*.yaml"))]
-        inner = [each.get(group) for each in contents]  # of files that are for the whole configuration
+        inner = [each.get(group) for each in contents]  # files that apply to the whole configuration
         found = [each.get("_target_") for each in (*contents, *inner) if isinstance(each, dict)]
         named[f"{group}._target_"] = frozenset(target for target in found if isinstance(target, str))
     return named
 
 
 def _is_config_dir(flag: str) -> bool:
-    """Whether this is Hydra's flag, which its parser takes shortened too."""
+    """Whether a word is Hydra's flag, which may be abbreviated."""
     return flag == "-cd" or (len(flag) > len("--config-") and "--config-dir".startswith(flag))
 
 
@@ -154,7 +154,7 @@ def _parse_list(word: str) -> tuple[str, ...]:
 
 
 def _resolve(place: str) -> Path | None:
-    """The folder of a place; None for one that is in no folder, as a package in an archive."""
+    """Return the folder of an entry; None if it is not in a folder, such as a package in an archive."""
     scheme, mark, rest = place.partition("://")
     if not mark:
         return Path(place)
@@ -175,7 +175,7 @@ def _absolute(place: str) -> str:
 
 
 def _relative(place: str) -> str:
-    """A path as people type it: from the working folder where it lies within it."""
+    """Return a path relative to the working folder if it is within it."""
     if place.startswith("pkg://"):
         return place
     near = os.path.relpath(place.removeprefix("file://"))

@@ -1,9 +1,9 @@
-"""The keys of a group that names a class: the arguments of its constructor, typed where the types can be held.
+"""The keys of a group that names a class: the typed arguments of its constructor.
 
-OmegaConf holds numbers, texts, lists, dictionaries and dataclasses. Whatever else a constructor is annotated with (a
-``Literal``, most unions, a class, nothing at all) is accepted as it is and left to the constructor. hydra-zen widens
-types in the same way; it is no dependency, because it would replace these few lines only, and its generated classes
-neither leave out the arguments that arrive later nor say what the nearest right key is.
+OmegaConf supports numbers, texts, lists, dictionaries and dataclasses. Arguments with other annotations (a ``Literal``,
+most unions, a class, none) are passed to the constructor unvalidated. hydra-zen widens types in the same way. It is not
+used because it would replace only these few lines, and its generated classes neither omit arguments that are passed
+later nor suggest the nearest correct key.
 """
 
 import difflib
@@ -21,21 +21,21 @@ from omegaconf import MISSING, OmegaConf
 from dcase_sweep.config.flat import plain
 from dcase_sweep.utils.errors import UserError
 
-#: Words of Hydra's that may stand beside the arguments.
+#: Hydra's keywords, which may occur next to the arguments.
 TARGET, PARTIAL = "_target_", "_partial_"
 _NONE = inspect.Parameter.empty
-#: What a value of YAML can be, or is turned into.
+#: Types of values in YAML, and types to which they are converted.
 _WRITABLE = (str, int, float, bytes, list, dict, tuple, set, frozenset, PurePath, Enum, NoneType)
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a constructor takes by keyword.
+    """The keyword arguments of a constructor.
 
     Attributes:
-        arguments: names and parameters, those left out that arrive later.
-        types: by their names; ``Any`` where an annotation cannot be resolved.
-        is_open: whether it takes further arguments of any name.
+        arguments: names and parameters, except those that are passed later.
+        types: types by name; ``Any`` if an annotation cannot be resolved.
+        is_open: whether it accepts further arguments of any name.
     """
 
     arguments: Mapping[str, inspect.Parameter]
@@ -50,11 +50,11 @@ class Signature:
 
 @lru_cache(maxsize=128)
 def read_signature(target: Callable[..., Any], given: frozenset[str] = frozenset()) -> Signature:
-    """What a class or function takes by keyword.
+    """Read the keyword arguments of a class or function.
 
     Args:
         target: the class or function.
-        given: arguments that arrive later, which no configuration sets.
+        given: arguments that are passed later and cannot be configured.
     """
     try:
         parameters = inspect.signature(target).parameters
@@ -62,7 +62,7 @@ def read_signature(target: Callable[..., Any], given: frozenset[str] = frozenset
         return Signature({}, {}, is_open=True)
     try:
         hints = get_type_hints(inspect.getattr_static(target, "__init__") if isinstance(target, type) else target)
-    except Exception:  # names that exist for type checkers alone
+    except Exception:  # names that exist only for type checkers
         hints = {}
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     arguments = {name: each for name, each in parameters.items() if each.kind in kinds and name not in given}
@@ -77,14 +77,14 @@ def _plain_annotation(parameter: inspect.Parameter) -> Any:
 
 
 def check_keys(prefix: str, keys: Iterable[str], signature: Signature, *, more: Collection[str] = ()) -> None:
-    """Refuse a key that the constructor does not take.
+    """Check that the constructor accepts all keys.
 
     Args:
-        prefix: of the keys in the configuration, with its dot.
-        more: keys that are allowed beside the arguments.
+        prefix: prefix of the keys in the configuration, with its dot.
+        more: further valid keys.
 
     Raises:
-        UserError: for the first, with the nearest right key.
+        UserError: for the first unknown key, with the nearest correct one.
     """
     if signature.is_open:
         return
@@ -101,16 +101,16 @@ def check_keys(prefix: str, keys: Iterable[str], signature: Signature, *, more: 
 def make_schema(
     target: Callable[..., Any], given: Iterable[str] = (), values: Mapping[str, Any] | None = None, *, full: bool = True
 ) -> type:
-    """A dataclass with the keyword arguments of a constructor, the given ones left out.
+    """Create a dataclass with the keyword arguments of a constructor, except the given ones.
 
-    A default that no configuration can hold is left out too, so that the constructor's own stays in force.
+    Defaults that OmegaConf does not support are omitted, so that the constructor's own default applies.
 
     Args:
         target: a class or function.
-        given: arguments that arrive later.
-        values: of the configuration, for arguments that a signature does not name (``**kwargs``) and for objects within
-            it that name a class of their own; these are not typed.
-        full: whether arguments that the configuration does not set are members too, with their defaults.
+        given: arguments that are passed later.
+        values: configured values, for arguments that are not in the signature (``**kwargs``) and for nested objects
+            with a class of their own. These are not typed.
+        full: whether to include arguments that are not configured, with their defaults.
     """
     values = values or {}
     signature = read_signature(target, frozenset(given))
@@ -130,14 +130,14 @@ def make_schema(
 
 
 def names_class(value: Any) -> bool:
-    """Whether a value describes an object, at any depth."""
+    """Whether a value describes an object at any depth."""
     if isinstance(value, Mapping):
         return TARGET in value or any(names_class(each) for each in value.values())
     return isinstance(value, Sequence) and not isinstance(value, str) and any(names_class(each) for each in value)
 
 
 def _member(name: str, annotation: Any, default: Any) -> Any:
-    """A member of the narrowest type that OmegaConf can hold; None if it cannot hold the default."""
+    """Create a field of the narrowest type that OmegaConf supports; None if it does not support the default."""
     default = MISSING if default is _NONE else plain(default)
     made: Any = {"default": default}
     if isinstance(default, (list, dict)):
@@ -153,13 +153,13 @@ def _member(name: str, annotation: Any, default: Any) -> Any:
 def _can_be_held(member: Any) -> bool:
     try:
         OmegaConf.structured(make_dataclass("Probe", [member]))
-    except Exception:  # OmegaConf refuses types in several ways
+    except Exception:  # OmegaConf rejects types with several errors
         return False
     return True
 
 
 def _storable(annotation: Any) -> Any:
-    """A type that OmegaConf can hold: it knows lists, and no other sequence; a configuration holds no tensor."""
+    """Convert a type to one that OmegaConf supports: sequences become lists."""
     origin, members = get_origin(annotation), get_args(annotation)
     if origin is Sequence:
         return list[_storable(members[0])]  # type: ignore[misc]
@@ -169,5 +169,5 @@ def _storable(annotation: Any) -> Any:
 
 
 def _can_be_written(annotation: Any) -> bool:
-    """Whether a configuration can have a value of this type, other than by a ``_target_``."""
+    """Whether a configuration can contain a value of this type without a ``_target_``."""
     return not isinstance(annotation, type) or issubclass(annotation, _WRITABLE) or is_dataclass(annotation)

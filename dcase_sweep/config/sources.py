@@ -1,4 +1,4 @@
-"""The source code of components from outside this package: a result depends on it as it depends on our own."""
+"""Hashes of the source code of components from outside this package, on which results depend."""
 
 import ast
 import hashlib
@@ -16,22 +16,23 @@ from pathlib import Path
 from typing import Any
 
 _OURS = __name__.partition(".")[0]
-#: Libraries that this package computes with itself: results depend on their versions whichever component is chosen, and
-#: a newer version must not make every finished run and study another one.
+#: Libraries that this package uses for computation itself. Results depend on their versions in any case, and a new
+#: version should not make all finished runs and studies different.
 _REQUIRED = (
     *("hydra", "keras", "librosa", "lightning", "numpy", "optuna", "pytorch_lightning", "scipy", "tensorflow", "torch"),
     *("torchaudio", "torchmetrics"),
 )
 _SUFFIXES = tuple(SOURCE_SUFFIXES + EXTENSION_SUFFIXES)
-#: Folders of what is installed: its version and its record say what it is.
+#: Folders of installed packages, which are identified by their version and record.
 _INSTALLED = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib"))
-#: Stands for a source that nobody can read, as that of a class typed into a notebook: no other process has the same.
+#: Replaces a source that cannot be read, such as that of a class defined in a notebook. It is different in every
+#: process.
 _UNREADABLE = uuid.uuid4().hex
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a module or a package is: its file, and the folders in which its modules are."""
+    """The location of a module or a package: its file, and the folders of its modules."""
 
     origin: Path | None
     folders: tuple[Path, ...]
@@ -52,27 +53,26 @@ class _Code:
 
 
 def hash_sources(configuration: Mapping[str, Any]) -> dict[str, str]:
-    """A hash of the source of every component outside this package.
+    """Hash the source of every component outside this package.
 
     A package counts as a whole, a module by its file. Local modules that these import count as well. Of an installed
-    library the version and the recorded hashes of its files are taken; PyTorch and the other libraries that this
-    package computes with are left out. Nothing is imported.
+    library the version and the recorded hashes of its files are used. PyTorch and other libraries that this package
+    uses itself are excluded. Nothing is imported.
 
     Args:
         configuration: flattened: dotted keys and values.
 
     Returns:
-        The name of each module, package or library and the hash, sorted by the names; empty where every component is
-        this package's.
+        The hash of each module, package or library, sorted by name; empty if all components belong to this package.
     """
     return _hash_all(frozenset(_find_targets(configuration)), True)
 
 
 def hash_module(target: str) -> dict[str, str]:
-    """The same for one component, of whose package only the modules count that it imports.
+    """Hash the source of one component. Of its package, only modules that it imports count.
 
     Args:
-        target: the full name of a class or a function.
+        target: the full name of a class or function.
     """
     return _hash_all(frozenset([target]), False)
 
@@ -133,7 +133,7 @@ def _hash_all(targets: frozenset[str], is_whole: bool) -> dict[str, str]:
         place = _find_top(top)
         if place is not None and place.is_installed:
             found |= _hash_library(top)
-        elif place is None and top in sys.modules and not _is_known(top):  # it came from no file
+        elif place is None and top in sys.modules and not _is_known(top):  # it has no file
             found[top] = _UNREADABLE
         else:
             pending.append(target)
@@ -147,7 +147,7 @@ def _hash_all(targets: frozenset[str], is_whole: bool) -> dict[str, str]:
 
 
 def _find_code(dotted: str, is_whole: bool) -> Iterator[_Code]:
-    """The modules that an import of this name runs; with ``is_whole`` a package at once, with all its files."""
+    """Find the modules that an import of this name runs; with ``is_whole``, a package with all its files."""
     name, *rest = dotted.split(".")
     place = _find_top(name)
     while place is not None and not place.is_installed:
@@ -164,24 +164,24 @@ def _find_code(dotted: str, is_whole: bool) -> Iterator[_Code]:
 
 @lru_cache(maxsize=512)
 def _find_top(top: str) -> _Place | None:
-    """Where a module or package of the top level is; None for those that are left out, and for what is not there."""
+    """Find a top-level module or package; None for excluded or missing ones."""
     if _is_known(top) or not top.isidentifier():
         return None
     try:
         spec = importlib.util.find_spec(top)
-    except (ValueError, ImportError):  # it has no spec, as the program itself
+    except (ValueError, ImportError):  # it has no spec, such as the main program
         path = getattr(sys.modules.get(top), "__file__", None)
         spec = importlib.util.spec_from_file_location(top, path) if path else None
     if spec is None:
         return None
-    # Of a module in an archive the archive is the file.
+    # For a module in an archive, the file is the archive.
     path = Path(spec.origin) if spec.has_location and spec.origin else Path()
     origin = next((each for each in (path, *path.parents) if each.is_file()), None)
     return _Place(origin, tuple(map(Path, spec.submodule_search_locations or ())))
 
 
 def _find_inside(place: _Place, name: str) -> _Place | None:
-    """Where a module or package is that lies in a package; the import system would import the package to say so."""
+    """Find a module or package within a package, without the import system, which would import the package."""
     for folder in place.folders:
         for suffix in _SUFFIXES:
             if (package := folder / name / f"__init__{suffix}").is_file():
@@ -198,7 +198,7 @@ def _is_known(top: str) -> bool:
 
 
 def _list_files(folder: Path) -> Iterator[Path]:
-    """The files of a package that Python can import."""
+    """List the files of a package that Python can import."""
     for where, inner, names in os.walk(folder):
         inner[:] = sorted(name for name in inner if name.isidentifier() and name != "__pycache__")
         for name in sorted(names):
@@ -208,7 +208,7 @@ def _list_files(folder: Path) -> Iterator[Path]:
 
 
 def _read(code: _Code) -> tuple[str, list[str]]:
-    """The hash of some code, and the full names of what it imports."""
+    """Hash some code, and list the full names of its imports."""
     digest = hashlib.sha256()
     imported: dict[str, None] = {}
     for path in code.files:
@@ -226,10 +226,10 @@ def _read(code: _Code) -> tuple[str, list[str]]:
 
 
 def _find_imports(content: bytes, package: str) -> Iterable[str]:
-    """The full names that a file imports, anywhere in it."""
+    """List the full names that a file imports, anywhere in it."""
     try:
         tree = ast.parse(content)
-    except (SyntaxError, ValueError, RecursionError):  # its import will say so
+    except (SyntaxError, ValueError, RecursionError):  # importing it will report the error
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -243,7 +243,7 @@ def _find_imports(content: bytes, package: str) -> Iterable[str]:
 
 @lru_cache(maxsize=64)
 def _hash_library(top: str) -> dict[str, str]:
-    """The version of an installed library and the hashes that its installer recorded."""
+    """Return the version of an installed library and the hashes that its installer recorded."""
     try:
         distribution = metadata.distribution(top)
     except metadata.PackageNotFoundError:

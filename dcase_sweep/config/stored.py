@@ -1,7 +1,8 @@
-"""Configurations that come from a file: a checkpoint, a run, an artifact. They are not trusted.
+"""Configurations from files: checkpoints, runs and artifacts. They are not trusted.
 
-Such a file says how a network was made. It does not say what is imported, which files are read, where anything is
-written, or where runs are logged: these come from the command line, the environment and the defaults of ``conf``.
+Such a file determines how a network is built. It does not determine what is imported, which files are read, where
+anything is written, or where runs are logged. These come from the command line, the environment and the defaults in
+``conf``.
 """
 
 import math
@@ -25,11 +26,11 @@ from dcase_sweep.config.schemas import Experiment, Task
 from dcase_sweep.config.task import locate_task
 from dcase_sweep.utils.errors import UserError
 
-#: Keys of a file that are never obeyed: where things are and how this machine computes.
+#: Keys of a file that are always ignored: locations and settings of the machine.
 _IGNORED = ("tracking.", "store.", "hardware.", "framework.", "logger.", "metrics.", "resume", "hydra")
-#: Components of a training, which nobody who reads a finished one makes. A file's are not even looked up.
+#: Components of a training, which are not needed for a finished run. A file's are not even located.
 _UNUSED = ("optimizer.", "scheduler.", "augmentation.", "callbacks.", "task.loss.")
-#: Files that a training began with, and the class that trained; neither is needed afterwards.
+#: Files that a training started from, and the class that trained. They are not needed afterwards.
 _UNSET = ("compression.start", "mean_teacher.checkpoint", "task.learner")
 #: The task of exported files, which decides how short recordings are extended.
 _SCENES = "dcase_sweep.tasks.scene_classification.SceneClassification"
@@ -39,15 +40,15 @@ _MOST_KEYS, _LONGEST, _LARGEST = 5_000, 1_000, 2**63
 
 
 def is_printable(value: object, longest: int = _LONGEST) -> bool:
-    """Whether a value is text of one line that a terminal shows as it is."""
+    """Whether a value is a single line of text that a terminal prints unchanged."""
     return isinstance(value, str) and len(value) <= longest and value.isprintable()
 
 
 def check_stored(flat: object) -> dict[str, Any]:
-    """The flattened configuration of a file: dotted keys, plain values, nothing to be resolved.
+    """Validate the flattened configuration of a file: dotted keys, plain values, no interpolations.
 
     Raises:
-        ValueError: for the first key or value that is something else.
+        ValueError: for the first invalid key or value.
     """
     if not isinstance(flat, dict):
         raise ValueError(f"its configuration is {'missing' if flat is None else f'a {type(flat).__name__}'}")
@@ -55,7 +56,7 @@ def check_stored(flat: object) -> dict[str, Any]:
         raise ValueError(f"its configuration has {len(flat):,} keys, more than {_MOST_KEYS:,}")
     for key, value in flat.items():
         if not is_printable(key, 300) or not key:
-            raise ValueError("its configuration has a key that is no printable text")
+            raise ValueError("its configuration has a key that is not printable text")
         items = value if isinstance(value, list) else [value]
         if len(items) > _MOST_KEYS:
             raise ValueError(f"{key} has {len(items):,} values")
@@ -76,9 +77,9 @@ def _check_value(key: str, value: object) -> None:
     elif not isinstance(value, str):
         raise ValueError(f"{key} is a {type(value).__name__}")
     elif not is_printable(value):
-        raise ValueError(f"{key} is no printable text of one line")
+        raise ValueError(f"{key} is not printable text of one line")
     elif "${" in value:
-        raise ValueError(f"{key}={value[:80]} would be resolved; a file's values stand for themselves")
+        raise ValueError(f"{key}={value[:80]} would be resolved; a file must contain plain values")
 
 
 def restore_experiment(
@@ -89,17 +90,17 @@ def restore_experiment(
     overrides: Mapping[str, str] | None = None,
     reads_data: bool = True,
 ) -> Experiment:
-    """The experiment of a checked configuration from a file, checked again, with the places of here and now.
+    """Restore and validate the experiment of a file's configuration, with the locations and hardware of this command.
 
     Args:
-        configuration: as `check_stored` returns it.
-        where: how the user named the file, for messages.
-        named: classes of the user's own that the command line names, or that a folder names that it names.
-        overrides: other keys and values of the command line.
-        reads_data: whether recordings are needed; if not, the file's data set is left out.
+        configuration: the result of `check_stored`.
+        where: the user's name for the file, for messages.
+        named: user-defined classes that are named on the command line or in the command line's folder.
+        overrides: further keys and values of the command line.
+        reads_data: whether recordings are needed; if not, the file's data set is ignored.
 
     Raises:
-        UserError: in one line, for a class that a file may not name, and for what only the command line may say.
+        UserError: in one line, for a class that a file may not name, and for settings that must be on the command line.
     """
     named, overrides = named or {}, overrides or {}
     try:
@@ -111,7 +112,7 @@ def restore_experiment(
         if not reads_data:
             nested["data"] = _demo(nested)
         other = named.get("data._target_")
-        if isinstance(other, str):  # other recordings than those of the training may be read by another class
+        if isinstance(other, str):  # recordings other than those of the training may need another class
             _mapping(nested, "data")["_target_"] = other
         for group in PACKAGES:
             check_file_target(group, _mapping(nested, group).get("_target_"), named)
@@ -124,7 +125,7 @@ def restore_experiment(
     except OmegaConfBaseException as error:
         raise UserError(f"{where}: {str(error).splitlines()[0]}") from None
     except UserError as error:
-        if str(error).startswith(tuple(overrides)):  # a mistake of the command line
+        if str(error).startswith(tuple(overrides)):  # an error on the command line
             raise
         raise UserError(f"{where}: {error}") from None
 
@@ -164,11 +165,11 @@ def restore_front_end(described: object, *, where: str, named: Named | None = No
 
 
 def _refuse_instructions(flat: Mapping[str, Any]) -> None:
-    """Of the words that make Hydra build an object, a file has the class of each group and no other."""
+    """Reject Hydra's keywords for building objects in a file, except the class of each group."""
     for key in flat:
         words = [part for part in key.split(".") if len(part) > 2 and part.startswith("_") and part.endswith("_")]
         if words and key not in {f"{group}._target_" for group in PACKAGES}:
-            raise UserError(f"{key}: a file is not trusted to name code; expected values alone")
+            raise UserError(f"{key}: a file is not trusted to name code; expected values only")
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,7 +187,7 @@ def _mapping(nested: Mapping[str, Any], group: str) -> dict[str, Any]:
 
 
 def _demo(nested: Mapping[str, Any]) -> dict[str, Any]:
-    """The task's generated recordings, or none: a data set that says nothing of where anything is."""
+    """Return the task's generated recordings, or an empty data set; both have no locations."""
     target = locate_task(_mapping(nested, "task")["_target_"]).demo_data or _UNREAD
     length = {name: value for name, value in _mapping(nested, "data").items() if name == "seconds"}
     return {"_target_": target, "name": "demo", "root": _demo_root(), **length}
@@ -197,7 +198,7 @@ def _demo_root() -> str:
 
 
 def _place_data(nested: dict[str, Any], overrides: Mapping[str, str]) -> None:
-    """Where the recordings are: as the command line says; for the generated ones as ``conf`` says."""
+    """Set the location of the recordings: from the command line; for generated ones from ``conf``."""
     data = _mapping(nested, "data")
     if "data.root" in overrides or data.get("root") is None:
         return
@@ -205,13 +206,13 @@ def _place_data(nested: dict[str, Any], overrides: Mapping[str, str]) -> None:
         data["root"] = _demo_root()
         return
     raise UserError(
-        f"trained on the recordings in {data['root']}; a file is not trusted to say what is read, so add "
+        f"trained on the recordings in {data['root']}; a file is not trusted to choose files to read, so add "
         f"data.root={shlex.quote(str(data['root']))}"
     )
 
 
 def _refuse_paths(nested: Mapping[str, Any], overrides: Mapping[str, str]) -> None:
-    """Values of the file that could lead out of the folder that the command line names."""
+    """Reject values of the file that could lead out of the folder that the command line names."""
     for group in PACKAGES:
         for name, value in _mapping(nested, group).items():
             key = f"{group}.{name}"
@@ -220,7 +221,7 @@ def _refuse_paths(nested: Mapping[str, Any], overrides: Mapping[str, str]) -> No
             for text in value if isinstance(value, list) else [value]:
                 if isinstance(text, str) and _leads_out(text):
                     raise UserError(
-                        f"{key}={text}: a file is not trusted to say what is read; expected a name within data.root"
+                        f"{key}={text}: a file is not trusted to choose files to read; expected a name within data.root"
                         + (f", or add {key}={shlex.quote(text)}" if group == "data" else "")
                     )
 
@@ -231,9 +232,9 @@ def _leads_out(text: str) -> bool:
 
 
 def _of_this_machine() -> dict[str, Any]:
-    """The groups that a file does not decide, by the defaults of ``conf``, in float32 on the processor.
+    """Return the groups that a file does not determine, with the defaults of ``conf``, in float32 on the CPU.
 
-    Of the components of a training, which nothing is done with, any will do.
+    The components of a training are not used, so any will do.
     """
     conf = conf_folder()
     hardware = plain(OmegaConf.load(conf / "hardware" / "cpu.yaml"))

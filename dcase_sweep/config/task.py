@@ -1,7 +1,7 @@
-"""The task that a configuration names, as an object, and what follows from it.
+"""The task object of a configuration, and settings that depend on it.
 
-The classes are in `dcase_sweep.tasks`, or in the user's project. They know the configuration, not the other way round:
-here they are found by their names.
+The classes are in `dcase_sweep.tasks`, or in the user's project. They depend on the configuration, so they are located
+here by name.
 """
 
 from dataclasses import dataclass, fields
@@ -15,35 +15,35 @@ from dcase_sweep.config.signatures import read_signature
 from dcase_sweep.utils.errors import UserError
 
 Mode = Literal["max", "min"]
-#: Keys of ``task``, whatever its class.
+#: Keys of ``task`` for all classes.
 _OF_ALL = frozenset(member.name for member in fields(Task))
 
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
-    """The metric of the validation that chooses an epoch, and its direction."""
+    """The validation metric that selects an epoch, and its direction."""
 
     metric: str
     mode: Mode
 
 
 def locate_task(target: str) -> Any:
-    """The class of a task.
+    """Locate the class of a task.
 
     Raises:
-        UserError: if there is no such class, or it is no task.
+        UserError: if the class does not exist, or is not a task.
     """
     return locate_class("task", target)
 
 
 def build_task(experiment: Experiment) -> Any:
-    """The task of an experiment (`tasks.base.Task`).
+    """Build the task of an experiment (`tasks.base.Task`).
 
-    Of the keys of ``task`` its constructor takes those that it has arguments for. The others serve the composition:
-    the model that is chosen where none is, the demo data, values that the recipe refers to.
+    Its constructor gets the keys of ``task`` for which it has arguments. The other keys are used in the composition,
+    for example the default model or values to which the recipe refers.
 
     Raises:
-        UserError: for an argument that the constructor refuses.
+        UserError: if the constructor rejects an argument.
     """
     settings = experiment.task
     made = locate_task(settings._target_)
@@ -60,16 +60,16 @@ def build_task(experiment: Experiment) -> Any:
 
 
 def find_learner(experiment: Experiment) -> type:
-    """The class that trains: ``task.learner``, or the task's own for the framework.
+    """Locate the class that trains: ``task.learner``, or the task's default for the framework.
 
     Raises:
-        UserError: if the task has none for this framework, or the class is no learner.
+        UserError: if the task has none for this framework, or the class is not a learner.
     """
     return locate_class("task.learner", get_learner(experiment), "task.learner")
 
 
 def get_learner(experiment: Experiment) -> str:
-    """The full name of the class that trains; see `find_learner`."""
+    """Return the full name of the class that trains; see `find_learner`."""
     if experiment.task.learner is not None:
         return experiment.task.learner
     learners = locate_task(experiment.task._target_).learners
@@ -83,10 +83,10 @@ def get_learner(experiment: Experiment) -> str:
 
 
 def get_monitor(experiment: Experiment) -> Monitor:
-    """The metric that chooses an epoch: ``task.monitor``, or the task's own; and whether larger or smaller is better.
+    """Return the metric that selects an epoch, ``task.monitor`` or the task's default, and its direction.
 
-    ``task.mode`` says the latter. Without it an extra metric knows its own direction, a loss is better when it is
-    smaller, and anything else when it is larger.
+    The direction is ``task.mode`` if it is set. Otherwise extra metrics define their own direction, a loss is
+    minimized, and any other metric is maximized.
     """
     settings = experiment.task
     metric = settings.monitor or locate_task(settings._target_).monitor
@@ -94,9 +94,9 @@ def get_monitor(experiment: Experiment) -> Monitor:
 
 
 def get_objective(experiment: Experiment) -> dict[str, str]:
-    """What a search optimises where it names no objective, with its direction, ``maximize`` or ``minimize``.
+    """Return the default objective of a search, and its direction, ``maximize`` or ``minimize``.
 
-    That is ``task.objective``, a metric of a finished run, or the monitored metric at the best epoch.
+    It is ``task.objective``, a metric of a finished run, or the monitored metric at the best epoch.
     """
     monitor = get_monitor(experiment)
     metric = experiment.task.objective or f"best/{monitor.metric}"

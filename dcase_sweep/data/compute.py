@@ -28,14 +28,15 @@ def stored_shape(front_end: FrontEnd) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class ClipState:
-    """What was noticed while a clip was read."""
+    """The state of a clip after reading."""
 
     padded: bool = False
     cut: bool = False
     resampled: bool = False
     #: What is wrong with the file, without its name.
     problem: str | None = None
-    #: Length of the recording in its file; 0 if it could not be read, or was read by a version that did not note it.
+    #: Length of the recording in its file; 0 if it could not be read, or was read by an earlier version without
+    #: lengths.
     seconds: float = 0.0
 
 

@@ -31,7 +31,7 @@ from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
 STRONG_SUBSETS = ("strong", "synthetic_validation", "validation")
 #: Number of missing clips of a subset that a message names; a download of DESED misses hundreds.
 _SHOWN = 3
-#: The name of a real recording: its video and the seconds in it. Other names, such as 0.wav, occur in several subsets.
+#: The name of a real recording: its video and the position in it in seconds. Other names occur in several subsets.
 _RECORDING = re.compile(r"Y?[\w-]{11}_\d+(\.\d+)?_\d+(\.\d+)?\.\w+")
 
 

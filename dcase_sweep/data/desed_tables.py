@@ -243,7 +243,7 @@ def _merged(events: Sequence[PlacedEvent]) -> list[PlacedEvent]:
 
 
 def _overlaps(path: Path, filename: str, events: Sequence[PlacedEvent]) -> list[str]:
-    """Describe events that begin before an earlier one of their class has ended, which psds_eval refuses."""
+    """Describe events that start before an earlier event of their class has ended, which psds_eval does not accept."""
     problems = []
     latest: dict[str, PlacedEvent] = {}
     for placed in sorted(events, key=lambda placed: (placed.event.onset, placed.event.offset)):

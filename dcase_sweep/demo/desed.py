@@ -12,9 +12,9 @@ from dcase_sweep.demo.soundscapes import count_bytes, generate_soundscapes, is_c
 
 
 class DemoSoundscapes:
-    """The ten classes of DESED as procedural sounds over plain backgrounds, in the five subsets of task 4.
+    """The ten classes of DESED as procedural sounds over simple backgrounds, in the five subsets of task 4.
 
-    The same arguments give the same bytes. Processes that start together generate it once.
+    The same arguments give identical files. Processes that start at the same time generate the data set only once.
 
     Args:
         name: name of the data set.

@@ -24,11 +24,11 @@ from dcase_sweep.utils.machine import format_bytes
 
 MARKER = "generator.json"
 README = "README.txt"
-#: Bytes of the header of a WAV file of libsndfile, and of a sample of each format.
+#: Size of the header of libsndfile's WAV files, and of a sample of each format, bytes.
 _HEADER = 44
 _SAMPLE = {"PCM_16": 2, "PCM_24": 3}
 
-#: Names in a folder for generated data sets: data sets, their locks, and entries of file systems.
+#: Names allowed in a folder for generated data sets: data sets, their locks, and entries of file systems.
 _OWN = re.compile(r"(scenes|soundscapes)(-\d+)+(\.lock)?|\..*|lost\+found")
 
 Task = TypeVar("Task")
@@ -94,7 +94,7 @@ class GeneratedFolder:
 
     def _marker(self) -> dict[str, Any] | None:
         found = read_marker(self.root)
-        # Another program's file of this name does not mark a generated folder, whose recordings may be replaced.
+        # A file of this name from another program does not mark a generated folder, whose recordings may be replaced.
         if found is None or set(found) != {"complete", "parameters"}:
             return None
         return found if set(found["parameters"]) == set(self.parameters) else None
@@ -160,7 +160,7 @@ def check_demo_root(root: Path) -> None:
 
 
 def _small_text(path: Path) -> str | None:
-    """The text of a regular file of at most 64 KiB."""
+    """Read a regular file of at most 64 KiB as text."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > 2**16:
@@ -180,7 +180,8 @@ def in_parallel(
 ) -> None:
     """Run all tasks in threads, by default one for each core, at most eight.
 
-    `on_progress(done, total)` is called after each with numbers of clips; `clips` returns the number of a task.
+    `on_progress(done, total)` is called after each task with numbers of clips; `clips` returns the number of clips of a
+    task.
     """
     # Threads, not processes: nearly all the time is spent in NumPy, SciPy and libsndfile calls that release the GIL.
     pool = ThreadPoolExecutor(workers or usable_cores(at_most=8), thread_name_prefix="demo")

@@ -11,22 +11,22 @@ from dcase_sweep.demo.textures import Generator, Sound
 
 Texture = Callable[[Grid, Generator, Generator], Sound]
 
-#: Standard deviations in dB of a layer's level between locations and between the clips of one location.
+#: Standard deviations of a layer's level between locations and between clips of one location, dB.
 PLACE_SPREAD, CLIP_SPREAD = 1.7, 1.5
 #: The same for the level of the whole recording.
 PLACE_LEVEL_SPREAD, CLIP_LEVEL_SPREAD = 2.0, 1.0
-#: Standard deviation in dB of the colour that a location adds to all its sounds.
+#: Standard deviation of the spectral colour that a location adds to all its sounds, dB.
 COLOUR = 1.5
-#: Probability that a location has a layer of another scene, and the level of the layer in dB.
+#: Probability that a location has a layer of another scene, and the level of that layer, dB.
 STRAY, STRAY_LEVEL = 0.25, -6.0
 HIGHEST_PEAK = 0.7
-#: The reference microphone's own white noise, in dB below full scale.
+#: White noise of the reference microphone, dB below full scale.
 MICROPHONE_NOISE = -80.0
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A texture in a scene: mean level (dB), the fraction of locations that have it, and of their clips."""
+    """A texture in a scene: mean level (dB), and the fractions of locations and of their clips that contain it."""
 
     texture: Texture
     level: float
@@ -186,13 +186,13 @@ _STRAYS: tuple[Texture, ...] = (
 
 
 def _loudness(power: Signal) -> float:
-    """Compute the mean power weighted by itself: the level during the sound, even if it is short."""
+    """Compute the mean power weighted by itself: the level while the sound is present, even if it is short."""
     return float(np.sum(power**2) / max(float(np.sum(power)), 1e-20))
 
 
 @dataclass(slots=True)
 class _Mix:
-    """Sums of layers; power maps [frame, band] and a waveform [sample]."""
+    """Sum of layers: power maps [frame, band] and a waveform [sample]."""
 
     grid: Grid
     noise: Signal

@@ -9,10 +9,10 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-#: Samples or curves; the waveforms and maps that go on are float32.
+#: Samples or curves; waveforms and maps that are passed on are float32.
 Signal = NDArray[np.floating[Any]]
 
-#: Length of an analysis frame; half of it is the time resolution of every noise-like texture.
+#: Length of an analysis frame, s; half of it is the time resolution of all noise-like textures.
 FRAME_SECONDS = 0.023
 LOWEST_BAND_HZ, HIGHEST_BAND_HZ, BANDS = 40.0, 20_000.0, 48
 WAVETABLE_SIZE = 4096
@@ -20,7 +20,7 @@ WAVETABLE_SIZE = 4096
 
 @dataclass(frozen=True)
 class Grid:
-    """Frames and bands on which textures draw their power.
+    """The time frames and frequency bands of the power maps of textures.
 
     Power maps are [frame, band], power per Hz; frame k is centred at k * hop samples, bands are spaced evenly in
     log frequency.
@@ -57,11 +57,11 @@ class Grid:
 
     @cached_property
     def bandwidths(self) -> Signal:
-        """Width of each band in Hz, [band]; 0 above the Nyquist frequency, where nothing can be heard."""
+        """Width of each band in Hz, [band]; 0 above the Nyquist frequency."""
         return np.where(self.bands < self.sample_rate / 2, np.gradient(self.bands), 0).astype(np.float32)
 
     def sample_curve(self, frame_curve: Signal) -> Signal:
-        """A curve over frames as a curve over samples."""
+        """Interpolate a curve over frames to samples."""
         ramp = np.arange(self.hop, dtype=np.float32) / self.hop
         begin, step = frame_curve[:-1, None].astype(np.float32), np.diff(frame_curve)[:, None].astype(np.float32)
         return (begin + step * ramp).reshape(-1)[: self.samples]
@@ -69,7 +69,7 @@ class Grid:
 
 @lru_cache(maxsize=8)
 def _bin_weights(hop: int, sample_rate: int) -> tuple[NDArray[np.intp], Signal]:
-    """For every FFT bin the band below it and the weight of the band above it."""
+    """For every FFT bin, the band below it and the weight of the band above it."""
     frequency = np.arange(hop + 1) * sample_rate / (2 * hop)
     position = np.log(np.maximum(frequency, LOWEST_BAND_HZ) / LOWEST_BAND_HZ)
     position *= (BANDS - 1) / np.log(HIGHEST_BAND_HZ / LOWEST_BAND_HZ)
@@ -87,10 +87,10 @@ def _gains(grid: Grid, power: Signal) -> Signal:
 
 
 def shape(grid: Grid, excitations: Sequence[tuple[Signal, Signal]]) -> Signal:
-    """The sum of excitations (waveform, power map), each filtered over time as its map says, [sample].
+    """Sum excitations (waveform, power map), each filtered over time with its map, [sample].
 
-    An excitation of unit power spectral density (white noise of variance `sample_rate / 2`) comes out with just the
-    power in its map. A half-overlapping short-time Fourier transform with a sine window both ways.
+    An excitation of unit power spectral density (white noise of variance `sample_rate / 2`) gets exactly the power of
+    its map. Uses a half-overlapping short-time Fourier transform with sine windows.
     """
     hop = grid.hop
     window = np.sin(np.pi * (np.arange(2 * hop) + 0.5) / (2 * hop)).astype(np.float32)
@@ -113,15 +113,16 @@ def white_noise(grid: Grid, rng: np.random.Generator) -> Signal:
 
 
 def harmonic_tone(sample_rate: int, frequency: Signal, amplitudes: Signal, start: float = 0.0) -> Signal:
-    """A tone whose fundamental follows `frequency` (Hz, [sample]), `amplitudes` those of its harmonics from the first.
+    """A harmonic tone with the fundamental `frequency` (Hz, [sample]) and the `amplitudes` of its harmonics from the
+    first.
 
-    Harmonics that would pass the Nyquist frequency at the highest pitch are left out. `start` is the first phase in
-    cycles. One table look-up a sample, however many harmonics there are.
+    Harmonics that would exceed the Nyquist frequency at the highest pitch are omitted. `start` is the initial phase in
+    cycles. The cost is one table look-up per sample, independent of the number of harmonics.
     """
     audible = amplitudes[: max(1, int(sample_rate / 2 / max(float(frequency.max()), 1.0)))]
     numbers = np.arange(1, len(audible) + 1)
     spectrum = np.zeros(WAVETABLE_SIZE // 2 + 1, np.complex128)
-    # Schroeder phases keep the crest factor low; in-phase harmonics would be a click.
+    # Schroeder phases keep the crest factor low; harmonics in phase would produce clicks.
     spectrum[1 : len(audible) + 1] = audible * np.exp(-1j * np.pi * numbers * (numbers - 1) / len(audible))
     table = np.fft.irfft(spectrum, norm="forward").astype(np.float32)
     cycles = np.cumsum(frequency, dtype=np.float64) / sample_rate + start

@@ -1,8 +1,8 @@
-"""A synthetic data set in the layout of TAU Urban Acoustic Scenes 2020 Mobile, made in seconds.
+"""A synthetic data set in the layout of TAU Urban Acoustic Scenes 2020 Mobile, generated in seconds.
 
-`generate_scenes` writes it, `is_complete` says whether it is there. Cities, devices and splits follow TAU: a location
-belongs wholly to training or to test, one city and devices s4 to s6 occur in the test split only, most training clips
-come from device a, and several devices record the same segment side by side.
+`generate_scenes` writes the data set; `is_complete` checks whether it exists. Cities, devices and splits follow TAU:
+all clips of a location are in the same split, one city and devices s4 to s6 occur only in the test split, most training
+clips come from device a, and several devices record the same segment.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ from dcase_sweep.demo.generation import (
 from dcase_sweep.demo.recipes import RECIPES, record
 from dcase_sweep.demo.rendering import Grid
 
-#: Increased when the recordings of the same parameters change.
+#: Increased when the recordings for the same parameters change.
 VERSION = 1
 SUBTYPE = "PCM_24"
 SMALLEST_SAMPLE_RATE = 8_000
@@ -30,10 +30,10 @@ SMALLEST_SAMPLE_RATE = 8_000
 SCENES = tuple(sorted(RECIPES))
 TRAINING_CITIES = ("barcelona", "helsinki", "lisbon", "london", "lyon")
 TEST_CITIES = (*TRAINING_CITIES, "milan")
-#: Locations per scene and city in the training split; the test split has one.
+#: Locations per scene and city in the training split. The test split has one.
 TRAINING_LOCATIONS = 2
-#: The devices that record a scene's successive segments: two thirds of the training clips are of device a, and each
-#: round through the test list has every device twice.
+#: The devices that record the successive segments of a scene. Two thirds of the training clips come from device a, and
+#: each round of the test list contains every device twice.
 TRAINING_DEVICES = tuple(("a", other)[:count] for other in ("b", "s1", "c", "s2", "s3") for count in (1, 2))
 TEST_DEVICES = (
     ("a", "s1", "s4"),
@@ -49,9 +49,9 @@ README = """Synthetic acoustic scenes
 
 Nothing in this folder was recorded: every sound was synthesised by the demo generator of dcase_sweep. The folder only
 has the layout, and the names of scenes, cities and devices, of TAU Urban Acoustic Scenes 2020 Mobile, so that
-everything can be tried without a download. Results on it say nothing about real scenes.
+everything can be tried without a download. Results are not representative of real scenes.
 
-The recordings may be deleted at any time and are then made anew; generator.json says with which parameters.
+You can delete the recordings at any time. They are generated again with the parameters in generator.json.
 """
 
 
@@ -82,7 +82,7 @@ class _Parameters:
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """One moment at one location, recorded by one or more devices."""
+    """One segment at one location, recorded by one or more devices."""
 
     scene: str
     city: str
@@ -105,19 +105,19 @@ def generate_scenes(
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Writes `audio/`, `meta.csv`, `evaluation_setup/fold1_{train,test,evaluate}.csv` and a README.txt under `root`.
+    """Write `audio/`, `meta.csv`, `evaluation_setup/fold1_{train,test,evaluate}.csv` and a README.txt under `root`.
 
-    Mono WAV of 24 bits. The same parameters give the same recordings whatever the number of `workers` (threads, by
-    default one a core); another processor or library may round the last bits otherwise. A multiple of 150 training
-    and of 90 test clips balances scenes and devices exactly.
+    The recordings are mono WAV files of 24 bits. The same parameters give the same recordings, independent of the
+    number of `workers` (threads, by default one per core). Another processor or library may round the last bits
+    differently. Multiples of 150 training clips and 90 test clips balance scenes and devices exactly.
 
-    A generation that was cut short is continued; recordings made with other parameters are replaced. The caller keeps
-    two processes from generating into one folder. `on_progress(done, total)` is called after every segment with
-    numbers of clips.
+    An interrupted generation is continued, and recordings with other parameters are replaced. The caller must prevent
+    two processes from generating into one folder. `on_progress(done, total)` is called after every segment with numbers
+    of clips.
 
     Raises:
-        ValueError: fewer clips than scenes, a negative seed, less than half a second, or a sample rate below 8 kHz.
-        UserError: `root` holds a data set that this generator did not make.
+        ValueError: for fewer clips than scenes, a negative seed, less than half a second, or a sample rate below 8 kHz.
+        UserError: if `root` contains a data set that this generator did not write.
     """
     parameters = _Parameters(VERSION, train_clips, test_clips, seed, seconds, sample_rate)
     folder = _folder(root, parameters)
@@ -168,11 +168,11 @@ def _folder(root: Path, parameters: _Parameters) -> GeneratedFolder:
     return GeneratedFolder(root, asdict(parameters), README)
 
 
-# --- what is recorded -------------------------------------------------------------------------------------------
+# --- segments ---------------------------------------------------------------------------------------------------
 
 
 def _plan(parameters: _Parameters) -> tuple[list[_Segment], list[_Segment]]:
-    """The segments of the training and of the test split."""
+    """Plan the segments of the training and test splits."""
     numbers = iter(range(10**9))
     training, test = [], []
     for index, scene in enumerate(SCENES):
@@ -192,8 +192,10 @@ def _share(clips: int, scene_index: int) -> int:
 
 
 def _turns(pattern: Sequence[tuple[str, ...]], first: int, clips: int) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Turns of one scene and their devices from `first` on; every round starts one further, so that no location keeps
-    its devices."""
+    """Yield the turns of one scene from `first` on and their devices.
+
+    Each round starts one device later, so that the devices of a location change.
+    """
     turn = 0
     while clips > 0:
         devices = pattern[(turn + turn // len(pattern) + first) % len(pattern)][:clips]
@@ -222,7 +224,7 @@ def _write_segment(root: Path, parameters: _Parameters, segment: _Segment) -> No
 
 
 def _lists(training: Sequence[_Segment], test: Sequence[_Segment]) -> dict[str, str]:
-    """The text of every list file by its path under the root."""
+    """Return the text of each list file by its path under the root."""
 
     def rows(segments: Sequence[_Segment]) -> list[tuple[str, str, str, str]]:
         return [

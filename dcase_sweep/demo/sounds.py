@@ -1,6 +1,6 @@
 """The ten DESED classes as procedural sounds: functions `(grid, rng) -> [sample]` that fill the grid with one event.
 
-Every call is another cat, another alarm, another kitchen. Levels are arbitrary; whoever mixes them sets the level.
+Every call returns a different cat, alarm or kitchen. Levels are arbitrary and are set when sounds are mixed.
 """
 
 from collections.abc import Callable
@@ -24,18 +24,18 @@ def _voice(grid: Grid, pitch: Signal, power: Signal) -> Signal:
 
 
 def _unit(wave: Signal) -> Signal:
-    """The same with an RMS level of 1, so that parts of a sound can be weighed against each other."""
+    """Scale a sound to an RMS level of 1, so that parts of a sound can be mixed with given weights."""
     return wave / np.float32(np.sqrt(np.mean(np.square(wave)) + 1e-20))
 
 
 def _harmonics(count: int, slope: float, rng: Generator, spread: float) -> Signal:
-    """Amplitudes that fall by `slope` dB per octave, each moved by `spread` dB."""
+    """Amplitudes that fall by `slope` dB per octave, with random deviations of `spread` dB."""
     level = -slope * np.log2(np.arange(1, count + 1)) + spread * rng.standard_normal(count)
     return (10 ** (level / 20)).astype(np.float32)
 
 
 def _motor_pitch(grid: Grid, rng: Generator, pitch: float, start: float, drift: float) -> Signal:
-    """A motor that reaches its speed in `start` seconds and then drifts by a share `drift`, [frame]."""
+    """Pitch of a motor that runs up to speed in `start` seconds and then drifts by a fraction `drift`, [frame]."""
     rise = 1 - 0.7 * np.exp(-3 * grid.times / start)
     return (pitch * rise * (1 + wander(grid, rng, 1.5, drift))).astype(np.float32)
 
@@ -45,7 +45,7 @@ def _motor(grid: Grid, rng: Generator, pitch: Signal, harmonics: Signal) -> Sign
 
 
 def alarm_bell(grid: Grid, rng: Generator) -> Signal:
-    """A bell struck many times a second, beeps of a smoke detector, or a siren of two tones."""
+    """A bell that is struck many times per second, the beeps of a smoke detector, or a siren of two tones."""
     time = np.arange(grid.samples, dtype=np.float32) / grid.sample_rate
     pitch = rng.uniform(600, 1500)
     kind = rng.integers(3)
@@ -66,7 +66,7 @@ def alarm_bell(grid: Grid, rng: Generator) -> Signal:
 
 
 def blender(grid: Grid, rng: Generator) -> Signal:
-    """A motor that runs up to speed, and the roar of what it chops."""
+    """A motor that runs up to speed, with the noise of the food."""
     pitch = _motor_pitch(grid, rng, rng.uniform(180, 380), rng.uniform(0.3, 0.8), 0.03)
     motor = _motor(grid, rng, pitch, _harmonics(20, rng.uniform(2, 5), rng, 4))
     roar = over(decibels(wander(grid, rng, 0.15, 3)), peak(grid, rng.uniform(1500, 3500), 1.0))
@@ -74,7 +74,7 @@ def blender(grid: Grid, rng: Generator) -> Signal:
 
 
 def cat(grid: Grid, rng: Generator) -> Signal:
-    """A meow: pitch and mouth open and close."""
+    """A meow with a changing pitch and mouth opening."""
     position = grid.times / grid.seconds
     arch = np.sin(np.pi * np.clip(position, 0, 1) ** rng.uniform(0.6, 1.2))
     pitch = (rng.uniform(380, 650) * (1 + rng.uniform(0.3, 0.7) * arch)).astype(np.float32)
@@ -85,7 +85,7 @@ def cat(grid: Grid, rng: Generator) -> Signal:
 
 
 def dishes(grid: Grid, rng: Generator) -> Signal:
-    """Plates and cutlery that strike each other; the first stroke is the onset."""
+    """Plates and cutlery that hit each other. The first hit is the onset."""
     strokes = np.append(0.0, random_times(grid, rng, rng.uniform(3, 7)))
     wave = np.zeros(grid.samples, np.float32)
     for onset in strokes:
@@ -100,7 +100,7 @@ def dishes(grid: Grid, rng: Generator) -> Signal:
 
 
 def dog(grid: Grid, rng: Generator) -> Signal:
-    """Barks, hoarse and falling in pitch, until the event is over."""
+    """Hoarse barks that fall in pitch, until the end of the event."""
     period, bark = rng.uniform(0.3, 0.6), rng.uniform(0.12, 0.22)
     since = np.mod(grid.times, period)
     envelope = np.maximum(np.sin(np.pi * np.minimum(since / bark, 1)), 0) ** 0.7
@@ -111,7 +111,7 @@ def dog(grid: Grid, rng: Generator) -> Signal:
 
 
 def electric_shaver(grid: Grid, rng: Generator) -> Signal:
-    """A buzz of one pitch with strong upper harmonics, louder and softer as it moves."""
+    """A buzz at one pitch with strong upper harmonics, whose level varies as the shaver moves."""
     pitch = _motor_pitch(grid, rng, rng.uniform(90, 160), 0.05, 0.004)
     buzz = _motor(grid, rng, pitch, _harmonics(45, rng.uniform(-1, 1), rng, 5))
     hiss = over(np.ones(grid.frames), peak(grid, rng.uniform(4000, 6500), 0.4))
@@ -120,7 +120,7 @@ def electric_shaver(grid: Grid, rng: Generator) -> Signal:
 
 
 def frying(grid: Grid, rng: Generator) -> Signal:
-    """Fat that hisses and crackles."""
+    """The hiss and crackle of hot fat."""
     hiss = over(decibels(wander(grid, rng, 1.0, 1)), band_curve(grid, rng.uniform(1800, 3000), 8000, -1, roll_off=9))
     onsets = random_times(grid, rng, rng.uniform(40, 120))
     crackle = over(hits(grid, onsets, rng.exponential(1, len(onsets)), 0.015), peak(grid, rng.uniform(3000, 6000), 0.8))
@@ -128,7 +128,7 @@ def frying(grid: Grid, rng: Generator) -> Signal:
 
 
 def running_water(grid: Grid, rng: Generator) -> Signal:
-    """A tap into a sink: a broad rush, and bubbles below it."""
+    """Water from a tap in a sink: broadband noise with bubbles at lower frequencies."""
     rush = over(decibels(rng.standard_normal(grid.frames)), peak(grid, rng.uniform(1200, 2500), 1.3))
     gurgle = [
         over(decibels(wander(grid, rng, 0.08, 5)), peak(grid, centre, 0.15)) for centre in rng.uniform(300, 900, 3)
@@ -137,7 +137,7 @@ def running_water(grid: Grid, rng: Generator) -> Signal:
 
 
 def speech(grid: Grid, rng: Generator) -> Signal:
-    """One talker near the microphone, from the first syllable on."""
+    """One talker near the microphone, starting with a syllable."""
     longer = Grid(grid.samples + 2 * grid.sample_rate, grid.sample_rate)
     sound = textures.near_talker(longer, rng, rng)
     assert sound.voiced is not None
@@ -151,7 +151,7 @@ def speech(grid: Grid, rng: Generator) -> Signal:
 
 
 def vacuum_cleaner(grid: Grid, rng: Generator) -> Signal:
-    """A wide roar of air and the whine of the turbine above it."""
+    """The broadband noise of air and the whine of the turbine."""
     pitch = _motor_pitch(grid, rng, rng.uniform(450, 900), rng.uniform(0.3, 1.0), 0.01)
     whine = _motor(grid, rng, pitch, _harmonics(6, rng.uniform(4, 9), rng, 3))
     air = band_curve(grid, rng.uniform(150, 400), rng.uniform(4000, 7000), rng.uniform(1, 3), roll_off=9)
@@ -171,7 +171,7 @@ SOUNDS: dict[str, Callable[[Grid, Generator], Signal]] = {
     "Speech": speech,
     "Vacuum_cleaner": vacuum_cleaner,
 }
-#: Shortest and longest event of each class in s: barks are short, vacuum cleaners go on and on.
+#: Shortest and longest event of each class, s. Barks are short; vacuum cleaners run for long.
 EVENT_SECONDS: dict[str, tuple[float, float]] = {
     "Alarm_bell_ringing": (0.8, 6.0),
     "Blender": (2.0, 8.0),

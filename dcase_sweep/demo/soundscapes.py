@@ -1,7 +1,7 @@
-"""A synthetic data set in the layout of DESED as DCASE 2021 task 4 has it, made in seconds.
+"""A synthetic data set in the layout of DESED as used in DCASE 2021 task 4, generated in seconds.
 
-`generate_soundscapes` writes it, `is_complete` says whether it is there. As in DESED's own synthetic part, a soundscape
-has one to five events, 6 to 30 dB above its background, of which no two of one class overlap.
+`generate_soundscapes` writes the data set; `is_complete` checks whether it exists. As in the synthetic part of DESED, a
+soundscape contains one to five events, 6 to 30 dB above the background. Events of the same class do not overlap.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ from dcase_sweep.demo.generation import (
 from dcase_sweep.demo.rendering import Grid, Signal, shape, white_noise
 from dcase_sweep.demo.sounds import EVENT_SECONDS, SOUNDS
 
-#: Increased when the recordings of the same parameters change.
+#: Increased when the recordings for the same parameters change.
 VERSION = 1
 SUBTYPE = "PCM_16"
 SMALLEST_SAMPLE_RATE = 8_000
@@ -35,11 +35,11 @@ CLASSES = tuple(sorted(SOUNDS))
 
 MOST_EVENTS = 5
 SHORTEST_EVENT = 0.25
-#: Silence between two events of one class, in s.
+#: Minimum silence between two events of the same class, s.
 GAP = 0.15
-#: Of an event over its background, in dB.
+#: Level of an event above the background, dB.
 SNR = (6.0, 30.0)
-#: RMS of the background in dB below full scale.
+#: RMS level of the background, dB below full scale.
 BACKGROUND_LEVEL = -50.0
 FADE_SECONDS = 0.01
 HIGHEST_PEAK = 0.9
@@ -50,10 +50,10 @@ README = """Synthetic soundscapes
 
 Nothing in this folder was recorded: every sound was synthesised by the demo generator of dcase_sweep. The folder only
 has the layout, and the names of subsets and classes, of DESED as DCASE 2021 task 4 uses it, so that everything can be
-tried without a download; its "weak", "unlabelled" and "validation" clips are as synthetic as the others. Results on
-it say nothing about real sounds.
+tried without a download; its "weak", "unlabelled" and "validation" clips are as synthetic as the others. Results
+are not representative of real sounds.
 
-The recordings may be deleted at any time and are then made anew; generator.json says with which parameters.
+You can delete the recordings at any time. They are generated again with the parameters in generator.json.
 """
 
 
@@ -98,7 +98,7 @@ class _Soundscape:
     subset: str
     number: int
     events: tuple[SoundEvent, ...]
-    #: Of each event over the background, in dB.
+    #: Level of each event above the background, dB.
     snr: tuple[float, ...]
 
     @property
@@ -120,17 +120,18 @@ def generate_soundscapes(
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Writes `audio/` and `metadata/` of all five subsets and a README.txt under `root`.
+    """Write `audio/` and `metadata/` of all five subsets and a README.txt under `root`.
 
-    Mono WAV of 16 bits. The same parameters give the same recordings whatever the number of `workers` (threads, by
-    default one a core); another processor or library may round the last bits otherwise.
+    The recordings are mono WAV files of 16 bits. The same parameters give the same recordings, independent of the
+    number of `workers` (threads, by default one per core). Another processor or library may round the last bits
+    differently.
 
-    A generation that was cut short is continued; recordings made with other parameters are replaced. The caller keeps
+    An interrupted generation is continued, and recordings with other parameters are replaced. The caller must prevent
     two processes from generating into one folder. `on_progress(done, total)` is called after every clip.
 
     Raises:
-        ValueError: an empty subset, a negative seed, less than a second, or a sample rate below 8 kHz.
-        UserError: `root` holds a data set that this generator did not make.
+        ValueError: for an empty subset, a negative seed, less than one second, or a sample rate below 8 kHz.
+        UserError: if `root` contains a data set that this generator did not write.
     """
     sizes = (strong_clips, weak_clips, unlabeled_clips, synthetic_validation_clips, validation_clips)
     parameters = _Parameters(VERSION, *sizes, seed, seconds, sample_rate)
@@ -187,7 +188,7 @@ def _folder(root: Path, parameters: _Parameters) -> GeneratedFolder:
     return GeneratedFolder(root, asdict(parameters), README)
 
 
-# --- what is heard ----------------------------------------------------------------------------------------------
+# --- events and waveforms ---------------------------------------------------------------------------------------
 
 
 def _plan(parameters: _Parameters) -> Iterator[_Soundscape]:
@@ -201,12 +202,13 @@ def _plan(parameters: _Parameters) -> Iterator[_Soundscape]:
 
 
 def _draw_events(rng: np.random.Generator, seconds: float) -> tuple[SoundEvent, ...]:
-    """One to five events by onset, in whole milliseconds; one that would meet another of its class is left out."""
+    """Draw one to five events, sorted by onset, in whole milliseconds; events of a class do not overlap."""
     events: list[SoundEvent] = []
     for _ in range(rng.integers(1, MOST_EVENTS + 1)):
         label = CLASSES[rng.integers(len(CLASSES))]
         length = min(rng.uniform(*EVENT_SECONDS[label]), seconds)
-        # Long sounds begin early enough to be heard for half of their length; what lies beyond the clip is cut.
+        # Long sounds start early enough that at least half of their length is audible; the rest is cut at the end of
+        # the clip.
         onset = round(rng.uniform(0, seconds - max(SHORTEST_EVENT, length / 2)), 3)
         offset = round(min(onset + length, seconds), 3)
         meets = [e for e in events if e.event_label == label and onset < e.offset + GAP and offset > e.onset - GAP]
@@ -216,7 +218,7 @@ def _draw_events(rng: np.random.Generator, seconds: float) -> tuple[SoundEvent, 
 
 
 def _render(grid: Grid, soundscape: _Soundscape, seed: int) -> Signal:
-    """The clip's waveform, [sample]."""
+    """Render the clip's waveform, [sample]."""
     root = (seed, SUBSETS.index(soundscape.subset), soundscape.number)
     mix = _background(grid, np.random.default_rng((*root, 1)))
     for number, (event, snr) in enumerate(zip(soundscape.events, soundscape.snr, strict=True), start=2):
@@ -247,11 +249,11 @@ def _faded(wave: Signal, sample_rate: int) -> Signal:
     return wave * envelope
 
 
-# --- the folder -------------------------------------------------------------------------------------------------
+# --- folder -----------------------------------------------------------------------------------------------------
 
 
 def _tables(where: dict[str, Place], soundscapes: list[_Soundscape], seconds: float) -> dict[str, str]:
-    """The text of every table by its path under the root."""
+    """Return the text of each table by its path under the root."""
     tables = {}
     for subset, place in where.items():
         clips = [soundscape for soundscape in soundscapes if soundscape.subset == subset]

@@ -33,7 +33,7 @@ class DemoScenes:
     ) -> None:
         if train_clips < 20 or test_clips < 10:
             raise ValueError(
-                f"train_clips={train_clips}, test_clips={test_clips}: expected at least 20 and 10, two and one a scene"
+                f"train_clips={train_clips}, test_clips={test_clips}: expected at least 20 and 10 (2 and 1 per scene)"
             )
         folder = f"scenes-{train_clips}-{test_clips}-{generator_seed}"
         self.root = Path(root).expanduser() / folder
@@ -56,7 +56,7 @@ class DemoScenes:
         """Check that the disk has enough space for the recordings.
 
         Raises:
-            UserError: in one line, with what they take and what is free.
+            UserError: if not, with the needed and the free space.
         """
         check_room(self.root, self.disk_bytes)
 
@@ -64,7 +64,7 @@ class DemoScenes:
         """Check that ``root`` contains only generated data sets.
 
         Raises:
-            UserError: in one line, with what was found.
+            UserError: if not, with what was found.
         """
         check_demo_root(self.root.parent)
 

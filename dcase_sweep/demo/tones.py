@@ -1,4 +1,4 @@
-"""Pitched sounds of the demo scenes, drawn as waveforms; functions `(grid, place, rng) -> Sound` as in `textures`."""
+"""Pitched sounds of the demo scenes, defined as waveforms: functions `(grid, place, rng) -> Sound` as in `textures`."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from dcase_sweep.demo.textures import Generator, Sound, wander
 
 
 def _harmonics(count: int, slope: float, rng: Generator | None = None, spread: float = 0.0) -> Signal:
-    """Amplitudes that fall by `slope` dB per octave, each moved by `spread` dB."""
+    """Amplitudes that fall by `slope` dB per octave, with random deviations of `spread` dB."""
     level = -slope * np.log2(np.arange(1, count + 1))
     if rng is not None:
         level += spread * rng.standard_normal(count)
@@ -22,7 +22,7 @@ def _note(sample_rate: int, pitch: float, seconds: float, amplitudes: Signal, de
 
 
 def _add(grid: Grid, wave: Signal, onset: float, event: Signal) -> None:
-    """Adds the part of an event that lies inside the clip."""
+    """Add the part of an event that is within the clip."""
     begin = int(onset * grid.sample_rate)
     event = event[max(0, -begin) : max(0, grid.samples - begin)]
     begin = max(0, begin)
@@ -30,7 +30,7 @@ def _add(grid: Grid, wave: Signal, onset: float, event: Signal) -> None:
 
 
 def engine(grid: Grid, place: Generator, rng: Generator) -> Sound:
-    """A combustion engine: firing rate and its harmonics, drifting with the throttle."""
+    """A combustion engine: the firing rate and its harmonics, drifting with the throttle."""
     firing = place.uniform(28, 75) * rng.uniform(0.8, 1.3) * 2 ** wander(grid, rng, rng.uniform(1.5, 4), 0.12)
     amplitudes = _harmonics(24, place.uniform(3, 7), place, 5.0)
     loudness = 10 ** (wander(grid, rng, 2.0, 2.0) / 20)
@@ -39,7 +39,7 @@ def engine(grid: Grid, place: Generator, rng: Generator) -> Sound:
 
 
 def motor_whine(grid: Grid, place: Generator, rng: Generator) -> Sound:
-    """An electric drive that glides with the speed of the vehicle."""
+    """An electric drive whose pitch follows the speed of the vehicle."""
     pitch = place.uniform(180, 700) * 2 ** np.clip(wander(grid, rng, rng.uniform(2, 5), 0.6), -1.5, 1.5)
     amplitudes = _harmonics(6, place.uniform(2, 8), place, 4.0)
     tone = harmonic_tone(grid.sample_rate, grid.sample_curve(pitch), amplitudes, rng.random())
@@ -47,7 +47,7 @@ def motor_whine(grid: Grid, place: Generator, rng: Generator) -> Sound:
 
 
 def rail_squeal(grid: Grid, place: Generator, rng: Generator) -> Sound:
-    """Flanges in a curve or brakes: a shrill unsteady tone for a few seconds."""
+    """Squealing flanges or brakes: a shrill, unsteady tone of a few seconds."""
     pitch = place.uniform(1800, 5500) * 2 ** wander(grid, rng, 0.4, 0.03)
     moment, length = rng.random() * grid.seconds, rng.uniform(0.4, 1.6)
     swell = np.exp(-0.5 * ((grid.times - moment) / length) ** 2) * 10 ** (wander(grid, rng, 0.15, 4.0) / 20)
@@ -56,7 +56,7 @@ def rail_squeal(grid: Grid, place: Generator, rng: Generator) -> Sound:
 
 
 def birds(grid: Grid, place: Generator, rng: Generator) -> Sound:
-    """Phrases of chirps by a few birds, each with its pitch, glide and distance."""
+    """Phrases of chirps by a few birds, each with its own pitch, glide and distance."""
     wave = np.zeros(grid.samples, np.float32)
     for _ in range(1 + rng.poisson(place.uniform(1, 3))):
         pitch, glide = rng.uniform(2200, 6500), rng.uniform(-0.4, 0.4)
@@ -74,7 +74,7 @@ def birds(grid: Grid, place: Generator, rng: Generator) -> Sound:
 
 
 def chime(grid: Grid, place: Generator, rng: Generator) -> Sound:
-    """The two to four notes before an announcement."""
+    """The two to four notes that precede an announcement."""
     wave = np.zeros(grid.samples, np.float32)
     root, amplitudes = place.uniform(350, 700), _harmonics(4, place.uniform(6, 14))
     gap, decay = place.uniform(0.3, 0.6), place.uniform(1.0, 3.0)
@@ -98,7 +98,7 @@ def door_beeps(grid: Grid, place: Generator, rng: Generator) -> Sound:
 
 
 def bell(grid: Grid, place: Generator, rng: Generator) -> Sound:
-    """A tram's or a church's bell: inharmonic partials."""
+    """The bell of a tram or a church: inharmonic partials."""
     wave = np.zeros(grid.samples, np.float32)
     pitch, decay = place.uniform(500, 1600), place.uniform(0.8, 2.5)
     partials = [1.0, 2.0, 2.4, 3.0, 4.5]
@@ -111,7 +111,7 @@ def bell(grid: Grid, place: Generator, rng: Generator) -> Sound:
 
 
 def horn(grid: Grid, place: Generator, rng: Generator) -> Sound:
-    """A car horn: two reeds a third apart."""
+    """A car horn: two tones a third apart."""
     wave = np.zeros(grid.samples, np.float32)
     pitch, length = rng.uniform(330, 480), rng.uniform(0.2, 1.0)
     reeds = [_note(grid.sample_rate, pitch * ratio, length, _harmonics(10, 3), 30.0) for ratio in (1.0, 1.25)]
@@ -120,7 +120,7 @@ def horn(grid: Grid, place: Generator, rng: Generator) -> Sound:
 
 
 def music(grid: Grid, place: Generator, rng: Generator) -> Sound:
-    """Background music: plucked chords from one scale at a steady beat."""
+    """Background music: plucked chords from one scale with a steady beat."""
     wave = np.zeros(grid.samples, np.float32)
     root, beat = place.uniform(130, 260), place.uniform(0.3, 0.7)
     amplitudes, decay = _harmonics(8, place.uniform(4, 9)), place.uniform(0.6, 2.0)

@@ -1,4 +1,4 @@
-"""What an evaluation hands to whoever logs or prints it, whatever the task."""
+"""The result of an evaluation, for any task."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,9 +9,10 @@ if TYPE_CHECKING:
 
 
 class Figures(Mapping[str, "Figure"]):
-    """Figures by their file names, each made when it is asked for.
+    """Figures by file name, each drawn when it is accessed.
 
-    So metrics and tables can be logged before anything is drawn: a label that cannot be drawn costs a figure alone.
+    Metrics and tables can therefore be logged before anything is drawn, and a figure that cannot be drawn affects no
+    others.
     """
 
     def __init__(self, makers: "Mapping[str, Callable[[], Figure]] | None" = None) -> None:
@@ -36,11 +37,11 @@ METRICS_FILE = "metrics.json"
 
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
-    """A model's results on a test set."""
+    """The results of a model on a test set."""
 
     #: Flat names and values.
     metrics: dict[str, float]
-    #: What a person reads.
+    #: Text for people.
     table: str
     #: File name → text.
     files: dict[str, str] = field(default_factory=dict)

@@ -135,7 +135,7 @@ def layer_table(layers: Sequence[LayerNoise]) -> str:
 
 
 def verdict_on_int8(int8: Exported, layers: Sequence[LayerNoise]) -> str:
-    """Describe whether int8 keeps the accuracy, and the layer that adds the most noise."""
+    """Describe the accuracy of int8, and the layer that adds the most noise."""
     assert int8.difference is not None
     points = -int8.difference.accuracy_points
     worst = max(layers, key=lambda each: each.lost)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -70,9 +71,7 @@ class Spectrogram:
         return self._end
 
 
-def draw_prediction(
-    name: str, prediction: Prediction, classes: Sequence[str], spectrogram: Spectrogram, threshold: float | None = None
-) -> Figure:
+def draw_prediction(name: str, prediction: Prediction, classes: Sequence[str], spectrogram: Spectrogram) -> Figure:
     """The spectrogram of a recording above the probabilities of its classes, and its segments as bars.
 
     Args:
@@ -80,7 +79,6 @@ def draw_prediction(
         prediction: of it.
         classes: in the order of its scores.
         spectrogram: of its windows.
-        threshold: drawn nowhere where None.
     """
     shown = list(classes)[:_MOST_CLASSES]
     height = min(2.6 + 0.32 * len(shown) + 1.2, LARGEST_SIDE)
@@ -90,7 +88,7 @@ def draw_prediction(
     above.imshow(
         image, origin="lower", aspect="auto", cmap="magma", extent=(0, spectrogram.seconds, -0.5, len(image) - 0.5)
     )
-    above.set(ylabel="band", title=plain_text(f"{name}: {', '.join(prediction.labels) or 'nothing detected'}", 100))
+    above.set(ylabel="band", title=_title(name, prediction))
     scores = _shrink(np.asarray(prediction.scores)[:, : len(shown)])
     edges = np.append(_starts(prediction, len(scores)), max(seconds, 1e-9))
     mesh = below.pcolormesh(
@@ -107,6 +105,14 @@ def draw_prediction(
     below.set(xlabel="time (s)", xlim=(0, max(seconds, 1e-9)), ylim=(len(shown) - 0.5, -0.5))
     figure.colorbar(mesh, ax=below, label="probability", fraction=0.03, pad=0.01)
     return figure
+
+
+def _title(name: str, prediction: Prediction) -> str:
+    """The file's name, and what the bars do not show."""
+    title = plain_text(PurePath(name).name, 50)
+    if not prediction.labels:
+        return f"{title}: nothing detected"
+    return title if prediction.has_segments else f"{title}: {plain_text(', '.join(prediction.labels), 40)}"
 
 
 def _starts(prediction: Prediction, parts: int) -> NDArray[np.float64]:

@@ -1,1 +1,1 @@
-"""Fast operations on a CPU, each behind one public function, and :func:`can_fuse`, which says when to use them."""
+"""Fast operations on a CPU, each behind one public function, and :func:`can_fuse`, which decides when to use them."""

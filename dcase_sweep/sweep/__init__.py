@@ -1,7 +1,7 @@
-"""Sweeps of any Hydra application: every combination, or a search by Optuna.
+"""Sweeps of any Hydra application: a grid of all combinations, or a search with Optuna.
 
-This package knows Hydra and Optuna and nothing of sound, networks or trackers. An application says what it adds to its
-sweeps in a class derived from `dcase_sweep.sweep.application.Application`.
+This package depends on Hydra and Optuna only, not on audio, networks or experiment trackers. An application extends its
+sweeps by a subclass of `dcase_sweep.sweep.application.Application`.
 """
 
 from dcase_sweep.sweep.reporting import ConstraintViolation, TrialPruned, report

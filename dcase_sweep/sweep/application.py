@@ -1,8 +1,8 @@
-"""What a sweep asks of the application whose jobs it runs.
+"""The interface between a sweep and the application whose jobs it runs.
 
-`Application` as it stands serves every Hydra application whose task function returns a number, a list of numbers or a
-dictionary of numbers. An application with more to say derives a class from it, overrides what differs, and gives it to
-a sweeper of its own::
+`Application` itself works for every Hydra application whose task function returns a number, a list of numbers or a
+dictionary of numbers. Other applications derive a class from it, override methods, and return it from a sweeper of
+their own::
 
     class MySweeper(OptunaSweeper):
         def make_application(self) -> Application:
@@ -35,20 +35,20 @@ if TYPE_CHECKING:
     from dcase_sweep.sweep.optuna.reporter import TrialReporter
     from dcase_sweep.sweep.optuna.space import Space
 
-#: The journal of studies where nothing else is configured.
+#: The default journal of studies.
 _JOURNAL = "optuna.log"
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedJob:
-    """One job, composed and checked."""
+    """A composed and validated job."""
 
     config: DictConfig
-    #: What the application made of it, for `Application.run`.
+    #: The result of `Application.prepare`, for `Application.run`.
     content: Any = None
-    #: Figures known before the job runs; they are kept with the trial.
+    #: Metrics known before the job runs, stored with the trial.
     figures: Mapping[str, float] = field(default_factory=dict)
-    #: Constraint → by how much it is exceeded; 0 or less for each, or `prepare` refuses the job.
+    #: Constraint → amount by which it is exceeded. `prepare` raises an error unless all are 0 or less.
     violations: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -92,7 +92,7 @@ class BestTrial:
     number: int
     #: ``best``, or ``pareto_1`` and so on.
     name: str
-    #: Overrides that all trials share, and those of this one as the storage has them. A storage is not trusted.
+    #: Overrides common to all trials, and those of this trial as read from the storage, which is not trusted.
     fixed: tuple[str, ...]
     overrides: Any
     threads: Any
@@ -102,34 +102,34 @@ class BestTrial:
 
 
 class Application:
-    """Any Hydra application; derive from it where an application has more to say.
+    """The default application. Derive from it to extend the sweeps of an application.
 
-    One instance serves the command that sweeps and is sent to its worker processes, so it must be possible to pickle.
+    One instance is used by the command and sent to its worker processes, so it must be picklable.
     """
 
-    # What the command asks.
+    # Called by the command.
 
     def complete(self, overrides: list[str]) -> list[str]:
-        """The overrides of a job with those that follow from them."""
+        """Return the overrides of a job, with those that they imply."""
         return overrides
 
     def rename(self, params: Mapping[str, str]) -> dict[str, str]:
-        """Keys with their expressions, former names of keys replaced."""
+        """Replace former names of keys in expressions."""
         return dict(params)
 
     def rename_stored(self, configuration: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The flattened configuration of an earlier study, former names of keys replaced."""
+        """Replace former names of keys in the flattened configuration of an earlier study."""
         return configuration
 
     def check_folder(self, key: str, folder: str | Path) -> None:
-        """Refuse a folder that must not be written to.
+        """Check that a folder may be written to.
 
         Raises:
-            UserError: in one line with the key.
+            UserError: if not, in one line with the key.
         """
 
     def check(self, config: DictConfig) -> Any:
-        """Check a composed configuration; returns what the application makes of it.
+        """Check a composed configuration and return the object that `prepare` needs.
 
         Raises:
             UserError: if it is invalid.
@@ -137,7 +137,7 @@ class Application:
         return None
 
     def begin(self, config: DictConfig) -> None:
-        """Look at the configuration that all jobs share; called before anything is written, and first of all.
+        """Check the configuration common to all jobs. Called first, before anything is written.
 
         Raises:
             UserError: if it is invalid.
@@ -145,10 +145,10 @@ class Application:
         self.check(config)
 
     def load(self) -> None:
-        """Read what the trials of a search need to be prepared; called once, when everything else has been checked."""
+        """Load what is needed to prepare trials. Called once, after all checks."""
 
     def describe(self, config: DictConfig) -> dict[str, Any]:
-        """The flattened configuration that must stay as it is while a study goes on."""
+        """Return the flattened configuration that must not change when a study is continued."""
         plain = OmegaConf.to_container(config, resolve=False)
         assert isinstance(plain, dict)
         return _flatten({key: value for key, value in plain.items() if key != "hydra"})
@@ -160,88 +160,88 @@ class Application:
         parser: "OverridesParser",
         compose: Callable[[Sequence[str]], DictConfig],
     ) -> Mapping[str, str]:
-        """Of each piece of code that must stay as it is while a study goes on, a hash of its source.
+        """Hash the source of each piece of code that must not change when a study is continued.
 
         Args:
-            config: what all trials share.
-            varied: the expressions of what varies.
-            parser: of the expressions.
-            compose: makes the configuration with further overrides.
+            config: the configuration common to all trials.
+            varied: the expressions of the varied keys.
+            parser: a parser of the expressions.
+            compose: composes the configuration with further overrides.
         """
         return {}
 
     @property
     def limits(self) -> Mapping[str, float]:
-        """Constraints of the application's own, name → largest value; a study keeps them."""
+        """Return further constraints, name → largest value. They are part of the study."""
         return {}
 
     def name_study(self, config: DictConfig) -> str:
-        """The name of a study that was given none."""
+        """Return the default name of a study."""
         return str(config.hydra.job.name)
 
     def locate_storage(self, config: DictConfig) -> str:
-        """The journal or the database of a search that was given none."""
+        """Return the default storage of a search: a journal or a database."""
         return _JOURNAL
 
     def choose_threads(self, config: DictConfig, workers: int) -> int | None:
-        """How many threads each of several workers may use; None = as the application chooses."""
+        """Return the number of threads for each of several workers; None = the application's default."""
         return None if workers == 1 or "OMP_NUM_THREADS" in os.environ else max(1, usable_cores() // workers)
 
     def make_space(
         self, expressions: Mapping[str, str], config: DictConfig, parser: "OverridesParser"
     ) -> "Space | None":
-        """The space that is searched; None = keys that vary independently.
+        """Return the search space; None = keys that vary independently.
 
         Args:
             expressions: key → ``choice()``, ``range()`` or ``interval()``.
-            config: what all trials share.
-            parser: of Hydra's grammar.
+            config: the configuration common to all trials.
+            parser: a parser of Hydra's grammar.
 
         Raises:
-            UserError: for an expression that is none, or an empty space.
+            UserError: for an invalid expression, or an empty space.
         """
         return None
 
     def start_record(
         self, name: str, arguments: Sequence[str], *, study: str | None = None, known_id: str | None = None
     ) -> Record:
-        """Begin the record of a sweep, or take up the one of this id.
+        """Start the record of a sweep, or continue the one with this ID.
 
         Args:
-            name: of the sweep.
-            arguments: the overrides on the command line.
-            study: of a search.
-            known_id: of the record, where the sweep is continued.
+            name: name of the sweep.
+            arguments: overrides on the command line.
+            study: name of the study, for a search.
+            known_id: ID of the record of the sweep that is continued.
         """
         return Record()
 
     def close_job(self, job_id: str, status: str) -> bool:
-        """End the record of a job whose process is gone; False if there is none of this id."""
+        """Close the record of a job whose process has ended; return False if no record has this ID."""
         return True
 
     def describe_continuation(self, config: DictConfig, arguments: Sequence[str]) -> str:
-        """The command that continues a sweep."""
+        """Return the command that continues a sweep."""
         return command.join(sys.argv[1:])
 
     def describe_repetition(self, config: DictConfig, best: BestTrial, folder: Path) -> str:
-        """The command that runs one of the best trials again."""
+        """Return the command that repeats one of the best trials."""
         hydra = [word for word in config.hydra.overrides.hydra if not word.lstrip("+").startswith(_OF_SWEEPS)]
         mode = [] if command.is_multirun() else ["hydra.mode=RUN"]
         overrides = [str(each) for each in best.overrides] if isinstance(best.overrides, list) else []
         return command.join([*command.places(), *best.fixed, *overrides, *hydra, *mode])
 
     def describe_best(self, best: BestTrial) -> dict[str, str]:
-        """Further files for one of the best trials, name → text.
+        """Return further files for one of the best trials, name → text.
 
         Raises:
-            UserError: if what the storage holds of the trial must not become a file.
+            UserError: if data of the trial in the storage must not be written to a file.
         """
         return {}
 
-    # What a grid asks besides.
+    # Called by grids.
 
     def find_finished(self, jobs: Sequence[Any]) -> list[tuple[str, Outcome] | None]:
-        """For what `check` made of each job, the name and the outcome of an earlier job that was the same, or None."""
+        """For each result of `check`, return the name and outcome of an earlier identical job, or None."""
         return [None] * len(jobs)
 
     def pool(self, jobs: Sequence[GridJob]) -> list[Pooled]:
@@ -249,21 +249,21 @@ class Application:
         return []
 
     def describe_job(self, record_id: str, varying: Sequence[str]) -> list[str]:
-        """Overrides that every job of a grid gets, besides its own.
+        """Return overrides that are added to every job of a grid.
 
         Args:
-            record_id: of the record of the sweep.
-            varying: keys that differ between its jobs.
+            record_id: ID of the record of the sweep.
+            varying: keys that differ between the jobs.
         """
         return []
 
-    # What a worker of a search asks.
+    # Called by the workers of a search.
 
     def set_up_process(self, hydra_state: Any) -> None:
-        """Make a process that was just started know what the command's process knew.
+        """Restore the state of the command's process in a new worker process.
 
         Args:
-            hydra_state: of Hydra's singletons there.
+            hydra_state: state of Hydra's singletons in the command's process.
         """
         from hydra.core.singleton import Singleton
         from hydra.core.utils import setup_globals
@@ -272,14 +272,14 @@ class Application:
         Singleton.set_state(hydra_state)
 
     def describe_trial(self, study: str, number: int, record_id: str, threads: int | None) -> list[str]:
-        """Overrides that a trial gets besides those of the space."""
+        """Return overrides that are added to a trial, in addition to those of the space."""
         return []
 
     def prepare(self, config: DictConfig) -> PreparedJob:
-        """Check a job before it runs.
+        """Validate a job before it runs.
 
         Raises:
-            ConstraintViolation: if it cannot run, or breaks a limit.
+            ConstraintViolation: if the job cannot run or exceeds a limit.
         """
         try:
             return PreparedJob(config, self.check(config))
@@ -287,54 +287,54 @@ class Application:
             raise ConstraintViolation(str(error)) from None
 
     def resume(self, job: PreparedJob, folder: str) -> tuple[PreparedJob, int | None] | None:
-        """Let a job go on in the folder of the try that was interrupted.
+        """Continue a job in the folder of its interrupted attempt.
 
         Returns:
-            the job, and how many steps are done, None where only the job itself will know; or None where it must begin
-            from the start.
+            The job and the number of completed steps (None if only the job can determine it), or None if the job must
+            start from the beginning.
         """
         wanted = [str(word) for word in job.config.hydra.overrides.task]
         if job.config.hydra.output_subdir is None or _read_overrides(job.config, folder) != wanted:
             return None
-        job.config.hydra.sweep.subdir = escape_interpolation(folder)  # an absolute path takes the place of both parts
+        job.config.hydra.sweep.subdir = escape_interpolation(folder)  # an absolute path replaces both parts
         return job, None
 
     def run(self, composed: DictConfig, task: Callable[[DictConfig], Any], content: Any, trial: "TrialReporter") -> Any:
-        """Run a job: call the task function of Hydra's with its configuration.
+        """Run a job by calling Hydra's task function with its configuration.
 
         Args:
-            composed: without Hydra's part.
-            task: the function that ``hydra.main`` decorates.
-            content: what `prepare` made of the configuration.
-            trial: takes reports; those of ``dcase_sweep.sweep.report`` reach it by themselves.
+            composed: the configuration without Hydra's part.
+            task: the function decorated with ``hydra.main``.
+            content: the result of `prepare`.
+            trial: receives reports; those of ``dcase_sweep.sweep.report`` reach it automatically.
         """
         return task(composed)
 
     def read_outcome(self, returned: Any) -> Outcome:
-        """What came of a job, from what `run` returned.
+        """Return the outcome of a job from the return value of `run`.
 
         Raises:
-            UserError: if it is nothing that a search could use; it ends the search.
+            UserError: if a search cannot use the value. This ends the search.
         """
         return Outcome("finished", read_metrics(returned))
 
 
-#: Overrides that a single run has no use for.
+#: Overrides without a meaning for a single run.
 _OF_SWEEPS = ("hydra/sweeper", "hydra.sweeper.", "hydra/launcher", "hydra.launcher.", "hydra.sweep.", "hydra.mode=")
 
 
 def _read_overrides(config: DictConfig, folder: str) -> list[str] | None:
-    """What the job in a folder was composed of; None where there is no job."""
+    """Read the overrides of the job in a folder; None if there is no job."""
     path = Path(folder) / str(config.hydra.output_subdir) / "overrides.yaml"
     try:
         found = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    except Exception:  # whatever lies there is no job of ours
+    except Exception:  # the folder contains no job of ours
         return None
     return [str(word) for word in found] if isinstance(found, list) else None
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted keys and their values; a list is one value."""
+    """Flatten a configuration to dotted keys; a list is one value."""
     if not isinstance(value, dict) or not value:
         return {prefix: value}
     flat: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The command that this process was started with, as one would type it again."""
+"""The command that started this process, in a form that can be typed again."""
 
 import os
 import shlex
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from dcase_sweep.utils.secrets import mask_word
 
-#: Flags of Hydra that say where the configuration is; each is followed by a value.
+#: Flags of Hydra that specify the location of the configuration; each is followed by a value.
 _PLACES = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
 _SWEEPS = ("-m", "--multirun")
 
 
 def program() -> list[str]:
-    """How this process was started: ``python train.py``, ``python -m package`` or the name of a script."""
+    """Return how this process was started: ``python train.py``, ``python -m package`` or the name of a script."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     if spec is not None and spec.name:
         return ["python", "-m", spec.name.removesuffix(".__main__")]
@@ -24,7 +24,7 @@ def program() -> list[str]:
 
 
 def places(arguments: Sequence[str] | None = None) -> list[str]:
-    """Of a command line, the flags that say where the configuration is, each with its value."""
+    """Return the flags in a command line that specify the location of the configuration, with their values."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     found: list[str] = []
     for position, word in enumerate(words):
@@ -36,10 +36,10 @@ def places(arguments: Sequence[str] | None = None) -> list[str]:
 
 
 def is_multirun(arguments: Sequence[str] | None = None) -> bool:
-    """Whether a command line asks for a sweep by a flag; a configuration may do so by ``hydra.mode``."""
+    """Whether a command line requests a sweep by a flag. A configuration may also do so by ``hydra.mode``."""
     return any(word in _SWEEPS for word in (sys.argv[1:] if arguments is None else arguments))
 
 
 def join(words: Sequence[str]) -> str:
-    """A command line of this program with these words, passwords masked."""
+    """Format a command line of this program from words, with passwords masked."""
     return shlex.join([*program(), *map(mask_word, words)])

@@ -1,4 +1,4 @@
-"""One table that compares the jobs of a sweep: what varies, and mean ± standard deviation over seeds."""
+"""A table that compares the jobs of a sweep: varied settings, and mean ± standard deviation over seeds."""
 
 import csv
 import io
@@ -12,15 +12,15 @@ from dcase_sweep.utils.text import printable
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """How a table shows one metric.
+    """The format of one metric in a table.
 
     Args:
-        metric: its name.
-        title: of the column.
-        factor: what its values are multiplied by.
-        digits: after the decimal point.
-        unless_near: another metric; the column is left out while no row is more than a hundredth below it.
-        larger_is_better: whether a larger value is the better one.
+        metric: name of the metric.
+        title: title of the column.
+        factor: factor applied to the values.
+        digits: digits after the decimal point.
+        unless_near: another metric; the column is hidden unless some row is more than one percent below it.
+        larger_is_better: whether larger values are better.
     """
 
     metric: str
@@ -31,7 +31,7 @@ class Column:
     larger_is_better: bool = True
 
 
-#: Characters of a value that the table shows; the CSV file holds all of them.
+#: Longest value in the table, in characters. The CSV file contains full values.
 _LONGEST = 80
 
 
@@ -43,17 +43,17 @@ class Entry:
     status: str
     metrics: dict[str, float]
     seconds: float = 0.0
-    #: A remark that belongs to its metrics.
+    #: A note on the metrics.
     note: str | None = None
-    #: How many clips of the test set it was scored on, and of how many.
+    #: Number of test clips that were scored, and number of all test clips.
     coverage: tuple[float, float] | None = None
-    #: How its metrics are shown; none = each under its own name.
+    #: Format of the metrics; empty = each metric under its own name.
     columns: tuple[Column, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Jobs that differ in their seed alone."""
+    """Jobs that differ only in their seed."""
 
     values: tuple[str, ...]
     jobs: int
@@ -62,23 +62,23 @@ class Row:
     metrics: dict[str, tuple[float, float]]
     seconds: float
     note: str | None = None
-    #: How many clips of the test set the job with the fewest of them was scored on, where that is not all: "3 of 4".
+    #: "3 of 4" if the job with the fewest scored test clips was scored on 3 of 4; empty if all were scored.
     scored_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The jobs of a sweep, grouped."""
+    """The jobs of a sweep, grouped by configuration."""
 
-    #: The overrides that differ between jobs, the seed left out.
+    #: The overrides that differ between jobs, except the seed.
     varying: tuple[str, ...]
     rows: tuple[Row, ...]
-    #: Those of all jobs, each once.
+    #: The columns of all jobs, without duplicates.
     columns: tuple[Column, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Remarks about the rows; with the rows' numbers, where they do not belong to all."""
+        """Return the notes on the rows, with row numbers unless a note applies to all rows."""
         noted = [row.note for row in self.rows if row.finished]
         lines = []
         for note in dict.fromkeys(filter(None, noted)):
@@ -89,14 +89,14 @@ class Comparison:
 
 
 def compare(entries: Sequence[Entry]) -> Comparison:
-    """Group jobs by everything that varies but the seed, in the order in which they first occur."""
+    """Group jobs by all varied settings except the seed, in order of first occurrence."""
     keys = dict.fromkeys(key for entry in entries for key in entry.overrides)
     differing = [key for key in keys if len({entry.overrides.get(key) for entry in entries}) > 1]
     varying = tuple(key for key in differing if key != "seed")
     groups: dict[tuple[str, ...], list[Entry]] = {}
     for entry in entries:
         groups.setdefault(tuple(entry.overrides.get(key, "") for key in varying), []).append(entry)
-    # Where the columns of entries differ, those that they have in common come after the others.
+    # If entries have different columns, the common ones come last.
     columns = reversed(dict.fromkeys(column for entry in reversed(entries) for column in reversed(entry.columns)))
     return Comparison(varying, tuple(_row(values, group) for values, group in groups.items()), tuple(columns))
 
@@ -113,9 +113,9 @@ def _row(values: tuple[str, ...], group: Sequence[Entry]) -> Row:
 
 
 def _mean_and_std(values: Sequence[float]) -> tuple[float, float]:
-    """The mean and the standard deviation of a sample, 0 for one value.
+    """Compute the mean and the standard deviation of a sample (0 for one value).
 
-    Without NumPy, whose import `--help` and `--cfg job` would wait for.
+    Does not use NumPy, whose import would slow down `--help` and `--cfg job`.
     """
     mean = statistics.fmean(values)
     squares = sum((value - mean) ** 2 for value in values)
@@ -123,7 +123,7 @@ def _mean_and_std(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _scored_on(entries: Sequence[Entry]) -> str | None:
-    """The smallest part of the test set, where a job was scored on a part."""
+    """Return the smallest scored part of the test set, if a job was scored on a part."""
     parts = [
         entry.coverage for entry in entries if entry.coverage is not None and entry.coverage[0] < entry.coverage[1]
     ]
@@ -134,7 +134,7 @@ def _scored_on(entries: Sequence[Entry]) -> str | None:
 
 
 def table(comparison: Comparison) -> str:
-    """Plain text, a row a configuration, under the remarks about them."""
+    """Format a table as plain text, with one row for each configuration, and the notes."""
     parts = list(dict.fromkeys(row.scored_on for row in comparison.rows if row.scored_on))
     note = f"\n* scored on {', '.join(parts)} clips: not comparable with a score on all of them" if parts else ""
     lines = list_cells(comparison)
@@ -142,7 +142,7 @@ def table(comparison: Comparison) -> str:
 
 
 def list_cells(comparison: Comparison) -> list[list[str]]:
-    """The cells of the table: a line of titles, then one for each configuration."""
+    """Return the cells of the table: a row of titles, then one row for each configuration."""
     several = any(row.jobs > 1 for row in comparison.rows)
     unfinished = any(row.finished < row.jobs for row in comparison.rows)
     shown = [column for column in _columns(comparison) if _is_shown(column, comparison.rows)]
@@ -164,7 +164,7 @@ def _columns(comparison: Comparison) -> Sequence[Column]:
 
 
 def _is_shown(column: Column, rows: Sequence[Row]) -> bool:
-    """Whether a row has the metric, and one that differs from what it is compared with."""
+    """Whether a row has the metric, with a value that differs from the metric to compare with."""
     found = [row for row in rows if column.metric in row.metrics]
     other = column.unless_near
     if other is None:
@@ -193,7 +193,7 @@ def _aligned(lines: Sequence[Sequence[str]], left: int) -> str:
 
 
 def to_csv(comparison: Comparison) -> str:
-    """All metrics of all rows, mean and standard deviation, unrounded."""
+    """Format all metrics of all rows as CSV: mean and standard deviation, unrounded."""
     names = dict.fromkeys(name for row in comparison.rows for name in row.metrics)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

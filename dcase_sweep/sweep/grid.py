@@ -1,4 +1,4 @@
-"""A sweep over every combination: checks first, a record, a comparison of the jobs."""
+"""A sweep over all combinations, with checks in advance, a record and a comparison of the jobs."""
 
 import io
 import itertools
@@ -34,16 +34,16 @@ FIGURE = "comparison-figure.png"
 
 
 class GridSweeper(Sweeper):
-    """Runs every combination through whichever launcher is configured.
+    """Runs all combinations with the configured launcher.
 
-    All jobs are composed and checked before the first one starts. A job that fails does not stop the others;
-    ``failures`` lists it.
+    All jobs are composed and validated before the first one starts. A failed job does not stop the others; it is listed
+    in ``failures``.
 
     Args:
-        max_batch_size: how many jobs the launcher is given at a time; None = all.
-        params: overrides that every sweep begins with, key → value.
-        skip_finished: do not run again what the application knows to have finished; this is how an interrupted sweep is
-            continued.
+        max_batch_size: number of jobs passed to the launcher at a time; None = all.
+        params: overrides for all sweeps, key → value.
+        skip_finished: skip jobs that have finished earlier, according to the application. Continues an interrupted
+            sweep.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class GridSweeper(Sweeper):
         self._application = self.make_application()
 
     def make_application(self) -> Application:
-        """What the sweep knows of the application whose jobs it runs."""
+        """Return the application whose jobs are run."""
         return Application()
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take from Hydra how to compose and what to run."""
+        """Store Hydra's context and the task function."""
         self._context = hydra_context
         self._config = config
         self._launcher = Plugins.instance().instantiate_launcher(
@@ -71,7 +71,7 @@ class GridSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Run the jobs; each returns what the task function does."""
+        """Run the jobs and return their results."""
         from dcase_sweep.utils.signals import interruptible
 
         self._check_settings()
@@ -92,7 +92,7 @@ class GridSweeper(Sweeper):
             given = self._application.describe_job(record.id, _varying(jobs))
             try:
                 self._launch([[*job.overrides, *given] for job in jobs], results)
-            except BaseException as error:  # the jobs that are over are compared, whatever ended the rest
+            except BaseException as error:  # compare the finished jobs even if the sweep was interrupted
                 self._report(record, jobs, results, folder, finished, "KILLED" if _is_stop(error) else "FAILED")
                 skipping = [] if self.skip_finished else ["hydra.sweeper.skip_finished=true"]
                 command = self._application.describe_continuation(self._config, [*arguments, *skipping])
@@ -111,7 +111,7 @@ class GridSweeper(Sweeper):
             raise UserError(f"hydra.sweeper.params={self.params}: expected keys with their values, or null")
 
     def _without_finished(self, jobs: list[GridJob]) -> tuple[list[GridJob], list[GridJob]]:
-        """The jobs to run, and those that have finished before."""
+        """Return the jobs to run and those that have finished earlier."""
         if not self.skip_finished:
             return jobs, []
         rest, finished = [], []
@@ -126,7 +126,7 @@ class GridSweeper(Sweeper):
         return rest, finished
 
     def _jobs(self, arguments: Sequence[str]) -> list[list[str]]:
-        """The overrides of each job: the product of all sweeps, the last one varying fastest."""
+        """Return the overrides of each job: the product of all sweeps; the last one varies fastest."""
         parser = OverridesParser.create(config_loader=self._context.config_loader)
         defaults = [f"{key}={value}" for key, value in self._application.rename(self.params).items()]
         return [self._application.complete(list(job)) for job in combinations(parser, [*defaults, *arguments])]
@@ -141,8 +141,8 @@ class GridSweeper(Sweeper):
             raise UserError(f"job {' '.join(map(mask_word, overrides))}: {error}") from None
 
     def _launch(self, jobs: Sequence[Sequence[str]], results: list[JobReturn]) -> None:
-        """Run the jobs and append what each came to, as far as one is over before the next begins."""
-        # One after the other they can be given one by one, so that an interruption loses none that is over.
+        """Run the jobs and append their results as they finish."""
+        # Sequential jobs can be launched one by one, so that an interruption loses no finished job.
         size = self.max_batch_size or (1 if is_basic(self._config) else len(jobs))
         for start in range(0, len(jobs), size):
             results += self._launcher.launch(jobs[start : start + size], initial_job_idx=start)
@@ -161,15 +161,15 @@ class GridSweeper(Sweeper):
         finished: Sequence[GridJob] = (),
         status: str | None = None,
     ) -> None:
-        """Compare the jobs that are over; the others count as not finished.
+        """Compare the finished jobs; the others count as not finished.
 
         Args:
-            record: of the sweep.
-            jobs: those that were run.
-            results: of the jobs that are over, in their order.
-            folder: of the sweep.
-            finished: jobs that were over before.
-            status: of the record; None = failed if a job has failed.
+            record: the record of the sweep.
+            jobs: the jobs that were run.
+            results: the results of the finished jobs, in the same order.
+            folder: the folder of the sweep.
+            finished: jobs that finished earlier.
+            status: status of the record; None = failed if any job has failed.
         """
         run = [
             job if result is None else replace(job, outcome=self._read(result))
@@ -207,10 +207,10 @@ class GridSweeper(Sweeper):
             return []
 
     def _read(self, result: JobReturn) -> Outcome:
-        """The outcome of a job; what ended it may come from its task function or from a launcher."""
+        """Read the outcome of a job. An error may come from the task function or from the launcher."""
         try:
-            with redirect_stderr(io.StringIO()):  # Hydra names the job there; it is compared with the others here
-                returned = result.return_value  # raises what ended the job
+            with redirect_stderr(io.StringIO()):  # Hydra's error names the job; here it is compared with the others
+                returned = result.return_value  # raises the error of the job
         except BaseException as error:
             return Outcome("failed", error=f"{type(error).__name__}: {error}")
         try:
@@ -234,12 +234,12 @@ def _entry(values: dict[str, str], outcome: Outcome | None) -> Entry:
 
 
 def _is_stop(error: BaseException) -> bool:
-    """Whether somebody asked for the end, rather than something going wrong."""
+    """Whether the error is a request to stop, such as Ctrl-C."""
     return not isinstance(error, Exception)
 
 
 def _varying(jobs: Sequence[GridJob]) -> list[str]:
-    """The keys whose values differ between jobs."""
+    """Return the keys whose values differ between jobs."""
     keys = dict.fromkeys(key for job in jobs for key in job.values)
     return [key for key in keys if len({job.values.get(key) for job in jobs}) > 1]
 

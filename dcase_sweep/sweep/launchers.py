@@ -1,28 +1,28 @@
-"""Which of Hydra's launchers a sweep was given."""
+"""Checks of the Hydra launcher of a sweep."""
 
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.utils.cpu import usable_cores
 from dcase_sweep.utils.errors import UserError
 
-#: Hydra loads its plugins once more for itself, so that no class of ours is one of its launchers' classes.
+#: Hydra imports its plugins a second time for itself, so our classes are never instances of its launcher classes.
 _BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 
 def is_basic(config: DictConfig) -> bool:
-    """Whether jobs run in this process, one after the other, as Hydra does where nothing else is asked for."""
+    """Whether jobs run in this process, one after the other, which is Hydra's default."""
     return bool(OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC) == _BASIC)
 
 
-#: Processes that a launcher, or a search, may have at a time on one machine.
+#: Largest number of parallel processes of a launcher or a search on one machine.
 MOST_PROCESSES = 1024
 
 
 def check_launcher(config: DictConfig) -> None:
-    """Refuse a number of parallel jobs that no machine runs.
+    """Check the number of parallel jobs of a launcher.
 
     Raises:
-        UserError: with the key.
+        UserError: for an impossible number, with the key.
     """
     count = OmegaConf.select(config, "hydra.launcher.n_jobs", default=None)
     if count is None:

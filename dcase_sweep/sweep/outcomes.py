@@ -1,4 +1,4 @@
-"""What came of one job, read from what its task function returned."""
+"""The outcome of a job, read from the return value of its task function."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,26 +8,26 @@ from dcase_sweep.sweep.comparison import Column
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
-#: What a number is called that a task function returns without a name; several are numbered from 1.
+#: Name of a single number that a task function returns; several numbers are numbered from 1.
 VALUE = "value"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one job."""
+    """The outcome of a job."""
 
     status: Literal["finished", "pruned", "failed"]
     metrics: Mapping[str, float] = field(default_factory=dict)
     error: str | None = None
-    #: A remark that belongs to the metrics wherever they are shown.
+    #: A note that is shown with the metrics.
     note: str | None = None
-    #: How a comparison shows the metrics; none = each under its own name.
+    #: Format of the metrics in a comparison; empty = each under its own name.
     columns: tuple[Column, ...] = ()
-    #: How many clips of the test set the metrics are of, and of how many; None = all.
+    #: Number of scored test clips and of all test clips; None if all were scored.
     coverage: tuple[float, float] | None = None
-    #: Metrics that a study keeps with the trial besides its objectives; None = all.
+    #: Metrics that a study stores with the trial in addition to its objectives; None = all.
     kept: Mapping[str, float] | None = None
-    #: Wall-clock time of the whole job, and of the training and evaluation in it.
+    #: Wall-clock time of the whole job, and of its training and evaluation.
     seconds: float = 0.0
     work_seconds: float | None = None
     #: Where the files of the job are; None = not known.
@@ -35,13 +35,13 @@ class Outcome:
 
 
 def read_metrics(returned: Any) -> dict[str, float]:
-    """The named numbers that a task function has returned.
+    """Read the metrics that a task function has returned.
 
     Args:
-        returned: a number, a sequence of numbers, or a mapping; entries of a mapping that are no numbers are left out.
+        returned: a number, a sequence of numbers, or a mapping, whose entries that are not numbers are ignored.
 
     Raises:
-        UserError: for anything else.
+        UserError: for any other value.
     """
     if isinstance(returned, Mapping):
         found = {str(name): number for name, each in returned.items() if (number := _number(each)) is not None}
@@ -64,12 +64,12 @@ def read_metrics(returned: Any) -> dict[str, float]:
 
 
 def name_values(count: int) -> list[str]:
-    """Names for so many numbers that have none."""
+    """Generate names for unnamed numbers."""
     return [VALUE] if count == 1 else [f"{VALUE}_{position}" for position in range(1, count + 1)]
 
 
 def _number(value: Any) -> float | None:
-    """A number, a NumPy scalar or a tensor of one element as a float; None for anything else."""
+    """Convert a number, a NumPy scalar or a tensor with one element to a float; None for anything else."""
     if isinstance(value, (str, bytes, bytearray)) or value is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What a job says to the search that runs it: how well it does so far, and that it breaks a constraint."""
+"""Functions for jobs to report intermediate values and constraint violations to a search."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -6,16 +6,16 @@ from typing import Protocol
 
 
 class TrialPruned(Exception):
-    """Raised by `report` where the search wants no more of a trial; it ends the job as pruned, not as failed."""
+    """Raised by `report` when the pruner stops the trial. The job then ends as pruned, not as failed."""
 
 
 class ConstraintViolation(Exception):
-    """Raised by a job, or while one is prepared, whose configuration is not allowed; it does not count as a trial.
+    """Raised if the configuration of a job is not allowed. The job does not count as a trial.
 
     Args:
-        reason: in words.
-        violations: by how much each constraint is exceeded; more than 0 is not allowed. Samplers learn from it.
-        figures: what was measured; it is kept with the trial.
+        reason: the reason in words.
+        violations: amount by which each constraint is exceeded; positive values are violations. Samplers use it.
+        figures: measured values, which are stored with the trial.
     """
 
     def __init__(
@@ -30,13 +30,13 @@ class ConstraintViolation(Exception):
 
 
 class Reporter(Protocol):
-    """Takes the reports of one job."""
+    """Receives the reports of a job."""
 
     def report(self, value: float, step: int) -> None:
-        """Take a value of the objective after a step.
+        """Report the value of the objective after a step.
 
         Raises:
-            TrialPruned: to end the job here.
+            TrialPruned: if the job should stop now.
         """
         ...
 
@@ -45,14 +45,14 @@ _current: Reporter | None = None
 
 
 def report(value: float, step: int) -> None:
-    """Report an intermediate value of the objective; does nothing outside a search.
+    """Report an intermediate value of the objective. Does nothing outside a search.
 
     Args:
-        value: of the objective, in the same direction as the final one.
+        value: the value, in the same direction as the final one.
         step: the number of the epoch or iteration, counted from 0.
 
     Raises:
-        TrialPruned: if the search's pruner ends this trial. Let it pass.
+        TrialPruned: if the search's pruner stops this trial. Do not catch it.
     """
     if _current is not None:
         _current.report(value, step)
@@ -60,7 +60,7 @@ def report(value: float, step: int) -> None:
 
 @contextmanager
 def reporting_to(reporter: Reporter) -> Iterator[None]:
-    """Within, `report` hands its values to this reporter."""
+    """Context in which `report` passes its values to this reporter."""
     global _current
     before, _current = _current, reporter
     try:

@@ -1,4 +1,4 @@
-"""Tasks: what is learned from which data, by whom, and how it is evaluated.
+"""Tasks: each defines its data, its training and its evaluation.
 
-`base.Task` is the class to derive a third kind of task from.
+Derive further kinds of tasks from `base.Task`.
 """

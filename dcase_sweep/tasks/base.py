@@ -1,4 +1,4 @@
-"""What every task is: the class to derive a third kind of task from."""
+"""The base class of all tasks."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -12,44 +12,43 @@ from dcase_sweep.tasks.protocols import Learner, Predictor
 
 
 class Task(ABC):
-    """A kind of learning problem: what it learns from, who trains it, and how it is evaluated.
+    """A kind of learning problem, with its data type, its learners and its evaluation.
 
-    ``task._target_`` names a class derived from this one, in this package or in a user's own. The keyword arguments of
-    its constructor are keys of ``task`` in the configuration; the attributes below are the same for all of its
-    experiments.
+    ``task._target_`` names a subclass, in this package or in a user's project. The keyword arguments of its constructor
+    are keys of ``task`` in the configuration. The attributes below are the same for all experiments of the task.
 
     Args:
-        name: a short one, for the first line of a run.
-        title: what is learned, for people.
+        name: short name, shown on the first line of a run.
+        title: full name, for people.
     """
 
-    #: What a data set of this task has as its attribute ``kind``.
+    #: The value of the attribute ``kind`` of this task's data sets.
     kind: ClassVar[str]
-    #: What a network may have as its attribute ``kind``; nothing = the kind of the task.
+    #: Accepted values of the attribute ``kind`` of a network; empty = the kind of the task.
     model_kinds: ClassVar[tuple[str, ...]] = ()
-    #: What ``load()`` of a data set returns.
+    #: The class of the object that ``load()`` of a data set returns.
     data_type: ClassVar[type] = object
-    #: Framework → full name of the class that trains (`Learner`).
+    #: Framework → full name of its `Learner` class.
     learners: ClassVar[Mapping[str, str]]
-    #: The metric of the validation by which the best epoch is chosen; ``task.monitor`` replaces it.
+    #: The validation metric that selects the best epoch, unless ``task.monitor`` is set.
     monitor: ClassVar[str]
-    #: The metrics that the comparison of a sweep shows, in this order.
+    #: The metrics in the comparison of a sweep, in this order.
     columns: ClassVar[tuple[Column, ...]] = ()
     #: The dataclass of the ``evaluation`` group; None = any keys, unchecked.
     evaluation: ClassVar[type | None] = None
-    #: Full name of the class of generated recordings, with which a trained network can be looked at without any data.
+    #: Full name of the class of generated recordings, used where a trained network is inspected without data.
     demo_data: ClassVar[str | None] = None
     #: How short recordings are extended: ``repeat`` or ``zeros``.
     padding: ClassVar[Literal["repeat", "zeros"]] = "repeat"
     #: Whether the running statistics of batch normalisation count as parameters.
     counts_statistics: ClassVar[bool] = False
-    #: The class of the predictions (`tasks.prediction`); None = found by a prediction where it is needed.
+    #: The class of the predictions (`tasks.prediction`); None = taken from a prediction when it is needed.
     prediction: ClassVar[type | None] = None
-    #: Copies of the weights that training keeps beside the network's own, as a teacher's.
+    #: Copies of the weights that training stores in addition to the network's own, such as those of a teacher.
     weight_copies: ClassVar[int] = 0
-    #: What training batches are of, for augmentations (`training.augmentation.base`): ``clips`` or ``events``.
+    #: The kind of training batches, for augmentations (`training.augmentation.base`): ``clips`` or ``events``.
     batches: ClassVar[str] = "clips"
-    #: Whether ``compression`` applies, and whether ``export`` does: to classifiers of whole clips.
+    #: Whether ``compression`` and ``export`` apply. They apply to classifiers of whole clips.
     can_compress: ClassVar[bool] = False
     can_export: ClassVar[bool] = False
 
@@ -58,31 +57,31 @@ class Task(ABC):
         self.title = title
 
     def check(self, experiment: Experiment) -> None:  # noqa: B027 (a task may have nothing to check)
-        """Refuse settings that this task cannot have, before any data are read.
+        """Check the settings of this task before any data are read.
 
         Raises:
-            UserError: in one line that names the key, what was found and what is expected.
+            UserError: for an invalid setting, with the key, what was found and what is expected.
         """
 
     def check_front_end(self, experiment: Experiment, front_end: Any) -> None:  # noqa: B027
-        """Refuse a front end that the training of this task cannot use.
+        """Check that the training of this task can use the front end.
 
         Raises:
-            UserError: in one line.
+            UserError: if not, in one line.
         """
 
     def check_files(self, experiment: Experiment) -> None:  # noqa: B027
-        """Refuse files that the configuration names, as a checkpoint to begin with, before any data are read.
+        """Check files that the configuration names, such as a checkpoint to start from, before any data are read.
 
         Raises:
-            UserError: in one line.
+            UserError: for an unusable file, in one line.
         """
 
     def validate_data(self, experiment: Experiment, data: Any) -> None:  # noqa: B027
-        """Refuse data that this configuration cannot learn from; log what they cannot be evaluated by.
+        """Check that this configuration can be trained on the data. Problems of the evaluation are logged.
 
         Raises:
-            UserError: in one line.
+            UserError: for unusable data, in one line.
         """
 
     def make_predictor(
@@ -94,20 +93,20 @@ class Task(ABC):
         *,
         where: str,
     ) -> Predictor:
-        """What tells of a recording what a trained network says of it (`dcase_sweep.load_run`, ``predict``).
+        """Return the predictor of `dcase_sweep.load_run` and ``predict``, which interprets the network's outputs.
 
-        This one hands on the outputs of the network as they are. `tasks.predictors.ClipPredictor` serves classifiers of
+        The default returns the outputs of the network unchanged. `tasks.predictors.ClipPredictor` is for classifiers of
         whole clips, with one label or several.
 
         Args:
-            experiment: that trained the network.
-            network: with the weights of the best epoch.
-            state: everything that the checkpoint's ``state_dict`` holds, as statistics of the features.
-            classes: in the order of the network's outputs.
-            where: how the user named the run, for messages.
+            experiment: the experiment that trained the network.
+            network: the network with the weights of the best epoch.
+            state: the checkpoint's ``state_dict``, including statistics of the features.
+            classes: the classes in the order of the network's outputs.
+            where: the user's name for the run, for messages.
 
         Raises:
-            UserError: if the checkpoint lacks something.
+            UserError: if the checkpoint is incomplete.
         """
         from dcase_sweep.tasks.predictors import NetworkPredictor
 
@@ -130,13 +129,13 @@ class Task(ABC):
 
     @abstractmethod
     def evaluate(self, experiment: Experiment, data: Any, learner: Learner, features: Any) -> EvaluationResult:
-        """The results of a trained network on the test split.
+        """Evaluate a trained network on the test split.
 
         Args:
-            experiment: the checked configuration.
-            data: as `data_type` says.
-            learner: trained.
-            features: stored ones of all clips, ``[clip, ...]``, may be memory-mapped.
+            experiment: the validated configuration.
+            data: an object of the class `data_type`.
+            learner: the trained learner.
+            features: the stored features of all clips, ``[clip, ...]``, possibly memory-mapped.
 
         Raises:
             UserError: if the network's outputs cannot be evaluated.

@@ -1,10 +1,10 @@
-"""Which metrics of an experiment a comparison of several shows."""
+"""The metrics of an experiment that a comparison shows."""
 
 from dcase_sweep.config import Experiment
 from dcase_sweep.config.task import get_monitor, locate_task
 from dcase_sweep.result import Column
 
-#: Those of every task.
+#: Columns of all tasks.
 COMMON = (
     Column("complexity/parameters", "parameters", digits=0, larger_is_better=False),
     # Shown only where pruning made some parameters zero: else it would repeat the column before it.
@@ -22,7 +22,7 @@ COMMON = (
 
 
 def list_columns(experiment: Experiment) -> tuple[Column, ...]:
-    """The metrics of the test clips, those of the best epoch, then what every task has."""
+    """List the metrics of the test clips, those of the best epoch, and those that all tasks have."""
     task = locate_task(experiment.task._target_)
     own = [column for column in task.columns if not column.metric.startswith("best/")]
     of_validation = [column for column in task.columns if column.metric.startswith("best/")]

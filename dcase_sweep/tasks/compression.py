@@ -1,4 +1,4 @@
-"""What a run reports of its compression: before training what will be done, afterwards what it saved and lost."""
+"""The report on the compression of a run: the plan before training, size and accuracy afterwards."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from dcase_sweep.utils import console
 def begin_compression(
     task: Task, experiment: Experiment, data: Any, learner: Any, features: Any
 ) -> EvaluationResult | None:
-    """Report what will be done; the results of the weights that a fine-tuning begins with, or None."""
+    """Report the planned compression; return the results of the initial weights of a fine-tuning, or None."""
     if experiment.compressed is None:
         return None
     console.field("compress", learner.compressor.headline)
@@ -23,13 +23,13 @@ def begin_compression(
 def conclude_compression(
     experiment: Experiment, complexity: Complexity, before: EvaluationResult | None, after: EvaluationResult
 ) -> dict[str, float]:
-    """The non-zero parameters of the trained network and whether they keep the limit; what the compression cost.
+    """Report the size of the trained network, whether it is within the limit, and the change in accuracy.
 
-    Macro accuracies are of the same test clips, as shares of one; what is lost is in percentage points.
+    Macro accuracies are of the same test clips, as fractions of one; the change is in percentage points.
 
     Args:
-        complexity: of the trained weights.
-        before: the results of the weights that the fine-tuning began with; None where it began with new ones.
+        complexity: the complexity of the trained network.
+        before: the results of the initial weights of a fine-tuning; None if it started from new weights.
     """
     settings = experiment.compressed
     bits: Any = settings.bits if settings is not None else 16

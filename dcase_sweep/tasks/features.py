@@ -20,15 +20,16 @@ from dcase_sweep.utils.text import printable
 
 log = logging.getLogger(__name__)
 
-#: A recording that is so many times shorter or longer than a clip is named: it may not be the one that is meant.
+#: Recordings whose length differs from the clip length by more than this factor are reported; they may be the wrong
+#: files.
 _FAR = 2.0
 
 
 def load_features(experiment: Experiment, device: str = "cpu") -> tuple[TaskData, FeatureStore]:
-    """The data set and the stored features of its recordings, computed where they are missing.
+    """Return the data set and the stored features of its recordings. Missing features are computed.
 
     Raises:
-        DataError: with every problem that the tables, the headers or the samples have.
+        DataError: with all problems found in the tables, headers and samples.
     """
     workers = experiment.hardware.workers or usable_cores()
     dataset = build("data", experiment.data)
@@ -90,17 +91,17 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[TaskData
 
 
 def compute_fingerprint(data: TaskData, store: FeatureStore) -> str:
-    """A hash of what a network learned from and was evaluated by: names, labels, splits and contents of the files."""
+    """Compute a hash of the data of an experiment: names, labels, splits and file contents."""
     return hashlib.sha256(f"{data.fingerprint} {store.fingerprint}".encode()).hexdigest()[:16]
 
 
 def describe_changes(names: Sequence[str], store: FeatureStore, seconds: float) -> list[str]:
-    """How many recordings were resampled, padded and cut, with the one that is farthest from a clip's length.
+    """Describe how many recordings were resampled, padded and cut, and which differs most from the clip length.
 
     Args:
-        names: of the store's clips.
-        store: what was noticed of each.
-        seconds: length of a clip.
+        names: names of the store's clips.
+        store: the store, with the changes of each clip.
+        seconds: clip length, s.
     """
     changed = [f"{store.count(what)} {what}" for what in ("resampled", "padded", "cut") if store.count(what)]
     lengths = [(state.seconds, name) for state, name in zip(store.states, names, strict=True) if state.seconds]

@@ -1,4 +1,4 @@
-"""What is said of every result on some data: that they are generated, or that clips are missing."""
+"""Notes on results: generated data, or missing clips."""
 
 from dcase_sweep.tasks.protocols import TaskData
 
@@ -6,12 +6,12 @@ SYNTHETIC = "synthetic demo data: not representative of real recordings"
 
 
 def describe_note(data: TaskData) -> str | None:
-    """The note that is shown with every result on these data."""
+    """Return the note that is shown with all results on these data."""
     return SYNTHETIC if data.is_synthetic else None
 
 
 def describe_incompleteness(data: TaskData) -> str | None:
-    """How many of the listed test clips every result on these data is measured on, where that is not all."""
+    """Describe how many of the listed test clips the results are based on; empty if all."""
     part = getattr(data, "test_coverage", None)
     if part is None or part.is_complete:
         return None
@@ -19,7 +19,7 @@ def describe_incompleteness(data: TaskData) -> str | None:
 
 
 def describe_tags(data: TaskData) -> dict[str, str]:
-    """The tags of a run that say at first sight how far its results go."""
+    """Return the tags of a run that describe the limits of its results."""
     notes = {"dcase_sweep.synthetic": describe_note(data), "dcase_sweep.incomplete": describe_incompleteness(data)}
     tags = {tag: note for tag, note in notes.items() if note}
     if not tags:

@@ -1,4 +1,4 @@
-"""What the program asks of a task's data and of its learner; both may be classes of the user's own."""
+"""Protocols of a task's data, learner and predictor. Users may implement them in their own projects."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,46 +11,46 @@ from dcase_sweep.tasks.prediction import Segment
 
 
 class TaskData(Protocol):
-    """Clips, their labels and their splits, as ``load()`` of a data set returns them.
+    """The clips, labels and splits that ``load()`` of a data set returns.
 
-    Optional attributes: ``coverage`` (a sequence of `data.events.SubsetCoverage`), ``test_coverage`` (that of the test
-    clips), ``empty_splits`` (one line for each split without a clip), ``splits`` (the indices of the clips by the name
-    of the split, which must not share a recording) and ``notes`` (pairs of a word and a text, which are printed).
+    Optional attributes: ``coverage`` (a sequence of `data.events.SubsetCoverage`), ``test_coverage`` (for the test
+    clips), ``empty_splits`` (one line for each empty split), ``splits`` (split name → indices of its clips; splits must
+    not share a recording) and ``notes`` (pairs of a word and a text to print).
     """
 
     @property
     def name(self) -> str:
-        """Of the data set."""
+        """Name of the data set."""
         ...
 
     @property
     def root(self) -> Path:
-        """The folder that `filenames` are relative to."""
+        """The folder to which `filenames` are relative."""
         ...
 
     @property
     def filenames(self) -> Sequence[str]:
-        """Every clip's file; features are stored in this order."""
+        """The file of each clip. Features are stored in this order."""
         ...
 
     @property
     def classes(self) -> Sequence[str]:
-        """The classes in the order of a score's columns."""
+        """The classes in the order of the columns of scores."""
         ...
 
     @property
     def test(self) -> NDArray[np.int64]:
-        """Indices of the test clips ``[clip]``."""
+        """Indices of the test clips, ``[clip]``."""
         ...
 
     @property
     def description(self) -> str:
-        """Its sizes in one line."""
+        """The sizes of the data set in one line."""
         ...
 
     @property
     def fingerprint(self) -> str:
-        """A hash of names, labels and splits: equal for two runs that learned from the same clips."""
+        """A hash of names, labels and splits. It is equal for two runs on the same clips."""
         ...
 
     @property
@@ -59,27 +59,27 @@ class TaskData(Protocol):
         ...
 
     def drop_invalid(self, valid: NDArray[np.bool_]) -> "TaskData":
-        """The same clips, with those that are not valid taken out of the splits (``data.skip_invalid=true``)."""
+        """Return the same clips with invalid ones removed from the splits (``data.skip_invalid=true``)."""
         ...
 
 
 class Learner(Protocol):
-    """A network in training, made as ``Learner(experiment, data, features)``.
+    """A network in training, constructed as ``Learner(experiment, data, features)``.
 
-    `training.fitting.fit` does most of `fit` for any Lightning module.
+    `training.fitting.fit` implements most of `fit` for any Lightning module.
     """
 
     @property
     def clips_per_epoch(self) -> int:
-        """How many clips an epoch learns from."""
+        """Number of clips in an epoch."""
         ...
 
     def layers(self) -> Sequence[Any]:
-        """The network's layers with their present weights (`complexity.layers.list_layers`)."""
+        """The network's layers with their current weights (`complexity.layers.list_layers`)."""
         ...
 
     def headline(self, metrics: dict[str, float]) -> str:
-        """The metrics of an epoch in a few words, for the progress line."""
+        """Format the metrics of an epoch for the progress line."""
         ...
 
     def fit(
@@ -91,39 +91,39 @@ class Learner(Protocol):
         on_batch: Callable[[int], None] | None = None,
         resume: Path | None = None,
     ) -> Any:
-        """Train, keep ``best.ckpt`` and ``last.ckpt`` in the folder, and load the best epoch's weights.
+        """Train, save ``best.ckpt`` and ``last.ckpt`` in the folder, and load the weights of the best epoch.
 
         Args:
-            folder: for the checkpoints.
-            extra: plain values that checkpoints carry.
-            on_epoch: called with each epoch's number, from 0, and its metrics.
-            on_batch: called with the number of clips of each batch.
+            folder: folder of the checkpoints.
+            extra: plain values to store in checkpoints.
+            on_epoch: called with the number of each epoch, from 0, and its metrics.
+            on_batch: called with the number of clips in each batch.
             resume: a ``last.ckpt`` to continue from.
 
         Returns:
-            What was kept (`training.fitting.Fitted`).
+            The result of the training (`training.fitting.Fitted`).
         """
         ...
 
     def predict(self, rows: NDArray[np.int64]) -> Any:
-        """Scores of some clips, in the form that the task evaluates."""
+        """Compute the scores of some clips, in the form that the task evaluates."""
         ...
 
 
 class Predictor(Protocol):
-    """A trained network and the meaning of its outputs.
+    """A trained network and the interpretation of its outputs.
 
-    A predictor may also have ``begin(sample_rate, threshold)``, which returns a `Joiner` for one recording that is
-    longer than a clip, and ``grid``: windows of it begin at multiples of so many samples. Without them the windows of
-    such a recording are predicted each by itself.
+    A predictor may also have ``begin(sample_rate, threshold)``, which returns a `Joiner` for a recording that is longer
+    than a clip, and ``grid``: its windows begin at multiples of this number of samples. Otherwise each window of such a
+    recording is predicted separately.
     """
 
     network: Any
 
     def __call__(self, features: Any) -> Any:
-        """The prediction for the features ``[1, mel, frame]`` of one clip.
+        """Predict one clip from its features ``[1, mel, frame]``.
 
-        `network` is a `torch.nn.Module` in evaluation mode that takes the front end's features.
+        `network` is a `torch.nn.Module` in evaluation mode that takes the features of the front end.
         """
         ...
 

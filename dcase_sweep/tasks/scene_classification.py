@@ -1,4 +1,4 @@
-"""Acoustic scene classification: DCASE 2021 task 1A and tasks like it."""
+"""Acoustic scene classification: DCASE 2021 task 1A and similar tasks."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class SceneClassification(Task):
-    """One scene for each clip, evaluated by accuracy and log loss, overall, by scene and by device.
+    """Classification of clips into scenes, evaluated by accuracy and log loss: overall, by scene and by device.
 
     Martín-Morató et al., "Low-complexity acoustic scene classification for multi-device audio", 2021.
     """
@@ -50,11 +50,11 @@ class SceneClassification(Task):
     can_export: ClassVar[bool] = True
 
     def check(self, experiment: Experiment) -> None:
-        """Refuse settings that scene classification cannot have."""
+        """Check the settings of scene classification."""
         check_scenes(experiment)
 
     def check_front_end(self, experiment: Experiment, front_end: Any) -> None:
-        """Refuse features that are to be scaled by the training, which that of this task does not do."""
+        """Check that the front end does not require scaling by the training, which this task does not do."""
         if hasattr(front_end, "normalise"):
             raise UserError(
                 f"front_end._target_={experiment.front_end._target_}: leaves its scaling (normalise) to the training, "
@@ -62,20 +62,20 @@ class SceneClassification(Task):
             )
 
     def check_files(self, experiment: Experiment) -> None:
-        """Refuse weights to begin with that the network or the compression cannot have."""
+        """Check the weights to start from and the compression of the network."""
         if experiment.compressed is not None:
             from dcase_sweep.training.compression.start import check_start
 
             check_start(experiment)
 
     def validate_data(self, experiment: Experiment, data: SceneData) -> None:
-        """Refuse extra metrics that cannot be computed on these scenes."""
+        """Check that the extra metrics can be computed for these scenes."""
         try_metrics(build_metrics(experiment), data.targets[data.validation], len(data.classes))
 
     def make_predictor(
         self, experiment: Experiment, network: Any, state: Mapping[str, Any], classes: Sequence[str], *, where: str
     ) -> Predictor:
-        """The most probable scene, of probabilities ``[batch, class]``."""
+        """Return a predictor of the most probable scene from probabilities ``[batch, class]``."""
         from dcase_sweep.tasks.predictors import ScenePredictor
 
         return ScenePredictor(experiment, network, state, classes, where)
@@ -89,7 +89,7 @@ class SceneClassification(Task):
         )
 
     def evaluate(self, experiment: Experiment, data: SceneData, learner: Any, features: Any) -> EvaluationResult:
-        """The figures of the official table, of probabilities ``[clip, class]``."""
+        """Compute the metrics of the official table from probabilities ``[clip, class]``."""
         from dcase_sweep.evaluation.scenes.result import evaluate_scene_scores
 
         scores = learner.predict(data.test)
@@ -113,7 +113,7 @@ class SceneClassification(Task):
 
 
 def _predict_in_float16(experiment: Experiment, data: SceneData, learner: Any) -> NDArray[np.float32] | None:
-    """Scores in float16 where ``evaluation.precision`` asks for them and the learner has them; else None."""
+    """Compute scores in float16 if ``evaluation.precision`` asks for them and the learner supports it; else None."""
     if experiment.evaluation.precision is None:
         return None
     if not hasattr(learner, "predict_in_float16"):

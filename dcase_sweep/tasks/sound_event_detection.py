@@ -23,14 +23,14 @@ from dcase_sweep.tasks.protocols import Predictor
 from dcase_sweep.utils.errors import UserError
 
 log = logging.getLogger(__name__)
-#: How many test clips are drawn with their reference and detected events.
+#: Number of test clips in the figure of reference and detected events.
 _SHOWN = 3
-#: What mean-teacher training asks of a front end.
+#: Attributes of a front end that mean-teacher training requires.
 _OF_MEAN_TEACHER = ("normalise", "to_decibel", "hop")
 
 
 class SoundEventDetection(Task):
-    """Which sounds are heard in a clip and when, learned by a student and its teacher.
+    """Detection of sound events and their times with a student network and its teacher.
 
     Turpault et al., "Sound event detection in domestic environments with weakly labeled data and soundscape
     synthesis", 2019. Evaluated by PSDS (Bilen et al., 2020) and F1 (Mesaros et al., 2016).
@@ -39,7 +39,7 @@ class SoundEventDetection(Task):
     kind: ClassVar[str] = "events"
     data_type: ClassVar[type] = EventData
     learners: ClassVar[Mapping[str, str]] = {"torch": "dcase_sweep.training.mean_teacher.learner.MeanTeacherLearner"}
-    #: Macro F1 of the weakly labelled clips plus intersection F1 of the synthetic ones.
+    #: Macro F1 on weakly labelled clips plus intersection F1 on synthetic clips.
     monitor: ClassVar[str] = "validation/objective"
     columns: ClassVar[tuple[Column, ...]] = (
         Column("test/teacher/psds_score_scenario1", "PSDS 1"),
@@ -58,11 +58,11 @@ class SoundEventDetection(Task):
     batches: ClassVar[str] = "events"
 
     def check(self, experiment: Experiment) -> None:
-        """Refuse settings that sound event detection cannot have, and those that would do nothing."""
+        """Check the settings of sound event detection, including settings without an effect."""
         check_events(experiment)
 
     def check_front_end(self, experiment: Experiment, front_end: Any) -> None:
-        """Refuse a front end without what the training of the mean teacher asks for."""
+        """Check that the front end has the attributes that mean-teacher training requires."""
         missing = [name for name in _OF_MEAN_TEACHER if not hasattr(front_end, name)]
         if missing:
             raise UserError(
@@ -72,13 +72,13 @@ class SoundEventDetection(Task):
             )
 
     def check_files(self, experiment: Experiment) -> None:
-        """Refuse a wrong ``mean_teacher.checkpoint``."""
+        """Check ``mean_teacher.checkpoint``."""
         from dcase_sweep.training.mean_teacher.pretrained import check_published
 
         check_published(experiment)
 
     def validate_data(self, experiment: Experiment, data: EventData) -> None:
-        """Refuse data without clips for a batch, or of other classes; log what the test set cannot show."""
+        """Check the number of clips and the classes; log metrics that are not defined on the test set."""
         assert experiment.mean_teacher is not None
         _check_classes(experiment.mean_teacher.median_filter, data.classes)
         if experiment.published_checkpoint is None:
@@ -92,20 +92,20 @@ class SoundEventDetection(Task):
     def make_predictor(
         self, experiment: Experiment, network: Any, state: Mapping[str, Any], classes: Sequence[str], *, where: str
     ) -> Predictor:
-        """Events with their times, by the threshold and the median filter of the evaluation."""
+        """Return a predictor of events, using the threshold and the median filter of the evaluation."""
         from dcase_sweep.tasks.event_predictor import EventPredictor
 
         return EventPredictor(experiment, network, classes)
 
     def evaluate(self, experiment: Experiment, data: EventData, learner: Any, features: Any) -> EvaluationResult:
-        """PSDS, F1 and error rates of the student and of the teacher."""
+        """Compute PSDS, F1 and error rates of the student and the teacher."""
         from dcase_sweep.evaluation.events.result import ClipView, NetworkScores, evaluate_event_scores
 
         assert experiment.mean_teacher is not None
         names = dict(zip(data.test.tolist(), data.names(data.test), strict=True))
         coverage = data.test_coverage
         front_end = build_front_end(experiment)
-        # The clips with the most events show best what is found and what is not.
+        # The clips with the most events show hits and misses best.
         shown = sorted(data.test.tolist(), key=lambda row: len(data.clips[row].events), reverse=True)[:_SHOWN]
         networks = {
             network: NetworkScores(
@@ -135,7 +135,7 @@ class SoundEventDetection(Task):
 def _extra_metrics(
     experiment: Experiment, data: EventData, scores: Mapping[int, NDArray[np.float32]], hop: float, prefix: str
 ) -> dict[str, float]:
-    """The configured metrics of all frames, of scores ``[frame, class]`` by clip."""
+    """Compute the configured metrics over all frames from scores ``[frame, class]`` by clip."""
     metrics = build_metrics(experiment)
     if not metrics:
         return {}
@@ -145,14 +145,14 @@ def _extra_metrics(
 
 
 def _to_decibel(front_end: Any, mel: Any) -> Any:
-    """Stored mel amplitudes ``[mel, frame]`` in dB, to be drawn."""
+    """Convert stored mel amplitudes ``[mel, frame]`` to dB for a figure."""
     import torch
 
     return front_end.to_decibel(torch.tensor(mel)).numpy()
 
 
 def _warn_of_cut_events(seconds: float, data: EventData) -> None:
-    """Events that begin after the end of the network's input can only be missed."""
+    """Warn of events after the end of the network's input, which count as missed."""
     behind = sum(onset >= seconds for _, onset, _, _ in data.reference_events(data.test))
     if behind:
         log.warning(f"data      {behind} test events begin after data.seconds={seconds:g} and count as missed")

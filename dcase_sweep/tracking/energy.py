@@ -43,7 +43,7 @@ def check_energy(tracking: Tracking) -> None:
 
 @contextmanager
 def measured_energy(phase: str, tracking: Tracking, run: Any) -> Iterator[dict[str, float]]:
-    """Measure the energy of the block and log it to the run, also if the block raises an error.
+    """Measure the energy used within this context and log it to the run, also if an error is raised.
 
     Logs ``energy/PHASE_kwh`` and ``energy/PHASE_kg_co2eq``, measured with CodeCarbon as in the baselines of task 4
     since 2022, here with its offline tracker, without files or network. A resumed run adds to its earlier figures. The

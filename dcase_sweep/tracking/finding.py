@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 NOTE = "mlflow.note.content"
 
 
-#: Runs of one signature that are looked at.
+#: Largest number of runs with one signature that are checked.
 _LOOKED_AT = 100
 
 
@@ -38,7 +38,8 @@ class FinishedRun:
 def find_finished(tracking: Tracking, signature: str) -> FinishedRun | None:
     """Find the newest finished run with this signature.
 
-    A run that continues a checkpoint of another one is left out: its first epochs may be of other code or data.
+    Runs that continue a checkpoint of another run are excluded, because their first epochs may be of other code or
+    data.
     """
     store = open_store(tracking)
     wanted = f"tags.`{SIGNATURE}` = '{signature}' and attributes.status = 'FINISHED'"

@@ -1,4 +1,4 @@
-"""Runs of a store as a table to compute with."""
+"""Runs of a store as a data frame."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,19 +8,19 @@ from dcase_sweep.utils.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Runs that are asked for at a time.
+#: Number of runs in a request.
 _PAGE = 1000
 
 
 def runs_frame(store: Store, filter_string: str, limit: int) -> "pd.DataFrame":
-    """The newest runs of all experiments of a store, a row for each.
+    """Return the newest runs of all experiments of a store, one per row.
 
     The columns are ``run_id``, ``name``, ``status``, ``start_time`` (UTC), ``seconds``, then ``metrics.*`` and
-    ``params.*`` by their names, as ``mlflow.search_runs`` calls them; a run without a value has NaN or None.
+    ``params.*``, named as in ``mlflow.search_runs``. Missing values are NaN or None.
 
     Args:
-        filter_string: in MLflow's language: ``metrics.`test/accuracy` > 0.4 and params.model = 'cnn5'``.
-        limit: how many runs at most.
+        filter_string: a filter in MLflow's syntax: ``metrics.`test/accuracy` > 0.4 and params.model = 'cnn5'``.
+        limit: largest number of runs.
 
     Raises:
         UserError: in one line, for a filter that MLflow cannot read.

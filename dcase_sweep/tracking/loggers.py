@@ -1,4 +1,4 @@
-"""Loggers of a run beside MLflow: any logger of Lightning's, or an object with the same few methods."""
+"""Loggers of a run in addition to MLflow: any Lightning logger, or an object with the same methods."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,34 +19,34 @@ _STATUS = {"FINISHED": "success", "FAILED": "failed", "KILLED": "failed"}
 
 
 class Logger(Protocol):
-    """What a logger must offer: a part of `lightning.pytorch.loggers.Logger`."""
+    """The methods that a logger must have, a subset of `lightning.pytorch.loggers.Logger`."""
 
     def log_hyperparams(self, params: dict[str, Any]) -> None:
-        """Log the flattened configuration, once, before the training."""
+        """Log the flattened configuration once, before training."""
         ...
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Log metrics of an epoch, counted from 0, or of the whole run, with the last epoch as its step."""
+        """Log metrics of an epoch, counted from 0, or of the whole run, with the last epoch as the step."""
         ...
 
     def finalize(self, status: str) -> None:
-        """End the log: ``success`` or ``failed``."""
+        """Close the log with the status ``success`` or ``failed``."""
         ...
 
 
 def logs_to_mlflow(entries: Mapping[str, Any]) -> bool:
-    """Whether one of the chosen loggers is MLflow."""
+    """Whether MLflow is one of the chosen loggers."""
     return any(entry.get("_target_") == MLFLOW for entry in entries.values())
 
 
 def check_loggers(entries: Mapping[str, Any]) -> None:
-    """Refuse what is no logger.
+    """Check that all entries are loggers.
 
     Args:
-        entries: of the group ``logger``: name → ``_target_`` and arguments.
+        entries: the group ``logger``: name → ``_target_`` and arguments.
 
     Raises:
-        UserError: in one line with the entry, what was found and what is expected.
+        UserError: if not, in one line with the entry, what was found and what is expected.
     """
     for name, entry in entries.items():
         if not isinstance(entry, Mapping) or not isinstance(entry.get("_target_"), str):
@@ -56,14 +56,14 @@ def check_loggers(entries: Mapping[str, Any]) -> None:
 
 
 def build_loggers(entries: Mapping[str, Any], folder: Path) -> dict[str, Logger]:
-    """The loggers beside MLflow by their names.
+    """Instantiate the loggers other than MLflow, by name.
 
     Args:
-        entries: of the group ``logger``. One that is ``_partial_`` is given the folder of the run as ``save_dir``.
-        folder: of the run.
+        entries: the group ``logger``. Partial entries get the run's folder as ``save_dir``.
+        folder: the run's folder.
 
     Raises:
-        UserError: if one cannot be made, for instance since its package is not installed.
+        UserError: if a logger cannot be instantiated, for example because its package is not installed.
     """
     made: dict[str, Logger] = {}
     for name, entry in entries.items():
@@ -84,18 +84,18 @@ def _locate(name: str, target: str) -> Any:
     found = locate(f"logger.{name}._target_", target)
     missing = [method for method in ("log_hyperparams", "log_metrics", "finalize") if not hasattr(found, method)]
     if isinstance(found, type) and missing:
-        raise UserError(f"logger.{name}._target_={target}: has no {missing[0]}; expected a logger as Lightning's are")
+        raise UserError(f"logger.{name}._target_={target}: has no {missing[0]}; expected a logger like Lightning's")
     return found
 
 
 class MultiLoggerRun:
-    """A run of MLflow, or an untracked one, whose parameters and metrics go to further loggers too.
+    """A run in MLflow, or an untracked one, whose parameters and metrics are also sent to further loggers.
 
-    A logger that fails is reported once and left out: the training goes on.
+    A logger that fails is reported once and no longer used. Training continues.
 
     Args:
-        run: which everything goes to first.
-        loggers: by their names.
+        run: the run that gets everything first.
+        loggers: the loggers by name.
     """
 
     def __init__(self, run: Any, loggers: Mapping[str, Logger]) -> None:
@@ -112,7 +112,7 @@ class MultiLoggerRun:
         self._tell("log_hyperparams", dict(mask_values(parameters)))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Log metrics of an epoch, counted from 0; None = of the whole run."""
+        """Log metrics of an epoch, counted from 0, or of the whole run if None."""
         self._run.log_metrics(metrics, *(() if step is None else (step,)))
         self._step = self._step if step is None else step
         self._tell("log_metrics", dict(metrics), self._step)
@@ -123,7 +123,7 @@ class MultiLoggerRun:
         self._run.end(status)
 
     def give_up(self, status: str) -> None:
-        """Close the run and its loggers after something went wrong."""
+        """Close the run and its loggers after an error."""
         self._finalize(status)
         self._run.give_up(status)
 
@@ -137,15 +137,15 @@ class MultiLoggerRun:
             except Exception as error:
                 del self._loggers[name]
                 reason = " ".join(str(error).split())[:200]
-                log.warning(f"logger    {name} is left out from here on: {type(error).__name__}: {reason}")
+                log.warning(f"logger    {name} is no longer used: {type(error).__name__}: {reason}")
 
 
 class UntrackedRun:
-    """A run that MLflow is not told of; what it is told stays in the folder of the run, and in other loggers.
+    """A run that is not logged to MLflow. Its results are in the run's folder and in other loggers.
 
     Args:
-        name: for people.
-        folder: of the run, where texts are written.
+        name: name of the run.
+        folder: the run's folder, where texts are written.
     """
 
     id: str | None = None
@@ -156,15 +156,15 @@ class UntrackedRun:
         self._metrics: dict[str, float] = {}
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Keep the last value of each."""
+        """Store the last value of each metric."""
         self._metrics |= metrics
 
     def logged_metrics(self) -> dict[str, float]:
-        """The last value of each metric."""
+        """Return the last value of each metric."""
         return dict(self._metrics)
 
     def log_parameters(self, parameters: Mapping[str, Any], tags: Mapping[str, str] | None = None) -> None:
-        """Nothing: the configuration is in the folder of the run."""
+        """Do nothing: the configuration is in the run's folder."""
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Nothing."""
@@ -173,11 +173,11 @@ class UntrackedRun:
         """Nothing."""
 
     def log_text(self, text: str, name: str) -> None:
-        """Write a text to the folder of the run."""
+        """Write a text to the run's folder."""
         write_text(self.folder / name, text)
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
-        """Nothing: it is in the folder of the run."""
+        """Do nothing: the file is in the run's folder."""
 
     def log_model(self, package: ModelPackage) -> None:
         """Nothing: the checkpoint is in the folder of the run."""

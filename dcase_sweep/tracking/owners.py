@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Tags: the process of a run, its last sign of life in seconds since 1970, and why another process closed the run.
+#: Tags: the process of a run, its last heartbeat in seconds since 1970, and why another process closed the run.
 OWNER, ALIVE, CLOSED = "dcase_sweep.process", "dcase_sweep.alive", "dcase_sweep.closed"
 _PARENT = "mlflow.parentRunId"
-#: A run on another machine counts as dead after this many seconds without a sign of life. A training gives one every
-#: minute.
+#: A run on another machine counts as dead after this many seconds without a heartbeat. Training sends one every minute.
 SILENCE = 3600.0
 
 
@@ -33,7 +32,7 @@ class OpenRun:
         id: id in MLflow.
         name: name of the run.
         owner: its process, as in its tag; empty if it has no tag.
-        last_life: its last sign of life, in seconds since 1970.
+        last_life: its last heartbeat, in seconds since 1970.
         parent: id of the parent run; empty if there is none.
     """
 
@@ -45,14 +44,14 @@ class OpenRun:
 
 
 def is_dead(owner: str, last_life: float) -> bool:
-    """Whether the process of a run has ended; on another machine, whether its last sign of life is too old."""
+    """Whether the process of a run has ended; on another machine, whether its last heartbeat is too old."""
     identity = parse_identity(owner)
     is_running = None if identity is None else identity.is_running
     return time.time() - last_life > SILENCE if is_running is None else not is_running
 
 
 def open_runs(store: "Store") -> list[OpenRun]:
-    """List the runs that are marked as running. A sign of life of a child counts for its parent too."""
+    """List the runs that are marked as running. A heartbeat of a child run counts for its parent too."""
     runs = _of_server(store) if store.database is None else _of_database(store.database)
     newest: dict[str, float] = {}
     for run in runs:

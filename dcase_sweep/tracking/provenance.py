@@ -1,4 +1,4 @@
-"""Which code made a run, of what, and who ran it."""
+"""Provenance of runs: code, data and user."""
 
 import getpass
 import hashlib
@@ -12,12 +12,12 @@ from typing import Any
 from dcase_sweep.config.sources import hash_sources
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-#: What says where things are and how fast they go, not what comes out.
+#: Keys that determine locations and speed, but not results.
 _ASIDE = ("tracking.", "logger.", "store.", "resume", "data.root", "data.name", "hardware.threads", "hardware.workers")
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git says in a folder; None where it says nothing, as outside a repository."""
+    """Return git's output in a folder; None if there is none, for example outside a repository."""
     try:
         command = ["git", "-C", str(folder), *arguments]
         found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
@@ -27,15 +27,15 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def git_commit(folder: Path) -> str | None:
-    """The commit that a folder's repository is at, marked when files differ from it; None outside a repository."""
+    """Return the commit of a folder's repository, marked if files have changed; None outside a repository."""
     return _git(folder, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
 
 
 def commit_tags(working: Path, package: Path = _PACKAGE) -> dict[str, str]:
-    """Which code made a run: the package's own checkout, and the working folder's repository if it is another one.
+    """Return the commits of the package's own checkout, and of the working folder's repository if it is another one.
 
-    An installed package may lie inside somebody's repository, in its virtual environment; its files are not tracked
-    there, and the commit would say nothing of them.
+    An installed package may be inside a user's repository, in a virtual environment. Its files are not tracked there,
+    so the commit would not describe them.
     """
     is_checkout = _git(package, "ls-files", "--error-unmatch", "__init__.py") is not None
     code, around = git_commit(package) if is_checkout else None, git_commit(working)
@@ -48,16 +48,16 @@ def commit_tags(working: Path, package: Path = _PACKAGE) -> dict[str, str]:
 
 
 def user_name() -> str:
-    """Who runs this, as far as the system knows."""
+    """Return the name of the user, as far as the system knows it."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
+    except (KeyError, OSError):  # for example in a container whose user has no name
         return "unknown"
 
 
 @cache
 def code_fingerprint() -> str:
-    """A hash of this package's source files: of what really runs, committed or not, in a checkout or installed."""
+    """Hash this package's source files as they are on disk, in a checkout or installed."""
     package = _PACKAGE
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
@@ -66,12 +66,12 @@ def code_fingerprint() -> str:
 
 
 def signature(configuration: Mapping[str, Any], data: str) -> str:
-    """What two runs share if they must come to the same: configuration, data and code.
+    """Return a key that is equal for two runs with the same configuration, data and code.
 
-    The code is this package's and that of each component of the configuration that comes from elsewhere.
+    The code is that of this package and of each component of the configuration from outside.
 
     Args:
-        configuration: flattened.
+        configuration: the flattened configuration.
         data: the fingerprint of the recordings and their labels.
     """
     plain = {key: value for key, value in sorted(configuration.items()) if not key.startswith(_ASIDE)}

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 FOLDER = "checkpoints"
 #: Metrics are collected for this many seconds and written together, because a call takes 0.1 s with SQLite.
 _FLUSH_SECONDS = 5.0
-#: Interval between signs of life of a training, in seconds.
+#: Interval between heartbeats of a training, in seconds.
 _BEAT = 60.0
 #: MLflow accepts 1,000 values in one call, of which 100 may be parameters and 100 tags.
 _BATCH, _METRICS = 100, 800
@@ -32,15 +32,15 @@ _LONGEST_PARAMETER, _LONGEST_TAG = 500, 5000
 
 
 class Run:
-    """One MLflow run; metrics are written in batches, everything else immediately.
+    """A run in MLflow. Metrics are written in batches, everything else immediately.
 
     Args:
-        store: where it is.
-        run_id: in MLflow.
-        name: for people.
-        artifact_uri: where MLflow keeps its artifacts; None = as MLflow finds them.
-        known: names of the parameters that it has already.
-        logged: names and steps of the metrics that it has already: they are not written again.
+        store: the store of the run.
+        run_id: ID in MLflow.
+        name: name of the run.
+        artifact_uri: location of the artifacts; None = MLflow's default.
+        known: names of existing parameters.
+        logged: names and steps of existing metrics, which are not written again.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class Run:
             self._artifacts = run_artifacts(store.database, run_id, artifact_uri)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Note metrics of one step, an epoch for instance.
+        """Log metrics of one step, such as an epoch.
 
-        MLflow keeps every value of a step; what the run has had since before it was taken up again is left out, but
-        for what a continuation adds to.
+        MLflow would store a second value of a step. Values that a resumed run already has are skipped, except metrics
+        to which a continuation adds.
         """
         from mlflow.entities import Metric
 
@@ -98,13 +98,13 @@ class Run:
         self._flushed = time.monotonic()
 
     def beat(self) -> None:
-        """Write a sign of life once a minute, for commands on other machines."""
+        """Send a heartbeat once a minute, for commands on other machines."""
         if time.monotonic() - self._alive > _BEAT:
             self._alive = time.monotonic()
             self.set_tags({ALIVE: f"{time.time():.0f}"})
 
     def log_parameters(self, parameters: Mapping[str, Any], tags: Mapping[str, str] | None = None) -> None:
-        """Write parameters, and tags with them; a parameter that is there stays: MLflow refuses another value."""
+        """Write parameters, and tags with them. Existing parameters are not changed: MLflow rejects other values."""
         from mlflow.entities import Param
 
         values = {

@@ -11,7 +11,7 @@ from base64 import b64encode
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import MASK, is_masked, mask_secrets, mask_url, split_credentials
 
-#: Time that a server has to answer, in seconds.
+#: Timeout of a server, in seconds.
 SIGN_OF_LIFE = 5.0
 _DATABASES = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _USER, _PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"

@@ -17,9 +17,9 @@ from dcase_sweep.utils.processes import this_process
 
 log = logging.getLogger(__name__)
 
-#: A tag: what a run must come to.
+#: A tag: the signature of the run.
 SIGNATURE = "dcase_sweep.signature"
-#: A tag: the run whose checkpoint a run of its own continues, by other code or on other data perhaps.
+#: A tag: the run whose checkpoint this run continues, possibly with other code or data.
 CONTINUED = "dcase_sweep.continued"
 
 
@@ -38,18 +38,18 @@ def start_run(
     signature: str | None = None,
     code: Path | None = None,
 ) -> Run:
-    """A new run, or the one of ``resume_id`` set running again, if it may be; if not, a line says why.
+    """Start a new run, or resume the one with ``resume_id`` if possible; otherwise a message gives the reason.
 
-    The run to resume must be there, not deleted, and of the configured experiment.
+    The run to resume must exist, not be deleted, and belong to the configured experiment.
 
     Args:
-        tracking: where.
-        name: of a new run.
-        tags: of a new run.
-        resume_id: the run to go on with.
-        signature: what the run to resume must come to; it must have been interrupted too. None = any run of this
-            experiment may be continued, as the parent of a search is when more trials are wanted.
-        code: the working folder, whose commit is noted beside that of this package.
+        tracking: settings of the store.
+        name: name of a new run.
+        tags: tags of a new run.
+        resume_id: ID of the run to resume.
+        signature: the signature that an interrupted run must have to be resumed. None = resume any run of this
+            experiment, such as the parent run of a search with more trials.
+        code: the working folder, whose commit is logged with that of this package.
 
     Raises:
         UserError: if the store cannot be used.

@@ -1,1 +1,1 @@
-"""How a network is trained: one learner a task and framework, with the verbs ``fit`` and ``predict``."""
+"""Training of networks: one learner per task and framework, with the methods ``fit`` and ``predict``."""

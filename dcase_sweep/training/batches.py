@@ -1,4 +1,4 @@
-"""Batches of stored features, in an order that depends on the seed and the epoch alone."""
+"""Batches of stored features, in an order that depends only on the seed and the epoch."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,19 +9,19 @@ from torch import Tensor
 
 
 def epoch_order(count: int, seed: int | None, epoch: int) -> NDArray[np.int64]:
-    """In which order an epoch takes ``count`` clips: as they lie, or shuffled by the seed and the epoch's number."""
+    """Return the order of ``count`` clips in an epoch: sequential, or shuffled by the seed and the epoch's number."""
     if seed is None:
         return np.arange(count)
     return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 class Clips:
-    """Features and class indices of one split, held in memory or on the device.
+    """Features and class indices of one split, stored in memory or on the device.
 
     Args:
-        features: ``[clip, mel, frame]``, may be memory-mapped; the split's rows are copied out of it.
-        rows: the split's rows.
-        targets: class index of each of those rows.
+        features: ``[clip, mel, frame]``, possibly memory-mapped; the rows of the split are copied.
+        rows: the rows of the split.
+        targets: the class index of each of these rows.
     """
 
     def __init__(
@@ -35,10 +35,10 @@ class Clips:
 
 
 class Batches:
-    """An iterable over ``(features, targets)``; Lightning tells it the epoch through ``sampler.set_epoch``.
+    """An iterable over ``(features, targets)``. Lightning sets the epoch by ``sampler.set_epoch``.
 
-    The order of an epoch is a function of the seed and the epoch's number, so that a resumed run sees the batches
-    that the uninterrupted one would have seen.
+    The order of an epoch is a function of the seed and the epoch's number, so that a resumed run sees the same batches
+    as an uninterrupted one.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Batches:
         self.shuffle_seed = shuffle_seed
         self.on_batch = on_batch
         self.epoch = 0
-        # Lightning looks for these two, to tell the epoch and to see that nothing needs its own shuffling.
+        # Lightning uses these two to set the epoch, and to see that it need not add its own shuffling.
         self.sampler = self
         self.batch_sampler = None
 
@@ -64,7 +64,7 @@ class Batches:
         return self.clips.features.nbytes if self.clips.features.is_cuda else 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next."""
+        """Set the epoch that determines the next order."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -82,16 +82,16 @@ class Batches:
 def band_statistics(
     features: NDArray[np.float32], rows: NDArray[np.int64], at_once: int = 256, *, ddof: int = 0
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and standard deviation of each mel band ``[mel]`` over the clips and frames of ``rows``.
+    """Compute the mean and standard deviation of each mel band ``[mel]`` over the clips and frames of ``rows``.
 
-    Summed in double precision around the first clip's mean, so that neither size nor offset costs digits. A band
-    that never changes gets a deviation of one.
+    Sums are in double precision relative to the mean of the first clip, so that neither the size of the data nor an
+    offset costs precision. A constant band gets a deviation of one.
 
     Args:
-        features: ``[clip, mel, frame]``, may be memory-mapped.
+        features: ``[clip, mel, frame]``, possibly memory-mapped.
         rows: the clips.
-        at_once: how many of them are in memory at a time.
-        ddof: is taken from the number of frames where the deviation is averaged: 1 for a sample, 0 for a population.
+        at_once: number of clips in memory at a time.
+        ddof: subtracted from the number of frames in the deviation: 1 for a sample, 0 for a population.
     """
     offset = features[rows[0]].mean(axis=1, dtype=np.float64)[:, None]
     total = np.zeros(features.shape[1])

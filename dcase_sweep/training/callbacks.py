@@ -1,26 +1,26 @@
-"""How somebody outside follows a training and ends it: all that a learner needs to know of pruning."""
+"""The interface by which callers follow and stop a training."""
 
 from typing import Protocol
 
 
 class StopTraining(Exception):
-    """Raised by a callback that wants no more of a training; its message says why.
+    """Raised by a callback to stop the training; its message is the reason.
 
-    The run ends as stopped, not as failed: what it was good for is known.
+    The run ends as stopped, not as failed, and its results so far are valid.
     """
 
 
 class RunCallback(Protocol):
-    """Told of one experiment as it goes."""
+    """A callback on the progress of an experiment."""
 
     def on_start(self, run_id: str) -> None:
-        """The experiment has begun and is logged in this MLflow run."""
+        """The experiment has started and is logged in this MLflow run."""
         ...
 
     def on_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
-        """An epoch, counted from 0, is over.
+        """An epoch, counted from 0, has finished.
 
         Raises:
-            StopTraining: to end the training here.
+            StopTraining: to stop the training here.
         """
         ...

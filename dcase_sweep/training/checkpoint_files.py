@@ -1,8 +1,7 @@
-"""Reading checkpoints as what they are: files of unknown origin, which hold numbers and text and run nothing.
+"""Reading of checkpoints as untrusted files that contain only numbers and text, without running code.
 
-`torch.load` with ``weights_only`` builds tensors and plain values alone. What it leaves open is closed here: archives
-that unpack to more than the file holds, archives of TorchScript, tensors larger than their storage, and fields of
-other kinds than this project writes.
+`torch.load` with ``weights_only`` creates only tensors and plain values. This module also rejects compressed archives,
+TorchScript archives, tensors larger than their storage, and fields of types that this project does not write.
 """
 
 import re
@@ -20,23 +19,23 @@ from dcase_sweep.utils.machine import memory_bytes
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Run ids as MLflow makes and accepts them; nothing that could be read as a path.
+#: Run IDs in the form that MLflow creates and accepts; they cannot be read as a path.
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w-]{0,255}")
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint of this project, each of its fields of the kind that it must have.
+    """A checkpoint of this project with validated fields.
 
     Attributes:
-        path: of the file.
-        state: weights and normalisation by their names; every number is finite.
-        configuration: of the training, flattened: dotted keys, plain values.
-        choices: of the groups, by their names.
-        run_id: in MLflow; None where the file names none.
+        path: path of the file.
+        state: weights and normalisation by name; all numbers are finite.
+        configuration: configuration of the training, flattened: dotted keys, plain values.
+        choices: choices of the configuration groups by name.
+        run_id: ID of the run in MLflow; None if the file has none.
         classes: names in the order of the network's outputs; None in a checkpoint of an earlier version.
-        epoch: of these weights, counted from 0; None where the file names none.
-        content: everything, for those who continue a training.
+        epoch: the epoch of these weights, counted from 0; None if the file has none.
+        content: the complete content, to continue a training.
     """
 
     path: Path
@@ -50,16 +49,16 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path, *, where: str, expected: str, what: str = "a checkpoint of this project") -> Checkpoint:
-    """The checkpoint of a training; nothing in the file is run.
+    """Read the checkpoint of a training without running code from the file.
 
     Args:
-        path: of the file.
-        where: how the user named it, for messages: ``run=outputs/DATE/TIME``.
-        expected: what should be there, for messages.
-        what: the file is not, likewise.
+        path: path of the file.
+        where: the user's name for the file, for messages: ``run=outputs/DATE/TIME``.
+        expected: the expected kind of file, for messages.
+        what: the kind of file, for messages on files of another kind.
 
     Raises:
-        UserError: in one line, for a file that is no such checkpoint or has a field of another kind.
+        UserError: in one line, for a file that is not such a checkpoint or has a field of the wrong type.
     """
     import torch
 
@@ -76,13 +75,13 @@ def read_checkpoint(path: Path, *, where: str, expected: str, what: str = "a che
 
 
 def check_archive(path: Path) -> None:
-    """Refuse an archive that `torch.save` does not write.
+    """Check that an archive could have been written by `torch.save`.
 
     Raises:
-        ValueError: if it is none, runs code, or holds more than its size says.
+        ValueError: if it is not such an archive, contains code, or is larger when unpacked than its size states.
     """
     if not path.is_file() or not zipfile.is_zipfile(path):
-        raise ValueError("no archive of PyTorch 1.6 or later")
+        raise ValueError("not an archive of PyTorch 1.6 or later")
     size = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
@@ -91,9 +90,9 @@ def check_archive(path: Path) -> None:
             raise ValueError("a TorchScript archive, which holds code")
         if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
             raise ValueError("its archive is compressed")
-        # An archive behind other content could show one list of entries here and another one to PyTorch.
+        # An archive behind other content could have one list of entries here and another one for PyTorch.
         if sum(entry.file_size for entry in entries) > size or min(entry.header_offset for entry in entries) != 0:
-            raise ValueError("its archive does not fit the file")
+            raise ValueError("its archive does not have the size of the file")
         if "byteorder" in names and archive.read(names["byteorder"]) != sys.byteorder.encode():
             raise ValueError("its byte order is not this machine's")
     memory = memory_bytes()
@@ -102,10 +101,10 @@ def check_archive(path: Path) -> None:
 
 
 def check_tensors(path: Path, content: Any) -> None:
-    """Refuse tensors that are larger than what the archive holds for them, or of kinds that no training saves.
+    """Check that tensors are within their storage in the archive, and of types that a training saves.
 
     Raises:
-        ValueError: for the first.
+        ValueError: for the first invalid tensor.
     """
     import torch
 
@@ -133,10 +132,10 @@ def check_tensors(path: Path, content: Any) -> None:
 
 
 def check_weights(state: Any) -> dict[str, "Tensor"]:
-    """Names and tensors of floating-point or whole numbers, all of them finite.
+    """Return names and tensors of a state. All must contain finite floating-point or whole numbers.
 
     Raises:
-        ValueError: for the first that is something else.
+        ValueError: for the first entry that does not.
     """
     import torch
 
@@ -144,7 +143,7 @@ def check_weights(state: Any) -> dict[str, "Tensor"]:
         raise ValueError(f"state_dict is {_kind(state)}, not names and tensors")
     for name, value in state.items():
         if not is_printable(name, 200):
-            raise ValueError("state_dict has a name that is no printable text")
+            raise ValueError("state_dict has a name that is not printable text")
         if not isinstance(value, torch.Tensor) or value.is_complex():
             raise ValueError(f"state_dict {name} is {_kind(value)}, not a tensor of numbers")
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
@@ -153,7 +152,7 @@ def check_weights(state: Any) -> dict[str, "Tensor"]:
 
 
 def find_difference(expected: Mapping[str, "Tensor"], found: Mapping[str, "Tensor"]) -> str | None:
-    """The first tensor of a network that a file has otherwise: ``head.1.bias is [50], expected [100]``."""
+    """Describe the first tensor that differs between a network and a file: ``head.1.bias is [50], expected [100]``."""
     for name in [*expected, *(name for name in found if name not in expected)]:
         has, wanted = (list(each[name].shape) if name in each else None for each in (found, expected))
         if has != wanted:
@@ -172,7 +171,7 @@ def _checkpoint(path: Path, content: Any) -> Checkpoint:
         raise ValueError("dcase_sweep.choices is not names and choices")
     run_id = extra.get("run_id")
     if run_id is not None and not (isinstance(run_id, str) and _RUN_ID.fullmatch(run_id)):
-        raise ValueError("dcase_sweep.run_id is no id of a run")
+        raise ValueError("dcase_sweep.run_id is not the ID of a run")
     classes = extra.get("classes")
     if classes is not None:
         if not isinstance(classes, list) or not all(is_printable(each, 200) for each in classes):
@@ -200,5 +199,5 @@ def _kind(value: Any) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """One line: of PyTorch's own errors, which are paragraphs of advice, the kind is enough."""
+    """Shorten an error to one line. PyTorch's own errors are paragraphs of advice, of which the type is sufficient."""
     return str(error) if type(error) is ValueError else type(error).__name__

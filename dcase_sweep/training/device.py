@@ -1,37 +1,37 @@
-"""What a network computes on: the device, its precision, the threads. Lightning, which takes seconds, is not needed."""
+"""Device, precision and threads of a network. Does not import Lightning, which takes seconds."""
 
 import torch
 
 from dcase_sweep.config import Hardware
 from dcase_sweep.utils.errors import UserError
 
-#: What PyTorch takes of itself: all cores, or what OMP_NUM_THREADS says.
+#: PyTorch's own default: all cores, or OMP_NUM_THREADS.
 _ALL_THREADS = torch.get_num_threads()
 
 
 def use_threads(hardware: Hardware) -> None:
-    """Let operators use as many threads as configured; an earlier job of this process may have set another number."""
+    """Set the number of threads of operators as configured. An earlier job of this process may have changed it."""
     torch.set_num_threads(hardware.threads or _ALL_THREADS)
 
 
 def resolve_precision(hardware: Hardware) -> str:
-    """``auto`` as what the device multiplies fast: bfloat16 in hardware, else float32 on a CPU, float16 on a GPU."""
+    """Resolve ``auto``: bfloat16 with hardware support, else float32 on a CPU or float16 on a GPU."""
     if hardware.precision != "auto":
         return hardware.precision
     if hardware.accelerator == "gpu":
-        # What is emulated is slower than float32.
+        # Emulated bfloat16 is slower than float32.
         native = torch.cuda.is_bf16_supported(including_emulation=False)
         return "bf16-mixed" if native else "16-mixed"
-    # PyTorch offers no public name for either, and may rename what it does not promise.
+    # PyTorch has no public name for either check, and may rename private ones.
     asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return "bf16-mixed" if any(supported() for supported in asked if supported) else "32-true"
 
 
 def resolve_device(hardware: Hardware) -> str:
-    """PyTorch's name of the device.
+    """Return PyTorch's name of the device.
 
     Raises:
-        UserError: if a GPU is asked for and there is none.
+        UserError: if a GPU is requested and there is none.
     """
     if hardware.accelerator == "cpu":
         return "cpu"

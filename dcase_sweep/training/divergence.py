@@ -1,4 +1,4 @@
-"""A training whose loss is no number any more ends at once, in one line."""
+"""Detection of diverged trainings, which end immediately with one line."""
 
 import math
 from typing import Any
@@ -9,36 +9,36 @@ from torch import Tensor
 
 from dcase_sweep.utils.errors import UserError
 
-#: On a GPU the loss of every so many batches is sent to memory, and looked at when the next one is: nothing waits for
-#: the device. A network that diverged stays so, and shows it a little later.
+#: On a GPU, reading the loss waits for the device, so it is copied to memory and read this many batches later. A diverged
+#: network stays diverged, so later checks are sufficient.
 BATCHES_A_LOOK_ON_GPU = 50
 
 
 def refuse_divergence(epoch: int, name: str, value: float) -> None:
-    """Refuse to go on with a value that is no number.
+    """Check that a value is finite.
 
     Args:
         epoch: counted from 0.
-        name: of the value, for the message.
+        name: name of the value, for the message.
 
     Raises:
-        UserError: if it is NaN or infinite.
+        UserError: if the value is NaN or infinite.
     """
     if not math.isfinite(value):
         raise UserError(f"training diverged in epoch {epoch + 1}: {name} is {value}; lower optimizer.lr")
 
 
 def refuse_divergent_losses(epoch: int, metrics: dict[str, float]) -> None:
-    """The same for each loss among the metrics of an epoch."""
+    """Check each loss among the metrics of an epoch in the same way."""
     for name, value in metrics.items():
         if "loss" in name:
             refuse_divergence(epoch, name, value)
 
 
 class Divergence(Callback):
-    """Looks at the loss of the batches, and at the losses of each epoch.
+    """Checks the loss of batches, and the losses of each epoch.
 
-    Lightning's ``EarlyStopping(check_finite=True)`` ends the training as if it had finished; a run that diverged has
+    Lightning's ``EarlyStopping(check_finite=True)`` ends the training as if it had finished, but a diverged run has
     failed.
     """
 

@@ -1,4 +1,4 @@
-"""One way to fit any module: which weights are kept, which metrics are passed on, how a run is continued."""
+"""Training of any Lightning module: checkpoints, metrics and resumption."""
 
 import shutil
 import warnings
@@ -29,11 +29,11 @@ from dcase_sweep.utils.files import whole_file
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What a training left behind."""
+    """The result of a training."""
 
-    #: Counted from 0.
+    #: The best epoch, counted from 0.
     best_epoch: int
-    #: The metric that was best there, and its value.
+    #: The monitored metric and its value at the best epoch.
     metric: str
     best_value: float
     epochs: int
@@ -53,18 +53,18 @@ def fit(
     resume: Path | None,
     compressor: Compressor | None = None,
 ) -> Fitted:
-    """Train, keeping the best and the last epoch in ``folder``; afterwards the best one's weights are loaded.
+    """Train, save the best and the last epoch in ``folder``, and load the weights of the best epoch.
 
     Args:
-        monitor: the metric of the validation that chooses the epoch to keep.
-        extra: plain values that checkpoints carry.
-        on_epoch: called with each epoch's number and metrics.
+        monitor: the validation metric that selects the best epoch.
+        extra: plain values to store in checkpoints.
+        on_epoch: called with the number and the metrics of each epoch.
         resume: a ``last.ckpt`` to continue from.
-        compressor: what makes the network smaller on the way; no epoch before it has is kept.
+        compressor: compresses the network during training; no earlier epoch can be the best.
 
     Raises:
-        UserError: if a loss is no number any more, no epoch could be evaluated, the state to resume does not fit, a
-            callback cannot be used, or a batch does not fit in the memory of the GPU.
+        UserError: if a loss is NaN or infinite, no epoch could be evaluated, the state to resume is unusable, a
+            callback is unusable, or a batch does not fit in the memory of the GPU.
     """
     training = experiment.training
     folder.mkdir(parents=True, exist_ok=True)
@@ -98,15 +98,15 @@ def fit(
             shutil.copyfile(resume, temporary)
     is_full = False
     with restoring(resume, lambda: restored.has_begun), warnings.catch_warnings():
-        # Whole splits lie in memory: there is no loader whose workers Lightning could ask for.
+        # Lightning warns about the number of loader workers, but whole splits are in memory.
         warnings.simplefilter("ignore")
         try:
             trainer.fit(
                 module, train, validation, ckpt_path=None if resume is None else str(folder / LAST), weights_only=True
             )
-        except torch.OutOfMemoryError:  # explained once its traceback, and what that holds, is gone
+        except torch.OutOfMemoryError:  # described below, when its traceback no longer holds the tensors
             is_full = True
-        except MisconfigurationException as error:  # a metric to monitor that there is not, for one
+        except MisconfigurationException as error:  # for example if the monitored metric does not exist
             raise UserError(f"callbacks, scheduler: {' '.join(str(error).split())[:300]}") from None
         finally:
             if isinstance(module, StepModule):
@@ -123,16 +123,16 @@ def fit(
 
 
 def read_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """The weights and the normalisation that a checkpoint holds."""
+    """Return the weights and the normalisation in a checkpoint."""
     weights: dict[str, torch.Tensor] = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     return weights
 
 
 def load_weights(module: nn.Module, checkpoint: Path) -> None:
-    """Take weights and normalisation from a checkpoint.
+    """Load weights and normalisation from a checkpoint.
 
     Raises:
-        UserError: if they belong to another network.
+        UserError: if they are of another network.
     """
     try:
         module.load_state_dict(read_weights(checkpoint))

@@ -1,4 +1,4 @@
-"""Scene probabilities in float16, as the task 1A baseline system computes them in its test stage."""
+"""Scene probabilities in float16, computed as in the test stage of the task 1A baseline system."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,16 +13,16 @@ from dcase_sweep.training.checkpoints import NETWORK, weights_under
 
 
 def _rounded(value: Tensor) -> Tensor:
-    """The nearest float16 numbers, as float32."""
+    """Round to the nearest float16 numbers, as float32."""
     return value.half().float() if value.is_floating_point() else value
 
 
 def round_to_float16(network: nn.Module) -> nn.Module:
-    """Let a network compute with the accuracy of float16, in place.
+    """Change a network in place so that it computes with the accuracy of float16.
 
-    Its parameters and running statistics, its input and the result of each of its layers are rounded to float16.
-    Within a layer sums are taken in float32, as GPUs take them, so that every device gives the same result. Batch
-    normalisation is computed in float32 from rounded statistics, as in Keras.
+    Its parameters and running statistics, its input and the output of each layer are rounded to float16. Sums within a
+    layer are in float32, as on GPUs, so that all devices give the same result. Batch normalisation is computed in
+    float32 from rounded statistics, as in Keras.
     """
     with torch.no_grad():
         for stored in (*network.parameters(), *network.buffers()):
@@ -44,18 +44,18 @@ def float16_probabilities(
     device: str = "cpu",
     at_once: int = 64,
 ) -> NDArray[np.float32]:
-    """Class probabilities ``[clip, class]`` by a network whose weights are cast to float16.
+    """Compute class probabilities ``[clip, class]`` with a network whose weights are cast to float16.
 
-    The official test stage casts the trained weights to float16 and builds the network in that precision;
-    normalisation comes before it and stays as it is. An activation beyond 65,504 is infinite, and the clip's
-    probabilities are then not finite.
+    The official test stage casts the trained weights to float16 and builds the network in that precision, after the
+    normalisation, which is not changed. An activation beyond 65,504 becomes infinite, and the clip's probabilities are
+    then not finite.
 
     Args:
-        state: weights and normalisation by the names that they have in a checkpoint.
+        state: weights and normalisation by their names in a checkpoint.
         features: ``[recording, mel, frame]``, not normalised.
         rows: the recordings.
         classes: number of classes.
-        device: PyTorch's name of where to compute.
+        device: PyTorch's name of the device.
     """
     network = build_model(experiment, classes=classes)
     network.load_state_dict(weights_under(NETWORK, state))

@@ -1,4 +1,4 @@
-"""A Lightning trainer as this project wants it, for any module."""
+"""The Lightning trainer of this project, for any module."""
 
 import logging
 import warnings
@@ -15,7 +15,7 @@ from dcase_sweep.utils.malloc import keep_large_allocations
 def make_trainer(
     hardware: Hardware, *, epochs: int, folder: Path, callbacks: list[pytorch_lightning.Callback]
 ) -> pytorch_lightning.Trainer:
-    """A trainer that writes nothing of its own: logging, checkpoints and progress are the callbacks' business."""
+    """Create a trainer that writes nothing itself: logging, checkpoints and progress are handled by callbacks."""
     keep_large_allocations()
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     logging.getLogger("lightning").setLevel(logging.ERROR)

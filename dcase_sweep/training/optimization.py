@@ -1,4 +1,4 @@
-"""How the weights of a network are changed: one ``configure_optimizers`` for the modules of all tasks."""
+"""The optimizer and the schedule: one ``configure_optimizers`` for the modules of all tasks."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Optimization:
     Attributes:
         optimizer: the typed group ``optimizer``.
         scheduler: the typed group ``scheduler``.
-        epochs: of the whole training.
-        steps_per_epoch: optimizer steps of one.
+        epochs: number of epochs of the whole training.
+        steps_per_epoch: number of optimizer steps in an epoch.
     """
 
     optimizer: Any
@@ -28,14 +28,14 @@ class Optimization:
 
     @classmethod
     def of(cls, experiment: Experiment, steps_per_epoch: int) -> "Optimization":
-        """That of an experiment."""
+        """Create the optimization of an experiment."""
         return cls(experiment.optimizer, experiment.scheduler, experiment.training.epochs, steps_per_epoch)
 
     def configure(self, parameters: Iterable[nn.Parameter]) -> Any:
-        """What Lightning's ``configure_optimizers`` returns for these parameters.
+        """Return the result of Lightning's ``configure_optimizers`` for these parameters.
 
         Raises:
-            UserError: for what a constructor refuses.
+            UserError: if a constructor rejects its arguments.
         """
         optimizer = make_optimizer(self.optimizer, parameters)
         scheduler = make_scheduler(self.scheduler, optimizer, epochs=self.epochs, steps_per_epoch=self.steps_per_epoch)

@@ -1,4 +1,4 @@
-"""A checkpoint that a training cannot continue from, told in one line before the first step."""
+"""Errors of a checkpoint that cannot be resumed, reported in one line before the first step."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,14 +14,14 @@ from dcase_sweep.utils.errors import UserError
 
 @contextmanager
 def restoring(resume: Path | None, has_begun: Callable[[], bool]) -> Iterator[None]:
-    """Blame the checkpoint for what goes wrong before the first step of a resumed training.
+    """Attribute errors before the first step of a resumed training to the checkpoint.
 
     Args:
-        resume: the checkpoint; None where nothing is resumed.
-        has_begun: whether the state is restored and the training goes on.
+        resume: the checkpoint; None if nothing is resumed.
+        has_begun: whether the state is restored and training has started.
 
     Raises:
-        UserError: if the state of the checkpoint does not fit.
+        UserError: if the state of the checkpoint is unusable.
     """
     try:
         yield
@@ -41,7 +41,7 @@ class RestoredState(Callback):
     """Checks the restored state before the first step.
 
     PyTorch does not compare the state of an optimizer with its parameters. Earlier versions saved no state of the mean
-    teacher's ramp, which is a function of the step.
+    teacher's ramp, which is a function of the step only.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class RestoredState(Callback):
 
 
 def _move_to(scheduler: LambdaLR, step: int) -> None:
-    """Let a schedule go on after so many steps."""
+    """Advance a schedule by this number of steps."""
     scheduler.last_epoch = step
     for group, base, factor in zip(
         scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True

@@ -15,7 +15,7 @@ from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.overrides import to_text
 from dcase_sweep.utils.secrets import mask_values
 
-#: What may differ between a run and its continuation: where things are, not what is computed.
+#: Keys that may differ between a run and its continuation, because they do not affect results.
 _FREE = (
     "resume",
     "hardware.",
@@ -39,13 +39,13 @@ class Resumable:
 
     checkpoint: Path
     run_id: str | None
-    #: Epochs that are done.
+    #: Number of completed epochs.
     epochs: int
-    #: Their metrics: name → epoch, counted from 0 → value; nothing in a checkpoint of an earlier version.
+    #: Their metrics: name → epoch, counted from 0 → value; empty for a checkpoint of an earlier version.
     history: dict[str, dict[int, float]] = field(default_factory=dict)
 
     def metrics_by_epoch(self) -> dict[int, dict[str, float]]:
-        """What was logged of each epoch, in their order."""
+        """Return the logged metrics of each epoch, in order."""
         epochs = sorted({epoch for values in self.history.values() for epoch in values})
         return {
             epoch: {name: values[epoch] for name, values in self.history.items() if epoch in values} for epoch in epochs
@@ -53,15 +53,16 @@ class Resumable:
 
 
 def comparable(flat: dict[str, Any]) -> dict[str, Any]:
-    """Of a flattened configuration, what a continuation must have in common with what it continues."""
+    """Return the part of a flattened configuration that must be the same in a continuation."""
     return {key: value for key, value in flat.items() if not key.startswith(_FREE)}
 
 
 def completed(flat: dict[str, Any], experiment: Experiment) -> dict[str, Any]:
-    """A checkpoint's flattened configuration with the keys that are newer than it.
+    """Add the keys that are newer than a checkpoint to its flattened configuration.
 
-    A key that it does not have gets its default, which keeps the meaning of configurations without the key
-    (`config.schemas.Experiment`). A key without a default, or of a class that the checkpoint does not name, stays away.
+    A missing key gets its default, which keeps the meaning of configurations without the key
+    (`config.schemas.Experiment`). Keys without a default, or of a class that the checkpoint does not name, are not
+    added.
     """
     found = dict(flat)
     for key in flatten(experiment):
@@ -73,7 +74,7 @@ def completed(flat: dict[str, Any], experiment: Experiment) -> dict[str, Any]:
 
 
 def _default_of(experiment: Experiment, key: str, flat: dict[str, Any]) -> Any:
-    """What a key is where nothing sets it; MISSING where it has no default."""
+    """Return the default of a key; MISSING if it has none."""
     node: Any = experiment
     *path, name = key.split(".")
     for depth, part in enumerate(path, start=1):
@@ -89,7 +90,7 @@ def _default_of(experiment: Experiment, key: str, flat: dict[str, Any]) -> Any:
 
 
 def _how_to_repeat(values: dict[str, Any]) -> str:
-    """The values of a checkpoint as they are typed, where each can be."""
+    """Format the values of a checkpoint for the command line, if all can be typed."""
     plain_values = (bool, int, float, str, type(None))
     if not values or not all(isinstance(value, plain_values) for value in values.values()):
         return ""
@@ -100,10 +101,10 @@ def _how_to_repeat(values: dict[str, Any]) -> str:
 
 
 def find_resumable(experiment: Experiment) -> Resumable | None:
-    """The checkpoint that ``resume`` names, or None if it names none.
+    """Find the checkpoint that ``resume`` names; None if it names none.
 
     Raises:
-        UserError: if there is none there, or if it was made by another configuration.
+        UserError: if the checkpoint does not exist, or was created with another configuration.
     """
     if experiment.resume is None:
         return None
@@ -129,10 +130,10 @@ def find_resumable(experiment: Experiment) -> Resumable | None:
 
 
 def _epochs(checkpoint: Checkpoint, experiment: Experiment, where: str, expected: str) -> int:
-    """How many epochs are done, of a checkpoint that holds the state of a training.
+    """Return the number of completed epochs of a checkpoint with the state of a training.
 
     Raises:
-        UserError: if it does not.
+        UserError: if the checkpoint has no such state.
     """
     last = experiment.training.epochs - 1
     if checkpoint.epoch is None or checkpoint.epoch > last:
@@ -147,7 +148,7 @@ def _epochs(checkpoint: Checkpoint, experiment: Experiment, where: str, expected
 
 
 def _history(found: Any, epochs: int) -> dict[str, dict[int, float]]:
-    """The metrics of the epochs in a checkpoint; anything else in their place counts as none."""
+    """Return the metrics of the epochs in a checkpoint; empty if they are not valid."""
     if not isinstance(found, dict):
         return {}
     return {

@@ -1,6 +1,7 @@
-"""Learning rates over a training, as functions of the step: what ``scheduler`` names in this package.
+"""Learning rate schedules of this package for the group ``scheduler``.
 
-Each takes the optimizer and numbers of steps, and returns a scheduler of PyTorch that moves on after every step.
+Each function takes the optimizer and numbers of steps, and returns a PyTorch scheduler that is updated after every
+step.
 """
 
 from collections.abc import Callable
@@ -12,25 +13,25 @@ from dcase_sweep.training.ramps import cosine_factor, learning_rate_factor, line
 
 
 def constant(optimizer: Optimizer, *, steps_per_epoch: int, ramp_epochs: int = 0) -> LRScheduler | None:
-    """The optimizer's learning rate, after a ramp of so many epochs; None, for no schedule, without a ramp.
+    """A constant learning rate after a ramp-up. Returns None, for no schedule, without a ramp-up.
 
     Args:
-        optimizer: whose rate it is.
-        steps_per_epoch: optimizer steps of an epoch.
-        ramp_epochs: of the mean teacher's ramp, `ramps.learning_rate_factor`.
+        optimizer: the optimizer.
+        steps_per_epoch: number of optimizer steps in an epoch.
+        ramp_epochs: length of the mean teacher's ramp-up in epochs, see `ramps.learning_rate_factor`.
     """
     ramp = ramp_epochs * steps_per_epoch
     return by_step(optimizer, lambda step: learning_rate_factor(step, ramp)) if ramp else None
 
 
 def cosine(optimizer: Optimizer, *, steps: int, steps_per_epoch: int, ramp_epochs: int = 0) -> LRScheduler:
-    """From the optimizer's learning rate down to 0 at the last step, after a ramp of so many epochs.
+    """Cosine decay from the optimizer's learning rate to 0 at the last step, after a ramp-up.
 
     Args:
-        optimizer: whose rate it is.
-        steps: of the whole training.
-        steps_per_epoch: optimizer steps of an epoch.
-        ramp_epochs: of the mean teacher's ramp, `ramps.learning_rate_factor`.
+        optimizer: the optimizer.
+        steps: number of steps of the whole training.
+        steps_per_epoch: number of optimizer steps in an epoch.
+        ramp_epochs: length of the mean teacher's ramp-up in epochs, see `ramps.learning_rate_factor`.
     """
     ramp = ramp_epochs * steps_per_epoch
     if not ramp:
@@ -39,13 +40,13 @@ def cosine(optimizer: Optimizer, *, steps: int, steps_per_epoch: int, ramp_epoch
 
 
 def warmup_cosine(optimizer: Optimizer, *, steps: int, steps_per_epoch: int, warmup_epochs: float = 5.0) -> LRScheduler:
-    """Up to the optimizer's learning rate along a straight line, then down to 0 at the last step.
+    """Linear warm-up to the optimizer's learning rate, then cosine decay to 0 at the last step.
 
     Args:
-        optimizer: whose rate it is.
-        steps: of the whole training.
-        steps_per_epoch: optimizer steps of an epoch.
-        warmup_epochs: length of the straight line.
+        optimizer: the optimizer.
+        steps: number of steps of the whole training.
+        steps_per_epoch: number of optimizer steps in an epoch.
+        warmup_epochs: length of the warm-up in epochs.
 
     Raises:
         ValueError: for a negative length.
@@ -57,5 +58,5 @@ def warmup_cosine(optimizer: Optimizer, *, steps: int, steps_per_epoch: int, war
 
 
 def by_step(optimizer: Optimizer, factor: Callable[[int], float]) -> LambdaLR:
-    """The optimizer's learning rate times a factor of the step, counted from 1."""
+    """Multiply the optimizer's learning rate by a factor of the step, counted from 1."""
     return LambdaLR(optimizer, lambda done: factor(done + 1))

@@ -1,4 +1,4 @@
-"""Trained networks, from the checkpoints that runs leave."""
+"""Trained networks, restored from the checkpoints of runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,32 +12,32 @@ from dcase_sweep.training.checkpoint_files import Checkpoint, find_difference, r
 from dcase_sweep.training.checkpoints import BEST, NETWORK, find_checkpoint, weights_under
 from dcase_sweep.utils.errors import UserError
 
-#: Under which a training step keeps its network: a scene classifier, a mean teacher.
+#: Prefixes of the network's weights in the training steps: of a scene classifier, of a mean teacher.
 _PREFIXES = (NETWORK, "student.")
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A network with its weights, and the experiment that trained it; of a mean teacher it is the student."""
+    """A network with its weights, and the experiment that trained it. For a mean teacher it is the student."""
 
     experiment: Experiment
     network: nn.Module
-    #: Everything in the checkpoint's state by its names, as the normalisation of the features.
+    #: The complete state of the checkpoint by name, including the normalisation of the features.
     state: Mapping[str, Tensor]
-    #: How many classes the network has.
+    #: Number of classes of the network.
     classes: int
 
 
 def open_trained(where: str, named: Named | None = None) -> Trained:
-    """The network of a checkpoint, or of the folder of a run.
+    """Restore the network of a checkpoint or of a run's folder.
 
     Args:
         where: the file or the folder.
-        named: classes of the user's own that the command line names, or that a folder names that it names.
+        named: user-defined classes that are named on the command line or in the command line's folder.
 
     Raises:
-        UserError: if there is none there, if it names code that the command line does not, or if its weights do not
-            fit the network of its configuration.
+        UserError: if there is no checkpoint, if it names code that the command line does not, or if its weights do not
+            match the network of its configuration.
     """
     path = find_checkpoint(Path(where).expanduser(), BEST) if where else None
     if path is None:
@@ -47,22 +47,22 @@ def open_trained(where: str, named: Named | None = None) -> Trained:
 
 
 def restore_network(checkpoint: Checkpoint, *, where: str, named: Named | None = None) -> Trained:
-    """The network of a checkpoint, in the state that it was saved in.
+    """Restore the network of a checkpoint.
 
     Args:
-        where: how the user named the checkpoint, for messages.
-        named: classes of the user's own that the command line names, by their keys: ``model._target_``.
+        where: the user's name for the checkpoint, for messages.
+        named: user-defined classes that the command line names, by key: ``model._target_``.
 
     Raises:
-        UserError: if it names code that the command line does not, or if its weights do not fit the network of its
-            configuration.
+        UserError: if the checkpoint names code that the command line does not, or if its weights do not match the
+            network of its configuration.
     """
     experiment = restore_experiment(checkpoint.configuration, where=where, named=named, reads_data=False)
     weights = next((found for prefix in _PREFIXES if (found := weights_under(prefix, checkpoint.state))), None)
     if weights is None:
         raise UserError(f"{where}: no network in it; expected weights under {' or '.join(_PREFIXES)}")
     classes = _classes(weights)
-    # Compared before it is made: the file's configuration could ask for any size.
+    # Shapes are compared before the network is built, because the file's configuration could request any size.
     wrong = find_difference(build_model(experiment, classes=classes, device="meta").state_dict(), weights)
     if wrong is not None:
         raise UserError(f"{where}: not of the network of its configuration ({wrong}); expected its own weights")
@@ -72,6 +72,6 @@ def restore_network(checkpoint: Checkpoint, *, where: str, named: Named | None =
 
 
 def _classes(weights: dict[str, Tensor]) -> int:
-    """As many as the last layer, which is the head, has biases."""
+    """Return the number of classes: the number of biases of the last layer, which is the head."""
     last = next(reversed(weights.values()))
     return len(last) if last.ndim and len(last) else 1

@@ -1,4 +1,4 @@
-"""Stochastic weight averaging whose averaged weights are validated, kept and resumed like any others."""
+"""Stochastic weight averaging whose averaged weights are validated, saved and resumed like other weights."""
 
 from typing import Any
 
@@ -7,13 +7,14 @@ from pytorch_lightning.callbacks import WeightAveraging
 
 
 class StochasticWeightAveraging(WeightAveraging):
-    """The mean of the weights at the ends of the last epochs (Izmailov et al., 2018), validated in their place.
+    """The mean of the weights at the ends of the last epochs (Izmailov et al., 2018), used for validation.
 
-    Buffers, as the statistics of batch normalisation are, are averaged too. Lightning's callback of this name averages
-    after the last validation, so that no validated epoch has its weights; this one builds on its `WeightAveraging`.
+    Buffers such as the statistics of batch normalisation are averaged too. Lightning's callback of this name averages
+    after the last validation, so that no validated epoch has its weights. This class builds on Lightning's
+    `WeightAveraging`.
 
     Args:
-        start_fraction: fraction of the epochs before the first weights are averaged.
+        start_fraction: averaging starts after this fraction of the epochs.
 
     Raises:
         ValueError: for a fraction outside 0 to below 1.
@@ -34,7 +35,7 @@ class StochasticWeightAveraging(WeightAveraging):
         self._first = int(self.start_fraction * (trainer.max_epochs or 1))
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        """After the last step of an epoch, so that its validation has these weights in the average."""
+        """Update the average after the last step of an epoch, so that it contains these weights at validation."""
         return step_idx is not None and (step_idx + 1) % self._steps == 0 and step_idx // self._steps >= self._first
 
     def on_validation_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:

@@ -1,4 +1,4 @@
-"""Values as Hydra's command line takes them."""
+"""Values in the grammar of Hydra's command line."""
 
 import itertools
 import math
@@ -11,15 +11,16 @@ from hydra.core.override_parser.types import Override, RangeSweep
 
 from dcase_sweep.utils.errors import UserError
 
-#: Jobs of one sweep. Each is composed and checked before the first one starts, which takes hours for more.
+#: Largest number of jobs of a sweep. All are composed and validated before the first one starts, which would take
+#: hours.
 MOST_JOBS = 10_000
 
 
 def count_range(sweep: RangeSweep) -> int:
-    """How many values a range has, without making any.
+    """Count the values of a range without creating them.
 
     Raises:
-        ValueError: for a range without an end, or of steps that never reach it.
+        ValueError: for an infinite range, or steps in the wrong direction.
     """
     start, stop, step = sweep.start, sweep.stop, sweep.step
     if start is None or stop is None or not all(math.isfinite(number) for number in (start, stop, step)):
@@ -32,7 +33,7 @@ def count_range(sweep: RangeSweep) -> int:
 
 
 def combinations(parser: OverridesParser, arguments: Sequence[str]) -> list[tuple[str, ...]]:
-    """The overrides of each job: the product of all sweeps, the last one varying fastest.
+    """Return the overrides of each job: the product of all sweeps; the last one varies fastest.
 
     Raises:
         UserError: for a sweep over a range of numbers without steps, and for more jobs than `MOST_JOBS`.
@@ -51,7 +52,7 @@ def combinations(parser: OverridesParser, arguments: Sequence[str]) -> list[tupl
             raise UserError(f"{override.input_line}: a grid needs discrete values; expected choice() or range()")
     empty = next((override for override in parsed if not choices[override.get_key_element()]), None)
     if empty is not None:
-        raise UserError(f"{empty.input_line}: no value at all; expected at least one (a range leaves its end out)")
+        raise UserError(f"{empty.input_line}: no values; expected at least one (a range excludes its end)")
     jobs = math.prod(len(values) for values in choices.values())
     if jobs > MOST_JOBS:
         longest = max(choices, key=lambda key: len(choices[key]))
@@ -63,7 +64,7 @@ def combinations(parser: OverridesParser, arguments: Sequence[str]) -> list[tupl
 
 
 def _check_range(override: Override) -> None:
-    """Refuse a range of more values than a sweep may have jobs, before they are made."""
+    """Check the number of values of a range before they are created."""
     sweep = override.value() if override.is_range_sweep() else None
     if not isinstance(sweep, RangeSweep):
         return
@@ -79,18 +80,18 @@ def _check_range(override: Override) -> None:
 
 
 def escape_interpolation(text: str) -> str:
-    """A text that OmegaConf takes as it stands: ``${`` would be read as a reference to another key."""
+    """Escape a text so that OmegaConf does not resolve it: ``${`` would be read as a reference to another key."""
     return re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", text)
 
 
 def quote(text: str, *, resolve: bool = False) -> str:
-    """A text as one quoted value of Hydra's grammar, which means the same text again, whatever stands in it.
+    """Quote a text as one value of Hydra's grammar, whatever it contains.
 
-    Backslashes count there only before a quotation mark, which the last one stands before too.
+    Backslashes are only special before a quotation mark, and the last one precedes the closing mark.
 
     Args:
         text: any text.
-        resolve: whether ``${`` in it refers to another key.
+        resolve: whether ``${`` in the text refers to another key.
     """
     text = text if resolve else escape_interpolation(text)
     escaped = re.sub(r"(\\*)'", lambda found: found[1] * 2 + "\\'", text)
@@ -98,7 +99,7 @@ def quote(text: str, *, resolve: bool = False) -> str:
 
 
 def to_text(value: Any) -> str:
-    """A plain value in the grammar of Hydra's overrides; texts stay as they are."""
+    """Format a plain value in the grammar of Hydra's overrides; texts are not changed."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -111,5 +112,5 @@ def to_text(value: Any) -> str:
 
 
 def override(key: str, value: Any) -> str:
-    """``key=value`` as one would type it."""
+    """Format ``key=value`` as it would be typed."""
     return f"{key}={to_text(value)}"

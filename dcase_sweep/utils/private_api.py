@@ -1,6 +1,6 @@
-"""Names of other libraries that are not public and are used nevertheless, each with its reason.
+"""Private names of other libraries that this package uses, with reasons.
 
-There is a test for each, which fails when the library changes it, and one that fails for a name that is not listed.
+A test for each name fails when the library changes it, and another one fails for a name that is not listed.
 """
 
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PrivateName:
-    """One name of a library.
+    """A private name of a library.
 
     Attributes:
-        library: whose it is.
-        name: as it is imported, or the attribute's.
-        reason: why nothing public does.
+        library: the library.
+        name: the name that is imported, or of the attribute.
+        reason: why there is no public alternative.
     """
 
     library: str

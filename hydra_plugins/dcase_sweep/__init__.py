@@ -1,6 +1,6 @@
-"""The sweepers, where Hydra looks for plugins: it registers the classes that are defined in this namespace.
+"""The sweepers as Hydra plugins: Hydra registers the classes that are defined in this namespace package.
 
-Every Hydra application of the environment imports this module when it starts, so it imports nothing slow.
+Every Hydra application in the environment imports this module at start-up, so it must not import slow modules.
 """
 
 from typing import Any
@@ -23,17 +23,17 @@ class OptunaSweeper(sweepers.OptunaSweeper):
 
 
 class SearchError(CompactHydraException):
-    """Why a search was refused or ended too early; Hydra prints it in one line, with exit code 1."""
+    """Raised if a search was refused or ended too early. Hydra prints it in one line, with exit code 1."""
 
 
 class OptunaWorkersSweeper(AnyOptunaSweeper):
-    """``hydra/sweeper=optuna_workers`` of any Hydra application."""
+    """``hydra/sweeper=optuna_workers`` for any Hydra application."""
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Search until there are enough trials; returns the study.
+        """Search until there are enough trials, and return the study.
 
         Raises:
-            SearchError: if the search was refused, or ended without enough trials.
+            SearchError: if the search was refused, or ended with too few trials.
             SystemExit: after Ctrl-C, SIGTERM or SIGHUP.
         """
         from dcase_sweep.utils.signals import Interrupted
@@ -50,7 +50,7 @@ class OptunaWorkersSweeper(AnyOptunaSweeper):
 
 
 class OptunaWorkersSearchPath(SearchPathPlugin):
-    """Lets every Hydra application find the configuration of ``hydra/sweeper=optuna_workers``."""
+    """Adds the configuration of ``hydra/sweeper=optuna_workers`` to the search path of every Hydra application."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Append the folder, so that the application's own configuration comes first."""

@@ -71,7 +71,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Trained:
 @pytest.fixture(scope="module")
 def events(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Trained:
     folder = tmp_path_factory.mktemp("events")
-    return train(folder, database, make_desed(folder / "desed"), "data=desed", *EVENTS)
+    return train(folder, database, make_desed(folder / "desed"), "data=desed", "tracking.model=false", *EVENTS)
 
 
 def load(trained: Trained, run: str | Path | None = None) -> dcase_sweep.TrainedModel:
@@ -212,6 +212,26 @@ def test_a_checkpoint_names_no_code_of_others(scenes: Trained, tmp_path: Path) -
     line = r'model\._target_=os\.system: not a class of dcase_sweep, .* add targets=\{"model": "os\.system"\}'
     with pytest.raises(UserError, match=line):
         load(scenes, tmp_path / "hostile.ckpt")
+
+
+def test_a_run_logs_its_network_as_an_mlflow_model_unless_it_is_not_to(scenes: Trained, events: Trained) -> None:
+    (model,) = scenes.mlruns.rglob(f"{scenes.result.run_id}/artifacts/model/MLmodel")
+
+    assert model.with_name("data").joinpath("best.ckpt").stat().st_nlink == 2
+    assert not list(events.mlruns.rglob("MLmodel"))
+
+
+def test_a_recording_of_another_length_rate_and_number_of_channels(scenes: Trained, tmp_path: Path) -> None:
+    model = load(scenes)
+    samples = 0.1 * np.random.default_rng(1).standard_normal((22_050 * 3, 2))
+    soundfile.write(tmp_path / "long.wav", samples, 22_050, subtype="FLOAT")
+
+    of_file, of_samples = model.predict(tmp_path / "long.wav"), model.predict(samples, 22_050)
+
+    assert of_file.seconds == pytest.approx(3, abs=0.001)
+    assert len(of_file.segments) == 5
+    assert of_file.probabilities == pytest.approx(of_samples.probabilities, abs=1e-5)
+    assert len(model.predict(samples, 22_050, overlap=0.0).segments) == 3
 
 
 def test_events_of_a_recording(events: Trained) -> None:

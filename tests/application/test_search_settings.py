@@ -37,9 +37,17 @@ def test_names_of_limits_have_no_slash_and_the_earlier_ones_are_understood() -> 
         parse_limits({"weight": 1})
 
 
-@pytest.mark.parametrize("key", ["search.limits.size_kib", "hydra.sweeper.search.limits.complexity/size_kib_16bit"])
-def test_one_limit_is_set_on_the_command_line(key: str) -> None:
-    typed = ["-m", "search=scene_cnn", f"{key}=64"]
+@pytest.mark.parametrize(
+    "word",
+    [
+        "search.limits.size_kib=64",
+        "hydra.sweeper.search.limits.complexity/size_kib_16bit=64",
+        "hydra.sweeper.search.limits={complexity/size_kib_16bit:64}",
+        "+search.limits={size_kib:64}",
+    ],
+)
+def test_one_limit_is_set_on_the_command_line(word: str) -> None:
+    typed = ["-m", "search=scene_cnn", word]
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):

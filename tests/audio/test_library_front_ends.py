@@ -142,7 +142,7 @@ def torchaudio() -> ModuleType:
 def test_a_torchaudio_that_cannot_be_imported_is_told_in_one_line(choice: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchaudio", None)
 
-    with pytest.raises(UserError, match=r"torchaudio cannot be imported \(.*\); .*front_end=mfcc need none") as error:
+    with pytest.raises(UserError, match=r"torchaudio cannot be imported \(.*\); .*front_end=mfcc do not") as error:
         compose_experiments([f"front_end={choice}"])
     assert "\n" not in str(error.value)
 

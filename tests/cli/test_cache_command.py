@@ -194,7 +194,7 @@ def test_what_is_not_recognised_is_left_alone(cache: Path, tmp_path: Path, capsy
     main(["--prune", "--keep", "0"])
     main([])
 
-    assert "not of this program, left alone" in capsys.readouterr().out
+    assert "not created by this program, kept" in capsys.readouterr().out
     kept = [one / "features.npy", other / NAMES[0], cache / "features/my models/features.npy", demo / "meta.csv"]
     kept += [cache / "demo/tau", cache / "contents.bin", cache / "features/contents/0123456789abcdef.bin"]
     assert [path for path in kept if not path.exists()] == []
@@ -254,11 +254,11 @@ def test_a_cache_that_is_not_there_is_empty(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["--prune", "--older-than", "30"], "--older-than 30: no age"),
-        (["--prune", "--older-than", "-3d"], "no age|expected one argument"),
-        (["--prune", "--older-than", "nan"], "--older-than nan: no age"),
-        (["--prune", "--keep", "10 parsecs"], "--keep 10 parsecs: no size"),
-        (["--prune", "--keep", "infGB"], "no size"),
+        (["--prune", "--older-than", "30"], "--older-than 30: not an age"),
+        (["--prune", "--older-than", "-3d"], "not an age|expected one argument"),
+        (["--prune", "--older-than", "nan"], "--older-than nan: not an age"),
+        (["--prune", "--keep", "10 parsecs"], "--keep 10 parsecs: not a size"),
+        (["--prune", "--keep", "infGB"], "not a size"),
         (["--prune", "--data", "nope"], "--data nope: nothing in the cache is of it; expected one of demo"),
         (["--prune", "--project", "nope"], "--project .*nope: nothing in the cache"),
         (["--older-than", "30d"], "--older-than: .* expected --prune"),

@@ -64,7 +64,7 @@ def test_overrides_and_flags_are_those_of_an_experiment() -> None:
         (["model.depth=0"], "model.depth=0: expected at least 1"),
         (["model.dropout=interval(0,1)"], "expected choice() or range()"),
         (["nowhere"], "nowhere: no checkpoint there"),
-        (["nowhere", "model=cnn5"], "model=cnn5: a trained network is as it was trained"),
+        (["nowhere", "model=cnn5"], "model=cnn5: a trained network cannot be changed"),
         (["--json", "nowhere/out.json"], "nowhere/out.json: cannot be written"),
     ],
 )

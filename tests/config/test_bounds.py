@@ -279,7 +279,7 @@ def test_jobs_are_counted_before_they_are_made() -> None:
 @pytest.mark.parametrize(
     ("argument", "says"),
     [
-        ("seed=range(5,1)", "no value at all"),
+        ("seed=range(5,1)", "no values"),
         ("seed=range(0,10,0)", "a step of 0"),
         ("seed=range(0,inf)", "finite numbers"),
         ("seed=range(0,nan)", "finite numbers"),

@@ -95,7 +95,7 @@ def test_depth_pools_and_dropouts_from_the_command_line() -> None:
         (["model._target_=torch.nn.Linear"], "model.depth: no such key"),
         (
             ["task._target_=dcase_sweep.tasks.sound_event_detection.SoundEventDetection"],
-            "task=1a takes a model for events, but CNN is for scenes; choose another task or model",
+            "model CNN is for scenes, but task=1a is for events; choose another task or model",
         ),
         (["task._target_=dcase_sweep.models.cnn.CNN"], "task._target_=dcase_sweep.models.cnn.CNN: not a task"),
         (["task.mode=largest"], "task.mode=largest: expected max, min or null"),
@@ -103,7 +103,7 @@ def test_depth_pools_and_dropouts_from_the_command_line() -> None:
         (["hardware.precision=8-bit"], "hardware.precision=8-bit: expected one of auto"),
         (["compression.nonzero_kib=0"], "compression.nonzero_kib=0.0: expected more than 0, or null"),
         (["compression.bits=4"], "compression.bits=4: expected one of 32, 16, 8"),
-        (["compression.end=1.5"], "compression.end=1.5: expected a share of the training, from 0 to 1"),
+        (["compression.end=1.5"], "compression.end=1.5: expected a fraction of the training, from 0 to 1"),
         (["compression.begin=0.6"], "compression.begin=0.6: expected at most compression.end=0.5"),
         (["compression.quantize_from=0.8"], "compression.quantize_from=0.8: expected at most compression.freeze_from"),
         (
@@ -149,11 +149,11 @@ def test_refused_in_one_line(overrides: list[str], says: str) -> None:
         ("mean_teacher.median_filter=0", "mean_teacher.median_filter=0: expected whole frames, at least 1"),
         ("mean_teacher.median_filter=7.5", "mean_teacher.median_filter=7.5: expected whole frames, at least 1"),
         ("mean_teacher.median_filter={Dog:wide}", "mean_teacher.median_filter.Dog=wide: expected whole frames"),
-        ("training.batch_size=32", "training.batch_size=32: does nothing in task 4, whose batches hold mean_teacher"),
-        ("hardware.channels_last=false", "hardware.channels_last=false: does nothing in task 4"),
+        ("training.batch_size=32", "training.batch_size=32: no effect on task 4, whose batches contain mean_teacher"),
+        ("hardware.channels_last=false", "hardware.channels_last=false: no effect on task 4"),
         ("front_end.decibel_floor=0", "front_end.decibel_floor=0: expected at least 1e-37"),
         ("front_end.decibel_lowest=90", "front_end.decibel_lowest=90.0: expected less than decibel_highest=80.0"),
-        ("+compression.nonzero_kib=126", "compression.nonzero_kib=126.0: does nothing in task 4; leave it out"),
+        ("+compression.nonzero_kib=126", "compression.nonzero_kib=126.0: no effect on task 4; leave it out"),
         ("+mean_teacher.ema_deca=0.9", "mean_teacher.ema_deca: no such key; did you mean mean_teacher.ema_decay?"),
     ],
 )

@@ -22,10 +22,10 @@ from tests.campaign.corpus.trust import BOMB, MERGED
         (b"a: 1\0", r"control characters are not allowed"),
         ("a: !mine 3\n", r"line 1: could not determine a constructor for the tag '!mine'"),
         ("a: !!python/object/apply:os.mkdir [ran]\n", r"line 1: could not determine a constructor"),
-        ("a: &a\n  b: *a\n", r"line 2: the alias \*a is part of what it stands for"),
+        ("a: &a\n  b: *a\n", r"line 2: the alias \*a is within its own anchor"),
         ("a: *b\n", r"line 1: found undefined alias"),
-        (BOMB, r"[\d,]+ values with its aliases unfolded, more than 20,000"),
-        (MERGED, r"[\d,]+ values with its aliases unfolded, more than 20,000"),
+        (BOMB, r"[\d,]+ values with its aliases expanded, more than 20,000"),
+        (MERGED, r"[\d,]+ values with its aliases expanded, more than 20,000"),
         ("a: " + "x" * 300_000, r"293 KiB, more than 256 KiB"),
         ("a: " + "[" * 9_000, r"nested more than 50 levels deep"),
         ("a: " + "9" * 5_000, r"integer string conversion"),
@@ -75,5 +75,5 @@ def test_a_search_path_is_read_through_the_same_checks(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/mine.yaml").write_text(BOMB)
 
-    with pytest.raises(UserError, match="values with its aliases unfolded"):
+    with pytest.raises(UserError, match="values with its aliases expanded"):
         compose_experiments([f"hydra.searchpath=[file://{tmp_path}]", "model=mine"])

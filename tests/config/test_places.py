@@ -135,5 +135,5 @@ def test_settings_of_a_sweep_are_refused_without_one(setting: str) -> None:
     refuse_arguments(["-m", setting])
     refuse_arguments(["search=scene_cnn", setting])
     refuse_arguments(["--cfg", "hydra", setting])
-    with pytest.raises(UserError, match=r"does nothing in a single run; add -m"):
+    with pytest.raises(UserError, match=r"no effect on a single run; add -m"):
         refuse_arguments([setting])

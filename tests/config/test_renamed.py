@@ -20,7 +20,7 @@ def test_an_earlier_key_on_the_command_line_is_understood_with_one_line(capsys: 
     assert composed.experiment.training.best_after_fraction == 0.5
     assert composed.experiment.hardware.cache_device == "device"
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split(" is called ")[0] for line in lines] == ["note: " + word.partition("=")[0] for word in words]
+    assert [line.split(" is now called ")[0] for line in lines] == ["note: " + word.partition("=")[0] for word in words]
 
 
 def test_an_earlier_key_in_a_file_replaces_the_default_of_today() -> None:
@@ -48,8 +48,8 @@ def test_keys_that_are_gone_are_left_out_of_files_and_refused_on_a_command_line(
 
     assert renamed.rename_keys(then) == {"task.name": "4", "mean_teacher.strong": 3}
     assert composed == {"task": {"name": "4"}}
-    assert capsys.readouterr().err == "note: task.ramp_epochs has no effect any more; set mean_teacher.ramp_epochs\n"
-    with pytest.raises(UserError, match=r"task.demo_epochs=1: no such key any more; set training.epochs"):
+    assert capsys.readouterr().err == "note: task.ramp_epochs no longer has an effect; set mean_teacher.ramp_epochs\n"
+    with pytest.raises(UserError, match=r"task.demo_epochs=1: no longer a key; set training.epochs"):
         compose_experiments(["task.demo_epochs=1"])
 
 
@@ -70,7 +70,7 @@ def test_a_learner_of_an_earlier_framework_group_is_the_tasks(capsys: pytest.Cap
     (composed,) = compose_experiments(["framework.learners.scenes=collections.Counter", "data=demo"])
 
     assert composed.experiment.task.learner == "collections.Counter"
-    assert "note: framework.learners.scenes is called task.learner now" in capsys.readouterr().err
+    assert "note: framework.learners.scenes is now called task.learner" in capsys.readouterr().err
 
 
 def test_a_users_framework_file_with_learners_is_understood() -> None:

@@ -125,7 +125,7 @@ def test_arguments_of_any_name_reach_a_constructor_that_takes_them() -> None:
         (
             "Silent",
             [],
-            'model._target_=users_models.Silent: does not say what it is for; add to class Silent: kind = "',
+            'model._target_=users_models.Silent: has no attribute kind; add to class Silent: kind = "',
         ),
     ],
 )

@@ -156,7 +156,7 @@ def test_the_demo_is_where_conf_says() -> None:
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "~/list.csv", "../../list.csv", "a/../../b.csv"])
 def test_a_file_names_no_path_outside_the_recordings(path: str, flat: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match=r"data.validation_list=.*: a file is not trusted to say what is read"):
+    with pytest.raises(UserError, match=r"data.validation_list=.*: a file is not trusted to choose files to read"):
         restore(flat | {"data.validation_list": path})
 
     given = {"data.root": "/tau", "data.validation_list": path}

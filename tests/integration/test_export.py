@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,7 @@ def test_a_run_is_exported_by_its_id_and_holds_files_and_figures(command_line: C
     run = store.get_run(run_id[1])  # type: ignore[attr-defined]
     assert run.info.status == "FINISHED"
     assert run.data.metrics["export/tflite/float32/accuracy"] == pytest.approx(run.data.metrics["test/accuracy"])
+    _predict_alike(command_line, run_id[1], folder / "float32.tflite")
     artifacts = {item.path for item in store.list_artifacts(run_id[1], "export/tflite")}  # type: ignore[attr-defined]
     assert {f"export/tflite/{path.name}" for path in folder.iterdir()} == artifacts
     with (folder / "tensors.csv").open() as handle:
@@ -58,6 +60,19 @@ def test_a_run_is_exported_by_its_folder(command_line: CommandLine, trained: str
         *(f"{kind}.onnx" for kind in ("float32", "float16", "dynamic", "int8")),
         *("table.txt", "tensors.csv", "measured.json", "metadata.json"),
     }
+    _predict_alike(command_line, str(folder), folder / "export/onnx/float32.onnx")
     measured = json.loads((folder / "export/onnx/measured.json").read_text())["files"]
     assert measured["float32"]["difference_from_float"]["largest"] < 1e-5
     assert re.search(r"^run +\S.* · \w{32} · export/onnx$", output, re.MULTILINE)
+
+
+def _predict_alike(command_line: CommandLine, run: str, exported: Path) -> None:
+    """A file says of recordings what the network that it was made of says."""
+    tables = []
+    for which in (run, str(exported)):
+        command_line("predict", which, "tau/audio", "-o", "predicted.csv")
+        tables.append(list(csv.DictReader((command_line.folder / "predicted.csv").open(encoding="utf-8"))))
+    assert len(tables[0]) == len(tables[1]) > 10
+    for ours, theirs in zip(*tables, strict=True):
+        assert ours["scene_label"] == theirs["scene_label"]
+        assert float(ours["bus"]) == pytest.approx(float(theirs["bus"]), abs=1e-4)

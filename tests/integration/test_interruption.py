@@ -55,6 +55,15 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert {metric.step for metric in history} == set(range(24))
 
 
+def test_a_folder_alone_is_continued(whole: Path, command_line: CommandLine, tiny: Callable[..., list[str]]) -> None:
+    places = [word for word in tiny() if word.startswith(("data.root=", "tracking.", "store."))]
+
+    output = command_line(f"resume={whole}", *places)
+
+    assert "has finished" in output
+    assert (run_folder(output, command_line.folder) / "scores.csv").read_text() == (whole / "scores.csv").read_text()
+
+
 def test_what_cannot_be_continued_is_refused(
     whole: Path, command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:

@@ -139,4 +139,4 @@ def test_a_task_alone_chooses_its_model_and_tasks_can_be_swept(command_line: Com
 
     refused = command_line("task=1a", "model=crnn_meanteacher", code=1)
 
-    assert "task=1a takes a model for scenes, but CRNN is for events" in refused
+    assert "model CRNN is for events, but task=1a is for scenes" in refused

@@ -159,5 +159,5 @@ def test_the_package_is_named_after_the_folder(folder: str, name: str) -> None:
 
 @pytest.mark.parametrize("folder", ["2024", "ä"])
 def test_a_folder_whose_name_no_package_can_have_is_refused(folder: str) -> None:
-    with pytest.raises(UserError, match="no name for a Python package"):
+    with pytest.raises(UserError, match="not a name for a Python package"):
         package_name(Path(folder))

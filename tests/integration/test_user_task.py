@@ -1,13 +1,16 @@
 """A task that the package does not have, in a project of one Python file and one configuration file."""
 
+import csv
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from tests.conftest import CommandLine
-from tests.integration.test_experiment import client
+from tests.integration.test_experiment import client, run_folder
 
 PROJECT = Path(__file__).parents[1] / "projects" / "tagging"
 SMALL = ("model.blocks.2.pool=[4,5]", "hardware.threads=1")
@@ -46,6 +49,24 @@ def test_it_is_trained_evaluated_and_logged_by_its_own_metric(
     assert 0 < run.data.metrics["best/validation/map"] <= 1
     assert {"test/macro_f1", "validation/macro_f1"} <= run.data.metrics.keys()
     assert run.data.params["task.learner"] == "tagging.TaggingLearner"
+    _predict_its_tags(command_line, run_folder(output, command_line.folder))
+
+
+def _predict_its_tags(command_line: CommandLine, trained: Path) -> None:
+    """The trained network names the tones of recordings of any length, alone and as the MLflow model of the run."""
+    (tones,) = (command_line.folder / "cache").rglob("tones")
+    samples, rate = soundfile.read(tones / "59.wav")
+    soundfile.write(command_line.folder / "long.wav", np.tile(samples, 4), rate)
+    words = ("predict", str(trained), "--config-dir", "conf")
+
+    short, long = (command_line(*words, name).splitlines() for name in (str(tones / "59.wav"), "long.wav"))
+
+    assert short[0] == long[0] == "filename,event_labels,high,low,middle"
+    assert next(csv.reader(short[1:]))[1] == next(csv.reader(long[1:]))[1]
+    assert (trained / "checkpoints/best.ckpt").is_file()
+    assert [path.name for path in command_line.folder.glob("mlruns/**/artifacts/model/code/*")] == ["tagging.py"]
+    refused = command_line("predict", str(trained), "long.wav", code=1)
+    assert "a file is not trusted to name code" in refused
 
 
 def test_a_sweep_compares_it_by_the_columns_of_the_task(tagging: Callable[..., str]) -> None:
@@ -74,7 +95,7 @@ def test_it_is_the_objective_of_a_search(tagging: Callable[..., str]) -> None:
     [
         ("task.threshold=2", "task.threshold=2.0: expected a number between 0 and 1"),
         ("task.treshold=0.5", "task.treshold: no such key; did you mean task.threshold?"),
-        ("data=tau2020", "task=tagging takes a data for tags, but TAU is for scenes"),
+        ("data=tau2020", "data TAU is for scenes, but task=tagging is for tags"),
         ("framework=tensorflow", "framework=tensorflow has no learner for task=tagging; expected one of torch"),
         ("compression.quantize=true", "compression"),
         ("task.monitor=validation/mpa", "task.monitor=validation/mpa: no such metric of an epoch; did you mean"),

@@ -59,7 +59,7 @@ def test_a_logger_that_fails_is_reported_once_and_costs_the_run_nothing(
     run.log_metrics({"loss": 1.0}, step=0)
     run.log_metrics({"loss": 0.5}, step=1)
     assert [record.message for record in caplog.records] == [
-        "logger    broken is left out from here on: ConnectionError: no route to host"
+        "logger    broken is no longer used: ConnectionError: no route to host"
     ]
     assert [call[2] for call in own.calls] == [0, 1]
 
@@ -135,4 +135,4 @@ def test_sweeps_without_mlflow_compare_their_jobs_all_the_same(tmp_path: Path, w
 def test_finished_runs_are_looked_for_in_mlflow_alone(tmp_path: Path, warm: Any, tiny: Any) -> None:
     words = tiny("logger=csv", "seed=0,1", "hydra.sweeper.skip_finished=true")
     output = CommandLine(tmp_path, warm)("-m", *words, code=1)
-    assert "error: hydra.sweeper.skip_finished=true: finished runs are found in MLflow" in output
+    assert "error: hydra.sweeper.skip_finished=true: finished runs are only found in MLflow" in output

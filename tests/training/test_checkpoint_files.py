@@ -48,26 +48,26 @@ def test_every_field_is_read(tmp_path: Path) -> None:
         (content(epoch=-1), "epoch is a int, not a number from 0 on"),
         (content(state_dict=[torch.ones(1)]), "state_dict is a list, not names and tensors"),
         (content(state_dict={"network.a": 3}), "state_dict network.a is a int, not a tensor"),
-        (content(state_dict={"a\x1b[2J": torch.ones(1)}), "a name that is no printable text"),
+        (content(state_dict={"a\x1b[2J": torch.ones(1)}), "a name that is not printable text"),
         (content(state_dict={"network.a": torch.tensor([1.0, float("nan")])}), "network.a holds NaN or infinity"),
         (content(state_dict={"network.a": torch.tensor([float("inf")])}), "network.a holds NaN or infinity"),
         (content(state_dict={"network.a": torch.ones(1, dtype=torch.complex64)}), "network.a is a Tensor"),
         (content(state_dict={"network.a": torch.ones(3).to_sparse()}), "a tensor of the kind Tensor, torch.sparse"),
         (content(state_dict={"network.a": torch.ones(1).expand(10**6, 10**6)}), "larger than its storage"),
         (content(state_dict={"network.a": torch.empty(3, device="meta")}), "not a checkpoint"),
-        (extra(run_id="../../x"), "run_id is no id of a run"),
-        (extra(run_id=7), "run_id is no id of a run"),
+        (extra(run_id="../../x"), "run_id is not the ID of a run"),
+        (extra(run_id=7), "run_id is not the ID of a run"),
         (extra(choices=["cnn4"]), "choices is not names and choices"),
         (extra(choices={"model": "a\nb"}), "choices is not names and choices"),
         (extra(configuration=None), "its configuration is missing"),
         (extra(configuration=["seed"]), "its configuration is a list"),
-        (extra(configuration={3: 4}), "a key that is no printable text"),
+        (extra(configuration={3: 4}), "a key that is not printable text"),
         (extra(configuration={"seed": {"a": 1}}), "seed is a dict"),
         (extra(configuration={"seed": 2**70}), "seed is a number of more than 64 bit"),
         (extra(configuration={"seed": float("nan")}), "seed is nan"),
         (extra(configuration={"seed": [[1]]}), "seed is a list"),
         (extra(configuration={"seed": "${oc.env:HOME}"}), "would be resolved"),
-        (extra(configuration={"data.classes": ["a", "b\x07"]}), "data.classes is no printable text"),
+        (extra(configuration={"data.classes": ["a", "b\x07"]}), "data.classes is not printable text"),
         (extra(configuration={f"k{i}": 1 for i in range(6000)}), "has 6,000 keys"),
     ],
 )
@@ -145,8 +145,8 @@ def test_an_archive_that_torch_does_not_write_is_refused(tmp_path: Path) -> None
         (packed, "compressed"),
         (swapped, "byte order"),
         (script, "TorchScript"),
-        (behind, "does not fit the file"),
-        (cut, "no archive"),
+        (behind, "does not have the size of the file"),
+        (cut, "not an archive"),
     ):
         with pytest.raises(ValueError, match=says):
             check_archive(path)
@@ -169,4 +169,4 @@ def test_the_line_of_an_error_is_one(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         read(tmp_path / "x.ckpt")
 
-    assert str(caught.value).endswith("(no archive of PyTorch 1.6 or later); expected best.ckpt")
+    assert str(caught.value).endswith("(not an archive of PyTorch 1.6 or later); expected best.ckpt")

@@ -60,7 +60,7 @@ class CacheEntry:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """The result of a removal; ``reason`` says why the entry was not removed, or is None."""
+    """The result of a removal; ``reason`` is why the entry was not removed, or None."""
 
     entry: CacheEntry
     reason: str | None = None

@@ -180,7 +180,7 @@ def _check(
     problems: list[str],
 ) -> GroundTruth:
     if not durations:
-        raise UserError(f"{table.source}: the table of durations names no clip; expected every clip that is judged")
+        raise UserError(f"{table.source}: the table of durations has no clips; expected all clips of the evaluation")
     clips = tuple(sorted(durations))
     if labels is None:
         labels = sorted({label for label in table.columns["event_label"] if label})

@@ -1,8 +1,8 @@
-"""The public implementations of the metrics, psds_eval, sed_eval and sed_scores_eval, fed from our types.
+"""The public implementations of the metrics: adapters to psds_eval, sed_eval and sed_scores_eval.
 
-The fast code is tested against them, and ``evaluation.reference=true`` and ``evaluate events --reference`` show their
-figures beside ours. The extra "reference" installs psds_eval 0.5.3 and sed_eval 0.2.1 with the versions of pandas and
-setuptools that they need; sed_scores_eval (sed-scores-eval-np2 0.0.4) serves the tests alone.
+Tests compare the fast code with them, and ``evaluation.reference=true`` and ``evaluate events --reference`` show their
+results next to ours. The extra "reference" installs psds_eval 0.5.3 and sed_eval 0.2.1 with the versions of pandas and
+setuptools that they need. sed_scores_eval (sed-scores-eval-np2 0.0.4) is used only by the tests.
 """
 
 import warnings
@@ -24,13 +24,13 @@ _INSTALL = 'python -m pip install "dcase-sweep[reference]"'
 
 
 def check_reference(key: str) -> None:
-    """Refuse a comparison with packages that are not there, or that cannot run on the installed pandas.
+    """Check that the reference packages are installed, and support the installed pandas.
 
     Args:
-        key: what asks for it, for the message.
+        key: the key or option that requires them, for the message.
 
     Raises:
-        UserError: in one line that says what to install.
+        UserError: if not, in one line with what to install.
     """
     for name in (*PACKAGES, "pandas"):
         try:
@@ -43,7 +43,7 @@ def check_reference(key: str) -> None:
 
 @contextmanager
 def silence_warnings() -> Iterator[None]:
-    """Keep quiet what psds_eval and sed_eval call in a way that pandas, NumPy and setuptools have deprecated."""
+    """Suppress warnings about deprecated functions of pandas, NumPy and setuptools that psds_eval and sed_eval call."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -56,12 +56,12 @@ def psds_eval_psds(
     *,
     cross_trigger_average: CrossTriggerAverage = "others",
 ) -> tuple[float, dict[str, NDArray[np.float64]]]:
-    """PSDS by psds_eval and the curve of each class, [2, point] (effective false positives an hour, true positives)."""
+    """Compute PSDS with psds_eval, and each class's curve, [2, point] (effective false positives per hour, TPR)."""
     with silence_warnings():
         evaluation = _psds_eval(truth, dtc=parameters.dtc, gtc=parameters.gtc, cttc=parameters.cttc)
         for index in range(len(detections.thresholds)):
             evaluation.add_operating_point(event_frame(detections.at(index)))
-        if cross_trigger_average == "all":  # 0.3.0 kept a class's rate with itself as 0, 0.5 leaves it out
+        if cross_trigger_average == "all":  # 0.3.0 sets a class's rate with itself to 0, 0.5 omits it
             evaluation.operating_points["ctr"] = [np.nan_to_num(rate) for rate in evaluation.operating_points["ctr"]]
         score = evaluation.psds(parameters.alpha_ct, parameters.alpha_st, parameters.max_efpr)
         roc = evaluation.psd_roc_curves(parameters.alpha_ct)[2]
@@ -74,7 +74,7 @@ def psds_eval_psds(
 def psds_eval_f1(
     detections: Detections, truth: GroundTruth, *, dtc: float = 0.5, gtc: float = 0.5, cttc: float = 0.3
 ) -> tuple[float, dict[str, float]]:
-    """Macro intersection F1 by psds_eval and F1 of each class, of detections at one threshold."""
+    """Compute macro intersection F1 with psds_eval and F1 of each class, from detections at one threshold."""
     with silence_warnings():
         macro, per_class = _psds_eval(truth, dtc=dtc, gtc=gtc, cttc=cttc).compute_macro_f_score(event_frame(detections))
     return float(macro), {label: float(value) for label, value in per_class.items()}
@@ -87,7 +87,7 @@ def sed_eval_collar(
     onset_collar: float = 0.2,
     offset_fraction: float = 0.2,
 ) -> dict[str, Any]:
-    """Results of sed_eval's EventBasedMetrics as the DCASE recipe calls it (one collar for onset and offset)."""
+    """Return the results of sed_eval's EventBasedMetrics as in the DCASE recipe (one collar for onset and offset)."""
     metrics = _sed_eval().EventBasedMetrics(
         event_label_list=_occurring(detections, truth),
         t_collar=onset_collar,
@@ -98,7 +98,7 @@ def sed_eval_collar(
 
 
 def sed_eval_segment(detections: Detections, truth: GroundTruth, *, segment_length: float = 1.0) -> dict[str, Any]:
-    """Results of sed_eval's SegmentBasedMetrics as the DCASE recipe calls it."""
+    """Return the results of sed_eval's SegmentBasedMetrics as used in the DCASE recipe."""
     metrics = _sed_eval().SegmentBasedMetrics(
         event_label_list=_occurring(detections, truth), time_resolution=segment_length
     )
@@ -108,7 +108,7 @@ def sed_eval_segment(detections: Detections, truth: GroundTruth, *, segment_leng
 def sed_scores_eval_psds(
     scores: Mapping[str, NDArray[np.floating[Any]]], truth: GroundTruth, parameters: PsdsParameters, *, hop: float
 ) -> tuple[float, dict[str, float]]:
-    """Exact PSDS of (filtered) scores by sed_scores_eval, and of each class; every class needs a reference event."""
+    """Compute exact PSDS of filtered scores with sed_scores_eval, overall and per class; all need reference events."""
     from sed_scores_eval.base_modules.scores import create_score_dataframe
     from sed_scores_eval.intersection_based import psds
 
@@ -135,7 +135,7 @@ def sed_scores_eval_psds(
 
 
 def event_frame(events: Detections | GroundTruth) -> Any:
-    """The events as a pandas table in the layout of DESED."""
+    """Convert events to a pandas table in the layout of DESED."""
     import pandas
 
     return pandas.DataFrame(
@@ -162,7 +162,7 @@ def _psds_eval(truth: GroundTruth, *, dtc: float, gtc: float, cttc: float) -> An
 
 
 def _sed_eval() -> Any:
-    with silence_warnings():  # of pkg_resources, which its dcase_util imports
+    with silence_warnings():  # of pkg_resources, which dcase_util imports
         import sed_eval
     return sed_eval.sound_event
 
@@ -181,6 +181,6 @@ def _sed_eval_results(metrics: Any, detections: Detections, truth: GroundTruth) 
             for events in (truth, detections)
         )
         metrics.evaluate(reference_event_list=reference, estimated_event_list=estimated)
-    with silence_warnings():  # of means of no value
+    with silence_warnings():  # from means of empty lists
         results: dict[str, Any] = metrics.results()
     return results

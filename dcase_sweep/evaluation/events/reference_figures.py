@@ -1,4 +1,4 @@
-"""Our figures beside those of psds_eval and sed_eval on the same detections."""
+"""Comparison of our metrics with those of psds_eval and sed_eval on the same detections."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceFigure:
-    """One figure as this package and another one compute it.
+    """A metric as computed by this package and by another one.
 
     Attributes:
-        metric: its name, as in the other tables.
+        metric: name of the metric, as in the other tables.
         average: overall, macro or micro.
-        ours: this package's.
-        package: the other one and its version.
-        theirs: the other one's; None where it cannot compute it.
-        problem: why it cannot.
+        ours: the value of this package.
+        package: name and version of the other package.
+        theirs: the value of the other package; None if it cannot compute it.
+        problem: the reason why it cannot.
     """
 
     metric: str
@@ -35,19 +35,19 @@ class ReferenceFigure:
 
     @property
     def difference(self) -> float | None:
-        """Ours less theirs; None where they have none."""
+        """Our value minus theirs; None if they have none."""
         return None if self.theirs is None else self.ours - self.theirs
 
 
 def compare_with_reference(
     evaluation: "EventEvaluation", detections: Detections, criteria: F1Criteria
 ) -> tuple[ReferenceFigure, ...]:
-    """PSDS and intersection F1 by psds_eval, collar and segment F1 and error rates by sed_eval.
+    """Compute PSDS and intersection F1 with psds_eval, and collar F1, segment F1 and error rates with sed_eval.
 
     Args:
-        evaluation: ours.
-        detections: at the thresholds of PSDS; those of the F1 figures are `evaluation.decisions`.
-        criteria: of the F1 figures.
+        evaluation: our evaluation.
+        detections: detections at the thresholds of PSDS; those for F1 are `evaluation.decisions`.
+        criteria: criteria of F1.
     """
     return (*_compare_psds(evaluation, detections), *_compare_f1(evaluation, criteria))
 
@@ -115,7 +115,7 @@ def _one_collar(criteria: F1Criteria) -> float:
 
 
 def _try(compute: Callable[[], Any]) -> tuple[Any, str]:
-    """The result, or why there is none: hours of training must not end with the error of another package."""
+    """Return the result, or an error message, so that an error in another package does not end a training."""
     try:
         return compute(), ""
     except Exception as error:

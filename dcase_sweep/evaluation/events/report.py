@@ -76,7 +76,7 @@ def format_text(evaluation: EventEvaluation) -> str:
 
 
 def _reference_table(evaluation: EventEvaluation) -> list[str]:
-    """The figures of psds_eval and sed_eval beside ours, where they were asked for."""
+    """Format the metrics of psds_eval and sed_eval next to ours, if they were computed."""
     if not evaluation.reference:
         return []
     rows = [("metric", "this package", "reference", "difference", "by")]

@@ -28,7 +28,7 @@ _DETAILED = ("_micro", "_error_rate", "_error_rate_macro", "segment_f1_macro", "
 
 @dataclass(frozen=True, slots=True)
 class NetworkScores:
-    """Scores of one network: clip → ``[frame, class]``, its loss on the frames, and further metrics by their names."""
+    """Scores of one network: clip → ``[frame, class]``, its loss on the frames, and further metrics by name."""
 
     scores: dict[str, NDArray[np.float32]]
     loss_strong: float
@@ -37,12 +37,13 @@ class NetworkScores:
 
 @dataclass(frozen=True, slots=True)
 class ClipView:
-    """A clip to be shown with its reference and detected events."""
+    """A clip to be drawn with its reference and detected events."""
 
     name: str
     #: ``[mel, frame]`` in dB.
     spectrogram: NDArray[np.floating[Any]]
-    #: What the spectrogram covers: a shorter clip is followed by silence in it, of a longer one it shows the beginning.
+    #: Time range of the spectrogram. Shorter clips are followed by silence in it; of longer ones it shows the
+    #: beginning.
     seconds: float
 
 
@@ -66,14 +67,14 @@ def evaluate_event_scores(
         networks: by name, ``student`` and ``teacher``.
         events: filename, onset (s), offset (s) and event label of the reference.
         durations: filename → seconds, of every clip.
-        labels: the columns of the scores.
-        hop: seconds from frame to frame of the scores.
-        median_length: frames of the median filter.
-        listed: how many clips the set has, found or not.
+        labels: the classes in the order of the columns of the scores.
+        hop: time between frames of the scores in s.
+        median_length: length of the median filter in frames.
+        listed: number of clips of the set, including missing ones.
         rules: thresholds, scenarios and criteria.
-        clip_seconds: what clips were padded with silence or cut to before they were scored; None if nothing.
-        views: clips to show.
-        note: shown with every result.
+        clip_seconds: length to which clips were padded or cut before they were scored; None if they were not.
+        views: clips to draw.
+        note: note that is shown with the results.
     """
     truth = ground_truth_from_events(
         [(name, Event(label, onset, offset)) for name, onset, offset, label in events], durations, labels=labels
@@ -105,7 +106,7 @@ def evaluate_event_scores(
 def _of_network(
     name: str, evaluation: EventEvaluation, network: NetworkScores, views: Sequence[ClipView], note: str | None
 ) -> EvaluationResult:
-    """What one network came to, with files and figures of its name; metrics that are not defined are NaN."""
+    """Return the results of one network, with its name in files and figures. Undefined metrics are NaN."""
     title = name.upper() + (f" ({note})" if note else "")
     return EvaluationResult(
         metrics=result_keys(evaluation, network=name, loss_strong=network.loss_strong)
@@ -130,8 +131,8 @@ def _of_network(
 def _together(
     results: Sequence[EvaluationResult], evaluations: Mapping[str, EventEvaluation], coverage: Coverage
 ) -> EvaluationResult:
-    """One result of all networks: their tables one under the other, then the figures under their published names."""
-    # As the published dictionary begins: the student's larger PSDS.
+    """Combine the results of the networks: their tables, then the metrics under their published names."""
+    # The first entry of the published dictionary: the student's larger PSDS.
     first = evaluations.get("student", next(iter(evaluations.values())))
     # Beside accuracy and log loss of scenes; the table of a sweep begins with the teacher's figures too.
     headline = evaluations.get("teacher", first)
@@ -160,7 +161,7 @@ def _is_logged(name: str) -> bool:
 
 
 def keys_table(metrics: Mapping[str, float], coverage: Coverage) -> str:
-    """The figures of each network under the names of the published recipe; - where one is not defined."""
+    """Format the metrics of each network under the names of the published recipe, with - for undefined ones."""
     mark = "" if coverage.complete else " *"
     lines = [
         f"{key:<52} {'-' if math.isnan(value) else f'{value:.4f}'}{mark}"
@@ -171,7 +172,7 @@ def keys_table(metrics: Mapping[str, float], coverage: Coverage) -> str:
 
 
 def _more_metrics(evaluation: EventEvaluation, network: str) -> dict[str, float]:
-    """What the published keys leave out: exact PSDS, micro and segment F1, per class."""
+    """Return metrics without published names: exact PSDS, micro and segment F1, and metrics per class."""
     more: dict[str, float | None] = {
         "event_f1_micro": evaluation.collar.micro,
         "segment_f1_macro": evaluation.segment.macro,
@@ -200,7 +201,7 @@ def _more_metrics(evaluation: EventEvaluation, network: str) -> dict[str, float]
 
 
 def _reference_metrics(evaluation: EventEvaluation, network: str) -> dict[str, float]:
-    """The figures of psds_eval and sed_eval: ``reference/student/collar_f1_macro``."""
+    """Return the metrics of psds_eval and sed_eval: ``reference/student/collar_f1_macro``."""
     return {
         f"reference/{network}/{figure.metric}" + ("" if figure.average == "overall" else f"_{figure.average}"): value
         for figure in evaluation.reference
@@ -209,7 +210,7 @@ def _reference_metrics(evaluation: EventEvaluation, network: str) -> dict[str, f
 
 
 def _clip_figures(evaluation: EventEvaluation, network: str, views: Sequence[ClipView]) -> Figures:
-    """Spectrograms with what is there and what is detected."""
+    """Draw spectrograms with reference and detected events."""
     return Figures(
         {
             f"{network}_clip{number}.png": partial(_clip_figure, evaluation, network, view)

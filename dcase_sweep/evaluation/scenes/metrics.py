@@ -15,7 +15,7 @@ SUM_TOLERANCE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class GroupScore:
-    """Accuracy (0 to 1) and log loss (nats) of one scene or one device; NaN where it has no clip."""
+    """Accuracy (0 to 1) and log loss (nats) of one scene or one device; NaN without clips."""
 
     name: str
     clips: int
@@ -25,7 +25,7 @@ class GroupScore:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SceneReport:
-    """Every figure of the task 1A result table.
+    """All values of the task 1A result table.
 
     Attributes:
         classes: the scenes, in the order of the columns of the probabilities.

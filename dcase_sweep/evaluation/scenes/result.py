@@ -33,10 +33,10 @@ def evaluate_scene_scores(
     """Evaluate scores ``[clip, class]`` as the task 1A baseline does.
 
     Args:
-        devices: of each clip; None if they are not known.
-        note: shown with every result.
-        extra: further metrics by their names: ``test/macro_f1``.
-        float16_scores: those of the same clips in float16, whose figures are shown beside the others.
+        devices: device of each clip; None if not known.
+        note: note that is shown with the results.
+        extra: further metrics by name: ``test/macro_f1``.
+        float16_scores: scores of the same clips in float16, whose metrics are shown next to the others.
     """
     probabilities = as_probabilities(scores, rows=filenames)
     report = evaluate_scenes(probabilities, truth, classes=classes, devices=devices)
@@ -79,7 +79,7 @@ def _figures(report: SceneReport, note: str | None) -> Figures:
 
 
 def _float16_line(half: SceneReport, report: SceneReport) -> str:
-    """The figures in float16, and those of the table for comparison."""
+    """Format the metrics in float16, and those of the table for comparison."""
     return (
         f"In float16, as the official test stage: accuracy {100 * half.accuracy:.2f} %, log loss {half.log_loss:.4f} "
         f"(above: {100 * report.accuracy:.2f} %, {report.log_loss:.4f})"
@@ -104,7 +104,7 @@ def _macro_f1(report: SceneReport) -> float:
 
 
 def _score_table(probabilities: NDArray[np.floating], classes: Sequence[str], filenames: Sequence[str]) -> str:
-    """The scores in the challenge's submission format, so that any tool can judge them again."""
+    """Write the scores in the challenge's submission format, so that any tool can evaluate them."""
     lines = ["\t".join(["filename", "scene_label", *classes])]
     for filename, row in zip(filenames, probabilities, strict=True):
         values = (f"{value:.8f}" for value in row)

@@ -1,1 +1,1 @@
-"""The configuration of ``hydra/sweeper=optuna_workers`` for Hydra's search path."""
+"""The configuration of ``hydra/sweeper=optuna_workers``, added to Hydra's search path."""

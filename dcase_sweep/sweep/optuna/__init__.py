@@ -1,1 +1,1 @@
-"""Searches: Optuna chooses what the next experiment is, prunes it, remembers it and goes on after an interruption."""
+"""Searches with Optuna, which can prune trials and continue after interruptions."""

@@ -1,4 +1,4 @@
-"""The configuration of a trial, composed from what all trials share."""
+"""Composition of the configuration of a trial."""
 
 import copy
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 
 
 class Composer:
-    """Composes trials; one that changes only values takes a copy, not a composition.
+    """Composes trials. A trial that changes only values copies the shared configuration instead of composing it again.
 
     Args:
-        context: Hydra's.
+        context: Hydra's context.
         config: the composed sweep.
-        fixed: overrides that all trials share.
+        fixed: overrides common to all trials.
     """
 
     def __init__(self, context: HydraContext, config: DictConfig, fixed: Sequence[str]) -> None:
@@ -23,15 +23,15 @@ class Composer:
         self.config = config
         self.fixed = list(fixed)
         self._shared: DictConfig | None = None
-        # Hydra makes this name from all overrides while it composes.
+        # Hydra builds this name from all overrides during composition.
         subdir = OmegaConf.to_container(config.hydra.sweep, resolve=False)["subdir"]  # type: ignore[call-overload,index]
         self._names_overrides = "override_dirname" in str(subdir)
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """The configuration with these overrides after the fixed ones.
+        """Compose the configuration with these overrides after the fixed ones.
 
         Raises:
-            HydraException: for an override of what is not there.
+            HydraException: for an override of a key that does not exist.
         """
         loader = self.context.config_loader
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(overrides))
@@ -40,12 +40,12 @@ class Composer:
         if self._shared is None:
             self._shared = loader.load_sweep_config(self.config, self.fixed)
         config = copy.deepcopy(self._shared)
-        # The last step of Hydra's own composition, and its only one that values take part in.
+        # The last step of Hydra's own composition, and the only one that depends on values.
         ConfigLoaderImpl._apply_overrides_to_config(parsed, config)
         config.hydra.overrides.task.extend(list(overrides))
         return config
 
 
 def _may_be_a_group(key: str) -> bool:
-    """Whether a key may choose a group's file; only a value deeper than the top level surely does not."""
+    """Whether a key may select a file of a group. Only keys below the top level certainly do not."""
     return "/" in key or "." not in key

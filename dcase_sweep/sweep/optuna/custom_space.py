@@ -1,4 +1,4 @@
-"""A search space with a part that is a function of the user's, for parameters that exist under conditions."""
+"""A search space that is partly defined by a user's function, for conditional parameters."""
 
 import importlib
 import inspect
@@ -21,15 +21,15 @@ _KEY = "hydra.sweeper.custom_search_space"
 
 @dataclass(frozen=True, slots=True)
 class CustomSpace:
-    """Keys that vary independently, and those that a function of the user's suggests.
+    """A space of independent keys and of keys that a user's function suggests.
 
-    Each name that the function gives to ``trial.suggest_...`` is a key of the configuration.
+    Each name that the function passes to ``trial.suggest_...`` is a key of the configuration.
 
     Args:
-        flat: what varies whatever the function does.
-        name: of the function, ``package.module.function``; it is called with the configuration that all trials share
-            and the trial.
-        config: that configuration.
+        flat: the independent keys.
+        name: name of the function, ``package.module.function``. It is called with the shared configuration and the
+            trial.
+        config: the configuration common to all trials.
     """
 
     flat: FlatSpace
@@ -37,14 +37,14 @@ class CustomSpace:
     config: DictConfig
 
     def suggest(self, trial: Trial) -> list[str]:
-        """One override a key of the fixed part, then those of the function in the order of their names."""
+        """Return the overrides of the fixed part, then those of the function in alphabetical order."""
         lines = self.flat.suggest(trial)
         known = {parameter.key for parameter in self.flat.parameters}
         locate_function(self.name)(self.config, trial)
         return [*lines, *(override(key, trial.params[key]) for key in sorted(trial.params) if key not in known)]
 
     def describe(self) -> dict[str, str]:
-        """Each key of the fixed part with its distribution, and the function with a hash of its source."""
+        """Describe each key of the fixed part by its distribution, and the function by a hash of its source."""
         try:
             source = sha256(inspect.getsource(locate_function(self.name)).encode()).hexdigest()[:12]
         except (OSError, TypeError):
@@ -52,15 +52,15 @@ class CustomSpace:
         return self.flat.describe() | {"custom_search_space": f"{self.name} ({source})"}
 
     def list_parts(self) -> list[dict[str, BaseDistribution]] | None:
-        """Unknown: a function may suggest anything."""
+        """Return None: a function may suggest anything."""
         return None
 
 
 def locate_function(name: str) -> Callable[[DictConfig, Trial], Any]:
-    """The function of this name.
+    """Return the function with this name.
 
     Raises:
-        UserError: if there is none.
+        UserError: if it does not exist.
     """
     module, _, attribute = name.rpartition(".")
     try:
@@ -68,5 +68,5 @@ def locate_function(name: str) -> Callable[[DictConfig, Trial], Any]:
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"{_KEY}={printable(name)}: {error}; expected package.module.function") from None
     if not callable(found):
-        raise UserError(f"{_KEY}={printable(name)}: not a function; expected one of a configuration and a trial")
+        raise UserError(f"{_KEY}={printable(name)}: not a function; expected a function of a configuration and a trial")
     return found

@@ -1,4 +1,4 @@
-"""Figures of a search: one interactive page, and a PNG each."""
+"""Figures of a search: an interactive page, and PNG files."""
 
 import html
 import logging
@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 
 
 def draw(study: optuna.Study, folder: Path, metrics: Sequence[str]) -> list[Path]:
-    """Write ``search.html`` and the PNG files; returns their paths, none while no trial has finished.
+    """Write ``search.html`` and the PNG files. Returns their paths; empty if no trial has finished.
 
-    History, importance, slices, parallel coordinates and epochs for one objective; the Pareto front, and the history
-    and importance of each objective, for several. What Optuna cannot draw of so few trials is left out.
+    One objective: history, importance, slices, parallel coordinates and epochs. Several objectives: the Pareto front,
+    and history and importance of each objective. Figures that Optuna cannot draw from so few trials are omitted.
     """
     finished = sum(records.kind(trial) == "finished" for trial in study.get_trials(deepcopy=False))
     if not finished:
@@ -27,7 +27,7 @@ def draw(study: optuna.Study, folder: Path, metrics: Sequence[str]) -> list[Path
     import matplotlib
 
     matplotlib.use("Agg")
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it remarks on choices that are numbers
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # Optuna warns of choices that are numbers
     folder.mkdir(parents=True, exist_ok=True)
     page, still_image = _for_people(study, html.escape), _for_people(study, _without_mathematics)
     pages, paths = [], []
@@ -46,18 +46,18 @@ def draw(study: optuna.Study, folder: Path, metrics: Sequence[str]) -> list[Path
 
 
 def _without_mathematics(text: str) -> str:
-    """A text in which Matplotlib finds no formula."""
+    """Escape a text so that Matplotlib finds no formula in it."""
     return text.replace("$", r"\$")
 
 
 def _for_people(study: optuna.Study, escape: Callable[[str], str]) -> optuna.Study:
-    """A copy in memory with short names, in which every trial keeps its number.
+    """Copy the study in memory with short names; trials keep their numbers.
 
-    Rejected, repeated, failed and interrupted trials stay as blanks: they say nothing of the space's quality.
+    Rejected, repeated, failed and interrupted trials become blanks, because they have no result.
 
     Args:
         study: the study.
-        escape: makes names and choices fit for where they are drawn.
+        escape: escapes names and choices for the drawing library.
     """
     copy = optuna.create_study(directions=study.directions)
     for trial in study.get_trials():
@@ -87,13 +87,13 @@ def _escaped(distribution: BaseDistribution, escape: Callable[[str], str]) -> Ba
 
 
 def short_name(key: str) -> str:
-    """``model.blocks.1.pool`` → ``pool 1``, ``optimizer.lr`` → ``lr``."""
+    """Shorten a key: ``model.blocks.1.pool`` → ``pool 1``, ``optimizer.lr`` → ``lr``."""
     names = key.split(".")
     return f"{names[-1]} {names[-2]}" if len(names) > 1 and names[-2].isdigit() else names[-1]
 
 
 def _shared_names(study: optuna.Study) -> list[str]:
-    """The parameters of every evaluated trial: a line through one that only some have would end nowhere."""
+    """Return the parameters that all evaluated trials have. Lines of conditional parameters would be incomplete."""
     trials = [set(trial.params) for trial in study.get_trials() if trial.state != optuna.trial.TrialState.FAIL]
     return sorted(set.intersection(*trials)) if trials else []
 
@@ -163,7 +163,7 @@ def _named(plot: Callable[..., Any], metric: str) -> Callable[[optuna.Study], An
 
 
 def _save(axes: Any, path: Path) -> Path:
-    """The figure that axes belong to, large enough for its labels."""
+    """Save the figure of some axes, large enough for its labels."""
     import matplotlib.pyplot as pyplot
     import numpy as np
 
@@ -174,7 +174,7 @@ def _save(axes: Any, path: Path) -> Path:
         for each in several:
             each.tick_params(axis="x", rotation=60)
     if first.get_legend() is not None and len(first.get_legend().get_texts()) != 2:
-        first.get_legend().remove()  # one entry a trial says nothing and takes all the room
+        first.get_legend().remove()  # one entry per trial is not informative and needs too much space
     width = max(9.0, 1.9 * len(several))
     figure.set_size_inches(width, 5.5)
     figure.savefig(path, dpi=110, bbox_inches="tight")
@@ -183,7 +183,7 @@ def _save(axes: Any, path: Path) -> Path:
 
 
 def _write_page(figures: Sequence[tuple[str, Any]], path: Path, title: str) -> Path:
-    """All interactive figures on one page that needs no network."""
+    """Write all interactive figures to one page that works offline."""
     shown = html.escape(title)
     parts = [
         f"<!doctype html><meta charset='utf-8'><title>{shown}</title><h1 style='font-family:sans-serif'>{shown}</h1>"

@@ -1,4 +1,4 @@
-"""What a study has tried already: a configuration is trained once, and a finite space comes to an end."""
+"""The configurations that a study has tried, so that none is trained twice and a finite space can be exhausted."""
 
 import random
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ from optuna.trial import FrozenTrial, Trial
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.points import Point, Points, configuration_key
 
-#: What is known of a trial of these kinds, the best first.
+#: Kinds of trials with a known result, in order of preference.
 _KNOWN = ("finished", "pruned", "rejected")
-#: Kinds of trials whose points need no further trial in this search; what failed is tried again by the next command.
+#: Kinds of trials that need not be repeated in this search. Failed trials are repeated by the next command.
 _TRIED = (*_KNOWN, "repeated", "running", "waiting", "failed")
 
 
 class Repeated(Exception):
-    """A trial of a configuration whose outcome is known, or that another worker trains at this moment.
+    """Raised for a trial whose configuration has a known result or is being trained by another worker.
 
     Args:
-        earlier: the trial of the same configuration.
+        earlier: the trial with the same configuration.
     """
 
     def __init__(self, earlier: FrozenTrial) -> None:
@@ -29,10 +29,10 @@ class Repeated(Exception):
 
 
 class History:
-    """The configurations and the points that the trials of one study had.
+    """The configurations and points of the trials of a study.
 
     Args:
-        points: of the space; None if it is continuous.
+        points: the points of the space; None if it is continuous.
     """
 
     def __init__(self, points: Points | None) -> None:
@@ -41,13 +41,13 @@ class History:
         self._points: dict[int, Point | None] = {}
 
     def admit(self, study: optuna.Study, trial: Trial, overrides: list[str]) -> None:
-        """Note the overrides of a trial, unless it need not be trained.
+        """Register the overrides of a trial unless it need not be trained.
 
         Raises:
-            Repeated: for the configuration of an earlier trial, or of one that is running.
+            Repeated: if an earlier or running trial has the same configuration.
         """
         key = configuration_key(overrides)
-        with records.claim(study._storage):  # two workers may have been given the same point at once
+        with records.claim(study._storage):  # two workers may have received the same point at the same time
             same = [
                 other
                 for other in study.get_trials(deepcopy=False)
@@ -72,17 +72,17 @@ class History:
         if trial.number not in self._points:
             found = self.points.identify(records.list_parameters(trial))
             if not trial.state.is_finished():
-                return found  # more may be sampled
+                return found  # more may be sampled later
             self._points[trial.number] = found
         return self._points[trial.number]
 
     def tried(self, trials: Sequence[FrozenTrial], kinds: Sequence[str] = _TRIED) -> set[Point]:
-        """The points of the trials of these kinds."""
+        """Return the points of the trials of these kinds."""
         found = {self._point(trial) for trial in trials if records.kind(trial) in kinds}
         return {point for point in found if point is not None}
 
     def is_exhausted(self, trials: Sequence[FrozenTrial]) -> bool:
-        """Whether every point was tried, or is being tried; not where all of them were rejected."""
+        """Whether all points were tried or are running. False if all of them were rejected."""
         if self.points is None:
             return False
         found = records.counts(trials)
@@ -91,14 +91,14 @@ class History:
         return len(self.tried(trials)) >= self.points.size
 
     def find_untried(self, trials: Sequence[FrozenTrial], rng: random.Random) -> dict[str, Any] | None:
-        """The values of a point that was not tried; None if there is none or the space is continuous."""
+        """Return the values of an untried point; None if there is none or the space is continuous."""
         if self.points is None:
             return None
         tried = self.tried(trials)
         return self.points.find_untried(tried, len(tried), rng)
 
     def failed(self, trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:
-        """The values of the points that have failed and of which nothing is known, each once."""
+        """Return the values of the failed points without a result, without duplicates."""
         if self.points is None:
             return []
         known = self.tried(trials, [kind for kind in _TRIED if kind != "failed"])
@@ -110,7 +110,7 @@ class History:
         return list(found.values())
 
     def describe(self, trials: Sequence[FrozenTrial], *, is_grid: bool) -> str | None:
-        """How far a finite space is tried, once nothing of it is left: ``grid complete: 2 of 2``; None before."""
+        """Describe the coverage of an exhausted finite space: ``grid complete: 2 of 2``; None if points are left."""
         if self.points is None or not self.is_exhausted(trials):
             return None
         size = self.points.size
@@ -123,7 +123,7 @@ class History:
 
 
 def take_known(study: optuna.Study, trial: Trial, earlier: FrozenTrial) -> None:
-    """Close a trial with what is known of an earlier one of the same configuration; the sampler counts it again."""
+    """Close a trial with the result of an earlier one of the same configuration, which the sampler counts again."""
     if records.kind(earlier) == "running":
         records.set_aside(study, trial)
         return

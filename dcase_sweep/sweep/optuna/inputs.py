@@ -1,4 +1,4 @@
-"""The settings of a search, checked before anything is read or written."""
+"""Validation of the settings of a search, before anything is read or written."""
 
 import math
 from collections.abc import Mapping
@@ -16,17 +16,17 @@ from dcase_sweep.utils.text import printable
 if TYPE_CHECKING:
     from dcase_sweep.sweep.optuna.sweeper import OptunaSweeper
 
-#: Trials of one study; a journal of more takes minutes to read.
+#: Largest number of trials of a study. A larger journal takes minutes to read.
 _MOST_TRIALS = 1_000_000
-#: What a worker takes that has loaded a library such as PyTorch and nothing else, besides what processes share.
+#: Memory of a worker that has only loaded a library such as PyTorch, without memory shared between processes.
 _WORKER_BYTES = 256 * 2**20
 
 
 def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
-    """Refuse values of ``hydra.sweeper`` that are of another kind, or that nothing could be done with.
+    """Check the types and ranges of the values of ``hydra.sweeper``.
 
     Raises:
-        UserError: with the key, what was found and what is expected.
+        UserError: for an invalid value, with the key, what was found and what is expected.
     """
     for name, value, most in (
         ("n_trials", sweeper.n_trials, _MOST_TRIALS),
@@ -43,7 +43,7 @@ def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
     retries = sweeper.max_retries
     if retries is not None and (not _is_whole(retries) or retries < 0):
         raise UserError(
-            f"hydra.sweeper.max_retries={printable(retries)}: expected a whole number from 0 on, or null for no limit"
+            f"hydra.sweeper.max_retries={printable(retries)}: expected a whole number, 0 or more, or null for no limit"
         )
     if not isinstance(sweeper.fresh, bool):
         raise UserError(f"hydra.sweeper.fresh={printable(sweeper.fresh)}: expected true or false")
@@ -62,7 +62,7 @@ def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
 
 
 def _check_memory(workers: int, config: DictConfig) -> None:
-    """Refuse more workers on this machine than its memory holds."""
+    """Check that the memory of this machine is sufficient for the number of workers."""
     memory, needed = memory_bytes(), workers * _WORKER_BYTES
     if is_basic(config) and memory is not None and needed > memory:
         raise UserError(
@@ -72,20 +72,20 @@ def _check_memory(workers: int, config: DictConfig) -> None:
 
 
 def check_mapping(key: str, value: Any) -> None:
-    """Refuse what is neither a mapping nor null.
+    """Check that a value is a mapping or null.
 
     Raises:
-        UserError: with the key.
+        UserError: if not, with the key.
     """
     if value is not None and not isinstance(value, dict):
         raise UserError(f"{key}={printable(value)}: expected keys with values, as in {{key: value}}")
 
 
 def check_expressions(key: str, value: Mapping[str, Any]) -> None:
-    """Refuse values that cannot be expressions of Hydra's grammar.
+    """Check that all values can be expressions in Hydra's grammar.
 
     Raises:
-        UserError: with the key.
+        UserError: if not, with the key.
     """
     for name, text in value.items():
         if not isinstance(text, (str, int, float)) or isinstance(text, bool):
@@ -95,10 +95,10 @@ def check_expressions(key: str, value: Mapping[str, Any]) -> None:
 
 
 def check_limits(key: str, value: Any) -> None:
-    """Refuse limits that are no numbers.
+    """Check that all limits are numbers.
 
     Raises:
-        UserError: with the key.
+        UserError: if not, with the key.
     """
     check_mapping(key, value)
     for name, largest in (value or {}).items():
@@ -107,10 +107,10 @@ def check_limits(key: str, value: Any) -> None:
 
 
 def parse_direction(given: Any) -> Objective:
-    """The objective of a task function that returns numbers without names.
+    """Return the objectives of a task function that returns unnamed numbers.
 
     Args:
-        given: ``minimize``, ``maximize``, a list of them for several numbers, or None for ``minimize``.
+        given: ``minimize``, ``maximize``, a list of these for several numbers, or None for ``minimize``.
 
     Raises:
         UserError: for anything else.

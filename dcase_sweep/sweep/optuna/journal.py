@@ -1,4 +1,4 @@
-"""Optuna's journal file: checked, written under a lock, read past what a kill has left."""
+"""Optuna's journal file, with checks, a lock, and recovery from incomplete records."""
 
 import json
 import os
@@ -13,25 +13,25 @@ from optuna.storages.journal._storage import JournalOperation
 
 from dcase_sweep.utils.errors import UserError
 
-#: The key that names where studies are kept.
+#: The configuration key of the storage.
 KEY = "hydra.sweeper.storage"
-#: Operations after which a journal is flushed to the disk.
+#: Operations after which a journal is flushed to disk.
 _LASTING = {JournalOperation.CREATE_STUDY, JournalOperation.SET_TRIAL_STATE_VALUES}
-#: How every record of a journal begins.
+#: Beginning of every record of a journal.
 _BEGIN = b'{"op_code":'
-#: The longest record that is read, in bytes: a file of zeros must not be taken into memory.
+#: Longest record that is read, in bytes, so that a file of zeros does not fill the memory.
 _LONGEST = 2**24
 
 
 class Journal(JournalFileBackend):
-    """Optuna's journal file under a lock that the kernel drops with the process that held it.
+    """Optuna's journal file with a lock that the kernel releases when the process ends.
 
-    A kill leaves no storage locked. A record that a kill has cut short is dropped before the next one is written, since
-    nobody could read past it. The file is flushed to the disk, as a power cut demands, when a trial ends, not at each
-    of the twenty records before.
+    A killed process leaves no storage locked. An incomplete last record is removed before the next one is written,
+    because it would make the file unreadable. To survive a power failure the file is flushed to disk when a trial ends,
+    but not for each of the twenty records before.
 
     Raises:
-        UserError: for a path that cannot be a journal, and for a record that cannot be read.
+        UserError: for a path that cannot be a journal, or an unreadable record.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,12 +39,12 @@ class Journal(JournalFileBackend):
         super().__init__(str(path))
         self.path = path
         self._file_lock = FileLock(path.with_name(path.name + ".lock"))
-        #: The number of the line that was read last, counted from 1.
+        #: The number of the last line that was read, from 1.
         self.line = 0
         self._offsets = {0: 0}
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
-        """The records from this number on; a last line without an end is being written, or was cut short."""
+        """Return the records from this number on, without a last line that has no line end yet."""
         with self.path.open("rb") as handle:
             number = log_number_from if log_number_from in self._offsets else 0
             handle.seek(self._offsets[number])
@@ -59,7 +59,7 @@ class Journal(JournalFileBackend):
                 raise UserError(self._describe(f"longer than {_LONGEST // 2**20} MiB"))
 
     def _parse(self, line: bytes) -> dict[str, Any]:
-        # Another program's write may follow one that was cut short: the line then holds a part and a whole record.
+        # Another program may write after an incomplete record. The line then contains a partial and a complete record.
         for text in (line, line[max(0, line.rfind(_BEGIN)) :]):
             try:
                 found = json.loads(text)
@@ -76,11 +76,11 @@ class Journal(JournalFileBackend):
         )
 
     def refuse(self, error: Exception) -> UserError:
-        """What to raise where Optuna cannot apply the record that was read last."""
-        return UserError(self._describe(f"a record that does not fit the ones before ({type(error).__name__})"))
+        """Return the error to raise if Optuna cannot apply the last record."""
+        return UserError(self._describe(f"a record that does not match the previous ones ({type(error).__name__})"))
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Write records, all or none."""
+        """Write all records, or none if an error occurs."""
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
         with self._file_lock:
             _drop_cut_line(self.path)
@@ -97,13 +97,13 @@ def _shown(line: bytes) -> str:
 
 
 def _check_journal(path: Path) -> None:
-    """Refuse what is no journal before anything is written to it."""
+    """Check that a file is a journal, before anything is written to it."""
     check_regular(path, "a journal file")
     if not path.exists():
         return
     with path.open("rb") as handle:
         head = handle.read(len(_BEGIN))
-    # Optuna itself separates by ":" or ": ", depending on its version.
+    # Depending on its version, Optuna uses ":" or ": " as a separator.
     if head and not _BEGIN.startswith(head):
         raise UserError(
             f"{KEY}={path}: not a journal of Optuna's (it begins with {_shown(head)}); expected a journal file, a new "
@@ -112,7 +112,7 @@ def _check_journal(path: Path) -> None:
 
 
 def check_regular(path: Path, expected: str) -> None:
-    """Refuse folders, pipes and devices, which would be waited for or written to."""
+    """Check that a path is a regular file. Pipes would block, and devices must not be written to."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -127,7 +127,7 @@ def check_regular(path: Path, expected: str) -> None:
 
 
 def _drop_cut_line(path: Path) -> None:
-    """Remove a last line without an end, which is at most one record long."""
+    """Remove an incomplete last line, which is at most one record long."""
     with path.open("rb+") as handle:
         end = handle.seek(0, os.SEEK_END)
         if end == 0:

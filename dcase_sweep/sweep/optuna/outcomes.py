@@ -51,7 +51,7 @@ def _describe_missing(name: str, what: str, outcome: Outcome) -> str:
     if name.startswith(VALUE):
         found = ", ".join(printable(each) for each in list(outcome.metrics)[:8])
         return (
-            f"the task function returned {found}, which hydra.sweeper.direction does not fit; expected one number a "
+            f"the task function returned {found}, which does not fit hydra.sweeper.direction; expected one number per "
             "direction, or hydra.sweeper.objective={NAME: maximize} with a name of the returned dictionary"
         )
     near = difflib.get_close_matches(name, outcome.metrics, n=3, cutoff=0.3)
@@ -67,7 +67,7 @@ def _fail(study: optuna.Study, trial: Trial, error: str, search_config: SearchCo
 
 
 def too_many_failed(study: optuna.Study, largest: float) -> str | None:
-    """Why a search should end: the fraction of failed trials, from the third one on; None if it should not."""
+    """Return the reason to end a search with too many failed trials, from the third one on; None to continue."""
     found = records.counts(study.get_trials(deepcopy=False))
     failed, ended = found["failed"], found["failed"] + found["finished"] + found["pruned"]
     if failed < 3 or failed <= largest * ended:

@@ -1,4 +1,4 @@
-"""Who works on a trial, and whether that process is still there."""
+"""The processes that own trials, and detection of processes that have ended."""
 
 import socket
 import threading
@@ -12,30 +12,30 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-#: Attributes of a trial: the process that works on it; when that last said so, in seconds since 1970.
+#: Attributes of a trial: the owning process, and the time of its last heartbeat in seconds since 1970.
 OWNER, ALIVE = "owner", "alive"
-#: Seconds between signs of life; a process elsewhere that has given none for so long is gone.
+#: Seconds between heartbeats, and seconds without one after which a process on another machine counts as ended.
 INTERVAL, GONE_AFTER = 60.0, 300.0
-#: Seconds in which a trial that was just asked for may have no owner yet.
+#: Seconds during which a new trial may have no owner.
 _GRACE = 60.0
 
 
 def sign(trial: "optuna.Trial") -> None:
-    """Write down that this process works on the trial."""
+    """Record this process as the owner of the trial."""
     trial.set_user_attr(OWNER, str(this_process()))
 
 
 def is_owned_by(trial: "FrozenTrial", pid: int) -> bool:
-    """Whether a process that this one has started works on the trial."""
+    """Whether a process started by this one owns the trial."""
     owner = parse_identity(trial.user_attrs.get(OWNER, ""))
     return owner is not None and owner.is_local and owner.number == pid
 
 
 def is_gone(trial: "FrozenTrial", now: float | None = None) -> bool:
-    """Whether no process works any more on a trial that counts as running.
+    """Whether the process that owns a running trial has ended.
 
-    On this machine the process itself decides. One elsewhere, on another host, in another container or before a reboot,
-    cannot be seen: it counts as gone when its last sign of life is minutes old by the clocks of both machines.
+    A process on this machine is checked directly. A process on another host, in another container or from before a
+    reboot is not visible. It counts as ended when its last heartbeat is minutes old by the clocks of both machines.
     """
     now = time.time() if now is None else now
     began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
@@ -50,9 +50,9 @@ def is_gone(trial: "FrozenTrial", now: float | None = None) -> bool:
 
 
 def _is_earlier_running(text: str, began: float) -> bool | None:
-    """Whether the owner of a trial of an earlier version, ``host:number``, still runs; None where it cannot be known.
+    """Whether the owner ``host:number`` of a trial of an earlier version is running; None if this cannot be determined.
 
-    Numbers are used again: a process that is younger than the trial is another one.
+    Process IDs are reused: a process that is younger than the trial is a different one.
     """
     host, _, number = text.rpartition(":")
     if host != socket.gethostname() or not number.isdecimal():
@@ -68,11 +68,11 @@ def _is_earlier_running(text: str, began: float) -> bool | None:
 
 
 class Heartbeat:
-    """Signs of life of the trial that this process works on, once a minute, from a thread of its own.
+    """Sends heartbeats for the current trial of this process once a minute, from a separate thread.
 
     Args:
-        study: a study with a connection of its own.
-        interval: seconds between two signs.
+        study: the study, with a connection of its own.
+        interval: seconds between heartbeats.
     """
 
     def __init__(self, study: "optuna.Study", interval: float = INTERVAL) -> None:
@@ -92,7 +92,7 @@ class Heartbeat:
         self._changed.set()
 
     def follow(self, trial: "optuna.Trial | None") -> None:
-        """Give signs for this trial from now on; for none if it is None."""
+        """Send heartbeats for this trial from now on; None stops them."""
         self._trial = None if trial is None else trial._trial_id
         if trial is not None:
             self._changed.set()
@@ -104,6 +104,6 @@ class Heartbeat:
             trial = self._trial
             if trial is None or self._ended:
                 continue
-            # A trial that has ended meanwhile takes no more; a database that does not answer may answer next time.
+            # A finished trial accepts no attributes. A database that does not answer may answer next time.
             with suppress(Exception):
                 self._study._storage.set_trial_user_attr(trial, ALIVE, time.time())

@@ -1,4 +1,4 @@
-"""The points of a finite space: how many there are, and which of them a study has not tried."""
+"""The points of a finite space: their number, and those that a study has not tried."""
 
 import json
 import math
@@ -13,23 +13,23 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from dcase_sweep.sweep.optuna.space import Space
 
-#: A point: the position of each parameter's value among its choices, by the parameter's name.
+#: A point: parameter name → index of the value among its choices.
 Point = frozenset[tuple[str, int]]
-#: Points that are drawn before the untried ones are looked for one after the other.
+#: Number of points drawn at random before the untried ones are searched in order.
 _DRAWS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One parameter of finitely many values."""
+    """A parameter with a finite number of values."""
 
     name: str
     values: tuple[Any, ...] | range
-    #: What a number is moved and divided by to give its position; None for choices.
+    #: Offset and step that convert a number to its index; None for choices.
     scale: tuple[float, float] | None = None
 
     def position(self, value: Any) -> int | None:
-        """The position of a value; None if it is none of them. Choices that mean the same share the position."""
+        """Return the index of a value; None if it is not valid. Choices with the same meaning share an index."""
         if self.scale is not None:
             low, step = self.scale
             found = round((value - low) / step)
@@ -39,7 +39,7 @@ class Axis:
 
 
 def make_axis(name: str, distribution: BaseDistribution) -> Axis | None:
-    """The values of a distribution; None where they are not finitely many."""
+    """Return the values of a distribution; None if there are infinitely many."""
     if isinstance(distribution, CategoricalDistribution):
         distinct: dict[str, Any] = {}
         for value in distribution.choices:
@@ -60,21 +60,21 @@ def make_axis(name: str, distribution: BaseDistribution) -> Axis | None:
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """The points of a space, numbered; parts of a conditional space follow one another.
+    """The numbered points of a space. The parts of a conditional space follow one another.
 
     Attributes:
-        parts: for each, the parameters that exist there.
+        parts: the parameters of each part.
     """
 
     parts: tuple[tuple[Axis, ...], ...]
 
     @property
     def size(self) -> int:
-        """How many points there are."""
+        """The number of points."""
         return sum(map(_product, self.parts))
 
     def parameters(self, number: int) -> dict[str, Any]:
-        """The values of a point, by its number from 0."""
+        """Return the values of a point by its number, from 0."""
         for part in self.parts:
             count = _product(part)
             if number < count:
@@ -87,7 +87,7 @@ class Points:
         raise IndexError(number)
 
     def identify(self, parameters: Mapping[str, Any]) -> Point | None:
-        """The point of these values; None if they are not one of the space, or not all of one."""
+        """Return the point with these values; None if they are not a complete point of the space."""
         for part in self.parts:
             if {axis.name for axis in part} != parameters.keys():
                 continue
@@ -97,12 +97,12 @@ class Points:
         return None
 
     def find_untried(self, tried: Container[Point], count: int, rng: random.Random) -> dict[str, Any] | None:
-        """The values of a point that was not tried, by chance; None if there is none.
+        """Return the values of a random untried point; None if there is none.
 
         Args:
-            tried: the points that were.
-            count: how many of them there are.
-            rng: draws.
+            tried: the points that were tried.
+            count: number of tried points.
+            rng: random number generator.
         """
         size = self.size
         if count >= size:
@@ -111,7 +111,7 @@ class Points:
             if self._is_new(number, tried):
                 return self.parameters(number)
         begin = rng.randrange(size)
-        # Among one more than were tried, one was not.
+        # Of count + 1 points at least one is untried.
         numbers = ((begin + step) % size for step in range(count + 1))
         return next((self.parameters(number) for number in numbers if self._is_new(number, tried)), None)
 
@@ -124,7 +124,7 @@ def _product(part: Sequence[Axis]) -> int:
 
 
 def list_points(space: Space) -> Points | None:
-    """The points of a space; None if they are not finitely many, or cannot be listed."""
+    """Return the points of a space; None if there are infinitely many or they cannot be listed."""
     parts = space.list_parts()
     return None if parts is None else _points(parts)
 
@@ -138,9 +138,9 @@ def _points(parts: Sequence[Mapping[str, BaseDistribution]]) -> Points | None:
 
 @cache
 def canonical(text: str) -> str:
-    """A value as text, the same for all that Hydra reads as the same: ``0.1`` and ``1e-1``, ``[1,1]`` and ``[1, 1]``.
+    """Return a value as text that is the same for equal values: ``0.1`` and ``1e-1``, ``[1,1]`` and ``[1, 1]``.
 
-    Numbers count as the same if twelve digits are.
+    Numbers are equal if twelve digits are equal.
     """
     try:
         return f"{float(text):.12g}"
@@ -150,11 +150,11 @@ def canonical(text: str) -> str:
         return text
     try:
         return json.dumps(OverridesParser.create().parse_override(f"x={text}").value(), default=str)
-    except Exception:  # what the grammar does not know is compared as text
+    except Exception:  # values that the grammar cannot parse are compared as text
         return text
 
 
 def configuration_key(overrides: Sequence[str]) -> str:
-    """What two trials of a study have in common if they are of one configuration."""
+    """Return a key that is the same for two trials with the same configuration."""
     pairs = (line.partition("=") for line in overrides)
     return json.dumps(sorted((key.lstrip("+"), canonical(value)) for key, _, value in pairs))

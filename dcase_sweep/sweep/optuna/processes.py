@@ -1,4 +1,4 @@
-"""Workers as processes of this machine: started, watched, replaced when they die."""
+"""Worker processes on this machine."""
 
 import multiprocessing
 import os
@@ -14,21 +14,21 @@ from typing import Any
 
 import cloudpickle
 
-#: Bytes of a worker's output that are looked at for its last lines.
+#: Bytes of a worker's output that are searched for its last lines.
 _TAIL = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A worker that ended otherwise than by coming to its end."""
+    """A worker that ended unexpectedly."""
 
     pid: int
-    #: ``killed by SIGKILL``, or its exit code.
+    #: ``killed by SIGKILL``, or the exit code.
     how: str
 
 
 def describe_exit(code: int) -> str:
-    """An exit code in words."""
+    """Describe an exit code in words."""
     if code >= 0:
         return f"its process ended with exit code {code}"
     name = signal.Signals(-code).name
@@ -37,7 +37,7 @@ def describe_exit(code: int) -> str:
 
 
 def gpus() -> list[str]:
-    """The GPUs that this process may use, as ``CUDA_VISIBLE_DEVICES`` names them; found without touching them."""
+    """Return the GPUs that this process may use, in the form of ``CUDA_VISIBLE_DEVICES``, without initializing them."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return [name for name in visible.split(",") if name]
@@ -46,7 +46,7 @@ def gpus() -> list[str]:
 
 
 def get_environment(worker: int, threads: int | None) -> dict[str, str]:
-    """What a worker's environment has of its own: its GPU where there are several, and its share of the cores."""
+    """Return the environment variables of a worker: its GPU if there are several, and its number of CPU threads."""
     own = {}
     found = gpus()
     if len(found) > 1:
@@ -71,8 +71,8 @@ def _environment(own: dict[str, str]) -> Iterator[None]:
 
 
 def _main(payload: bytes, number: int, log: str, parent: Connection) -> None:
-    """Run a worker: its output goes to a file of its own, and it ends with its parent, however that ends."""
-    os.setsid()  # Ctrl-C on the terminal is the parent's to hear
+    """Run a worker. Its output is written to a file, and it ends when its parent ends for any reason."""
+    os.setsid()  # Ctrl-C in the terminal is handled by the parent
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for standard in (1, 2):
         os.dup2(descriptor, standard)
@@ -87,7 +87,7 @@ def _main(payload: bytes, number: int, log: str, parent: Connection) -> None:
 
 
 def _end_with(parent: Connection) -> None:
-    """Wait for the parent's end of the pipe to be closed, by whatever: then stop as if asked to."""
+    """Wait until the parent's end of the pipe is closed for any reason, then stop as after a request."""
     try:
         parent.recv_bytes()
     except (EOFError, OSError):
@@ -95,13 +95,13 @@ def _end_with(parent: Connection) -> None:
 
 
 class Processes:
-    """``count`` workers that run until they come to their end.
+    """``count`` workers that run until they have nothing left to do.
 
     Args:
-        work: what each of them does; given the worker's number.
-        count: how many at a time.
-        folder: where their output goes, a file a worker.
-        threads: each one's share of the cores; None = as configured.
+        work: the function of a worker, called with its number.
+        count: number of parallel workers.
+        folder: folder of the output files, one per worker.
+        threads: CPU threads of each worker; None = as configured.
     """
 
     def __init__(self, work: Callable[[int], Any], count: int, folder: Path, threads: int | None) -> None:
@@ -115,7 +115,7 @@ class Processes:
             self.start(number)
 
     def start(self, number: int) -> None:
-        """Begin a worker of this number."""
+        """Start the worker with this number."""
         theirs, ours = self._context.Pipe(duplex=False)
         log = str(self._log_of(number))
         process = self._context.Process(
@@ -128,16 +128,16 @@ class Processes:
 
     @property
     def running(self) -> int:
-        """How many workers there are."""
+        """The number of running workers."""
         return len(self._workers)
 
     @property
     def pids(self) -> dict[int, int]:
-        """The process of each worker."""
+        """The process ID of each worker."""
         return {number: process.pid for number, (process, _) in self._workers.items() if process.pid is not None}
 
     def tail(self, number: int, lines: int = 5) -> list[str]:
-        """The last lines that a worker of this number has printed."""
+        """Return the last lines of the output of a worker."""
         try:
             with self._log_of(number).open("rb") as handle:
                 handle.seek(max(0, handle.seek(0, os.SEEK_END) - _TAIL))
@@ -150,7 +150,7 @@ class Processes:
         return self._folder / f"worker-{number}.log"
 
     def collect(self) -> list[tuple[int, Death | None]]:
-        """The workers that ended since the last call; None = as they should."""
+        """Return the workers that have ended since the last call; None for those that ended normally."""
         ended: list[tuple[int, Death | None]] = []
         for number, (process, pipe) in list(self._workers.items()):
             if process.exitcode is None:
@@ -163,7 +163,7 @@ class Processes:
         return ended
 
     def stop(self, patience: float = 20.0) -> None:
-        """Ask all to end, wait so many seconds for it, then kill."""
+        """Ask all workers to stop, wait for the given time, then kill them."""
         for process, _ in self._workers.values():
             if process.pid is not None and process.exitcode is None:
                 process.terminate()

@@ -1,4 +1,4 @@
-"""The progress of a search on the terminal: a table that is updated, or plain lines where there is no terminal."""
+"""The progress of a search on the terminal: a live table, or plain lines if the output is not a terminal."""
 
 import logging
 import sys
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ENDED = ("finished", "pruned", "failed", "interrupted", "repeated")
-#: Trials a live table shows under its counts.
+#: Number of trials in a live table.
 _SHOWN = 8
-#: Characters of a value.
+#: Longest value, in characters.
 _LONGEST = 20
 
 
 def describe(trial: "FrozenTrial") -> str:
-    """The configuration of a trial, in short: the last part of each key; values of one entry of a list together."""
+    """Describe the configuration of a trial briefly: the last part of each key; values of a list entry together."""
     words: list[str] = []
     blocks: dict[str, list[str]] = {}
     for key, value in trial.params.items():
@@ -38,13 +38,13 @@ def describe(trial: "FrozenTrial") -> str:
 
 
 def _cut(text: str) -> str:
-    """A value as long as a line of many values can bear."""
+    """Shorten a value for a line of many values."""
     text = printable(text)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def outcome(trial: "FrozenTrial") -> str:
-    """How a trial ended, or how far it is, in a few words."""
+    """Describe how a trial ended, or its progress."""
     what = records.kind(trial)
     if what == "finished":
         return " / ".join(f"{value:.4g}" for value in trial.values)
@@ -62,7 +62,7 @@ def outcome(trial: "FrozenTrial") -> str:
 
 
 class ProgressTable:
-    """Shows the trials of a study; ``update`` reads it once."""
+    """Shows the trials of a study. Each ``update`` reads the study once."""
 
     def __init__(self, study: "optuna.Study", search_config: "SearchConfig") -> None:
         self.study = study
@@ -85,7 +85,7 @@ class ProgressTable:
             self.table.stop()
 
     def update(self) -> None:
-        """Print the trials that have ended since the last call, and draw the table again."""
+        """Print the trials that have ended since the last call, and redraw the table."""
         with self.lock:
             trials = self.study.get_trials(deepcopy=False)
             for trial in trials:
@@ -130,7 +130,7 @@ class ProgressTable:
             expand=True,
         )
         metrics = " / ".join(metric.rpartition("/")[2] for metric in self.search_config.objective.metrics)
-        # What is short keeps its room; the configuration takes, and is cut to, what is left of the line.
+        # Short columns keep their width. The configuration uses the remaining width and is cut to it.
         table.add_column("trial", justify="right", min_width=5, no_wrap=True)
         table.add_column("state", min_width=7, no_wrap=True)
         table.add_column(Text(metrics), min_width=20, max_width=40, overflow="ellipsis", no_wrap=True)
@@ -142,7 +142,7 @@ class ProgressTable:
             began = trial.datetime_start.timestamp() if trial.datetime_start else time.time()
             ended = trial.datetime_complete.timestamp() if trial.datetime_complete else time.time()
             what = "best" if trial is best else "running"
-            shown = "" if outcome(trial) == "running" else outcome(trial)  # no epoch is over yet
-            # Brackets in a value are no markup.
+            shown = "" if outcome(trial) == "running" else outcome(trial)  # no epoch has finished yet
+            # Brackets in a value must not be read as markup.
             table.add_row(str(trial.number), what, Text(shown), f"{ended - began:.0f}", Text(describe(trial)))
         return table

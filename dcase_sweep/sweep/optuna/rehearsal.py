@@ -1,4 +1,4 @@
-"""The space of a search, and one trial composed of it before any runs."""
+"""Construction of the search space and test composition of one trial."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,17 +18,17 @@ from dcase_sweep.utils.errors import UserError
 def make_search_space(
     application: Application, varied: Mapping[str, str], base: DictConfig, parser: OverridesParser, custom: str | None
 ) -> Space:
-    """The space of a search.
+    """Return the space of a search.
 
     Args:
-        application: may have a space of its own.
+        application: the application, which may define its own space.
         varied: key → expression.
-        base: the configuration that all trials share.
-        parser: of Hydra's grammar.
-        custom: the name of a function that suggests more.
+        base: the configuration common to all trials.
+        parser: a parser of Hydra's grammar.
+        custom: the name of a function that suggests further values.
 
     Raises:
-        UserError: for an expression or a function that is none, or an empty space.
+        UserError: for an invalid expression or function, or an empty space.
     """
     if custom is None:
         return application.make_space(varied, base, parser) or make_space(varied, parser)
@@ -37,19 +37,19 @@ def make_search_space(
 
 
 def rehearse(space: Space, sampler: Any, pruner: Any, compose: Callable[[Sequence[str]], DictConfig]) -> bool:
-    """Compose one random trial, so that a misspelt key or an impossible kind of value is reported before any runs.
+    """Compose one random trial, so that misspelt keys and invalid values are reported before any trial runs.
 
     Args:
         space: the space.
-        sampler: configuration of the sampler.
-        pruner: configuration of the pruner.
-        compose: makes the configuration of a trial.
+        sampler: the configuration of the sampler.
+        pruner: the configuration of the pruner.
+        compose: composes the configuration of a trial.
 
     Returns:
-        whether the sampler tries every combination.
+        Whether the sampler tries all combinations.
 
     Raises:
-        UserError: also for such a sampler and a space that is not finite.
+        UserError: for a trial that cannot be composed, or such a sampler with an infinite space.
     """
     made = make_sampler(sampler, worker=0, trials=0)
     make("pruner", pruner)

@@ -1,4 +1,4 @@
-"""What a search found: the best, how to repeat it, what mattered; as files, figures and in the record of the search."""
+"""The results of a search: best trials, commands to repeat them, files, figures and the record of the search."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def best_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """The best trial, or the Pareto front of several objectives; none while none has finished."""
+    """Return the best trial, or the Pareto front of several objectives; empty if no trial has finished."""
     trials = study.get_trials(deepcopy=False)
     if len(study.directions) > 1:
         if not any(records.kind(trial) == "finished" for trial in trials):
@@ -37,7 +37,7 @@ def best_trials(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def results(study: optuna.Study, metrics: Sequence[str]) -> dict[str, Any]:
-    """What ``optimization_results.yaml`` holds; the names of one objective are those of Hydra's Optuna plugin."""
+    """Return the content of ``optimization_results.yaml``, with the names of Hydra's Optuna plugin."""
     best = best_trials(study)
     found = records.counts(study.get_trials(deepcopy=False))
     notes = records.notes(study.get_trials(deepcopy=False))
@@ -59,7 +59,7 @@ def results(study: optuna.Study, metrics: Sequence[str]) -> dict[str, Any]:
 
 
 def to_yaml(values: Any) -> str:
-    """Plain values as YAML that is read as the same values again, whatever a text holds."""
+    """Format plain values as YAML that loads as the same values, for any text."""
     return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=False))
 
 
@@ -69,7 +69,7 @@ def _values(trial: FrozenTrial) -> dict[str, str]:
 
 
 def trials_csv(study: optuna.Study, metrics: Sequence[str]) -> str:
-    """One row a trial, all of them."""
+    """Format all trials as CSV, one row per trial."""
     trials = study.get_trials(deepcopy=False)
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     buffer = io.StringIO()
@@ -89,13 +89,13 @@ def trials_csv(study: optuna.Study, metrics: Sequence[str]) -> str:
 
 
 def report(study: optuna.Study, search_config: SearchConfig, record: Record, folder: Path, config: DictConfig) -> None:
-    """Write, record and print everything about a study.
+    """Write, record and print the results of a study.
 
     Args:
         study: the study.
         search_config: the search.
-        record: takes a copy of every file.
-        folder: of the sweep.
+        record: the record of the sweep, which gets a copy of every file.
+        folder: the folder of the sweep.
         config: the composed sweep.
     """
     from dcase_sweep.sweep.optuna.figures import draw
@@ -169,7 +169,7 @@ def _describe_best(
 
 
 def _named(best: Sequence[FrozenTrial]) -> list[tuple[str, FrozenTrial]]:
-    """Each of the best with the name of its file."""
+    """Return the best trials with the names of their files."""
     if len(best) == 1:
         return [("best", best[0])]
     return [(f"pareto_{position}", trial) for position, trial in enumerate(best, start=1)]

@@ -1,4 +1,4 @@
-"""Intermediate values of a trial: kept in the study, and answered by its pruner."""
+"""Intermediate values of a trial, which are stored in the study and evaluated by its pruner."""
 
 from collections.abc import Mapping
 
@@ -10,13 +10,13 @@ from dcase_sweep.sweep.reporting import TrialPruned
 
 
 class TrialReporter:
-    """Takes the reports of one trial.
+    """Receives the reports of one trial.
 
     Args:
         trial: the trial.
-        is_pruned: whether reports reach the pruner; several objectives have none.
-        earlier: step → value that earlier tries of the same trial have reported; those before the first step that this
-            try reports become its own.
+        is_pruned: whether reports are passed to the pruner; not possible for several objectives.
+        earlier: step → value from earlier attempts of the trial. Values before the first reported step of this attempt
+            are adopted.
     """
 
     def __init__(self, trial: Trial, *, is_pruned: bool = True, earlier: Mapping[int, float] | None = None) -> None:
@@ -25,23 +25,23 @@ class TrialReporter:
         self._earlier: dict[int, float] = dict(earlier or {})
 
     def report(self, value: float, step: int) -> None:
-        """Keep a value.
+        """Store a value.
 
         Raises:
-            TrialPruned: if the pruner ends the trial.
+            TrialPruned: if the pruner stops the trial.
         """
         self.keep(value, step)
         if self.should_prune():
             raise TrialPruned(f"pruned after step {step}")
 
     def keep(self, value: float, step: int) -> None:
-        """Keep a value without asking the pruner.
+        """Store a value without asking the pruner.
 
         Raises:
-            TrialPruned: if another command has closed the trial, because this process gave no sign of life for minutes.
+            TrialPruned: if another command has closed the trial because this process sent no heartbeat for minutes.
         """
         if not self.is_pruned:
-            return  # Optuna keeps no intermediate values of several objectives
+            return  # Optuna does not store intermediate values of several objectives
         try:
             self.adopt(step)
             self.trial.report(value, step)
@@ -49,16 +49,16 @@ class TrialReporter:
             raise TrialPruned("taken over by another command") from None
 
     def adopt(self, steps: int) -> None:
-        """Take over what earlier tries have reported of the first ``steps`` steps."""
+        """Adopt the values that earlier attempts reported for the first ``steps`` steps."""
         for step, value in sorted(self._earlier.items()):
             if step < steps:
                 self.trial.report(value, step)
         self._earlier = {}
 
     def should_prune(self) -> bool:
-        """Whether the pruner ends the trial here."""
+        """Whether the pruner stops the trial now."""
         return self.is_pruned and self.trial.should_prune()
 
     def set_job_id(self, job_id: str) -> None:
-        """Keep the id of the job's record, so that it can be closed if this process is killed."""
+        """Store the ID of the job's record, so that it can be closed if this process is killed."""
         self.trial.set_user_attr(records.RUN, job_id)

@@ -1,4 +1,4 @@
-"""What all workers of a search need to know."""
+"""The settings of a search, shared by all workers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,26 +11,26 @@ from dcase_sweep.sweep.optuna.study import Objective
 
 @dataclass(frozen=True, slots=True)
 class SearchConfig:
-    """A search; it can be sent to other processes."""
+    """The settings of a search. They can be sent to other processes."""
 
     application: Application
     storage: str
     study: str
     space: Space
     objective: Objective
-    #: Overrides that all trials share.
+    #: Overrides common to all trials.
     fixed: tuple[str, ...]
     n_trials: int
     #: Largest fraction of failed trials.
     max_failed: float
-    #: Configurations of the sampler and the pruner.
+    #: The configurations of the sampler and the pruner.
     sampler: dict[str, Any]
     pruner: dict[str, Any]
-    #: Metric of a finished job → largest value; a trial above it is no candidate for the best.
+    #: Metric of a finished job → largest value. A trial above it cannot be the best.
     constraints: Mapping[str, float]
-    #: The record of the study, outside its storage.
+    #: The ID of the study's record.
     record_id: str = ""
-    #: Whether the sampler tries every combination, each once.
+    #: Whether the sampler tries all combinations once.
     is_grid: bool = False
-    #: How often an interrupted trial is tried again; None = as often as it is interrupted.
+    #: How often an interrupted trial is retried; None = no limit.
     max_retries: int | None = None

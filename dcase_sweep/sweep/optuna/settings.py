@@ -1,4 +1,4 @@
-"""Samplers, pruners and studies as a configuration names them."""
+"""Samplers, pruners and studies from their configurations."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def silence_optuna() -> None:
-    """Let Optuna print nothing itself: the search prints every trial once."""
+    """Silence Optuna's output: the search prints every trial itself."""
     import warnings
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -22,10 +22,10 @@ def silence_optuna() -> None:
 
 
 def make(group: str, configuration: Mapping[str, Any], **given: Any) -> Any:
-    """The sampler or pruner that a configuration describes, nested ones too.
+    """Instantiate the sampler or pruner that a configuration describes, including nested ones.
 
     Raises:
-        UserError: for arguments that its class refuses.
+        UserError: for invalid arguments.
     """
     from hydra.errors import HydraException
     from hydra.utils import instantiate
@@ -45,10 +45,10 @@ def make(group: str, configuration: Mapping[str, Any], **given: Any) -> Any:
 
 
 def make_sampler(configuration: Mapping[str, Any], *, worker: int, trials: int) -> optuna.samplers.BaseSampler:
-    """The sampler of one worker.
+    """Create the sampler of a worker.
 
-    A seed is moved by the worker's number and by the trials that are there: two workers, or a search that goes on,
-    must not draw the same numbers again.
+    The worker's number and the number of existing trials are added to the seed, so that two workers, or a continued
+    search, do not draw the same values.
     """
     if not isinstance(configuration, Mapping) or configuration.get("seed") is None:
         return make("sampler", configuration)
@@ -62,7 +62,7 @@ def make_sampler(configuration: Mapping[str, Any], *, worker: int, trials: int) 
 
 
 def load_study(search_config: "SearchConfig", worker: int) -> optuna.Study:
-    """The study of a search with a sampler and a pruner for this worker."""
+    """Load the study of a search with this worker's sampler and pruner."""
     silence_optuna()
     storage = records.open_storage(search_config.storage)
     trials = len(optuna.load_study(study_name=search_config.study, storage=storage).get_trials(deepcopy=False))
@@ -72,12 +72,12 @@ def load_study(search_config: "SearchConfig", worker: int) -> optuna.Study:
         sampler=make_sampler(search_config.sampler, worker=worker, trials=trials),
         pruner=make("pruner", search_config.pruner),
     )
-    # Samplers that try every combination stop the study at the last one, which Optuna allows only within its own loop.
-    # The worker knows itself when nothing is left.
+    # Samplers that try all combinations stop the study at the last one, which Optuna allows only within its own loop.
+    # The worker itself determines when nothing is left.
     setattr(study, "stop", lambda: None)  # noqa: B010
     return study
 
 
 def is_grid(sampler: optuna.samplers.BaseSampler) -> bool:
-    """Whether a sampler tries every combination, each once."""
+    """Whether a sampler tries all combinations once."""
     return isinstance(sampler, (optuna.samplers.BruteForceSampler, optuna.samplers.GridSampler))

@@ -1,4 +1,4 @@
-"""What must stay as it is while a study is continued: its objective, its space, its configuration."""
+"""The signature of a study: objective, space and configuration, which must not change when it is continued."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,21 +9,21 @@ from dcase_sweep.utils.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What a search optimises: metrics of finished jobs, each to be maximized or minimized."""
+    """The objectives of a search: metrics of finished jobs, each maximized or minimized."""
 
     metrics: tuple[str, ...]
     directions: tuple[str, ...]
 
     @staticmethod
     def parse(wanted: Mapping[str, str], key: str) -> "Objective":
-        """From metric → ``maximize`` or ``minimize``.
+        """Create the objectives from a mapping: metric → ``maximize`` or ``minimize``.
 
         Args:
-            wanted: the objectives in their order.
-            key: of the configuration, for the message.
+            wanted: the objectives, in order.
+            key: the configuration key, for messages.
 
         Raises:
-            UserError: for another direction.
+            UserError: for an invalid direction.
         """
         for metric, direction in wanted.items():
             if direction not in ("maximize", "minimize"):
@@ -32,24 +32,24 @@ class Objective:
 
     @property
     def is_single(self) -> bool:
-        """Whether there is one objective, and so a pruner."""
+        """Whether there is only one objective, which allows pruning."""
         return len(self.metrics) == 1
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What must stay as it is while a study is continued."""
+    """The properties that must not change when a study is continued."""
 
     space: Mapping[str, str]
     objective: Mapping[str, str]
     limits: Mapping[str, float]
-    #: The flattened configuration that all trials share, without what varies.
+    #: The flattened configuration common to all trials, without varied keys.
     configuration: Mapping[str, Any] = field(default_factory=dict)
-    #: Of each piece of code that trials depend on, a hash of its source.
+    #: Piece of code that trials depend on → hash of its source.
     sources: Mapping[str, str] = field(default_factory=dict)
 
     def plain(self) -> dict[str, dict[str, Any]]:
-        """As JSON can hold it."""
+        """Return the signature as values that JSON supports."""
         return {
             "space": dict(self.space),
             "objective": dict(self.objective),
@@ -66,14 +66,14 @@ def make_signature(
     limits: Mapping[str, float],
     sources: Mapping[str, str],
 ) -> Signature:
-    """The signature of a search.
+    """Create the signature of a search.
 
     Args:
-        configuration: the flattened one; what the space varies is left out.
-        space: the space as it describes itself.
-        objective: what is optimised.
+        configuration: the flattened configuration; varied keys are removed.
+        space: the description of the space.
+        objective: the objectives.
         limits: constraint → largest value.
-        sources: of each piece of code that trials depend on, a hash of its source.
+        sources: piece of code that trials depend on → hash of its source.
     """
     shared = {key: value for key, value in configuration.items() if not any(_covers(each, key) for each in space)}
     directions = dict(zip(objective.metrics, objective.directions, strict=True))
@@ -81,7 +81,7 @@ def make_signature(
 
 
 def drop_keys(configuration: Mapping[str, Any], keys: Sequence[Any]) -> dict[str, Any]:
-    """A flattened configuration without these keys and those below them."""
+    """Return a flattened configuration without these keys and the keys below them."""
     free = tuple(str(key) for key in keys)
     return {
         key: value
@@ -91,14 +91,14 @@ def drop_keys(configuration: Mapping[str, Any], keys: Sequence[Any]) -> dict[str
 
 
 def _covers(key: str, other: str) -> bool:
-    """Whether a key of the space, perhaps with ``*`` for a position in a list, decides another key's value."""
+    """Whether a key of the space, possibly with ``*`` for a list index, determines the value of another key."""
     if "*" in key:
         return other.startswith(key.partition(".*")[0])
     return other == key or other.startswith(f"{key}.")
 
 
 def differences(then: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What changed between two signatures, a line each."""
+    """Describe the differences between two signatures, one per line."""
     lines = []
     for part in now:
         before, after = then.get(part, {}), now[part]

@@ -1,4 +1,4 @@
-"""Search spaces: what may vary, in Hydra's own grammar, and how a trial's values become overrides."""
+"""Search spaces: expressions in Hydra's grammar, and the conversion of a trial's values to overrides."""
 
 import math
 from collections.abc import Mapping
@@ -15,19 +15,19 @@ from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.overrides import count_range, override
 from dcase_sweep.utils.text import printable
 
-#: Steps of a range of floating-point numbers.
+#: Largest number of steps of a floating-point range.
 _MOST_STEPS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One key of the configuration and the values it may take; choices are texts as one would type them."""
+    """One key of the configuration and its possible values. Choices are texts as typed on the command line."""
 
     key: str
     distribution: BaseDistribution
 
     def suggest(self, trial: Trial, name: str | None = None) -> Any:
-        """The trial's value, under the key's or another name."""
+        """Suggest a value, under the name of the key or another name."""
         distribution, name = self.distribution, name or self.key
         if isinstance(distribution, CategoricalDistribution):
             return trial.suggest_categorical(name, distribution.choices)
@@ -42,13 +42,14 @@ class Parameter:
 
 
 def parse_parameter(key: str, expression: str, parser: OverridesParser) -> Parameter:
-    """The distribution that an expression of Hydra's grammar describes.
+    """Parse an expression in Hydra's grammar as a distribution.
 
-    ``choice(a,b)`` or ``a,b``; ``range(start,stop[,step])``, its end left out as everywhere in Hydra; ``interval(low,
-    high)``, both ends in; ``tag(log, ...)`` and ``tag(int, ...)`` as Hydra's Optuna plugin reads them.
+    ``choice(a,b)`` or ``a,b``; ``range(start,stop[,step])``, which excludes its end as everywhere in Hydra;
+    ``interval(low,high)``, which includes both ends; ``tag(log, ...)`` and ``tag(int, ...)`` as in Hydra's Optuna
+    plugin.
 
     Raises:
-        UserError: for anything else, with what was found.
+        UserError: for any other expression.
     """
     shown = f"{printable(key)}={printable(expression)}"
     try:
@@ -57,12 +58,12 @@ def parse_parameter(key: str, expression: str, parser: OverridesParser) -> Param
         reason = str(error).splitlines()[0]
         raise UserError(f"{shown}: {printable(reason)}; expected choice(), range() or interval()") from None
     if not parsed.is_sweep_override():
-        raise UserError(f"{shown}: one value alone; expected choice(), range() or interval()")
+        raise UserError(f"{shown}: only one value; expected choice(), range() or interval()")
     try:
         return Parameter(key, _distribution(parsed))
     except (ValueError, TypeError, OverflowError) as error:
         raise UserError(f"{shown}: {error}") from None
-    except HydraException:  # glob(), of what is no group
+    except HydraException:  # glob() of something that is not a group
         raise UserError(f"{shown}: expected choice(), range() or interval()") from None
 
 
@@ -90,7 +91,7 @@ def _interval(sweep: IntervalSweep, *, whole: bool, log: bool) -> BaseDistributi
     assert sweep.end is not None
     low, high = float(sweep.start), float(sweep.end)
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError("an end that is no number; expected two numbers, the smaller one first")
+        raise ValueError("an end that is not a number; expected two numbers, the smaller one first")
     if low > high:
         raise ValueError(f"{low:g} is more than {high:g}; expected two numbers, the smaller one first")
     _check_log(low, log)
@@ -104,7 +105,7 @@ def _interval(sweep: IntervalSweep, *, whole: bool, log: bool) -> BaseDistributi
 def _range(sweep: RangeSweep, *, log: bool) -> BaseDistribution:
     count = count_range(sweep)
     if not count:
-        raise ValueError("an empty range; its end is left out")
+        raise ValueError("an empty range; the end of a range is excluded")
     values: Any = sweep.range()
     if isinstance(values, range):
         low, high = sorted((values[0], values[-1]))
@@ -126,43 +127,43 @@ def _check_log(low: float, log: bool) -> None:
 
 
 def only(distribution: BaseDistribution, value: Any) -> BaseDistribution:
-    """A distribution of the same kind with one value."""
+    """Return a distribution of the same type with a single value."""
     if isinstance(distribution, CategoricalDistribution):
         return CategoricalDistribution([value])
     return IntDistribution(value, value) if isinstance(value, int) else FloatDistribution(value, value)
 
 
 class Space(Protocol):
-    """Where a trial's overrides come from."""
+    """Produces the overrides of trials."""
 
     def suggest(self, trial: Trial) -> list[str]:
-        """The overrides of a trial, sampled through it."""
+        """Sample the overrides of a trial."""
         ...
 
     def describe(self) -> dict[str, str]:
-        """What may vary, as plain text by key: two spaces are the same if this is."""
+        """Describe the space as plain text by key. Equal spaces have equal descriptions."""
         ...
 
     def list_parts(self) -> list[dict[str, BaseDistribution]] | None:
-        """The parameters of each part of a conditional space, by name; None where they cannot be listed.
+        """Return the parameters of each part of a conditional space, by name; None if they cannot be listed.
 
-        A trial has the parameters of exactly one part. A space without conditions has one.
+        A trial has the parameters of exactly one part. A space without conditions has one part.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FlatSpace:
-    """Keys that vary independently of one another."""
+    """A space of keys that vary independently."""
 
     parameters: tuple[Parameter, ...]
 
     def suggest(self, trial: Trial) -> list[str]:
-        """One override a key."""
+        """Suggest one override for each key."""
         return [override(parameter.key, parameter.suggest(trial)) for parameter in self.parameters]
 
     def describe(self) -> dict[str, str]:
-        """Each key with its distribution."""
+        """Return the distribution of each key."""
         return {parameter.key: str(parameter.distribution) for parameter in self.parameters}
 
     def list_parts(self) -> list[dict[str, BaseDistribution]]:
@@ -171,14 +172,14 @@ class FlatSpace:
 
 
 def make_space(expressions: Mapping[str, str], parser: OverridesParser) -> FlatSpace:
-    """The space of keys that vary independently.
+    """Create a space of keys that vary independently.
 
     Args:
         expressions: key → expression.
-        parser: of Hydra's grammar.
+        parser: a parser of Hydra's grammar.
 
     Raises:
-        UserError: for an expression that is none, or none at all.
+        UserError: for an invalid expression, or if there is none.
     """
     if not expressions:
         raise UserError(

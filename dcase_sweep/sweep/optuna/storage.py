@@ -1,4 +1,4 @@
-"""Where studies are kept: a journal file or a database, opened, checked and locked."""
+"""Storages of studies: opening, checking and locking of journal files and databases."""
 
 import os
 import time
@@ -18,19 +18,19 @@ from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import mask_secrets, mask_url, split_credentials
 from dcase_sweep.utils.text import printable
 
-#: Seconds that a database may take to answer, and that another process may hold a lock.
+#: Seconds to wait for an answer of a database, or for a lock of another process.
 _CONNECT, _WAIT = 10, 300
 _TRIES = 6
-#: What databases say where another process has just made what this one makes.
+#: Error messages of databases if another process has just created the same object.
 _CONTENTION = ("already exists", "UNIQUE constraint failed", "duplicate key", "database is locked")
 Result = TypeVar("Result")
 
 
 def open_storage(where: str) -> BaseStorage:
-    """The storage that a URL names; a plain path is a journal file.
+    """Open the storage of a URL. A plain path is a journal file.
 
     Raises:
-        UserError: if it cannot be opened, or is a file of something else.
+        UserError: if it cannot be opened, or is another kind of file.
     """
     if "://" not in where:
         return _open_journal(Path(where))
@@ -39,7 +39,7 @@ def open_storage(where: str) -> BaseStorage:
         return _open_database(where)
     _make_folder(file)
     _check_sqlite(file)
-    with _file_lock(file):  # processes that make the tables at once trip over one another
+    with _file_lock(file):  # processes that create the tables at the same time conflict
         return _open_database(where)
 
 
@@ -72,10 +72,10 @@ def _unusable(path: Path, error: Exception) -> UserError:
 
 
 def _sqlite_file(where: str) -> Path | None:
-    """The file of an SQLite URL; None for another database.
+    """Return the file of a SQLite URL; None for other databases.
 
     Raises:
-        UserError: for a database in memory, which no other process could see.
+        UserError: for a database in memory, which other processes cannot access.
     """
     if not where.startswith("sqlite"):
         return None
@@ -86,7 +86,7 @@ def _sqlite_file(where: str) -> Path | None:
 
 
 def _check_sqlite(path: Path) -> None:
-    """Refuse a file that is no database of Optuna's: its tables would be made in a stranger's."""
+    """Check that a file is a database of Optuna, so that no tables are created in other databases."""
     import sqlite3
 
     check_regular(path, "an SQLite database")
@@ -139,9 +139,9 @@ def _open_database(where: str) -> BaseStorage:
 
 
 def _with_encoded_password(where: str) -> str:
-    """The URL as SQLAlchemy reads it: an @ or a slash in a password must be encoded there, and people forget it."""
+    """Percent-encode the password of a URL for SQLAlchemy, because users often do not encode an @ or a slash."""
     head, mark, query = where.partition("?")
-    if "@" not in head:  # before the password's own question mark
+    if "@" not in head:  # in front of a question mark in the password
         head, mark, query = where, "", ""
     bare, user, password = split_credentials(head)
     if not user or not password:
@@ -151,7 +151,7 @@ def _with_encoded_password(where: str) -> str:
 
 
 def _retry(call: Callable[[], Result]) -> Result:
-    """Call again where another process has just made the same tables."""
+    """Retry a call if another process has just created the same tables."""
     for attempt in range(_TRIES):
         try:
             return call()
@@ -164,16 +164,16 @@ def _retry(call: Callable[[], Result]) -> Result:
 
 @contextmanager
 def claim(storage: BaseStorage) -> Iterator[None]:
-    """One command at a time: to begin or continue a study, and to take over what a dead process has left.
+    """Ensure that only one command at a time starts or continues a study, or recovers trials of ended processes.
 
-    A file lock beside a journal or an SQLite database; PostgreSQL's and MySQL's own locks by name. Each is dropped with
-    the process that holds it. Other databases have none that SQLAlchemy could name: there the unique name of a study
-    decides alone.
+    Uses a file lock next to a journal or a SQLite database, and named locks of PostgreSQL and MySQL. Each is released
+    when its process ends. Other databases have no lock that SQLAlchemy supports; there only the unique name of a study
+    prevents conflicts.
 
     Raises:
-        UserError: if another command holds it for minutes.
+        UserError: if another command holds the lock for minutes.
     """
-    # Optuna wraps a database in a cache, and a journal in what was read from it.
+    # Optuna wraps databases in a cache, and journals in a replay object.
     backend = getattr(storage, "_backend", storage)
     engine = getattr(backend, "engine", None)
     if isinstance(backend, Journal):
@@ -210,7 +210,7 @@ def _file_lock(path: Path) -> Iterator[None]:
 def _database_lock(engine: Any) -> Iterator[None]:
     from sqlalchemy import text
 
-    # A connection of its own: the lock belongs to it, and ends with it.
+    # A separate connection, because the lock belongs to it and is released with it.
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             given: int | str = zlib.crc32(b"dcase_sweep")

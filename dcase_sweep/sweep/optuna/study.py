@@ -1,4 +1,4 @@
-"""One study in shared storage: created, continued or refused; what each of its trials counts for."""
+"""A study in a shared storage: creation, continuation, and the states of its trials."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -22,11 +22,11 @@ from dcase_sweep.utils.errors import UserError
 REJECTED, ERROR, INTERRUPTED, SURPLUS, RETRY_OF = "rejected", "error", "interrupted", "surplus", "retry_of"
 OVERRIDES, FOLDER, RUN = "overrides", "folder", "run_id"
 SECONDS, WORK, THREADS, METRICS = "seconds", "work_seconds", "threads", "metrics"
-#: A remark that belongs to a trial's metrics; after how many steps a trial that was tried again went on.
+#: A note on a trial's metrics, and the number of steps after which a retried trial continued.
 NOTE, CONTINUED = "note", "continued_after_epochs"
-#: The number of the earlier trial of the same configuration, whose outcome a trial has taken.
+#: The number of the earlier trial with the same configuration, whose result was copied.
 REPEAT_OF = "repeat_of"
-#: Attributes of studies; why a search ends, by a fault or because nothing is left to try.
+#: Attributes of studies: why a search ended, because of an error or because nothing is left to try.
 SIGNATURE, RECORD, STOPPED, EXHAUSTED = "signature", "mlflow_parent", "stopped", "exhausted"
 
 #: Why a trial was closed by another process.
@@ -42,21 +42,21 @@ def open_study(
     fresh: bool,
     rename: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
 ) -> Any:
-    """The study of this name: new, or continued if it has the same signature.
+    """Create the study with this name, or continue it if it has the same signature.
 
-    A fresh one leaves the earlier ones as they are: it is called ``NAME.2`` and so on, and is the one that is
-    continued from then on. Call it within ``claim``.
+    A fresh study does not change the existing ones: it is named ``NAME.2`` and so on, and is continued from then on.
+    Must be called within ``claim``.
 
     Args:
-        storage: of studies.
-        name: of the study.
-        objective: of the study.
-        signature: what must be the same in the study.
-        fresh: whether to start another one.
-        rename: gives the keys of a stored configuration their names of today.
+        storage: the storage of the study.
+        name: the name of the study.
+        objective: the objectives of the study.
+        signature: the properties that must match those of an existing study.
+        fresh: whether to create a new study.
+        rename: replaces former names of keys in a stored configuration.
 
     Raises:
-        UserError: for a changed signature, with the differences.
+        UserError: for a different signature, with the differences.
     """
     names = [found.study_name for found in storage.get_all_studies()]
     generation = max((_generation(found, name) for found in names), default=0)
@@ -88,9 +88,9 @@ def _check_signature(
         if study.get_trials(deepcopy=False) or directions != list(objective.directions):
             raise UserError(
                 f"study {study.study_name} was not created by a search of dcase_sweep; use another "
-                "hydra.sweeper.study_name, or hydra.sweeper.fresh=true to start another one beside it"
+                "hydra.sweeper.study_name, or hydra.sweeper.fresh=true to start a new one"
             )
-        _sign(study, objective, signature)  # the command that created it was killed too early
+        _sign(study, objective, signature)  # the command that created it was killed before it wrote the signature
         return
     then = {**then, "configuration": rename(then.get("configuration", {}))}
     changed = differences(then, signature.plain())
@@ -98,12 +98,12 @@ def _check_signature(
         more = f"; and {len(changed) - 5} more" if len(changed) > 5 else ""
         raise UserError(
             f"study {study.study_name} was created with different settings: {'; '.join(changed[:5])}{more}. "
-            "Use another hydra.sweeper.study_name, or hydra.sweeper.fresh=true to start another one beside it"
+            "Use another hydra.sweeper.study_name, or hydra.sweeper.fresh=true to start a new one"
         )
 
 
 def _sign(study: optuna.Study, objective: Objective, signature: Signature) -> None:
-    # The names first: a study with a signature is complete.
+    # The signature is written last, so a study with a signature is complete.
     study.set_metric_names(list(objective.metrics))
     study.set_user_attr(SIGNATURE, signature.plain())
 
@@ -120,7 +120,7 @@ def _of_generation(name: str, generation: int) -> str:
 
 
 def kind(trial: FrozenTrial) -> str:
-    """The state of a trial.
+    """Return the state of a trial.
 
     One of waiting, running, finished, pruned, rejected, repeated, failed, interrupted and surplus.
     """
@@ -138,14 +138,14 @@ def kind(trial: FrozenTrial) -> str:
 
 
 def is_feasible(trial: FrozenTrial) -> bool:
-    """Whether a trial breaks no constraint."""
+    """Whether a trial violates no constraint."""
     return all(violation <= 0 for violation in trial.constraints.values())
 
 
 def find_best(trials: Iterable[FrozenTrial], direction: str) -> FrozenTrial | None:
-    """The first of the best finished trials of one objective that break no constraint.
+    """Return the first of the best finished trials of one objective that violate no constraint.
 
-    Storages return equal ones in any order.
+    Storages return trials with equal values in any order.
     """
     feasible = (trial for trial in trials if kind(trial) == "finished" and is_feasible(trial))
     finished = sorted(feasible, key=lambda trial: trial.number)
@@ -154,40 +154,41 @@ def find_best(trials: Iterable[FrozenTrial], direction: str) -> FrozenTrial | No
 
 
 def notes(trials: Sequence[FrozenTrial]) -> list[str]:
-    """The remarks that belong to the results of these trials."""
+    """Return the notes on the results of these trials."""
     return list(dict.fromkeys(trial.user_attrs[NOTE] for trial in trials if NOTE in trial.user_attrs))
 
 
 def counts(trials: Sequence[FrozenTrial]) -> Counter[str]:
-    """How many trials of each kind."""
+    """Count the trials of each kind."""
     return Counter(kind(trial) for trial in trials)
 
 
 def find_trial(study: optuna.Study, trial: optuna.Trial) -> FrozenTrial:
-    """What the storage knows of a trial."""
+    """Read a trial from the storage."""
     return study._storage.get_trial(trial._trial_id)
 
 
 def is_counted(trial: FrozenTrial) -> bool:
-    """Whether a trial is one of the wanted number: finished, pruned, or on its way."""
+    """Whether a trial counts towards the wanted number: it is finished, pruned, waiting or running."""
     return kind(trial) in ("finished", "pruned", "running")
 
 
 def missing(trials: Sequence[FrozenTrial], n_trials: int) -> int:
-    """How many trials are neither done nor on their way."""
+    """Return the number of trials that are still to be started."""
     return max(0, n_trials - sum(map(is_counted, trials)))
 
 
 def is_over(study: optuna.Study) -> bool:
-    """Whether a search has said that no more trials are to be started, for whatever reason."""
+    """Whether a search has ended for any reason, so that no more trials are started."""
     attributes = study.user_attrs
     return bool(attributes.get(STOPPED) or attributes.get(EXHAUSTED))
 
 
 def ask(study: optuna.Study, n_trials: int) -> optuna.Trial | None:
-    """The next trial, or None if enough are finished or on their way.
+    """Return the next trial, or None if enough trials are finished or running.
 
-    Workers know nothing of one another: two may ask for the last one at once. Then the later number gives way.
+    Workers are independent: two may ask for the last trial at the same time. Then the one with the later number is
+    dropped.
     """
     if is_over(study) or not missing(study.get_trials(deepcopy=False), n_trials):
         return None
@@ -207,7 +208,7 @@ def set_aside(study: optuna.Study, trial: optuna.Trial) -> None:
 
 
 def fail(study: optuna.Study, trial: FrozenTrial, error: str, *, interrupted: bool = False) -> bool:
-    """Close a trial that no process works on any more; False if another process has closed it first."""
+    """Close a trial whose process has ended; return False if another process has closed it first."""
     storage, identity = study._storage, trial._trial_id
     try:
         storage.set_trial_user_attr(identity, ERROR, error)
@@ -220,19 +221,19 @@ def fail(study: optuna.Study, trial: FrozenTrial, error: str, *, interrupted: bo
 
 
 def recover(study: optuna.Study, max_retries: int | None = None, own: Collection[int] = ()) -> list[FrozenTrial]:
-    """Close the trials whose process is gone, and have each interrupted one tried again; returns the closed ones.
+    """Close the trials whose process has ended and queue retries of interrupted ones. Returns the closed trials.
 
-    Trials of a process that is there are another command's and stay.
+    Running trials of other commands are not changed.
 
     Args:
         study: the study.
-        max_retries: how often a trial is tried again; None = as often as it is interrupted.
-        own: processes that the caller has started and sees to itself.
+        max_retries: how often a trial is retried; None = no limit.
+        own: processes that the caller has started and monitors itself.
     """
     trials = study.get_trials(deepcopy=False)
     if not any(_is_orphan(trial, own) for trial in trials) and not _lost(trials, max_retries):
         return []
-    with claim(study._storage):  # two commands must not have one trial tried again twice
+    with claim(study._storage):  # two commands must not retry the same trial
         closed = [
             trial
             for trial in study.get_trials(deepcopy=False)
@@ -250,20 +251,20 @@ def _is_orphan(trial: FrozenTrial, own: Collection[int]) -> bool:
 
 
 def _lost(trials: Sequence[FrozenTrial], max_retries: int | None) -> list[FrozenTrial]:
-    """The interrupted trials that are to be tried again and have not been."""
+    """Return the interrupted trials that must be retried and have not been."""
     retried = {trial.user_attrs.get(RETRY_OF) for trial in trials if kind(trial) != "surplus"}
     return [
         trial
         for trial in trials
         if kind(trial) == "interrupted"
         and trial.number not in retried
-        and list_parameters(trial)  # else it was killed before anything was sampled
+        and list_parameters(trial)  # otherwise it was killed before anything was sampled
         and (max_retries is None or len(tries(trials, trial)) <= max_retries)
     ]
 
 
 def tries(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> list[FrozenTrial]:
-    """A trial and the earlier ones that it tries again, the newest first."""
+    """Return a trial and its earlier attempts, the newest first."""
     found = [trial]
     while (earlier := found[-1].user_attrs.get(RETRY_OF)) is not None and earlier < found[-1].number:
         found.append(trials[earlier])
@@ -271,5 +272,5 @@ def tries(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> list[FrozenTrial
 
 
 def list_parameters(trial: FrozenTrial) -> dict[str, Any]:
-    """What was sampled for a trial, or was given to it when it was to be tried again."""
+    """Return the parameters that were sampled for a trial or copied from its earlier attempt."""
     return trial.system_attrs.get("fixed_params", {}) | trial.params

@@ -1,4 +1,4 @@
-"""Lines about a search: what it starts with, and how it ended."""
+"""Messages at the start and end of a search."""
 
 import logging
 import os
@@ -18,15 +18,15 @@ log = logging.getLogger(__name__)
 
 
 def introduce(study: optuna.Study, search_config: SearchConfig, workers: int, folder: Path) -> None:
-    """Print what a search starts with and where it is kept."""
+    """Print the settings of a search and the location of its storage."""
     found = records.counts(study.get_trials(deepcopy=False))
     known = ", ".join(f"{found[name]} {name}" for name in ("finished", "pruned", "failed", "rejected") if found[name])
     known = f"continued with {known}" if known else "new"
     log.info(f"search    {study.study_name} ({known}), {search_config.n_trials} trials wanted, {workers} at a time")
     if found["waiting"]:
-        log.info(f"search    {console.pluralize(found['waiting'], 'trial')} to be tried again first")
+        log.info(f"search    {console.pluralize(found['waiting'], 'trial')} to retry first")
     if "seed" in search_config.space.describe():
-        log.info("search    the seed varies: trials that differ in their seed alone are each trained")
+        log.info("search    the seed varies: trials that differ only in their seed are all trained")
     shown = mask_url(
         search_config.storage if "://" in search_config.storage else os.path.relpath(search_config.storage)
     )
@@ -35,7 +35,7 @@ def introduce(study: optuna.Study, search_config: SearchConfig, workers: int, fo
 
 
 def describe_end(study: optuna.Study, search_config: SearchConfig) -> tuple[str | None, str | None]:
-    """How a search ended: a line to say where there is one, and what was wrong where something was."""
+    """Return a line on how a search ended, if there is one, and a description of the problem, if there is one."""
     trials = study.get_trials(deepcopy=False)
     found = records.counts(trials)
     done = found["finished"] + found["pruned"]

@@ -1,4 +1,4 @@
-"""Hydra's sweeper for searches: Optuna suggests, workers run, and the same command continues what was interrupted."""
+"""Hydra's sweeper for searches: Optuna suggests trials, workers run them, and the same command continues a search."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: The longest name of a study; with the number of a trial it must fit where trackers and databases keep names.
+#: The longest name of a study. With the number of a trial it must fit into the names of trackers and databases.
 _LONGEST_NAME = 200
 _NAME_KEY = "hydra.sweeper.study_name"
 
@@ -28,27 +28,29 @@ _NAME_KEY = "hydra.sweeper.study_name"
 class OptunaSweeper(Sweeper):
     """Searches a space with Optuna, for any Hydra application whose task function returns numbers.
 
-    What varies comes from ``params``, from ``custom_search_space`` and from the command line, where the last one named
-    wins. The same command again continues the study.
+    The varied keys come from ``params``, ``custom_search_space`` and the command line; the last source takes
+    precedence. Running the same command again continues the study.
 
     Args:
-        n_trials: wanted in all; finished and pruned ones count, failed and rejected ones do not.
-        workers: how many trials run at a time.
-        sampler: of Optuna, by ``_target_`` and arguments.
-        pruner: likewise.
-        study_name: None = the name that the application gives.
-        storage: a journal file or a database URL; None = a journal where the application keeps it.
-        fresh: start another study beside what is there.
-        max_failed: the search ends when more than this fraction of its trials has failed.
-        max_retries: how often an interrupted trial is tried again; None = no limit.
+        n_trials: total number of finished and pruned trials; failed and rejected ones do not count.
+        workers: number of trials that run in parallel.
+        sampler: Optuna's sampler: ``_target_`` and arguments.
+        pruner: Optuna's pruner, likewise.
+        study_name: name of the study; None = the application's default.
+        storage: a journal file or a database URL; None = the application's default journal.
+        fresh: start a new study and keep the existing one.
+        max_failed: stop the search when more than this fraction of its trials has failed.
+        max_retries: how often an interrupted trial is retried; None = no limit.
         objective: metric of the returned dictionary → ``maximize`` or ``minimize``.
-        direction: likewise for a task function that returns one number; or one direction for each number.
-        constraints: metric → largest value; a trial above it cannot become the best.
+        direction: the direction for a task function that returns one number, or a list of directions for several
+            numbers.
+        constraints: metric → largest value. A trial above it cannot be the best.
         params: key → ``choice()``, ``range()`` or ``interval()``.
-        custom_search_space: ``package.module.function``, called with the configuration and the trial to suggest more.
-        may_differ: keys that may change while a study goes on, with everything below them.
-        n_jobs: the name of ``workers`` in Hydra's own Optuna plugin.
-        max_failure_rate: the name of ``max_failed`` there.
+        custom_search_space: ``package.module.function``, called with the configuration and the trial to suggest more
+            values.
+        may_differ: keys that may change when a study is continued, including all keys below them.
+        n_jobs: same as ``workers``; the name in Hydra's own Optuna plugin.
+        max_failure_rate: same as ``max_failed``; the name in Hydra's own Optuna plugin.
     """
 
     def __init__(
@@ -87,25 +89,25 @@ class OptunaSweeper(Sweeper):
         self.custom_search_space = custom_search_space
         self.may_differ: Any = to_plain(may_differ) or []
         self.failures: list[str] = []
-        #: Overrides that choose what the sweeper's own configuration is made of; composed with every trial.
+        #: Overrides that select the sweeper's own configuration; they are composed with every trial.
         self.chosen: list[str] = []
 
     def make_application(self) -> Application:
-        """What the search knows of the application whose jobs it runs."""
+        """Return the application whose jobs are run."""
         return Application()
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take from Hydra how to compose and what to run."""
+        """Store Hydra's context and the task function."""
         self.context = hydra_context
         self.composed = config
         self.task = task_function
         self.parser = OverridesParser.create(config_loader=hydra_context.config_loader)
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Search until there are enough trials; returns the study.
+        """Search until there are enough trials, and return the study.
 
         Raises:
-            UserError: for anything that can be known before the first trial.
+            UserError: for any error that can be found before the first trial.
         """
         from dcase_sweep.sweep.optuna import settings
         from dcase_sweep.sweep.optuna import study as records
@@ -164,21 +166,21 @@ class OptunaSweeper(Sweeper):
         return study
 
     def check_settings(self) -> None:
-        """Refuse settings that nothing could be done with.
+        """Check the settings of the sweeper.
 
         Raises:
-            UserError: with the key, what was found and what is expected.
+            UserError: for an invalid setting, with the key, what was found and what is expected.
         """
         from dcase_sweep.sweep.optuna.inputs import check_inputs
 
         check_inputs(self, self.composed)
 
     def list_params(self) -> dict[str, str]:
-        """What the configuration varies, key → expression."""
+        """Return the varied keys of the configuration, key → expression."""
         return dict(self.params)
 
     def check_early(self, varied: Mapping[str, str]) -> None:
-        """Check the name, the space and a storage that exists before anything slow is imported."""
+        """Check the name, the space and an existing storage before anything slow is imported."""
         from dcase_sweep.sweep.optuna.space import parse_parameter
         from dcase_sweep.sweep.optuna.storage import open_storage
         from dcase_sweep.utils.names import check_name
@@ -192,10 +194,10 @@ class OptunaSweeper(Sweeper):
             open_storage(where)
 
     def choose_objective(self) -> Any:
-        """What is optimised.
+        """Return the objectives.
 
         Raises:
-            UserError: for a direction that is none.
+            UserError: for an invalid direction.
         """
         from dcase_sweep.sweep.optuna.inputs import parse_direction
         from dcase_sweep.sweep.optuna.signature import Objective
@@ -213,7 +215,7 @@ class OptunaSweeper(Sweeper):
         folder: Path,
         arguments: list[str],
     ) -> None:
-        """Take over what earlier commands left, and keep workers at work until the end."""
+        """Recover the trials of earlier commands, and keep workers running until the end."""
         from dcase_sweep.sweep.optuna import study as records
         from dcase_sweep.sweep.optuna.summary import introduce
         from dcase_sweep.sweep.optuna.worker_pool import WorkerPool
@@ -234,7 +236,7 @@ class OptunaSweeper(Sweeper):
             raise
 
     def _make_folder(self) -> Path:
-        """The folder of the sweep, with the configuration that it was started with."""
+        """Create the folder of the sweep and save the initial configuration."""
         from dcase_sweep.utils.secrets import mask_values
 
         folder = Path(self.composed.hydra.sweep.dir)
@@ -245,7 +247,7 @@ class OptunaSweeper(Sweeper):
         return folder
 
     def _start_record(self, study: "optuna.Study", arguments: Sequence[str]) -> Record:
-        """The record of the study; another one where it was lost."""
+        """Start or continue the record of the study. A lost record is replaced."""
         from dcase_sweep.sweep.optuna import study as records
 
         known = study.user_attrs.get(records.RECORD)
@@ -257,7 +259,7 @@ class OptunaSweeper(Sweeper):
         return record
 
     def split(self, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-        """The overrides that all trials share, and the expressions of what varies."""
+        """Split the overrides into those common to all trials and the expressions of the varied keys."""
         varied = self.application.rename(self.list_params())
         fixed: list[str] = []
         for parsed in self.parser.parse_overrides(list(arguments)):
@@ -274,11 +276,11 @@ class OptunaSweeper(Sweeper):
         return self.application.complete(fixed), varied
 
     def chooses_search(self, key: str) -> bool:
-        """Whether an override decides what ``hydra.sweeper`` is made of, and so must be composed wherever that is."""
+        """Whether an override selects the configuration of ``hydra.sweeper``; these are part of every composition."""
         return False
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """The configuration with these overrides."""
+        """Compose the configuration with these overrides."""
         return self.context.config_loader.load_sweep_config(self.composed, [*self.chosen, *overrides])
 
     def _conclude(
@@ -305,5 +307,5 @@ class OptunaSweeper(Sweeper):
 
 
 def to_plain(value: Any) -> Any:
-    """Nodes of OmegaConf as dictionaries, lists and scalars."""
+    """Convert OmegaConf nodes to dictionaries, lists and scalars."""
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

@@ -1,4 +1,4 @@
-"""From what a sampler suggests to a job that may run: composed, checked and within the limits."""
+"""Conversion of a sampler's suggestions to a job that is composed, validated and within the limits."""
 
 import logging
 
@@ -18,13 +18,13 @@ log = logging.getLogger(__name__)
 
 
 class TrialBuilder:
-    """Makes jobs of trials, without running anything.
+    """Builds the jobs of trials without running them.
 
     Args:
-        search_config: the search.
-        composer: of its configurations.
-        threads: of each job; None = as configured.
-        history: what the study has tried.
+        search_config: the settings of the search.
+        composer: composes the configurations.
+        threads: CPU threads of each job; None = as configured.
+        history: the trials of the study.
     """
 
     def __init__(self, search_config: SearchConfig, composer: Composer, threads: int | None, history: History) -> None:
@@ -34,11 +34,11 @@ class TrialBuilder:
         self.history = history
 
     def build(self, study: optuna.Study, trial: Trial) -> tuple[PreparedJob, TrialReporter]:
-        """The trial's job, from where its earlier try ended if that was interrupted, and what takes its reports.
+        """Return the job of a trial and its reporter. A retried trial continues its interrupted attempt.
 
         Raises:
-            ConstraintViolation: it cannot be built, or breaks a limit.
-            Repeated: the outcome of its configuration is known, or it is running.
+            ConstraintViolation: if the job cannot be built or exceeds a limit.
+            Repeated: if the result of the configuration is known, or it is running.
         """
         overrides = self.search_config.space.suggest(trial)
         self.history.admit(study, trial, overrides)
@@ -67,13 +67,13 @@ class TrialBuilder:
     def _resume(
         self, study: optuna.Study, trial: Trial, job: PreparedJob, *, is_pruned: bool
     ) -> tuple[PreparedJob, TrialReporter]:
-        """The job from where the interrupted try ended, where that has left something to continue from.
+        """Return a job that continues the interrupted attempt, if that left a checkpoint.
 
-        The steps that are done are this trial's too: its pruner and its figures know them.
+        The completed steps are also reported for this trial, for its pruner and figures.
         """
         trials = study.get_trials(deepcopy=False)
         earlier = records.tries(trials, trials[trial.number])[1:]
-        # A try that was interrupted early knows its first steps from the one before.
+        # An attempt that was interrupted early has its first steps from the attempt before.
         reported = {step: value for each in reversed(earlier) for step, value in each.intermediate_values.items()}
         for one in earlier:
             folder = one.user_attrs.get(records.FOLDER)

@@ -1,4 +1,4 @@
-"""One worker of a search: asks for a trial, prepares it, runs it and reports its outcome, until there are enough."""
+"""A worker of a search. It prepares, runs and reports trials until there are enough."""
 
 import gc
 import logging
@@ -36,21 +36,21 @@ from dcase_sweep.utils.text import printable
 
 log = logging.getLogger(__name__)
 
-#: So many rejected trials in a row mean that the limits leave nothing to find.
+#: After this many consecutive rejected trials the limits are assumed to exclude everything.
 _HOPELESS = 500
-#: After so many repeated trials in a row an untried point is chosen; after so many more nothing new is expected.
+#: After this many consecutive repeated trials an untried point is chosen. After as many again, the search ends.
 _REPEATED, _NOTHING_NEW = 5, 200
 
 
 class Worker:
-    """Works on one study until it is complete; callable as Hydra's task function.
+    """Works on a study until it is complete. Callable as Hydra's task function.
 
     Args:
-        search_config: the search.
-        context: Hydra's, to compose trials.
+        search_config: the settings of the search.
+        context: Hydra's context, to compose trials.
         config: the composed sweep, to compose trials from.
-        task: Hydra's task function, which a job runs.
-        threads: of each job; None = as configured.
+        task: Hydra's task function, which runs a job.
+        threads: CPU threads of each job; None = as configured.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Worker:
         self._hydra_state = Singleton.get_state()
 
     def __call__(self, composed: DictConfig) -> int:
-        """How a launcher of Hydra's starts a worker; what it composed is not needed, its processes share the GPUs."""
+        """Run a worker from a Hydra launcher. Its configuration is not used; its processes share the GPUs."""
         from hydra.core.hydra_config import HydraConfig
 
         number = int(HydraConfig.get().job.num)
@@ -80,11 +80,11 @@ class Worker:
         return self.work(number)
 
     def work(self, number: int) -> int:
-        """Run trials until there are enough; returns how many this worker ran.
+        """Run trials until there are enough. Returns how many this worker ran.
 
         Raises:
-            UserError: if no configuration keeps the limits, or an objective is not among the metrics of a job.
-            Interrupted: after Ctrl-C, SIGTERM or SIGHUP; the trial that was running is kept as interrupted.
+            UserError: if no configuration is within the limits, or an objective is not among a job's metrics.
+            Interrupted: after Ctrl-C, SIGTERM or SIGHUP. The running trial is stored as interrupted.
         """
         from dcase_sweep.utils.signals import interruptible
 
@@ -111,12 +111,12 @@ class Worker:
         return ran
 
     def _goes_on(self, study: optuna.Study, repeated: int, rng: random.Random) -> bool:
-        """Whether there may be something new to try; after some repeated trials an untried point is queued.
+        """Whether there may be something new to try. After some repeated trials an untried point is queued.
 
         Args:
             study: the study.
-            repeated: how many trials in a row repeated an earlier one.
-            rng: chooses among the untried points.
+            repeated: number of consecutive trials that repeated an earlier one.
+            rng: random number generator for untried points.
         """
         trials = study.get_trials(deepcopy=False)
         found = records.counts(trials)
@@ -125,7 +125,7 @@ class Worker:
                 return True
             if not found["running"]:
                 study.set_user_attr(records.EXHAUSTED, "every configuration of the space was tried")
-            return False  # what still runs elsewhere may be interrupted; then workers are started again
+            return False  # trials of other workers may be interrupted; then workers are started again
         if repeated >= _NOTHING_NEW:
             reason = f"the last {repeated} suggestions repeated what was tried"
             study.set_user_attr(records.EXHAUSTED, reason)
@@ -137,7 +137,7 @@ class Worker:
         return True
 
     def _run(self, study: optuna.Study, trial: Trial) -> str:
-        """Run one trial and report it to the study; whether it ran, was rejected or repeated an earlier one."""
+        """Run one trial and report it to the study. Returns whether it ran, was rejected or was repeated."""
         began = time.perf_counter()
         try:
             job, reporter = self.builder.build(study, trial)
@@ -161,17 +161,17 @@ class Worker:
             tell_outcome(study, trial, outcome, self.search_config)
         except optuna.exceptions.UpdateFinishedTrialError:
             log.info(f"trial {trial.number} was taken over by another command")
-        # What a trial leaves is freed now. The objects that outlive the first one are those of the libraries; looking
-        # at them again would take most of a second each time.
+        # Free the memory of a trial now. Objects that outlive the first trial belong to libraries; scanning them again
+        # would take most of a second each time.
         gc.collect()
         gc.freeze()
         return "ran"
 
     def _close(self, study: optuna.Study, trial: Trial, error: BaseException) -> None:
-        """Close a trial that an error has ended.
+        """Close a trial that ended with an error.
 
         Raises:
-            BaseException: the error itself, if it is an interruption, or says that no trial can be used.
+            BaseException: the error itself, if it is an interruption or means that no trial can be used.
         """
         interrupted = not isinstance(error, Exception)
         records.fail(study, records.find_trial(study, trial), _describe(error), interrupted=interrupted)
@@ -182,11 +182,11 @@ class Worker:
             study.set_user_attr(records.STOPPED, reason)
 
     def _run_job(self, trial: Trial, job: PreparedJob, reporter: TrialReporter) -> Outcome:
-        """The trial's job in a folder of its own, by Hydra's rules.
+        """Run the trial's job in its own folder, as Hydra does.
 
         Raises:
-            ConstraintViolation: if the job says so of its configuration.
-            Exception: whatever has ended the job.
+            ConstraintViolation: if the job rejects its configuration.
+            Exception: any error of the job.
         """
         application = self.search_config.application
         errors: list[Exception] = []
@@ -237,7 +237,7 @@ def _reject(study: optuna.Study, trial: Trial, violation: ConstraintViolation) -
 
 
 def _mask(config: DictConfig) -> None:
-    """Keep the passwords of a storage's URL out of the files that Hydra writes of a job."""
+    """Mask passwords of the storage's URL in the files that Hydra writes for a job."""
     with open_dict(config):
         if config.hydra.sweeper.get("storage"):
             config.hydra.sweeper.storage = mask_url(str(config.hydra.sweeper.storage))

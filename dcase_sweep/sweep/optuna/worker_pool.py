@@ -1,4 +1,4 @@
-"""The workers of a search: kept running until the study is complete; what they leave when they die is closed."""
+"""The worker processes of a search, which are replaced when they die until the study is complete."""
 
 import logging
 import threading
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Seconds between looks at the study, and between looks for trials whose process is gone.
+#: Seconds between checks of the study, and between checks for trials whose process has ended.
 _BEAT, _RECOVER = 0.5, 5.0
-#: So many workers that end in a row without a trial, beside one for each that works at a time, end the search.
+#: The search ends after this many consecutive workers without a trial, plus one for each parallel worker.
 _DEATHS = 4
 
 
 @dataclass
 class Deaths:
-    """Counts workers that ended without a trial, one after the other.
+    """Counts consecutive workers that ended without a trial.
 
     Args:
-        largest: so many of them are too many.
+        largest: the largest accepted number.
     """
 
     largest: int
@@ -50,7 +50,7 @@ class Deaths:
     progress: int = -1
 
     def add(self, trials: "Sequence[FrozenTrial]") -> bool:
-        """Count one more; whether there are too many since a trial last came further."""
+        """Count one more worker. Returns whether there are too many since the last progress of a trial."""
         progress = sum(1 + len(trial.intermediate_values) for trial in trials if records.kind(trial) in _ENDED)
         self.count = 1 if progress > self.progress else self.count + 1
         self.progress = max(progress, self.progress)
@@ -65,14 +65,14 @@ class WorkerPool:
     """The workers of one study.
 
     Args:
-        search_config: the search.
-        study: its study.
-        base: the configuration that all trials share.
-        context: Hydra's, to compose trials.
+        search_config: the settings of the search.
+        study: the study.
+        base: the configuration common to all trials.
+        context: Hydra's context, to compose trials.
         config: the composed sweep.
         task: Hydra's task function.
-        count: how many work at a time.
-        folder: of the sweep.
+        count: number of parallel workers.
+        folder: folder of the sweep.
     """
 
     search_config: SearchConfig
@@ -92,7 +92,7 @@ class WorkerPool:
         self._deaths = Deaths(_DEATHS + self.count)
 
     def work(self) -> None:
-        """Keep them at work until there are enough trials, nothing is left to try, or the search is stopped."""
+        """Keep workers running until there are enough trials, nothing is left to try, or the search is stopped."""
         threads = self.search_config.application.choose_threads(self.base, self.count)
         worker = Worker(self.search_config, self.context, self.config, self.task, threads)
         pause = threading.Event()
@@ -101,7 +101,8 @@ class WorkerPool:
             while not self._is_complete():
                 wanted = self._wanted()
                 if wanted:
-                    # What Hydra's own launcher runs one after the other, processes of ours run at a time.
+                    # Hydra's own launcher would run jobs one after the other, so parallel workers are processes of
+                    # ours.
                     run = self._run_processes if is_basic(self.config) else self._run_launcher
                     run(worker, min(self.count, wanted), threads, table.update)
                 elif not is_waiting:
@@ -120,14 +121,14 @@ class WorkerPool:
         return self.history.is_exhausted(trials) and not (found["running"] or found["waiting"])
 
     def _wanted(self) -> int:
-        """How many workers have something to do."""
+        """Return the number of workers that have something to do."""
         trials = self.study.get_trials(deepcopy=False)
         if self.history.is_exhausted(trials) and not records.counts(trials)["waiting"]:
             return 0
         return records.missing(trials, self.search_config.n_trials)
 
     def _run_processes(self, worker: Worker, count: int, threads: int | None, look: Callable[[], None]) -> None:
-        """Run workers as processes of this machine: one that dies has its trial closed at once and is replaced."""
+        """Run workers as processes on this machine. If one dies, its trial is closed and the worker is replaced."""
         processes = Processes(worker.work, count, self.folder / "workers", threads)
         pause = threading.Event()
         ended = False
@@ -140,7 +141,7 @@ class WorkerPool:
                     had_trial = self._close_trials(death.pid, death.how)
                     if not had_trial:
                         self._count_death(death.how, processes.tail(number))
-                    # Before its successor asks for a trial: that of the dead worker is tried again first.
+                    # Done before its successor asks for a trial, so that the trial of the dead worker is retried first.
                     self._recover_now(processes.pids.values())
                     if not records.is_over(self.study):
                         processes.start(number)
@@ -154,7 +155,7 @@ class WorkerPool:
             self._count_death("it ended by itself", [])
 
     def _close_trials(self, pid: int, how: str) -> bool:
-        """Close the trial of a worker that died, and its record; whether it had one."""
+        """Close the trial of a worker that died, and its record. Returns whether it had one."""
         trials = self.study.get_trials(deepcopy=False)
         own = [trial for trial in trials if is_owned_by(trial, pid)]
         closed = [trial for trial in own if records.kind(trial) == "running" and records.fail(self.study, trial, how)]
@@ -165,7 +166,7 @@ class WorkerPool:
         return bool(closed) or any(records.kind(trial) == "interrupted" for trial in own)
 
     def _count_death(self, how: str, output: Sequence[str]) -> None:
-        """A worker that dies without a trial is replaced; not if it would die again and again."""
+        """Count a worker that died without a trial, so that a worker that always dies is not replaced forever."""
         if not self._deaths.add(self.study.get_trials(deepcopy=False)) or records.is_over(self.study):
             return
         reason = f"{self._deaths.count} workers in a row ended without a trial, the last one: {how}"
@@ -174,9 +175,9 @@ class WorkerPool:
             log.info(f"worker    {printable(line)}")
 
     def _run_launcher(self, worker: Worker, count: int, threads: int | None, look: Callable[[], None]) -> None:
-        """Hand the workers as jobs to another launcher of Hydra's, and follow the study meanwhile.
+        """Run the workers as jobs of another Hydra launcher, and monitor the study.
 
-        When one of its processes dies, all of joblib's end; they are started again.
+        When one of joblib's processes dies, all of them end. They are then started again.
         """
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=self.context, task_function=worker, config=self.config
@@ -193,7 +194,7 @@ class WorkerPool:
         how = "it ended by itself"
         try:
             for result in launcher.launch(jobs, initial_job_idx=0):
-                _ = result.return_value  # raises what a worker raised
+                _ = result.return_value  # raises the error of a worker
         except Exception as error:
             if not (_is_death(error) or records.is_over(self.study)):
                 raise
@@ -207,7 +208,7 @@ class WorkerPool:
             self._count_death(how, [])
 
     def _recover(self, own: Collection[int] = ()) -> None:
-        """Take over the trials of processes that are gone, every few seconds; ``own`` processes are left out."""
+        """Recover the trials of ended processes every few seconds, except those of ``own`` processes."""
         if time.monotonic() - self._recovered >= _RECOVER:
             self._recover_now(own)
 
@@ -216,7 +217,7 @@ class WorkerPool:
         self.close_jobs(records.recover(self.study, self.search_config.max_retries, own), "KILLED")
 
     def retry_failed(self) -> None:
-        """Give the failed points of a finite space another try where nothing else is left, and those of a grid."""
+        """Retry the failed points of a grid, and those of another finite space if nothing else is left."""
         with records.claim(self.study._storage):
             trials = self.study.get_trials(deepcopy=False)
             if not self.search_config.is_grid and not self.history.is_exhausted(trials):
@@ -225,14 +226,14 @@ class WorkerPool:
                 self.study.enqueue_trial(parameters)
 
     def close_jobs(self, trials: "Sequence[FrozenTrial]", status: str) -> None:
-        """End the records of trials whose process is gone."""
+        """Close the records of trials whose process has ended."""
         for trial in trials:
             job_id = trial.user_attrs.get(records.RUN)
             if isinstance(job_id, str) and not self.search_config.application.close_job(job_id, status):
-                log.info(f"trial {trial.number}: its run {printable(job_id)} is not in the store of runs any more")
+                log.info(f"trial {trial.number}: its run {printable(job_id)} is no longer in the store of runs")
 
 
 def _is_death(error: Exception) -> bool:
-    """Whether a launcher says that a process of its own has died; submitit is not imported to ask."""
+    """Whether a launcher reports that one of its processes has died. Does not import submitit."""
     names = {kind.__name__ for kind in type(error).__mro__}
     return isinstance(error, BrokenExecutor) or "UncompletedJobError" in names

@@ -1,1 +1,1 @@
-"""What is done to batches while a network is trained: a chain of callables, in the order of the configuration."""
+"""Augmentations of training batches: a chain of callables, in the order of the configuration."""

@@ -1,4 +1,4 @@
-"""The contract of an augmentation, and how a chain of them is applied."""
+"""The interface of an augmentation, and the application of a chain of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +10,12 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class EventTargets:
-    """The labels of a batch for sound event detection: its first clips are strongly labelled, the next ones weakly.
+    """The labels of a batch for sound event detection: first the strongly labelled clips, then the weakly labelled
+    ones.
 
     Attributes:
-        strong: ``[clip, class, frame]`` of the strongly labelled clips.
-        weak: ``[clip, class]`` of the weakly labelled ones.
+        strong: labels of the strongly labelled clips, ``[clip, class, frame]``.
+        weak: labels of the weakly labelled clips, ``[clip, class]``.
     """
 
     strong: Tensor
@@ -22,31 +23,32 @@ class EventTargets:
 
     @property
     def strong_clips(self) -> slice:
-        """Where the strongly labelled clips are in the batch."""
+        """The slice of the strongly labelled clips in the batch."""
         return slice(0, len(self.strong))
 
     @property
     def weak_clips(self) -> slice:
-        """Where the weakly labelled clips are in the batch."""
+        """The slice of the weakly labelled clips in the batch."""
         return slice(len(self.strong), len(self.strong) + len(self.weak))
 
 
 class Augmentation(Protocol):
-    """A callable on a training batch; a function with ``_partial_: true``, or an object with ``__call__``.
+    """A callable on a training batch: a function with ``_partial_: true``, or an object with ``__call__``.
 
-    It returns new tensors and leaves those of the batch as they are. All that is random comes from ``rng`` or from
-    PyTorch's default generator: both are seeded for each epoch, so that a resumed run repeats an uninterrupted one.
+    It returns new tensors and does not change those of the batch. All random numbers must come from ``rng`` or from
+    PyTorch's default generator. Both are seeded for each epoch, so that a resumed run repeats an uninterrupted one.
 
-    A class of this package says by its attribute ``batches`` which batches it is for: ``clips`` or ``events``.
+    The attribute ``batches`` of a class in this package is the kind of batches that it supports: ``clips`` or
+    ``events``.
     """
 
     def __call__(self, features: Tensor, targets: Any, rng: np.random.Generator) -> tuple[Tensor, Any]:
-        """The batch after the augmentation.
+        """Augment the batch.
 
         Args:
-            features: ``[batch, mel, frame]``. Of clips: normalised, so that 0 is the mean of a band. Of events: mel
-                amplitudes before they become decibels, so that 0 is silence.
-            targets: of clips: probabilities of the classes ``[batch, class]``. Of events: `EventTargets`.
+            features: ``[batch, mel, frame]``. For clips: normalised, so that 0 is the mean of a band. For events: mel
+                amplitudes before the conversion to decibels, so that 0 is silence.
+            targets: for clips: probabilities of the classes ``[batch, class]``; for events: `EventTargets`.
             rng: NumPy's generator of the epoch.
         """
         ...
@@ -55,7 +57,7 @@ class Augmentation(Protocol):
 def apply_all(
     augmentations: Sequence[Augmentation], features: Tensor, targets: Any, rng: np.random.Generator
 ) -> tuple[Tensor, Any]:
-    """The batch after each augmentation, in their order."""
+    """Apply augmentations to the batch in order."""
     for augmentation in augmentations:
         features, targets = augmentation(features, targets, rng)
     return features, targets

@@ -1,4 +1,4 @@
-"""Augmentation of batches for the classification of clips; all random numbers are PyTorch's.
+"""Augmentations for the classification of clips. All random numbers come from PyTorch.
 
 Features are normalised ``[batch, mel, frame]``, targets are probabilities of the classes ``[batch, class]``.
 """
@@ -16,7 +16,7 @@ from dcase_sweep.training.augmentation.ranges import check_positive, check_range
 
 @dataclass(frozen=True, slots=True)
 class Roll:
-    """Each clip rolled in time by up to ``fraction`` of its length either way, its end coming in at its beginning."""
+    """Rolls each clip in time, circularly, by up to ``fraction`` of its length in either direction."""
 
     batches: ClassVar[str] = "clips"
     fraction: float
@@ -36,7 +36,7 @@ class Roll:
 
 @dataclass(frozen=True, slots=True)
 class MaskMels:
-    """``count`` stretches of up to ``width`` mel bands set to 0, their mean, per clip (Park et al., 2019)."""
+    """Sets ``count`` ranges of up to ``width`` mel bands per clip to 0, their mean (Park et al., 2019)."""
 
     batches: ClassVar[str] = "clips"
     count: int
@@ -52,7 +52,7 @@ class MaskMels:
 
 @dataclass(frozen=True, slots=True)
 class MaskFrames:
-    """``count`` stretches of up to ``width`` frames set to 0, the mean, per clip (Park et al., 2019)."""
+    """Sets ``count`` ranges of up to ``width`` frames per clip to 0, the mean (Park et al., 2019)."""
 
     batches: ClassVar[str] = "clips"
     count: int
@@ -79,10 +79,10 @@ def _mask(features: Tensor, dimension: int, count: int, width: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class FreqMixStyle:
-    """With ``probability``, each clip given a mixture of its own and another clip's mean and deviation per mel band.
+    """With ``probability``, mixes the mean and deviation of each clip's mel bands with those of another clip.
 
-    Freq-MixStyle (Schmid et al., "CP-JKU submission to DCASE22", 2022): devices differ in their frequency response,
-    which is what these statistics carry; the mixing weights are drawn from Beta(alpha, alpha).
+    Freq-MixStyle (Schmid et al., "CP-JKU submission to DCASE22", 2022): these statistics represent the frequency
+    response of a device. The mixing weights are drawn from Beta(alpha, alpha).
     """
 
     batches: ClassVar[str] = "clips"
@@ -107,7 +107,7 @@ class FreqMixStyle:
 
 @dataclass(frozen=True, slots=True)
 class Mixup:
-    """Convex mixtures of pairs of clips and of their targets (Zhang et al., 2018); 0 leaves the batch as it is."""
+    """Mixes pairs of clips and their targets (Zhang et al., 2018). With alpha 0 the batch is not changed."""
 
     batches: ClassVar[str] = "clips"
     alpha: float
@@ -125,9 +125,9 @@ class Mixup:
 
 
 def _sample_beta(alpha: float, count: int, device: torch.device) -> Tensor:
-    """``count`` draws of Beta(alpha, alpha), as ratios of gamma draws.
+    """Draw ``count`` values from Beta(alpha, alpha), as ratios of gamma variates.
 
-    `torch.distributions.Beta` draws other numbers from the same seed; these repeat the results of earlier versions.
+    `torch.distributions.Beta` draws different values from the same seed; these repeat the results of earlier versions.
     """
     gamma = Gamma(torch.full((count,), float(alpha), device=device), 1.0)
     first, second = gamma.sample(), gamma.sample()

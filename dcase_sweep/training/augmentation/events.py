@@ -1,4 +1,4 @@
-"""Augmentation of mel amplitudes ``[batch, mel, frame]`` for sound event detection, before they become decibels.
+"""Augmentations of mel amplitudes ``[batch, mel, frame]`` for sound event detection, before the conversion to decibels.
 
 Each returns new tensors. Random numbers come from a NumPy generator, so that they do not depend on the device; they are
 sent there without waiting for it.
@@ -19,11 +19,11 @@ from dcase_sweep.training.augmentation.ranges import check_choice, check_positiv
 
 @dataclass(frozen=True, slots=True)
 class FrameShift:
-    """Clips and their frame labels rolled in time, what leaves at one end coming in at the other.
+    """Rolls clips and their frame labels in time, circularly.
 
-    Each clip moves by its own number of frames from a normal distribution of this standard deviation, cut to a whole
-    one; its frame labels by the quotient of the two frame rates rounded down, as in DESED_task (``frame_shift``).
-    Labels of whole clips hold for rolled ones too.
+    Each clip is shifted by its own number of frames, drawn from a normal distribution with this standard deviation and
+    truncated. Its frame labels are shifted by the corresponding number of label frames, rounded down, as in DESED_task
+    (``frame_shift``). Labels of whole clips do not change.
     """
 
     batches: ClassVar[str] = "events"
@@ -45,7 +45,7 @@ class FrameShift:
 
 
 def _roll(values: Tensor, shifts: Tensor) -> Tensor:
-    """``[batch, row, frame]`` with each clip rolled by its own shift ``[batch]``."""
+    """Roll each clip of ``[batch, row, frame]`` by its own shift ``[batch]``."""
     frames = values.shape[2]
     source = (torch.arange(frames, device=values.device) - shifts[:, None]) % frames
     return values.gather(2, source[:, None].expand_as(values))
@@ -53,9 +53,9 @@ def _roll(values: Tensor, shifts: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class MaskAmplitudes:
-    """``count`` stretches of mel bands without sound, per clip, each of up to ``fraction`` of the bands.
+    """Sets ``count`` ranges of mel bands per clip to 0, each of up to ``fraction`` of the bands.
 
-    SpecAugment's frequency masking (Park et al., 2019) on amplitudes, where 0 is silence.
+    Frequency masking of SpecAugment (Park et al., 2019) on amplitudes, where 0 is silence.
     """
 
     batches: ClassVar[str] = "events"
@@ -86,11 +86,11 @@ def _silence(features: Tensor, masked: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class FilterAugment:
-    """Clips behind random filters: FilterAugment (Nam, Kim and Park, ICASSP 2022).
+    """Applies random filters: FilterAugment (Nam, Kim and Park, ICASSP 2022).
 
-    The batch shares its bands: how many, from ``bands`` (both ends included), and their borders, at least ``narrowest``
-    mel bands apart. Each clip draws its gains of up to ``decibels`` either way: one a band for the shape ``step``; one
-    at each border, and between them straight lines in dB, for ``linear``.
+    All clips of a batch have the same bands: their number is drawn from ``bands`` (both ends included), and their
+    borders are at least ``narrowest`` mel bands apart. Gains of up to ±``decibels`` are drawn for each clip: one per
+    band for the shape ``step``; one per border, interpolated linearly in dB, for ``linear``.
     """
 
     batches: ClassVar[str] = "events"
@@ -130,18 +130,18 @@ class FilterAugment:
 
 
 def _borders(mels: int, bands: int, narrowest: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Borders of the bands in mel bands, 0 and ``mels`` included, at least ``narrowest`` apart."""
+    """Draw the borders of the bands in mel bands, including 0 and ``mels``, at least ``narrowest`` apart."""
     spare = np.sort(rng.integers(0, mels - bands * narrowest, bands - 1, endpoint=True))
     return np.concatenate([[0], spare + narrowest * np.arange(1, bands), [mels]])
 
 
 @dataclass(frozen=True, slots=True)
 class EventMixup:
-    """With ``probability``, strong clips mixed with each other, and weak clips likewise; unlabelled clips stay.
+    """With ``probability``, mixes strongly labelled clips with each other, and weakly labelled ones likewise.
 
-    Mixup of labelled clips (Zhang et al., 2018), as the DCASE 2021 task 4 baseline applies it: each kind draws one
-    weight from Beta(alpha, alpha) for all its clips, and its own partners. Targets are mixed likewise (``soft``), or
-    are all events of both clips (``hard``).
+    Mixup of labelled clips (Zhang et al., 2018) as in the DCASE 2021 task 4 baseline: each kind draws one weight from
+    Beta(alpha, alpha) for all its clips, and its own pairs. Targets are mixed likewise (``soft``), or contain all
+    events of both clips (``hard``). Unlabelled clips are not changed.
     """
 
     batches: ClassVar[str] = "events"
@@ -170,5 +170,5 @@ class EventMixup:
 
 
 def _mix(values: Tensor, partner: Tensor, weight: float) -> Tensor:
-    """``weight`` of each clip and the rest of its partner's ``[batch]``."""
+    """Mix each clip with its partner ``[batch]``, weighted by ``weight`` and 1 - ``weight``."""
     return values * weight + values[partner] * (1 - weight)

@@ -1,31 +1,31 @@
-"""Refusals of values that an augmentation cannot have."""
+"""Validation of the arguments of augmentations."""
 
 
 def check_range(name: str, value: float, low: float, high: float | None = None) -> None:
-    """Refuse a number out of its range.
+    """Check that a number is within its range.
 
     Raises:
-        ValueError: with the name of the argument, what was found and what is expected.
+        ValueError: if not, with the name of the argument, what was found and what is expected.
     """
-    if not (value >= low and (high is None or value <= high)):  # so that NaN is refused too
+    if not (value >= low and (high is None or value <= high)):  # also false for NaN
         raise ValueError(f"{name}={value}: expected {f'at least {low}' if high is None else f'from {low} to {high}'}")
 
 
 def check_positive(name: str, value: float) -> None:
-    """Refuse 0 and less.
+    """Check that a number is positive.
 
     Raises:
-        ValueError: likewise.
+        ValueError: if not, likewise.
     """
     if not value > 0:
         raise ValueError(f"{name}={value}: expected more than 0")
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a text that is none of the choices.
+    """Check that a text is one of the choices.
 
     Raises:
-        ValueError: likewise.
+        ValueError: if not, likewise.
     """
     if value not in choices:
         raise ValueError(f"{name}={value}: expected one of {', '.join(choices)}")

@@ -1,1 +1,1 @@
-"""Smaller networks: magnitude pruning to a number of bytes, int8 fake quantisation, fine-tuning of a finished run."""
+"""Compression of networks: pruning to a size in bytes, int8 fake quantisation, fine-tuning of a finished run."""

@@ -1,4 +1,4 @@
-"""A compression as a training sees it: what happens at which step and epoch, and what is kept of it."""
+"""The interface of a compression to a training: what happens at each step and epoch, and what is saved."""
 
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,21 @@ from dcase_sweep.training.compression.pruning import Pruner, PruningPlan, plan_p
 from dcase_sweep.training.compression.quantization import FakeQuantization
 from dcase_sweep.training.compression.schedule import Schedule
 
-#: Where a checkpoint holds the ranges of activations: beside the weights, which stay those of the plain network.
+#: Key of the ranges of activations in a checkpoint. The weights are stored as those of the plain network.
 RANGES = "activation_ranges"
 
 
 class Compressor(Callback):
-    """Prunes and quantises a network while it is trained.
+    """Prunes and quantises a network during training.
 
     Args:
         network: ``[batch, mel, frame]`` → logits; its weights are changed in place.
         input_shape: ``(mel, frame)``.
-        epochs: of the whole training.
-        steps_per_epoch: optimizer steps of one.
+        epochs: number of epochs of the whole training.
+        steps_per_epoch: number of optimizer steps in an epoch.
 
     Raises:
-        UserError: if what must stay takes more than ``nonzero_kib``.
+        UserError: if the parameters that cannot be pruned take more than ``nonzero_kib``.
     """
 
     def __init__(
@@ -53,12 +53,12 @@ class Compressor(Callback):
 
     @property
     def first_epoch(self) -> int:
-        """The first epoch, counted from 0, that may be kept: earlier ones are larger, or have not felt the rounding."""
+        """The first epoch, counted from 0, that can be the best. Earlier ones are larger or not yet quantised."""
         return self.schedule.complete
 
     @property
     def headline(self) -> str:
-        """What will be done, in one line."""
+        """The planned compression, in one line."""
         parts = []
         if self.settings.nonzero_kib is not None:
             left = self.plan.weights - self.plan.zeros
@@ -69,17 +69,17 @@ class Compressor(Callback):
         if self.schedule.quantize is not None:
             parts.append(f"int8 fake quantisation from epoch {self.schedule.quantize + 1}")
         if self.settings.start is not None:
-            parts.append(f"begins with {self.settings.start}")
+            parts.append(f"starts from {self.settings.start}")
         return ", ".join([*parts, f"kept from epoch {self.first_epoch + 1} on" if self.first_epoch else ""]).rstrip(
             ", "
         )
 
     def tensors(self) -> dict[str, Any]:
-        """What an epoch's weights need beside them to be judged as they were trained."""
+        """Return the tensors that are needed in addition to an epoch's weights to evaluate it as it was trained."""
         return {} if self.quantized is None else {RANGES: self.quantized.state()}
 
     def take(self, checkpoint: Path) -> None:
-        """Return to the ranges of a kept epoch."""
+        """Restore the ranges of the best epoch."""
         if self.quantized is not None:
             self.quantized.load(torch.load(checkpoint, map_location="cpu", weights_only=True)[RANGES])
             self.quantized.is_on, self.quantized.is_observing = True, False

@@ -1,8 +1,8 @@
-"""Global magnitude pruning to a number of bytes (Han et al., 2015; Zhu & Gupta, 2017).
+"""Global magnitude pruning to a size in bytes (Han et al., 2015; Zhu & Gupta, 2017).
 
 `torch.nn.utils.prune` sets the same weights to 0 in the same time, but replaces each weight by two tensors,
-``weight_orig`` and ``weight_mask``: checkpoints would have other names than those of the same network without pruning,
-and neither fake quantisation nor the export reads them. It leaves the order among equal magnitudes open, too.
+``weight_orig`` and ``weight_mask``. The names in checkpoints would differ from those without pruning, and neither fake
+quantisation nor the export could read them. The order among equal magnitudes is also undefined.
 """
 
 from collections.abc import Sequence
@@ -17,42 +17,44 @@ from dcase_sweep.complexity.rules import Complexity, layer_complexity
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.precision import Bits
 
-#: Layers whose weights may become zero. Biases and batch normalisation are few, and each of theirs shifts a whole map.
+#: Layers whose weights may become zero. Biases and batch normalisation have few parameters, and each affects a whole
+#: map.
 _PRUNABLE = (nn.Conv2d, nn.Linear)
 
 
 def prunable_weights(network: nn.Module) -> list[Tensor]:
-    """The weights of convolutions and dense layers, in the network's order."""
+    """Return the weights of convolutional and dense layers, in the network's order."""
     return [module.weight for module in network.modules() if isinstance(module, _PRUNABLE)]
 
 
 @dataclass(frozen=True, slots=True)
 class PruningPlan:
-    """How many weights must become zero for the non-zero parameters to take so many bytes."""
+    """The number of weights that must become zero for a given size of the non-zero parameters."""
 
-    #: That may become zero, and that must.
+    #: Number of weights that may become zero, and that must.
     weights: int
     zeros: int
-    #: Bytes of the network without any zero, and with these.
+    #: Size of the network in bytes without zeros, and with these zeros.
     before: int
     after: int
 
     @property
     def sparsity(self) -> float:
-        """The share of zeros among the weights of convolutions and dense layers."""
+        """The fraction of zeros among the weights of convolutional and dense layers."""
         return self.zeros / self.weights
 
 
 def plan_pruning(layers: Sequence[Layer], weights: int, *, kib: float | None, bits: Bits) -> PruningPlan:
-    """The fewest zeros with which the parameters fit, each bias and each value of batch normalisation counted.
+    """Compute the smallest number of zeros with which all parameters, including biases and batch normalisation, fit.
 
     Args:
-        layers: of the network; only their sizes matter.
-        weights: how many parameters may become zero.
-        kib: what the non-zero parameters may take, in KiB, at ``bits`` each, batch normalisation at 32 bit; None = all.
+        layers: the layers of the network; only their sizes matter.
+        weights: number of parameters that may become zero.
+        kib: target size of the non-zero parameters in KiB at ``bits`` each (batch normalisation: 32 bits); None = no
+            pruning.
 
     Raises:
-        UserError: if what may not become zero takes more than that alone, or nothing would be left beside it.
+        UserError: if the parameters that cannot be pruned take all of it or more.
     """
     filled = Complexity(
         tuple(layer_complexity(each.name, each.kind, [np.ones_like(a) for a in each.arrays]) for each in layers)
@@ -71,9 +73,9 @@ def plan_pruning(layers: Sequence[Layer], weights: int, *, kib: float | None, bi
 
 @torch.no_grad()
 def zero_smallest(weights: Sequence[Tensor], zeros: int) -> None:
-    """Set the ``zeros`` values of smallest magnitude over all tensors to 0, in place; of equals the first ones.
+    """Set the ``zeros`` values of smallest magnitude over all tensors to 0, in place; equal values in order.
 
-    What is 0 already counts among them, so zeros never become fewer by it.
+    Existing zeros are included, so the number of zeros never decreases.
     """
     magnitudes = torch.cat([weight.detach().abs().flatten() for weight in weights])
     chosen = torch.sort(magnitudes, stable=True).indices[:zeros]
@@ -86,11 +88,11 @@ def zero_smallest(weights: Sequence[Tensor], zeros: int) -> None:
 
 
 class Pruner:
-    """Keeps zeros zero through a training, and makes them more.
+    """Keeps pruned weights at zero during training, and increases their number.
 
-    What is zero after a step stays zero: a mask is taken from the weights themselves before each optimizer step and
-    applied after it, so momentum and Adam's moments bring nothing back, and a checkpoint of the weights is all that a
-    resumed training needs. A network that begins with zeros, a pruned one, keeps them.
+    Weights that are zero after a step stay zero: a mask is taken from the weights before each optimizer step and
+    applied after it, so that momentum and Adam's moments do not change them. A resumed training needs only the
+    checkpoint of the weights. A network that was pruned before keeps its zeros.
     """
 
     def __init__(self, weights: Sequence[Tensor], plan: PruningPlan) -> None:
@@ -99,15 +101,15 @@ class Pruner:
         self._masks: list[Tensor] = []
 
     def remember(self) -> None:
-        """Note which weights are zero, before an optimizer step."""
+        """Store which weights are zero, before an optimizer step."""
         self._masks = [weight.detach() == 0 for weight in self.weights]
 
     @torch.no_grad()
     def enforce(self, share: float) -> None:
-        """Set to zero what was zero, and then the smallest weights, up to a share of the planned zeros.
+        """Restore the zeros, then set the smallest weights to zero up to a fraction of the planned number.
 
         Args:
-            share: from 0 to 1.
+            share: fraction from 0 to 1.
         """
         for weight, mask in zip(self.weights, self._masks, strict=True):
             weight.masked_fill_(mask, 0.0)

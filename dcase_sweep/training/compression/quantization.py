@@ -1,10 +1,10 @@
-"""Int8 fake quantisation: a network computed as its 8-bit twin would compute it, and trained through the rounding.
+"""Int8 fake quantisation: a network is computed with the rounding of its 8-bit version, and trained with it.
 
-The scheme is that of TensorFlow Lite's 8-bit converter (Jacob et al., "Quantization and training of neural networks
-for efficient integer-arithmetic-only inference", 2018; Krishnamoorthi, 2018): weights symmetric from -127 to 127 with
-a scale an output channel, batch normalisation folded into them first; activations asymmetric from -128 to 127 with a
-scale and a zero point a tensor; biases, 32 bit there, as they are. Gradients pass rounding as if it were not there,
-and stop where a value is cut off.
+The scheme is that of TensorFlow Lite's 8-bit converter (Jacob et al., "Quantization and training of neural networks for
+efficient integer-arithmetic-only inference", 2018; Krishnamoorthi, 2018). Weights are symmetric from -127 to 127 with
+one scale per output channel, after folding of batch normalisation. Activations are asymmetric from -128 to 127 with one
+scale and zero point per tensor. Biases have 32 bits and are not changed. Gradients pass through the rounding unchanged,
+and are zero where a value is clipped.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,19 +16,19 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-#: Share of the past in the moving average of a range, once there is enough of a past.
+#: Largest weight of the past in the moving average of a range.
 _DECAY = 0.99
 _WEIGHT_LIMIT = 127
 _LOWEST, _HIGHEST = -128, 127
-#: Their outputs are values of their inputs, so they have the scale of these.
+#: Layers whose outputs are a selection of their inputs, and therefore have the same scale.
 _PASSING = (nn.MaxPool2d, nn.Dropout, nn.Flatten, nn.Unflatten, nn.Identity)
 _WEIGHTED = (nn.Conv2d, nn.Linear)
-#: What the converter computes together with the layer before it.
+#: Layers that the converter fuses with the layer before.
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6)
 
 
 def quantize_weights(weights: Tensor) -> Tensor:
-    """Weights ``[output channel, ...]`` on the grid of their channel; a channel of zeros stays one."""
+    """Quantise weights ``[output channel, ...]`` with a scale per channel; a channel of zeros does not change."""
     reduced = list(range(1, weights.ndim))
     scale = weights.detach().abs().amax(reduced).float() / _WEIGHT_LIMIT
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
@@ -37,7 +37,7 @@ def quantize_weights(weights: Tensor) -> Tensor:
 
 
 def quantize_activations(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Values of any shape on the grid of a range, widened to hold 0, that is then itself on the grid."""
+    """Quantise values of any shape within a range, which is extended to contain 0 exactly."""
     low, high = low.clamp(max=0.0), high.clamp(min=0.0)
     scale = ((high - low) / (_HIGHEST - _LOWEST)).clamp(min=torch.finfo(torch.float32).eps)
     zero_point = (_LOWEST - low / scale).round().clamp(_LOWEST, _HIGHEST).int()
@@ -46,14 +46,14 @@ def quantize_activations(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 @dataclass(slots=True)
 class Range:
-    """A moving average of the smallest and largest values of a tensor, batch by batch."""
+    """A moving average of the smallest and largest values of a tensor over batches."""
 
     low: Tensor
     high: Tensor
     batches: int = 0
 
     def observe(self, values: Tensor) -> None:
-        """Take a batch in; the first ones count alike."""
+        """Add a batch. The first batches have equal weights."""
         low, high = values.detach().aminmax()
         decay = min(_DECAY, self.batches / (self.batches + 1))
         self.low = decay * self.low.to(low.device) + (1 - decay) * low
@@ -63,7 +63,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """Of a network's layers, by name: what is folded into what, and whose output is a tensor of the 8-bit network."""
+    """The structure of a network by layer name: folded layers, and layers whose output is quantised."""
 
     weighted: tuple[str, ...]
     #: Batch normalisation → the layer before it.
@@ -72,15 +72,15 @@ class Structure:
 
 
 def read_structure(network: nn.Module, input_shape: tuple[int, int]) -> Structure:
-    """The structure of a network for clips of ``(mel, frame)``, seen by following one through its layers.
+    """Find the structure of a network for clips of ``(mel, frame)`` by a forward pass of one clip.
 
-    What happens to a tensor between layers, by functions, is not seen and stays in float32.
+    Functions applied to tensors between layers are not found; they are computed in float32.
     """
     leaves = {name: module for name, module in network.named_modules() if not list(module.children())}
     producer: dict[int, str] = {}
     successors: dict[str, list[str]] = {name: [] for name in leaves}
     called: list[str] = []
-    kept: list[Tensor] = []  # so that no number of a tensor is given twice
+    kept: list[Tensor] = []  # keeps tensors alive, so that no id is reused
 
     def note(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -113,11 +113,11 @@ def read_structure(network: nn.Module, input_shape: tuple[int, int]) -> Structur
 
 
 class FakeQuantization:
-    """Calls a network with quantised weights and activations, while it is on; the network itself stays what it is.
+    """Calls a network with quantised weights and activations while it is on. The network itself is not changed.
 
-    From then on batch normalisation uses its running statistics, in training too, as it will be folded; its scale and
-    shift go on learning through the folded weights. Everything is computed in float32: a half-precision type could not
-    hold the grid.
+    While it is on, batch normalisation uses its running statistics, also in training, because it will be folded. Its
+    scale and shift are still trained through the folded weights. All computations are in float32, because half
+    precision cannot represent the quantised values.
 
     Args:
         network: ``[batch, mel, frame]`` → logits.
@@ -135,7 +135,7 @@ class FakeQuantization:
         self.ranges: dict[str, Range] = {}
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Logits of features ``[batch, mel, frame]``."""
+        """Compute logits from features ``[batch, mel, frame]``."""
         if not self.is_on:
             plain: Tensor = self.network(features)
             return plain
@@ -146,7 +146,7 @@ class FakeQuantization:
         return logits
 
     def weights(self) -> dict[str, Tensor]:
-        """The quantised weights and the biases, batch normalisation folded into both."""
+        """Return the quantised weights and the biases, with batch normalisation folded into both."""
         folds = {layer: self.modules[norm] for norm, layer in self.structure.folded.items()}
         found: dict[str, Tensor] = {}
         for name in self.structure.weighted:
@@ -163,14 +163,14 @@ class FakeQuantization:
         return found
 
     def state(self) -> dict[str, Tensor]:
-        """Each tensor's range ``[low, high, batches]``, to be kept beside the weights."""
+        """Return the range ``[low, high, batches]`` of each tensor, to be stored with the weights."""
         return {
             name: torch.stack([each.low, each.high, torch.tensor(float(each.batches), device=each.low.device)]).cpu()
             for name, each in self.ranges.items()
         }
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Take ranges back."""
+        """Restore ranges."""
         self.ranges = {name: Range(value[0], value[1], int(value[2])) for name, value in state.items()}
 
     def _activation(self, name: str, values: Tensor) -> Tensor:
@@ -183,7 +183,7 @@ class FakeQuantization:
         return quantize_activations(values, seen.low.to(values.device), seen.high.to(values.device))
 
     def _unfolded_shift(self, norm: Any, layer: Any, values: Tensor) -> Tensor:
-        """What a folded normalisation still does: nothing, or the shift that a layer without biases cannot hold."""
+        """Return what remains of a folded normalisation: nothing, or the shift if the layer has no biases."""
         if layer.bias is not None:
             return values
         shift = norm.bias - norm.running_mean * norm.weight / torch.sqrt(norm.running_var + norm.eps)
@@ -191,7 +191,7 @@ class FakeQuantization:
 
     @contextmanager
     def _hooked(self) -> Iterator[None]:
-        """Within, activations are quantised and folded normalisation does nothing."""
+        """Context in which activations are quantised and folded normalisation layers do nothing."""
         pairs = [(self.modules[norm], self.modules[layer]) for norm, layer in self.structure.folded.items()]
         modes = [norm.training for norm, _ in pairs]
         handles = [
@@ -207,7 +207,7 @@ class FakeQuantization:
             for name in self.structure.outputs
         ]
         for norm, _ in pairs:
-            norm.eval()  # or the batch would move the statistics that are folded
+            norm.eval()  # otherwise the batch would change the statistics that are folded
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""When in a training what of a compression happens."""
+"""The schedule of a compression within a training."""
 
 from dataclasses import dataclass
 
@@ -7,24 +7,25 @@ from dcase_sweep.config import Compression
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The shares of a training as steps and epochs, both counted from 0.
+    """The fractions of a training as steps and epochs, both counted from 0.
 
-    Everything is a function of how many optimizer steps or epochs are done, so that a resumed training continues as
-    the uninterrupted one would have.
+    All values are functions of the number of completed optimizer steps or epochs, so that a resumed training continues
+    like an uninterrupted one.
     """
 
-    #: Steps after which pruning begins, and after which all is pruned.
+    #: Steps after which pruning starts and ends.
     begin: int
     end: int
-    #: The first epoch with fake quantisation, and the first whose activations' ranges stay; None without it.
+    #: The first epoch with fake quantisation, and the first with frozen ranges of activations; None without
+    #: quantisation.
     quantize: int | None
     freeze: int | None
-    #: The first epoch whose end has all that was asked for.
+    #: The first epoch at whose end the compression is complete.
     complete: int
 
     @staticmethod
     def of(settings: Compression, *, epochs: int, steps_per_epoch: int) -> "Schedule":
-        """The schedule of a training of so many epochs of so many steps."""
+        """Create the schedule for a number of epochs and of steps in each."""
         steps = epochs * steps_per_epoch
         begin, end = round(settings.begin * steps), round(settings.end * steps)
         complete = max(-(-end // steps_per_epoch) - 1, 0) if settings.nonzero_kib is not None else 0
@@ -34,9 +35,9 @@ class Schedule:
         return Schedule(begin, end, quantize, freeze, max(complete, quantize))
 
     def pruned_share(self, steps: int) -> float:
-        """Which share of the zeros that are wanted in the end there must be after so many steps, 0 to 1.
+        """Return the fraction, 0 to 1, of the final zeros after this number of steps.
 
-        1 - (1 - t)³ between begin and end: fast while there is much to spare, slow near the end
+        1 - (1 - t)³ between begin and end: fast while many weights are redundant, slow towards the end
         (Zhu & Gupta, "To prune, or not to prune", 2017, equation 1).
         """
         if steps >= self.end:

@@ -1,4 +1,4 @@
-"""The finished run that a fine-tuning begins with."""
+"""The finished run from which a fine-tuning starts."""
 
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,12 @@ from dcase_sweep.training.checkpoints import BEST, NETWORK, find_checkpoint, wei
 from dcase_sweep.training.compression.pruning import plan_pruning, prunable_weights
 from dcase_sweep.utils.errors import UserError
 
-#: What weights depend on besides data and training.
+#: The parts of the configuration on which weights depend, except data and training.
 _OF_WEIGHTS = ("front_end.", "model.", "data.seconds", "task.sample_rate")
 
 
 def find_start(value: str) -> Path:
-    """The checkpoint that ``compression.start`` names: a file, or the best one of a run's folder.
+    """Find the checkpoint that ``compression.start`` names: a file, or the best one in a run's folder.
 
     Raises:
         UserError: if there is none.
@@ -33,10 +33,10 @@ def find_start(value: str) -> Path:
 
 
 def read_start(value: str) -> Checkpoint:
-    """The checkpoint: a state with ``network.*``, ``mean`` and ``deviation``, and its configuration.
+    """Read the checkpoint: a state with ``network.*``, ``mean`` and ``deviation``, and its configuration.
 
     Raises:
-        UserError: if the file is no checkpoint of a scene classifier.
+        UserError: if the file is not a checkpoint of a scene classifier.
     """
     path = find_start(value)
     what = "a checkpoint of a scene classifier"
@@ -49,16 +49,16 @@ def read_start(value: str) -> Checkpoint:
 
 
 def check_start(experiment: Experiment) -> None:
-    """Refuse a compression of a network that cannot be, while nothing has been read but the checkpoint.
+    """Check that the network can be compressed as configured. Reads only the checkpoint.
 
     Raises:
-        UserError: in one line, if ``compression.start`` is no checkpoint of the configured network and front end, or
-            ``compression.nonzero_kib`` is less than what must stay.
+        UserError: in one line, if ``compression.start`` is not a checkpoint of the configured network and front end, or
+            ``compression.nonzero_kib`` is smaller than the parameters that cannot be pruned.
     """
     settings = experiment.compressed
     if settings is None:
         return
-    classes = 2  # at least; with the classes of the data the same is checked again
+    classes = 2  # a lower bound; this is checked again with the number of classes
     if settings.start is not None:
         start = read_start(settings.start)
         _refuse_other_configuration(experiment, settings.start, start.configuration)
@@ -70,13 +70,13 @@ def check_start(experiment: Experiment) -> None:
 
 
 def network_shape(experiment: Experiment) -> tuple[int, int]:
-    """``(mel, frame)`` of a clip."""
+    """Return ``(mel, frame)`` of a clip."""
     shape: tuple[int, int] = build_front_end(experiment).shape
     return shape
 
 
 def _refuse_other_configuration(experiment: Experiment, start: str, configuration: dict[str, Any]) -> None:
-    """Other features, or another network with weights of the same shapes, would be taken for granted silently."""
+    """Reject other features, or another network with weights of the same shapes, which would load without an error."""
 
     def compared(flat: dict[str, Any]) -> dict[str, Any]:
         of_weights = {key: value for key, value in flat.items() if key.startswith(_OF_WEIGHTS)}
@@ -90,7 +90,7 @@ def _refuse_other_configuration(experiment: Experiment, start: str, configuratio
 
 
 def _refuse_other_shapes(experiment: Experiment, start: str, state: dict[str, Tensor]) -> int:
-    """The number of classes of the checkpoint's network, whose other shapes are those of the configured one."""
+    """Return the number of classes of the checkpoint's network; its other shapes must match the configured network."""
     weights = weights_under(NETWORK, state)
     last = [value for name, value in weights.items() if name.endswith("bias") and value.ndim == 1]
     classes = len(last[-1]) if last else 0

@@ -1,1 +1,1 @@
-"""The Keras twin, on TensorFlow: the same networks, trained by the same recipes."""
+"""The same networks and recipes in Keras on TensorFlow."""

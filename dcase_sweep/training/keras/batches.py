@@ -1,4 +1,4 @@
-"""Stored features as Keras reads them, in the order in which the PyTorch learner does."""
+"""Batches of stored features for Keras, in the same order as in the PyTorch learner."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,11 +18,11 @@ class Batches(keras.utils.PyDataset):
     """Batches of one split, ``(features, one-hot targets)``.
 
     Args:
-        features: normalised ``[clip, mel, frame]``, or the clips' places ``[clip]`` in what lies on the device.
+        features: normalised features ``[clip, mel, frame]``, or indices ``[clip]`` of features on the device.
         targets: one-hot ``[clip, class]``.
-        shuffle_seed: shuffles an epoch as this seed and the epoch's number say; None = never.
-        augmentations: of training batches, in their order; their random numbers depend on the seed, the epoch and the
-            batch.
+        shuffle_seed: each epoch is shuffled by this seed and the epoch's number; None = no shuffling.
+        augmentations: augmentations of training batches, in order; their random numbers depend on the seed, the epoch
+            and the batch.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class Batches(keras.utils.PyDataset):
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next."""
+        """Set the epoch that determines the next order."""
         self.epoch = epoch
         self.order = epoch_order(len(self.targets), self.shuffle_seed, epoch)
 
     def get_size(self, position: int) -> int:
-        """How many clips the batch at a position holds."""
+        """Return the number of clips in the batch at a position."""
         return min(self.batch_size, len(self.targets) - position * self.batch_size)
 
     def __len__(self) -> int:
@@ -72,16 +72,16 @@ class Batches(keras.utils.PyDataset):
 
 
 class Stored(keras.layers.Layer):
-    """Features that lie on the device, looked up by their place: places ``[batch]`` → ``[batch, mel, frame, 1]``."""
+    """Looks up features on the device by their index: indices ``[batch]`` → ``[batch, mel, frame, 1]``."""
 
     def __init__(self, features: Array) -> None:
         super().__init__(name="stored", trainable=False)
         self.features = tensorflow.constant(features[..., None])
 
     def call(self, places: Any) -> Any:
-        """The features at these places."""
+        """Return the features with these indices."""
         return tensorflow.gather(self.features, places)
 
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """``[batch, mel, frame, 1]``."""
+        """Return ``[batch, mel, frame, 1]``."""
         return (shape[0], *self.features.shape[1:])

@@ -1,4 +1,4 @@
-"""The checks of what Keras on TensorFlow needs, and of what it cannot do or does in one way only."""
+"""Checks of experiments that Keras on TensorFlow cannot run."""
 
 from dcase_sweep.config.classes import locate_class
 from dcase_sweep.config.schemas import Experiment
@@ -6,7 +6,7 @@ from dcase_sweep.utils.errors import UserError
 
 
 def check_tensorflow(experiment: Experiment) -> None:
-    """Refuse what the twin of the PyTorch learner cannot do.
+    """Check that the Keras learner can run the experiment.
 
     Raises:
         UserError: in one line that names the key, what was found and what is expected.
@@ -16,10 +16,10 @@ def check_tensorflow(experiment: Experiment) -> None:
 
     target = experiment.model._target_
     if getattr(locate_class("model", target), "keras_twin", None) is None:
-        raise UserError(f"framework=tensorflow: model {target.rpartition('.')[2]} has no twin in Keras; choose torch")
+        raise UserError(f"framework=tensorflow: model {target.rpartition('.')[2]} is not available; choose torch")
     if not experiment.hardware.channels_last:
         raise UserError(
-            "hardware.channels_last=false: does nothing with framework=tensorflow, whose maps are so always"
+            "hardware.channels_last=false: no effect with framework=tensorflow, which always uses channels last"
         )
     check_recipe(experiment)
     if experiment.augmentation and experiment.hardware.cache_device == "device":

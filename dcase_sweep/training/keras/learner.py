@@ -1,4 +1,4 @@
-"""The scene classifier in Keras as the runner sees it: fit, predict."""
+"""The scene classifier in Keras."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,18 +30,18 @@ from dcase_sweep.training.scenes import SceneLearner
 
 
 class KerasSceneLearner:
-    """Trains the Keras twin of a clip classifier on stored features, as `SceneLearner` trains the network itself.
+    """Trains the Keras version of a clip classifier on stored features, in the same way as `SceneLearner`.
 
-    The same batches in the same order, the same epoch kept, checkpoints in the same format; the random numbers of
-    initial weights and dropout are Keras' own.
+    Uses the same batches in the same order, the same rule for the best epoch and the same format of checkpoints. The
+    random numbers of initial weights and dropout are Keras' own.
 
     Args:
-        experiment: the checked configuration.
+        experiment: the validated configuration.
         data: recordings and their splits.
-        features: stored ones of all of them, ``[recording, mel, stored frame]``, may be memory-mapped.
+        features: stored features of all recordings, ``[recording, mel, stored frame]``, possibly memory-mapped.
 
     Raises:
-        UserError: if TensorFlow cannot do what ``hardware`` asks for.
+        UserError: if TensorFlow does not support the settings of ``hardware``.
     """
 
     headline = staticmethod(SceneLearner.headline)
@@ -59,26 +59,26 @@ class KerasSceneLearner:
 
     @property
     def clips_per_epoch(self) -> int:
-        """How many clips an epoch learns from."""
+        """Number of clips in an epoch."""
         return len(self.data.train)
 
     def layers(self) -> list[Layer]:
-        """The layers of the network in PyTorch with the present weights."""
+        """Return the layers of the PyTorch network with the current weights."""
         network = build_model(self.experiment, classes=len(self.data.classes))
         network.load_state_dict(from_keras(self.network))
         return list_layers(network, (self.features.shape[1], self.features.shape[2]))
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """Weights and normalisation by the names that they have in a checkpoint of `SceneLearner`."""
+        """Return weights and normalisation by their names in a checkpoint of `SceneLearner`."""
         weights = {NETWORK + name: value for name, value in from_keras(self.network).items()}
         normalisation = {"mean": self.mean, "deviation": self.deviation}
         return weights | {name: torch.from_numpy(value[:, None].copy()) for name, value in normalisation.items()}
 
     def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        """Take weights and normalisation.
+        """Load weights and normalisation.
 
         Raises:
-            UserError: if the weights belong to another network.
+            UserError: if the weights are of another network.
         """
         to_keras(weights_under(NETWORK, state), self.network)
         self.mean, self.deviation = state["mean"][:, 0].numpy(), state["deviation"][:, 0].numpy()
@@ -92,17 +92,17 @@ class KerasSceneLearner:
         on_batch: Callable[[int], None] | None = None,
         resume: Path | None = None,
     ) -> Fitted:
-        """Train with ``model.fit``, keeping the best and the last epoch; afterwards the best one's weights are loaded.
+        """Train with ``model.fit``, save the best and the last epoch, and load the weights of the best epoch.
 
         Args:
-            folder: for ``best.ckpt`` and ``last.ckpt``.
-            extra: plain values that checkpoints carry.
-            on_epoch: told each epoch's number and metrics.
-            on_batch: told the number of clips of each batch.
+            folder: folder of ``best.ckpt`` and ``last.ckpt``.
+            extra: plain values to store in checkpoints.
+            on_epoch: called with the number and the metrics of each epoch.
+            on_batch: called with the number of clips in each batch.
             resume: a ``last.ckpt`` to continue from.
 
         Raises:
-            UserError: if a loss is no number any more, or no epoch could be judged.
+            UserError: if a loss is NaN or infinite, or no epoch could be evaluated.
         """
         training, hardware = self.experiment.training, self.experiment.hardware
         folder.mkdir(parents=True, exist_ok=True)
@@ -131,7 +131,7 @@ class KerasSceneLearner:
                 validation_data=validation,
                 initial_epoch=begin,
                 epochs=training.epochs,
-                shuffle=False,  # which would be the batches' order; the clips' is theirs
+                shuffle=False,  # the batches shuffle their clips themselves
                 verbose=0,
                 callbacks=[progress],
             )
@@ -146,7 +146,7 @@ class KerasSceneLearner:
         )
 
     def predict(self, rows: NDArray[np.int64], *, at_once: int = 64) -> NDArray[np.float32]:
-        """Class probabilities ``[clip, class]`` of some recordings, computed in float32."""
+        """Compute class probabilities ``[clip, class]`` of some recordings in float32."""
         with device_scope(self.experiment.hardware):
             network = build_network(self.experiment, classes=len(self.data.classes))
             network.set_weights(self.network.get_weights())
@@ -157,7 +157,7 @@ class KerasSceneLearner:
         return np.concatenate(parts).astype(np.float32)
 
     def predict_in_float16(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Class probabilities ``[clip, class]`` of some recordings, by the network in PyTorch with these weights."""
+        """Compute class probabilities ``[clip, class]`` of some recordings with the PyTorch network."""
         classes = len(self.data.classes)
         return float16_probabilities(self.experiment, self.state_dict(), self.features, rows, classes=classes)
 
@@ -166,9 +166,9 @@ class KerasSceneLearner:
         return normalised
 
     def _model_and_batches(self) -> tuple[Any, Batches, Batches]:
-        """What is fitted, on batches of features or of places among the features on the device."""
+        """Return the model to fit and its batches, of features or of indices of features on the device."""
         settings = self.experiment
-        assert settings.training.batch_size is not None  # as checked
+        assert settings.training.batch_size is not None  # as validated
         train, validation = self.data.train, self.data.validation
         one_hot = np.eye(len(self.data.classes), dtype=np.float32)[self.data.targets]
         model: Any = self.network

@@ -1,4 +1,4 @@
-"""TensorFlow and Keras, imported quietly by whoever asks for them, and set up as ``hardware`` says."""
+"""Import of TensorFlow and Keras without their notices, and setup according to ``hardware``."""
 
 import os
 import re
@@ -13,15 +13,15 @@ from dcase_sweep.config import Hardware
 from dcase_sweep.utils.cpu import usable_cores
 from dcase_sweep.utils.errors import UserError
 
-#: What an installation without TensorFlow is told.
+#: The message if TensorFlow is not installed.
 MISSING = "framework=tensorflow: TensorFlow is not installed; pip install 'dcase-sweep[tensorflow]', or framework=torch"
 
-#: A line of native code's log that is no warning, and the one that comes before the first.
+#: Lines of native code's log that are not warnings, and the line that precedes the first one.
 _NOTICE = re.compile(rb"I\d{4} |WARNING: All log messages before absl::InitializeLog")
 
 
 def is_installed() -> bool:
-    """Whether TensorFlow and Keras are there, which is asked without the seconds that importing them takes."""
+    """Whether TensorFlow and Keras are installed. Does not import them, which takes seconds."""
     return all(_is_found(name) for name in ("tensorflow", "keras"))
 
 
@@ -32,10 +32,10 @@ def _is_found(name: str) -> bool:
 
 
 def import_keras() -> Any:
-    """Keras on TensorFlow, which tells nothing of its processor and takes a GPU's memory as it needs it.
+    """Import Keras on TensorFlow, without notices about the processor, and with GPU memory allocated on demand.
 
     Raises:
-        UserError: if it is not installed, or if Keras has begun with another backend in this process.
+        UserError: if it is not installed, or if Keras already uses another backend in this process.
     """
     if not is_installed():
         raise UserError(MISSING)
@@ -51,10 +51,10 @@ def import_keras() -> Any:
 
 
 def import_tensorflow() -> Any:
-    """TensorFlow, which leaves to PyTorch what it does not use of a GPU's memory."""
+    """Import TensorFlow with GPU memory allocated on demand, so that PyTorch can use the rest."""
     is_first = "tensorflow" not in sys.modules
     if is_first:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what fails raises; the rest is talk
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # failures raise errors; the output contains only notices
     with without_notices() if is_first else nullcontext():
         import tensorflow
 
@@ -67,9 +67,9 @@ def import_tensorflow() -> Any:
 
 @contextmanager
 def without_notices() -> Iterator[None]:
-    """Leave the notices of native code out of what is written to the process's standard error meanwhile.
+    """Filter the notices of native code from the process's standard error within this context.
 
-    TensorFlow tells at import that oneDNN is on, twice, before it looks at any setting of its log.
+    At import TensorFlow reports twice that oneDNN is on, before it reads any setting of its log.
     """
     with tempfile.TemporaryFile() as written:
         terminal = os.dup(2)
@@ -84,12 +84,12 @@ def without_notices() -> Iterator[None]:
 
 
 def set_up(hardware: Hardware, seed: int) -> None:
-    """Threads, repeatability and random numbers as configured; what earlier networks of this process held is let go.
+    """Set threads, determinism and random seed as configured, and free the memory of earlier networks.
 
-    To be called before `device_scope`, with which TensorFlow begins and is set in its ways.
+    Call this before `device_scope`, which initializes TensorFlow and fixes its settings.
 
     Raises:
-        UserError: if TensorFlow has begun with another number of threads, which it never changes.
+        UserError: if TensorFlow was initialized with another number of threads, which cannot be changed.
     """
     keras, tensorflow = import_keras(), import_tensorflow()
     _use_threads(tensorflow, hardware.threads)
@@ -106,19 +106,19 @@ def _use_threads(tensorflow: Any, threads: int | None) -> None:
     try:
         configured.set_intra_op_parallelism_threads(wanted)
         configured.set_inter_op_parallelism_threads(wanted)
-    except RuntimeError:  # it has begun
+    except RuntimeError:  # it is initialized already
         if threads is not None and threads != before:
             raise UserError(
-                f"hardware.threads={threads}: TensorFlow has begun with {before or 'all'} in this process and cannot "
+                f"hardware.threads={threads}: TensorFlow uses {before or 'all'} in this process and cannot "
                 "change; expected the same for all jobs of a process"
             ) from None
 
 
 def device_scope(hardware: Hardware) -> Any:
-    """Within, Keras builds and computes on the device.
+    """Context in which Keras creates variables and computes on the device.
 
     Raises:
-        UserError: if a GPU is asked for and TensorFlow finds none.
+        UserError: if a GPU is requested and TensorFlow finds none.
     """
     tensorflow = import_tensorflow()
     if hardware.accelerator == "cpu":

@@ -1,8 +1,8 @@
-"""Keras and TensorFlow for modules that are of no use without them: importing this one imports both."""
+"""Keras and TensorFlow for modules that require them: importing this module imports both."""
 
 from dcase_sweep.training.keras.library import import_keras
 
-import_keras()  # before their own imports, which would otherwise begin with all that they have to tell
+import_keras()  # must come before the other imports of them, to suppress their notices
 
 import keras  # noqa: E402
 import tensorflow  # noqa: E402

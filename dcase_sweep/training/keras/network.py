@@ -1,4 +1,4 @@
-"""The networks of ``dcase_sweep.models`` in Keras, each layer named as its counterpart in PyTorch."""
+"""The networks of ``dcase_sweep.models`` in Keras. Each layer has the name of its PyTorch counterpart."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,11 +14,11 @@ POLICIES = {"32-true": "float32", "bf16-mixed": "mixed_bfloat16", "16-mixed": "m
 
 
 def build_network(experiment: Experiment, *, classes: int, precision: str = "32-true") -> Any:
-    """The Keras twin of the experiment's network, a `keras.Sequential` from features to probabilities.
+    """Build the Keras version of the experiment's network, a `keras.Sequential` from features to probabilities.
 
     Args:
         classes: number of classes.
-        precision: in the words of ``hardware.precision``; weights are float32 in each.
+        precision: precision as in ``hardware.precision``; weights are always float32.
     """
     target: Any = locate_class("model", experiment.model._target_)
     front_end = build_front_end(experiment)
@@ -32,14 +32,14 @@ def build_network(experiment: Experiment, *, classes: int, precision: str = "32-
 
 
 class Chance:
-    """Seeds for the layers of a network, all different, all from one."""
+    """Different seeds for the layers of a network, derived from one seed."""
 
     def __init__(self, seed: int) -> None:
         self._sequence = np.random.SeedSequence(seed)
 
     def seed(self) -> int:
-        """The next one."""
-        return int(self._sequence.spawn(1)[0].generate_state(1)[0] >> 1)  # Keras keeps seeds in 31 bits
+        """Return the next seed."""
+        return int(self._sequence.spawn(1)[0].generate_state(1)[0] >> 1)  # Keras stores seeds in 31 bits
 
 
 def cnn(
@@ -53,13 +53,13 @@ def cnn(
     seed: int = 0,
     policy: str = "float32",
 ) -> Any:
-    """The twin of `dcase_sweep.models.cnn.CNN`, whose arguments these are.
+    """Build the Keras version of `dcase_sweep.models.cnn.CNN`, with the same arguments.
 
-    Reads normalised features ``[batch, mel, frame, 1]`` and ends in float32 probabilities ``[batch, class]``.
-    Initialised as the DCASE 2021 task 1A baseline is, by Keras' own initialisers.
+    Takes normalised features ``[batch, mel, frame, 1]`` and returns float32 probabilities ``[batch, class]``. Uses
+    Keras' own initialisers, as the DCASE 2021 task 1A baseline does.
 
     Args:
-        seed: of the initial weights and of dropout.
+        seed: seed of the initial weights and of dropout.
         policy: Keras' name of the precision.
     """
     keras = import_keras()
@@ -80,7 +80,7 @@ def cnn(
 
 
 def _block(keras: Any, block: Block, position: int, rng: Chance, policy: str) -> list[Any]:
-    """The layers of one block, named from ``convolutions.<position>`` on."""
+    """Create the layers of one block, named ``convolutions.<position>`` and so on."""
     made: list[tuple[Any, dict[str, Any]]] = [
         (
             keras.layers.Conv2D,
@@ -105,10 +105,10 @@ def _block(keras: Any, block: Block, position: int, rng: Chance, policy: str) ->
 
 
 def _pooled_in(policy: str, pool: tuple[int, int]) -> str:
-    """The precision of a pool; what it passes on are the values of the policy in either.
+    """Return the precision of a pooling layer. The output values are those of the policy in either case.
 
-    In bfloat16 on a CPU, graphs of TensorFlow 2.21 keep a maximum's place in a byte: the gradients of larger windows go
-    to other samples.
+    In bfloat16 on a CPU, graphs of TensorFlow 2.21 store the index of a maximum in a byte, so that gradients of larger
+    windows go to the wrong samples.
     """
     return "float32" if policy == "mixed_bfloat16" and pool[0] * pool[1] > 255 else policy
 

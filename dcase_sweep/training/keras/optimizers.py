@@ -1,4 +1,4 @@
-"""The optimizers of the recipe in Keras, with the weight decay that PyTorch's of the same name have."""
+"""The optimizers of the recipe in Keras, with weight decay as in PyTorch's optimizers of the same name."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from dcase_sweep.training.keras.recipes import COSINE
 
 
 def make_optimizer(settings: Any, scheduler: Any, *, steps: int) -> Any:
-    """The optimizer of a training of so many steps.
+    """Create the optimizer for a training with this number of steps.
 
-    Adam and SGD add ``weight_decay`` times the weights to the gradient, AdamW takes it from the weights, as in PyTorch.
-    Adam's ``eps`` is as Keras has it, beside a root that is not corrected for its beginning (Kingma & Ba, 2015, end of
-    section 2).
+    Adam and SGD add ``weight_decay`` times the weights to the gradient, and AdamW subtracts it from the weights, as in
+    PyTorch. Adam's ``eps`` is defined as in Keras: it is added to the root without bias correction (Kingma & Ba, 2015,
+    end of section 2).
 
     Args:
-        settings: the typed group ``optimizer``, one that `recipes.check_recipe` accepts.
+        settings: the typed group ``optimizer``, accepted by `recipes.check_recipe`.
         scheduler: the typed group ``scheduler``, likewise.
     """
     kind = settings._target_.rpartition(".")[2]
@@ -54,10 +54,10 @@ class L2Adam(_L2, keras.optimizers.Adam):
 
 
 class MomentumSGD(_L2, keras.optimizers.SGD):
-    """Momentum that sums gradients, as PyTorch's does; Keras' sums steps, of whatever learning rate they were."""
+    """Momentum as the sum of gradients, as in PyTorch. Keras sums steps, which include their learning rates."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One step of one variable."""
+        """Update one variable."""
         momentum = self.momentums[self._get_variable_index(variable)]
         self.assign(momentum, self.momentum * momentum + gradient)
         self.assign_sub(variable, learning_rate * momentum)

@@ -1,4 +1,4 @@
-"""What a training by ``model.fit`` tells, keeps and refuses, and how it is continued."""
+"""Callbacks and resumption for a training with ``model.fit``."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ from dcase_sweep.utils.files import write_bytes
 if TYPE_CHECKING:
     from dcase_sweep.training.keras.learner import KerasSceneLearner
 
-#: The metrics of this project by their names in Keras.
+#: Names of metrics in Keras → names in this project.
 _METRICS = {"loss": "train/loss", "val_loss": "validation/loss", "val_accuracy": "validation/accuracy"}
 
 
@@ -27,10 +27,10 @@ class Progress(keras.callbacks.Callback):
     """Does for ``model.fit`` what the callbacks of `training.best_checkpoint` do for Lightning, in the same order.
 
     Args:
-        learner: whose network is fitted.
-        best_checkpoint: which keeps the best epoch and tells of each.
-        batches: of the training split; each epoch's order is set here.
-        on_batch: told the number of clips of each batch.
+        learner: the learner whose network is fitted.
+        best_checkpoint: saves the best epoch and reports each epoch.
+        batches: batches of the training split; the order of each epoch is set here.
+        on_batch: called with the number of clips in each batch.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Progress(keras.callbacks.Callback):
         self.epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Draw the epoch's order and dropout from the seed and its number, as a resumed run will."""
+        """Set the order and the dropout of the epoch from the seed and its number, as a resumed run does."""
         self.epoch = epoch
         self.batches.set_epoch(epoch)
         for position, generator in enumerate(_seed_generators(self.learner.network)):
@@ -59,21 +59,21 @@ class Progress(keras.callbacks.Callback):
             generator.state.assign((drawn >> 1).astype(np.uint32))
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Tell of the batch; end a training that came to no number."""
+        """Report the batch, and stop a diverged training."""
         if batch % self.batches_a_look == 0:
             refuse_divergence(self.epoch, "loss", float(logs["loss"]))
         if self.on_batch:
             self.on_batch(self.batches.get_size(batch))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Judge the epoch, tell of it, then write the checkpoint to resume from."""
+        """Evaluate and report the epoch, then write the checkpoint to resume from."""
         metrics = {ours: float(logs[theirs]) for theirs, ours in _METRICS.items()}
         if self.learner.metrics:
             rows = self.learner.data.validation
             targets = self.learner.data.targets[rows]
             metrics |= compute_metrics(self.learner.metrics, self.learner.predict(rows), targets, "validation/")
         state = self.learner.state_dict()
-        for name, weight in state.items():  # on some processors ReLU and pooling hide them from the loss
+        for name, weight in state.items():  # on some processors ReLU and pooling hide NaN from the loss
             refuse_divergence(epoch, name, float(weight.sum()))
         refuse_divergent_losses(epoch, metrics)
         self.best_checkpoint.evaluate(epoch, metrics, lambda: state)
@@ -90,7 +90,7 @@ class Progress(keras.callbacks.Callback):
         )
 
     def resume(self, model: Any, checkpoint: Path) -> int:
-        """Restore a compiled model and the best epoch as of the checkpoint; returns the next epoch."""
+        """Restore a compiled model and the best epoch from the checkpoint; return the next epoch."""
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
         self.learner.load_state_dict(content["state_dict"])
         self.best_checkpoint.load_state_dict(content["callbacks"]["BestCheckpoint"])
@@ -109,6 +109,6 @@ def _values(optimizer: Any) -> list[torch.Tensor]:
 
 
 def _seed_generators(network: Any) -> list[Any]:
-    """Of the layers of dropout, in order."""
+    """Return the seed generators of the dropout layers, in order."""
     found = (getattr(layer, "seed_generator", None) for layer in network.layers)
     return [generator for generator in found if generator is not None]

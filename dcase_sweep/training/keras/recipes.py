@@ -1,4 +1,4 @@
-"""Which optimizers, schedules and losses have a twin in Keras. Nothing of Keras is imported for that."""
+"""The optimizers, schedules and losses that are available in Keras. Does not import Keras."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from dcase_sweep.config.flat import plain
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.utils.errors import UserError
 
-#: The arguments of each optimizer of PyTorch that Keras has as well.
+#: The arguments of each PyTorch optimizer that Keras also has.
 OPTIMIZERS = {
     "torch.optim.Adam": ("lr", "betas", "eps", "weight_decay"),
     "torch.optim.AdamW": ("lr", "betas", "eps", "weight_decay"),
@@ -14,12 +14,12 @@ OPTIMIZERS = {
 }
 CONSTANT, COSINE = (f"dcase_sweep.training.schedules.{name}" for name in ("constant", "cosine"))
 _LOSS = "torch.nn.CrossEntropyLoss"
-#: Keys that stand beside the arguments, and the ramp, which the mean teacher alone has.
+#: Keys in addition to the arguments, and the ramp-up, which only the mean teacher has.
 _BESIDE = ("_target_", "_partial_", "interval", "ramp_epochs")
 
 
 def check_recipe(experiment: Experiment) -> None:
-    """Refuse what Keras would train otherwise than PyTorch, or not at all.
+    """Check that Keras would train with these settings in the same way as PyTorch.
 
     Raises:
         UserError: in one line that names the key, what was found and what is expected.
@@ -38,14 +38,14 @@ def check_recipe(experiment: Experiment) -> None:
     if experiment.callbacks:
         name = next(iter(experiment.callbacks))
         raise UserError(
-            f"callbacks.{name}: framework=tensorflow calls none of Lightning's; choose callbacks=none "
+            f"callbacks.{name}: framework=tensorflow does not support Lightning callbacks; choose callbacks=none "
             "or framework=torch"
         )
 
 
 def _refused(key: str, node: Any, expected: str) -> UserError:
     return UserError(
-        f"{key}._target_={node._target_}: has no twin with framework=tensorflow; {expected}, or choose framework=torch"
+        f"{key}._target_={node._target_}: not available with framework=tensorflow; {expected}, or use framework=torch"
     )
 
 
@@ -53,5 +53,5 @@ def _check_arguments(key: str, node: Any, known: tuple[str, ...]) -> None:
     for name, value in plain(node).items():
         if name not in (*known, *_BESIDE) and value is not None:
             raise UserError(
-                f"{key}.{name}={value}: has no twin with framework=tensorflow; leave it out, or choose framework=torch"
+                f"{key}.{name}={value}: not supported with framework=tensorflow; leave it out or use framework=torch"
             )

@@ -1,7 +1,7 @@
-"""Weights between a network of ``dcase_sweep.models`` and its Keras twin, layer by layer, by name.
+"""Conversion of weights between a network of ``dcase_sweep.models`` and its Keras version, by layer name.
 
-PyTorch's maps are ``[batch, channel, mel, frame]``, Keras' ``[batch, mel, frame, channel]``; so kernels are turned, and
-the rows of the first dense layer behind a flattened map change places.
+PyTorch's feature maps are ``[batch, channel, mel, frame]``, Keras' are ``[batch, mel, frame, channel]``. Kernels are
+therefore transposed, and the rows of the first dense layer after flattening are reordered.
 """
 
 from collections.abc import Mapping
@@ -15,20 +15,20 @@ from torch import Tensor
 from dcase_sweep.utils.errors import UserError
 
 Array = NDArray[np.float32]
-#: Height, width and channels of a map that is flattened.
+#: Height, width and channels of a feature map that is flattened.
 Map = tuple[int, int, int]
 
 _CONVOLUTION = ("weight", "bias")
 _NORMALISATION = ("weight", "bias", "running_mean", "running_var")
-#: What PyTorch calls the arrays of a Keras layer, in Keras' order.
+#: PyTorch's names of the arrays of a Keras layer, in Keras' order.
 _NAMES = {"Conv2D": _CONVOLUTION, "Dense": _CONVOLUTION, "BatchNormalization": _NORMALISATION}
 
 
 def to_keras(state_dict: Mapping[str, Tensor], model: Any) -> None:
-    """Give a Keras twin the weights of a network's ``state_dict``.
+    """Load the weights of a network's ``state_dict`` into its Keras version.
 
     Raises:
-        UserError: if a weight is missing, left over, or of another shape; the twin is then as it was.
+        UserError: if a weight is missing, unexpected, or of another shape. The Keras model is then unchanged.
     """
     left = {name for name in state_dict if not name.endswith("num_batches_tracked")}
     chosen: list[tuple[Any, list[Array]]] = []
@@ -52,12 +52,12 @@ def to_keras(state_dict: Mapping[str, Tensor], model: Any) -> None:
 
 
 def from_keras(model: Any) -> dict[str, Tensor]:
-    """The ``state_dict`` of the network whose twin this is, in float32.
+    """Return the ``state_dict`` of the corresponding PyTorch network, in float32.
 
-    PyTorch also counts the batches that a normalisation has seen; nothing here depends on that, and it is 0.
+    PyTorch's counter of batches in a normalisation is set to 0, because nothing here depends on it.
 
     Raises:
-        UserError: if a layer of the model has weights of a kind that is not known here.
+        UserError: if a layer of the model has an unknown kind of weights.
     """
     state: dict[str, Tensor] = {}
     for layer, flattened in _weighted(model):
@@ -70,7 +70,7 @@ def from_keras(model: Any) -> dict[str, Tensor]:
 
 
 def _weighted(model: Any) -> list[tuple[Any, Map | None]]:
-    """The layers that have weights, in order, a dense one with the map that was flattened before it, if one was."""
+    """Yield the layers with weights in order, with the feature map that was flattened before a dense layer, if any."""
     found: list[tuple[Any, Map | None]] = []
     flattened: Map | None = None
     for layer in model.layers:

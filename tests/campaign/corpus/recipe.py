@@ -169,7 +169,7 @@ CASES = [
     Case(
         "normalise-over-in-task-4",
         [*TASK_4, "+training.normalise_over=train+validation"],
-        r"^error: training\.normalise_over=train\+validation: does nothing in task 4",
+        r"^error: training\.normalise_over=train\+validation: no effect on task 4",
     ),
     Case(
         "keep-from-the-end",

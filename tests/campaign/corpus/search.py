@@ -99,9 +99,9 @@ STORAGES = [
 ]
 
 SPACES = [
-    space("nan", "interval(nan,1)", r"model.dropout=interval\(nan,1\): an end that is no number"),
-    space("infinite", "interval(0,inf)", r"model.dropout=interval\(0,inf\): an end that is no number"),
-    space("overflow", "interval(0,1e999)", r"model.dropout=interval\(0,1e999\): an end that is no number"),
+    space("nan", "interval(nan,1)", r"model.dropout=interval\(nan,1\): an end that is not a number"),
+    space("infinite", "interval(0,inf)", r"model.dropout=interval\(0,inf\): an end that is not a number"),
+    space("overflow", "interval(0,1e999)", r"model.dropout=interval\(0,1e999\): an end that is not a number"),
     space("reversed", "interval(0.5,0.1)", r"model.dropout=.*: 0.5 is more than 0.1; expected two numbers"),
     space("log-of-zero", "tag(log,interval(0,1))", r"model.dropout=.*: 0 has no logarithm; expected numbers above 0"),
     space("log-of-negative", "tag(log,range(-3,3))", r"model.dropout=.*: -3 has no logarithm"),

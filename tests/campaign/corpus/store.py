@@ -148,18 +148,18 @@ _WRITTEN = r"^error: .*(features are missing there and the feature store cannot 
 _NOTHING = _with_store(lambda path: None)
 
 CASES = [
-    _prune("age-without-unit", ["--prune", "--older-than", "30"], r"^error: --older-than 30: no age; expected hours"),
-    _prune("age-nan", ["--prune", "--older-than", "nand"], r"^error: --older-than nand: no age"),
-    _prune("age-empty", ["--prune", "--older-than", ""], r"^error: --older-than : no age"),
-    _prune("age-negative", ["--prune", "--older-than=-3d"], r"^error: --older-than -3d: no age"),
+    _prune("age-without-unit", ["--prune", "--older-than", "30"], r"^error: --older-than 30: not an age; expected"),
+    _prune("age-nan", ["--prune", "--older-than", "nand"], r"^error: --older-than nand: not an age"),
+    _prune("age-empty", ["--prune", "--older-than", ""], r"^error: --older-than : not an age"),
+    _prune("age-negative", ["--prune", "--older-than=-3d"], r"^error: --older-than -3d: not an age"),
     _prune("age-of-many-digits", ["--prune", "--older-than", "9" * 4000 + "d"], r"^error: --older-than 9+\.\.\. "),
-    _prune("age-in-other-digits", ["--prune", "--older-than", "٣d"], r"^error: --older-than ٣d: no age"),
-    _prune("age-without-prune", ["--older-than", "30d"], r"^error: --older-than: .* expected --prune beside it"),
-    _prune("size-unknown-unit", ["--prune", "--keep", "10 parsecs"], r"^error: --keep 10 parsecs: no size; expected"),
-    _prune("size-infinite", ["--prune", "--keep", "infGB"], r"^error: --keep infGB: no size"),
-    _prune("size-negative", ["--prune", "--keep=-5GB"], r"^error: --keep -5GB: no size"),
-    _prune("size-with-escapes", ["--prune", "--keep", "\x1b[31m5"], r"^error: --keep \\x1b\[31m5: no size"),
-    _prune("size-in-percent", ["--prune", "--keep", "50%"], r"^error: --keep 50%: no size"),
+    _prune("age-in-other-digits", ["--prune", "--older-than", "٣d"], r"^error: --older-than ٣d: not an age"),
+    _prune("age-without-prune", ["--older-than", "30d"], r"^error: --older-than: .* expected --prune too"),
+    _prune("size-unknown-unit", ["--prune", "--keep", "10 parsecs"], r"^error: --keep 10 parsecs: not a size;"),
+    _prune("size-infinite", ["--prune", "--keep", "infGB"], r"^error: --keep infGB: not a size"),
+    _prune("size-negative", ["--prune", "--keep=-5GB"], r"^error: --keep -5GB: not a size"),
+    _prune("size-with-escapes", ["--prune", "--keep", "\x1b[31m5"], r"^error: --keep \\x1b\[31m5: not a size"),
+    _prune("size-in-percent", ["--prune", "--keep", "50%"], r"^error: --keep 50%: not a size"),
     _prune("dry-run-without-prune", ["--dry-run"], r"^error: --dry-run: .* expected --prune"),
     _prune("data-without-prune", ["--data", "tau2020"], r"^error: --data: .* expected --prune"),
     _prune(
@@ -175,7 +175,7 @@ CASES = [
     _prune("root-twice", ["--root", ".", "store.root=."], r"^error: store\.root=\.: --root names a folder already"),
     _prune("store-root-empty", ["store.root="], r"^error: store\.root=: not understood; expected store\.root=DIR"),
     _prune("another-key", ["data.root=/tmp"], r"^error: data\.root=/tmp: not understood; expected store\.root=DIR"),
-    _prune("cache-a-file", [], r"^error: .*/cache: no folder; expected DCASE_SWEEP_CACHE", prepare=_file("cache")),
+    _prune("cache-a-file", [], r"^error: .*/cache: not a folder; expected DCASE_SWEEP_CACHE", prepare=_file("cache")),
     Case("verb-misspelt", ["cahce"], r"^error: cahce: no such verb; did you mean cache\?"),
     Case(
         "store-root-a-file",

@@ -189,7 +189,7 @@ _SCENES = [
     Case(
         "scores-index-column",
         SCENES,
-        r"^note: column '' has no name, as the index of a data frame",
+        r"^note: column '' has no name, such as the index of a data frame",
         code=0,
         prepare=scenes(",filename,bus,tram\n0,audio/tram-lyon-1-10-a.wav,.6,.4\n1,audio/bus-lyon-1-11-s1.wav,.7,.3\n"),
     ),
@@ -303,7 +303,7 @@ _SCENES = [
     Case(
         "reference-one-scene",
         SCENES,
-        r"^note: reference.csv has one scene alone, bus, so that every clip is right",
+        r"^note: reference.csv has only one scene, bus, so that every clip is right",
         code=0,
         prepare=scenes("1\n1\n", REFERENCE.replace("\ttram", "\tbus")),
     ),

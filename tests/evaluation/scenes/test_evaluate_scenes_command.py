@@ -89,7 +89,7 @@ def test_the_index_of_a_data_frame_is_said_to_be_left_out(
 
     printed = capsys.readouterr().out
     assert "accuracy 1.0000" in printed
-    assert "note: column '' has no name, as the index of a data frame: it is no scene and was left out" in printed
+    assert "note: column '' has no name, such as the index of a data frame; it is no scene and was ignored" in printed
 
 
 @pytest.mark.parametrize("label", ["$\\frac{a}{$b", "<script>alert(1)</script>", "_hidden", "犬", "x" * 10_000])

@@ -136,7 +136,7 @@ def test_an_entry_of_a_dictionary_is_optimised_and_another_one_limited(search: S
         (None, r"the task function returned None; expected a number, a list of numbers, or a dictionary"),
         (
             {"accuracy": 0.5},
-            r"returned accuracy, which hydra.sweeper.direction does not fit; .* hydra.sweeper.objective=\{NAME",
+            r"returned accuracy, which does not fit hydra.sweeper.direction; .* hydra.sweeper.objective=\{NAME",
         ),
     ],
 )

@@ -51,7 +51,7 @@ def test_expressions_are_read_as_hydra_reads_them(expression: str, expected: Any
 
 @pytest.mark.parametrize(
     ("expression", "message"),
-    [("0.3", "one value alone"), ("tag(fast,interval(0,1))", "unknown tag fast"), ("range(3,3)", "empty range")],
+    [("0.3", "only one value"), ("tag(fast,interval(0,1))", "unknown tag fast"), ("range(3,3)", "empty range")],
 )
 def test_what_does_not_vary_is_refused(expression: str, message: str) -> None:
     with pytest.raises(UserError, match=message):

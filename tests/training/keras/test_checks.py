@@ -20,22 +20,22 @@ def with_tensorflow(*overrides: str) -> Experiment:
     ("overrides", "says"),
     [
         (["model=crnn_meanteacher"], "framework=tensorflow has no learner for task=4; expected one of torch"),
-        (["hardware.channels_last=false"], "hardware.channels_last=false: does nothing with framework=tensorflow"),
+        (["hardware.channels_last=false"], "hardware.channels_last=false: no effect with framework=tensorflow"),
         (
             ["hardware=gpu", "augmentation=roll"],
             "augmentation.roll: framework=tensorflow augments in memory only; set hardware.cache_device=memory",
         ),
         (
             ["optimizer._target_=torch.optim.NAdam"],
-            "optimizer._target_=torch.optim.NAdam: has no twin with framework=tensorflow; expected one of",
+            "optimizer._target_=torch.optim.NAdam: not available with framework=tensorflow; expected one of",
         ),
-        (["+optimizer.amsgrad=true"], "optimizer.amsgrad=True: has no twin with framework=tensorflow; leave it out"),
+        (["+optimizer.amsgrad=true"], "optimizer.amsgrad=True: not supported with framework=tensorflow; leave it out"),
         (
             ["scheduler=warmup_cosine"],
-            "scheduler._target_=dcase_sweep.training.schedules.warmup_cosine: has no twin with framework=tensorflow",
+            "scheduler._target_=dcase_sweep.training.schedules.warmup_cosine: not available with framework=tensorflow",
         ),
-        (["+task.loss.label_smoothing=0.1"], "task.loss.label_smoothing=0.1: has no twin with framework=tensorflow"),
-        (["callbacks=early_stopping"], "callbacks.early_stopping: framework=tensorflow calls none of Lightning's"),
+        (["+task.loss.label_smoothing=0.1"], "task.loss.label_smoothing=0.1: not supported with framework=tensorflow"),
+        (["callbacks=early_stopping"], "callbacks.early_stopping: framework=tensorflow does not support Lightning"),
     ],
 )
 def test_refused_in_one_line(overrides: list[str], says: str) -> None:
@@ -49,7 +49,7 @@ def test_refused_in_one_line(overrides: list[str], says: str) -> None:
 def test_a_model_without_a_twin_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(CNN, "keras_twin")
 
-    with pytest.raises(UserError, match=r"^framework=tensorflow: model CNN has no twin in Keras; choose torch$"):
+    with pytest.raises(UserError, match=r"^framework=tensorflow: model CNN is not available; choose torch$"):
         with_tensorflow()
 
 

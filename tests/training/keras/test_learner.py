@@ -252,7 +252,7 @@ def test_a_loss_that_is_no_number_ends_it_in_one_line(tmp_path: Path) -> None:
 def test_threads_cannot_change_in_one_process() -> None:
     learner(small())
 
-    with pytest.raises(UserError, match=r"hardware.threads=7: TensorFlow has begun with 1 in this process"):
+    with pytest.raises(UserError, match=r"hardware.threads=7: TensorFlow uses 1 in this process"):
         learner(small("hardware.threads=7"))
 
 

@@ -1,1 +1,1 @@
-"""Models and data sets of this project; files under conf/ name them."""
+"""The models and data sets of this project, referenced by the files in conf/."""

@@ -12,11 +12,11 @@ from dcase_sweep.utils.errors import UserError
 class Recordings:
     """A folder of recordings for each scene: ``root/bus/anything.wav``.
 
-    Of each scene's files in alphabetical order the first 60 % are trained on, the next 20 % choose the best epoch, and
-    the last 20 % test it. Recordings of one place should not be on both sides: replace the rule where yours are.
+    The files of each scene are split in alphabetical order: 60 % for training, 20 % for validation, 20 % for testing.
+    Change the rule if several recordings come from one place: they should all be in the same split.
 
     Args:
-        name: of the data set, for tables.
+        name: name of the data set, for tables.
         root: the folder.
     """
 
@@ -27,13 +27,13 @@ class Recordings:
         self.root = Path(root).expanduser()
 
     def load(self, *, check: FileCheck = check_headers) -> SceneData:
-        """The recordings and their splits.
+        """Return the recordings and their splits.
 
         Args:
-            check: finds files that cannot be read; given by the program.
+            check: finds files that cannot be read; passed by the program.
 
         Raises:
-            UserError: where a scene has too few recordings, or some cannot be read.
+            UserError: if a scene has too few recordings, or some cannot be read.
         """
         recordings: list[SceneRecording] = []
         splits: tuple[list[int], list[int], list[int]] = ([], [], [])
@@ -48,7 +48,7 @@ class Recordings:
                 name = f"{label}/{path.name}"
                 recordings.append(SceneRecording(name, label, city="", location=name, device=""))
         if not classes:
-            raise UserError(f"data.root={self.root}: no folder of a scene there; expected root/SCENE/*.wav")
+            raise UserError(f"data.root={self.root}: no folder of a scene found; expected root/SCENE/*.wav")
         problems = check(self.root, [recording.filename for recording in recordings])
         if problems:
             raise UserError("; ".join(problems))

@@ -4,16 +4,16 @@ from torch import Tensor, nn
 
 
 class SmallCNN(nn.Module):
-    """Two convolutions and a mean over what is left.
+    """Two convolutions and global average pooling.
 
-    Every keyword argument is a key of ``model``: conf/model/small.yaml gives its value, and ``model.width=16`` on the
+    Every keyword argument is a key of ``model``: conf/model/small.yaml sets its value, and ``model.width=16`` on the
     command line changes it.
 
     Args:
-        input_shape: mel bands and frames of a clip's features; comes from the front end.
-        classes: how many scenes there are; comes from the data.
+        input_shape: number of mel bands and frames of a clip's features, set by the front end.
+        classes: number of scenes, set by the data.
         width: channels of the first convolution.
-        dropout: share of the last features that is left out in training.
+        dropout: dropout probability before the last layer.
     """
 
     kind = "scenes"
@@ -36,6 +36,6 @@ class SmallCNN(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Logits ``[batch, class]`` of features ``[batch, mel, frame]``."""
+        """Compute logits ``[batch, class]`` of features ``[batch, mel, frame]``."""
         logits: Tensor = self.layers(features.unsqueeze(1))
         return logits

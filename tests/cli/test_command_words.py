@@ -1,0 +1,49 @@
+"""What the command line itself answers: its version, its help, and the configurations that it would run."""
+
+import subprocess
+import sys
+from contextlib import suppress
+
+import pytest
+import yaml
+
+from dcase_sweep import __version__
+from dcase_sweep.__main__ import VERBS, main
+from dcase_sweep.config.command_line import jobs_to_show
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"dcase_sweep {__version__}\n"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with suppress(SystemExit):
+        assert main(["help", verb]) == 0
+
+    assert f"dcase_sweep {verb}" in capsys.readouterr().out
+
+
+def test_the_jobs_of_a_sweep_are_shown() -> None:
+    assert jobs_to_show(["-m", "model=cnn4,cnn5", "--cfg", "job", "seed=1"]) == [
+        ["--cfg", "job", "model=cnn4", "seed=1"],
+        ["--cfg", "job", "model=cnn5", "seed=1"],
+    ]
+    assert jobs_to_show(["--multirun", "--cfg=job", "search=scene_cnn", "model.dropout=interval(0,1)", "seed=1"]) == [
+        ["--cfg=job", "search=scene_cnn", "seed=1"]
+    ]
+    assert jobs_to_show(["-m", "seed=1,2"]) == [["-m", "seed=1,2"]]
+
+
+def test_help_and_configurations_of_the_real_command() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "dcase_sweep", "-m", "model=cnn4,cnn5", "--cfg", "job"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    help = subprocess.run([sys.executable, "-m", "dcase_sweep", "help"], capture_output=True, text=True, check=True)
+
+    assert [len(each["model"]["blocks"]) for each in yaml.safe_load_all(shown.stdout)] == [4, 5]
+    assert all(f"\n  {verb} " in help.stdout for verb in VERBS)
