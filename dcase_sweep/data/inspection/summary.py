@@ -52,7 +52,7 @@ def summarize(data: Any, recordings: Sequence[Measured], *, seconds: float) -> I
         tuple(count_clips(data, lengths)),
         tuple(_describe(usable)),
         tuple(f"{each.name}: {each.problem}" for each in recordings if each.problem is not None),
-        tuple([*_describe_copies(data, recordings), *_describe_levels(usable), *_compare(lengths, seconds)]),
+        tuple([*_compare(lengths, seconds), *_describe_copies(data, recordings), *_describe_levels(usable)]),
     )
 
 
@@ -111,14 +111,22 @@ def _describe_copies(data: Any, recordings: Sequence[Measured]) -> list[str]:
 
 
 def _describe_levels(usable: Sequence[Measured]) -> list[str]:
-    lines = []
-    for each in usable:
-        assert each.levels is not None
-        if each.levels.clipped > MUCH_CLIPPED:
-            lines.append(f"{each.name}: {100 * each.levels.clipped:.1f} % of the samples are clipped")
-        if each.levels.silent > MUCH_SILENT and each.problem is None:
-            lines.append(f"{each.name}: {100 * each.levels.silent:.0f} % of its length is silent")
-    return lines
+    """Name recordings that are clipped, then those that are mostly silent, the worst of each first."""
+    known = [(each, each.levels) for each in usable if each.levels is not None and each.problem is None]
+    clipped = sorted(known, key=lambda pair: -pair[1].clipped)
+    silent = sorted(known, key=lambda pair: -pair[1].silent)
+    return [
+        *(
+            f"{each.name}: {100 * levels.clipped:.1f} % of the samples are clipped"
+            for each, levels in clipped
+            if levels.clipped > MUCH_CLIPPED
+        ),
+        *(
+            f"{each.name}: {100 * levels.silent:.0f} % of its length is silent"
+            for each, levels in silent
+            if levels.silent > MUCH_SILENT
+        ),
+    ]
 
 
 def _compare(lengths: dict[str, float], seconds: float) -> list[str]:
