@@ -9,8 +9,8 @@ from torch import Tensor
 
 from dcase_sweep.utils.errors import UserError
 
-#: On a GPU, reading the loss waits for the device, so it is copied to memory and read this many batches later. A diverged
-#: network stays diverged, so later checks are sufficient.
+#: On a GPU, reading the loss waits for the device, so it is copied to memory and read this many batches later. A
+#: diverged network stays diverged, so later checks are sufficient.
 BATCHES_A_LOOK_ON_GPU = 50
 
 
