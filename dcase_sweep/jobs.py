@@ -9,7 +9,6 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.config.command_line import repeat_command
-from dcase_sweep.config.hints import GROUPS
 from dcase_sweep.result import Result
 from dcase_sweep.training.callbacks import RunCallback
 from dcase_sweep.utils.errors import UserError, describe_os_error
@@ -53,10 +52,10 @@ def _run_checked(experiment: "Experiment", composed: DictConfig, callback: RunCa
     """Run an experiment as this Hydra job."""
     from dcase_sweep import runner
     from dcase_sweep.config import task_overrides
+    from dcase_sweep.config.choices import read_choices
     from dcase_sweep.utils.signals import interruptible
 
     settings = HydraConfig.get()
-    choices = {group: str(settings.runtime.choices[group]) for group in GROUPS if settings.runtime.choices.get(group)}
     overrides = tuple(
         mask_word(override)
         for override in task_overrides(settings)
@@ -64,7 +63,7 @@ def _run_checked(experiment: "Experiment", composed: DictConfig, callback: RunCa
     )
     job = runner.Job(
         folder=Path(settings.runtime.output_dir),
-        choices=choices,
+        choices=read_choices(settings.runtime.choices, composed),
         overrides=overrides,
         varying=tuple(OmegaConf.select(composed, "tracking.varying", default=())),
         composed=masked_yaml(composed),

@@ -362,6 +362,9 @@ def _log_tables(mlrun: tracking.AnyRun, result: EvaluationResult, job: Job) -> N
     for name, text in {**result.files, METRICS_FILE: everything}.items():
         write_text(job.folder / name, text)
         mlrun.log_text(text, name)
+    for name, write in result.writers.items():
+        write(job.folder / name)
+        mlrun.log_file(job.folder / name)
     log.info(f"\n{result.table}\n")
 
 

@@ -15,7 +15,8 @@ import dcase_sweep
 from dcase_sweep.result import Result
 from tests.layout import make_tau
 
-TABLE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+TABLE = DOCS / "extending.md"
 
 MODEL = """
 from torch import nn
@@ -225,3 +226,24 @@ def test_the_table_of_the_documents_counts_these_files() -> None:
 
     expected = {change.name: str(len(change.files)) for change in CHANGES} | {"kind of task": "2"}
     assert rows == expected
+
+
+def read_table(text: str) -> tuple[list[str], dict[str, list[str]]]:
+    """The header and the rows of the first table of a text, by their first cell."""
+    lines = [line for line in text[text.index("| change |") :].split("\n\n")[0].splitlines() if "| --- |" not in line]
+    header, *rows = ([cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines)
+    return header, {row[0]: row for row in rows}
+
+
+def test_the_comparison_with_other_frameworks_repeats_its_evidence() -> None:
+    """Each number has a file behind it, and ours are those that the tests above count."""
+    header, rows = read_table(TABLE.read_text().partition("## Beside other frameworks")[2])
+    evidence = (DOCS / "extending_compared.md").read_text()
+
+    names = [change.name for change in CHANGES] + ["kind of task"]
+    assert list(rows) == names
+    for column, framework in enumerate(header[2:], start=2):
+        _, reasons = read_table(evidence.partition(f"## {framework}\n")[2])
+        assert [reasons[name][1] for name in names] == [rows[name][column] for name in names]
+        assert all(len(reasons[name][2]) > 10 for name in names)
+    assert [rows[change.name][1] for change in CHANGES] == [f"{len(change.files)} + 0" for change in CHANGES]

@@ -121,6 +121,9 @@ def test_commands_are_composed_or_run(page: Page, commands: list[list[str]], pro
             described = project(*words[:2], "--help")
             assert "usage" in described
             assert all(word in described for word in words if word.startswith("--"))
+        elif verb == "compare":
+            described = project("compare", "--help")
+            assert all(word in described for word in words if word.startswith("--"))
         elif verb == "predict":
             assert "error: " in project(*words, code=1)  # what is trained and recorded is the reader's
             described = project("predict", "--help")

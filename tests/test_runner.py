@@ -110,7 +110,7 @@ def test_a_job_of_a_sweep_that_cannot_begin_leaves_a_failed_run(
     assert run.data.tags["mlflow.parentRunId"] == "0123"
 
 
-def test_a_split_without_a_readable_clip_is_told_before_training(
+def test_a_split_without_a_readable_clip_is_reported_before_training(
     experiment: Callable[..., Experiment], tau: Path
 ) -> None:
     for row in read_table(tau / "evaluation_setup/fold1_evaluate.csv"):
@@ -123,7 +123,7 @@ def test_a_split_without_a_readable_clip_is_told_before_training(
     assert len(caught.value.problems) == 1 + 12
 
 
-def test_a_finished_run_is_fine_tuned_to_a_size_and_its_loss_is_told(
+def test_a_finished_run_is_fine_tuned_to_a_size_and_its_loss_is_reported(
     experiment: Callable[..., Experiment], tmp_path: Path
 ) -> None:
     dense = runner.run(experiment("training.epochs=1"), job(tmp_path / "dense"))
@@ -175,7 +175,7 @@ def test_an_epoch_can_be_chosen_by_its_loss(experiment: Callable[..., Experiment
     assert result.metrics["best/validation/loss"] == pytest.approx(min(later))
 
 
-def test_a_metric_that_no_epoch_has_is_told_with_the_nearest(
+def test_a_metric_that_no_epoch_has_is_reported_with_the_nearest(
     experiment: Callable[..., Experiment], tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=r"^task\.monitor=validation/acuracy: no such .* mean validation/accuracy\?$"):

@@ -77,10 +77,11 @@ class Experiments(Application):
         return rename_keys(params)
 
     def rename_stored(self, configuration: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Replace former names of keys, and remove keys that no longer exist."""
+        """Replace former names of keys, and remove keys that no longer exist and those that may differ."""
         from dcase_sweep.config.renamed import rename_keys
+        from dcase_sweep.training.resume import comparable
 
-        return rename_keys(configuration, quiet=True)
+        return comparable(rename_keys(configuration, quiet=True))
 
     def check_folder(self, key: str, folder: str | Path) -> None:
         """Check that a folder does not belong to the operating system."""

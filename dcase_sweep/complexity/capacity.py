@@ -1,9 +1,7 @@
 """Checks that this machine has enough memory and disk space for an experiment, before data are read."""
 
-from typing import Any
-
 from dcase_sweep.complexity.networks import complexity_before_training
-from dcase_sweep.config import Experiment, build, locate_task
+from dcase_sweep.config import Experiment, build, build_task
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.machine import format_bytes, memory_bytes
 
@@ -44,13 +42,14 @@ def check_training_memory(experiment: Experiment, clips: int | None = None) -> N
     memory = _device_memory(experiment)
     if memory is None or experiment.published_checkpoint is not None:
         return
+    task = build_task(experiment)
     # The number of classes is known only from the data; two is the smallest.
     complexity = complexity_before_training(experiment, classes=2)
     optimizer = str(experiment.optimizer._target_).rpartition(".")[2]
-    kept = _KEPT.get(optimizer, _AT_LEAST) + locate_task(experiment.task._target_).weight_copies
+    kept = _KEPT.get(optimizer, _AT_LEAST) + task.weight_copies
     weights = 4 * kept * complexity.parameters
-    key, batch = _batch(experiment)
-    batch = batch if clips is None else min(batch, clips)
+    size = task.batch_size(experiment)
+    batch = size.clips if clips is None else min(size.clips, clips)
     activations = _ACTIVATION * batch * complexity.peak_activations
     if weights > memory:
         raise UserError(
@@ -60,21 +59,10 @@ def check_training_memory(experiment: Experiment, clips: int | None = None) -> N
         )
     if weights + activations > memory:
         raise UserError(
-            f"{key}: training with {batch:,} clips in a batch takes at least {format_bytes(weights + activations)}; "
-            f"this machine has {format_bytes(memory)} of memory; use a smaller batch, network or feature map"
+            f"{size.key}: training with {batch:,} clips in a batch takes at least "
+            f"{format_bytes(weights + activations)}; this machine has {format_bytes(memory)} of memory; use a smaller "
+            "batch, network or feature map"
         )
-
-
-def _batch(experiment: Experiment) -> tuple[str, int]:
-    """Return the key that sets the batch size, with its value, and the batch size."""
-    settings: Any = experiment.mean_teacher
-    if experiment.training.batch_size is not None:
-        return f"training.batch_size={experiment.training.batch_size}", experiment.training.batch_size
-    if settings is None:
-        return "training.batch_size=null", 1
-    parts = {name: int(getattr(settings, name)) for name in ("strong", "weak", "unlabelled")}
-    largest = max(parts, key=lambda name: parts[name])
-    return f"mean_teacher.{largest}={parts[largest]}", sum(parts.values())
 
 
 def _device_memory(experiment: Experiment) -> int | None:

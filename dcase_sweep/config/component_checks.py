@@ -16,6 +16,7 @@ from dcase_sweep.config.components import (
     make_optimizer,
     make_scheduler,
 )
+from dcase_sweep.config.instantiate import build_front_end
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.config.signatures import PARTIAL
 from dcase_sweep.config.task import locate_task
@@ -73,8 +74,8 @@ def check_components(experiment: Experiment) -> None:
     make_scheduler(experiment.scheduler, optimizer, epochs=experiment.training.epochs, steps_per_epoch=1)
     if experiment.task.loss is not None:
         make_loss(experiment.task.loss)
-    make_augmentations(experiment.augmentation)
     _check_batches(experiment)
+    _check_augmentations(experiment)
     _check_callbacks(experiment)
 
 
@@ -98,6 +99,17 @@ def _check_callbacks(experiment: Experiment) -> None:
             )
     if experiment.callbacks:  # instantiating a callback imports Lightning, which takes seconds
         make_callbacks(experiment.callbacks, monitor="validation/loss", mode="min")
+
+
+def _check_augmentations(experiment: Experiment) -> None:
+    """Refuse an augmentation that cannot be made, or not be applied to the features of the front end."""
+    made = make_augmentations(experiment.augmentation)
+    for name, augmentation in zip(experiment.augmentation, made, strict=True):
+        if hasattr(augmentation, "check_shape"):
+            try:
+                augmentation.check_shape(tuple(build_front_end(experiment).shape))
+            except ValueError as error:
+                raise UserError(f"augmentation.{name}.{error}") from None
 
 
 def _check_batches(experiment: Experiment) -> None:

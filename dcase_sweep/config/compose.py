@@ -17,10 +17,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.arguments import check_overrides, explain_setup, refuse_arguments
 from dcase_sweep.config.checks import check
+from dcase_sweep.config.choices import read_choices
 from dcase_sweep.config.command_line import quote_choices, repeat_command, with_model_of_task
 from dcase_sweep.config.files import read_config, register_config_source, restored_config_source
 from dcase_sweep.config.folders import conf_folder, experiment_folders
-from dcase_sweep.config.hints import GROUPS, explain
+from dcase_sweep.config.hints import explain
 from dcase_sweep.config.path_words import quote_paths
 from dcase_sweep.config.renamed import rename_overrides
 from dcase_sweep.config.schemas import Experiment
@@ -118,9 +119,8 @@ def _composed(overrides: Sequence[str], path: SearchPath) -> Composed:
     config = compose("config", [*path.overrides, *completed], return_hydra_config=True)
     rest = [override for override in overrides if override.partition("=")[0] not in ("model", "task")]
     name = " ".join([str(config.hydra.runtime.choices["model"]), *(each.lstrip("+") for each in rest)])
-    chosen = config.hydra.runtime.choices
-    choices = {group: str(chosen[group]) for group in GROUPS if chosen.get(group)}
     checked = check(config)
+    choices = read_choices(config.hydra.runtime.choices, config)
     shown = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     command = repeat_command(config.hydra, [word for word in overrides if not word.startswith("resume=")])
     return Composed(name, checked, choices, masked_yaml(shown), command)

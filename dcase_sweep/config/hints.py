@@ -5,20 +5,18 @@ import itertools
 import re
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 from hydra.errors import HydraException, OverrideParseException
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from dcase_sweep.config.checks import GROUPS
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.path_words import holds_path, typed_word
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.utils.text import LONGEST, printable
 
-#: Groups whose choice names a run.
-GROUPS = (
-    *("task", "data", "front_end", "model", "optimizer", "scheduler", "augmentation", "callbacks"),
-    *("hardware", "framework", "tracking", "experiment"),
-)
 #: Largest number of combinations of a sweep that are searched for the intended key.
 _COMPOSED_FOR_HINTS = 16
 
@@ -38,6 +36,8 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
     group = re.search(r"To append to your default list use (\S+)", text)
     if override and group:
         return f"{override[1]}: nothing is chosen yet that could be replaced; write {group[1]}"
+    if override and _is_of_searches(override[1]):
+        return f"{override[1]}: a search has this key, and a grid does not; add hydra/sweeper=optuna"
     if override and override[1].startswith("hydra.") and error.__cause__ is not None:
         return f"{override[1]}: {str(error.__cause__).splitlines()[0]}; +{override[1]} adds what is not there"
     if override:
@@ -129,3 +129,9 @@ def _nearest_key(key: str, arguments: Sequence[str]) -> str:
     group = key.split(".")[0]
     inside = sorted({name.split(".")[1] for name in known if name.startswith(group + ".")})
     return f"expected one of {', '.join(inside or sorted({name.split('.')[0] for name in known}))}"
+
+
+def _is_of_searches(key: str) -> bool:
+    """Whether it is one of the settings of Optuna's sweeper."""
+    settings: Any = OmegaConf.load(conf_folder() / "hydra" / "sweeper" / "optuna.yaml")
+    return key.startswith("hydra.sweeper.") and key.split(".")[2] in settings

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class EvaluationResult:
     table: str
     #: File name → text.
     files: dict[str, str] = field(default_factory=dict)
+    #: File name → what writes it, for files that are not texts.
+    writers: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
     #: File name → figure.
     figures: Figures = field(default_factory=Figures)
     #: Metrics that stay in the files: a list of runs would have hundreds of columns with them.

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from dcase_sweep.config import Experiment
 from dcase_sweep.evaluation.result import EvaluationResult
 from dcase_sweep.result import Column
-from dcase_sweep.tasks.protocols import Learner, Predictor
+from dcase_sweep.tasks.protocols import BatchSize, Learner, Predictor
 
 
 class Task(ABC):
@@ -83,6 +83,13 @@ class Task(ABC):
         Raises:
             UserError: for unusable data, in one line.
         """
+
+    def batch_size(self, experiment: Experiment) -> BatchSize:
+        """How many clips a training batch has; 1 where the settings do not say, the least that it can be."""
+        size = experiment.training.batch_size
+        return (
+            BatchSize(1, "training.batch_size=null") if size is None else BatchSize(size, f"training.batch_size={size}")
+        )
 
     def make_predictor(
         self,

@@ -1,6 +1,7 @@
 """Protocols of a task's data, learner and predictor. Users may implement them in their own projects."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -8,6 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcase_sweep.tasks.prediction import Segment
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSize:
+    """How many clips a training batch has.
+
+    Attributes:
+        key: the setting that says so and its value, for messages: ``training.batch_size=64``.
+    """
+
+    clips: int
+    key: str
 
 
 class TaskData(Protocol):

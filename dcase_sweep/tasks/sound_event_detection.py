@@ -19,7 +19,7 @@ from dcase_sweep.result import Column
 from dcase_sweep.tasks.base import Task
 from dcase_sweep.tasks.notes import describe_note
 from dcase_sweep.tasks.prediction import EventPrediction
-from dcase_sweep.tasks.protocols import Predictor
+from dcase_sweep.tasks.protocols import BatchSize, Predictor
 from dcase_sweep.utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -88,6 +88,13 @@ class SoundEventDetection(Task):
         held_out = data.weak_validation if len(data.weak_validation) else data.synthetic_validation
         try_metrics(build_metrics(experiment), data.weak_targets(held_out).astype(int), len(data.classes))
         _warn_of_cut_events(clip_seconds(experiment), data)
+
+    def batch_size(self, experiment: Experiment) -> BatchSize:
+        """The strongly labelled, the weakly labelled and the unlabelled clips; the key is that of the largest part."""
+        assert experiment.mean_teacher is not None
+        parts = {name: int(getattr(experiment.mean_teacher, name)) for name in ("strong", "weak", "unlabelled")}
+        largest = max(parts, key=lambda name: parts[name])
+        return BatchSize(sum(parts.values()), f"mean_teacher.{largest}={parts[largest]}")
 
     def make_predictor(
         self, experiment: Experiment, network: Any, state: Mapping[str, Any], classes: Sequence[str], *, where: str

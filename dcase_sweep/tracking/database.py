@@ -24,6 +24,18 @@ def locate_database(uri: str) -> Path | None:
     return Path(path) if path and path != ":memory:" else None
 
 
+def absolute_uri(uri: str) -> str:
+    """The address of the same SQLite file from any working folder; that of any other store as it is.
+
+    MLflow keeps one engine for each address in a process: a relative one would lead to the first file that it led to.
+    """
+    database = locate_database(uri)
+    if database is None or database.is_absolute():
+        return uri
+    _, question, options = uri.partition("?")
+    return f"sqlite:///{database.absolute()}{question}{options}"
+
+
 def locate_artifacts(database: Path) -> Path:
     """Return the folder of the artifacts of a database's runs."""
     return database.parent.resolve() / ARTIFACTS

@@ -1,4 +1,8 @@
-"""The list of a store's runs, the newest first."""
+"""The list of a store's runs, the newest first.
+
+A table of rich cannot show it: at the 80 columns that rich assumes in a pipe it cut the ids, which are there to be
+copied, also where their column had a minimum width of 32. It took 13 ms for three runs, against 0.1 ms here.
+"""
 
 import time
 from collections.abc import Sequence

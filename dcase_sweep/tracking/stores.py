@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from dcase_sweep.config import Tracking
 from dcase_sweep.tracking.database import (
+    absolute_uri,
     deleted_experiment,
     import_quietly,
     inspect_database,
@@ -176,7 +177,7 @@ def open_store(tracking: Tracking, *, experiment: bool = True) -> Store:
     """
     uri = resolve_uri(tracking)
     name = tracking.experiment if experiment else None
-    key = (uri, name)
+    key = (absolute_uri(uri), name)
     if key not in _stores:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         check_address(tracking)
@@ -201,7 +202,7 @@ def _open_database(uri: str, experiment: str | None, database: Path) -> Store:
         with FileLock(database.with_name(f".{database.name}.lock")):
             prepare_database(database)
             move_artifacts(database)
-            store = _open(uri, experiment, database)
+            store = _open(uri, experiment, database.absolute())
             close_dead_runs(store)
             return store
     except OSError as error:
@@ -225,7 +226,7 @@ def _open(uri: str, experiment: str | None, database: Path | None = None) -> Sto
 
     shown = mask_url(uri)
     try:
-        client = MlflowClient(tracking_uri=uri)
+        client = MlflowClient(tracking_uri=absolute_uri(uri))
         _relax_synchronisation(client)
         if experiment is None:
             return Store(client, shown, "", database)

@@ -1,6 +1,6 @@
 """Errors of a checkpoint that cannot be resumed, reported in one line before the first step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch.optim.lr_scheduler import LambdaLR
 
 from dcase_sweep.utils.errors import UserError
+
+#: Callbacks whose state checkpoints hold, by their names in earlier versions.
+_RENAMED = {"Keeper": "BestCheckpoint"}
 
 
 @contextmanager
@@ -37,11 +40,16 @@ def restoring(resume: Path | None, has_begun: Callable[[], bool]) -> Iterator[No
         ) from error
 
 
+def rename_states(states: Mapping[str, Any]) -> dict[str, Any]:
+    """The states of a checkpoint's callbacks by the names that the callbacks have today."""
+    return {_RENAMED.get(name, name): state for name, state in states.items()}
+
+
 class RestoredState(Callback):
     """Checks the restored state before the first step.
 
     PyTorch does not compare the state of an optimizer with its parameters. Earlier versions saved no state of the mean
-    teacher's ramp, which is a function of the step only.
+    teacher's ramp, which is a function of the step only, and had other names for some callbacks.
     """
 
     def __init__(self) -> None:
@@ -50,6 +58,7 @@ class RestoredState(Callback):
 
     def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self._has_schedule = bool(checkpoint.get("lr_schedulers"))
+        checkpoint["callbacks"] = rename_states(checkpoint["callbacks"])
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         if not self._has_schedule:

@@ -14,7 +14,7 @@ try:
 except ImportError:  # not POSIX
     fcntl = None  # type: ignore[assignment]
 
-#: File descriptors that are kept open until the process ends, by the path they were opened under.
+#: File descriptors that are kept open until the process ends, by the absolute path they were opened under.
 _held: dict[str, int] = {}
 
 
@@ -28,13 +28,13 @@ def hold(path: Path) -> bool:
         os.close(descriptor)
         return False
     release(path)
-    _held[str(path)] = descriptor
+    _held[os.path.abspath(path)] = descriptor
     return True
 
 
 def release(path: Path) -> None:
     """Release the lock that :func:`hold` took."""
-    descriptor = _held.pop(str(path), None)
+    descriptor = _held.pop(os.path.abspath(path), None)
     if descriptor is not None:
         os.close(descriptor)
 

@@ -120,7 +120,7 @@ def test_values_that_do_not_fit_are_refused_in_one_line(overrides: list[str], li
         compose_experiments(overrides)
 
 
-def test_a_missing_librosa_is_told_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_librosa_is_reported_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spectrograms, "find_spec", lambda name: None)
 
     with pytest.raises(
@@ -139,7 +139,9 @@ def torchaudio() -> ModuleType:
 
 
 @pytest.mark.parametrize("choice", ["torchaudio_mel", "torchaudio_mfcc"])
-def test_a_torchaudio_that_cannot_be_imported_is_told_in_one_line(choice: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_torchaudio_that_cannot_be_imported_is_reported_in_one_line(
+    choice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "torchaudio", None)
 
     with pytest.raises(UserError, match=r"torchaudio cannot be imported \(.*\); .*front_end=mfcc do not") as error:

@@ -105,7 +105,9 @@ def test_silence_within_a_recording_is_no_problem(tmp_path: Path) -> None:
     ],
     ids=["silent", "NaN", "too loud", "too short"],
 )
-def test_recordings_that_cannot_be_used_are_told_at_the_sample(tmp_path: Path, samples: np.ndarray, line: str) -> None:
+def test_recordings_that_cannot_be_used_are_reported_at_the_sample(
+    tmp_path: Path, samples: np.ndarray, line: str
+) -> None:
     path = tmp_path / "clip.wav"
     soundfile.write(path, samples, RATE, subtype="FLOAT")
 

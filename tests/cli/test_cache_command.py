@@ -78,7 +78,7 @@ def test_what_is_there_is_listed_in_80_columns(cache: Path, capsys: pytest.Captu
     ("target", "shown"),
     [("log_mel.LogMel", "40 mel, 44.1 kHz"), ("pcen.PCEN", "PCEN, 44.1 kHz")],
 )
-def test_the_front_end_and_what_is_not_complete_are_told(
+def test_the_front_end_and_what_is_not_complete_are_reported(
     cache: Path, capsys: pytest.CaptureFixture[str], target: str, shown: str
 ) -> None:
     one, other = stores(cache)

@@ -68,7 +68,7 @@ def test_overrides_and_flags_are_those_of_an_experiment() -> None:
         (["--json", "nowhere/out.json"], "nowhere/out.json: cannot be written"),
     ],
 )
-def test_mistakes_are_told_in_one_line(arguments: list[str], says: str) -> None:
+def test_mistakes_are_reported_in_one_line(arguments: list[str], says: str) -> None:
     with pytest.raises(UserError) as caught:
         main(arguments)
 

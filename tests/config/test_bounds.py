@@ -26,6 +26,8 @@ from dcase_sweep.config.compose import compose_experiments, register_experiments
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.demo import generation
+from dcase_sweep.tasks.protocols import BatchSize
+from dcase_sweep.tasks.scene_classification import SceneClassification
 from dcase_sweep.utils import machine
 from dcase_sweep.utils.errors import UserError, describe_os_error, is_out_of_memory
 from dcase_sweep.utils.machine import format_bytes, memory_bytes
@@ -164,6 +166,21 @@ def test_a_batch_is_weighed_by_the_clips_that_it_can_hold(memory: SimpleNamespac
         )
 
 
+class Pairs(SceneClassification):
+    """A task of a user's own that learns from pairs of clips."""
+
+    def batch_size(self, experiment: Experiment) -> BatchSize:
+        return BatchSize(200_000, "task.pairs=100000")
+
+
+def test_a_task_says_how_many_clips_its_batches_have(memory: SimpleNamespace) -> None:
+    pairs = composed()
+    pairs.task._target_ = f"{__name__}.Pairs"
+
+    with pytest.raises(UserError, match=r"^task\.pairs=100000: training with 200,000 clips in a batch takes at least"):
+        check_training_memory(pairs)
+
+
 def test_the_optimizer_needs_memory_for_each_parameter(memory: SimpleNamespace) -> None:
     network = composed("model.units=1000000")
     memory.bytes = GIB // 2
@@ -300,7 +317,7 @@ def test_a_range_without_values_or_end_is_refused(argument: str, says: str) -> N
         MemoryError(),
     ],
 )
-def test_no_memory_left_is_told_in_one_line(error: Exception) -> None:
+def test_no_memory_left_is_reported_in_one_line(error: Exception) -> None:
     line = describe_os_error(error)
 
     assert line is not None

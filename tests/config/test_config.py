@@ -205,6 +205,10 @@ def test_filters_of_their_own_for_classes_are_accepted() -> None:
         ),
         ("hydra=other", "hydra=other: no such choice; write hydra.KEY=VALUE, e.g. hydra.run.dir=FOLDER"),
         ("hydra/launcher=other", "hydra/launcher=other: no such choice; expected one of "),
+        (
+            "hydra.sweeper.n_trials=2",
+            "hydra.sweeper.n_trials: a search has this key, and a grid does not; add hydra/sweeper=optuna",
+        ),
         ("+experiment=task1a_layer6", "experiment=task1a_layer6: no such choice; did you mean"),
     ],
 )
@@ -239,7 +243,7 @@ def test_the_nearest_key_is_that_of_the_choices_made(arguments: list[str], says:
     assert line == f"{key}: no such key; {says}"
 
 
-def test_a_broken_file_of_ones_own_is_told_and_left_out(
+def test_a_broken_user_file_is_reported_and_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "experiments").mkdir()

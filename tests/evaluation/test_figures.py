@@ -30,7 +30,7 @@ def test_a_figure_is_written_as_matplotlib_writes_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "label", ["$\\frac{a}{$b", "a$b$c", "_hidden", "<b>x</b>", "\\alpha", "犬", "x" * 10_000, "%s"]
 )
-def test_any_label_is_drawn_as_it_stands(tmp_path: Path, label: str) -> None:
+def test_any_label_is_drawn_unchanged(tmp_path: Path, label: str) -> None:
     figure = Figure((2, 1))
     axes = figure.subplots()
     axes.plot([0, 1], label=plain_text(label))

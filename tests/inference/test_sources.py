@@ -42,7 +42,7 @@ def test_the_recordings_of_a_folder_are_named_relative_to_it(folder: Path) -> No
     assert names("recordings") == ["a/3.ogg", "b/1.flac", "b/2.wav"]
 
 
-def test_recordings_of_several_folders_are_told_apart(folder: Path) -> None:
+def test_recordings_of_several_folders_are_reported_apart(folder: Path) -> None:
     record(folder / "a/2.wav")
 
     assert names("recordings/a", "recordings/b/2.wav", "recordings/b") == [

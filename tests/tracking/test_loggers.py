@@ -99,7 +99,7 @@ def test_lightnings_loggers_write_into_the_folder_of_the_run(tmp_path: Path) -> 
         ({"name": "csv"}, "logger.mine={'name': 'csv'}: expected a _target_"),
     ],
 )
-def test_what_is_no_logger_is_refused_in_one_line(entry: dict[str, Any], says: str) -> None:
+def test_something_other_than_a_logger_is_refused_in_one_line(entry: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError) as caught:
         check_loggers({"mine": entry})
     assert str(caught.value).startswith(says)

@@ -134,7 +134,7 @@ def test_a_registered_model_is_loaded_by_mlflow_and_by_its_name_here(scenes: Log
         dcase_sweep.load_run("models:/nothing/1", folder=scenes.folder)
 
 
-def test_a_recording_that_cannot_be_used_is_told_by_its_row(scenes: Logged) -> None:
+def test_a_recording_that_cannot_be_used_is_reported_by_its_row(scenes: Logged) -> None:
     import mlflow
     import pandas as pd
 

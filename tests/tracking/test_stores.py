@@ -16,11 +16,17 @@ from dcase_sweep import tracking
 from dcase_sweep.config import Tracking
 from dcase_sweep.tracking.database import prepare_database
 from dcase_sweep.utils.errors import UserError
+from tests.conftest import copy_database
 
 
 @pytest.fixture
 def settings(mlruns: Path) -> Tracking:
     return Tracking(folder=str(mlruns))
+
+
+def make_folder(path: Path) -> Path:
+    path.mkdir()
+    return path
 
 
 def forget_stores() -> None:
@@ -103,6 +109,28 @@ def test_a_file_that_is_not_a_store_is_refused_in_one_line(tmp_path: Path, conte
         UserError, match=r"mlflow\.db: (a folder|a database of another program \(its tables are recipes\))"
     ):
         tracking.open_store(Tracking(folder=str(tmp_path)))
+
+
+@pytest.mark.parametrize("address", ["folder", "uri"])
+def test_a_relative_address_leads_to_the_store_of_the_working_folder(
+    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """One process that changes its folder, as a notebook may, logs to two stores."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    settings = Tracking(folder="mlruns") if address == "folder" else Tracking(uri="sqlite:///mlruns/mlflow.db")
+    for name in ("first", "second"):
+        copy_database(database, make_folder(tmp_path / name) / "mlruns")
+        monkeypatch.chdir(tmp_path / name)
+        run = tracking.start_run(settings, name=name, tags={})
+        run.log_text(name, "note.txt")
+        run.end("FINISHED")
+
+    for name in ("first", "second"):
+        monkeypatch.chdir(tmp_path / name)
+        store = tracking.open_store(settings)
+        assert [each.name for each in tracking.list_runs(store, 10)] == [name]
+        assert [path.read_text() for path in (tmp_path / name / "mlruns").rglob("note.txt")] == [name]
+        assert store.uri == "sqlite:///mlruns/mlflow.db"
 
 
 @pytest.mark.parametrize("way", ["moved", "copied"])

@@ -152,7 +152,7 @@ def test_an_archive_that_torch_does_not_write_is_refused(tmp_path: Path) -> None
             check_archive(path)
 
 
-def test_a_storage_that_says_more_than_the_file_holds_is_refused(tmp_path: Path) -> None:
+def test_a_storage_larger_than_the_file_is_refused(tmp_path: Path) -> None:
     path = rewritten(
         tmp_path / "x.ckpt",
         # The shape of the tensor in the pickle: (3,) becomes (255,), which PyTorch makes room for.

@@ -78,6 +78,7 @@ def test_optimizer_scheduler_augmentation_loss_and_callback_of_ones_own(
 
     assert (project.folder / "rates.txt").read_text().splitlines() == ["0 0.002", "1 0.001"]
     content = last_checkpoint(output, project)
+    assert content["dcase_sweep"]["choices"]["augmentation"] == "noise,roll"  # type: ignore[index]
     (group,) = content["optimizer_states"][0]["param_groups"]  # type: ignore[index]
     assert (group["initial_lr"], list(group["betas"])) == (0.004, [0.8, 0.99])
     configuration = content["dcase_sweep"]["configuration"]  # type: ignore[index, call-overload]
@@ -158,9 +159,38 @@ def test_averaged_weights_are_those_that_are_validated_and_kept(
         (["task.loss._target_=torch.nn.CrossEntropyLos"], "task.loss._target_=torch.nn.CrossEntropyLos: "),
     ],
 )
-def test_mistakes_are_said_in_one_line_before_any_data_are_read(words: list[str], says: str) -> None:
+def test_mistakes_are_reported_in_one_line_before_any_data_are_read(words: list[str], says: str) -> None:
     with pytest.raises(UserError) as caught:
         compose_experiments(["data=tau2020", "data.root=/nowhere", *words])
 
     assert str(caught.value).startswith(says)
     assert "\n" not in str(caught.value)
+
+
+def test_filters_that_need_more_bands_than_the_front_end_has_are_refused() -> None:
+    words = ["task=4", "augmentation=filter_augment", "augmentation.filter_augment.narrowest=30"]
+
+    with pytest.raises(UserError) as caught:
+        compose_experiments(words)
+
+    assert str(caught.value).startswith(
+        "augmentation.filter_augment.bands=[3, 5]: 5 bands of narrowest=30 take 150 mel bands; the front end has 128"
+    )
+    assert compose_experiments([*words, "augmentation.filter_augment.bands=[2,4]"])
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        ([], {"augmentation": "none", "metrics": "none"}),
+        (["metrics=macro_f1"], {"augmentation": "none", "metrics": "macro_f1"}),
+        (
+            ["metrics=[macro_f1,cohen_kappa]", "augmentation=[roll,mixup]", "~augmentation.roll"],
+            {"augmentation": "mixup", "metrics": "macro_f1,cohen_kappa"},
+        ),
+    ],
+)
+def test_the_choices_of_groups_of_several_are_recorded(words: list[str], chosen: dict[str, str]) -> None:
+    (composed,) = compose_experiments(words)
+
+    assert {group: composed.choices[group] for group in chosen} == chosen

@@ -16,7 +16,7 @@ def test_a_gpu_that_only_emulates_bfloat16_trains_in_float16(
     assert resolve_precision(Hardware(accelerator="gpu", precision="auto")) == expected
 
 
-def test_a_cpu_of_which_pytorch_says_nothing_trains_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cpu_unknown_to_pytorch_trains_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.delattr(torch.cpu, name, raising=False)
 

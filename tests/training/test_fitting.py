@@ -67,6 +67,17 @@ def test_a_training_that_was_killed_after_its_last_epoch_is_taken_up_elsewhere(t
     assert torch.equal(kept["state_dict"]["layer.weight"], torch.load(before.checkpoint)["state_dict"]["layer.weight"])
 
 
+def test_the_best_epoch_of_a_training_that_an_earlier_version_began_is_remembered(tmp_path: Path) -> None:
+    fitted(Scripted([1.0, 1.0], [0.7, 0.5]), tmp_path / "first")
+    content = torch.load(tmp_path / "first/last.ckpt", weights_only=True)
+    content["callbacks"]["Keeper"] = content["callbacks"].pop("BestCheckpoint")  # as the class was called
+    torch.save(content, tmp_path / "earlier.ckpt")
+
+    after = fitted(Scripted([1.0] * 3, [0.7, 0.5, 0.6]), tmp_path / "second", resume=tmp_path / "earlier.ckpt")
+
+    assert (after.best_epoch, round(after.best_value, 3), after.epochs) == (0, 0.7, 3)
+
+
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_loss_that_is_no_number_ends_the_training_in_one_line(tmp_path: Path, loss: float) -> None:
     with pytest.raises(UserError) as caught:

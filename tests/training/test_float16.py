@@ -82,7 +82,7 @@ def test_the_trained_network_stays_as_it_is(learner: SceneLearner) -> None:
 
 
 @pytest.mark.skipif(not is_installed(), reason="TensorFlow is not installed")
-def test_keras_in_float16_says_the_same(
+def test_keras_in_float16_predicts_the_same(
     learner: SceneLearner, experiment: Experiment, one_tensorflow_thread: None
 ) -> None:
     from dcase_sweep.training.keras.network import cnn

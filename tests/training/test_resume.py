@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from dcase_sweep.config import Experiment, flatten
+from dcase_sweep.config.compose import compose_experiments
 from dcase_sweep.training.resume import Resumable, find_resumable
 from dcase_sweep.utils.errors import UserError
 from tests.composing import composed
+from tests.earlier import WORDS, read_earlier
 
 TAU = ("data=tau2020", "data.root=/tau")
 #: Keys that there were not in earlier versions.
@@ -113,3 +115,17 @@ def test_a_field_of_another_kind_is_refused(changed: dict[str, Any], says: str, 
 
     with pytest.raises(UserError, match=rf"^resume=.*: not a checkpoint to continue from \({says}"):
         resumed(path, *TAU)
+
+
+@pytest.mark.parametrize("task", ["1a", "4"])
+def test_a_checkpoint_of_an_earlier_version_is_continued_by_the_same_words(task: str, tmp_path: Path) -> None:
+    """The configuration is that of a checkpoint which the version before the groups of components wrote."""
+    state = {"state_dict": {}, "optimizer_states": [{}], "callbacks": {"Keeper": {}}}
+    extra = {"configuration": read_earlier(task), "run_id": "r"}
+    path = tmp_path / "last.ckpt"
+    torch.save({"dcase_sweep": extra, "epoch": 3, **state}, path)
+
+    found = find_resumable(compose_experiments([*WORDS[task], f"resume={path}"])[0].experiment)
+
+    assert found is not None
+    assert found.epochs == 4

@@ -60,8 +60,8 @@ class EventEvaluation:
     `psds` are computed from a grid of thresholds, `exact` (empty without scores) from all thresholds, one for each
     scenario. `psds_other` and `exact_other` use the other rule for cross-triggers, for the scenarios that count these:
     two versions of psds_eval differ in this rule, and published figures follow either. F1 and error rates are computed
-    from `decisions`, the detections at `f1_threshold`. `truth` is the evaluated part of the ground truth, `coverage`
-    its size. `reference` has the metrics of psds_eval and sed_eval, if requested.
+    from `decisions`, the detections at `f1_threshold`, and PSDS from `detections`. `truth` is the evaluated part of the
+    ground truth, `coverage` its size. `reference` has the metrics of psds_eval and sed_eval, if requested.
     """
 
     psds: tuple[Psds, ...]
@@ -71,6 +71,7 @@ class EventEvaluation:
     collar: F1
     segment: F1
     intersection: F1
+    detections: Detections
     decisions: Detections
     f1_threshold: float
     truth: GroundTruth
@@ -200,6 +201,7 @@ def evaluate_detections(
         ),
         segment=segment_f1(decisions, truth, segment_length=criteria.segment_length),
         intersection=intersection_f1(decisions, truth, dtc=criteria.dtc, gtc=criteria.gtc, cttc=criteria.cttc),
+        detections=detections,
         decisions=decisions,
         f1_threshold=float(decisions.thresholds[0]),
         truth=truth,

@@ -71,6 +71,45 @@ def count_intersections(
     Raises:
         ValueError: a criterion outside (0, 1], or classes or clips in another order than the ground truth's.
     """
+    found = find_intersections(detections, truth, dtc=dtc, gtc=gtc, cttc=cttc)
+    n_labels, n_thresholds = len(truth.labels), len(detections.thresholds)
+    true_positives = np.zeros((n_labels, n_thresholds), dtype=np.intp)
+    np.add.at(true_positives, truth.label, found.covered)
+    counted = np.flatnonzero(truth.events_per_label())
+    return IntersectionCounts(
+        labels=tuple(truth.labels[i] for i in counted),
+        thresholds=detections.thresholds,
+        true_positives=true_positives[counted],
+        false_positives=_per_threshold(detections, detections.label, found.false_alarm, n_labels)[counted],
+        cross_triggers=_cross_triggers(detections, found.crossing, found.other, n_labels)[np.ix_(counted, counted)],
+        reference_events=truth.events_per_label()[counted],
+        reference_seconds=_sums(truth.label, truth.offset - truth.onset, n_labels)[counted],
+        total_seconds=float(truth.durations.sum()),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Intersections:
+    """What the criteria say of each event.
+
+    `covered` [event, threshold]: whether a reference event is a true positive. `false_alarm` [detection]: whether a
+    detection is a false positive. Detection `crossing` [pair] is a cross-trigger with the class `other` [pair].
+    """
+
+    covered: NDArray[np.bool_]
+    false_alarm: NDArray[np.bool_]
+    crossing: NDArray[np.intp]
+    other: NDArray[np.intp]
+
+
+def find_intersections(
+    detections: Detections, truth: GroundTruth, *, dtc: float, gtc: float, cttc: float
+) -> Intersections:
+    """Apply the criteria of `count_intersections` to every event.
+
+    Raises:
+        ValueError: as `count_intersections`.
+    """
     check_criteria(dtc=dtc, gtc=gtc, cttc=cttc)
     if detections.clips != truth.clips or detections.labels != truth.labels:
         raise ValueError("detections and ground truth name different clips or classes; decode with the ground truth's")
@@ -83,22 +122,8 @@ def count_intersections(
     covered = _covered_events(detections, truth, pairs, used, gtc)
     rejected = ~accepted
     false_alarm = rejected & (detections.onset < truth.durations[detections.clip])
-    crossing = _crossings(detections, truth, pairs, ~same & rejected[pairs.detection], share, cttc)
-
-    n_labels, n_thresholds = len(truth.labels), len(detections.thresholds)
-    true_positives = np.zeros((n_labels, n_thresholds), dtype=np.intp)
-    np.add.at(true_positives, truth.label, covered)
-    counted = np.flatnonzero(truth.events_per_label())
-    return IntersectionCounts(
-        labels=tuple(truth.labels[i] for i in counted),
-        thresholds=detections.thresholds,
-        true_positives=true_positives[counted],
-        false_positives=_per_threshold(detections, detections.label, false_alarm, n_labels)[counted],
-        cross_triggers=_cross_triggers(detections, *crossing, n_labels)[np.ix_(counted, counted)],
-        reference_events=truth.events_per_label()[counted],
-        reference_seconds=_sums(truth.label, truth.offset - truth.onset, n_labels)[counted],
-        total_seconds=float(truth.durations.sum()),
-    )
+    crossing, other = _crossings(detections, truth, pairs, ~same & rejected[pairs.detection], share, cttc)
+    return Intersections(covered, false_alarm, crossing, other)
 
 
 def intersection_f1(

@@ -5,11 +5,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dcase_sweep.evaluation.events.clip_counts import count_clips, write_clip_counts
 from dcase_sweep.evaluation.events.decode import psds_thresholds
 from dcase_sweep.evaluation.events.evaluation import Coverage, EventEvaluation, evaluate, other_name, result_keys
 from dcase_sweep.evaluation.events.figures import class_f1_figure, clip_figure, psd_roc_figure
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+#: The file of the teacher's counts by clip.
+CLIP_COUNTS = "clip_counts.npz"
 #: Ends of the names of metrics that are in the tables alone.
 _DETAILED = ("_micro", "_error_rate", "_error_rate_macro", "segment_f1_macro", "psds_eval_0.3", "psds_eval_0.5")
 
@@ -100,7 +104,7 @@ def evaluate_event_scores(
         )
         evaluations[name] = evaluation
         results.append(_of_network(name, evaluation, network, views, note))
-    return _together(results, evaluations, coverage)
+    return _together(results, evaluations, coverage, rules)
 
 
 def _of_network(
@@ -129,7 +133,10 @@ def _of_network(
 
 
 def _together(
-    results: Sequence[EvaluationResult], evaluations: Mapping[str, EventEvaluation], coverage: Coverage
+    results: Sequence[EvaluationResult],
+    evaluations: Mapping[str, EventEvaluation],
+    coverage: Coverage,
+    rules: EventRules,
 ) -> EvaluationResult:
     """Combine the results of the networks: their tables, then the metrics under their published names."""
     # The first entry of the published dictionary: the student's larger PSDS.
@@ -152,7 +159,26 @@ def _together(
     table = "\n\n".join([*(result.table for result in results), keys_table(metrics, coverage)])
     defined = {name: value for name, value in metrics.items() if math.isfinite(value)}
     detailed = frozenset(name for name in defined if not _is_logged(name))
-    return EvaluationResult(defined, table, {"events.txt": table + "\n", **files}, figures, detailed)
+    return EvaluationResult(
+        metrics=defined,
+        table=table,
+        files={"events.txt": table + "\n", **files},
+        writers={CLIP_COUNTS: partial(_write_clip_counts, headline, rules)},
+        figures=figures,
+        detailed=detailed,
+    )
+
+
+def _write_clip_counts(evaluation: EventEvaluation, rules: EventRules, path: Path) -> None:
+    """Write what resamples of the clips are computed from."""
+    counts = count_clips(
+        evaluation.detections,
+        evaluation.decisions,
+        evaluation.truth,
+        scenarios=rules.scenarios,
+        criteria=rules.criteria,
+    )
+    write_clip_counts(counts, path)
 
 
 def _is_logged(name: str) -> bool:

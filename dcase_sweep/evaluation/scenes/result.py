@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from dcase_sweep.evaluation.result import EvaluationResult, Figures
 from dcase_sweep.evaluation.scenes.figures import confusion_figure, device_accuracy_figure
-from dcase_sweep.evaluation.scenes.metrics import SceneReport, as_probabilities, evaluate_scenes
+from dcase_sweep.evaluation.scenes.metrics import SceneReport, as_probabilities, clip_log_losses, evaluate_scenes
 from dcase_sweep.evaluation.scenes.report import scene_table, to_csv, to_json
 
+#: The file of each clip's decision and log loss, from which resamples of the clips are computed.
+CLIP_RESULTS = "clips.csv"
 #: Files with the probabilities and with the labels of the test clips.
 SCORES, REFERENCE = "scores.csv", "reference.csv"
 #: Beginnings of the names of metrics that are in the tables alone; accuracy by device is the challenge's own figure.
@@ -65,6 +67,7 @@ def evaluate_scene_scores(
             "scenes.json": json.dumps(results, indent=2) + "\n",
             SCORES: _score_table(probabilities, classes, filenames),
             REFERENCE: _reference_table(filenames, truth, classes, devices),
+            CLIP_RESULTS: _clip_table(probabilities, truth, classes, devices, filenames),
             **more,
         },
         figures=_figures(report, note),
@@ -93,6 +96,23 @@ def _metrics(report: SceneReport) -> dict[str, float]:
             metrics[f"test/accuracy_{group}_{score.name}"] = score.accuracy
             metrics[f"test/log_loss_{group}_{score.name}"] = score.log_loss
     return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
+
+
+def _clip_table(
+    probabilities: NDArray[np.floating],
+    truth: NDArray[np.int64],
+    classes: Sequence[str],
+    devices: Sequence[str] | None,
+    filenames: Sequence[str],
+) -> str:
+    """Each clip's scene, device, whether the decision is right, and log loss, separated by tabs."""
+    lines = ["\t".join(["filename", "scene_label", "source_label", "correct", "log_loss"])]
+    correct, losses = probabilities.argmax(axis=1) == truth, clip_log_losses(probabilities, truth)
+    for index, filename in enumerate(filenames):
+        device = devices[index] if devices else ""
+        cells = [filename, classes[truth[index]], device, f"{correct[index]:d}", f"{losses[index]:.8f}"]
+        lines.append("\t".join(cells))
+    return "\n".join(lines) + "\n"
 
 
 def _macro_f1(report: SceneReport) -> float:

@@ -4,6 +4,7 @@ import logging
 import sys
 import threading
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from dcase_sweep.sweep.optuna import study as records
@@ -68,6 +69,8 @@ class ProgressTable:
         self.study = study
         self.search_config = search_config
         self.shown = {trial.number for trial in study.get_trials(deepcopy=False) if records.kind(trial) in _ENDED}
+        self.began = time.monotonic()
+        self.done_before = self._count_done(study.get_trials(deepcopy=False))
         self.lock = threading.Lock()
         self.table: Any = None
 
@@ -100,7 +103,7 @@ class ProgressTable:
         note = ""
         if best is not None:
             note = " · the best so far" if best.number == trial.number else f" · best {best.value:.4g} ({best.number})"
-        done = sum(records.kind(each) in ("finished", "pruned") for each in trials)
+        done = self._count_done(trials)
         line = (
             f"trial {trial.number:<4}{outcome(trial)}{note} · {done}/{self.search_config.n_trials} · {describe(trial)}"
         )
@@ -108,6 +111,19 @@ class ProgressTable:
             self.table.console.print(line, highlight=False, markup=False, soft_wrap=True)
         else:
             log.info(line)
+
+    @staticmethod
+    def _count_done(trials: list["FrozenTrial"]) -> int:
+        return sum(records.kind(each) in ("finished", "pruned") for each in trials)
+
+    def describe_remaining(self, trials: list["FrozenTrial"]) -> str:
+        """Describe the remaining time at the speed of this search so far; empty before its first trial has ended."""
+        done = self._count_done(trials)
+        wanted = self.search_config.n_trials - done
+        if wanted <= 0 or done <= self.done_before:
+            return ""
+        seconds = round((time.monotonic() - self.began) / (done - self.done_before) * wanted)
+        return f"; about {timedelta(seconds=seconds)} left"
 
     def _best(self, trials: list["FrozenTrial"]) -> "FrozenTrial | None":
         if len(self.search_config.objective.metrics) != 1:
@@ -123,7 +139,10 @@ class ProgressTable:
         order = ("running", "finished", "pruned", "rejected", "repeated", "failed", "interrupted")
         title = ", ".join(f"{found[name]} {name}" for name in order if found[name]) or "starting"
         table = Table(
-            title=Text(f"{self.search_config.study}: {title}; {self.search_config.n_trials} wanted"),
+            title=Text(
+                f"{self.search_config.study}: {title}; {self.search_config.n_trials} wanted"
+                f"{self.describe_remaining(trials)}"
+            ),
             title_justify="left",
             title_style="bold",
             box=SIMPLE_HEAD,
@@ -138,6 +157,9 @@ class ProgressTable:
         table.add_column("configuration", ratio=1, overflow="ellipsis", no_wrap=True)
         running = [trial for trial in trials if records.kind(trial) == "running"]
         best = self._best(trials)
+        if best is not None:  # the column has no room for it on a narrow terminal
+            table.caption = Text(f"best: {describe(best)}")
+            table.caption_justify = "left"
         for trial in [*([best] if best is not None else []), *running][:_SHOWN]:
             began = trial.datetime_start.timestamp() if trial.datetime_start else time.time()
             ended = trial.datetime_complete.timestamp() if trial.datetime_complete else time.time()

@@ -39,7 +39,8 @@ class Augmentation(Protocol):
     PyTorch's default generator. Both are seeded for each epoch, so that a resumed run repeats an uninterrupted one.
 
     The attribute ``batches`` of a class in this package is the kind of batches that it supports: ``clips`` or
-    ``events``.
+    ``events``. A class may have a method ``check_shape``. It is called before data are read, with the shape of a clip's
+    features ``(mel, frame)``, and raises ``ValueError`` for features that the augmentation cannot be applied to.
     """
 
     def __call__(self, features: Tensor, targets: Any, rng: np.random.Generator) -> tuple[Tensor, Any]:

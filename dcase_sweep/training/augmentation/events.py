@@ -106,16 +106,29 @@ class FilterAugment:
         if len(self.bands) != 2 or not 1 <= self.bands[0] <= self.bands[1]:
             raise ValueError(f"bands={list(self.bands)}: expected [least, most], 1 or more")
 
+    def check_shape(self, shape: tuple[int, int]) -> None:
+        """Refuse features with fewer mel bands than the narrowest filters take.
+
+        Args:
+            shape: mel bands and frames of a clip.
+
+        Raises:
+            ValueError: if they are too few.
+        """
+        if self.decibels and self.bands[1] * self.narrowest > shape[0]:
+            raise ValueError(
+                f"bands={list(self.bands)}: {self.bands[1]} bands of narrowest={self.narrowest} take "
+                f"{self.bands[1] * self.narrowest} mel bands; the front end has {shape[0]}: expected fewer or narrower "
+                "ones"
+            )
+
     def __call__(
         self, features: Tensor, targets: EventTargets, rng: np.random.Generator
     ) -> tuple[Tensor, EventTargets]:
         if not self.decibels:
             return features, targets
-        clips, mels, _ = features.shape
-        if self.bands[1] * self.narrowest > mels:
-            raise ValueError(
-                f"bands={list(self.bands)}, narrowest={self.narrowest}: expected bands within {mels} mel bands in all"
-            )
+        clips, mels, frames = features.shape
+        self.check_shape((mels, frames))
         borders = _borders(mels, int(rng.integers(self.bands[0], self.bands[1], endpoint=True)), self.narrowest, rng)
         knots = len(borders) - (self.shape == "step")
         gains = rng.uniform(-self.decibels, self.decibels, (clips, knots))

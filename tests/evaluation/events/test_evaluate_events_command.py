@@ -65,7 +65,7 @@ def test_published_detections_give_the_published_figures(
     assert figures["segment F1, micro"] == "75.47 %"
 
 
-def test_the_figures_of_psds_eval_and_sed_eval_stand_beside_ours(
+def test_the_figures_of_psds_eval_and_sed_eval_are_shown_with_ours(
     tables: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("psds_eval")
@@ -115,7 +115,7 @@ def test_the_folder_of_a_published_system_may_be_given(
     assert "collar F1, macro 50.00 %" in text
 
 
-def test_f1_may_judge_a_table_from_elsewhere(
+def test_f1_may_use_a_table_from_elsewhere(
     tables: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "best.tsv").write_text((tmp_path / "truth.tsv").read_text())
@@ -163,7 +163,7 @@ def test_blanks_after_labels_and_names_change_nothing(tables: list[str], tmp_pat
 
 
 @pytest.mark.parametrize("label", ["Dоg", "dog", "D\u200bog", "Ｄog"])
-def test_a_class_that_only_looks_right_is_told(tables: list[str], tmp_path: Path, label: str) -> None:
+def test_a_class_that_only_looks_right_is_reported(tables: list[str], tmp_path: Path, label: str) -> None:
     path = tmp_path / "detections" / "th_0.3.tsv"
     path.write_text(path.read_text().replace("Dog", label, 1))
 

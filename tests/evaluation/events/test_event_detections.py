@@ -103,6 +103,6 @@ def test_folders_that_are_not_understood_are_refused(tmp_path: Path, names: list
         find_threshold_tables(tmp_path)
 
 
-def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a folder"):
         find_threshold_tables(tmp_path / "nowhere")

@@ -79,7 +79,7 @@ def test_a_set_without_any_event_has_no_score() -> None:
     assert "PSDS scenario 1 - 50 thresholds" in " ".join(format_text(result).split())
 
 
-def test_missing_clips_are_left_out_and_told(case) -> None:
+def test_missing_clips_are_left_out_and_reported(case) -> None:
     truth, scores = case
     some = {clip: scores[clip] for clip in truth.clips if clip not in ("clip1.wav", "clip4.wav")}
 
@@ -90,7 +90,7 @@ def test_missing_clips_are_left_out_and_told(case) -> None:
     assert result.collar == evaluate(some, truth.restricted_to(some), hop=HOP).collar
 
 
-def test_clips_that_the_ground_truth_lacks_too_are_told_by_the_caller(case) -> None:
+def test_clips_that_the_ground_truth_lacks_too_are_reported_by_the_caller(case) -> None:
     truth, scores = case
 
     assert evaluate(scores, truth, hop=HOP, coverage=Coverage(7, 10)).coverage.fraction == 0.7

@@ -30,7 +30,7 @@ def random_filtered(seed: int, *, touching: bool = False) -> tuple[GroundTruth, 
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_referee_agrees_on_random_cases(seed: int) -> None:
+def test_reference_agrees_on_random_cases(seed: int) -> None:
     pytest.importorskip("sed_scores_eval")
     truth, filtered, by_clip = random_filtered(seed)
 

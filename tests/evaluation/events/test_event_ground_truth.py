@@ -58,7 +58,7 @@ def test_overlapping_events_of_one_class_are_named_by_their_rows(tmp_path: Path)
     ]
 
 
-def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_together(tmp_path: Path) -> None:
     rows = (
         "c.wav\t1.0\t2.0\tDog\n"
         "a.wav\t1.0\t2.0\tDogs\n"
@@ -99,7 +99,7 @@ def test_a_table_without_a_column_says_what_is_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "message"), [(None, "no such file"), ("", "the file is empty")])
-def test_a_table_that_is_not_there_is_told(tmp_path: Path, text: str | None, message: str) -> None:
+def test_a_table_that_is_not_there_is_reported(tmp_path: Path, text: str | None, message: str) -> None:
     path = tmp_path / "durations.tsv"
     if text is not None:
         path.write_text(text)

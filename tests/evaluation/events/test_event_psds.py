@@ -65,7 +65,7 @@ def test_published_figures_of_fdy_crnn(shared: Path, validation: GroundTruth) ->
     assert psds(found, validation, SCENARIO_2, cross_trigger_average="all").value == pytest.approx(0.667, abs=5e-4)
 
 
-def test_referee_agrees_on_published_detections(shared: Path, validation: GroundTruth) -> None:
+def test_reference_agrees_on_published_detections(shared: Path, validation: GroundTruth) -> None:
     pytest.importorskip("psds_eval")
     found = published(shared, "dcase2021_baseline_student", validation)
 
@@ -75,7 +75,7 @@ def test_referee_agrees_on_published_detections(shared: Path, validation: Ground
 
 
 @pytest.mark.parametrize("average", ["others", "all"])
-def test_referee_agrees_on_either_average(average: CrossTriggerAverage) -> None:
+def test_reference_agrees_on_either_average(average: CrossTriggerAverage) -> None:
     pytest.importorskip("psds_eval")
     rng = np.random.default_rng(11)
     truth = random_truth(rng)
@@ -88,7 +88,7 @@ def test_referee_agrees_on_either_average(average: CrossTriggerAverage) -> None:
 
 @pytest.mark.parametrize("parameters", [*SCENARIOS, WIDE], ids=lambda p: p.name)
 @pytest.mark.parametrize("seed", range(4))
-def test_referee_agrees_on_random_cases(seed: int, parameters: PsdsParameters) -> None:
+def test_reference_agrees_on_random_cases(seed: int, parameters: PsdsParameters) -> None:
     pytest.importorskip("psds_eval")
     rng = np.random.default_rng(seed)
     truth = random_truth(rng, touching=seed % 2 == 1)
@@ -120,7 +120,7 @@ def test_definition_agrees_on_random_cases(seed: int) -> None:
     assert psds(decode(filtered, THRESHOLDS), truth, WIDE).value == pytest.approx(score(points, WIDE), abs=1e-9)
 
 
-def test_a_criterion_that_is_met_exactly_is_met_as_in_the_referee() -> None:
+def test_a_criterion_that_is_met_exactly_is_met_as_in_the_reference() -> None:
     pytest.importorskip("psds_eval")
     # .25 + .1 + .15 of the detection: .49999999999999994 added up plainly, .5 as pandas adds up.
     parts = [("a.wav", Event("Dog", *times)) for times in ((0.384, 1.024), (1.408, 1.664), (1.92, 2.304))]

@@ -60,7 +60,7 @@ def test_an_evaluation_imports_none_of_the_packages_that_it_is_compared_with() -
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_figures_of_the_packages_stand_beside_ours_and_agree(seed: int) -> None:
+def test_the_figures_of_the_packages_are_shown_with_ours_and_agree(seed: int) -> None:
     rng = np.random.default_rng(seed)
     truth = random_truth(rng)
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def test_the_text_fits_a_terminal(evaluation: EventEvaluation) -> None:
     assert "\n  " in text
 
 
-def test_every_figure_stands_with_its_rule(evaluation: EventEvaluation) -> None:
+def test_every_figure_is_shown_with_its_rule(evaluation: EventEvaluation) -> None:
     lines = rejoined(format_text(evaluation))
 
     assert lines[0].startswith("Sound event detection: 6 of 6 clips (100 %)")
@@ -52,6 +53,13 @@ def test_every_figure_stands_with_its_rule(evaluation: EventEvaluation) -> None:
     assert f"{100 * evaluation.collar.macro:.2f} %" in collar
     assert "onset within 200 ms, offset within 200 ms or 20 % of the length" in collar
     assert any(line.startswith("Dog ") for line in lines)
+
+
+def test_the_note_on_published_figures_is_for_their_clips(evaluation: EventEvaluation) -> None:
+    published = replace(evaluation, coverage=replace(evaluation.coverage, scored=1168, total=1168))
+
+    assert "not comparable with figures of psds_eval 0.3" not in format_text(evaluation)
+    assert "not comparable with figures of psds_eval 0.3" in format_text(published)
 
 
 def test_figures_on_part_of_the_clips_are_marked() -> None:
@@ -103,7 +111,7 @@ def test_json_and_csv_hold_the_same_figures(evaluation: EventEvaluation) -> None
     assert {row["clips_scored"] for row in rows} == {"6"}
 
 
-def test_silence_is_told_once() -> None:
+def test_silence_is_reported_once() -> None:
     truth = random_truth(np.random.default_rng(0))
     silence = {clip: np.zeros((40, 3), dtype=np.float32) for clip in truth.clips}
 

@@ -93,7 +93,7 @@ def test_the_index_of_a_data_frame_is_said_to_be_left_out(
 
 
 @pytest.mark.parametrize("label", ["$\\frac{a}{$b", "<script>alert(1)</script>", "_hidden", "犬", "x" * 10_000])
-def test_a_label_that_spoils_formulas_is_drawn_as_it_stands(tmp_path: Path, label: str) -> None:
+def test_a_label_that_spoils_formulas_is_drawn_unchanged(tmp_path: Path, label: str) -> None:
     path = tmp_path / "reference.csv"
     path.write_text(f"filename\tscene_label\nx-a.wav\t{label}\ny-{'b'}.wav\tbus\n", encoding="utf-8")
     in_order = "0.1 0.9\n0.9 0.1\n"
@@ -113,7 +113,7 @@ def test_classes_may_stand_in_another_order(
     assert "rows sum to between 1 and 2" in printed
 
 
-def test_a_scene_label_other_than_the_highest_score_is_told(
+def test_a_scene_label_other_than_the_highest_score_is_reported(
     tmp_path: Path, reference: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = "filename,scene_label,bus,tram\ntram-lyon-1-10-a.wav,bus,.1,.9\nbus-lyon-1-11-s1.wav,bus,.9,.1\n"

@@ -36,7 +36,7 @@ def test_table_has_log_loss_by_device_and_accuracy(report: SceneReport) -> None:
     ]
 
 
-def test_averages_over_clips_are_told_where_they_differ() -> None:
+def test_averages_over_clips_are_reported_where_they_differ() -> None:
     uneven = evaluate_scenes([[0.5, 0.5], [0.8, 0.2], [0.2, 0.8]], [0, 0, 1], classes=("bus", "park"))
 
     assert "Averaged over clips instead: accuracy 1.0000, log loss 0.3798" in scene_table(uneven)

@@ -149,7 +149,7 @@ def test_what_no_search_can_use_ends_it_with_what_is_expected(search: Search, re
     assert re.search(message, study.user_attrs[records.STOPPED])
 
 
-def test_a_failed_job_is_told_and_too_many_end_the_search(search: Search) -> None:
+def test_a_failed_job_is_reported_and_too_many_end_the_search(search: Search) -> None:
     def task(config: DictConfig) -> float:
         raise ValueError(f"\x1b[1mno room for {config.kind}")
 
@@ -226,7 +226,7 @@ def test_a_space_that_is_no_function_is_refused(search: Search, name: str) -> No
         search(lambda config: 0.0, custom=name)
 
 
-def test_an_interrupted_trial_is_tried_again_in_its_folder_and_knows_its_steps(search: Search) -> None:
+def test_an_interrupted_trial_is_retried_in_its_folder_with_its_steps(search: Search) -> None:
     """The application finds its own checkpoint there; the pruner, the values that were reported."""
     folders = []
 

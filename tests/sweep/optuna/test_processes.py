@@ -19,7 +19,7 @@ def end(number: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_ends_and_deaths_are_told_and_output_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ends_and_deaths_are_reported_and_output_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
     processes = Processes(end, 2, tmp_path, threads=3)
 

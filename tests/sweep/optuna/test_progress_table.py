@@ -46,7 +46,27 @@ def test_a_long_value_leaves_room_for_the_others() -> None:
     assert describe(trial.study.get_trials()[0]) == "pools [[2,2],[2,2],[2,1],…, recurrent_units 64"
 
 
-def test_the_best_stands_first() -> None:
+def test_the_best_is_first() -> None:
     rows = [line.split() for line in drawn(100, "best/validation/accuracy").splitlines()]
 
     assert [row[:3] for row in rows if row and row[0] in "01"] == [["0", "best", "0.25"], ["1", "running", "0"]]
+
+
+def test_the_configuration_of_the_best_is_whole_on_a_narrow_terminal() -> None:
+    text = " ".join(drawn(80, "best/validation/accuracy").split())
+
+    assert "best: lr 0.0" in text
+    assert "pools [[2,2],[2,2],[2,1],…" in text.partition("best: ")[2]
+
+
+def test_the_remaining_time_follows_from_the_trials_of_this_command() -> None:
+    study = optuna.create_study()
+    study.add_trial(optuna.trial.create_trial(value=1.0))
+    search_config: Any = SimpleNamespace(study="s", objective=Objective(("a",), ("minimize",)), n_trials=4)
+    live = ProgressTable(study, search_config)
+    assert live.describe_remaining(study.get_trials()) == ""
+
+    study.add_trial(optuna.trial.create_trial(value=1.0))
+    live.began -= 60
+
+    assert live.describe_remaining(study.get_trials()) == "; about 0:02:00 left"

@@ -48,7 +48,7 @@ def test_the_best_is_named_as_hydras_own_plugin_names_it(study: optuna.Study) ->
     assert found["trials"] == {"finished": 5, "pruned": 1, "rejected": 1, "failed": 1}
 
 
-def test_a_remark_of_a_trial_stands_with_the_results(study: optuna.Study) -> None:
+def test_a_note_on_a_trial_is_shown_with_the_results(study: optuna.Study) -> None:
     note = "synthetic demo data: not representative of real recordings"
     trial = study.ask()
     trial.suggest_float("model.dropout", 0, 0.5)

@@ -58,7 +58,7 @@ def test_the_disk_is_waited_for_when_a_trial_ends_alone(tmp_path: Path, monkeypa
     assert len(waits) == 1
 
 
-def test_a_database_whose_driver_is_missing_is_told_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_whose_driver_is_missing_is_reported_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
 
     with pytest.raises(UserError, match="the package psycopg; or name another driver") as refused:
@@ -197,7 +197,7 @@ def test_a_database_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:
         assert [name for (name,) in connection.execute("SELECT name FROM sqlite_master")] == ["runs"]
 
 
-def test_a_url_that_nothing_opens_is_told_without_its_password() -> None:
+def test_a_url_that_nothing_opens_is_reported_without_its_password() -> None:
     for where in ("foo://me:secret@host/x", "redis://me:sec/ret@localhost", "postgresql+nothing://me:se@cret@h/x"):
         with pytest.raises(UserError) as refused:
             open_storage(where)

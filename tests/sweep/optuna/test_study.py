@@ -49,7 +49,7 @@ def test_the_same_study_is_continued(where: str) -> None:
     assert again.metric_names == ["best/validation/accuracy"]
 
 
-def test_another_space_is_refused_with_the_difference_or_begun_beside_it(where: str) -> None:
+def test_another_space_is_refused_with_the_difference_or_a_new_study_is_started(where: str) -> None:
     finish(opened(where))
 
     with pytest.raises(UserError, match=r"space model.depth: was 2..5, is 2..9; .*|was 2..5, is 2..9"):

@@ -138,7 +138,7 @@ def test_an_impossible_configuration_is_rejected_with_its_reason(tmp_path: Path)
     assert "only 40 × 500" in reasons.pop()
 
 
-def test_a_failed_trial_is_told_and_the_search_goes_on(tmp_path: Path) -> None:
+def test_a_failed_trial_is_reported_and_the_search_goes_on(tmp_path: Path) -> None:
     def experiment(trial: optuna.Trial, config: DictConfig) -> Result:
         if trial.number == 1:
             raise MemoryError("no room")
@@ -151,7 +151,7 @@ def test_a_failed_trial_is_told_and_the_search_goes_on(tmp_path: Path) -> None:
     assert [trials[1].user_attrs["error"], trials[2].user_attrs["error"]] == ["MemoryError: no room", "OSError: disk"]
 
 
-def test_what_must_stand_beside_a_result_is_kept_with_its_trial(tmp_path: Path) -> None:
+def test_a_note_on_a_result_is_stored_with_its_trial(tmp_path: Path) -> None:
     note = "synthetic demo data: not representative of real recordings"
 
     study = work(tmp_path, lambda trial, config: replace(finished(), note=note), n_trials=1)
@@ -316,7 +316,7 @@ def test_a_grid_comes_to_its_end(tmp_path: Path, sampler: str) -> None:
     assert records.counts(study.get_trials())["finished"] == 4
 
 
-def test_a_trial_that_another_command_has_closed_ends_and_is_told_once(tmp_path: Path) -> None:
+def test_a_trial_that_another_command_has_closed_ends_and_is_reported_once(tmp_path: Path) -> None:
     def experiment(trial: optuna.Trial, config: DictConfig) -> Result:
         if trial.number == 0:
             study = optuna.load_study(study_name="s", storage=open_storage(str(tmp_path / "optuna.log")))

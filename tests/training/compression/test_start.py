@@ -51,7 +51,7 @@ def test_another_network_or_an_impossible_size_is_refused(finished: Path, overri
     assert "\n" not in str(caught.value)
 
 
-def test_other_shapes_are_refused_whatever_the_configuration_says(finished: Path) -> None:
+def test_other_shapes_are_refused_independent_of_the_configuration(finished: Path) -> None:
     path = finished / "checkpoints/best.ckpt"
     content = torch.load(path, weights_only=True)
     content["state_dict"]["network.head.1.bias"] = torch.zeros(50)

@@ -46,7 +46,7 @@ def test_refused_in_one_line(overrides: list[str], says: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_model_without_a_twin_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_without_a_keras_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(CNN, "keras_twin")
 
     with pytest.raises(UserError, match=r"^framework=tensorflow: model CNN is not available; choose torch$"):

@@ -105,7 +105,7 @@ def test_it_learns_and_keeps_the_best_epoch(whole: Trained) -> None:
     assert all(torch.equal(value, whole.learner.state_dict()[name]) for name, value in kept["state_dict"].items())
 
 
-def test_with_its_weights_the_torch_learner_says_the_same(whole: Trained) -> None:
+def test_with_its_weights_the_torch_learner_predicts_the_same(whole: Trained) -> None:
     rows = scenes()[0].test
 
     other = SceneLearner(small(framework="torch"), *scenes())
@@ -177,7 +177,7 @@ def test_batches_come_in_the_order_of_the_torch_learner() -> None:
     [Mixup(0.3), MaskMels(2), MaskFrames(2), FreqMixStyle(1.0), Roll(0.3)],
     ids=lambda each: type(each).__name__,
 )
-def test_augmentation_changes_training_batches_as_the_seed_says(augmentation: Augmentation) -> None:
+def test_augmentation_changes_training_batches_by_the_seed(augmentation: Augmentation) -> None:
     from dcase_sweep.training.keras.batches import Batches
 
     data, features = scenes()

@@ -71,7 +71,7 @@ def clips(shared: Path) -> Tensor:
 
 
 @pytest.mark.parametrize(("name", "count"), PUBLISHED)
-def test_twins_are_of_one_size_and_one_opinion(name: str, count: int, clips: Tensor) -> None:
+def test_keras_networks_have_the_same_size_and_outputs(name: str, count: int, clips: Tensor) -> None:
     network, twin = CNN(**settings(name)).eval(), cnn(**settings(name))
     to_keras(disturbed(network), twin)
 
@@ -96,7 +96,7 @@ def test_weights_come_back_as_they_went() -> None:
     network.load_state_dict(back)
 
 
-def test_a_twins_own_weights_make_the_same_network() -> None:
+def test_weights_from_keras_make_the_same_network() -> None:
     network, twin, other = CNN(**SMALL).eval(), cnn(**SMALL, seed=1), cnn(**SMALL, seed=2)
     features = np.random.default_rng(0).normal(size=(4, 12, 21)).astype(np.float32)
 

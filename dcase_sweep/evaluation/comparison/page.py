@@ -1,0 +1,102 @@
+"""The comparison as one page that opens without a network: tables to sort and filter, curves, bars."""
+
+import html
+import json
+import math
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from dcase_sweep.evaluation.comparison.differences import Comparison
+from dcase_sweep.evaluation.comparison.published import PUBLISHED
+from dcase_sweep.evaluation.comparison.systems import Measure, System, list_notes
+from dcase_sweep.evaluation.comparison.tables import describe_difference, shown_measures
+from dcase_sweep.utils.text import printable
+
+#: Values of a curve at most; of longer ones every n-th is drawn.
+_MOST_POINTS = 200
+
+
+def to_html(systems: Sequence[System], comparisons: Sequence[Comparison], *, title: str = "Comparison of runs") -> str:
+    """The page. Every name reaches it as data and is written as text, so that none is read as markup.
+
+    Args:
+        systems: the best of a task first.
+        comparisons: of each with the best.
+        title: of the page.
+    """
+    shown = shown_measures(systems)
+    content = {
+        "measures": [_describe_measure(measure) for measure in shown],
+        "systems": [_describe_system(system, shown) for system in systems],
+        "published": [_describe_published(each, shown) for each in PUBLISHED if each.task in {s.task for s in systems}],
+        "notes": {task: list_notes([s for s in systems if s.task == task]) for task in {s.task for s in systems}},
+        "differences": [
+            {
+                "task": each.best.task,
+                "best": printable(each.best.name),
+                "other": printable(each.other.name),
+                "lines": describe_difference(each),
+                "interval": _describe_interval(each),
+            }
+            for each in comparisons
+        ],
+    }
+    # "<" would end the script element in "</script>"; the others are what HTML and JavaScript read differently.
+    data = json.dumps(content, allow_nan=False, separators=(",", ":"))
+    for letter in "<>&\u2028\u2029":
+        data = data.replace(letter, f"\\u{ord(letter):04x}")
+    template = (files("dcase_sweep.evaluation.comparison") / "page.html").read_text(encoding="utf-8")
+    return template.replace("@TITLE@", html.escape(title)).replace("@DATA@", data)
+
+
+def _describe_measure(measure: Measure) -> dict[str, Any]:
+    return {
+        "title": measure.title,
+        "factor": measure.factor,
+        "digits": measure.digits,
+        "larger": measure.larger_is_better,
+    }
+
+
+def _describe_system(system: System, shown: Sequence[Measure]) -> dict[str, Any]:
+    return {
+        "name": printable(system.name),
+        "task": printable(system.task),
+        "coverage": system.coverage,
+        "values": [[_number(system.mean(measure)), _number(system.std(measure))] for measure in shown],
+        "details": system.details(),
+        "runs": [
+            {
+                "name": printable(run.name),
+                "id": run.id,
+                "seed": printable(run.seed),
+                "link": run.link if run.link and run.link.startswith(("http://", "https://")) else None,
+                "values": [_number(measure.read(run.metrics)) for measure in shown],
+                "history": {name: _thin(values) for name, values in run.history.items()},
+            }
+            for run in system.runs
+        ],
+    }
+
+
+def _describe_published(result: Any, shown: Sequence[Measure]) -> dict[str, Any]:
+    pairs = [result.metrics.get(measure.metric, (None, None)) for measure in shown]
+    return {"name": result.name, "task": result.task, "runs": result.runs, "values": [list(pair) for pair in pairs]}
+
+
+def _describe_interval(comparison: Comparison) -> list[float] | None:
+    clips = comparison.clips
+    if clips is None or not all(map(math.isfinite, (clips.value, clips.low, clips.high))):
+        return None
+    return [comparison.measure.factor * value for value in (clips.value, clips.low, clips.high)]
+
+
+def _number(value: float) -> float | None:
+    return float(f"{value:.7g}") if math.isfinite(value) else None
+
+
+def _thin(values: Sequence[float]) -> list[list[float | None]]:
+    """Pairs of an epoch, counted from 1, and its value."""
+    step = max(1, math.ceil(len(values) / _MOST_POINTS))
+    return [[epoch + 1, _number(values[epoch])] for epoch in range(0, len(values), step)]

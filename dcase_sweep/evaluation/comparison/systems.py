@@ -1,0 +1,220 @@
+"""Runs that differ in their seed alone are one system; systems are compared within their task."""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dcase_sweep.evaluation.resampling import Statistic
+
+#: Parameters that do not make a system: the seed, and what a run is computed on.
+_NOT_OF_SYSTEMS = re.compile(r"^(seed|hardware\..*|hardware|tracking\..*|store\..*|resume|logger.*)$")
+#: Groups of the configuration whose name says what their keys do.
+_GROUPS = ("task", "model", "data", "experiment", "front_end", "augmentation", "optimizer", "scheduler", "framework")
+#: Metrics of one class or one device: task, what it is, and the name of the class.
+_DETAIL = re.compile(
+    r"test/(?:accuracy_(?P<group>device|scene)_(?P<name>.+)"
+    r"|teacher/(?P<metric>event_f1|psds_score_scenario1|psds_score_scenario2)/(?P<label>.+))"
+)
+_TITLES = {
+    "device": "accuracy by device",
+    "scene": "accuracy by scene",
+    "event_f1": "collar F1 by class",
+    "psds_score_scenario1": "PSDS 1 by class",
+    "psds_score_scenario2": "PSDS 2 by class",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A compared metric: its name in a run, its names elsewhere, and how it is shown."""
+
+    metric: str
+    title: str
+    factor: float = 1.0
+    digits: int = 3
+    larger_is_better: bool = True
+    #: Names of the same metric in runs of earlier versions.
+    earlier: tuple[str, ...] = ()
+
+    def read(self, metrics: Mapping[str, float]) -> float:
+        """Its value in a run; NaN where the run has none."""
+        for name in (self.metric, *self.earlier):
+            if name in metrics:
+                return metrics[name]
+        return math.nan
+
+
+#: Columns of both tasks, the first one of a task that has a value is its main one.
+MEASURES = (
+    Measure("test/accuracy", "accuracy %", 100, 1),
+    Measure("test/log_loss", "log loss", larger_is_better=False),
+    Measure("test/psds1", "PSDS 1", earlier=("test/teacher/psds_score_scenario1",)),
+    Measure("test/psds2", "PSDS 2", earlier=("test/teacher/psds_score_scenario2",)),
+    Measure("test/f1", "F1 %", 100, 1, earlier=("test/teacher/event_f1_macro",)),
+    Measure("complexity/parameters", "parameters", digits=0, larger_is_better=False),
+    Measure("complexity/nonzero_kib_16bit", "KiB", digits=1, larger_is_better=False),
+    Measure("complexity/mmac_per_clip", "MMAC", digits=1, larger_is_better=False),
+    Measure("energy/training_kwh", "Wh", 1000, 2, larger_is_better=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRun:
+    """A finished run: what it was configured by, what it came to, and what its test clips can be resampled by."""
+
+    id: str
+    name: str
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    #: Of each epoch: metric → values, for learning curves.
+    history: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    #: Metric → what computes it on resampled clips, with the names of the clips; loaded when it is asked for.
+    load_statistics: "Callable[[], tuple[tuple[str, ...], Mapping[str, Statistic]] | None] | None" = None
+    link: str | None = None
+    is_synthetic: bool = False
+
+    @property
+    def seed(self) -> str:
+        """The seed, as text."""
+        return self.parameters.get("seed", "")
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Runs that differ in their seed alone."""
+
+    name: str
+    task: str
+    runs: tuple[ComparedRun, ...]
+
+    def values(self, measure: Measure) -> np.ndarray:
+        """The metric in each run that has it."""
+        found = np.array([measure.read(run.metrics) for run in self.runs])
+        return found[np.isfinite(found)]
+
+    def mean(self, measure: Measure) -> float:
+        """The mean over seeds; NaN without a value."""
+        values = self.values(measure)
+        return float(values.mean()) if len(values) else math.nan
+
+    def std(self, measure: Measure) -> float:
+        """The standard deviation of the sample; 0 for one run."""
+        values = self.values(measure)
+        return float(values.std(ddof=1)) if len(values) > 1 else 0.0
+
+    @property
+    def coverage(self) -> str:
+        """How many test clips were scored of how many: the fewest of its runs; empty where that is not known."""
+        parts = [(run.metrics.get("test/clips_scored"), run.metrics.get("test/clips_listed")) for run in self.runs]
+        known = [(scored, listed) for scored, listed in parts if scored is not None and listed]
+        if not known:
+            return ""
+        scored, listed = min(known, key=lambda part: part[0] / part[1])
+        return f"{scored:,.0f} of {listed:,.0f}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """By which rule its metrics are computed, and that its data are generated."""
+        found = []
+        if any(run.is_synthetic for run in self.runs):
+            found.append("synthetic demo data: not representative of real recordings")
+        average = self.runs[0].parameters.get("evaluation.cross_trigger_average")
+        if average is not None:
+            over = {"all": "N classes (psds_eval 0.3)", "others": "N-1 classes (psds_eval 0.5)"}.get(average, average)
+            found.append(
+                f"PSDS of the teacher: {self.runs[0].parameters.get('evaluation.thresholds', '50')} thresholds, "
+                f"cross-triggers averaged over {over}; F1: collar, macro"
+            )
+        elif self.runs and "test/accuracy" in self.runs[0].metrics:
+            found.append("accuracy, log loss and F1: macro averages over scenes")
+        return tuple(found)
+
+    def details(self) -> dict[str, dict[str, float]]:
+        """Title → class or device → mean over seeds."""
+        found: dict[str, dict[str, list[float]]] = {}
+        for run in self.runs:
+            for metric, value in run.metrics.items():
+                match = _DETAIL.fullmatch(metric)
+                if match and math.isfinite(value):
+                    title = _TITLES[match["group"] or match["metric"]]
+                    found.setdefault(title, {}).setdefault(match["name"] or match["label"], []).append(value)
+        return {
+            title: {name: float(np.mean(values)) for name, values in sorted(names.items())}
+            for title, names in sorted(found.items())
+        }
+
+
+def list_notes(systems: Sequence[System]) -> list[str]:
+    """The notes of all systems, each once."""
+    return list(dict.fromkeys(note for system in systems for note in system.notes))
+
+
+def main_measure(systems: Sequence[System]) -> Measure | None:
+    """The first measure that the systems of a task have; None if they have none."""
+    return next((each for each in MEASURES if any(len(system.values(each)) for system in systems)), None)
+
+
+def group_runs(runs: Sequence[ComparedRun]) -> list[System]:
+    """Group runs over seeds; the names say what differs between the groups.
+
+    The systems of a task are together, the best first.
+    """
+    groups: dict[tuple[tuple[str, str], ...], list[ComparedRun]] = {}
+    for run in runs:
+        key = tuple(sorted((k, v) for k, v in run.parameters.items() if not _NOT_OF_SYSTEMS.match(k)))
+        groups.setdefault(key, []).append(run)
+    names = _name([dict(key) for key in groups])
+    systems = [
+        System(name, dict(key).get("task.name", dict(key).get("task", "")), tuple(members))
+        for name, (key, members) in zip(names, groups.items(), strict=True)
+    ]
+    ordered: list[System] = []
+    for task in sorted({system.task for system in systems}):
+        of_task = [system for system in systems if system.task == task]
+        ordered += sort_systems(of_task, main_measure(of_task))
+    return ordered
+
+
+def sort_systems(systems: Sequence[System], measure: Measure | None) -> list[System]:
+    """The best by this measure first; those without it last."""
+    if measure is None:
+        return list(systems)
+    sign = -1 if measure.larger_is_better else 1
+
+    def key(system: System) -> tuple[bool, float]:
+        mean = system.mean(measure)
+        return math.isnan(mean), sign * mean if math.isfinite(mean) else 0.0
+
+    return sorted(systems, key=key)
+
+
+def _name(groups: Sequence[Mapping[str, str]]) -> list[str]:
+    """A name for each group of parameters, of what differs between them."""
+    keys = dict.fromkeys(key for group in groups for key in group)
+    varying = [key for key in keys if len({group.get(key) for group in groups}) > 1]
+    chosen = [group for group in _GROUPS if group in varying]
+    # What follows from the choice of a group is not said twice, unless two groups of the same choices differ in it.
+    rest = [key for key in varying if key not in chosen and not _follows(key, chosen, groups)]
+    names = []
+    for group in groups:
+        parts = [group[key] for key in ("model", "experiment") if key in chosen and key in group]
+        parts += [
+            f"{key}={group[key]}" for key in (*chosen, *rest) if key in group and key not in ("model", "experiment")
+        ]
+        names.append(" ".join(parts) or group.get("model", "all runs"))
+    return [
+        name if names.count(name) == 1 else f"{name} ({names[: i + 1].count(name)})" for i, name in enumerate(names)
+    ]
+
+
+def _follows(key: str, chosen: Sequence[str], groups: Sequence[Mapping[str, str]]) -> bool:
+    """Whether groups with equal choices have equal values of the key."""
+    values: dict[tuple[str | None, ...], str | None] = {}
+    for group in groups:
+        choices = tuple(group.get(name) for name in chosen)
+        if values.setdefault(choices, group.get(key)) != group.get(key):
+            return False
+    return bool(chosen)

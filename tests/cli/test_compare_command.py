@@ -1,0 +1,83 @@
+"""``compare``: what is selected, printed, written and refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dcase_sweep import tracking
+from dcase_sweep.__main__ import main
+from dcase_sweep.config import Tracking
+from dcase_sweep.evaluation.scenes.result import evaluate_scene_scores
+
+
+@pytest.fixture
+def store(mlruns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A store with a sweep over two models and two seeds, and the word that names it."""
+    monkeypatch.chdir(tmp_path)
+    settings = Tracking(folder=str(tmp_path / "mlruns"))
+    sweep = tracking.start_run(settings, name="sweep", tags={})
+    for model, quality in (("cnn4", 1.0), ("cnn5", 4.0)):
+        for seed in (0, 1):
+            job = tracking.start_run(Tracking(folder=settings.folder, parent=sweep.id), name=model, tags={})
+            job.log_parameters({"task": "1a", "task.name": "1a", "model": model, "seed": seed})
+            truth = np.arange(60) % 3
+            scores = np.random.default_rng(seed).random((60, 3))
+            scores[np.arange(60), truth] += quality * 0.2
+            result = evaluate_scene_scores(
+                scores,
+                truth,
+                classes=["bus", "park", "tram"],
+                devices=["a", "s1"] * 30,
+                filenames=[f"{index}.wav" for index in range(60)],
+            )
+            job.log_metrics({name: value for name, value in result.metrics.items() if result.is_logged(name)})
+            for name, text in result.files.items():
+                job.log_text(text, name)
+            job.end("FINISHED")
+    tracking.start_run(settings, name="failed", tags={}).end("FAILED")
+    sweep.end("FINISHED")
+    return f"tracking.folder={tmp_path / 'mlruns'}"
+
+
+def test_a_sweep_is_compared_and_written(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["compare", store, "--out", "out", "--resamples", "200"])
+
+    printed = capsys.readouterr().out.splitlines()
+    assert code == 0
+    assert [line.split()[:2] for line in printed if line.startswith("cnn")] == [["cnn5", "2"], ["cnn4", "2"]]
+    assert any("test clips: accuracy %" in line and line.endswith(": differs") for line in printed)
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {f"comparison.{kind}" for kind in ("txt", "csv", "md", "tex", "html")}
+    assert '"accuracy by device"' in (tmp_path / "out/comparison.html").read_text()
+
+
+def test_filters_select_runs(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", store, "model=cnn4", "seed=1"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines if line.startswith("cnn")] == [["cnn4", "1"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["model=cnn9"], "error: model=cnn9: no finished run has this value; found cnn4, cnn5"),
+        (["nothing=1"], "error: nothing=1: no finished run has this value; no run has this parameter"),
+        (["abcdef12"], "error: abcdef12: no finished run or sweep of this id"),
+        (["cnn4"], "error: cnn4: expected KEY=VALUE of a parameter, or at least 6 letters of a run's or sweep's id"),
+        (["--resamples", "3"], "error: --resamples 3: expected a whole number from 100 to 100000"),
+    ],
+)
+def test_what_selects_nothing_is_refused(
+    words: list[str], message: str, store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["compare", store, *words]) == 1
+
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_a_store_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", f"tracking.folder={tmp_path}"]) == 1
+
+    assert "no store of runs there" in capsys.readouterr().err
