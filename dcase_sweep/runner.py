@@ -160,7 +160,8 @@ def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -
         _log_model(mlrun, experiment, job, data.classes)
         _draw_figures(mlrun, result, job)
         mlrun.end("FINISHED")
-    except Interrupted:
+    except Interrupted as interrupted:
+        interrupted.handled()
         mlrun.give_up("KILLED")
         _tell_how_to_resume(job)
         raise

@@ -320,6 +320,8 @@ def _check_values(experiment: Experiment) -> None:
 
 def _check_pairs(experiment: Experiment) -> None:
     """Check combinations of settings from different groups."""
+    if experiment.hardware.accelerator == "cpu" and experiment.hardware.graphs:
+        raise UserError("hardware.graphs=true: CUDA graphs are for GPUs; on a cpu leave it out")
     if experiment.hardware.accelerator == "cpu" and experiment.hardware.precision == "16-mixed":
         raise UserError("hardware.precision=16-mixed: float16 is for GPUs; on a cpu choose auto, 32-true or bf16-mixed")
     task = locate_task(experiment.task._target_)

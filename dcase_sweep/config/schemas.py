@@ -187,8 +187,10 @@ class Hardware:
     precision: str = MISSING
     #: Whether feature maps use PyTorch's channels-last memory format.
     channels_last: bool = True
-    #: Whether to compile the network with ``torch.compile``.
+    #: Whether to compile the networks with ``torch.compile``, for full batches in training.
     compile: bool = False
+    #: Whether to record training steps as CUDA graphs, on a GPU.
+    graphs: bool = False
     #: CPU threads of the network's operators; null = all cores.
     threads: int | None = None
     #: Number of files that are read in parallel while features are computed; null = all cores.

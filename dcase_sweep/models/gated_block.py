@@ -54,4 +54,16 @@ class GatedBlock(nn.Module):
         normalised = self.norm(self.convolution(maps.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
         gated = self.gate(normalised) * torch.sigmoid(normalised)
         dropped = functional.dropout(gated, self.dropout, self.training)
+        if dropped.is_cuda:
+            return average_pool(dropped, self.pool)
         return functional.avg_pool2d(dropped.permute(0, 3, 1, 2), self.pool).permute(0, 2, 3, 1)
+
+
+def average_pool(maps: Tensor, pool: tuple[int, int]) -> Tensor:
+    """`avg_pool2d` of maps ``[batch, frame, mel, channel]`` as a mean over windows.
+
+    On a GPU the gradient of `avg_pool2d` takes several times as long as reading and writing it does.
+    """
+    frames, mels = maps.shape[1] // pool[0], maps.shape[2] // pool[1]
+    windows = maps[:, : frames * pool[0], : mels * pool[1]].reshape(len(maps), frames, pool[0], mels, pool[1], -1)
+    return windows.mean(dim=(2, 4))

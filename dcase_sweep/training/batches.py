@@ -58,6 +58,11 @@ class Batches:
         self.sampler = self
         self.batch_sampler = None
 
+    @property
+    def device_bytes(self) -> int:
+        """What the features take of a GPU's memory."""
+        return self.clips.features.nbytes if self.clips.features.is_cuda else 0
+
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch that determines the next order."""
         self.epoch = epoch

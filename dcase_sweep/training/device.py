@@ -38,3 +38,26 @@ def resolve_device(hardware: Hardware) -> str:
     if not torch.cuda.is_available():
         raise UserError("hardware=gpu: PyTorch finds no GPU on this machine; choose hardware=cpu")
     return "cuda"
+
+
+def has_room(device: str, size: int) -> bool:
+    """Whether a device holds ``size`` bytes and leaves as much for training; main memory is taken to."""
+    if torch.device(device).type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return size <= 0.5 * free
+
+
+def validation_batch(device: str, bytes_per_clip: int, *, least: int, most: int = 1024) -> int:
+    """How many clips are validated at a time.
+
+    ``least`` on a CPU, where more at a time are no faster. On a GPU as many as a quarter of its free memory holds, up
+    to ``most``: a small batch takes as long as a large one.
+
+    Args:
+        bytes_per_clip: of the largest maps that are in memory together.
+    """
+    if torch.device(device).type != "cuda":
+        return least
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(least, min(most, free // 4 // max(bytes_per_clip, 1)))

@@ -3,11 +3,14 @@
 import math
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from dcase_sweep.utils.errors import UserError
 
-#: On a GPU, reading the loss waits for the device. A diverged network stays diverged, so later checks are sufficient.
+#: On a GPU, reading the loss waits for the device, so it is copied to memory and read this many batches later. A
+#: diverged network stays diverged, so later checks are sufficient.
 BATCHES_A_LOOK_ON_GPU = 50
 
 
@@ -39,12 +42,25 @@ class Divergence(Callback):
     failed.
     """
 
+    def __init__(self) -> None:
+        self._sent: tuple[Tensor, torch.cuda.Event] | None = None
+
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         loss = outputs["loss"]
-        if not loss.is_cuda or batch_idx % BATCHES_A_LOOK_ON_GPU == 0:
+        if not loss.is_cuda:
             refuse_divergence(trainer.current_epoch, "loss", float(loss))
+        elif batch_idx % BATCHES_A_LOOK_ON_GPU == 0:
+            self._look(trainer.current_epoch, loss)
+
+    def _look(self, epoch: int, loss: Tensor) -> None:
+        """Look at the loss that was sent before, which has arrived by now, and send this one."""
+        if self._sent is not None and self._sent[1].query():
+            refuse_divergence(epoch, "loss", float(self._sent[0]))
+        sent, arrived = loss.to("cpu", non_blocking=True), torch.cuda.Event()
+        arrived.record()
+        self._sent = sent, arrived
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         refuse_divergent_losses(

@@ -18,8 +18,11 @@ from dcase_sweep.training.best_checkpoint import BestCheckpoint, EpochListener, 
 from dcase_sweep.training.checkpoints import BEST, LAST
 from dcase_sweep.training.compression.compressor import Compressor
 from dcase_sweep.training.divergence import Divergence
+from dcase_sweep.training.interruption import Interruption
 from dcase_sweep.training.lightning import make_trainer
+from dcase_sweep.training.out_of_memory import describe_out_of_memory
 from dcase_sweep.training.restoring import RestoredState, restoring
+from dcase_sweep.training.step_module import StepModule
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import whole_file
 
@@ -60,8 +63,8 @@ def fit(
         compressor: compresses the network during training; no earlier epoch can be the best.
 
     Raises:
-        UserError: if a loss is NaN or infinite, no epoch could be evaluated, the state to resume is unusable, or a
-            callback is unusable.
+        UserError: if a loss is NaN or infinite, no epoch could be evaluated, the state to resume is unusable, a
+            callback is unusable, or a batch does not fit in the memory of the GPU.
     """
     training = experiment.training
     folder.mkdir(parents=True, exist_ok=True)
@@ -85,11 +88,15 @@ def fit(
         experiment.hardware,
         epochs=training.epochs,
         folder=folder,
-        callbacks=[restored, *before, *callbacks, Divergence(), best_checkpoint, LastCheckpoint(folder)],
+        callbacks=[
+            *(restored, Interruption(), *before, *callbacks),
+            *(Divergence(), best_checkpoint, LastCheckpoint(folder)),
+        ],
     )
     if resume is not None and resume.resolve() != (folder / LAST).resolve():
         with whole_file(folder / LAST) as temporary:
             shutil.copyfile(resume, temporary)
+    is_full = False
     with restoring(resume, lambda: restored.has_begun), warnings.catch_warnings():
         # Lightning warns about the number of loader workers, but whole splits are in memory.
         warnings.simplefilter("ignore")
@@ -97,8 +104,15 @@ def fit(
             trainer.fit(
                 module, train, validation, ckpt_path=None if resume is None else str(folder / LAST), weights_only=True
             )
+        except torch.OutOfMemoryError:  # described below, when its traceback no longer holds the tensors
+            is_full = True
         except MisconfigurationException as error:  # for example if the monitored metric does not exist
             raise UserError(f"callbacks, scheduler: {' '.join(str(error).split())[:300]}") from None
+        finally:
+            if isinstance(module, StepModule):
+                module.forget_graph()
+    if is_full:
+        raise UserError(describe_out_of_memory(experiment, trainer, module, train))
     best_checkpoint.conclude()
     load_weights(module, folder / BEST)
     if compressor is not None:

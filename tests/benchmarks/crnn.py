@@ -230,7 +230,7 @@ def our_step(features: Tensor, targets: EventTargets, *, mixed: bool) -> Step:
         weight = 2 * exponential_ramp(count, RAMP_STEPS)
         supervised = supervised_losses(found, targets, LOSS)
         loss = supervised.total + weight * consistency_losses(found, target).total
-        update_teacher(teacher, student, count)
+        update_teacher(teacher, student, teacher_decay(count))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from dcase_sweep.complexity.layers import list_layers
 from dcase_sweep.models.crnn import CRNN
+from dcase_sweep.models.gated_block import average_pool
 
 SMALL: dict[str, Any] = {
     "input_shape": (16, 21),
@@ -184,3 +185,18 @@ def test_refuses_impossible_sizes_in_one_line(sizes: dict[str, Any], line: str) 
 def test_a_clip_that_is_too_short_is_refused() -> None:
     with pytest.raises(ValueError, match=r"pools\[1\]=\[4, 2\]: only 8 × 1 \(mel × frame\) is left"):
         CRNN(**SMALL)(torch.randn(1, 16, 3))
+
+
+@pytest.mark.parametrize("pool", [(1, 2), (2, 2), (2, 1), (3, 2)])
+def test_the_pool_of_gpus_is_the_average_pool(pool: tuple[int, int]) -> None:
+    maps = torch.randn(2, 7, 5, 3, dtype=torch.float64, requires_grad=True)
+    again = maps.detach().clone().requires_grad_()
+
+    expected = functional.avg_pool2d(maps.permute(0, 3, 1, 2), pool).permute(0, 2, 3, 1)
+    pooled = average_pool(again, pool)
+    weights = torch.randn_like(expected)
+    (expected * weights).sum().backward()
+    (pooled * weights).sum().backward()
+
+    torch.testing.assert_close(pooled, expected)
+    torch.testing.assert_close(again.grad, maps.grad)

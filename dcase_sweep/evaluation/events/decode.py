@@ -4,7 +4,7 @@ A class is active in a frame whose median-filtered score is above the threshold.
 first and filter the binary values. A median commutes with a threshold, so filtering the scores gives the same events.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,46 @@ def filter_scores(
         DataError: scores of a clip are missing, of another shape, or not finite, one line a clip.
         ValueError: a hop or a length that is not positive, or classes without a length.
     """
+    return _filter_clips(scores, labels, hop, median_length, clips, _filter)
+
+
+def filter_decisions(
+    scores: Mapping[str, NDArray[np.floating[Any]]],
+    *,
+    threshold: float,
+    labels: Sequence[str],
+    hop: float,
+    median_length: int | Mapping[str, int] = 7,
+    clips: Sequence[str] | None = None,
+) -> FilteredScores:
+    """1 where the scores that `filter_scores` gives are above a threshold, else 0; many times faster.
+
+    The median of a window is above the threshold where most of its scores are, which are counted.
+
+    Args:
+        threshold: compared in the scores' precision.
+        scores: likewise for all others as in `filter_scores`.
+
+    Raises:
+        DataError: likewise.
+        ValueError: likewise.
+    """
+
+    def decide(values: NDArray[np.floating[Any]], lengths: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
+        return _count_majorities(values > values.dtype.type(threshold), lengths).astype(values.dtype)
+
+    return _filter_clips(scores, labels, hop, median_length, clips, decide)
+
+
+def _filter_clips(
+    scores: Mapping[str, NDArray[np.floating[Any]]],
+    labels: Sequence[str],
+    hop: float,
+    median_length: int | Mapping[str, int],
+    clips: Sequence[str] | None,
+    filter_values: Callable[[NDArray[np.floating[Any]], NDArray[np.intp]], NDArray[np.floating[Any]]],
+) -> FilteredScores:
+    """Filter clips with the same number of frames together."""
     if not hop > 0:
         raise ValueError(f"hop is {hop!r}; expected a positive number of seconds")
     lengths = _median_lengths(median_length, labels)
@@ -88,7 +128,7 @@ def filter_scores(
     for frames, members in sorted(by_frames.items()):
         if frames:
             values = np.stack([scores[clips[index]] for index in members], axis=1)
-            batches.append(ScoreBatch(np.array(members, dtype=np.intp), _filter(values, lengths)))
+            batches.append(ScoreBatch(np.array(members, dtype=np.intp), filter_values(values, lengths)))
     return FilteredScores(clips, tuple(labels), float(hop), tuple(batches))
 
 
@@ -163,6 +203,21 @@ def _check_scores(scores: Mapping[str, NDArray[np.floating[Any]]], clips: Sequen
             problems.append(f"scores of {name}: not finite; expected numbers (did the training diverge?)")
     if problems:
         raise DataError(problems)
+
+
+def _count_majorities(active: NDArray[np.bool_], lengths: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Whether the median of each window of ``[frame, clip, class]`` is above the threshold that the active ones are."""
+    frames = len(active)
+    decided = np.empty_like(active)
+    for length in np.unique(lengths):
+        same = lengths == length
+        margin = int(length) // 2
+        mirrored = np.pad(active[..., same], ((margin, margin), (0, 0), (0, 0)), mode="symmetric")
+        sums = np.zeros((len(mirrored) + 1, *mirrored.shape[1:]), dtype=np.int32)
+        np.cumsum(mirrored, axis=0, out=sums[1:])
+        # SciPy takes the upper one of the two middle values of a window of even length.
+        decided[..., same] = sums[length : length + frames] - sums[:frames] >= length - length // 2
+    return decided
 
 
 def _filter(values: NDArray[np.floating[Any]], lengths: NDArray[np.intp]) -> NDArray[np.floating[Any]]:

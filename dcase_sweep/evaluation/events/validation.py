@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.evaluation.events.decode import decode, filter_scores
+from dcase_sweep.evaluation.events.decode import decode, filter_decisions
 from dcase_sweep.evaluation.events.ground_truth import Event, ground_truth_from_events
 from dcase_sweep.evaluation.events.intersection import intersection_f1
 from dcase_sweep.evaluation.events.rules import EventRules
@@ -56,14 +56,15 @@ class SyntheticValidation:
 
     def intersection_f1(self, scores: Mapping[str, NDArray[np.floating[Any]]]) -> float:
         """Compute macro F1 of scores ``[frame, class]`` of each clip; 0 without a detection."""
-        filtered = filter_scores(
+        decided = filter_decisions(
             scores,
+            threshold=self.rules.validation_threshold,
             labels=self.truth.labels,
             hop=self.hop,
             median_length=self.median_length,
             clips=self.truth.clips,
         )
         wanted = self.rules.criteria
-        decisions = decode(filtered, [self.rules.validation_threshold])
+        decisions = decode(decided, [0.5])
         macro = intersection_f1(decisions, self.truth, dtc=wanted.dtc, gtc=wanted.gtc, cttc=wanted.cttc).macro
         return float(macro) if np.isfinite(macro) else 0.0

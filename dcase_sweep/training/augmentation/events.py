@@ -1,6 +1,7 @@
 """Augmentations of mel amplitudes ``[batch, mel, frame]`` for sound event detection, before the conversion to decibels.
 
-Each returns new tensors. Random numbers come from a NumPy generator, so that they do not depend on the device.
+Each returns new tensors. Random numbers come from a NumPy generator, so that they do not depend on the device; they are
+sent there without waiting for it.
 """
 
 from collections.abc import Sequence
@@ -38,7 +39,7 @@ class FrameShift:
             return features, targets
         stride = round(features.shape[2] / targets.strong.shape[2])
         shifts = rng.normal(0.0, self.std, len(features)).astype(np.int64)
-        moves = torch.from_numpy(shifts).to(features.device)
+        moves = torch.from_numpy(shifts).to(features.device, non_blocking=True)
         of_labels = moves[: len(targets.strong)].div(stride, rounding_mode="floor")
         return _roll(features, moves), EventTargets(_roll(targets.strong, of_labels), targets.weak)
 
@@ -75,7 +76,12 @@ class MaskAmplitudes:
         starts: NDArray[np.int64] = rng.integers(0, bands - widths, endpoint=True)
         band = np.arange(bands)
         masked = ((band >= starts) & (band < starts + widths)).any(axis=1)
-        return features.masked_fill(torch.from_numpy(masked).to(features.device).unsqueeze(2), 0.0), targets
+        return _silence(features, torch.from_numpy(masked)), targets
+
+
+def _silence(features: Tensor, masked: Tensor) -> Tensor:
+    """``[batch, mel, frame]`` with 0 in the masked bands ``[batch, mel]``."""
+    return features.masked_fill(masked.to(features.device, non_blocking=True).unsqueeze(2), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +138,7 @@ class FilterAugment:
         else:
             along = (np.arange(mels) - borders[band]) / np.maximum(1, np.diff(borders)[band] - 1)
             filters = gains[:, band] * (1 - along) + gains[:, band + 1] * along
-        factors = torch.from_numpy(10 ** (filters / 20)).to(features)
+        factors = torch.from_numpy(10 ** (filters / 20)).to(features.dtype).to(features.device, non_blocking=True)
         return features * factors.unsqueeze(2), targets
 
 
@@ -169,7 +175,7 @@ class EventMixup:
         mel, mixed = features.clone(), []
         for clips, labels in [(targets.weak_clips, targets.weak), (targets.strong_clips, targets.strong)]:
             weight = float(rng.beta(self.alpha, self.alpha))
-            partner = torch.from_numpy(rng.permutation(len(labels))).to(mel.device)
+            partner = torch.from_numpy(rng.permutation(len(labels))).to(mel.device, non_blocking=True)
             mel[clips] = _mix(features[clips], partner, weight)
             both = _mix(labels, partner, weight) if self.labels == "soft" else labels + labels[partner]
             mixed.append(both.clamp(0, 1))

@@ -20,9 +20,17 @@ from dcase_sweep.data.events import EventData
 from dcase_sweep.evaluation.events.validation import SyntheticValidation, weak_f1
 from dcase_sweep.evaluation.metrics import compute_metrics
 from dcase_sweep.training.best_checkpoint import EpochListener
-from dcase_sweep.training.device import resolve_device
+from dcase_sweep.training.compiled import compile_calls
+from dcase_sweep.training.device import has_room, resolve_device, validation_batch
 from dcase_sweep.training.fitting import Fitted, fit
-from dcase_sweep.training.mean_teacher.batches import DeviceFeatures, MelBatches, MelClips, StoredMel, has_room
+from dcase_sweep.training.mean_teacher.batches import (
+    AT_ONCE,
+    DeviceFeatures,
+    MelBatches,
+    MelClips,
+    MelSource,
+    StoredMel,
+)
 from dcase_sweep.training.mean_teacher.module import MeanTeacherModule, ValidationScores
 from dcase_sweep.training.mean_teacher.pretrained import read_published, scale_as_published
 from dcase_sweep.training.mean_teacher.sampling import ComposedBatches, Composition
@@ -174,21 +182,25 @@ class MeanTeacherLearner:
         resume: Path | None = None,
     ) -> Fitted:
         """Train as `training.fitting.fit` says; ``on_batch`` is told the number of clips of each batch."""
+        module = self.module
         if self.experiment.hardware.compile:
-            self.module.student.compile()
-            self.module.teacher.compile()
+            calls = compile_calls([module.student, module.teacher], self.order.composition.size)
+            module.call_student, module.call_teacher = calls
+        module.graphs = self.experiment.hardware.graphs
         data = self.data
+        validated = np.concatenate([data.synthetic_validation, data.weak_validation])
+        source = self._source(np.concatenate([data.strong, data.weak, data.unlabeled, validated]))
         batches = MelBatches(
-            self._source(np.concatenate([data.strong, data.weak, data.unlabeled])),
+            source,
             (data.strong, data.weak, data.unlabeled),
             strong=data.strong_targets(data.strong, self.frames, self.hop),
             weak=data.weak_targets(data.weak),
             order=self.order,
             on_batch=on_batch,
         )
-        held_out = MelClips(self.features, np.concatenate([data.synthetic_validation, data.weak_validation]))
+        held_out = MelClips(source, validated, self._clips_at_once())
         return fit(
-            self.module,
+            module,
             batches,
             held_out,
             self.experiment,
@@ -199,15 +211,23 @@ class MeanTeacherLearner:
             resume=resume,
         )
 
-    def _source(self, learned_from: NDArray[np.int64]) -> StoredMel | DeviceFeatures:
+    def _clips_at_once(self) -> int:
+        """How many clips are validated at a time, and predicted."""
+        if self.device == "cpu":
+            return AT_ONCE
+        live = max((layer.live_activations for layer in self.layers()), default=0)
+        # Beside the largest maps in float32 there is what a library needs to compute them.
+        return validation_batch(self.device, 2 * 4 * live, least=AT_ONCE, most=512)
+
+    def _source(self, rows: NDArray[np.int64]) -> MelSource:
         """Where batches come from: the store, or a copy on the device where that is wanted and has room."""
         if self.experiment.hardware.cache_device == "memory":
             return StoredMel(self.features)
-        size = len(learned_from) * self.features[0].nbytes
+        size = len(rows) * self.features[0].nbytes
         if not has_room(self.device, size):
             log.warning(f"features  {size / 2**30:.1f} GiB are too much for the device: they stay in memory")
             return StoredMel(self.features)
-        return DeviceFeatures(self.features, learned_from, self.device)
+        return DeviceFeatures(self.features, rows, self.device)
 
     def predict(self, rows: NDArray[np.int64]) -> dict[str, EventScores]:
         """What student and teacher say of some clips, computed in float32."""
@@ -222,7 +242,7 @@ class MeanTeacherLearner:
         weak: dict[int, NDArray[np.float32]] = {}
         total, values = 0.0, 0
         with torch.inference_mode():
-            for chosen, mel in MelClips(self.features, rows):
+            for chosen, mel in MelClips(StoredMel(self.features), rows):
                 predictions = network(self.normalise(mel.to(self.device)))
                 targets = torch.from_numpy(self.data.strong_targets(chosen.tolist(), self.frames, self.hop))
                 estimated = predictions.strong.float().cpu()

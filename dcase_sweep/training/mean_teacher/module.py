@@ -1,22 +1,23 @@
 """The training step of the mean teacher."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from dcase_sweep.config import MeanTeacher
 from dcase_sweep.models.crnn import Predictions
 from dcase_sweep.training.augmentation.base import Augmentation, EventTargets, apply_all
 from dcase_sweep.training.mean_teacher.losses import Loss, consistency_losses, supervised_losses
-from dcase_sweep.training.mean_teacher.teacher import make_teacher, update_teacher
+from dcase_sweep.training.mean_teacher.teacher import make_teacher, teacher_decay, update_teacher
 from dcase_sweep.training.optimization import Optimization
 from dcase_sweep.training.ramps import exponential_ramp
+from dcase_sweep.training.step_graph import StepValues
+from dcase_sweep.training.step_module import StepModule
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class ValidationScores:
 Validate = Callable[[ValidationScores], dict[str, float]]
 
 
-class MeanTeacherModule(LightningModule):
+class MeanTeacherModule(StepModule):
     """A student trained on labels and on agreement with its teacher, its own moving average.
 
     Args:
@@ -50,6 +51,16 @@ class MeanTeacherModule(LightningModule):
             what the uninterrupted one would have drawn.
     """
 
+    reported = (
+        "train/loss",
+        "train/loss_strong",
+        "train/loss_weak",
+        "train/teacher_loss_strong",
+        "train/teacher_loss_weak",
+        "train/consistency_strong",
+        "train/consistency_weak",
+    )
+
     def __init__(
         self,
         student: nn.Module,
@@ -63,9 +74,12 @@ class MeanTeacherModule(LightningModule):
         augmentations: Sequence[Augmentation] = (),
         teacher_rows: Iterable[int] = (),
     ) -> None:
-        super().__init__()
+        super().__init__(seed)
         self.student = student
         self.teacher = make_teacher(student)
+        #: How the networks are called in training where that is not plainly.
+        self.call_student: Callable[[Tensor], Any] = self.student.__call__
+        self.call_teacher: Callable[[Tensor], Any] = self.teacher.__call__
         self.settings = settings
         self.optimization = optimization
         self.loss = loss
@@ -73,61 +87,90 @@ class MeanTeacherModule(LightningModule):
         self.ramp_steps = settings.ramp_epochs * optimization.steps_per_epoch
         self.normalise = normalise
         self.evaluate = evaluate
-        self.seed = seed
         self.teacher_rows = frozenset(teacher_rows)
-        self._scores = ValidationScores()
+        #: Of each batch of a validation: rows, strong and weak predictions, and rows and predictions of the teacher.
+        self._predicted: list[tuple[list[int], Tensor, Tensor]] = []
+        self._of_teacher: list[tuple[list[int], Tensor]] = []
 
     def configure_optimizers(self) -> Any:
         return self.optimization.configure(self.student.parameters())
 
     def on_train_start(self) -> None:
         self.teacher.train()
+        super().on_train_start()
 
-    def on_train_epoch_start(self) -> None:
-        torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) % 2**63)
-        self.rng = np.random.default_rng([self.seed, self.current_epoch, 7])
-
-    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], position: int) -> Tensor:
-        step = self.global_step + 1
+    def prepare(self, batch: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, ...]:
         mel, strong, weak = batch
         mel, targets = apply_all(self.augmentations, mel, EventTargets(strong, weak), self.rng)
+        return mel, targets.strong, targets.weak
+
+    def step_numbers(self) -> dict[str, float]:
+        step = self.global_step + 1
+        return {
+            "weight": self.settings.consistency_weight * exponential_ramp(step, self.ramp_steps),
+            "decay": teacher_decay(step, self.settings.ema_decay),
+        }
+
+    def reported_numbers(self, numbers: Mapping[str, float]) -> dict[str, float]:
+        return {
+            "train/consistency_weight": numbers["weight"],
+            "train/learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"],
+        }
+
+    def compute(self, *inputs: Tensor, **numbers: Any) -> StepValues:
+        mel, strong, weak = inputs
+        targets = EventTargets(strong, weak)
         features = self.normalise(mel)
-        student: Predictions = self.student(features)
+        student: Predictions = self.call_student(features)
         with torch.no_grad():
-            teacher: Predictions = self.teacher(features)
+            teacher: Predictions = self.call_teacher(features)
             of_teacher = supervised_losses(teacher, targets, self.loss)
         supervised = supervised_losses(student, targets, self.loss)
         agreement = consistency_losses(student, teacher)
-        weight = self.settings.consistency_weight * exponential_ramp(step, self.ramp_steps)
-        loss = supervised.total + weight * agreement.total
-        update_teacher(self.teacher, self.student, step, self.settings.ema_decay)
-        values: dict[str, Tensor | float] = {
-            "train/loss": loss,
-            "train/loss_strong": supervised.strong,
-            "train/loss_weak": supervised.weak,
-            "train/teacher_loss_strong": of_teacher.strong,
-            "train/teacher_loss_weak": of_teacher.weak,
-            "train/consistency_strong": agreement.strong,
-            "train/consistency_weak": agreement.weak,
-            "train/consistency_weight": weight,
-            "train/learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"],
-        }
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(features))
-        return loss
+        loss = supervised.total + numbers["weight"] * agreement.total
+        update_teacher(self.teacher, self.student, numbers["decay"])
+        values = (
+            loss,
+            *(supervised.strong, supervised.weak),
+            *(of_teacher.strong, of_teacher.weak),
+            *(agreement.strong, agreement.weak),
+        )
+        return StepValues(loss, torch.stack([value.detach().float() for value in values]))
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], position: int) -> None:
-        rows, mel = batch
+    def divide_batch(self, batch: tuple[Tensor, ...], divisor: int) -> tuple[Tensor, Tensor, Tensor]:
+        mel, *labels = batch
+        strong, weak = (part[: -(-len(part) // divisor)] for part in labels)
+        kinds = mel.split([len(labels[0]), len(labels[1]), len(mel) - len(labels[0]) - len(labels[1])])
+        return torch.cat([part[: -(-len(part) // divisor)] for part in kinds]), strong, weak
+
+    def validation_step(self, batch: tuple[Any, Tensor], position: int) -> None:
+        rows, mel = batch[0].tolist(), batch[1]
         features = self.normalise(mel)
         predictions: Predictions = self.student(features)
-        for row, strong, weak in zip(rows.tolist(), predictions.strong, predictions.weak, strict=True):
-            self._scores.strong[row] = strong.T.float().cpu().numpy()
-            self._scores.weak[row] = weak.float().cpu().numpy()
-        asked = [place for place, row in enumerate(rows.tolist()) if row in self.teacher_rows]
+        self._predicted.append((rows, predictions.strong.float(), predictions.weak.float()))
+        asked = [place for place, row in enumerate(rows) if row in self.teacher_rows]
         if asked:
-            of_teacher: Predictions = self.teacher(features[asked])
-            for place, weak in zip(asked, of_teacher.weak, strict=True):
-                self._scores.teacher_weak[int(rows[place])] = weak.float().cpu().numpy()
+            places = torch.tensor(asked).to(features.device, non_blocking=True)
+            of_teacher: Predictions = self.teacher(features[places])
+            self._of_teacher.append(([rows[place] for place in asked], of_teacher.weak.float()))
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict(dict(self.evaluate(self._scores)))
-        self._scores = ValidationScores()
+        self.log_means()
+        self.log_dict(dict(self.evaluate(self._collect_scores())))
+
+    def _collect_scores(self) -> ValidationScores:
+        """The scores of the validation, in one transfer each; the next one begins without any."""
+        predicted, of_teacher = self._predicted, self._of_teacher
+        self._predicted, self._of_teacher = [], []
+        if not predicted:
+            return ValidationScores()
+        rows = [row for batch, *_ in predicted for row in batch]
+        strong = torch.cat([each for _, each, _ in predicted]).transpose(1, 2).cpu().numpy()
+        weak = torch.cat([each for *_, each in predicted]).cpu().numpy()
+        teacher_rows = [row for batch, _ in of_teacher for row in batch]
+        teacher_weak = torch.cat([each for _, each in of_teacher]).cpu().numpy() if of_teacher else ()
+        return ValidationScores(
+            dict(zip(rows, strong, strict=True)),
+            dict(zip(rows, weak, strict=True)),
+            dict(zip(teacher_rows, teacher_weak, strict=True)),
+        )

@@ -10,7 +10,7 @@ ms here. What it averages with is used here.
 from copy import deepcopy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
@@ -28,10 +28,14 @@ def teacher_decay(step: int, largest: float = 0.999) -> float:
 
 
 @torch.no_grad()
-def update_teacher(teacher: nn.Module, student: nn.Module, step: int, largest: float = 0.999) -> None:
-    """Move the teacher's parameters towards the student's by 1 - `teacher_decay`, in place.
+def update_teacher(teacher: nn.Module, student: nn.Module, decay: float | Tensor) -> None:
+    """Move the teacher's parameters towards the student's by 1 - ``decay``, in place.
 
     Parameters alone: the teacher keeps batch-normalisation buffers of its own, from its own forward passes.
+
+    Args:
+        teacher: made from this student.
+        decay: `teacher_decay` of the step; a tensor is read on its device, where a recorded step finds each step's own.
 
     Raises:
         ValueError: if the two are not of one architecture.
@@ -40,5 +44,10 @@ def update_teacher(teacher: nn.Module, student: nn.Module, step: int, largest: f
     if of_teacher.keys() != of_student.keys():
         stranger = sorted(of_teacher.keys() ^ of_student.keys())[0]
         raise ValueError(f"{stranger}: a parameter of one network alone; expected a teacher made from this student")
-    average = get_ema_multi_avg_fn(teacher_decay(step, largest))
-    average(list(of_teacher.values()), [of_student[name] for name in of_teacher], None)
+    if isinstance(decay, Tensor):  # the function below takes it as a number, and would wait for it
+        share = 1 - decay
+        for name, average in of_teacher.items():
+            average.lerp_(of_student[name], share)
+        return
+    average_all = get_ema_multi_avg_fn(decay)
+    average_all(list(of_teacher.values()), [of_student[name] for name in of_teacher], None)

@@ -1,5 +1,6 @@
 """The scene classifier as the runner sees it: fit, predict."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,17 @@ from dcase_sweep.config.components import make_augmentations, make_loss
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.training.batches import Batches, Clips
 from dcase_sweep.training.best_checkpoint import EpochListener
+from dcase_sweep.training.compiled import compile_calls
 from dcase_sweep.training.compression.compressor import Compressor
 from dcase_sweep.training.compression.start import find_start
-from dcase_sweep.training.device import resolve_device
+from dcase_sweep.training.device import has_room, resolve_device, validation_batch
 from dcase_sweep.training.fitting import Fitted, fit, load_weights
 from dcase_sweep.training.float16 import float16_probabilities
 from dcase_sweep.training.normalisation import network_frames, normalisation
 from dcase_sweep.training.optimization import Optimization
 from dcase_sweep.training.scenes.module import SceneModule
+
+log = logging.getLogger(__name__)
 
 
 class SceneLearner:
@@ -78,10 +82,14 @@ class SceneLearner:
         )
 
     @property
-    def _steps_per_epoch(self) -> int:
+    def _batch_size(self) -> int:
         batch_size = self.experiment.training.batch_size
         assert batch_size is not None  # as checked
-        return -(-len(self.data.train) // batch_size)
+        return batch_size
+
+    @property
+    def _steps_per_epoch(self) -> int:
+        return -(-len(self.data.train) // self._batch_size)
 
     @property
     def clips_per_epoch(self) -> int:
@@ -112,11 +120,14 @@ class SceneLearner:
         if self.experiment.hardware.channels_last:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.experiment.hardware.compile:
-            network.compile()
+            (self.module.call,) = compile_calls([network], min(self._batch_size, len(self.data.train)))
+        self.module.graphs = self.experiment.hardware.graphs
+        if self.compressor is not None and self.compressor.quantized is not None:
+            self.module.obstacle = "compression.quantize changes the network between epochs"
         return fit(
             self.module,
-            self._batches(self.data.train, shuffled=True, on_batch=on_batch),
-            self._batches(self.data.validation),
+            self._batches(self.data.train, self._batch_size, shuffled=True, on_batch=on_batch),
+            self._batches(self.data.validation, self._validation_batch()),
             self.experiment,
             folder,
             monitor=get_monitor(self.experiment),
@@ -141,12 +152,27 @@ class SceneLearner:
         state, classes = self.module.state_dict(), len(self.data.classes)
         return float16_probabilities(self.experiment, state, self.features, rows, classes=classes, device=self.device)
 
+    def _validation_batch(self) -> int:
+        """How many clips are validated at a time: as many as are trained on, or what a GPU has room for."""
+        if self.device == "cpu":
+            return self._batch_size
+        live = max((layer.live_activations for layer in self.layers()), default=0)
+        # Beside the largest maps in float32 there is what a library needs to compute them.
+        return validation_batch(self.device, 2 * 4 * live, least=self._batch_size)
+
     def _batches(
-        self, rows: NDArray[np.int64], *, shuffled: bool = False, on_batch: Callable[[int], None] | None = None
+        self,
+        rows: NDArray[np.int64],
+        batch_size: int,
+        *,
+        shuffled: bool = False,
+        on_batch: Callable[[int], None] | None = None,
     ) -> Batches:
         where = self.device if self.experiment.hardware.cache_device == "device" else "cpu"
+        size = len(rows) * self.features[0].nbytes
+        if not has_room(where, size):
+            log.warning(f"features  {size / 2**30:.1f} GiB are too much for the device: they stay in memory")
+            where = "cpu"
         clips = Clips(self.features, rows, self.targets[rows], where)
         seed = self.experiment.seed if shuffled else None
-        batch_size = self.experiment.training.batch_size
-        assert batch_size is not None  # as checked
         return Batches(clips, batch_size, shuffle_seed=seed, on_batch=on_batch)

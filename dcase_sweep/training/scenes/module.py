@@ -3,18 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
 
 from dcase_sweep.evaluation.metrics import Metric, compute_metrics
 from dcase_sweep.training.augmentation.base import Augmentation, apply_all
 from dcase_sweep.training.optimization import Optimization
+from dcase_sweep.training.step_graph import StepValues
+from dcase_sweep.training.step_module import StepModule
 
 
-class SceneModule(LightningModule):
+class SceneModule(StepModule):
     """A network behind per-band normalisation, trained on labelled clips.
 
     Args:
@@ -45,7 +45,7 @@ class SceneModule(LightningModule):
         metrics: Mapping[str, Metric] | None = None,
         call: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(seed)
         self.network = network
         self.call = network.__call__ if call is None else call
         self.mean: Tensor
@@ -56,7 +56,6 @@ class SceneModule(LightningModule):
         self.optimization = optimization
         self.loss = loss
         self.augmentations = augmentations
-        self.seed = seed
         self.metrics = dict(metrics or {})
         self._judged: list[tuple[Tensor, Tensor]] = []
 
@@ -68,10 +67,6 @@ class SceneModule(LightningModule):
     def configure_optimizers(self) -> Any:
         return self.optimization.configure(self.network.parameters())
 
-    def on_train_epoch_start(self) -> None:
-        torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) % 2**63)
-        self.rng = np.random.default_rng([self.seed, self.current_epoch, 7])
-
     def _augmented(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised and augmented features, and targets: probabilities where an augmentation has changed them."""
         features = (features - self.mean) / self.deviation
@@ -81,12 +76,13 @@ class SceneModule(LightningModule):
         features, changed = apply_all(self.augmentations, features, probabilities, self.rng)
         return features, targets if changed is probabilities else changed
 
-    def training_step(self, batch: tuple[Tensor, Tensor], position: int) -> Tensor:
-        features, targets = self._augmented(*batch)
-        logits = self.call(features)
-        loss = self.loss(logits.float(), targets)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(features))
-        return loss
+    def prepare(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
+        return self._augmented(*batch)
+
+    def compute(self, *inputs: Tensor, **numbers: Any) -> StepValues:
+        features, targets = inputs
+        loss = self.loss(self.call(features).float(), targets)
+        return StepValues(loss, loss.detach().float().reshape(1))
 
     def validation_step(self, batch: tuple[Tensor, Tensor], position: int) -> None:
         features, targets = batch
@@ -96,6 +92,7 @@ class SceneModule(LightningModule):
         logits = torch.cat([logits for logits, _ in self._judged])
         targets = torch.cat([targets for _, targets in self._judged])
         self._judged.clear()
+        self.log_means()
         self.log("validation/loss", self.loss(logits, targets))
         self.log("validation/accuracy", (logits.argmax(dim=1) == targets).float().mean())
         if self.metrics:

@@ -5,6 +5,7 @@ import pytest
 from scipy.ndimage import median_filter
 
 from dcase_sweep.evaluation.events import Event, decode, filter_scores, psds_thresholds
+from dcase_sweep.evaluation.events.decode import filter_decisions
 from dcase_sweep.utils.errors import DataError
 from tests.evaluation.events.event_reference import HOP, LABELS, active_runs
 
@@ -108,3 +109,16 @@ def test_every_wrong_clip_is_named() -> None:
 def test_parameters_out_of_range_are_refused(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         filter_scores({"a.wav": np.zeros((4, 3))}, labels=LABELS, **arguments)
+
+
+@pytest.mark.parametrize("median_length", [1, 2, 3, 6, 7, 40, {"Cat": 5, "Dog": 4, "Speech": 1}])
+def test_decisions_are_those_of_filtered_scores(median_length: int | dict[str, int]) -> None:
+    rng, labels = np.random.default_rng(0), ("Cat", "Dog", "Speech")
+    scores = {f"{clip}.wav": rng.random((frames, 3), dtype=np.float32) for clip, frames in enumerate((156, 156, 9, 1))}
+    scores["0.wav"][:20, 1] = 0.3  # at the threshold, which is not above it
+
+    decided = filter_decisions(scores, threshold=0.3, labels=labels, hop=1, median_length=median_length)
+    filtered = filter_scores(scores, labels=labels, hop=1, median_length=median_length)
+
+    for ours, expected in zip(decided.batches, filtered.batches, strict=True):
+        np.testing.assert_array_equal(ours.values, expected.values > np.float32(0.3))

@@ -78,7 +78,9 @@ def at_step(module: MeanTeacherModule, step: int) -> Tensor:
         trainer.optimizers[0].step()  # type: ignore[union-attr]
         trainer.scheduler.step()  # type: ignore[union-attr, attr-defined]
         trainer.global_step += 1  # type: ignore[union-attr, misc]
-    return module.training_step(batch(), 0)
+    loss = module.training_step(batch(), 0)
+    module.log_means()
+    return loss
 
 
 def test_the_loss_is_labels_and_agreement_by_the_ramp() -> None:
@@ -140,6 +142,7 @@ def test_augmentations_see_the_batch_before_the_network() -> None:
     strong = torch.ones(1, 1, 1)
 
     module.training_step((mel, strong, torch.tensor([[1.0]])), 0)
+    module.log_means()
 
     assert (calls[0][:, 0].argmax(dim=1) != 20).all()
     assert calls[0].sum() == 4

@@ -22,7 +22,7 @@ def test_the_teacher_is_the_mean_of_all_students_so_far() -> None:
 
     for step, value in enumerate((4.0, 1.0, 5.0), start=1):
         nn.init.constant_(student.weight, value)
-        update_teacher(teacher, student, step)
+        update_teacher(teacher, student, teacher_decay(step))
 
     # Its own beginning counts as the first student.
     assert teacher.weight.item() == pytest.approx((10 + 4 + 1 + 5) / 4)
@@ -35,7 +35,7 @@ def test_then_it_follows_slowly() -> None:
     teacher = make_teacher(student)
     nn.init.constant_(teacher.weight, 0.0)
 
-    update_teacher(teacher, student, 50_000)
+    update_teacher(teacher, student, teacher_decay(50_000))
 
     assert teacher.weight.item() == pytest.approx(0.001)
 
@@ -45,7 +45,7 @@ def test_batch_normalisation_buffers_are_the_teachers_own() -> None:
     teacher = make_teacher(student)
     student(torch.randn(8, 2) + 5)
 
-    update_teacher(teacher, student, 1)
+    update_teacher(teacher, student, teacher_decay(1))
 
     assert teacher.running_mean.tolist() == [0, 0]
     assert teacher.num_batches_tracked == 0
@@ -62,4 +62,16 @@ def test_the_teacher_takes_no_gradients() -> None:
 
 def test_refuses_another_architecture() -> None:
     with pytest.raises(ValueError, match="bias: a parameter of one network alone"):
-        update_teacher(nn.Linear(2, 2, bias=False), nn.Linear(2, 2), 1)
+        update_teacher(nn.Linear(2, 2, bias=False), nn.Linear(2, 2), 0.5)
+
+
+def test_a_decay_on_the_device_gives_the_same_teacher() -> None:
+    torch.manual_seed(0)
+    student = nn.Linear(3, 2)
+    teacher = make_teacher(nn.Linear(3, 2))
+    again = make_teacher(teacher)
+
+    update_teacher(teacher, student, 0.9)
+    update_teacher(again, student, torch.tensor(0.9))
+
+    torch.testing.assert_close(again.state_dict(), teacher.state_dict())

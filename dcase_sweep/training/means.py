@@ -1,0 +1,48 @@
+"""Means of values over the batches of an epoch; they stay on the device until the epoch is over."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class EpochMeans:
+    """Means over an epoch, each batch weighted by its clips, summed in float32.
+
+    Lightning's ``log`` gives the same numbers and launches several kernels for each value of each batch.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin an epoch."""
+        self._names: tuple[str, ...] = ()
+        self._sums: Tensor | None = None
+        self._numbers: dict[str, np.float32] = {}
+        self._clips = 0
+
+    def add(self, names: Sequence[str], values: Tensor, clips: int, numbers: Mapping[str, float] | None = None) -> None:
+        """Take a batch in, without waiting for the device.
+
+        Args:
+            names: of the values.
+            values: float32, on any device ``[value]``.
+            clips: in the batch.
+            numbers: further values that are no tensors, by name.
+        """
+        weighted = values * clips
+        self._names = tuple(names)
+        self._sums = weighted if self._sums is None else self._sums + weighted
+        for name, number in (numbers or {}).items():
+            self._numbers[name] = self._numbers.get(name, np.float32(0)) + np.float32(number) * np.float32(clips)
+        self._clips += clips
+
+    def compute(self) -> dict[str, float]:
+        """The means by their names, in one transfer; nothing without a batch."""
+        if self._sums is None:
+            return {}
+        means = (self._sums / torch.tensor(self._clips)).tolist()
+        numbers = {name: float(total / np.float32(self._clips)) for name, total in self._numbers.items()}
+        return dict(zip(self._names, means, strict=True)) | numbers

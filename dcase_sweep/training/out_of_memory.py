@@ -1,0 +1,91 @@
+"""A batch that does not fit in the memory of a GPU: one line that says what would."""
+
+import gc
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from pytorch_lightning import Trainer
+
+from dcase_sweep.config import Experiment
+from dcase_sweep.training.step_module import StepModule
+from dcase_sweep.utils.machine import format_bytes
+
+
+def find_fitting_fraction(attempt: Callable[[int], object], largest: int) -> int | None:
+    """By which power of two a batch must be divided to fit; None if not even one clip does.
+
+    Args:
+        attempt: takes a step with a batch divided by a number.
+        largest: the number of clips in a batch.
+    """
+    divisor = 2
+    while divisor <= largest:
+        try:
+            attempt(divisor)
+            return divisor
+        except torch.OutOfMemoryError:
+            divisor *= 2
+        _free()
+    return None
+
+
+def describe_out_of_memory(experiment: Experiment, trainer: Trainer, module: Any, train: Iterable[Any]) -> str:
+    """What did not fit, and what would, which is tried; in one line.
+
+    Args:
+        experiment: whose training ran out of memory.
+        trainer: of the module, after its training has failed.
+        module: what was trained; of another class than `StepModule` nothing is tried.
+        train: its batches.
+    """
+    _free()
+    found, advice = _sizes(experiment, 1), ["end other programs on the GPU"]
+    if experiment.hardware.cache_device == "device":
+        held = int(getattr(train, "device_bytes", 0))
+        frees = f", which frees {format_bytes(held)}" if held else ""
+        advice.insert(0, f"hardware.cache_device=memory{frees}")
+    if isinstance(module, StepModule) and found:
+        divisor = _try_smaller(trainer, module, train)
+        advice.insert(0, f"{_sizes(experiment, divisor)}, which fits" if divisor else "a smaller network")
+    return f"out of memory{_describe_use()} with {found or 'this network'}; use {', or '.join(advice)}"
+
+
+def _sizes(experiment: Experiment, divisor: int) -> str:
+    """The keys of the size of a batch, divided by a number."""
+    settings = experiment.mean_teacher
+    if experiment.training.batch_size is not None:
+        return f"training.batch_size={max(experiment.training.batch_size // divisor, 1)}"
+    if settings is None:
+        return ""
+    sizes = {name: int(getattr(settings, name)) for name in ("strong", "weak", "unlabelled")}
+    return " ".join(f"mean_teacher.{name}={-(-size // divisor)}" for name, size in sizes.items())
+
+
+def _try_smaller(trainer: Trainer, module: StepModule, train: Iterable[Any]) -> int | None:
+    """Take steps with parts of the first batch until one fits."""
+    device = trainer.strategy.root_device
+    module.forget_graph()
+
+    def attempt(divisor: int) -> None:
+        module.to(device)
+        whole = tuple(part.to(device) for part in next(iter(train)))
+        with trainer.precision_plugin.train_step_context():
+            module.attempt(module.divide_batch(whole, divisor))
+
+    batch = next(iter(train))
+    return find_fitting_fraction(attempt, len(batch[0]))
+
+
+def _describe_use() -> str:
+    if not torch.cuda.is_available():
+        return ""
+    free, total = torch.cuda.mem_get_info()
+    others = total - free - torch.cuda.memory_reserved()
+    return f" on the GPU ({format_bytes(total)}, of which {format_bytes(max(others, 0))} are used by other programs)"
+
+
+def _free() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

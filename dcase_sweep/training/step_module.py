@@ -1,0 +1,138 @@
+"""A Lightning module whose training step is a function of tensors, which can be recorded as a CUDA graph.
+
+Lightning goes on counting steps, calling hooks, moving schedulers and writing checkpoints as it does without a graph:
+the recorded step takes the place of what is between its hooks, forward pass, backward pass and update.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import GradientAccumulationScheduler
+from torch import Tensor
+
+from dcase_sweep.training.means import EpochMeans
+from dcase_sweep.training.step_graph import StepGraph, StepValues, describe_obstacle, say_not_used
+
+#: Hooks between the parts of a step, which a recorded step has none of.
+_HOOKS = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
+
+
+class StepModule(LightningModule):
+    """What both tasks' modules have in common.
+
+    Args:
+        seed: each epoch draws its random numbers from it and the epoch's number, so that a resumed run draws
+            what the uninterrupted one would have drawn.
+    """
+
+    #: Whether steps are recorded as a graph where they can be.
+    graphs = False
+    #: Why they cannot be, where that is known before the training.
+    obstacle: str | None = None
+    #: The names of `StepValues.reported`.
+    reported: tuple[str, ...] = ("train/loss",)
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.seed = seed
+        self.means = EpochMeans()
+        self.step_graph: StepGraph | None = None
+
+    def prepare(self, batch: Any) -> tuple[Tensor, ...]:
+        """The tensors that a step is computed from: the batch, augmented."""
+        raise NotImplementedError
+
+    def compute(self, *inputs: Tensor, **numbers: Any) -> StepValues:
+        """The loss of a batch; what else the step changes is changed here too."""
+        raise NotImplementedError
+
+    def step_numbers(self) -> dict[str, float]:
+        """What `compute` takes beside tensors, because it changes from step to step."""
+        return {}
+
+    def reported_numbers(self, numbers: Mapping[str, float]) -> dict[str, float]:
+        """What is reported beside the values of `compute`."""
+        return {}
+
+    def on_train_start(self) -> None:
+        if self.graphs:
+            self.step_graph = self._make_graph()
+
+    def _make_graph(self) -> StepGraph | None:
+        optimizer = self.trainer.optimizers[0]
+        obstacle = self.obstacle or find_obstacle(self.trainer) or describe_obstacle(optimizer)
+        if obstacle is not None:
+            say_not_used(obstacle)
+            return None
+        return StepGraph(self.compute, optimizer, self, can_record=self.device.type == "cuda")
+
+    def forget_graph(self) -> None:
+        """Give the memory of a graph back."""
+        self.step_graph = None
+
+    def on_train_epoch_start(self) -> None:
+        torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) % 2**63)
+        self.rng = np.random.default_rng([self.seed, self.current_epoch, 7])
+        self.means.reset()
+
+    def training_step(self, batch: Any, position: int) -> Tensor:
+        inputs = self.prepare(batch)
+        numbers = self.step_numbers()
+        values = self.compute(*inputs, **numbers) if self.step_graph is None else self.step_graph(inputs, numbers)
+        self.means.add(self.reported, values.reported, len(inputs[0]), self.reported_numbers(numbers))
+        return values.loss
+
+    def divide_batch(self, batch: tuple[Tensor, ...], divisor: int) -> Any:
+        """A batch with fewer clips, at least one of each kind."""
+        return tuple(part[: -(-len(part) // divisor)] for part in batch)
+
+    def attempt(self, batch: Any) -> None:
+        """Compute the gradients of a batch, to see whether it fits in memory."""
+        self.zero_grad(set_to_none=True)
+        self.compute(*self.prepare(batch), **self.step_numbers()).loss.backward()
+        self.zero_grad(set_to_none=True)
+
+    def log_means(self) -> None:
+        """Log the means of the training so far, once an epoch."""
+        means = self.means.compute()
+        if means:
+            self.log_dict(means, on_step=False, on_epoch=True, batch_size=1)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        if self.step_graph is None:
+            super().backward(loss, *args, **kwargs)
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
+        if self.step_graph is None:
+            super().optimizer_zero_grad(epoch, batch_idx, optimizer)
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        if self.step_graph is None:
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        else:
+            optimizer_closure()  # the whole step, this one included
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save the optimizer as it would be without a graph: a training may go on on another device."""
+        if self.step_graph is not None:
+            states = checkpoint.get("optimizer_states", [])
+            checkpoint["optimizer_states"] = [self.step_graph.plain_state(state) for state in states]
+
+
+def find_obstacle(trainer: Trainer) -> str | None:
+    """Why the steps of a training cannot be recorded; None if they can, as far as its settings show."""
+    if trainer.precision == "16-mixed":
+        return "hardware.precision=16-mixed scales the loss by what it finds on the GPU"
+    if trainer.accumulate_grad_batches != 1 or trainer.gradient_clip_val is not None:
+        return "gradients are accumulated or clipped"
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        name = type(callback).__name__
+        if isinstance(callback, GradientAccumulationScheduler):
+            return f"{name} accumulates gradients"
+        hook = next((each for each in _HOOKS if getattr(type(callback), each) is not getattr(Callback, each)), None)
+        if hook is not None:
+            return f"the callback {name} has a hook within the step ({hook})"
+    return None

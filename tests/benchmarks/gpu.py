@@ -1,0 +1,288 @@
+"""How fast both tasks train on a GPU, and whether graphs compute what they should: `python -m tests.benchmarks.gpu`.
+
+  limits    the card's own rates: a bfloat16 matrix product of 8192³, and a copy within its memory
+  losses    50 steps as graphs and without, from the same weights: the largest difference of the losses of a step
+  scenes    `baseline_cnn` on random features of TAU's size, by the recipe (batches of 16): seconds an epoch without
+            graphs, with them and compiled, and of a plain loop (a DataLoader, autocast, Adam, `loss.item()`)
+  events    the mean teacher on random features of DESED's size: likewise, beside the published network and loop
+  batch256  `baseline_cnn` in batches of 256, compiled, three trainings in one process
+
+Without a name all but the last are measured. `--small` takes few clips, to see that everything runs; `--json FILE`
+writes all figures; `--desed-task FOLDER` takes the published network from a checkout of DESED_task.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks import gpu_data
+from tests.benchmarks.measure import print_table
+
+#: What is compared, and how each is configured.
+MODES = {
+    "eager": ("hardware.graphs=false", "hardware.compile=false"),
+    "graph": ("hardware.graphs=true", "hardware.compile=false"),
+    "compile": ("hardware.graphs=false", "hardware.compile=true"),
+    "compile and graph": ("hardware.graphs=true", "hardware.compile=true"),
+}
+WANTED = ("limits", "losses", "scenes", "events")
+
+
+@dataclass
+class Epochs:
+    """Of a training: seconds of each epoch and its validation; joules by the card's counter, of all but the first."""
+
+    seconds: list[float] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+    steps: int = 0
+    joules: float = 0.0
+    memory: int = 0
+    graphs: int = 0
+
+    def row(self, name: str) -> tuple[str, ...]:
+        whole, validation = (statistics.median(values[1:] or values) for values in (self.seconds, self.validation))
+        per_epoch = self.joules / max(len(self.seconds) - 1, 1)
+        return (
+            name,
+            f"{self.seconds[0]:.1f}",
+            f"{whole:.2f}",
+            f"{validation:.2f}",
+            f"{1000 * (whole - validation) / self.steps:.2f}",
+            f"{whole * 200 / 60:.1f}",
+            f"{per_epoch * 200 / 3.6e6:.3f}",
+            f"{self.memory / 2**30:.1f}",
+        )
+
+
+HEADER = ("", "first s", "epoch s", "of it validation", "ms a step", "200 epochs, min", "kWh of the card", "GiB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="*", choices=[*WANTED, "batch256", []], help="default: all but batch256")
+    parser.add_argument("--small", action="store_true", help="few clips")
+    parser.add_argument("--epochs", type=int, default=4, help="of each training, the first not counted (default: 4)")
+    parser.add_argument("--modes", nargs="*", choices=list(MODES), default=["eager", "graph", "compile"])
+    parser.add_argument("--json", type=Path, help="a file for all figures")
+    parser.add_argument("--desed-task", type=Path, help="a checkout of DESED_task")
+    options = parser.parse_args()
+    import torch
+
+    if not torch.cuda.is_available():
+        raise SystemExit("tests.benchmarks.gpu: PyTorch finds no GPU on this machine; nothing has been measured")
+    card = torch.cuda.get_device_name()
+    print(f"{card}, PyTorch {torch.__version__}, {date.today()}", flush=True)
+    figures: dict[str, Any] = {"card": card, "torch": torch.__version__, "date": str(date.today())}
+    parts: dict[str, Callable[[argparse.Namespace], Any]] = {
+        "limits": measure_limits,
+        "losses": compare_losses,
+        "scenes": measure_scenes,
+        "events": measure_events,
+        "batch256": measure_compiled_batches,
+    }
+    for name in options.what or WANTED:
+        print(f"\n{name}", flush=True)
+        figures[name] = parts[name](options)
+        if options.json:
+            options.json.write_text(json.dumps(figures, indent=1, default=asdict))
+
+
+def measure_limits(options: argparse.Namespace) -> dict[str, float]:
+    """FLOP/s of a bfloat16 matrix product, and bytes a second of a copy, those read and those written."""
+    import torch
+
+    size = 8192
+    left, right = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    source = torch.randn(2**30, device="cuda")
+    target = torch.empty_like(source)
+    rates = {
+        "flops": 2 * size**3 / seconds_of(lambda: left @ right),
+        "bytes": 2 * source.nbytes / seconds_of(lambda: target.copy_(source)),
+    }
+    print(f"bfloat16 {rates['flops'] / 1e12:.0f} TFLOP/s, memory {rates['bytes'] / 1e12:.2f} TB/s")
+    return rates
+
+
+def seconds_of(run: Callable[[], Any], repeat: int = 20) -> float:
+    """Median seconds of something on the GPU, by its own clock."""
+    import torch
+
+    for _ in range(3):
+        run()
+    marks = [torch.cuda.Event(enable_timing=True) for _ in range(repeat + 1)]
+    marks[0].record()
+    for mark in marks[1:]:
+        run()
+        mark.record()
+    torch.cuda.synchronize()
+    return statistics.median(marks[i].elapsed_time(marks[i + 1]) for i in range(repeat)) / 1000
+
+
+def compare_losses(options: argparse.Namespace, steps: int = 50) -> dict[str, Any]:
+    """The losses of each step as graphs and without; dropout draws the same, so only rounding differs."""
+    found: dict[str, Any] = {}
+    for task in ("scenes", "events"):
+        losses = {mode: _losses(task, steps, mode) for mode in ("eager", "graph")}
+        pairs = list(zip(losses["eager"], losses["graph"], strict=True))
+        largest = max(abs(a - b) / max(abs(a), 1e-9) for a, b in pairs)
+        found[task] = losses | {"largest": largest}
+        first, last = pairs[0], pairs[-1]
+        print(
+            f"{task}: {len(pairs)} steps, largest relative difference {largest:.1e}; first {first[0]:.5f} and "
+            f"{first[1]:.5f}, last {last[0]:.5f} and {last[1]:.5f}",
+            flush=True,
+        )
+    return found
+
+
+def _losses(task: str, steps: int, mode: str) -> list[float]:
+    import torch
+
+    # Float32 throughout: two ways to round to bfloat16 would hide what differs.
+    overrides = ("hardware=gpu", *MODES[mode], "hardware.precision=32-true", "hardware.deterministic=true")
+    overrides += ("training.epochs=1",)
+    if task == "scenes":
+        features = gpu_data.random_features((16 * steps + 5 + 16, 40, 500), "cuda")
+        learner: Any = gpu_data.scene_learner(features, (16 * steps + 5, 16), *overrides)
+    else:
+        features = abs(gpu_data.random_features((gpu_data.event_sizes(steps, (8, 8)), 128, 626), "cuda"))
+        learner = gpu_data.event_learner(features, steps, (8, 8), *overrides)
+    losses: list[torch.Tensor] = []
+    step = learner.module.training_step
+
+    def noted(*arguments: Any) -> torch.Tensor:
+        loss: torch.Tensor = step(*arguments)
+        losses.append(loss.detach().clone())
+        return loss
+
+    learner.module.training_step = noted
+    _fit(learner)
+    return torch.stack(losses).tolist()
+
+
+def _fit(learner: Any) -> Epochs:
+    """Train; what each epoch took."""
+    import torch
+
+    found, module = Epochs(), learner.module
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    began = time.perf_counter()
+    began_validation = 0.0
+    joules = 0.0
+    counter = _energy_counter()
+    evaluate, start = module.on_validation_epoch_end, module.on_validation_epoch_start
+    forget = module.forget_graph
+
+    def validation_begins() -> None:
+        nonlocal began_validation
+        torch.cuda.synchronize()
+        began_validation = time.perf_counter()
+        start()
+
+    def validation_ends() -> None:
+        evaluate()
+        torch.cuda.synchronize()
+        found.validation.append(time.perf_counter() - began_validation)
+
+    def epoch_ends(epoch: int, metrics: dict[str, float]) -> None:
+        nonlocal began, joules
+        now = time.perf_counter()
+        found.seconds.append(now - began)
+        if epoch == 0:
+            joules = counter()
+        found.joules, began = counter() - joules, now
+
+    def forgotten() -> None:
+        found.graphs = module.step_graph.recordings if module.step_graph is not None else 0
+        forget()
+
+    module.on_validation_epoch_start, module.on_validation_epoch_end = validation_begins, validation_ends
+    module.forget_graph = forgotten
+    with tempfile.TemporaryDirectory() as folder:
+        learner.fit(Path(folder), extra={}, on_epoch=epoch_ends)
+    found.memory = torch.cuda.max_memory_reserved()
+    torch.cuda.empty_cache()
+    return found
+
+
+def _energy_counter() -> Callable[[], float]:
+    """Reads the joules that the card has used since its driver was loaded; 0 where it does not say."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        card = pynvml.nvmlDeviceGetHandleByIndex(0)
+        pynvml.nvmlDeviceGetTotalEnergyConsumption(card)
+    except Exception:  # each driver fails in a way of its own
+        return lambda: 0.0
+    return lambda: float(pynvml.nvmlDeviceGetTotalEnergyConsumption(card)) / 1000
+
+
+def measure_scenes(options: argparse.Namespace) -> dict[str, Any]:
+    from tests.benchmarks.gpu_peers import plain_scene_epoch
+    from tests.benchmarks.gpu_step import describe_step
+
+    sizes = (330, 100) if options.small else gpu_data.SCENES
+    features = gpu_data.random_features((sum(sizes), 40, 501), "cuda")
+    found: dict[str, Any] = {}
+    rows = [HEADER]
+    for mode in options.modes:
+        overrides = ("hardware=gpu", *MODES[mode], f"training.epochs={options.epochs}")
+        learner = gpu_data.scene_learner(features, sizes, *overrides)
+        found[mode] = epochs = _fit(learner)
+        epochs.steps = -(-sizes[0] // 16)
+        rows.append(epochs.row(mode))
+        print("  ".join(rows[-1]), flush=True)
+    found["plain loop"] = plain_scene_epoch(features[:, :, :500], sizes)
+    print_table(rows)
+    print(f"plain loop: {found['plain loop']:.2f} s an epoch, validation included", flush=True)
+    found["step"] = describe_step(gpu_data.scene_learner(features, (64, 16), "hardware=gpu", "training.epochs=1"))
+    return found
+
+
+def measure_events(options: argparse.Namespace) -> dict[str, Any]:
+    from tests.benchmarks.gpu_peers import published_event_step
+    from tests.benchmarks.gpu_step import describe_step
+
+    batches, validated = (8, (40, 20)) if options.small else (gpu_data.EVENT_BATCHES, gpu_data.EVENT_VALIDATION)
+    features = abs(gpu_data.random_features((gpu_data.event_sizes(batches, validated), 128, 626), "cuda"))
+    found: dict[str, Any] = {}
+    rows = [HEADER]
+    for mode in options.modes:
+        overrides = ("hardware=gpu", *MODES[mode], f"training.epochs={options.epochs}")
+        learner = gpu_data.event_learner(features, batches, validated, *overrides)
+        found[mode] = epochs = _fit(learner)
+        epochs.steps = batches
+        rows.append(epochs.row(mode))
+        print("  ".join(rows[-1]), flush=True)
+    found["published step"] = published_event_step(options.desed_task)
+    print_table(rows)
+    print(f"published network and loop, float32: {1000 * found['published step']:.1f} ms a step", flush=True)
+    few = gpu_data.event_sizes(2, (8, 8))
+    learner = gpu_data.event_learner(features[:few], 2, (8, 8), "hardware=gpu", "training.epochs=1")
+    found["step"] = describe_step(learner)
+    return found
+
+
+def measure_compiled_batches(options: argparse.Namespace) -> dict[str, Any]:
+    """Three trainings in one process, as a sweep has them; each one compiles for itself."""
+    sizes = (1000, 100) if options.small else gpu_data.SCENES
+    features = gpu_data.random_features((sum(sizes), 40, 501), "cuda")
+    found: dict[str, Any] = {}
+    for batch in (16, 64, 256):
+        overrides = ("hardware=gpu", *MODES["compile"], "training.epochs=2", f"training.batch_size={batch}")
+        found[str(batch)] = epochs = _fit(gpu_data.scene_learner(features, sizes, *overrides))
+        print(f"batch {batch}: first epoch {epochs.seconds[0]:.1f} s, second {epochs.seconds[1]:.1f} s", flush=True)
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""A signal ends a process, whatever the code does that it arrives in."""
+
+import os
+import signal
+import subprocess
+import sys
+import weakref
+
+import pytest
+
+from dcase_sweep.utils.signals import Interrupted, check_interrupted, interruptible
+
+PROGRAM = """
+import signal, sys, time
+from dcase_sweep.utils import signals
+
+signals.PATIENCE = 0.5
+try:
+    with signals.interruptible():
+        try:
+            print("ready", flush=True)
+            time.sleep(30)
+        except signals.Interrupted as interrupted:
+            {then}
+            time.sleep({seconds})
+            print("cleaned up", flush=True)
+            raise
+except signals.Interrupted as interrupted:
+    sys.exit(interrupted.exit_code)
+"""
+
+
+def end(then: str, seconds: float) -> tuple[int, str, str]:
+    """The exit code and the output of a process that gets SIGTERM."""
+    program = PROGRAM.format(then=then, seconds=seconds)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=20)
+    return process.returncode, output, errors
+
+
+def test_an_exception_that_does_not_arrive_ends_the_process() -> None:
+    code, output, errors = end("pass", 30)
+
+    assert (code, output) == (-signal.SIGTERM, "")
+    assert errors.startswith("error: SIGTERM has not ended this process within ")
+
+
+def test_what_a_run_does_after_a_signal_may_take_its_time() -> None:
+    assert end("interrupted.handled()", 1.0) == (128 + signal.SIGTERM, "cleaned up\n", "")
+
+
+class Referred:
+    """Something that there can be a weak reference to."""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_exception_that_a_callback_ignored_is_raised_again() -> None:
+    def interrupted_in_a_callback() -> None:
+        referred = Referred()
+        reference = weakref.ref(referred, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        with interruptible():
+            del referred  # and Python ignores what is raised in the callback
+            assert reference() is None
+            check_interrupted()
+
+    with pytest.raises(Interrupted) as caught:
+        interrupted_in_a_callback()
+
+    assert caught.value.signal_number == signal.SIGTERM
+    check_interrupted()  # nothing is left of it
