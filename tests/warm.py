@@ -167,6 +167,7 @@ def _become(
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
     if is_terminal:

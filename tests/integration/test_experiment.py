@@ -158,7 +158,7 @@ def test_answers_at_once(command_line: CommandLine, arguments: list[str]) -> Non
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    assert any(seconds() < 1.0 for _ in range(5))
+    assert any(seconds() < 1.5 for _ in range(5))  # half a second on an idle machine; a busy one takes twice as long
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["evaluate", "--help"]])
