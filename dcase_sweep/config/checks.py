@@ -7,8 +7,7 @@ changes here.
 import difflib
 import math
 import re
-from dataclasses import field, fields, is_dataclass, make_dataclass
-from functools import lru_cache
+from dataclasses import fields, is_dataclass
 from typing import Any, get_args
 
 from hydra.types import RunMode
@@ -20,19 +19,18 @@ from dcase_sweep.config.classes import locate, locate_class
 from dcase_sweep.config.component_checks import check_components, component_schemas
 from dcase_sweep.config.compression_checks import check_compression
 from dcase_sweep.config.flat import flatten
+from dcase_sweep.config.group_schemas import TARGETED, experiment_schema, read_schema
 from dcase_sweep.config.instantiate import build, build_front_end, build_model
 from dcase_sweep.config.metrics import check_metrics
 from dcase_sweep.config.places import check_places
 from dcase_sweep.config.ranges import Range, check_choices, check_ranges
 from dcase_sweep.config.renamed import rename_composed
-from dcase_sweep.config.schemas import Experiment, Task
-from dcase_sweep.config.signatures import check_keys, make_schema, names_class, read_signature
+from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.config.task import build_task, get_learner, locate_task
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
 from dcase_sweep.utils.text import printable
 
-TARGETED = ("task", "data", "front_end", "model")
 #: Groups with a single choice.
 GROUPS = (
     *("task", "data", "front_end", "model", "optimizer", "scheduler", "augmentation", "callbacks"),
@@ -42,12 +40,6 @@ GROUPS = (
 MLFLOW = "dcase_sweep.tracking.start_run"
 #: Groups with several choices.
 SEVERAL = ("augmentation", "callbacks", "logger", "metrics")
-#: Constructor arguments that are determined by other groups.
-_GIVEN = {"front_end": ("sample_rate", "seconds"), "model": ("input_shape", "classes")}
-#: A key of all data sets, and its default, which is the clip length of both challenges.
-_CLIP_LENGTH: Any = ("seconds", float, field(default=10.0))
-#: Keys of a group in addition to the arguments of its class.
-_KEYS = {"data": ("seconds",), "task": tuple(member.name for member in fields(Task))}
 _REFERENCE = re.compile(r"\$\{(oc\.select:)?[\w.]+(,\w*)?\}")
 CHOICES = {
     "training.normalise_over": ("train+validation", "train"),
@@ -64,76 +56,8 @@ RANGES: dict[str, Range] = {
     "hardware.workers": (1, None),
     "seed": (0, 2**32 - 1),
 }
-
-
 #: The kind of recordings that are not read, which fit every task.
 _ANY_KIND = "*"
-
-
-def _typed(group: str, node: DictConfig) -> type:
-    """Return the schema of a group's class, with the configured keys.
-
-    Raises:
-        UserError: for a key that its constructor does not accept, or a missing key that it requires.
-    """
-    target = locate_class(group, node["_target_"])
-    given = frozenset(_GIVEN.get(group, ()))
-    signature = read_signature(target, given)
-    check_keys(f"{group}.", map(str, node), signature, more=_KEYS.get(group, ()))
-    missing = [name for name in signature.required if name not in node or OmegaConf.is_missing(node, name)]
-    if missing:
-        raise UserError(f"{group}.{missing[0]}: no value; expected one for {node['_target_']}")
-    values: Any = OmegaConf.to_container(node, resolve=False)
-    return _schema_of_class(group, target, given, _Shape(values))
-
-
-def type_group(group: str, node: DictConfig) -> Any:
-    """The keys of a group as typed values of its class's arguments.
-
-    Raises:
-        UserError: for a key that its constructor does not take, and for one that it needs and does not get.
-        OmegaConfBaseException: for a value of another type.
-    """
-    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(_typed(group, node)), node))
-
-
-class _Shape:
-    """The values of a group. Two are equal if they have the same keys and describe objects at the same positions."""
-
-    def __init__(self, values: dict[str, Any]) -> None:
-        self.values = values
-        self.key = tuple((name, names_class(value)) for name, value in values.items())
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Shape) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-
-@lru_cache(maxsize=64)
-def _schema_of_class(group: str, target: type, given: frozenset[str], shape: _Shape) -> type:
-    """Return the arguments of a class, and the keys that all classes of the group have."""
-    taken = read_signature(target, given).arguments
-    more = [name for name in _KEYS.get(group, ()) if group == "task" or name not in taken]
-    values = {name: value for name, value in shape.values.items() if name not in more}
-    if group == "task":
-        schema = make_schema(target, given | set(more), values)
-        members = [(member.name, member.type, member) for member in fields(schema) if member.name != "_target_"]
-        return make_dataclass(target.__name__, members, bases=(Task,))
-    schema = make_schema(target, given, values)
-    return make_dataclass(target.__name__, [_CLIP_LENGTH], bases=(schema,)) if more else schema
-
-
-@lru_cache(maxsize=32)
-def _schema(evaluation: type | None, *typed: type) -> DictConfig:
-    """Return a copy of the schema of an experiment with these groups, to be merged into."""
-    schema = OmegaConf.structured(Experiment)
-    if evaluation is not None:
-        OmegaConf.update(schema, "evaluation", OmegaConf.structured(evaluation))
-    for group, members in zip(TARGETED, typed, strict=True):
-        OmegaConf.update(schema, group, OmegaConf.structured(members))
-    return schema
 
 
 def check(composed: DictConfig) -> Experiment:
@@ -164,13 +88,13 @@ def check(composed: DictConfig) -> Experiment:
         if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
             found = f"_target_={node.get('_target_')}" if isinstance(node, DictConfig) else repr(node)
             raise UserError(f"{group}: expected a group whose _target_ names a class; found {printable(found, 80)}")
-        typed.append(_typed(group, node))
+        typed.append(read_schema(group, node))
     components = component_schemas(composed)
     evaluation = _evaluation_schema(composed)
     if evaluation is not None and isinstance(composed.get("evaluation"), DictConfig):
         _refuse_unknown("evaluation.", composed["evaluation"], evaluation)
     try:
-        schema: Any = OmegaConf.merge(_schema(evaluation, *typed), {})
+        schema: Any = OmegaConf.merge(experiment_schema(evaluation, *typed), {})
         for key, members in components.items():
             OmegaConf.update(schema, key, members)
         experiment = OmegaConf.to_object(OmegaConf.merge(schema, composed))

@@ -16,10 +16,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.bounds import check_bounds
-from dcase_sweep.config.checks import check, type_group
+from dcase_sweep.config.checks import check
 from dcase_sweep.config.classes import PACKAGES, Named, check_file_target
 from dcase_sweep.config.flat import plain, unflatten
 from dcase_sweep.config.folders import conf_folder
+from dcase_sweep.config.group_schemas import type_group
 from dcase_sweep.config.instantiate import build_front_end
 from dcase_sweep.config.renamed import rename_keys
 from dcase_sweep.config.schemas import Experiment, Task

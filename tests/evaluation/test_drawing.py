@@ -8,7 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from dcase_sweep.evaluation.result import EvaluationResult, Figures
-from dcase_sweep.runner import Job, _draw_figures
+from dcase_sweep.runner import Job
+from dcase_sweep.runner.records import draw_figures
 
 
 class Recorder:
@@ -33,7 +34,7 @@ def test_a_figure_that_cannot_be_drawn_costs_one_line(tmp_path: Path, caplog: py
     figures = Figures({"broken.png": broken, "good.png": lambda: Figure((1, 1))})
 
     with caplog.at_level(logging.WARNING):
-        _draw_figures(run, EvaluationResult({"test/accuracy": 1.0}, "", figures=figures), Job(tmp_path, {}))  # type: ignore[arg-type]
+        draw_figures(run, EvaluationResult({"test/accuracy": 1.0}, "", figures=figures), Job(tmp_path, {}))  # type: ignore[arg-type]
 
     assert run.told == ["metrics", "good.png"]
     assert [record.getMessage() for record in caplog.records] == ["broken.png cannot be drawn: ValueError: a label"]
@@ -47,7 +48,7 @@ def test_a_formula_that_is_none_is_a_broken_figure_and_no_broken_run(
     figure.suptitle("$\\frac{a}{$")
 
     with caplog.at_level(logging.WARNING):
-        _draw_figures(
+        draw_figures(
             Recorder(),  # type: ignore[arg-type]
             EvaluationResult({}, "", figures=Figures({"title.png": lambda: figure})),
             Job(tmp_path, {}),

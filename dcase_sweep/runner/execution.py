@@ -1,123 +1,38 @@
 """Runs an experiment, from its configuration to its results in MLflow."""
 
-import json
 import logging
 import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dcase_sweep import __version__, tracking
 from dcase_sweep.complexity.capacity import check_capacity
-from dcase_sweep.complexity.networks import (
-    complexity_before_training,
-    cost_metrics,
-    describe_limit,
-    measure_complexity,
-    within_limit,
-)
-from dcase_sweep.complexity.report import complexity_table
-from dcase_sweep.complexity.rules import RULES
+from dcase_sweep.complexity.networks import measure_complexity
 from dcase_sweep.config import Experiment, build, build_task, find_learner, flatten, get_learner
 from dcase_sweep.config.path_words import typed_word
-from dcase_sweep.evaluation.figures import save_figure
-from dcase_sweep.evaluation.result import METRICS_FILE, EvaluationResult
 from dcase_sweep.result import Result
+from dcase_sweep.runner.job import Job
+from dcase_sweep.runner.records import draw_figures, log_complexity, log_configuration, log_model, log_tables
 from dcase_sweep.tasks.columns import list_columns
 from dcase_sweep.tasks.compression import begin_compression, conclude_compression
 from dcase_sweep.tasks.features import compute_fingerprint, load_features
-from dcase_sweep.tasks.notes import describe_note, describe_tags
+from dcase_sweep.tasks.notes import describe_note
 from dcase_sweep.tasks.protocols import Learner, TaskData
 from dcase_sweep.tracking.energy import check_energy, measured_energy
 from dcase_sweep.tracking.provenance import signature
 from dcase_sweep.training.callbacks import RunCallback, StopTraining
-from dcase_sweep.training.checkpoints import BEST, FOLDER, LAST
+from dcase_sweep.training.checkpoints import FOLDER, LAST
 from dcase_sweep.training.device import resolve_device, resolve_precision, use_threads
 from dcase_sweep.training.resume import Resumable, find_resumable
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
-from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.secrets import mask_values
 from dcase_sweep.utils.signals import Interrupted
 
 log = logging.getLogger(__name__)
-
-#: What varies in a sweep and needs no key beside its value.
-_NAMED_BY_VALUE = ("model", "experiment")
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """The circumstances of a run: its folder, and how it was requested."""
-
-    #: Folder of checkpoints, tables and figures.
-    folder: Path
-    #: Choices of the groups: model → cnn5.
-    choices: dict[str, str]
-    #: Overrides on the command line.
-    overrides: tuple[str, ...] = ()
-    #: Keys that vary between the jobs of a sweep.
-    varying: tuple[str, ...] = ()
-    #: The composed configuration as YAML.
-    composed: str = ""
-    #: The command line without ``resume``.
-    command: str = "python -m dcase_sweep"
-
-    @property
-    def name(self) -> str:
-        """Name of the run: choices and overrides, such as ``cnn5 seed=1``. Locations are included only if they vary.
-
-        The name of a sweep's job contains only what varies. The file of an experiment, which may change the whole
-        model, replaces the name of the model.
-        """
-        if self.varying:
-            return self._name_in_sweep()
-        first = "experiment" if self.choices.get("experiment") else "model"
-        hidden = (
-            f"{first}=",
-            "+experiment",
-            "data=",
-            "data.root",
-            "data.name",
-            "hardware",
-            "tracking",
-            "logger",
-            "store",
-            "hydra",
-            "resume",
-        )
-        shown = set(self.varying) - {first}  # which is the first part of the name
-        rest = [
-            override.removeprefix("++")
-            for override in self.overrides
-            if not override.startswith(hidden) or override.partition("=")[0].lstrip("+") in shown
-        ]
-        return " ".join([self.choices.get(first) or "run", *rest])[:250]
-
-    def _name_in_sweep(self) -> str:
-        """The values of what varies: a group's by itself, a key's with its last parts, seeds last."""
-        values = {}
-        for override in self.overrides:
-            key, _, value = override.lstrip("+").partition("=")
-            values[key] = value.strip("'\"")
-        parts = []
-        for key in sorted((key for key in self.varying if key in values), key=lambda key: key == "seed"):
-            shown = values[key] if key in _NAMED_BY_VALUE else f"{_shorten(key, self.varying)}={values[key]}"
-            parts.append(shown)
-        return (" ".join(parts) or self.choices.get("model") or "run")[:250]
-
-
-def _shorten(key: str, others: Sequence[str]) -> str:
-    """The last part of a key, with as many before it as tell it from the other keys."""
-    parts = key.split(".")
-    for count in range(1, len(parts)):
-        short = ".".join(parts[-count:])
-        if not any(other != key and (other == short or other.endswith("." + short)) for other in others):
-            return short
-    return key
 
 
 def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -> Result:
@@ -140,10 +55,10 @@ def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -
         if callback is not None:
             callback.on_start(mlrun.id or "")
         data, store = loaded or load_features(experiment, device)
-        _log_configuration(mlrun, experiment, job, data, compute_fingerprint(data, store))
+        log_configuration(mlrun, experiment, job, data, compute_fingerprint(data, store))
         use_threads(experiment.hardware)
         learner: Learner = find_learner(experiment)(experiment, data, store.features)
-        metrics = _log_complexity(mlrun, experiment, len(data.classes))
+        metrics = log_complexity(mlrun, experiment, len(data.classes))
         dense = begin_compression(task, experiment, data, learner, store.features)
         with measured_energy("training", experiment.tracking, mlrun) as energy:
             results = _fit(mlrun, learner, experiment, job, resumable, callback, data.classes)
@@ -153,12 +68,12 @@ def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -
             result = task.evaluate(experiment, data, learner, store.features)
         metrics |= energy
         results |= result.metrics | {"time/evaluation_seconds": time.perf_counter() - evaluation_began}
-        _log_tables(mlrun, result, job)
+        log_tables(mlrun, result, job)
         results |= conclude_compression(experiment, measure_complexity(learner.layers(), experiment), dense, result)
         mlrun.log_metrics({name: value for name, value in results.items() if result.is_logged(name)})
         metrics |= results
-        _log_model(mlrun, experiment, job, data.classes)
-        _draw_figures(mlrun, result, job)
+        log_model(mlrun, experiment, job, data.classes)
+        draw_figures(mlrun, result, job)
         mlrun.end("FINISHED")
     except Interrupted as interrupted:
         interrupted.handled()
@@ -255,41 +170,6 @@ def _start_run(
     return tracking.MultiLoggerRun(run, loggers) if loggers else run
 
 
-def _log_configuration(
-    mlrun: tracking.AnyRun, experiment: Experiment, job: Job, data: TaskData, fingerprint: str
-) -> None:
-    parameters = flatten(experiment)
-    parameters |= {group: choice for group, choice in job.choices.items() if group not in parameters}
-    parameters["data.fingerprint"] = fingerprint
-    hidden = ("tracking.", "logger.", "store.", "resume")
-    mlrun.log_parameters(
-        mask_values({key: value for key, value in parameters.items() if not key.startswith(hidden)}),
-        {tracking.SIGNATURE: signature(flatten(experiment), fingerprint), **describe_tags(data)},
-    )
-    mlrun.log_data(data.name, fingerprint, str(data.root))
-    mlrun.log_text(job.composed, "config.yaml")
-
-
-def _log_complexity(mlrun: tracking.AnyRun, experiment: Experiment, classes: int) -> dict[str, float]:
-    """Log the complexity of the network before training, with all parameters non-zero."""
-    complexity = complexity_before_training(experiment, classes)
-    kept = within_limit(complexity, experiment)
-    size = f"{complexity.size_kib(16):.2f} KiB at 16 bit{describe_limit(kept, experiment)}"
-    peak = complexity.peak_activation_bytes(16) / 1024
-    activations = f", {peak:,.1f} KiB of activations at 16 bit" if peak else ""
-    console.field(
-        "model",
-        f"{complexity.parameters:,} parameters, {size}, "
-        f"{complexity.multiply_accumulates / 1e6:.1f} MMAC a clip{activations}",
-    )
-    table = complexity_table(complexity, rules=RULES if kept else ())
-    mlrun.log_text(table + "\n", "complexity.txt")
-    metrics = cost_metrics(complexity) | kept
-    mlrun.log_metrics(metrics)
-    mlrun.flush()  # must not delay the results of a long training
-    return metrics
-
-
 def _fit(
     mlrun: tracking.AnyRun,
     learner: Learner,
@@ -355,43 +235,6 @@ def _fit(
         f"best/{fitted.metric}": fitted.best_value,
         "time/training_seconds": seconds,
     }
-
-
-def _log_tables(mlrun: tracking.AnyRun, result: EvaluationResult, job: Job) -> None:
-    everything = json.dumps(result.metrics, indent=2) + "\n"
-    for name, text in {**result.files, METRICS_FILE: everything}.items():
-        write_text(job.folder / name, text)
-        mlrun.log_text(text, name)
-    for name, write in result.writers.items():
-        write(job.folder / name)
-        mlrun.log_file(job.folder / name)
-    log.info(f"\n{result.table}\n")
-
-
-def _log_model(mlrun: tracking.AnyRun, experiment: Experiment, job: Job, classes: Sequence[str]) -> None:
-    """Log the network as an MLflow model; one that cannot be logged costs a line, not the run."""
-    checkpoint = job.folder / FOLDER / BEST
-    if not experiment.tracking.model or mlrun.id is None or not checkpoint.is_file():
-        return
-    from dcase_sweep.inference.packaging import package_model
-
-    try:
-        mlrun.log_model(package_model(experiment, checkpoint, tuple(map(str, classes))))
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        log.warning(f"model     not logged as an MLflow model: {reason}"[:300])
-
-
-def _draw_figures(mlrun: tracking.AnyRun, result: EvaluationResult, job: Job) -> None:
-    """Draw and log each figure after everything else. A figure that cannot be drawn does not fail the run."""
-    mlrun.flush()
-    for name in result.figures:
-        try:
-            save_figure(result.figures[name], job.folder / name)
-            mlrun.log_file(job.folder / name)
-        except Exception as error:
-            reason = (str(error).strip().splitlines() or [""])[0]
-            log.warning(f"{name} cannot be drawn: {type(error).__name__}: {reason}"[:300])
 
 
 def _tell_how_to_resume(job: Job) -> None:
