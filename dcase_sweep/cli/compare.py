@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcase_sweep.cli.parser import OneLineParser
+from dcase_sweep.cli.stores import open_existing_store
 from dcase_sweep.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -53,21 +54,12 @@ def main(arguments: list[str]) -> int:
     if options.out is not None and Path(options.out).exists() and not Path(options.out).is_dir():
         raise UserError(f"--out {options.out}: is a file; expected a folder")
 
-    from dcase_sweep import tracking
-    from dcase_sweep.config import Tracking
-
-    where = Tracking(**settings)  # type: ignore[arg-type]
-    if not tracking.is_there(where):
-        raise UserError(
-            f"{tracking.resolve_uri(where)}: no store of runs there; expected tracking.folder=FOLDER or "
-            "tracking.uri=ADDRESS of one"
-        )
+    store = open_existing_store(settings)
     from dcase_sweep.evaluation.comparison.differences import compare_with_best
     from dcase_sweep.evaluation.comparison.systems import group_runs
     from dcase_sweep.evaluation.comparison.tables import to_text
     from dcase_sweep.tracking.compared import read_compared_runs
 
-    store = tracking.open_store(where, experiment=False)
     runs = read_compared_runs(store, filters, curves=options.out is not None)
     if not runs:
         raise UserError(f"{store.uri}: no finished run to compare; expected at least one")

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
+from dcase_sweep.cli.stores import open_existing_store
 from dcase_sweep.utils.errors import UserError
 
 KEYS = ("tracking.uri", "tracking.folder")
@@ -43,16 +44,9 @@ def main(arguments: list[str]) -> int:
         raise UserError(f"--limit {options.limit}: expected a whole number of at least 1")
 
     from dcase_sweep import tracking
-    from dcase_sweep.config import Tracking
 
-    where = Tracking(**settings)  # type: ignore[arg-type]
-    if not tracking.is_there(where):
-        raise UserError(
-            f"{tracking.resolve_uri(where)}: no store of runs there; expected tracking.folder=FOLDER or "
-            "tracking.uri=ADDRESS of one"
-        )
     _log_to_terminal()
-    store = tracking.open_store(where, experiment=False)
+    store = open_existing_store(settings)
     if options.close_dead:
         if not tracking.close_dead_runs(store):  # a local store closes them when it is opened
             left = len(tracking.open_runs(store))

@@ -1,0 +1,27 @@
+"""The store of runs that a verb reads."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from dcase_sweep.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from dcase_sweep.tracking import Store
+
+
+def open_existing_store(settings: Mapping[str, str]) -> "Store":
+    """Open the store that ``tracking.uri`` and ``tracking.folder`` describe, without making one.
+
+    Raises:
+        UserError: if there is none.
+    """
+    from dcase_sweep import tracking
+    from dcase_sweep.config import Tracking
+
+    where = Tracking(**settings)  # type: ignore[arg-type]
+    if not tracking.is_there(where):
+        raise UserError(
+            f"{tracking.resolve_uri(where)}: no store of runs there; expected tracking.folder=FOLDER or "
+            "tracking.uri=ADDRESS of one"
+        )
+    return tracking.open_store(where, experiment=False)
