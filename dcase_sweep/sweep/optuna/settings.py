@@ -68,7 +68,7 @@ def load_study(search_config: "SearchConfig") -> tuple[optuna.Study, int]:
         the study, and the number of the worker, which no other worker of the study has on any machine.
     """
     silence_optuna()
-    storage = records.open_storage(search_config.storage)
+    storage = records.open_storage(search_config.storage, is_known=True)
     shared = optuna.load_study(study_name=search_config.study, storage=storage)
     worker = records.claim_worker_number(shared)
     trials = len(shared.get_trials(deepcopy=False))

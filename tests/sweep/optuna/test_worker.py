@@ -111,7 +111,7 @@ def test_workers_that_have_the_same_number_on_their_machines_draw_other_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
-    monkeypatch.setattr(records, "open_storage", lambda where: opened.append(where) or open_storage(where))
+    monkeypatch.setattr(records, "open_storage", lambda where, **_: opened.append(where) or open_storage(where))
 
     def draw(folder: Path) -> list[float]:
         folder.mkdir()
