@@ -294,3 +294,52 @@ def test_a_file_of_other_systems_is_refused(submit: Submit) -> None:
         "error: submission/submission.yaml: Kim_SNU_task1a_3: no system of this submission; expected all_systems and "
         "Kim_SNU_task1a_1\n"
     )
+
+
+def test_events_at_many_thresholds_are_a_submission_of_2021(submit: Submit) -> None:
+    fill_in("Kim_SNU_task4_SED_1")
+    words = ("--recordings", "set/audio", "--label", "Kim_SNU_task4_SED_1", "--report", "report.pdf")
+
+    code, output, errors = submit("events0.ckpt", *words)
+
+    assert (code, errors) == (0, "")
+    assert "valid     by the rules of task 4 of 2021" in output
+    folder = Path("submission/task4/Kim_SNU_task4_SED_1")
+    tables = sorted((folder / "Kim_SNU_task4_SED_1.output_PSDS").iterdir())
+    assert (len(tables), tables[0].name, tables[-1].name) == (50, "predictions_th_0.01.tsv", "predictions_th_0.99.tsv")
+    rows = [read_rows(path.read_text(encoding="utf-8")) for path in tables]
+    assert list(rows[0][0]) == ["filename", "onset", "offset", "event_label"]
+    assert all(0 <= float(row["onset"]) < float(row["offset"]) <= 1 for table in rows for row in table)
+    assert submit("--check", "submission/Kim_SNU_task4_SED.zip", "--recordings", "set/audio")[0] == 0
+
+
+def test_three_trainings_are_a_submission_of_2023(submit: Submit) -> None:
+    fill_in("Kim_SNU_task4a_1")
+    person = Path("submission/submission.yaml")
+    values = yaml.safe_load(person.read_text(encoding="utf-8"))
+    energy = {"training_kwh": 1.0, "development_test_kwh": 0.1, "evaluation_kwh": 0.1}
+    values["all_systems"]["system"] = {"complexity": {"energy": energy}}
+    values["all_systems"]["results"]["development_dataset"]["overall"] |= {"PSDS1_std": 0.01, "PSDS2_std": 0.01}
+    person.write_text(yaml.safe_dump(values), encoding="utf-8")
+    words = ("--year", "2023", "--recordings", "set/audio", "--label", "Kim_SNU_task4a_1", "--report", "report.pdf")
+    runs = [f"events{seed}.ckpt" for seed in range(3)]
+
+    code, _, errors = submit(*runs[:2], *words)
+    assert code == 1
+    assert "Kim_SNU_task4a_1: 2 trainings (events0.ckpt, events1.ckpt); expected 3 that differ in their seed" in errors
+
+    code, output, errors = submit(*runs, *words)
+    assert (code, errors) == (0, "")
+    assert "3 trainings" in output
+    folder = Path("submission/task4a/Kim_SNU_task4a_1")
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == sorted(
+        f"Kim_SNU_task4a_1_run{run}{end}.output" for run in (1, 2, 3) for end in ("", "_unprocessed")
+    )
+    model = dcase_sweep.load_run("events1.ckpt")
+    raw = read_rows((folder / "Kim_SNU_task4a_1_run2_unprocessed.output/3.tsv").read_text(encoding="utf-8"))
+    found = model.predict("set/audio/3.wav")
+    assert len(raw) == len(found.scores)
+    assert [float(row["Dog"]) for row in raw] == pytest.approx(found.scores[:, model.classes.index("Dog")], abs=1e-6)
+    filtered = read_rows((folder / "Kim_SNU_task4a_1_run2.output/3.tsv").read_text(encoding="utf-8"))
+    assert [row["onset"] for row in filtered] == [row["onset"] for row in raw]
+    assert filtered != raw

@@ -36,7 +36,8 @@ def metadata(label: str) -> dict[str, Any]:
         "device_wise": None,
     }
     if "task4" in label:
-        results = {"overall": {"F-score": 40.1}, "class_wise": {"Dog": {"F-score": 30.0}}}
+        overall = {"F-score": 40.1, "PSDS1": 0.34, "PSDS2": 0.53}
+        results = {"overall": overall, "class_wise": {"Dog": {"F-score": 30.0}}}
     return {
         "submission": {
             "label": label,
