@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from dcase_sweep.evaluation.comparison.rules import read_event_rules
 from dcase_sweep.evaluation.comparison.systems import ComparedRun
 from dcase_sweep.evaluation.events.clip_counts import read_clip_counts, resample_collar_f1, resample_psds
-from dcase_sweep.evaluation.events.psds import PUBLISHED_AVERAGE, SCENARIOS
 from dcase_sweep.evaluation.resampling import Statistic
 from dcase_sweep.evaluation.scenes.resampling import class_average
 from dcase_sweep.tracking.finding import LoggedRun
@@ -123,9 +123,13 @@ def _load_statistics(run: LoggedRun) -> tuple[tuple[str, ...], Mapping[str, Stat
         if path is None:
             return None
         counts = read_clip_counts(path)
+    try:
+        rules = read_event_rules(run.parameters)
+    except ValueError as error:
+        raise UserError(f"run {run.id}: evaluation: {error}; expected the rules of an evaluation of events") from None
     statistics: dict[str, Statistic] = {"test/f1": resample_collar_f1(counts)}
-    for index, scenario in enumerate(SCENARIOS[: len(counts.true_positives)]):
-        statistics[f"test/psds{index + 1}"] = resample_psds(counts, index, scenario, PUBLISHED_AVERAGE)
+    for index, scenario in enumerate(rules.scenarios[: len(counts.true_positives)]):
+        statistics[f"test/psds{index + 1}"] = resample_psds(counts, index, scenario, rules.cross_trigger_average)
     return tuple(map(str, counts.clips)), statistics
 
 

@@ -69,7 +69,8 @@ def test_the_folder_holds_results_and_checkpoints(output: str, command_line: Com
     folder = run_folder(output, command_line.folder)
 
     names = {path.name for path in folder.iterdir()}
-    assert {"checkpoints", "confusion.png", "devices.png", "scenes.csv", "scenes.txt", "scores.csv"} <= names
+    assert {"checkpoints", "confusion.png", "devices.png", "training.png"} <= names
+    assert {"scenes.csv", "scenes.txt", "scores.csv"} <= names
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
 
 
