@@ -1,5 +1,6 @@
 """Reading with libsndfile, limited to files that it reads correctly."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -217,7 +218,8 @@ def open_by_libsndfile(handle: FileIO, header: WavHeader | None, *, length: Leng
     import soundfile
 
     frames = None
-    source: Any = handle.fileno()
+    # The C library of Windows' libsndfile may not be Python's, and does not know its file descriptors.
+    source: Any = handle if sys.platform == "win32" else handle.fileno()
     if header is not None and not header.length_known:
         frames = header.data_length // header.format.block_align if header.format.sample_bytes else None
         source = _with_length(handle, header, frames or 0) or source

@@ -29,7 +29,7 @@ from dcase_sweep.tracking.energy import check_energy, measured_energy
 from dcase_sweep.tracking.provenance import signature
 from dcase_sweep.training.callbacks import RunCallback, StopTraining
 from dcase_sweep.training.checkpoints import FOLDER, LAST
-from dcase_sweep.training.device import resolve_device, resolve_precision, use_threads
+from dcase_sweep.training.device import front_end_device, resolve_device, resolve_precision, use_threads
 from dcase_sweep.training.resume import Resumable, find_resumable
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
@@ -70,7 +70,7 @@ def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -
     try:
         if callback is not None:
             callback.on_start(mlrun.id or "")
-        data, store = loaded or load_features(experiment, device)
+        data, store = loaded or load_features(experiment, front_end_device(device))
         log_configuration(mlrun, experiment, job, data, compute_fingerprint(data, store))
         use_threads(experiment.hardware)
         learner: Learner = find_learner(experiment)(experiment, data, store.features)
@@ -151,7 +151,7 @@ def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None
 def _load_to_resume(experiment: Experiment, job: Job, device: str) -> tuple[TaskData, Any]:
     """Load data and features before the run is resumed, so that errors do not change the interrupted run."""
     with _shown_in_its_sweep(experiment, job):
-        return load_features(experiment, device)
+        return load_features(experiment, front_end_device(device))
 
 
 def _is_shipped(experiment: Experiment) -> bool:

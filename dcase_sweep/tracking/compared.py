@@ -1,7 +1,5 @@
 """Finished runs as the comparison of sweeps reads them, each with its files. None of these is trusted."""
 
-import json
-import math
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -22,8 +20,8 @@ from dcase_sweep.tracking.stores import Store
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.tables import parse_number, read_table
 
-#: Runs that are asked for at a time, and the largest file of metrics.
-_PAGE, _LARGEST = 1000, 2**22
+#: Runs that are asked for at a time.
+_PAGE = 1000
 _RUN_ID = re.compile(r"[0-9a-f]{6,32}")
 #: Metrics of the epochs that learning curves show.
 _CURVES = ("train/loss", "validation/loss", "validation/accuracy", "validation/objective")
@@ -100,33 +98,12 @@ def _make(store: Store, run: Any, curves: bool) -> ComparedRun:
         id=info.run_id,
         name=info.run_name or info.run_id,
         parameters=dict(data.params),
-        metrics=_read_metrics(logged) | dict(data.metrics),
+        metrics=logged.read_metrics() | dict(data.metrics),
         history=history,
         load_statistics=partial(_load_statistics, logged),
         link=link_to_run(store.uri, info.experiment_id, info.run_id),
         is_synthetic="dcase_sweep.synthetic" in data.tags,
     )
-
-
-def _read_metrics(run: LoggedRun) -> dict[str, float]:
-    """All metrics of the evaluation, from the run's file; none where it has no such file."""
-    from dcase_sweep.evaluation.result import METRICS_FILE
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = run.fetch(METRICS_FILE, Path(folder))
-        if path is None or path.stat().st_size > _LARGEST:
-            return {}
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return {}
-    if not isinstance(found, dict):
-        return {}
-    return {
-        name: float(value)
-        for name, value in found.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    }
 
 
 def _load_statistics(run: LoggedRun) -> tuple[tuple[str, ...], Mapping[str, Statistic]] | None:
