@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import threading
 import time
 from collections import deque
@@ -166,13 +167,13 @@ class _Work:
         if not self.state.is_unpacked(archive):
             try:
                 self._bring(archive)
-            except (WrongBytes, BadArchive):
+            except WrongBytes:
                 if self.local is not None:
                     raise
-                self._remove(archive)  # what came over the network may have been damaged there
+                self._remove(archive)  # it may have been damaged on its way
                 try:
                     self._bring(archive)
-                except (WrongBytes, BadArchive) as error:
+                except WrongBytes as error:
                     self._remove(archive)
                     raise TransferError(f"{error}; downloaded twice") from None
         if not self.keep_archives:
@@ -183,16 +184,23 @@ class _Work:
         path = self._obtain(archive)
         is_known = self._check(archive, path)
         temporary = self.state.temporary(archive)
-        files = unpack(
-            path,
-            temporary,
-            folder=archive.folder,
-            stop=self.transfer.stop,
-            on_bytes=lambda done, total: self._tell(archive, "unpack", done, total),
-        )
-        if not is_known:
-            _check_recordings(archive, temporary)
-        move_into(self.state.root, temporary, list(files))
+        try:
+            files = unpack(
+                path,
+                temporary,
+                folder=archive.folder,
+                stop=self.transfer.stop,
+                on_bytes=lambda done, total: self._tell(archive, "unpack", done, total),
+            )
+            if not is_known:
+                _check_recordings(archive, temporary)
+            move_into(self.state.root, temporary, list(files))
+        except BadArchive as error:
+            if is_known:  # its authors published it so
+                raise
+            raise WrongBytes(str(error)) from None
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
         self.state.note_unpacked(archive, files)
 
     def _obtain(self, archive: Archive) -> Path:
@@ -267,6 +275,10 @@ def _run(work: _Work, archives: tuple[Archive, ...], jobs: int) -> list[str]:
             except (TransferError, BadArchive, UserError) as error:
                 problems[archive.name] = f"{archive.name}: {error}"
                 work.report(Progress(archive, "failed", 0, 0))
+            except OSError as error:  # that of a write has no name
+                named = error if error.filename else OSError(error.errno, error.strerror, str(work.state.root))
+                fatal.append(named)
+                stop.set()
             except BaseException as error:
                 fatal.append(error)
                 stop.set()

@@ -134,6 +134,8 @@ class Transfer:
         while True:
             try:
                 with self._get(url, {}) as response:
+                    if url.startswith("https:") and not response.url.startswith("https:"):
+                        raise TransferError(f"leads to {mask_url(response.url)}; expected an address with https")
                     content = b""
                     for chunk in _chunks(response):
                         content += chunk

@@ -101,4 +101,3 @@ def move_into(root: Path, temporary: Path, names: list[str]) -> None:
                 raise
             with whole_file(target) as copy:  # a folder of the root is a link to another disk
                 shutil.copyfile(temporary / name, copy)
-    shutil.rmtree(temporary, ignore_errors=True)

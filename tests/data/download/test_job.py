@@ -1,5 +1,6 @@
 """Download of whole data sets from a local server: what is there afterwards, and after faults and interruptions."""
 
+import errno
 import hashlib
 import json
 import os
@@ -21,7 +22,7 @@ from dcase_sweep.data.download.job import DownloadFailed, DownloadResult, Progre
 from dcase_sweep.data.download.state import FOLDER, State, lock
 from dcase_sweep.data.folder.clips import ClipFolder
 from dcase_sweep.data.tau import TAU
-from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.errors import UserError, describe_os_error
 from tests.desed_layout import UNLABELED_AUDIO, VALIDATION_AUDIO, WEAK_AUDIO, make_desed
 from tests.download_server import Fault, Server, make_data_set, pack, pack_folder, serving
 from tests.folder_layouts import make_esc50
@@ -177,7 +178,8 @@ def test_an_archive_with_a_path_out_of_the_root_writes_nothing(server: Server, t
 
     problems = problems_of(data_set, tmp_path / "root")
 
-    assert problems == ["a.zip: ../outside: not the name of a file below the root; downloaded twice"]
+    assert problems == ["a.zip: ../outside: not the name of a file below the root"]
+    assert len(server.requests) == 1  # it is what was published
     assert contents(tmp_path / "root") == {}
     assert not (tmp_path / "outside").exists()
 
@@ -214,6 +216,20 @@ def test_one_archive_at_a_time_needs_less_room(tmp_path: Path) -> None:
     assert needed(1) == pytest.approx(30.48 + 1.88, abs=0.01)
     assert needed(3) == pytest.approx(30.48 + 1.88 + 1.87 + 1.87, abs=0.01)
     assert needed(1, keep=True) == pytest.approx(30.48 + 27.36, abs=0.01)
+
+
+def test_a_full_disk_is_named(tau2020: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **keywords: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("dcase_sweep.data.download.unpacking._write", fail)
+
+    with pytest.raises(OSError, match="No space left") as failed:
+        run(tau2020, tmp_path / "TAU")
+
+    assert describe_os_error(
+        failed.value
+    ) == f"{tmp_path / 'TAU'}: no space left on the disk; free some, or choose " + ("folders on another one")
 
 
 def test_two_downloads_into_one_folder_are_refused(tau2020: DataSet, tmp_path: Path) -> None:
