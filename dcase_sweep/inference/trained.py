@@ -41,6 +41,9 @@ class TrainedModel:
             classifier's are probabilities ``[batch, class]``; an event detector's are those of frames and of clips.
         front_end: waveforms ``[batch, sample]`` → features ``[batch, mel, frame]``.
         settings: the configuration of the training; None of an exported file, which does not have it.
+        trained: the part of the network that was trained, without normalisation; None of an exported file.
+        choices: the configuration's groups and the choice of each: ``{"augmentation": "mixup"}``; none of an exported
+            file.
     """
 
     run_id: str | None
@@ -51,6 +54,8 @@ class TrainedModel:
     front_end: FrontEnd = field(repr=False)
     settings: Settings | None = field(repr=False)
     _predictor: Predictor = field(repr=False)
+    trained: "nn.Module | None" = field(default=None, repr=False)
+    choices: dict[str, str] = field(default_factory=dict, repr=False)
 
     def features(self, clip: str | Path | ArrayLike, sample_rate: int | None = None) -> "Tensor":
         """What the network is given of a clip: ``[1, mel, frame]``.

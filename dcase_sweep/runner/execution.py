@@ -3,8 +3,10 @@
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from dcase_sweep.complexity.capacity import check_capacity
 from dcase_sweep.complexity.networks import measure_complexity
 from dcase_sweep.config import Experiment, build, build_task, find_learner, flatten, get_learner
 from dcase_sweep.config.path_words import typed_word
+from dcase_sweep.evaluation.result import Figures
+from dcase_sweep.evaluation.training_figure import training_figure
 from dcase_sweep.result import Result
 from dcase_sweep.runner.job import Job
 from dcase_sweep.runner.records import draw_figures, log_complexity, log_configuration, log_model, log_tables
@@ -25,7 +29,7 @@ from dcase_sweep.tracking.energy import check_energy, measured_energy
 from dcase_sweep.tracking.provenance import signature
 from dcase_sweep.training.callbacks import RunCallback, StopTraining
 from dcase_sweep.training.checkpoints import FOLDER, LAST
-from dcase_sweep.training.device import resolve_device, resolve_precision, use_threads
+from dcase_sweep.training.device import front_end_device, resolve_device, resolve_precision, use_threads
 from dcase_sweep.training.resume import Resumable, find_resumable
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
@@ -33,6 +37,18 @@ from dcase_sweep.utils.secrets import mask_values
 from dcase_sweep.utils.signals import Interrupted
 
 log = logging.getLogger(__name__)
+
+
+#: The file of the learning curves.
+TRAINING_FIGURE = "training.png"
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """What a training came to: metrics of the whole run, and its curves."""
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    figures: Figures = field(default_factory=Figures)
 
 
 def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -> Result:
@@ -54,20 +70,21 @@ def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -
     try:
         if callback is not None:
             callback.on_start(mlrun.id or "")
-        data, store = loaded or load_features(experiment, device)
+        data, store = loaded or load_features(experiment, front_end_device(device))
         log_configuration(mlrun, experiment, job, data, compute_fingerprint(data, store))
         use_threads(experiment.hardware)
         learner: Learner = find_learner(experiment)(experiment, data, store.features)
         metrics = log_complexity(mlrun, experiment, len(data.classes))
         dense = begin_compression(task, experiment, data, learner, store.features)
         with measured_energy("training", experiment.tracking, mlrun) as energy:
-            results = _fit(mlrun, learner, experiment, job, resumable, callback, data.classes)
+            trained = _fit(mlrun, learner, experiment, job, resumable, callback, data.classes)
         metrics |= energy
         evaluation_began = time.perf_counter()
         with measured_energy("evaluation", experiment.tracking, mlrun) as energy:
             result = task.evaluate(experiment, data, learner, store.features)
         metrics |= energy
-        results |= result.metrics | {"time/evaluation_seconds": time.perf_counter() - evaluation_began}
+        result = replace(result, figures=trained.figures | result.figures)
+        results = trained.metrics | result.metrics | {"time/evaluation_seconds": time.perf_counter() - evaluation_began}
         log_tables(mlrun, result, job)
         results |= conclude_compression(experiment, measure_complexity(learner.layers(), experiment), dense, result)
         mlrun.log_metrics({name: value for name, value in results.items() if result.is_logged(name)})
@@ -134,7 +151,7 @@ def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None
 def _load_to_resume(experiment: Experiment, job: Job, device: str) -> tuple[TaskData, Any]:
     """Load data and features before the run is resumed, so that errors do not change the interrupted run."""
     with _shown_in_its_sweep(experiment, job):
-        return load_features(experiment, device)
+        return load_features(experiment, front_end_device(device))
 
 
 def _is_shipped(experiment: Experiment) -> bool:
@@ -178,11 +195,11 @@ def _fit(
     resumable: Resumable | None,
     callback: RunCallback | None,
     classes: Sequence[str],
-) -> dict[str, float]:
+) -> _Trained:
     """Train with a progress bar over epochs, and log the metrics of each epoch."""
     if experiment.published_checkpoint is not None:
         console.field("training", f"none: the weights of {experiment.published_checkpoint}")
-        return {}
+        return _Trained()
     epochs, clips = experiment.training.epochs, learner.clips_per_epoch
     done = float(resumable.epochs if resumable else 0)
     began = previous = time.perf_counter()
@@ -230,11 +247,13 @@ def _fit(
     mlrun.log_file(fitted.checkpoint, FOLDER)
     kept = f"epoch {fitted.best_epoch + 1} kept ({fitted.metric} {fitted.best_value:.3f})"
     console.field("training", f"{console.pluralize(fitted.epochs, 'epoch')} in {seconds:.1f} s, {kept}")
-    return {
+    metrics = {
         "best/epoch": float(fitted.best_epoch + 1),  # counted from 1, as the line above
         f"best/{fitted.metric}": fitted.best_value,
         "time/training_seconds": seconds,
     }
+    drawing = partial(training_figure, history, monitor=fitted.metric, best_epoch=fitted.best_epoch)
+    return _Trained(metrics, Figures({TRAINING_FIGURE: drawing}))
 
 
 def _tell_how_to_resume(job: Job) -> None:

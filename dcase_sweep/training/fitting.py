@@ -20,7 +20,7 @@ from dcase_sweep.training.compression.compressor import Compressor
 from dcase_sweep.training.divergence import Divergence
 from dcase_sweep.training.interruption import Interruption
 from dcase_sweep.training.lightning import make_trainer
-from dcase_sweep.training.out_of_memory import describe_out_of_memory
+from dcase_sweep.training.out_of_memory import describe_out_of_memory, is_gpu_out_of_memory
 from dcase_sweep.training.restoring import RestoredState, restoring
 from dcase_sweep.training.step_module import StepModule
 from dcase_sweep.utils.errors import UserError
@@ -104,10 +104,12 @@ def fit(
             trainer.fit(
                 module, train, validation, ckpt_path=None if resume is None else str(folder / LAST), weights_only=True
             )
-        except torch.OutOfMemoryError:  # described below, when its traceback no longer holds the tensors
-            is_full = True
         except MisconfigurationException as error:  # for example if the monitored metric does not exist
             raise UserError(f"callbacks, scheduler: {' '.join(str(error).split())[:300]}") from None
+        except RuntimeError as error:
+            if not is_gpu_out_of_memory(error):
+                raise
+            is_full = True  # described below, when its traceback no longer holds the tensors
         finally:
             if isinstance(module, StepModule):
                 module.forget_graph()
