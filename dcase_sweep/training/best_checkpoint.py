@@ -49,7 +49,7 @@ class BestCheckpoint(Callback):
         first_epoch: earlier epochs are not considered (counted from 0).
         extra: plain values that are saved with both, so that a checkpoint says what it is.
         on_epoch: called with the metrics after each epoch.
-        beside: returns what an epoch's weights need beside them; called when one is the best.
+        extra_state: returns tensors that belong to the weights of an epoch; called when an epoch is the best.
         has_callbacks: whether callbacks may validate other weights than those that are trained on, as averages do; the
             validated ones are kept then.
     """
@@ -62,7 +62,7 @@ class BestCheckpoint(Callback):
         first_epoch: int,
         extra: dict[str, Any],
         on_epoch: EpochListener,
-        beside: Callable[[], dict[str, Any]] = dict,
+        extra_state: Callable[[], dict[str, Any]] = dict,
         has_callbacks: bool = False,
     ) -> None:
         self.folder = folder
@@ -71,14 +71,14 @@ class BestCheckpoint(Callback):
         self.first_epoch = first_epoch
         self.extra = extra
         self.on_epoch = on_epoch
-        self.beside = beside
+        self.extra_state = extra_state
         self.has_callbacks = has_callbacks
         self.latest_value = math.nan
         self._validated: dict[str, torch.Tensor] = {}
         self.best_epoch = -1
         self.best_value = -self.sign * math.inf
         self.best_weights: dict[str, torch.Tensor] = {}
-        self.best_beside: dict[str, Any] = {}
+        self.best_extra_state: dict[str, Any] = {}
 
     @property
     def best_path(self) -> Path:
@@ -90,7 +90,7 @@ class BestCheckpoint(Callback):
             "epoch": self.best_epoch,
             "value": self.best_value,
             "weights": self.best_weights,
-            "beside": self.best_beside,
+            "beside": self.best_extra_state,  # the key of earlier versions
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -103,7 +103,7 @@ class BestCheckpoint(Callback):
         if not isinstance(epoch, int) or not isinstance(value, float) or math.isnan(value):
             raise ValueError(f"the best epoch is {epoch!r} and its value {value!r}")
         self.best_epoch, self.best_value, self.best_weights = epoch, value, weights
-        self.best_beside = dict(state.get("beside", {}))
+        self.best_extra_state = dict(state.get("beside", {}))
 
     def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["dcase_sweep"] = self.extra
@@ -140,7 +140,7 @@ class BestCheckpoint(Callback):
     def _keep(self, epoch: int, value: float, weights: dict[str, torch.Tensor]) -> None:
         self.best_epoch, self.best_value = epoch, value
         self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
-        self.best_beside = self.beside()
+        self.best_extra_state = self.extra_state()
         self._write_best()
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
@@ -171,7 +171,7 @@ class BestCheckpoint(Callback):
 
     def _write_best(self) -> None:
         what = {"state_dict": self.best_weights, "epoch": self.best_epoch, "dcase_sweep": self.extra}
-        write_checkpoint(self.best_path, self.best_beside | what)
+        write_checkpoint(self.best_path, self.best_extra_state | what)
 
 
 class LastCheckpoint(Callback):

@@ -85,17 +85,7 @@ class MeanTeacherLearner:
         #: Seconds from one frame of the predictions to the next, and how many there are.
         self.hop = student.frame_stride * front_end.hop / front_end.sample_rate
         self.frames = student.frames
-        composition = Composition(self.settings.strong, self.settings.weak, self.settings.unlabelled)
-        try:
-            self.order = ComposedBatches(
-                strong=len(data.strong),
-                weak=len(data.weak),
-                unlabelled=len(data.unlabeled),
-                composition=composition,
-                seed=experiment.seed,
-            )
-        except ValueError as error:
-            raise UserError(f"mean_teacher.{error}") from None
+        self.order = self._make_order()
         self.synthesis = SyntheticValidation(
             data.reference_events(data.synthetic_validation),
             data.durations(data.synthetic_validation),
@@ -104,7 +94,33 @@ class MeanTeacherLearner:
             median_length=self.settings.median_filter,
             rules=self.rules,
         )
-        self.module = MeanTeacherModule(
+        self.module = self._make_module(student)
+        published = read_published(experiment, classes=len(data.classes))
+        if published is not None:
+            self.module.student.load_state_dict(published["student"])
+            self.module.teacher.load_state_dict(published["teacher"])
+
+    def _make_order(self) -> ComposedBatches:
+        """Return the order of the training clips.
+
+        Raises:
+            UserError: if a subset is too small for one batch.
+        """
+        composition = Composition(self.settings.strong, self.settings.weak, self.settings.unlabelled)
+        try:
+            return ComposedBatches(
+                strong=len(self.data.strong),
+                weak=len(self.data.weak),
+                unlabelled=len(self.data.unlabeled),
+                composition=composition,
+                seed=self.experiment.seed,
+            )
+        except ValueError as error:
+            raise UserError(f"mean_teacher.{error}") from None
+
+    def _make_module(self, student: nn.Module) -> MeanTeacherModule:
+        experiment = self.experiment
+        return MeanTeacherModule(
             student,
             settings=self.settings,
             optimization=Optimization.of(experiment, len(self.order)),
@@ -114,12 +130,8 @@ class MeanTeacherLearner:
             evaluate=lambda scores: self._validate(scores),
             seed=experiment.seed,
             augmentations=make_augmentations(experiment.augmentation),
-            teacher_rows=data.weak_validation.tolist(),
+            teacher_rows=self.data.weak_validation.tolist(),
         )
-        published = read_published(experiment, classes=len(data.classes))
-        if published is not None:
-            self.module.student.load_state_dict(published["student"])
-            self.module.teacher.load_state_dict(published["teacher"])
 
     @property
     def clips_per_epoch(self) -> int:
