@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.application.sweepers import SweepFailed
-from dcase_sweep.config.arguments import check_arguments, explain_setup, refuse_arguments
+from dcase_sweep.config.arguments import check_arguments, check_supported, explain_setup
 from dcase_sweep.config.command_line import (
     jobs_to_show,
     make_search_a_sweep,
@@ -102,7 +102,7 @@ def _complete(arguments: list[str]) -> list[str]:
     arguments = quote_paths(arguments, is_sweep=may_be_sweep(arguments))
     if not may_be_sweep(arguments):
         arguments = with_words_of_folder(arguments)
-    refuse_arguments(arguments)
+    check_supported(arguments)
     path = SearchPath.of_arguments(arguments)
     named = quote_choices(put_flags_first(make_search_a_sweep(rename_overrides(place_limits(arguments)))), path)
     words = with_model_of_task(named, path)

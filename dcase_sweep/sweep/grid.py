@@ -18,8 +18,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from dcase_sweep.sweep.application import Application, Record
-from dcase_sweep.sweep.job import GridJob, PooledRow
 from dcase_sweep.sweep.comparison import Comparison, Entry, compare, table, to_csv
+from dcase_sweep.sweep.job import GridJob, PooledRow
 from dcase_sweep.sweep.launchers import check_launcher, is_basic
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.summary import draw_comparison, summarise, to_markdown

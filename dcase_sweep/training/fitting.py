@@ -68,7 +68,7 @@ def fit(
     """
     folder.mkdir(parents=True, exist_ok=True)
     callbacks = make_callbacks(experiment.callbacks, monitor=monitor.metric, mode=monitor.mode)
-    first_epoch = experiment.training.first_kept_epoch
+    first_epoch = experiment.training.first_best_epoch
     best_checkpoint = BestCheckpoint(
         folder,
         monitor=monitor,

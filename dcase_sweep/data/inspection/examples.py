@@ -1,4 +1,4 @@
-"""One clip of each class to listen to and to look at."""
+"""An example of each class, with its sound and its spectrogram."""
 
 import io
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from dcase_sweep.data.events import EventData
 from dcase_sweep.data.inspection.counts import labels_of
 from dcase_sweep.data.inspection.recordings import Measured
 
-#: Of the examples: length (s), sample rate (Hz), and how much before an event is heard (s).
+#: Length (s) and sample rate (Hz) of the examples, and time before an event (s).
 SECONDS, RATE, _BEFORE = 5.0, 22_050, 0.5
-#: Samples of a spectrum and from one to the next; rows and columns of the image.
+#: Length and hop of the spectra in samples; rows and columns of the image.
 _FFT, _HOP, _ROWS, _COLUMNS = 1024, 256, 160, 430
 #: Dynamic range of the image (dB).
 _RANGE = 80.0
@@ -24,16 +24,16 @@ _RANGE = 80.0
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A clip of one class.
+    """An example of one class.
 
     Attributes:
         label: the class.
-        filename: where it is from.
-        start: where in the recording it begins (s).
-        seconds: its length.
-        audio: an encoded file.
-        media_type: of the encoded file.
-        image: its spectrogram from 0 Hz to half of `RATE`, as PNG.
+        filename: name of the recording.
+        start: start in the recording, s.
+        seconds: length, s.
+        audio: content of an encoded audio file.
+        media_type: media type of the audio file.
+        image: spectrogram from 0 Hz to half of `RATE`, as PNG.
     """
 
     label: str
@@ -46,7 +46,7 @@ class Example:
 
 
 def make_examples(data: Any, recordings: Sequence[Measured]) -> list[Example]:
-    """Return an example of each class that has a recording that can be read."""
+    """Return an example of each class with a readable recording."""
     usable = {each.name: each for each in recordings if each.problem is None and each.levels is not None}
     made = []
     for label, (name, start) in _choose(data, usable).items():
@@ -61,7 +61,7 @@ def make_examples(data: Any, recordings: Sequence[Measured]) -> list[Example]:
 
 
 def _choose(data: Any, usable: dict[str, Measured]) -> dict[str, tuple[str, float]]:
-    """Return a recording for each class, and where in it to begin: the first of the names, or the earliest event."""
+    """Return a recording and a start time (s) for each class: the first recording by name, or the earliest event."""
     chosen: dict[str, tuple[str, float]] = {}
     if isinstance(data, EventData):
         events = [
@@ -79,7 +79,7 @@ def _choose(data: Any, usable: dict[str, Measured]) -> dict[str, tuple[str, floa
 
 
 def _encode(samples: NDArray[np.float32]) -> tuple[bytes, str]:
-    """Encode samples as MP3, which every browser plays, or as WAV where libsndfile cannot write MP3."""
+    """Encode samples as MP3, which all browsers support, or as WAV if libsndfile cannot write MP3."""
     import soundfile
 
     audible = samples / max(1.0, float(np.abs(samples).max()))
@@ -93,7 +93,7 @@ def _encode(samples: NDArray[np.float32]) -> tuple[bytes, str]:
 
 
 def _draw(samples: NDArray[np.float32]) -> bytes:
-    """Draw the spectrogram in dB, its loudest point at the upper end of the range."""
+    """Draw the spectrogram in dB relative to its maximum."""
     from matplotlib.image import imsave
 
     padded = np.pad(samples, (0, max(0, _FFT - len(samples))))

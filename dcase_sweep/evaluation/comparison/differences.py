@@ -1,4 +1,4 @@
-"""Whether each system differs from the best of its task."""
+"""Statistical tests of the difference between each system and the best system of its task."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ from dcase_sweep.evaluation.resampling import Difference, Statistic, compare_cli
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A system less the best one of its task, in one metric.
+    """The difference between a system and the best system of its task in one metric.
 
-    `clips` is None where a run has no counts by clip, or the clips differ; `seeds_p` is over `seeds` common seeds, NaN
-    without one.
+    `clips` is None if a run has no results by clip, or the test clips differ. `seeds_p` is the p-value over the `seeds`
+    common seeds, NaN if there are none.
     """
 
     best: System
@@ -30,12 +30,12 @@ class Comparison:
 def compare_with_best(
     systems: Sequence[System], *, resamples: int = 1000, measures: Sequence[Measure] | None = None
 ) -> list[Comparison]:
-    """Compare each system with the first one of its task.
+    """Compare each system with the first system of its task.
 
     Args:
-        systems: the best of a task first, as `group_runs` orders them.
-        resamples: of the test clips.
-        measures: None = the main one of the task.
+        systems: systems in the order of `group_runs`, the best of each task first.
+        resamples: number of bootstrap resamples of the test clips.
+        measures: the measures to compare; None = the main measure of each task.
     """
     found = []
     for task in dict.fromkeys(system.task for system in systems):
@@ -58,7 +58,7 @@ def _compare(best: System, other: System, measure: Measure, resamples: int) -> C
 
 
 def _pair_seeds(best: System, other: System, measure: Measure) -> NDArray[np.float64]:
-    """The metric of both systems for each common seed, ``[seed, 2]``."""
+    """Return the metric of both systems for each common seed ``[seed, 2]``."""
     first, second = ({run.seed: measure.read(run.metrics) for run in system.runs} for system in (best, other))
     pairs = [(first[seed], second[seed]) for seed in first if seed in second]
     finite = [pair for pair in pairs if all(math.isfinite(value) for value in pair)]
@@ -66,7 +66,7 @@ def _pair_seeds(best: System, other: System, measure: Measure) -> NDArray[np.flo
 
 
 def _statistics(system: System, measure: Measure) -> tuple[tuple[str, ...], Statistic] | None:
-    """The names of the clips, and the mean of the metric over the runs for resampled ones."""
+    """Return the names of the test clips, and a function for the mean metric of the runs on resampled clips."""
     loaded: list[tuple[tuple[str, ...], Statistic]] = []
     for run in system.runs:
         found = _load(run)

@@ -1,4 +1,4 @@
-"""Published results, shown beside the measured ones; `experiments/README.md` has them with their sources."""
+"""Published results, shown next to measured ones. Their sources are in `experiments/README.md`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PublishedResult:
-    """A result of somebody else's on the challenge's data."""
+    """A published result on the data of the challenge."""
 
     task: str
     name: str
-    #: Metric → mean and standard deviation; None where none was published.
+    #: Metric → mean and standard deviation; None if it was not published.
     metrics: Mapping[str, tuple[float, float | None]]
     runs: str
 

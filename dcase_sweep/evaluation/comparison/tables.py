@@ -1,4 +1,4 @@
-"""The comparison as text for the terminal, CSV, Markdown and LaTeX."""
+"""Tables of a comparison for the terminal and as CSV, Markdown and LaTeX."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from dcase_sweep.evaluation.comparison.systems import MEASURES, Measure, System,
 from dcase_sweep.utils.lookalikes import shorten
 from dcase_sweep.utils.text import printable
 
-#: Letters of a name that a table shows at least.
+#: Smallest width of a name in a table, in characters.
 _SHORTEST_NAME = 16
 _LATEX = {
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
@@ -22,7 +22,7 @@ _LATEX = {
 
 
 def format_value(mean: float, std: float | None, measure: Measure) -> str:
-    """``47.7 ± 1.0``; - where there is none."""
+    """Format a mean and its standard deviation: ``47.7 ± 1.0``, or ``-`` for NaN."""
     if math.isnan(mean):
         return "-"
     spread = f" ± {measure.factor * std:,.{measure.digits}f}" if std else ""
@@ -30,12 +30,12 @@ def format_value(mean: float, std: float | None, measure: Measure) -> str:
 
 
 def to_text(systems: Sequence[System], comparisons: Sequence[Comparison], width: int) -> str:
-    """One table for each task, no wider than the terminal: columns on the right go first, and names are cut.
+    """Return one table for each task. If a table is too wide, columns on the right are omitted and names shortened.
 
     Args:
-        systems: the best of a task first.
-        comparisons: of each with the best.
-        width: of the terminal, in letters.
+        systems: systems in the order of `group_runs`, the best of each task first.
+        comparisons: comparison of each system with the best.
+        width: width of the terminal, in characters.
     """
     parts = []
     for task in dict.fromkeys(system.task for system in systems):
@@ -49,7 +49,7 @@ def to_text(systems: Sequence[System], comparisons: Sequence[Comparison], width:
 
 
 def describe_differences(comparisons: Sequence[Comparison], width: int) -> str:
-    """What the tests say of each system against the best one, a line or two each."""
+    """Describe the results of the tests for each system in a few lines."""
     lines = [f"compared with the best, {printable(comparisons[0].best.name, 60)}:"]
     for each in comparisons:
         lines.append(f"  {shorten(printable(each.other.name, 200), max(width - 4, _SHORTEST_NAME))}")
@@ -58,24 +58,24 @@ def describe_differences(comparisons: Sequence[Comparison], width: int) -> str:
 
 
 def describe_difference(comparison: Comparison) -> list[str]:
-    """What each test says."""
+    """Describe the result of each test in one line."""
     measure, clips = comparison.measure, comparison.clips
     lines = []
     if clips is None:
-        lines.append("test clips: not compared, as a run has no counts by clip or other clips")
+        lines.append("test clips: not compared, because a run has no results by clip, or the clips differ")
     else:
         value, low, high = (
             f"{measure.factor * each:+.{measure.digits}f}" for each in (clips.value, clips.low, clips.high)
         )
-        says = "differs" if clips.is_significant else "no difference shown"
-        lines.append(f"test clips: {measure.title} {value} [{low}, {high}], p {clips.p_value:.3f}: {says}")
+        outcome = "differs" if clips.is_significant else "no difference shown"
+        lines.append(f"test clips: {measure.title} {value} [{low}, {high}], p {clips.p_value:.3f}: {outcome}")
     if comparison.seeds < 2:
-        lines.append("seeds: not compared, as fewer than 2 are common to both")
+        lines.append("seeds: not compared, because fewer than 2 are common to both")
     else:
         least = 2 / 2**comparison.seeds
-        says = "differs" if comparison.seeds_p < 0.05 else "no difference shown"
+        outcome = "differs" if comparison.seeds_p < 0.05 else "no difference shown"
         note = f"; {comparison.seeds} seeds cannot give less than {least:.3g}" if least > 0.05 else ""
-        lines.append(f"seeds: {comparison.seeds} pairs, p {comparison.seeds_p:.3f}: {says}{note}")
+        lines.append(f"seeds: {comparison.seeds} pairs, p {comparison.seeds_p:.3f}: {outcome}{note}")
     return lines
 
 
@@ -102,7 +102,7 @@ def _table(task: str, systems: Sequence[System], width: int) -> str:
 
 
 def shown_measures(systems: Sequence[System]) -> list[Measure]:
-    """The measures that a system has."""
+    """Return the measures for which a system has values."""
     return [measure for measure in MEASURES if any(len(system.values(measure)) for system in systems)]
 
 
@@ -118,7 +118,7 @@ def _published_cells(result: PublishedResult, shown: Sequence[Measure], count: i
 
 
 def list_rows(systems: Sequence[System]) -> tuple[list[str], list[list[str]]]:
-    """Titles and cells of all tasks in one table, with the published results."""
+    """Return the titles and the cells of one table for all tasks, with the published results."""
     shown = shown_measures(systems)
     header = ["system", "task", "n", *(measure.title for measure in shown), "clips"]
     count = len(header) - 1
@@ -132,7 +132,7 @@ def list_rows(systems: Sequence[System]) -> tuple[list[str], list[list[str]]]:
 
 
 def to_csv(systems: Sequence[System]) -> str:
-    """Mean and standard deviation of every measure, unrounded, a row a system."""
+    """Return a table with the unrounded mean and standard deviation of each measure, with one row per system."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     shown = shown_measures(systems)
@@ -147,7 +147,7 @@ def to_csv(systems: Sequence[System]) -> str:
 
 
 def to_markdown(systems: Sequence[System], comparisons: Sequence[Comparison]) -> str:
-    """A table and the differences, in Markdown."""
+    """Return a table and the results of the tests in Markdown."""
     header, rows = list_rows(systems)
     lines = ["| " + " | ".join(map(_escape_markdown, cells)) + " |" for cells in (header, *rows)]
     lines.insert(1, "| --- | --- |" + " ---: |" * (len(header) - 2))
@@ -163,7 +163,7 @@ def _escape_markdown(text: str) -> str:
 
 
 def to_latex(systems: Sequence[System]) -> str:
-    """A ``tabular`` with the rules of booktabs."""
+    """Return a ``tabular`` with the rules of the package booktabs."""
     header, rows = list_rows(systems)
     lines = [f"\\begin{{tabular}}{{ll{'r' * (len(header) - 2)}}}", r"\toprule", _latex_row(header), r"\midrule"]
     return "\n".join([*lines, *map(_latex_row, rows), r"\bottomrule", r"\end{tabular}", ""])
