@@ -50,7 +50,11 @@ def test_scenes_of_files(tmp_path: Path) -> None:
     [
         (SCORES, ["bus", "bus", "bus", "metro"], r"reference: unknown scene 'metro'; expected one of bus, tram"),
         ([[0.5, -0.1]], ["bus"], r"scores\[0\]: a negative score; expected numbers of at least 0"),
-        ("scores.txt", ["bus"], r"reference: labels without file names; expected the table of the clips in scores\.txt"),
+        (
+            "scores.txt",
+            ["bus"],
+            r"reference: labels without file names; expected the table of the clips in scores",
+        ),
     ],
 )
 def test_scores_that_cannot_be_used_are_refused_in_one_line(scores: object, scenes: list[str], line: str) -> None:
