@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dcase_sweep.audio.filtering import FilterBank
 from dcase_sweep.audio.framing import PRE_EMPHASIS, Frames, Window
-from dcase_sweep.audio.mel import slaney_mel_filters
+from dcase_sweep.audio.mel import slaney_mel_edges, slaney_mel_filters
 from dcase_sweep.audio.reading import Padding
 
 if TYPE_CHECKING:
@@ -123,6 +123,11 @@ class LogMel:
     def stored_shape(self) -> tuple[int, int]:
         """Return ``(mel, frame)`` of a clip in the feature store: one frame more than the network sees."""
         return self.n_mels, self.shape[1] + 1
+
+    @property
+    def frequencies(self) -> NDArray[np.float64]:
+        """Return the centre of each band in Hz ``[mel]``."""
+        return slaney_mel_edges(n_mels=self.n_mels, f_min=self.f_min, f_max=self.f_max)[1:-1]
 
     @cached_property
     def filters(self) -> NDArray[np.float32]:

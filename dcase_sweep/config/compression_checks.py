@@ -23,6 +23,10 @@ def check_compression(experiment: Experiment) -> None:
         return
     if experiment.framework.name != "torch":
         raise UserError(f"compression.{key}: framework={experiment.framework.name} has none; choose framework=torch")
+    if settings.quantize and experiment.hardware.accelerator == "mps":
+        raise UserError(
+            "compression.quantize=true: PyTorch has no operators of quantisation for hardware=mps; choose hardware=cpu"
+        )
     if settings.quantize and experiment.hardware.compile:
         raise UserError(
             "compression.quantize=true: its layers are called with other weights than their own, which "

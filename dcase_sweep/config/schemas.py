@@ -181,7 +181,7 @@ class Evaluation:
 class Hardware:
     """Device, precision and parallelism."""
 
-    #: ``cpu`` or ``gpu``.
+    #: ``cpu``, ``gpu`` (CUDA), or ``mps`` (a Mac's GPU).
     accelerator: str = MISSING
     #: ``32-true``, ``16-mixed``, ``bf16-mixed``, or ``auto``: the fastest that the device supports.
     precision: str = MISSING

@@ -212,7 +212,7 @@ def _describe_features(front_end: dict[str, Any]) -> str:
 def _processor() -> str:
     """Return the name of the processor, if the system reports it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from dcase_sweep.evaluation.figures import LARGEST_SIDE, plain_text
+from dcase_sweep.evaluation.figures import LARGEST_SIDE, label_bands, plain_text
 from dcase_sweep.tasks.protocols import Prediction
+from dcase_sweep.utils.palette import SEQUENCE, SPECTROGRAM, VERMILION
 
 #: Largest number of columns of the spectrogram and of the probabilities in a figure.
 _COLUMNS = 1500
@@ -27,6 +28,8 @@ class Spectrogram:
 
     def __init__(self, front_end: Any, seconds: float | None) -> None:
         self._to_decibel = getattr(front_end, "to_decibel", None)
+        #: Centre of each band in Hz ``[mel]``, where the front end knows it.
+        self.frequencies: Sequence[float] | None = getattr(front_end, "frequencies", None)
         self._window = float(front_end.seconds)
         self._frame = self._window / front_end.shape[1]
         self._per_column = max(1, math.ceil((seconds or self._window) / self._frame / _COLUMNS))
@@ -86,21 +89,21 @@ def draw_prediction(name: str, prediction: Prediction, classes: Sequence[str], s
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.6, 0.32 * len(shown) + 0.6])
     image, seconds = spectrogram.image, prediction.seconds or spectrogram.seconds
     above.imshow(
-        image, origin="lower", aspect="auto", cmap="magma", extent=(0, spectrogram.seconds, -0.5, len(image) - 0.5)
+        image, origin="lower", aspect="auto", cmap=SPECTROGRAM, extent=(0, spectrogram.seconds, -0.5, len(image) - 0.5)
     )
-    above.set(ylabel="band", title=_title(name, prediction))
+    above.set_title(_title(name, prediction))
+    label_bands(above, len(image), spectrogram.frequencies)
     scores = _shrink(np.asarray(prediction.scores)[:, : len(shown)])
     edges = np.append(_starts(prediction, len(scores)), max(seconds, 1e-9))
     mesh = below.pcolormesh(
-        edges, np.arange(len(shown) + 1) - 0.5, scores.T, vmin=0, vmax=1, cmap="cividis", rasterized=True
+        edges, np.arange(len(shown) + 1) - 0.5, scores.T, vmin=0, vmax=1, cmap=SEQUENCE, rasterized=True
     )
     if prediction.has_segments:
         places = {label: place for place, label in enumerate(shown)}
         for segment in prediction.segments:
             if segment.label in places:
-                below.plot(
-                    [segment.onset, segment.offset], [places[segment.label] - 0.38] * 2, color="#d55e00", linewidth=3
-                )
+                place = places[segment.label] - 0.38
+                below.plot([segment.onset, segment.offset], [place] * 2, color=VERMILION, linewidth=3)
     below.set_yticks(range(len(shown)), [plain_text(label) for label in shown])
     below.set(xlabel="time (s)", xlim=(0, max(seconds, 1e-9)), ylim=(len(shown) - 0.5, -0.5))
     figure.colorbar(mesh, ax=below, label="probability", fraction=0.03, pad=0.01)

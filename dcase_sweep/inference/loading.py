@@ -100,4 +100,6 @@ def _restore(found: RunFiles, classes: Sequence[str] | None, named: Named | None
         front_end=build_front_end(trained.experiment),
         settings=trained.experiment,
         _predictor=predictor,
+        trained=trained.network,
+        choices=dict(found.checkpoint.choices),
     )

@@ -41,6 +41,8 @@ class TrainedModel:
             probabilities ``[batch, class]``; those of an event detector are probabilities for frames and for clips.
         front_end: waveforms ``[batch, sample]`` → features ``[batch, mel, frame]``.
         settings: the configuration of the training; None for an exported file.
+        trained: the part of the network that was trained, without normalisation; None for an exported file.
+        choices: configuration group → selected option: ``{"augmentation": "mixup"}``; empty for an exported file.
     """
 
     run_id: str | None
@@ -51,6 +53,8 @@ class TrainedModel:
     front_end: FrontEnd = field(repr=False)
     settings: Settings | None = field(repr=False)
     _predictor: Predictor = field(repr=False)
+    trained: "nn.Module | None" = field(default=None, repr=False)
+    choices: dict[str, str] = field(default_factory=dict, repr=False)
 
     def features(self, clip: str | Path | ArrayLike, sample_rate: int | None = None) -> "Tensor":
         """Compute the features of a clip ``[1, mel, frame]``.

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from dcase_sweep import __version__, tracking
@@ -26,7 +27,7 @@ from dcase_sweep.tracking.energy import check_energy, measured_energy
 from dcase_sweep.tracking.provenance import signature
 from dcase_sweep.training.callbacks import RunCallback, StopTraining
 from dcase_sweep.training.checkpoints import FOLDER, LAST
-from dcase_sweep.training.device import resolve_device, resolve_precision, use_threads
+from dcase_sweep.training.device import front_end_device, resolve_device, resolve_precision, use_threads
 from dcase_sweep.training.resume import Resumable, find_resumable
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
@@ -53,7 +54,7 @@ def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -
     try:
         if callback is not None:
             callback.on_start(mlrun.id or "")
-        data, store = loaded or load_features(experiment, device)
+        data, store = loaded or load_features(experiment, front_end_device(device))
         metrics = _train_and_evaluate(mlrun, experiment, job, data, store, resumable, callback)
         mlrun.end("FINISHED")
     except Interrupted as interrupted:
@@ -99,13 +100,14 @@ def _train_and_evaluate(
     metrics = log_complexity(mlrun, experiment, len(data.classes))
     dense = begin_compression(task, experiment, data, learner, store.features)
     with measured_energy("training", experiment.tracking, mlrun) as energy:
-        results = train(mlrun, learner, experiment, job, resumable, callback, data.classes)
+        trained = train(mlrun, learner, experiment, job, resumable, callback, data.classes)
     metrics |= energy
     evaluation_began = time.perf_counter()
     with measured_energy("evaluation", experiment.tracking, mlrun) as energy:
         result = task.evaluate(experiment, data, learner, store.features)
     metrics |= energy
-    results |= result.metrics | {"time/evaluation_seconds": time.perf_counter() - evaluation_began}
+    result = replace(result, figures=trained.figures | result.figures)
+    results = trained.metrics | result.metrics | {"time/evaluation_seconds": time.perf_counter() - evaluation_began}
     log_tables(mlrun, result, job)
     results |= conclude_compression(experiment, measure_complexity(learner.layers(), experiment), dense, result)
     mlrun.log_metrics({name: value for name, value in results.items() if result.is_logged(name)})
@@ -147,7 +149,7 @@ def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None
 def _load_to_resume(experiment: Experiment, job: Job, device: str) -> tuple[TaskData, FeatureStore]:
     """Load data and features before the run is resumed, so that errors do not change the interrupted run."""
     with _shown_in_its_sweep(experiment, job):
-        return load_features(experiment, device)
+        return load_features(experiment, front_end_device(device))
 
 
 def _is_shipped(experiment: Experiment) -> bool:

@@ -1,10 +1,14 @@
 """The training of one run, with its progress and the metrics of its epochs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 from dcase_sweep import tracking
 from dcase_sweep.config import Experiment, flatten
+from dcase_sweep.evaluation.result import Figures
+from dcase_sweep.evaluation.training_figure import training_figure
 from dcase_sweep.runner.job import Job
 from dcase_sweep.tasks.protocols import Learner
 from dcase_sweep.training.callbacks import RunCallback
@@ -12,6 +16,17 @@ from dcase_sweep.training.checkpoints import FOLDER
 from dcase_sweep.training.resume import Resumable
 from dcase_sweep.utils import console
 from dcase_sweep.utils.secrets import mask_values
+
+#: The file of the learning curves.
+TRAINING_FIGURE = "training.png"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The metrics of a training as a whole, and its learning curves."""
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    figures: Figures = field(default_factory=Figures)
 
 
 def train(
@@ -22,8 +37,8 @@ def train(
     resumable: Resumable | None,
     callback: RunCallback | None,
     classes: Sequence[str],
-) -> dict[str, float]:
-    """Train with a progress bar over epochs, log the metrics of each epoch, and return those of the training.
+) -> Trained:
+    """Train with a progress bar over epochs, and log the metrics of each epoch.
 
     Args:
         mlrun: the run that records the metrics.
@@ -36,7 +51,7 @@ def train(
     """
     if experiment.published_checkpoint is not None:
         console.field("training", f"none: the weights of {experiment.published_checkpoint}")
-        return {}
+        return Trained()
     began = time.perf_counter()
     for epoch, earlier in resumable.metrics_by_epoch().items() if resumable else ():
         mlrun.log_metrics(earlier, step=epoch)  # those that were not written earlier
@@ -61,11 +76,13 @@ def train(
     mlrun.log_file(fitted.checkpoint, FOLDER)
     kept = f"epoch {fitted.best_epoch + 1} kept ({fitted.metric} {fitted.best_value:.3f})"
     console.field("training", f"{console.pluralize(fitted.epochs, 'epoch')} in {seconds:.1f} s, {kept}")
-    return {
+    metrics = {
         "best/epoch": float(fitted.best_epoch + 1),  # counted from 1, as the line above
         f"best/{fitted.metric}": fitted.best_value,
         "time/training_seconds": seconds,
     }
+    drawing = partial(training_figure, epochs.history, monitor=fitted.metric, best_epoch=fitted.best_epoch)
+    return Trained(metrics, Figures({TRAINING_FIGURE: drawing}))
 
 
 class _Epochs:

@@ -20,7 +20,7 @@ from dcase_sweep.training.compression.compressor import Compressor
 from dcase_sweep.training.divergence import Divergence
 from dcase_sweep.training.interruption import Interruption
 from dcase_sweep.training.lightning import make_trainer
-from dcase_sweep.training.out_of_memory import describe_out_of_memory
+from dcase_sweep.training.out_of_memory import describe_out_of_memory, is_gpu_out_of_memory
 from dcase_sweep.training.restoring import RestoredState, restoring
 from dcase_sweep.training.step_module import StepModule
 from dcase_sweep.utils.errors import UserError
@@ -131,10 +131,12 @@ def _train(
             trainer.fit(
                 module, train, validation, ckpt_path=None if checkpoint is None else str(checkpoint), weights_only=True
             )
-        except torch.OutOfMemoryError:
-            return False
         except MisconfigurationException as error:  # for example if the monitored metric does not exist
             raise UserError(f"callbacks, scheduler: {' '.join(str(error).split())[:300]}") from None
+        except RuntimeError as error:
+            if not is_gpu_out_of_memory(error):
+                raise
+            return False
         finally:
             if isinstance(module, StepModule):
                 module.forget_graph()

@@ -12,6 +12,11 @@ from dcase_sweep.training.step_module import StepModule
 from dcase_sweep.utils.machine import format_bytes
 
 
+def is_gpu_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a GPU had too little memory. MPS has no class of its own for that."""
+    return isinstance(error, torch.OutOfMemoryError) or "MPS backend out of memory" in str(error)
+
+
 def find_fitting_fraction(attempt: Callable[[int], object], largest: int) -> int | None:
     """Return the power of two by which a batch must be divided to fit; None if even a single clip does not fit.
 
@@ -24,7 +29,9 @@ def find_fitting_fraction(attempt: Callable[[int], object], largest: int) -> int
         try:
             attempt(divisor)
             return divisor
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_gpu_out_of_memory(error):
+                raise
             divisor *= 2
         _free()
     return None
@@ -89,3 +96,5 @@ def _free() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from html import escape
 
 from dcase_sweep.data.inspection.counts import Counts
-from dcase_sweep.data.inspection.examples import RATE, Example
+from dcase_sweep.data.inspection.examples import RANGE, RATE, Example
 from dcase_sweep.data.inspection.summary import Inspection, format_seconds
 from dcase_sweep.utils.text import printable
 
@@ -23,7 +23,11 @@ td { font-variant-numeric: tabular-nums; }
 li, figcaption, dd { overflow-wrap: anywhere; }
 .examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); gap: 1.2rem; }
 figure { margin: 0; padding: .8rem; background: var(--soft); border-radius: .4rem; }
-figure img { width: 100%; height: 8rem; display: block; } audio { width: 100%; margin-top: .5rem; }
+.plot { display: grid; grid-template-columns: 2.4rem 1fr; font-size: .7rem; }
+.plot img { width: 100%; height: 8rem; display: block; } audio { width: 100%; margin-top: .5rem; }
+.plot i { position: absolute; font-style: normal; } .hz, .time { position: relative; }
+.hz i { right: .35rem; transform: translateY(50%); } .time { grid-column: 2; height: 1.2rem; }
+.time i { transform: translateX(-50%); white-space: nowrap; }
 figcaption { font-size: .85rem; } figcaption b { font-size: 1rem; display: block; }
 """
 #: Content security policy: nothing outside the file may be loaded or run.
@@ -82,15 +86,24 @@ def _gallery(examples: Sequence[Example]) -> str:
     if not examples:
         return ""
     figures = "\n".join(_figure(each) for each in examples)
-    top = f"0 to {RATE / 2000:.0f} kHz"
-    return f'<h2>A clip of each class, {top} from bottom to top</h2>\n<div class="examples">\n{figures}\n</div>'
+    return (
+        f"<h2>A clip of each class</h2>\n<p>Spectrograms of {RANGE:.0f} dB below the loudest point; kHz at the left, "
+        f'seconds below.</p>\n<div class="examples">\n{figures}\n</div>'
+    )
 
 
 def _figure(example: Example) -> str:
     label, name = escape(printable(example.label)), escape(printable(example.filename))
     span = f"{example.start:.1f} to {example.start + example.seconds:.1f} s"
+    top = RATE / 2000
+    hertz = "".join(f'<i style="bottom:{100 * tick / top:.1f}%">{tick}</i>' for tick in range(0, int(top) + 1, 2))
+    times = "".join(
+        f'<i style="left:{100 * tick / example.seconds:.1f}%">{tick}</i>' for tick in range(int(example.seconds) + 1)
+    )
     return (
-        f'<figure><img alt="spectrogram of {label}" src="data:image/png;base64,{_encoded(example.image)}">'
+        f'<figure><div class="plot"><div class="hz">{hertz}</div>'
+        f'<img alt="spectrogram of {label}" src="data:image/png;base64,{_encoded(example.image)}">'
+        f'<div class="time">{times}</div></div>'
         f'<audio controls preload="metadata" src="data:{example.media_type};base64,{_encoded(example.audio)}"></audio>'
         f"<figcaption><b>{label}</b>{name}, {span}</figcaption></figure>"
     )

@@ -209,7 +209,7 @@ def hash_file(path: str) -> _Hashed | None:
             digest = hashlib.sha256()
             position = 0
             while position < stamp.size:
-                chunk = os.pread(descriptor, min(_CHUNK, stamp.size - position), position)
+                chunk = _read_at(descriptor, min(_CHUNK, stamp.size - position), position)
                 if not chunk:
                     break
                 digest.update(chunk)
@@ -227,8 +227,13 @@ def _hash_blocks(descriptor: int, size: int) -> int:
     digest = hashlib.sha256()
     last = max(0, size - _BLOCK)
     for number in range(_BLOCKS):
-        digest.update(os.pread(descriptor, _BLOCK, last * number // (_BLOCKS - 1)))
+        digest.update(_read_at(descriptor, _BLOCK, last * number // (_BLOCKS - 1)))
     return int.from_bytes(digest.digest()[:8], "little")
+
+
+def _read_at(descriptor: int, count: int, position: int) -> bytes:
+    os.lseek(descriptor, position, os.SEEK_SET)  # Windows has no os.pread
+    return os.read(descriptor, count)
 
 
 def _name_hash(name: str) -> int:

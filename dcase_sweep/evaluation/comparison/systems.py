@@ -1,4 +1,4 @@
-"""Systems: groups of runs that differ only in their seed. Systems of the same task are compared."""
+"""Runs that differ in their seed alone are one system; systems are compared within their task."""
 
 import math
 import re
@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dcase_sweep.evaluation.comparison.rules import describe_rule
 from dcase_sweep.evaluation.resampling import Statistic
 
-#: Parameters in which the runs of a system may differ: the seed, the hardware and locations.
+#: Parameters that do not make a system: the seed, and what a run is computed on.
 _NOT_OF_SYSTEMS = re.compile(r"^(seed|hardware\..*|hardware|tracking\..*|store\..*|resume|logger.*)$")
-#: Configuration groups whose selected option describes the keys of the group.
+#: Groups of the configuration whose name says what their keys do.
 _GROUPS = ("task", "model", "data", "experiment", "front_end", "augmentation", "optimizer", "scheduler", "framework")
-#: Metrics of one class or device.
+#: Metrics of one class or one device: task, what it is, and the name of the class.
 _DETAIL = re.compile(
     r"test/(?:accuracy_(?P<group>device|scene)_(?P<name>.+)"
     r"|teacher/(?P<metric>event_f1|psds_score_scenario1|psds_score_scenario2)/(?P<label>.+))"
@@ -29,7 +30,7 @@ _TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A compared metric: its name in a run, its titles in tables, and its format."""
+    """A compared metric: its name in a run, its names elsewhere, and how it is shown."""
 
     metric: str
     title: str
@@ -40,14 +41,14 @@ class Measure:
     earlier: tuple[str, ...] = ()
 
     def read(self, metrics: Mapping[str, float]) -> float:
-        """Return its value in a run; NaN if the run does not have it."""
+        """Its value in a run; NaN where the run has none."""
         for name in (self.metric, *self.earlier):
             if name in metrics:
                 return metrics[name]
         return math.nan
 
 
-#: Measures of both tasks. The main measure of a task is the first one for which its systems have values.
+#: Columns of both tasks; the first one of a task that has a value is its main one.
 MEASURES = (
     Measure("test/accuracy", "accuracy %", 100, 1),
     Measure("test/log_loss", "log loss", larger_is_better=False),
@@ -61,17 +62,21 @@ MEASURES = (
 )
 
 
+#: What is tested of a task, the main one first.
+_TESTED = (("test/accuracy", "test/log_loss"), ("test/psds1", "test/psds2", "test/f1"))
+
+
 @dataclass(frozen=True, slots=True)
 class ComparedRun:
-    """A finished run: parameters, metrics, learning curves and results by test clip."""
+    """A finished run: what it was configured by, what it came to, and what its test clips can be resampled by."""
 
     id: str
     name: str
     parameters: Mapping[str, str]
     metrics: Mapping[str, float]
-    #: Metric → value of each epoch, for learning curves.
+    #: Of each epoch: metric → values, for learning curves.
     history: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    #: Loads the names of the test clips, and for each metric a function that computes it on resampled clips.
+    #: Metric → what computes it on resampled clips, with the names of the clips; loaded when it is asked for.
     load_statistics: "Callable[[], tuple[tuple[str, ...], Mapping[str, Statistic]] | None] | None" = None
     link: str | None = None
     is_synthetic: bool = False
@@ -84,30 +89,32 @@ class ComparedRun:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """Runs that differ only in their seed."""
+    """Runs that differ in their seed alone."""
 
     name: str
     task: str
     runs: tuple[ComparedRun, ...]
+    #: By which its figures are computed, in words.
+    rule: str = ""
 
     def values(self, measure: Measure) -> np.ndarray:
-        """Return the value of each run that has the metric."""
+        """The metric in each run that has it."""
         found = np.array([measure.read(run.metrics) for run in self.runs])
         return found[np.isfinite(found)]
 
     def mean(self, measure: Measure) -> float:
-        """Return the mean over seeds; NaN without values."""
+        """The mean over seeds; NaN without a value."""
         values = self.values(measure)
         return float(values.mean()) if len(values) else math.nan
 
     def std(self, measure: Measure) -> float:
-        """Return the sample standard deviation over seeds; 0 for one run."""
+        """The standard deviation of the sample; NaN for fewer than two runs, and where they do not differ at all."""
         values = self.values(measure)
-        return float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        return float(values.std(ddof=1)) if len(values) > 1 and np.ptp(values) > 0 else math.nan
 
     @property
     def coverage(self) -> str:
-        """Number of scored test clips and of all test clips, for the run with the fewest; empty if not known."""
+        """How many test clips were scored of how many: the fewest of its runs; empty where that is not known."""
         parts = [(run.metrics.get("test/clips_scored"), run.metrics.get("test/clips_listed")) for run in self.runs]
         known = [(scored, listed) for scored, listed in parts if scored is not None and listed]
         if not known:
@@ -116,24 +123,12 @@ class System:
         return f"{scored:,.0f} of {listed:,.0f}"
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """Notes on the rules of the metrics and on generated data."""
-        found = []
-        if any(run.is_synthetic for run in self.runs):
-            found.append("synthetic demo data: not representative of real recordings")
-        average = self.runs[0].parameters.get("evaluation.cross_trigger_average")
-        if average is not None:
-            over = {"all": "N classes (psds_eval 0.3)", "others": "N-1 classes (psds_eval 0.5)"}.get(average, average)
-            found.append(
-                f"PSDS of the teacher: {self.runs[0].parameters.get('evaluation.thresholds', '50')} thresholds, "
-                f"cross-triggers averaged over {over}; F1: collar, macro"
-            )
-        elif self.runs and "test/accuracy" in self.runs[0].metrics:
-            found.append("accuracy, log loss and F1: macro averages over scenes")
-        return tuple(found)
+    def is_synthetic(self) -> bool:
+        """Whether the data of one of its runs are generated."""
+        return any(run.is_synthetic for run in self.runs)
 
     def details(self) -> dict[str, dict[str, float]]:
-        """Return title → class or device → mean over seeds."""
+        """Title → class or device → mean over seeds."""
         found: dict[str, dict[str, list[float]]] = {}
         for run in self.runs:
             for metric, value in run.metrics.items():
@@ -148,20 +143,33 @@ class System:
 
 
 def list_notes(systems: Sequence[System]) -> list[str]:
-    """Return the notes of all systems without duplicates."""
-    return list(dict.fromkeys(note for system in systems for note in system.notes))
+    """What is to be known of all systems of a task."""
+    notes = []
+    if any(len(system.values(measure)) for system in systems for measure in MEASURES if measure.metric == "test/psds1"):
+        notes.append("PSDS and F1 of runs are those of the teacher.")
+    if any(system.is_synthetic for system in systems):
+        notes.append("synthetic demo data: not representative of real recordings")
+    return notes
 
 
 def main_measure(systems: Sequence[System]) -> Measure | None:
-    """Return the first measure for which the systems of a task have values; None if there is none."""
+    """The first measure that the systems of a task have; None if they have none."""
     return next((each for each in MEASURES if any(len(system.values(each)) for system in systems)), None)
 
 
-def group_runs(runs: Sequence[ComparedRun]) -> list[System]:
-    """Group runs over seeds. The names of the systems contain the parameters in which they differ.
+def tested_measures(systems: Sequence[System]) -> list[Measure]:
+    """The measures of a task whose differences are tested, the main one first."""
+    main = main_measure(systems)
+    if main is None:
+        return []
+    names = next((names for names in _TESTED if main.metric == names[0]), (main.metric,))
+    return [each for each in MEASURES if each.metric in names and any(len(system.values(each)) for system in systems)]
 
-    Returns:
-        The systems of one task after another, the best of each task first.
+
+def group_runs(runs: Sequence[ComparedRun]) -> list[System]:
+    """Group runs over seeds; the names say what differs between the groups.
+
+    The systems of a task are together, those of one rule in it too, the best first.
     """
     groups: dict[tuple[tuple[str, str], ...], list[ComparedRun]] = {}
     for run in runs:
@@ -169,18 +177,32 @@ def group_runs(runs: Sequence[ComparedRun]) -> list[System]:
         groups.setdefault(key, []).append(run)
     names = _name([dict(key) for key in groups])
     systems = [
-        System(name, dict(key).get("task.name", dict(key).get("task", "")), tuple(members))
+        System(
+            name,
+            dict(key).get("task.name", dict(key).get("task", "")),
+            tuple(members),
+            describe_rule(members[0].parameters, members[0].metrics),
+        )
         for name, (key, members) in zip(names, groups.items(), strict=True)
     ]
     ordered: list[System] = []
     for task in sorted({system.task for system in systems}):
         of_task = [system for system in systems if system.task == task]
-        ordered += sort_systems(of_task, main_measure(of_task))
+        for of_rule in split_by_rule(of_task):
+            ordered += sort_systems(of_rule, main_measure(of_task))
     return ordered
 
 
+def split_by_rule(systems: Sequence[System]) -> list[list[System]]:
+    """The systems of each rule, the rule with the most of them first."""
+    by_rule: dict[str, list[System]] = {}
+    for system in systems:
+        by_rule.setdefault(system.rule, []).append(system)
+    return sorted(by_rule.values(), key=len, reverse=True)
+
+
 def sort_systems(systems: Sequence[System], measure: Measure | None) -> list[System]:
-    """Sort systems by a measure, the best first. Systems without a value are last."""
+    """The best by this measure first; those without it last."""
     if measure is None:
         return list(systems)
     sign = -1 if measure.larger_is_better else 1
@@ -193,11 +215,11 @@ def sort_systems(systems: Sequence[System], measure: Measure | None) -> list[Sys
 
 
 def _name(groups: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return a name for each group of parameters, made of those in which the groups differ."""
+    """A name for each group of parameters, of what differs between them."""
     keys = dict.fromkeys(key for group in groups for key in group)
     varying = [key for key in keys if len({group.get(key) for group in groups}) > 1]
     chosen = [group for group in _GROUPS if group in varying]
-    # A parameter that follows from the selected options is omitted, unless groups with the same options differ in it.
+    # What follows from the choice of a group is not said twice, unless two groups of the same choices differ in it.
     rest = [key for key in varying if key not in chosen and not _follows(key, chosen, groups)]
     names = []
     for group in groups:

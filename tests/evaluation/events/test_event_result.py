@@ -109,7 +109,7 @@ def test_a_clip_is_shown_without_the_silence_behind_it(seconds: float, frames: i
 
     image = figure.axes[0].get_images()[0]
     assert image.get_array().shape == (8, frames)
-    assert image.get_extent() == pytest.approx([0, covered, 0, 8])
+    assert image.get_extent() == pytest.approx([0, covered, -0.5, 7.5])
     assert figure.axes[1].get_xlim() == pytest.approx((0, 3))
 
 
