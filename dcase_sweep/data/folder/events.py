@@ -53,8 +53,8 @@ class EventFolder:
 
     A table has a row for each event (filename, onset, offset, event_label) or a row for each clip (filename,
     event_labels, separated by commas). Recordings in no table are unlabelled. The split of a clip is in a column of its
-    table, or is the name of the table or of a folder above it. Missing test and validation splits are created, stratified
-    by class and by whole groups; a created validation split has strongly and weakly labelled clips.
+    table, or is the name of the table or of a folder above it. Missing test and validation splits are created,
+    stratified by class and by whole groups; a created validation split has strongly and weakly labelled clips.
 
     Args:
         root: folder of the recordings.
