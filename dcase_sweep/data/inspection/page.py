@@ -1,4 +1,4 @@
-"""An inspection as one HTML file that needs no network: every name is escaped, every sound and image is inside."""
+"""An inspection as one HTML file that needs no network access. Names are escaped; sounds and images are embedded."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ figcaption { font-size: .85rem; } figcaption b { font-size: 1rem; display: block
 """
 #: Lines of a list that show without a click.
 _OPEN = 10
-#: Nothing but what is in the file itself may be loaded or run.
+#: Content security policy: nothing outside the file may be loaded or run.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
 
 
