@@ -1,6 +1,9 @@
 """``python -m dcase_sweep download``, from a local server."""
 
+import io
+import re
 import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,11 +11,20 @@ from pathlib import Path
 import pytest
 
 from dcase_sweep.__main__ import main
+from dcase_sweep.cli.download_display import show_download
 from dcase_sweep.data.download import catalogue
 from dcase_sweep.data.download.catalogue import DataSet
+from dcase_sweep.data.download.job import Progress
 from dcase_sweep.data.download.state import State
 from tests.download_server import Server, make_data_set, pack_folder, serving
 from tests.layout import make_tau
+
+
+class Terminal(io.StringIO):
+    """Takes what a terminal would show."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.fixture
@@ -107,6 +119,33 @@ def test_a_mistake_is_refused_in_one_line(
     said = capsys.readouterr().err
     assert said.startswith(says)
     assert len(said.splitlines()) == 1
+
+
+def test_a_terminal_shows_a_row_for_each_archive(
+    tau2020: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    archive = replace(tau2020.archives[0], size=3 * 2**30)
+    data_set = replace(tau2020, archives=(archive, tau2020.archives[1]))
+
+    with show_download(data_set, State(tmp_path / "TAU")) as display:
+        for stage, done in (("download", 2**30), ("wait", 2**30), ("download", 2 * 2**30), ("check", 100)):
+            display.update(Progress(archive, stage, done, 3 * 2**30))
+            display.rows.refresh()
+
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip() for line in re.split(r"[\r\n]+", terminal.getvalue())]
+    assert max(map(len, lines)) <= 80
+    for shown in (
+        "csv.zip                download",
+        "csv.zip                wait",
+        "csv.zip                check",
+        "all",
+    ):
+        assert any(line.startswith(shown) for line in lines)
+    assert any("1.0/3.0 GiB" in line for line in lines)
 
 
 def test_the_room_is_checked(

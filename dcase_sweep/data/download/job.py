@@ -34,7 +34,7 @@ from dcase_sweep.data.download.verification import compute_digest, compute_recor
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.signals import check_interrupted
 
-Stage = Literal["download", "check", "unpack", "done", "failed"]
+Stage = Literal["download", "wait", "check", "unpack", "done", "failed"]
 
 #: Seconds for threads to end after an interruption; what waits for a server ends with the process.
 _GRACE = 3.0
@@ -216,6 +216,7 @@ class _Work:
                 part,
                 size=None if archive.is_repacked else archive.size,
                 on_bytes=lambda done: self._tell(archive, "download", done, archive.size or 0),
+                on_wait=lambda: self._tell(archive, "wait", held_bytes(part), archive.size or 0),
             )
             os.replace(part, path)
             drop(part)

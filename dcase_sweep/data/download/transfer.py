@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from dcase_sweep import __version__
 from dcase_sweep.utils.secrets import mask_url
@@ -98,7 +99,15 @@ class Transfer:
     _hosts: set[str] = field(default_factory=set)
     _local: threading.local = field(default_factory=threading.local)
 
-    def fetch(self, url: str, part: Path, *, size: int | None, on_bytes: Callable[[int], None]) -> None:
+    def fetch(
+        self,
+        url: str,
+        part: Path,
+        *,
+        size: int | None,
+        on_bytes: Callable[[int], None],
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> None:
         """Transfer a file to ``part``; what is there already is continued.
 
         Args:
@@ -106,6 +115,7 @@ class Transfer:
             part: path of the file; it is complete when this function returns.
             size: of the file in bytes; None if it is only known when the server ends.
             on_bytes: called with the number of bytes that are there.
+            on_wait: called before a wait for a fault to pass.
 
         Raises:
             TransferError: if the server does not have the file, or faults do not pass.
@@ -121,6 +131,7 @@ class Transfer:
                 if held_bytes(part) > furthest:
                     failures, furthest = 0, held_bytes(part)
                 failures += 1
+                on_wait()
                 self._wait(url, fault, failures, held_bytes(part))
 
     def read(self, url: str, limit: int) -> bytes:
@@ -295,10 +306,13 @@ def _retry_after(text: str | None) -> float | None:
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
-    """Yield the bytes of a response; a fault on the way may pass."""
+    """Yield the bytes of a response as they were sent; a fault on the way may pass.
+
+    They are not decoded: some servers call a tar.gz a tar that they have compressed.
+    """
     try:
-        yield from response.iter_content(_CHUNK)
-    except requests.RequestException as error:
+        yield from response.raw.stream(_CHUNK, decode_content=False)
+    except (HTTPError, OSError) as error:
         raise _Passing(f"the connection ended: {_cause(error)}") from None
 
 

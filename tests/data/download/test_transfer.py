@@ -1,6 +1,7 @@
 """Transfer of one file from a server with the faults of those on the internet."""
 
 import email.utils
+import gzip
 import os
 import threading
 import time
@@ -132,6 +133,32 @@ def test_a_redirect_is_followed(server: Server, part: Path) -> None:
     fetch(server, part)
 
     assert part.read_bytes() == CONTENT
+
+
+def test_bytes_are_not_decoded(server: Server, part: Path) -> None:
+    """Some servers call a tar.gz a tar that they have compressed."""
+    server.files["a.zip"] = gzip.compress(CONTENT)
+    server.faults["a.zip"] = [Fault(headers={"Content-Encoding": "gzip"})]
+
+    fetch(server, part, size=len(server.files["a.zip"]))
+
+    assert part.read_bytes() == server.files["a.zip"]
+
+
+def test_a_wait_is_told(server: Server, part: Path) -> None:
+    server.faults["a.zip"] = [Fault(status=503)]
+    told: list[str] = []
+
+    Transfer(patience=Patience(first=0.01)).fetch(
+        f"{server.url}/a.zip",
+        part,
+        size=len(CONTENT),
+        on_bytes=lambda done: told.append("bytes"),
+        on_wait=lambda: told.append("wait"),
+    )
+
+    assert told[0] == "wait"
+    assert told.count("wait") == 1
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
