@@ -16,8 +16,11 @@ from dcase_sweep.data.download import catalogue
 from dcase_sweep.data.download.catalogue import DataSet
 from dcase_sweep.data.download.job import Progress
 from dcase_sweep.data.download.state import State
+from tests.desed_layout import make_desed
 from tests.download_server import Server, make_data_set, pack_folder, serving
 from tests.layout import make_tau
+
+STRONG = "audio/*/synthetic21*/**/*.wav"
 
 
 class Terminal(io.StringIO):
@@ -75,6 +78,23 @@ def test_archives_are_listed_without_a_download(
     assert f" free in {tmp_path}/TAU" in printed
     assert server.requests == []
     assert all(len(line) <= 80 for line in printed.splitlines()[:-1])
+
+
+def test_missing_clips_are_counted(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = make_desed(tmp_path / "source", seconds=0.1)
+    archives = {"tables.zip": pack_folder(source, "metadata/**/*.tsv", "D"), "a.zip": pack_folder(source, STRONG, "D")}
+    data_set = make_data_set(server, archives, name="desed", folder="D")
+    monkeypatch.setattr(catalogue, "load_catalogue", lambda: {"desed": data_set})
+
+    assert main(["download", "desed", str(tmp_path / "DESED")]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[4] == "      10 of     10  audio/train/weak"
+    assert lines[-1].endswith(f"data.root={tmp_path}/DESED")
+    assert all(len(line) <= 80 for line in lines[1:-1])
+    assert (tmp_path / "DESED/missing_files/missing_files_weak.tsv").exists()
 
 
 def test_an_archive_that_is_missing_gives_exit_code_1(
