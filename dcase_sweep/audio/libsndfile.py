@@ -78,8 +78,8 @@ class Decoder:
         """
         if self.frames is not None:
             frames = min(frames, self.frames)
-        at_once = _BLOCK if self.channels > 1 or self.frames is None else max(frames, 1)
-        parts = [_average(block) for block in self._checked(frames, at_once)]
+        chunk_size = _BLOCK if self.channels > 1 or self.frames is None else max(frames, 1)
+        parts = [_average(block) for block in self._checked(frames, chunk_size)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
@@ -100,11 +100,11 @@ class Decoder:
         # The number of samples of an MP3 file is libsndfile's estimate.
         return self._checked(self.frames, _BLOCK, may_lack=_FEW if self.sound.format == "MP3" else 0)
 
-    def _checked(self, frames: int | None, at_once: int, may_lack: int = 0) -> Iterator[NDArray[np.float32]]:
+    def _checked(self, frames: int | None, chunk_size: int, may_lack: int = 0) -> Iterator[NDArray[np.float32]]:
         """The first samples ``[frame, channel]``, or all; their layout and number are checked."""
         alignment = None if self.header is None else _Alignment(self.header.format)
         found = 0
-        for block in self._blocks(frames, at_once):
+        for block in self._blocks(frames, chunk_size):
             found += len(block)
             if alignment is not None:
                 alignment.look_at(block)
@@ -114,12 +114,12 @@ class Decoder:
         if alignment is not None:
             alignment.check()
 
-    def _blocks(self, frames: int | None, at_once: int) -> Iterator[NDArray[np.float32]]:
+    def _blocks(self, frames: int | None, chunk_size: int) -> Iterator[NDArray[np.float32]]:
         import soundfile
 
         left = frames
         while left is None or left > 0:
-            wanted = at_once if left is None else min(at_once, left)
+            wanted = chunk_size if left is None else min(chunk_size, left)
             try:
                 block: NDArray[np.float32] = self.sound.read(wanted, dtype="float32", always_2d=True)
             except (soundfile.LibsndfileError, RuntimeError) as error:

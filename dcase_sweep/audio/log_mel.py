@@ -162,7 +162,7 @@ class LogMel:
         fits, thread = (waveforms.shape, waveforms.device, frames), get_ident()
         work = self._workspaces.get(thread)
         if work is None or work.fits != fits:
-            at_once = frames if waveforms.is_cuda else min(frames, _FRAMES_IN_CACHE)
+            chunk_size = frames if waveforms.is_cuda else min(frames, _FRAMES_IN_CACHE)
             with torch.inference_mode(False):  # usable with and without inference mode
                 cut = Frames(
                     waveforms,
@@ -170,11 +170,11 @@ class LogMel:
                     n_fft=self.n_fft,
                     hop=self.hop,
                     frames=frames,
-                    at_once=at_once,
+                    chunk_size=chunk_size,
                     pad_mode=self.pad_mode,
                 )
                 magnitudes = waveforms.new_empty(len(waveforms), frames, self.n_fft // 2 + 1)
-                work = _Workspace(fits, cut, magnitudes, magnitudes.split(at_once, dim=1))
+                work = _Workspace(fits, cut, magnitudes, magnitudes.split(chunk_size, dim=1))
             if not waveforms.is_cuda:  # PyTorch itself keeps a GPU's memory
                 self._workspaces[thread] = work
         return work

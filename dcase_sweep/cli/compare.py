@@ -1,4 +1,4 @@
-"""``compare``: runs of one or many sweeps, grouped over seeds, and whether they differ."""
+"""``compare``: comparison of the runs of one or several sweeps, grouped over seeds."""
 
 import argparse
 import shutil
@@ -33,10 +33,10 @@ examples:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the comparison, and write it to files where that is asked for; 0 on success.
+    """Print the comparison and, with ``--out``, write it to files; return 0.
 
     Raises:
-        UserError: for a filter that selects nothing, or a store that is not there.
+        UserError: for a filter that selects nothing, or a missing store.
     """
     parser = OneLineParser(
         prog="python -m dcase_sweep compare",
@@ -75,7 +75,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """The keys that say where the runs are, and the filters."""
+    """Separate the keys of the location of the runs from the filters."""
     settings, filters = {}, []
     for word in words:
         key, _, value = word.partition("=")

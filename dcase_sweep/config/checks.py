@@ -75,7 +75,7 @@ def check(composed: DictConfig) -> Experiment:
     if "logger" not in composed:
         composed.logger = {"mlflow": {"_target_": MLFLOW}}
     _check_numbers(composed)
-    _refuse_unknown("", composed, Experiment)
+    _check_keys("", composed, Experiment)
     typed = []
     for group in TARGETED:
         node = composed.get(group)
@@ -92,7 +92,7 @@ def check(composed: DictConfig) -> Experiment:
     components = component_schemas(composed)
     evaluation = _evaluation_schema(composed)
     if evaluation is not None and isinstance(composed.get("evaluation"), DictConfig):
-        _refuse_unknown("evaluation.", composed["evaluation"], evaluation)
+        _check_keys("evaluation.", composed["evaluation"], evaluation)
     try:
         schema: Any = OmegaConf.merge(experiment_schema(evaluation, *typed), {})
         for key, members in components.items():
@@ -156,7 +156,7 @@ def _wrong_group(schema: DictConfig, composed: DictConfig) -> str:
     return "configuration"
 
 
-def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
+def _check_keys(prefix: str, node: DictConfig, schema: type) -> None:
     """Reject unknown keys with the nearest correct key, which OmegaConf's error does not name."""
     known = {member.name: member.type for member in fields(schema)}
     for key in map(str, node):
@@ -169,7 +169,7 @@ def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
         inner = next((part for part in get_args(known[key]) if is_dataclass(part)), known[key])  # a group or None
         is_value = OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key)
         if isinstance(inner, type) and is_dataclass(inner) and not is_value and isinstance(node[key], DictConfig):
-            _refuse_unknown(f"{prefix}{key}.", node[key], inner)
+            _check_keys(f"{prefix}{key}.", node[key], inner)
 
 
 def task_overrides(settings: Any) -> list[str]:
@@ -195,10 +195,10 @@ def check_hydra(settings: Any) -> None:
     if settings.mode == RunMode.RUN and OmegaConf.select(settings, "sweeper.search") is not None:
         raise UserError("search: no effect on a single run; add -m")
     for override in task_overrides(settings):
-        refuse_several(override)
+        check_single_choice(override)
 
 
-def refuse_several(override: str) -> None:
+def check_single_choice(override: str) -> None:
     """Reject a list for a group with one choice. Hydra would merge its files silently, and record none of them.
 
     Args:

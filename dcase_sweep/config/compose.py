@@ -15,7 +15,7 @@ from hydra.initialize import initialize_config_dir
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dcase_sweep.config.arguments import check_overrides, explain_setup, refuse_arguments
+from dcase_sweep.config.arguments import check_overrides, check_supported, explain_setup
 from dcase_sweep.config.checks import check
 from dcase_sweep.config.choices import read_choices
 from dcase_sweep.config.command_line import quote_choices, repeat_command, with_model_of_task
@@ -90,7 +90,7 @@ def compose_experiments(arguments: Sequence[str], config_dir: str | Path | None 
         UserError: in one line, as from the command line.
     """
     arguments = quote_paths(arguments, is_sweep=True)
-    refuse_arguments(arguments)
+    check_supported(arguments)
     path = SearchPath(None if config_dir is None else str(config_dir), SearchPath.of_arguments(arguments).more)
     path.check()
     words = [word for word in rename_overrides(arguments) if not word.lstrip("+").startswith("hydra.searchpath=")]

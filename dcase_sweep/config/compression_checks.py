@@ -16,7 +16,7 @@ def check_compression(experiment: Experiment) -> None:
     if settings is None:
         return
     _check_values(settings)
-    key = _first_asked(settings)
+    key = _first_option(settings)
     if not locate_task(experiment.task._target_).can_compress:
         raise UserError(f"compression.{key or 'bits'}: no effect on task {experiment.task.name}; leave it out")
     if key is None:
@@ -34,7 +34,7 @@ def check_compression(experiment: Experiment) -> None:
         )
 
 
-def _first_asked(settings: Compression) -> str | None:
+def _first_option(settings: Compression) -> str | None:
     asked = {
         f"start={settings.start}": settings.start is not None,
         f"nonzero_kib={settings.nonzero_kib}": settings.nonzero_kib is not None,

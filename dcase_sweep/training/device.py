@@ -59,7 +59,7 @@ def front_end_device(device: str) -> str:
 
 
 def has_room(device: str, size: int) -> bool:
-    """Whether a device holds ``size`` bytes and leaves as much for training; main memory is taken to."""
+    """Whether a device can store ``size`` bytes and leave as much for training. Always true for main memory."""
     if torch.device(device).type != "cuda":
         return True
     free, _ = torch.cuda.mem_get_info(device)
@@ -67,13 +67,16 @@ def has_room(device: str, size: int) -> bool:
 
 
 def validation_batch(device: str, bytes_per_clip: int, *, least: int, most: int = 1024) -> int:
-    """How many clips are validated at a time.
+    """Return the batch size of validation.
 
-    ``least`` on a CPU, where more at a time are no faster. On a GPU as many as a quarter of its free memory holds, up
-    to ``most``: a small batch takes as long as a large one.
+    It is ``least`` on a CPU, where larger batches are not faster. On a GPU, where a small batch takes as long as a
+    large one, it is the number of clips that fit in a quarter of the free memory, at most ``most``.
 
     Args:
-        bytes_per_clip: of the largest maps that are in memory together.
+        device: PyTorch's name of the device.
+        bytes_per_clip: size of the largest maps that are in memory at the same time.
+        least: smallest batch size.
+        most: largest batch size.
     """
     if torch.device(device).type != "cuda":
         return least

@@ -41,7 +41,7 @@ def test_the_defaults_are_the_recipe() -> None:
         "eps": 1e-7,
         "weight_decay": 0.0,
     }
-    assert experiment.training.first_kept_epoch == 51  # counted from 0; StasherCallback keeps what comes after 50
+    assert experiment.training.first_best_epoch == 51  # counted from 0; StasherCallback keeps what comes after 50
     assert experiment.training.normalise_over == "train+validation"
     assert experiment.data.validation == "official"
     assert experiment.evaluation.precision is None

@@ -1,4 +1,4 @@
-"""The comparison as one page that opens without a network: tables to sort and filter, curves, bars."""
+"""A comparison as one HTML file that needs no network access, with sortable tables, learning curves and bars."""
 
 import html
 import json
@@ -21,17 +21,17 @@ from dcase_sweep.evaluation.comparison.systems import Measure, System, list_note
 from dcase_sweep.utils.palette import COLOURS
 from dcase_sweep.utils.text import printable
 
-#: Values of a curve at most; of longer ones every n-th is drawn.
+#: Largest number of points of a curve. Of longer curves every n-th value is drawn.
 _MOST_POINTS = 200
 
 
 def to_html(systems: Sequence[System], comparisons: Sequence[Comparison], *, title: str = "Comparison of runs") -> str:
-    """The page. Every name reaches it as data and is written as text, so that none is read as markup.
+    """Return the page. Names are embedded as data and inserted as text, so they cannot contain markup.
 
     Args:
-        systems: the best of a task first.
-        comparisons: of each with the best.
-        title: of the page.
+        systems: systems in the order of `group_runs`, the best of each task first.
+        comparisons: comparison of each system with the best.
+        title: title of the page.
     """
     shown = shown_measures(systems)
     tasks = split_by_task(systems)
@@ -47,7 +47,7 @@ def to_html(systems: Sequence[System], comparisons: Sequence[Comparison], *, tit
             printable(rows.task): explain_differences(found) for rows in tasks if (found := _of(rows, comparisons))
         },
     }
-    # "<" would end the script element in "</script>"; the others are what HTML and JavaScript read differently.
+    # "</script>" would end the script element. HTML and JavaScript interpret the other characters differently.
     data = json.dumps(content, allow_nan=False, separators=(",", ":"))
     for letter in "<>&\u2028\u2029":
         data = data.replace(letter, f"\\u{ord(letter):04x}")
@@ -133,6 +133,6 @@ def _number(value: float) -> float | None:
 
 
 def _thin(values: Sequence[float]) -> list[list[float | None]]:
-    """Pairs of an epoch, counted from 1, and its value."""
+    """Return at most `_MOST_POINTS` pairs of an epoch, counted from 1, and its value."""
     step = max(1, math.ceil(len(values) / _MOST_POINTS))
     return [[epoch + 1, _number(values[epoch])] for epoch in range(0, len(values), step)]
