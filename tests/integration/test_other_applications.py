@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.study import open_storage
+from tests.engines.hosts import on_host
 
 PROJECT = Path(__file__).resolve().parents[1] / "projects" / "sklearn_search"
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,13 +31,17 @@ class Project:
         self.folder = folder
         shutil.copytree(PROJECT, folder, dirs_exist_ok=True)
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        """Begin and do not wait."""
+    def start(
+        self, *arguments: str, host: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> "subprocess.Popen[str]":
+        """Begin and do not wait. With a host, as a machine of this name."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HYDRA_")}
         return subprocess.Popen(
-            [sys.executable, "train.py", *arguments],
+            [*(on_host(host) if host else ()), sys.executable, "train.py", *arguments],
             cwd=self.folder,
-            env=kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
+            env=kept
+            | dict(environment or {})
+            | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

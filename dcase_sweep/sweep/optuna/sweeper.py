@@ -34,10 +34,13 @@ class OptunaSweeper(Sweeper):
         sampler: Optuna's sampler: ``_target_`` and arguments.
         pruner: Optuna's pruner, likewise.
         study_name: name of the study; None = the application's default.
-        storage: a journal file or a database URL; None = the application's default journal.
+        storage: a journal file or a database URL; None = the environment variable OPTUNA_STORAGE, where a password
+            appears in no command, else the application's default journal.
         fresh: start a new study and keep the existing one.
         max_failed: stop the search when more than this fraction of its trials has failed.
         max_retries: how often an interrupted trial is retried; None = no limit.
+        grace_period: seconds without a heartbeat after which a worker on another machine counts as ended and its trial
+            is retried; a worker sends five within them.
         objective: metric of the returned dictionary → ``maximize`` or ``minimize``.
         direction: the direction for a task function that returns one number, or a list of directions for several
             numbers.
@@ -61,6 +64,7 @@ class OptunaSweeper(Sweeper):
         fresh: bool = False,
         max_failed: float = 0.5,
         max_retries: int | None = None,
+        grace_period: float = 300.0,
         objective: Mapping[str, str] | None = None,
         direction: str | Sequence[str] | None = None,
         constraints: Mapping[str, float] | None = None,
@@ -73,10 +77,11 @@ class OptunaSweeper(Sweeper):
         self.n_trials = n_trials
         self.workers = workers if n_jobs is None else n_jobs
         self.study_name = study_name
-        self.storage = storage
+        self.storage = storage if storage is not None else os.environ.get("OPTUNA_STORAGE") or None
         self.fresh = fresh
         self.max_failed = max_failed if max_failure_rate is None else max_failure_rate
         self.max_retries = max_retries
+        self.grace_period = grace_period
         self.sampler: Any = to_plain(sampler)
         self.pruner: Any = to_plain(pruner)
         self.objective: Any = to_plain(objective)
@@ -189,6 +194,7 @@ class OptunaSweeper(Sweeper):
             record_id=record_id,
             is_grid=checked.is_grid,
             max_retries=self.max_retries,
+            grace_period=self.grace_period,
         )
 
     def check_settings(self) -> None:
