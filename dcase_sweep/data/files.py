@@ -17,7 +17,7 @@ class KnownFile:
     problem: str | None
 
 
-#: Beyond this many bytes a header is read before the contents, which may take seconds.
+#: For larger files (bytes) the header is read first, because reading the content may take seconds.
 _LARGE = 64 * 2**20
 
 #: Takes a root and names of files under it, and returns one line for each file that cannot be used.

@@ -29,7 +29,7 @@ REPEAT_OF = "repeat_of"
 #: Attributes of studies: why a search ended, because of an error or because nothing is left to try.
 SIGNATURE, RECORD, STOPPED, EXHAUSTED = "signature", "mlflow_parent", "stopped", "exhausted"
 
-#: Why a trial was closed by another process.
+#: The reason why another process closed a trial.
 _GONE = "interrupted: its process is gone"
 
 
