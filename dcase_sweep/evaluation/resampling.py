@@ -7,6 +7,7 @@ metric that is a function of sums over clips is computed for all resamples by on
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,8 +61,16 @@ def draw_statistic(statistic: Statistic, clips: int, *, resamples: int = 1000, s
     """
     if clips < 1 or resamples < 1:
         raise ValueError(f"{clips} clips, {resamples} resamples; expected at least 1 and 1")
+    return statistic(_draw_once(clips, resamples, seed))
+
+
+@lru_cache(maxsize=1)  # of the many runs on the same clips
+def _draw_once(clips: int, resamples: int, seed: int) -> NDArray[np.float64]:
+    """Weights of all clips alike, then those of the resamples, ``[1 + resample, clip]``; not to be written to."""
     weights = draw_weights(clips, resamples, np.random.default_rng(seed))
-    return statistic(np.concatenate([np.ones((1, clips)), weights]))
+    weights = np.concatenate([np.ones((1, clips)), weights])
+    weights.flags.writeable = False
+    return weights
 
 
 def compare_drawn(first: NDArray[np.float64], second: NDArray[np.float64], *, level: float = 0.95) -> Difference:

@@ -89,7 +89,12 @@ def draw_prediction(name: str, prediction: Prediction, classes: Sequence[str], s
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.6, 0.32 * len(shown) + 0.6])
     image, seconds = spectrogram.image, prediction.seconds or spectrogram.seconds
     above.imshow(
-        image, origin="lower", aspect="auto", cmap=SPECTROGRAM, extent=(0, spectrogram.seconds, -0.5, len(image) - 0.5)
+        image,
+        origin="lower",
+        aspect="auto",
+        cmap=SPECTROGRAM,
+        vmin=_darkest(image),
+        extent=(0, spectrogram.seconds, -0.5, len(image) - 0.5),
     )
     above.set_title(_title(name, prediction))
     label_bands(above, len(image), spectrogram.frequencies)
@@ -108,6 +113,13 @@ def draw_prediction(name: str, prediction: Prediction, classes: Sequence[str], s
     below.set(xlabel="time (s)", xlim=(0, max(seconds, 1e-9)), ylim=(len(shown) - 0.5, -0.5))
     figure.colorbar(mesh, ax=below, label="probability", fraction=0.03, pad=0.01)
     return figure
+
+
+def _darkest(image: NDArray[np.float64]) -> float:
+    """The value that is drawn black: the lowest but that of digital silence, which would take most of the colours."""
+    lowest, highest = float(image.min()), float(image.max())
+    sounding = image[image > lowest + 1e-3 * (highest - lowest)]
+    return float(np.percentile(sounding, 1)) if len(sounding) else lowest
 
 
 def _title(name: str, prediction: Prediction) -> str:

@@ -17,8 +17,9 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; }
 dt { font-weight: 600; } dd { margin: 0; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; }
-th, td { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child { text-align: left; padding-left: 0; overflow-wrap: anywhere; }
+th, td { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; overflow-wrap: anywhere; white-space: normal; }
+summary { cursor: pointer; }
 td { font-variant-numeric: tabular-nums; }
 li, figcaption, dd { overflow-wrap: anywhere; }
 .examples { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); gap: 1.2rem; }
@@ -30,6 +31,8 @@ figure { margin: 0; padding: .8rem; background: var(--soft); border-radius: .4re
 .time i { transform: translateX(-50%); white-space: nowrap; }
 figcaption { font-size: .85rem; } figcaption b { font-size: 1rem; display: block; }
 """
+#: Lines of a list that show without a click.
+_OPEN = 10
 #: Content security policy: nothing outside the file may be loaded or run.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:"
 
@@ -63,8 +66,14 @@ def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
 def _lines(title: str, lines: Sequence[str]) -> str:
     if not lines:
         return ""
+    shown, rest = _list(lines[:_OPEN]), lines[_OPEN:]
+    more = f"\n<details><summary>{len(rest):,} more</summary>\n{_list(rest)}\n</details>" if rest else ""
+    return f"<h2>{title} ({len(lines):,})</h2>\n{shown}{more}"
+
+
+def _list(lines: Sequence[str]) -> str:
     items = "\n".join(f"<li>{escape(printable(line, 1000))}</li>" for line in lines)
-    return f"<h2>{title} ({len(lines):,})</h2>\n<ul>\n{items}\n</ul>"
+    return f"<ul>\n{items}\n</ul>"
 
 
 def _table(counts: Counts) -> str:

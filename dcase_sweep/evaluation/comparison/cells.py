@@ -32,8 +32,10 @@ class TaskRows:
 
     @property
     def measures(self) -> list[Measure]:
-        """The measures that a system has."""
-        return shown_measures(self.systems)
+        """The measures that a system has; F1 last where it is not a main figure."""
+        shown = shown_measures(self.systems)
+        is_minor = any(measure.metric == "test/accuracy" for measure in shown)
+        return sorted(shown, key=lambda measure: is_minor and measure.metric == "test/f1")
 
     @property
     def has_coverage(self) -> bool:
@@ -70,8 +72,8 @@ def list_header(rows: TaskRows, shown: Sequence[Measure]) -> list[str]:
     return ["system", "n", "rule", *(measure.title for measure in shown), *(["clips"] if rows.has_coverage else [])]
 
 
-def list_cells(rows: TaskRows, shown: Sequence[Measure]) -> list[list[str]]:
-    """A row of cells for each system, then one for each published result."""
+def list_cells(rows: TaskRows, shown: Sequence[Measure], mark: str = "published: ") -> list[list[str]]:
+    """A row of cells for each system, then one for each published result, whose names begin with the mark."""
     measured = [
         [
             printable(system.name, 200),
@@ -84,7 +86,7 @@ def list_cells(rows: TaskRows, shown: Sequence[Measure]) -> list[list[str]]:
     ]
     published = [
         [
-            f"published: {each.name}",
+            f"{mark}{each.name}",
             each.runs,
             rows.rules[each.rule],
             *(format_value(*each.metrics.get(measure.metric, (math.nan, None)), measure) for measure in shown),

@@ -20,7 +20,7 @@ class PublishedResult:
 
     task: str
     system: str
-    #: Which of the system's results: of a network, or over how many runs.
+    #: Which of the system's results, where it has several.
     detail: str
     #: Address.
     source: str
@@ -32,8 +32,8 @@ class PublishedResult:
 
     @property
     def name(self) -> str:
-        """The system and the detail."""
-        return f"{self.system}, {self.detail}"
+        """The system and which of its results."""
+        return ", ".join(filter(None, [self.system, self.detail]))
 
 
 @cache

@@ -167,7 +167,7 @@ def tested_measures(systems: Sequence[System]) -> list[Measure]:
 
 
 def group_runs(runs: Sequence[ComparedRun]) -> list[System]:
-    """Group runs over seeds; the names say what differs between the groups.
+    """Group runs over seeds; the names say what differs between the groups of a task.
 
     The systems of a task are together, those of one rule in it too, the best first.
     """
@@ -175,22 +175,23 @@ def group_runs(runs: Sequence[ComparedRun]) -> list[System]:
     for run in runs:
         key = tuple(sorted((k, v) for k, v in run.parameters.items() if not _NOT_OF_SYSTEMS.match(k)))
         groups.setdefault(key, []).append(run)
-    names = _name([dict(key) for key in groups])
-    systems = [
-        System(
-            name,
-            dict(key).get("task.name", dict(key).get("task", "")),
-            tuple(members),
-            describe_rule(members[0].parameters, members[0].metrics),
-        )
-        for name, (key, members) in zip(names, groups.items(), strict=True)
-    ]
+    systems: list[System] = []
+    for task in sorted({_task_of(dict(key)) for key in groups}):
+        keys = [dict(key) for key in groups if _task_of(dict(key)) == task]
+        for name, parameters in zip(_name(keys), keys, strict=True):
+            members = groups[tuple(sorted(parameters.items()))]
+            rule = describe_rule(members[0].parameters, members[0].metrics)
+            systems.append(System(name, task, tuple(members), rule))
     ordered: list[System] = []
     for task in sorted({system.task for system in systems}):
         of_task = [system for system in systems if system.task == task]
         for of_rule in split_by_rule(of_task):
             ordered += sort_systems(of_rule, main_measure(of_task))
     return ordered
+
+
+def _task_of(parameters: Mapping[str, str]) -> str:
+    return parameters.get("task.name", parameters.get("task", ""))
 
 
 def split_by_rule(systems: Sequence[System]) -> list[list[System]]:

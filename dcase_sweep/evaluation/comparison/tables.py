@@ -19,7 +19,9 @@ from dcase_sweep.utils.lookalikes import shorten
 from dcase_sweep.utils.text import printable
 
 #: Letters of a name that a table shows at least.
-_SHORTEST_NAME = 16
+_SHORTEST_NAME = 22
+#: Before the names of published results.
+_PUBLISHED = "†"
 #: Columns that are never left out: the system, n, the rule and the main measure.
 _FEWEST = 4
 
@@ -35,6 +37,7 @@ def to_text(systems: Sequence[System], comparisons: Sequence[Comparison], width:
     parts = []
     for rows in split_by_task(systems):
         notes = [f"{letter}: {rule}" for rule, letter in rows.rules.items()]
+        notes += [f"{_PUBLISHED}: published"] if rows.published else []
         notes += list_notes(rows.systems)
         lines = [line for note in notes for line in _wrap(note, width)]
         parts.append("\n".join([f"task {printable(rows.task, 60)}", *_table(rows, width), *lines]))
@@ -75,7 +78,7 @@ def _describe_differences(comparisons: Sequence[Comparison], rows: TaskRows, wid
 
 def _table(rows: TaskRows, width: int) -> list[str]:
     shown = rows.measures
-    table = [list_header(rows, shown), *list_cells(rows, shown)]
+    table = [list_header(rows, shown), *list_cells(rows, shown, f"{_PUBLISHED} ")]
     table[0][0] = ""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     longest = widths[0]

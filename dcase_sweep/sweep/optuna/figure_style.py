@@ -34,7 +34,10 @@ def to_words(metric: str) -> str:
 def dress_interactive(figure: Any, wording: Wording) -> Any:
     """Set words and colours of a Plotly figure. It stays white on a dark page, as its colours are chosen for white."""
     figure.update_layout(
-        title={"text": wording.title}, template="plotly_white", colorway=list(COLOURS), font={"family": "sans-serif"}
+        title={"text": _begin(wording.title)},
+        template="plotly_white",
+        colorway=list(COLOURS),
+        font={"family": "sans-serif"},
     )
     if wording.x is not None:
         figure.update_xaxes(title_text=wording.x)
@@ -47,9 +50,23 @@ def dress_interactive(figure: Any, wording: Wording) -> Any:
             continue
         if trace.name == _WORDS["Best Trial"]:
             marker.update(color=VERMILION, colorscale=None, showscale=False)
-        elif len(marker.color) > 2 or trace.hoverinfo != "skip":  # not the bar of the lines' colours
+        elif trace.hoverinfo == "skip":  # the bar of the lines' colours
+            _recolour_lines(figure, marker)
+        else:
             marker.update(colorscale=SEQUENCE.title(), colorbar={"title": {"text": _WORDS["Trial"]}})
     return figure
+
+
+def _recolour_lines(figure: Any, bar: Any) -> None:
+    """Colour the lines of parallel coordinates by their first value; Optuna's palest ones cannot be seen on white."""
+    from plotly.colors import sample_colorscale
+
+    bar.update(colorscale=SEQUENCE.title())
+    for trace in figure.data:
+        if trace.mode == "lines" and trace.customdata is not None:
+            place = (float(trace.customdata[0][1]) - bar.cmin) / ((bar.cmax - bar.cmin) or 1.0)
+            place = min(max(1 - place if bar.reversescale else place, 0.0), 1.0)
+            trace.update(line={"color": sample_colorscale(SEQUENCE.title(), [place])[0]}, opacity=0.8)
 
 
 def dress_still(axes: Any, wording: Wording) -> Any:
@@ -60,7 +77,8 @@ def dress_still(axes: Any, wording: Wording) -> Any:
     figure = several[0].figure
     figure.set_facecolor("white")
     for each in several:
-        each.set_title("")
+        for place in ("left", "center", "right"):
+            each.set_title("", loc=place)
         each.set_facecolor("white")
         each.grid(alpha=0.3, color="grey")
         each.set_axisbelow(True)
@@ -69,9 +87,11 @@ def dress_still(axes: Any, wording: Wording) -> Any:
             each.set_xlabel(wording.x)
         if wording.y is not None and each is several[0]:
             each.set_ylabel(wording.y)
-    figure.suptitle(wording.title, fontsize="large")
-    _word_legend(several[0])
+    figure.suptitle(_begin(wording.title), fontsize="large")
+    _renew_legend(several[0])
     for each in figure.axes:
+        for label in each.get_yticklabels():  # which lines may cross
+            label.set_bbox({"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1})
         if each.get_ylabel() in _WORDS:  # the bar of colours
             each.set_ylabel(_WORDS[each.get_ylabel()])
     return figure
@@ -85,7 +105,7 @@ def _recolour(axes: Any) -> None:
         bar.set_facecolor(BLUE)
     for points in axes.collections:
         if points.get_array() is not None:
-            points.set_cmap(SEQUENCE)
+            points.set_cmap(SEQUENCE + ("_r" if points.get_cmap().name.endswith("_r") else ""))
             continue
         colours = points.get_facecolor()
         if len(colours) and to_hex(colours[0]) != _BEYOND:
@@ -107,13 +127,19 @@ def _colour_by_order(lines: Any) -> None:
         line.set_color(colormaps[SEQUENCE](0.9 * place / max(len(lines) - 1, 1)))
 
 
-def _word_legend(axes: Any) -> None:
+def _renew_legend(axes: Any) -> None:
     """Legends of two entries, in our words; one entry for each trial would take more room than the figure."""
     legend = axes.get_legend()
     if legend is None:
         return
-    if len(legend.get_texts()) != 2:
-        legend.remove()
-        return
-    for text in legend.get_texts():
-        text.set_text(_WORDS.get(text.get_text(), text.get_text()))
+    legend.remove()
+    handles, labels = axes.get_legend_handles_labels()
+    if len(labels) == 2:
+        axes.legend(
+            handles, [_WORDS.get(label, label) for label in labels], loc="lower right", bbox_to_anchor=(1, 1), ncols=2
+        )
+
+
+def _begin(text: str) -> str:
+    """A title begins with a capital letter."""
+    return text[:1].upper() + text[1:]

@@ -99,13 +99,14 @@ def test_figures_speak_of_the_metric_and_not_of_optuna(
 
     titles = {name: figure.get_suptitle() for name, figure in drawn.items()}
     assert titles == {
-        "history": "best validation accuracy of each trial",
+        "history": "Best validation accuracy of each trial",
         "importance": "Importance of each parameter for best validation accuracy",
         "parallel_coordinate": "Parameters of each trial and best validation accuracy",
-        "slice": "best validation accuracy over each parameter",
+        "slice": "Best validation accuracy over each parameter",
         "epochs": "Validation of each trial over its epochs",
     }
-    assert not any(axes.get_title() for figure in drawn.values() for axes in figure.axes)
+    places = ("left", "center", "right")
+    assert not any(axes.get_title(loc) for figure in drawn.values() for axes in figure.axes for loc in places)
     history = drawn["history"].axes[0]
     assert (history.get_xlabel(), history.get_ylabel()) == ("trial", "best validation accuracy")
     assert [text.get_text() for text in history.get_legend().get_texts()][1] == "best so far"
