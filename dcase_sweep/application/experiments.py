@@ -208,7 +208,7 @@ class Experiments(Application):
         return find_finished(self.base, jobs)
 
     def pool(self, jobs: Sequence[GridJob]) -> list[PooledRow]:
-        """A row for the folds of each cross-validation, evaluated together."""
+        """Return a row for the folds of each cross-validation, evaluated together."""
         from dcase_sweep.application.folds import pool_folds
 
         return pool_folds(jobs)

@@ -1,8 +1,8 @@
-"""``resume=FOLDER`` alone: the overrides that the folder's run was started with, as far as a file may say them.
+"""``resume=FOLDER`` without other arguments: the overrides with which the run in the folder was started.
 
-Hydra keeps them in ``.hydra/overrides.yaml``. The folder is named on the command line, but what lies in it may be
-somebody else's: it chooses files of the configuration folders by their names and sets plain values. It does not say
-which code is imported, what is read, or where anything is written (`stored` has the same rules for a checkpoint).
+Hydra stores them in ``.hydra/overrides.yaml``. The content of the folder is not trusted: it may select options of
+configuration groups and set plain values, but not determine which code is imported, which files are read, or where
+files are written. `stored` has the same rules for a checkpoint.
 """
 
 import re
@@ -18,11 +18,11 @@ from dcase_sweep.config.path_words import holds_path, typed_word
 from dcase_sweep.utils.errors import UserError
 
 _OVERRIDES = Path(".hydra") / "overrides.yaml"
-#: A run's folder, seen from what ``resume`` may name: itself, its folder of checkpoints, or a file in that.
+#: Number of levels above the path in ``resume`` that may be the run's folder: its checkpoint folder or a file in it.
 _ABOVE = 3
-#: What a sweep has given to each of its jobs.
+#: Keys that a sweep adds to each of its jobs.
 _OF_SWEEPS = ("tracking.parent", "tracking.varying")
-#: Where things are written and how this machine computes; a continuation may differ in them.
+#: Keys for locations and hardware, in which a continuation may differ.
 _ELSEWHERE = ("tracking.", "logger.", "metrics.", "store.", "hardware.", "hydra.", "hydra/", "resume", "search")
 _CHOICE = re.compile(r"'?[\w.\-]+'?|\[[\w.,\-]*\]")
 _KEY = re.compile(r"\+{0,2}([A-Za-z][\w.]*)")

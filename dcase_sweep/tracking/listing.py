@@ -12,7 +12,7 @@ from dcase_sweep.tracking.owners import OWNER
 from dcase_sweep.tracking.stores import Store
 from dcase_sweep.utils.processes import parse_identity
 
-_HEADER = ("begun", "status", "process", "name", "id")
+_HEADER = ("started", "status", "process", "name", "id")
 _PROCESS = 16
 
 
@@ -24,14 +24,14 @@ class ListedRun:
         id: id in MLflow.
         name: name of the run.
         status: ``finished``, ``failed``, ``killed`` or ``running``.
-        begun: start time in seconds since 1970.
+        started: start time in seconds since 1970.
         process: id and host of the last process of the run; empty if not known.
     """
 
     id: str
     name: str
     status: str
-    begun: float
+    started: float
     process: str
 
 
@@ -65,7 +65,7 @@ def _process(owner: str) -> str:
 def runs_table(runs: Sequence[ListedRun], width: int) -> str:
     """Format one line for each run. The column of names gets the rest of the width, at least twelve characters."""
     now = time.time()
-    rows = [(age(now - run.begun), run.status, run.process or "-", run.name, run.id) for run in runs]
+    rows = [(age(now - run.started), run.status, run.process or "-", run.name, run.id) for run in runs]
     widths = [max(len(row[column]) for row in [_HEADER, *rows]) for column in range(len(_HEADER))]
     widths[2] = min(widths[2], _PROCESS)
     others = sum(widths) - widths[3] + 2 * (len(widths) - 1)
