@@ -21,7 +21,7 @@ class Experiment:
         name: what was chosen, for people: ``cnn5 model.depth=4``.
         settings: the typed configuration: ``settings.training.epochs``, ``settings.model.dropout``.
         choices: of the configuration groups: ``{"model": "cnn5", ...}``.
-        overrides: as they were given.
+        overrides: as they were given; after those of the run that ``resume`` names.
         yaml: the composed configuration.
         command: the command line that runs it.
     """
@@ -38,7 +38,8 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = No
     """Compose an experiment from overrides, as ``python -m dcase_sweep OVERRIDES`` does, without running it.
 
     Args:
-        overrides: as on the command line: ``["model=cnn5", "training.epochs=20"]``.
+        overrides: as on the command line: ``["model=cnn5", "training.epochs=20"]``; ``["resume=FOLDER"]`` alone
+            continues a run with its own.
         config_dir: a folder of your own configuration groups.
 
     Raises:
@@ -51,7 +52,8 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = No
     if len(composed) != 1:
         raise UserError(f"{len(composed)} experiments; expected one value for each key: compose each by itself")
     (found,) = composed
-    given = tuple(mask_word(word) for word in overrides)
+    is_continued = any(word.lstrip("+").startswith("resume=") for word in overrides)
+    given = tuple(map(mask_word, found.overrides if is_continued else overrides))
     return Experiment(found.name, found.experiment, found.choices, given, found.yaml, found.command)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.application.outcomes import make_outcome
-from dcase_sweep.sweep.application import Application, BestTrial, GridJob, Pooled, PreparedJob, Record
+from dcase_sweep.sweep.application import Application, BestTrial, Continuation, GridJob, Pooled, PreparedJob, Record
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.reporting import ConstraintViolation
 from dcase_sweep.utils.errors import UserError
@@ -46,6 +46,8 @@ class Experiments(Application):
         self.metric = metric
         #: Folders of the user's own configuration, set by the sweeper.
         self.path = SearchPath()
+        #: Whether the sweep of a folder is continued, set by the sweeper.
+        self.is_continued = False
         self._base: Experiment | None = None
         self._classes = 0
 
@@ -207,6 +209,8 @@ class Experiments(Application):
         from dcase_sweep.application.finished import Finder
 
         if not tracking.logs_to_mlflow(self.base.logger):
+            if self.is_continued:  # a job that has finished is evaluated again from its last epoch
+                return [None] * len(jobs)
             raise UserError(
                 "hydra.sweeper.skip_finished=true: finished runs are only found in MLflow; expected "
                 "logger=mlflow or logger=[mlflow,...]"
@@ -214,6 +218,14 @@ class Experiments(Application):
         tracking.close_dead_runs(tracking.open_store(self.base.tracking))
         finder = Finder()
         return [self._find(finder, experiment) for experiment in jobs]
+
+    def continue_jobs(self, jobs: Sequence["Experiment"], folder: Path) -> Continuation:
+        """Find the checkpoints of the jobs of a sweep that is continued."""
+        if not self.is_continued:
+            return super().continue_jobs(jobs, folder)
+        from dcase_sweep.application.continued import continue_jobs
+
+        return continue_jobs(jobs, folder)
 
     def _find(self, finder: "Finder", experiment: "Experiment") -> tuple[str, Outcome] | None:
         from dcase_sweep.tasks.columns import list_columns
@@ -279,6 +291,9 @@ class Experiments(Application):
 
         from dcase_sweep.training.resume import find_resumable
 
+        moved = Path(job.config.hydra.sweep.dir) / Path(folder).name
+        if moved.is_dir() and not Path(folder).is_dir():  # the folder of the search has another place now
+            folder = str(moved)
         experiment = replace(job.content, resume=folder)
         found = find_resumable(experiment)
         assert found is not None

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.application.sweepers import SweepFailed
+from dcase_sweep.cli.help import print_help
 from dcase_sweep.config.arguments import check_arguments, explain_setup, refuse_arguments
 from dcase_sweep.config.command_line import (
     jobs_to_show,
@@ -33,7 +34,7 @@ from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.hints import explain
 from dcase_sweep.config.path_words import quote_paths
 from dcase_sweep.config.renamed import rename_overrides
-from dcase_sweep.config.resumed import with_words_of_folder
+from dcase_sweep.config.resumed import find_sweep, with_words_of_folder
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.jobs import run_composed
 from dcase_sweep.utils.errors import UserError, describe_os_error
@@ -42,10 +43,14 @@ from dcase_sweep.utils.secrets import mask_secrets
 log = logging.getLogger(__name__)
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], topic: str | None = None) -> int:
     """Compose and run an experiment or a sweep; return the exit code.
 
     0: all finished; 1: a job failed or the configuration is invalid; 130 and 143: interrupted.
+
+    Args:
+        arguments: of the command line.
+        topic: with ``--help``, the group or key to describe; None = all.
     """
     from dcase_sweep.utils.signals import Interrupted
 
@@ -62,8 +67,9 @@ def main(arguments: list[str]) -> int:
         return outcomes[-1]
 
     try:
-        arguments = quote_paths(arguments, is_sweep=may_be_sweep(arguments))
-        if not may_be_sweep(arguments):
+        continues_sweep = find_sweep(arguments) is not None
+        arguments = quote_paths(arguments, is_sweep=continues_sweep or may_be_sweep(arguments))
+        if continues_sweep or not may_be_sweep(arguments):
             arguments = with_words_of_folder(arguments)
         refuse_arguments(arguments)
         path = SearchPath.of_arguments(arguments)
@@ -74,7 +80,10 @@ def main(arguments: list[str]) -> int:
         check_arguments(shown[0], path)
         for hidden in path.hidden():
             print(f"note: {hidden} is not read: the package has a file of this name; rename it", file=sys.stderr)
-        is_help = any(word in ("-h", "--help", "--hydra-help") for word in understood)
+        if any(word in ("-h", "--help") for word in understood):
+            print_help(_without_options(understood), path, topic)
+            return 0
+        is_help = "--hydra-help" in understood
         with _masked_output(understood), shared_config_store() if is_help else nullcontext():
             for job in shown:
                 _tell_job(job, len(shown))
@@ -109,6 +118,17 @@ def main(arguments: list[str]) -> int:
         print(f"error: {mask_secrets(line)}", file=sys.stderr)
         return 1
     return 0 if is_sweep else _conclude(outcomes)
+
+
+def _without_options(words: Sequence[str]) -> list[str]:
+    """The overrides of a command line, without the options of Hydra and their values."""
+    found: list[str] = []
+    is_value = False
+    for word in words:
+        if not is_value and "=" in word and not word.startswith("-"):
+            found.append(word)
+        is_value = word in ("--config-dir", "-cd", "--cfg", "-c", "--info", "-i", "--package", "-p")
+    return [word for word in found if not word.lstrip("+").startswith("hydra.searchpath=")]
 
 
 def _tell_job(words: Sequence[str], jobs: int) -> None:

@@ -61,12 +61,27 @@ class GridJob:
     content: Any = None
     #: What came of it; None while it is not over.
     outcome: Outcome | None = None
+    #: Overrides that continue an interrupted attempt, or place the job in the folder of its sweep.
+    continuation: Sequence[str] = ()
 
     @property
     def values(self) -> dict[str, str]:
         """Its overrides by their keys, passwords masked."""
         pairs = (mask_word(override).lstrip("+").partition("=") for override in self.overrides)
         return {key: value.strip("'\"") for key, _, value in pairs}
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """How an interrupted grid goes on.
+
+    Attributes:
+        jobs: further overrides of each job.
+        record_id: ID of the record of the sweep; None = a new one.
+    """
+
+    jobs: Sequence[Sequence[str]]
+    record_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +258,18 @@ class Application:
     def find_finished(self, jobs: Sequence[Any]) -> list[tuple[str, Outcome] | None]:
         """For each result of `check`, return the name and outcome of an earlier identical job, or None."""
         return [None] * len(jobs)
+
+    def continue_jobs(self, jobs: Sequence[Any], folder: Path) -> Continuation:
+        """Find what earlier commands have left of these jobs in the folder of their sweep.
+
+        Args:
+            jobs: the results of `check`.
+            folder: folder of the sweep.
+
+        Raises:
+            UserError: if the folder is that of other jobs.
+        """
+        return Continuation([()] * len(jobs))
 
     def pool(self, jobs: Sequence[GridJob]) -> list[Pooled]:
         """Further rows of the comparison, of several jobs together, as the folds of a cross-validation."""

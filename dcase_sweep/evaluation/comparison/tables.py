@@ -11,6 +11,7 @@ from dcase_sweep.evaluation.comparison.published import PUBLISHED, PublishedResu
 from dcase_sweep.evaluation.comparison.systems import MEASURES, Measure, System, list_notes
 from dcase_sweep.utils.lookalikes import shorten
 from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.text_table import format_table
 
 #: Letters of a name that a table shows at least.
 _SHORTEST_NAME = 16
@@ -86,19 +87,7 @@ def _table(task: str, systems: Sequence[System], width: int) -> str:
         header.append("clips")
     rows = [_cells(system, shown, len(header)) for system in systems]
     rows += [_published_cells(each, shown, len(header)) for each in PUBLISHED if each.task == task]
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    longest = widths[0]
-    while len(header) > 3 and sum(widths[1:]) + 2 * (len(widths) - 1) + min(longest, _SHORTEST_NAME) > width:
-        for row in (header, *rows):
-            del row[-1]
-        del widths[-1]
-    widths[0] = min(longest, max(_SHORTEST_NAME, width - sum(widths[1:]) - 2 * (len(widths) - 1)))
-    lines = []
-    for row in (header, *rows):
-        cells = [shorten(row[0], widths[0]).ljust(widths[0])]
-        cells += [cell.rjust(size) for cell, size in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+    return format_table([header, *rows], width=width, where="--out FOLDER")
 
 
 def shown_measures(systems: Sequence[System]) -> list[Measure]:

@@ -143,7 +143,7 @@ class OptunaSweeper(Sweeper):
                 study = records.open_study(
                     storage, name, objective, signature, fresh=self.fresh, rename=application.rename_stored
                 )
-                folder = self._make_folder()
+                folder = self._make_folder(study.study_name)
                 record = self._start_record(study, arguments)
             search_config = SearchConfig(
                 application=application,
@@ -235,14 +235,16 @@ class OptunaSweeper(Sweeper):
             log.info(f"interrupted; the same command continues: {command}")
             raise
 
-    def _make_folder(self) -> Path:
-        """Create the folder of the sweep and save the initial configuration."""
+    def _make_folder(self, study: str) -> Path:
+        """Create the folder of the sweep and save the initial configuration, with the name of the study."""
+        from dcase_sweep.utils.overrides import escape_interpolation
         from dcase_sweep.utils.secrets import mask_values
 
         folder = Path(self.composed.hydra.sweep.dir)
         self.application.check_folder("hydra.sweep.dir", folder)
         folder.mkdir(parents=True, exist_ok=True)
         shown = mask_values(OmegaConf.to_container(self.composed, resolve=False))
+        shown["hydra"]["sweeper"]["study_name"] = escape_interpolation(study)
         (folder / "multirun.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(shown)), encoding="utf-8")
         return folder
 
