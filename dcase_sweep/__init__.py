@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from dcase_sweep.api.experiments import Experiment, compose, run
     from dcase_sweep.api.results import evaluate_events, evaluate_scenes, runs
     from dcase_sweep.api.trained import EventPrediction, ScenePrediction, TagPrediction, TrainedModel, load_run
+    from dcase_sweep.data.download.job import DownloadResult, download
     from dcase_sweep.result import Result
     from dcase_sweep.utils.errors import UserError
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DownloadResult",
     "EventPrediction",
     "Experiment",
     "Result",
@@ -29,6 +31,7 @@ __all__ = [
     "UserError",
     "__version__",
     "compose",
+    "download",
     "evaluate_events",
     "evaluate_scenes",
     "load_run",
@@ -37,6 +40,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "DownloadResult": "data.download.job",
     "EventPrediction": "api.trained",
     "Experiment": "api.experiments",
     "Result": "result",
@@ -45,6 +49,7 @@ _MODULES = {
     "TrainedModel": "api.trained",
     "UserError": "utils.errors",
     "compose": "api.experiments",
+    "download": "data.download.job",
     "evaluate_events": "api.results",
     "evaluate_scenes": "api.results",
     "load_run": "api.trained",

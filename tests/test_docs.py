@@ -128,6 +128,13 @@ def test_commands_are_composed_or_run(page: Page, commands: list[list[str]], pro
             assert "error: " in project(*words, code=1)  # what is trained and recorded is the reader's
             described = project("predict", "--help")
             assert all(word in described for word in words if word.startswith("-") and word != "-")
+        elif verb == "download":
+            described = project("download", "--help")
+            assert all(word in described for word in words if word.startswith("--"))
+        elif verb == "submit":
+            assert "error: " in project(*words, code=1)  # likewise
+            described = project("submit", "--help")
+            assert all(word in described for word in words if word.startswith("--"))
         elif verb == "export":
             assert "no such run" in project(*words, code=1) or "not found" in project(*words, code=1)
         elif any(word.startswith("search=") or word == "hydra/sweeper=optuna" for word in words):

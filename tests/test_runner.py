@@ -171,7 +171,7 @@ def test_an_epoch_can_be_chosen_by_its_loss(experiment: Callable[..., Experiment
 
     store = tracking.open_store(by_loss.tracking)
     history = store.client.get_metric_history(result.run_id, "validation/loss")
-    later = [metric.value for metric in history if metric.step >= by_loss.training.first_kept_epoch]
+    later = [metric.value for metric in history if metric.step >= by_loss.training.first_best_epoch]
     assert result.metrics["best/validation/loss"] == pytest.approx(min(later))
 
 

@@ -1,1 +1,1 @@
-"""The public Python API, which ``import dcase_sweep`` offers; each module is imported when it is first used."""
+"""The public Python API, available as ``import dcase_sweep``. Each module is imported on first use."""

@@ -15,15 +15,15 @@ from dcase_sweep.utils.secrets import mask_word
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """A checked configuration, ready to run.
+    """A validated configuration that can be run.
 
     Attributes:
-        name: what was chosen, for people: ``cnn5 model.depth=4``.
+        name: a readable name: ``cnn5 model.depth=4``.
         settings: the typed configuration: ``settings.training.epochs``, ``settings.model.dropout``.
-        choices: of the configuration groups: ``{"model": "cnn5", ...}``.
-        overrides: as they were given; after those of the run that ``resume`` names.
-        yaml: the composed configuration.
-        command: the command line that runs it.
+        choices: configuration group → selected option: ``{"model": "cnn5", ...}``.
+        overrides: the overrides passed to `compose`, after those of the run that ``resume`` names.
+        yaml: the composed configuration as YAML.
+        command: the equivalent command line.
     """
 
     name: str
@@ -35,22 +35,25 @@ class Experiment:
 
 
 def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = None) -> Experiment:
-    """Compose an experiment from overrides, as ``python -m dcase_sweep OVERRIDES`` does, without running it.
+    """Compose the experiment that ``python -m dcase_sweep OVERRIDES`` would run.
 
     Args:
-        overrides: as on the command line: ``["model=cnn5", "training.epochs=20"]``; ``["resume=FOLDER"]`` alone
-            continues a run with its own.
-        config_dir: a folder of your own configuration groups.
+        overrides: overrides as on the command line: ``["model=cnn5", "training.epochs=20"]``. ``["resume=FOLDER"]``
+            continues a run with its own overrides.
+        config_dir: a folder with your own configuration groups.
+
+    Returns:
+        The validated experiment.
 
     Raises:
-        UserError: in one line, for a key, a value or a combination that is not possible, and for several experiments.
+        UserError: for an invalid key, value or combination, and for overrides that describe several experiments.
     """
     if isinstance(overrides, str):
         raise UserError(f"overrides={overrides!r}: a text; expected a list of them: [{overrides!r}]")
     folder = None if config_dir is None else Path(config_dir).expanduser()
     composed = compose_experiments(list(overrides), folder)
     if len(composed) != 1:
-        raise UserError(f"{len(composed)} experiments; expected one value for each key: compose each by itself")
+        raise UserError(f"{len(composed)} experiments; expected one value for each key; compose them one by one")
     (found,) = composed
     is_continued = any(word.lstrip("+").startswith("resume=") for word in overrides)
     given = tuple(map(mask_word, found.overrides if is_continued else overrides))
@@ -58,21 +61,21 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = No
 
 
 def run(experiment: Experiment, *, folder: str | Path | None = None) -> Result:
-    """Train and evaluate an experiment; the run is logged as one of the command line is.
+    """Train and evaluate an experiment. The run is logged like a run from the command line.
 
-    The lines of progress go to the logger ``dcase_sweep``: ``logging.basicConfig(level="INFO", format="%(message)s")``
-    shows them.
+    Progress is logged to the logger ``dcase_sweep``. To show it, call
+    ``logging.basicConfig(level="INFO", format="%(message)s")``.
 
     Args:
-        experiment: as `compose` returns it.
-        folder: for checkpoints, tables and figures; None = ``outputs/DATE/TIME``.
+        experiment: an experiment from `compose`.
+        folder: folder for checkpoints, tables and figures; None = ``outputs/DATE/TIME``.
 
     Returns:
-        The status, the run's id and folder, and its metrics by their names: ``test/accuracy``.
+        The status, the ID and the folder of the run, and its metrics by name, such as ``test/accuracy``.
 
     Raises:
-        UserError: in one line, for what can be mended: missing recordings, too little memory.
-        KeyboardInterrupt: after an interruption; the run is marked as killed, its last checkpoint kept.
+        UserError: for an error that you can correct, such as missing recordings or insufficient memory.
+        KeyboardInterrupt: after an interruption. The run is marked as killed; its last checkpoint remains.
     """
     from dcase_sweep import runner, tracking
     from dcase_sweep.utils.signals import Interrupted, interruptible

@@ -1,4 +1,4 @@
-"""What runs came to, and the evaluation of scores from anywhere."""
+"""A table of logged runs, and the evaluation of scores from any source."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from dcase_sweep.evaluation.events import CrossTriggerAverage, EventEvaluation
     from dcase_sweep.evaluation.scenes.metrics import SceneReport
 
-#: How far the table of the F1 figures may be from the threshold that is asked for.
+#: Largest difference between ``f1_threshold`` and the threshold of the nearest table of detections.
 _NEAR = 0.05
 
 
 def runs(
     filter: str = "", *, tracking_uri: str | None = None, folder: str | Path = "mlruns", limit: int = 1000
 ) -> "pd.DataFrame":
-    """The newest runs, a row for each: ``run_id``, ``name``, ``status``, ``metrics.*``, ``params.*`` and more.
+    """Return the newest runs, one per row, with ``run_id``, ``name``, ``status``, ``metrics.*``, ``params.*`` and more.
 
     Args:
-        filter: in MLflow's language: ``"metrics.`test/accuracy` > 0.4 and params.model = 'cnn5'"``.
-        tracking_uri: of the store; None = MLFLOW_TRACKING_URI where it is set, else the one in the folder.
-        folder: of a local store.
-        limit: how many at most.
+        filter: a filter in MLflow's syntax: ``"metrics.`test/accuracy` > 0.4 and params.model = 'cnn5'"``.
+        tracking_uri: URI of the MLflow store; None = MLFLOW_TRACKING_URI if set, otherwise the store in ``folder``.
+        folder: folder of a local store.
+        limit: maximum number of runs.
 
     Raises:
-        UserError: in one line, if there is no store, or for a filter that MLflow cannot read.
+        UserError: if there is no store, or the filter is invalid.
     """
     from dcase_sweep import tracking
     from dcase_sweep.config import Tracking
@@ -53,17 +53,18 @@ def evaluate_scenes(
     classes: Sequence[str] | None = None,
     devices: Sequence[str] | None = None,
 ) -> "SceneReport":
-    """Accuracy and log loss of scene classification, overall, by scene and by device (DCASE 2021 task 1A).
+    """Compute accuracy and log loss of scene classification, overall, by scene and by device (DCASE 2021 task 1A).
 
     Args:
-        scores: numbers ``[clip, class]``, which are divided by their sums, or a file of them as
-            ``python -m dcase_sweep evaluate scenes`` reads it.
-        reference: the scene of each clip, or a table with filename, scene_label and perhaps source_label.
-        classes: the scenes in the order of the columns; None = those of the reference in alphabetical order.
-        devices: of each clip; None = those of the table, where it has them.
+        scores: scores ``[clip, class]``, which are divided by their sum over the classes, or a file of scores in the
+            format of ``python -m dcase_sweep evaluate scenes``.
+        reference: the scene label of each clip, or a table with the columns filename, scene_label and, optionally,
+            source_label.
+        classes: scene labels in the order of the columns; None = those of the reference in alphabetical order.
+        devices: the device of each clip; None = the column source_label of the table, if there is one.
 
     Raises:
-        UserError: in one line, for scores or labels that cannot be used.
+        UserError: for invalid scores or labels.
     """
     from dcase_sweep.evaluation.scenes.files import read_reference, read_scores
     from dcase_sweep.evaluation.scenes.metrics import as_probabilities
@@ -73,7 +74,7 @@ def evaluate_scenes(
     labels: Sequence[str] = table.scene_labels if table is not None else list(reference)  # type: ignore[arg-type]
     if isinstance(scores, str | Path):
         if table is None:
-            raise UserError(f"reference: labels without file names; expected the table that {scores} belongs to")
+            raise UserError(f"reference: labels without file names; expected the table of the clips in {scores}")
         found = read_scores(Path(scores), table, classes=None if classes is None else tuple(classes))
         columns, values, rows = found.classes, found.values, found.rows
     else:
@@ -92,7 +93,7 @@ def evaluate_scenes(
 
 
 def _find_labels(labels: Sequence[str], classes: Sequence[str]) -> NDArray[np.intp]:
-    """Index of each clip's scene ``[clip]``."""
+    """Return the class index of each clip ``[clip]``."""
     position = {name: index for index, name in enumerate(classes)}
     unknown = next((label for label in labels if label not in position), None)
     if unknown is not None:
@@ -112,22 +113,22 @@ def evaluate_events(
     cross_trigger_average: "CrossTriggerAverage" = "all",
     merge_overlaps: bool = False,
 ) -> "EventEvaluation":
-    """PSDS, collar, segment and intersection F1 of sound event detection (DCASE 2021 task 4).
+    """Compute PSDS and collar-based, segment-based and intersection-based F1 (DCASE 2021 task 4).
 
     Args:
-        scores: probabilities ``[frame, class]`` of each clip by its file name; or a folder with a table of detections
-            for each threshold, as ``python -m dcase_sweep evaluate events`` reads it.
-        ground_truth: table with filename, onset, offset, event_label.
-        durations: table with filename, duration (s), of every clip of the set.
-        hop: seconds from frame to frame; needed for scores.
-        labels: the classes in the order of the columns; None = those of the ground truth in alphabetical order.
-        median_length: frames of the median filter over scores; one number, or one for each class.
-        f1_threshold: of the F1 figures; of a folder, the table nearest to it.
-        cross_trigger_average: ``all`` (psds_eval 0.3, the published figures) or ``others`` (psds_eval 0.5).
-        merge_overlaps: merge overlapping reference events of one class instead of refusing them.
+        scores: file name → probabilities ``[frame, class]``, or a folder with one table of detections for each
+            threshold, in the format of ``python -m dcase_sweep evaluate events``.
+        ground_truth: a table with the columns filename, onset, offset (s) and event_label.
+        durations: a table with the columns filename and duration (s), with all clips of the set.
+        hop: time between frames in s; required for probabilities.
+        labels: event labels in the order of the columns; None = those of the ground truth in alphabetical order.
+        median_length: length of the median filter in frames; one number, or one for each class.
+        f1_threshold: threshold of the F1 scores; for a folder, the nearest table is used.
+        cross_trigger_average: ``all`` (psds_eval 0.3, as in published results) or ``others`` (psds_eval 0.5).
+        merge_overlaps: merge overlapping reference events of the same class instead of raising an error.
 
     Raises:
-        UserError: in one line for each problem, for tables or scores that cannot be used.
+        UserError: for invalid tables or scores, with one line for each problem.
     """
     from dcase_sweep.evaluation import events
 
@@ -151,7 +152,7 @@ def evaluate_events(
             cross_trigger_average=cross_trigger_average,
         )
     if hop is None:
-        raise UserError("hop: not given; expected the seconds from frame to frame of the scores")
+        raise UserError("hop: not given; expected the time between the frames of the scores, s")
     try:
         return events.evaluate(
             scores,

@@ -1,4 +1,4 @@
-"""Trained networks of finished runs, ready to be asked about a recording."""
+"""Trained networks of finished runs, for predictions on recordings."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from dcase_sweep.inference.trained import TrainedModel
 from dcase_sweep.tasks.prediction import EventPrediction, ScenePrediction, TagPrediction
 from dcase_sweep.utils.errors import UserError
 
-#: How a command line names a class of the user's own.
+#: The advice of a message on how to name one's own class on the command line.
 _ADD_TARGET = re.compile(r"add (\w+)\._target_=(\S+)")
 
 __all__ = ["EventPrediction", "ScenePrediction", "TagPrediction", "TrainedModel", "load_run"]
@@ -23,25 +23,27 @@ def load_run(
     tracking_uri: str | None = None,
     folder: str | Path = "mlruns",
 ) -> TrainedModel:
-    """The network of a finished run with the weights of its best epoch; of a mean teacher it is the student.
+    """Load the network of a finished run with the weights of the best epoch; for a mean teacher, the student.
 
-    A file is not trusted: it names no code outside this package and no place to read from.
+    Files are not trusted: they cannot determine which code outside this package is imported, or which files are read.
 
     Args:
-        run: its id in MLflow, its folder ``outputs/DATE/TIME``, a checkpoint, a file of ``export``, or a registered
+        run: ID of a run in MLflow, its folder ``outputs/DATE/TIME``, a checkpoint, an exported file, or a registered
             model ``models:/name/version``.
-        classes: names in the order of the network's outputs; needed for runs of versions that did not keep them.
-        targets: classes of your own that the run was trained with, by their groups: ``{"model": "my_models.Net"}``.
-        tracking_uri: of the store of runs; None = MLFLOW_TRACKING_URI where it is set, else the one in the folder.
-        folder: of a local store of runs.
+        classes: class labels in the order of the network's outputs; required for runs of versions that did not store
+            them.
+        targets: your own classes with which the run was trained, by configuration group:
+            ``{"model": "my_models.Net"}``.
+        tracking_uri: URI of the MLflow store; None = MLFLOW_TRACKING_URI if set, otherwise the store in ``folder``.
+        folder: folder of a local store.
 
     Raises:
-        UserError: in one line, for an unknown or unfinished run, or a file that cannot be used.
+        UserError: for an unknown or unfinished run, or an unusable file.
     """
     from dcase_sweep.inference.loading import load_model
 
     named = {f"{group}._target_": target for group, target in (targets or {}).items()}
     try:
         return load_model(run, store=Tracking(uri=tracking_uri, folder=str(folder)), classes=classes, named=named)
-    except UserError as error:  # which says how a command line names a class
+    except UserError as error:  # its advice is for the command line
         raise UserError(_ADD_TARGET.sub(r'add targets={"\1": "\2"}', str(error))) from None

@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import QuotedString
 from omegaconf import OmegaConf
 
 from dcase_sweep.config.files import read_config
-from dcase_sweep.sweep.application import BestTrial
+from dcase_sweep.sweep.job import BestTrial
 from dcase_sweep.utils.errors import UserError
 
 #: Types of values of a search space, and syntax that is more than a value.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.application.outcomes import make_outcome
-from dcase_sweep.sweep.application import Application, BestTrial, Continuation, GridJob, Pooled, PreparedJob, Record
+from dcase_sweep.sweep.application import Application, Record
+from dcase_sweep.sweep.job import BestTrial, Continuation, GridJob, PooledRow, PreparedJob
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.reporting import ConstraintViolation
 from dcase_sweep.utils.errors import UserError
@@ -17,7 +18,6 @@ from dcase_sweep.utils.overrides import escape_interpolation, quote
 if TYPE_CHECKING:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from dcase_sweep.application.finished import Finder
     from dcase_sweep.config import Experiment
     from dcase_sweep.result import Result
     from dcase_sweep.sweep.optuna.reporter import TrialReporter
@@ -206,18 +206,11 @@ class Experiments(Application):
     def find_finished(self, jobs: Sequence[Any]) -> list[tuple[str, Outcome] | None]:
         """Find the finished run of each experiment, with the same configuration, data and code."""
         from dcase_sweep import tracking
-        from dcase_sweep.application.finished import Finder
+        from dcase_sweep.application.finished import find_finished
 
-        if not tracking.logs_to_mlflow(self.base.logger):
-            if self.is_continued:  # a job that has finished is evaluated again from its last epoch
-                return [None] * len(jobs)
-            raise UserError(
-                "hydra.sweeper.skip_finished=true: finished runs are only found in MLflow; expected "
-                "logger=mlflow or logger=[mlflow,...]"
-            )
-        tracking.close_dead_runs(tracking.open_store(self.base.tracking))
-        finder = Finder()
-        return [self._find(finder, experiment) for experiment in jobs]
+        if self.is_continued and not tracking.logs_to_mlflow(self.base.logger):
+            return [None] * len(jobs)  # a job that has finished is evaluated again from its last epoch
+        return find_finished(self.base, jobs)
 
     def continue_jobs(self, jobs: Sequence["Experiment"], folder: Path) -> Continuation:
         """Find the checkpoints of the jobs of a sweep that is continued."""
@@ -227,18 +220,7 @@ class Experiments(Application):
 
         return continue_jobs(jobs, folder)
 
-    def _find(self, finder: "Finder", experiment: "Experiment") -> tuple[str, Outcome] | None:
-        from dcase_sweep.tasks.columns import list_columns
-
-        found = finder.find(experiment)
-        if found is None:
-            return None
-        columns = list_columns(experiment)
-        folder = None if found.artifacts is None else str(found.artifacts)
-        outcome = make_outcome("finished", found.metrics, found.note, found.seconds, columns, folder)
-        return f"{found.name} · {found.id}", outcome
-
-    def pool(self, jobs: Sequence[GridJob]) -> list[Pooled]:
+    def pool(self, jobs: Sequence[GridJob]) -> list[PooledRow]:
         """A row for the folds of each cross-validation, evaluated together."""
         from dcase_sweep.application.folds import pool_folds
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dcase_sweep.application.outcomes import make_outcome
 from dcase_sweep.config import build_task
-from dcase_sweep.sweep.application import GridJob, Pooled
+from dcase_sweep.sweep.job import GridJob, PooledRow
 from dcase_sweep.sweep.outcomes import Outcome
 
 log = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ FOLD = "data.fold"
 POOLED, MEAN = "pooled", "mean"
 
 
-def pool_folds(jobs: Sequence[GridJob]) -> list[Pooled]:
+def pool_folds(jobs: Sequence[GridJob]) -> list[PooledRow]:
     """Return a row for each set of jobs that differ in ``data.fold`` alone.
 
     The test clips of all folds are evaluated together, which differs from the mean of the folds where these are not of
@@ -30,7 +30,7 @@ def pool_folds(jobs: Sequence[GridJob]) -> list[Pooled]:
     Raises:
         UserError: if the files of a job cannot be read.
     """
-    found: list[Pooled] = []
+    found: list[PooledRow] = []
     sets: dict[tuple[tuple[str, str], ...], list[GridJob]] = {}
     for job in jobs:
         if FOLD in job.values:
@@ -49,7 +49,7 @@ def pool_folds(jobs: Sequence[GridJob]) -> list[Pooled]:
     return found
 
 
-def _pool(jobs: Sequence[GridJob]) -> list[Pooled]:
+def _pool(jobs: Sequence[GridJob]) -> list[PooledRow]:
     outcomes = [job.outcome for job in jobs if job.outcome is not None]
     folders = [Path(each.folder) for each in outcomes if each.folder is not None]
     result = None
@@ -58,8 +58,8 @@ def _pool(jobs: Sequence[GridJob]) -> list[Pooled]:
     else:
         log.warning("pooled    the files of earlier runs are on a server: the row is the mean of the folds")
     if result is None:
-        return [Pooled({**job.values, FOLD: MEAN}, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
-    return [Pooled({**jobs[0].values, FOLD: POOLED}, _together(outcomes, result.metrics), result.table)]
+        return [PooledRow({**job.values, FOLD: MEAN}, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
+    return [PooledRow({**jobs[0].values, FOLD: POOLED}, _together(outcomes, result.metrics), result.table)]
 
 
 def _together(outcomes: Sequence[Outcome], metrics: dict[str, float]) -> Outcome:

@@ -23,7 +23,7 @@ LIMITED = (
 )
 
 
-def refuse_unknown(names: Iterable[str]) -> None:
+def check_limit_names(names: Iterable[str]) -> None:
     """Check that all limits are on metrics that are known before training.
 
     Raises:

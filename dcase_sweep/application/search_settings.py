@@ -46,7 +46,7 @@ def parse_limits(wanted: Mapping[str, Any]) -> dict[str, float]:
     Raises:
         UserError: for a limit that is not a positive number, or on a metric that is not known before training.
     """
-    from dcase_sweep.application.limits import refuse_unknown
+    from dcase_sweep.application.limits import check_limit_names
 
     given = {name_limit(str(name)): value for name, value in wanted.items()}
     limits = {name: value for name, value in given.items() if value is not None}
@@ -55,7 +55,7 @@ def parse_limits(wanted: Mapping[str, Any]) -> dict[str, float]:
             raise UserError(
                 f"search.limits.{short_name(name)}={printable(value)}: expected a positive number, or null for no limit"
             )
-    refuse_unknown(limits)
+    check_limit_names(limits)
     return {name: float(value) for name, value in limits.items()}
 
 

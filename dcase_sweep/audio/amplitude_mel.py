@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcase_sweep.audio.filtering import FilterBank
+from dcase_sweep.audio.mel import htk_mel_edges
 from dcase_sweep.audio.reading import Padding
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ def htk_mel_filters(*, sample_rate: int, n_fft: int, n_mels: int, f_min: float, 
     Raises:
         ValueError: if a band contains no FFT bin, so that its energy would always be zero.
     """
-    limits = 2595 * np.log10(1 + np.array([f_min, f_max]) / 700)
-    edges = 700 * (10 ** (np.linspace(limits[0], limits[1], n_mels + 2) / 2595) - 1)
+    edges = htk_mel_edges(n_mels=n_mels, f_min=f_min, f_max=f_max)
     bins = np.linspace(0, sample_rate / 2, n_fft // 2 + 1)
     rising = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - bins) / np.diff(edges)[1:, None]
@@ -129,6 +129,11 @@ class AmplitudeMel:
     def shape(self) -> tuple[int, int]:
         """Return ``(mel, frame)`` of a clip."""
         return self.n_mels, self._samples // self.hop + 1
+
+    @property
+    def frequencies(self) -> NDArray[np.float64]:
+        """Return the centre of each band in Hz ``[mel]``."""
+        return htk_mel_edges(n_mels=self.n_mels, f_min=self.f_min, f_max=self.f_max)[1:-1]
 
     @cached_property
     def filters(self) -> NDArray[np.float32]:

@@ -79,7 +79,7 @@ def look_at_length(head: bytes, handle: FileIO, size: int, start: int) -> Length
     return Length()
 
 
-def _refuse_truncated(missing: int, length: int) -> None:
+def _check_complete(missing: int, length: int) -> None:
     if missing > 0:
         raise AudioProblem(f"truncated: {missing} of {length} bytes of samples missing; download it again")
 
@@ -135,7 +135,7 @@ def _check_aiff(at: Callable[[int, int], bytes], size: int, start: int) -> None:
         name, length = struct.unpack(">4sI", header)
         if name == b"SSND":
             if not is_unknown_length(length):
-                _refuse_truncated(position + 8 + length - size, length)
+                _check_complete(position + 8 + length - size, length)
             return
         position += 8 + length + length % 2
     raise AudioProblem(f"no samples among its first {_MOST_BLOCKS:,} chunks; expected an AIFF file")
@@ -144,10 +144,10 @@ def _check_aiff(at: Callable[[int, int], bytes], size: int, start: int) -> None:
 def _check_au(head: bytes, size: int, start: int) -> None:
     offset, length = struct.unpack(">II" if head[:1] == b"." else "<II", head[4:12].ljust(8, b"\0"))
     if not is_unknown_length(length):
-        _refuse_truncated(start + offset + length - size, length)
+        _check_complete(start + offset + length - size, length)
 
 
 def _check_nist(head: bytes, size: int) -> None:
     fields = {key: int(value) for key, value in re.findall(rb"(\w+) -i (\d{1,12})\s", head[:1024])}
     length = fields.get(b"sample_count", 0) * fields.get(b"sample_n_bytes", 0) * fields.get(b"channel_count", 1)
-    _refuse_truncated(1024 + length - size, length)
+    _check_complete(1024 + length - size, length)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dcase_sweep.audio.reading import Padding
 from dcase_sweep.audio.spectrograms import require_librosa
@@ -84,6 +85,11 @@ class CQT:
     def shape(self) -> tuple[int, int]:
         """Return ``(bin, frame)`` of a clip."""
         return self.n_bins, self._samples // self.hop
+
+    @property
+    def frequencies(self) -> NDArray[np.float64]:
+        """Return the centre of each bin in Hz ``[bin]``."""
+        return self.f_min * 2.0 ** (np.arange(self.n_bins) / self.bins_per_octave)
 
     def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
         """Compute logarithms of magnitudes ``[batch, bin, frame]`` of ``[batch, sample]``, on the waveforms' device."""

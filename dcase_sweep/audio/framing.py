@@ -60,7 +60,7 @@ class Frames:
         n_fft: number of samples of the transform.
         hop: number of samples from frame to frame.
         frames: number of frames.
-        at_once: how many of them are cut at a time.
+        chunk_size: how many of them are cut at a time.
         pad_mode: ``reflect`` or ``constant`` (zeros), padding of a waveform.
     """
 
@@ -72,7 +72,7 @@ class Frames:
         n_fft: int,
         hop: int,
         frames: int,
-        at_once: int,
+        chunk_size: int,
         pad_mode: str,
     ) -> None:
         import torch
@@ -88,12 +88,12 @@ class Frames:
             mirrored = torch.arange(half + 1, 0, -1), torch.arange(samples - 2, samples - 2 - half, -1)
             margins = padded[:, : half + 1], padded[:, half + 1 + samples :]
             self._margins = [(m, of.to(waveforms.device)) for m, of in zip(margins, mirrored, strict=True)]
-        emphasised = waveforms.new_empty(batch, (at_once - 1) * hop + taken)
-        windowed = waveforms.new_zeros(batch, at_once, max(n_fft, taken))
+        emphasised = waveforms.new_empty(batch, (chunk_size - 1) * hop + taken)
+        windowed = waveforms.new_zeros(batch, chunk_size, max(n_fft, taken))
         begin = (n_fft - taken + 1) // 2
         self._parts = []
-        for first in range(0, frames, at_once):
-            count = min(at_once, frames - first)
+        for first in range(0, frames, chunk_size):
+            count = min(chunk_size, frames - first)
             start, length = begin + first * hop, (count - 1) * hop + taken
             before = padded[:, start : start + length]
             self._parts.append(

@@ -22,6 +22,8 @@ class FrontEnd(Protocol):
         Names of keywords on which stored features do not depend, because they take effect later.
     ``packages``
         Names of packages that compute the features. Stored features of other versions of them are not used.
+    ``frequencies``
+        Centre of each row of the features in Hz, ascending, for the axes of figures.
     ``hop``, ``normalise(features)`` and ``to_decibel(features)``
         For mean-teacher training, which mixes stored features before they are scaled: samples between frames, the
         conversion to the network's input, and the conversion for figures.

@@ -7,15 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.audio.problems import AudioProblem
-from dcase_sweep.audio.reading import AudioInfo, inspect_audio, read_waveform
+from dcase_sweep.audio.problems import LOUDEST, SHORTEST, check_duration, no_samples, not_finite, too_loud
+from dcase_sweep.audio.reading import open_decoder
 
 #: Samples of this level count as clipped where so many of them follow each other; full scale is 1.
 CLIPPED, RUN = 0.999, 3
 #: Length (s) of the windows that are silent or not, and the level (dB of full scale) below which they are.
 WINDOW, QUIET = 0.1, -70.0
-#: Frames that are read together.
-_BLOCK = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,43 +48,24 @@ def measure_levels(path: Path) -> Levels:
     """Read a recording from beginning to end and measure it.
 
     Raises:
-        AudioProblem: for a file that cannot be read, or has samples that are not finite.
+        AudioProblem: as `reading.read_waveform` for a clip, but for silence, which is measured.
     """
-    info = inspect_audio(path)
-    found = _measure(_read_blocks(path), info)
-    if found is None:  # libsndfile reads a file whose header gives a length of 0 as empty
-        seconds = info.frames / info.sample_rate
-        samples = read_waveform(path, sample_rate=info.sample_rate, seconds=seconds).samples
-        found = _measure(iter([samples[:, None]]), info)
-    if found is None:
-        raise AudioProblem("no samples after the header; expected audio; restore the file or remove its row")
-    return found
+    with open_decoder(path) as decoder:
+        return _measure(decoder.channel_blocks(), decoder.sample_rate, decoder.channels)
 
 
-def _read_blocks(path: Path) -> Iterator[NDArray[np.float32]]:
-    """Yield the samples ``[frame, channel]`` in blocks."""
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(path) as sound:
-            while len(block := sound.read(_BLOCK, dtype="float32", always_2d=True)):
-                yield block
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        reason = str(getattr(error, "error_string", error)).removeprefix("Error : ").rstrip(".")
-        raise AudioProblem(f"cannot be decoded ({reason}); download it again") from None
-
-
-def _measure(blocks: Iterator[NDArray[np.float32]], info: AudioInfo) -> Levels | None:
-    """Measure blocks of samples ``[frame, channel]``; None if there are none."""
+def _measure(blocks: Iterator[NDArray[np.float32]], sample_rate: int, channels: int) -> Levels:
+    """Measure blocks of samples ``[frame, channel]``."""
     frames = clipped = quiet = windows = 0
     peak = energy = 0.0
-    size = max(1, round(WINDOW * info.sample_rate))
+    size = max(1, round(WINDOW * sample_rate))
     rest = np.zeros(0, dtype=np.float32)
     for block in blocks:
         loudest = float(np.abs(block).max())
         if not np.isfinite(loudest):
-            wrong = int(np.argmin(np.isfinite(block).all(axis=1)))
-            raise AudioProblem(f"sample {frames + wrong} is not a finite number; expected audio")
+            raise not_finite(frames + int(np.argmin(np.isfinite(block).all(axis=1))))
+        if loudest > LOUDEST:
+            raise too_loud(loudest)
         frames += len(block)
         peak = max(peak, loudest)
         energy += float(np.square(block, dtype=np.float64).sum()) / block.shape[1]
@@ -98,14 +77,15 @@ def _measure(blocks: Iterator[NDArray[np.float32]], info: AudioInfo) -> Levels |
         windows += whole
         rest = rest[whole * size :]
     if not frames:
-        return None
+        raise no_samples()
+    check_duration(frames, sample_rate, SHORTEST)
     return Levels(
-        frames / info.sample_rate,
-        info.sample_rate,
-        info.channels,
+        frames / sample_rate,
+        sample_rate,
+        channels,
         peak,
         float(np.sqrt(energy / frames)),
-        clipped / (frames * info.channels),
+        clipped / (frames * channels),
         quiet / windows if windows else float(peak < 10 ** (QUIET / 20)),
     )
 

@@ -1,5 +1,6 @@
 """Reading with libsndfile, limited to files that it reads correctly."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -77,8 +78,8 @@ class Decoder:
         """
         if self.frames is not None:
             frames = min(frames, self.frames)
-        at_once = _BLOCK if self.channels > 1 or self.frames is None else max(frames, 1)
-        parts = list(self._average(frames, at_once))
+        chunk_size = _BLOCK if self.channels > 1 or self.frames is None else max(frames, 1)
+        parts = [_average(block) for block in self._checked(frames, chunk_size)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
@@ -88,29 +89,37 @@ class Decoder:
             AudioProblem: at the block where it shows, for samples that cannot be decoded or have another layout than
                 the header says.
         """
-        # The number of samples of an MP3 file is libsndfile's estimate.
-        return self._average(self.frames, _BLOCK, may_lack=_FEW if self.sound.format == "MP3" else 0)
+        return (_average(block) for block in self.channel_blocks())
 
-    def _average(self, frames: int | None, at_once: int, may_lack: int = 0) -> Iterator[NDArray[np.float32]]:
-        """The first samples, or all, with the channels averaged; layout and number are checked."""
+    def channel_blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Read all samples in blocks ``[frame, channel]``.
+
+        Raises:
+            AudioProblem: as `blocks`.
+        """
+        # The number of samples of an MP3 file is libsndfile's estimate.
+        return self._checked(self.frames, _BLOCK, may_lack=_FEW if self.sound.format == "MP3" else 0)
+
+    def _checked(self, frames: int | None, chunk_size: int, may_lack: int = 0) -> Iterator[NDArray[np.float32]]:
+        """The first samples ``[frame, channel]``, or all; their layout and number are checked."""
         alignment = None if self.header is None else _Alignment(self.header.format)
         found = 0
-        for block in self._blocks(frames, at_once):
+        for block in self._blocks(frames, chunk_size):
             found += len(block)
             if alignment is not None:
                 alignment.look_at(block)
-            yield block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
+            yield block
         if self.frames is not None and frames is not None and found < frames - may_lack:
             raise AudioProblem(f"truncated: {found} of {frames} samples could be decoded; download it again")
         if alignment is not None:
             alignment.check()
 
-    def _blocks(self, frames: int | None, at_once: int) -> Iterator[NDArray[np.float32]]:
+    def _blocks(self, frames: int | None, chunk_size: int) -> Iterator[NDArray[np.float32]]:
         import soundfile
 
         left = frames
         while left is None or left > 0:
-            wanted = at_once if left is None else min(at_once, left)
+            wanted = chunk_size if left is None else min(chunk_size, left)
             try:
                 block: NDArray[np.float32] = self.sound.read(wanted, dtype="float32", always_2d=True)
             except (soundfile.LibsndfileError, RuntimeError) as error:
@@ -142,6 +151,11 @@ class Decoder:
         width = _WIDTHS.get(self.sound.subtype)
         if layout.sample_bytes is not None and (width is None or width * layout.channels != layout.block_align):
             raise _alignment_problem(layout)
+
+
+def _average(block: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean of the channels of samples ``[frame, channel]``."""
+    return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
 
 
 class _Alignment:
@@ -204,7 +218,8 @@ def open_by_libsndfile(handle: FileIO, header: WavHeader | None, *, length: Leng
     import soundfile
 
     frames = None
-    source: Any = handle.fileno()
+    # The C library of Windows' libsndfile may not be Python's, and does not know its file descriptors.
+    source: Any = handle if sys.platform == "win32" else handle.fileno()
     if header is not None and not header.length_known:
         frames = header.data_length // header.format.block_align if header.format.sample_bytes else None
         source = _with_length(handle, header, frames or 0) or source

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dcase_sweep.audio.filtering import FilterBank
 from dcase_sweep.audio.framing import PRE_EMPHASIS, Frames, Window
-from dcase_sweep.audio.mel import slaney_mel_filters
+from dcase_sweep.audio.mel import slaney_mel_edges, slaney_mel_filters
 from dcase_sweep.audio.reading import Padding
 
 if TYPE_CHECKING:
@@ -124,6 +124,11 @@ class LogMel:
         """Return ``(mel, frame)`` of a clip in the feature store: one frame more than the network sees."""
         return self.n_mels, self.shape[1] + 1
 
+    @property
+    def frequencies(self) -> NDArray[np.float64]:
+        """Return the centre of each band in Hz ``[mel]``."""
+        return slaney_mel_edges(n_mels=self.n_mels, f_min=self.f_min, f_max=self.f_max)[1:-1]
+
     @cached_property
     def filters(self) -> NDArray[np.float32]:
         """Return the mel filters ``[mel, bin]``."""
@@ -157,7 +162,7 @@ class LogMel:
         fits, thread = (waveforms.shape, waveforms.device, frames), get_ident()
         work = self._workspaces.get(thread)
         if work is None or work.fits != fits:
-            at_once = frames if waveforms.is_cuda else min(frames, _FRAMES_IN_CACHE)
+            chunk_size = frames if waveforms.is_cuda else min(frames, _FRAMES_IN_CACHE)
             with torch.inference_mode(False):  # usable with and without inference mode
                 cut = Frames(
                     waveforms,
@@ -165,11 +170,11 @@ class LogMel:
                     n_fft=self.n_fft,
                     hop=self.hop,
                     frames=frames,
-                    at_once=at_once,
+                    chunk_size=chunk_size,
                     pad_mode=self.pad_mode,
                 )
                 magnitudes = waveforms.new_empty(len(waveforms), frames, self.n_fft // 2 + 1)
-                work = _Workspace(fits, cut, magnitudes, magnitudes.split(at_once, dim=1))
+                work = _Workspace(fits, cut, magnitudes, magnitudes.split(chunk_size, dim=1))
             if not waveforms.is_cuda:  # PyTorch itself keeps a GPU's memory
                 self._workspaces[thread] = work
         return work

@@ -22,14 +22,26 @@ def slaney_hz_to_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(hz < _BREAK_HZ, hz / _HZ_PER_MEL, logarithmic)
 
 
+def slaney_mel_edges(*, n_mels: int, f_min: float, f_max: float) -> NDArray[np.float64]:
+    """Lower edge of the first band, centre of each, upper edge of the last on Slaney's scale, in Hz ``[mel + 2]``."""
+    limits = slaney_hz_to_mel(np.array([f_min, f_max], dtype=np.float64))
+    return slaney_mel_to_hz(np.linspace(limits[0], limits[1], n_mels + 2))
+
+
+def htk_mel_edges(*, n_mels: int, f_min: float, f_max: float) -> NDArray[np.float64]:
+    """The same on HTK's scale, 2595 log10(1 + f / 700)."""
+    limits = 2595 * np.log10(1 + np.array([f_min, f_max]) / 700)
+    edges: NDArray[np.float64] = 700 * (10 ** (np.linspace(limits[0], limits[1], n_mels + 2) / 2595) - 1)
+    return edges
+
+
 def slaney_mel_filters(*, sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float) -> NDArray[np.float32]:
     """Compute triangular filters ``[mel, bin]`` on Slaney's scale, scaled to unit area like librosa's default.
 
     Raises:
         ValueError: if a band contains no FFT bin, so that its energy would always be zero.
     """
-    limits = slaney_hz_to_mel(np.array([f_min, f_max], dtype=np.float64))
-    edges = slaney_mel_to_hz(np.linspace(limits[0], limits[1], n_mels + 2))
+    edges = slaney_mel_edges(n_mels=n_mels, f_min=f_min, f_max=f_max)
     bins = np.linspace(0, sample_rate / 2, n_fft // 2 + 1)
     ramps = edges[:, None] - bins[None, :]
     widths = np.diff(edges)

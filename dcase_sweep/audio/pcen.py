@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dcase_sweep.audio.log_mel import LogMel
 from dcase_sweep.audio.reading import Padding
@@ -94,6 +95,11 @@ class PCEN:
     def shape(self) -> tuple[int, int]:
         """Return ``(mel, frame)`` of a clip."""
         return self._mel.shape
+
+    @property
+    def frequencies(self) -> NDArray[np.float64]:
+        """Return the centre of each band in Hz ``[mel]``."""
+        return self._mel.frequencies
 
     def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":
         """Compute normalised magnitudes ``[batch, mel, frame]`` of ``[batch, sample]``, on the waveforms' device."""

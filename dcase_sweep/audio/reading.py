@@ -68,7 +68,7 @@ class Waveform:
 
 
 class Decoder(Protocol):
-    """A recording that is open; the channels are averaged."""
+    """A recording that is open. `read` and `blocks` average the channels, `channel_blocks` keeps them."""
 
     @property
     def sample_rate(self) -> int: ...
@@ -87,6 +87,8 @@ class Decoder(Protocol):
     def read(self, frames: int) -> NDArray[np.float32]: ...
 
     def blocks(self) -> Iterator[NDArray[np.float32]]: ...
+
+    def channel_blocks(self) -> Iterator[NDArray[np.float32]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,9 @@ class _Pcm24:
             if samples is None:
                 raise _truncated()
             yield samples
+
+    def channel_blocks(self) -> Iterator[NDArray[np.float32]]:
+        return (block[:, None] for block in self.blocks())
 
 
 def _truncated() -> AudioProblem:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from dcase_sweep.audio.mel import htk_mel_edges
 from dcase_sweep.audio.reading import Padding
 from dcase_sweep.audio.spectrograms import SpectrogramSizes, compute_sizes
 
@@ -119,6 +120,8 @@ class TorchAudioMel:
         self.floor = floor
         mel = _mel_keywords(sizes, n_fft=n_fft, n_mels=n_mels, f_min=f_min)
         self.shape = n_mels, sizes.frames
+        #: Centre of each band in Hz ``[mel]``.
+        self.frequencies = htk_mel_edges(n_mels=n_mels, f_min=f_min, f_max=sizes.f_max)[1:-1]
         self._transform = _OnDevices(lambda: transforms.MelSpectrogram(sample_rate, **mel), self.shape[1])
 
     def __call__(self, waveforms: "torch.Tensor") -> "torch.Tensor":

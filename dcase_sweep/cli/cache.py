@@ -6,10 +6,10 @@ import os
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dcase_sweep.cli.cache_table import Places, describe_entry, print_cache
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.machine import format_bytes
@@ -44,18 +44,6 @@ _BYTES = {"": 1, "B": 1} | {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
-    """The folders of feature stores and demo recordings; None if only the other kind was requested."""
-
-    features: Path
-    demo: Path | None
-
-
-#: Front ends that are described by the number of bands.
-_MEL_SPECTROGRAMS = ("LogMel", "AmplitudeMel")
-
-
 def main(arguments: list[str]) -> int:
     """List or prune the cache; return 0.
 
@@ -75,7 +63,7 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         raise UserError(f"{error.filename}: {error.strerror or error}; expected a folder that can be read") from error
     if not options.prune:
-        _show(places, entries, foreign)
+        print_cache(places, entries, foreign)
         return 0
     project = None if options.project is None else os.path.abspath(os.path.expanduser(options.project))
     _check_names(entries, options.data, project)
@@ -227,7 +215,7 @@ def _prune(
         removal = remove(entry, dry_run=dry_run)
         removals.append(removal)
         what = removal.reason or ("would be removed" if dry_run else "removed")
-        print(f"{format_bytes(entry.size):>9}  {_title(entry)}: {what}")
+        print(f"{format_bytes(entry.size):>9}  {describe_entry(entry)}: {what}")
     gone = [removal.entry for removal in removals if removal.reason is None]
     kept = len(removals) - len(gone)
     freed = sum(entry.size for entry in gone)
@@ -236,90 +224,3 @@ def _prune(
     print(f"{format_bytes(freed)} {would} ({pluralize(len(gone), 'item')}), {left}")
     if keep is not None and total - freed > keep and not dry_run:
         print(f"more than {format_bytes(keep)} is left: the rest is in use or was not chosen")
-
-
-def _title(entry: "CacheEntry") -> str:
-    kinds = {
-        "features": "features",
-        "demo": "demo recordings",
-        "earlier": "features of an earlier version",
-        "hashes": "hashes of files",
-        "rest": "rest of a removal",
-    }
-    names = f" of {', '.join(map(printable, entry.data))}" if entry.data and entry.kind == "features" else ""
-    return f"{kinds[entry.kind]}{names}, {_day(entry.used)}, {printable(entry.path.name)}"
-
-
-def _day(moment: float) -> str:
-    try:
-        return time.strftime("%Y-%m-%d", time.localtime(moment))
-    except (OverflowError, ValueError, OSError):
-        return "?"
-
-
-def _show(places: Places, entries: Sequence["CacheEntry"], foreign: Sequence[Path]) -> None:
-    """Print two tables and a summary of other entries, in 80 columns."""
-    features = [entry for entry in entries if entry.kind == "features"]
-    recordings = [entry for entry in entries if entry.kind == "demo"]
-    print(f"features in {printable(places.features)}")
-    _table(features)
-    if places.demo is not None:
-        print(f"\ndemo recordings in {printable(places.demo)}")
-        _table(recordings)
-    others = {
-        "hashes of files": [entry for entry in entries if entry.kind == "hashes"],
-        "of an earlier version or a removal, --prune frees": [
-            entry for entry in entries if entry.kind in ("earlier", "rest")
-        ],
-    }
-    print()
-    for what, found in others.items():
-        if found:
-            print(f"{format_bytes(sum(entry.size for entry in found)):>9}  {what}")
-    print(f"{format_bytes(sum(entry.size for entry in entries)):>9}  in all")
-    for path in foreign[:5]:
-        print(f"not created by this program, kept: {printable(path)}")
-    if len(foreign) > 5:
-        print(f"... and {len(foreign) - 5} more")
-
-
-def _table(entries: Sequence["CacheEntry"]) -> None:
-    if not entries:
-        print("  nothing")
-        return
-    print(_row("size", "clips", "last used", "data set", "project", "front end"))
-    for entry in sorted(entries, key=lambda entry: entry.used, reverse=True):
-        projects = [os.path.basename(path) or path for path in entry.projects]
-        what = "recordings" if entry.kind == "demo" else _front_end(entry)
-        print(
-            _row(
-                format_bytes(entry.size),
-                f"{entry.clips:,}",
-                _day(entry.used),
-                ", ".join(entry.data) or "-",
-                ", ".join(reversed(projects)) or "-",
-                what if entry.is_complete else "not complete",
-            )
-        )
-
-
-def _row(size: str, clips: str, used: str, data: str, project: str, front_end: str) -> str:
-    return (
-        f"{size:>9} {clips:>8}  {used:<10}  {_cut(data, 14):<14} {_cut(project, 14):<14} {_cut(front_end, 18)}"
-    ).rstrip()
-
-
-def _cut(text: str, width: int) -> str:
-    shown = printable(text)
-    return shown if len(shown) <= width else f"{shown[: width - 1]}…"
-
-
-def _front_end(entry: "CacheEntry") -> str:
-    """Describe a front end: ``40 mel, 44.1 kHz`` for the recipes' mel spectrograms, otherwise ``PCEN, 44.1 kHz``."""
-    settings = entry.front_end
-    if settings is None:
-        return "-"
-    name, rate = str(settings.get("_target_", "-")).rpartition(".")[2], settings.get("sample_rate")
-    if name in _MEL_SPECTROGRAMS and type(settings.get("n_mels")) is int:
-        name = f"{settings['n_mels']} mel"
-    return f"{name}, {rate / 1000:.4g} kHz" if isinstance(rate, int | float) and math.isfinite(rate) else name

@@ -1,4 +1,4 @@
-"""``compare``: runs of one or many sweeps, grouped over seeds, and whether they differ."""
+"""``compare``: comparison of the runs of one or several sweeps, grouped over seeds."""
 
 import argparse
 import shutil
@@ -21,9 +21,10 @@ or the first letters of the id of a run or of a sweep; several ids select all of
 theirs. tracking.uri=... and tracking.folder=... say where the runs are.
 
 Runs that differ in their seed alone are one row: mean ± standard deviation. Each
-row is compared with the best of its task: by a paired bootstrap over the test
-clips (would it differ on other clips?) and by an exact sign-flip test over common
-seeds (would it differ with other seeds?).
+row is compared with the best of its task and metric rule, in accuracy and log loss,
+or in PSDS 1, PSDS 2 and F1: by a paired bootstrap over the test clips (would it
+differ on other clips?) and by an exact sign-flip test over common seeds (would it
+differ with other seeds?).
 
 examples:
   python -m dcase_sweep compare
@@ -32,10 +33,10 @@ examples:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the comparison, and write it to files where that is asked for; 0 on success.
+    """Print the comparison and, with ``--out``, write it to files; return 0.
 
     Raises:
-        UserError: for a filter that selects nothing, or a store that is not there.
+        UserError: for a filter that selects nothing, or a missing store.
     """
     parser = OneLineParser(
         prog="python -m dcase_sweep compare",
@@ -45,7 +46,9 @@ def main(arguments: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("filters", nargs="*", help=argparse.SUPPRESS)
-    parser.add_argument("--out", metavar="FOLDER", help="also write comparison.txt, .csv, .md, .tex and .html there")
+    parser.add_argument(
+        "--out", metavar="FOLDER", help="also write comparison.html, .txt, .csv, .md, .tex and differences.csv there"
+    )
     parser.add_argument("--resamples", metavar="N", default="1000", help="of the test clips (default: 1000)")
     options = parser.parse_intermixed_args(arguments)
     if not options.resamples.isdecimal() or not 100 <= int(options.resamples) <= 100_000:
@@ -72,7 +75,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """The keys that say where the runs are, and the filters."""
+    """Separate the keys of the location of the runs from the filters."""
     settings, filters = {}, []
     for word in words:
         key, _, value = word.partition("=")
@@ -84,18 +87,20 @@ def _split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def _write(folder: Path, systems: "Sequence[System]", comparisons: "Sequence[Comparison]") -> None:
+    from dcase_sweep.evaluation.comparison.documents import differences_to_csv, to_csv, to_latex, to_markdown
     from dcase_sweep.evaluation.comparison.page import to_html
-    from dcase_sweep.evaluation.comparison.tables import to_csv, to_latex, to_markdown, to_text
+    from dcase_sweep.evaluation.comparison.tables import to_text
     from dcase_sweep.utils.files import write_text
 
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
         "comparison.txt": to_text(systems, comparisons, 200) + "\n",
         "comparison.csv": to_csv(systems),
+        "differences.csv": differences_to_csv(comparisons),
         "comparison.md": to_markdown(systems, comparisons),
-        "comparison.tex": to_latex(systems),
+        "comparison.tex": to_latex(systems, comparisons),
         "comparison.html": to_html(systems, comparisons),
     }
     for name, text in texts.items():
         write_text(folder / name, text)
-    print(f"\nwritten   {folder}/comparison.html, .txt, .csv, .md, .tex", file=sys.stdout)
+    print(f"\nwritten   {folder}/comparison.html, .txt, .csv, .md, .tex, differences.csv", file=sys.stdout)

@@ -1,4 +1,4 @@
-"""`python -m dcase_sweep inspect`: what a data set contains, before anything is learned from it."""
+"""``python -m dcase_sweep inspect``: the contents of a data set, before training."""
 
 import argparse
 from pathlib import Path
@@ -26,7 +26,11 @@ examples:
 
 
 def main(arguments: list[str]) -> int:
-    """Prints the summary, writes the page and returns 0, or 1 if a recording cannot be used; raises UserError."""
+    """Print the summary and write the page; return 0, or 1 if a recording cannot be used.
+
+    Raises:
+        UserError: for invalid overrides or an unusable data set.
+    """
     options = _parser().parse_intermixed_args(arguments)
     page: Path | None = None if options.no_html else options.html
     if page is not None and (page.is_dir() or not page.parent.is_dir()):
@@ -65,7 +69,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _load(experiment: Any) -> Any:
-    """Read the tables of the data set; its files are not checked, because all of them are read."""
+    """Read the tables of the data set without checking its recordings, all of which are read later."""
     from dcase_sweep.config import build
 
     dataset = build("data", experiment.data)

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.application.sweepers import SweepFailed
 from dcase_sweep.cli.help import print_help
-from dcase_sweep.config.arguments import check_arguments, explain_setup, refuse_arguments
+from dcase_sweep.config.arguments import check_arguments, check_supported, explain_setup
 from dcase_sweep.config.command_line import (
     jobs_to_show,
     make_search_a_sweep,
@@ -49,7 +49,7 @@ def main(arguments: list[str], topic: str | None = None) -> int:
     0: all finished; 1: a job failed or the configuration is invalid; 130 and 143: interrupted.
 
     Args:
-        arguments: of the command line.
+        arguments: the command-line arguments.
         topic: with ``--help``, the group or key to describe; None = all.
     """
     from dcase_sweep.utils.signals import Interrupted
@@ -58,6 +58,25 @@ def main(arguments: list[str], topic: str | None = None) -> int:
     want_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("0", "")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes its exceptions on instead of printing them
     outcomes: list[Any] = []
+    try:
+        is_sweep = _run(arguments, outcomes, topic)
+    except Interrupted as interrupted:
+        return interrupted.exit_code
+    except SweepFailed as failed:
+        for failure in failed.failures:
+            print(f"failed: {mask_secrets(failure)}", file=sys.stderr)
+        return 1
+    except Exception as error:
+        line = _describe_error(error, has_run=bool(outcomes))
+        if want_traceback or line is None:
+            raise
+        print(f"error: {mask_secrets(line)}", file=sys.stderr)
+        return 1
+    return 0 if is_sweep else _conclude(outcomes)
+
+
+def _run(arguments: list[str], outcomes: list[Any], topic: str | None) -> bool:
+    """Compose and run the experiment or the sweep, and append the results; return whether it is a sweep."""
     is_sweep = False
 
     def task(composed: DictConfig) -> Any:
@@ -66,58 +85,41 @@ def main(arguments: list[str], topic: str | None = None) -> int:
         outcomes.append(run_composed(composed))
         return outcomes[-1]
 
-    try:
-        continues_sweep = find_sweep(arguments) is not None
-        arguments = quote_paths(arguments, is_sweep=continues_sweep or may_be_sweep(arguments))
-        if continues_sweep or not may_be_sweep(arguments):
-            arguments = with_words_of_folder(arguments)
-        refuse_arguments(arguments)
-        path = SearchPath.of_arguments(arguments)
-        named = quote_choices(put_flags_first(make_search_a_sweep(rename_overrides(place_limits(arguments)))), path)
-        understood = with_model_of_task(named, path)
-        shown = jobs_to_show(understood)
-        sys.argv = [sys.argv[0], *understood]
-        check_arguments(shown[0], path)
-        for hidden in path.hidden():
-            print(f"note: {hidden} is not read: the package has a file of this name; rename it", file=sys.stderr)
-        if any(word in ("-h", "--help") for word in understood):
-            print_help(_without_options(understood), path, topic)
-            return 0
-        is_help = "--hydra-help" in understood
-        with _masked_output(understood), shared_config_store() if is_help else nullcontext():
-            for job in shown:
-                _tell_job(job, len(shown))
-                sys.argv[1:] = job
-                GlobalHydra.instance().clear()
-                hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
-    except Interrupted as interrupted:
-        return interrupted.exit_code
-    except SweepFailed as failed:
-        for failure in failed.failures:
-            print(f"failed: {mask_secrets(failure)}", file=sys.stderr)
-        return 1
-    except (HydraException, OmegaConfBaseException, UserError) as error:
-        if want_traceback:
-            raise
-        words = str(error) if isinstance(error, UserError) else explain(error, sys.argv[1:])
-        print(f"error: {mask_secrets(words)}", file=sys.stderr)
-        return 1
-    except RecursionError:
-        print(f"error: {ENDLESS}", file=sys.stderr)
-        return 1
-    except (OSError, sqlite3.Error) as error:  # for example if a folder of results cannot be created
-        line = describe_os_error(error)
-        if want_traceback or line is None:
-            raise
-        print(f"error: {mask_secrets(line)}", file=sys.stderr)
-        return 1
-    except Exception as error:
-        line = None if outcomes else explain_setup(error)
-        if want_traceback or line is None:
-            raise
-        print(f"error: {mask_secrets(line)}", file=sys.stderr)
-        return 1
-    return 0 if is_sweep else _conclude(outcomes)
+    words = _complete(arguments)
+    if any(word in ("-h", "--help") for word in words):
+        print_help(_without_options(words), SearchPath.of_arguments(words), topic)
+        return False
+    is_help = "--hydra-help" in words
+    commands = jobs_to_show(words)
+    with _masked_output(words), shared_config_store() if is_help else nullcontext():
+        for command in commands:
+            if len(commands) > 1:
+                _print_heading(command)
+            sys.argv[1:] = command
+            GlobalHydra.instance().clear()
+            hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
+    return is_sweep
+
+
+def _complete(arguments: list[str]) -> list[str]:
+    """Check the arguments and return them in Hydra's grammar, with the present names and what they imply.
+
+    Raises:
+        UserError: for an argument that is not understood.
+    """
+    continues_sweep = find_sweep(arguments) is not None
+    arguments = quote_paths(arguments, is_sweep=continues_sweep or may_be_sweep(arguments))
+    if continues_sweep or not may_be_sweep(arguments):
+        arguments = with_words_of_folder(arguments)
+    check_supported(arguments)
+    path = SearchPath.of_arguments(arguments)
+    named = quote_choices(put_flags_first(make_search_a_sweep(rename_overrides(place_limits(arguments)))), path)
+    words = with_model_of_task(named, path)
+    sys.argv = [sys.argv[0], *words]
+    check_arguments(jobs_to_show(words)[0], path)
+    for hidden in path.hidden():
+        print(f"note: {hidden} is not read: the package has a file of this name; rename it", file=sys.stderr)
+    return words
 
 
 def _without_options(words: Sequence[str]) -> list[str]:
@@ -131,10 +133,22 @@ def _without_options(words: Sequence[str]) -> list[str]:
     return [word for word in found if not word.lstrip("+").startswith("hydra.searchpath=")]
 
 
-def _tell_job(words: Sequence[str], jobs: int) -> None:
-    """Begin the YAML document of one of several configurations that are shown."""
-    if jobs > 1:
-        print(f"---\n# {' '.join(word for word in words if '=' in word and not word.startswith('-'))}")
+def _describe_error(error: Exception, *, has_run: bool) -> str | None:
+    """Describe an error that the user can correct; None for any other, whose traceback is wanted."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, (HydraException, OmegaConfBaseException)):
+        return explain(error, sys.argv[1:])
+    if isinstance(error, RecursionError):
+        return ENDLESS
+    if isinstance(error, (OSError, sqlite3.Error)):  # for example if a folder of results cannot be created
+        return describe_os_error(error)
+    return None if has_run else explain_setup(error)
+
+
+def _print_heading(words: Sequence[str]) -> None:
+    """Start the YAML document of one of several configurations."""
+    print(f"---\n# {' '.join(word for word in words if '=' in word and not word.startswith('-'))}")
 
 
 @contextmanager

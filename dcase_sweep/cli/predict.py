@@ -1,4 +1,4 @@
-"""``predict``: what a trained network says of recordings."""
+"""``predict``: predictions of a trained network for recordings."""
 
 import argparse
 import logging
@@ -27,17 +27,17 @@ Predict the scenes of recordings, or the sound events in them, with a trained ne
 RUN is the id of a run in MLflow, its folder outputs/DATE/TIME, a checkpoint, a file
 of export (.tflite, .onnx), or a model of MLflow, models:/NAME/VERSION. Recordings may
 have any length, sample rate, number of channels and format that soundfile reads; of
-a folder all recordings in it are taken. With - standard input is read: an audio file,
-or the names of files, one a line or separated by NUL.
+a folder all recordings in it are used. With - standard input is read: an audio file,
+or the names of files, one per line or separated by NUL.
 
-A recording that is longer than the clips of the training is read in overlapping
+A recording that is longer than the training clips is processed in overlapping
 windows. Its scene has the highest mean probability over the windows; the scores of
-events are joined frame by frame. A file that cannot be used is named and left out,
+events are joined frame by frame. Files that cannot be used are listed and skipped,
 and the exit code is then 1."""
 EPILOG = f"""\
-KEY=VALUE: tracking.uri, tracking.folder: where the runs are, if not in mlruns;
-model._target_, front_end._target_, task._target_: classes of your own that the run
-was trained with
+KEY=VALUE: tracking.uri, tracking.folder: location of the runs, if not mlruns;
+model._target_, front_end._target_, task._target_: your own classes with which the
+run was trained
 
 examples:
   {PROG} outputs/2026-01-31/12-00-00-000000 recordings/ -o scenes.csv
@@ -47,10 +47,10 @@ KEYS = ("tracking.uri", "tracking.folder", "model._target_", "front_end._target_
 
 
 def main(arguments: list[str]) -> int:
-    """Predict and write; 0 if every recording could be used.
+    """Write predictions; return 0 if every recording could be used, otherwise 1.
 
     Raises:
-        UserError: for an option, a run or an output that is not possible.
+        UserError: for an invalid option, run or output.
     """
     options = _parser().parse_intermixed_args(arguments)
     settings, words = _split(options.recordings)
@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> int:
             with interruptible():
                 return _predict(model, output.remaining(sources), output, figures, options)
         except Interrupted as interrupted:
-            print(f"interrupted; {output.kept}", file=sys.stderr)
+            print(f"interrupted; {output.progress}", file=sys.stderr)
             return interrupted.exit_code
         finally:
             output.close()
@@ -102,18 +102,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--segments", action="store_true", help="a row for each window, not for each recording")
     parser.add_argument("--figures", metavar="FOLDER", type=Path, help="draw a figure of each recording into FOLDER")
-    parser.add_argument("--overlap", metavar="SHARE", type=float, help="of neighbouring windows (default: 0.5)")
-    parser.add_argument("--threshold", metavar="P", type=float, help="of events (default: that of the evaluation)")
-    parser.add_argument("--continue", dest="go_on", action="store_true", help="go on with an interrupted OUTPUT")
+    parser.add_argument("--overlap", metavar="FRACTION", type=float, help="overlap of windows (default: 0.5)")
     parser.add_argument(
-        "--classes", metavar="A,B,...", help="names, for checkpoints of versions that did not keep them"
+        "--threshold", metavar="P", type=float, help="threshold of events (default: that of the evaluation)"
+    )
+    parser.add_argument("--continue", dest="go_on", action="store_true", help="continue an interrupted OUTPUT")
+    parser.add_argument(
+        "--classes", metavar="A,B,...", help="class labels, for checkpoints of versions that did not store them"
     )
     parser.add_argument("--config-dir", metavar="FOLDER", help=CONFIG_DIR)
     return parser
 
 
 def _split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """The keys and values among the words, and the other words; a file may have an equals sign in its name."""
+    """Separate keys with values from other words. The name of a file may contain an equals sign."""
     settings, others = {}, []
     for word in words:
         key, _, value = word.partition("=")
@@ -189,14 +191,14 @@ def _predict(
 
 def _summarise(count: int, skipped: int, seconds: float, taken: float) -> None:
     length = timedelta(seconds=round(seconds)) if seconds >= 60 else f"{seconds:.1f} s"
-    said = f"{console.pluralize(count, 'recording')}, {length}, in {taken:.1f} s"
+    line = f"{console.pluralize(count, 'recording')}, {length}, in {taken:.1f} s"
     if count:
-        said += f" ({seconds / max(taken, 1e-9):,.0f} × real time)"
-    print(said + (f"; {skipped} skipped" if skipped else ""), file=sys.stderr)
+        line += f" ({seconds / max(taken, 1e-9):,.0f} × real time)"
+    print(line + (f"; {skipped} skipped" if skipped else ""), file=sys.stderr)
 
 
 def _log_to_terminal() -> None:
-    """Lines go to standard error: standard output may be the table."""
+    """Log to standard error, because standard output may be the table."""
     from dcase_sweep.utils.console import MaskingFormatter, Terminal
 
     logger = logging.getLogger("dcase_sweep")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Output:
-    """Where predictions go, each as soon as it is there: what is interrupted keeps them."""
+    """An output for predictions. Each prediction is written immediately, so that an interruption loses none."""
 
     def __init__(self, form: Format, segments: bool) -> None:
         self._form = form
@@ -32,12 +32,12 @@ class Output:
         self.written = 0
 
     @property
-    def kept(self) -> str:
-        """What is there after an interruption."""
+    def progress(self) -> str:
+        """A line about the predictions written so far, for an interruption."""
         return f"{pluralize(self.written, 'recording')} written"
 
     def remaining(self, sources: Sequence[Source]) -> Sequence[Source]:
-        """The recordings that have yet to be predicted."""
+        """Return the recordings that have not been predicted yet."""
         return sources
 
     def write(self, name: str, prediction: Prediction, classes: tuple[str, ...]) -> None:
@@ -65,8 +65,8 @@ class TableFile(Output):
     """One file for all recordings.
 
     Args:
-        path: of the file.
-        go_on: keep what is in it, and continue with the recording that comes last in it, which may not be whole.
+        path: path of the file.
+        go_on: whether to continue an existing file with its last recording, whose rows may be incomplete.
     """
 
     def __init__(self, path: Path, form: Format, segments: bool, go_on: bool) -> None:
@@ -76,8 +76,8 @@ class TableFile(Output):
         self._kept, self._last = _read_written(path, form) if go_on and path.is_file() else ("", None)
 
     @property
-    def kept(self) -> str:
-        return f"{pluralize(self.written, 'recording')} written to {self._path}: --continue goes on with the rest"
+    def progress(self) -> str:
+        return f"{pluralize(self.written, 'recording')} written to {self._path}; --continue predicts the others"
 
     def remaining(self, sources: Sequence[Source]) -> Sequence[Source]:
         if self._last is None:
@@ -85,8 +85,8 @@ class TableFile(Output):
         names = [source.name for source in sources]
         if self._last not in names:
             raise UserError(
-                f"{self._path}: ends with {printable(self._last)}, which is not among these recordings; expected those "
-                "that it was begun with, or no --continue"
+                f"{self._path}: ends with {printable(self._last)}, which is not one of these recordings; expected the "
+                "recordings of the interrupted command, or no --continue"
             )
         return sources[names.index(self._last) :]
 
@@ -124,18 +124,18 @@ class LabelTracks(Output):
 
 
 def open_output(options: argparse.Namespace, sources: Sequence[Source]) -> Output:
-    """Where the predictions of a command go.
+    """Return the output of a command.
 
     Raises:
-        UserError: for an output that cannot be, or that does not hold so many recordings.
+        UserError: for an output that cannot be written, or not for this number of recordings.
     """
     path: Path | None = options.output.expanduser() if options.output is not None else None
     known = FORMATS.get(path.suffix.lower()) if path is not None and not path.is_dir() else None
     form: Format = options.format or known or ("csv" if path is None or path.suffix else "audacity")
     if path is not None and options.format is None and known is None and path.suffix and not path.is_dir():
-        raise UserError(f"{path}: no such format; expected .csv, .tsv or .jsonl, or --format")
+        raise UserError(f"{path}: unknown format; expected .csv, .tsv or .jsonl, or --format")
     if options.go_on and (path is None or form == "audacity"):
-        raise UserError("--continue: nothing to go on with; expected -o and the table that was begun")
+        raise UserError("--continue: nothing to continue; expected -o and the table of the interrupted command")
     if form == "audacity":
         return _open_tracks(path, sources)
     if path is None:
@@ -148,7 +148,7 @@ def open_output(options: argparse.Namespace, sources: Sequence[Source]) -> Outpu
 def _open_tracks(path: Path | None, sources: Sequence[Source]) -> Output:
     is_file = path is not None and path.suffix.lower() == ".txt" and not path.is_dir()
     if len(sources) > 1 and (path is None or is_file):
-        raise UserError(f"audacity: a label track is of one recording, here are {len(sources)}; expected -o FOLDER")
+        raise UserError(f"audacity: a label track is for one recording, found {len(sources)}; expected -o FOLDER")
     if path is None:
         return StandardOutput("audacity", False)
     if is_file:
@@ -159,10 +159,10 @@ def _open_tracks(path: Path | None, sources: Sequence[Source]) -> Output:
 
 
 def name_files(folder: Path, sources: Sequence[Source], suffix: str) -> dict[str, Path]:
-    """A file in the folder for each recording, named as it is; none leads out of the folder.
+    """Return the path of a file for each recording, named after the recording and inside the folder.
 
     Raises:
-        UserError: for two recordings of one name.
+        UserError: if two recordings have the same name.
     """
     paths: dict[str, Path] = {}
     taken: dict[Path, str] = {}
@@ -187,10 +187,10 @@ class Figures:
 
     @classmethod
     def into(cls, folder: Path | None, sources: Sequence[Source]) -> "Figures | None":
-        """Figures in this folder; None where none are asked for.
+        """Return an output for figures in a folder; None if no folder is given.
 
         Raises:
-            UserError: for a folder that cannot be.
+            UserError: if the folder is a file, or two figures would have the same name.
         """
         if folder is None:
             return None
@@ -200,7 +200,7 @@ class Figures:
         return cls(name_files(folder, sources, ".png"))
 
     def begin(self, front_end: Any, seconds: float | None) -> "Spectrogram":
-        """What collects the spectrogram of a recording."""
+        """Return a collector for the spectrogram of a recording."""
         from dcase_sweep.inference.figures import Spectrogram
 
         return Spectrogram(front_end, seconds)
@@ -208,7 +208,7 @@ class Figures:
     def draw(
         self, source: Source, prediction: Prediction, classes: tuple[str, ...], spectrogram: "Spectrogram"
     ) -> None:
-        """Draw one recording."""
+        """Draw and save the figure of one recording."""
         from dcase_sweep.evaluation.figures import save_figure
         from dcase_sweep.inference.figures import draw_prediction
 
@@ -218,10 +218,13 @@ class Figures:
 
 
 def _read_written(path: Path, form: Format) -> tuple[str, str | None]:
-    """What an interrupted command wrote but for its last recording, and the name of that.
+    """Read the table of an interrupted command.
+
+    Returns:
+        The text without the last recording, which may be incomplete, and the name of that recording.
 
     Raises:
-        UserError: for a file that no such command wrote.
+        UserError: for any other file.
     """
     text = read_text(path, expected="a table of predictions")
     whole = text[: text.rfind("\n") + 1]  # a line may have been cut off
@@ -230,7 +233,7 @@ def _read_written(path: Path, form: Format) -> tuple[str, str | None]:
     delimiter = "\t" if form == "tsv" else ","
     records = list(csv.reader(io.StringIO(whole, newline=""), delimiter=delimiter))
     if records and records[0][:1] != ["filename"]:
-        raise UserError(f"{path}: no table of predictions; expected one that was begun by this command")
+        raise UserError(f"{path}: not a table of predictions; expected the output of an interrupted command")
     if len(records) < 2:
         return "", None
     last = records[-1][0]
@@ -248,5 +251,5 @@ def _read_lines(path: Path, whole: str) -> tuple[str, str | None]:
     try:
         last = json.loads(lines[-1])["filename"]
     except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: no lines of predictions; expected a file that was begun by this command") from None
+        raise UserError(f"{path}: not lines of predictions; expected the output of an interrupted command") from None
     return "".join(lines[:-1]), str(last)

@@ -1,6 +1,6 @@
 """Configurations: schemas, validation, and instantiation of the objects that they describe."""
 
-from dcase_sweep.config.checks import check, check_hydra, refuse_several, task_overrides
+from dcase_sweep.config.checks import check, check_hydra, check_single_choice, task_overrides
 from dcase_sweep.config.classes import locate, locate_class
 from dcase_sweep.config.event_rules import event_rules
 from dcase_sweep.config.flat import flatten, plain, unflatten
@@ -46,6 +46,7 @@ __all__ = [
     "build_task",
     "check",
     "check_hydra",
+    "check_single_choice",
     "check_written",
     "clip_seconds",
     "event_rules",
@@ -59,7 +60,6 @@ __all__ = [
     "locate_class",
     "locate_task",
     "plain",
-    "refuse_several",
     "restore_experiment",
     "stored_configuration",
     "task_overrides",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from dcase_sweep.config.checks import GROUPS, refuse_several
+from dcase_sweep.config.checks import GROUPS, check_single_choice
 from dcase_sweep.config.places import check_written
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.utils.errors import UserError
@@ -34,7 +34,7 @@ _HYDRA_TEXTS = (
 _OF_SWEEPS = ("hydra/sweeper", "hydra.sweeper.", "hydra/launcher", "hydra.launcher.", "hydra.sweep.")
 
 
-def refuse_arguments(arguments: Sequence[str]) -> None:
+def check_supported(arguments: Sequence[str]) -> None:
     """Reject arguments that Hydra would accept silently, or for which it would run code from a file.
 
     Raises:
@@ -58,7 +58,7 @@ def refuse_arguments(arguments: Sequence[str]) -> None:
         if key in ("hydra.run.dir", "hydra.sweep.dir"):  # Hydra creates it before it calls our code
             check_written(key, value.strip("'\""))
         elif key not in _HYDRA_TEXTS:
-            refuse_several(argument)
+            check_single_choice(argument)
     idle = [each for each in arguments if each.lstrip("+").startswith(_OF_SWEEPS)] if is_single else []
     if idle:
         raise UserError(f"{idle[0]}: no effect on a single run; add -m for a sweep, or leave it out")
@@ -98,10 +98,10 @@ def _check_options(arguments: Sequence[str]) -> None:
 
     parser = get_args_parser()
 
-    def refuse(message: str) -> NoReturn:
+    def raise_error(message: str) -> NoReturn:
         raise UserError(f"{printable(message)}; see python -m dcase_sweep --hydra-help")
 
-    parser.error = refuse  # type: ignore[method-assign]
+    parser.error = raise_error  # type: ignore[method-assign]
     options = parser.parse_args(list(arguments))
     chosen = [name for name in ("run", "multirun", "cfg", "info", "shell_completion") if getattr(options, name)]
     if len(chosen) > 1:

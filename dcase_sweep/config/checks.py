@@ -25,7 +25,7 @@ from dcase_sweep.config.metrics import check_metrics
 from dcase_sweep.config.places import check_places
 from dcase_sweep.config.ranges import Range, check_choices, check_ranges
 from dcase_sweep.config.renamed import rename_composed
-from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.config.schemas import Experiment, Hardware
 from dcase_sweep.config.task import build_task, get_learner, locate_task
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
@@ -43,7 +43,7 @@ SEVERAL = ("augmentation", "callbacks", "logger", "metrics")
 _REFERENCE = re.compile(r"\$\{(oc\.select:)?[\w.]+(,\w*)?\}")
 CHOICES = {
     "training.normalise_over": ("train+validation", "train"),
-    "hardware.accelerator": ("cpu", "gpu"),
+    "hardware.accelerator": ("cpu", "gpu", "mps"),
     "hardware.precision": ("auto", "32-true", "16-mixed", "bf16-mixed"),
     "hardware.cache_device": ("memory", "device"),
     "tracking.energy_mode": ("machine", "process"),
@@ -75,7 +75,7 @@ def check(composed: DictConfig) -> Experiment:
     if "logger" not in composed:
         composed.logger = {"mlflow": {"_target_": MLFLOW}}
     _check_numbers(composed)
-    _refuse_unknown("", composed, Experiment)
+    _check_keys("", composed, Experiment)
     typed = []
     for group in TARGETED:
         node = composed.get(group)
@@ -92,7 +92,7 @@ def check(composed: DictConfig) -> Experiment:
     components = component_schemas(composed)
     evaluation = _evaluation_schema(composed)
     if evaluation is not None and isinstance(composed.get("evaluation"), DictConfig):
-        _refuse_unknown("evaluation.", composed["evaluation"], evaluation)
+        _check_keys("evaluation.", composed["evaluation"], evaluation)
     try:
         schema: Any = OmegaConf.merge(experiment_schema(evaluation, *typed), {})
         for key, members in components.items():
@@ -156,7 +156,7 @@ def _wrong_group(schema: DictConfig, composed: DictConfig) -> str:
     return "configuration"
 
 
-def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
+def _check_keys(prefix: str, node: DictConfig, schema: type) -> None:
     """Reject unknown keys with the nearest correct key, which OmegaConf's error does not name."""
     known = {member.name: member.type for member in fields(schema)}
     for key in map(str, node):
@@ -169,7 +169,7 @@ def _refuse_unknown(prefix: str, node: DictConfig, schema: type) -> None:
         inner = next((part for part in get_args(known[key]) if is_dataclass(part)), known[key])  # a group or None
         is_value = OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key)
         if isinstance(inner, type) and is_dataclass(inner) and not is_value and isinstance(node[key], DictConfig):
-            _refuse_unknown(f"{prefix}{key}.", node[key], inner)
+            _check_keys(f"{prefix}{key}.", node[key], inner)
 
 
 def task_overrides(settings: Any) -> list[str]:
@@ -195,10 +195,10 @@ def check_hydra(settings: Any) -> None:
     if settings.mode == RunMode.RUN and OmegaConf.select(settings, "sweeper.search") is not None:
         raise UserError("search: no effect on a single run; add -m")
     for override in task_overrides(settings):
-        refuse_several(override)
+        check_single_choice(override)
 
 
-def refuse_several(override: str) -> None:
+def check_single_choice(override: str) -> None:
     """Reject a list for a group with one choice. Hydra would merge its files silently, and record none of them.
 
     Args:
@@ -244,10 +244,7 @@ def _check_values(experiment: Experiment) -> None:
 
 def _check_pairs(experiment: Experiment) -> None:
     """Check combinations of settings from different groups."""
-    if experiment.hardware.accelerator == "cpu" and experiment.hardware.graphs:
-        raise UserError("hardware.graphs=true: CUDA graphs are for GPUs; on a cpu leave it out")
-    if experiment.hardware.accelerator == "cpu" and experiment.hardware.precision == "16-mixed":
-        raise UserError("hardware.precision=16-mixed: float16 is for GPUs; on a cpu choose auto, 32-true or bf16-mixed")
+    _check_hardware(experiment.hardware)
     task = locate_task(experiment.task._target_)
     for group in ("model", "data"):
         _check_kind(experiment, group, _get_kinds(task, group))
@@ -260,6 +257,17 @@ def _check_pairs(experiment: Experiment) -> None:
     build_task(experiment).check_front_end(experiment, build_front_end(experiment))
     check_components(experiment)
     build_model(experiment, classes=2, device="meta")
+
+
+def _check_hardware(hardware: Hardware) -> None:
+    """Check settings that not every device has."""
+    accelerator, precision = hardware.accelerator, hardware.precision
+    if accelerator != "gpu" and hardware.graphs:
+        raise UserError(f"hardware.graphs=true: CUDA graphs are for hardware=gpu; on {accelerator} leave it out")
+    if accelerator == "cpu" and precision == "16-mixed":
+        raise UserError("hardware.precision=16-mixed: float16 is for GPUs; on a cpu choose auto, 32-true or bf16-mixed")
+    if accelerator == "mps" and precision not in ("auto", "32-true"):
+        raise UserError(f"hardware.precision={precision}: hardware=mps trains in float32; choose auto or 32-true")
 
 
 def _check_kind(experiment: Experiment, group: str, kinds: tuple[str, ...]) -> None:

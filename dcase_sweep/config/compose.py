@@ -15,7 +15,7 @@ from hydra.initialize import initialize_config_dir
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dcase_sweep.config.arguments import check_overrides, explain_setup, refuse_arguments
+from dcase_sweep.config.arguments import check_overrides, check_supported, explain_setup
 from dcase_sweep.config.checks import check
 from dcase_sweep.config.choices import read_choices
 from dcase_sweep.config.command_line import quote_choices, repeat_command, with_model_of_task
@@ -102,7 +102,7 @@ def compose_experiments(arguments: Sequence[str], config_dir: str | Path | None 
     path = SearchPath(None if config_dir is None else str(config_dir), SearchPath.of_arguments(arguments).more)
     path.check()
     arguments = with_words_of_folder(arguments, path)
-    refuse_arguments(arguments)
+    check_supported(arguments)
     words = [word for word in rename_overrides(arguments) if not word.lstrip("+").startswith("hydra.searchpath=")]
     understood = with_model_of_task(quote_choices(words, path), path)
     check_overrides(understood, path)

@@ -16,13 +16,17 @@ def check_compression(experiment: Experiment) -> None:
     if settings is None:
         return
     _check_values(settings)
-    key = _first_asked(settings)
+    key = _first_option(settings)
     if not locate_task(experiment.task._target_).can_compress:
         raise UserError(f"compression.{key or 'bits'}: no effect on task {experiment.task.name}; leave it out")
     if key is None:
         return
     if experiment.framework.name != "torch":
         raise UserError(f"compression.{key}: framework={experiment.framework.name} has none; choose framework=torch")
+    if settings.quantize and experiment.hardware.accelerator == "mps":
+        raise UserError(
+            "compression.quantize=true: PyTorch has no operators of quantisation for hardware=mps; choose hardware=cpu"
+        )
     if settings.quantize and experiment.hardware.compile:
         raise UserError(
             "compression.quantize=true: its layers are called with other weights than their own, which "
@@ -30,7 +34,7 @@ def check_compression(experiment: Experiment) -> None:
         )
 
 
-def _first_asked(settings: Compression) -> str | None:
+def _first_option(settings: Compression) -> str | None:
     asked = {
         f"start={settings.start}": settings.start is not None,
         f"nonzero_kib={settings.nonzero_kib}": settings.nonzero_kib is not None,

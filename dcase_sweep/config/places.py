@@ -1,7 +1,7 @@
 """Checks that output folders do not belong to the operating system."""
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.utils.errors import UserError
@@ -10,10 +10,13 @@ from dcase_sweep.utils.errors import UserError
 _SYSTEM = (
     *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sbin", "/sys"),
     *("/usr/bin", "/usr/include", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libexec", "/usr/sbin", "/usr/share"),
-    *("/System", "/Library", "/Windows"),
+    *("/System", "/Library", "/private/etc", "/Windows", "/Program Files", "/Program Files (x86)"),
 )
 #: ... or directly to these, which contain other users' folders.
-_SHARED = ("/", "/home", "/media", "/mnt", "/opt", "/run", "/srv", "/tmp", "/usr", "/usr/local", "/var", "/Users")
+_SHARED = (
+    *("/", "/home", "/media", "/mnt", "/opt", "/run", "/srv", "/tmp", "/usr", "/usr/local", "/var"),
+    *("/Users", "/private", "/private/tmp", "/private/var"),
+)
 #: Shared memory, to which everyone may write.
 _ALLOWED = ("/dev/shm",)
 
@@ -29,12 +32,13 @@ def check_written(key: str, value: str | Path) -> None:
         UserError: in one line with the key.
     """
     path = Path(os.path.realpath(Path(value).expanduser()))  # Path.resolve() fails on a link to itself
-    if any(path.is_relative_to(each) and str(path) != each for each in _ALLOWED):
+    inner = PurePosixPath("/", *path.parts[1:])  # without the drive of Windows
+    if any(inner.is_relative_to(each) and str(inner) != each for each in _ALLOWED):
         return
-    system = next((each for each in _SYSTEM if path.is_relative_to(each)), None)
-    if system is not None or str(path) in _SHARED:
+    system = next((each for each in _SYSTEM if inner.is_relative_to(each)), None)
+    if system is not None or str(inner) in _SHARED:
         raise UserError(
-            f"{key}={value}: {system or path} is a folder of the operating system; expected a folder of your own"
+            f"{key}={value}: {system or inner} is a folder of the operating system; expected a folder of your own"
         )
 
 

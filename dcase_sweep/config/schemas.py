@@ -54,7 +54,7 @@ class Training:
     normalise_over: str = "train"
 
     @property
-    def first_kept_epoch(self) -> int:
+    def first_best_epoch(self) -> int:
         """The first epoch, counted from 0, that can be the best: ``best_after_fraction`` of all epochs precede it."""
         # 0.29 of 100 epochs is 28.999999999999996 in binary.
         return int(round(self.best_after_fraction * self.epochs, 9))
@@ -181,7 +181,7 @@ class Evaluation:
 class Hardware:
     """Device, precision and parallelism."""
 
-    #: ``cpu`` or ``gpu``.
+    #: ``cpu``, ``gpu`` (CUDA), or ``mps`` (a Mac's GPU).
     accelerator: str = MISSING
     #: ``32-true``, ``16-mixed``, ``bf16-mixed``, or ``auto``: the fastest that the device supports.
     precision: str = MISSING

@@ -107,7 +107,7 @@ def restore_experiment(
     try:
         kept = {key: value for key, value in configuration.items() if not key.startswith(_IGNORED)}
         kept = {key: value for key, value in rename_keys(kept, quiet=True).items() if not key.startswith(_UNUSED)}
-        _refuse_instructions(kept)
+        _check_instructions(kept)
         nested = _nested({key: None if key in _UNSET else value for key, value in kept.items()})
         check_file_target("task", _mapping(nested, "task").get("_target_"), named)
         if not reads_data:
@@ -119,7 +119,7 @@ def restore_experiment(
             check_file_target(group, _mapping(nested, group).get("_target_"), named)
         if reads_data:
             _place_data(nested, overrides)
-        _refuse_paths(nested, overrides)
+        _check_paths(nested, overrides)
         composed = OmegaConf.create(nested | _of_this_machine())
         composed.merge_with(OmegaConf.from_dotlist([f"{key}={value}" for key, value in overrides.items()]))
         return check(composed)
@@ -153,7 +153,7 @@ def restore_front_end(described: object, *, where: str, named: Named | None = No
                 raise UserError(f"front_end.{name}: expected a number")
         flat = {f"front_end.{name}": value for name, value in settings.items()}
         bounded = flat | {"task.sample_rate": clip["sample_rate"], "data.seconds": clip["seconds"]}
-        _refuse_instructions(flat)
+        _check_instructions(flat)
         check_bounds(bounded)
         task = Task(_target_=_SCENES, sample_rate=int(clip["sample_rate"]))
         typed = type_group("front_end", OmegaConf.create(settings))
@@ -165,7 +165,7 @@ def restore_front_end(described: object, *, where: str, named: Named | None = No
         raise UserError(f"{where}: {error}") from None
 
 
-def _refuse_instructions(flat: Mapping[str, Any]) -> None:
+def _check_instructions(flat: Mapping[str, Any]) -> None:
     """Reject Hydra's keywords for building objects in a file, except the class of each group."""
     for key in flat:
         words = [part for part in key.split(".") if len(part) > 2 and part.startswith("_") and part.endswith("_")]
@@ -212,7 +212,7 @@ def _place_data(nested: dict[str, Any], overrides: Mapping[str, str]) -> None:
     )
 
 
-def _refuse_paths(nested: Mapping[str, Any], overrides: Mapping[str, str]) -> None:
+def _check_paths(nested: Mapping[str, Any], overrides: Mapping[str, str]) -> None:
     """Reject values of the file that could lead out of the folder that the command line names."""
     for group in PACKAGES:
         for name, value in _mapping(nested, group).items():

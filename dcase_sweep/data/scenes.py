@@ -31,31 +31,31 @@ class SceneData:
     name: str
     root: Path
     recordings: tuple[SceneRecording, ...]
-    #: In alphabetical order, the order of the columns of scores.
+    #: Class labels in alphabetical order, which is the order of the columns of scores.
     classes: tuple[str, ...]
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
     #: Whether the sounds are generated, so that results are not representative of real recordings.
     is_synthetic: bool = False
-    #: How labels and splits came about, each with a word before it; they are printed.
+    #: Where labels and splits are from: pairs of a name and a text, which are printed.
     notes: tuple[tuple[str, str], ...] = ()
     #: What a class is called: ``scene``, where the classes are acoustic scenes.
     class_noun: str = "class"
 
     @property
     def splits(self) -> Mapping[str, NDArray[np.int64]]:
-        """The splits by their names."""
+        """Name of each split → indices of its recordings."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
     @property
     def filenames(self) -> list[str]:
-        """Names of the recordings under the root."""
+        """File names of the recordings, relative to the root."""
         return [recording.filename for recording in self.recordings]
 
     @property
     def description(self) -> str:
-        """The sizes of the data set as text."""
+        """Name, sizes of the splits, and number of classes and devices."""
         sizes = f"{len(self.train)} train, {len(self.validation)} validation, {len(self.test)} test clips"
         devices = len({recording.device for recording in self.recordings} - {""})
         noun = "scenes" if devices and self.class_noun == "scene" else "classes"
@@ -75,7 +75,7 @@ class SceneData:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of names, labels, locations, devices and splits; it is equal for equal data."""
+        """Hash of names, labels, locations, devices and splits."""
         digest = hashlib.sha256()
         for split in (self.train, self.validation, self.test):
             for index in split:
@@ -87,7 +87,7 @@ class SceneData:
 
     @property
     def empty_splits(self) -> list[str]:
-        """Describe each split without clips."""
+        """One line for each split without clips."""
         splits = {"train": self.train, "validate": self.validation, "test": self.test}
         return [
             f"{self.root}: no clip left to {what} on; restore the files that cannot be read"

@@ -67,7 +67,7 @@ class GeneratedFolder:
             UserError: if the root contains files that were not generated, or is a link.
         """
         if self.root.is_dir():
-            self._refuse_foreign()
+            self._check_foreign()
         self.root.mkdir(parents=True, exist_ok=True)
         for name in (README, MARKER):
             if not (self.root / name).is_file() and os.path.lexists(self.root / name):
@@ -75,7 +75,7 @@ class GeneratedFolder:
         write_text(self.root / README, self.readme)
         self._mark(complete=False)
 
-    def _refuse_foreign(self) -> None:
+    def _check_foreign(self) -> None:
         if not self.is_ours and any(self.root.iterdir()):
             raise UserError(f"{self.root}: contains files that were not generated; choose another folder for the demo")
         for path in (self.root, *self.root.iterdir()):

@@ -7,6 +7,7 @@ metric that is a function of sums over clips is computed for all resamples by on
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,37 +45,69 @@ def draw_weights(clips: int, resamples: int, rng: np.random.Generator) -> NDArra
     return rng.multinomial(clips, np.full(clips, 1 / clips), size=resamples).astype(np.float64)
 
 
-def compare_clips(
-    first: Statistic, second: Statistic, clips: int, *, resamples: int = 1000, level: float = 0.95, seed: int = 0
-) -> Difference:
-    """Resample the clips of two systems together, and return the interval of their difference (percentiles).
+def draw_statistic(statistic: Statistic, clips: int, *, resamples: int = 1000, seed: int = 0) -> NDArray[np.float64]:
+    """Compute a metric on all clips, then on resamples of them, ``[1 + resample]``.
+
+    With one seed the resamples of several systems are of the same clips.
+
+    Args:
+        statistic: the metric for weights of the clips.
+        clips: how many there are.
+        resamples: how many are drawn.
+        seed: of the random numbers.
+
+    Raises:
+        ValueError: no clip or no resample.
+    """
+    if clips < 1 or resamples < 1:
+        raise ValueError(f"{clips} clips, {resamples} resamples; expected at least 1 and 1")
+    return statistic(_draw_once(clips, resamples, seed))
+
+
+@lru_cache(maxsize=1)  # of the many runs on the same clips
+def _draw_once(clips: int, resamples: int, seed: int) -> NDArray[np.float64]:
+    """Weights of all clips alike, then those of the resamples, ``[1 + resample, clip]``; not to be written to."""
+    weights = draw_weights(clips, resamples, np.random.default_rng(seed))
+    weights = np.concatenate([np.ones((1, clips)), weights])
+    weights.flags.writeable = False
+    return weights
+
+
+def compare_drawn(first: NDArray[np.float64], second: NDArray[np.float64], *, level: float = 0.95) -> Difference:
+    """The difference of two systems on the same resamples of their clips, and its interval (percentiles).
 
     Efron and Tibshirani, "An Introduction to the Bootstrap", 1993. It tells whether the difference would stay on other
     test clips; it says nothing of other seeds of the training (`compare_seeds`).
 
     Args:
-        first: the metric of one system for weights of the clips.
-        second: of the other one, for the same clips in the same order.
-        clips: how many there are.
-        resamples: how many are drawn.
+        first: of one system, from `draw_statistic`.
+        second: of the other one, for the same clips and with the same seed.
         level: of the interval.
-        seed: of the random numbers.
 
     Raises:
-        ValueError: no clip, no resample, or a level outside of 0 to 1.
+        ValueError: a level outside of 0 to 1.
     """
-    if clips < 1 or resamples < 1 or not 0 < level < 1:
-        raise ValueError(f"{clips} clips, {resamples} resamples, level {level}; expected at least 1, 1, and 0 to 1")
-    weights = draw_weights(clips, resamples, np.random.default_rng(seed))
-    drawn = second(weights) - first(weights)
-    drawn = drawn[np.isfinite(drawn)]
-    everything = np.ones((1, clips))
-    value = float((second(everything) - first(everything))[0])
+    if not 0 < level < 1:
+        raise ValueError(f"level {level}; expected 0 to 1")
+    differences = second - first
+    value, drawn = float(differences[0]), differences[1:][np.isfinite(differences[1:])]
     if not len(drawn):
         return Difference(value, math.nan, math.nan, math.nan, 0, level)
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     p_value = min(1.0, 2 * min(float((drawn <= 0).mean()), float((drawn >= 0).mean())))
     return Difference(value, float(low), float(high), max(p_value, 1 / len(drawn)), len(drawn), level)
+
+
+def compare_clips(
+    first: Statistic, second: Statistic, clips: int, *, resamples: int = 1000, level: float = 0.95, seed: int = 0
+) -> Difference:
+    """Resample the clips of two systems together: `draw_statistic` of both, and `compare_drawn`.
+
+    Raises:
+        ValueError: no clip, no resample, or a level outside of 0 to 1.
+    """
+    drawn = (draw_statistic(each, clips, resamples=resamples, seed=seed) for each in (first, second))
+    return compare_drawn(*drawn, level=level)
 
 
 def compare_seeds(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:

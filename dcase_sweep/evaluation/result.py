@@ -1,5 +1,7 @@
 """The result of an evaluation, for any task."""
 
+import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +36,25 @@ class Figures(Mapping[str, "Figure"]):
 
 #: The file with all metrics of an evaluation, those too that a run does not log.
 METRICS_FILE = "metrics.json"
+#: A larger file is not one of these.
+_LARGEST_METRICS = 2**22
+
+
+def read_metrics(path: Path) -> dict[str, float]:
+    """Read such a file; nothing from one that holds something else."""
+    try:
+        if path.stat().st_size > _LARGEST_METRICS:
+            return {}
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {
+        name: float(value)
+        for name, value in found.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ScoreMetrics:
     """The metrics of scores.
 
     Attributes:
@@ -44,23 +44,26 @@ class Judged:
     log_loss_floored: float
 
 
-def judge_scores(
+def evaluate_scores(
     scores: NDArray[np.floating], truth: NDArray[np.int64], *, classes: Sequence[str], step: float = 0.0
-) -> Judged:
+) -> ScoreMetrics:
     """Evaluate scores ``[clip, class]`` as in a run; ``step`` is the quantisation step of the scores."""
     report = evaluate_scenes(as_probabilities(scores), truth, classes=classes)
     floored = evaluate_scenes(as_probabilities(np.maximum(scores, step / 2)), truth, classes=classes)
-    return Judged(report.accuracy, report.log_loss, floored.log_loss)
+    return ScoreMetrics(report.accuracy, report.log_loss, floored.log_loss)
 
 
 def compare(
-    scores: NDArray[np.floating], judged: Judged, float_scores: NDArray[np.floating], float_judged: Judged
+    scores: NDArray[np.floating],
+    score_metrics: ScoreMetrics,
+    float_scores: NDArray[np.floating],
+    float_metrics: ScoreMetrics,
 ) -> Difference:
     """Compare an export's scores ``[clip, class]`` with those of the float network."""
     gap = np.abs(scores.astype(np.float64) - float_scores)
     return Difference(
-        accuracy_points=100 * (judged.accuracy - float_judged.accuracy),
-        log_loss=judged.log_loss_floored - float_judged.log_loss,
+        accuracy_points=100 * (score_metrics.accuracy - float_metrics.accuracy),
+        log_loss=score_metrics.log_loss_floored - float_metrics.log_loss,
         largest=float(gap.max()),
         mean=float(gap.mean()),
         same_decision=float(np.mean(scores.argmax(axis=1) == float_scores.argmax(axis=1))),

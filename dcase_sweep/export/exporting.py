@@ -15,11 +15,11 @@ from dcase_sweep import __version__
 from dcase_sweep.config import clip_seconds, plain
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.export import onnx, tflite
-from dcase_sweep.export.comparison import compare, judge_scores
+from dcase_sweep.export.comparison import compare, evaluate_scores
 from dcase_sweep.export.flatbuffer import StoredTensor, stored_tensors
 from dcase_sweep.export.layers import LayerNoise, layer_noise
 from dcase_sweep.export.network import ScoringNetwork, scoring_network
-from dcase_sweep.export.report import Exported, export_table, layer_table, tensor_table, to_json, verdict_on_int8
+from dcase_sweep.export.report import Exported, describe_int8, export_table, layer_table, tensor_table, to_json
 from dcase_sweep.export.runs import TrainedRun
 from dcase_sweep.export.runtimes import LiteRTRuntime, OnnxRuntime, Runtime, TorchRuntime, latencies, one_thread
 from dcase_sweep.tasks.features import compute_fingerprint, load_features
@@ -60,7 +60,7 @@ def export(run: TrainedRun, what: str, *, calibration: int, folder: Path) -> Non
     """
     data, store = load_features(run.experiment)
     assert isinstance(data, SceneData)
-    _tell_other_data(run, compute_fingerprint(data, store))
+    _warn_if_data_differ(run, compute_fingerprint(data, store))
     network = scoring_network(run, classes=len(data.classes))
     metadata = _metadata(run, data)
     features = network_frames(run.experiment, store.features)
@@ -79,7 +79,7 @@ def export(run: TrainedRun, what: str, *, calibration: int, folder: Path) -> Non
     def describe(width: int | None) -> str:
         parts = [export_table(exported, title=title, width=width)]
         if layers:
-            parts += [layer_table(layers, width), wrap(verdict_on_int8(exported[-1], layers), width)]
+            parts += [layer_table(layers, width), wrap(describe_int8(exported[-1], layers), width)]
         return "\n\n".join(parts)
 
     log.info(f"\n{describe(terminal_width())}\n")
@@ -95,7 +95,7 @@ def export(run: TrainedRun, what: str, *, calibration: int, folder: Path) -> Non
     _log(run, what, folder, exported)
 
 
-def _tell_other_data(run: TrainedRun, fingerprint: str) -> None:
+def _warn_if_data_differ(run: TrainedRun, fingerprint: str) -> None:
     known = run.logged.parameters.get("data.fingerprint") if run.logged else None
     if known is not None and known != fingerprint:
         log.warning("data      not the data that the run was evaluated on: its metrics differ from those here")
@@ -150,15 +150,15 @@ def _measured(
     with one_thread():
         scores = _scores(runtimes, test)
         milliseconds = dict(zip(runtimes, latencies(list(runtimes.values()), test[0]), strict=True))
-    judged = {
-        kind: judge_scores(scores[kind], truth, classes=data.classes, step=runtime.step)
+    score_metrics = {
+        kind: evaluate_scores(scores[kind], truth, classes=data.classes, step=runtime.step)
         for kind, runtime in runtimes.items()
     }
-    exported = [Exported("torch", None, _float_tensors(network), judged["torch"], milliseconds["torch"], None)]
+    exported = [Exported("torch", None, _float_tensors(network), score_metrics["torch"], milliseconds["torch"], None)]
     for kind, content in files.items():
-        difference = compare(scores[kind], judged[kind], scores["torch"], judged["torch"])
+        difference = compare(scores[kind], score_metrics[kind], scores["torch"], score_metrics["torch"])
         tensors = chosen.tensors(content)
-        exported.append(Exported(kind, len(content), tensors, judged[kind], milliseconds[kind], difference))
+        exported.append(Exported(kind, len(content), tensors, score_metrics[kind], milliseconds[kind], difference))
     return exported
 
 
@@ -217,7 +217,7 @@ def _describe_features(front_end: dict[str, Any]) -> str:
 def _processor() -> str:
     """Return the name of the processor, if the system reports it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dcase_sweep.export.comparison import Difference, Judged
+from dcase_sweep.export.comparison import Difference, ScoreMetrics
 from dcase_sweep.export.flatbuffer import StoredTensor
 from dcase_sweep.export.layers import LayerNoise
 from dcase_sweep.utils.text_table import format_table, wrap
@@ -32,7 +32,7 @@ class Exported:
     kind: str
     file_bytes: int | None
     tensors: tuple[StoredTensor, ...]
-    judged: Judged
+    score_metrics: ScoreMetrics
     milliseconds: float
     difference: Difference | None
 
@@ -45,9 +45,9 @@ class Exported:
     def metrics(self) -> dict[str, float]:
         """Return the metrics to log, by their names."""
         values = {
-            "accuracy": self.judged.accuracy,
-            "log_loss": self.judged.log_loss,
-            "log_loss_floored": self.judged.log_loss_floored,
+            "accuracy": self.score_metrics.accuracy,
+            "log_loss": self.score_metrics.log_loss,
+            "log_loss_floored": self.score_metrics.log_loss_floored,
             "milliseconds_per_clip": self.milliseconds,
             "nonzero_kib": self.nonzero_bytes / 1024,
         }
@@ -93,9 +93,9 @@ def export_table(exported: Sequence[Exported], *, title: str, width: int | None 
     if over:
         lines += ["", wrap(f"Non-zero parameters over the 128 KB of DCASE 2021: {', '.join(over)}.", width)]
     as_written = [
-        f"{each.kind} {each.judged.log_loss:.3f}"
+        f"{each.kind} {each.score_metrics.log_loss:.3f}"
         for each in exported
-        if each.judged.log_loss != each.judged.log_loss_floored
+        if each.score_metrics.log_loss != each.score_metrics.log_loss_floored
     ]
     if as_written:
         note = "A probability of 0 in an int8 output counts as half a quantisation step in the log loss; as 0 it gives "
@@ -106,13 +106,13 @@ def export_table(exported: Sequence[Exported], *, title: str, width: int | None 
 def _absolute(each: Exported) -> list[str]:
     file = "" if each.file_bytes is None else f"{each.file_bytes / 1024:.1f}"
     size = f"{each.nonzero_bytes / 1024:.1f}"
-    judged = each.judged
+    score_metrics = each.score_metrics
     return [
         each.kind,
         file,
         size,
-        f"{100 * judged.accuracy:.1f} %",
-        f"{judged.log_loss_floored:.3f}",
+        f"{100 * score_metrics.accuracy:.1f} %",
+        f"{score_metrics.log_loss_floored:.3f}",
         f"{each.milliseconds:.1f}",
     ]
 
@@ -138,7 +138,7 @@ def layer_table(layers: Sequence[LayerNoise], width: int | None = None) -> str:
     return format_table(rows, left=2, width=width, where="table.txt")
 
 
-def verdict_on_int8(int8: Exported, layers: Sequence[LayerNoise]) -> str:
+def describe_int8(int8: Exported, layers: Sequence[LayerNoise]) -> str:
     """Describe the accuracy of int8, and the layer that adds the most noise."""
     assert int8.difference is not None
     points = -int8.difference.accuracy_points
@@ -169,7 +169,7 @@ def to_json(exported: Sequence[Exported], layers: Sequence[LayerNoise], **facts:
             "file_bytes": each.file_bytes,
             "nonzero_bytes": each.nonzero_bytes,
             "milliseconds_per_clip": each.milliseconds,
-            **asdict(each.judged),
+            **asdict(each.score_metrics),
             "difference_from_float": asdict(each.difference) if each.difference else None,
         }
         for each in exported

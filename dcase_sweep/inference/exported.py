@@ -1,4 +1,4 @@
-"""Exported files, which hold a network and its normalisation, as trained networks."""
+"""Loading of exported files, which contain a network and its normalisation."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,15 @@ from dcase_sweep.tasks.predictors import ClipPredictor
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text_files import read_text
 
-#: Beside the files, as ``export`` writes it; ONNX files hold the same.
+#: File that ``export`` writes next to a network; ONNX files contain the same metadata.
 _METADATA = "metadata.json"
 
 
 class RuntimeNetwork(nn.Module):
-    """A runtime of an exported file in the place of a network.
+    """Makes the runtime of an exported file usable like a network.
 
     Args:
-        runtime: scores one clip at a time.
+        runtime: a runtime, which computes the scores of one clip at a time.
     """
 
     def __init__(self, runtime: Runtime) -> None:
@@ -34,20 +34,20 @@ class RuntimeNetwork(nn.Module):
         self._runtime = runtime
 
     def forward(self, features: Tensor) -> Tensor:
-        """Probabilities ``[batch, class]`` of features ``[batch, mel, frame]``."""
+        """Return probabilities ``[batch, class]`` for features ``[batch, mel, frame]``."""
         return torch.from_numpy(np.stack([self._runtime(clip) for clip in features.cpu().numpy()]))
 
 
 def load_exported(path: Path, *, classes: Sequence[str] | None = None, named: Named | None = None) -> TrainedModel:
-    """The network of a TensorFlow Lite or ONNX file.
+    """Load the network of a TensorFlow Lite or ONNX file.
 
     Args:
-        path: of the file. What its numbers mean is in the file (ONNX), or in ``metadata.json`` beside it.
-        classes: names in the order of its outputs; None = those that the export noted.
-        named: a front end of the user's own, by its key ``front_end._target_``.
+        path: path of the file. Its metadata are in the file (ONNX) or in ``metadata.json`` in the same folder.
+        classes: class labels in the order of the outputs; None = those in the metadata.
+        named: the user's own front end, by the key ``front_end._target_``.
 
     Raises:
-        UserError: in one line, for a file that is missing, of another kind, or without its description.
+        UserError: for a missing or invalid file, or missing metadata.
     """
     what = path.suffix.lower().removeprefix(".")
     check_runtime(what)
@@ -78,20 +78,18 @@ def load_exported(path: Path, *, classes: Sequence[str] | None = None, named: Na
 
 
 def _read_metadata(path: Path, stored: Mapping[str, str]) -> dict[str, Any]:
-    """What ``export`` says of its files, as plain values."""
-    beside = path.with_name(_METADATA)
+    """Return the metadata of an exported file as plain values."""
+    metadata = path.with_name(_METADATA)
     try:
         if "front_end" in stored:
             return {**stored, **{name: json.loads(stored[name]) for name in ("classes", "front_end")}}
-        if not beside.is_file():
-            raise UserError(
-                f"{path}: no {_METADATA} beside it, which says its classes and its front end; copy it there"
-            )
-        described = json.loads(read_text(beside, expected="what export writes"))
+        if not metadata.is_file():
+            raise UserError(f"{path}: no {_METADATA} in its folder, with its classes and its front end; copy it there")
+        described = json.loads(read_text(metadata, expected="the metadata that export writes"))
     except (ValueError, KeyError) as error:
-        raise UserError(f"{path}: its description cannot be read ({error}); export the run again") from None
+        raise UserError(f"{path}: its metadata cannot be read ({error}); export the run again") from None
     if not isinstance(described, dict):
-        raise UserError(f"{beside}: not what export writes; copy that of the same export")
+        raise UserError(f"{metadata}: not the metadata of an export; copy the file of the same export")
     return described
 
 
@@ -107,14 +105,14 @@ def _classes(path: Path, described: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _check_sizes(path: Path, network: RuntimeNetwork, shape: tuple[int, int], classes: int) -> None:
-    """Let the file score a clip of zeros, which tells whether it fits its description."""
+    """Check the file against its metadata by computing the scores of a clip of zeros."""
     try:
         found = network(torch.zeros(1, *shape)).shape
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise UserError(
-            f"{path}: does not take the features {list(shape)} that its description says ({reason}); copy the "
-            f"{_METADATA} of the same export"
+            f"{path}: does not accept the features {list(shape)} of its metadata ({reason}); copy the {_METADATA} of "
+            "the same export"
         ) from None
     if tuple(found) != (1, classes):
-        raise UserError(f"{path}: {classes} names of classes; expected {found[-1]}, as the file has outputs")
+        raise UserError(f"{path}: {classes} names of classes; expected {found[-1]}, one for each output of the file")

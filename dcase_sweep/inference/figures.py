@@ -9,10 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from dcase_sweep.evaluation.figures import LARGEST_SIDE, plain_text
+from dcase_sweep.evaluation.figures import LARGEST_SIDE, label_bands, plain_text
 from dcase_sweep.tasks.protocols import Prediction
+from dcase_sweep.utils.palette import SEQUENCE, SPECTROGRAM, VERMILION
 
-#: Columns of the image of a spectrogram, or of the probabilities, at most.
+#: Largest number of columns of the spectrogram and of the probabilities in a figure.
 _COLUMNS = 1500
 _MOST_CLASSES = 40
 
@@ -21,12 +22,14 @@ class Spectrogram:
     """Collects the features of overlapping windows as one image of bounded size.
 
     Args:
-        front_end: whose features they are.
-        seconds: length of the recording, as far as it is known; the image becomes coarser as it turns out longer.
+        front_end: the front end that computes the features.
+        seconds: expected length of the recording; None if unknown. The resolution decreases for longer recordings.
     """
 
     def __init__(self, front_end: Any, seconds: float | None) -> None:
         self._to_decibel = getattr(front_end, "to_decibel", None)
+        #: Centre of each band in Hz ``[mel]``, where the front end knows it.
+        self.frequencies: Sequence[float] | None = getattr(front_end, "frequencies", None)
         self._window = float(front_end.seconds)
         self._frame = self._window / front_end.shape[1]
         self._per_column = max(1, math.ceil((seconds or self._window) / self._frame / _COLUMNS))
@@ -35,7 +38,7 @@ class Spectrogram:
         self._end = 0.0
 
     def add(self, start: float, features: NDArray[np.float32]) -> None:
-        """Take the features ``[mel, frame]`` of the window that begins at ``start`` (s); what is there is left out."""
+        """Add the features ``[mel, frame]`` of the window that begins at ``start`` (s), except frames already added."""
         if self._to_decibel is not None:
             import torch
 
@@ -62,23 +65,23 @@ class Spectrogram:
 
     @property
     def image(self) -> NDArray[np.float64]:
-        """``[mel, column]``, each column the mean of its frames."""
+        """The spectrogram ``[mel, column]``; each column is the mean of its frames."""
         return np.stack([self._sums[column] / self._counts[column] for column in sorted(self._sums)], axis=1)
 
     @property
     def seconds(self) -> float:
-        """Where the image ends."""
+        """The end of the image, s."""
         return self._end
 
 
 def draw_prediction(name: str, prediction: Prediction, classes: Sequence[str], spectrogram: Spectrogram) -> Figure:
-    """The spectrogram of a recording above the probabilities of its classes, and its segments as bars.
+    """Draw the spectrogram of a recording, the probabilities of the classes below it, and the segments as bars.
 
     Args:
-        name: of the recording, for the title.
-        prediction: of it.
-        classes: in the order of its scores.
-        spectrogram: of its windows.
+        name: name of the recording, for the title.
+        prediction: the prediction for the recording.
+        classes: class labels in the order of the scores.
+        spectrogram: the spectrogram of the recording.
     """
     shown = list(classes)[:_MOST_CLASSES]
     height = min(2.6 + 0.32 * len(shown) + 1.2, LARGEST_SIDE)
@@ -86,29 +89,41 @@ def draw_prediction(name: str, prediction: Prediction, classes: Sequence[str], s
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2.6, 0.32 * len(shown) + 0.6])
     image, seconds = spectrogram.image, prediction.seconds or spectrogram.seconds
     above.imshow(
-        image, origin="lower", aspect="auto", cmap="magma", extent=(0, spectrogram.seconds, -0.5, len(image) - 0.5)
+        image,
+        origin="lower",
+        aspect="auto",
+        cmap=SPECTROGRAM,
+        vmin=_darkest(image),
+        extent=(0, spectrogram.seconds, -0.5, len(image) - 0.5),
     )
-    above.set(ylabel="band", title=_title(name, prediction))
+    above.set_title(_title(name, prediction))
+    label_bands(above, len(image), spectrogram.frequencies)
     scores = _shrink(np.asarray(prediction.scores)[:, : len(shown)])
     edges = np.append(_starts(prediction, len(scores)), max(seconds, 1e-9))
     mesh = below.pcolormesh(
-        edges, np.arange(len(shown) + 1) - 0.5, scores.T, vmin=0, vmax=1, cmap="cividis", rasterized=True
+        edges, np.arange(len(shown) + 1) - 0.5, scores.T, vmin=0, vmax=1, cmap=SEQUENCE, rasterized=True
     )
     if prediction.has_segments:
         places = {label: place for place, label in enumerate(shown)}
         for segment in prediction.segments:
             if segment.label in places:
-                below.plot(
-                    [segment.onset, segment.offset], [places[segment.label] - 0.38] * 2, color="#d55e00", linewidth=3
-                )
+                place = places[segment.label] - 0.38
+                below.plot([segment.onset, segment.offset], [place] * 2, color=VERMILION, linewidth=3)
     below.set_yticks(range(len(shown)), [plain_text(label) for label in shown])
     below.set(xlabel="time (s)", xlim=(0, max(seconds, 1e-9)), ylim=(len(shown) - 0.5, -0.5))
     figure.colorbar(mesh, ax=below, label="probability", fraction=0.03, pad=0.01)
     return figure
 
 
+def _darkest(image: NDArray[np.float64]) -> float:
+    """The value that is drawn black: the lowest but that of digital silence, which would take most of the colours."""
+    lowest, highest = float(image.min()), float(image.max())
+    sounding = image[image > lowest + 1e-3 * (highest - lowest)]
+    return float(np.percentile(sounding, 1)) if len(sounding) else lowest
+
+
 def _title(name: str, prediction: Prediction) -> str:
-    """The file's name, and what the bars do not show."""
+    """Return the name of the file and, if there are no bars, the predicted labels."""
     title = plain_text(PurePath(name).name, 50)
     if not prediction.labels:
         return f"{title}: nothing detected"
@@ -116,14 +131,14 @@ def _title(name: str, prediction: Prediction) -> str:
 
 
 def _starts(prediction: Prediction, parts: int) -> NDArray[np.float64]:
-    """Where each column of the scores begins, s."""
+    """Return the start of each column of the scores, s."""
     starts = np.asarray(prediction.starts, dtype=np.float64)
     group = math.ceil(len(starts) / _COLUMNS) if len(starts) else 1
     return starts[::group][:parts]
 
 
 def _shrink(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """At most so many rows ``[part, class]``, each the maximum of its group."""
+    """Reduce scores to at most `_COLUMNS` rows ``[part, class]``, each the maximum of a group."""
     group = math.ceil(len(scores) / _COLUMNS)
     if group <= 1:
         return scores

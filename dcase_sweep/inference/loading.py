@@ -1,4 +1,4 @@
-"""Finding of a trained network by what people have of it: a run, a folder, a file, a registered model."""
+"""Loading of a trained network from a run, a folder, a file or a registered model."""
 
 import re
 import tempfile
@@ -17,7 +17,7 @@ from dcase_sweep.training.trained import restore_network
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
-#: Addresses of models in MLflow.
+#: URIs of models in MLflow.
 _MODEL_URI = re.compile(r"(models|runs):/")
 _EXPORTED = (".tflite", ".onnx")
 
@@ -30,18 +30,18 @@ def load_model(
     named: Named | None = None,
     search_store: bool = True,
 ) -> TrainedModel:
-    """The trained network that ``run`` names.
+    """Load a trained network.
 
     Args:
-        run: the id of a run in MLflow, the folder of a run, a checkpoint, an exported file, or a model of
-            MLflow, ``models:/name/version``.
-        store: of the runs.
-        classes: names in the order of the network's outputs, for checkpoints of versions that did not keep them.
-        named: classes of the user's own, by their keys: ``model._target_``.
-        search_store: whether the run of a folder or a checkpoint is looked up, for its metrics.
+        run: ID of a run in MLflow, folder of a run, a checkpoint, an exported file, or a model in MLflow
+            (``models:/name/version``).
+        store: location of the runs.
+        classes: class labels in the order of the outputs, for checkpoints of versions that did not store them.
+        named: the user's own classes by key, such as ``model._target_``.
+        search_store: whether to look up the metrics of the run of a folder or checkpoint.
 
     Raises:
-        UserError: in one line, if there is no such network, or it cannot be used.
+        UserError: if the network does not exist or cannot be used.
     """
     given = str(run)
     if given.lower().endswith(_EXPORTED):
@@ -54,10 +54,10 @@ def load_model(
 
 
 def load_trusted_checkpoint(path: Path) -> TrainedModel:
-    """The network of a checkpoint whose classes may be anybody's: one of this process, or in a model that was loaded.
+    """Load a checkpoint that may name any class: one written by this process, or one in a model that MLflow loaded.
 
     Raises:
-        UserError: in one line, for a file that is no checkpoint.
+        UserError: for a file that is not a checkpoint.
     """
     checkpoint = read_checkpoint(path, where=str(path), expected=BEST)
     configuration = rename_keys(checkpoint.configuration, quiet=True)
@@ -66,13 +66,13 @@ def load_trusted_checkpoint(path: Path) -> TrainedModel:
 
 
 def _fetch_model(uri: str, store: Tracking) -> RunFiles:
-    """The checkpoint in a model of MLflow; nothing else of the model is read, and none of its code is imported."""
+    """Return the checkpoint in an MLflow model. No other file of the model is read, and no code is imported."""
     where = f"run={printable(uri)}"
     with tempfile.TemporaryDirectory() as temporary:
         folder = tracking.fetch_model(store, uri, Path(temporary))
         found = sorted(folder.glob(f"data/{BEST}"))
         if not found:
-            raise UserError(f"{where}: no data/{BEST} in it; expected a model that a run of this program logged")
+            raise UserError(f"{where}: contains no data/{BEST}; expected a model logged by a run of this program")
         return RunFiles(where, read_checkpoint(found[0], where=where, expected="a model of a run"), None, None)
 
 
@@ -84,7 +84,10 @@ def _restore(found: RunFiles, classes: Sequence[str] | None, named: Named | None
             f"{found.where}: does not name its {trained.classes} classes; expected classes=[...] in their order"
         )
     if len(names) != trained.classes:
-        raise UserError(f"{found.where}: {len(names)} names of classes; expected {trained.classes}, as its network has")
+        raise UserError(
+            f"{found.where}: {len(names)} names of classes; expected {trained.classes}, one for each output of its "
+            "network"
+        )
     predictor = build_task(trained.experiment).make_predictor(
         trained.experiment, trained.network, trained.state, names, where=found.where
     )
@@ -97,4 +100,6 @@ def _restore(found: RunFiles, classes: Sequence[str] | None, named: Named | None
         front_end=build_front_end(trained.experiment),
         settings=trained.experiment,
         _predictor=predictor,
+        trained=trained.network,
+        choices=dict(found.checkpoint.choices),
     )

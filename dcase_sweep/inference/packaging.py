@@ -1,4 +1,4 @@
-"""What the MLflow model of a run is made of."""
+"""The MLflow model of a run."""
 
 import io
 import wave
@@ -15,7 +15,7 @@ from dcase_sweep.tracking import ModelPackage
 
 _LOADER = "dcase_sweep.inference.served"
 _PACKAGE = "dcase-sweep"
-#: What predictions are computed with; the package itself requires them in wider ranges.
+#: Packages that affect predictions. The package itself accepts wider ranges of versions.
 _REQUIRED = ("mlflow", "numpy", "omegaconf", "hydra-core", "pandas", "scipy", "soundfile", "soxr", "torch")
 #: The components that predictions need.
 _COMPONENTS = ("task", "model", "front_end")
@@ -23,15 +23,15 @@ _EXAMPLE_RATE, _EXAMPLE_SECONDS, _EXAMPLE_HERTZ = 8_000, 0.1, 440.0
 
 
 def package_model(experiment: Experiment, checkpoint: Path, classes: tuple[str, ...]) -> ModelPackage:
-    """The MLflow model of a trained network.
+    """Describe the MLflow model of a trained network.
 
     Args:
-        experiment: that trained it.
-        checkpoint: of the best epoch.
-        classes: in the order of the outputs.
+        experiment: the experiment that trained the network.
+        checkpoint: checkpoint of the best epoch.
+        classes: class labels in the order of the outputs.
 
     Raises:
-        UserError: if a component of the user's own makes no predictions that are tables.
+        UserError: if the predictions of the user's own component cannot be written as a table.
     """
     from dcase_sweep.inference import served
 
@@ -60,7 +60,7 @@ def package_model(experiment: Experiment, checkpoint: Path, classes: tuple[str, 
 
 
 def _try(checkpoint: Path, experiment: Experiment) -> Any:
-    """The class of the predictions of components that this package does not know, from the first prediction."""
+    """Make a prediction with components from outside this package, and return its class."""
     from dcase_sweep.inference.loading import load_trusted_checkpoint
     from dcase_sweep.inference.tables import check_prediction
 
@@ -69,7 +69,7 @@ def _try(checkpoint: Path, experiment: Experiment) -> Any:
 
 
 def _pin(more: dict[str, str]) -> tuple[str, ...]:
-    """Requirements, each with the version that is installed; builds as ``+cpu`` are left out."""
+    """Return requirements with the installed versions, without local labels such as ``+cpu``."""
     versions = {name: metadata.version(name) for name in (_PACKAGE, *_REQUIRED)} | more
     return tuple(f"{name}=={version.partition('+')[0]}" for name, version in versions.items())
 
@@ -80,7 +80,7 @@ def _tone() -> Any:
 
 
 def _example() -> bytes:
-    """A short WAV file."""
+    """Return a short WAV file."""
     file = io.BytesIO()
     with wave.open(file, "wb") as handle:
         handle.setnchannels(1)

@@ -1,4 +1,4 @@
-"""A trained network as MLflow loads it: ``mlflow.pyfunc.load_model``, ``mlflow models serve``."""
+"""A trained network as an MLflow model, for ``mlflow.pyfunc.load_model`` and ``mlflow models serve``."""
 
 import math
 import tempfile
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
     from dcase_sweep.inference.trained import TrainedModel
 
-#: What a request may have: the bytes of an audio file, or a waveform and its sample rate (Hz).
+#: Columns of a request: the bytes of an audio file, or a waveform and its sample rate (Hz).
 AUDIO, WAVEFORM, SAMPLE_RATE = "audio", "waveform", "sample_rate"
-#: The share of a window that the next one has in common with it.
+#: Parameters of a request and their defaults: the fraction of a window that overlaps with the next one.
 PARAMETERS = {"overlap": OVERLAP}
-#: The column of the answer that says to which row of the request a row belongs.
+#: Column of the response with the index of the row of the request.
 ROW = "recording"
 
 
 class ServedModel:
-    """Predicts tables of recordings.
+    """Predicts the recordings of a table.
 
     Args:
         model: a trained network.
-        task: its name, for messages.
+        task: name of its task, for messages.
     """
 
     def __init__(self, model: "TrainedModel", task: str) -> None:
@@ -41,15 +41,15 @@ class ServedModel:
         self._task = task
 
     def predict(self, table: "pd.DataFrame", params: Mapping[str, Any] | None = None) -> "pd.DataFrame":
-        """The scenes of recordings, or their events, each row with the number of its recording.
+        """Return the scenes or events of recordings. Each row has the index of its recording.
 
         Args:
-            table: a recording in each row: ``audio``, the bytes of a file of any format; or ``waveform`` ``[sample]``
-                with full scale 1, and ``sample_rate`` in Hz.
-            params: ``overlap`` of windows.
+            table: one recording per row: ``audio``, the bytes of an audio file; or ``waveform`` ``[sample]`` with full
+                scale 1, and ``sample_rate`` in Hz.
+            params: ``overlap``, the fraction of a window that overlaps with the next one.
 
         Raises:
-            UserError: in one line, for a recording that cannot be used.
+            UserError: for a recording that cannot be used.
         """
         overlap = float((params or PARAMETERS)["overlap"])
         found = [self._predict(index, row, overlap) for index, row in enumerate(table.to_dict("records"))]
@@ -80,7 +80,7 @@ class ServedModel:
 
 
 def to_frame(predictions: list[Prediction], classes: tuple[str, ...]) -> "pd.DataFrame":
-    """One table of several predictions; without any row if nothing was detected."""
+    """Combine predictions in one table, which has no rows if nothing was detected."""
     import pandas as pd
 
     names = [ROW, *(columns(predictions[0], classes) if predictions else ())]
@@ -90,7 +90,7 @@ def to_frame(predictions: list[Prediction], classes: tuple[str, ...]) -> "pd.Dat
 
 
 def _load_pyfunc(folder: str) -> ServedModel:
-    """What MLflow calls to load a model, whose code is on the import path by then."""
+    """Load a model. Called by MLflow after it has added the code of the model to the import path."""
     model = load_trusted_checkpoint(Path(folder) / BEST)
     assert model.settings is not None
     return ServedModel(model, model.settings.task.name)

@@ -1,4 +1,4 @@
-"""Recordings as a command line names them: files, folders, and standard input."""
+"""Recordings named on a command line: files, folders and standard input."""
 
 import shutil
 import sys
@@ -14,7 +14,7 @@ from dcase_sweep.audio.reading import open_decoder
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
-#: What counts as a recording in a folder; a file that is named may have any suffix.
+#: Suffixes of recordings in a folder. A file that is named itself may have any suffix.
 SUFFIXES = frozenset(
     (
         *(".wav", ".wave", ".w64", ".rf64", ".flac", ".mp3", ".ogg", ".oga", ".opus"),
@@ -24,21 +24,21 @@ SUFFIXES = frozenset(
 _STANDARD_INPUT = "-"
 _HEAD = 16
 _BLOCK = 2**20
-#: The most that standard input may hold of names, in bytes.
+#: Largest size of a list of names on standard input, in bytes.
 _MOST_NAMES = 64 * 2**20
-#: How audio files begin.
+#: First bytes of audio files.
 _MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b"ID3", b".snd", b"caff", b"NIST_1A")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A recording that is to be predicted.
+    """A recording to predict.
 
     Attributes:
-        name: in tables: as it was typed; relative to the folder where one folder was.
-        path: of the file.
-        seconds: its length; 0 if the file does not give it.
-        problem: why it cannot be used.
+        name: name in tables: as typed, or relative to the folder if a single folder was named.
+        path: path of the file.
+        seconds: length; 0 if the file does not specify it.
+        problem: why it cannot be used; None if it can.
     """
 
     name: str
@@ -48,14 +48,14 @@ class Source:
 
 
 def find_sources(words: Sequence[str], stack: ExitStack) -> list[Source]:
-    """The recordings that files, folders and ``-`` name, each once, with their lengths.
+    """Return the recordings that files, folders and ``-`` name, without duplicates, and with their lengths.
 
     Args:
-        words: of the command line.
-        stack: keeps a copy of what came through standard input until it is closed.
+        words: files, folders, or ``-`` for standard input.
+        stack: deletes the copy of an audio file from standard input when it is closed.
 
     Raises:
-        UserError: for a folder without recordings, and for names that standard input cannot hold.
+        UserError: for a folder without recordings, or unusable standard input.
     """
     found: dict[str, Path] = {}
     for word in words:
@@ -67,7 +67,7 @@ def find_sources(words: Sequence[str], stack: ExitStack) -> list[Source]:
 
 
 def _list(word: str, *, is_only: bool = False) -> Iterator[tuple[str, Path]]:
-    """Names and paths; the recordings of the only folder are named relative to it."""
+    """Yield names and paths. Recordings of a single folder are named relative to it."""
     path = Path(word).expanduser()
     if not path.is_dir():
         yield word, path
@@ -96,9 +96,9 @@ def _look(name: str, path: Path) -> Source:
 def _read_standard_input(stream: BinaryIO, stack: ExitStack) -> Iterator[tuple[str, Path]]:
     head = stream.read(_HEAD)
     if not head:
-        raise UserError("-: nothing came through standard input; expected an audio file or names of files")
+        raise UserError("-: standard input is empty; expected an audio file or names of files")
     if _is_audio(head):
-        # The reader looks at the end of a file before its samples, so that a pipe has to be copied; not into memory.
+        # The reader needs the end of a file before its samples, so a pipe is copied to a file first.
         copy = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dcase_sweep-")), "standard_input")
         with copy.open("wb") as handle:
             handle.write(head)
@@ -107,18 +107,18 @@ def _read_standard_input(stream: BinaryIO, stack: ExitStack) -> Iterator[tuple[s
         return
     content = head + stream.read(_MOST_NAMES)
     if len(content) > _MOST_NAMES:
-        raise UserError(f"-: more than {_MOST_NAMES // 2**20} MiB of names; expected names of files, one a line")
+        raise UserError(f"-: more than {_MOST_NAMES // 2**20} MiB of names; expected names of files, one per line")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
-        raise UserError("-: neither an audio file nor text in UTF-8; expected names of files, one a line") from None
+        raise UserError("-: neither an audio file nor text in UTF-8; expected names of files, one per line") from None
     names = text.split("\0") if "\0" in text else text.splitlines()
     for name in filter(None, names):
         yield from _list(name)
 
 
 def _is_audio(head: bytes) -> bool:
-    """Whether a stream begins as an audio file; names have no such bytes as follow a file's first letters."""
+    """Whether a stream starts like an audio file. File names do not contain the bytes that follow the first letters."""
     if head[:1] == b"\xff" and len(head) > 1 and head[1] & 0xE0 == 0xE0:  # MPEG
         return True
     return head.startswith(_MAGIC) and (head[8:12] in (b"WAVE", b"AIFF", b"AIFC") or any(byte < 9 for byte in head[3:]))

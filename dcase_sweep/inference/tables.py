@@ -1,4 +1,4 @@
-"""Predictions as tables: CSV, TSV, JSON lines, and label tracks of Audacity."""
+"""Tables of predictions: CSV, TSV, JSON Lines, and label tracks for Audacity."""
 
 import csv
 import io
@@ -12,20 +12,20 @@ from dcase_sweep.tasks.protocols import Prediction
 from dcase_sweep.utils.errors import UserError
 
 Format = Literal["csv", "tsv", "jsonl", "audacity"]
-#: By the suffix of a file.
+#: Suffix of a file → format.
 FORMATS: dict[str, Format] = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".txt": "audacity"}
-#: What a prediction must have to be written (`tasks.protocols.Prediction`).
+#: Attributes that a prediction must have to be written as a table (`tasks.protocols.Prediction`).
 _NEEDED = ("labels", "probabilities", "segments")
 
 
 @dataclass(frozen=True, slots=True)
 class TableFormat:
-    """How predictions are written.
+    """A format of tables of predictions.
 
     Attributes:
-        name: of the format.
-        classes: the columns of the probabilities, in this order.
-        segments: a row for each window also where a table has one for each recording.
+        name: name of the format.
+        classes: class labels in the order of the columns of probabilities.
+        segments: whether to write one row for each window instead of one for each recording.
     """
 
     name: Format
@@ -33,13 +33,13 @@ class TableFormat:
     segments: bool = False
 
     def header(self, prediction: Prediction) -> str:
-        """The first line, which tells the columns; empty where there is none."""
+        """Return the line with the names of the columns; empty if the format has none."""
         if self.name not in ("csv", "tsv"):
             return ""
         return self._join([["filename", *columns(prediction, self.classes, self.segments)]])
 
     def lines(self, filename: str, prediction: Prediction) -> str:
-        """All lines of one recording."""
+        """Return the lines of one recording."""
         if self.name == "audacity":
             return "".join(
                 f"{each.onset:.6f}\t{each.offset:.6f}\t{each.label}\n" for each in _merge(prediction.segments)
@@ -56,14 +56,14 @@ class TableFormat:
 
 
 def check_prediction(prediction: Any, task: str) -> Prediction:
-    """Return what can be written as a table.
+    """Check that a prediction can be written as a table.
 
     Raises:
-        UserError: for what a predictor of the user's own returns that cannot.
+        UserError: if not; that is possible only for a predictor from outside this package.
     """
     if not all(hasattr(prediction, name) for name in _NEEDED):
         raise UserError(
-            f"task {task}: its predictor returns a {type(prediction).__name__}, which is no table; expected "
+            f"task {task}: its predictor returns a {type(prediction).__name__}, which is not a table; expected "
             "make_predictor of the task to return a dcase_sweep.tasks.predictors.ClipPredictor, or one whose "
             "predictions have labels, probabilities and segments"
         )
@@ -72,12 +72,12 @@ def check_prediction(prediction: Any, task: str) -> Prediction:
 
 
 def columns(prediction: Prediction | type[Prediction], classes: Sequence[str], segments: bool = False) -> list[str]:
-    """The columns of a table of predictions of this kind, behind that of the file name.
+    """Return the names of the columns of a table of predictions, without that of the file name.
 
     Args:
-        prediction: one, or its class.
-        classes: the columns of the probabilities of recordings.
-        segments: a row for each window also where a table has one for each recording.
+        prediction: a prediction or its class.
+        classes: class labels in the order of the columns of probabilities.
+        segments: whether the table has one row for each window instead of one for each recording.
     """
     of_recording, of_segment = prediction.columns
     if prediction.has_segments or segments:
@@ -86,7 +86,7 @@ def columns(prediction: Prediction | type[Prediction], classes: Sequence[str], s
 
 
 def rows(prediction: Prediction, classes: Sequence[str], segments: bool = False) -> list[list[str | float]]:
-    """The rows of one recording, as `columns` names them."""
+    """Return the rows of one recording, with the columns of `columns`."""
     if prediction.has_segments or segments:
         return [[each.onset, each.offset, each.label, each.confidence] for each in prediction.segments]
     return [[",".join(prediction.labels), *(float(prediction.probabilities[name]) for name in classes)]]
@@ -116,7 +116,7 @@ def _plain(filename: str, prediction: Prediction) -> dict[str, Any]:
 
 
 def _merge(segments: Sequence[Segment]) -> list[Segment]:
-    """Segments of one label that touch or overlap are one."""
+    """Merge segments of the same label that touch or overlap."""
     merged: list[Segment] = []
     last: dict[str, int] = {}
     for each in sorted(segments, key=lambda segment: segment.onset):

@@ -1,4 +1,4 @@
-"""A trained network with all that it takes to use it."""
+"""A trained network with its front end and its classes."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -24,23 +24,25 @@ if TYPE_CHECKING:
 
     from dcase_sweep.tasks.prediction import EventPrediction, ScenePrediction
 
-#: Windows that the network is given together.
-_AT_ONCE = 8
+#: Number of windows in a batch.
+_BATCH_SIZE = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedModel:
-    """A trained network with all that it takes to use it.
+    """A trained network with its front end and its classes.
 
     Attributes:
-        run_id: in MLflow; None where the run is not logged there.
-        name: of the model's choice: ``cnn5``.
-        classes: in the order of the network's outputs.
-        metrics: of the run, by their names: ``test/accuracy``; none where the store does not have the run.
-        network: features ``[batch, mel, frame]`` of the front end → outputs of its task, in evaluation mode. A scene
-            classifier's are probabilities ``[batch, class]``; an event detector's are those of frames and of clips.
+        run_id: ID of the run in MLflow; None if it is not logged there.
+        name: name of the model in the configuration: ``cnn5``.
+        classes: class labels in the order of the network's outputs.
+        metrics: metrics of the run by name, such as ``test/accuracy``; empty if the run is not in the store.
+        network: features ``[batch, mel, frame]`` → outputs, in evaluation mode. The outputs of a scene classifier are
+            probabilities ``[batch, class]``; those of an event detector are probabilities for frames and for clips.
         front_end: waveforms ``[batch, sample]`` → features ``[batch, mel, frame]``.
-        settings: the configuration of the training; None of an exported file, which does not have it.
+        settings: the configuration of the training; None for an exported file.
+        trained: the part of the network that was trained, without normalisation; None for an exported file.
+        choices: configuration group → selected option: ``{"augmentation": "mixup"}``; empty for an exported file.
     """
 
     run_id: str | None
@@ -51,17 +53,19 @@ class TrainedModel:
     front_end: FrontEnd = field(repr=False)
     settings: Settings | None = field(repr=False)
     _predictor: Predictor = field(repr=False)
+    trained: "nn.Module | None" = field(default=None, repr=False)
+    choices: dict[str, str] = field(default_factory=dict, repr=False)
 
     def features(self, clip: str | Path | ArrayLike, sample_rate: int | None = None) -> "Tensor":
-        """What the network is given of a clip: ``[1, mel, frame]``.
+        """Compute the features of a clip ``[1, mel, frame]``.
 
         Args:
-            clip: an audio file, or a waveform as of `predict`. A longer one is cut to the length of the training's
-                clips, a shorter one extended as in training.
-            sample_rate: Hz, of a waveform; a file says its own.
+            clip: an audio file, or a waveform as for `predict`. It is cut or extended to the length of the training
+                clips.
+            sample_rate: sample rate of a waveform, Hz; not needed for a file.
 
         Raises:
-            UserError: in one line, for a recording that cannot be used.
+            UserError: for a recording that cannot be used.
         """
         wanted: Any = {name: getattr(self.front_end, name) for name in ("sample_rate", "seconds", "padding")}
         try:
@@ -81,23 +85,23 @@ class TrainedModel:
         overlap: float = OVERLAP,
         threshold: float | None = None,
     ) -> "ScenePrediction | EventPrediction | Any":
-        """What the network says of a recording of any length.
+        """Predict the scene or the events of a recording of any length.
 
-        A recording that is longer than the clips of the training is read in windows, of which a few are in memory at a
-        time. The probabilities of scenes are the mean over the windows, those of events are joined frame by frame.
+        A recording that is longer than the training clips is processed in overlapping windows, of which only a few are
+        in memory. Probabilities of scenes are averaged over the windows; those of events are joined frame by frame.
 
         Args:
-            clip: an audio file, or a waveform ``[sample]`` or ``[sample, channel]`` with full scale 1, as
-                `soundfile.read` returns it; channels are averaged.
-            sample_rate: Hz, of a waveform; a file says its own.
-            overlap: of neighbouring windows, as a share of a window.
-            threshold: of the probability of events; None = that of the evaluation.
+            clip: an audio file, or a waveform ``[sample]`` or ``[sample, channel]`` with full scale 1, as returned by
+                `soundfile.read`; channels are averaged.
+            sample_rate: sample rate of a waveform, Hz; not needed for a file.
+            overlap: fraction of a window that overlaps with the next one.
+            threshold: threshold on the probabilities of events; None = the threshold of the evaluation.
 
         Returns:
-            A `ScenePrediction` or an `EventPrediction`; of a task outside this package what its predictor returns.
+            A `ScenePrediction` or an `EventPrediction`. A task from outside this package may return another class.
 
         Raises:
-            UserError: in one line, for a recording that cannot be used.
+            UserError: for a recording that cannot be used, or an invalid overlap or threshold.
         """
         rate = self.front_end.sample_rate
         try:
@@ -118,18 +122,18 @@ class TrainedModel:
         on_progress: Callable[[float], None] = lambda seconds: None,
         on_window: Callable[[float, NDArray[np.float32]], None] | None = None,
     ) -> Any:
-        """What the network says of an open recording.
+        """Predict the scene or the events of an open recording.
 
         Args:
-            recording: at the front end's sample rate.
-            overlap: as of `predict`.
-            threshold: likewise.
-            on_progress: called with the seconds that are done.
+            recording: an open recording at the sample rate of the front end.
+            overlap: fraction of a window that overlaps with the next one.
+            threshold: threshold on the probabilities of events; None = the threshold of the evaluation.
+            on_progress: called with the number of seconds processed so far.
             on_window: called with the start (s) and the features ``[mel, frame]`` of each window.
 
         Raises:
             AudioProblem: for a recording that cannot be used.
-            UserError: for an overlap or a threshold that is not possible.
+            UserError: for an invalid overlap or threshold.
         """
         rate = self.front_end.sample_rate
         joiner = join(self._predictor, rate, self.front_end.seconds, _check_threshold(threshold))
@@ -151,7 +155,7 @@ class TrainedModel:
         return joiner.finish(windows.samples)
 
     def _compute(self, windows: list[Window]) -> "Tensor":
-        """Features ``[window, mel, frame]``."""
+        """Compute features ``[window, mel, frame]``."""
         import torch
 
         with torch.inference_mode():
@@ -163,7 +167,7 @@ def _batches(windows: Iterable[Window]) -> Iterator[list[Window]]:
     batch: list[Window] = []
     for window in windows:
         batch.append(window)
-        if len(batch) == _AT_ONCE:
+        if len(batch) == _BATCH_SIZE:
             yield batch
             batch = []
     if batch:
@@ -181,10 +185,10 @@ def _check_threshold(threshold: float | None) -> float | None:
 
 
 def as_waveform(clip: ArrayLike, sample_rate: int | None) -> tuple[NDArray[np.float32], int]:
-    """A waveform ``[sample]``, channels averaged, and its sample rate.
+    """Return a waveform ``[sample]`` with averaged channels, and its sample rate.
 
     Raises:
-        UserError: for anything that is no waveform with full scale 1.
+        UserError: for anything but a waveform with full scale 1.
     """
     samples = np.asarray(clip)
     is_shaped = samples.ndim == 1 or (samples.ndim == 2 and 0 < samples.shape[1] <= min(MOST_CHANNELS, len(samples)))
@@ -195,6 +199,6 @@ def as_waveform(clip: ArrayLike, sample_rate: int | None) -> tuple[NDArray[np.fl
     if samples.dtype.kind in "iu":
         raise UserError(f"waveform: whole numbers ({samples.dtype}); expected full scale at 1.0: divide by its maximum")
     if sample_rate is None or sample_rate <= 0:
-        raise UserError(f"sample_rate={sample_rate}: expected the waveform's, in Hz")
+        raise UserError(f"sample_rate={sample_rate}: expected the sample rate of the waveform in Hz")
     mono = samples if samples.ndim == 1 else samples.mean(axis=1)
     return mono.astype(np.float32, copy=False), int(sample_rate)

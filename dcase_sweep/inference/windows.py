@@ -1,4 +1,4 @@
-"""Windows of recordings of any length; only a few windows of samples are kept at a time."""
+"""Overlapping windows of recordings of any length. Only a few windows are in memory at a time."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dcase_sweep.audio.problems import SHORTEST
 from dcase_sweep.audio.reading import Padding, to_length
 from dcase_sweep.utils.errors import UserError
 
-#: Share of a window that the next one has in common with it.
+#: Default fraction of a window that overlaps with the next one.
 OVERLAP = 0.5
 _HIGHEST_OVERLAP = 0.95
 
@@ -20,8 +20,8 @@ class Window:
     """A part of a recording.
 
     Attributes:
-        start: its first sample, counted from the beginning of the recording.
-        samples: ``[sample]``, as many as a clip has.
+        start: index of its first sample in the recording.
+        samples: ``[sample]``, with the length of a clip.
     """
 
     start: int
@@ -29,21 +29,21 @@ class Window:
 
 
 class Windows:
-    """Cuts a recording into overlapping windows of the length of a clip.
+    """Iterates over overlapping windows of a recording; each has the length of a clip.
 
-    A recording that is shorter than a clip is extended as clips are in training. The last window of a longer one ends
-    with the recording; it is left out where the window before it leaves less than one frame.
+    A recording that is shorter than a clip is extended as in training. The last window of a longer recording ends with
+    the recording. It is omitted if it would add less than one frame.
 
     Args:
-        blocks: the samples of the recording, ``[sample]`` each.
-        length: samples of a window.
-        overlap: of neighbouring windows, as a share of a window.
-        grid: windows begin at multiples of so many samples.
+        blocks: the samples of the recording in blocks ``[sample]``.
+        length: number of samples in a window.
+        overlap: fraction of a window that overlaps with the next one.
+        grid: windows start at multiples of this number of samples.
         padding: how a short recording is extended.
-        sample_rate: Hz.
+        sample_rate: sample rate, Hz.
 
     Attributes:
-        samples: how many were read so far.
+        samples: number of samples read so far.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Windows:
         self.samples = 0
 
     def __iter__(self) -> Iterator[Window]:
-        kept = np.zeros(0, np.float32)  # from the beginning of the last window on
+        kept = np.zeros(0, np.float32)  # the samples from the start of the last window on
         origin, start = 0, 0
         for block in self._blocks:
             self.samples += len(block)
@@ -82,10 +82,10 @@ class Windows:
 
 
 def check_overlap(overlap: float) -> float:
-    """Return the overlap.
+    """Check and return an overlap.
 
     Raises:
-        UserError: if it is not possible.
+        UserError: if it is out of range.
     """
     if not 0 <= overlap <= _HIGHEST_OVERLAP:
         raise UserError(f"overlap={overlap:g}: expected a number from 0 to {_HIGHEST_OVERLAP:g}")

@@ -14,20 +14,23 @@ Hydra finds a sweeper only if its class is defined in the namespace package ``hy
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.sweep import command
+from dcase_sweep.sweep.job import BestTrial as BestTrial
+from dcase_sweep.sweep.job import Continuation as Continuation
+from dcase_sweep.sweep.job import GridJob as GridJob
+from dcase_sweep.sweep.job import PooledRow as PooledRow
+from dcase_sweep.sweep.job import PreparedJob as PreparedJob
 from dcase_sweep.sweep.outcomes import Outcome, read_metrics
 from dcase_sweep.sweep.record import Record as Record
 from dcase_sweep.sweep.reporting import ConstraintViolation
 from dcase_sweep.utils.cpu import usable_cores
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.overrides import escape_interpolation
-from dcase_sweep.utils.secrets import mask_word
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -37,83 +40,6 @@ if TYPE_CHECKING:
 
 #: The default journal of studies.
 _JOURNAL = "optuna.log"
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedJob:
-    """A composed and validated job."""
-
-    config: DictConfig
-    #: The result of `Application.prepare`, for `Application.run`.
-    content: Any = None
-    #: Metrics known before the job runs, stored with the trial.
-    figures: Mapping[str, float] = field(default_factory=dict)
-    #: Constraint → amount by which it is exceeded. `prepare` raises an error unless all are 0 or less.
-    violations: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class GridJob:
-    """One job of a grid."""
-
-    overrides: list[str]
-    #: What `Application.check` made of its configuration.
-    content: Any = None
-    #: What came of it; None while it is not over.
-    outcome: Outcome | None = None
-    #: Overrides that continue an interrupted attempt, or place the job in the folder of its sweep.
-    continuation: Sequence[str] = ()
-
-    @property
-    def values(self) -> dict[str, str]:
-        """Its overrides by their keys, passwords masked."""
-        pairs = (mask_word(override).lstrip("+").partition("=") for override in self.overrides)
-        return {key: value.strip("'\"") for key, _, value in pairs}
-
-
-@dataclass(frozen=True, slots=True)
-class Continuation:
-    """How an interrupted grid goes on.
-
-    Attributes:
-        jobs: further overrides of each job.
-        record_id: ID of the record of the sweep; None = a new one.
-    """
-
-    jobs: Sequence[Sequence[str]]
-    record_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pooled:
-    """What several jobs of a grid came to together: another row of its comparison.
-
-    Attributes:
-        values: of the row, key → what it shows.
-        outcome: of the jobs together.
-        report: for people; empty if there is nothing more to say than the row does.
-    """
-
-    values: dict[str, str]
-    outcome: Outcome
-    report: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class BestTrial:
-    """One of the best trials, in plain values."""
-
-    study: str
-    number: int
-    #: ``best``, or ``pareto_1`` and so on.
-    name: str
-    #: Overrides common to all trials, and those of this trial as read from the storage, which is not trusted.
-    fixed: tuple[str, ...]
-    overrides: Any
-    threads: Any
-    metrics: Mapping[str, float]
-    notes: tuple[str, ...]
-    folder: str
 
 
 class Application:
@@ -271,7 +197,7 @@ class Application:
         """
         return Continuation([()] * len(jobs))
 
-    def pool(self, jobs: Sequence[GridJob]) -> list[Pooled]:
+    def pool(self, jobs: Sequence[GridJob]) -> list[PooledRow]:
         """Further rows of the comparison, of several jobs together, as the folds of a cross-validation."""
         return []
 

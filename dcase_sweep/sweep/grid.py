@@ -17,8 +17,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from dcase_sweep.sweep.application import Application, GridJob, Pooled, Record
+from dcase_sweep.sweep.application import Application, Record
 from dcase_sweep.sweep.comparison import Comparison, Entry, compare, table, to_csv
+from dcase_sweep.sweep.job import GridJob, PooledRow
 from dcase_sweep.sweep.launchers import check_launcher, is_basic
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.summary import draw_comparison, summarise, to_markdown
@@ -221,7 +222,7 @@ class GridSweeper(Sweeper):
         if record.link:
             log.info(f"page      {record.link}")
 
-    def _pool(self, jobs: Sequence[GridJob]) -> list[Pooled]:
+    def _pool(self, jobs: Sequence[GridJob]) -> list[PooledRow]:
         """What the application makes of several jobs together; what it cannot costs a line, not the comparison."""
         try:
             return self._application.pool(jobs)
@@ -267,7 +268,7 @@ def _varying(jobs: Sequence[GridJob]) -> list[str]:
     return [key for key in keys if len({job.values.get(key) for job in jobs}) > 1]
 
 
-def _save(record: Record, comparison: Comparison, pooled: Sequence[Pooled], folder: Path) -> None:
+def _save(record: Record, comparison: Comparison, pooled: Sequence[PooledRow], folder: Path) -> None:
     record.describe(comparison.notes, to_markdown(comparison))
     files = {"comparison.txt": table(comparison) + "\n", "comparison.csv": to_csv(comparison)}
     reports = [f"{_describe(each.values)}\n\n{each.report}\n" for each in pooled if each.report]

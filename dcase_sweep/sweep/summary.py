@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dcase_sweep.sweep.comparison import Column, Comparison, Entry, Row, list_cells
+from dcase_sweep.utils.palette import BLUE
 from dcase_sweep.utils.text import printable
 
 #: Bars of a figure at most, and the letters of their names.
 _MOST_BARS, _LONGEST_NAME = 40, 44
-#: A blue that is told from grey and black with any colour vision (Okabe and Ito, 2008).
-_BAR = "#0072B2"
 
 
 def summarise(entries: Sequence[Entry]) -> dict[str, float]:
@@ -105,7 +104,7 @@ def draw_comparison(comparison: Comparison, path: Path) -> Path | None:
     for (column, rows), each in zip(panels, axes[:, 0], strict=True):
         pairs = [tuple(column.factor * value for value in row.metrics[column.metric]) for row in rows]
         places = range(len(rows))
-        each.barh(places, [mean for mean, _ in pairs], color=_BAR, height=0.65)
+        each.barh(places, [mean for mean, _ in pairs], color=BLUE, height=0.65)
         spread = [(place, mean, std) for place, (mean, std) in enumerate(pairs) if std > 0]
         if spread:
             where, means, stds = zip(*spread, strict=True)

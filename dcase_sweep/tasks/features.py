@@ -3,10 +3,11 @@
 import hashlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from dcase_sweep.audio.front_end import FrontEnd
 from dcase_sweep.config import Experiment, build, build_front_end, build_task, stored_configuration
 from dcase_sweep.data.files import check_samples
 from dcase_sweep.data.leaks import find_copies
@@ -43,26 +44,9 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[TaskData
     }
 
     def check(root: Path, names: Sequence[str]) -> list[str]:
-        known = KnownFiles(root, **where)
-        problems = known.problems(names)
-        if problems is not None:
-            return problems
-        length = {"sample_rate": front_end.sample_rate, "seconds": front_end.seconds}
-        with console.progress("check", len(names)) as bar:
-            problems = check_samples(
-                root, names, **length, workers=workers, on_progress=lambda done, _: bar.update(done), known=known
-            )
-        known.contents.save()
-        return problems
+        return _check_recordings(root, names, KnownFiles(root, **where), front_end, workers)
 
-    task = build_task(experiment)
-    data: TaskData = dataset.load(check=check)
-    if not isinstance(data, task.data_type):
-        raise UserError(
-            f"data={experiment.data._target_}: load() gave {type(data).__name__}; expected {task.data_type.__name__} "
-            f"for task={experiment.task.name}"
-        )
-    task.validate_data(experiment, data)
+    data = _load_data(experiment, dataset, check)
     began = time.perf_counter()
     with console.progress("features", len(data.filenames)) as bar:
         store = open_store(
@@ -78,16 +62,64 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[TaskData
         )
     changed = describe_changes(data.filenames, store, front_end.seconds)
     if store.problems:
-        if not getattr(dataset, "skip_invalid", False):
-            raise DataError(store.problems)
-        log.warning(f"data      {len(store.problems)} clips cannot be read and are left out: {store.problems[0]}")
-        data = data.drop_invalid(store.valid)
-        empty = getattr(data, "empty_splits", ())
-        if empty:
-            raise DataError([*empty, *store.problems])
-        task.validate_data(experiment, data)
+        data = _drop_invalid(experiment, dataset, data, store)
     _describe(data, store, time.perf_counter() - began, changed)
     return data, store
+
+
+def _check_recordings(
+    root: Path, names: Sequence[str], known: KnownFiles, front_end: FrontEnd, workers: int
+) -> list[str]:
+    """Return the problems of recordings. Those whose content is known are not read."""
+    problems = known.problems(names)
+    if problems is not None:
+        return problems
+    with console.progress("check", len(names)) as bar:
+        problems = check_samples(
+            root,
+            names,
+            sample_rate=front_end.sample_rate,
+            seconds=front_end.seconds,
+            workers=workers,
+            on_progress=lambda done, _: bar.update(done),
+            known=known,
+        )
+    known.contents.save()
+    return problems
+
+
+def _load_data(experiment: Experiment, dataset: Any, check: Callable[[Path, Sequence[str]], list[str]]) -> TaskData:
+    """Load the data set and check that it is one for the task.
+
+    Raises:
+        UserError: if it is not.
+    """
+    task = build_task(experiment)
+    data: TaskData = dataset.load(check=check)
+    if not isinstance(data, task.data_type):
+        raise UserError(
+            f"data={experiment.data._target_}: load() gave {type(data).__name__}; expected {task.data_type.__name__} "
+            f"for task={experiment.task.name}"
+        )
+    task.validate_data(experiment, data)
+    return data
+
+
+def _drop_invalid(experiment: Experiment, dataset: Any, data: TaskData, store: FeatureStore) -> TaskData:
+    """Return the data without the recordings that cannot be read.
+
+    Raises:
+        DataError: if ``data.skip_invalid`` does not allow it, or no recording of a split is left.
+    """
+    if not getattr(dataset, "skip_invalid", False):
+        raise DataError(store.problems)
+    log.warning(f"data      {len(store.problems)} clips cannot be read and are left out: {store.problems[0]}")
+    valid = data.drop_invalid(store.valid)
+    empty = getattr(valid, "empty_splits", ())
+    if empty:
+        raise DataError([*empty, *store.problems])
+    build_task(experiment).validate_data(experiment, valid)
+    return valid
 
 
 def compute_fingerprint(data: TaskData, store: FeatureStore) -> str:

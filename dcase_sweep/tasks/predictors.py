@@ -118,7 +118,7 @@ class _ClipJoiner:
 
     def add(self, starts: Sequence[int], features: Tensor) -> None:
         with torch.inference_mode():
-            self._scores += list(self._predictor.network(features).double().cpu().numpy())
+            self._scores += list(self._predictor.network(features).cpu().double().numpy())
         self._starts += [start / self._sample_rate for start in starts]
 
     def finish(self, samples: int) -> ClipPrediction:

@@ -4,6 +4,7 @@ import difflib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -104,6 +105,19 @@ class SoundEventDetection(Task):
 
         return EventPredictor(experiment, network, classes)
 
+    def pool(self, experiment: Experiment, folders: Sequence[Path]) -> EvaluationResult | None:
+        """The metrics of the detections in the test clips of all runs; None for runs of earlier versions."""
+        from dcase_sweep.evaluation.events.kept import DETECTIONS
+        from dcase_sweep.evaluation.events.pooling import evaluate_event_files
+
+        missing = next((folder for folder in folders if not (folder / DETECTIONS).is_file()), None)
+        if missing is not None:
+            log.warning(
+                f"pooled    {missing} has no {DETECTIONS}, as of an earlier version: the row is the mean of the folds"
+            )
+            return None
+        return evaluate_event_files(folders, event_rules(experiment.evaluation))
+
     def evaluate(self, experiment: Experiment, data: EventData, learner: Any, features: Any) -> EvaluationResult:
         """Compute PSDS, F1 and error rates of the student and the teacher."""
         from dcase_sweep.evaluation.events.result import ClipView, NetworkScores, evaluate_event_scores
@@ -132,8 +146,17 @@ class SoundEventDetection(Task):
             listed=coverage.listed if coverage else len(data.test),
             rules=event_rules(experiment.evaluation),
             clip_seconds=front_end.seconds,
-            views=[ClipView(names[row], _to_decibel(front_end, features[row]), front_end.seconds) for row in shown],
+            views=[
+                ClipView(
+                    names[row],
+                    _to_decibel(front_end, features[row]),
+                    front_end.seconds,
+                    getattr(front_end, "frequencies", None),
+                )
+                for row in shown
+            ],
             note=describe_note(data),
+            keep_detections=getattr(experiment.data, "fold", None) is not None,
         )
         covered = {f"coverage/{part.subset}": part.found / part.listed for part in data.coverage if part.listed}
         return replace(result, metrics=result.metrics | covered)

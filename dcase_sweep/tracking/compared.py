@@ -1,7 +1,5 @@
 """Finished runs as the comparison of sweeps reads them, each with its files. None of these is trusted."""
 
-import json
-import math
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -11,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from dcase_sweep.evaluation.comparison.rules import read_event_rules
 from dcase_sweep.evaluation.comparison.systems import ComparedRun
 from dcase_sweep.evaluation.events.clip_counts import read_clip_counts, resample_collar_f1, resample_psds
-from dcase_sweep.evaluation.events.psds import PUBLISHED_AVERAGE, SCENARIOS
 from dcase_sweep.evaluation.resampling import Statistic
 from dcase_sweep.evaluation.scenes.resampling import class_average
 from dcase_sweep.tracking.finding import LoggedRun
@@ -22,8 +20,8 @@ from dcase_sweep.tracking.stores import Store
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.tables import parse_number, read_table
 
-#: Runs that are asked for at a time, and the largest file of metrics.
-_PAGE, _LARGEST = 1000, 2**22
+#: Runs that are asked for at a time.
+_PAGE = 1000
 _RUN_ID = re.compile(r"[0-9a-f]{6,32}")
 #: Metrics of the epochs that learning curves show.
 _CURVES = ("train/loss", "validation/loss", "validation/accuracy", "validation/objective")
@@ -100,33 +98,12 @@ def _make(store: Store, run: Any, curves: bool) -> ComparedRun:
         id=info.run_id,
         name=info.run_name or info.run_id,
         parameters=dict(data.params),
-        metrics=_read_metrics(logged) | dict(data.metrics),
+        metrics=logged.read_metrics() | dict(data.metrics),
         history=history,
         load_statistics=partial(_load_statistics, logged),
         link=link_to_run(store.uri, info.experiment_id, info.run_id),
         is_synthetic="dcase_sweep.synthetic" in data.tags,
     )
-
-
-def _read_metrics(run: LoggedRun) -> dict[str, float]:
-    """All metrics of the evaluation, from the run's file; none where it has no such file."""
-    from dcase_sweep.evaluation.result import METRICS_FILE
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = run.fetch(METRICS_FILE, Path(folder))
-        if path is None or path.stat().st_size > _LARGEST:
-            return {}
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return {}
-    if not isinstance(found, dict):
-        return {}
-    return {
-        name: float(value)
-        for name, value in found.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    }
 
 
 def _load_statistics(run: LoggedRun) -> tuple[tuple[str, ...], Mapping[str, Statistic]] | None:
@@ -146,9 +123,13 @@ def _load_statistics(run: LoggedRun) -> tuple[tuple[str, ...], Mapping[str, Stat
         if path is None:
             return None
         counts = read_clip_counts(path)
+    try:
+        rules = read_event_rules(run.parameters)
+    except ValueError as error:
+        raise UserError(f"run {run.id}: evaluation: {error}; expected the rules of an evaluation of events") from None
     statistics: dict[str, Statistic] = {"test/f1": resample_collar_f1(counts)}
-    for index, scenario in enumerate(SCENARIOS[: len(counts.true_positives)]):
-        statistics[f"test/psds{index + 1}"] = resample_psds(counts, index, scenario, PUBLISHED_AVERAGE)
+    for index, scenario in enumerate(rules.scenarios[: len(counts.true_positives)]):
+        statistics[f"test/psds{index + 1}"] = resample_psds(counts, index, scenario, rules.cross_trigger_average)
     return tuple(map(str, counts.clips)), statistics
 
 

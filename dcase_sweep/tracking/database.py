@@ -6,7 +6,7 @@ import re
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.errors import UserError, describe_os_error
@@ -271,8 +271,10 @@ def _local_path(uri: str) -> Path:
     """Return the path of a ``file:`` address; a relative path for any other."""
     parts = urlsplit(uri)
     if parts.scheme == "file":
-        return Path(unquote(parts.path))
-    return Path(uri) if uri.startswith("/") else Path("elsewhere")
+        from urllib.request import url2pathname  # as slow to import as all else here
+
+        return Path(url2pathname(parts.path))
+    return Path(uri) if Path(uri).is_absolute() else Path("elsewhere")
 
 
 def run_artifacts(path: Path, run_id: str, artifact_uri: str) -> Path | None:

@@ -1,6 +1,7 @@
 """Finding and closing runs in the store."""
 
 import logging
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +83,14 @@ class LoggedRun:
             return Path(self.store.client.download_artifacts(self.id, name, str(folder)))
         except (MlflowException, OSError):
             return None
+
+    def read_metrics(self) -> dict[str, float]:
+        """Read all metrics of the evaluation from the run's file; none if it has no such file."""
+        from dcase_sweep.evaluation.result import METRICS_FILE, read_metrics
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = self.fetch(METRICS_FILE, Path(folder))
+            return {} if path is None else read_metrics(path)
 
     def reopen(self) -> Run:
         """Return the run for logging; its status does not change."""

@@ -109,13 +109,13 @@ class MultiLoggerRun:
     def log_parameters(self, parameters: Mapping[str, Any], tags: Mapping[str, str] | None = None) -> None:
         """Log the flattened configuration."""
         self._run.log_parameters(parameters, tags)
-        self._tell("log_hyperparams", dict(mask_values(parameters)))
+        self._call("log_hyperparams", dict(mask_values(parameters)))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log metrics of an epoch, counted from 0, or of the whole run if None."""
         self._run.log_metrics(metrics, *(() if step is None else (step,)))
         self._step = self._step if step is None else step
-        self._tell("log_metrics", dict(metrics), self._step)
+        self._call("log_metrics", dict(metrics), self._step)
 
     def end(self, status: str) -> None:
         """Close the run and its loggers."""
@@ -128,9 +128,9 @@ class MultiLoggerRun:
         self._run.give_up(status)
 
     def _finalize(self, status: str) -> None:
-        self._tell("finalize", _STATUS.get(status, "failed"))
+        self._call("finalize", _STATUS.get(status, "failed"))
 
-    def _tell(self, method: str, *arguments: Any) -> None:
+    def _call(self, method: str, *arguments: Any) -> None:
         for name, logger in list(self._loggers.items()):
             try:
                 getattr(logger, method)(*arguments)

@@ -20,10 +20,10 @@ def _git(folder: Path, *arguments: str) -> str | None:
     """Return git's output in a folder; None if there is none, for example outside a repository."""
     try:
         command = ["git", "-C", str(folder), *arguments]
-        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        found = subprocess.run(command, capture_output=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip() or None
+    return found.stdout.decode("utf-8", "replace").strip() or None
 
 
 def git_commit(folder: Path) -> str | None:
@@ -51,7 +51,7 @@ def user_name() -> str:
     """Return the name of the user, as far as the system knows it."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # for example in a container whose user has no name
+    except (ImportError, KeyError, OSError):  # for example in a container whose user has no name
         return "unknown"
 
 

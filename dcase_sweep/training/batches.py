@@ -60,7 +60,7 @@ class Batches:
 
     @property
     def device_bytes(self) -> int:
-        """What the features take of a GPU's memory."""
+        """Size of the features on a GPU, in bytes."""
         return self.clips.features.nbytes if self.clips.features.is_cuda else 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -80,7 +80,7 @@ class Batches:
 
 
 def band_statistics(
-    features: NDArray[np.float32], rows: NDArray[np.int64], at_once: int = 256, *, ddof: int = 0
+    features: NDArray[np.float32], rows: NDArray[np.int64], chunk_size: int = 256, *, ddof: int = 0
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Compute the mean and standard deviation of each mel band ``[mel]`` over the clips and frames of ``rows``.
 
@@ -90,14 +90,14 @@ def band_statistics(
     Args:
         features: ``[clip, mel, frame]``, possibly memory-mapped.
         rows: the clips.
-        at_once: number of clips in memory at a time.
+        chunk_size: number of clips in memory at a time.
         ddof: subtracted from the number of frames in the deviation: 1 for a sample, 0 for a population.
     """
     offset = features[rows[0]].mean(axis=1, dtype=np.float64)[:, None]
     total = np.zeros(features.shape[1])
     squares = np.zeros(features.shape[1])
-    for start in range(0, len(rows), at_once):
-        part = features[rows[start : start + at_once]].astype(np.float64) - offset
+    for start in range(0, len(rows), chunk_size):
+        part = features[rows[start : start + chunk_size]].astype(np.float64) - offset
         total += part.sum(axis=(0, 2))
         squares += np.einsum("cmf,cmf->m", part, part)
     count = len(rows) * features.shape[2]

@@ -1,4 +1,4 @@
-"""Networks compiled by `torch.compile` for the batches that they are trained on."""
+"""Networks compiled by `torch.compile` for full training batches."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -9,14 +9,14 @@ from torch import nn
 
 
 class CompiledCall:
-    """Calls a network compiled for batches of one size in training, and as it is for all others.
+    """Calls a compiled network for full training batches, and the network itself for all others.
 
-    `torch.compile` would compile again, for a size or for any size, when the last batch of an epoch is smaller and when
-    clips are validated, and that takes longer than it saves.
+    Otherwise `torch.compile` would compile the network again for the smaller last batch of an epoch and for validation,
+    which takes longer than it saves.
 
     Args:
-        network: ``[batch, ...]`` → its outputs; its weights stay where they are.
-        batch_size: of a full batch.
+        network: ``[batch, ...]`` → outputs. Its weights are shared with the compiled network.
+        batch_size: size of a full batch.
     """
 
     def __init__(self, network: nn.Module, batch_size: int) -> None:
@@ -33,10 +33,10 @@ class CompiledCall:
 
 
 def compile_calls(networks: Sequence[nn.Module], batch_size: int) -> list[CompiledCall]:
-    """Calls of networks that are trained together.
+    """Return compiled calls of networks that are trained together.
 
-    What earlier trainings of this process left in the compiler is forgotten: it takes a batch size that differs from
-    theirs for one that varies, compiles for any size, and gives up after eight networks of one class.
+    The state of the compiler from earlier trainings in this process is reset. With it, the compiler would treat another
+    batch size as a variable one, and stop compiling after eight networks of the same class.
     """
     torch.compiler.reset()
     return [CompiledCall(network, batch_size) for network in networks]

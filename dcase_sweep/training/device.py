@@ -15,9 +15,11 @@ def use_threads(hardware: Hardware) -> None:
 
 
 def resolve_precision(hardware: Hardware) -> str:
-    """Resolve ``auto``: bfloat16 with hardware support, else float32 on a CPU or float16 on a GPU."""
+    """Resolve ``auto``: bfloat16 with hardware support, else float32 on a CPU or float16 on a GPU; float32 on MPS."""
     if hardware.precision != "auto":
         return hardware.precision
+    if hardware.accelerator == "mps":
+        return "32-true"
     if hardware.accelerator == "gpu":
         # Emulated bfloat16 is slower than float32.
         native = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -35,13 +37,29 @@ def resolve_device(hardware: Hardware) -> str:
     """
     if hardware.accelerator == "cpu":
         return "cpu"
+    has_mps = torch.backends.mps.is_available()
+    if hardware.accelerator == "mps":
+        if not has_mps:
+            raise UserError("hardware=mps: PyTorch finds no GPU of a Mac on this machine; choose hardware=cpu")
+        if not torch.amp.is_autocast_available("mps"):
+            raise UserError(f"hardware=mps: PyTorch {torch.__version__} is too old for it; expected 2.5 or newer")
+        return "mps"
     if not torch.cuda.is_available():
-        raise UserError("hardware=gpu: PyTorch finds no GPU on this machine; choose hardware=cpu")
+        other = "hardware=mps or hardware=cpu" if has_mps else "hardware=cpu"
+        raise UserError(f"hardware=gpu: PyTorch finds no GPU on this machine; choose {other}")
     return "cuda"
 
 
+def front_end_device(device: str) -> str:
+    """Return where the features of recordings are computed: on a GPU by CUDA, else on the CPU.
+
+    The front ends are tested on these two.
+    """
+    return device if torch.device(device).type == "cuda" else "cpu"
+
+
 def has_room(device: str, size: int) -> bool:
-    """Whether a device holds ``size`` bytes and leaves as much for training; main memory is taken to."""
+    """Whether a device can store ``size`` bytes and leave as much for training. Always true for main memory."""
     if torch.device(device).type != "cuda":
         return True
     free, _ = torch.cuda.mem_get_info(device)
@@ -49,13 +67,16 @@ def has_room(device: str, size: int) -> bool:
 
 
 def validation_batch(device: str, bytes_per_clip: int, *, least: int, most: int = 1024) -> int:
-    """How many clips are validated at a time.
+    """Return the batch size of validation.
 
-    ``least`` on a CPU, where more at a time are no faster. On a GPU as many as a quarter of its free memory holds, up
-    to ``most``: a small batch takes as long as a large one.
+    It is ``least`` on a CPU, where larger batches are not faster. On a GPU, where a small batch takes as long as a
+    large one, it is the number of clips that fit in a quarter of the free memory, at most ``most``.
 
     Args:
-        bytes_per_clip: of the largest maps that are in memory together.
+        device: PyTorch's name of the device.
+        bytes_per_clip: size of the largest maps that are in memory at the same time.
+        least: smallest batch size.
+        most: largest batch size.
     """
     if torch.device(device).type != "cuda":
         return least

@@ -11,10 +11,10 @@ from dcase_sweep.utils.errors import UserError
 
 #: On a GPU, reading the loss waits for the device, so it is copied to memory and read this many batches later. A
 #: diverged network stays diverged, so later checks are sufficient.
-BATCHES_A_LOOK_ON_GPU = 50
+CHECK_INTERVAL_ON_GPU = 50
 
 
-def refuse_divergence(epoch: int, name: str, value: float) -> None:
+def check_finite(epoch: int, name: str, value: float) -> None:
     """Check that a value is finite.
 
     Args:
@@ -28,11 +28,11 @@ def refuse_divergence(epoch: int, name: str, value: float) -> None:
         raise UserError(f"training diverged in epoch {epoch + 1}: {name} is {value}; lower optimizer.lr")
 
 
-def refuse_divergent_losses(epoch: int, metrics: dict[str, float]) -> None:
+def check_finite_losses(epoch: int, metrics: dict[str, float]) -> None:
     """Check each loss among the metrics of an epoch in the same way."""
     for name, value in metrics.items():
         if "loss" in name:
-            refuse_divergence(epoch, name, value)
+            check_finite(epoch, name, value)
 
 
 class Divergence(Callback):
@@ -50,19 +50,19 @@ class Divergence(Callback):
     ) -> None:
         loss = outputs["loss"]
         if not loss.is_cuda:
-            refuse_divergence(trainer.current_epoch, "loss", float(loss))
-        elif batch_idx % BATCHES_A_LOOK_ON_GPU == 0:
-            self._look(trainer.current_epoch, loss)
+            check_finite(trainer.current_epoch, "loss", float(loss))
+        elif batch_idx % CHECK_INTERVAL_ON_GPU == 0:
+            self._check_later(trainer.current_epoch, loss)
 
-    def _look(self, epoch: int, loss: Tensor) -> None:
-        """Look at the loss that was sent before, which has arrived by now, and send this one."""
+    def _check_later(self, epoch: int, loss: Tensor) -> None:
+        """Check the loss whose copy was started at the last call, and start to copy this one."""
         if self._sent is not None and self._sent[1].query():
-            refuse_divergence(epoch, "loss", float(self._sent[0]))
+            check_finite(epoch, "loss", float(self._sent[0]))
         sent, arrived = loss.to("cpu", non_blocking=True), torch.cuda.Event()
         arrived.record()
         self._sent = sent, arrived
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        refuse_divergent_losses(
+        check_finite_losses(
             trainer.current_epoch, {name: float(value) for name, value in trainer.callback_metrics.items()}
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning import LightningModule
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import nn
 
@@ -20,7 +20,7 @@ from dcase_sweep.training.compression.compressor import Compressor
 from dcase_sweep.training.divergence import Divergence
 from dcase_sweep.training.interruption import Interruption
 from dcase_sweep.training.lightning import make_trainer
-from dcase_sweep.training.out_of_memory import describe_out_of_memory
+from dcase_sweep.training.out_of_memory import describe_out_of_memory, is_gpu_out_of_memory
 from dcase_sweep.training.restoring import RestoredState, restoring
 from dcase_sweep.training.step_module import StepModule
 from dcase_sweep.utils.errors import UserError
@@ -66,52 +66,33 @@ def fit(
         UserError: if a loss is NaN or infinite, no epoch could be evaluated, the state to resume is unusable, a
             callback is unusable, or a batch does not fit in the memory of the GPU.
     """
-    training = experiment.training
     folder.mkdir(parents=True, exist_ok=True)
-    first = training.first_kept_epoch
-    if compressor is not None:
-        first = max(first, compressor.first_epoch)
-    beside = dict if compressor is None else compressor.tensors
     callbacks = make_callbacks(experiment.callbacks, monitor=monitor.metric, mode=monitor.mode)
+    first_epoch = experiment.training.first_best_epoch
     best_checkpoint = BestCheckpoint(
         folder,
         monitor=monitor,
-        first_epoch=first,
+        first_epoch=first_epoch if compressor is None else max(first_epoch, compressor.first_epoch),
         extra=extra,
         on_epoch=on_epoch,
-        beside=beside,
+        extra_state=dict if compressor is None else compressor.tensors,
         has_callbacks=bool(callbacks),
     )
-    before = [] if compressor is None else [compressor]
     restored = RestoredState()
     trainer = make_trainer(
         experiment.hardware,
-        epochs=training.epochs,
+        epochs=experiment.training.epochs,
         folder=folder,
         callbacks=[
-            *(restored, Interruption(), *before, *callbacks),
+            *(restored, Interruption(), *([] if compressor is None else [compressor]), *callbacks),
             *(Divergence(), best_checkpoint, LastCheckpoint(folder)),
         ],
     )
-    if resume is not None and resume.resolve() != (folder / LAST).resolve():
-        with whole_file(folder / LAST) as temporary:
-            shutil.copyfile(resume, temporary)
-    is_full = False
-    with restoring(resume, lambda: restored.has_begun), warnings.catch_warnings():
-        # Lightning warns about the number of loader workers, but whole splits are in memory.
-        warnings.simplefilter("ignore")
-        try:
-            trainer.fit(
-                module, train, validation, ckpt_path=None if resume is None else str(folder / LAST), weights_only=True
-            )
-        except torch.OutOfMemoryError:  # described below, when its traceback no longer holds the tensors
-            is_full = True
-        except MisconfigurationException as error:  # for example if the monitored metric does not exist
-            raise UserError(f"callbacks, scheduler: {' '.join(str(error).split())[:300]}") from None
-        finally:
-            if isinstance(module, StepModule):
-                module.forget_graph()
-    if is_full:
+    if resume is not None:
+        _copy_checkpoint(resume, folder / LAST)
+    with restoring(resume, lambda: restored.has_begun):
+        is_trained = _train(trainer, module, train, validation, None if resume is None else folder / LAST)
+    if not is_trained:
         raise UserError(describe_out_of_memory(experiment, trainer, module, train))
     best_checkpoint.conclude()
     load_weights(module, folder / BEST)
@@ -120,6 +101,46 @@ def fit(
     return Fitted(
         best_checkpoint.best_epoch, monitor.metric, best_checkpoint.best_value, trainer.current_epoch, folder / BEST
     )
+
+
+def _copy_checkpoint(source: Path, target: Path) -> None:
+    """Copy the checkpoint to resume into the folder of this run, unless it is there already."""
+    if source.resolve() != target.resolve():
+        with whole_file(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def _train(
+    trainer: Trainer,
+    module: LightningModule,
+    train: Iterable[Any],
+    validation: Iterable[Any],
+    checkpoint: Path | None,
+) -> bool:
+    """Train to the last epoch; return False if a batch does not fit in the memory of the GPU.
+
+    That error is not passed on: its traceback would keep the tensors of the batch in memory.
+
+    Raises:
+        UserError: if a callback or the scheduler is unusable.
+    """
+    with warnings.catch_warnings():
+        # Lightning warns about the number of loader workers, but whole splits are in memory.
+        warnings.simplefilter("ignore")
+        try:
+            trainer.fit(
+                module, train, validation, ckpt_path=None if checkpoint is None else str(checkpoint), weights_only=True
+            )
+        except MisconfigurationException as error:  # for example if the monitored metric does not exist
+            raise UserError(f"callbacks, scheduler: {' '.join(str(error).split())[:300]}") from None
+        except RuntimeError as error:
+            if not is_gpu_out_of_memory(error):
+                raise
+            return False
+        finally:
+            if isinstance(module, StepModule):
+                module.forget_graph()
+    return True
 
 
 def read_weights(checkpoint: Path) -> dict[str, torch.Tensor]:

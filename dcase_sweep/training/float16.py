@@ -42,7 +42,7 @@ def float16_probabilities(
     *,
     classes: int,
     device: str = "cpu",
-    at_once: int = 64,
+    batch_size: int = 64,
 ) -> NDArray[np.float32]:
     """Compute class probabilities ``[clip, class]`` with a network whose weights are cast to float16.
 
@@ -63,8 +63,8 @@ def float16_probabilities(
     mean, deviation = (state[name].to(device) for name in ("mean", "deviation"))
     parts: list[Any] = []
     with torch.inference_mode():
-        for start in range(0, len(rows), at_once):
-            clips = torch.from_numpy(features[rows[start : start + at_once]]).to(device)
+        for start in range(0, len(rows), batch_size):
+            clips = torch.from_numpy(features[rows[start : start + batch_size]]).to(device)
             logits = network((clips - mean) / deviation)
             parts.append(_rounded(torch.softmax(logits, dim=1)).cpu().numpy())
     return np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""A training ends at a signal also where a library has ignored the exception that it raised."""
+"""The end of a training after a signal."""
 
 from typing import Any
 
@@ -8,7 +8,10 @@ from dcase_sweep.utils.signals import check_interrupted
 
 
 class Interruption(Callback):
-    """Looks before each batch whether a signal has arrived: compilers ignore exceptions in their callbacks."""
+    """Checks before each batch if a signal has arrived.
+
+    The signal handler raises an exception, but compilers ignore exceptions that are raised in their callbacks.
+    """
 
     def on_train_batch_start(self, *arguments: Any) -> None:
         check_interrupted()

@@ -1,4 +1,4 @@
-"""Means of values over the batches of an epoch; they stay on the device until the epoch is over."""
+"""Means of values over the batches of an epoch, computed on the device."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,29 +8,29 @@ from torch import Tensor
 
 
 class EpochMeans:
-    """Means over an epoch, each batch weighted by its clips, summed in float32.
+    """Means over an epoch, weighted by the number of clips in each batch, and summed in float32.
 
-    Lightning's ``log`` gives the same numbers and launches several kernels for each value of each batch.
+    Lightning's ``log`` returns the same numbers, but launches several kernels for each value of each batch.
     """
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Begin an epoch."""
+        """Start an epoch."""
         self._names: tuple[str, ...] = ()
         self._sums: Tensor | None = None
         self._numbers: dict[str, np.float32] = {}
         self._clips = 0
 
     def add(self, names: Sequence[str], values: Tensor, clips: int, numbers: Mapping[str, float] | None = None) -> None:
-        """Take a batch in, without waiting for the device.
+        """Add a batch, without waiting for the device.
 
         Args:
-            names: of the values.
-            values: float32, on any device ``[value]``.
-            clips: in the batch.
-            numbers: further values that are no tensors, by name.
+            names: names of the values.
+            values: float32 values ``[value]`` on any device.
+            clips: number of clips in the batch.
+            numbers: further values that are not tensors, by name.
         """
         weighted = values * clips
         self._names = tuple(names)
@@ -40,7 +40,7 @@ class EpochMeans:
         self._clips += clips
 
     def compute(self) -> dict[str, float]:
-        """The means by their names, in one transfer; nothing without a batch."""
+        """Return the means by name, copied in one transfer; empty without a batch."""
         if self._sums is None:
             return {}
         means = (self._sums / torch.tensor(self._clips)).tolist()

@@ -1,4 +1,4 @@
-"""A batch that does not fit in the memory of a GPU: one line that says what would."""
+"""The message for a batch that does not fit in the memory of a GPU, with a batch size that fits."""
 
 import gc
 from collections.abc import Callable, Iterable
@@ -12,38 +12,45 @@ from dcase_sweep.training.step_module import StepModule
 from dcase_sweep.utils.machine import format_bytes
 
 
+def is_gpu_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a GPU had too little memory. MPS has no class of its own for that."""
+    return isinstance(error, torch.OutOfMemoryError) or "MPS backend out of memory" in str(error)
+
+
 def find_fitting_fraction(attempt: Callable[[int], object], largest: int) -> int | None:
-    """By which power of two a batch must be divided to fit; None if not even one clip does.
+    """Return the power of two by which a batch must be divided to fit; None if even a single clip does not fit.
 
     Args:
-        attempt: takes a step with a batch divided by a number.
-        largest: the number of clips in a batch.
+        attempt: tries a step with a batch divided by a number.
+        largest: number of clips in a batch.
     """
     divisor = 2
     while divisor <= largest:
         try:
             attempt(divisor)
             return divisor
-        except torch.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_gpu_out_of_memory(error):
+                raise
             divisor *= 2
         _free()
     return None
 
 
 def describe_out_of_memory(experiment: Experiment, trainer: Trainer, module: Any, train: Iterable[Any]) -> str:
-    """What did not fit, and what would, which is tried; in one line.
+    """Describe in one line what did not fit, and a batch size that does, which is found by trying.
 
     Args:
-        experiment: whose training ran out of memory.
-        trainer: of the module, after its training has failed.
-        module: what was trained; of another class than `StepModule` nothing is tried.
-        train: its batches.
+        experiment: the experiment whose training ran out of memory.
+        trainer: the trainer after its failed training.
+        module: the trained module. Smaller batches are tried only for a `StepModule`.
+        train: the training batches.
     """
     _free()
     found, advice = _sizes(experiment, 1), ["end other programs on the GPU"]
     if experiment.hardware.cache_device == "device":
-        held = int(getattr(train, "device_bytes", 0))
-        frees = f", which frees {format_bytes(held)}" if held else ""
+        size = int(getattr(train, "device_bytes", 0))
+        frees = f", which frees {format_bytes(size)}" if size else ""
         advice.insert(0, f"hardware.cache_device=memory{frees}")
     if isinstance(module, StepModule) and found:
         divisor = _try_smaller(trainer, module, train)
@@ -52,7 +59,7 @@ def describe_out_of_memory(experiment: Experiment, trainer: Trainer, module: Any
 
 
 def _sizes(experiment: Experiment, divisor: int) -> str:
-    """The keys of the size of a batch, divided by a number."""
+    """Format the keys of the batch size, with values divided by a number."""
     settings = experiment.mean_teacher
     if experiment.training.batch_size is not None:
         return f"training.batch_size={max(experiment.training.batch_size // divisor, 1)}"
@@ -63,7 +70,7 @@ def _sizes(experiment: Experiment, divisor: int) -> str:
 
 
 def _try_smaller(trainer: Trainer, module: StepModule, train: Iterable[Any]) -> int | None:
-    """Take steps with parts of the first batch until one fits."""
+    """Try steps with parts of the first batch until one fits."""
     device = trainer.strategy.root_device
     module.forget_graph()
 
@@ -89,3 +96,5 @@ def _free() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from dcase_sweep.utils.errors import UserError
 
-#: Callbacks whose state checkpoints hold, by their names in earlier versions.
+#: Former names of callbacks whose state is in checkpoints.
 _RENAMED = {"Keeper": "BestCheckpoint"}
 
 
@@ -36,12 +36,12 @@ def restoring(resume: Path | None, has_begun: Callable[[], bool]) -> Iterator[No
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"resume={resume}: its state does not fit this training ({type(error).__name__}: {reason}); expected "
-            "last.ckpt of an interrupted run as it was written"
+            "an unchanged last.ckpt of an interrupted run"
         ) from error
 
 
 def rename_states(states: Mapping[str, Any]) -> dict[str, Any]:
-    """The states of a checkpoint's callbacks by the names that the callbacks have today."""
+    """Return the states of callbacks in a checkpoint by the present names of the callbacks."""
     return {_RENAMED.get(name, name): state for name, state in states.items()}
 
 

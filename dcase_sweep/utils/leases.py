@@ -1,18 +1,21 @@
 """File locks: shared ones while a file is used, exclusive ones to remove it.
 
 The locks are those of ``flock``. They end with the process, even if it is killed, and need no write access. On a file
-system without such locks, every lock is granted.
+system without such locks, every lock is granted. So it is on Windows, where a file that is open cannot be removed.
 """
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # not POSIX
+except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
 #: File descriptors that are kept open until the process ends, by the absolute path they were opened under.
 _held: dict[str, int] = {}
@@ -21,7 +24,7 @@ _held: dict[str, int] = {}
 def hold(path: Path) -> bool:
     """Take a shared lock on a file until the process ends; return False if the file is missing or being removed."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | _FLAGS)
     except OSError:
         return False
     if not _lock(descriptor, exclusive=False) or not _is_at(descriptor, path):
@@ -42,8 +45,11 @@ def release(path: Path) -> None:
 @contextmanager
 def claim(path: Path) -> Iterator[bool]:
     """Try to take an exclusive lock for the block; yield False if any process, also this one, uses the file."""
+    if fcntl is None:  # an open file would keep its folder from being renamed
+        yield True
+        return
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDWR | _FLAGS)
     except FileNotFoundError:
         yield True
         return
@@ -57,7 +63,7 @@ def claim(path: Path) -> Iterator[bool]:
 
 
 def _lock(descriptor: int, *, exclusive: bool) -> bool:
-    if fcntl is None:
+    if sys.platform == "win32" or fcntl is None:
         return True
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)

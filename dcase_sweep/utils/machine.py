@@ -1,6 +1,7 @@
 """Memory that is available to this process."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -29,13 +30,18 @@ def format_bytes(count: float) -> str:
 
 
 def _physical() -> Iterator[int]:
+    if sys.platform == "win32":
+        import psutil
+
+        yield int(psutil.virtual_memory().total)
+        return
     with suppress(AttributeError, OSError, ValueError):
         yield os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") + _swap()
 
 
 def _swap() -> int:
     with suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
+        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("SwapTotal:"):
                 return int(line.split()[1]) * 1024
     return 0
@@ -44,7 +50,7 @@ def _swap() -> int:
 def _control_groups() -> Iterator[int]:
     """Yield the limits of this process's control groups and their parents, for cgroup v1 and v2."""
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return
     for line in lines:
@@ -58,7 +64,7 @@ def _control_groups() -> Iterator[int]:
         group = root / name.strip("/")
         for folder in (group, *group.parents):
             with suppress(OSError, ValueError):  # "max" means no limit
-                limit = int((folder / file).read_text())
+                limit = int((folder / file).read_text(encoding="utf-8"))
                 if limit < _NO_LIMIT:
                     yield limit
             if folder == root:
@@ -66,6 +72,8 @@ def _control_groups() -> Iterator[int]:
 
 
 def _address_space() -> Iterator[int]:
+    if sys.platform == "win32":
+        return
     with suppress(ImportError, OSError, ValueError):
         import resource
 

@@ -66,7 +66,7 @@ def parse_identity(text: str) -> ProcessIdentity | None:
 def _machine() -> str:
     """Return the boot and the namespace of process ids."""
     try:
-        return f"{_BOOT.read_text().strip()}:{os.readlink(_NAMESPACE)}"
+        return f"{_BOOT.read_text(encoding='utf-8').strip()}:{os.readlink(_NAMESPACE)}"
     except OSError:  # not Linux
         return re.sub(r"[^\w.\-]", "-", socket.gethostname())[:120] or "-"
 
@@ -76,7 +76,9 @@ def _get_start(number: int) -> str | None:
     if Path("/proc/self/stat").exists():
         try:
             # The second field, the name of the command, may contain blanks and brackets.
-            fields = Path(f"/proc/{number}/stat").read_text(errors="replace").rpartition(")")[2].split()
+            fields = (
+                Path(f"/proc/{number}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            )
         except OSError:
             return None
         return None if fields[0] in "ZX" else fields[19]

@@ -9,6 +9,9 @@ from dcase_sweep.utils.errors import UserError
 #: Larger files are refused before they are read; the detections of a whole DESED set take a megabyte.
 MAX_BYTES = 256 * 2**20
 
+#: Without O_NONBLOCK, opening a pipe waits for a writer; without O_BINARY, Windows changes line ends.
+_FLAGS = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+
 #: First bytes of the file types that are most often mistaken for tables.
 _OTHER_FILES = (
     (b"\x1f\x8b", "a gzip archive", "unpack it first"),
@@ -42,8 +45,7 @@ def read_bytes(path: Path, expected: str) -> bytes:
         UserError: if the file does not exist, is larger, or cannot be read.
     """
     try:
-        # Without O_NONBLOCK, opening a pipe waits for a writer.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        descriptor = os.open(path, os.O_RDONLY | _FLAGS)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; expected {expected}") from None
     except (OSError, ValueError) as error:

@@ -50,7 +50,11 @@ def test_scenes_of_files(tmp_path: Path) -> None:
     [
         (SCORES, ["bus", "bus", "bus", "metro"], r"reference: unknown scene 'metro'; expected one of bus, tram"),
         ([[0.5, -0.1]], ["bus"], r"scores\[0\]: a negative score; expected numbers of at least 0"),
-        ("scores.txt", ["bus"], r"reference: labels without file names; expected the table that scores\.txt belongs"),
+        (
+            "scores.txt",
+            ["bus"],
+            r"reference: labels without file names; expected the table of the clips in scores",
+        ),
     ],
 )
 def test_scores_that_cannot_be_used_are_refused_in_one_line(scores: object, scenes: list[str], line: str) -> None:
@@ -82,7 +86,7 @@ def test_events_of_a_folder_are_those_of_the_command(tables: tuple[Path, Path], 
 
 
 def test_events_of_scores_need_their_hop(tables: tuple[Path, Path]) -> None:
-    with pytest.raises(UserError, match=r"^hop: not given; expected the seconds"):
+    with pytest.raises(UserError, match=r"^hop: not given; expected the time between"):
         dcase_sweep.evaluate_events({}, *tables)
 
 

@@ -173,7 +173,7 @@ def test_a_waveform_is_predicted_as_its_file(scenes: Trained) -> None:
     [
         (np.zeros((2, 100)), 8000, r"waveform: float64 \[2, 100\]; expected numbers \[sample\] or \[sample, channel\]"),
         (np.ones(44_100, dtype=np.int16), 44_100, r"waveform: whole numbers \(int16\); expected full scale at 1"),
-        (np.full(44_100, 0.1), None, r"sample_rate=None: expected the waveform's, in Hz"),
+        (np.full(44_100, 0.1), None, r"sample_rate=None: expected the sample rate of the waveform in Hz"),
         (np.full(44_100, np.nan), 44_100, r"waveform: sample 0 is not a finite number"),
         ("missing.wav", None, r"^missing\.wav: "),
     ],
@@ -198,7 +198,7 @@ def test_names_of_classes_that_a_checkpoint_lacks_can_be_given(scenes: Trained, 
 
     with pytest.raises(UserError, match=r"earlier\.ckpt: does not name its 3 classes; expected classes=\[\.\.\.\]"):
         load(scenes, tmp_path / "earlier.ckpt")
-    with pytest.raises(UserError, match=r"2 names of classes; expected 3, as its network has"):
+    with pytest.raises(UserError, match=r"2 names of classes; expected 3, one for each output of its network"):
         dcase_sweep.load_run(tmp_path / "earlier.ckpt", classes=["bus", "park"], folder=scenes.mlruns)
     model = dcase_sweep.load_run(tmp_path / "earlier.ckpt", classes=["bus", "park", "tram"], folder=scenes.mlruns)
     assert model.classes == ("bus", "park", "tram")

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from dcase_sweep.application.experiment_file import make_experiment_file
-from dcase_sweep.sweep.application import BestTrial
+from dcase_sweep.sweep.job import BestTrial
 from dcase_sweep.utils.errors import UserError
 
 BEST = BestTrial(

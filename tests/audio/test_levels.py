@@ -63,3 +63,32 @@ def test_samples_that_are_not_numbers_are_a_problem(tmp_path: Path) -> None:
 
     with pytest.raises(AudioProblem, match="sample 7 is not a finite number"):
         measure_levels(write(tmp_path / "nan.wav", samples, "FLOAT"))
+
+
+def test_channels_are_measured_one_by_one(tmp_path: Path) -> None:
+    left = np.full(RATE, 0.5)
+
+    levels = measure_levels(write(tmp_path / "stereo.wav", np.stack([left, -left], axis=1)))
+
+    assert levels.channels == 2
+    assert levels.rms == pytest.approx(0.5, abs=1e-3)  # the mean of the channels is silent
+
+
+def test_what_training_refuses_is_refused(tmp_path: Path) -> None:
+    whole = write(tmp_path / "whole.wav", np.full(RATE, 0.1))
+    (tmp_path / "cut.wav").write_bytes(whole.read_bytes()[:-1000])
+
+    with pytest.raises(AudioProblem, match=r"truncated|expected"):
+        measure_levels(tmp_path / "cut.wav")
+    with pytest.raises(AudioProblem, match=r"samples of up to 3e\+04; expected full scale at 1\.0"):
+        measure_levels(write(tmp_path / "loud.wav", np.full(RATE, 30_000.0), "FLOAT"))
+    with pytest.raises(AudioProblem, match="at least one frame of analysis"):
+        measure_levels(write(tmp_path / "short.wav", np.full(100, 0.1)))
+
+
+def test_a_recorder_that_was_switched_off_leaves_a_length_of_0(tmp_path: Path) -> None:
+    content = bytearray(write(tmp_path / "whole.wav", np.full(RATE, 0.1)).read_bytes())
+    content[40:44] = bytes(4)
+    (tmp_path / "open.wav").write_bytes(content)
+
+    assert measure_levels(tmp_path / "open.wav").seconds == 1

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 
+from dcase_sweep.audio import libsndfile
 from dcase_sweep.audio.reading import AudioProblem, inspect_audio, read_waveform
 
 
@@ -27,6 +29,22 @@ def test_samples_equal_those_of_libsndfile(tmp_path: Path, subtype: str, layout:
     assert np.array_equal(waveform.samples, expected)
     assert not waveform.was_padded
     assert not waveform.was_cut
+
+
+@pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG", "MP3", "AIFF"])
+def test_on_windows_libsndfile_reads_by_the_file_itself(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its C library does not know the file descriptors of Python's there."""
+    path = tmp_path / "clip"
+    soundfile.write(path, noise(80_000), 16_000, format=form)
+    expected = read_waveform(path, sample_rate=16_000, seconds=4).samples
+    monkeypatch.setattr(libsndfile, "sys", SimpleNamespace(platform="win32"))
+
+    found = read_waveform(path, sample_rate=16_000, seconds=4).samples
+
+    assert np.abs(expected).max() > 0.1
+    assert np.array_equal(found, expected)
 
 
 def test_24_bit_extremes_are_kept(tmp_path: Path) -> None:

@@ -46,9 +46,11 @@ def test_a_sweep_is_compared_and_written(store: str, tmp_path: Path, capsys: pyt
     printed = capsys.readouterr().out.splitlines()
     assert code == 0
     assert [line.split()[:2] for line in printed if line.startswith("cnn")] == [["cnn5", "2"], ["cnn4", "2"]]
-    assert any("test clips: accuracy %" in line and line.endswith(": differs") for line in printed)
+    (accuracy,) = (line for line in printed if line.startswith("    accuracy %"))
+    (loss,) = (line for line in printed if line.startswith("    log loss"))
+    assert all(line.split()[-3:] == ["*", "0.500", "(2)"] for line in (accuracy, loss))
     written = {path.name for path in (tmp_path / "out").iterdir()}
-    assert written == {f"comparison.{kind}" for kind in ("txt", "csv", "md", "tex", "html")}
+    assert written == {f"comparison.{kind}" for kind in ("txt", "csv", "md", "tex", "html")} | {"differences.csv"}
     assert '"accuracy by device"' in (tmp_path / "out/comparison.html").read_text()
 
 

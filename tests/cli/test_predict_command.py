@@ -132,7 +132,7 @@ def test_a_label_track_is_of_one_recording(predict: Predict) -> None:
     code, _, errors = predict("scenes.ckpt", "recordings", "--format", "audacity")
     assert (code, errors) == (
         1,
-        "error: audacity: a label track is of one recording, here are 3; expected -o FOLDER\n",
+        "error: audacity: a label track is for one recording, found 3; expected -o FOLDER\n",
     )
 
 
@@ -189,7 +189,7 @@ def test_a_table_of_other_recordings_is_not_continued(predict: Predict) -> None:
     code, _, errors = predict("scenes.ckpt", "recordings/short.wav", "-o", "found.csv", "--continue")
 
     assert code == 1
-    assert errors.startswith("error: found.csv: ends with sub/clip.ogg, which is not among these recordings")
+    assert errors.startswith("error: found.csv: ends with sub/clip.ogg, which is not one of these recordings")
 
 
 def test_a_checkpoint_without_names_of_classes_asks_for_them(predict: Predict) -> None:
@@ -214,9 +214,9 @@ def test_a_checkpoint_without_names_of_classes_asks_for_them(predict: Predict) -
         (["scenes.ckpt", "recordings", "--overlap", "1"], "overlap=1: expected a number from 0 to 0.95"),
         (["scenes.ckpt", "recordings", "--threshold", "0.5"], "threshold=0.5: of no use where a recording has one"),
         (["events.ckpt", "recordings", "--threshold", "2"], "threshold=2: expected a number from 0 to 1"),
-        (["scenes.ckpt", "recordings", "-o", "found.xls"], "found.xls: no such format; expected .csv, .tsv or .jsonl"),
+        (["scenes.ckpt", "recordings", "-o", "found.xls"], "found.xls: unknown format; expected .csv, .tsv or .jsonl"),
         (["scenes.ckpt", "recordings", "-o", "no/found.csv"], "no/found.csv: cannot be written; expected"),
-        (["scenes.ckpt", "recordings", "--continue"], "--continue: nothing to go on with; expected -o"),
+        (["scenes.ckpt", "recordings", "--continue"], "--continue: nothing to continue; expected -o"),
         (["scenes.ckpt", "recordings", "--figures", "scenes.ckpt"], "--figures scenes.ckpt: a file; expected"),
         (["scenes.ckpt", "recordings", "--figure", "x"], "unrecognized arguments: --figure"),
         (["scenes.ckpt", "recordings", "tracking.uri="], "tracking.uri=: no value; expected KEY=VALUE"),

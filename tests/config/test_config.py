@@ -41,7 +41,7 @@ def test_the_defaults_are_the_recipe() -> None:
         "eps": 1e-7,
         "weight_decay": 0.0,
     }
-    assert experiment.training.first_kept_epoch == 51  # counted from 0; StasherCallback keeps what comes after 50
+    assert experiment.training.first_best_epoch == 51  # counted from 0; StasherCallback keeps what comes after 50
     assert experiment.training.normalise_over == "train+validation"
     assert experiment.data.validation == "official"
     assert experiment.evaluation.precision is None
@@ -64,7 +64,7 @@ def test_the_published_mean_teacher_composes() -> None:
     assert experiment.mean_teacher.ramp_epochs == 50
 
 
-@pytest.mark.parametrize("hardware", ["cpu", "gpu"])
+@pytest.mark.parametrize("hardware", ["cpu", "gpu", "mps"])
 @pytest.mark.parametrize("model", ["baseline_cnn", "cnn4", "cnn5", "crnn_meanteacher"])
 def test_every_choice_composes(model: str, hardware: str) -> None:
     assert composed(f"model={model}", f"hardware={hardware}").hardware.accelerator == hardware
@@ -101,6 +101,19 @@ def test_depth_pools_and_dropouts_from_the_command_line() -> None:
         (["task.mode=largest"], "task.mode=largest: expected max, min or null"),
         (["data=tau2020"], "data.root is not set"),
         (["hardware.precision=8-bit"], "hardware.precision=8-bit: expected one of auto"),
+        (["hardware.accelerator=tpu"], "hardware.accelerator=tpu: expected one of cpu, gpu, mps"),
+        (
+            ["hardware=mps", "hardware.precision=16-mixed"],
+            "hardware.precision=16-mixed: hardware=mps trains in float32; choose auto or 32-true",
+        ),
+        (
+            ["hardware=mps", "hardware.graphs=true"],
+            "hardware.graphs=true: CUDA graphs are for hardware=gpu; on mps leave it out",
+        ),
+        (
+            ["hardware=mps", "compression.quantize=true"],
+            "compression.quantize=true: PyTorch has no operators of quantisation for hardware=mps; choose hardware=cpu",
+        ),
         (["compression.nonzero_kib=0"], "compression.nonzero_kib=0.0: expected more than 0, or null"),
         (["compression.bits=4"], "compression.bits=4: expected one of 32, 16, 8"),
         (["compression.end=1.5"], "compression.end=1.5: expected a fraction of the training, from 0 to 1"),

@@ -13,8 +13,9 @@ import soundfile
 import torch
 
 from dcase_sweep.data.store import FeatureStore, KnownFiles, contents, open_store, opening
-from dcase_sweep.data.store.contents import FileContents, Stamp
+from dcase_sweep.data.store.contents import FileContents
 from dcase_sweep.data.store.folder import front_end_folder
+from dcase_sweep.data.store.hash_table import Stamp, read_table
 from dcase_sweep.utils import leases
 from dcase_sweep.utils.errors import UserError
 
@@ -264,8 +265,8 @@ def test_files_from_the_future_are_hashed_again(
 
 
 def stamps_with(monkeypatch: pytest.MonkeyPatch, **fixed: int) -> None:
-    stamp_of = contents._stamp_of
-    monkeypatch.setattr(contents, "_stamp_of", lambda status: stamp_of(status)._replace(**fixed))
+    make_stamp = contents.make_stamp
+    monkeypatch.setattr(contents, "make_stamp", lambda status: make_stamp(status)._replace(**fixed))
 
 
 def test_a_reused_inode_on_a_file_system_with_whole_seconds_is_detected(
@@ -427,5 +428,6 @@ def test_old_rows_of_a_name_leave_the_table(tmp_path: Path, settled: None) -> No
         store_of(root, tmp_path / "store")
     (table,) = (tmp_path / "store" / "contents").iterdir()
 
-    assert len(contents.read_table(table)) == len(NAMES)
-    assert all(isinstance(stamp, Stamp) for stamp in contents.read_table(table))
+    rows = read_table(table)
+    assert len(rows) == len(NAMES)
+    assert all(isinstance(stamp, Stamp) for stamp in rows)

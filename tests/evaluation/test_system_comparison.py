@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from dcase_sweep.evaluation.comparison.differences import compare_with_best
+from dcase_sweep.evaluation.comparison.documents import differences_to_csv, to_csv, to_latex, to_markdown
 from dcase_sweep.evaluation.comparison.page import to_html
+from dcase_sweep.evaluation.comparison.published import published_results
 from dcase_sweep.evaluation.comparison.systems import ComparedRun, group_runs
-from dcase_sweep.evaluation.comparison.tables import to_csv, to_latex, to_markdown, to_text
+from dcase_sweep.evaluation.comparison.tables import to_text
+from dcase_sweep.evaluation.resampling import Statistic
 from dcase_sweep.evaluation.scenes.resampling import class_average
 
 TRUTH = np.repeat(np.arange(4), 50)
@@ -26,16 +29,27 @@ def run(model: str, seed: int, accuracy: float, **parameters: str) -> ComparedRu
         id=f"{model}{seed}",
         name=f"{model} seed={seed}",
         parameters={"task.name": "1a", "task": "1a", "model": model, "seed": str(seed), **parameters},
-        metrics={"test/accuracy": measured, "test/accuracy_device_a": measured, "complexity/parameters": 1000.0},
+        metrics={
+            **{"test/accuracy": measured, "test/accuracy_device_a": measured, "complexity/parameters": 1000.0},
+            "test/log_loss": 1 - measured,
+        },
         history={"train/loss": [2.0, 1.0]},
-        load_statistics=lambda: (tuple(map(str, range(200))), {"test/accuracy": statistic}),
+        load_statistics=lambda: (tuple(map(str, range(200))), {"test/accuracy": statistic, "test/log_loss": statistic}),
     )
 
 
-def event_run(psds: float) -> ComparedRun:
-    metrics = {"test/teacher/psds_score_scenario1": psds, "test/teacher/event_f1/Dog": 0.3}
-    metrics |= {"test/clips_scored": 90.0, "test/clips_listed": 100.0}
-    return ComparedRun("e", "crnn", {"task.name": "4", "task": "4", "model": "crnn", "seed": "0"}, metrics)
+def event_run(psds: float, model: str = "crnn", seed: int = 0, **parameters: str) -> ComparedRun:
+    metrics = {"test/teacher/psds_score_scenario1": psds, "test/teacher/event_f1/Dog": 0.3, "test/psds2": 0.5}
+    metrics |= {"test/clips_scored": 90.0, "test/clips_listed": 100.0, "test/f1": 0.4}
+    rules = {f"evaluation.{name.replace('__', '.')}": value for name, value in parameters.items()}
+    chosen = {"task.name": "4", "task": "4", "model": model, "seed": str(seed)}
+    return ComparedRun(
+        "e", model, {**chosen, "evaluation.cross_trigger_average": "all", **rules}, metrics, load_statistics=_resampled
+    )
+
+
+def _resampled() -> tuple[tuple[str, ...], dict[str, Statistic]]:
+    return ("a", "b"), {f"test/{name}": lambda weights: weights[:, 0] / 2 for name in ("psds1", "psds2", "f1")}
 
 
 def test_runs_that_differ_in_the_seed_are_one_row_and_the_best_is_first() -> None:
@@ -59,30 +73,86 @@ def test_names_say_what_differs_and_not_what_follows_from_it() -> None:
 def test_a_clear_difference_is_shown_and_two_seeds_cannot_show_one() -> None:
     systems = group_runs([run(model, seed, rate) for model, rate in (("a", 0.9), ("b", 0.5)) for seed in (0, 1)])
 
-    (found,) = compare_with_best(systems, resamples=200)
+    found, of_loss = compare_with_best(systems, resamples=200)
 
+    assert (found.measure.metric, of_loss.measure.metric) == ("test/accuracy", "test/log_loss")
     assert found.clips is not None
     assert found.clips.high < -0.2
     assert found.seeds_p == 0.5
-    text = to_text(systems, [found], 80)
-    assert "differs" in text
-    assert "2 seeds cannot give less than 0.5" in text
+    (line,) = (line for line in to_text(systems, [found], 80).splitlines() if line.startswith("    accuracy %"))
+    assert re.fullmatch(r"    accuracy % +-\d\d\.\d +\[-\d\d\.\d, -\d\d\.\d\] +0\.005 \* +0\.500 \(2\)", line)
+    assert "2 seeds cannot give less than 0.5." in to_text(systems, [found], 80)
+
+
+def test_what_is_tested_of_events_is_psds_and_f1() -> None:
+    systems = group_runs([event_run(0.4), event_run(0.3, "wide")])
+
+    found = compare_with_best(systems, resamples=100)
+
+    assert [each.measure.title for each in found] == ["PSDS 1", "PSDS 2", "F1 %"]
+    assert all(each.clips is not None for each in found)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"cross_trigger_average": "others"}, "cross-triggers over N-1 classes (psds_eval 0.5)"),
+        ({"scenario2__alpha_ct": "0.3"}, "scenario 2 with alpha_ct 0.3"),
+        ({"thresholds": "10"}, "PSDS: 10 thresholds"),
+        ({"onset_collar": "0.5"}, "collars 0.5 s and 0.2 s or 20 %"),
+        ({"cross_trigger_average": "none"}, "cross_trigger_average none"),
+    ],
+)
+def test_other_rules_are_named_and_not_compared(changed: dict[str, str], words: str) -> None:
+    systems = group_runs([event_run(0.4), event_run(0.3, "wide"), event_run(0.9, "other", **changed)])
+
+    compared = compare_with_best(systems, resamples=100)
+
+    assert [system.name for system in systems] == ["crnn", "wide", "other"]  # the largest value is of another rule
+    assert {(each.best.name, each.other.name) for each in compared} == {("crnn", "wide")}
+    text = to_text(systems, compared, 100)
+    (row,) = (line for line in text.splitlines() if line.startswith("other"))
+    assert row.split()[:3] == ["other", "1", "B"]
+    assert words in " ".join(text.split())
+
+
+def test_a_rule_that_changes_no_figure_is_the_same_one() -> None:
+    runs = [event_run(0.4), event_run(0.3, "wide", reference="True", validation_threshold="0.4")]
+
+    assert len({system.rule for system in group_runs(runs)}) == 1
+
+
+def test_a_deviation_needs_two_different_values() -> None:
+    (system,) = group_runs([run("cnn", seed, 0.5) for seed in range(3)])
+    (single,) = group_runs([event_run(0.35)])
+
+    row = next(line for line in to_text([system], [], 100).splitlines() if line.startswith("cnn"))
+    assert re.search(r"\d ± 0\.\d+ +1,000$", row)  # the parameters are those of the network, whatever the seed
+    assert "±" not in next(line for line in to_text([single], [], 100).splitlines() if line.startswith("crnn"))
+    (parameters,) = (each["complexity/parameters deviation"] for each in rows_of(to_csv([system])) if each["run_ids"])
+    assert parameters == ""
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
 
 
 def test_runs_on_other_clips_are_not_resampled_together() -> None:
     other = run("b", 0, 0.5)
     moved = ComparedRun(other.id, other.name, other.parameters, other.metrics, load_statistics=lambda: (("x",), {}))
 
-    (found,) = compare_with_best(group_runs([run("a", 0, 0.9), moved]))
+    systems = group_runs([run("a", 0, 0.9), moved])
+    found = compare_with_best(systems)
 
-    assert found.clips is None
+    assert [each.clips for each in found] == [None, None]
+    assert "the runs are of other clips" in " ".join(to_text(systems, found, 80).split())
 
 
 @pytest.mark.parametrize("width", [80, 100])
 def test_the_table_fits_the_terminal_and_breaks_no_number(width: int) -> None:
     systems = group_runs([run("a" * 90, 0, 0.5), run("b" * 90, 0, 0.6), event_run(0.35)])
 
-    lines = to_text(systems, [], width).splitlines()
+    lines = to_text(systems, compare_with_best(systems, resamples=100), width).splitlines()
 
     assert max(map(len, lines)) <= width
     assert any(re.search(r"0\.350\b", line) for line in lines)
@@ -91,12 +161,25 @@ def test_the_table_fits_the_terminal_and_breaks_no_number(width: int) -> None:
 def test_earlier_names_published_rows_and_coverage_are_in_every_table() -> None:
     systems = group_runs([event_run(0.35)])
 
-    for text in (to_text(systems, [], 120), to_markdown(systems, []), to_latex(systems)):
+    for text in (to_text(systems, [], 120), to_markdown(systems, []), to_latex(systems, [])):
         assert "0.350" in text
         assert "0.353" in text  # of the published baseline
         assert "90 of 100" in text
-    (row,) = csv.DictReader(io.StringIO(to_csv(systems)))
+    row, *published = rows_of(to_csv(systems))
     assert float(row["test/psds1 mean"]) == 0.35
+    assert [each["source"] for each in published] == [each.source for each in published_results() if each.task == "4"]
+
+
+def test_differences_are_written_unrounded() -> None:
+    systems = group_runs([run(model, 0, rate) for model, rate in (("a", 0.9), ("b", 0.5))])
+    compared = compare_with_best(systems, resamples=100)
+
+    accuracy, loss = rows_of(differences_to_csv(compared))
+
+    assert (accuracy["system"], accuracy["best"], accuracy["metric"]) == ("b", "a", "test/accuracy")
+    assert compared[0].clips is not None
+    assert float(accuracy["low"]) == compared[0].clips.low
+    assert float(loss["difference"]) == pytest.approx(-compared[0].clips.value, abs=1)
 
 
 def test_no_name_is_markup() -> None:
@@ -112,5 +195,21 @@ def test_no_name_is_markup() -> None:
     assert content["systems"][0]["runs"][0]["history"]["train/loss"] == [[1, 2.0], [2, 1.0]]
     assert content["systems"][0]["details"]["accuracy by device"].keys() == {"a"}
     assert not re.search(r"""(src|href)=["']|@import|url\(|fetch\(""", page)  # nothing is loaded
-    assert r"a\_b \& \$x\$" in to_latex(systems)
+    assert r"a\_b \& \$x\$" in to_latex(systems, [])
     assert r"\</script\>\<img" in to_markdown(systems, [])
+
+
+def test_a_page_shows_the_rules_and_the_differences() -> None:
+    systems = group_runs([event_run(0.4), event_run(0.3, "wide"), event_run(0.9, "other", thresholds="10")])
+
+    page = to_html(systems, compare_with_best(systems, resamples=100))
+
+    content = json.loads(page.partition('type="application/json">')[2].partition("</script>")[0])
+    assert [(each["name"], each["rule"]) for each in content["systems"]] == [
+        ("crnn", "A"),
+        ("wide", "A"),
+        ("other", "B"),
+    ]
+    assert [each["measure"] for each in content["differences"]] == ["PSDS 1", "PSDS 2", "F1 %"]
+    assert {each["rule"] for each in content["published"]} == {"A"}
+    assert content["notes"]["4"][1].startswith("Rule B: PSDS: 10 thresholds")

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dcase_sweep.export.comparison import compare, judge_scores
+from dcase_sweep.export.comparison import compare, evaluate_scores
 from dcase_sweep.export.flatbuffer import StoredTensor
 from dcase_sweep.export.layers import LayerNoise
-from dcase_sweep.export.report import Exported, export_table, layer_table, tensor_table, verdict_on_int8
+from dcase_sweep.export.report import Exported, describe_int8, export_table, layer_table, tensor_table
 
 CLASSES = ("bus", "park")
 TRUTH = np.array([0, 0, 1, 1])
@@ -19,8 +19,8 @@ LAYERS = (LayerNoise("input", (40, 50), 40.0, 0.0), LayerNoise("convolution 1", 
 
 
 def exported(points: float | None = None) -> list[Exported]:
-    truth = judge_scores(FLOAT, TRUTH, classes=CLASSES)
-    coarse = judge_scores(COARSE, TRUTH, classes=CLASSES, step=1 / 256)
+    truth = evaluate_scores(FLOAT, TRUTH, classes=CLASSES)
+    coarse = evaluate_scores(COARSE, TRUTH, classes=CLASSES, step=1 / 256)
     weights = StoredTensor("head/MatMul", "int8", (10, 100), 1000, 250, 1)
     return [
         Exported("torch", None, (StoredTensor("head.weight", "float32", (10, 100), 1000, 200, 4),), truth, 20.0, None),
@@ -39,14 +39,14 @@ def test_differences_equal_those_computed_by_hand() -> None:
 
 
 def test_a_probability_of_zero_counts_as_half_a_step() -> None:
-    judged = judge_scores(COARSE, TRUTH, classes=CLASSES, step=1 / 256)
+    found = evaluate_scores(COARSE, TRUTH, classes=CLASSES, step=1 / 256)
 
     half = 1 / 512
-    assert judged.log_loss > 9
-    assert judged.log_loss_floored == pytest.approx(
+    assert found.log_loss > 9
+    assert found.log_loss_floored == pytest.approx(
         -(math.log(1 / (1 + half)) + math.log(0.4) + math.log(0.75) + math.log(half / (1 + half))) / 4
     )
-    assert judge_scores(FLOAT, TRUTH, classes=CLASSES).log_loss_floored == pytest.approx(
+    assert evaluate_scores(FLOAT, TRUTH, classes=CLASSES).log_loss_floored == pytest.approx(
         -sum(map(math.log, (0.9, 0.6, 0.8, 0.7))) / 4
     )
 
@@ -75,15 +75,15 @@ def test_the_table_names_a_file_that_loses_more_than_two_points() -> None:
 
 def test_files_over_the_limit_are_named() -> None:
     large = StoredTensor("head", "float32", (200, 200), 40_000, 0, 4)
-    judged = judge_scores(FLOAT, TRUTH, classes=CLASSES)
+    found = evaluate_scores(FLOAT, TRUTH, classes=CLASSES)
 
-    text = export_table([Exported("float32", 160_000, (large,), judged, 1.0, None)], title="large")
+    text = export_table([Exported("float32", 160_000, (large,), found, 1.0, None)], title="large")
 
     assert "over the 128 KB of DCASE 2021: float32." in text
 
 
 def test_a_loss_names_the_layer() -> None:
-    assert verdict_on_int8(exported()[1], LAYERS) == (
+    assert describe_int8(exported()[1], LAYERS) == (
         "int8 LOSES 50.0 points of accuracy; the most signal is lost at convolution 1: 18.0 dB, to 22.0 dB"
     )
     assert "convolution 1  1×40×50×16          22.0 dB    18.0 dB" in layer_table(LAYERS)

@@ -62,19 +62,19 @@ def test_a_file_and_its_description_are_a_trained_network(file: Path, described:
 
 
 def test_a_file_without_its_description_is_refused(file: Path) -> None:
-    with pytest.raises(UserError, match=r"float32\.tflite: no metadata\.json beside it, which says its classes"):
+    with pytest.raises(UserError, match=r"float32\.tflite: no metadata\.json in its folder, with its classes"):
         dcase_sweep.load_run(file)
 
 
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ({"classes": ["bus"]}, r"1 names of classes; expected 3, as the file has outputs"),
+        ({"classes": ["bus"]}, r"1 names of classes; expected 3, one for each output of the file"),
         ({"classes": ["bus", "bus", "tram"]}, r"does not name its classes"),
         ({"front_end": None}, r"does not describe its front end"),
         ({"front_end._target_": "os.system"}, r"front_end\._target_=os\.system: not a class of dcase_sweep"),
         ({"front_end.n_mels": 10**9}, r"front_end\.n_mels=1000000000: expected at most 4,096"),
-        ({"front_end.n_mels": 20}, r"does not take the features \[20, 50\] that its description says"),
+        ({"front_end.n_mels": 20}, r"does not accept the features \[20, 50\] of its metadata"),
         ({"front_end.bands": 20}, r"front_end\.bands: no such key"),
         ({"front_end.seconds": "long"}, r"front_end\.seconds: expected a number"),
         ({"front_end.pad_mode": "${oc.env:HOME}"}, r"would be resolved"),

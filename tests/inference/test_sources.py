@@ -88,7 +88,7 @@ def test_a_recording_comes_through_standard_input(folder: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize(
     ("content", "line"),
-    [(b"", "^-: nothing came through"), (b"\x80\x81 no text", "^-: neither an audio file nor text")],
+    [(b"", "^-: standard input is empty"), (b"\x80\x81 no text", "^-: neither an audio file nor text")],
 )
 def test_what_is_neither_names_nor_audio_is_refused(monkeypatch: pytest.MonkeyPatch, content: bytes, line: str) -> None:
     send(monkeypatch, content)

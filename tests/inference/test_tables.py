@@ -85,5 +85,5 @@ def test_windows_of_one_scene_are_one_label_of_audacity() -> None:
 
 
 def test_what_is_no_table_is_refused_in_one_line() -> None:
-    with pytest.raises(UserError, match=r"^task tones: its predictor returns a ndarray, which is no table"):
+    with pytest.raises(UserError, match=r"^task tones: its predictor returns a ndarray, which is not a table"):
         check_prediction(np.zeros(3), "tones")

@@ -69,7 +69,8 @@ def test_the_folder_holds_results_and_checkpoints(output: str, command_line: Com
     folder = run_folder(output, command_line.folder)
 
     names = {path.name for path in folder.iterdir()}
-    assert {"checkpoints", "confusion.png", "devices.png", "scenes.csv", "scenes.txt", "scores.csv"} <= names
+    assert {"checkpoints", "confusion.png", "devices.png", "training.png"} <= names
+    assert {"scenes.csv", "scenes.txt", "scores.csv"} <= names
     assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
 
 
@@ -133,6 +134,7 @@ def test_the_same_seed_gives_the_same_result_bit_for_bit(
         (["model.dropot=1"], "error: model.dropot: no such key; did you mean model.dropout?"),
         (["data=tau2020", "data.root=/nowhere"], "error: data.root=/nowhere: no such folder"),
         (["hardware=gpu"], "error: hardware=gpu: PyTorch finds no GPU"),
+        (["hardware=mps"], "error: hardware=mps: PyTorch finds no GPU of a Mac on this machine; choose hardware=cpu"),
         (["resume=/nowhere"], "error: resume=/nowhere: no checkpoint there"),
         (["evaluat", "scenes"], "error: evaluat: no such verb; did you mean evaluate?"),
     ],
@@ -140,6 +142,8 @@ def test_the_same_seed_gives_the_same_result_bit_for_bit(
 def test_mistakes_are_one_line(command_line: CommandLine, overrides: list[str], says: str) -> None:
     if "hardware=gpu" in overrides and torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
+    if "hardware=mps" in overrides and torch.backends.mps.is_available():
+        pytest.skip("this machine is a Mac with a GPU")
 
     output = command_line(*overrides, code=1)
 

@@ -56,14 +56,17 @@ def test_events_without_weak_labels_are_learned(command_line: CommandLine) -> No
     words = ["task=4", "data=folder", f"data.root={root}", "data.seconds=1", "training.epochs=1", "hardware.threads=1"]
 
     refused = command_line(*words, code=1)
-    output = command_line(
-        *words, "mean_teacher.strong=3", "mean_teacher.weak=0", "mean_teacher.unlabelled=0", "evaluation.thresholds=5"
-    )
+    fitting = ["mean_teacher.strong=3", "mean_teacher.weak=0", "mean_teacher.unlabelled=0", "evaluation.thresholds=5"]
+    output = command_line("-m", *words, *fitting, "data.folds=5", "data.fold=1,2", "hydra.sweep.dir=folds")
 
     assert "error: mean_teacher.strong=12: only 7 clips, mean_teacher.weak=12: only 0 clips" in refused
     assert "as mean_teacher.strong=7 mean_teacher.weak=0 mean_teacher.unlabelled=0" in refused
     assert "events: 7 strong, 0 weak, 0 unlabelled, 1 strong and 0 weak validation, 2 test clips, 2 classes" in output
     assert "psds_score_scenario1" in output
+    rows = read_rows(command_line.folder / "folds")
+    assert [row["data.fold"] for row in rows] == ["1", "2", "pooled"]
+    assert all(row["test/student/psds_score_scenario1 mean"] for row in rows)
+    assert "4 of 4 clips" in (command_line.folder / "folds/pooled.txt").read_text()
 
 
 def commands_of(data_set: str) -> list[list[str]]:

@@ -1,8 +1,8 @@
 """The MLflow model of a run: loaded, registered and served by MLflow alone."""
 
-import base64
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -159,30 +159,54 @@ def test_a_served_model_answers_a_posted_wav(scenes: Logged) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    street = scenes.folder / "street.wav"  # longer than an argument of a command may be
+    soundfile.write(street, 0.1 * np.random.default_rng(2).standard_normal(100_000), 8_000)
+    address = f"http://127.0.0.1:{port}"
     try:
-        body = {"dataframe_records": [{"audio": base64.b64encode(scenes.recording.read_bytes()).decode()}]}
-        answer = post(f"http://127.0.0.1:{port}/invocations", body, server)
+        wait_for(f"{address}/ping", server)
+        printed = subprocess.run(
+            documented_command().replace("http://127.0.0.1:5001", address),
+            shell=True,
+            cwd=scenes.folder,
+            capture_output=True,
+            check=True,
+        ).stdout
+        (row,) = json.loads(printed)["predictions"]
+        waveform = {"waveform": [0.1, -0.1] * 4_000, "sample_rate": 8_000}
+        (of_waveform,) = post(f"{address}/invocations", {"dataframe_records": [waveform]})["predictions"]
     finally:
         os.killpg(server.pid, 9)
         server.wait()
-    ours = dcase_sweep.load_run(scenes.folder / "run/best.ckpt", folder=scenes.folder).predict(scenes.recording)
-    assert answer["predictions"][0]["scene_label"] == ours.label
-    assert answer["predictions"][0]["bus"] == pytest.approx(ours.probabilities["bus"], abs=1e-5)
+    ours = dcase_sweep.load_run(scenes.folder / "run/best.ckpt", folder=scenes.folder).predict(street)
+    assert row["scene_label"] == ours.label
+    assert row["bus"] == pytest.approx(ours.probabilities["bus"], abs=1e-5)
+    assert of_waveform["scene_label"] in SCENE_CLASSES
 
 
-def post(url: str, body: object, server: "subprocess.Popen[bytes]") -> dict[str, list[dict[str, object]]]:
-    """The answer to a request, once the server is there."""
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+def documented_command() -> str:
+    """What the documentation says to send a recording with."""
+    text = (Path(__file__).parents[2] / "docs/how-to/predict.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^```bash\n([^`]*curl [^`]*)^```", text, re.MULTILINE)
+    return command
+
+
+def wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
+    """Return when the server answers."""
     for _ in range(600):
         assert server.poll() is None
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:
-                return json.load(response)
-        except urllib.error.URLError as error:
-            if isinstance(error, urllib.error.HTTPError):
-                raise AssertionError(error.read().decode()) from None
+            with urllib.request.urlopen(url, timeout=60):
+                return
+        except urllib.error.URLError:
             time.sleep(0.1)
     raise AssertionError("the server did not begin")
+
+
+def post(url: str, body: object) -> dict[str, list[dict[str, object]]]:
+    """The answer to a request."""
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return json.load(response)
 
 
 def test_the_model_of_a_detector_answers_with_events(tmp_path: Path, database: Path, scenes: Logged) -> None:

@@ -15,7 +15,7 @@ def features() -> np.ndarray:
 def test_statistics_are_those_of_the_chosen_rows(features: np.ndarray) -> None:
     rows = np.array([0, 3, 4, 9])
 
-    mean, deviation = band_statistics(features, rows, at_once=3)
+    mean, deviation = band_statistics(features, rows, chunk_size=3)
 
     np.testing.assert_allclose(mean, features[rows].astype(np.float64).mean(axis=(0, 2)), rtol=1e-6)
     np.testing.assert_allclose(deviation, features[rows].astype(np.float64).std(axis=(0, 2)), rtol=1e-6)

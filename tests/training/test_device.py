@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from dcase_sweep.config import Hardware
-from dcase_sweep.training.device import resolve_precision, use_threads
+from dcase_sweep.training.device import front_end_device, resolve_device, resolve_precision, use_threads
+from dcase_sweep.utils.errors import UserError
 
 
 @pytest.mark.parametrize(("native", "expected"), [(True, "bf16-mixed"), (False, "16-mixed")])
@@ -21,6 +22,24 @@ def test_a_cpu_unknown_to_pytorch_trains_in_float32(monkeypatch: pytest.MonkeyPa
         monkeypatch.delattr(torch.cpu, name, raising=False)
 
     assert resolve_precision(Hardware(accelerator="cpu", precision="auto")) == "32-true"
+
+
+def test_a_mac_trains_in_float32_with_features_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    hardware = Hardware(accelerator="mps", precision="auto")
+
+    device = resolve_device(hardware)
+
+    assert (device, resolve_precision(hardware)) == ("mps", "32-true")
+    assert [front_end_device(each) for each in (device, "cpu", "cuda")] == ["cpu", "cpu", "cuda"]
+
+
+def test_a_mac_without_cuda_is_told_of_mps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    with pytest.raises(UserError, match=r"hardware=gpu: .*; choose hardware=mps or hardware=cpu"):
+        resolve_device(Hardware(accelerator="gpu", precision="auto"))
 
 
 def test_all_threads_come_back_after_a_job_that_wanted_one() -> None:

@@ -86,13 +86,21 @@ def test_one_line_says_what_would_fit(most: int, cache_device: str, advice: str,
     assert "\n" not in line
 
 
-def test_what_fits_is_tried_and_the_largest() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB, max allowed: 9.07 GB)"),
+    ],
+    ids=["cuda", "mps"],
+)
+def test_what_fits_is_tried_and_the_largest(error: RuntimeError) -> None:
     tried: list[int] = []
 
     def attempt(divisor: int) -> Any:
         tried.append(divisor)
         if 48 // divisor > 10:
-            raise torch.OutOfMemoryError
+            raise error
 
     assert find_fitting_fraction(attempt, 48) == 8
     assert tried == [2, 4, 8]

@@ -1,1 +1,1 @@
-"""A folder of your own recordings: `clips.ClipFolder` with a label for each, `events.EventFolder` with sound events."""
+"""Folders of your own recordings: `clips.ClipFolder` for one label per clip, `events.EventFolder` for sound events."""

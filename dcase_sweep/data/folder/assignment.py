@@ -1,4 +1,4 @@
-"""Which recordings are trained on, validated on and tested on: as their table says, or by whole groups."""
+"""Assignment of recordings to training, validation and test: from a table, or by group."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -11,16 +11,16 @@ from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
-#: Values that a message names.
+#: Largest number of values in a message.
 _SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
 class SplitSettings:
-    """What the keys of ``data`` say of splits.
+    """The keys of ``data`` for splits.
 
     Raises:
-        UserError: for a value out of its range.
+        UserError: for a value out of range.
     """
 
     fold: int | str | None
@@ -42,21 +42,21 @@ class SplitSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Splits:
-    """Indices of the recordings of each split, and how they came about in one line."""
+    """Indices of the recordings of each split, and a line that describes their origin."""
 
     train: Indices
     validation: Indices
     test: Indices
     description: str
-    #: The fold of the table that is tested on; empty if there is none.
+    #: The fold of the table that is the test split; empty if there is none.
     fold: str = ""
-    #: Groups that the splits of the table divide, in one line; empty if there are none.
+    #: One line about groups that are in several splits of the table; empty if there are none.
     leak: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What is tested on and validated on as far as something says so; None for what is to be made."""
+    """Test and validation splits as far as the table or ``data.fold`` defines them; None if not defined."""
 
     test: Indices | None
     validation: Indices | None
@@ -77,25 +77,26 @@ def assign_splits(
     is_strict: bool = True,
     trained: Collection[str] = (),
 ) -> Splits | None:
-    """Assign every recording to a split; None if the splits or folds of the table are wrong.
+    """Assign every recording to a split; return None if the splits or folds of the table are invalid.
 
-    ``data.fold`` chooses the fold to test on, of the table or made. Otherwise the splits of the table count, then its
-    folds, the first being tested. What is missing of test and validation is held out from the rest, by label and group.
+    With ``data.fold``, that fold is the test split; the fold is from the table, or folds are created. Otherwise the
+    splits of the table are used or, if it has none, the first of its folds is the test split. Missing test and
+    validation splits are created from the remaining recordings, stratified by label and by whole groups.
 
     Args:
-        labels: of each recording, of which it may have several or none.
-        groups: of each recording, empty where it is its own.
-        splits: of each recording in the table, empty where the table has none.
-        folds: likewise.
-        where: the row of each recording, for messages.
-        settings: what the configuration says.
+        labels: labels of each recording; a recording may have several or none.
+        groups: group of each recording; empty for a recording that is a group of its own.
+        splits: split of each recording in the table; empty if the table does not specify it.
+        folds: fold of each recording, likewise.
+        where: table and row of each recording, for messages.
+        settings: the keys of the configuration.
         source: the table or folder, for messages.
         problems: list that receives a line for each problem.
-        is_strict: whether a group that the table divides is a problem, or is only described.
-        trained: labels that other recordings are trained on for.
+        is_strict: whether a group in several splits of the table is a problem; otherwise it is only described.
+        trained: labels of further training recordings.
 
     Raises:
-        UserError: for a fold that there is not.
+        UserError: for a fold that does not exist.
     """
     names = [group or f"{index}\0" for index, group in enumerate(groups)]
     strata = Strata.of(labels, names)
@@ -126,7 +127,7 @@ def assign_splits(
 
 
 def _read_splits(splits: Sequence[str], where: Sequence[str], source: str, problems: list[str]) -> _Parts:
-    """Read the splits of a table."""
+    """Return the splits that a table specifies."""
     words = ", ".join(word for each in SPLITS.values() for word in each)
     parsed = [parse_split(word) for word in splits]
     problems += [
@@ -143,7 +144,7 @@ def _read_splits(splits: Sequence[str], where: Sequence[str], source: str, probl
 
 
 def _choose_fold(folds: Sequence[str], wanted: int | str | None, source: str) -> _Parts:
-    """Take the fold of a table that is tested on."""
+    """Return the fold of a table that is the test split."""
     names = sorted(set(folds), key=_by_number)
     chosen = names[0] if wanted is None else str(wanted)
     shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
@@ -163,7 +164,7 @@ def _make_fold(
     source: str,
     trained: Collection[str],
 ) -> _Parts:
-    """Make folds, and take the one that is tested on."""
+    """Create folds, and return the one that is the test split."""
     fold = settings.fold
     if isinstance(fold, str) or fold is None or not 1 <= fold <= settings.folds:
         raise UserError(f"data.fold={fold}: expected 1 to data.folds={settings.folds}, since the table has no folds")
@@ -177,15 +178,15 @@ def _make_fold(
     single = [label for label, count in zip(known, groups_with, strict=True) if count == 1 and label not in trained]
     if single:
         raise UserError(
-            f"data.fold={fold}: every recording of {printable(single[0], 40)} is of one group; expected at least two, "
-            "so that the class is trained on when that group is tested"
+            f"data.fold={fold}: all recordings of {printable(single[0], 40)} are in one group; expected at least two, "
+            "so that the class has training clips when that group is tested"
         )
     folds = make_folds(strata, settings.folds, settings.seed)
     return _Parts(_where(folds == fold), None, f"fold {fold} of {settings.folds} made is tested")
 
 
 def _complete(strata: Strata, parts: _Parts, settings: SplitSettings, *, has_groups: bool) -> Splits:
-    """Hold out what is missing of test and validation."""
+    """Create a missing test or validation split."""
     how = [parts.description] if parts.description else []
     everything = np.arange(len(strata.group))
     test, validation = parts.test, parts.validation
@@ -223,7 +224,7 @@ def _find_leaks(groups: Sequence[str], parts: Sequence[str], where: Sequence[str
 
 
 def _find_unseen(labels: Sequence[Sequence[str]], splits: Splits, source: str, trained: Collection[str]) -> list[str]:
-    """Describe labels that are validated or tested on, but not trained on."""
+    """Describe labels of validation or test clips without training clips."""
     trained = {label for index in splits.train for label in labels[index]} | set(trained)
     problems = []
     for name in ("validation", "test"):
@@ -241,5 +242,5 @@ def _where(mask: Sequence[bool] | np.ndarray) -> Indices:
 
 
 def _by_number(name: str) -> list[tuple[int, int, str]]:
-    """Sort key by which 2 comes before 10."""
+    """Return a sort key by which 2 comes before 10."""
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.findall(r"\d+|\D+", name)]

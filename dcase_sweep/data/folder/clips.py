@@ -1,4 +1,4 @@
-"""A folder of your own recordings with a label for each."""
+"""A folder of your own recordings with one label per recording."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,24 +23,25 @@ from dcase_sweep.utils.text import printable
 
 
 class ClipFolder:
-    """Recordings under ``root``, each of one class: a folder for each class, or a table.
+    """Recordings under ``root``, each of one class: with a folder for each class, or with a table.
 
-    The table has a row for each recording: its name, its label, and perhaps its split, group, device and fold.
-    Recordings of one group are never in two splits. Without a split or folds in the table, both are made: stratified
-    by class, of whole groups.
+    The table has a row for each recording with its name and label and, optionally, its split, group, device and fold.
+    All recordings of a group are in the same split. If the table has no splits and no folds, they are created,
+    stratified by class and by whole groups.
 
     Args:
-        root: the folder.
-        name: of the data set; None = the name of the folder.
-        table: path of the table; None = the one under ``root`` that has names and labels, or else the folders.
-        columns: use (``filename``, ``label``, ``split``, ``group``, ``device``, ``fold``) → column of the table; None
-            takes a usual name, false takes none.
-        fold: of the table, or from 1 to ``folds``: the fold to test on. None = the first of the table.
-        folds: how many to make where ``fold`` is set and the table has none.
-        test_fraction: of the clips of each class, to test on where nothing says which.
-        validation_fraction: of the clips of each class that are left, to validate on.
-        split_seed: of what is made.
-        skip_invalid: leave out files that are missing or cannot be read instead of refusing them.
+        root: folder of the recordings.
+        name: name of the data set; None = name of the folder.
+        table: path of the table; None = the table under ``root`` with names and labels or, without one, the folders.
+        columns: content (``filename``, ``label``, ``split``, ``group``, ``device``, ``fold``) → column of the table;
+            None = a common name of this column, false = no column.
+        fold: the fold that is the test split: a fold of the table, or a number from 1 to ``folds``. None = the first of
+            the table.
+        folds: number of folds to create if ``fold`` is set and the table has no folds.
+        test_fraction: fraction of the clips of each class for the test split, if it is not specified otherwise.
+        validation_fraction: fraction of the remaining clips of each class for the validation split.
+        split_seed: seed of created splits and folds.
+        skip_invalid: whether to skip files that are missing or cannot be read instead of raising an error.
     """
 
     kind = "scenes"
@@ -70,10 +71,10 @@ class ClipFolder:
         """Find the recordings, read their labels, split them and check every file.
 
         Args:
-            check: function that finds problems of files, given the root and their names.
+            check: returns the problems of files, given the root and their names.
 
         Raises:
-            UserError: if the root or the table is missing, or it is not clear which table is meant.
+            UserError: if the root or the table is missing, or there are several tables.
             DataError: with all problems of the tables and files.
         """
         problems: list[str] = []
@@ -119,8 +120,8 @@ class ClipFolder:
             if any(self.columns.values()):
                 key, column = next((key, column) for key, column in self.columns.items() if column)
                 raise UserError(
-                    f"data.columns.{key}={printable(column, 80)}: no table under {self.root} has this column beside "
-                    "names and labels; expected data.table=TABLE"
+                    f"data.columns.{key}={printable(column, 80)}: no table under {self.root} has this column, names "
+                    "and labels; expected data.table=TABLE"
                 )
             return read_folders(self.root, audio, problems)
         return read_clip_table(self.root, table, audio, self.columns, problems, skip=self.skip_invalid)
@@ -132,16 +133,16 @@ class ClipFolder:
         if len(found) > 1:
             raise UserError(
                 f"data.root={self.root}: {len(found)} tables with names and labels: {printable(', '.join(found))}; "
-                "choose one, as data.table=" + found[0]
+                "select one, for example data.table=" + found[0]
             )
         return self.root / found[0] if found else None
 
 
 def check_root(root: str | None) -> Path:
-    """Return the folder of recordings.
+    """Check that ``data.root`` is set, and return it as a path.
 
     Raises:
-        UserError: if none is set.
+        UserError: if it is not set.
     """
     if root is None:
         raise UserError("data.root is not set; expected the folder of your recordings: data.root=/path/to/it")
@@ -159,19 +160,19 @@ def find_recordings(root: Path, problems: list[str]) -> AudioFiles:
     names = find_files(root, AUDIO_SUFFIXES, problems)
     if not names:
         suffixes = ", ".join(sorted(AUDIO_SUFFIXES))
-        raise UserError(f"data.root={root}: no recording in it; expected files that end in {suffixes}")
+        raise UserError(f"data.root={root}: contains no recordings; expected files that end in {suffixes}")
     return AudioFiles(names)
 
 
 def _check_classes(rows: Sequence[ClipRow], source: str) -> list[str]:
     classes: Mapping[str, int] = Counter(row.label for row in rows)
     if len(classes) == 1:
-        return [f"{source}: every recording is of the class {next(iter(classes))}; expected at least two classes"]
+        return [f"{source}: all recordings are of the class {next(iter(classes))}; expected at least two classes"]
     return []
 
 
 def _describe_rest(audio: AudioFiles, labels: ClipLabels) -> list[tuple[str, str]]:
-    """Describe recordings without a label, and rows without a recording."""
+    """Describe recordings without a label, and rows of the table without a recording."""
     notes = []
     rest = len(audio.names) - len(labels.rows)
     if rest > 0:

@@ -1,4 +1,4 @@
-"""Which columns of a table are used, and for what."""
+"""Selection of the columns of a table."""
 
 import difflib
 import re
@@ -9,7 +9,7 @@ from dcase_sweep.utils.text import printable
 
 Aliases = Mapping[str, Sequence[str]]
 
-#: Names of columns that public data sets use, the first that a table has is taken. All are compared in lower case.
+#: Common names of columns in public data sets, in lower case. The first one in a table is used.
 _FILENAME = (
     *("filename", "file_name", "file", "path", "filepath", "file_path", "fname", "slice_file_name"),
     *("audio_filename", "wav", "audio"),
@@ -35,10 +35,10 @@ EVENT_ALIASES: Aliases = {
 
 
 def check_names(named: Mapping[str, str | bool | None], aliases: Aliases) -> dict[str, str | None]:
-    """Return the columns that the user names in ``data.columns``: None for one that is not to be used.
+    """Return the columns that the user specifies in ``data.columns``; None for a column that is not to be used.
 
     Raises:
-        UserError: for an unknown key, or a value that is no name.
+        UserError: for an unknown key, or a value that is not a name.
     """
     chosen: dict[str, str | None] = {}
     for key, value in named.items():
@@ -57,7 +57,7 @@ def check_names(named: Mapping[str, str | bool | None], aliases: Aliases) -> dic
 def choose_columns(
     header: Sequence[str], named: Mapping[str, str | None], aliases: Aliases, where: str
 ) -> dict[str, str]:
-    """Return the column of the table for each use that it has one for.
+    """Return the column of a table for each use for which it has one.
 
     Args:
         header: the columns of the table.
@@ -89,7 +89,7 @@ def choose_columns(
 
 
 def describe_columns(chosen: Mapping[str, str]) -> str:
-    """Format which column serves which use: ``filename, label = category``."""
+    """Format uses and columns: ``filename, label = category``."""
     return ", ".join(use if column == use else f"{use} = {printable(column, 40)}" for use, column in chosen.items())
 
 

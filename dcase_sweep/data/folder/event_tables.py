@@ -1,4 +1,4 @@
-"""Tables of sound events in a folder of recordings: with times, or with labels of whole clips."""
+"""Tables of sound events in a folder of recordings: strong labels with times, or weak labels of whole clips."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,15 +14,15 @@ from dcase_sweep.utils.lookalikes import strip_blanks
 from dcase_sweep.utils.tables import Table, check_paths
 from dcase_sweep.utils.text import printable
 
-#: What a table with the times of events has, and one with the labels of whole clips.
+#: Columns of a table with the times of events, and of a table with the labels of whole clips.
 STRONG, WEAK = ("filename", "onset", "offset", "event_label"), ("filename", "event_labels")
 
 
 @dataclass(frozen=True, slots=True)
 class LabeledClip:
-    """One labelled recording; what is not known is empty."""
+    """A labelled recording. Unknown fields are empty."""
 
-    #: As it is on disk, relative to the folder.
+    #: Its path on disk, relative to the folder.
     filename: str
     #: The table and the row, for messages.
     where: str
@@ -33,13 +33,13 @@ class LabeledClip:
 
 @dataclass(slots=True)
 class EventTable:
-    """The clips of one table: strongly labelled, or weakly."""
+    """The strongly or weakly labelled clips of one table."""
 
     path: Path
     is_strong: bool
-    #: What was taken from it, in one line.
+    #: One line about the columns that were used.
     description: str
-    #: Whether somebody calls a column the group: the table itself, or the user.
+    #: Whether the group is specified, by a column named "group" or by the user.
     names_groups: bool
     clips: dict[str, LabeledClip] = field(default_factory=dict)
     #: Events of the clips of a strong table.
@@ -51,7 +51,7 @@ class EventTable:
 
     @property
     def strong(self) -> StrongTable:
-        """The events, as they are checked."""
+        """The events in the form in which they are checked."""
         return StrongTable(self.path, self.events)
 
 
@@ -60,8 +60,8 @@ def read_event_table(
 ) -> EventTable:
     """Read a table with a row for each event, or with a row for each clip and its labels, separated by commas.
 
-    A row of the first kind with only a name is a clip without events. Without a column of splits, the split of all
-    clips is that which a folder above the table, or the table itself, has as its name.
+    In a table of events, a row with only a file name is a clip without events. If the table has no column of splits,
+    the split of all clips is the name of the table or of a folder above it, if that is the name of a split.
 
     Args:
         root: folder of the recordings.
@@ -156,6 +156,6 @@ def _row(where: str) -> str:
 
 
 def find_split(path: str) -> str:
-    """Return what the first part of a path that is the name of a split says; empty if none is."""
+    """Return the split that the first part of a path names; empty if no part names one."""
     parts: Sequence[str] = PurePosixPath(path).with_suffix("").parts if path else ()
     return next((part for part in parts if parse_split(part)), "")

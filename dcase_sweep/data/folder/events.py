@@ -23,16 +23,16 @@ from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.lookalikes import find_lookalikes
 
-#: Missing files of a subset that a message names.
+#: Number of missing files of a subset in a message.
 _SHOWN = 3
 
 
 @dataclass(slots=True)
 class _Labels:
-    """What all tables say together."""
+    """The labels of all tables."""
 
     tables: list[EventTable]
-    #: By the name of the file.
+    #: File name → labelled clip.
     strong: dict[str, LabeledClip]
     weak: dict[str, LabeledClip]
     #: Number of events that were merged with an overlapping event of their class.
@@ -52,23 +52,24 @@ class EventFolder:
     """Recordings under ``root`` with tables of sound events.
 
     A table has a row for each event (filename, onset, offset, event_label) or a row for each clip (filename,
-    event_labels, separated by commas). Recordings in no table are unlabelled. The split of a clip is in its table, or
-    is the name of a folder above the table; what is missing of validation and test is held out from the clips with
-    strong labels, stratified by class, in whole groups. Weakly labelled clips are validated on likewise.
+    event_labels, separated by commas). Recordings in no table are unlabelled. The split of a clip is in a column of its
+    table, or is the name of the table or of a folder above it. Missing test and validation splits are created,
+    stratified by class and by whole groups; a created validation split has strongly and weakly labelled clips.
 
     Args:
-        root: the folder.
-        name: of the data set; None = the name of the folder.
-        table: path of the table, or of several; None = all under ``root`` that have the columns.
-        columns: use (``filename``, ``onset``, ``offset``, ``event_label``, ``event_labels``, ``split``, ``group``,
-            ``fold``) → column of the tables; None takes a usual name, false takes none.
-        fold: of the table, or from 1 to ``folds``: the fold to test on. None = the first of the table.
-        folds: how many to make where ``fold`` is set and the table has none.
-        test_fraction: of the strongly labelled clips, to test on where nothing says which.
-        validation_fraction: of the clips that are left, to validate on.
-        split_seed: of what is made.
-        merge_overlaps: merge overlapping events of one class instead of refusing them.
-        skip_invalid: leave out files that are missing or cannot be read instead of refusing them.
+        root: folder of the recordings.
+        name: name of the data set; None = name of the folder.
+        table: path of a table, or a list of paths; None = all tables under ``root`` with these columns.
+        columns: content (``filename``, ``onset``, ``offset``, ``event_label``, ``event_labels``, ``split``, ``group``,
+            ``fold``) → column of the tables; None = a common name of this column, false = no column.
+        fold: the fold that is the test split: a fold of the table, or a number from 1 to ``folds``. None = the first of
+            the table.
+        folds: number of folds to create if ``fold`` is set and the table has no folds.
+        test_fraction: fraction of the strongly labelled clips for the test split, if it is not specified otherwise.
+        validation_fraction: fraction of the remaining clips for the validation split.
+        split_seed: seed of created splits and folds.
+        merge_overlaps: whether to merge overlapping events of the same class instead of raising an error.
+        skip_invalid: whether to skip files that are missing or cannot be read instead of raising an error.
     """
 
     kind = "events"
@@ -100,7 +101,7 @@ class EventFolder:
         """Find the recordings, read their labels, split them and check every file.
 
         Args:
-            check: function that finds problems of files, given the root and their names.
+            check: returns the problems of files, given the root and their names.
 
         Raises:
             UserError: if the root or the tables are missing.
@@ -133,8 +134,8 @@ class EventFolder:
             paths = [self.root / name for name in found]
         if not paths:
             raise UserError(
-                f"data.root={self.root}: no table with {', '.join(STRONG)} or {', '.join(WEAK)} in it; expected one as "
-                ".csv or .tsv, or data.table=TABLE"
+                f"data.root={self.root}: contains no table with {', '.join(STRONG)} or {', '.join(WEAK)}; expected one "
+                "as .csv or .tsv, or data.table=TABLE"
             )
         tables = [read_event_table(self.root, path, audio, self.columns, problems) for path in paths]
         labels = _Labels(tables, {}, {})
@@ -148,7 +149,7 @@ class EventFolder:
         return labels
 
     def _check_labels(self, labels: _Labels, problems: list[str]) -> tuple[str, ...]:
-        """Return the classes, and check the events, which are merged where that is wanted."""
+        """Check the events, merge them if configured, and return the classes."""
         if self.merge_overlaps:
             for table in labels.tables:
                 merged, count = merge_overlaps(table.strong)
@@ -159,7 +160,7 @@ class EventFolder:
         return tuple(sorted(counts))
 
     def _split_strong(self, labels: _Labels, problems: list[str]) -> Splits | None:
-        """Assign the strongly labelled clips; those of a table without a split are trained on if others have one."""
+        """Assign the strongly labelled clips. Tables without splits are training data if another has them."""
         clips = [labels.strong[name] for name in sorted(labels.strong)]
         given = any(clip.split for clip in clips)
         return assign_splits(
@@ -176,7 +177,7 @@ class EventFolder:
         )
 
     def _assign(self, audio: AudioFiles, labels: _Labels, splits: Splits) -> dict[str, str]:
-        """Return the subset of each recording that is used, by its name."""
+        """Return the file name and the subset of each recording that is used."""
         strong = sorted(labels.strong)
         subsets: dict[str, str] = {}
         groups: dict[str, str] = {}
@@ -199,7 +200,7 @@ class EventFolder:
         return subsets
 
     def _assign_weak(self, labels: _Labels, splits: Splits, groups: dict[str, str]) -> dict[str, str]:
-        """Assign weakly labelled clips; those of a group or a fold that is tested on are left out."""
+        """Assign the weakly labelled clips. Those in a group or fold of the test split are omitted."""
         subsets, open_names = {}, []
         for name in sorted(labels.weak):
             clip = labels.weak[name]
@@ -223,7 +224,7 @@ class EventFolder:
     def _make_clips(
         self, labels: _Labels, subsets: dict[str, str], classes: Sequence[str], problems: list[str]
     ) -> tuple[EventClip, ...]:
-        """Return the clips in the order of their names, and check their events against their durations."""
+        """Return the clips in alphabetical order, and check their events against their durations."""
         durations = _read_durations(self.root, [name for name in subsets if name in labels.strong])
         events: dict[str, list[PlacedEvent]] = {}
         for table in labels.tables:
@@ -231,7 +232,7 @@ class EventFolder:
                 check_strong(table.strong, classes, durations, problems)
                 events |= table.events
         clips = []
-        # In an order that does not depend on the splits, so that all folds share their stored features.
+        # The order must not depend on the splits, so that all folds share their stored features.
         for name, subset in sorted(subsets.items()):
             ordered = sorted((placed.event for placed in events.get(name, ())), key=_by_onset)
             weak = labels.labels_of(name) if name in labels.weak else ()
@@ -245,7 +246,7 @@ class EventFolder:
             return np.array([index for index, clip in enumerate(clips) if clip.subset == subset], dtype=np.int64)
 
         notes = [("labels", table.description) for table in labels.tables]
-        notes += [("left out", f"{pluralize(rest, 'recording')} of a split or group that is tested on")] if rest else []
+        notes += [("left out", f"{pluralize(rest, 'recording')} of a test split or group")] if rest else []
         notes.append(("split", splits.description))
         notes += [("leak", splits.leak)] if splits.leak else []
         return EventData(
@@ -270,7 +271,7 @@ def _by_onset(event: SoundEvent) -> tuple[float, float, str]:
 
 
 def _read_durations(root: Path, names: Iterable[str]) -> dict[str, float]:
-    """Read durations (s) from the headers; the check of files reports files that cannot be read."""
+    """Read durations (s) from the headers. The check of files reports files that cannot be read."""
     durations = {}
     for name in names:
         try:
@@ -282,7 +283,7 @@ def _read_durations(root: Path, names: Iterable[str]) -> dict[str, float]:
 
 
 def _count_missing(labels: _Labels, clips: Sequence[EventClip]) -> tuple[SubsetCoverage, ...]:
-    """Count the clips of the tables that are not on disk: those that may be tested on, and the others."""
+    """Count the clips of the tables that are not on disk, separately for the test split and the others."""
     missing: dict[str, list[str]] = {}
     for table in labels.tables:
         for line, split in table.missing:

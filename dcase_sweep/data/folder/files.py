@@ -1,4 +1,4 @@
-"""The recordings and tables under a folder, and the recording that a table means by a name."""
+"""The recordings and tables under a folder, and the recording to which a name in a table refers."""
 
 import os
 import unicodedata
@@ -8,24 +8,24 @@ from pathlib import Path, PurePosixPath
 
 from dcase_sweep.utils.text import printable
 
-#: Suffixes of the containers that are read.
+#: Suffixes of audio files that can be read.
 AUDIO_SUFFIXES = (
     *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf"),
     *(".w64", ".rf64", ".sph"),
 )
 TABLE_SUFFIXES = (".csv", ".tsv")
-#: What the archiver of macOS adds to archives.
+#: Folders that the archiver of macOS adds to archives.
 _OF_ARCHIVES = ("__MACOSX",)
 
 
 def find_files(root: Path, suffixes: Sequence[str], problems: list[str]) -> list[str]:
     """Return the files under a folder with one of these suffixes, relative to it and in alphabetical order.
 
-    Links are followed, each folder once. Names that begin with a dot are left out.
+    Links are followed, but each folder is visited only once. Names that start with a dot are ignored.
 
     Args:
         root: the folder.
-        suffixes: in lower case, with the dot.
+        suffixes: suffixes in lower case, with the dot.
         problems: list that receives a line for each name that no table could contain.
     """
     found: list[str] = []
@@ -50,10 +50,10 @@ def find_files(root: Path, suffixes: Sequence[str], problems: list[str]) -> list
 
 
 class AudioFiles:
-    """The recordings under a folder, by what a table may call them.
+    """The recordings under a folder, found by the names that tables use.
 
     Args:
-        names: of all recordings, relative to the folder, as they are on disk.
+        names: paths of all recordings on disk, relative to the folder.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -68,11 +68,15 @@ class AudioFiles:
                 self._by_name[name].append(composed)
 
     def find(self, name: str, table: str = "") -> list[str]:
-        """Return the recordings that a name may mean, as they are on disk: one, none, or several.
+        """Return the recordings to which a name may refer.
 
-        That is the file of this path, or else every file whose path ends with it, with or without its suffix. Where
-        folders of recordings are called like the table, as ``audio/train/weak/`` and ``metadata/train/weak.tsv``, only
-        those that are most like it count.
+        That is the file with this path or, if there is none, every file whose path ends with it, with or without the
+        suffix. If folders of recordings have the name of the table, as in ``audio/train/weak/`` and
+        ``metadata/train/weak.tsv``, only the folders whose paths are most similar to that of the table are searched.
+
+        Args:
+            name: name in the table.
+            table: path of the table, relative to the folder of the recordings.
         """
         if name in self._known:
             return [self._known[name]]
@@ -81,7 +85,7 @@ class AudioFiles:
         return [self._known[each] for each in candidates if allowed is None or _parent(each) in allowed]
 
     def _allow(self, table: str) -> set[str] | None:
-        """Return the folders that are called like a table; None if there are none."""
+        """Return the folders with the name of a table; None if there are none."""
         if table not in self._allowed:
             wanted = PurePosixPath(table).with_suffix("").parts if table else ()
             shared = {name: _count_shared(PurePosixPath(name).parts, wanted) for name in self._folders}

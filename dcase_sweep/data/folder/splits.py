@@ -1,4 +1,4 @@
-"""Splits of labelled recordings: those that a table gives, held-out groups, and folds."""
+"""Splits of labelled recordings: names of splits in tables, held-out groups, and folds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
 
-#: What a table may call a split, in lower case.
+#: Names of splits in tables, in lower case.
 SPLITS = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),
@@ -18,13 +18,13 @@ _SPLIT_OF_WORD = {word: split for split, words in SPLITS.items() for word in wor
 
 
 def parse_split(word: str) -> str | None:
-    """Return ``train``, ``validation`` or ``test`` for what a table calls a split; None for anything else."""
+    """Return ``train``, ``validation`` or ``test`` for the name of a split in a table; None for any other word."""
     return _SPLIT_OF_WORD.get(word.strip().lower())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Strata:
-    """Recordings as groups that must not be divided, and how many of each label a group has.
+    """Groups of recordings that must not be divided, and the number of recordings of each label in each group.
 
     Attributes:
         group: index of each recording's group ``[recording]``.
@@ -36,7 +36,7 @@ class Strata:
 
     @classmethod
     def of(cls, labels: Sequence[Sequence[str]], groups: Sequence[str]) -> "Strata":
-        """Count the labels of each recording, of which it may have several or none, in its group."""
+        """Count the labels in each group. A recording may have several labels or none."""
         names = sorted(set(groups))
         known = sorted({label for of_recording in labels for label in of_recording})
         group_index = {name: index for index, name in enumerate(names)}
@@ -50,19 +50,19 @@ class Strata:
 
 
 def hold_out(strata: Strata, candidates: Indices, *, fraction: float, seed: int) -> Indices:
-    """Choose whole groups with about ``fraction`` of the recordings of each label; a label keeps one group at least.
+    """Select whole groups with about ``fraction`` of the recordings of each label.
 
-    Groups are taken in random order, each if the numbers of its labels come closer to what is wanted; one at least,
-    where a label can spare it.
+    Groups are visited in random order. A group is selected if that brings the number of recordings of each label closer
+    to the fraction, but at least one group of each label remains. At least one group is selected, if possible.
 
     Args:
         strata: all recordings.
-        candidates: indices of the recordings to choose from.
-        fraction: between 0 and 1.
-        seed: of the order.
+        candidates: indices of the recordings from which to select.
+        fraction: fraction between 0 and 1.
+        seed: seed of the random order.
 
     Returns:
-        The indices of the chosen recordings, in ascending order.
+        The indices of the selected recordings, in ascending order.
     """
     present = np.unique(strata.group[candidates])
     counts = strata.counts[present].astype(np.float64)
@@ -88,8 +88,8 @@ def hold_out(strata: Strata, candidates: Indices, *, fraction: float, seed: int)
 def make_folds(strata: Strata, folds: int, seed: int) -> Indices:
     """Divide recordings into folds of whole groups with about the same number of each label.
 
-    Groups are taken from the largest to the smallest, in random order among equals; each joins the fold that has the
-    least of its labels.
+    Groups are visited from the largest to the smallest, equal ones in random order. Each is added to the fold with the
+    fewest recordings of its labels.
 
     Returns:
         The fold of each recording, from 1 ``[recording]``.

@@ -12,17 +12,17 @@ from dcase_sweep.utils.lookalikes import find_lookalikes, shorten, strip_blanks
 from dcase_sweep.utils.tables import Table, check_paths, check_spelling, read_table, tidy_path
 from dcase_sweep.utils.text import printable
 
-#: Larger tables are not looked at to find the one with labels (bytes).
+#: Larger files are not searched for labels (bytes).
 _LARGEST = 64 * 2**20
-#: Files that a message names.
+#: Number of files in a message.
 _SHOWN = 2
 
 
 @dataclass(frozen=True, slots=True)
 class ClipRow:
-    """One labelled recording; what is not known is empty."""
+    """A labelled recording. Unknown fields are empty."""
 
-    #: As it is on disk, relative to the folder.
+    #: Its path on disk, relative to the folder.
     filename: str
     label: str
     #: The table and the row, or the file, for messages.
@@ -35,24 +35,24 @@ class ClipRow:
 
 @dataclass(frozen=True, slots=True)
 class ClipLabels:
-    """All labelled recordings, and where the labels are from."""
+    """All labelled recordings, and the source of the labels."""
 
     rows: tuple[ClipRow, ...]
     #: The path of the table, or the root.
     source: str
-    #: What was taken from where, in one line.
+    #: One line about the source and the columns that were used.
     description: str
-    #: Whether somebody calls a column the group: the table itself, or the user.
+    #: Whether the group is specified, by a column named "group" or by the user.
     names_groups: bool = True
-    #: Number of rows whose file is not on disk, which were left out.
+    #: Number of rows that were skipped because their file is not on disk.
     missing: int = 0
 
 
 def locate_table(root: Path, name: str) -> Path:
-    """Return the path of a table that the user names: in the folder of the recordings, or as it is typed.
+    """Return the path of a table that the user names, relative to the folder of the recordings or as typed.
 
     Raises:
-        UserError: if there is none.
+        UserError: if it does not exist.
     """
     for path in (root / name, Path(name).expanduser()):
         if path.is_file():
@@ -68,10 +68,10 @@ def read_columns(
     *,
     may_be_short: bool = False,
 ) -> tuple[Table, dict[str, str]]:
-    """Read the columns of a table that serve a use, and return them with their uses.
+    """Read the columns of a table that are used; return the table, and the column for each use.
 
     Raises:
-        UserError: if the file is not a table, or lacks a column that the user names.
+        UserError: if the file is not a table, or does not have a column that the user specifies.
     """
     header = read_table(path, problems=[]).header
     chosen = choose_columns(header, named, aliases, str(path))
@@ -88,7 +88,7 @@ def find_label_tables(
         root: the folder.
         named: columns that the user names.
         aliases: use → names of columns.
-        needs: each a list of uses that a table must have columns for.
+        needs: lists of uses; a table must have columns for all uses of one of them.
     """
     found = []
     for name in find_files(root, TABLE_SUFFIXES, []):
@@ -115,10 +115,10 @@ def read_clip_table(
         audio: the recordings.
         named: columns that the user names.
         problems: list that receives a line for each problem.
-        skip: leave out rows whose file is not on disk.
+        skip: whether to skip rows whose file is not on disk.
 
     Raises:
-        UserError: if the file is not a table, or has no column of names or of labels.
+        UserError: if the file is not a table, or does not have columns of names and labels.
     """
     table, chosen = read_columns(path, named, CLIP_ALIASES, problems)
     for use in ("filename", "label"):
@@ -171,15 +171,15 @@ def _read_rows(
 def resolve(
     name: str, table: str, audio: AudioFiles, where: str, problems: list[str], missing: list[str]
 ) -> str | None:
-    """Return the recording that a name in a table means, as it is on disk; None if there is none, or several are meant.
+    """Return the recording to which a name in a table refers; None unless there is exactly one.
 
     Args:
-        name: in the table.
-        table: its path under the folder of the recordings.
+        name: name in the table.
+        table: path of the table, relative to the folder of the recordings.
         audio: the recordings.
-        where: the table and the row, for messages.
-        problems: list that receives a line for a name that means several files.
-        missing: list that receives a line for a name that means none.
+        where: table and row, for messages.
+        problems: list that receives a line if the name may refer to several files.
+        missing: list that receives a line if there is no such file.
     """
     found = audio.find(tidy_path(name), table)
     if len(found) == 1:
@@ -193,9 +193,9 @@ def resolve(
 
 
 def read_folders(root: Path, audio: AudioFiles, problems: list[str]) -> ClipLabels:
-    """Take labels from the names of folders, as in ``root/CLASS/any.wav`` or ``root/train/CLASS/any.wav``.
+    """Return labels from the names of folders, as in ``root/CLASS/any.wav`` or ``root/train/CLASS/any.wav``.
 
-    Folders above that hold a single folder, as ``root/audio/``, do not count.
+    Folders that contain only one folder, such as ``root/audio/``, are ignored.
     """
     paths = [tuple(name.split("/")) for name in audio.names]
     depth = 0

@@ -1,1 +1,1 @@
-"""What a data set contains, before anything is learned from it: counts, lengths, levels, copies and problems."""
+"""Inspection of a data set before training: counts, lengths, levels, copies and problems."""

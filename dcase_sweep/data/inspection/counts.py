@@ -1,4 +1,4 @@
-"""How many clips of each class, device and city a data set has in each split."""
+"""Number of clips of each class, device and city in each split of a data set."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,20 +8,20 @@ from typing import Any
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.scenes import SceneData
 
-#: The row of clips whose classes are not known.
+#: The name of the row for clips without known classes.
 UNLABELLED = "(unlabelled)"
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """A table of clips: a row for each class, device or city, a column for each split.
+    """A table of clips with a row for each class, device or city, and a column for each split.
 
     Attributes:
-        what: of the rows: ``class``, ``device`` or ``city``.
-        splits: the columns.
-        rows: clips in each split, by name.
-        seconds: length of the clips of a row, of the events of a row where they have times.
-        events: number of the events of a row; empty where clips have none.
+        what: kind of the rows: ``class``, ``device`` or ``city``.
+        splits: names of the columns.
+        rows: name of the row → number of clips in each split.
+        seconds: name of the row → length of its clips or, if events have times, of its events, s.
+        events: name of the row → number of its events; empty for data without events.
     """
 
     what: str
@@ -35,8 +35,8 @@ def count_clips(data: Any, lengths: Mapping[str, float]) -> list[Counts]:
     """Count the clips of a data set.
 
     Args:
-        data: of any task; what it does not say is not counted.
-        lengths: seconds of each recording that can be read.
+        data: a data set of any task. Unknown properties are not counted.
+        lengths: length of each recording that can be read, s.
     """
     if isinstance(data, SceneData):
         tables = [("class", [(each.scene_label,) for each in data.recordings])]
@@ -52,7 +52,7 @@ def count_clips(data: Any, lengths: Mapping[str, float]) -> list[Counts]:
 
 
 def labels_of(data: Any) -> dict[str, tuple[str, ...]]:
-    """Return the classes of each recording, as far as they are known."""
+    """Return the known classes of each recording."""
     if isinstance(data, SceneData):
         return {each.filename: (each.scene_label,) for each in data.recordings}
     if isinstance(data, EventData):
@@ -80,7 +80,7 @@ def _count(what: str, labels: Sequence[Iterable[str]], data: Any, lengths: Mappi
 
 
 def _count_events(counts: Counts, data: EventData) -> Counts:
-    """Replace the lengths of clips by those of events, where there are any."""
+    """Replace the lengths of clips with those of events, if there are any."""
     events: Counter[str] = Counter()
     seconds: dict[str, float] = defaultdict(float)
     for clip in data.clips:

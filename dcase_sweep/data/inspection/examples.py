@@ -1,7 +1,7 @@
 """One clip of each class to listen to and to look at."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,17 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.audio.reading import read_waveform
+from dcase_sweep.audio.reading import AudioProblem, read_waveform
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.inspection.counts import labels_of
 from dcase_sweep.data.inspection.recordings import Measured
+from dcase_sweep.utils.palette import SPECTROGRAM
 
 #: Of the examples: length (s), sample rate (Hz), and how much before an event is heard (s).
 SECONDS, RATE, _BEFORE = 5.0, 22_050, 0.5
+#: Recordings of a class that are tried at most.
+_TRIED = 5
 #: Samples of a spectrum and from one to the next; rows and columns of the image.
 _FFT, _HOP, _ROWS, _COLUMNS = 1024, 256, 160, 430
 #: Dynamic range of the image (dB).
-_RANGE = 80.0
+RANGE = 80.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +49,28 @@ class Example:
 
 
 def make_examples(data: Any, recordings: Sequence[Measured]) -> list[Example]:
-    """Return an example of each class that has a recording that can be read."""
-    usable = {each.name: each for each in recordings if each.problem is None and each.levels is not None}
-    made = []
-    for label, (name, start) in _choose(data, usable).items():
-        levels = usable[name].levels
-        assert levels is not None
-        end = min(levels.seconds, start + SECONDS)
-        waveform = read_waveform(Path(data.root) / name, sample_rate=RATE, seconds=end, padding="zeros")
+    """Return an example of each class that has a recording that can be read and begins with a sound."""
+    usable = {each.name: each.levels.seconds for each in recordings if each.problem is None and each.levels is not None}
+    made = (_make(Path(data.root), label, places, usable) for label, places in _find_places(data, usable).items())
+    return [each for each in made if each is not None]
+
+
+def _make(root: Path, label: str, places: Sequence[tuple[str, float]], usable: Mapping[str, float]) -> Example | None:
+    for name, start in places[:_TRIED]:
+        end = min(usable[name], start + SECONDS)
+        try:
+            waveform = read_waveform(root / name, sample_rate=RATE, seconds=end, padding="zeros")
+        except AudioProblem:  # silent up to there, or changed since it was measured
+            continue
         samples = waveform.samples[round(start * RATE) :]
         audio, media_type = _encode(samples)
-        made.append(Example(label, name, start, len(samples) / RATE, audio, media_type, _draw(samples)))
-    return made
+        return Example(label, name, start, len(samples) / RATE, audio, media_type, _draw(samples))
+    return None
 
 
-def _choose(data: Any, usable: dict[str, Measured]) -> dict[str, tuple[str, float]]:
-    """Return a recording for each class, and where in it to begin: the first of the names, or the earliest event."""
-    chosen: dict[str, tuple[str, float]] = {}
+def _find_places(data: Any, usable: Mapping[str, float]) -> dict[str, list[tuple[str, float]]]:
+    """Return recordings of each class and where in them to begin: those with the earliest events, then by name."""
+    places: dict[str, list[tuple[str, float]]] = {}
     if isinstance(data, EventData):
         events = [
             (event.onset, clip.filename, event.event_label)
@@ -71,11 +79,11 @@ def _choose(data: Any, usable: dict[str, Measured]) -> dict[str, tuple[str, floa
             if clip.filename in usable
         ]
         for onset, name, label in sorted(events):
-            chosen.setdefault(label, (name, max(0.0, onset - _BEFORE)))
+            places.setdefault(label, []).append((name, max(0.0, onset - _BEFORE)))
     for name, labels in labels_of(data).items():
         for label in labels if name in usable else ():
-            chosen.setdefault(label, (name, 0.0))
-    return dict(sorted(chosen.items()))
+            places.setdefault(label, []).append((name, 0.0))
+    return dict(sorted(places.items()))
 
 
 def _encode(samples: NDArray[np.float32]) -> tuple[bytes, str]:
@@ -104,5 +112,5 @@ def _draw(samples: NDArray[np.float32]) -> bytes:
     columns = np.linspace(0, decibel.shape[1] - 1, _COLUMNS).round().astype(int)
     image = decibel[np.ix_(rows, columns)]
     target = io.BytesIO()
-    imsave(target, image, cmap="magma", vmin=float(image.max()) - _RANGE, vmax=float(image.max()), format="png")
+    imsave(target, image, cmap=SPECTROGRAM, vmin=float(image.max()) - RANGE, vmax=float(image.max()), format="png")
     return target.getvalue()

@@ -14,13 +14,13 @@ from dcase_sweep.data.store.opening import get_contents
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One recording.
+    """A measured recording.
 
     Attributes:
-        name: relative to the data set's root.
-        levels: None if it cannot be read.
+        name: path relative to the root of the data set.
+        levels: its levels; None if it cannot be read.
         problem: why it cannot be used, without its name; None if it can.
-        digest: a hash of its contents; None if it cannot be read.
+        digest: hash of its content; None if it cannot be read.
     """
 
     name: str
@@ -37,14 +37,14 @@ def measure_recordings(
     workers: int = 1,
     on_progress: Callable[[int], None] | None = None,
 ) -> list[Measured]:
-    """Read every recording once for its levels and once for its hash, which the feature store uses again.
+    """Read every recording for its levels and for its hash, which is saved for the feature store.
 
     Args:
         root: folder of the recordings.
-        names: of the recordings under it.
+        names: paths of the recordings, relative to the root.
         store_root: folder of the feature stores.
         workers: number of threads.
-        on_progress: called with the number of recordings that were read.
+        on_progress: called with the number of recordings read so far.
     """
     contents = get_contents(root, store_root)
 
@@ -67,7 +67,7 @@ def measure_recordings(
 
 
 def find_copies(recordings: Sequence[Measured]) -> list[list[str]]:
-    """Return the names of recordings with the same contents, each group of them in order."""
+    """Return groups of names of recordings with the same content."""
     by_digest: dict[bytes, list[str]] = defaultdict(list)
     for each in recordings:
         if each.digest is not None:

@@ -10,22 +10,22 @@ from dcase_sweep.data.inspection.counts import Counts, count_clips
 from dcase_sweep.data.inspection.recordings import Measured, find_copies
 from dcase_sweep.utils.console import pluralize
 
-#: A recording with more of its samples at full scale is named, and one with more of its length in silence.
+#: Recordings with a larger fraction of samples at full scale, or of silence, are listed.
 MUCH_CLIPPED, MUCH_SILENT = 1e-3, 0.5
 _SYNTHETIC = ("note", "generated recordings: not representative of real recordings")
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """Everything that was found.
+    """The results of an inspection.
 
     Attributes:
         title: name and sizes of the data set.
-        notes: how labels and splits came about.
+        notes: sources of labels and splits.
         counts: tables of clips.
-        figures: pairs of a word and what was measured.
-        problems: a line for each recording that cannot be used.
-        warnings: a line for each that should be looked at.
+        figures: pairs of a name and a measured value.
+        problems: a line for each unusable recording.
+        warnings: a line for each suspicious recording or setting.
     """
 
     title: str
@@ -37,12 +37,12 @@ class Inspection:
 
 
 def summarize(data: Any, recordings: Sequence[Measured], *, seconds: float) -> Inspection:
-    """Summarise what is known of a data set and what was measured of its recordings.
+    """Summarise a data set and the measurements of its recordings.
 
     Args:
-        data: of any task.
-        recordings: measured.
-        seconds: length of a clip in the configuration.
+        data: a data set of any task.
+        recordings: the measured recordings.
+        seconds: length of a clip in the configuration, s.
     """
     usable = [each for each in recordings if each.levels is not None]
     lengths = {each.name: each.levels.seconds for each in usable if each.levels is not None}
@@ -90,7 +90,7 @@ def _describe_lengths(lengths: Sequence[float]) -> str:
 
 
 def _describe_shares(counts: Counter[str]) -> list[str]:
-    """Describe how many recordings there are of each kind; their number does not matter where there is one kind."""
+    """Describe the number of recordings of each kind; if there is only one kind, without the number."""
     return list(counts) if len(counts) == 1 else [f"{count:,} {name}" for name, count in counts.most_common()]
 
 
@@ -111,7 +111,7 @@ def _describe_copies(data: Any, recordings: Sequence[Measured]) -> list[str]:
 
 
 def _describe_levels(usable: Sequence[Measured]) -> list[str]:
-    """Name recordings that are clipped, then those that are mostly silent, the worst of each first."""
+    """List clipped recordings, then mostly silent ones, the worst first."""
     known = [(each, each.levels) for each in usable if each.levels is not None and each.problem is None]
     clipped = sorted(known, key=lambda pair: -pair[1].clipped)
     silent = sorted(known, key=lambda pair: -pair[1].silent)
@@ -130,7 +130,7 @@ def _describe_levels(usable: Sequence[Measured]) -> list[str]:
 
 
 def _compare(lengths: dict[str, float], seconds: float) -> list[str]:
-    """Point at a clip length that nearly all recordings have, but the configuration has not."""
+    """Describe a difference between the configured clip length and that of nearly all recordings."""
     if not lengths:
         return []
     usual = statistics.median(lengths.values())

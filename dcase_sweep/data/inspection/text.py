@@ -1,4 +1,4 @@
-"""An inspection on a terminal."""
+"""The output of an inspection on the terminal."""
 
 from typing import TYPE_CHECKING
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-#: Rows of a table and lines of a list that are shown; the page has all.
+#: Largest number of rows of a table and lines of a list. The page contains all.
 _ROWS, _LINES = 60, 10
 #: Columns of a name at most.
 _LONGEST = 32
 
 
 def print_inspection(inspection: Inspection) -> None:
-    """Print everything, as wide as the terminal, 80 columns where there is none."""
+    """Print the results in the width of the terminal, or in 80 columns without a terminal."""
     from rich.console import Console
 
     console = Console(highlight=False)

@@ -18,55 +18,32 @@ import hashlib
 import os
 import stat
 import time
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
+from dcase_sweep.data.store.hash_table import (
+    DIGEST,
+    HashRow,
+    Stamp,
+    make_stamp,
+    newest_tables,
+    read_table,
+    write_table,
+)
 
-from dcase_sweep.data.store.index import remove
-from dcase_sweep.utils.files import write_bytes
-
-#: Bytes of a digest.
-DIGEST = 16
 #: The folder of tables under the root of stores.
 FOLDER = "contents"
-MAGIC = b"dcase_sweep contents 1\n"
 #: A file that changed less than this time (ns) before it was hashed could change again without a change of its times.
 _RACY = 2 * 10**9
-_SECOND = 10**9
 _CHUNK = 2**20
 _BLOCK, _BLOCKS = 4096, 4
 #: Rows that are stored for one name: on several hosts a folder has several device numbers.
 _ROWS_OF_A_NAME = 4
 #: Tables of other folders that are searched for files that were moved.
 _TABLES = 64
-_ROW = np.dtype([(name, "<u8") for name in ("name", "device", "inode", "size", "mtime", "ctime", "blocks")])
-
-
-class Stamp(NamedTuple):
-    """Attributes of a file; times in ns."""
-
-    device: int
-    inode: int
-    size: int
-    mtime: int
-    ctime: int
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether ctime shows every change: it has a resolution below one second and cannot be set."""
-        return os.name == "posix" and self.ctime % _SECOND != 0
-
-
-class _Known(NamedTuple):
-    name: int
-    blocks: int
-    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +69,9 @@ class FileContents:
         self._resolved = os.path.realpath(root)
         self._table = self._folder / f"{hashlib.sha256(os.fsencode(self._resolved)).hexdigest()[:16]}.bin"
         self._known = read_table(self._table)
-        self._by_name: dict[tuple[int, int, int, int], _Known] | None = None
-        self._elsewhere: dict[Stamp, _Known] | None = None
-        self._new: dict[Stamp, _Known] = {}
+        self._by_name: dict[tuple[int, int, int, int], HashRow] | None = None
+        self._elsewhere: dict[Stamp, HashRow] | None = None
+        self._new: dict[Stamp, HashRow] = {}
 
     def recall(self, name: str) -> bytes | None:
         """Return the digest of a file if it is known without reading the file."""
@@ -147,17 +124,14 @@ class FileContents:
                 os.utime(self._table)
             return
         rows = read_table(self._table) | self._new
-        by_name: dict[int, list[tuple[Stamp, _Known]]] = {}
+        by_name: dict[int, list[tuple[Stamp, HashRow]]] = {}
         for stamp, known in rows.items():
             of_name = by_name.setdefault(known.name, [])
             others = [row for row in of_name if row[0][:2] != stamp[:2]]
             of_name[:] = [*others[1 - _ROWS_OF_A_NAME :], (stamp, known)]
         kept = dict(row for of_name in by_name.values() for row in of_name)
         with suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            if not self._table.is_file():
-                remove(self._table)  # a pipe in its place must not be written to
-            write_bytes(self._table, _table_bytes(kept))
+            write_table(self._table, kept)
         self._new = {}
 
     def _stamp(self, name: str) -> Stamp | None:
@@ -165,7 +139,7 @@ class FileContents:
             status = os.stat(os.path.join(self._resolved, name))
         except (OSError, ValueError):
             return None
-        return _stamp_of(status) if stat.S_ISREG(status.st_mode) else None
+        return make_stamp(status) if stat.S_ISREG(status.st_mode) else None
 
     def _recall(self, name: str, stamp: Stamp) -> bytes | None:
         known = self._known.get(stamp)
@@ -174,7 +148,7 @@ class FileContents:
         if known is None and stamp.is_exact:
             known = self._moved(stamp)
             if known is not None:
-                self._enter(stamp, _Known(_name_hash(name), known.blocks, known.digest))
+                self._enter(stamp, HashRow(_name_hash(name), known.blocks, known.digest))
                 return known.digest
         if known is None:
             known = self._under_the_name(name, stamp)
@@ -190,7 +164,7 @@ class FileContents:
             self._enter(stamp, known)
         return known.digest
 
-    def _moved(self, stamp: Stamp) -> _Known | None:
+    def _moved(self, stamp: Stamp) -> HashRow | None:
         """Find the same file in the tables of other folders."""
         if self._elsewhere is None:
             self._elsewhere = {}
@@ -199,7 +173,7 @@ class FileContents:
                     self._elsewhere |= read_table(table)
         return self._elsewhere.get(stamp)
 
-    def _under_the_name(self, name: str, stamp: Stamp) -> _Known | None:
+    def _under_the_name(self, name: str, stamp: Stamp) -> HashRow | None:
         """Find a file with the same name, size and times; device and inode may differ."""
         if self._by_name is None:
             self._by_name = {(known.name, *stamp[2:]): known for stamp, known in self._known.items()}
@@ -211,10 +185,10 @@ class FileContents:
         except OSError:
             return None
         if hashed is not None and hashed.is_settled:
-            self._enter(hashed.stamp, _Known(_name_hash(name), hashed.blocks, hashed.digest))
+            self._enter(hashed.stamp, HashRow(_name_hash(name), hashed.blocks, hashed.digest))
         return hashed
 
-    def _enter(self, stamp: Stamp, known: _Known) -> None:
+    def _enter(self, stamp: Stamp, known: HashRow) -> None:
         self._known[stamp] = self._new[stamp] = known
 
 
@@ -231,31 +205,21 @@ def hash_file(path: str) -> _Hashed | None:
             began, status = time.time_ns(), os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 return None
-            stamp = _stamp_of(status)
+            stamp = make_stamp(status)
             digest = hashlib.sha256()
             position = 0
             while position < stamp.size:
-                chunk = os.pread(descriptor, min(_CHUNK, stamp.size - position), position)
+                chunk = _read_at(descriptor, min(_CHUNK, stamp.size - position), position)
                 if not chunk:
                     break
                 digest.update(chunk)
                 position += len(chunk)
             blocks = _hash_blocks(descriptor, stamp.size)
-            if _stamp_of(os.fstat(descriptor)) == stamp:
+            if make_stamp(os.fstat(descriptor)) == stamp:
                 return _Hashed(stamp, digest.digest()[:DIGEST], blocks, stamp.ctime < began - _RACY)
     finally:
         os.close(descriptor)
     return None
-
-
-def _stamp_of(status: os.stat_result) -> Stamp:
-    return Stamp(
-        status.st_dev,
-        status.st_ino,
-        status.st_size,
-        status.st_mtime_ns % 2**64,  # a time before 1970 is negative
-        status.st_ctime_ns % 2**64,
-    )
 
 
 def _hash_blocks(descriptor: int, size: int) -> int:
@@ -263,49 +227,14 @@ def _hash_blocks(descriptor: int, size: int) -> int:
     digest = hashlib.sha256()
     last = max(0, size - _BLOCK)
     for number in range(_BLOCKS):
-        digest.update(os.pread(descriptor, _BLOCK, last * number // (_BLOCKS - 1)))
+        digest.update(_read_at(descriptor, _BLOCK, last * number // (_BLOCKS - 1)))
     return int.from_bytes(digest.digest()[:8], "little")
+
+
+def _read_at(descriptor: int, count: int, position: int) -> bytes:
+    os.lseek(descriptor, position, os.SEEK_SET)  # Windows has no os.pread
+    return os.read(descriptor, count)
 
 
 def _name_hash(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(os.fsencode(name), digest_size=8).digest(), "little")
-
-
-def newest_tables(folder: Path) -> list[Path]:
-    """List the tables in a folder, the last used first."""
-    try:
-        paths = [path for path in folder.iterdir() if path.suffix == ".bin" and path.is_file()]
-        return sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
-    except OSError:
-        return []
-
-
-def read_table(path: Path) -> dict[Stamp, _Known]:
-    """Read a table; return an empty one if it is missing or damaged."""
-    try:
-        if not path.is_file():
-            return {}
-        text = path.read_bytes()
-    except OSError:
-        return {}
-    begin = len(MAGIC) + 4
-    body = text[begin:]
-    if text[: len(MAGIC)] != MAGIC or zlib.crc32(body) != int.from_bytes(text[len(MAGIC) : begin], "little"):
-        return {}
-    count, rest = divmod(len(body), _ROW.itemsize + DIGEST)
-    if rest:
-        return {}
-    rows = np.frombuffer(body, _ROW, count).tolist()
-    return dict(_entries(rows, body[count * _ROW.itemsize :]))
-
-
-def _entries(rows: list[tuple[int, ...]], digests: bytes) -> Iterator[tuple[Stamp, _Known]]:
-    for number, (name, device, inode, size, mtime, ctime, blocks) in enumerate(rows):
-        known = _Known(name, blocks, digests[number * DIGEST : (number + 1) * DIGEST])
-        yield Stamp(device, inode, size, mtime, ctime), known
-
-
-def _table_bytes(rows: dict[Stamp, _Known]) -> bytes:
-    array = np.array([(known.name, *stamp, known.blocks) for stamp, known in rows.items()], _ROW)
-    body = array.tobytes() + b"".join(known.digest for known in rows.values())
-    return MAGIC + zlib.crc32(body).to_bytes(4, "little") + body

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcase_sweep.data.compute import ClipState
-from dcase_sweep.data.store.contents import DIGEST
+from dcase_sweep.data.store.hash_table import DIGEST
 from dcase_sweep.data.store.index import Journal, index_text, parse_index, read_bounded
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text

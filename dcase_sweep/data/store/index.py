@@ -46,7 +46,7 @@ def index_text(states: Sequence[ClipState], *, version: int, front_end: dict[str
     for flag in _FLAGS:
         index[flag] = [row for row, state in enumerate(states) if getattr(state, flag)]
     index["seconds"] = [state.seconds for state in states]
-    problems = enumerate(_kept(state.problem) for state in states)
+    problems = enumerate(_to_json(state.problem) for state in states)
     index["problems"] = {str(row): problem for row, problem in problems if problem is not None}
     return json.dumps(index)
 
@@ -99,7 +99,7 @@ def _is_length(value: object) -> bool:
     return type(value) in (int, float) and 0 <= value < 1e12  # type: ignore[operator]
 
 
-def _kept(problem: str | None) -> str | None:
+def _to_json(problem: str | None) -> str | None:
     return None if problem is None else problem[:_LONGEST] or "not readable"
 
 
@@ -137,7 +137,7 @@ class Journal:
     def write(handle: TextIO, row: int, state: ClipState) -> None:
         """Add a line. It is written before the checksum of the clip, so that every intact clip has a line."""
         values = [bool(getattr(state, flag)) for flag in _FLAGS]
-        handle.write(json.dumps([row, *values, state.seconds, _kept(state.problem)]) + "\n")
+        handle.write(json.dumps([row, *values, state.seconds, _to_json(state.problem)]) + "\n")
         handle.flush()
 
 

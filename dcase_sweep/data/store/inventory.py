@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from dcase_sweep.data.store.contents import FOLDER, MAGIC
+from dcase_sweep.data.store.contents import FOLDER
 from dcase_sweep.data.store.folder import CHECKSUMS, CONTENTS, FEATURES, FILES, INDEX, Folder
+from dcase_sweep.data.store.hash_table import MAGIC
 from dcase_sweep.data.store.index import parse_object, read_bounded
 from dcase_sweep.data.store.use import last_used, read_use
 from dcase_sweep.utils.leases import claim

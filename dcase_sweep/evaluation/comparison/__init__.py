@@ -1,1 +1,1 @@
-"""Comparison of the runs of one or many sweeps: groups over seeds, tests of their differences, tables, a page."""
+"""Comparison of the runs of one or several sweeps: groups over seeds, statistical tests, tables and a page."""

@@ -1,19 +1,19 @@
-"""Whether each system differs from the best of its task."""
+"""Whether each system differs from the best one that is computed by the same rule."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.evaluation.comparison.systems import ComparedRun, Measure, System, main_measure
-from dcase_sweep.evaluation.resampling import Difference, Statistic, compare_clips, compare_seeds
+from dcase_sweep.evaluation.comparison.systems import Measure, System, split_by_rule, tested_measures
+from dcase_sweep.evaluation.resampling import Difference, compare_drawn, compare_seeds, draw_statistic
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A system less the best one of its task, in one metric.
+    """A system less the best one of its task and rule, in one metric.
 
     `clips` is None where a run has no counts by clip, or the clips differ; `seeds_p` is over `seeds` common seeds, NaN
     without one.
@@ -27,33 +27,43 @@ class Comparison:
     seeds_p: float
 
 
-def compare_with_best(
-    systems: Sequence[System], *, resamples: int = 1000, measures: Sequence[Measure] | None = None
-) -> list[Comparison]:
-    """Compare each system with the first one of its task.
+@dataclass(frozen=True, slots=True)
+class _Resampled:
+    """The metrics of a system, each the mean over its runs, on resamples of these clips ``[1 + resample]``."""
+
+    clips: tuple[str, ...]
+    drawn: dict[str, NDArray[np.float64]]
+
+
+def compare_with_best(systems: Sequence[System], *, resamples: int = 1000) -> list[Comparison]:
+    """Compare each system with the first one of its task and rule, in each measure that is tested.
 
     Args:
         systems: the best of a task first, as `group_runs` orders them.
         resamples: of the test clips.
-        measures: None = the main one of the task.
     """
     found = []
     for task in dict.fromkeys(system.task for system in systems):
-        of_task = [system for system in systems if system.task == task]
-        main = main_measure(of_task)
-        wanted = [main] if measures is None else measures
-        for other in of_task[1:]:
-            found += [_compare(of_task[0], other, each, resamples) for each in wanted if each is not None]
+        for best, *others in split_by_rule([system for system in systems if system.task == task]):
+            measures = tested_measures([best, *others])
+            # A system is read and resampled once, however often it is compared.
+            of_best = _resample(best, measures, resamples) if others else None
+            for other in others:
+                of_other = _resample(other, measures, resamples) if of_best is not None else None
+                found += [_compare(best, other, each, of_best, of_other) for each in measures]
     return found
 
 
-def _compare(best: System, other: System, measure: Measure, resamples: int) -> Comparison:
+def _compare(
+    best: System, other: System, measure: Measure, first: _Resampled | None, second: _Resampled | None
+) -> Comparison:
     pairs = _pair_seeds(best, other, measure)
     p_value = compare_seeds(pairs[:, 0], pairs[:, 1]) if len(pairs) else math.nan
-    first, second = _statistics(best, measure), _statistics(other, measure)
     clips = None
-    if first is not None and second is not None and first[0] == second[0]:
-        clips = compare_clips(first[1], second[1], len(first[0]), resamples=resamples)
+    if first is not None and second is not None and first.clips == second.clips:
+        name = measure.metric
+        if name in first.drawn and name in second.drawn:
+            clips = compare_drawn(first.drawn[name], second.drawn[name])
     return Comparison(best, other, measure, clips, len(pairs), p_value)
 
 
@@ -65,25 +75,18 @@ def _pair_seeds(best: System, other: System, measure: Measure) -> NDArray[np.flo
     return np.array(finite, dtype=np.float64).reshape(-1, 2)
 
 
-def _statistics(system: System, measure: Measure) -> tuple[tuple[str, ...], Statistic] | None:
-    """The names of the clips, and the mean of the metric over the runs for resampled ones."""
-    loaded: list[tuple[tuple[str, ...], Statistic]] = []
+def _resample(system: System, measures: Sequence[Measure], resamples: int) -> _Resampled | None:
+    """Resample the test clips of all runs; None where a run has no counts by clip, or they are of other clips."""
+    clips: tuple[str, ...] | None = None
+    drawn: dict[str, list[NDArray[np.float64]]] = {measure.metric: [] for measure in measures}
     for run in system.runs:
-        found = _load(run)
-        if found is None or measure.metric not in found[1]:
+        loaded = None if run.load_statistics is None else run.load_statistics()
+        if loaded is None or (clips is not None and loaded[0] != clips):
             return None
-        loaded.append((found[0], found[1][measure.metric]))
-    clips = loaded[0][0]
-    if any(names != clips for names, _ in loaded):
+        clips, statistics = loaded
+        for metric in drawn.keys() & statistics.keys():
+            drawn[metric].append(draw_statistic(statistics[metric], len(clips), resamples=resamples))
+    if clips is None:
         return None
-    statistics = [statistic for _, statistic in loaded]
-
-    def mean(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = np.mean([statistic(weights) for statistic in statistics], axis=0)
-        return values
-
-    return clips, mean
-
-
-def _load(run: ComparedRun) -> tuple[tuple[str, ...], Mapping[str, Statistic]] | None:
-    return None if run.load_statistics is None else run.load_statistics()
+    means = {metric: np.mean(of_runs, axis=0) for metric, of_runs in drawn.items() if len(of_runs) == len(system.runs)}
+    return _Resampled(clips, means)

@@ -1,4 +1,4 @@
-"""The comparison as one page that opens without a network: tables to sort and filter, curves, bars."""
+"""A comparison as one HTML file that needs no network access, with sortable tables, learning curves and bars."""
 
 import html
 import json
@@ -7,42 +7,47 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
+from dcase_sweep.evaluation.comparison.cells import (
+    DIFFERENCE_TITLES,
+    TaskRows,
+    difference_cells,
+    explain_differences,
+    shown_measures,
+    split_by_task,
+)
 from dcase_sweep.evaluation.comparison.differences import Comparison
-from dcase_sweep.evaluation.comparison.published import PUBLISHED
+from dcase_sweep.evaluation.comparison.published import PublishedResult
 from dcase_sweep.evaluation.comparison.systems import Measure, System, list_notes
-from dcase_sweep.evaluation.comparison.tables import describe_difference, shown_measures
+from dcase_sweep.utils.palette import COLOURS
 from dcase_sweep.utils.text import printable
 
-#: Values of a curve at most; of longer ones every n-th is drawn.
+#: Largest number of points of a curve. Of longer curves every n-th value is drawn.
 _MOST_POINTS = 200
 
 
 def to_html(systems: Sequence[System], comparisons: Sequence[Comparison], *, title: str = "Comparison of runs") -> str:
-    """The page. Every name reaches it as data and is written as text, so that none is read as markup.
+    """Return the page. Names are embedded as data and inserted as text, so they cannot contain markup.
 
     Args:
-        systems: the best of a task first.
-        comparisons: of each with the best.
-        title: of the page.
+        systems: systems in the order of `group_runs`, the best of each task first.
+        comparisons: comparison of each system with the best.
+        title: title of the page.
     """
     shown = shown_measures(systems)
+    tasks = split_by_task(systems)
     content = {
+        "palette": COLOURS,
         "measures": [_describe_measure(measure) for measure in shown],
-        "systems": [_describe_system(system, shown) for system in systems],
-        "published": [_describe_published(each, shown) for each in PUBLISHED if each.task in {s.task for s in systems}],
-        "notes": {task: list_notes([s for s in systems if s.task == task]) for task in {s.task for s in systems}},
-        "differences": [
-            {
-                "task": each.best.task,
-                "best": printable(each.best.name),
-                "other": printable(each.other.name),
-                "lines": describe_difference(each),
-                "interval": _describe_interval(each),
-            }
-            for each in comparisons
-        ],
+        "systems": [_describe_system(system, rows, shown) for rows in tasks for system in rows.systems],
+        "published": [_describe_published(each, rows, shown) for rows in tasks for each in rows.published],
+        "notes": {printable(rows.task): _list_lines(rows) for rows in tasks},
+        "titles": DIFFERENCE_TITLES,
+        "differences": [_describe_difference(each, rows) for rows in tasks for each in _of(rows, comparisons)],
+        "explanations": {
+            printable(rows.task): explain_differences(found) for rows in tasks if (found := _of(rows, comparisons))
+        },
     }
-    # "<" would end the script element in "</script>"; the others are what HTML and JavaScript read differently.
+    # "</script>" would end the script element. HTML and JavaScript interpret the other characters differently.
     data = json.dumps(content, allow_nan=False, separators=(",", ":"))
     for letter in "<>&\u2028\u2029":
         data = data.replace(letter, f"\\u{ord(letter):04x}")
@@ -59,10 +64,21 @@ def _describe_measure(measure: Measure) -> dict[str, Any]:
     }
 
 
-def _describe_system(system: System, shown: Sequence[Measure]) -> dict[str, Any]:
+def _of(rows: TaskRows, comparisons: Sequence[Comparison]) -> list[Comparison]:
+    return [each for each in comparisons if each.best.task == rows.task]
+
+
+def _list_lines(rows: TaskRows) -> list[str]:
+    """What is to be known of the rows of a task: the rules by their letters."""
+    rules = [f"Rule {letter}: {printable(rule, 1000)}" for rule, letter in rows.rules.items()]
+    return [*rules, *list_notes(rows.systems)]
+
+
+def _describe_system(system: System, rows: TaskRows, shown: Sequence[Measure]) -> dict[str, Any]:
     return {
         "name": printable(system.name),
         "task": printable(system.task),
+        "rule": rows.rules[system.rule],
         "coverage": system.coverage,
         "values": [[_number(system.mean(measure)), _number(system.std(measure))] for measure in shown],
         "details": system.details(),
@@ -80,12 +96,32 @@ def _describe_system(system: System, shown: Sequence[Measure]) -> dict[str, Any]
     }
 
 
-def _describe_published(result: Any, shown: Sequence[Measure]) -> dict[str, Any]:
+def _describe_published(result: PublishedResult, rows: TaskRows, shown: Sequence[Measure]) -> dict[str, Any]:
     pairs = [result.metrics.get(measure.metric, (None, None)) for measure in shown]
-    return {"name": result.name, "task": result.task, "runs": result.runs, "values": [list(pair) for pair in pairs]}
+    return {
+        "name": result.name,
+        "task": result.task,
+        "rule": rows.rules[result.rule],
+        "runs": result.runs,
+        "source": result.source,
+        "values": [list(pair) for pair in pairs],
+    }
+
+
+def _describe_difference(comparison: Comparison, rows: TaskRows) -> dict[str, Any]:
+    return {
+        "task": printable(comparison.best.task),
+        "rule": rows.rules[comparison.best.rule],
+        "best": printable(comparison.best.name),
+        "other": printable(comparison.other.name),
+        "measure": comparison.measure.title,
+        "cells": difference_cells(comparison),
+        "interval": _describe_interval(comparison),
+    }
 
 
 def _describe_interval(comparison: Comparison) -> list[float] | None:
+    """The difference and the ends of its interval, as they are shown."""
     clips = comparison.clips
     if clips is None or not all(map(math.isfinite, (clips.value, clips.low, clips.high))):
         return None
@@ -97,6 +133,6 @@ def _number(value: float) -> float | None:
 
 
 def _thin(values: Sequence[float]) -> list[list[float | None]]:
-    """Pairs of an epoch, counted from 1, and its value."""
+    """Return at most `_MOST_POINTS` pairs of an epoch, counted from 1, and its value."""
     step = max(1, math.ceil(len(values) / _MOST_POINTS))
     return [[epoch + 1, _number(values[epoch])] for epoch in range(0, len(values), step)]

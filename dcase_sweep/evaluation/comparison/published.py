@@ -1,7 +1,17 @@
-"""Published results, shown beside the measured ones; `experiments/README.md` has them with their sources."""
+"""Published results, shown beside the measured ones. `experiments/README.md` shows the same ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import as_file, files
+
+from dcase_sweep.evaluation.comparison.rules import describe_rule
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.tables import parse_number, read_table
+
+_FILE = "published.csv"
+_WORDS = ("task", "system", "detail", "source", "runs", "cross_trigger_average")
+_DEVIATION = " sd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,27 +19,50 @@ class PublishedResult:
     """A result of somebody else's on the challenge's data."""
 
     task: str
-    name: str
+    system: str
+    #: Which of the system's results, where it has several.
+    detail: str
+    #: Address.
+    source: str
+    runs: str
     #: Metric → mean and standard deviation; None where none was published.
     metrics: Mapping[str, tuple[float, float | None]]
-    runs: str
+    #: By which its figures are computed, in words.
+    rule: str
+
+    @property
+    def name(self) -> str:
+        """The system and which of its results."""
+        return ", ".join(filter(None, [self.system, self.detail]))
 
 
-PUBLISHED = (
-    PublishedResult(
-        "1a",
-        "DCASE 2021 baseline, TAU 2020 Mobile",
-        {
-            "test/accuracy": (0.477, 0.0098),
-            "test/log_loss": (1.473, 0.051),
-            "complexity/parameters": (46246, None),
-        },
-        "10",
-    ),
-    PublishedResult(
-        "4",
-        "DCASE 2021 baseline, teacher, DESED",
-        {"test/psds1": (0.353, None), "test/psds2": (0.553, None), "test/f1": (0.421, None)},
-        "1",
-    ),
-)
+@cache
+def published_results() -> tuple[PublishedResult, ...]:
+    """All published results that are known.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
+    with as_file(files("dcase_sweep.evaluation.comparison") / _FILE) as path:
+        table = read_table(path, _WORDS, every_column=True)
+    names = [name for name in table.header if name not in _WORDS and not name.endswith(_DEVIATION)]
+    results = []
+    for row in range(len(table)):
+        words = {name: table.columns[name][row] for name in _WORDS}
+        metrics = {}
+        for name in names:
+            value = _read(table.columns[name][row], table.where(row))
+            deviation = table.columns.get(name + _DEVIATION)
+            if value is not None:
+                metrics[name] = value, None if deviation is None else _read(deviation[row], table.where(row))
+        average = words.pop("cross_trigger_average")
+        rule = describe_rule({"evaluation.cross_trigger_average": average} if average else {}, metrics)
+        results.append(PublishedResult(**words, metrics=metrics, rule=rule))
+    return tuple(results)
+
+
+def _read(text: str, where: str) -> float | None:
+    value = parse_number(text) if text else None
+    if text and value is None:
+        raise UserError(f"{where}: {text!r} is not a number; expected one, or nothing")
+    return value

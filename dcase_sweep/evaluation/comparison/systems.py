@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dcase_sweep.evaluation.comparison.rules import describe_rule
 from dcase_sweep.evaluation.resampling import Statistic
 
 #: Parameters that do not make a system: the seed, and what a run is computed on.
@@ -47,7 +48,7 @@ class Measure:
         return math.nan
 
 
-#: Columns of both tasks, the first one of a task that has a value is its main one.
+#: Columns of both tasks; the first one of a task that has a value is its main one.
 MEASURES = (
     Measure("test/accuracy", "accuracy %", 100, 1),
     Measure("test/log_loss", "log loss", larger_is_better=False),
@@ -59,6 +60,10 @@ MEASURES = (
     Measure("complexity/mmac_per_clip", "MMAC", digits=1, larger_is_better=False),
     Measure("energy/training_kwh", "Wh", 1000, 2, larger_is_better=False),
 )
+
+
+#: What is tested of a task, the main one first.
+_TESTED = (("test/accuracy", "test/log_loss"), ("test/psds1", "test/psds2", "test/f1"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,8 @@ class System:
     name: str
     task: str
     runs: tuple[ComparedRun, ...]
+    #: By which its figures are computed, in words.
+    rule: str = ""
 
     def values(self, measure: Measure) -> np.ndarray:
         """The metric in each run that has it."""
@@ -101,9 +108,9 @@ class System:
         return float(values.mean()) if len(values) else math.nan
 
     def std(self, measure: Measure) -> float:
-        """The standard deviation of the sample; 0 for one run."""
+        """The standard deviation of the sample; NaN for fewer than two runs, and where they do not differ at all."""
         values = self.values(measure)
-        return float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        return float(values.std(ddof=1)) if len(values) > 1 and np.ptp(values) > 0 else math.nan
 
     @property
     def coverage(self) -> str:
@@ -116,21 +123,9 @@ class System:
         return f"{scored:,.0f} of {listed:,.0f}"
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """By which rule its metrics are computed, and that its data are generated."""
-        found = []
-        if any(run.is_synthetic for run in self.runs):
-            found.append("synthetic demo data: not representative of real recordings")
-        average = self.runs[0].parameters.get("evaluation.cross_trigger_average")
-        if average is not None:
-            over = {"all": "N classes (psds_eval 0.3)", "others": "N-1 classes (psds_eval 0.5)"}.get(average, average)
-            found.append(
-                f"PSDS of the teacher: {self.runs[0].parameters.get('evaluation.thresholds', '50')} thresholds, "
-                f"cross-triggers averaged over {over}; F1: collar, macro"
-            )
-        elif self.runs and "test/accuracy" in self.runs[0].metrics:
-            found.append("accuracy, log loss and F1: macro averages over scenes")
-        return tuple(found)
+    def is_synthetic(self) -> bool:
+        """Whether the data of one of its runs are generated."""
+        return any(run.is_synthetic for run in self.runs)
 
     def details(self) -> dict[str, dict[str, float]]:
         """Title → class or device → mean over seeds."""
@@ -148,8 +143,13 @@ class System:
 
 
 def list_notes(systems: Sequence[System]) -> list[str]:
-    """The notes of all systems, each once."""
-    return list(dict.fromkeys(note for system in systems for note in system.notes))
+    """What is to be known of all systems of a task."""
+    notes = []
+    if any(len(system.values(measure)) for system in systems for measure in MEASURES if measure.metric == "test/psds1"):
+        notes.append("PSDS and F1 of runs are those of the teacher.")
+    if any(system.is_synthetic for system in systems):
+        notes.append("synthetic demo data: not representative of real recordings")
+    return notes
 
 
 def main_measure(systems: Sequence[System]) -> Measure | None:
@@ -157,25 +157,49 @@ def main_measure(systems: Sequence[System]) -> Measure | None:
     return next((each for each in MEASURES if any(len(system.values(each)) for system in systems)), None)
 
 
-def group_runs(runs: Sequence[ComparedRun]) -> list[System]:
-    """Group runs over seeds; the names say what differs between the groups.
+def tested_measures(systems: Sequence[System]) -> list[Measure]:
+    """The measures of a task whose differences are tested, the main one first."""
+    main = main_measure(systems)
+    if main is None:
+        return []
+    names = next((names for names in _TESTED if main.metric == names[0]), (main.metric,))
+    return [each for each in MEASURES if each.metric in names and any(len(system.values(each)) for system in systems)]
 
-    The systems of a task are together, the best first.
+
+def group_runs(runs: Sequence[ComparedRun]) -> list[System]:
+    """Group runs over seeds; the names say what differs between the groups of a task.
+
+    The systems of a task are together, those of one rule in it too, the best first.
     """
     groups: dict[tuple[tuple[str, str], ...], list[ComparedRun]] = {}
     for run in runs:
         key = tuple(sorted((k, v) for k, v in run.parameters.items() if not _NOT_OF_SYSTEMS.match(k)))
         groups.setdefault(key, []).append(run)
-    names = _name([dict(key) for key in groups])
-    systems = [
-        System(name, dict(key).get("task.name", dict(key).get("task", "")), tuple(members))
-        for name, (key, members) in zip(names, groups.items(), strict=True)
-    ]
+    systems: list[System] = []
+    for task in sorted({_task_of(dict(key)) for key in groups}):
+        of_task = [dict(key) for key in groups if _task_of(dict(key)) == task]
+        for name, parameters in zip(_name(of_task), of_task, strict=True):
+            members = groups[tuple(sorted(parameters.items()))]
+            rule = describe_rule(members[0].parameters, members[0].metrics)
+            systems.append(System(name, task, tuple(members), rule))
     ordered: list[System] = []
     for task in sorted({system.task for system in systems}):
         of_task = [system for system in systems if system.task == task]
-        ordered += sort_systems(of_task, main_measure(of_task))
+        for of_rule in split_by_rule(of_task):
+            ordered += sort_systems(of_rule, main_measure(of_task))
     return ordered
+
+
+def _task_of(parameters: Mapping[str, str]) -> str:
+    return parameters.get("task.name", parameters.get("task", ""))
+
+
+def split_by_rule(systems: Sequence[System]) -> list[list[System]]:
+    """The systems of each rule, the rule with the most of them first."""
+    by_rule: dict[str, list[System]] = {}
+    for system in systems:
+        by_rule.setdefault(system.rule, []).append(system)
+    return sorted(by_rule.values(), key=len, reverse=True)
 
 
 def sort_systems(systems: Sequence[System], measure: Measure | None) -> list[System]:

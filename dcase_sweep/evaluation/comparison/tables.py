@@ -1,33 +1,29 @@
-"""The comparison as text for the terminal, CSV, Markdown and LaTeX."""
+"""The comparison as text for the terminal."""
 
-import csv
-import io
-import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
+from dcase_sweep.evaluation.comparison.cells import (
+    DIFFERENCE_TITLES,
+    TaskRows,
+    difference_cells,
+    explain_differences,
+    list_cells,
+    list_header,
+    split_by_task,
+)
 from dcase_sweep.evaluation.comparison.differences import Comparison
-from dcase_sweep.evaluation.comparison.published import PUBLISHED, PublishedResult
-from dcase_sweep.evaluation.comparison.systems import MEASURES, Measure, System, list_notes
+from dcase_sweep.evaluation.comparison.systems import System, list_notes
 from dcase_sweep.utils.lookalikes import shorten
 from dcase_sweep.utils.text import printable
-from dcase_sweep.utils.text_table import format_table
 
 #: Letters of a name that a table shows at least.
-_SHORTEST_NAME = 16
-_LATEX = {
-    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
-    **{"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"},
-    **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"},
-}
-
-
-def format_value(mean: float, std: float | None, measure: Measure) -> str:
-    """``47.7 ± 1.0``; - where there is none."""
-    if math.isnan(mean):
-        return "-"
-    spread = f" ± {measure.factor * std:,.{measure.digits}f}" if std else ""
-    return f"{measure.factor * mean:,.{measure.digits}f}{spread}"
+_SHORTEST_NAME = 22
+#: Before the names of published results.
+_PUBLISHED = "†"
+#: Columns that are never left out: the system, n, the rule and the main measure.
+_FEWEST = 4
 
 
 def to_text(systems: Sequence[System], comparisons: Sequence[Comparison], width: int) -> str:
@@ -39,125 +35,61 @@ def to_text(systems: Sequence[System], comparisons: Sequence[Comparison], width:
         width: of the terminal, in letters.
     """
     parts = []
-    for task in dict.fromkeys(system.task for system in systems):
-        of_task = [system for system in systems if system.task == task]
-        notes = [line for note in list_notes(of_task) for line in textwrap.wrap(note, max(width, 40))]
-        parts.append("\n".join([f"task {task}", *notes, _table(task, of_task, width)]))
-        of_comparisons = [each for each in comparisons if each.best.task == task]
-        if of_comparisons:
-            parts.append(describe_differences(of_comparisons, width))
+    for rows in split_by_task(systems):
+        notes = [f"{letter}: {rule}" for rule, letter in rows.rules.items()]
+        notes += [f"{_PUBLISHED}: published"] if rows.published else []
+        notes += list_notes(rows.systems)
+        lines = [line for note in notes for line in _wrap(note, width)]
+        parts.append("\n".join([f"task {printable(rows.task, 60)}", *_table(rows, width), *lines]))
+        of_task = [each for each in comparisons if each.best.task == rows.task]
+        if of_task:
+            parts.append("\n".join(_describe_differences(of_task, rows, width)))
     return "\n\n".join(parts)
 
 
-def describe_differences(comparisons: Sequence[Comparison], width: int) -> str:
-    """What the tests say of each system against the best one, a line or two each."""
-    lines = [f"compared with the best, {printable(comparisons[0].best.name, 60)}:"]
-    for each in comparisons:
-        lines.append(f"  {shorten(printable(each.other.name, 200), max(width - 4, _SHORTEST_NAME))}")
-        lines += [f"    {line}" for line in describe_difference(each)]
-    return "\n".join(lines)
+def _wrap(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, max(width, 40), subsequent_indent="   ")
 
 
-def describe_difference(comparison: Comparison) -> list[str]:
-    """What each test says."""
-    measure, clips = comparison.measure, comparison.clips
+def _describe_differences(comparisons: Sequence[Comparison], rows: TaskRows, width: int) -> Iterator[str]:
+    """What the tests say of each system against the best of its rule: a line for each measure."""
+    cells = [difference_cells(each) for each in comparisons]
+    titles = ["", *DIFFERENCE_TITLES]
+    measures = max(len(each.measure.title) for each in comparisons) + 4
+    sizes = [
+        max(measures, 12),
+        *(max(len(row[column]) for row in [DIFFERENCE_TITLES, *cells]) for column in range(len(DIFFERENCE_TITLES))),
+    ]
+    for _, of_best in groupby(zip(comparisons, cells, strict=True), key=lambda pair: id(pair[0].best)):
+        pairs = list(of_best)
+        first = pairs[0][0].best
+        yield shorten(f"less the best of rule {rows.rules[first.rule]}, {printable(first.name, 200)}:", width)
+        yield "  ".join(title.rjust(size) for title, size in zip(titles, sizes, strict=True)).rstrip()
+        for _, of_other in groupby(pairs, key=lambda pair: id(pair[0].other)):
+            for place, (comparison, row) in enumerate(of_other):
+                if not place:
+                    yield "  " + shorten(printable(comparison.other.name, 200), max(width - 2, _SHORTEST_NAME))
+                shown = [f"    {comparison.measure.title}".ljust(sizes[0])]
+                shown += [cell.rjust(size) for cell, size in zip(row, sizes[1:], strict=True)]
+                yield "  ".join(shown).rstrip()
+    for line in explain_differences(comparisons):
+        yield from _wrap(line, width)
+
+
+def _table(rows: TaskRows, width: int) -> list[str]:
+    shown = rows.measures
+    table = [list_header(rows, shown), *list_cells(rows, shown, f"{_PUBLISHED} ")]
+    table[0][0] = ""
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    longest = widths[0]
+    while len(widths) > _FEWEST and sum(widths[1:]) + 2 * (len(widths) - 1) + min(longest, _SHORTEST_NAME) > width:
+        for row in table:
+            del row[-1]
+        del widths[-1]
+    widths[0] = min(longest, max(_SHORTEST_NAME, width - sum(widths[1:]) - 2 * (len(widths) - 1)))
     lines = []
-    if clips is None:
-        lines.append("test clips: not compared, as a run has no counts by clip or other clips")
-    else:
-        value, low, high = (
-            f"{measure.factor * each:+.{measure.digits}f}" for each in (clips.value, clips.low, clips.high)
-        )
-        says = "differs" if clips.is_significant else "no difference shown"
-        lines.append(f"test clips: {measure.title} {value} [{low}, {high}], p {clips.p_value:.3f}: {says}")
-    if comparison.seeds < 2:
-        lines.append("seeds: not compared, as fewer than 2 are common to both")
-    else:
-        least = 2 / 2**comparison.seeds
-        says = "differs" if comparison.seeds_p < 0.05 else "no difference shown"
-        note = f"; {comparison.seeds} seeds cannot give less than {least:.3g}" if least > 0.05 else ""
-        lines.append(f"seeds: {comparison.seeds} pairs, p {comparison.seeds_p:.3f}: {says}{note}")
-    return lines
-
-
-def _table(task: str, systems: Sequence[System], width: int) -> str:
-    shown = shown_measures(systems)
-    header = ["", "n", *(measure.title for measure in shown)]
-    if any(system.coverage for system in systems):
-        header.append("clips")
-    rows = [_cells(system, shown, len(header)) for system in systems]
-    rows += [_published_cells(each, shown, len(header)) for each in PUBLISHED if each.task == task]
-    return format_table([header, *rows], width=width, where="--out FOLDER")
-
-
-def shown_measures(systems: Sequence[System]) -> list[Measure]:
-    """The measures that a system has."""
-    return [measure for measure in MEASURES if any(len(system.values(measure)) for system in systems)]
-
-
-def _cells(system: System, shown: Sequence[Measure], count: int) -> list[str]:
-    values = [format_value(system.mean(measure), system.std(measure), measure) for measure in shown]
-    cells = [printable(system.name, 200), str(len(system.runs)), *values, system.coverage]
-    return cells[:count]
-
-
-def _published_cells(result: PublishedResult, shown: Sequence[Measure], count: int) -> list[str]:
-    values = [format_value(*result.metrics.get(measure.metric, (math.nan, None)), measure) for measure in shown]
-    return [f"published: {result.name}", result.runs, *values, ""][:count]
-
-
-def list_rows(systems: Sequence[System]) -> tuple[list[str], list[list[str]]]:
-    """Titles and cells of all tasks in one table, with the published results."""
-    shown = shown_measures(systems)
-    header = ["system", "task", "n", *(measure.title for measure in shown), "clips"]
-    count = len(header) - 1
-    rows = [[cells[0], system.task, *cells[1:]] for system in systems if (cells := _cells(system, shown, count))]
-    tasks = {system.task for system in systems}
-    for each in PUBLISHED:
-        if each.task in tasks:
-            cells = _published_cells(each, shown, count)
-            rows.append([cells[0], each.task, *cells[1:]])
-    return header, rows
-
-
-def to_csv(systems: Sequence[System]) -> str:
-    """Mean and standard deviation of every measure, unrounded, a row a system."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    shown = shown_measures(systems)
-    pairs = [f"{measure.metric} {what}" for measure in shown for what in ("mean", "deviation")]
-    writer.writerow(["system", "task", "runs", "clips", *pairs, "run_ids"])
-    for system in systems:
-        numbers = [value for measure in shown for value in (system.mean(measure), system.std(measure))]
-        cells = ["" if math.isnan(value) else repr(float(value)) for value in numbers]
-        ids = " ".join(run.id for run in system.runs)
-        writer.writerow([system.name, system.task, len(system.runs), system.coverage, *cells, ids])
-    return buffer.getvalue()
-
-
-def to_markdown(systems: Sequence[System], comparisons: Sequence[Comparison]) -> str:
-    """A table and the differences, in Markdown."""
-    header, rows = list_rows(systems)
-    lines = ["| " + " | ".join(map(_escape_markdown, cells)) + " |" for cells in (header, *rows)]
-    lines.insert(1, "| --- | --- |" + " ---: |" * (len(header) - 2))
-    lines += ["", *(f"- {note}" for note in list_notes(systems))]
-    for each in comparisons:
-        pair = f"{_escape_markdown(each.other.name)} and {_escape_markdown(each.best.name)}"
-        lines += [f"- {pair}: {'; '.join(describe_difference(each))}"]
-    return "\n".join(lines) + "\n"
-
-
-def _escape_markdown(text: str) -> str:
-    return "".join(f"\\{letter}" if letter in "\\`*_[]<>|#" else letter for letter in printable(text, 200))
-
-
-def to_latex(systems: Sequence[System]) -> str:
-    """A ``tabular`` with the rules of booktabs."""
-    header, rows = list_rows(systems)
-    lines = [f"\\begin{{tabular}}{{ll{'r' * (len(header) - 2)}}}", r"\toprule", _latex_row(header), r"\midrule"]
-    return "\n".join([*lines, *map(_latex_row, rows), r"\bottomrule", r"\end{tabular}", ""])
-
-
-def _latex_row(cells: Sequence[str]) -> str:
-    escaped = ("".join(_LATEX.get(letter, letter) for letter in printable(cell, 200)) for cell in cells)
-    return " & ".join(each.replace("±", r"$\pm$") for each in escaped) + r" \\"
+    for row in table:
+        cells = [shorten(row[0], widths[0]).ljust(widths[0])]
+        cells += [cell.rjust(size) for cell, size in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]

@@ -10,16 +10,13 @@ from numpy.typing import NDArray
 from dcase_sweep.evaluation.events.evaluation import EventEvaluation
 from dcase_sweep.evaluation.events.ground_truth import Event
 from dcase_sweep.evaluation.events.psds import Psds
-from dcase_sweep.evaluation.figures import LARGEST_SIDE, plain_text
+from dcase_sweep.evaluation.figures import LARGEST_SIDE, label_bands, plain_text
+from dcase_sweep.utils.palette import COLOURS, GREY, LINES, SPECTROGRAM
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Colours that are distinguishable with any colour vision (Okabe and Ito, 2008), without black and yellow.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-_REFERENCE, _DETECTED = _COLOURS[:2]
-#: With more classes than colours the line tells them apart.
-_LINES = ("-", "--", ":")
+_REFERENCE, _DETECTED = COLOURS[:2]
 
 
 def psd_roc_figure(evaluation: EventEvaluation) -> Figure:
@@ -50,13 +47,11 @@ def class_f1_figure(evaluation: EventEvaluation) -> Figure:
         values = {item.label: item.f1 for item in result.per_class}
         percent = 100 * np.array([values.get(label, np.nan) for label in labels])
         rows = np.arange(len(labels)) + (place - (len(results) - 1) / 2) * height
-        bars = axes.barh(
-            rows, percent, height, color=_COLOURS[place], label=f"{name}, macro {100 * result.macro:.1f} %"
-        )
+        bars = axes.barh(rows, percent, height, color=COLOURS[place], label=f"{name}, macro {100 * result.macro:.1f} %")
         axes.bar_label(
             bars, ["none" if np.isnan(value) else f"{value:.0f}" for value in percent], padding=2, fontsize=7
         )
-        axes.axvline(100 * result.macro, color=_COLOURS[place], linestyle="--", linewidth=1)
+        axes.axvline(100 * result.macro, color=COLOURS[place], linestyle="--", linewidth=1)
     axes.set_yticks(np.arange(len(labels)), [plain_text(label) for label in labels])
     axes.invert_yaxis()
     axes.set(xlim=(0, 100), xlabel="F1 (%)", title=f"F1 per class on {evaluation.coverage}")
@@ -71,6 +66,7 @@ def clip_figure(
     covered: float | None = None,
     reference: Sequence[Event],
     detected: Sequence[Event],
+    frequencies: Sequence[float] | None = None,
     title: str = "",
 ) -> Figure:
     """Draw a clip's spectrogram, and below it the reference events and the detections of each class.
@@ -79,6 +75,7 @@ def clip_figure(
         spectrogram: [mel, frame], from the beginning of the clip.
         duration: length of the clip (s).
         covered: length of the spectrogram (s); None for the whole clip.
+        frequencies: centre of each band in Hz, ``[mel]``; None if not known.
     """
     labels = sorted({event.label for event in (*reference, *detected)})
     rows = max(len(labels), 1)
@@ -88,11 +85,12 @@ def clip_figure(
         spectrogram,
         origin="lower",
         aspect="auto",
-        cmap="magma",
+        cmap=SPECTROGRAM,
         interpolation="nearest",
-        extent=(0.0, covered or duration, 0.0, float(len(spectrogram))),
+        extent=(0.0, covered or duration, -0.5, len(spectrogram) - 0.5),
     )
-    top.set(ylabel="mel band", title=plain_text(title, 100))
+    top.set_title(plain_text(title, 100))
+    label_bands(top, len(spectrogram), frequencies)
     rows_of = ((reference, "reference", _REFERENCE, -0.4), (detected, "detected", _DETECTED, 0.02))
     for events, name, color, lift in rows_of:
         for event in events:
@@ -118,8 +116,8 @@ def _draw_roc(axes: "Axes", score: Psds, exact: Psds | None) -> None:
             np.append(levels, levels[-1:]),
             where="post",
             linewidth=1.2,
-            color=_COLOURS[place % len(_COLOURS)],
-            linestyle=_LINES[place // len(_COLOURS) % len(_LINES)],
+            color=COLOURS[place % len(COLOURS)],
+            linestyle=LINES[place // len(COLOURS) % len(LINES)],
             label=plain_text(label),
         )
     levels = np.append(score.roc.effective_tpr, score.roc.effective_tpr[-1:])
@@ -129,7 +127,7 @@ def _draw_roc(axes: "Axes", score: Psds, exact: Psds | None) -> None:
     if exact is not None:
         fine = np.append(exact.roc.effective_tpr, exact.roc.effective_tpr[-1:])
         points = np.append(exact.roc.effective_fpr, limit)
-        axes.step(points, fine, where="post", color="0.45", linewidth=2, linestyle="--", label="PSD-ROC, exact")
+        axes.step(points, fine, where="post", color=GREY, linewidth=2, linestyle="--", label="PSD-ROC, exact")
         title += f", {exact.value:.4f} (all)"
     axes.set(xlim=(0, limit), ylim=(0, 1), xlabel="effective false positives (1/h)", title=title)
     axes.grid(alpha=0.3)

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from dcase_sweep.evaluation.events.decode import psds_thresholds
 from dcase_sweep.evaluation.events.evaluation import Coverage, EventEvaluation, evaluate, other_name, result_keys
 from dcase_sweep.evaluation.events.figures import class_f1_figure, clip_figure, psd_roc_figure
 from dcase_sweep.evaluation.events.ground_truth import Event, ground_truth_from_events
+from dcase_sweep.evaluation.events.kept import DETECTIONS, keep, write_kept
 from dcase_sweep.evaluation.events.report import format_headline, format_text, to_csv, to_json
 from dcase_sweep.evaluation.events.rules import EventRules
 from dcase_sweep.evaluation.result import EvaluationResult, Figures
@@ -49,6 +50,8 @@ class ClipView:
     #: Time range of the spectrogram. Shorter clips are followed by silence in it; of longer ones it shows the
     #: beginning.
     seconds: float
+    #: Centre of each band in Hz ``[mel]``, where it is known.
+    frequencies: Sequence[float] | None = None
 
 
 def evaluate_event_scores(
@@ -64,6 +67,7 @@ def evaluate_event_scores(
     clip_seconds: float | None = None,
     views: Sequence[ClipView] = (),
     note: str | None = None,
+    keep_detections: bool = False,
 ) -> EvaluationResult:
     """Evaluate each network by the rules of task 4.
 
@@ -79,15 +83,14 @@ def evaluate_event_scores(
         clip_seconds: length to which clips were padded or cut before they were scored; None if they were not.
         views: clips to draw.
         note: note that is shown with the results.
+        keep_detections: also write what `pooling.evaluate_event_files` reads.
     """
     truth = ground_truth_from_events(
         [(name, Event(label, onset, offset)) for name, onset, offset, label in events], durations, labels=labels
     )
     coverage = Coverage(len(durations), listed)
-    results = []
-    evaluations = {}
-    for name, network in networks.items():
-        evaluation = evaluate(
+    evaluations = {
+        name: evaluate(
             network.scores,
             truth,
             hop=hop,
@@ -102,9 +105,35 @@ def evaluate_event_scores(
             clip_seconds=clip_seconds,
             reference=rules.reference,
         )
-        evaluations[name] = evaluation
-        results.append(_of_network(name, evaluation, network, views, note))
-    return _together(results, evaluations, coverage, rules, note)
+        for name, network in networks.items()
+    }
+    result = combine_networks(evaluations, networks, rules, views=views, note=note)
+    if not keep_detections:
+        return result
+    losses = {name: network.loss_strong for name, network in networks.items()}
+    writer = partial(write_kept, keep(evaluations, losses))
+    return replace(result, writers={**result.writers, DETECTIONS: writer})
+
+
+def combine_networks(
+    evaluations: Mapping[str, EventEvaluation],
+    networks: Mapping[str, NetworkScores],
+    rules: EventRules,
+    *,
+    views: Sequence[ClipView] = (),
+    note: str | None = None,
+) -> EvaluationResult:
+    """Metrics, tables, files and figures of networks that are evaluated.
+
+    Args:
+        evaluations: of each network.
+        networks: the same ones; their scores are not needed.
+        rules: of the evaluations.
+        views: clips to draw.
+        note: note that is shown with the results.
+    """
+    results = [_of_network(name, each, networks[name], views, note) for name, each in evaluations.items()]
+    return _together(results, evaluations, next(iter(evaluations.values())).coverage, rules, note)
 
 
 def _of_network(
@@ -256,5 +285,6 @@ def _clip_figure(evaluation: EventEvaluation, network: str, view: ClipView) -> "
         covered=min(duration, view.seconds),
         reference=evaluation.truth.events_in(view.name),
         detected=evaluation.decisions.events_in(view.name),
+        frequencies=view.frequencies,
         title=f"{view.name}: {network}",
     )

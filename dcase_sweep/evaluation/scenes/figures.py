@@ -8,13 +8,12 @@ from dcase_sweep.evaluation.figures import LARGEST_SIDE, plain_text
 from dcase_sweep.evaluation.scenes.metrics import SceneReport
 from dcase_sweep.evaluation.scenes.report import SCENE
 from dcase_sweep.utils.console import pluralize
+from dcase_sweep.utils.palette import BLUE, FRACTION, LIGHT_GREY, VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: A blue and an orange that are distinguishable with any colour vision (Okabe and Ito, 2008), and a grey.
-BAR, MEAN, MISSING = "#0072B2", "#D55E00", "0.85"
 #: With more scenes the cells have no numbers, because they would be too small to read.
 MOST_NUMBERED = 100
 
@@ -25,10 +24,10 @@ def confusion_figure(report: SceneReport, *, title: str | None = None, noun: str
     side = min(max(4.5, 2.6 + 0.58 * len(names)), LARGEST_SIDE)
     figure = _new_figure(side + 1.8, side)
     axes = figure.add_subplot()
-    axes.set_facecolor(MISSING)
+    axes.set_facecolor(LIGHT_GREY)
     total = report.confusion.sum(axis=1, keepdims=True)
     share = np.divide(report.confusion, total, out=np.full(report.confusion.shape, np.nan), where=total > 0)
-    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    image = axes.imshow(share, cmap=FRACTION, vmin=0, vmax=1)
     for (row, column), clips in np.ndenumerate(report.confusion):
         if clips and len(names) <= MOST_NUMBERED:
             dark = share[row, column] > 0.55
@@ -64,9 +63,9 @@ def device_accuracy_figure(report: SceneReport, *, title: str | None = None, nou
     names = [
         f"{plain_text(name.upper(), 12)}\n{value:.1f}" for name, value in zip(report.devices, percent, strict=True)
     ]
-    axes.bar(names, percent, color=BAR, width=0.7)
+    axes.bar(names, percent, color=BLUE, width=0.7)
     overall = 100 * report.accuracy
-    axes.axhline(overall, color=MEAN, linestyle="--", linewidth=1.5, label=f"all devices: {overall:.1f} %")
+    axes.axhline(overall, color=VERMILION, linestyle="--", linewidth=1.5, label=f"all devices: {overall:.1f} %")
     axes.set_ylim(0, 114)
     axes.set_yticks(range(0, 101, 20))
     axes.set_xlabel("recording device, accuracy (%)")

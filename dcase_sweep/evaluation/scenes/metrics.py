@@ -69,18 +69,18 @@ def as_probabilities(scores: ArrayLike, *, rows: Sequence[str] | None = None) ->
     """
     matrix = _matrix(scores)
 
-    def refuse(wrong: ArrayLike, found: str) -> None:
+    def check(wrong: ArrayLike, found: str) -> None:
         if np.any(wrong):
             index = int(np.argmax(wrong))
             name = rows[index] if rows is not None else f"scores[{index}]"
             raise ValueError(f"{name}: {found}; expected numbers of at least 0, one of them above 0")
 
-    refuse(~np.isfinite(matrix).all(axis=1), "NaN or an infinity")
-    refuse((matrix < 0).any(axis=1), "a negative score")
+    check(~np.isfinite(matrix).all(axis=1), "NaN or an infinity")
+    check((matrix < 0).any(axis=1), "a negative score")
     with np.errstate(over="ignore"):
         total = matrix.sum(axis=1, keepdims=True)
-    refuse(total[:, 0] == 0, "a row of zeros")
-    refuse(~np.isfinite(total[:, 0]), "a sum too large for float64")
+    check(total[:, 0] == 0, "a row of zeros")
+    check(~np.isfinite(total[:, 0]), "a sum too large for float64")
     return matrix / total
 
 

@@ -4,6 +4,7 @@ import html
 import logging
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.figure_style import Wording, dress_interactive, dress_still, to_words
 
 log = logging.getLogger(__name__)
 
@@ -31,16 +33,17 @@ def draw(study: optuna.Study, folder: Path, metrics: Sequence[str]) -> list[Path
     folder.mkdir(parents=True, exist_ok=True)
     page, still_image = _for_people(study, html.escape), _for_people(study, _without_mathematics)
     pages, paths = [], []
-    on_page = _figures(page, [html.escape(metric) for metric in metrics], finished)
-    as_image = _figures(still_image, [_without_mathematics(metric) for metric in metrics], finished)
-    for (name, interactive, _), (_, _, still) in zip(on_page, as_image, strict=True):
-        with warnings.catch_warnings():
+    words = [to_words(metric) for metric in metrics]
+    on_page = _list_kinds(page, [html.escape(each) for each in words], finished)
+    as_image = _list_kinds(still_image, [_without_mathematics(each) for each in words], finished)
+    for drawn, still in zip(on_page, as_image, strict=True):
+        with warnings.catch_warnings(), matplotlib.rc_context():  # Optuna sets a style for the whole process
             warnings.simplefilter("ignore")
             try:
-                pages.append((name, interactive(page)))
-                paths.append(_save(still(still_image), folder / f"{name}.png"))
+                pages.append(dress_interactive(drawn.interactive(page), drawn.wording))
+                paths.append(_save(still.still(still_image), still.wording, folder / f"{still.name}.png"))
             except (ValueError, RuntimeError, ZeroDivisionError) as error:
-                log.debug(f"no figure of {name}: {error}")
+                log.debug(f"no figure of {drawn.name}: {error}")
     paths.append(_write_page(pages, folder / "search.html", study.study_name))
     return paths
 
@@ -74,7 +77,8 @@ def _for_people(study: optuna.Study, escape: Callable[[str], str]) -> optuna.Stu
                 distributions={
                     escape(short_name(name)): _escaped(found, escape) for name, found in trial.distributions.items()
                 },
-                intermediate_values=trial.intermediate_values,
+                # Epochs are counted from 1, as everywhere that people look.
+                intermediate_values={step + 1: value for step, value in trial.intermediate_values.items()},
             )
         )
     return copy
@@ -98,59 +102,88 @@ def _shared_names(study: optuna.Study) -> list[str]:
     return sorted(set.intersection(*trials)) if trials else []
 
 
-Figure = tuple[str, Callable[[optuna.Study], Any], Callable[[optuna.Study], Any]]
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One figure: the name of its file, its words, and the functions of Optuna that draw it."""
+
+    name: str
+    wording: Wording
+    interactive: Callable[[optuna.Study], Any]
+    still: Callable[[optuna.Study], Any]
 
 
-def _figures(study: optuna.Study, metrics: Sequence[str], finished: int) -> list[Figure]:
+def _list_kinds(study: optuna.Study, metrics: Sequence[str], finished: int) -> list[_Kind]:
+    """The figures of a study.
+
+    Args:
+        study: as `_for_people` copies it.
+        metrics: in words, escaped.
+        finished: number of finished trials.
+    """
     from optuna import visualization as plotly
     from optuna.visualization import matplotlib as stills
 
     if len(metrics) > 1:
-        figures: list[Figure] = []
-        if len(metrics) <= 3:
-            names = list(metrics)
-            figures.append(
-                (
-                    "pareto_front",
-                    lambda s: plotly.plot_pareto_front(s, target_names=names),
-                    lambda s: stills.plot_pareto_front(s, target_names=names),
-                )
-            )
+        names = list(metrics)
+        found = [_Kind("pareto_front", Wording(f"Trade-off of {' and '.join(names)}"), *_pareto(names))]
         for position, metric in enumerate(metrics):
-            figures += _of_one(metric, lambda t, p=position: t.values[p], f"_{position + 1}", finished)
-        return figures
-    figures = _of_one(metrics[0], None, "", finished)
+            found += _of_one(metric, lambda t, p=position: t.values[p], f"_{position + 1}", finished)
+        return found if len(metrics) <= 3 else found[1:]
+    (metric,) = metrics
+    found = _of_one(metric, None, "", finished)
     shared = _shared_names(study)
     if len(shared) > 1:
-        named: dict[str, Any] = {"params": shared, "target_name": metrics[0]}
-        figures.append(
-            (
+        given: dict[str, Any] = {"params": shared, "target_name": metric}
+        found.append(
+            _Kind(
                 "parallel_coordinate",
-                lambda s: plotly.plot_parallel_coordinate(s, **named),
-                lambda s: stills.plot_parallel_coordinate(s, **named),
+                Wording(f"Parameters of each trial and {metric}"),
+                lambda s: plotly.plot_parallel_coordinate(s, **given),
+                lambda s: stills.plot_parallel_coordinate(s, **given),
             )
         )
-    figures.append(("slice", _named(plotly.plot_slice, metrics[0]), _named(stills.plot_slice, metrics[0])))
-    figures.append(("epochs", plotly.plot_intermediate_values, stills.plot_intermediate_values))
-    return figures
+    found.append(
+        _Kind(
+            "slice",
+            Wording(f"{metric} over each parameter"),
+            lambda s: plotly.plot_slice(s, target_name=metric),
+            lambda s: stills.plot_slice(s, target_name=metric),
+        )
+    )
+    by_epoch = Wording("Validation of each trial over its epochs", "epoch", metric.removeprefix("best "))
+    found.append(_Kind("epochs", by_epoch, plotly.plot_intermediate_values, stills.plot_intermediate_values))
+    return found
 
 
-def _of_one(metric: str, target: Any, suffix: str, finished: int) -> list[Figure]:
+def _pareto(names: list[str]) -> tuple[Callable[[optuna.Study], Any], Callable[[optuna.Study], Any]]:
+    from optuna import visualization as plotly
+    from optuna.visualization import matplotlib as stills
+
+    return (
+        lambda s: plotly.plot_pareto_front(s, target_names=names),
+        lambda s: stills.plot_pareto_front(s, target_names=names),
+    )
+
+
+def _of_one(metric: str, target: Any, suffix: str, finished: int) -> list[_Kind]:
+    """The figures of one objective."""
     from optuna import visualization as plotly
     from optuna.visualization import matplotlib as stills
 
     given = {"target_name": metric, **({} if target is None else {"target": target})}
-    found: list[Figure] = [
-        (
+    found = [
+        _Kind(
             f"history{suffix}",
+            Wording(f"{metric} of each trial", "trial", metric),
             lambda s: plotly.plot_optimization_history(s, **given),
             lambda s: stills.plot_optimization_history(s, **given),
         )
     ]
     if finished > 1:
         found.append(
-            (
+            _Kind(
                 f"importance{suffix}",
+                Wording(f"Importance of each parameter for {metric}", "importance, 1 in all", "parameter"),
                 lambda s: plotly.plot_param_importances(s, **given),
                 lambda s: stills.plot_param_importances(s, **given),
             )
@@ -158,37 +191,41 @@ def _of_one(metric: str, target: Any, suffix: str, finished: int) -> list[Figure
     return found
 
 
-def _named(plot: Callable[..., Any], metric: str) -> Callable[[optuna.Study], Any]:
-    return lambda study: plot(study, target_name=metric)
-
-
-def _save(axes: Any, path: Path) -> Path:
+def _save(axes: Any, wording: Wording, path: Path) -> Path:
     """Save the figure of some axes, large enough for its labels."""
-    import matplotlib.pyplot as pyplot
     import numpy as np
+    from matplotlib import pyplot
 
     several = np.ravel(np.asarray(axes, dtype=object))
-    first = several[0]
-    figure = first.figure
+    figure = dress_still(several, wording)
     if len(several) > 1:
         for each in several:
             each.tick_params(axis="x", rotation=60)
-    if first.get_legend() is not None and len(first.get_legend().get_texts()) != 2:
-        first.get_legend().remove()  # one entry per trial is not informative and needs too much space
-    width = max(9.0, 1.9 * len(several))
-    figure.set_size_inches(width, 5.5)
+    figure.set_size_inches(max(9.0, 1.9 * len(several)), 5.5)
     figure.savefig(path, dpi=110, bbox_inches="tight")
     pyplot.close(figure)
     return path
 
 
-def _write_page(figures: Sequence[tuple[str, Any]], path: Path, title: str) -> Path:
+#: The figures keep their white ground on a dark page.
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font-family: system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem; }
+h1 { font-size: 1.5rem; }
+.figure { background: #fff; color-scheme: light; border-radius: .4rem; margin: 1rem 0; overflow-x: auto; }
+"""
+
+
+def _write_page(figures: Sequence[Any], path: Path, title: str) -> Path:
     """Write all interactive figures to one page that works offline."""
     shown = html.escape(title)
     parts = [
-        f"<!doctype html><meta charset='utf-8'><title>{shown}</title><h1 style='font-family:sans-serif'>{shown}</h1>"
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{shown}</title><style>{_STYLE}</style></head><body><h1>{shown}</h1>"
     ]
-    for position, (_, figure) in enumerate(figures):
-        parts.append(figure.to_html(full_html=False, include_plotlyjs=position == 0))
-    path.write_text("\n".join(parts), encoding="utf-8")
+    for position, figure in enumerate(figures):
+        drawn = figure.to_html(full_html=False, include_plotlyjs=position == 0, config={"responsive": True})
+        parts.append(f'<div class="figure">{drawn}</div>')
+    path.write_text("\n".join([*parts, "</body></html>"]), encoding="utf-8")
     return path

@@ -75,7 +75,7 @@ class Journal(JournalFileBackend):
             "restore the file from a copy, or name another file"
         )
 
-    def refuse(self, error: Exception) -> UserError:
+    def describe_error(self, error: Exception) -> UserError:
         """Return the error to raise if Optuna cannot apply the last record."""
         return UserError(self._describe(f"a record that does not match the previous ones ({type(error).__name__})"))
 

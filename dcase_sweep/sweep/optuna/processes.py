@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cloudpickle
 
@@ -72,7 +73,8 @@ def _environment(own: dict[str, str]) -> Iterator[None]:
 
 def _main(payload: bytes, number: int, log: str, parent: Connection) -> None:
     """Run a worker. Its output is written to a file, and it ends when its parent ends for any reason."""
-    os.setsid()  # Ctrl-C in the terminal is handled by the parent
+    if hasattr(os, "setsid"):
+        os.setsid()  # Ctrl-C in the terminal is handled by the parent
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for standard in (1, 2):
         os.dup2(descriptor, standard)
@@ -91,7 +93,25 @@ def _end_with(parent: Connection) -> None:
     try:
         parent.recv_bytes()
     except (EOFError, OSError):
-        os.kill(os.getpid(), signal.SIGTERM)
+        if sys.platform == "win32":  # os.kill would end the process at once there
+            signal.raise_signal(signal.SIGTERM)
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _Pipe(Protocol):
+    """A parent's end of the pipe to its worker; its class is another one on Windows."""
+
+    def close(self) -> None:
+        """Close this end, which the worker notices."""
+
+
+def _ask_to_stop(process: SpawnProcess, pipe: _Pipe) -> None:
+    """Ask a worker to stop and to store its trial as interrupted."""
+    if sys.platform == "win32":  # ``terminate`` would end it at once there
+        pipe.close()
+    else:
+        process.terminate()
 
 
 class Processes:
@@ -109,7 +129,7 @@ class Processes:
         self._folder = folder
         self._threads = threads
         self._context = multiprocessing.get_context("spawn")
-        self._workers: dict[int, tuple[SpawnProcess, Connection]] = {}
+        self._workers: dict[int, tuple[SpawnProcess, _Pipe]] = {}
         folder.mkdir(parents=True, exist_ok=True)
         for number in range(count):
             self.start(number)
@@ -164,9 +184,9 @@ class Processes:
 
     def stop(self, patience: float = 20.0) -> None:
         """Ask all workers to stop, wait for the given time, then kill them."""
-        for process, _ in self._workers.values():
+        for process, pipe in self._workers.values():
             if process.pid is not None and process.exitcode is None:
-                process.terminate()
+                _ask_to_stop(process, pipe)
         for process, pipe in self._workers.values():
             process.join(patience)
             if process.exitcode is None:

@@ -13,7 +13,8 @@ import yaml
 from omegaconf import DictConfig
 from optuna.trial import FrozenTrial
 
-from dcase_sweep.sweep.application import BestTrial, Record
+from dcase_sweep.sweep.application import Record
+from dcase_sweep.sweep.job import BestTrial
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.progress_table import describe
 from dcase_sweep.sweep.optuna.search_config import SearchConfig

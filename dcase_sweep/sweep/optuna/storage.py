@@ -50,7 +50,7 @@ def _open_journal(path: Path) -> BaseStorage:
         try:
             return JournalStorage(journal)
         except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
-            raise journal.refuse(error) from None
+            raise journal.describe_error(error) from None
     except OSError as error:
         raise _unusable(path, error) from None
 

@@ -1,9 +1,8 @@
 """Hydra's sweeper for searches: Optuna suggests trials, workers run them, and the same command continues a search."""
 
-import logging
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -11,14 +10,12 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from dcase_sweep.sweep.application import Application, Record
+from dcase_sweep.sweep.application import Application
 
 if TYPE_CHECKING:
-    import optuna
-
     from dcase_sweep.sweep.optuna.search_config import SearchConfig
-
-log = logging.getLogger(__name__)
+    from dcase_sweep.sweep.optuna.signature import Objective, Signature
+    from dcase_sweep.sweep.optuna.space import Space
 
 #: The longest name of a study. With the number of a trial it must fit into the names of trackers and databases.
 _LONGEST_NAME = 200
@@ -111,13 +108,42 @@ class OptunaSweeper(Sweeper):
         """
         from dcase_sweep.sweep.optuna import settings
         from dcase_sweep.sweep.optuna import study as records
-        from dcase_sweep.sweep.optuna.rehearsal import make_search_space, rehearse
-        from dcase_sweep.sweep.optuna.search_config import SearchConfig
-        from dcase_sweep.sweep.optuna.signature import drop_keys, make_signature
-        from dcase_sweep.utils.names import check_name
+        from dcase_sweep.sweep.optuna.search import Search, make_folder, start_record
         from dcase_sweep.utils.signals import interruptible
 
         settings.silence_optuna()
+        checked = self._check(arguments)
+        application = self.application
+        where = str(self.storage or application.locate_storage(checked.base))
+        storage = records.open_storage(where)
+        application.load()
+        signature = self._sign(checked)
+        with interruptible():
+            with records.claim(storage):
+                study = records.open_study(
+                    storage,
+                    checked.name,
+                    checked.objective,
+                    signature,
+                    fresh=self.fresh,
+                    rename=application.rename_stored,
+                )
+                folder = make_folder(application, self.composed, study.study_name)
+                record = start_record(application, study, arguments)
+            config = self._make_search_config(checked, where, study.study_name, record.id)
+            search = Search(
+                study, config, record, folder, checked.base, self.composed, self.context, self.task, self.workers
+            )
+            search.run(arguments)
+            fault = search.conclude()
+        self.failures = [fault] if fault else []
+        return study
+
+    def _check(self, arguments: Sequence[str]) -> "_Checked":
+        """Check the settings, and compose the configuration and one trial."""
+        from dcase_sweep.sweep.optuna.rehearsal import make_search_space, rehearse
+        from dcase_sweep.utils.names import check_name
+
         self.check_settings()
         application = self.application = self.make_application()
         fixed, varied = self.split(arguments)
@@ -128,42 +154,42 @@ class OptunaSweeper(Sweeper):
         space = make_search_space(application, varied, base, self.parser, self.custom_search_space)
         objective = self.choose_objective()
         is_grid = rehearse(space, self.sampler, self.pruner, lambda more: self.compose([*fixed, *more]))
-        where = str(self.storage or application.locate_storage(base))
-        storage = records.open_storage(where)
-        application.load()
-        signature = make_signature(
+        return _Checked(fixed, varied, base, name, space, objective, is_grid)
+
+    def _sign(self, checked: "_Checked") -> "Signature":
+        """Return what must not change when the study is continued."""
+        from dcase_sweep.sweep.optuna.signature import drop_keys, make_signature
+
+        application, base = self.application, checked.base
+        return make_signature(
             drop_keys(application.describe(base), self.may_differ),
-            space.describe(),
-            objective,
+            checked.space.describe(),
+            checked.objective,
             {**self.constraints, **application.limits},
-            application.hash_sources(base, varied, self.parser, lambda more: self.compose([*fixed, *more])),
+            application.hash_sources(
+                base, checked.varied, self.parser, lambda more: self.compose([*checked.fixed, *more])
+            ),
         )
-        with interruptible():
-            with records.claim(storage):
-                study = records.open_study(
-                    storage, name, objective, signature, fresh=self.fresh, rename=application.rename_stored
-                )
-                folder = self._make_folder(study.study_name)
-                record = self._start_record(study, arguments)
-            search_config = SearchConfig(
-                application=application,
-                storage=where if "://" in where else os.path.abspath(where),
-                study=study.study_name,
-                space=space,
-                objective=objective,
-                fixed=(*self.chosen, *fixed),
-                n_trials=self.n_trials,
-                max_failed=self.max_failed,
-                sampler=self.sampler,
-                pruner=self.pruner,
-                constraints=self.constraints,
-                record_id=record.id,
-                is_grid=is_grid,
-                max_retries=self.max_retries,
-            )
-            self._search(study, search_config, record, base, folder, arguments)
-            self._conclude(study, search_config, record, folder, base)
-        return study
+
+    def _make_search_config(self, checked: "_Checked", where: str, study: str, record_id: str) -> "SearchConfig":
+        from dcase_sweep.sweep.optuna.search_config import SearchConfig
+
+        return SearchConfig(
+            application=self.application,
+            storage=where if "://" in where else os.path.abspath(where),
+            study=study,
+            space=checked.space,
+            objective=checked.objective,
+            fixed=(*self.chosen, *checked.fixed),
+            n_trials=self.n_trials,
+            max_failed=self.max_failed,
+            sampler=self.sampler,
+            pruner=self.pruner,
+            constraints=self.constraints,
+            record_id=record_id,
+            is_grid=checked.is_grid,
+            max_retries=self.max_retries,
+        )
 
     def check_settings(self) -> None:
         """Check the settings of the sweeper.
@@ -206,60 +232,6 @@ class OptunaSweeper(Sweeper):
             return Objective.parse(self.objective, "hydra.sweeper.objective")
         return parse_direction(self.direction)
 
-    def _search(
-        self,
-        study: "optuna.Study",
-        search_config: "SearchConfig",
-        record: Record,
-        base: DictConfig,
-        folder: Path,
-        arguments: list[str],
-    ) -> None:
-        """Recover the trials of earlier commands, and keep workers running until the end."""
-        from dcase_sweep.sweep.optuna import study as records
-        from dcase_sweep.sweep.optuna.summary import introduce
-        from dcase_sweep.sweep.optuna.worker_pool import WorkerPool
-        from dcase_sweep.utils.signals import Interrupted
-
-        try:
-            worker_pool = WorkerPool(
-                search_config, study, base, self.context, self.composed, self.task, self.workers, folder
-            )
-            worker_pool.close_jobs(records.recover(study, search_config.max_retries), "KILLED")
-            worker_pool.retry_failed()
-            introduce(study, search_config, self.workers, folder)
-            worker_pool.work()
-        except BaseException as error:
-            record.give_up("KILLED" if isinstance(error, Interrupted) else "FAILED")
-            command = search_config.application.describe_continuation(self.composed, arguments)
-            log.info(f"interrupted; the same command continues: {command}")
-            raise
-
-    def _make_folder(self, study: str) -> Path:
-        """Create the folder of the sweep and save the initial configuration, with the name of the study."""
-        from dcase_sweep.utils.overrides import escape_interpolation
-        from dcase_sweep.utils.secrets import mask_values
-
-        folder = Path(self.composed.hydra.sweep.dir)
-        self.application.check_folder("hydra.sweep.dir", folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        shown = mask_values(OmegaConf.to_container(self.composed, resolve=False))
-        shown["hydra"]["sweeper"]["study_name"] = escape_interpolation(study)
-        (folder / "multirun.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(shown)), encoding="utf-8")
-        return folder
-
-    def _start_record(self, study: "optuna.Study", arguments: Sequence[str]) -> Record:
-        """Start or continue the record of the study. A lost record is replaced."""
-        from dcase_sweep.sweep.optuna import study as records
-
-        known = study.user_attrs.get(records.RECORD)
-        record = self.application.start_record(
-            study.study_name, arguments, study=study.study_name, known_id=known if isinstance(known, str) else None
-        )
-        if record.id != known:
-            study.set_user_attr(records.RECORD, record.id)
-        return record
-
     def split(self, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         """Split the overrides into those common to all trials and the expressions of the varied keys."""
         varied = self.application.rename(self.list_params())
@@ -285,27 +257,20 @@ class OptunaSweeper(Sweeper):
         """Compose the configuration with these overrides."""
         return self.context.config_loader.load_sweep_config(self.composed, [*self.chosen, *overrides])
 
-    def _conclude(
-        self, study: "optuna.Study", search_config: "SearchConfig", record: Record, folder: Path, base: DictConfig
-    ) -> None:
-        from dcase_sweep.sweep.optuna import study as records
-        from dcase_sweep.sweep.optuna.report import report
-        from dcase_sweep.sweep.optuna.summary import describe_end
 
-        trials = study.get_trials(deepcopy=False)
-        failed = [trial for trial in trials if records.kind(trial) == "failed"]
-        line, fault = describe_end(study, search_config)
-        self.failures = [fault] if fault else []
-        report(study, search_config, record, folder, self.composed)
-        record.end("FAILED" if fault else "FINISHED")
-        if line:
-            log.info(f"search    {line}")
-        for trial in failed:
-            log.info(f"failed    trial {trial.number}: {trial.user_attrs.get(records.ERROR)}")
-        if record.command:
-            log.info(f"compare   {record.command}")
-        if record.link:
-            log.info(f"page      {record.link}")
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A search whose command line and configuration are valid."""
+
+    #: Overrides common to all trials, and the expressions of the varied keys.
+    fixed: list[str]
+    varied: dict[str, str]
+    base: DictConfig
+    #: The name of the study.
+    name: str
+    space: "Space"
+    objective: "Objective"
+    is_grid: bool
 
 
 def to_plain(value: Any) -> Any:

@@ -15,7 +15,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.trial import Trial, TrialState
 
-from dcase_sweep.sweep.application import PreparedJob
+from dcase_sweep.sweep.job import PreparedJob
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.composer import Composer
 from dcase_sweep.sweep.optuna.history import History, Repeated, take_known

@@ -129,6 +129,7 @@ def _sample_beta(alpha: float, count: int, device: torch.device) -> Tensor:
 
     `torch.distributions.Beta` draws different values from the same seed; these repeat the results of earlier versions.
     """
-    gamma = Gamma(torch.full((count,), float(alpha), device=device), 1.0)
+    where = torch.device("cpu") if device.type == "mps" else device  # older PyTorch has no such draw on MPS
+    gamma = Gamma(torch.full((count,), float(alpha), device=where), 1.0)
     first, second = gamma.sample(), gamma.sample()
-    return first / (first + second).clamp_min(1e-12)
+    return (first / (first + second).clamp_min(1e-12)).to(device)

@@ -61,8 +61,8 @@ def check_start(experiment: Experiment) -> None:
     classes = 2  # a lower bound; this is checked again with the number of classes
     if settings.start is not None:
         start = read_start(settings.start)
-        _refuse_other_configuration(experiment, settings.start, start.configuration)
-        classes = _refuse_other_shapes(experiment, settings.start, start.state)
+        _check_configuration(experiment, settings.start, start.configuration)
+        classes = _check_shapes(experiment, settings.start, start.state)
     network = build_model(experiment, classes=classes, device="meta")
     layers = list_layers(network, network_shape(experiment))
     count = sum(weight.numel() for weight in prunable_weights(network))
@@ -75,7 +75,7 @@ def network_shape(experiment: Experiment) -> tuple[int, int]:
     return shape
 
 
-def _refuse_other_configuration(experiment: Experiment, start: str, configuration: dict[str, Any]) -> None:
+def _check_configuration(experiment: Experiment, start: str, configuration: dict[str, Any]) -> None:
     """Reject other features, or another network with weights of the same shapes, which would load without an error."""
 
     def compared(flat: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def _refuse_other_configuration(experiment: Experiment, start: str, configuratio
         raise UserError(f"compression.start={start}: a run of another network ({differences}); expected the same model")
 
 
-def _refuse_other_shapes(experiment: Experiment, start: str, state: dict[str, Tensor]) -> int:
+def _check_shapes(experiment: Experiment, start: str, state: dict[str, Tensor]) -> int:
     """Return the number of classes of the checkpoint's network; its other shapes must match the configured network."""
     weights = weights_under(NETWORK, state)
     last = [value for name, value in weights.items() if name.endswith("bias") and value.ndim == 1]

@@ -17,6 +17,10 @@ def check_tensorflow(experiment: Experiment) -> None:
     target = experiment.model._target_
     if getattr(locate_class("model", target), "keras_twin", None) is None:
         raise UserError(f"framework=tensorflow: model {target.rpartition('.')[2]} is not available; choose torch")
+    if experiment.hardware.accelerator == "mps":
+        raise UserError(
+            "hardware=mps: for framework=torch only; choose hardware=cpu, or hardware=gpu where TensorFlow finds a GPU"
+        )
     if not experiment.hardware.channels_last:
         raise UserError(
             "hardware.channels_last=false: no effect with framework=tensorflow, which always uses channels last"

@@ -109,7 +109,7 @@ class KerasSceneLearner:
         best_checkpoint = BestCheckpoint(
             folder,
             monitor=get_monitor(self.experiment),
-            first_epoch=training.first_kept_epoch,
+            first_epoch=training.first_best_epoch,
             extra=extra,
             on_epoch=on_epoch,
         )
@@ -145,14 +145,14 @@ class KerasSceneLearner:
             best_checkpoint.best_path,
         )
 
-    def predict(self, rows: NDArray[np.int64], *, at_once: int = 64) -> NDArray[np.float32]:
+    def predict(self, rows: NDArray[np.int64], *, batch_size: int = 64) -> NDArray[np.float32]:
         """Compute class probabilities ``[clip, class]`` of some recordings in float32."""
         with device_scope(self.experiment.hardware):
             network = build_network(self.experiment, classes=len(self.data.classes))
             network.set_weights(self.network.get_weights())
             parts = [
-                network.predict_on_batch(self._normalised(rows[start : start + at_once])[..., None])
-                for start in range(0, len(rows), at_once)
+                network.predict_on_batch(self._normalised(rows[start : start + batch_size])[..., None])
+                for start in range(0, len(rows), batch_size)
             ]
         return np.concatenate(parts).astype(np.float32)
 

@@ -11,7 +11,7 @@ from dcase_sweep.config import Experiment
 from dcase_sweep.evaluation.metrics import compute_metrics
 from dcase_sweep.training.best_checkpoint import BestCheckpoint, write_checkpoint
 from dcase_sweep.training.checkpoints import LAST
-from dcase_sweep.training.divergence import BATCHES_A_LOOK_ON_GPU, refuse_divergence, refuse_divergent_losses
+from dcase_sweep.training.divergence import CHECK_INTERVAL_ON_GPU, check_finite, check_finite_losses
 from dcase_sweep.training.keras.batches import Batches
 from dcase_sweep.training.keras.loaded import keras
 from dcase_sweep.training.restoring import rename_states
@@ -48,7 +48,7 @@ class Progress(keras.callbacks.Callback):
         self.batches = batches
         self.seed = experiment.seed
         self.on_batch = on_batch
-        self.batches_a_look = BATCHES_A_LOOK_ON_GPU if experiment.hardware.accelerator == "gpu" else 1
+        self.batches_a_look = CHECK_INTERVAL_ON_GPU if experiment.hardware.accelerator == "gpu" else 1
         self.epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -62,7 +62,7 @@ class Progress(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Report the batch, and stop a diverged training."""
         if batch % self.batches_a_look == 0:
-            refuse_divergence(self.epoch, "loss", float(logs["loss"]))
+            check_finite(self.epoch, "loss", float(logs["loss"]))
         if self.on_batch:
             self.on_batch(self.batches.get_size(batch))
 
@@ -75,8 +75,8 @@ class Progress(keras.callbacks.Callback):
             metrics |= compute_metrics(self.learner.metrics, self.learner.predict(rows), targets, "validation/")
         state = self.learner.state_dict()
         for name, weight in state.items():  # on some processors ReLU and pooling hide NaN from the loss
-            refuse_divergence(epoch, name, float(weight.sum()))
-        refuse_divergent_losses(epoch, metrics)
+            check_finite(epoch, name, float(weight.sum()))
+        check_finite_losses(epoch, metrics)
         self.best_checkpoint.evaluate(epoch, metrics, lambda: state)
         last = self.best_checkpoint.folder / LAST
         write_checkpoint(

@@ -26,14 +26,14 @@ def check_recipe(experiment: Experiment) -> None:
     """
     optimizer = experiment.optimizer
     if optimizer._target_ not in OPTIMIZERS:
-        raise _refused("optimizer", optimizer, f"expected one of {', '.join(OPTIMIZERS)}")
+        raise _error("optimizer", optimizer, f"expected one of {', '.join(OPTIMIZERS)}")
     _check_arguments("optimizer", optimizer, OPTIMIZERS[optimizer._target_])
     if experiment.scheduler._target_ not in (CONSTANT, COSINE):
-        raise _refused("scheduler", experiment.scheduler, "expected scheduler=constant or cosine")
+        raise _error("scheduler", experiment.scheduler, "expected scheduler=constant or cosine")
     _check_arguments("scheduler", experiment.scheduler, ())
     if experiment.task.loss is not None:
         if experiment.task.loss._target_ != _LOSS:
-            raise _refused("task.loss", experiment.task.loss, f"expected {_LOSS}")
+            raise _error("task.loss", experiment.task.loss, f"expected {_LOSS}")
         _check_arguments("task.loss", experiment.task.loss, ())
     if experiment.callbacks:
         name = next(iter(experiment.callbacks))
@@ -43,7 +43,7 @@ def check_recipe(experiment: Experiment) -> None:
         )
 
 
-def _refused(key: str, node: Any, expected: str) -> UserError:
+def _error(key: str, node: Any, expected: str) -> UserError:
     return UserError(
         f"{key}._target_={node._target_}: not available with framework=tensorflow; {expected}, or use framework=torch"
     )

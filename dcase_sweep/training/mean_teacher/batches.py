@@ -6,17 +6,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dcase_sweep.training.mean_teacher.sampling import ComposedBatches
+from dcase_sweep.training.mean_teacher.sampling import MultiSourceBatchSampler
 
-#: Clips that are validated and predicted at a time on a CPU.
-AT_ONCE = 24
+#: Batch size of validation and prediction on a CPU.
+BATCH_SIZE = 24
 
 
-class StoredMel:
-    """Mel amplitudes ``[row, mel, frame]`` of given rows, read from the store as they are wanted.
+class StoredFeatures:
+    """Returns mel amplitudes ``[row, mel, frame]`` of given rows from the feature store.
 
     Args:
-        features: of all clips ``[clip, mel, frame]``, may be memory-mapped.
+        features: mel amplitudes of all clips ``[clip, mel, frame]``, possibly memory-mapped.
     """
 
     device = "cpu"
@@ -29,73 +29,76 @@ class StoredMel:
 
 
 class DeviceFeatures:
-    """The same from a copy on a device: no batch waits for a disk or a bus.
+    """Returns mel amplitudes ``[row, mel, frame]`` of given rows from a copy on a device.
 
     Args:
-        features: of all clips ``[clip, mel, frame]``, may be memory-mapped.
-        rows: the clips to hold.
-        device: where.
+        features: mel amplitudes of all clips ``[clip, mel, frame]``, possibly memory-mapped.
+        rows: the clips to copy.
+        device: PyTorch's name of the device.
+        chunk_size: number of clips that are copied at a time.
     """
 
-    def __init__(self, features: NDArray[np.float32], rows: NDArray[np.int64], device: str, at_once: int = 256) -> None:
+    def __init__(
+        self, features: NDArray[np.float32], rows: NDArray[np.int64], device: str, chunk_size: int = 256
+    ) -> None:
         self.device = device
-        self.place = np.full(len(features), -1, dtype=np.int64)
-        self.place[rows] = np.arange(len(rows))
-        self.held = torch.empty((len(rows), *features.shape[1:]), device=device)
-        for start in range(0, len(rows), at_once):
-            self.held[start : start + at_once] = torch.from_numpy(features[rows[start : start + at_once]]).to(device)
+        self.position = np.full(len(features), -1, dtype=np.int64)
+        self.position[rows] = np.arange(len(rows))
+        self.features = torch.empty((len(rows), *features.shape[1:]), device=device)
+        for start in range(0, len(rows), chunk_size):
+            chunk = features[rows[start : start + chunk_size]]
+            self.features[start : start + chunk_size] = torch.from_numpy(chunk).to(device)
 
     def __call__(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        return self.held[torch.from_numpy(self.place[rows]).to(self.held.device, non_blocking=True)]
+        return self.features[torch.from_numpy(self.position[rows]).to(self.features.device, non_blocking=True)]
 
 
-#: Where mel amplitudes of rows come from.
-MelSource = StoredMel | DeviceFeatures
+#: A source of mel amplitudes.
+FeatureSource = StoredFeatures | DeviceFeatures
 
 
 class MelBatches:
-    """An epoch's labelled batches; Lightning tells it the epoch through ``sampler.set_epoch``.
+    """An iterable over the labelled batches of an epoch. Lightning sets the epoch by ``sampler.set_epoch``.
 
     Args:
-        features: mel amplitudes ``[row, mel, frame]`` of given rows; labels are kept on its device.
-        rows: of the strong, the weak and the unlabelled training clips.
-        strong: labels ``[clip, class, frame]`` of the strong clips.
-        weak: labels ``[clip, class]`` of the weak clips.
-        order: which of them make up each batch.
-        on_batch: told the number of clips of each batch.
+        features: source of mel amplitudes. Labels are stored on its device.
+        rows: rows of the strongly labelled, the weakly labelled and the unlabelled training clips.
+        strong: labels of the strongly labelled clips ``[clip, class, frame]``.
+        weak: labels of the weakly labelled clips ``[clip, class]``.
+        sampler: selects the clips of each batch.
+        on_batch: called with the number of clips of each batch.
     """
 
     def __init__(
         self,
-        features: MelSource,
+        features: FeatureSource,
         rows: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
         *,
         strong: NDArray[np.float32],
         weak: NDArray[np.float32],
-        order: ComposedBatches,
+        sampler: MultiSourceBatchSampler,
         on_batch: Callable[[int], None] | None = None,
     ) -> None:
         self.features = features
         self.rows = rows
         self.strong = torch.from_numpy(strong).to(features.device)
         self.weak = torch.from_numpy(weak).to(features.device)
-        self.order = order
         self.on_batch = on_batch
-        # Lightning looks for these two, to tell the epoch and to see that nothing needs its own shuffling.
-        self.sampler = order
+        # Lightning uses these two to set the epoch, and to see that it need not add its own shuffling.
+        self.sampler = sampler
         self.batch_sampler = None
 
     @property
     def device_bytes(self) -> int:
-        """What the features take of a GPU's memory."""
-        return self.features.held.nbytes if isinstance(self.features, DeviceFeatures) else 0
+        """Size of the features on a GPU, in bytes."""
+        return self.features.features.nbytes if isinstance(self.features, DeviceFeatures) else 0
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.sampler)
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         strong_rows, weak_rows, unlabelled_rows = self.rows
-        for chosen in self.order:
+        for chosen in self.sampler:
             rows = [strong_rows[chosen.strong], weak_rows[chosen.weak], unlabelled_rows[chosen.unlabelled]]
             mel = self.features(np.concatenate(rows))
             yield mel, self._labels(self.strong, chosen.strong), self._labels(self.weak, chosen.weak)
@@ -108,17 +111,23 @@ class MelBatches:
 
 
 class MelClips:
-    """Batches ``(rows, mel)`` of some clips in their order, for validation and prediction; rows stay in memory."""
+    """An iterable over batches ``(rows, mel)`` of clips in sequential order, for validation and prediction.
 
-    def __init__(self, features: MelSource, rows: NDArray[np.int64], at_once: int = AT_ONCE) -> None:
+    Args:
+        features: source of mel amplitudes.
+        rows: rows of the clips.
+        batch_size: number of clips in a batch.
+    """
+
+    def __init__(self, features: FeatureSource, rows: NDArray[np.int64], batch_size: int = BATCH_SIZE) -> None:
         self.features = features
         self.rows = rows
-        self.at_once = at_once
+        self.batch_size = batch_size
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // self.at_once)
+        return -(-len(self.rows) // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
-        for start in range(0, len(self.rows), self.at_once):
-            rows = self.rows[start : start + self.at_once]
+        for start in range(0, len(self.rows), self.batch_size):
+            rows = self.rows[start : start + self.batch_size]
             yield rows, self.features(rows)

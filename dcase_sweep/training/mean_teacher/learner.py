@@ -1,4 +1,4 @@
-"""The mean teacher as the runner sees it: fit, predict."""
+"""The learner of sound event detection with a mean teacher."""
 
 import logging
 from collections.abc import Callable
@@ -24,16 +24,16 @@ from dcase_sweep.training.compiled import compile_calls
 from dcase_sweep.training.device import has_room, resolve_device, validation_batch
 from dcase_sweep.training.fitting import Fitted, fit
 from dcase_sweep.training.mean_teacher.batches import (
-    AT_ONCE,
+    BATCH_SIZE,
     DeviceFeatures,
+    FeatureSource,
     MelBatches,
     MelClips,
-    MelSource,
-    StoredMel,
+    StoredFeatures,
 )
 from dcase_sweep.training.mean_teacher.module import MeanTeacherModule, ValidationScores
 from dcase_sweep.training.mean_teacher.pretrained import read_published, scale_as_published
-from dcase_sweep.training.mean_teacher.sampling import ComposedBatches, Composition
+from dcase_sweep.training.mean_teacher.sampling import BatchComposition, MultiSourceBatchSampler
 from dcase_sweep.training.optimization import Optimization
 from dcase_sweep.utils.errors import UserError
 
@@ -42,23 +42,23 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EventScores:
-    """What one network says of some clips."""
+    """The scores of one network for some clips."""
 
-    #: Row → probabilities ``[frame, class]``.
+    #: Row of the clip → probabilities ``[frame, class]``.
     strong: dict[int, NDArray[np.float32]]
-    #: Row → probabilities ``[class]``.
+    #: Row of the clip → probabilities ``[class]``.
     weak: dict[int, NDArray[np.float32]]
-    #: Binary cross-entropy of the frames, mean over all.
+    #: Mean binary cross-entropy over all frames.
     loss_strong: float
 
 
 class MeanTeacherLearner:
-    """Trains a student and its teacher on stored mel amplitudes by the recipe of task 4.
+    """Trains a student and its teacher on stored mel amplitudes with the recipe of task 4.
 
     Args:
-        experiment: the checked configuration.
+        experiment: the validated experiment.
         data: clips and their subsets.
-        features: mel amplitudes ``[clip, mel, frame]`` of all clips, may be memory-mapped.
+        features: mel amplitudes ``[clip, mel, frame]`` of all clips, possibly memory-mapped.
 
     Raises:
         UserError: if a subset is too small for one batch, or the published checkpoint is not of this network.
@@ -82,20 +82,10 @@ class MeanTeacherLearner:
         if experiment.published_checkpoint is not None:
             scale_as_published(front_end)
         self.normalise = front_end.normalise
-        #: Seconds from one frame of the predictions to the next, and how many there are.
+        #: Time between the frames of the predictions (s), and their number.
         self.hop = student.frame_stride * front_end.hop / front_end.sample_rate
         self.frames = student.frames
-        composition = Composition(self.settings.strong, self.settings.weak, self.settings.unlabelled)
-        try:
-            self.order = ComposedBatches(
-                strong=len(data.strong),
-                weak=len(data.weak),
-                unlabelled=len(data.unlabeled),
-                composition=composition,
-                seed=experiment.seed,
-            )
-        except ValueError as error:
-            raise UserError(f"mean_teacher.{error}") from None
+        self.sampler = self._make_sampler()
         self.synthesis = SyntheticValidation(
             data.reference_events(data.synthetic_validation),
             data.durations(data.synthetic_validation),
@@ -104,42 +94,64 @@ class MeanTeacherLearner:
             median_length=self.settings.median_filter,
             rules=self.rules,
         )
-        self.module = MeanTeacherModule(
-            student,
-            settings=self.settings,
-            optimization=Optimization.of(experiment, len(self.order)),
-            loss=make_loss(experiment.task.loss),
-            normalise=self.normalise,
-            # A method would have the learner copied, with all features, where a callback copies the module.
-            evaluate=lambda scores: self._validate(scores),
-            seed=experiment.seed,
-            augmentations=make_augmentations(experiment.augmentation),
-            teacher_rows=data.weak_validation.tolist(),
-        )
+        self.module = self._make_module(student)
         published = read_published(experiment, classes=len(data.classes))
         if published is not None:
             self.module.student.load_state_dict(published["student"])
             self.module.teacher.load_state_dict(published["teacher"])
 
+    def _make_sampler(self) -> MultiSourceBatchSampler:
+        """Return the sampler of the training clips.
+
+        Raises:
+            UserError: if a subset is too small for one batch.
+        """
+        composition = BatchComposition(self.settings.strong, self.settings.weak, self.settings.unlabelled)
+        try:
+            return MultiSourceBatchSampler(
+                strong=len(self.data.strong),
+                weak=len(self.data.weak),
+                unlabelled=len(self.data.unlabeled),
+                composition=composition,
+                seed=self.experiment.seed,
+            )
+        except ValueError as error:
+            raise UserError(f"mean_teacher.{error}") from None
+
+    def _make_module(self, student: nn.Module) -> MeanTeacherModule:
+        experiment = self.experiment
+        return MeanTeacherModule(
+            student,
+            settings=self.settings,
+            optimization=Optimization.of(experiment, len(self.sampler)),
+            loss=make_loss(experiment.task.loss),
+            normalise=self.normalise,
+            # If this were a bound method, a callback that copies the module would copy the learner and all features.
+            evaluate=lambda scores: self._validate(scores),
+            seed=experiment.seed,
+            augmentations=make_augmentations(experiment.augmentation),
+            teacher_rows=self.data.weak_validation.tolist(),
+        )
+
     @property
     def clips_per_epoch(self) -> int:
-        """How many clips an epoch learns from."""
-        return len(self.order) * self.order.composition.size
+        """Number of training clips in an epoch."""
+        return len(self.sampler) * self.sampler.composition.size
 
     def layers(self) -> list[Layer]:
-        """The student's layers with their present weights."""
+        """Return the layers of the student with their current weights."""
         shape = self.features.shape[1], self.features.shape[2]
         return list_layers(self.module.student, shape, statistics=False)
 
     @staticmethod
     def headline(metrics: dict[str, float]) -> str:
-        """An epoch in a few words."""
+        """Describe an epoch in a few words."""
         figures = (("weak F1", "validation/weak_f1"), ("intersection F1", "validation/intersection_f1"))
         shown = ", ".join(f"{name} {100 * metrics[key]:.1f} %" for name, key in figures if key in metrics)
         return f"loss {metrics['train/loss']:.3f}, validation: {shown}"
 
     def _validate(self, scores: ValidationScores) -> dict[str, float]:
-        """The recipe's objective: macro F1 of the weak clips, if there are any, plus intersection F1 of the others."""
+        """Compute the objective of the recipe: macro F1 of weak clips, if any, plus intersection F1 of the others."""
         names = self.data.names(self.data.synthetic_validation)
         rows = self.data.synthetic_validation.tolist()
         of_synthetic = self.synthesis.intersection_f1(
@@ -159,7 +171,7 @@ class MeanTeacherLearner:
         }
 
     def _extra_metrics(self, scores: ValidationScores) -> dict[str, float]:
-        """The configured metrics of the frames of the synthetic clips."""
+        """Compute the configured metrics on the frames of the synthetic clips."""
         rows = self.data.synthetic_validation.tolist()
         if not self.metrics or not rows:
             return {}
@@ -181,10 +193,10 @@ class MeanTeacherLearner:
         on_batch: Callable[[int], None] | None = None,
         resume: Path | None = None,
     ) -> Fitted:
-        """Train as `training.fitting.fit` says; ``on_batch`` is told the number of clips of each batch."""
+        """Train with `training.fitting.fit`; ``on_batch`` is called with the number of clips of each batch."""
         module = self.module
         if self.experiment.hardware.compile:
-            calls = compile_calls([module.student, module.teacher], self.order.composition.size)
+            calls = compile_calls([module.student, module.teacher], self.sampler.composition.size)
             module.call_student, module.call_teacher = calls
         module.graphs = self.experiment.hardware.graphs
         data = self.data
@@ -195,10 +207,10 @@ class MeanTeacherLearner:
             (data.strong, data.weak, data.unlabeled),
             strong=data.strong_targets(data.strong, self.frames, self.hop),
             weak=data.weak_targets(data.weak),
-            order=self.order,
+            sampler=self.sampler,
             on_batch=on_batch,
         )
-        held_out = MelClips(source, validated, self._clips_at_once())
+        held_out = MelClips(source, validated, self._choose_batch_size())
         return fit(
             module,
             batches,
@@ -211,26 +223,26 @@ class MeanTeacherLearner:
             resume=resume,
         )
 
-    def _clips_at_once(self) -> int:
-        """How many clips are validated at a time, and predicted."""
+    def _choose_batch_size(self) -> int:
+        """Return the batch size of validation and prediction."""
         if self.device == "cpu":
-            return AT_ONCE
+            return BATCH_SIZE
         live = max((layer.live_activations for layer in self.layers()), default=0)
-        # Beside the largest maps in float32 there is what a library needs to compute them.
-        return validation_batch(self.device, 2 * 4 * live, least=AT_ONCE, most=512)
+        # The largest maps in float32, and as much again for the workspace of libraries.
+        return validation_batch(self.device, 2 * 4 * live, least=BATCH_SIZE, most=512)
 
-    def _source(self, rows: NDArray[np.int64]) -> MelSource:
-        """Where batches come from: the store, or a copy on the device where that is wanted and has room."""
+    def _source(self, rows: NDArray[np.int64]) -> FeatureSource:
+        """Return the source of features: the store or, if configured and if it fits, a copy on the device."""
         if self.experiment.hardware.cache_device == "memory":
-            return StoredMel(self.features)
+            return StoredFeatures(self.features)
         size = len(rows) * self.features[0].nbytes
         if not has_room(self.device, size):
-            log.warning(f"features  {size / 2**30:.1f} GiB are too much for the device: they stay in memory")
-            return StoredMel(self.features)
+            log.warning(f"features  {size / 2**30:.1f} GiB are too large for the device and stay in memory")
+            return StoredFeatures(self.features)
         return DeviceFeatures(self.features, rows, self.device)
 
     def predict(self, rows: NDArray[np.int64]) -> dict[str, EventScores]:
-        """What student and teacher say of some clips, computed in float32."""
+        """Compute the scores of student and teacher for some clips in float32."""
         return {
             "student": self._scores(self.module.student, rows),
             "teacher": self._scores(self.module.teacher, rows),
@@ -242,7 +254,7 @@ class MeanTeacherLearner:
         weak: dict[int, NDArray[np.float32]] = {}
         total, values = 0.0, 0
         with torch.inference_mode():
-            for chosen, mel in MelClips(StoredMel(self.features), rows):
+            for chosen, mel in MelClips(StoredFeatures(self.features), rows):
                 predictions = network(self.normalise(mel.to(self.device)))
                 targets = torch.from_numpy(self.data.strong_targets(chosen.tolist(), self.frames, self.hop))
                 estimated = predictions.strong.float().cpu()

@@ -1,4 +1,4 @@
-"""The losses of the mean teacher; predictions and targets are probabilities."""
+"""The losses of the mean teacher. Predictions and targets are probabilities."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,24 +15,24 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class HeadLosses:
-    """One loss for the frames' predictions and one for the clips'."""
+    """The loss of the predictions for frames (strong) and of those for clips (weak)."""
 
     strong: Tensor
     weak: Tensor
 
     @property
     def total(self) -> Tensor:
-        """Their sum."""
+        """The sum of both losses."""
         return self.strong + self.weak
 
 
 def supervised_losses(predictions: Predictions, targets: EventTargets, loss: Loss) -> HeadLosses:
-    """The losses of the labels: of the strong clips' frames and of the weak clips as wholes.
+    """Compute the supervised losses: for the frames of strong clips, and for whole weak clips.
 
     Args:
-        predictions: of a whole batch.
-        targets: its labels.
-        loss: probabilities and targets → their mean loss.
+        predictions: predictions for a whole batch.
+        targets: labels of the batch.
+        loss: function of probabilities and targets that returns their mean loss.
     """
     return HeadLosses(
         _in_float32(loss, predictions.strong[targets.strong_clips], targets.strong),
@@ -41,7 +41,7 @@ def supervised_losses(predictions: Predictions, targets: EventTargets, loss: Los
 
 
 def _in_float32(loss: Loss, probabilities: Tensor, targets: Tensor) -> Tensor:
-    """The loss, 0 where there are no targets; PyTorch refuses cross-entropies in lower precision."""
+    """Compute the loss in float32, which PyTorch requires for binary cross-entropy; 0 without targets."""
     if not targets.numel():
         return probabilities.sum()
     with torch.autocast(probabilities.device.type, enabled=False):
@@ -49,7 +49,7 @@ def _in_float32(loss: Loss, probabilities: Tensor, targets: Tensor) -> Tensor:
 
 
 def consistency_losses(student: Predictions, teacher: Predictions) -> HeadLosses:
-    """Mean squared differences from the teacher's predictions, over all clips of a batch; the teacher is given."""
+    """Compute the mean squared difference from the teacher over all clips, without gradients of the teacher."""
     return HeadLosses(
         functional.mse_loss(student.strong, teacher.strong.detach()),
         functional.mse_loss(student.weak, teacher.weak.detach()),
@@ -57,5 +57,5 @@ def consistency_losses(student: Predictions, teacher: Predictions) -> HeadLosses
 
 
 def weak_targets(strong: Tensor) -> Tensor:
-    """Which classes occur at all ``[clip, class]``, from frame labels ``[clip, class, frame]``."""
+    """Return the labels of whole clips ``[clip, class]`` for labels of frames ``[clip, class, frame]``."""
     return (strong.sum(dim=2) > 0).to(strong.dtype)

@@ -22,33 +22,33 @@ from dcase_sweep.training.step_module import StepModule
 
 @dataclass(frozen=True, slots=True)
 class ValidationScores:
-    """Scores of the validation clips by their rows."""
+    """Scores of the validation clips: row of the clip → probabilities."""
 
-    #: The student's ``[frame, class]`` and ``[class]``.
+    #: Probabilities of the student for frames ``[frame, class]`` and for clips ``[class]``.
     strong: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     weak: dict[int, NDArray[np.float32]] = field(default_factory=dict)
-    #: The teacher's ``[class]``, of some of the clips.
+    #: Probabilities of the teacher ``[class]`` for some of the clips.
     teacher_weak: dict[int, NDArray[np.float32]] = field(default_factory=dict)
 
 
-#: All scores of an epoch's validation → its metrics.
+#: Function of all scores of a validation that returns its metrics.
 Validate = Callable[[ValidationScores], dict[str, float]]
 
 
 class MeanTeacherModule(StepModule):
-    """A student trained on labels and on agreement with its teacher, its own moving average.
+    """Trains a student with labels and with the predictions of its teacher, a moving average of the student.
 
     Args:
         student: features ``[batch, mel, frame]`` → `Predictions`.
-        settings: of the ramp, the consistency loss and the teacher.
-        optimization: of the student; its steps per epoch are those of the ramp.
-        loss: probabilities and targets → a number, of the labels.
+        settings: settings of the ramp, the consistency loss and the teacher.
+        optimization: optimizer and schedule of the student; its steps per epoch are those of the ramp.
+        loss: probabilities and targets → supervised loss.
         normalise: mel amplitudes ``[batch, mel, frame]`` → features of the same shape.
         evaluate: scores of the validation clips → metrics.
-        augmentations: of training batches, in their order.
-        teacher_rows: the validation clips that the teacher predicts as well; all would take too long.
-        seed: each epoch draws its random numbers from it and the epoch's number, so that a resumed run draws
-            what the uninterrupted one would have drawn.
+        augmentations: augmentations of training batches, in this order.
+        teacher_rows: rows of the validation clips that the teacher predicts too; predicting all would take too long.
+        seed: seed of the random numbers. Each epoch derives its own from it and the number of the epoch, so that a
+            resumed run uses the same random numbers as an uninterrupted one.
     """
 
     reported = (
@@ -77,7 +77,7 @@ class MeanTeacherModule(StepModule):
         super().__init__(seed)
         self.student = student
         self.teacher = make_teacher(student)
-        #: How the networks are called in training where that is not plainly.
+        #: The calls of the networks in training; may be replaced by compiled ones.
         self.call_student: Callable[[Tensor], Any] = self.student.__call__
         self.call_teacher: Callable[[Tensor], Any] = self.teacher.__call__
         self.settings = settings
@@ -88,7 +88,7 @@ class MeanTeacherModule(StepModule):
         self.normalise = normalise
         self.evaluate = evaluate
         self.teacher_rows = frozenset(teacher_rows)
-        #: Of each batch of a validation: rows, strong and weak predictions, and rows and predictions of the teacher.
+        #: Rows and predictions of each validation batch, of the student and of the teacher.
         self._predicted: list[tuple[list[int], Tensor, Tensor]] = []
         self._of_teacher: list[tuple[list[int], Tensor]] = []
 
@@ -148,18 +148,18 @@ class MeanTeacherModule(StepModule):
         features = self.normalise(mel)
         predictions: Predictions = self.student(features)
         self._predicted.append((rows, predictions.strong.float(), predictions.weak.float()))
-        asked = [place for place, row in enumerate(rows) if row in self.teacher_rows]
-        if asked:
-            places = torch.tensor(asked).to(features.device, non_blocking=True)
-            of_teacher: Predictions = self.teacher(features[places])
-            self._of_teacher.append(([rows[place] for place in asked], of_teacher.weak.float()))
+        selected = [position for position, row in enumerate(rows) if row in self.teacher_rows]
+        if selected:
+            positions = torch.tensor(selected).to(features.device, non_blocking=True)
+            of_teacher: Predictions = self.teacher(features[positions])
+            self._of_teacher.append(([rows[position] for position in selected], of_teacher.weak.float()))
 
     def on_validation_epoch_end(self) -> None:
         self.log_means()
         self.log_dict(dict(self.evaluate(self._collect_scores())))
 
     def _collect_scores(self) -> ValidationScores:
-        """The scores of the validation, in one transfer each; the next one begins without any."""
+        """Return the scores of the validation, copied from the device in one transfer each, and reset them."""
         predicted, of_teacher = self._predicted, self._of_teacher
         self._predicted, self._of_teacher = [], []
         if not predicted:

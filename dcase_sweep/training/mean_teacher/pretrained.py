@@ -1,4 +1,4 @@
-"""A published checkpoint instead of training: read without running what it holds, checked before the data are."""
+"""Published checkpoints, which are evaluated without training. They are read without running code from the file."""
 
 import pickle
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from dcase_sweep.training.checkpoint_files import check_archive, check_tensors, 
 from dcase_sweep.utils.errors import UserError
 
 NETWORKS = ("student", "teacher")
-#: What a state dictionary is made of. A published checkpoint holds settings and schedulers of its recipe too, whose
-#: classes nobody has installed and nobody should run.
+#: Classes and functions of a state dictionary. A published checkpoint also contains settings and schedulers of its
+#: recipe, whose classes are not installed and must not be run.
 _HARMLESS = {
     ("collections", "OrderedDict"),
     ("torch", "FloatStorage"),
@@ -30,7 +30,7 @@ _HARMLESS = {
 
 
 class _Ignored(dict[Any, Any]):
-    """Stands for whatever a checkpoint holds beside tensors."""
+    """Replaces every object in a checkpoint that is not a tensor."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__()
@@ -42,10 +42,10 @@ class _Ignored(dict[Any, Any]):
         pass
 
     def append(self, item: Any) -> None:
-        """Forget it."""
+        """Discard the item."""
 
     def extend(self, items: Any) -> None:
-        """Forget them."""
+        """Discard the items."""
 
     def __hash__(self) -> int:  # type: ignore[override]
         return id(self)
@@ -57,23 +57,23 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """The ``state_dict`` of a Lightning checkpoint; nothing of it is run.
+    """Read the ``state_dict`` of a Lightning checkpoint without running code from the file.
 
     Raises:
-        UserError: if there is no such file or it holds none.
+        UserError: if the file does not exist or has no state dictionary.
     """
     where = f"mean_teacher.checkpoint={path}"
     if not path.is_file():
         raise UserError(f"{where}: no such file; expected the published Lightning checkpoint (.ckpt)")
-    reader = SimpleNamespace(Unpickler=_Unpickler, load=_refuse_old, __name__="pickle")
+    reader = SimpleNamespace(Unpickler=_Unpickler, load=_raise_for_old_file, __name__="pickle")
     try:
-        check_archive(path)  # which refuses TorchScript too, whose code PyTorch would load
+        check_archive(path)  # also raises for TorchScript, whose code PyTorch would load
         content = torch.load(path, map_location="cpu", weights_only=False, pickle_module=reader)
         state = content.get("state_dict") if isinstance(content, Mapping) else None
         check_tensors(path, state)
     except Exception as error:
         reason = str(error) if type(error) is ValueError else type(error).__name__
-        raise UserError(f"{where}: not a PyTorch checkpoint ({reason}); expected one that holds a state_dict") from None
+        raise UserError(f"{where}: not a PyTorch checkpoint ({reason}); expected one with a state_dict") from None
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"{where}: no state_dict of tensors; expected a Lightning checkpoint")
     try:
@@ -82,18 +82,19 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{where}: {error}; expected the weights of a finished training") from None
 
 
-def _refuse_old(*arguments: Any, **settings: Any) -> Any:
+def _raise_for_old_file(*arguments: Any, **settings: Any) -> Any:
     raise pickle.UnpicklingError("a file of PyTorch before 1.6")
 
 
 def read_published(experiment: Experiment, *, classes: int | None = None) -> dict[str, dict[str, Tensor]] | None:
-    """The weights of student and teacher of ``mean_teacher.checkpoint`` for the configured network; None if unset.
+    """Return the weights of student and teacher in ``mean_teacher.checkpoint``; None if it is not set.
 
     Args:
-        classes: of the data; None takes as many as the checkpoint's networks have.
+        experiment: the experiment.
+        classes: number of classes of the data; None = that of the networks in the checkpoint.
 
     Raises:
-        UserError: in one line, if the file is no published checkpoint or is of another network.
+        UserError: if the file is not a published checkpoint, or one of another network.
     """
     if experiment.published_checkpoint is None:
         return None
@@ -110,16 +111,16 @@ def read_published(experiment: Experiment, *, classes: int | None = None) -> dic
 
 
 def scale_as_published(front_end: Any) -> None:
-    """Scale clips to the range that the checkpoint of 2021 was trained with, unless ``scaled_to`` names one."""
+    """Scale clips to the range of the training of the published checkpoint, unless ``scaled_to`` specifies another."""
     if isinstance(front_end, AmplitudeMel) and front_end.scaled_to is None:
         front_end.scaled_to = list(SCALED_TO_IN_2021)
 
 
 def check_published(experiment: Experiment) -> None:
-    """Refuse a wrong ``mean_teacher.checkpoint`` while nothing has been read yet.
+    """Check ``mean_teacher.checkpoint`` before anything else is read.
 
     Raises:
-        UserError: in one line, as `read_published` says; or if a run is to be resumed from another checkpoint too.
+        UserError: as `read_published`, or if another checkpoint is to be resumed.
     """
     if experiment.published_checkpoint is None:
         return

@@ -1,4 +1,4 @@
-"""Which clips make up a batch of the mean teacher's."""
+"""Selection of the clips of each batch of the mean teacher."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
-class Composition:
-    """How many clips of each kind a batch holds, in this order."""
+class BatchComposition:
+    """Number of clips of each subset in a batch, in this order."""
 
     strong: int = 12
     weak: int = 12
@@ -21,51 +21,52 @@ class Composition:
 
     @property
     def sizes(self) -> tuple[int, int, int]:
-        """All three numbers."""
+        """The three numbers as a tuple."""
         return self.strong, self.weak, self.unlabelled
 
     @property
     def size(self) -> int:
-        """Clips in all."""
+        """Number of clips in a batch."""
         return sum(self.sizes)
 
     @property
     def strong_clips(self) -> slice:
-        """Where the strongly labelled clips are in a batch."""
+        """Positions of the strongly labelled clips in a batch."""
         return slice(0, self.strong)
 
     @property
     def weak_clips(self) -> slice:
-        """Where the weakly labelled clips are in a batch."""
+        """Positions of the weakly labelled clips in a batch."""
         return slice(self.strong, self.strong + self.weak)
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRows:
-    """The rows of each subset that make up one batch."""
+    """The clips of one batch, as rows of each subset."""
 
     strong: NDArray[np.int64]
     weak: NDArray[np.int64]
     unlabelled: NDArray[np.int64]
 
 
-class ComposedBatches:
-    """The batches of an epoch, each of one composition; the epoch ends with the subset that is used up first.
+class MultiSourceBatchSampler:
+    """Samples batches from three subsets. An epoch ends when the first subset has been used completely.
 
-    Every subset is shuffled for every epoch. The order is a function of the seed and the epoch's number alone, so
-    that a resumed run sees the batches that the uninterrupted one would have seen.
+    Each subset is shuffled in each epoch. The order is a function of the seed and the number of the epoch, so that a
+    resumed run uses the same batches as an uninterrupted one.
 
     Args:
-        strong: clips in the strongly labelled subset.
-        weak: clips in the weakly labelled subset.
-        unlabelled: clips in the unlabelled subset.
-        composition: how many of each make a batch; of a subset with none it takes none.
+        strong: number of strongly labelled clips.
+        weak: number of weakly labelled clips.
+        unlabelled: number of unlabelled clips.
+        composition: number of clips of each subset in a batch.
+        seed: seed of the order.
 
     Raises:
-        ValueError: if a subset is smaller than its share of one batch.
+        ValueError: if a subset has fewer clips than one batch requires.
     """
 
-    def __init__(self, *, strong: int, weak: int, unlabelled: int, composition: Composition, seed: int) -> None:
+    def __init__(self, *, strong: int, weak: int, unlabelled: int, composition: BatchComposition, seed: int) -> None:
         self.subsets = (strong, weak, unlabelled)
         self.composition = composition
         self.seed = seed
@@ -75,7 +76,7 @@ class ComposedBatches:
                 raise ValueError(f"{name}: {clips} clips; expected at least the {share} that one batch takes")
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next."""
+        """Set the epoch that determines the next order."""
         self.epoch = epoch
 
     def __len__(self) -> int:

@@ -116,7 +116,7 @@ class SceneLearner:
     ) -> Fitted:
         """Train as `training.fitting.fit` says; ``on_batch`` is told the number of clips of each batch."""
         network = self.module.network
-        self.module.train()  # Lightning keeps the mode that it finds, and a start has been judged in the other one
+        self.module.train()  # Lightning keeps the mode that it finds, and the network to start from has been evaluated
         if self.experiment.hardware.channels_last:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.experiment.hardware.compile:
@@ -137,13 +137,13 @@ class SceneLearner:
             compressor=self.compressor,
         )
 
-    def predict(self, rows: NDArray[np.int64], *, at_once: int = 64) -> NDArray[np.float32]:
+    def predict(self, rows: NDArray[np.int64], *, batch_size: int = 64) -> NDArray[np.float32]:
         """Class probabilities ``[clip, class]`` of some recordings, computed in float32."""
         module = self.module.to(self.device).eval()
         parts = []
         with torch.inference_mode():
-            for start in range(0, len(rows), at_once):
-                features = torch.from_numpy(self.features[rows[start : start + at_once]]).to(self.device)
+            for start in range(0, len(rows), batch_size):
+                features = torch.from_numpy(self.features[rows[start : start + batch_size]]).to(self.device)
                 parts.append(torch.softmax(module(features).float(), dim=1).cpu().numpy())
         return np.concatenate(parts)
 

@@ -57,7 +57,7 @@ class SceneModule(StepModule):
         self.loss = loss
         self.augmentations = augmentations
         self.metrics = dict(metrics or {})
-        self._judged: list[tuple[Tensor, Tensor]] = []
+        self._validated: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, features: Tensor) -> Tensor:
         """Class logits ``[batch, class]`` of features ``[batch, mel, frame]``."""
@@ -86,12 +86,12 @@ class SceneModule(StepModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], position: int) -> None:
         features, targets = batch
-        self._judged.append((self(features).float(), targets))
+        self._validated.append((self(features).float(), targets))
 
     def on_validation_epoch_end(self) -> None:
-        logits = torch.cat([logits for logits, _ in self._judged])
-        targets = torch.cat([targets for _, targets in self._judged])
-        self._judged.clear()
+        logits = torch.cat([logits for logits, _ in self._validated])
+        targets = torch.cat([targets for _, targets in self._validated])
+        self._validated.clear()
         self.log_means()
         self.log("validation/loss", self.loss(logits, targets))
         self.log("validation/accuracy", (logits.argmax(dim=1) == targets).float().mean())

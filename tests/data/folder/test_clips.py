@@ -167,7 +167,7 @@ def test_a_group_in_two_given_splits_is_refused(tmp_path: Path) -> None:
         ([("a/0.wav", "bird"), ("0.wav", "car")], "row 3: 0.wav may be a/0.wav and b/0.wav; expected its path"),
         ([("a/0.wav", "bird"), ("../b/0.wav", "car")], "row 3: '../b/0.wav' leads out of its folder"),
         ([("a/0.wav", "bird"), ("b/0.wav", "Bird")], "row 3: label 'Bird' and 'bird'"),
-        ([("a/0.wav", "bird"), ("b/0.wav", "bird")], "every recording is of the class bird; expected at least two"),
+        ([("a/0.wav", "bird"), ("b/0.wav", "bird")], "all recordings are of the class bird; expected at least two"),
     ],
     ids=["twice", "missing", "empty", "ambiguous", "outside", "spelling", "single"],
 )
@@ -204,7 +204,7 @@ def test_files_that_are_no_audio_are_named_with_the_problems_of_the_table(tmp_pa
     [
         ({"fold": 6}, "data.fold=6: .* has no such fold; expected one of 1, 2, 3, 4, 5"),
         ({"columns": {"lable": "category"}}, "data.columns.lable: no such key; did you mean data.columns.label?"),
-        ({"columns": {"label": "kind"}}, "data.columns.label=kind: no table under .* has this column beside names"),
+        ({"columns": {"label": "kind"}}, "data.columns.label=kind: no table under .* has this column, names"),
         (
             {"columns": {"label": "kind"}, "table": "meta/esc50.csv"},
             "data.columns.label=kind: .*esc50.csv has no such column; expected one of filename, fold, target",
@@ -230,7 +230,7 @@ def test_one_of_several_tables_is_chosen(tmp_path: Path) -> None:
     root = make_esc50(tmp_path)
     shutil.copy(root / "meta/esc50.csv", root / "meta/esc10.csv")
 
-    with pytest.raises(UserError, match=r"2 tables with names and labels: meta/esc10.csv, meta/esc50.csv; choose one"):
+    with pytest.raises(UserError, match=r"2 tables with names and labels: meta/esc10.csv, meta/esc50.csv; select one"):
         load(root)
     assert len(load(root, table="meta/esc50.csv").recordings) == 10
 
@@ -277,5 +277,5 @@ def test_a_folder_is_needed(root: str | None, says: str) -> None:
 
 
 def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no recording in it; expected files that end in"):
+    with pytest.raises(UserError, match="contains no recordings; expected files that end in"):
         load(tmp_path)

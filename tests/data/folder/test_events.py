@@ -76,7 +76,7 @@ def test_a_group_is_in_one_split_whatever_its_labels(tmp_path: Path) -> None:
     assert validated
     assert trained
     assert len(tested) + len(validated) + len(trained) == len(tested | validated | trained)
-    assert ("left out", "1 recording of a split or group that is tested on") in data.notes
+    assert ("left out", "1 recording of a test split or group") in data.notes
 
 
 def test_made_folds_test_every_clip_once(tmp_path: Path) -> None:

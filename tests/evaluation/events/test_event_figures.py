@@ -70,5 +70,18 @@ def test_a_clip_without_events_is_drawn() -> None:
 def test_a_spectrogram_of_the_beginning_leaves_the_rest_open() -> None:
     figure = clip_figure(np.zeros((4, 50)), duration=20.0, covered=10.0, reference=[], detected=[])
 
-    assert figure.axes[0].get_images()[0].get_extent() == [0, 10, 0, 4]
+    assert figure.axes[0].get_images()[0].get_extent() == [0, 10, -0.5, 3.5]
     assert figure.axes[0].get_xlim() == (0, 20)
+
+
+def test_hertz_are_beside_the_bands() -> None:
+    frequencies = [100.0, 125.0, 250.0, 500.0, 1000.0, 2000.0]
+
+    figure = clip_figure(np.zeros((6, 5)), duration=1.0, reference=[], detected=[], frequencies=frequencies)
+    figure.savefig(io.BytesIO(), format="png")
+
+    (right,) = figure.axes[0].child_axes
+    ticks = {label.get_text(): place for label, place in zip(right.get_yticklabels(), right.get_yticks(), strict=True)}
+    assert ticks == pytest.approx({"125": 1, "250": 2, "500": 3, "1k": 4, "2k": 5})
+    assert right.get_ylabel() == "Hz"
+    assert figure.axes[0].get_ylabel() == "band"

@@ -12,7 +12,7 @@ from tests.evaluation.events.event_reference import HOP, LABELS, random_scores, 
 
 
 @lru_cache
-def judged(listed: int | None = None, *, detected: bool = True) -> EvaluationResult:
+def evaluate(listed: int | None = None, *, detected: bool = True) -> EvaluationResult:
     """What is told by default; tests only read it."""
     return judge(listed, detected=detected)
 
@@ -45,7 +45,7 @@ def judge(
 
 
 def test_the_clips_that_were_scored_are_always_said() -> None:
-    whole, part = judged(), judged(listed=8)
+    whole, part = evaluate(), evaluate(listed=8)
 
     assert (whole.metrics["test/clips_scored"], whole.metrics["test/clips_listed"]) == (6, 6)
     assert (part.metrics["test/clips_scored"], part.metrics["test/clips_listed"]) == (6, 8)
@@ -53,7 +53,7 @@ def test_the_clips_that_were_scored_are_always_said() -> None:
 
 
 def test_a_score_on_part_of_the_set_never_looks_like_one_on_all() -> None:
-    table = judged(listed=8).table
+    table = evaluate(listed=8).table
 
     keys = [line for line in table.splitlines() if line.startswith("test/")]
     assert len(keys) >= 10
@@ -63,14 +63,14 @@ def test_a_score_on_part_of_the_set_never_looks_like_one_on_all() -> None:
 
 
 def test_both_rules_for_cross_triggers_are_logged() -> None:
-    metrics = judged().metrics
+    metrics = evaluate().metrics
 
     assert {"test/student/psds_score_scenario2", "test/student/psds_score_scenario2_psds_eval_0.5"} <= set(metrics)
     assert "test/teacher/psds_exact_scenario2_psds_eval_0.5" in metrics
 
 
 def test_every_figure_of_every_class_is_logged() -> None:
-    metrics = judged().metrics
+    metrics = evaluate().metrics
 
     for figure in ("event_f1", "segment_f1", "intersection_f1", "psds_score_scenario1", "psds_score_scenario2"):
         for label in LABELS:
@@ -95,7 +95,7 @@ def test_undefined_figures_are_printed_as_such_and_not_logged() -> None:
 
 @pytest.mark.parametrize("network", ["student", "teacher"])
 def test_nothing_detected_is_a_result(network: str) -> None:
-    metrics = judged(detected=False).metrics
+    metrics = evaluate(detected=False).metrics
 
     assert metrics[f"test/{network}/event_f1_macro"] == 0
     assert metrics[f"test/{network}/psds_score_scenario1"] == 0
@@ -109,12 +109,12 @@ def test_a_clip_is_shown_without_the_silence_behind_it(seconds: float, frames: i
 
     image = figure.axes[0].get_images()[0]
     assert image.get_array().shape == (8, frames)
-    assert image.get_extent() == pytest.approx([0, covered, 0, 8])
+    assert image.get_extent() == pytest.approx([0, covered, -0.5, 7.5])
     assert figure.axes[1].get_xlim() == pytest.approx((0, 3))
 
 
 def test_the_published_dictionary_begins_with_the_students_larger_psds() -> None:
-    result = judged()
+    result = evaluate()
 
     scores = [result.metrics[f"test/student/psds_score_scenario{number}"] for number in (1, 2)]
     assert result.metrics["hp_metric"] == max(scores)
@@ -123,7 +123,7 @@ def test_the_published_dictionary_begins_with_the_students_larger_psds() -> None
 
 
 def test_a_run_logs_the_figures_that_have_the_same_names_in_both_tasks() -> None:
-    result = judged()
+    result = evaluate()
 
     logged = {name: value for name, value in result.metrics.items() if result.is_logged(name)}
     assert logged["test/psds1"] == result.metrics["test/student/psds_score_scenario1"]
@@ -134,7 +134,7 @@ def test_a_run_logs_the_figures_that_have_the_same_names_in_both_tasks() -> None
 
 
 def test_error_rates_are_computed() -> None:
-    metrics = judged().metrics
+    metrics = evaluate().metrics
 
     for name in ("event_error_rate", "event_error_rate_macro", "segment_error_rate", "segment_error_rate_macro"):
         assert metrics[f"test/student/{name}"] >= 0
@@ -160,7 +160,7 @@ def test_the_figures_of_psds_eval_and_sed_eval_are_logged_where_they_are_asked_f
     ours = result.metrics["test/student/psds_score_scenario1"]
     assert theirs["reference/student/psds_scenario_1"] == pytest.approx(ours)
     assert theirs["reference/student/collar_f1_macro"] == pytest.approx(result.metrics["test/student/event_f1_macro"])
-    assert not any(name.startswith("reference/") for name in judged().metrics)
+    assert not any(name.startswith("reference/") for name in evaluate().metrics)
 
 
 def test_a_network_that_detects_nothing_is_compared_too() -> None:

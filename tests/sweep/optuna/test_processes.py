@@ -5,10 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from dcase_sweep.sweep.optuna import processes
 from dcase_sweep.sweep.optuna.processes import Death, Processes, get_environment
 
 
@@ -21,11 +24,11 @@ def end(number: int) -> None:
 
 def test_ends_and_deaths_are_reported_and_output_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
-    processes = Processes(end, 2, tmp_path, threads=3)
+    workers = Processes(end, 2, tmp_path, threads=3)
 
     ended: dict[int, Death | None] = {}
-    while processes.running:
-        ended |= dict(processes.collect())
+    while workers.running:
+        ended |= dict(workers.collect())
         time.sleep(0.05)
 
     assert ended[0] is None
@@ -65,6 +68,34 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     while _is_there(worker) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _is_there(worker)
+
+
+def test_on_windows_workers_are_asked_to_stop_through_their_pipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ending a process there gives it no time to store its trial as interrupted."""
+    monkeypatch.setattr(SpawnProcess, "terminate", lambda process: pytest.fail("terminated"))
+    monkeypatch.setattr(SpawnProcess, "kill", lambda process: pytest.fail("killed"))
+    monkeypatch.setattr(processes, "sys", SimpleNamespace(platform="win32"))
+    workers = Processes(stop_in_order, 1, tmp_path, threads=None)
+    deadline = time.monotonic() + 30
+    while "waiting" not in _text(tmp_path / "worker-0.log") and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    workers.stop()
+
+    assert _text(tmp_path / "worker-0.log").splitlines() == ["waiting", "interrupted"]
+
+
+def stop_in_order(number: int) -> None:
+    from dcase_sweep.utils.signals import Interrupted, interruptible
+
+    try:
+        with interruptible():
+            wait_for_ever(number)
+    except Interrupted:
+        print("interrupted", flush=True)
+        raise
 
 
 def wait_for_ever(number: int) -> None:

@@ -83,6 +83,38 @@ def test_figures_are_drawn_and_none_of_nothing(study: optuna.Study, tmp_path: Pa
     assert draw(optuna.create_study(), tmp_path / "none", METRICS) == []
 
 
+def test_figures_speak_of_the_metric_and_not_of_optuna(
+    study: optuna.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    before, drawn = dict(matplotlib.rcParams), {}
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, path, **k: drawn.update({path.stem: self}) or save(self, path, **k)
+    )
+
+    draw(study, tmp_path, METRICS)
+
+    titles = {name: figure.get_suptitle() for name, figure in drawn.items()}
+    assert titles == {
+        "history": "Best validation accuracy of each trial",
+        "importance": "Importance of each parameter for best validation accuracy",
+        "parallel_coordinate": "Parameters of each trial and best validation accuracy",
+        "slice": "Best validation accuracy over each parameter",
+        "epochs": "Validation of each trial over its epochs",
+    }
+    places = ("left", "center", "right")
+    assert not any(axes.get_title(loc) for figure in drawn.values() for axes in figure.axes for loc in places)
+    history = drawn["history"].axes[0]
+    assert (history.get_xlabel(), history.get_ylabel()) == ("trial", "best validation accuracy")
+    assert [text.get_text() for text in history.get_legend().get_texts()][1] == "best so far"
+    page = (tmp_path / "search.html").read_text()
+    assert not any(stock in page for stock in ("History Plot", "Slice Plot", "Intermediate Value", "Hyperparameter"))
+    assert dict(matplotlib.rcParams) == before  # Optuna's style does not stay
+
+
 def test_several_objectives_give_a_front(tmp_path: Path) -> None:
     made = optuna.create_study(directions=["maximize", "minimize"])
     for accuracy, size in ((0.5, 10), (0.6, 20), (0.4, 30)):

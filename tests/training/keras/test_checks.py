@@ -20,6 +20,7 @@ def with_tensorflow(*overrides: str) -> Experiment:
     ("overrides", "says"),
     [
         (["model=crnn_meanteacher"], "framework=tensorflow has no learner for task=4; expected one of torch"),
+        (["hardware=mps"], "hardware=mps: for framework=torch only; choose hardware=cpu"),
         (["hardware.channels_last=false"], "hardware.channels_last=false: no effect with framework=tensorflow"),
         (
             ["hardware=gpu", "augmentation=roll"],

@@ -111,7 +111,7 @@ def test_with_its_weights_the_torch_learner_predicts_the_same(whole: Trained) ->
     other = SceneLearner(small(framework="torch"), *scenes())
     other.module.load_state_dict(checkpoint(whole.folder / "best.ckpt")["state_dict"])
 
-    np.testing.assert_allclose(whole.learner.predict(rows, at_once=5), other.predict(rows), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(whole.learner.predict(rows, batch_size=5), other.predict(rows), rtol=0, atol=1e-5)
     for ours, theirs in zip(whole.learner.layers(), other.layers(), strict=True):
         assert (ours.name, ours.kind) == (theirs.name, theirs.kind)
         assert ours.multiply_accumulates == theirs.multiply_accumulates

@@ -1,0 +1,158 @@
+"""``download``: a public data set, in the layout of its loader."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dcase_sweep.cli.parser import OneLineParser
+from dcase_sweep.data.download import JOBS
+from dcase_sweep.utils.console import pluralize
+from dcase_sweep.utils.errors import UserError, free_bytes
+from dcase_sweep.utils.machine import format_bytes
+
+if TYPE_CHECKING:
+    from dcase_sweep.data.download.catalogue import Archive, DataSet
+    from dcase_sweep.data.download.job import DownloadResult
+    from dcase_sweep.data.download.missing import ListedClips
+    from dcase_sweep.data.download.state import State
+
+PROG = "python -m dcase_sweep download"
+DESCRIPTION = """\
+Download a public data set into the folder ROOT, as data.root=ROOT expects it.
+
+  tau2020  TAU Urban Acoustic Scenes 2020 Mobile, development set, for task=1a
+  desed    soundscapes and tables of DESED, for task=4; its clips from AudioSet
+           are in no archive, and those that are missing are listed
+  esc50    ESC-50, for data=folder
+
+Each archive is compared with its published digest, unpacked and removed. After an
+interruption at any point the same command continues. The exit code is 1 if an
+archive could not be had; the others are there."""
+EPILOG = f"""\
+examples:
+  {PROG} tau2020 /path/to/TAU --list
+  {PROG} tau2020 /path/to/TAU
+  {PROG} esc50 /path/to/ESC-50 --mirror https://mirror.example.org/esc50"""
+
+
+def main(arguments: list[str]) -> int:
+    """Download; 0 if the data set is complete as far as its archives go.
+
+    Raises:
+        UserError: for an option, a disk or a server that cannot be used.
+    """
+    options = _parser().parse_args(arguments)
+
+    from dcase_sweep.data.download.catalogue import find_data_set
+    from dcase_sweep.data.download.job import describe, download
+    from dcase_sweep.data.download.state import State
+    from dcase_sweep.data.download.transfer import Transfer
+    from dcase_sweep.utils.signals import Interrupted, interruptible
+
+    data_set = find_data_set(options.data_set)
+    root = Path(os.path.abspath(options.root.expanduser()))
+    if root.exists() and not root.is_dir():
+        raise UserError(f"{options.root}: a file; expected a folder for the data set")
+    state = State(root)
+    if options.list:
+        _list(data_set, state, options)
+        return 0
+    try:
+        with interruptible():
+            from dcase_sweep.cli.download_display import show_download
+
+            described = describe(data_set, Transfer(), options.mirror)
+            with show_download(described, state) as display:
+                result = download(
+                    described,
+                    root,
+                    jobs=options.jobs,
+                    keep_archives=options.keep_archives,
+                    mirror=options.mirror,
+                    on_progress=display.update,
+                )
+    except Interrupted as interrupted:
+        print("interrupted; the same command continues", file=sys.stderr)
+        return interrupted.exit_code
+    _conclude(result, state if options.keep_archives else None)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog=PROG,
+        usage=f"{PROG} tau2020|desed|esc50 ROOT [options]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("data_set", metavar="tau2020|desed|esc50", help="the data set")
+    parser.add_argument("root", metavar="ROOT", type=Path, help="folder for it; it is created")
+    parser.add_argument("--list", action="store_true", help="only list the archives, their sizes and their state")
+    parser.add_argument("--jobs", metavar="N", type=int, default=JOBS, help=f"archives at a time (default: {JOBS})")
+    parser.add_argument("--keep-archives", action="store_true", help="keep the archives after unpacking")
+    parser.add_argument(
+        "--mirror", metavar="URL|FOLDER", help="where all archives are, in place of the authors' servers"
+    )
+    return parser
+
+
+def _list(data_set: "DataSet", state: "State", options: argparse.Namespace) -> None:
+    """Print the archives, what of them is here, and the room that the rest takes."""
+    from dcase_sweep.cli.download_display import short_names
+    from dcase_sweep.data.download.job import describe, local_folder
+    from dcase_sweep.data.download.room import needed_bytes
+    from dcase_sweep.data.download.transfer import Patience, Transfer
+
+    try:
+        data_set = describe(data_set, Transfer(patience=Patience(attempts=1, unanswered=1)), options.mirror)
+    except UserError as error:  # the list is of use without sizes, too
+        print(f"note: {error}", file=sys.stderr)
+    print(f"{data_set.title}\n{data_set.page} ({data_set.licence})\n")
+    names = short_names(data_set)
+    for archive in data_set.archives:
+        size = "?" if archive.size is None else format_bytes(archive.size)
+        print(f"{size:>9}  {names[archive.name]:<28}  {_state(archive, state)}".rstrip())
+    total = sum(archive.size or 0 for archive in data_set.archives)
+    known = all(archive.size is not None for archive in data_set.archives)
+    count = pluralize(len(data_set.archives), "archive")
+    print(f"{format_bytes(total) if known else '?':>9}  {count}, about {format_bytes(data_set.unpacked)} unpacked")
+    if known:
+        is_local = local_folder(options.mirror) is not None
+        needed = needed_bytes(
+            data_set, state, jobs=options.jobs, keep_archives=options.keep_archives, is_local=is_local
+        )
+        print(f"\nneeds {format_bytes(needed)}; {format_bytes(free_bytes(state.root))} free in {state.root}")
+
+
+def _state(archive: "Archive", state: "State") -> str:
+    if state.is_unpacked(archive):
+        return "unpacked"
+    held = state.held(archive)
+    if not held:
+        return ""
+    return f"{format_bytes(held)} here" if not archive.size else f"{min(1.0, held / archive.size):.0%} here"
+
+
+def _conclude(result: "DownloadResult", kept: "State | None") -> None:
+    """Print what is there, what is not, and the command that uses it."""
+    print(f"{result.data_set.title}: {pluralize(len(result.data_set.archives), 'archive')} in {result.root}")
+    if kept is not None:
+        print(f"archives in {kept.folder}")
+    missing = [clips for clips in result.clips if clips.missing]
+    for clips in missing:
+        _describe_missing(clips, result.root)
+    if missing:
+        print(
+            "\nThese clips are from AudioSet, in no archive. docs/how-to/download.md names where they may be had; put\n"
+            "them into these folders. Experiments need some of each table; those without are counted."
+        )
+    print(f"\n{result.command}")
+
+
+def _describe_missing(clips: "ListedClips", root: Path) -> None:
+    folder, report = (path and path.relative_to(root) for path in (clips.folder, clips.report))
+    print(f"missing   {clips.missing:,} of {clips.listed:,} clips in {folder}; {report}")

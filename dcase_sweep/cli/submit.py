@@ -1,0 +1,244 @@
+"""``submit``: the files of a submission to the challenge, made from runs and validated."""
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dcase_sweep.cli.parser import CONFIG_DIR, OneLineParser
+from dcase_sweep.utils import console
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.text import printable
+
+if TYPE_CHECKING:
+    from dcase_sweep.config import Tracking
+    from dcase_sweep.submission.package import PlannedSystem
+    from dcase_sweep.submission.recordings import EvaluationRecording
+    from dcase_sweep.submission.rules import SubmissionRules
+    from dcase_sweep.submission.systems import TrainedSystem
+
+PROG = "python -m dcase_sweep submit"
+DESCRIPTION = """\
+Make the package of a submission to the DCASE challenge from finished runs: output
+files, metadata and zip archive. It is validated by the rules of the challenge, and
+written if it is valid.
+
+RUN is what predict takes: an id, a folder, a checkpoint, an exported file or a
+model of MLflow. The evaluation set is predicted as predict does. What only a person
+knows, such as names and addresses, comes from a file that the first call begins.
+The rules of task 1A (2021) and task 4 (2021) take each RUN as a system."""
+EPILOG = f"""\
+KEY=VALUE: tracking.uri, tracking.folder: where the runs are, if not in mlruns;
+model._target_, front_end._target_, task._target_: classes of your own that the run
+was trained with
+
+examples:
+  {PROG} outputs/2026-01-31/12-00-00-000000 --recordings TAU-evaluation \\
+      --label Kim_SNU_task1a_1 --report report.pdf
+  {PROG} --check Kim_SNU_task1a.zip"""
+KEYS = ("tracking.uri", "tracking.folder", "model._target_", "front_end._target_", "task._target_")
+#: Of the output folder.
+OUTPUT, PERSON, SCORES = Path("submission"), "submission.yaml", ".scores"
+#: Lines of problems that are printed.
+_SHOWN = 25
+
+
+def main(arguments: list[str]) -> int:
+    """Make a package, or validate one; 0 if it is valid, or was asked for as a draft.
+
+    Raises:
+        UserError: for an option, a run or a recording that is not possible, and for a submission that is not valid.
+    """
+    options = _parser().parse_intermixed_args(arguments)
+    settings, runs = _split(options.runs)
+    if options.check is not None:
+        if runs:
+            raise UserError(f"--check: validates a package that is there; expected no {printable(runs[0])}")
+        return _check(options)
+    if not runs:
+        raise UserError("no RUN named; expected a run, or --check PACKAGE")
+    for name in ("recordings", "label"):
+        if getattr(options, name) is None:
+            raise UserError(f"no --{name}; expected --recordings FOLDER and --label AUTHOR_INSTITUTION_TASK_NUMBER")
+    return _submit(options, runs, settings)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog=PROG,
+        usage=f"{PROG} RUN ... --recordings FOLDER --label LABEL [options] [KEY=VALUE ...]\n"
+        f"       {PROG} --check ZIP|FOLDER [--recordings FOLDER]",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("runs", metavar="RUN", nargs="*", help="what was trained")
+    parser.add_argument("--recordings", metavar="FOLDER", type=Path, help="the evaluation set, or its audio files")
+    parser.add_argument(
+        "--table", metavar="FILE", type=Path, help="its list, with the column filename (default: TAU's)"
+    )
+    parser.add_argument("--label", help="of the first system: AUTHOR_INSTITUTION_task1a_1, ..._task4_SED_1")
+    parser.add_argument("--report", metavar="PDF", type=Path, help="the technical report")
+    parser.add_argument("--meta", metavar="YAML", type=Path, help=f"what a person knows (default: OUTPUT/{PERSON})")
+    parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, default=OUTPUT, help=f"(default: {OUTPUT})")
+    parser.add_argument("--year", type=int, default=2021, help="of the challenge (default: 2021)")
+    parser.add_argument(
+        "--bits", type=int, choices=(32, 16), help="of a parameter (default: 16 for task 1A, 32 for task 4)"
+    )
+    parser.add_argument("--draft", action="store_true", help="write a package that is not valid, too")
+    parser.add_argument("--check", metavar="ZIP|FOLDER", type=Path, help="validate a package that is there")
+    parser.add_argument("--config-dir", metavar="FOLDER", help=CONFIG_DIR)
+    return parser
+
+
+def _split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    settings, runs = {}, []
+    for word in words:
+        key, _, value = word.partition("=")
+        if key in KEYS and not value:
+            raise UserError(f"{word}: no value; expected KEY=VALUE")
+        if key in KEYS:
+            settings[key] = value
+        else:
+            runs.append(word)
+    return settings, runs
+
+
+def _check(options: argparse.Namespace) -> int:
+    from dcase_sweep.submission.check import check_package
+    from dcase_sweep.submission.recordings import find_recordings
+
+    recordings = None
+    if options.recordings is not None:
+        recordings = find_recordings(options.recordings.expanduser(), options.table)
+    checked = check_package(options.check.expanduser(), recordings)
+    if checked.problems:
+        raise UserError(_list_problems(checked.problems))
+    print(f"valid     {', '.join(checked.systems)}")
+    return 0
+
+
+def _submit(options: argparse.Namespace, runs: Sequence[str], settings: dict[str, str]) -> int:
+    from dcase_sweep.submission.package import describe_systems, find_problems, plan_systems
+    from dcase_sweep.submission.person import begin, complete
+    from dcase_sweep.submission.recordings import find_recordings
+    from dcase_sweep.submission.rules import find_rules, parse_label
+
+    output: Path = options.output.expanduser()
+    if output.exists() and not output.is_dir():
+        raise UserError(f"-o {output}: a file; expected a folder")
+    table = options.table.expanduser() if options.table is not None else None
+    recordings = find_recordings(options.recordings.expanduser(), table)
+    opened = [_open(run, settings, options) for run in runs]
+    kinds = {each.kind for each in opened}
+    if len(kinds) > 1:
+        raise UserError("runs of task 1a and of task 4; expected those of one task in a submission")
+    rules = find_rules(kinds.pop(), options.year)
+    systems = plan_systems(opened, parse_label(options.label, rules), rules)
+    filled = describe_systems(systems, rules)
+    person: Path = options.meta.expanduser() if options.meta is not None else output / PERSON
+    if not person.exists():
+        begin(filled, person)
+        print(f"written   {person}: fill it in, and repeat the command")
+    metadata = complete(filled, person)
+    report = options.report.expanduser() if options.report is not None else None
+    problems = tuple(find_problems(systems, metadata, recordings, report, rules))
+    if problems and not options.draft:
+        raise UserError(f"{_list_problems(problems)}\nexpected none, or --draft to try it nevertheless")
+    return _make(options, systems, metadata, recordings, report, rules, output)
+
+
+def _open(run: str, settings: dict[str, str], options: argparse.Namespace) -> "TrainedSystem":
+    from dcase_sweep.config.search_path import named_in_folder
+    from dcase_sweep.submission.systems import open_system
+
+    folder_names = named_in_folder(options.config_dir) if options.config_dir else {}
+    named = folder_names | {key: value for key, value in settings.items() if not key.startswith("tracking.")}
+    return open_system(run, store=_store(settings), named=named, bits=options.bits)
+
+
+def _store(settings: dict[str, str]) -> "Tracking":
+    from dcase_sweep.config import Tracking
+
+    where = {key.removeprefix("tracking."): value for key, value in settings.items() if key.startswith("tracking.")}
+    return Tracking(**where)  # type: ignore[arg-type]
+
+
+def _make(
+    options: argparse.Namespace,
+    systems: "Sequence[PlannedSystem]",
+    metadata: dict[str, dict[str, Any]],
+    recordings: "Sequence[EvaluationRecording]",
+    report: Path | None,
+    rules: "SubmissionRules",
+    output: Path,
+) -> int:
+    from dcase_sweep.submission.package import building, copy_report, finish, write_system
+    from dcase_sweep.submission.scores import ScoreCache, score_recordings
+    from dcase_sweep.utils.signals import Interrupted, interruptible
+
+    seconds, began = sum(each.seconds for each in recordings), time.perf_counter()
+    trainings = sum(len(system.trainings) for system in systems)
+    scores = output / SCORES
+    try:
+        with interruptible(), building(output) as built:
+            with console.progress("predict", max(trainings * seconds, 1.0)) as bar:
+                done = 0.0
+                for system in systems:
+                    scored = []
+                    for training in system.trainings:
+                        cache = ScoreCache(scores, training)
+                        scored.append(
+                            score_recordings(
+                                training.model,
+                                recordings,
+                                cache,
+                                lambda now, done=done: bar.update(done + now),  # type: ignore[misc]
+                            )
+                        )
+                        done += seconds
+                    write_system(built, system, scored, metadata[str(system.label)], rules)
+            if report is not None:
+                copy_report(report, built, systems[0].label, rules)
+            name = f"{systems[0].label.stem}{'_draft' if options.draft else ''}.zip"
+            archive, problems = finish(built, output, name, recordings, lambda problems: not problems or options.draft)
+    except Interrupted as interrupted:
+        print(f"interrupted; the same command continues with the predictions in {scores}", file=sys.stderr)
+        return interrupted.exit_code
+    if archive is None:
+        raise UserError(_list_problems(problems))
+    if not options.draft:
+        shutil.rmtree(scores, ignore_errors=True)
+    _summarise(systems, metadata, recordings, time.perf_counter() - began)
+    if problems:
+        print(f"draft     {_list_problems(problems)}")
+    else:
+        print(f"valid     by the rules of {rules.title}")
+    print(f"written   {archive}")
+    return 0
+
+
+def _summarise(
+    systems: "Sequence[PlannedSystem]",
+    metadata: dict[str, dict[str, Any]],
+    recordings: "Sequence[EvaluationRecording]",
+    taken: float,
+) -> None:
+    for system in systems:
+        first = system.trainings[0]
+        size = first.size_bytes
+        of_limit = f", {size / 1024:,.1f} KB at {first.bits} bit" if size is not None else ""
+        many = f", {len(system.trainings)} trainings" if len(system.trainings) > 1 else ""
+        print(f"system    {system.label}: {first.model.name}{of_limit}{many}")
+    print(f"predicted {console.pluralize(len(recordings), 'recording')} in {taken:.1f} s")
+
+
+def _list_problems(problems: Sequence[str]) -> str:
+    shown = list(problems[:_SHOWN])
+    if len(problems) > len(shown):
+        shown.append(f"... and {len(problems) - len(shown)} more")
+    return "\n  ".join([f"{console.pluralize(len(problems), 'problem')} in the submission:", *shown])

@@ -1,0 +1,186 @@
+"""The files in an archive, checked before anything is unpacked: an archive from the network is not trusted.
+
+Refused are names that lead out of the folder, links and devices, encrypted files, two files of one name, and archives
+that unpack to much more than audio does.
+"""
+
+import errno
+import gzip
+import io
+import stat
+import struct
+import tarfile
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from dcase_sweep.utils.machine import format_bytes
+from dcase_sweep.utils.tables import path_problem
+from dcase_sweep.utils.text import printable
+
+#: Beyond this many times its own size, and this many bytes, what an archive unpacks to is not audio: WAV files shrink
+#: to a half or a third.
+_RATIO = 30
+_ALLOWANCE = 64 * 2**20
+#: The most files of an archive; the largest here has 25,000.
+_MOST_FILES = 500_000
+#: The most bytes that the header of a member of a tar may take.
+_LONGEST_HEADER = 2**20
+#: What the archiver of macOS adds, and the Finder.
+_OF_MACOS = ("__MACOSX", ".DS_Store")
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+#: What a damaged archive raises.
+_DAMAGE = (
+    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, struct.error),
+    *(EOFError, NotImplementedError, ValueError),
+)
+
+
+class BadArchive(Exception):
+    """An archive is damaged, or has something that no archive of recordings has; says what in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file in an archive.
+
+    Attributes:
+        name: its path under the root, with slashes.
+        size: in bytes.
+        open: opens its contents.
+    """
+
+    name: str
+    size: int
+    open: Callable[[], IO[bytes]]
+
+
+@contextmanager
+def open_archive(path: Path, folder: str = "") -> Iterator[list[Member]]:
+    """Yield the files in a zip or tar.gz archive after all of them are checked.
+
+    Args:
+        path: of the archive.
+        folder: the folder in it whose contents go to the root.
+
+    Raises:
+        BadArchive: if it is damaged or refused.
+    """
+    try:
+        if path.name.endswith(".zip"):
+            with zipfile.ZipFile(path) as archive:
+                yield _check(_zip_members(archive), folder, path)
+        else:
+            with gzip.open(path) as stream, tarfile.open(fileobj=_Bounded(stream), mode="r:") as archive:
+                yield _check(_tar_members(archive), folder, path)
+    except _DAMAGE as error:
+        raise BadArchive(f"damaged: {printable(error, 160)}") from None
+    except OSError as error:
+        if error.errno != errno.EINVAL or error.filename is not None:
+            raise
+        raise BadArchive("damaged: its directory points before its beginning") from None  # zipfile goes there
+
+
+def _check(members: Iterator[Member], folder: str, path: Path) -> list[Member]:
+    limit = _ALLOWANCE + _RATIO * path.stat().st_size
+    found: dict[str, Member] = {}
+    folders: set[str] = set()
+    total = 0
+    for member in members:
+        total += member.size
+        if total > limit:
+            raise BadArchive(f"its files have more than {format_bytes(limit)}, {_RATIO} times the size of the archive")
+        parts = _safe_parts(member.name)
+        if any(part in _OF_MACOS or part.startswith("._") for part in parts):
+            continue
+        if parts[0] == folder:
+            parts = parts[1:]
+        name = "/".join(parts)
+        if not name or name in found:
+            raise BadArchive(f"{printable(member.name)}: there twice")
+        found[name] = Member(name, member.size, member.open)
+        folders.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
+        if len(found) > _MOST_FILES:
+            raise BadArchive(f"more than {_MOST_FILES:,} files")
+    for name in folders & found.keys():
+        raise BadArchive(f"{printable(name)}: both a file and a folder")
+    if not found:
+        raise BadArchive("no files in it")
+    return list(found.values())
+
+
+def _safe_parts(name: str) -> Sequence[str]:
+    """Split the name of a member; refuse those that could be a path outside of a folder on any system."""
+    parts = [part for part in name.split("/") if part != "."]
+    if path_problem(name) is not None or not name.isprintable() or not parts or "" in parts:
+        raise BadArchive(f"{printable(name)}: not the name of a file below the root")
+    return [unicodedata.normalize("NFC", part) for part in parts]
+
+
+def _check_folder(name: str) -> None:
+    if name.rstrip("/") != ".":
+        _safe_parts(name.rstrip("/"))
+
+
+def _zip_members(archive: zipfile.ZipFile) -> Iterator[Member]:
+    for info in archive.infolist():
+        shown = printable(info.orig_filename)
+        mode = info.external_attr >> 16
+        if "\0" in info.orig_filename:  # zipfile cuts the name there
+            raise BadArchive(f"{shown}: not the name of a file below the root")
+        if info.is_dir():
+            _check_folder(info.filename)
+            continue
+        if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+            raise BadArchive(f"{shown}: a link or a device; expected files only")
+        if info.flag_bits & 0x41:
+            raise BadArchive(f"{shown}: encrypted")
+        if info.compress_type not in _METHODS:
+            raise BadArchive(f"{shown}: compressed by method {info.compress_type}; expected deflate or none")
+        yield Member(info.filename, info.file_size, lambda info=info: archive.open(info))  # type: ignore[misc]
+
+
+def _tar_members(archive: tarfile.TarFile) -> Iterator[Member]:
+    for info in archive:
+        shown = printable(info.name)
+        if info.isdir():
+            _check_folder(info.name)
+            continue
+        if not info.isreg() or info.issparse():
+            raise BadArchive(f"{shown}: a link or a device; expected files only")
+        yield Member(info.name, info.size, lambda info=info: _extract(archive, info))  # type: ignore[misc]
+
+
+def _extract(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    stream = archive.extractfile(info)
+    assert stream is not None  # it is a file
+    return stream
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that is never read far at once: a header of a tar may claim any length, which tarfile would read."""
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0 or size > _LONGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        return self._stream.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True

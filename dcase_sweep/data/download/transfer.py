@@ -1,0 +1,319 @@
+"""Transfer of one file over HTTP: continued where it ended, repeated after faults that pass.
+
+``requests`` carries the bytes, because it knows proxies, certificates and redirects, and comes with MLflow. What it
+lacks is here: ranges, a check that what is continued is the same file, and waiting as the server asks.
+"""
+
+import email.utils
+import re
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from dcase_sweep import __version__
+from dcase_sweep.utils.secrets import mask_url
+from dcase_sweep.utils.text import printable
+
+#: Bytes that are read at once; what came of them is lost when the connection ends.
+_CHUNK = 2**15
+#: Seconds between two calls that say how many bytes are there.
+_TOLD_SECONDS = 0.1
+#: Seconds to connect, and without a byte.
+_TIMEOUT = (15.0, 60.0)
+#: Answers after which the same request may succeed.
+_PASSING = (408, 425, 429, 500, 502, 503, 504)
+_ABSENT = (404, 410)
+#: Zenodo asks programs to say who they are (https://github.com/fatiando/pooch/issues/502).
+_AGENT = f"dcase_sweep/{__version__}"
+#: Suffix of the file with the identity of the partial content beside it.
+_TAG = ".etag"
+
+
+class TransferError(Exception):
+    """A file cannot be transferred; says why in one line."""
+
+
+class HostUnreachable(TransferError):
+    """The server has never answered: no network, a wrong address, or it is down."""
+
+
+class WrongBytes(TransferError):
+    """What the server sends is not the file that was asked for."""
+
+
+class Stopped(Exception):
+    """The transfer was told to stop."""
+
+
+class _Passing(TransferError):
+    """A fault that may pass.
+
+    Attributes:
+        wait: seconds that the server asks to wait; None = it does not say.
+        is_silent: whether no server answered.
+    """
+
+    def __init__(self, words: str, *, wait: float | None = None, is_silent: bool = False) -> None:
+        super().__init__(words)
+        self.wait = wait
+        self.is_silent = is_silent
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often and how long to wait.
+
+    Attributes:
+        attempts: in a row that bring nothing new, before the file is given up.
+        unanswered: the same, while no server has ever answered.
+        first: seconds before the second attempt; they double each time.
+        longest: seconds between attempts.
+        asked: seconds that a server may ask to wait; if it asks for more, the file is given up.
+    """
+
+    attempts: int = 7
+    unanswered: int = 3
+    first: float = 1.0
+    longest: float = 30.0
+    asked: float = 300.0
+
+
+@dataclass
+class Transfer:
+    """Transfers files, in several threads.
+
+    Args:
+        stop: set to end all transfers.
+        patience: with faults that pass.
+    """
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    patience: Patience = field(default_factory=Patience)
+    _hosts: set[str] = field(default_factory=set)
+    _local: threading.local = field(default_factory=threading.local)
+
+    def fetch(self, url: str, part: Path, *, size: int | None, on_bytes: Callable[[int], None]) -> None:
+        """Transfer a file to ``part``; what is there already is continued.
+
+        Args:
+            url: the address.
+            part: path of the file; it is complete when this function returns.
+            size: of the file in bytes; None if it is only known when the server ends.
+            on_bytes: called with the number of bytes that are there.
+
+        Raises:
+            TransferError: if the server does not have the file, or faults do not pass.
+            WrongBytes: if the server sends more than ``size`` bytes.
+            Stopped: if ``stop`` was set.
+        """
+        failures, furthest = 0, held_bytes(part)
+        while True:
+            try:
+                self._attempt(url, part, size, on_bytes)
+                return
+            except _Passing as fault:
+                if held_bytes(part) > furthest:
+                    failures, furthest = 0, held_bytes(part)
+                failures += 1
+                self._wait(url, fault, failures, held_bytes(part))
+
+    def read(self, url: str, limit: int) -> bytes:
+        """Read a small file, such as the description of a record.
+
+        Raises:
+            TransferError: likewise, or if it has more than ``limit`` bytes.
+            Stopped: if ``stop`` was set.
+        """
+        failures = 0
+        while True:
+            try:
+                with self._get(url, {}) as response:
+                    if url.startswith("https:") and not response.url.startswith("https:"):
+                        raise TransferError(f"leads to {mask_url(response.url)}; expected an address with https")
+                    content = b""
+                    for chunk in _chunks(response):
+                        content += chunk
+                        if len(content) > limit:
+                            raise TransferError(f"more than {limit:,} bytes; expected a description of files")
+                    return content
+            except _Passing as fault:
+                failures += 1
+                self._wait(url, fault, failures, 0)
+
+    def _wait(self, url: str, fault: _Passing, failures: int, held: int) -> None:
+        """Wait before the next attempt, or raise if that makes no sense any more."""
+        if fault.wait is not None and fault.wait > self.patience.asked:
+            raise TransferError(f"{fault}; the server asks to wait for {fault.wait:,.0f} s")
+        host = urlsplit(url).netloc
+        if fault.is_silent and host not in self._hosts and failures >= self.patience.unanswered:
+            raise HostUnreachable(f"{mask_url(host)} cannot be reached: {fault}")
+        if failures >= self.patience.attempts:
+            raise TransferError(f"{fault}, {failures} times in a row, with {held:,} bytes here") from None
+        delay = min(self.patience.first * 2 ** (failures - 1), self.patience.longest)
+        if self.stop.wait(delay if fault.wait is None else fault.wait):
+            raise Stopped from None
+
+    def _attempt(self, url: str, part: Path, size: int | None, on_bytes: Callable[[int], None]) -> None:
+        held = held_bytes(part)
+        if size is not None and held > size:
+            drop(part)
+            held = 0
+        if held and held == size:
+            return
+        tag = _read_tag(part)
+        headers: dict[str, str] = {}
+        if held and (tag or size is not None):
+            headers["Range"] = f"bytes={held}-"
+            if tag:
+                headers["If-Range"] = tag
+        with self._get(url, headers) as response:
+            held = self._begin(response, part, held if headers else 0, size, tag)
+            with part.open("ab", buffering=0) as file:
+                on_bytes(held)
+                told = time.monotonic()
+                for chunk in _chunks(response):
+                    if self.stop.is_set():
+                        raise Stopped
+                    held += len(chunk)
+                    if size is not None and held > size:
+                        raise WrongBytes(f"the server sends more than {size:,} bytes")
+                    file.write(chunk)
+                    if time.monotonic() - told > _TOLD_SECONDS:
+                        on_bytes(held)
+                        told = time.monotonic()
+            on_bytes(held)
+        if size is not None and held < size:
+            raise _Passing(f"the connection ended after {held:,} of {size:,} bytes")
+
+    def _begin(self, response: requests.Response, part: Path, asked: int, size: int | None, tag: str | None) -> int:
+        """Return the position in the file at which the response begins; empty ``part`` if that is its beginning."""
+        sent = _strong_tag(response.headers)
+        if response.status_code == 206 and asked:
+            start, total = _content_range(response.headers.get("Content-Range", ""))
+            if start == asked and total in (None, size or total) and (not tag or sent in (None, tag)):
+                return asked
+        drop(part)  # the identity goes with the old bytes, before there are new ones
+        if response.status_code != 200:
+            raise _Passing("the server sends another part of the file than was asked for")
+        part.touch()
+        if sent:
+            _tag_path(part).write_text(sent, encoding="utf-8")
+        return 0
+
+    def _get(self, url: str, headers: Mapping[str, str]) -> requests.Response:
+        """Begin a request; the answer is 200, 206 or 416."""
+        if self.stop.is_set():
+            raise Stopped
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+        try:
+            # Compressed on the way, a range would count other bytes than those that are written.
+            response: requests.Response = self._local.session.get(
+                url,
+                headers={"User-Agent": _AGENT, "Accept-Encoding": "identity", **headers},
+                stream=True,
+                timeout=_TIMEOUT,
+            )
+        except (requests.ConnectionError, requests.Timeout) as error:
+            if isinstance(_innermost(error), ssl.SSLCertVerificationError):
+                raise TransferError(f"{mask_url(url)}: {_cause(error)}") from None
+            raise _Passing(_cause(error), is_silent=True) from None
+        except requests.RequestException as error:
+            raise TransferError(f"{mask_url(url)}: {_cause(error)}") from None
+        self._hosts.add(urlsplit(url).netloc)
+        code = response.status_code
+        if code in (200, 206) or (code == 416 and "Range" in headers):
+            return response
+        answer = f"HTTP {code} {printable(response.reason or '', 40)}".rstrip()
+        response.close()
+        if code in _ABSENT:
+            raise TransferError(f"{mask_url(url)}: not there ({answer})")
+        if code in _PASSING:
+            raise _Passing(answer, wait=_retry_after(response.headers.get("Retry-After")))
+        raise TransferError(f"{mask_url(url)}: {answer}")
+
+
+def held_bytes(part: Path) -> int:
+    """Return the number of bytes of a partial file that are there."""
+    try:
+        return part.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def drop(part: Path) -> None:
+    """Remove a partial file."""
+    part.unlink(missing_ok=True)
+    _tag_path(part).unlink(missing_ok=True)
+
+
+def _tag_path(part: Path) -> Path:
+    return part.with_name(part.name + _TAG)
+
+
+def _read_tag(part: Path) -> str | None:
+    """Return the stored entity tag; None if there is none, or it could not be one."""
+    try:
+        with _tag_path(part).open(encoding="utf-8") as file:
+            tag = file.read(1000)
+    except (OSError, UnicodeDecodeError):
+        return None
+    return tag if re.fullmatch(r'"[\x21\x23-\x7e]{1,500}"', tag) else None
+
+
+def _strong_tag(headers: Mapping[str, str]) -> str | None:
+    """Return the entity tag of a response, unless it is weak, which says nothing of single bytes."""
+    tag = headers.get("ETag", "").strip()
+    return tag if re.fullmatch(r'"[\x21\x23-\x7e]{1,500}"', tag) else None
+
+
+def _content_range(text: str) -> tuple[int | None, int | None]:
+    """Return the first byte and the size of the whole, ``bytes 100-199/200``; None for what it does not say."""
+    found = re.fullmatch(r"\s*bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\s*", text)
+    if found is None:
+        return None, None
+    return int(found[1]), None if found[3] == "*" else int(found[3])
+
+
+def _retry_after(text: str | None) -> float | None:
+    """Return the seconds that a server asks to wait: a number, or a date."""
+    if text is None:
+        return None
+    if re.fullmatch(r"\s*\d{1,9}\s*", text):
+        return float(text)
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, moment.timestamp() - time.time())
+
+
+def _chunks(response: requests.Response) -> Iterator[bytes]:
+    """Yield the bytes of a response; a fault on the way may pass."""
+    try:
+        yield from response.iter_content(_CHUNK)
+    except requests.RequestException as error:
+        raise _Passing(f"the connection ended: {_cause(error)}") from None
+
+
+def _cause(error: BaseException) -> str:
+    """Return the innermost reason in words; requests wraps it twice, with addresses of objects."""
+    inner = _innermost(error)
+    words = getattr(inner, "strerror", None) or re.sub(r"<?\S+ object at 0x[0-9a-f]+>?:? ?", "", str(inner))
+    return printable(words or type(inner).__name__, 160)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    seen = {id(error)}
+    while True:
+        inner = error.__cause__ or error.__context__ or getattr(error, "reason", None)
+        if not isinstance(inner, BaseException) or id(inner) in seen:
+            return error
+        seen.add(id(inner))
+        error = inner

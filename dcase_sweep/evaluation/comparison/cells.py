@@ -1,0 +1,140 @@
+"""The cells of a comparison, which its table, its files and its page show alike."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dcase_sweep.evaluation.comparison.differences import Comparison
+from dcase_sweep.evaluation.comparison.published import PublishedResult, published_results
+from dcase_sweep.evaluation.comparison.rules import letter_rules
+from dcase_sweep.evaluation.comparison.systems import MEASURES, Measure, System
+from dcase_sweep.utils.text import printable
+
+#: A p-value below it is marked.
+LEVEL = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRows:
+    """The rows of one task.
+
+    Attributes:
+        task: its name.
+        systems: the best of each rule first.
+        published: results of others on the challenge's data.
+        rules: rule in words → its letter.
+    """
+
+    task: str
+    systems: tuple[System, ...]
+    published: tuple[PublishedResult, ...]
+    rules: dict[str, str]
+
+    @property
+    def measures(self) -> list[Measure]:
+        """The measures that a system has; F1 last where it is not a main figure."""
+        shown = shown_measures(self.systems)
+        is_minor = any(measure.metric == "test/accuracy" for measure in shown)
+        return sorted(shown, key=lambda measure: is_minor and measure.metric == "test/f1")
+
+    @property
+    def has_coverage(self) -> bool:
+        """Whether a system says how many clips were scored."""
+        return any(system.coverage for system in self.systems)
+
+
+def split_by_task(systems: Sequence[System]) -> list[TaskRows]:
+    """The rows of each task, in the order of the systems."""
+    found = []
+    for task in dict.fromkeys(system.task for system in systems):
+        of_task = tuple(system for system in systems if system.task == task)
+        published = tuple(each for each in published_results() if each.task == task)
+        rules = letter_rules([*(each.rule for each in of_task), *(each.rule for each in published)])
+        found.append(TaskRows(task, of_task, published, rules))
+    return found
+
+
+def shown_measures(systems: Sequence[System]) -> list[Measure]:
+    """The measures that a system has."""
+    return [measure for measure in MEASURES if any(len(system.values(measure)) for system in systems)]
+
+
+def format_value(mean: float, std: float | None, measure: Measure) -> str:
+    """``47.7 ± 1.0``; - where there is none."""
+    if math.isnan(mean):
+        return "-"
+    spread = "" if std is None or math.isnan(std) else f" ± {measure.factor * std:,.{measure.digits}f}"
+    return f"{measure.factor * mean:,.{measure.digits}f}{spread}"
+
+
+def list_header(rows: TaskRows, shown: Sequence[Measure]) -> list[str]:
+    """Titles of `list_cells`."""
+    return ["system", "n", "rule", *(measure.title for measure in shown), *(["clips"] if rows.has_coverage else [])]
+
+
+def list_cells(rows: TaskRows, shown: Sequence[Measure], mark: str = "published: ") -> list[list[str]]:
+    """A row of cells for each system, then one for each published result, whose names begin with the mark."""
+    measured = [
+        [
+            printable(system.name, 200),
+            str(len(system.runs)),
+            rows.rules[system.rule],
+            *(format_value(system.mean(measure), system.std(measure), measure) for measure in shown),
+            *([system.coverage] if rows.has_coverage else []),
+        ]
+        for system in rows.systems
+    ]
+    published = [
+        [
+            f"{mark}{each.name}",
+            each.runs,
+            rows.rules[each.rule],
+            *(format_value(*each.metrics.get(measure.metric, (math.nan, None)), measure) for measure in shown),
+            *([""] if rows.has_coverage else []),
+        ]
+        for each in rows.published
+    ]
+    return [*measured, *published]
+
+
+#: Titles of `difference_cells`, without that of the measure.
+DIFFERENCE_TITLES = ("difference", "95 % interval", "p, clips", "p, seeds (n)")
+
+
+def difference_cells(comparison: Comparison) -> list[str]:
+    """A difference: its value, its interval, and the p-values over clips and over seeds; - for what is not known."""
+    measure, clips = comparison.measure, comparison.clips
+    value, interval, over_clips = "-", "-", "-"
+    if clips is not None:
+        value, low, high = (
+            f"{measure.factor * each:+,.{measure.digits}f}" for each in (clips.value, clips.low, clips.high)
+        )
+        interval, over_clips = f"[{low}, {high}]", format_p(clips.p_value)
+    elif comparison.seeds:
+        change = comparison.other.mean(measure) - comparison.best.mean(measure)
+        value = f"{measure.factor * change:+,.{measure.digits}f}"
+    over_seeds = "-" if comparison.seeds < 2 else f"{format_p(comparison.seeds_p)} ({comparison.seeds})"
+    return [value, interval, over_clips, over_seeds]
+
+
+def format_p(value: float) -> str:
+    """``0.012 *``; the mark is for one below `LEVEL`."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:.3f}{' *' if value < LEVEL else ''}"
+
+
+def explain_differences(comparisons: Sequence[Comparison]) -> list[str]:
+    """What the cells of differences mean, in lines of text."""
+    lines = [
+        "p, clips: paired bootstrap over the test clips; p, seeds: exact sign-flip test over n common seeds; "
+        f"* below {LEVEL:g}: differs, else no difference is shown. Not corrected for the number of comparisons."
+    ]
+    few = sorted({each.seeds for each in comparisons if each.seeds >= 2 and 2 / 2**each.seeds > LEVEL})
+    if few:
+        lines.append("; ".join(f"{count} seeds cannot give less than {2 / 2**count:.3g}" for count in few) + ".")
+    if any(each.clips is None for each in comparisons):
+        lines.append("No interval: a run has no counts by clip, or the runs are of other clips.")
+    if any(each.seeds < 2 for each in comparisons):
+        lines.append("No p over seeds: fewer than 2 seeds are common to both.")
+    return lines

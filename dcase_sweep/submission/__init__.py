@@ -1,0 +1,1 @@
+"""Submissions to the DCASE challenge: output files, metadata and archive of trained networks, and their validation."""

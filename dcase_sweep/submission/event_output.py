@@ -1,0 +1,114 @@
+"""The output files of a detector of events: tables of events at many thresholds, and tables of scores.
+
+A system of 2021 has a table of events at the threshold of F1 and one for each of the 50 thresholds of PSDS, by the
+names that the baseline gives them [B4 in `rules`, dcase2021_task4_baseline/confs/sed.yaml, PSDS_Eval]. Since 2023
+scores are submitted, in the files of https://github.com/fgnt/sed_scores_eval: the filtered ones and those of the
+network [B4, dcase2023_task4_baseline/README.md].
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dcase_sweep.config import event_rules
+from dcase_sweep.evaluation.events import Detections, FilteredScores, decode, filter_scores, psds_thresholds
+from dcase_sweep.evaluation.events import write_detections as write_threshold_tables
+from dcase_sweep.submission.rules import EVENT_OUTPUT
+from dcase_sweep.submission.scores import ScoredRecording
+from dcase_sweep.submission.systems import TrainedSystem
+from dcase_sweep.utils.files import write_text
+
+#: End of the name of the folder with a table for each threshold, beside that of 2020's submissions.
+THRESHOLDS = ".output_PSDS"
+#: Ends of the names of a training's folders with scores: filtered, and as the network gives them.
+FILTERED, UNFILTERED = ".output", "_unprocessed.output"
+#: Columns of a table of events, and those before the classes in a table of scores.
+EVENT_COLUMNS, TIME_COLUMNS = ("filename", "onset", "offset", "event_label"), ("onset", "offset")
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoding:
+    """How the scores of a system become events: seconds from frame to frame, filter (frames), threshold of F1."""
+
+    hop: float
+    median_filter: int | dict[str, int]
+    threshold: float
+
+
+def write_events(folder: Path, label: str, scored: Sequence[ScoredRecording], system: TrainedSystem) -> None:
+    """Write the tables of events of a system of 2021.
+
+    Args:
+        folder: of the system.
+        label: of the system.
+        scored: probabilities ``[frame, class]`` of each recording.
+        system: its network and settings.
+    """
+    decoding = _decoding(system)
+    filtered = _filter(scored, system, decoding.median_filter, decoding.hop)
+    write_threshold_tables(_within(decode(filtered, psds_thresholds()), scored), folder / f"{label}{THRESHOLDS}")
+    found = _within(decode(filtered, [decoding.threshold]), scored)
+    lines = ["\t".join(EVENT_COLUMNS)]
+    for clip, event, onset, offset in zip(found.clip, found.label, found.onset, found.offset, strict=True):
+        lines.append(f"{found.clips[clip]}\t{float(onset)!r}\t{float(offset)!r}\t{found.labels[event]}")
+    write_text(folder / f"{label}{EVENT_OUTPUT}", "\n".join(lines) + "\n")
+
+
+def write_scores(
+    folder: Path, label: str, number: int, scored: Sequence[ScoredRecording], system: TrainedSystem
+) -> None:
+    """Write the tables of scores of one training of a system of 2023.
+
+    Args:
+        folder: of the system.
+        label: of the system.
+        number: of the training, from 1.
+        scored: probabilities ``[frame, class]`` of each recording.
+        system: its network and settings.
+    """
+    decoding = _decoding(system)
+    for end, frames in ((FILTERED, decoding.median_filter), (UNFILTERED, 1)):
+        filtered = _filter(scored, system, frames, decoding.hop)
+        place = folder / f"{label}_run{number}{end}"
+        place.mkdir(parents=True)
+        for batch in filtered.batches:
+            for index, values in zip(batch.clip, batch.values.transpose(1, 0, 2), strict=True):
+                recording = scored[index].recording
+                times = np.minimum(filtered.border_times(len(values) + 1), round(recording.seconds, 6))
+                text = _score_table(times, values, filtered.labels)
+                write_text(place / f"{Path(recording.filename).stem}.tsv", text)
+
+
+def _decoding(system: TrainedSystem) -> _Decoding:
+    model, settings = system.model, system.settings
+    assert model.trained is not None
+    assert settings is not None
+    assert settings.mean_teacher is not None
+    front_end: object = model.front_end
+    samples = model.trained.frame_stride * front_end.hop  # type: ignore[attr-defined]
+    threshold = float(event_rules(settings.evaluation).f1_threshold)
+    return _Decoding(samples / model.front_end.sample_rate, settings.mean_teacher.median_filter, threshold)
+
+
+def _filter(
+    scored: Sequence[ScoredRecording], system: TrainedSystem, frames: int | dict[str, int], hop: float
+) -> FilteredScores:
+    scores = {each.recording.filename: each.scores for each in scored}
+    return filter_scores(scores, labels=list(system.model.classes), hop=hop, median_length=frames)
+
+
+def _within(found: Detections, scored: Sequence[ScoredRecording]) -> Detections:
+    """Events that end with their recording at the latest."""
+    seconds = np.array([round(each.recording.seconds, 6) for each in scored])
+    return replace(found, offset=np.minimum(found.offset, seconds[found.clip]))
+
+
+def _score_table(times: NDArray[np.float64], values: NDArray[np.floating], classes: Sequence[str]) -> str:
+    """A row for each frame: onset, offset (s), the score of each class."""
+    lines = ["\t".join([*TIME_COLUMNS, *classes])]
+    for onset, offset, row in zip(times[:-1].tolist(), times[1:].tolist(), values.tolist(), strict=True):
+        lines.append("\t".join([f"{onset:.6f}", f"{offset:.6f}", *(f"{score:.7g}" for score in row)]))
+    return "\n".join(lines) + "\n"

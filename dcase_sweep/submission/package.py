@@ -1,0 +1,178 @@
+"""A package in the making: which systems are in it, what is wrong with it before anything is predicted, its files."""
+
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dcase_sweep.submission.archives import write_archive
+from dcase_sweep.submission.check import check_package
+from dcase_sweep.submission.event_output import write_events, write_scores
+from dcase_sweep.submission.metadata import describe_system
+from dcase_sweep.submission.metadata_check import check_metadata
+from dcase_sweep.submission.problems import Problems
+from dcase_sweep.submission.recordings import EvaluationRecording
+from dcase_sweep.submission.rules import METADATA, REPORT, SCENE_OUTPUT, Label, SubmissionRules
+from dcase_sweep.submission.scene_output import check_names, write_scenes
+from dcase_sweep.submission.scores import ScoredRecording
+from dcase_sweep.submission.systems import TrainedSystem, group_trainings
+from dcase_sweep.submission.yaml_files import write_yaml
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.files import write_text
+from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.text_files import read_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSystem:
+    """A system of a package.
+
+    Attributes:
+        label: its name.
+        trainings: the runs; several where the rules ask for them.
+    """
+
+    label: Label
+    trainings: tuple[TrainedSystem, ...]
+
+
+def plan_systems(systems: Sequence[TrainedSystem], first: Label, rules: SubmissionRules) -> list[PlannedSystem]:
+    """Give the runs labels: each is a system, or each group of runs that differ in their seed alone.
+
+    Args:
+        systems: the runs in the order of the command line.
+        first: the label of the first one; the numbers of the others follow.
+        rules: of the challenge.
+
+    Raises:
+        UserError: for more systems than a submission may have.
+    """
+    groups = group_trainings(systems) if rules.trainings > 1 else [[system] for system in systems]
+    if first.number + len(groups) - 1 > rules.most_systems:
+        raise UserError(
+            f"{len(groups)} systems from {first} on; expected at most {rules.most_systems} in a submission, numbered "
+            f"from 1 to {rules.most_systems}"
+        )
+    return [
+        PlannedSystem(replace(first, number=first.number + place), tuple(group)) for place, group in enumerate(groups)
+    ]
+
+
+def describe_systems(systems: Sequence[PlannedSystem], rules: SubmissionRules) -> dict[str, dict[str, Any]]:
+    """The metadata that the runs tell, by label."""
+    return {str(each.label): describe_system(each.label, each.trainings, rules) for each in systems}
+
+
+def find_problems(
+    systems: Sequence[PlannedSystem],
+    metadata: Mapping[str, Mapping[str, Any]],
+    recordings: Sequence[EvaluationRecording],
+    report: Path | None,
+    rules: SubmissionRules,
+) -> Problems:
+    """What is wrong with a submission that shows before anything is predicted."""
+    problems = Problems()
+    for system in systems:
+        check_metadata(metadata[str(system.label)], str(system.label), rules, f"{system.label}{METADATA}", problems)
+        _check_training(system, rules, problems)
+    names = [each.filename for each in recordings]
+    check_names(names, [printable(each.path) for each in recordings], rules, "--recordings", problems)
+    if report is None:
+        problems.add("no technical report; expected --report FILE.pdf")
+    else:
+        with problems.caught():
+            if b"%PDF" not in read_bytes(report, "the technical report (.pdf)")[:1024]:
+                problems.add(f"--report {printable(report)}: is no PDF; expected the technical report")
+    return problems
+
+
+def _check_training(system: PlannedSystem, rules: SubmissionRules, problems: Problems) -> None:
+    classes = system.trainings[0].model.classes
+    if set(classes) != set(rules.classes):
+        found = printable(", ".join(classes), 160)
+        problems.add(f"{system.label}: trained on {found}; expected the classes {', '.join(rules.classes)}")
+    if len(system.trainings) != rules.trainings:
+        given = printable(", ".join(each.given for each in system.trainings))
+        problems.add(
+            f"{system.label}: {len(system.trainings)} trainings ({given}); expected {rules.trainings} that differ in "
+            "their seed alone"
+        )
+
+
+def write_system(
+    folder: Path,
+    system: PlannedSystem,
+    scored: Sequence[Sequence[ScoredRecording]],
+    metadata: Mapping[str, Any],
+    rules: SubmissionRules,
+) -> None:
+    """Write the files of a system.
+
+    Args:
+        folder: the root of the package.
+        system: which.
+        scored: what each of its trainings says of the recordings.
+        metadata: of the system.
+        rules: of the challenge.
+    """
+    place = folder / rules.folder / str(system.label)
+    place.mkdir(parents=True)
+    write_text(place / f"{system.label}{METADATA}", write_yaml(dict(metadata)))
+    if rules.kind == "scenes":
+        classes = system.trainings[0].model.classes
+        columns = rules.classes if set(classes) == set(rules.classes) else sorted(classes)
+        write_text(place / f"{system.label}{SCENE_OUTPUT}", write_scenes(scored[0], classes, columns))
+    elif rules.trainings == 1:
+        write_events(place, str(system.label), scored[0], system.trainings[0])
+    else:
+        for number, (each, training) in enumerate(zip(scored, system.trainings, strict=True), start=1):
+            write_scores(place, str(system.label), number, each, training)
+
+
+@contextmanager
+def building(output: Path) -> Iterator[Path]:
+    """An empty folder in ``output`` for a package that is built; it is removed in the end."""
+    folder = output / f".building-{uuid.uuid4().hex[:12]}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def finish(
+    built: Path,
+    output: Path,
+    name: str,
+    recordings: Sequence[EvaluationRecording],
+    is_wanted: Callable[[Sequence[str]], bool],
+) -> tuple[Path | None, tuple[str, ...]]:
+    """Validate a package that was built, and put it into its place with its archive.
+
+    Args:
+        built: the folder with its files.
+        output: where they go.
+        name: of the archive.
+        recordings: of the evaluation set.
+        is_wanted: whether a package with these problems is written.
+
+    Returns:
+        The archive, or None, and the problems.
+    """
+    problems = check_package(built, recordings).problems
+    if not is_wanted(problems):
+        return None, problems
+    archive = output / name
+    write_archive(archive, built, [path for path in built.rglob("*") if path.is_file()])
+    for part in built.iterdir():
+        shutil.rmtree(output / part.name, ignore_errors=True)
+        part.rename(output / part.name)
+    return archive, problems
+
+
+def copy_report(report: Path, folder: Path, label: Label, rules: SubmissionRules) -> None:
+    """Put the technical report beside the systems."""
+    shutil.copyfile(report, folder / rules.folder / f"{label.stem}{REPORT}")

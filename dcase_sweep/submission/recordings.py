@@ -1,0 +1,107 @@
+"""The recordings of an evaluation set, in the order in which a submission lists them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dcase_sweep.audio.problems import AudioProblem
+from dcase_sweep.audio.reading import open_decoder
+from dcase_sweep.inference.sources import SUFFIXES
+from dcase_sweep.utils.errors import DataError, UserError
+from dcase_sweep.utils.tables import check_paths, read_table, stored_name, tidy_path
+from dcase_sweep.utils.text import printable
+
+#: Where TAU's evaluation set lists its recordings.
+_LISTS = ("evaluation_setup/fold1_test.csv", "evaluation_setup/test.csv")
+_EXPECTED = "the folder of the evaluation set"
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationRecording:
+    """A recording that a system is evaluated on.
+
+    Attributes:
+        filename: in output files.
+        path: of the file.
+        seconds: its length.
+    """
+
+    filename: str
+    path: Path
+    seconds: float
+
+
+def find_recordings(folder: Path, table: Path | None = None) -> list[EvaluationRecording]:
+    """The recordings of an evaluation set, each checked by its header.
+
+    Args:
+        folder: the root of the set, or of its audio files.
+        table: a list of them with the column ``filename``; None = TAU's own list if the folder has it, else all
+            recordings in the folder, numbers in their names by value.
+
+    Returns:
+        Recordings by the names that the challenge uses: without folders.
+
+    Raises:
+        UserError: for a folder without recordings, or a list that cannot be read.
+        DataError: for files that are missing or no recordings, and for names that occur twice, one line each.
+    """
+    if not folder.is_dir():
+        raise UserError(f"--recordings {printable(folder)}: no such folder; expected {_EXPECTED}")
+    if table is None:
+        table = next((folder / name for name in _LISTS if (folder / name).is_file()), None)
+    named = _of_table(folder, table) if table is not None else _of_folder(folder)
+    problems: list[str] = []
+    found, first = [], dict[str, Path]()
+    for name, path in named:
+        filename = Path(name).name
+        if filename in first:
+            problems.append(f"{printable(path)}: named as {printable(first[filename])}; expected each name once")
+            continue
+        first[filename] = path
+        try:
+            with open_decoder(path) as decoder:
+                frames = decoder.count_frames() if decoder.frames is None else decoder.frames
+                found.append(EvaluationRecording(filename, path, frames / decoder.sample_rate))
+        except AudioProblem as problem:
+            problems.append(f"{printable(path)}: {problem}")
+    if problems:
+        raise DataError(problems)
+    return found
+
+
+def _of_table(folder: Path, table: Path) -> list[tuple[str, Path]]:
+    """Names and paths of the files of a list, each once: a table of events may name a file in several rows."""
+    read = read_table(table, ("filename",), expected="a table with the column filename", may_be_short=True)
+    if problems := check_paths(read):
+        raise DataError(problems)
+    names = [tidy_path(name) for name in dict.fromkeys(read.columns["filename"])]
+    if not names:
+        raise UserError(f"{table}: a header without rows; expected the recordings of the evaluation set")
+    return [(name, _locate(folder, name)) for name in names]
+
+
+def _locate(folder: Path, name: str) -> Path:
+    """The file of a name, which may be relative to the set or to its audio files."""
+    for each in (name, f"audio/{name}", name.removeprefix("audio/")):
+        if (folder / stored_name(folder, each)).is_file():
+            return folder / stored_name(folder, each)
+    return folder / name
+
+
+def _of_folder(folder: Path) -> list[tuple[str, Path]]:
+    files = [
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    if not files:
+        raise UserError(f"--recordings {printable(folder)}: no recordings there; expected {_EXPECTED}")
+    return [(path.relative_to(folder).as_posix(), path) for path in sorted(files, key=lambda path: natural(path.name))]
+
+
+def natural(name: str) -> list[Any]:
+    """A key that sorts ``10.wav`` behind ``9.wav``."""
+    # Even places are text and odd ones are numbers, so that keys can be compared.
+    return [int(part) if number % 2 else part for number, part in enumerate(re.split(r"(\d{1,18})", name))]

@@ -1,0 +1,149 @@
+"""What a submission needs to know of a run: its network, complexity, results and energy."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dcase_sweep import tracking
+from dcase_sweep.complexity.networks import network_complexity
+from dcase_sweep.complexity.rules import Complexity
+from dcase_sweep.config import Experiment, Tracking, flatten, locate_task
+from dcase_sweep.config.classes import Named
+from dcase_sweep.evaluation.result import METRICS_FILE, read_metrics
+from dcase_sweep.inference.loading import load_model
+from dcase_sweep.inference.trained import TrainedModel
+from dcase_sweep.training.checkpoints import FOLDER
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.precision import Bits
+
+#: Keys in which the trainings of one system may differ.
+_OF_A_TRAINING = ("seed", "tracking.", "hardware.", "store.", "logger.", "resume", "data.root", "data.workers")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainedSystem:
+    """A finished run that is submitted.
+
+    Attributes:
+        given: the name of the run on the command line.
+        model: the network.
+        kind: ``scenes`` or ``events``.
+        metrics: of the run by their names, those of single classes too; empty where the run is not known.
+        complexity: of the network with its weights; None of an exported file.
+        bits: of a parameter, as the predictions are made with; None of an exported file.
+        identity: a hash of all that the predictions depend on.
+    """
+
+    given: str
+    model: TrainedModel = field(repr=False)
+    kind: str
+    metrics: Mapping[str, float] = field(repr=False)
+    complexity: Complexity | None = field(repr=False)
+    bits: Bits | None
+    identity: str
+
+    @property
+    def settings(self) -> Experiment | None:
+        """The configuration of the training."""
+        return self.model.settings
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Bytes of the non-zero parameters, batch normalisation at 32 bit; None if not known."""
+        if self.complexity is None or self.bits is None:
+            return None
+        return self.complexity.size_bytes(self.bits, nonzero_only=True)
+
+
+def open_system(
+    given: str,
+    *,
+    store: Tracking,
+    named: Named | None = None,
+    classes: Sequence[str] | None = None,
+    bits: Bits | None = None,
+) -> TrainedSystem:
+    """The trained system that ``given`` names, with its parameters rounded to ``bits``.
+
+    Batch normalisation stays at 32 bit, as the rules count it.
+
+    Args:
+        given: as of `inference.loading.load_model`.
+        store: of the runs.
+        named: classes of the user's own, by their keys.
+        classes: names, for checkpoints without them.
+        bits: 32 or 16; None = 16 for scenes, whose size is limited, and 32 for events.
+
+    Raises:
+        UserError: for a run that there is not, or that is of neither task.
+    """
+    model = load_model(given, store=store, classes=classes, named=named)
+    kind = "scenes" if model.settings is None else locate_task(model.settings.task._target_).kind
+    if kind not in ("scenes", "events"):
+        raise UserError(f"run={given}: of task {model.name}; expected a run of task 1a or task 4")
+    complexity = None
+    if model.trained is not None and model.settings is not None:
+        bits = bits or (16 if kind == "scenes" else 32)
+        if bits == 16:
+            _round_to_half(model)
+        complexity = network_complexity(model.trained, model.settings)
+    else:
+        bits = None
+    return TrainedSystem(
+        given, model, kind, _find_metrics(given, model, store), complexity, bits, _identify(given, model)
+    )
+
+
+def group_trainings(systems: Sequence[TrainedSystem]) -> list[list[TrainedSystem]]:
+    """Put the runs together that differ in their seed alone, in the order of the first of each."""
+    groups: dict[str, list[TrainedSystem]] = {}
+    for number, system in enumerate(systems):
+        key = f"exported {number}"
+        if system.settings is not None:
+            values = {
+                name: value for name, value in flatten(system.settings).items() if not name.startswith(_OF_A_TRAINING)
+            }
+            key = json.dumps(values, sort_keys=True, default=str)
+        groups.setdefault(key, []).append(system)
+    return list(groups.values())
+
+
+def _round_to_half(model: TrainedModel) -> None:
+    """Round parameters to float16 in place; they are computed with in float32."""
+    import torch
+    from torch import nn
+
+    assert model.trained is not None
+    with torch.no_grad():
+        for module in model.trained.modules():
+            if not isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+                for parameter in module.parameters(recurse=False):
+                    parameter.copy_(parameter.half().to(parameter.dtype))
+
+
+def _find_metrics(given: str, model: TrainedModel, store: Tracking) -> dict[str, float]:
+    """All metrics of a run: those of its folder, or of its artifacts, and those that the store has."""
+    path = Path(given).expanduser()
+    folder = path if path.is_dir() else path.parent
+    folder = folder.parent if folder.name == FOLDER else folder
+    if path.exists() and (folder / METRICS_FILE).is_file():
+        return read_metrics(folder / METRICS_FILE) | model.metrics
+    logged = tracking.find_run(store, model.run_id) if model.run_id else None
+    return (logged.read_metrics() if logged is not None else {}) | model.metrics
+
+
+def _identify(given: str, model: TrainedModel) -> str:
+    digest = hashlib.sha256(repr(model.classes).encode())
+    if model.settings is None:
+        path = Path(given).expanduser()
+        for each in (path, path.with_name("metadata.json")):
+            digest.update(each.read_bytes() if each.is_file() else b"")
+        return digest.hexdigest()[:32]
+    kept = {name: value for name, value in flatten(model.settings).items() if not name.startswith(_OF_A_TRAINING)}
+    digest.update(json.dumps(kept, sort_keys=True, default=str).encode())
+    for name, value in model.network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,167 @@
+"""Validation of packages of task 4, of 2021 with tables of events and of 2023 with tables of scores."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dcase_sweep.submission.check import check_package
+from dcase_sweep.submission.recordings import EvaluationRecording
+from tests.submission.packages import (
+    make_event_package,
+    make_score_package,
+    metadata,
+    write_metadata,
+    write_rows,
+)
+
+LABEL, LATER = "Kim_SNU_task4_SED_1", "Kim_SNU_task4a_1"
+HEADER = ["filename", "onset", "offset", "event_label"]
+Edit = Callable[[Path], Any]
+
+
+def problems_of(root: Path, *recordings: tuple[str, float]) -> list[str]:
+    known = [EvaluationRecording(name, Path(name), seconds) for name, seconds in recordings]
+    return list(check_package(root, known or None).problems)
+
+
+def test_packages_are_valid(tmp_path: Path) -> None:
+    make_event_package(tmp_path / "2021")
+    make_score_package(tmp_path / "2023")
+
+    assert problems_of(tmp_path / "2021") == problems_of(tmp_path / "2021", ("a.wav", 10.0), ("b.wav", 10.0)) == []
+    assert problems_of(tmp_path / "2023") == problems_of(tmp_path / "2023", ("a.wav", 2.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "line"),
+    [
+        (["a.wav", "1.5", "1.25", "Dog"], "line 2: 1.5 to 1.25; expected 0 <= onset < offset, at most 10 s"),
+        (["a.wav", "1", "1", "Dog"], "line 2: 1 to 1; expected 0 <= onset < offset"),
+        (["a.wav", "-1", "1", "Dog"], "line 2: -1 to 1; expected"),
+        (["a.wav", "9", "10.5", "Dog"], "line 2: 9 to 10.5; expected 0 <= onset < offset, at most 10 s"),
+        (["a.wav", "x", "1", "Dog"], "line 2: x to 1; expected"),
+        (["a.wav", "", "1", "Dog"], "line 2:  to 1; expected"),
+        (["a.wav", "0", "1", "dog"], "line 2: event_label dog; expected one of Alarm_bell_ringing"),
+        (["c.wav", "0", "1", "Dog"], "line 2: c.wav is not in the evaluation set"),
+        (["a.wav", "0", "1"], "line 2: 3 cells; expected 4 as in the header"),
+    ],
+    ids=["reversed", "empty", "negative", "late", "no number", "no onset", "class", "recording", "cells"],
+)
+@pytest.mark.parametrize("name", [f"{LABEL}.output.tsv", f"{LABEL}.output_PSDS/predictions_th_0.03.tsv"])
+def test_a_table_of_events_with_a_mistake(tmp_path: Path, name: str, row: list[str], line: str) -> None:
+    folder = make_event_package(tmp_path)
+    write_rows(folder / name, [HEADER, row])
+
+    (found,) = problems_of(tmp_path, ("a.wav", 10.0))
+
+    assert line in found
+    assert found.startswith(f"task4/{LABEL}/{name}, ")
+
+
+def test_a_recording_may_have_no_event(tmp_path: Path) -> None:
+    folder = make_event_package(tmp_path)
+    write_rows(folder / f"{LABEL}.output.tsv", [HEADER, ["a.wav", "", "", ""]])
+
+    assert problems_of(tmp_path) == []
+
+
+def remove(name: str) -> Edit:
+    return lambda folder: (folder / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("edit", "line"),
+    [
+        (remove(f"{LABEL}.output.tsv"), f"no {LABEL}.output.tsv; expected the events at one threshold"),
+        (remove(f"{LABEL}.output_PSDS/predictions_th_0.99.tsv"), "49 thresholds; expected 50"),
+        (
+            lambda folder: (folder / f"{LABEL}.output_PSDS/predictions_th_0.99.tsv").rename(
+                folder / f"{LABEL}.output_PSDS/predictions.tsv"
+            ),
+            "predictions.tsv: no threshold in the name; expected one from 0 to 1",
+        ),
+        (
+            lambda folder: (folder / f"{LABEL}.output_PSDS").rename(folder / "thresholds"),
+            f"no folder {LABEL}.output_PSDS; expected the events at 50 thresholds",
+        ),
+    ],
+    ids=["no output", "49 thresholds", "no threshold", "no folder"],
+)
+def test_a_package_of_events_with_a_mistake(tmp_path: Path, edit: Edit, line: str) -> None:
+    edit(make_event_package(tmp_path))
+
+    found = problems_of(tmp_path)
+
+    assert any(line in each for each in found), found
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("name", "My baseline", "submission.name: My baseline: expected no 'baseline' in it"),
+        ("abbreviation", "Baseline", "submission.abbreviation: Baseline: expected no 'baseline' in it"),
+        ("input_sampling_rate", "16kHz", "input_sampling_rate: '16kHz'; expected a number of Hz"),
+        ("overall", {}, "overall: no F-score; expected F-score"),
+        ("overall", {"F-score": "40 %"}, "overall.F-score: '40 %'; expected a number"),
+        ("class_wise", {"Dog": {}}, "class_wise.Dog: no F-score; expected F-score"),
+    ],
+)
+def test_metadata_of_events_with_a_mistake(tmp_path: Path, key: str, value: object, line: str) -> None:
+    folder = make_event_package(tmp_path)
+    values = metadata(LABEL)
+    sections = (values["submission"], values["system"]["description"], values["results"]["development_dataset"])
+    next(section for section in sections if key in section)[key] = value
+    write_metadata(folder / f"{LABEL}.meta.yaml", values)
+
+    (found,) = problems_of(tmp_path)
+
+    assert line in found
+
+
+SCORES = f"{LATER}_run2.output/a.tsv"
+
+
+def change_scores(row: int, column: int, value: str) -> Edit:
+    def edit(folder: Path) -> None:
+        rows = [line.split("\t") for line in (folder / SCORES).read_text().splitlines()]
+        rows[row][column] = value
+        write_rows(folder / SCORES, rows)
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "line"),
+    [
+        (change_scores(0, 5, "Bird"), "no column Dishes"),
+        (change_scores(2, 3, "x"), "not numbers alone; expected a row of scores for each frame"),
+        (change_scores(2, 3, "nan"), "not numbers alone"),
+        (change_scores(2, 3, "1.5"), "a score of 0.25 or 1.5; expected 0 to 1"),
+        (change_scores(2, 0, "0.75"), "its frames do not follow one another from 0 on"),
+        (change_scores(4, 1, "2.5"), "ends at 2.5 s; expected at most 2 s"),
+        (remove(SCORES), "no tables of scores; expected one for each recording"),
+        (lambda folder: write_rows(folder / SCORES.replace("a.tsv", "b.tsv"), [["onset"]]), "b.tsv is not in the"),
+        (
+            lambda folder: (folder / f"{LATER}_run3.output").rename(folder / f"{LATER}_run4.output"),
+            f"no folder {LATER}_run3.output; expected the scores of 3 trainings",
+        ),
+    ],
+    ids=["class", "text", "nan", "score", "frames", "end", "no table", "unknown", "trainings"],
+)
+def test_a_package_of_scores_with_a_mistake(tmp_path: Path, edit: Edit, line: str) -> None:
+    edit(make_score_package(tmp_path))
+
+    found = problems_of(tmp_path, ("a.wav", 2.0))
+
+    assert any(line in each for each in found), found
+
+
+def test_unprocessed_scores_may_be_left_out(tmp_path: Path) -> None:
+    folder = make_score_package(tmp_path)
+    for run in (1, 2, 3):
+        (folder / f"{LATER}_run{run}_unprocessed.output/a.tsv").unlink()
+        (folder / f"{LATER}_run{run}_unprocessed.output").rmdir()
+
+    assert problems_of(tmp_path) == []
