@@ -28,6 +28,8 @@ SWEEP = "multirun.yaml"
 #: A run's folder, seen from what ``resume`` may name: itself, its folder of checkpoints, or a file in that.
 _ABOVE = 3
 _MOST, _LONGEST = 1_000, 10_000
+#: Options of Hydra that are followed by a value.
+_OPTIONS = ("--config-dir", "-cd", "--cfg", "-c", "--info", "-i", "--package", "-p")
 #: Keys of Hydra that the continuation of a sweep sets itself.
 _FOLDERS = ("hydra.sweep.dir", "hydra.sweep.subdir")
 
@@ -72,11 +74,21 @@ def with_words_of_folder(arguments: Sequence[str], path: SearchPath | None = Non
             f"{' '.join(words.needed)}"
         )
     if not is_sweep:
-        return [*words.obeyed, *arguments]
+        return _insert(words.obeyed, arguments)
     given = [key for key in _keys(arguments) if key in _FOLDERS]
     if given:
         raise UserError(f"{given[0]}: a sweep is continued in its own folder; leave it out")
-    return ["-m", *words.obeyed, *arguments, f"hydra.sweep.dir={quote(str(folder))}"]
+    return ["-m", *_insert([*words.obeyed, f"hydra.sweep.dir={quote(str(folder))}"], arguments)]
+
+
+def _insert(overrides: Sequence[str], arguments: Sequence[str]) -> list[str]:
+    """Put overrides before the first one of a command line; Hydra does not accept options between overrides."""
+    is_value = False
+    for position, word in enumerate(arguments):
+        if not is_value and not word.startswith("-"):
+            return [*arguments[:position], *overrides, *arguments[position:]]
+        is_value = word in _OPTIONS
+    return [*arguments, *overrides]
 
 
 def continuation_words(folder: Path, path: SearchPath) -> list[str]:

@@ -106,8 +106,19 @@ def test_a_sweep_is_continued_in_its_folder_with_its_values_and_its_sweeper(tmp_
     assert words == [
         *("-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=9", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"),
         *("model=cnn4,cnn5", "+experiment=choice(a, b)", "optimizer.lr=interval(1e-4,1e-2)", "hardware=gpu"),
-        *(f"resume='{folder}'", "seed=0,1,2", f"hydra.sweep.dir='{folder}'"),
+        *(f"hydra.sweep.dir='{folder}'", f"resume='{folder}'", "seed=0,1,2"),
     ]
+
+
+def test_options_stay_outside_the_overrides(tmp_path: Path) -> None:
+    """Hydra accepts them before or after all overrides."""
+    folder = make_run(tmp_path / "run", "model=cnn5")
+
+    before = with_words_of_folder(["--config-dir", "conf", f"resume={folder}"])
+    after = with_words_of_folder([f"resume={folder}", "--config-dir", "conf"])
+
+    assert before == ["--config-dir", "conf", "model=cnn5", f"resume={folder}"]
+    assert after == ["model=cnn5", f"resume={folder}", "--config-dir", "conf"]
 
 
 def test_a_search_continues_its_own_study_and_begins_no_other(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ from dcase_sweep.evaluation.events.psds import (
     PsdsParameters,
     psds,
 )
-from dcase_sweep.evaluation.events.report import format_text, to_csv, to_json
+from dcase_sweep.evaluation.events.report import format_headline, format_text, to_csv, to_json
 from dcase_sweep.evaluation.events.rules import EventRules
 from dcase_sweep.evaluation.events.segment import segment_f1
 
@@ -71,6 +71,7 @@ __all__ = [
     "exact_psds",
     "filter_scores",
     "find_threshold_tables",
+    "format_headline",
     "format_text",
     "ground_truth_from_events",
     "intersection_f1",
