@@ -29,14 +29,15 @@ written if it is valid.
 RUN is what predict takes: an id, a folder, a checkpoint, an exported file or a
 model of MLflow. The evaluation set is predicted as predict does. What only a person
 knows, such as names and addresses, comes from a file that the first call begins.
-The rules of task 1A (2021) and task 4 (2021) take each RUN as a system."""
+Each RUN is a system; with --year 2023, three runs of task 4 that differ in their
+seed alone."""
 EPILOG = f"""\
 KEY=VALUE: tracking.uri, tracking.folder: where the runs are, if not in mlruns;
 model._target_, front_end._target_, task._target_: classes of your own that the run
 was trained with
 
 examples:
-  {PROG} outputs/2026-01-31/12-00-00-000000 --recordings TAU-evaluation \\
+  {PROG} RUN_ID --recordings TAU-evaluation \\
       --label Kim_SNU_task1a_1 --report report.pdf
   {PROG} --check Kim_SNU_task1a.zip"""
 KEYS = ("tracking.uri", "tracking.folder", "model._target_", "front_end._target_", "task._target_")
@@ -69,7 +70,8 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog=PROG,
-        usage=f"{PROG} RUN ... --recordings FOLDER --label LABEL [options] [KEY=VALUE ...]\n"
+        usage=f"{PROG} RUN ... --recordings FOLDER --label LABEL\n"
+        "           [options] [KEY=VALUE ...]\n"
         f"       {PROG} --check ZIP|FOLDER [--recordings FOLDER]",
         description=DESCRIPTION,
         epilog=EPILOG,
@@ -85,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--report", metavar="PDF", type=Path, help="the technical report")
     parser.add_argument("--meta", metavar="YAML", type=Path, help=f"what a person knows (default: OUTPUT/{PERSON})")
     parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, default=OUTPUT, help=f"(default: {OUTPUT})")
-    parser.add_argument("--year", type=int, default=2021, help="of the challenge (default: 2021)")
+    parser.add_argument("--year", type=int, default=2021, help="2021 or, for task 4, 2023 (default: 2021)")
     parser.add_argument(
         "--bits", type=int, choices=(32, 16), help="of a parameter (default: 16 for task 1A, 32 for task 4)"
     )
@@ -123,7 +125,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _submit(options: argparse.Namespace, runs: Sequence[str], settings: dict[str, str]) -> int:
-    from dcase_sweep.submission.package import describe_systems, find_problems, plan_systems
+    from dcase_sweep.submission.package import check_output, describe_systems, find_problems, plan_systems
     from dcase_sweep.submission.person import begin, complete
     from dcase_sweep.submission.recordings import find_recordings
     from dcase_sweep.submission.rules import find_rules, parse_label
@@ -139,6 +141,7 @@ def _submit(options: argparse.Namespace, runs: Sequence[str], settings: dict[str
         raise UserError("runs of task 1a and of task 4; expected those of one task in a submission")
     rules = find_rules(kinds.pop(), options.year)
     systems = plan_systems(opened, parse_label(options.label, rules), rules)
+    check_output(output, systems, rules)
     filled = describe_systems(systems, rules)
     person: Path = options.meta.expanduser() if options.meta is not None else output / PERSON
     if not person.exists():
@@ -146,9 +149,9 @@ def _submit(options: argparse.Namespace, runs: Sequence[str], settings: dict[str
         print(f"written   {person}: fill it in, and repeat the command")
     metadata = complete(filled, person)
     report = options.report.expanduser() if options.report is not None else None
-    problems = tuple(find_problems(systems, metadata, recordings, report, rules))
+    problems = tuple(find_problems(systems, metadata, recordings, report, rules, person))
     if problems and not options.draft:
-        raise UserError(f"{_list_problems(problems)}\nexpected none, or --draft to try it nevertheless")
+        raise UserError(f"{_list_problems(problems)}\n  (--draft writes a package all the same)")
     return _make(options, systems, metadata, recordings, report, rules, output)
 
 

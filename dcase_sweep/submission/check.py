@@ -78,8 +78,10 @@ def _check_folder(
         if len(set(labels)) < len(labels):
             problems.add(f"{title}: a label occurs twice; expected each once")
     _check_report(root, problems)
-    # Readers of files name them by their whole path.
+    # Readers of files name them by their whole path. Labels are in the names of files, which are enough.
     lines = [line.replace(f"{root}/", "") for line in problems]
+    for folder in systems:
+        lines = [line.removeprefix(f"{folder.relative_to(root).as_posix()}/") for line in lines]
     return CheckedPackage(tuple(folder.name for folder in systems), tuple(lines))
 
 
@@ -111,14 +113,14 @@ def _check_system(
     metadata = folder / f"{label}{METADATA}"
     if metadata.is_file():
         with problems.caught():
-            check_metadata(read_yaml(metadata), label, rules, f"{where}/{metadata.name}", problems)
+            check_metadata(read_yaml(metadata), label, rules, metadata.name, problems)
     else:
         problems.add(f"{where}: no {metadata.name}; found {_listed(folder)}")
     known = {metadata.name}
     if rules.kind == "scenes":
         known.add(_check_scene_output(folder, rules, where, recordings, problems))
     else:
-        known |= check_events(folder, rules, where, recordings, problems)
+        known |= check_events(folder, rules, recordings, problems)
     for path in sorted(folder.iterdir()):
         if path.name not in known and path.suffix != ".pdf":  # [V1]
             problems.add(f"{where}: {printable(path.name, 80)} is not a file of a submission; remove it")
@@ -134,7 +136,7 @@ def _check_scene_output(
     output = folder / f"{folder.name}{SCENE_OUTPUT}"
     if output.is_file():
         expected = [each.filename for each in recordings] if recordings is not None else None
-        check_scenes(output, rules, f"{where}/{output.name}", expected, problems)
+        check_scenes(output, rules, output.name, expected, problems)
     else:
         problems.add(f"{where}: no {output.name}; found {_listed(folder)}")
     return output.name

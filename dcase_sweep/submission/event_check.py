@@ -21,7 +21,6 @@ _TOLERANCE = 0.1
 def check_events(
     folder: Path,
     rules: SubmissionRules,
-    where: str,
     recordings: Sequence[EvaluationRecording] | None,
     problems: Problems,
 ) -> set[str]:
@@ -30,28 +29,27 @@ def check_events(
     Args:
         folder: of the system.
         rules: of the challenge.
-        where: the folder, for messages.
         recordings: of the evaluation set; None = not known.
         problems: receives the lines.
     """
     seconds = {each.filename: each.seconds for each in recordings} if recordings is not None else None
     if rules.trainings > 1:
-        return _check_trainings(folder, rules, where, seconds, problems)
+        return _check_trainings(folder, rules, seconds, problems)
     output = folder / f"{folder.name}{EVENT_OUTPUT}"
     if output.is_file():
-        _check_event_table(output, rules, f"{where}/{output.name}", seconds, problems)
+        _check_event_table(output, rules, output.name, seconds, problems)
     else:
-        problems.add(f"{where}: no {output.name}; expected the events at one threshold")
+        problems.add(f"{folder.name}: no {output.name}; expected the events at one threshold")
     tables = folder / f"{folder.name}{THRESHOLDS}"
     if not tables.is_dir():
-        problems.add(f"{where}: no folder {tables.name}; expected the events at {OFFICIAL_THRESHOLDS} thresholds")
+        problems.add(f"{folder.name}: no folder {tables.name}; expected the events at {OFFICIAL_THRESHOLDS} thresholds")
         return {output.name}
     with problems.caught():
         found = find_threshold_tables(tables)
         if len(found) != OFFICIAL_THRESHOLDS:  # [B4] n_test_thresholds
-            problems.add(f"{where}/{tables.name}: {len(found)} thresholds; expected {OFFICIAL_THRESHOLDS}")
+            problems.add(f"{tables.name}: {len(found)} thresholds; expected {OFFICIAL_THRESHOLDS}")
         for path in found.values():
-            _check_event_table(path, rules, f"{where}/{tables.name}/{path.name}", seconds, problems)
+            _check_event_table(path, rules, f"{tables.name}/{path.name}", seconds, problems)
     return {output.name, tables.name}
 
 
@@ -97,7 +95,7 @@ def _check_event(
 
 
 def _check_trainings(
-    folder: Path, rules: SubmissionRules, where: str, seconds: Mapping[str, float] | None, problems: Problems
+    folder: Path, rules: SubmissionRules, seconds: Mapping[str, float] | None, problems: Problems
 ) -> set[str]:
     names = set()
     for number in range(1, rules.trainings + 1):
@@ -105,9 +103,11 @@ def _check_trainings(
             place = folder / f"{folder.name}_run{number}{end}"
             names.add(place.name)
             if place.is_dir():
-                _check_score_folder(place, rules, f"{where}/{place.name}", seconds, problems)
+                _check_score_folder(place, rules, place.name, seconds, problems)
             elif end == FILTERED:
-                problems.add(f"{where}: no folder {place.name}; expected the scores of {rules.trainings} trainings")
+                problems.add(
+                    f"{folder.name}: no folder {place.name}; expected the scores of {rules.trainings} trainings"
+                )
     return names
 
 

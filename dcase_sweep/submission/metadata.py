@@ -6,7 +6,7 @@ from typing import Any
 
 from dcase_sweep.config import flatten
 from dcase_sweep.submission.rules import Label, SubmissionRules
-from dcase_sweep.submission.systems import TrainedSystem
+from dcase_sweep.submission.systems import NONZERO_KIB, TrainedSystem
 
 #: What stands where only a person knows the value.
 OPEN = "TODO"
@@ -40,7 +40,7 @@ def describe_system(label: Label, trainings: Sequence[TrainedSystem], rules: Sub
         "submission": {"label": str(label), "name": OPEN, "abbreviation": OPEN, "authors": [_author(label)]},
         "system": {
             "description": _describe(first, rules),
-            "complexity": _complexity(first, rules) | ({"energy": _energy(trainings)} if rules.year >= 2022 else {}),
+            "complexity": _complexity(first) | _energy(trainings, rules),
             "external_datasets": [],
             "source_code": None,
         },
@@ -63,7 +63,7 @@ def _describe(first: TrainedSystem, rules: SubmissionRules) -> dict[str, Any]:
     rate = first.model.front_end.sample_rate
     settings = flatten(first.settings) if first.settings is not None else {}
     network = str(settings.get("model._target_", first.model.name)).rpartition(".")[2]
-    augmentation = first.model.choices.get("augmentation", OPEN).strip("[]").replace(",", ", ")
+    augmentation = first.model.choices.get("augmentation", OPEN).strip("[]").replace("event_", "").replace(",", ", ")
     return {
         # A number in task 4 [V4]; the template of task 1A has 44.1kHz [Y1].
         "input_sampling_rate": rate if rules.kind == "events" else f"{rate / 1000:g}kHz",
@@ -95,10 +95,9 @@ def _management(system: TrainedSystem) -> str | None:
     return ", ".join(means) or None
 
 
-def _complexity(system: TrainedSystem, rules: SubmissionRules) -> dict[str, Any]:
+def _complexity(system: TrainedSystem) -> dict[str, Any]:
     if system.complexity is None or system.bits is None:
-        unknown = {"total_parameters": OPEN, "total_parameters_non_zero": OPEN, "model_size": OPEN}
-        return unknown if rules.kind == "scenes" else {"total_parameters": OPEN}
+        return _complexity_of_file(system)
     found = system.complexity
     macs = round(found.multiply_accumulates_per_second * _MACS_SECONDS)
     return {
@@ -110,18 +109,36 @@ def _complexity(system: TrainedSystem, rules: SubmissionRules) -> dict[str, Any]
     }
 
 
+def _complexity_of_file(system: TrainedSystem) -> dict[str, Any]:
+    """Of an exported file: what its run and its export measured."""
+    metrics = system.metrics
+    names = {
+        "total_parameters": "complexity/parameters",
+        "total_parameters_non_zero": "complexity/nonzero_parameters",
+    }
+    described: dict[str, Any] = {key: round(metrics[name]) if name in metrics else OPEN for key, name in names.items()}
+    described["model_size"] = round(metrics[NONZERO_KIB], 3) if NONZERO_KIB in metrics else OPEN
+    if "complexity/mmac_per_clip" in metrics:
+        per_second = 1e6 * metrics["complexity/mmac_per_clip"] / system.model.front_end.seconds
+        described["macs"] = round(per_second * _MACS_SECONDS)
+    return described
+
+
 def kilobytes(size: int) -> float:
     """KB of 1024 bytes, as the limit of 2021 counts them."""
     return size / 1024
 
 
-def _energy(trainings: Sequence[TrainedSystem]) -> dict[str, Any]:
-    """Mean kWh of a training, of the evaluation on the development set, and of that on the evaluation set [B4]."""
-    return {
+def _energy(trainings: Sequence[TrainedSystem], rules: SubmissionRules) -> dict[str, Any]:
+    """Mean kWh of a training and of the test on the development set; since 2023 of the evaluation set too [B4]."""
+    found = {
         "training_kwh": _mean(trainings, "energy/training_kwh", digits=9),
         "development_test_kwh": _mean(trainings, "energy/evaluation_kwh", digits=9),
-        "evaluation_kwh": OPEN,
     }
+    if rules.has_energy:
+        return {"energy": {**found, "evaluation_kwh": OPEN}}
+    known = {name: value for name, value in found.items() if value != OPEN}
+    return {"energy": known} if known else {}
 
 
 def _mean(trainings: Sequence[TrainedSystem], metric: str, *, factor: float = 1.0, digits: int = 4) -> Any:

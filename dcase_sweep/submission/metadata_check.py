@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dcase_sweep.submission.metadata import OPEN, find_open, kilobytes
+from dcase_sweep.submission.person import SECTIONS
 from dcase_sweep.submission.problems import Problems
 from dcase_sweep.submission.rules import SubmissionRules
 from dcase_sweep.utils.text import printable
 
-#: Sections and their keys [V1]; task 4 has the same but for the last of a description [V4].
-_SECTIONS = ("submission", "system", "results")
+#: Keys of the sections [V1]; task 4 has the same, but fewer of a description [V4].
 _SUBMISSION = ("label", "name", "abbreviation", "authors")
 _AUTHOR = ("lastname", "firstname", "email", "affiliation")
 _SYSTEM = ("description", "complexity", "external_datasets", "source_code")
@@ -51,7 +51,7 @@ def check_metadata(
     for name in find_open(metadata):
         problems.add(f"{where}: {name} is open ({OPEN}); fill it in")
     check = _Check(where, problems)
-    missing = check.missing(metadata, "", _SECTIONS)
+    missing = check.missing(metadata, "", SECTIONS)
     if "submission" not in missing:
         _check_submission(check, metadata["submission"], label, rules)
     if "system" not in missing:

@@ -61,6 +61,21 @@ def plan_systems(systems: Sequence[TrainedSystem], first: Label, rules: Submissi
     ]
 
 
+def check_output(output: Path, systems: Sequence[PlannedSystem], rules: SubmissionRules) -> None:
+    """Check that the folder has no systems that this submission would leave out.
+
+    Raises:
+        UserError: if it has.
+    """
+    folder, labels = output / rules.folder, {str(each.label) for each in systems}
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.is_dir() and path.name not in labels:
+            raise UserError(
+                f"{path}: a system that is not among these runs; expected all runs of a submission in one command, or "
+                "another folder (-o)"
+            )
+
+
 def describe_systems(systems: Sequence[PlannedSystem], rules: SubmissionRules) -> dict[str, dict[str, Any]]:
     """The metadata that the runs tell, by label."""
     return {str(each.label): describe_system(each.label, each.trainings, rules) for each in systems}
@@ -72,11 +87,22 @@ def find_problems(
     recordings: Sequence[EvaluationRecording],
     report: Path | None,
     rules: SubmissionRules,
+    person: Path,
 ) -> Problems:
-    """What is wrong with a submission that shows before anything is predicted."""
+    """What is wrong with a submission that shows before anything is predicted.
+
+    Args:
+        systems: of the package.
+        metadata: of each system by its label.
+        recordings: of the evaluation set.
+        report: the technical report.
+        rules: of the challenge.
+        person: the file that the metadata are completed from, for messages.
+    """
     problems = Problems()
     for system in systems:
-        check_metadata(metadata[str(system.label)], str(system.label), rules, f"{system.label}{METADATA}", problems)
+        where = f"{printable(person)}: {system.label}"
+        check_metadata(metadata[str(system.label)], str(system.label), rules, where, problems)
         _check_training(system, rules, problems)
     names = [each.filename for each in recordings]
     check_names(names, [printable(each.path) for each in recordings], rules, "--recordings", problems)

@@ -10,6 +10,8 @@ from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.text import printable
 
+#: The parts of the metadata of a system.
+SECTIONS = ("submission", "system", "results")
 #: The section of what all systems of a submission have in common.
 COMMON = "all_systems"
 #: The part of the metadata that is in it from the beginning.
@@ -55,7 +57,10 @@ def complete(filled: Mapping[str, Mapping[str, Any]], path: Path) -> dict[str, d
         if name != COMMON and name not in filled:
             raise UserError(f"{path}: {printable(name, 80)}: no system of this submission; {expected}")
         if not isinstance(section, Mapping):
-            raise UserError(f"{path}: {name}: no keys; expected submission, system or results")
+            raise UserError(f"{path}: {name}: no keys; expected {', '.join(SECTIONS)}")
+        for key in section:
+            if key not in SECTIONS:
+                raise UserError(f"{path}: {name}.{printable(key, 80)}: no such key; expected {', '.join(SECTIONS)}")
     common = given.get(COMMON, {})
     return {label: merge(metadata, common, given.get(label, {})) for label, metadata in filled.items()}
 

@@ -55,6 +55,7 @@ class SubmissionRules:
         clips: how many recordings the evaluation set has; None if the rules do not say.
         size_limit: bytes of the non-zero parameters; None without a limit.
         most_systems: of one submission [S].
+        has_energy: whether the energy of training and prediction is to be stated.
     """
 
     task: str
@@ -67,6 +68,7 @@ class SubmissionRules:
     clips: int | None = None
     size_limit: int | None = None
     most_systems: int = 4
+    has_energy: bool = False
 
     @property
     def title(self) -> str:
@@ -79,8 +81,9 @@ class SubmissionRules:
 TASK_1A = SubmissionRules("1a", 2021, "scenes", "task1a", "task1/task1a", SCENES, clips=7920, size_limit=128 * 1024)
 #: Each system has a folder of its own [V4]. Labels have SED in them, because sound separation was a task too.
 TASK_4 = SubmissionRules("4", 2021, "events", "task4_SED", "task4", DESED_CLASSES)
-#: Scores instead of events, of three trainings [B4, dcase2023_task4_baseline/README.md, "Multi-runs evaluation"].
-TASK_4_2023 = replace(TASK_4, year=2023, word="task4a", folder="task4a", trainings=3)
+#: Scores instead of events, of three trainings, and the energy that they took [B4, dcase2023_task4_baseline/README.md,
+#: "Multi-runs evaluation" and "Energy Consumption"].
+TASK_4_2023 = replace(TASK_4, year=2023, word="task4a", folder="task4a", trainings=3, has_energy=True)
 RULES = (TASK_1A, TASK_4, TASK_4_2023)
 YEARS = tuple(sorted({rules.year for rules in RULES}))
 

@@ -18,6 +18,8 @@ from dcase_sweep.training.checkpoints import FOLDER
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.precision import Bits
 
+#: Metric of the size that an exported file's non-zero parameters have in it.
+NONZERO_KIB = "export/nonzero_kib"
 #: Keys in which the trainings of one system may differ.
 _OF_A_TRAINING = ("seed", "tracking.", "hardware.", "store.", "logger.", "resume", "data.root", "data.workers")
 
@@ -77,12 +79,14 @@ def open_system(
         bits: 32 or 16; None = 16 for scenes, whose size is limited, and 32 for events.
 
     Raises:
-        UserError: for a run that there is not, or that is of neither task.
+        UserError: for a run that there is not, or that is of neither task, and for bits of an exported file.
     """
     model = load_model(given, store=store, classes=classes, named=named)
     kind = "scenes" if model.settings is None else locate_task(model.settings.task._target_).kind
     if kind not in ("scenes", "events"):
         raise UserError(f"run={given}: of task {model.name}; expected a run of task 1a or task 4")
+    if model.settings is None and bits is not None:
+        raise UserError(f"--bits {bits}: {given} is an exported file, which has its own; leave it out")
     complexity = None
     if model.trained is not None and model.settings is not None:
         bits = bits or (16 if kind == "scenes" else 32)
@@ -131,7 +135,22 @@ def _find_metrics(given: str, model: TrainedModel, store: Tracking) -> dict[str,
     if path.exists() and (folder / METRICS_FILE).is_file():
         return read_metrics(folder / METRICS_FILE) | model.metrics
     logged = tracking.find_run(store, model.run_id) if model.run_id else None
-    return (logged.read_metrics() if logged is not None else {}) | model.metrics
+    if logged is None:
+        return dict(model.metrics)
+    if model.settings is None:
+        return _of_exported_file(logged.metrics, path)
+    return logged.read_metrics() | model.metrics
+
+
+def _of_exported_file(logged: Mapping[str, float], path: Path) -> dict[str, float]:
+    """What the export measured of a file, by the names of the run's own metrics, and the counts of its network."""
+    counts = ("complexity/parameters", "complexity/nonzero_parameters", "complexity/mmac_per_clip")
+    found = {name: logged[name] for name in counts if name in logged}
+    of_file = f"export/{path.suffix.lower().removeprefix('.')}/{path.stem}/"
+    for name, own in (("accuracy", "test/accuracy"), ("log_loss", "test/log_loss"), ("nonzero_kib", NONZERO_KIB)):
+        if of_file + name in logged:
+            found[own] = logged[of_file + name]
+    return found
 
 
 def _identify(given: str, model: TrainedModel) -> str:

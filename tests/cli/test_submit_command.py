@@ -2,16 +2,21 @@
 
 import csv
 import io
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 import dcase_sweep
+from dcase_sweep import tracking
 from dcase_sweep.__main__ import main
+from dcase_sweep.config import Tracking, plain
+from dcase_sweep.inference import exported
 from dcase_sweep.inference.trained import TrainedModel
 from dcase_sweep.submission import rules
 from dcase_sweep.submission.check import check_package
@@ -82,7 +87,7 @@ def test_the_first_call_begins_the_file_of_what_a_person_knows(submit: Submit) -
 
     assert code == 1
     assert output == "written   submission/submission.yaml: fill it in, and repeat the command\n"
-    assert "Kim_SNU_task1a_1.meta.yaml: submission.name is open (TODO); fill it in" in errors
+    assert "submission/submission.yaml: Kim_SNU_task1a_1: submission.name is open (TODO); fill it in" in errors
     assert "submission.authors.1.email is open (TODO)" in errors
     assert [path.name for path in Path("submission").iterdir()] == ["submission.yaml"]
     begun = yaml.safe_load(Path("submission/submission.yaml").read_text(encoding="utf-8"))
@@ -152,6 +157,11 @@ def test_each_run_is_a_system(submit: Submit) -> None:
     words = ("--recordings", "set", "--report", "report.pdf")
 
     assert submit("scenes.ckpt", "scenes.ckpt", *words, "--label", "Kim_SNU_task1a_2")[0] == 0
+    written = Path("submission/Kim_SNU_task1a.zip").read_bytes()
+    code, _, errors = submit("scenes.ckpt", *words, "--label", "Kim_SNU_task1a_2")
+    assert code == 1
+    assert errors.startswith("error: submission/task1/task1a/Kim_SNU_task1a_3: a system that is not among these runs")
+    assert Path("submission/Kim_SNU_task1a.zip").read_bytes() == written
     code, _, errors = submit("scenes.ckpt", "scenes.ckpt", *words, "--label", "Kim_SNU_task1a_4")
 
     assert sorted(path.name for path in Path("submission/task1/task1a").iterdir() if path.is_dir()) == [
@@ -284,6 +294,17 @@ def test_mistakes_are_one_line(submit: Submit, words: list[str], line: str) -> N
     assert errors.count("\n") == 1
 
 
+def test_a_section_with_a_typing_error_is_refused(submit: Submit) -> None:
+    fill_in("Kim_SNU_task1a_1")
+    path = Path("submission/submission.yaml")
+    path.write_text(path.read_text(encoding="utf-8").replace("submission:", "submision:"), encoding="utf-8")
+
+    code, _, errors = submit("scenes.ckpt", *WORDS)
+
+    assert code == 1
+    assert "submission.yaml: Kim_SNU_task1a_1.submision: no such key; expected submission, system, results" in errors
+
+
 def test_a_file_of_other_systems_is_refused(submit: Submit) -> None:
     fill_in("Kim_SNU_task1a_3")
 
@@ -336,6 +357,8 @@ def test_three_trainings_are_a_submission_of_2023(submit: Submit) -> None:
         f"Kim_SNU_task4a_1_run{run}{end}.output" for run in (1, 2, 3) for end in ("", "_unprocessed")
     )
     model = dcase_sweep.load_run("events1.ckpt")
+    scores = sed_scores_eval_reads(folder / "Kim_SNU_task4a_1_run2.output")
+    assert (sorted(scores), set(scores["3"].columns[2:])) == (["0", "1", "2", "3"], set(rules.DESED_CLASSES))
     raw = read_rows((folder / "Kim_SNU_task4a_1_run2_unprocessed.output/3.tsv").read_text(encoding="utf-8"))
     found = model.predict("set/audio/3.wav")
     assert len(raw) == len(found.scores)
@@ -343,3 +366,59 @@ def test_three_trainings_are_a_submission_of_2023(submit: Submit) -> None:
     filtered = read_rows((folder / "Kim_SNU_task4a_1_run2.output/3.tsv").read_text(encoding="utf-8"))
     assert [row["onset"] for row in filtered] == [row["onset"] for row in raw]
     assert filtered != raw
+
+
+def sed_scores_eval_reads(folder: Path) -> dict[str, Any]:
+    """The tables of a folder as the program that evaluates them reads and checks them."""
+    io_of_scores = pytest.importorskip("sed_scores_eval").io
+    found = {path.stem: io_of_scores.read_sed_scores(path) for path in folder.iterdir()}
+    for table in found.values():
+        io_of_scores.validate_score_dataframe(table)
+    return found
+
+
+def test_an_exported_file_has_the_results_of_its_export(
+    submit: Submit, mlruns: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exported, "LiteRTRuntime", OnlyTram)
+    monkeypatch.setattr(exported, "check_runtime", lambda what: None)
+    store = tracking.open_store(Tracking(folder=str(mlruns)))
+    run = store.client.create_run(store.experiment_id)
+    measured = {"accuracy": 0.61, "log_loss": 1.05, "nonzero_kib": 45.5}
+    for name, value in measured.items():
+        store.client.log_metric(run.info.run_id, f"export/tflite/int8/{name}", value)
+    for name, value in {
+        "complexity/parameters": 46_246,
+        "complexity/mmac_per_clip": 28.0,
+        "test/accuracy": 0.7,
+    }.items():
+        store.client.log_metric(run.info.run_id, name, value)
+    store.client.set_terminated(run.info.run_id)
+    front_end = plain(dcase_sweep.compose(list(SCENES)).settings.front_end) | {"sample_rate": 44_100, "seconds": 1.0}
+    described = {"run": run.info.run_id, "classes": list(rules.SCENES), "front_end": front_end}
+    Path("metadata.json").write_text(json.dumps(described))
+    Path("int8.tflite").write_bytes(b"a network")
+
+    assert "int8.tflite is an exported file, which has its own" in submit("int8.tflite", *WORDS, "--bits", "16")[2]
+    code, output, errors = submit("int8.tflite", *WORDS, "--draft", f"tracking.folder={mlruns}")
+
+    assert (code, errors) == (0, "")
+    assert "total_parameters_non_zero is open" in output
+    found = yaml.safe_load(Path(f"submission/{SYSTEM}/Kim_SNU_task1a_1.meta.yaml").read_text(encoding="utf-8"))
+    complexity = found["system"]["complexity"]
+    assert (complexity["total_parameters"], complexity["model_size"], complexity["macs"]) == (46_246, 45.5, 280_000_000)
+    assert found["results"]["development_dataset"]["overall"] == {"logloss": 1.05, "accuracy": 61.0}
+    rows = read_rows(Path(f"submission/{SYSTEM}/Kim_SNU_task1a_1.output.csv").read_text(encoding="utf-8"))
+    assert {row["scene_label"] for row in rows} == {"tram"}
+
+
+class OnlyTram:
+    """A runtime that hears trams."""
+
+    step = 0.0
+
+    def __init__(self, content: bytes) -> None:
+        assert content == b"a network"
+
+    def __call__(self, clip: np.ndarray) -> np.ndarray:
+        return np.array([0.05] * 9 + [0.55], np.float32)

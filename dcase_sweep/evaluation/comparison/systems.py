@@ -177,8 +177,8 @@ def group_runs(runs: Sequence[ComparedRun]) -> list[System]:
         groups.setdefault(key, []).append(run)
     systems: list[System] = []
     for task in sorted({_task_of(dict(key)) for key in groups}):
-        of_task = [dict(key) for key in groups if _task_of(dict(key)) == task]
-        for name, parameters in zip(_name(of_task), of_task, strict=True):
+        keys = [dict(key) for key in groups if _task_of(dict(key)) == task]
+        for name, parameters in zip(_name(keys), keys, strict=True):
             members = groups[tuple(sorted(parameters.items()))]
             rule = describe_rule(members[0].parameters, members[0].metrics)
             systems.append(System(name, task, tuple(members), rule))
