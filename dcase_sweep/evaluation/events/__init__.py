@@ -29,6 +29,7 @@ from dcase_sweep.evaluation.events.ground_truth import (
     read_durations,
     read_ground_truth,
 )
+from dcase_sweep.evaluation.events.headline import format_headline
 from dcase_sweep.evaluation.events.intersection import IntersectionCounts, count_intersections, intersection_f1
 from dcase_sweep.evaluation.events.psds import (
     SCENARIO_1,
@@ -40,7 +41,7 @@ from dcase_sweep.evaluation.events.psds import (
     PsdsParameters,
     psds,
 )
-from dcase_sweep.evaluation.events.report import format_headline, format_text, to_csv, to_json
+from dcase_sweep.evaluation.events.report import format_text, to_csv, to_json
 from dcase_sweep.evaluation.events.rules import EventRules
 from dcase_sweep.evaluation.events.segment import segment_f1
 

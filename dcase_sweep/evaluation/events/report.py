@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from dcase_sweep.evaluation.events.psds import RULE_OF, Psds
 from dcase_sweep.evaluation.events.reference_figures import ReferenceFigure
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.lookalikes import shorten
-from dcase_sweep.utils.text_table import format_table, wrap
+from dcase_sweep.utils.text_table import format_table
 
 #: Width of the text in columns, where there is no terminal.
 _WIDTH = 120
@@ -46,7 +46,7 @@ def draw_figures(evaluation: EventEvaluation) -> list[Figure]:
             Figure(metric, "class", label, value, score.rule)
             for label, value in zip(score.labels, score.per_class, strict=True)
         ]
-    for metric, result in _f1_results(evaluation):
+    for metric, result in list_f1(evaluation):
         rule = f"threshold {evaluation.f1_threshold:g}; {result.rule}"
         overall.append(Figure(metric, "macro", "", result.macro, f"{_averaged(result)}; {rule}"))
         if result.micro is not None:
@@ -64,49 +64,6 @@ def draw_figures(evaluation: EventEvaluation) -> list[Figure]:
     return overall + per_class
 
 
-def format_headline(evaluations: Mapping[str, EventEvaluation], *, note: str | None, width: int | None) -> str:
-    """Format one table of the main values of each network, the number of classes that each is over, and notes.
-
-    Args:
-        evaluations: by the name of the network, on the same clips.
-        note: what the title line ends with.
-        width: of the terminal, in letters; None = any.
-    """
-    first = next(iter(evaluations.values()))
-    mark = "" if first.coverage.complete else " *"
-    rows = [["metric", *evaluations, "classes"]]
-    for metric, title in _HEADLINES.items():
-        found = [_find_headline(evaluation, metric) for evaluation in evaluations.values()]
-        values = [_format(metric, value) + mark for value, _ in found]
-        counts = ", ".join(str(count) for count in dict.fromkeys(count for _, count in found))
-        rows.append([title, *values, f"{counts} of {len(first.truth.labels)}"])
-    events = f"{len(first.truth.clip):,} reference events"
-    title = f"Sound event detection: {first.coverage}, {events}" + (f" ({note})" if note else "")
-    notes = dict.fromkeys(line for evaluation in evaluations.values() for line in _list_notes(evaluation))
-    more = "all metrics, their definitions and those of each class are in events.txt"
-    texts = [*(wrap(each, width) for each in notes), wrap(more, width)]
-    return "\n".join([wrap(title, width), "", format_table(rows, width=width), "", *texts])
-
-
-#: The values of a headline, by the names of figures, and their titles.
-_HEADLINES = {
-    "psds_scenario_1": "PSDS 1 (exact times)",
-    "psds_scenario_2": "PSDS 2 (right classes)",
-    "collar_f1": "collar F1",
-    "intersection_f1": "intersection F1",
-    "segment_f1": "segment F1",
-}
-
-
-def _find_headline(evaluation: EventEvaluation, metric: str) -> tuple[float, int]:
-    """The value of a metric, macro-averaged, and the number of classes that it is over."""
-    results = dict(_f1_results(evaluation))
-    if metric in results:
-        return results[metric].macro, results[metric].averaged
-    score = next((each for each in evaluation.psds if f"psds_{each.parameters.name.replace(' ', '_')}" == metric), None)
-    return (math.nan, 0) if score is None else (score.value, len(score.labels))
-
-
 def format_text(evaluation: EventEvaluation, width: int | None = None) -> str:
     """Format a table of all values with their definitions, a table of the classes, and notes. PSDS 0 to 1, F1 in %.
 
@@ -120,12 +77,12 @@ def format_text(evaluation: EventEvaluation, width: int | None = None) -> str:
         if figure.average != "class":
             name = _title(figure.metric)
             average = "" if figure.average == "overall" else f", {figure.average}"
-            rows.append((f"{name}{average}{mark}", _format(figure.metric, figure.value), figure.rule))
+            rows.append((f"{name}{average}{mark}", format_value(figure.metric, figure.value), figure.rule))
     lines = [f"Sound event detection: {evaluation.coverage}, {len(evaluation.truth.clip):,} reference events", ""]
     wrapped = min(width or _WIDTH, _WIDTH)
     classes = format_table(_class_rows(evaluation), width=width, ruled=(), where="--csv FILE")
     parts = [*lines, *_aligned(rows, wrapped), "", classes, *_reference_table(evaluation, wrapped)]
-    return "\n".join([*parts, "", *(_wrapped(note, wrapped) for note in _list_notes(evaluation))])
+    return "\n".join([*parts, "", *(_wrapped(note, wrapped) for note in list_notes(evaluation))])
 
 
 def _reference_table(evaluation: EventEvaluation, width: int) -> list[str]:
@@ -215,7 +172,7 @@ def _psds_results(evaluation: EventEvaluation) -> list[tuple[str, Psds, bool]]:
     ]
 
 
-def _f1_results(evaluation: EventEvaluation) -> tuple[tuple[str, F1], ...]:
+def list_f1(evaluation: EventEvaluation) -> tuple[tuple[str, F1], ...]:
     return (
         ("collar_f1", evaluation.collar),
         ("segment_f1", evaluation.segment),
@@ -240,7 +197,7 @@ def _averaged(result: F1) -> str:
     return f"mean of {result.averaged} of {len(result.per_class)} classes"
 
 
-def _format(metric: str, value: float) -> str:
+def format_value(metric: str, value: float) -> str:
     if math.isnan(value):
         return "-"
     return f"{100 * value:.2f} %" if metric.endswith("f1") else f"{value:.4f}"
@@ -254,21 +211,21 @@ def _class_rows(evaluation: EventEvaluation) -> list[tuple[str, ...]]:
     columns = [(name, "psds", dict(zip(score.labels, score.per_class, strict=True))) for name, score in scores]
     columns += [
         (name.replace("_f1", " F1"), "f1", {item.label: item.f1 for item in result.per_class})
-        for name, result in _f1_results(evaluation)
+        for name, result in list_f1(evaluation)
     ]
     detected = [0] * len(evaluation.truth.labels)
     for label in evaluation.decisions.label:
         detected[label] += 1
     rows = [("class", "events", "detected", *(name for name, _, _ in columns))]
     for index, label in enumerate(evaluation.truth.labels):
-        values = (_format(kind, column.get(label, math.nan)) for _, kind, column in columns)
+        values = (format_value(kind, column.get(label, math.nan)) for _, kind, column in columns)
         rows.append(
             (shorten(label, 40), str(evaluation.truth.events_per_label()[index]), str(detected[index]), *values)
         )
     return rows
 
 
-def _list_notes(evaluation: EventEvaluation) -> list[str]:
+def list_notes(evaluation: EventEvaluation) -> list[str]:
     notes = []
     if evaluation.coverage.total == _PUBLISHED_CLIPS:
         notes.append(
@@ -295,7 +252,7 @@ def _list_notes(evaluation: EventEvaluation) -> list[str]:
         )
     if not len(evaluation.decisions.clip):
         notes.append(f"nothing is detected at threshold {evaluation.f1_threshold:g}: F1 is 0, as in the recipe")
-    for name, result in _f1_results(evaluation) if len(evaluation.decisions.clip) else ():
+    for name, result in list_f1(evaluation) if len(evaluation.decisions.clip) else ():
         left_out = [item.label for item in result.per_class if math.isnan(item.f1) and item.reference]
         if left_out:
             reason = "no true positive" if name == "intersection_f1" else "no detection"

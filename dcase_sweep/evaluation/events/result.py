@@ -16,8 +16,9 @@ from dcase_sweep.evaluation.events.decode import psds_thresholds
 from dcase_sweep.evaluation.events.evaluation import Coverage, EventEvaluation, evaluate, other_name, result_keys
 from dcase_sweep.evaluation.events.figures import class_f1_figure, clip_figure, psd_roc_figure
 from dcase_sweep.evaluation.events.ground_truth import Event, ground_truth_from_events
+from dcase_sweep.evaluation.events.headline import format_headline
 from dcase_sweep.evaluation.events.kept import DETECTIONS, keep, write_kept
-from dcase_sweep.evaluation.events.report import format_headline, format_text, to_csv, to_json
+from dcase_sweep.evaluation.events.report import format_text, to_csv, to_json
 from dcase_sweep.evaluation.events.rules import EventRules
 from dcase_sweep.evaluation.result import EvaluationResult, Figures
 
