@@ -221,7 +221,7 @@ class Experiments(Application):
         return continue_jobs(jobs, folder)
 
     def pool(self, jobs: Sequence[GridJob]) -> list[PooledRow]:
-        """A row for the folds of each cross-validation, evaluated together."""
+        """Return a row for the folds of each cross-validation, evaluated together."""
         from dcase_sweep.application.folds import pool_folds
 
         return pool_folds(jobs)

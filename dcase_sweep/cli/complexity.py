@@ -66,8 +66,6 @@ def _parser() -> argparse.ArgumentParser:
         prog=PROG,
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("what", metavar="OVERRIDE | CHECKPOINT", nargs="*")
     parser.add_argument("-m", "--multirun", action="store_true", help="accepted but not needed for several values")

@@ -1,4 +1,4 @@
-"""What a run logs beside the metrics of its epochs: configuration, complexity, tables, the network and figures."""
+"""Logging of a run except the metrics of its epochs: configuration, complexity, tables, network and figures."""
 
 import json
 import logging
@@ -71,7 +71,7 @@ def log_tables(mlrun: tracking.AnyRun, result: EvaluationResult, job: Job) -> No
 
 
 def log_model(mlrun: tracking.AnyRun, experiment: Experiment, job: Job, classes: Sequence[str]) -> None:
-    """Log the network as an MLflow model; one that cannot be logged costs a line, not the run."""
+    """Log the network as an MLflow model. A network that cannot be logged does not fail the run."""
     checkpoint = job.folder / FOLDER / BEST
     if not experiment.tracking.model or mlrun.id is None or not checkpoint.is_file():
         return

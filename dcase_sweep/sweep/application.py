@@ -198,7 +198,7 @@ class Application:
         return Continuation([()] * len(jobs))
 
     def pool(self, jobs: Sequence[GridJob]) -> list[PooledRow]:
-        """Further rows of the comparison, of several jobs together, as the folds of a cross-validation."""
+        """Return rows of the comparison for several jobs together, for example the folds of a cross-validation."""
         return []
 
     def describe_job(self, record_id: str, varying: Sequence[str]) -> list[str]:

@@ -223,7 +223,7 @@ class GridSweeper(Sweeper):
             log.info(f"page      {record.link}")
 
     def _pool(self, jobs: Sequence[GridJob]) -> list[PooledRow]:
-        """What the application makes of several jobs together; what it cannot costs a line, not the comparison."""
+        """Return the rows for several jobs together. An error is only logged."""
         try:
             return self._application.pool(jobs)
         except UserError as error:

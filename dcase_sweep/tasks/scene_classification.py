@@ -81,7 +81,7 @@ class SceneClassification(Task):
         return ScenePredictor(experiment, network, state, classes, where)
 
     def pool(self, experiment: Experiment, folders: Sequence[Path]) -> EvaluationResult:
-        """The table of the test clips of all runs."""
+        """Compute the official table for the test clips of all runs."""
         from dcase_sweep.evaluation.scenes.pooling import evaluate_scene_files
 
         noun = getattr(locate_class("data", experiment.data._target_), "class_noun", "class")
@@ -117,12 +117,12 @@ class SceneClassification(Task):
 
 
 def _predict_in_float16(experiment: Experiment, data: SceneData, learner: Any) -> NDArray[np.float32] | None:
-    """Compute scores in float16 if ``evaluation.precision`` asks for them and the learner supports it; else None."""
+    """Compute scores in float16 if configured and if the learner supports it; otherwise return None."""
     if experiment.evaluation.precision is None:
         return None
     if not hasattr(learner, "predict_in_float16"):
         log.warning(
-            f"float16   {type(learner).__name__} has no predict_in_float16; the figures in float16 are left out"
+            f"float16   {type(learner).__name__} has no predict_in_float16; the figures in float16 are not computed"
         )
         return None
     scores: NDArray[np.float32] = learner.predict_in_float16(data.test)
@@ -130,7 +130,7 @@ def _predict_in_float16(experiment: Experiment, data: SceneData, learner: Any) -
     if broken:
         log.warning(
             f"float16   activations exceed 65,504 in {broken} of {len(scores)} test clips, whose scores are infinite; "
-            "the figures in float16 are left out"
+            "the figures in float16 are not computed"
         )
         return None
     return scores

@@ -13,7 +13,7 @@ from dcase_sweep.tracking.stores import Store
 from dcase_sweep.utils.processes import parse_identity
 from dcase_sweep.utils.text_table import measure
 
-_HEADER = ("begun", "status", "process", "name", "id")
+_HEADER = ("started", "status", "process", "name", "id")
 #: Letters of a process at most and at least, and those of a name at least.
 _PROCESS, _SHORTEST_PROCESS, _NAME = 16, 7, 12
 
@@ -26,14 +26,14 @@ class ListedRun:
         id: id in MLflow.
         name: name of the run.
         status: ``finished``, ``failed``, ``killed`` or ``running``.
-        begun: start time in seconds since 1970.
+        started: start time in seconds since 1970.
         process: id and host of the last process of the run; empty if not known.
     """
 
     id: str
     name: str
     status: str
-    begun: float
+    started: float
     process: str
 
 
@@ -67,7 +67,7 @@ def _process(owner: str) -> str:
 def runs_table(runs: Sequence[ListedRun], width: int) -> str:
     """Format one line for each run. IDs are there to be copied, so names and processes are cut instead."""
     now = time.time()
-    rows = [(age(now - run.begun), run.status, run.process or "-", run.name, run.id) for run in runs]
+    rows = [(age(now - run.started), run.status, run.process or "-", run.name, run.id) for run in runs]
     widths = [max(measure(row[column]) for row in [_HEADER, *rows]) for column in range(len(_HEADER))]
     widths[2] = min(widths[2], _PROCESS)
     others = sum(widths) - widths[3] + 2 * (len(widths) - 1)

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from dcase_sweep.evaluation.events.clip_counts import count_clips, write_clip_counts
 from dcase_sweep.evaluation.events.decode import psds_thresholds
+from dcase_sweep.evaluation.events.detections_file import DETECTIONS, collect_detections, write_detections
 from dcase_sweep.evaluation.events.evaluation import Coverage, EventEvaluation, evaluate, other_name, result_keys
 from dcase_sweep.evaluation.events.figures import class_f1_figure, clip_figure, psd_roc_figure
 from dcase_sweep.evaluation.events.ground_truth import Event, ground_truth_from_events
 from dcase_sweep.evaluation.events.headline import format_headline
-from dcase_sweep.evaluation.events.kept import DETECTIONS, keep, write_kept
 from dcase_sweep.evaluation.events.report import format_text, to_csv, to_json
 from dcase_sweep.evaluation.events.rules import EventRules
 from dcase_sweep.evaluation.result import EvaluationResult, Figures
@@ -112,7 +112,7 @@ def evaluate_event_scores(
     if not keep_detections:
         return result
     losses = {name: network.loss_strong for name, network in networks.items()}
-    writer = partial(write_kept, keep(evaluations, losses))
+    writer = partial(write_detections, collect_detections(evaluations, losses))
     return replace(result, writers={**result.writers, DETECTIONS: writer})
 
 

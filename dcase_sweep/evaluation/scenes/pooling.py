@@ -13,15 +13,15 @@ from dcase_sweep.evaluation.scenes.result import REFERENCE, SCORES, evaluate_sce
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text_files import read_text
 
-#: Probabilities ``[clip, class]`` and true classes ``[clip]`` → metrics by their names.
+#: Function of probabilities ``[clip, class]`` and true classes ``[clip]`` that returns metrics by name.
 Extra = Callable[[NDArray[np.float64], NDArray[np.int64]], Mapping[str, float]]
 
 
 def evaluate_scene_files(folders: Sequence[Path], *, extra: Extra | None = None, noun: str = SCENE) -> EvaluationResult:
-    """Evaluate the test clips of several runs as those of one.
+    """Evaluate the test clips of several runs together.
 
     Args:
-        folders: of the runs, each with the files that a run writes.
+        folders: folders of the runs, with the files that a run writes.
         extra: computes further metrics.
         noun: what a class is called.
 
