@@ -87,8 +87,6 @@ def _parser() -> argparse.ArgumentParser:
         usage=f"{PROG} tau2020|desed|esc50 ROOT [options]",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("data_set", metavar="tau2020|desed|esc50", help="the data set")
     parser.add_argument("root", metavar="ROOT", type=Path, help="folder for it; it is created")

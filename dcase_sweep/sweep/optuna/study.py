@@ -31,7 +31,7 @@ SIGNATURE, RECORD, STOPPED, EXHAUSTED = "signature", "mlflow_parent", "stopped",
 #: The number of workers that the study has had, on all machines.
 WORKERS = "workers"
 
-#: Why a trial was closed by another process.
+#: The reason why another process closed a trial.
 _GONE = "interrupted: its process is gone"
 
 
