@@ -115,7 +115,7 @@ def test_silence_has_finite_features(kind: Any) -> None:
         (["front_end=pcen", "model=crnn_meanteacher"], r"PCEN: has no normalise; .*front_end=amplitude_mel"),
     ],
 )
-def test_values_that_do_not_fit_are_refused_in_one_line(overrides: list[str], line: str) -> None:
+def test_values_that_do_not_fit_are_rejected_in_one_line(overrides: list[str], line: str) -> None:
     with pytest.raises(UserError, match=line):
         compose_experiments(overrides)
 

@@ -43,7 +43,7 @@ def test_24_bits_in_the_upper_3_of_4_bytes_are_read(tmp_path: Path, seed: int) -
 
 @pytest.mark.parametrize(("length", "at_top"), [(900, True), (900, False), (6_000, False)])
 @pytest.mark.parametrize("seed", range(8))
-def test_24_bits_in_4_bytes_are_refused_otherwise(tmp_path: Path, length: int, at_top: bool, seed: int) -> None:
+def test_24_bits_in_4_bytes_are_rejected_otherwise(tmp_path: Path, length: int, at_top: bool, seed: int) -> None:
     """libsndfile reads those in the lower 3 bytes as noise or 48 dB too low, and short clips as noise in any case."""
     samples = np.random.default_rng(seed).uniform(-0.26, 0.26, length)
     path = _written(tmp_path, wav(pcm(samples, 24, 4, at_top=at_top), bits=24, align=4))
@@ -78,7 +78,7 @@ def test_samples_in_the_upper_bits_of_their_bytes_are_read(tmp_path: Path, bits:
 
 
 @pytest.mark.parametrize(("bits", "width"), [(12, 2), (20, 3), (20, 4), (24, 4)])
-def test_samples_in_the_lower_bits_of_their_bytes_are_refused(tmp_path: Path, bits: int, width: int) -> None:
+def test_samples_in_the_lower_bits_of_their_bytes_are_rejected(tmp_path: Path, bits: int, width: int) -> None:
     data = pcm(LOUD, bits, width, at_top=False)
     content = wav(data, tag=0xFFFE, bits=8 * width, extended=extension(bits))
 
@@ -137,7 +137,7 @@ def test_24_valid_bits_in_32_are_read(tmp_path: Path) -> None:
         ({"bits": 24, "container": b"BW64"}, "not audio that libsndfile can read"),
     ],
 )
-def test_contradictory_headers_are_refused(tmp_path: Path, layout: dict, says: str) -> None:
+def test_contradictory_headers_are_rejected(tmp_path: Path, layout: dict, says: str) -> None:
     with pytest.raises(AudioProblem, match=says):
         read(tmp_path / "clip.wav", wav(PLAIN, **layout))
 

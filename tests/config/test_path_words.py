@@ -63,7 +63,7 @@ def test_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
         "data.root=",
     ],
 )
-def test_what_hydra_reads_stays(word: str) -> None:
+def test_words_that_hydra_can_parse_are_not_changed(word: str) -> None:
     assert quote_paths([word], is_sweep=False) == [word]
 
 

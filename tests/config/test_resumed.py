@@ -56,7 +56,7 @@ def test_places_and_the_machine_are_those_of_the_command_line(tmp_path: Path) ->
         "compression.start=other",
     ],
 )
-def test_what_only_the_command_line_may_say_is_named(word: str, tmp_path: Path) -> None:
+def test_overrides_that_only_the_command_line_may_set_are_reported(word: str, tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", "model=cnn5", word)
 
     with pytest.raises(

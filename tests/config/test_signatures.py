@@ -129,7 +129,7 @@ def test_arguments_of_any_name_reach_a_constructor_that_takes_them() -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_reported_with_the_key(name: str, overrides: list[str], says: str) -> None:
+def test_errors_are_reported_with_the_key(name: str, overrides: list[str], says: str) -> None:
     with pytest.raises(UserError) as caught:
         of(name, *overrides)
 

@@ -245,7 +245,7 @@ def test_existing_recordings_are_not_generated_again(tmp_path: Path) -> None:
         ({"sample_rate": 4_000}, "sample_rate is 4000"),
     ],
 )
-def test_impossible_parameters_are_refused_before_anything_is_written(
+def test_impossible_parameters_are_rejected_before_anything_is_written(
     tmp_path: Path, wrong: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ValueError, match=said):

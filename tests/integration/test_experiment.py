@@ -57,7 +57,7 @@ def again(output: str, command_line: CommandLine, tiny: Tiny) -> str:
     return command_line(*tiny(*CHANCE))
 
 
-def test_the_terminal_tells_what_happened(output: str) -> None:
+def test_the_terminal_shows_what_happened(output: str) -> None:
     assert " INFO " not in output  # of the libraries, which have much to say while a first store of runs is made
     assert "task 1a, baseline_cnn on tau2020, cpu" in output
     assert "tau2020: 12 train, 24 validation, 12 test clips, 3 scenes, 2 devices" in output
@@ -92,7 +92,7 @@ def test_mlflow_holds_everything(output: str, command_line: CommandLine) -> None
     assert {"config.yaml", "complexity.txt", "scenes.txt", "metrics.json", "confusion.png", "checkpoints"} <= artifacts
 
 
-def test_the_scores_judged_alone_give_the_same_figures(output: str, command_line: CommandLine) -> None:
+def test_the_separate_evaluation_of_the_scores_gives_the_same_figures(output: str, command_line: CommandLine) -> None:
     folder = run_folder(output, command_line.folder)
     reference = command_line.folder / "tau/evaluation_setup/fold1_evaluate.csv"
 

@@ -52,7 +52,7 @@ def test_a_job_that_fails_does_not_stop_the_others(command_line: CommandLine, ti
     assert any("mlflow.parentRunId" in run.data.tags for run in failed)
 
 
-def test_an_impossible_job_is_refused_before_the_first_starts(
+def test_an_impossible_job_is_rejected_before_the_first_starts(
     command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:
     output = command_line("-m", *tiny("model.units=8,0"), code=1)
@@ -77,7 +77,9 @@ def test_a_sweep_is_continued_without_what_has_finished(
     assert header.split()[:3] == ["seeds", "accuracy", "%"]
 
 
-def test_an_interrupted_sweep_tells_what_is_over(command_line: CommandLine, tiny: Callable[..., list[str]]) -> None:
+def test_an_interrupted_sweep_lists_the_finished_jobs(
+    command_line: CommandLine, tiny: Callable[..., list[str]]
+) -> None:
     known = set(command_line.folder.rglob("last.ckpt"))
     process = command_line.start("-m", *tiny("model.units=12", "training.epochs=1,300"))
     wait_for_checkpoint(command_line.folder, known)

@@ -109,14 +109,14 @@ def test_results_are_written_and_the_best_can_be_repeated(project: Project, cont
     project(*shlex.split(command[1]))
 
 
-def test_what_was_finished_is_not_run_again(project: Project, continued: str) -> None:
+def test_finished_jobs_are_not_run_again(project: Project, continued: str) -> None:
     before = len(project.study().get_trials())
 
     assert "train (continued with" in project(*SLOW)
     assert len(project.study().get_trials()) == before
 
 
-def test_another_space_or_configuration_is_refused_in_one_line(project: Project, continued: str) -> None:
+def test_another_space_or_configuration_is_rejected_in_one_line(project: Project, continued: str) -> None:
     changed = project(*SLOW, "epochs=6", "classifier.eta0=interval(1,2)", code=1)
 
     line = changed.splitlines()[0]
@@ -132,7 +132,7 @@ def test_another_space_or_configuration_is_refused_in_one_line(project: Project,
         ("hydra.sweeper.workers=0", "error: hydra.sweeper.workers=0: expected a whole number of at least 1"),
     ],
 )
-def test_wrong_settings_are_refused_in_one_line(project: Project, argument: str, message: str) -> None:
+def test_wrong_settings_are_rejected_in_one_line(project: Project, argument: str, message: str) -> None:
     printed = project("-m", argument, code=1)
 
     assert printed.startswith(message)

@@ -71,7 +71,7 @@ def test_other_processes_find_the_project(project: CommandLine) -> None:
     assert "2 of 2 jobs finished" in output
 
 
-def test_an_interrupted_run_says_how_it_goes_on(project: CommandLine) -> None:
+def test_an_interrupted_run_shows_how_to_continue(project: CommandLine) -> None:
     first = next(
         line.split()[3:]
         for line in (project.folder / "README.md").read_text().splitlines()
@@ -158,6 +158,6 @@ def test_the_package_is_named_after_the_folder(folder: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("folder", ["2024", "ä"])
-def test_a_folder_whose_name_no_package_can_have_is_refused(folder: str) -> None:
+def test_a_folder_whose_name_no_package_can_have_is_rejected(folder: str) -> None:
     with pytest.raises(UserError, match="not a name for a Python package"):
         package_name(Path(folder))

@@ -64,7 +64,7 @@ def test_a_worker_that_dies_while_it_starts_is_replaced(
     assert "search    replaced: 2 finished" in output
 
 
-def test_workers_that_die_again_and_again_end_the_search_with_what_they_said(
+def test_workers_that_die_repeatedly_end_the_search_with_their_output(
     command_line: CommandLine, tiny: Tiny, trap: Callable[[int, str], None]
 ) -> None:
     trap(100, "spawn_main")
@@ -76,7 +76,7 @@ def test_workers_that_die_again_and_again_end_the_search_with_what_they_said(
     assert "Traceback" not in output
 
 
-def test_the_workers_of_joblib_are_begun_again(
+def test_the_workers_of_joblib_are_restarted(
     command_line: CommandLine, tiny: Tiny, trap: Callable[[int, str], None]
 ) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
@@ -88,7 +88,7 @@ def test_the_workers_of_joblib_are_begun_again(
     assert "search    loky: 2 finished" in output
 
 
-def test_a_worker_that_is_asked_to_end_has_its_trial_tried_again(command_line: CommandLine, tiny: Tiny) -> None:
+def test_the_trial_of_a_terminated_worker_is_retried(command_line: CommandLine, tiny: Tiny) -> None:
     more = ("training.epochs=20", "hydra.sweeper.n_trials=1", "hydra.sweeper.study_name=asked")
     process = command_line.start("-m", *tiny(*SPACE, *more))
     first = _running(command_line.folder, set(), epochs=3, name="asked")

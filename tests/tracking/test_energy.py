@@ -76,13 +76,13 @@ def test_a_resumed_run_adds_to_the_energy_of_its_first_part() -> None:
 
 
 @measurable
-def test_an_unknown_country_is_refused() -> None:
+def test_an_unknown_country_is_rejected() -> None:
     check_energy(MEASURED)
     with pytest.raises(UserError, match="energy_country=FR: not a country that CodeCarbon knows"):
         check_energy(Tracking(energy=True, energy_country="FR"))
 
 
-def test_without_codecarbon_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_codecarbon_one_line_describes_the_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "codecarbon", None)
     monkeypatch.setitem(sys.modules, "codecarbon.input", None)
 

@@ -112,7 +112,7 @@ def test_its_description_is_whole(scenes: Logged) -> None:
     assert len(loaded.predict(loaded.input_example)) == 1
 
 
-def test_it_takes_next_to_no_room_beside_the_checkpoint(scenes: Logged) -> None:
+def test_it_takes_hardly_more_space_than_the_checkpoint(scenes: Logged) -> None:
     checkpoint = scenes.model / "data/best.ckpt"
     others = [path for path in scenes.model.rglob("*") if path.is_file() and path != checkpoint]
 

@@ -94,7 +94,7 @@ def test_an_epoch_without_a_number_is_never_the_best(tmp_path: Path) -> None:
     assert (best.best_epoch, round(best.best_value, 3)) == (1, 0.3)
 
 
-def test_a_training_without_any_validation_figure_says_so(tmp_path: Path) -> None:
+def test_a_training_without_any_validation_metric_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"validation/accuracy was not a number in any epoch"):
         fitted(Scripted([1.0], [math.nan]), tmp_path)
 

@@ -102,7 +102,7 @@ def test_keras_in_float16_predicts_the_same(
     assert np.abs(found - expected).mean() < np.abs(exact - expected).mean() + 1e-4
 
 
-def test_what_exceeds_float16_is_not_finite(learner: SceneLearner, experiment: Experiment) -> None:
+def test_activations_beyond_float16_are_not_finite(learner: SceneLearner, experiment: Experiment) -> None:
     state = dict(learner.module.state_dict())
     state["network.convolutions.1.weight"] = state["network.convolutions.1.weight"] + 1e6
 

@@ -74,7 +74,7 @@ def test_the_recipe_takes_every_training_clip_and_every_frame(
     assert learner.predict(data.test).shape == (len(data.test), 3)
 
 
-def test_only_what_is_trained_on_where_that_is_asked_for(root: Path) -> None:
+def test_only_training_clips_are_used_if_configured(root: Path) -> None:
     experiment = experiment_of(root, "training.normalise_over=train")
     data, store = load_features(experiment)
     assert isinstance(data, SceneData)

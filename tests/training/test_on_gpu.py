@@ -95,7 +95,7 @@ def test_a_step_that_cannot_be_recorded_is_trained_without(
     assert [record.getMessage() for record in caplog.records if says in record.getMessage()]
 
 
-def test_a_batch_that_does_not_fit_is_said_in_one_line(tmp_path: Any) -> None:
+def test_a_batch_that_does_not_fit_is_reported_in_one_line(tmp_path: Any) -> None:
     from dcase_sweep.utils.errors import UserError
 
     learner = make("scenes", "training.batch_size=805")

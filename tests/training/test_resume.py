@@ -109,7 +109,7 @@ def test_another_class_of_data_has_defaults_of_its_own(tmp_path: Path) -> None:
         ({"state_dict": [1]}, "state_dict is a list"),
     ],
 )
-def test_a_field_of_another_kind_is_refused(changed: dict[str, Any], says: str, tmp_path: Path) -> None:
+def test_a_field_of_another_kind_is_rejected(changed: dict[str, Any], says: str, tmp_path: Path) -> None:
     path = checkpoint_of(composed(*TAU), tmp_path / "last.ckpt")
     torch.save(torch.load(path, weights_only=True) | changed, path)
 

@@ -153,7 +153,7 @@ class Clips_(Callback):
         (Callback(), "compression.quantize changes the network", "compression.quantize changes the network"),
     ],
 )
-def test_what_a_graph_cannot_hold_is_said_in_one_line_and_trained_without(
+def test_a_step_that_cannot_be_recorded_is_reported_in_one_line_and_trained_without_a_graph(
     callback: Callback, obstacle: str | None, says: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     from dcase_sweep.training.lightning import make_trainer

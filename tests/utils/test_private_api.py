@@ -61,7 +61,7 @@ def test_every_listed_name_is_used() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(name for name in LISTED if "." in name))
-def test_what_is_imported_is_there(name: str) -> None:
+def test_private_names_exist(name: str) -> None:
     module, _, attribute = name.rpartition(".")
 
     assert hasattr(import_module(module), attribute)

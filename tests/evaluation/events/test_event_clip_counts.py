@@ -91,7 +91,7 @@ def test_counts_are_read_as_they_were_written(counts: ClipCounts, tmp_path: Path
     assert list(found.labels) == LABELS
 
 
-def test_a_file_that_holds_something_else_is_refused_in_one_line(counts: ClipCounts, tmp_path: Path) -> None:
+def test_a_file_that_holds_something_else_is_rejected_in_one_line(counts: ClipCounts, tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("not a file of arrays")
     write_clip_counts(replace(counts, hits=counts.hits[:3]), tmp_path / "short.npz")
     np.savez(tmp_path / "objects.npz", clips=np.array([{}], dtype=object))

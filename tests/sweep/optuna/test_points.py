@@ -82,7 +82,7 @@ def test_the_last_untried_point_is_found() -> None:
     assert found.find_untried({*tried, found.identify({"a.b": 17})}, 300, random.Random(0)) is None
 
 
-def test_what_means_the_same_is_the_same_configuration() -> None:
+def test_equivalent_overrides_are_the_same_configuration() -> None:
     assert canonical("0.1") == canonical("1e-1") == canonical("0.10000000000000001")
     assert canonical("[1, 1]") == canonical("[1,1]") != canonical("[1,2]")
     assert canonical("8") == canonical("8.0")

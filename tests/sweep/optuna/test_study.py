@@ -62,7 +62,7 @@ def test_each_worker_has_a_number_of_its_own_on_any_machine(where: str) -> None:
     assert claim(0) == 8, "a continued study goes on counting"
 
 
-def test_another_space_is_refused_with_the_difference_or_a_new_study_is_started(where: str) -> None:
+def test_another_space_is_rejected_with_the_difference_or_a_new_study_is_started(where: str) -> None:
     finish(opened(where))
 
     with pytest.raises(UserError, match=r"space model.depth: was 2..5, is 2..9; .*|was 2..5, is 2..9"):
@@ -92,7 +92,7 @@ def test_a_study_of_before_sources_were_noted_goes_on(tmp_path: Path) -> None:
     assert open_study(storage, "s", OBJECTIVE, signature(), fresh=False).study_name == "s"
 
 
-def test_workers_that_ask_at_once_never_run_more_than_wanted(tmp_path: Path) -> None:
+def test_workers_that_ask_simultaneously_never_run_more_trials_than_wanted(tmp_path: Path) -> None:
     where = str(tmp_path / "optuna.log")
     opened(where)
 
@@ -210,7 +210,7 @@ def test_a_trial_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("direction", "number"), [("maximize", 1), ("minimize", 0)])
-def test_of_equals_the_first_is_the_best(direction: str, number: int) -> None:
+def test_the_first_of_equal_trials_is_the_best(direction: str, number: int) -> None:
     study = optuna.create_study(direction=direction)
     for value in (0.1, 0.3, 0.3, 0.1):
         study.tell(study.ask(), value)

@@ -98,7 +98,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path, stop_after
     assert torch.equal(whole.logits(), second.logits())
 
 
-def test_what_is_kept_has_the_zeros_and_is_the_plain_network(tmp_path: Path) -> None:
+def test_the_best_checkpoint_has_the_zeros_and_is_that_of_the_plain_network(tmp_path: Path) -> None:
     training = Tiny(BOTH)
 
     kept = training.fit(tmp_path)

@@ -258,7 +258,7 @@ def test_threads_cannot_change_in_one_process() -> None:
         learner(small("hardware.threads=7"))
 
 
-def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_network_are_rejected(tmp_path: Path) -> None:
     trained = learner(small())
     other = build_model(small("model.units=9", framework="torch"), classes=3)
     state = {f"network.{name}": value for name, value in other.state_dict().items()}

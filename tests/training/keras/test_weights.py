@@ -146,7 +146,7 @@ def test_a_mixed_precision_keeps_its_weights_in_float32() -> None:
         ),
     ],
 )
-def test_weights_of_another_network_are_refused(damage: Any, says: str) -> None:
+def test_weights_of_another_network_are_rejected(damage: Any, says: str) -> None:
     twin = cnn(**SMALL)
     before = twin.get_weights()
     state = disturbed(CNN(**SMALL))
