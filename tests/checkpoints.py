@@ -1,4 +1,4 @@
-"""Checkpoints of networks that nobody trained, for tests of what is done with trained ones."""
+"""Checkpoints of untrained networks for tests."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Checked experiments for tests that need no command line."""
+"""Validated experiments for tests that need no command line."""
 
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra

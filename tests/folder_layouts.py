@@ -1,4 +1,4 @@
-"""Tiny copies of public data sets' layouts, with tones instead of recordings."""
+"""Tiny data sets in the layouts of public ones, with tones instead of recordings."""
 
 import csv
 from collections.abc import Sequence

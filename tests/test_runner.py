@@ -1,4 +1,4 @@
-"""One experiment in this process: what is logged when, and what is left of one that fails."""
+"""One experiment in this process: logged data, and the state after a failure."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""An experiment from Python: composed, run, read again, and asked about recordings."""
+"""Loading of trained networks, and predictions from Python."""
 
 import subprocess
 import sys

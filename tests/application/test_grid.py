@@ -1,4 +1,4 @@
-"""The grid sweeper: what is left of a sweep that does not come to its end."""
+"""The grid sweeper: the results of interrupted and failed sweeps."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""The search part of a search's settings."""
+"""The settings of a search."""
 
 import pytest
 from hydra import compose

@@ -1,4 +1,4 @@
-"""Files that do not know their length are read to their end; truncated ones are told from short ones."""
+"""Files without a stored length are read to their end, and truncated files are distinguished from short ones."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Levels of recordings, against what was written into them."""
+"""Measured levels of recordings with known levels."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What no recording is: refused as what it is, or named."""
+"""Recordings that cannot be used are rejected with the reason."""
 
 import io
 import os

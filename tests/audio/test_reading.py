@@ -1,4 +1,4 @@
-"""Reading recordings: any format to one rate and length, and what is wrong with those that cannot be read."""
+"""Reading of recordings in any format, and errors for unreadable ones."""
 
 from collections.abc import Callable
 from pathlib import Path

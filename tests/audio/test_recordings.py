@@ -1,4 +1,4 @@
-"""Recordings that are read in blocks."""
+"""Recordings read in blocks."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Layouts of WAV files: read at the right level, or refused."""
+"""Layouts of WAV files: read at the correct level, or rejected."""
 
 import io
 import struct

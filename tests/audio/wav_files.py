@@ -1,4 +1,4 @@
-"""WAV files made byte by byte, so that each field of the header can be another one."""
+"""WAV files written byte by byte, so that each field of the header can be changed."""
 
 import struct
 

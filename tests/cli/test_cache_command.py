@@ -1,4 +1,4 @@
-"""``cache``: what is listed and what is removed, and that nothing else ever is."""
+"""``cache``: listed and removed entries; all other files remain."""
 
 import os
 import shutil

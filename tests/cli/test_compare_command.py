@@ -1,4 +1,4 @@
-"""``compare``: what is selected, printed, written and refused."""
+"""``compare``: selection of runs, output, files and errors."""
 
 from pathlib import Path
 

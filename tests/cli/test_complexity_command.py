@@ -1,4 +1,4 @@
-"""``complexity``: what a network costs, from the words of a command line or from a checkpoint."""
+"""``complexity`` for overrides and for checkpoints."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``predict`` from the words of its command line to the files that it writes."""
+"""``predict`` from its command line to its files."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Numbers that no machine holds are refused before anything of their size is made; ordinary large ones are not."""
+"""Numbers too large for any machine are rejected before memory is allocated; large but possible ones are accepted."""
 
 import re
 import resource

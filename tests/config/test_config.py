@@ -1,4 +1,4 @@
-"""Composed configurations: what is accepted, and the one line that says why something is not."""
+"""Validation of composed configurations, with one line for each error."""
 
 from collections.abc import Iterator
 from pathlib import Path

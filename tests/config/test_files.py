@@ -1,4 +1,4 @@
-"""Configuration files that are broken, in one line and in bounded time."""
+"""Invalid configuration files: errors in one line and in bounded time."""
 
 import os
 import time

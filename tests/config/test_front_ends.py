@@ -1,4 +1,4 @@
-"""The front end as a choice of its own, and what it is given by task and data."""
+"""The configuration group ``front_end``, and the arguments that task and data determine."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The group ``metrics``: from its names, a user's own function or class, to metrics."""
+"""The configuration group ``metrics``."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Paths are typed as they are: what Hydra's grammar would refuse in them is quoted for it."""
+"""Paths on the command line: characters with a meaning in Hydra's grammar are quoted."""
 
 import shlex
 from pathlib import Path

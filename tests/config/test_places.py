@@ -1,4 +1,4 @@
-"""Folders that are written to, and choices that Hydra would take without a word."""
+"""Output folders, and settings that Hydra would ignore silently."""
 
 import os
 from pathlib import Path

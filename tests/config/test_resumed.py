@@ -1,4 +1,4 @@
-"""What ``resume=FOLDER`` takes over from the folder, and what it does not."""
+"""The overrides that ``resume=FOLDER`` uses from the folder."""
 
 import shlex
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Classes of the user's own, whatever their constructors are annotated with."""
+"""User-defined classes with any annotations."""
 
 import sys
 from pathlib import Path

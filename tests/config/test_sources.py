@@ -1,4 +1,4 @@
-"""Which source code a configuration depends on."""
+"""The source code on which a configuration depends."""
 
 import sys
 from collections.abc import Iterator

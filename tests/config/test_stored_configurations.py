@@ -1,4 +1,4 @@
-"""Configurations from files: what they may decide, and what only the command line may."""
+"""Configurations from files: what they may determine, and what only the command line may."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The generated scenes: TAU's layout, the same bytes every time, and a generation that can be cut short."""
+"""The generated scenes: TAU's layout, reproducible files, and continuation of an interrupted generation."""
 
 import csv
 import os

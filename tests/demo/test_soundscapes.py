@@ -1,4 +1,4 @@
-"""The generated soundscapes: DESED's layout, the same bytes every time, and a generation that can be cut short."""
+"""The generated soundscapes: DESED's layout, reproducible files, and continuation of an interrupted generation."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Figures of a run: drawn last, and none of them costs the run its results."""
+"""The figures of a run are drawn last, and an error does not fail the run."""
 
 import logging
 from pathlib import Path

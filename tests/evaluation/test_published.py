@@ -1,4 +1,4 @@
-"""Published results: `compare` and `experiments/README.md` show the same ones."""
+"""Published results are the same in `compare` and `experiments/README.md`."""
 
 import re
 from pathlib import Path

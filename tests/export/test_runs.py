@@ -1,4 +1,4 @@
-"""Which run is meant: by its id, its folder or its checkpoint; and what cannot be exported."""
+"""Identification of a run by ID, folder or checkpoint, and runs that cannot be exported."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Exported files as trained networks; what describes them is not trusted."""
+"""Exported files as trained networks. Their metadata are not trusted."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How windows become the prediction of a recording."""
+"""Joining of windows to the prediction for a recording."""
 
 from typing import Any
 

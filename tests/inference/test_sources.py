@@ -1,4 +1,4 @@
-"""Recordings as a command line names them."""
+"""Recordings named on a command line."""
 
 import io
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""Predictions as tables."""
+"""Tables of predictions."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Cutting of recordings into windows."""
+"""Windows of recordings."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A damaged data set: everything that is wrong is told at once, and nothing is computed or lost."""
+"""A damaged data set: all problems are reported together, and nothing is computed or lost."""
 
 import re
 from pathlib import Path

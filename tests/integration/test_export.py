@@ -1,4 +1,4 @@
-"""A trained run through the real command line into files for devices."""
+"""Export of a trained run through the real command line."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""What a wheel holds: an installed package must find its configuration and work from any folder."""
+"""An installed wheel finds its configuration and works from any folder."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the run is marked, the last checkpoint kept, and resuming ends where no interruption would."""
+"""Ctrl-C and SIGTERM: status of the run, the last checkpoint, and identical results after resumption."""
 
 import os
 import re

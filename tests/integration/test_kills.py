@@ -1,4 +1,4 @@
-"""SIGKILL and a lost terminal: what was trained is logged once, nothing is left open, nothing is broken."""
+"""SIGKILL and a lost terminal: nothing is logged twice, left open or damaged."""
 
 import os
 import pty

@@ -1,4 +1,4 @@
-"""A search of another Hydra application, as its users run it: killed, continued, refused, repeated."""
+"""A search in another Hydra application: killed, continued, rejected, repeated."""
 
 import os
 import re

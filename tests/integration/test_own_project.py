@@ -1,4 +1,4 @@
-"""A project of the user's own, as `init` writes it: every command of its README, from the first run to an export."""
+"""A project written by `init`: every command of its README, from the first run to an export."""
 
 import os
 import re

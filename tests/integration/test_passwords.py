@@ -1,4 +1,4 @@
-"""A password in the address of a server works and stands nowhere, whatever becomes of the run."""
+"""A password in the address of a server works and is never written, whatever happens to the run."""
 
 import os
 import re

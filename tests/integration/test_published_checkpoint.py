@@ -1,4 +1,4 @@
-"""Evaluating a published checkpoint through the real command line."""
+"""Evaluation of a published checkpoint through the real command line."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Searches as people run them: from the command to the best one's file, through kills and continuations."""
+"""Searches through the real command line, including kills, continuations and the file of the best trial."""
 
 import csv
 import os

@@ -1,4 +1,4 @@
-"""Searches whose workers, commands or stores are taken away: what must be left, and what must be said."""
+"""Searches whose workers, commands or storage fail: what remains and what is reported."""
 
 import os
 import shutil

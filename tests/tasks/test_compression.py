@@ -1,4 +1,4 @@
-"""What a run says of its compression."""
+"""The report on the compression of a run."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""What configuration and data must agree on."""
+"""Checks of the configuration against the data."""
 
 import logging
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The energy of a run: logged metrics, refused settings, no leftovers."""
+"""The energy of a run: logged metrics, invalid settings, no remaining processes."""
 
 import importlib.util
 import sys

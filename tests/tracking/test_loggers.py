@@ -1,4 +1,4 @@
-"""Loggers beside MLflow."""
+"""Loggers other than MLflow."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which commit a run names."""
+"""The commit that is recorded with a run."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Checkpoints of unknown origin: what they hold is read, nothing of it is run, each fault is one line."""
+"""Checkpoints from unknown sources: no code is run, and each error is one line."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What the hardware group's ``auto`` means on each device."""
+"""The meaning of ``auto`` in the group ``hardware`` on each device."""
 
 import pytest
 import torch

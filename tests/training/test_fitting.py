@@ -1,4 +1,4 @@
-"""Fitting any module: which weights survive, how a finished training is taken up again, what ends a diverged one."""
+"""Training of any module: selected weights, resumption of finished trainings, and divergence."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Mean and deviation of the mel bands, against a direct computation in double precision from the recordings."""
+"""Mean and deviation of the mel bands, compared with double precision results from the recordings."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What only a GPU shows: recorded steps beside others, and what ends a recording. Skipped where there is none."""
+"""Recorded steps on a GPU, compared with others, and errors of recordings. Skipped without a GPU."""
 
 from typing import Any
 

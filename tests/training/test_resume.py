@@ -1,4 +1,4 @@
-"""Which checkpoints a configuration continues: those of its own, also those that are older than some of its keys."""
+"""Checkpoints that a configuration can continue: its own, including those without newer keys."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Locks on files in use, on a system that has them and on one that has none."""
+"""Locks on files in use, on systems with and without them."""
 
 from pathlib import Path
 

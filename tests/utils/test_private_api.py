@@ -1,4 +1,4 @@
-"""Names of other libraries that are not public: listed, and there."""
+"""The list of private names of other libraries is complete, and the names exist."""
 
 import ast
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A signal ends a process, whatever the code does that it arrives in."""
+"""A signal ends a process at any point of its code."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Own recordings with a class for each: from folders or a table to splits that do not leak."""
+"""Own recordings with one class each: labels from folders or a table, and splits without leaks."""
 
 import shutil
 from collections import Counter

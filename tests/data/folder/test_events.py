@@ -1,4 +1,4 @@
-"""Own recordings with sound events: from tables to strong, weak and unlabelled clips."""
+"""Own recordings with sound events: strong, weak and unlabelled clips from tables."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""`python -m dcase_sweep evaluate events` as people call it."""
+"""`python -m dcase_sweep evaluate events`."""
 
 import json
 import os

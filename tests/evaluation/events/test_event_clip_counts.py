@@ -1,4 +1,4 @@
-"""Counts by clip: a resample that is a weighted sum equals the evaluation of the resampled clips."""
+"""Counts by clip: a weighted sum equals the evaluation of the resampled clips."""
 
 from dataclasses import replace
 from pathlib import Path

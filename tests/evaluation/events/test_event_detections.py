@@ -1,4 +1,4 @@
-"""Tables of detections, one a threshold."""
+"""Tables of detections, one for each threshold."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Error rates, held against sed_eval and against what was published."""
+"""Error rates, compared with sed_eval and with published figures."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""All figures at once, on all clips and on part of them."""
+"""All metrics together, on all clips and on some of them."""
 
 from pathlib import Path
 

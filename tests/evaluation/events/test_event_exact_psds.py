@@ -1,4 +1,4 @@
-"""PSDS over all thresholds: sed_scores_eval, and the definition evaluated below every single score."""
+"""PSDS over all thresholds, compared with sed_scores_eval and with the definition at every score."""
 
 import numpy as np
 import pytest

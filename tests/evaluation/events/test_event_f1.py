@@ -1,4 +1,4 @@
-"""Collar, segment and intersection F1: published figures, sed_eval and psds_eval, and cases done by hand."""
+"""Collar, segment and intersection F1, compared with published figures, sed_eval, psds_eval and manual results."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pictures: what they show, not how they look."""
+"""The content of the figures."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Reference tables: what they mean, and that every wrong row is named."""
+"""Reference tables: their interpretation, and messages for invalid rows."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""PSDS from operating points: published figures, psds_eval, and the definition written down slowly."""
+"""PSDS from operating points, compared with published figures, psds_eval and the definition."""
 
 from pathlib import Path
 

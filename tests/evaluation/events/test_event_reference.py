@@ -1,4 +1,4 @@
-"""The figures of psds_eval and sed_eval beside ours, and how these packages are run."""
+"""The figures of psds_eval and sed_eval, and the calls of these packages."""
 
 import re
 import subprocess

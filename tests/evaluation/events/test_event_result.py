@@ -1,4 +1,4 @@
-"""What a run is told of its student and its teacher."""
+"""The evaluation result of student and teacher."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""The test clips of several runs evaluated together: as if one run had tested them all."""
+"""The test clips of several runs evaluated together, compared with a single run."""
 
 from pathlib import Path
 

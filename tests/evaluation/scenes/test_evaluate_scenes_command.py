@@ -1,4 +1,4 @@
-"""The command line as a user meets it."""
+"""`python -m dcase_sweep evaluate scenes`."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What the pictures show, read back from the figures."""
+"""The content of the figures."""
 
 import io
 import subprocess

@@ -1,4 +1,4 @@
-"""Score files and ground truth, and what is said about those that are wrong."""
+"""Score files and ground truth, and messages for invalid ones."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Accuracy and log loss, against hand counts, scikit-learn and a published system's figures."""
+"""Accuracy and log loss, compared with manual results, scikit-learn and published figures."""
 
 import math
 import warnings

@@ -1,4 +1,4 @@
-"""The result table that people read, and the same figures for programs."""
+"""The table of results, and the same numbers as JSON and CSV."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""A search of any Hydra application: what its task function returns, reports and refuses."""
+"""A search in any Hydra application: return values, reports and errors of its task function."""
 
 import re
 import textwrap

@@ -1,4 +1,4 @@
-"""The short way to a trial's configuration against Hydra's own."""
+"""The fast composition of a trial's configuration, compared with Hydra's own."""
 
 from typing import Any
 

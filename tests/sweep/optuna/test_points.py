@@ -1,4 +1,4 @@
-"""Finite spaces: their size, their points, and what is the same configuration."""
+"""Finite spaces: size, points and equal configurations."""
 
 import random
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Workers as processes: how their deaths are told, and that none outlives its parent."""
+"""Worker processes: detection of their end, and their end after that of the parent."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Search spaces in Hydra's grammar, and the networks that they give."""
+"""Search spaces in Hydra's grammar, and the resulting networks."""
 
 from typing import Any
 

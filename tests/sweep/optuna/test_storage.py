@@ -1,4 +1,4 @@
-"""Storages: what is no journal or database is refused, a kill loses nothing, and one command begins a study."""
+"""Storages: errors for other files, no loss after a kill, and one study for simultaneous commands."""
 
 import json
 import multiprocessing

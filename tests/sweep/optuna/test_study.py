@@ -1,4 +1,4 @@
-"""Studies: continued, refused, counted, recovered, never locked."""
+"""Studies: continued, rejected, counted, recovered, never locked."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""One worker's trials: rejected, pruned, failed, finished; how they are told and when a search ends."""
+"""The trials of one worker: rejected, pruned, failed, finished; messages, and the end of a search."""
 
 import os
 from collections.abc import Callable, Mapping

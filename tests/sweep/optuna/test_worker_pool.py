@@ -1,4 +1,4 @@
-"""Workers that die are replaced, and what they leave is taken over first."""
+"""Replacement of workers that die, and recovery of their trials."""
 
 import time
 from pathlib import Path

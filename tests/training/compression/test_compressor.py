@@ -1,4 +1,4 @@
-"""A compressed training: what is kept of it, and that an interruption changes nothing."""
+"""A compressed training: its checkpoints, and identical results after an interruption."""
 
 from pathlib import Path
 

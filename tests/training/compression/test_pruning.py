@@ -1,4 +1,4 @@
-"""Magnitude pruning: which weights become zero, how many fit, and that they stay zero."""
+"""Magnitude pruning: the selected weights, their number, and their zeros after further steps."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Fake quantisation beside a NumPy reference, and what it leaves alone."""
+"""Fake quantisation, compared with a NumPy reference."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a fine-tuning begins with: found, read, and refused where it is of something else."""
+"""The checkpoint from which a fine-tuning starts: found, read, or rejected."""
 
 from pathlib import Path
 

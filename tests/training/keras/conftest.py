@@ -1,4 +1,4 @@
-"""TensorFlow as all tests here begin it."""
+"""The setup of TensorFlow for all tests of this folder."""
 
 import pytest
 

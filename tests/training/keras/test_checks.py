@@ -1,4 +1,4 @@
-"""What framework=tensorflow refuses before any time is spent."""
+"""Experiments that framework=tensorflow cannot run are rejected before any time is spent."""
 
 import sys
 from types import ModuleType

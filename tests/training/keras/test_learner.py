@@ -1,4 +1,4 @@
-"""Training the Keras twin: to the same end from anywhere, by the recipe's arithmetic, stopped by who may stop it."""
+"""Training with Keras: resumption, the arithmetic of the recipe, and interruption."""
 
 from dataclasses import dataclass
 from pathlib import Path

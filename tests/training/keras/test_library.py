@@ -1,4 +1,4 @@
-"""TensorFlow's import: quiet, but for what is worth reading."""
+"""Import of TensorFlow without notices, but with warnings."""
 
 import os
 import subprocess

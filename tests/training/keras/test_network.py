@@ -1,4 +1,4 @@
-"""The Keras twin in lower precision: the same network, and gradients that are those of float32."""
+"""The Keras network in lower precision: same structure, and gradients close to those of float32."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Networks and their Keras twins: as large, with the same weights, and of one opinion on real recordings."""
+"""Networks in PyTorch and Keras: same size, same weights, and same predictions for real recordings."""
 
 from pathlib import Path
 from typing import Any

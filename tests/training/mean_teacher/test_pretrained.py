@@ -1,4 +1,4 @@
-"""A published checkpoint: what is taken from it, and the one line that refuses another file."""
+"""Published checkpoints: their weights, and one line for any other file."""
 
 import argparse
 from pathlib import Path
