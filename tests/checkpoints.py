@@ -30,7 +30,7 @@ def write_checkpoint(
     names: bool = True,
     config_dir: Path | None = None,
 ) -> Path:
-    """Write ``best.ckpt`` as a run of these overrides leaves it, with weights that are drawn by chance.
+    """Write ``best.ckpt`` as a run of these overrides leaves it, with random weights.
 
     Args:
         path: of the file.

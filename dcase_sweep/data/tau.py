@@ -39,6 +39,7 @@ class TAU:
     """
 
     kind = "scenes"
+    class_noun = "scene"
 
     def __init__(
         self,
@@ -159,6 +160,7 @@ class TAU:
             train=np.setdiff1d(trained, held_out),
             validation=held_out,
             test=indices(test),
+            class_noun=self.class_noun,
         )
 
     def _hold_out(self, recordings: list[SceneRecording], trained: NDArray[np.int64]) -> NDArray[np.int64]:

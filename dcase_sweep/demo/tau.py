@@ -16,9 +16,19 @@ class DemoScenes(GeneratedRecordings):
 
     The same arguments give identical files. With two locations in a city, ``validation=official`` would hold out half
     of the training clips, so ``balanced`` is the default.
+
+    Args:
+        name: name of the data set.
+        root: folder of the generated data sets.
+        validation: rule for the choice of clips to validate on: ``official`` or ``balanced``, see `TAU`.
+        validation_fraction: fraction of the clips of each scene to validate on.
+        train_clips: number of clips to train and validate on.
+        test_clips: number of clips to test on.
+        generator_seed: seed of the generator.
     """
 
     kind = "scenes"
+    class_noun = "scene"
 
     def __init__(
         self,

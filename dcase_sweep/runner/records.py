@@ -19,6 +19,7 @@ from dcase_sweep.training.checkpoints import BEST, FOLDER
 from dcase_sweep.utils import console
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.secrets import mask_values
+from dcase_sweep.utils.text_table import terminal_width
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def log_tables(mlrun: tracking.AnyRun, result: EvaluationResult, job: Job) -> No
     for name, write in result.writers.items():
         write(job.folder / name)
         mlrun.log_file(job.folder / name)
-    log.info(f"\n{result.table}\n")
+    log.info(f"\n{result.show(terminal_width())}\n")
 
 
 def log_model(mlrun: tracking.AnyRun, experiment: Experiment, job: Job, classes: Sequence[str]) -> None:

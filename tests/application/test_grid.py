@@ -51,7 +51,7 @@ def swept(
 
 
 class Serial:
-    """Finishes the first job and is stopped in the second."""
+    """Finishes the first job and is interrupted in the second."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error

@@ -130,7 +130,7 @@ def test_a_missing_librosa_is_reported_with_how_to_install_it(monkeypatch: pytes
 
 
 def torchaudio() -> ModuleType:
-    """Torchaudio, where it can be imported beside this PyTorch."""
+    """Import torchaudio, or skip the test if it does not match the installed PyTorch."""
     try:
         import torchaudio.transforms
     except Exception as error:

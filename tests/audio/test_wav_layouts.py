@@ -24,7 +24,7 @@ def read(path: Path, content: bytes) -> np.ndarray:
 
 
 def is_read_here(path: Path) -> bool:
-    """Whether the file goes to this package's own reader."""
+    """Whether the file is read by this package's own reader."""
     size = path.stat().st_size
     with path.open("rb", buffering=0) as handle:
         header = read_wav_header(handle.read(4096), handle, size)
@@ -44,7 +44,7 @@ def test_24_bits_in_the_upper_3_of_4_bytes_are_read(tmp_path: Path, seed: int) -
 @pytest.mark.parametrize(("length", "at_top"), [(900, True), (900, False), (6_000, False)])
 @pytest.mark.parametrize("seed", range(8))
 def test_24_bits_in_4_bytes_are_rejected_otherwise(tmp_path: Path, length: int, at_top: bool, seed: int) -> None:
-    """libsndfile reads those in the lower 3 bytes as noise or 48 dB too low, and short clips as noise in any case."""
+    """libsndfile reads samples in the lower 3 bytes as noise or 48 dB too low, and short clips always as noise."""
     samples = np.random.default_rng(seed).uniform(-0.26, 0.26, length)
     path = _written(tmp_path, wav(pcm(samples, 24, 4, at_top=at_top), bits=24, align=4))
 
@@ -203,7 +203,7 @@ def test_the_suffix_does_not_make_audio_of_text(tmp_path: Path, suffix: str) -> 
 
 
 def test_every_header_that_is_read_here_gives_the_samples_of_libsndfile(tmp_path: Path) -> None:
-    """Any change of up to four bytes of a header, or of its length: the two agree, or it is not read here."""
+    """After a change of up to four bytes or of the length, both readers agree, or this one rejects the file."""
     rng = np.random.default_rng(11)
     path = tmp_path / "clip.wav"
     starts = [

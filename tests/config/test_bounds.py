@@ -45,7 +45,7 @@ def _hydra() -> Iterator[None]:
 
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A machine of so many bytes."""
+    """Simulate a machine with this many bytes of memory."""
     given = SimpleNamespace(bytes=16 * GIB)
     for module in (bounds, construction, capacity):
         monkeypatch.setattr(module, "memory_bytes", lambda: given.bytes)
@@ -213,7 +213,7 @@ def test_generated_recordings_need_no_further_space(monkeypatch: pytest.MonkeyPa
 
 
 class Deep(nn.Module):
-    """Another module's network, whose arguments this package knows nothing of."""
+    """A network of another module with arguments unknown to this package."""
 
     kind = "scenes"
 

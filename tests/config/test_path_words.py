@@ -26,7 +26,7 @@ PATHS = (
 
 
 def read(word: str) -> object:
-    """What Hydra takes for the value of a word."""
+    """Return the value of a word as parsed by Hydra."""
     return OverridesParser.create().parse_override(word).value()
 
 

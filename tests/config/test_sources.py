@@ -21,7 +21,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def forget() -> None:
-    """As in a process of its own: one keeps what it has read."""
+    """Clear the caches, like a new process."""
     for cached in (sources._hash_all, sources._find_top, sources._hash_library):
         cached.cache_clear()
 

@@ -26,7 +26,7 @@ def flat() -> dict[str, Any]:
 
 @pytest.fixture
 def mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What exists once the module ``hostile`` was imported."""
+    """The file that exists if the module ``hostile`` was imported."""
     found = tmp_path / "ran"
     (tmp_path / "hostile.py").write_text(HOSTILE.format(mark=str(found)))
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -87,7 +87,7 @@ def level(samples: np.ndarray) -> float:
 
 
 def contrast(demo: EventData, clip: EventClip) -> float:
-    """How much louder the clip is while its only event lasts, in dB."""
+    """Return the level during the only event of a clip relative to the rest, in dB."""
     samples, rate = soundfile.read(demo.root / clip.filename)
     (event,) = clip.events
     begin, end = round(event.onset * rate), round(event.offset * rate)

@@ -17,7 +17,7 @@ Described = dict[str, Any]
 
 
 class Runtime:
-    """Says of each clip the same, if it has the shape of the front end's features."""
+    """Returns the same scores for each clip with the shape of the features."""
 
     step = 0.0
 

@@ -18,7 +18,7 @@ CLASSES = ("bus", "park", "tram")
 
 
 class Given(nn.Module):
-    """Says of a window what its features hold: probabilities ``[1, class]``."""
+    """Returns the features of a window as probabilities ``[1, class]``."""
 
     def forward(self, features: Tensor) -> Tensor:
         return features[:, 0]
@@ -80,7 +80,7 @@ def test_a_predictor_of_single_clips_predicts_each_window() -> None:
 
 
 class Played(nn.Module):
-    """Says of each frame what the features hold: ``[class, frame]``."""
+    """Returns the features as probabilities of each frame ``[class, frame]``."""
 
     frame_stride = 1
 

@@ -30,7 +30,7 @@ class Project:
         shutil.copytree(PROJECT, folder, dirs_exist_ok=True)
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        """Begin and do not wait."""
+        """Start the command without waiting."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HYDRA_")}
         return subprocess.Popen(
             [sys.executable, "train.py", *arguments],
@@ -60,7 +60,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def continued(project: Project) -> str:
-    """What the second command printed: the first one was killed in the middle of its trials."""
+    """The output of the second command, after the first one was killed during its trials."""
     process = project.start(*SLOW)
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and process.poll() is None:
@@ -76,7 +76,7 @@ def continued(project: Project) -> str:
 
 
 def _wait_for_workers(project: Project) -> None:
-    """Workers end with the command that has started them."""
+    """Workers end when the command that started them ends."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         trials = project.study().get_trials(deepcopy=False)

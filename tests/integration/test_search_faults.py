@@ -40,7 +40,7 @@ def points(*more: str) -> tuple[str, ...]:
 
 @pytest.fixture
 def trap(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, str], None]:
-    """Lets so many workers die while they start; they are known by a word of their command line."""
+    """Kills this number of workers during their start. They are identified by a word of their command line."""
     folder = command_line.folder / "trap"
     folder.mkdir(exist_ok=True)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
@@ -167,7 +167,7 @@ def test_a_name_with_quotation_marks_and_tags_is_only_a_name(command_line: Comma
 
 
 def test_a_search_goes_on_without_its_runs(command_line: CommandLine, tiny: Tiny, database: Path) -> None:
-    """Somebody has deleted the store of runs; the study and the checkpoints are there."""
+    """The store of runs has been deleted; the study and the checkpoints exist."""
     arguments = ["-m", *tiny(*SPACE, "training.epochs=1", "hydra.sweeper.study_name=lost")]
     command_line(*arguments, "hydra.sweeper.n_trials=1")
     for path in (command_line.folder / "mlruns").glob("*mlflow.db*"):
@@ -199,7 +199,7 @@ def test_passwords_are_written_nowhere(command_line: CommandLine, tiny: Tiny) ->
 
 
 def test_a_search_that_was_killed_again_and_again_comes_to_its_end(command_line: CommandLine, tiny: Tiny) -> None:
-    """Each continuation begins with the last epoch of the one before."""
+    """Each continuation starts with the last epoch of the previous one."""
     more = ("training.epochs=24", "hydra.sweeper.n_trials=1", "hydra.sweeper.study_name=again")
     arguments = ["-m", *tiny(*SPACE, *more)]
     seen: set[int] = set()

@@ -18,7 +18,7 @@ MEASURED = Tracking(energy=True, energy_mode="process")
 
 
 class FakeRun:
-    """Keeps what is logged; begins with what a run had logged before it was interrupted."""
+    """Stores logged metrics, starting with those that a run had logged before an interruption."""
 
     def __init__(self, **before: float) -> None:
         self.metrics = {name.replace("__", "/"): value for name, value in before.items()}

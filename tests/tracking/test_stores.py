@@ -30,7 +30,7 @@ def make_folder(path: Path) -> Path:
 
 
 def forget_stores() -> None:
-    """As a new process begins."""
+    """Clear the state, like a new process."""
     tracking.stores._stores.clear()
 
 
@@ -63,7 +63,7 @@ def test_a_kill_during_creation_of_the_schema_leaves_no_incomplete_database(
 def test_a_database_that_was_left_incomplete_is_replaced(
     database: Path, tmp_path: Path, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What earlier versions left: some tables, no run."""
+    """A store of an earlier version with some tables and no run."""
 
     def create(path: Path) -> None:
         with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(path)) as copy:

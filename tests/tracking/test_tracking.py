@@ -185,7 +185,7 @@ def test_artifacts_are_next_to_the_database(settings: Tracking, tmp_path: Path) 
 
 
 def test_two_processes_can_log_the_same_data_at_the_same_time() -> None:
-    """MLflow looks whether the data set is there and then makes it: the later one is refused, and must look again."""
+    """MLflow checks for the data set and then creates it. The second process gets an error and must check again."""
     named: list[str] = []
 
     class Client:

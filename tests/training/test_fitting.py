@@ -18,7 +18,7 @@ from dcase_sweep.utils.errors import UserError
 
 
 class Scripted(LightningModule):
-    """One weight, and losses and accuracies that a test writes down, an epoch each."""
+    """A module with one weight, and with losses and accuracies for each epoch that a test defines."""
 
     def __init__(self, losses: list[float], accuracies: list[float]) -> None:
         super().__init__()

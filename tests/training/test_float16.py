@@ -35,7 +35,7 @@ def experiment() -> Experiment:
 
 @pytest.fixture
 def learner(experiment: Experiment) -> SceneLearner:
-    """One whose batch normalisation has seen something, and whose classes differ."""
+    """A network with non-trivial batch-normalisation statistics and different outputs for the classes."""
     rng = np.random.default_rng(0)
     recordings = tuple(SceneRecording(f"{i}.wav", ("bus", "park")[i % 2], "rome", f"rome-{i}", "a") for i in range(20))
     features = rng.normal(-5, 2, (20, 40, 20)).astype(np.float32)

@@ -32,7 +32,7 @@ def experiment_of(root: Path, *more: str) -> Experiment:
 
 
 def official_statistics(data: SceneData) -> tuple[np.ndarray, np.ndarray]:
-    """What dcase_util's Normalizer comes to over the training list, all in double precision, ``[mel]`` each.
+    """Compute the statistics of dcase_util's Normalizer over the training list in double precision, ``[mel]`` each.
 
     It adds up n, the sum and the sum of squares of each clip's frames, all of them, and divides by n and by n (n-1).
     """

@@ -63,7 +63,7 @@ def test_one_recording_lasts_a_training(task: str, tmp_path: Any) -> None:
 
 
 class Waits(torch.nn.CrossEntropyLoss):
-    """A loss that asks for its value."""
+    """A loss that waits for its value."""
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         loss = super().forward(logits, targets)
@@ -71,7 +71,7 @@ class Waits(torch.nn.CrossEntropyLoss):
 
 
 class Fails(torch.nn.CrossEntropyLoss):
-    """A loss that cannot be recorded although it waits for nothing."""
+    """A loss that cannot be recorded, although it does not wait for the device."""
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         if torch.cuda.is_current_stream_capturing():

@@ -18,7 +18,7 @@ from dcase_sweep.utils.errors import UserError
 
 
 class Large(nn.Module):
-    """A network that a device has no memory for when it is given more than so many clips."""
+    """A network for which the memory is insufficient with more than this number of clips."""
 
     def __init__(self, most: int) -> None:
         super().__init__()

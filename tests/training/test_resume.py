@@ -119,7 +119,7 @@ def test_a_field_of_another_kind_is_rejected(changed: dict[str, Any], says: str,
 
 @pytest.mark.parametrize("task", ["1a", "4"])
 def test_a_checkpoint_of_an_earlier_version_is_continued_by_the_same_words(task: str, tmp_path: Path) -> None:
-    """The configuration is that of a checkpoint which the version before the groups of components wrote."""
+    """The configuration is from a checkpoint of the version before the component groups."""
     state = {"state_dict": {}, "optimizer_states": [{}], "callbacks": {"Keeper": {}}}
     extra = {"configuration": read_earlier(task), "run_id": "r"}
     path = tmp_path / "last.ckpt"

@@ -28,7 +28,7 @@ COSINE = {"_target_": "dcase_sweep.training.schedules.cosine", "interval": "step
 
 
 class Tiny:
-    """A tiny network and its clips, the same each time."""
+    """A tiny network and its clips, always the same."""
 
     def __init__(self, optimizer: str = "Adam", **settings: Any) -> None:
         torch.manual_seed(5)

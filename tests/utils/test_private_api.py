@@ -28,7 +28,7 @@ def trees() -> Iterator[tuple[Path, ast.AST]]:
 
 
 def defined() -> set[str]:
-    """Every name that this package gives to something of its own."""
+    """Return all names that this package defines itself."""
     found: set[str] = set()
     for _, tree in trees():
         for node in ast.walk(tree):

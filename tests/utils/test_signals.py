@@ -87,7 +87,7 @@ def test_a_handler_of_another_library_gets_its_signal_after_the_block() -> None:
 
 
 class Referred:
-    """Something that there can be a weak reference to."""
+    """An object that supports weak references."""
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

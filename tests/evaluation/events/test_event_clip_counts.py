@@ -34,7 +34,7 @@ CLIPS, HOP = 12, 0.1
 
 
 def make(drawn: list[int]) -> tuple[Detections, Detections, GroundTruth]:
-    """Detections and events of these clips; one that is drawn twice is two clips with the same content."""
+    """Select detections and events of these clips. A clip that is drawn twice becomes two equal clips."""
     rng = np.random.default_rng(0)
     events, scores = [], []
     for _ in range(CLIPS):

@@ -13,7 +13,7 @@ from tests.evaluation.events.event_reference import HOP, LABELS, random_scores, 
 
 @lru_cache
 def evaluate(listed: int | None = None, *, detected: bool = True) -> EvaluationResult:
-    """What is told by default; tests only read it."""
+    """Evaluate the example; the default result is shared by the tests."""
     return judge(listed, detected=detected)
 
 

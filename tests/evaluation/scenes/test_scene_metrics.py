@@ -16,7 +16,7 @@ CLASSES = ("bus", "park")
 
 
 def published(shared: Path) -> tuple[list[list[float]], list[tuple[str, str]]]:
-    """The scores as they stand in the file, and (scene, device) of each clip; read without the package."""
+    """Return the scores in the file, and (scene, device) of each clip, read without the package."""
     folder = shared / "data" / "tau2020"
     lines = (folder / "scores_10class_published_acc0.794.txt").read_text().splitlines()
     clips = [line.split("\t") for line in (folder / "fold1_evaluate.csv").read_text().splitlines()[1:]]
@@ -27,7 +27,7 @@ def published(shared: Path) -> tuple[list[list[float]], list[tuple[str, str]]]:
 
 
 def slow_macro(scores: list[list[float]], clips: list[tuple[str, str]], device: str | None) -> tuple[float, float]:
-    """Accuracy and log loss averaged over scenes, by loops alone."""
+    """Compute accuracy and log loss averaged over scenes with plain loops."""
     names = sorted({label for label, _ in clips})
     accuracies, losses = [], []
     for column, name in enumerate(names):

@@ -58,7 +58,7 @@ def test_a_conditional_space_counts_what_exists_at_each_depth() -> None:
 
 
 def test_a_point_that_was_sampled_is_recognised() -> None:
-    """Whatever the sampler's arithmetic makes of a step."""
+    """Rounding errors of the sampler do not matter."""
     space = space_of({"a.b": "range(0.1,1.0,0.1)", "model.depth": "choice(1,2)"}, {"filters": "choice(8,16)"})
     found = list_points(space)
     assert found is not None

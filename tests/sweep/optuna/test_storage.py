@@ -206,7 +206,7 @@ def test_a_url_that_nothing_opens_is_reported_without_its_password() -> None:
 
 
 def begin(where: str, all_are_there: Any, told: Any) -> None:
-    """Begin or join the study, as a command does."""
+    """Create or join the study like a command."""
     all_are_there.wait(60)
     try:
         storage = records.open_storage(where)

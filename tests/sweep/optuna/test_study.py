@@ -143,7 +143,7 @@ def gone() -> ProcessIdentity:
 
 
 def test_a_trial_whose_process_is_gone_is_tried_again_as_often_as_it_is_interrupted(where: str) -> None:
-    """And with the same values, which the sampler is not asked for again."""
+    """The trial is retried with the same values, without a new suggestion of the sampler."""
     study = opened(where)
     first = interrupt(study)
     for number in (first, first + 1, first + 2):

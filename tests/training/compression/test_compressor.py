@@ -21,11 +21,11 @@ BLOCKS = [{"filters": 4, "kernel": [3, 3], "pool": [2, 2], "dropout": 0.2}] * 2
 
 
 class Stopped(Exception):
-    """The power went."""
+    """Simulates a loss of power."""
 
 
 class Tiny:
-    """A tiny network, its compression and its clips, the same each time."""
+    """A tiny network, its compression and its clips, always the same."""
 
     def __init__(self, settings: Compression) -> None:
         torch.manual_seed(5)

@@ -5,4 +5,4 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def _threads(one_tensorflow_thread: None) -> None:
-    """Before anything here begins TensorFlow."""
+    """Set up TensorFlow before its first use."""

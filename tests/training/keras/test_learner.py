@@ -45,7 +45,7 @@ def small(*more: str, framework: str = "tensorflow") -> Experiment:
 
 
 def scenes() -> tuple[SceneData, NDArray[np.float32]]:
-    """Sixty clips of three scenes, each louder in bands of its own."""
+    """Sixty clips of three scenes that differ in their loud bands."""
     labels = ("bus", "park", "tram")
     rng = np.random.default_rng(0)
     recordings = tuple(SceneRecording(f"{i}.wav", labels[i % 3], "paris", f"paris-{i}", "a") for i in range(60))
@@ -73,7 +73,7 @@ def checkpoint(path: Path) -> dict[str, Any]:
 
 @dataclass
 class Trained:
-    """A learner after its training, and what it told."""
+    """A learner after its training, and the metrics that it reported."""
 
     learner: Any
     fitted: Fitted
@@ -84,7 +84,7 @@ class Trained:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """One training that nothing interrupts: making TensorFlow's graphs takes longer than the rest of a test."""
+    """An uninterrupted training, shared by tests because building TensorFlow's graphs is slow."""
     folder, batches = tmp_path_factory.mktemp("whole"), list[int]()
     trained = learner(small())
     return Trained(trained, *fit(trained, folder, on_batch=batches.append), batches, folder)

@@ -43,7 +43,7 @@ def settings(name: str) -> dict[str, Any]:
 
 
 def disturbed(network: nn.Module) -> dict[str, Tensor]:
-    """Weights as a training leaves them: running statistics that are not 0 and 1, outputs that are not all alike."""
+    """Return weights like those of a training, with non-trivial running statistics and different outputs."""
     rng = torch.Generator().manual_seed(3)
     state = {name: value.clone() for name, value in network.state_dict().items()}
     for name, value in state.items():
