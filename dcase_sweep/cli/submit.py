@@ -91,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--bits", type=int, choices=(32, 16), help="of a parameter (default: 16 for task 1A, 32 for task 4)"
     )
+    parser.add_argument(
+        "--network", choices=("student", "teacher"), help="which one of a mean teacher (default: the student)"
+    )
     parser.add_argument("--draft", action="store_true", help="write a package that is not valid, too")
     parser.add_argument("--check", metavar="ZIP|FOLDER", type=Path, help="validate a package that is there")
     parser.add_argument("--config-dir", metavar="FOLDER", help=CONFIG_DIR)
@@ -161,7 +164,7 @@ def _open(run: str, settings: dict[str, str], options: argparse.Namespace) -> "T
 
     folder_names = named_in_folder(options.config_dir) if options.config_dir else {}
     named = folder_names | {key: value for key, value in settings.items() if not key.startswith("tracking.")}
-    return open_system(run, store=_store(settings), named=named, bits=options.bits)
+    return open_system(run, store=_store(settings), named=named, bits=options.bits, member=options.network)
 
 
 def _store(settings: dict[str, str]) -> "Tracking":

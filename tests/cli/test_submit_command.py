@@ -280,6 +280,11 @@ def test_a_list_says_which_recordings_are_in_the_set(submit: Submit) -> None:
             "--year 2019: the rules of task 1a are not known for it; expected 2021",
         ),
         (["scenes.ckpt", *WORDS, "-o", "scenes.ckpt"], "-o scenes.ckpt: a file; expected a folder"),
+        (["scenes.ckpt", *WORDS, "--network", "teacher"], "run=scenes.ckpt: contains no teacher; expected a run"),
+        (
+            ["scenes.ckpt", *WORDS, "--network", "student"],
+            "--network student: scenes.ckpt has one network; leave it out",
+        ),
         (["scenes.ckpt", "--check", "x.zip"], "--check: validates a package that is there; expected no scenes.ckpt"),
         (["--check", "x.zip"], "x.zip: no such file; expected a submission's zip archive"),
         (["scenes.ckpt", *WORDS, "--meta", "report.pdf"], "report.pdf, line 1: expected alphabetic or numeric"),
