@@ -50,6 +50,11 @@ def _flush() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), standard.fileno())
 
 
+def _is_experiment(arguments: list[str]) -> bool:
+    """Whether a command line has no verb."""
+    return not arguments or "=" in arguments[0] or arguments[0].startswith(("-", "+", "~"))
+
+
 def _run(arguments: list[str] | None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["--version"]:
@@ -57,12 +62,15 @@ def _run(arguments: list[str] | None) -> int:
 
         print(f"dcase_sweep {__version__}")
         return 0
+    topic = None
     if arguments[:1] == ["help"]:
-        arguments = [*arguments[1:2], "--help"]
-    if not arguments or "=" in arguments[0] or arguments[0].startswith(("-", "+", "~")):
+        arguments = [*arguments[1:], "--help"]
+        if arguments[0] not in VERBS and not _is_experiment(arguments):
+            topic, *arguments = arguments
+    if _is_experiment(arguments):
         from dcase_sweep.cli.main import main as experiment
 
-        return experiment(arguments)
+        return experiment(arguments, topic)
     from dcase_sweep.utils.errors import UserError, describe_os_error
     from dcase_sweep.utils.secrets import mask_secrets
 

@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,3 +160,14 @@ def tiny(command_line: CommandLine) -> Callable[..., list[str]]:
     """Overrides for an experiment on a tiny data set, with more appended."""
     root = make_tau(command_line.folder / "tau")
     return lambda *more: ["data=tau2020", f"data.root={root}", *TINY, *more]
+
+
+@contextmanager
+def shown_at(width: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let what this process prints be for a terminal of this width, in letters."""
+    with monkeypatch.context() as patch:
+        for module in [name for name in sys.modules if name.startswith("dcase_sweep.")]:
+            if hasattr(sys.modules[module], "terminal_width"):
+                patch.setattr(sys.modules[module], "terminal_width", lambda: width)
+        patch.setenv("COLUMNS", str(width))
+        yield

@@ -49,6 +49,8 @@ class Server:
         faults: of the next answers for a file, one after the other; the last one stays if ``stays`` has the name.
         requests: name and range of each request.
         tags: entity tags in place of digests.
+        agents: what asked.
+        busiest: the most answers at the same time.
     """
 
     def __init__(self) -> None:
@@ -58,6 +60,8 @@ class Server:
         self.requests: list[tuple[str, str | None]] = []
         self.tags: dict[str, str] = {}
         self.agents: set[str | None] = set()
+        self.busy = 0
+        self.busiest = 0
         self.url = ""
 
     def ranges(self, name: str) -> list[str | None]:
@@ -80,7 +84,10 @@ def serving() -> Iterator[Server]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            server.busy += 1
+            server.busiest = max(server.busy, server.busiest)
             _answer(self, server)
+            server.busy -= 1
 
         def log_message(self, format: str, *arguments: object) -> None:
             pass
@@ -132,6 +139,8 @@ def _answer(handler: BaseHTTPRequestHandler, server: Server) -> None:
     if start:
         handler.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
     handler.send_header("Content-Length", str(len(body) + fault.length))
+    for key, value in fault.headers.items():
+        handler.send_header(key, value)
     if tag:
         handler.send_header("ETag", tag)
     handler.end_headers()

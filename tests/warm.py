@@ -180,7 +180,7 @@ def _become(
         os.close(opened)
     sys.path[0] = folder
     sys.argv = ["dcase_sweep", *arguments]
-    if warm_workers and any(word == "-m" or word.startswith("search=") for word in arguments):
+    if warm_workers and any(word == "-m" or word.startswith(("search=", "resume=")) for word in arguments):
         _fork_workers()
     try:
         runpy.run_module("dcase_sweep", run_name="__main__", alter_sys=True)

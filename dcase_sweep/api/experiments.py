@@ -21,7 +21,7 @@ class Experiment:
         name: a readable name: ``cnn5 model.depth=4``.
         settings: the typed configuration: ``settings.training.epochs``, ``settings.model.dropout``.
         choices: configuration group → selected option: ``{"model": "cnn5", ...}``.
-        overrides: the overrides passed to `compose`.
+        overrides: the overrides passed to `compose`, after those of the run that ``resume`` names.
         yaml: the composed configuration as YAML.
         command: the equivalent command line.
     """
@@ -38,7 +38,8 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = No
     """Compose the experiment that ``python -m dcase_sweep OVERRIDES`` would run.
 
     Args:
-        overrides: overrides as on the command line: ``["model=cnn5", "training.epochs=20"]``.
+        overrides: overrides as on the command line: ``["model=cnn5", "training.epochs=20"]``. ``["resume=FOLDER"]``
+            continues a run with its own overrides.
         config_dir: a folder with your own configuration groups.
 
     Returns:
@@ -54,7 +55,8 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = No
     if len(composed) != 1:
         raise UserError(f"{len(composed)} experiments; expected one value for each key; compose them one by one")
     (found,) = composed
-    given = tuple(mask_word(word) for word in overrides)
+    is_continued = any(word.lstrip("+").startswith("resume=") for word in overrides)
+    given = tuple(map(mask_word, found.overrides if is_continued else overrides))
     return Experiment(found.name, found.experiment, found.choices, given, found.yaml, found.command)
 
 

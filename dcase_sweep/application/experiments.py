@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.application.outcomes import make_outcome
 from dcase_sweep.sweep.application import Application, Record
-from dcase_sweep.sweep.job import BestTrial, GridJob, PooledRow, PreparedJob
+from dcase_sweep.sweep.job import BestTrial, Continuation, GridJob, PooledRow, PreparedJob
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.reporting import ConstraintViolation
 from dcase_sweep.utils.errors import UserError
@@ -46,6 +46,8 @@ class Experiments(Application):
         self.metric = metric
         #: Folders of the user's own configuration, set by the sweeper.
         self.path = SearchPath()
+        #: Whether the sweep of a folder is continued, set by the sweeper.
+        self.is_continued = False
         self._base: Experiment | None = None
         self._classes = 0
 
@@ -203,12 +205,23 @@ class Experiments(Application):
 
     def find_finished(self, jobs: Sequence[Any]) -> list[tuple[str, Outcome] | None]:
         """Find the finished run of each experiment, with the same configuration, data and code."""
+        from dcase_sweep import tracking
         from dcase_sweep.application.finished import find_finished
 
+        if self.is_continued and not tracking.logs_to_mlflow(self.base.logger):
+            return [None] * len(jobs)  # a job that has finished is evaluated again from its last epoch
         return find_finished(self.base, jobs)
 
+    def continue_jobs(self, jobs: Sequence["Experiment"], folder: Path) -> Continuation:
+        """Find the checkpoints of the jobs of a sweep that is continued."""
+        if not self.is_continued:
+            return super().continue_jobs(jobs, folder)
+        from dcase_sweep.application.continued import continue_jobs
+
+        return continue_jobs(jobs, folder)
+
     def pool(self, jobs: Sequence[GridJob]) -> list[PooledRow]:
-        """A row for the folds of each cross-validation, evaluated together."""
+        """Return a row for the folds of each cross-validation, evaluated together."""
         from dcase_sweep.application.folds import pool_folds
 
         return pool_folds(jobs)
@@ -260,6 +273,9 @@ class Experiments(Application):
 
         from dcase_sweep.training.resume import find_resumable
 
+        moved = Path(job.config.hydra.sweep.dir) / Path(folder).name
+        if moved.is_dir() and not Path(folder).is_dir():  # the folder of the search has another place now
+            folder = str(moved)
         experiment = replace(job.content, resume=folder)
         found = find_resumable(experiment)
         assert found is not None

@@ -14,18 +14,18 @@ log = logging.getLogger(__name__)
 
 #: The key that distinguishes the folds.
 FOLD = "data.fold"
-#: What a row shows in place of the fold: the test clips of all folds evaluated together, or the mean of the folds.
+#: Replaces the fold in a row: the test clips of all folds evaluated together, or the mean of the folds.
 POOLED, MEAN = "pooled", "mean"
 
 
 def pool_folds(jobs: Sequence[GridJob]) -> list[PooledRow]:
-    """Return a row for each set of jobs that differ in ``data.fold`` alone.
+    """Return a row for each set of jobs that differ only in ``data.fold``.
 
-    The test clips of all folds are evaluated together, which differs from the mean of the folds where these are not of
-    one size. Where the task cannot do so, the row is the mean. A set with a job that has not finished gets no row.
+    The test clips of all folds are evaluated together, which differs from the mean of the folds if these have different
+    sizes. If the task does not support that, the row is the mean. There is no row for a set with unfinished jobs.
 
     Args:
-        jobs: of the sweep, each with its experiment.
+        jobs: the jobs of the sweep with their experiments.
 
     Raises:
         UserError: if the files of a job cannot be read.
@@ -56,14 +56,14 @@ def _pool(jobs: Sequence[GridJob]) -> list[PooledRow]:
     if len(folders) == len(jobs):
         result = build_task(jobs[0].content).pool(jobs[0].content, folders)
     else:
-        log.warning("pooled    the files of earlier runs are on a server: the row is the mean of the folds")
+        log.warning("pooled    the files of earlier runs are on a server, so the row is the mean of the folds")
     if result is None:
         return [PooledRow({**job.values, FOLD: MEAN}, outcome) for job, outcome in zip(jobs, outcomes, strict=True)]
     return [PooledRow({**jobs[0].values, FOLD: POOLED}, _together(outcomes, result.metrics), result.table)]
 
 
 def _together(outcomes: Sequence[Outcome], metrics: dict[str, float]) -> Outcome:
-    """The outcome of all folds, whose costs are those of the first."""
+    """Return the outcome of all folds, with the complexity of the first."""
     first = outcomes[0]
     same = {name: value for name, value in first.metrics.items() if name.startswith("complexity/")}
     seconds = sum(outcome.seconds for outcome in outcomes)

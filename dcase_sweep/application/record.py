@@ -62,7 +62,7 @@ class RunRecord(Record):
 
 
 def shorten_table(text: str, length: int) -> str:
-    """Leave out the last lines of a text that is longer than a tag may be, and say so."""
+    """Shorten a text to the largest length of a tag, with a note on the omitted rows."""
     if len(text) <= length:
         return text
     left = "\n\nThe other rows are in comparison.csv."

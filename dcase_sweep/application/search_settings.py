@@ -12,9 +12,9 @@ from dcase_sweep.utils.text import printable
 if TYPE_CHECKING:
     from dcase_sweep.sweep.optuna.signature import Objective
 
-#: What the names of all metrics begin with that can be limited.
+#: Prefix of all metrics that can be limited.
 _METRICS = "complexity/"
-#: Names of limits for what people ask for.
+#: Common names of quantities → names of limits.
 _SHORT = {"size_kib": "size_kib_16bit", "peak_activation_kib": "peak_activation_kib_16bit"}
 _PARTS = ("objective", "limits", "params", "blocks")
 

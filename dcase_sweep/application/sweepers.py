@@ -1,6 +1,8 @@
 """The sweepers of this package: a grid of experiments, or a search."""
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.types import HydraContext, TaskFunction
@@ -65,10 +67,35 @@ class GridSweeper(grid.GridSweeper):
         """
         if self.search is not None:
             raise UserError("search: not supported by a grid, which runs all combinations; add hydra/sweeper=optuna")
+        arguments, resumed = _take_sweep(arguments)
+        if resumed is not None:
+            assert isinstance(self._application, Experiments)
+            self._application.is_continued = self.skip_finished = True
         results = super().sweep(arguments)
         if self.failures:
             raise SweepFailed(self.failures)
         return results
+
+    def describe_continuation(self, arguments: Sequence[str], folder: Path) -> str:
+        """Return the command that continues the sweep by its folder."""
+        from dcase_sweep.config.resumed import continuation_words
+        from dcase_sweep.config.search_path import SearchPath
+
+        try:
+            words = continuation_words(Path(os.path.relpath(folder)), SearchPath.of_settings(self._config.hydra))
+        except UserError:  # somebody has changed the file; the whole command says the same
+            return super().describe_continuation(arguments, folder)
+        return " ".join(["python -m dcase_sweep", *words])
+
+
+def _take_sweep(arguments: list[str]) -> tuple[list[str], Path | None]:
+    """Take the folder of the sweep that is continued out of the overrides; its jobs have folders of their own."""
+    from dcase_sweep.config.resumed import find_sweep
+
+    folder = find_sweep(arguments)
+    if folder is None:
+        return arguments, None
+    return [word for word in arguments if not word.lstrip("+").startswith("resume=")], folder
 
 
 class OptunaSweeper(sweeper.OptunaSweeper):
@@ -93,7 +120,7 @@ class OptunaSweeper(sweeper.OptunaSweeper):
         Raises:
             SweepFailed: if it ended early.
         """
-        study = super().sweep(arguments)
+        study = super().sweep(_take_sweep(arguments)[0])
         if self.failures:
             raise SweepFailed(self.failures)
         return study

@@ -18,7 +18,7 @@ WINDOW, QUIET = 0.1, -70.0
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """What was measured of a recording.
+    """The measurements of a recording.
 
     Attributes:
         seconds: length.

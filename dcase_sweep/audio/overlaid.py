@@ -6,12 +6,12 @@ from typing import Any
 
 
 class Overlaid(io.RawIOBase):
-    """A file that begins with other bytes than on disk, and ends where it is told to.
+    """A file with other first bytes and another length than on disk.
 
     Args:
         handle: the file.
-        begin: what stands in the place of its first bytes.
-        length: bytes of the whole.
+        begin: bytes that replace its first bytes.
+        length: length in bytes.
     """
 
     def __init__(self, handle: FileIO, begin: bytes, length: int) -> None:

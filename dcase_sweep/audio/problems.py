@@ -47,17 +47,17 @@ def check_duration(frames: int, sample_rate: int, wanted: float) -> None:
 
 
 def silent() -> AudioProblem:
-    """What is wrong with a recording below `SILENCE`."""
+    """Return the problem of a recording below `SILENCE`."""
     return AudioProblem("silent from beginning to end; expected a recording")
 
 
 def not_finite(sample: int) -> AudioProblem:
-    """What is wrong with a recording that holds NaN or infinity at this sample."""
+    """Return the problem of a recording with NaN or infinity at this sample."""
     return AudioProblem(f"sample {sample} is not a finite number; expected audio")
 
 
 def too_loud(peak: float) -> AudioProblem:
-    """What is wrong with a recording whose loudest sample exceeds `LOUDEST`."""
+    """Return the problem of a recording whose loudest sample exceeds `LOUDEST`."""
     return AudioProblem(
         f"samples of up to {peak:.3g}; expected full scale at 1.0, and at most {LOUDEST:g}; divide them by their full "
         "scale or convert them to integers"
@@ -65,5 +65,5 @@ def too_loud(peak: float) -> AudioProblem:
 
 
 def no_samples() -> AudioProblem:
-    """What is wrong with a file that ends after its header."""
+    """Return the problem of a file that ends after its header."""
     return AudioProblem("no samples after the header; expected audio; restore the file or remove its row")

@@ -28,9 +28,9 @@ class Recording:
     """A recording that can be read once, from its beginning to its end.
 
     Attributes:
-        seconds: its length; None if the file does not give it.
-        blocks: its samples, ``[sample]`` each. Reading on raises an `AudioProblem` where the recording turns out to be
-            damaged, silent, of another scale than 1, or not finite; some of these show at its end only.
+        seconds: its length, s; None if the file does not specify it.
+        blocks: its samples in blocks ``[sample]``. Iteration raises an `AudioProblem` if the recording is damaged,
+            silent, not finite, or has another full scale than 1, in some cases only at its end.
     """
 
     seconds: float | None
@@ -39,7 +39,7 @@ class Recording:
 
 @contextmanager
 def open_recording(path: Path, *, sample_rate: int) -> Iterator[Recording]:
-    """Open an audio file: channels averaged, resampled (soxr) to ``sample_rate`` (Hz); full scale is 1.
+    """Open an audio file. Channels are averaged, and samples are resampled (soxr) to ``sample_rate`` (Hz).
 
     Raises:
         AudioProblem: for a file that is missing, unreadable, empty, truncated, of another type or not a recording.
@@ -50,7 +50,7 @@ def open_recording(path: Path, *, sample_rate: int) -> Iterator[Recording]:
 
 
 def recording_of(samples: Block, rate: int, *, sample_rate: int) -> Recording:
-    """A mono waveform ``[sample]`` as `open_recording` gives a file."""
+    """Return a mono waveform ``[sample]`` as a recording, like `open_recording` for a file."""
     return Recording(len(samples) / rate, _prepare([samples], rate, sample_rate))
 
 
@@ -59,7 +59,7 @@ def _prepare(blocks: Iterable[Block], rate: int, sample_rate: int) -> Iterator[B
 
 
 def _check(blocks: Iterable[Block], rate: int) -> Iterator[Block]:
-    """Pass the blocks on; what is refused of a clip is refused of a recording, but for silence within it."""
+    """Yield the blocks and check them like clips, except that parts of a recording may be silent."""
     frames, peak = 0, 0.0
     for block in blocks:
         if not len(block):

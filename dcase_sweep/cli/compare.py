@@ -43,7 +43,6 @@ def main(arguments: list[str]) -> int:
         usage="python -m dcase_sweep compare [FILTER ...] [--out FOLDER] [--resamples N]",
         description="Compare finished runs, grouped over seeds, and test whether they differ.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("filters", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument(

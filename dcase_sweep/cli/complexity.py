@@ -10,6 +10,7 @@ from dcase_sweep.cli.parser import CONFIG_DIR, OneLineParser
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.text_table import terminal_width
 
 if TYPE_CHECKING:
     from dcase_sweep.complexity.rules import Complexity
@@ -47,9 +48,9 @@ def main(arguments: list[str]) -> int:
 
     networks, unlimited = _measured(options)
     if len(networks) == 1:
-        print(complexity_table(next(iter(networks.values())), bits=options.bits))
+        print(complexity_table(next(iter(networks.values())), bits=options.bits, width=terminal_width()))
     else:
-        print(comparing_table(networks, bits=options.bits))
+        print(comparing_table(networks, bits=options.bits, width=terminal_width()))
     if unlimited:
         is_for = "is for" if len(unlimited) == 1 else "are for"
         print("\n" + _RULES_OF.format(names=", ".join(unlimited), is_for=is_for))
@@ -65,8 +66,6 @@ def _parser() -> argparse.ArgumentParser:
         prog=PROG,
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("what", metavar="OVERRIDE | CHECKPOINT", nargs="*")
     parser.add_argument("-m", "--multirun", action="store_true", help="accepted but not needed for several values")

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,8 +87,6 @@ def _parser() -> argparse.ArgumentParser:
         usage=f"{PROG} tau2020|desed|esc50 ROOT [options]",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("data_set", metavar="tau2020|desed|esc50", help="the data set")
     parser.add_argument("root", metavar="ROOT", type=Path, help="folder for it; it is created")
@@ -101,14 +100,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(data_set: "DataSet", state: "State", options: argparse.Namespace) -> None:
-    """Print the archives, what of them is here, and the room that the rest takes."""
+    """Print the archives, what of them is here, and the disk space that the rest needs."""
     from dcase_sweep.cli.download_display import short_names
+    from dcase_sweep.data.download.disk_space import needed_bytes
     from dcase_sweep.data.download.job import describe, local_folder
-    from dcase_sweep.data.download.room import needed_bytes
-    from dcase_sweep.data.download.transfer import Patience, Transfer
+    from dcase_sweep.data.download.transfer import RetryPolicy, Transfer
 
     try:
-        data_set = describe(data_set, Transfer(patience=Patience(attempts=1, unanswered=1)), options.mirror)
+        data_set = describe(data_set, Transfer(retry_policy=RetryPolicy(attempts=1, unanswered=1)), options.mirror)
     except UserError as error:  # the list is of use without sizes, too
         print(f"note: {error}", file=sys.stderr)
     print(f"{data_set.title}\n{data_set.page} ({data_set.licence})\n")
@@ -143,16 +142,15 @@ def _conclude(result: "DownloadResult", kept: "State | None") -> None:
     if kept is not None:
         print(f"archives in {kept.folder}")
     missing = [clips for clips in result.clips if clips.missing]
-    for clips in missing:
-        _describe_missing(clips, result.root)
     if missing:
-        print(
-            "\nThese clips are from AudioSet, in no archive. docs/how-to/download.md names where they may be had; put\n"
-            "them into these folders. Experiments need some of each table; those without are counted."
-        )
+        _describe_missing(missing, result.root)
     print(f"\n{result.command}")
 
 
-def _describe_missing(clips: "ListedClips", root: Path) -> None:
-    folder, report = (path and path.relative_to(root) for path in (clips.folder, clips.report))
-    print(f"missing   {clips.missing:,} of {clips.listed:,} clips in {folder}; {report}")
+def _describe_missing(missing: "Sequence[ListedClips]", root: Path) -> None:
+    print("\nclips that are in no archive, because they are from AudioSet, and not on disk:\n")
+    for clips in missing:
+        print(f"{clips.missing:>8,} of {clips.listed:>6,}  {clips.folder.relative_to(root)}")
+    print("\nThey are listed in missing_files/. The package desed downloads many of them")
+    print("(https://github.com/turpaultn/DESED); docs/how-to/download.md has other sources.")
+    print("An experiment runs without some of them, but needs some in each folder:")

@@ -66,7 +66,7 @@ class _Sum:
     def add(self, progress: "Progress") -> int:
         """Take what is done of one archive into account; return the bytes of all."""
         with self._lock:
-            if progress.stage == "download":
+            if progress.stage in ("download", "wait"):
                 self._held[progress.archive.name] = progress.done
             elif progress.stage != "failed":
                 self._held[progress.archive.name] = progress.archive.size or 0
@@ -94,7 +94,7 @@ class _Lines:
 
 class _Table:
     def __init__(self, rows: "Rows", names: dict[str, str], held: dict[str, int], total: int) -> None:
-        self._rows, self._names, self._sum = rows, names, _Sum(held)
+        self.rows, self._names, self._sum = rows, names, _Sum(held)
         self._tasks: dict[str, tuple[str, TaskID]] = {}
         self._all = rows.add_task("all", stage="", total=total or None, completed=sum(held.values()))
         self._lock = threading.Lock()
@@ -105,20 +105,20 @@ class _Table:
             name, stage = progress.archive.name, progress.stage
             shown, task = self._tasks.get(name, ("", None))
             if task is not None and shown != stage:  # each stage has a speed of its own
-                self._rows.remove_task(task)
+                self.rows.remove_task(task)
                 del self._tasks[name]
             if stage in ("done", "failed"):
-                self._rows.update(self._all, completed=here)
+                self.rows.update(self._all, completed=here)
                 return
             if shown != stage:
-                task = self._rows.add_task(
+                task = self.rows.add_task(
                     _cut(self._names[name]), stage=stage, total=progress.total or None, completed=progress.done
                 )
                 self._tasks[name] = (stage, task)
             elif task is not None:
-                self._rows.update(task, completed=progress.done)
+                self.rows.update(task, completed=progress.done)
             if stage == "download":
-                self._rows.update(self._all, completed=here)
+                self.rows.update(self._all, completed=here)
 
 
 def _make_rows() -> "Rows":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.files import whole_file, write_text
 from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
+from dcase_sweep.utils.text_table import terminal_width
 
 if TYPE_CHECKING:
     from dcase_sweep.evaluation.events import EventEvaluation
@@ -49,7 +50,7 @@ def main(arguments: list[str]) -> int:
 
     from dcase_sweep.evaluation.events import format_text, to_csv, to_json
 
-    print(format_text(evaluation))
+    print(format_text(evaluation, terminal_width()))
     if evaluation.f1_threshold != options.f1_threshold:
         print(
             f"\nF1 at threshold {evaluation.f1_threshold:g}, the nearest to {options.f1_threshold:g} that there is a "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import whole_file, write_text
 from dcase_sweep.utils.lookalikes import strip_blanks
+from dcase_sweep.utils.text_table import terminal_width
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +60,7 @@ def main(arguments: list[str]) -> int:
         raise UserError(str(error)) from error
     report = evaluate_scenes(probabilities, truth, classes=scores.classes, devices=reference.devices)
 
-    print(scene_table(report, note=options.note))
+    print(scene_table(report, note=options.note, width=terminal_width()))
     print()
     print(headline(report))
     clipped = log_loss_clipped_first(scores.values, truth) if _is_divided(scores) else None

@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> int:
 
 def _take_config_dir(words: list[str]) -> tuple[str | None, list[str]]:
     """Return the folder of ``--config-dir``, and the other words."""
-    parser = OneLineParser(prog="python -m dcase_sweep export", add_help=False, allow_abbrev=False)
+    parser = OneLineParser("python -m dcase_sweep export", add_help=False)
     parser.add_argument("--config-dir")
     options, rest = parser.parse_known_args(words)
     return options.config_dir, rest

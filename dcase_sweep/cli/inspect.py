@@ -86,8 +86,6 @@ def _parser() -> argparse.ArgumentParser:
         prog=PROG,
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("overrides", metavar="OVERRIDE", nargs="*")
     parser.add_argument("--config-dir", metavar="FOLDER", help=CONFIG_DIR)

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.application.sweepers import SweepFailed
+from dcase_sweep.cli.help import print_help
 from dcase_sweep.config.arguments import check_arguments, check_supported, explain_setup
 from dcase_sweep.config.command_line import (
     jobs_to_show,
@@ -33,7 +34,7 @@ from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.hints import explain
 from dcase_sweep.config.path_words import quote_paths
 from dcase_sweep.config.renamed import rename_overrides
-from dcase_sweep.config.resumed import with_words_of_folder
+from dcase_sweep.config.resumed import find_sweep, with_words_of_folder
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.jobs import run_composed
 from dcase_sweep.utils.errors import UserError, describe_os_error
@@ -42,10 +43,14 @@ from dcase_sweep.utils.secrets import mask_secrets
 log = logging.getLogger(__name__)
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], topic: str | None = None) -> int:
     """Compose and run an experiment or a sweep; return the exit code.
 
     0: all finished; 1: a job failed or the configuration is invalid; 130 and 143: interrupted.
+
+    Args:
+        arguments: the command-line arguments.
+        topic: with ``--help``, the group or key to describe; None = all.
     """
     from dcase_sweep.utils.signals import Interrupted
 
@@ -54,7 +59,7 @@ def main(arguments: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes its exceptions on instead of printing them
     outcomes: list[Any] = []
     try:
-        is_sweep = _run(arguments, outcomes)
+        is_sweep = _run(arguments, outcomes, topic)
     except Interrupted as interrupted:
         return interrupted.exit_code
     except SweepFailed as failed:
@@ -70,7 +75,7 @@ def main(arguments: list[str]) -> int:
     return 0 if is_sweep else _conclude(outcomes)
 
 
-def _run(arguments: list[str], outcomes: list[Any]) -> bool:
+def _run(arguments: list[str], outcomes: list[Any], topic: str | None) -> bool:
     """Compose and run the experiment or the sweep, and append the results; return whether it is a sweep."""
     is_sweep = False
 
@@ -81,7 +86,10 @@ def _run(arguments: list[str], outcomes: list[Any]) -> bool:
         return outcomes[-1]
 
     words = _complete(arguments)
-    is_help = any(word in ("-h", "--help", "--hydra-help") for word in words)
+    if any(word in ("-h", "--help") for word in words):
+        print_help(_without_options(words), SearchPath.of_arguments(words), topic)
+        return False
+    is_help = "--hydra-help" in words
     commands = jobs_to_show(words)
     with _masked_output(words), shared_config_store() if is_help else nullcontext():
         for command in commands:
@@ -99,8 +107,9 @@ def _complete(arguments: list[str]) -> list[str]:
     Raises:
         UserError: for an argument that is not understood.
     """
-    arguments = quote_paths(arguments, is_sweep=may_be_sweep(arguments))
-    if not may_be_sweep(arguments):
+    continues_sweep = find_sweep(arguments) is not None
+    arguments = quote_paths(arguments, is_sweep=continues_sweep or may_be_sweep(arguments))
+    if continues_sweep or not may_be_sweep(arguments):
         arguments = with_words_of_folder(arguments)
     check_supported(arguments)
     path = SearchPath.of_arguments(arguments)
@@ -111,6 +120,17 @@ def _complete(arguments: list[str]) -> list[str]:
     for hidden in path.hidden():
         print(f"note: {hidden} is not read: the package has a file of this name; rename it", file=sys.stderr)
     return words
+
+
+def _without_options(words: Sequence[str]) -> list[str]:
+    """The overrides of a command line, without the options of Hydra and their values."""
+    found: list[str] = []
+    is_value = False
+    for word in words:
+        if not is_value and "=" in word and not word.startswith("-"):
+            found.append(word)
+        is_value = word in ("--config-dir", "-cd", "--cfg", "-c", "--info", "-i", "--package", "-p")
+    return [word for word in found if not word.lstrip("+").startswith("hydra.searchpath=")]
 
 
 def _describe_error(error: Exception, *, has_run: bool) -> str | None:

@@ -1,7 +1,8 @@
 """Parsing of the options of verbs."""
 
 import argparse
-from typing import NoReturn
+from collections.abc import Collection, Sequence
+from typing import Any, NoReturn
 
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
@@ -11,7 +12,15 @@ CONFIG_DIR = "your own configuration files; a class that one of them names may b
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """A parser that reports errors in one line, like all other commands, instead of with its usage."""
+    """A parser that reports errors in one line, like all other commands, instead of with its usage.
+
+    Texts are printed as they are written, and options cannot be abbreviated.
+    """
+
+    def __init__(self, prog: str, **settings: Any) -> None:
+        super().__init__(
+            prog, **{"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False, **settings}
+        )
 
     def error(self, message: str) -> NoReturn:
         """Report an error.
@@ -20,3 +29,21 @@ class OneLineParser(argparse.ArgumentParser):
             UserError: always.
         """
         raise UserError(f"{printable(message)}; see {self.prog} --help")
+
+
+def split_settings(words: Sequence[str], keys: Collection[str]) -> tuple[dict[str, str], list[str]]:
+    """Separate keys with values from other words. The name of a file may contain an equals sign.
+
+    Raises:
+        UserError: for a key without a value.
+    """
+    settings, others = {}, []
+    for word in words:
+        key, _, value = word.partition("=")
+        if key in keys and not value:
+            raise UserError(f"{word}: no value; expected KEY=VALUE")
+        if key in keys:
+            settings[key] = value
+        else:
+            others.append(word)
+    return settings, others

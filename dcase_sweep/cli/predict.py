@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dcase_sweep.cli.parser import CONFIG_DIR, OneLineParser
+from dcase_sweep.cli.parser import CONFIG_DIR, OneLineParser, split_settings
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
         UserError: for an invalid option, run or output.
     """
     options = _parser().parse_intermixed_args(arguments)
-    settings, words = _split(options.recordings)
+    settings, words = split_settings(options.recordings, KEYS)
     if not words:
         raise UserError("no recordings named; expected files, folders, or - for standard input")
     _log_to_terminal()
@@ -83,8 +83,6 @@ def _parser() -> argparse.ArgumentParser:
         usage=f"{PROG} RUN FILE|FOLDER|- ... [-o OUTPUT] [options] [KEY=VALUE ...]",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("run", metavar="RUN", help="what was trained")
     parser.add_argument("recordings", metavar="FILE|FOLDER|-", nargs="*", help="what is predicted")
@@ -112,20 +110,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config-dir", metavar="FOLDER", help=CONFIG_DIR)
     return parser
-
-
-def _split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Separate keys with values from other words. The name of a file may contain an equals sign."""
-    settings, others = {}, []
-    for word in words:
-        key, _, value = word.partition("=")
-        if key in KEYS and not value:
-            raise UserError(f"{word}: no value; expected KEY=VALUE")
-        if key in KEYS:
-            settings[key] = value
-        else:
-            others.append(word)
-    return settings, others
 
 
 def _load(options: argparse.Namespace, settings: dict[str, str]) -> "TrainedModel":

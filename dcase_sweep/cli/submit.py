@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dcase_sweep.cli.parser import CONFIG_DIR, OneLineParser
+from dcase_sweep.cli.parser import CONFIG_DIR, OneLineParser, split_settings
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
         UserError: for an option, a run or a recording that is not possible, and for a submission that is not valid.
     """
     options = _parser().parse_intermixed_args(arguments)
-    settings, runs = _split(options.runs)
+    settings, runs = split_settings(options.runs, KEYS)
     if options.check is not None:
         if runs:
             raise UserError(f"--check: validates a package that is there; expected no {printable(runs[0])}")
@@ -77,8 +77,6 @@ def _parser() -> argparse.ArgumentParser:
         f"       {PROG} --check ZIP|FOLDER [--recordings FOLDER]",
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("runs", metavar="RUN", nargs="*", help="what was trained")
     parser.add_argument("--recordings", metavar="FOLDER", type=Path, help="the evaluation set, or its audio files")
@@ -101,19 +99,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--check", metavar="ZIP|FOLDER", type=Path, help="validate a package that is there")
     parser.add_argument("--config-dir", metavar="FOLDER", help=CONFIG_DIR)
     return parser
-
-
-def _split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    settings, runs = {}, []
-    for word in words:
-        key, _, value = word.partition("=")
-        if key in KEYS and not value:
-            raise UserError(f"{word}: no value; expected KEY=VALUE")
-        if key in KEYS:
-            settings[key] = value
-        else:
-            runs.append(word)
-    return settings, runs
 
 
 def _check(options: argparse.Namespace) -> int:

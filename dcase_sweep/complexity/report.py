@@ -5,13 +5,16 @@ from typing import Any
 
 from dcase_sweep.complexity.rules import RULES, Complexity, ComplexityRule
 from dcase_sweep.utils.precision import PRECISIONS, Bits
+from dcase_sweep.utils.text_table import format_table, wrap
 
 
-def complexity_table(complexity: Complexity, *, bits: Bits = 16, rules: Iterable[ComplexityRule] = RULES) -> str:
+def complexity_table(
+    complexity: Complexity, *, bits: Bits = 16, rules: Iterable[ComplexityRule] = RULES, width: int | None = None
+) -> str:
     """Format a table with one row for each layer, the totals, and a line for each rule: pass or FAIL at ``bits``.
 
-    The column of live activations is the largest number of values that are live at the same time from a layer to the
-    next.
+    It is no wider than ``width`` letters, if that is given. The column of live activations is the largest number of
+    values that are live at the same time from a layer to the next.
     """
     sizes = (f"Bytes, {each} bit" for each in PRECISIONS)
     header = ("Layer", "Kind", "Parameters", "Non-zero", *sizes, "MACs", "Live activations")
@@ -36,15 +39,20 @@ def complexity_table(complexity: Complexity, *, bits: Bits = 16, rules: Iterable
         f"{complexity.multiply_accumulates:,}",
         _known(complexity.peak_activations, "peak "),
     )
-    return "\n".join([*_aligned([header, *rows, total], left=2, ruled=(1, -1)), "", *_summary(complexity, bits, rules)])
+    shown = format_table([header, *rows, total], left=2, ruled=(1, -1), width=width, where="--json FILE")
+    return "\n".join([shown, "", *(wrap(line, width) for line in _summary(complexity, bits, rules))])
 
 
 def comparing_table(
-    networks: Mapping[str, Complexity], *, bits: Bits = 16, rules: Sequence[ComplexityRule] = RULES
+    networks: Mapping[str, Complexity],
+    *,
+    bits: Bits = 16,
+    rules: Sequence[ComplexityRule] = RULES,
+    width: int | None = None,
 ) -> str:
     """Format a table with one row for each network and pass or FAIL for each rule, and list the exceeded limits.
 
-    ``Peak`` is the peak activation memory.
+    It is no wider than ``width`` letters, if that is given. ``Peak`` is the peak activation memory.
     """
     pruned = any(complexity.nonzero < complexity.parameters for complexity in networks.values())
     header = (
@@ -76,7 +84,8 @@ def comparing_table(
         for rule in rules
         for line in complexity.exceeded(rule, bits=bits)
     ]
-    return "\n".join([*_aligned([header, *rows], left=1, ruled=(1,)), *([""] if exceeded else []), *exceeded])
+    shown = format_table([header, *rows], width=width, where="--json FILE")
+    return "\n".join([shown, *([""] if exceeded else []), *(wrap(line, width) for line in exceeded)])
 
 
 def to_json(complexity: Complexity, *, bits: Bits = 16, rules: Iterable[ComplexityRule] = RULES) -> dict[str, Any]:
@@ -136,22 +145,3 @@ def _summary(complexity: Complexity, bits: Bits, rules: Iterable[ComplexityRule]
 
 def _known(values: int, before: str = "") -> str:
     return f"{before}{values:,}" if values else "-"
-
-
-def _aligned(rows: Sequence[Sequence[str]], *, left: int, ruled: Sequence[int]) -> list[str]:
-    """Align the columns, the first ``left`` to the left, and draw a line before each of the ``ruled`` rows.
-
-    A table of rich would wrap or cut cells at the width of the terminal, and at 80 columns in a pipe.
-    """
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    ruler = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    lines: list[str] = []
-    for position, row in enumerate(rows):
-        if position in ruled or position - len(rows) in ruled:
-            lines.append(ruler)
-        cells = (
-            text.ljust(width) if i < left else text.rjust(width)
-            for i, (text, width) in enumerate(zip(row, widths, strict=True))
-        )
-        lines.append("  ".join(cells).rstrip())
-    return lines

@@ -1,4 +1,4 @@
-"""What was chosen for each group, as it is recorded with a run: as tags, as parameters and in its checkpoints."""
+"""The selected option of each configuration group, as recorded in tags, parameters and checkpoints of a run."""
 
 from collections.abc import Mapping
 from typing import Any

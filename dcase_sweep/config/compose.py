@@ -22,8 +22,9 @@ from dcase_sweep.config.command_line import quote_choices, repeat_command, with_
 from dcase_sweep.config.files import read_config, register_config_source, restored_config_source
 from dcase_sweep.config.folders import conf_folder, experiment_folders
 from dcase_sweep.config.hints import explain
-from dcase_sweep.config.path_words import quote_paths
+from dcase_sweep.config.path_words import quote_paths, typed_word
 from dcase_sweep.config.renamed import rename_overrides
+from dcase_sweep.config.resumed import find_sweep, with_words_of_folder
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.utils.errors import UserError
@@ -77,6 +78,8 @@ class Composed:
     yaml: str = ""
     #: The command line that runs it.
     command: str = "python -m dcase_sweep"
+    #: Its overrides, with those of the run that is continued.
+    overrides: tuple[str, ...] = ()
 
 
 def compose_experiments(arguments: Sequence[str], config_dir: str | Path | None = None) -> list[Composed]:
@@ -90,9 +93,16 @@ def compose_experiments(arguments: Sequence[str], config_dir: str | Path | None 
         UserError: in one line, as from the command line.
     """
     arguments = quote_paths(arguments, is_sweep=True)
-    check_supported(arguments)
+    sweep = find_sweep(arguments)
+    if sweep is not None:
+        raise UserError(
+            f"resume={sweep}: the folder of a sweep, not of a run; python -m dcase_sweep {typed_word('resume', sweep)} "
+            "continues it"
+        )
     path = SearchPath(None if config_dir is None else str(config_dir), SearchPath.of_arguments(arguments).more)
     path.check()
+    arguments = with_words_of_folder(arguments, path)
+    check_supported(arguments)
     words = [word for word in rename_overrides(arguments) if not word.lstrip("+").startswith("hydra.searchpath=")]
     understood = with_model_of_task(quote_choices(words, path), path)
     check_overrides(understood, path)
@@ -123,4 +133,4 @@ def _composed(overrides: Sequence[str], path: SearchPath) -> Composed:
     choices = read_choices(config.hydra.runtime.choices, config)
     shown = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     command = repeat_command(config.hydra, [word for word in overrides if not word.startswith("resume=")])
-    return Composed(name, checked, choices, masked_yaml(shown), command)
+    return Composed(name, checked, choices, masked_yaml(shown), command, tuple(overrides))

@@ -73,7 +73,7 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
 
 
 def _how_to_type(word: str) -> str:
-    """What to type where Hydra cannot read a word: the whole of it for a shell, where it is KEY=VALUE."""
+    """Return what to type instead of a word that Hydra cannot parse: the quoted word, if it is KEY=VALUE."""
     key, equals, value = word.partition("=")
     if not equals or not key or not value or len(value) > LONGEST:
         return "brackets and quotes come in pairs"
@@ -81,7 +81,7 @@ def _how_to_type(word: str) -> str:
 
 
 def _how_else(word: str) -> str:
-    """What several values can mean but a sweep: nothing for a group's choice, one path, or a list."""
+    """Return what several values can mean except a sweep: nothing for a group, one path, or a list."""
     key, _, value = word.partition("=")
     if "/" in key or key in GROUPS:
         return ""

@@ -1,71 +1,146 @@
-"""``resume=FOLDER`` alone: the overrides that the folder's run was started with, as far as a file may say them.
+"""``resume=FOLDER`` alone: the overrides that the run or sweep of a folder was started with, as a file may say them.
 
-Hydra keeps them in ``.hydra/overrides.yaml``. The folder is named on the command line, but what lies in it may be
-somebody else's: it chooses files of the configuration folders by their names and sets plain values. It does not say
-which code is imported, what is read, or where anything is written (`stored` has the same rules for a checkpoint).
+Hydra keeps those of a run in ``.hydra/overrides.yaml``, and the sweepers keep theirs in ``multirun.yaml``.
 """
 
-import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
-from dcase_sweep.config.checks import GROUPS
 from dcase_sweep.config.files import check_config
-from dcase_sweep.config.path_words import holds_path, typed_word
+from dcase_sweep.config.path_words import typed_word
+from dcase_sweep.config.search_path import SearchPath
+from dcase_sweep.config.stored import is_printable
+from dcase_sweep.config.stored_words import StoredWords, sort_words
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.overrides import quote
+from dcase_sweep.utils.text import printable
 
 _OVERRIDES = Path(".hydra") / "overrides.yaml"
+#: The configuration of a sweep, in its folder.
+SWEEP = "multirun.yaml"
 #: A run's folder, seen from what ``resume`` may name: itself, its folder of checkpoints, or a file in that.
 _ABOVE = 3
-#: What a sweep has given to each of its jobs.
-_OF_SWEEPS = ("tracking.parent", "tracking.varying")
-#: Where things are written and how this machine computes; a continuation may differ in them.
-_ELSEWHERE = ("tracking.", "logger.", "metrics.", "store.", "hardware.", "hydra.", "hydra/", "resume", "search")
-_CHOICE = re.compile(r"'?[\w.\-]+'?|\[[\w.,\-]*\]")
-_KEY = re.compile(r"\+{0,2}([A-Za-z][\w.]*)")
-#: A path that leads out of the folder that it is relative to, by itself or as an item of a list.
-_PLACE = re.compile(r"(?:^|[\[{(,:\s'\"])(?:[/\\~]|[A-Za-z]:[/\\])|(?:^|[^.])\.\.(?:[^.]|$)")
 _MOST, _LONGEST = 1_000, 10_000
+#: Options of Hydra that are followed by a value.
+_OPTIONS = ("--config-dir", "-cd", "--cfg", "-c", "--info", "-i", "--package", "-p")
+#: Keys of Hydra that the continuation of a sweep sets itself.
+_FOLDERS = ("hydra.sweep.dir", "hydra.sweep.subdir")
 
 
-def with_words_of_folder(arguments: Sequence[str]) -> list[str]:
-    """A command line with the overrides of the run that ``resume`` names; those that it has already come last.
+def find_sweep(arguments: Sequence[str]) -> Path | None:
+    """The folder of the sweep that a command line continues; None if it names none."""
+    named = _named(arguments)
+    folder = None if named is None else Path(named).expanduser()
+    return folder if folder is not None and is_sweep_folder(folder) else None
+
+
+def is_sweep_folder(folder: Path) -> bool:
+    """Whether a sweep has written its configuration to a folder."""
+    try:
+        return (folder / SWEEP).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def with_words_of_folder(arguments: Sequence[str], path: SearchPath | None = None) -> list[str]:
+    """A command line with the overrides of the run or sweep that ``resume`` names; its own come last.
+
+    Args:
+        arguments: of the command line.
+        path: the search path, if it is not that of the arguments.
 
     Raises:
         UserError: in one line, if the folder's file is none, or if only the command line may say some of it; then with
             the words to add.
     """
-    resumed = [word.partition("=")[2].strip("'\"") for word in arguments if word.lstrip("+").startswith("resume=")]
-    found = find_overrides(Path(resumed[-1]).expanduser()) if resumed and resumed[-1] not in ("", "null") else None
-    if found is None:
+    named = _named(arguments)
+    if named is None:
         return list(arguments)
-    given = {word.partition("=")[0].lstrip("+~") for word in arguments}
-    obeyed, needed = [], []
-    for word in _read(found):
-        key, _, value = word.partition("=")
-        name = key.lstrip("+")
-        if name in given or name in _OF_SWEEPS or _is_elsewhere(name):
-            continue
-        if name in GROUPS and _CHOICE.fullmatch(value):
-            obeyed.append(word)
-        elif name in GROUPS or not _KEY.fullmatch(key) or _leads_elsewhere(name, value):
-            needed.append(typed_word(key, value.strip("'\"")) if value else word)
-        else:
-            obeyed.append(word)
-    if needed:
+    folder = Path(named).expanduser()
+    is_sweep = is_sweep_folder(folder)
+    words = _words_of_folder(folder, arguments, path or SearchPath.of_arguments(arguments))
+    if words is None:
+        return list(arguments)
+    if words.needed:
         raise UserError(
-            f"resume={resumed[-1]}: a file is not trusted to say which code or recordings are used; add "
-            f"{' '.join(needed)}"
+            f"resume={named}: a file is not trusted to say which code or recordings are used; add "
+            f"{' '.join(words.needed)}"
         )
-    return [*obeyed, *arguments]
+    if not is_sweep:
+        return _insert(words.obeyed, arguments)
+    given = [key for key in _keys(arguments) if key in _FOLDERS]
+    if given:
+        raise UserError(f"{given[0]}: a sweep is continued in its own folder; leave it out")
+    return ["-m", *_insert([*words.obeyed, f"hydra.sweep.dir={quote(str(folder))}"], arguments)]
 
 
-def _is_elsewhere(key: str) -> bool:
-    """Whether a key sets where something is written or how this machine computes; a group's choice does not."""
-    return key == "search" or (key.startswith(_ELSEWHERE) and key not in GROUPS)
+def _insert(overrides: Sequence[str], arguments: Sequence[str]) -> list[str]:
+    """Put overrides before the first one of a command line; Hydra does not accept options between overrides."""
+    is_value = False
+    for position, word in enumerate(arguments):
+        if not is_value and not word.startswith("-"):
+            return [*arguments[:position], *overrides, *arguments[position:]]
+        is_value = word in _OPTIONS
+    return [*arguments, *overrides]
+
+
+def continuation_words(folder: Path, path: SearchPath) -> list[str]:
+    """The words of a shell's command line that continue the sweep of a folder.
+
+    Args:
+        folder: of the sweep.
+        path: the user's folders of configuration files.
+    """
+    words = _words_of_folder(folder, (), path)
+    return [*map(shlex.quote, path.words), typed_word("resume", folder), *([] if words is None else words.needed)]
+
+
+def _words_of_folder(folder: Path, arguments: Sequence[str], path: SearchPath) -> StoredWords | None:
+    """The overrides of a folder; None if it has none.
+
+    Raises:
+        UserError: for a file that holds something else.
+    """
+    given = _keys(arguments)
+    if is_sweep_folder(folder):
+        settings = _read_settings(folder / SWEEP)
+        words = [*_overrides(folder / SWEEP, settings, "hydra"), *_overrides(folder / SWEEP, settings, "task")]
+        sweeper = settings.get("sweeper")
+        name = sweeper.get("study_name") if isinstance(sweeper, dict) else None
+        if isinstance(name, str) and is_printable(name, 200) and "${" not in name:
+            words = [*words, f"hydra.sweeper.study_name={quote(name)}"]
+        found = sort_words(words, given, is_sweep=True)
+    else:
+        overrides = find_overrides(folder)
+        if overrides is None:
+            return None
+        found = sort_words(_read_list(overrides), given, is_sweep=False)
+        beside = overrides.with_name("hydra.yaml")
+        settings = _read_settings(beside) if beside.is_file() else {}
+    return StoredWords(found.obeyed, [*_missing_places(settings, path), *found.needed])
+
+
+def _named(arguments: Sequence[str]) -> str | None:
+    """The value of ``resume``; the last one counts."""
+    words = [word for word in arguments if word.lstrip("+").startswith("resume=")]
+    if not words:
+        return None
+    try:
+        value = OverridesParser.create().parse_override(words[-1]).value()
+    except (HydraException, RecursionError):
+        value = words[-1].partition("=")[2].strip("'\"")
+    return value if isinstance(value, str) and value.strip() and "\0" not in value else None
+
+
+def _keys(arguments: Sequence[str]) -> set[str]:
+    return {word.partition("=")[0].lstrip("+~") for word in arguments}
 
 
 def find_overrides(path: Path) -> Path | None:
@@ -74,14 +149,30 @@ def find_overrides(path: Path) -> Path | None:
     return next((each / _OVERRIDES for each in folders if (each / _OVERRIDES).is_file()), None)
 
 
-def _read(path: Path) -> list[str]:
+def _read(path: Path) -> Any:
+    """The content of a YAML file.
+
+    Raises:
+        UserError: for a file that is none.
+    """
+    check_config(path)
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # as an alias that is not defined
+        problem = getattr(error, "problem", None) or type(error).__name__
+        raise UserError(f"{path}: {printable(problem)}; expected the overrides of a run or a sweep") from None
+
+
+def _read_list(path: Path) -> list[str]:
+    return _check_words(path, _read(path))
+
+
+def _check_words(path: Path, words: Any) -> list[str]:
     """The overrides in a file; that they are texts is all that is known of them.
 
     Raises:
-        UserError: for a file that holds something else.
+        UserError: for something else.
     """
-    check_config(path)
-    words: Any = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     if not isinstance(words, list) or len(words) > _MOST:
         raise UserError(f"{path}: expected a list of at most {_MOST:,} overrides, as Hydra writes it")
     for word in words:
@@ -90,9 +181,34 @@ def _read(path: Path) -> list[str]:
     return words
 
 
-def _leads_elsewhere(key: str, value: str) -> bool:
-    """Whether a value names code or a place, or refers to something else."""
-    if any(part.startswith("_") for part in key.split(".")) or key in ("task.learner", "framework.check"):
-        return True
-    is_place = holds_path(key) and value.strip("'\"") not in ("", "null")
-    return is_place or "${" in value or "_target_" in value or _PLACE.search(value) is not None
+def _read_settings(path: Path) -> Any:
+    """Hydra's settings in a file, of which nothing is resolved.
+
+    Raises:
+        UserError: for a file without them.
+    """
+    found = _read(path)
+    settings = found.get("hydra") if isinstance(found, dict) else None
+    if not isinstance(settings, dict):
+        raise UserError(f"{path}: no settings of Hydra; expected the configuration of a run or a sweep")
+    return settings
+
+
+def _overrides(path: Path, settings: Any, kind: str) -> list[str]:
+    overrides = settings.get("overrides")
+    return _check_words(path, overrides.get(kind) if isinstance(overrides, dict) else None)
+
+
+def _missing_places(settings: Any, path: SearchPath) -> list[str]:
+    """The words for the user's folders of configuration files, if the command line names none."""
+    runtime = settings.get("runtime") if isinstance(settings, dict) else None
+    sources = runtime.get("config_sources") if isinstance(runtime, dict) else None
+    if path.own or not isinstance(sources, list):
+        return []
+    names = ("provider", "schema", "path")
+    plain = [
+        {name: each[name] for name in names}
+        for each in sources
+        if isinstance(each, dict) and all(is_printable(each.get(name)) and "${" not in each[name] for name in names)
+    ]
+    return [*map(shlex.quote, SearchPath.of_settings(OmegaConf.create({"runtime": {"config_sources": plain}})).words)]

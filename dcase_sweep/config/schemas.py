@@ -278,7 +278,7 @@ class Experiment:
     store: Store = field(default_factory=Store)
     #: Seed of all random numbers: initial weights, batches, dropout, augmentation.
     seed: int = 0
-    #: The folder or a checkpoint of an interrupted run to continue.
+    #: The folder or a checkpoint of an interrupted run to continue, or the folder of a sweep.
     resume: str | None = None
 
     @property

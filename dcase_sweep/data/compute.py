@@ -33,7 +33,7 @@ class ClipState:
     padded: bool = False
     cut: bool = False
     resampled: bool = False
-    #: What is wrong with the file, without its name.
+    #: The problem of the file, without its name.
     problem: str | None = None
     #: Length of the recording in its file; 0 if it could not be read, or was read by an earlier version without
     #: lengths.

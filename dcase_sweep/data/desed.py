@@ -24,7 +24,7 @@ from dcase_sweep.data.desed_tables import (
     read_weak,
 )
 from dcase_sweep.data.events import DESED_CLASSES, SUBSETS, EventClip, EventData, SubsetCoverage
-from dcase_sweep.data.files import FileCheck, check_headers
+from dcase_sweep.data.files import FileCheck, check_headers, require_root
 from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
 
@@ -79,14 +79,12 @@ class DESED:
         merge_overlaps: bool = False,
         skip_invalid: bool = False,
     ) -> None:
-        if root is None:
-            raise UserError(f"data.root is not set; expected the folder of {name}: data.root=/path/to/it")
+        self.root = require_root(root, name)
         if not 0 < weak_validation_fraction < 1:
             raise UserError(
                 f"data.weak_validation_fraction={weak_validation_fraction}: expected a fraction between 0 and 1"
             )
         self.name = name
-        self.root = Path(root).expanduser()
         self.classes = None if classes is None else _check_classes(classes)
         self.weak_validation_fraction = weak_validation_fraction
         self.weak_validation_seed = weak_validation_seed

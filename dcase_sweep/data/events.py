@@ -69,7 +69,7 @@ class EventClip:
 
 @dataclass(frozen=True, slots=True)
 class SubsetCoverage:
-    """How many of a subset's listed clips are on disk; a download of DESED always misses some."""
+    """The number of listed clips of a subset and of those on disk. Downloads of DESED are never complete."""
 
     subset: str
     found: int
@@ -115,7 +115,7 @@ class EventData:
     is_synthetic: bool = False
     #: Number of events that were merged with an overlapping event of their class.
     merged_events: int = 0
-    #: How labels and splits came about, each with a word before it; they are printed.
+    #: Where labels and splits are from: pairs of a name and a text, which are printed.
     notes: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -147,7 +147,7 @@ class EventData:
 
     @property
     def test_coverage(self) -> SubsetCoverage | None:
-        """How many of the listed test clips there are; None where no table lists them."""
+        """The coverage of the listed test clips; None if no table lists them."""
         return next((part for part in self.coverage if part.subset in ("validation", "test")), None)
 
     @property

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dcase_sweep.audio.reading import AudioProblem, inspect_audio, read_waveform
+from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
 
@@ -16,11 +17,26 @@ class KnownFile:
     problem: str | None
 
 
-#: Beyond this many bytes a header is read before the contents, which may take seconds.
+#: For larger files (bytes) the header is read first, because reading the content may take seconds.
 _LARGE = 64 * 2**20
 
 #: Takes a root and names of files under it, and returns one line for each file that cannot be used.
 FileCheck = Callable[[Path, Sequence[str]], list[str]]
+
+
+def require_root(root: str | None, what: str) -> Path:
+    """Return ``data.root`` as a path.
+
+    Args:
+        root: value of the key.
+        what: the recordings that are in the folder, for the message.
+
+    Raises:
+        UserError: if it is not set.
+    """
+    if root is None:
+        raise UserError(f"data.root is not set; expected the folder of {what}: data.root=/path/to/it")
+    return Path(root).expanduser()
 
 
 def check_headers(root: Path, names: Sequence[str]) -> list[str]:

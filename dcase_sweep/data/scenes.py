@@ -40,6 +40,8 @@ class SceneData:
     is_synthetic: bool = False
     #: Where labels and splits are from: pairs of a name and a text, which are printed.
     notes: tuple[tuple[str, str], ...] = ()
+    #: What a class is called: ``scene``, where the classes are acoustic scenes.
+    class_noun: str = "class"
 
     @property
     def splits(self) -> Mapping[str, NDArray[np.int64]]:
@@ -56,7 +58,8 @@ class SceneData:
         """Name, sizes of the splits, and number of classes and devices."""
         sizes = f"{len(self.train)} train, {len(self.validation)} validation, {len(self.test)} test clips"
         devices = len({recording.device for recording in self.recordings} - {""})
-        known = f"{len(self.classes)} scenes, {devices} devices" if devices else f"{len(self.classes)} classes"
+        noun = "scenes" if devices and self.class_noun == "scene" else "classes"
+        known = f"{len(self.classes)} {noun}" + (f", {devices} devices" if devices else "")
         return f"{self.name}: {sizes}, {known}"
 
     @property

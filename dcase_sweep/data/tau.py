@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.data.files import FileCheck, check_headers
+from dcase_sweep.data.files import FileCheck, check_headers, require_root
 from dcase_sweep.data.official_split import hold_out_officially
 from dcase_sweep.data.scenes import SceneData, SceneRecording
 from dcase_sweep.data.splits import hold_out_locations
@@ -39,6 +39,7 @@ class TAU:
     """
 
     kind = "scenes"
+    class_noun = "scene"
 
     def __init__(
         self,
@@ -52,14 +53,12 @@ class TAU:
         validation_list: str | None = None,
         skip_invalid: bool = False,
     ) -> None:
-        if root is None:
-            raise UserError(f"data.root is not set; expected the folder of {name}: data.root=/path/to/it")
+        self.root = require_root(root, name)
         if not 0 < validation_fraction < 1:
             raise UserError(f"data.validation_fraction={validation_fraction}: expected a fraction between 0 and 1")
         if validation not in VALIDATION_RULES:
             raise UserError(f"data.validation={validation}: expected one of {', '.join(VALIDATION_RULES)}")
         self.name = name
-        self.root = Path(root).expanduser()
         self.fold = fold
         self.validation = validation
         self.validation_fraction = validation_fraction
@@ -161,6 +160,7 @@ class TAU:
             train=np.setdiff1d(trained, held_out),
             validation=held_out,
             test=indices(test),
+            class_noun=self.class_noun,
         )
 
     def _hold_out(self, recordings: list[SceneRecording], trained: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,10 +1,10 @@
-"""Recordings that nobody reads."""
+"""A placeholder for recordings that are not read."""
 
 from dcase_sweep.utils.errors import UserError
 
 
 class UnreadRecordings:
-    """Stands for the recordings of a training where its network is used without them; fits every task."""
+    """Replaces the recordings of a training if its network is used without them, for any task."""
 
     kind = "*"
 
@@ -13,9 +13,9 @@ class UnreadRecordings:
         self.root = root
 
     def load(self) -> None:
-        """Refuse to.
+        """Report that there are no recordings.
 
         Raises:
             UserError: always.
         """
-        raise UserError(f"data={self.name}: stands for recordings that are not read; expected a data set")
+        raise UserError(f"data={self.name}: a placeholder for recordings that are not read; expected a data set")

@@ -7,14 +7,14 @@ from pathlib import Path
 from dcase_sweep.data.desed import DESED
 from dcase_sweep.data.events import EventData
 from dcase_sweep.data.files import FileCheck, check_headers
-from dcase_sweep.demo.generation import check_demo_root, check_room, generate_once
+from dcase_sweep.demo.generated import GeneratedRecordings
 from dcase_sweep.demo.soundscapes import count_bytes, generate_soundscapes, is_complete
 
 
-class DemoSoundscapes:
+class DemoSoundscapes(GeneratedRecordings):
     """The ten classes of DESED as procedural sounds over simple backgrounds, in the five subsets of task 4.
 
-    The same arguments give identical files. Processes that start at the same time generate the data set only once.
+    The same arguments give identical files.
 
     Args:
         name: name of the data set.
@@ -65,34 +65,13 @@ class DemoSoundscapes:
 
     @property
     def disk_bytes(self) -> int:
-        """Size of all recordings in bytes."""
         return count_bytes(sum(count for name, count in self.parameters.items() if name != "seed"))
 
-    def check_room(self) -> None:
-        """Check that the disk has enough space for the recordings.
+    def generate(self, on_progress: Callable[[int, int], None]) -> None:
+        generate_soundscapes(self.root, **self.parameters, on_progress=on_progress)
 
-        Raises:
-            UserError: if not, with the needed and the free space.
-        """
-        check_room(self.root, self.disk_bytes)
-
-    def check_root(self) -> None:
-        """Check that ``root`` contains only generated data sets.
-
-        Raises:
-            UserError: if not, with what was found.
-        """
-        check_demo_root(self.root.parent)
-
-    def prepare(self, on_progress: Callable[[int, int], None]) -> None:
-        """Generate the recordings that are missing."""
-        self.check_root()
-
-        def generate() -> None:
-            self.check_room()
-            generate_soundscapes(self.root, **self.parameters, on_progress=on_progress)
-
-        generate_once(self.root, is_complete=lambda: is_complete(self.root, **self.parameters), generate=generate)
+    def is_complete(self) -> bool:
+        return is_complete(self.root, **self.parameters)
 
     def load(self, *, check: FileCheck = check_headers) -> EventData:
         """Return the generated clips and their splits."""

@@ -7,18 +7,28 @@ from pathlib import Path
 from dcase_sweep.data.files import FileCheck, check_headers
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.data.tau import TAU
-from dcase_sweep.demo.generation import check_demo_root, check_room, generate_once
+from dcase_sweep.demo.generated import GeneratedRecordings
 from dcase_sweep.demo.scenes import count_bytes, generate_scenes, is_complete
 
 
-class DemoScenes:
+class DemoScenes(GeneratedRecordings):
     """Ten TAU scenes as procedural sound textures, recorded by nine simulated devices.
 
-    The same arguments give the same bytes. Processes that start together generate it once. With two locations in a
-    city, ``validation=official`` would hold out half of the training clips, so ``balanced`` is the default.
+    The same arguments give identical files. With two locations in a city, ``validation=official`` would hold out half
+    of the training clips, so ``balanced`` is the default.
+
+    Args:
+        name: name of the data set.
+        root: folder of the generated data sets.
+        validation: rule for the choice of clips to validate on: ``official`` or ``balanced``, see `TAU`.
+        validation_fraction: fraction of the clips of each scene to validate on.
+        train_clips: number of clips to train and validate on.
+        test_clips: number of clips to test on.
+        generator_seed: seed of the generator.
     """
 
     kind = "scenes"
+    class_noun = "scene"
 
     def __init__(
         self,
@@ -49,34 +59,13 @@ class DemoScenes:
 
     @property
     def disk_bytes(self) -> int:
-        """Size of all recordings in bytes."""
         return count_bytes(self.parameters["train_clips"] + self.parameters["test_clips"])
 
-    def check_room(self) -> None:
-        """Check that the disk has enough space for the recordings.
+    def generate(self, on_progress: Callable[[int, int], None]) -> None:
+        generate_scenes(self.root, **self.parameters, on_progress=on_progress)
 
-        Raises:
-            UserError: if not, with the needed and the free space.
-        """
-        check_room(self.root, self.disk_bytes)
-
-    def check_root(self) -> None:
-        """Check that ``root`` contains only generated data sets.
-
-        Raises:
-            UserError: if not, with what was found.
-        """
-        check_demo_root(self.root.parent)
-
-    def prepare(self, on_progress: Callable[[int, int], None]) -> None:
-        """Generate the recordings that are missing."""
-        self.check_root()
-
-        def generate() -> None:
-            self.check_room()
-            generate_scenes(self.root, **self.parameters, on_progress=on_progress)
-
-        generate_once(self.root, is_complete=lambda: is_complete(self.root, **self.parameters), generate=generate)
+    def is_complete(self) -> bool:
+        return is_complete(self.root, **self.parameters)
 
     def load(self, *, check: FileCheck = check_headers) -> SceneData:
         """Return the generated recordings and their splits."""

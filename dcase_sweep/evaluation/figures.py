@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 DPI = 120
 #: Largest size of a figure in inches.
 LARGEST_SIDE = 30.0
-#: Frequencies that an axis names where it reaches them, in Hz: octaves.
-_OCTAVES = tuple(31.25 * 2**octave for octave in range(12))
+#: Frequencies that an axis names where it reaches them, in Hz.
+_NAMED = tuple(first * 10**power for power in range(1, 5) for first in (1, 2, 5))
 #: Two of them are at least this fraction of the axis apart.
 _NEAREST = 0.07
 
@@ -69,7 +69,7 @@ def label_bands(axes: "Axes", bands: int, frequencies: Sequence[float] | None) -
         return
     right = axes.secondary_yaxis("right")
     ticks: list[tuple[float, str]] = []
-    for hertz in _OCTAVES:
+    for hertz in _NAMED:
         place = float(np.interp(hertz, frequencies, np.arange(bands), left=-np.inf, right=np.inf))
         if np.isfinite(place) and (not ticks or place - ticks[-1][0] >= _NEAREST * bands):
             ticks.append((place, f"{hertz:g}" if hertz < 1000 else f"{hertz / 1000:g}k"))

@@ -1,4 +1,4 @@
-"""Whether two systems differ: a paired bootstrap over test clips, and an exact test over seeds.
+"""Tests of the difference of two systems: a paired bootstrap over test clips, and an exact test over seeds.
 
 A resample of the test set draws as many clips with replacement, so it gives each clip a whole number as its weight. A
 metric that is a function of sums over clips is computed for all resamples by one product of matrices.
@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-#: With more pairs of seeds, signs are drawn instead of all tried: 2 to the power of 20 are a million.
+#: With more pairs of seeds, signs are drawn at random; all assignments of 20 signs are a million.
 MOST_EXACT = 20
 _DRAWN = 100_000
 #: Weights ``[resample, clip]`` → the metric of each resample ``[resample]``.
@@ -41,20 +41,20 @@ class Difference:
 
 
 def draw_weights(clips: int, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """How often each clip is in each resample, ``[resample, clip]``."""
+    """Draw resamples of the clips: the number of times that each clip is in each resample ``[resample, clip]``."""
     return rng.multinomial(clips, np.full(clips, 1 / clips), size=resamples).astype(np.float64)
 
 
 def draw_statistic(statistic: Statistic, clips: int, *, resamples: int = 1000, seed: int = 0) -> NDArray[np.float64]:
     """Compute a metric on all clips, then on resamples of them, ``[1 + resample]``.
 
-    With one seed the resamples of several systems are of the same clips.
+    With the same seed, the resamples of several systems contain the same clips.
 
     Args:
-        statistic: the metric for weights of the clips.
-        clips: how many there are.
-        resamples: how many are drawn.
-        seed: of the random numbers.
+        statistic: computes the metric for weights of the clips.
+        clips: number of clips.
+        resamples: number of resamples.
+        seed: seed of the random numbers.
 
     Raises:
         ValueError: no clip or no resample.
@@ -74,15 +74,15 @@ def _draw_once(clips: int, resamples: int, seed: int) -> NDArray[np.float64]:
 
 
 def compare_drawn(first: NDArray[np.float64], second: NDArray[np.float64], *, level: float = 0.95) -> Difference:
-    """The difference of two systems on the same resamples of their clips, and its interval (percentiles).
+    """Compute the difference of two systems on the same resamples of their clips, and its percentile interval.
 
-    Efron and Tibshirani, "An Introduction to the Bootstrap", 1993. It tells whether the difference would stay on other
-    test clips; it says nothing of other seeds of the training (`compare_seeds`).
+    Efron and Tibshirani, "An Introduction to the Bootstrap", 1993. This tests whether the difference would remain on
+    other test clips, not whether it would remain with other seeds of the training (see `compare_seeds`).
 
     Args:
-        first: of one system, from `draw_statistic`.
-        second: of the other one, for the same clips and with the same seed.
-        level: of the interval.
+        first: result of `draw_statistic` for one system.
+        second: result for the other system, with the same clips and the same seed.
+        level: confidence level of the interval.
 
     Raises:
         ValueError: a level outside of 0 to 1.
@@ -111,16 +111,16 @@ def compare_clips(
 
 
 def compare_seeds(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
-    """The p-value of a sign-flip permutation test on the pairs of two systems' results with the same seeds.
+    """Compute the p-value of a sign-flip permutation test on pairs of results with the same seeds.
 
-    Where the systems are equal, each difference has either sign equally often. The p-value is the fraction of all
-    assignments of signs whose mean is at least as far from 0 as the measured one, so with n seeds it is at least
-    2 / 2**n: five seeds cannot give less than 0.0625, six 0.03125. With more than 20 seeds, 100,000 assignments are
-    drawn. Fisher, "The Design of Experiments", 1935.
+    If the systems are equal, both signs of each difference are equally probable. The p-value is the fraction of all
+    assignments of signs whose mean is at least as far from 0 as the measured one. With n seeds it is at least 2 / 2**n:
+    0.0625 for five seeds, 0.03125 for six. With more than 20 seeds, 100,000 assignments are drawn at random. Fisher,
+    "The Design of Experiments", 1935.
 
     Args:
-        first: results ``[seed]`` of one system.
-        second: of the other one, in the same order.
+        first: results of one system ``[seed]``.
+        second: results of the other system, in the same order.
 
     Returns:
         The p-value; NaN without a pair.

@@ -73,6 +73,12 @@ class EvaluationResult:
     figures: Figures = field(default_factory=Figures)
     #: Metrics that stay in the files: a list of runs would have hundreds of columns with them.
     detailed: frozenset[str] = frozenset()
+    #: Makes the text for a terminal of a width in letters, or of any (None); without it `table` is shown as it is.
+    fit: Callable[[int | None], str] | None = None
+
+    def show(self, width: int | None) -> str:
+        """Return the text for people, for a terminal of this width, or for a pipe (None)."""
+        return self.table if self.fit is None else self.fit(width)
 
     def is_logged(self, name: str) -> bool:
         """Whether a run logs the metric of this name."""

@@ -28,6 +28,7 @@ from dcase_sweep.training.normalisation import network_frames
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_bytes, write_text
+from dcase_sweep.utils.text_table import terminal_width, wrap
 
 log = logging.getLogger(__name__)
 
@@ -74,14 +75,18 @@ def export(run: TrainedRun, what: str, *, calibration: int, folder: Path) -> Non
     title = f"{run.model}, {what}, on {len(test)} test clips, {chosen.runtime_name} on one thread of {_processor()}" + (
         f" ({note})" if note else ""
     )
-    text = export_table(exported, title=title)
-    if layers:
-        text += "\n\n" + layer_table(layers) + "\n\n" + describe_int8(exported[-1], layers)
-    log.info(f"\n{text}\n")
+
+    def describe(width: int | None) -> str:
+        parts = [export_table(exported, title=title, width=width)]
+        if layers:
+            parts += [layer_table(layers, width), wrap(describe_int8(exported[-1], layers), width)]
+        return "\n\n".join(parts)
+
+    log.info(f"\n{describe(terminal_width())}\n")
     signatures = {f"{kind}.{what}": runtime.signature for kind, runtime in runtimes.items()}
     facts = {"run": run.id, "test_clips": len(test), "calibration_clips": len(clips), "processor": _processor()}
     texts = {
-        "table.txt": text + "\n",
+        "table.txt": describe(None) + "\n",
         "tensors.csv": tensor_table(exported[1:]),
         "measured.json": json.dumps(to_json(exported, layers, **facts), indent=2) + "\n",
         "metadata.json": json.dumps({**metadata, "files": signatures}, indent=2) + "\n",

@@ -9,6 +9,7 @@ from typing import Any
 from dcase_sweep.export.comparison import Difference, ScoreMetrics
 from dcase_sweep.export.flatbuffer import StoredTensor
 from dcase_sweep.export.layers import LayerNoise
+from dcase_sweep.utils.text_table import format_table, wrap
 
 #: Accuracy (percentage points) that a file may lose before the table of files says so.
 TOLERATED_POINTS = 2.0
@@ -58,8 +59,14 @@ class Exported:
         return values
 
 
-def export_table(exported: Sequence[Exported], *, title: str) -> str:
-    """Format a table with a row for each file, the float network first."""
+def export_table(exported: Sequence[Exported], *, title: str, width: int | None = None) -> str:
+    """Format a table with a row for each file, the float network first.
+
+    Args:
+        exported: what was measured.
+        title: the first line.
+        width: of the terminal, in letters; None = any.
+    """
     header = [
         "Kind",
         "File KiB",
@@ -74,28 +81,25 @@ def export_table(exported: Sequence[Exported], *, title: str) -> str:
         "Same decision",
     ]
     rows = [[*_absolute(each), *_relative(each.difference)] for each in exported]
-    lines = [title, "", *_aligned([header, *rows])]
+    lines = [wrap(title, width), "", format_table([header, *rows], width=width, where="table.txt")]
     lost = [
         f"{each.kind} {-each.difference.accuracy_points:.1f}"
         for each in exported
         if each.difference is not None and each.difference.accuracy_points < -TOLERATED_POINTS
     ]
     if lost:
-        lines += ["", f"More than {TOLERATED_POINTS:g} points of accuracy are lost: {', '.join(lost)}."]
+        lines += ["", wrap(f"More than {TOLERATED_POINTS:g} points of accuracy are lost: {', '.join(lost)}.", width)]
     over = [each.kind for each in exported if each.nonzero_bytes > _LIMIT]
     if over:
-        lines += ["", f"Non-zero parameters over the 128 KB of DCASE 2021: {', '.join(over)}."]
+        lines += ["", wrap(f"Non-zero parameters over the 128 KB of DCASE 2021: {', '.join(over)}.", width)]
     as_written = [
         f"{each.kind} {each.score_metrics.log_loss:.3f}"
         for each in exported
         if each.score_metrics.log_loss != each.score_metrics.log_loss_floored
     ]
     if as_written:
-        lines += [
-            "",
-            "A probability of 0 in an int8 output counts as half a quantisation step in the log loss; as 0 it",
-        ]
-        lines[-1] += f" gives {', '.join(as_written)}."
+        note = "A probability of 0 in an int8 output counts as half a quantisation step in the log loss; as 0 it gives "
+        lines += ["", wrap(f"{note}{', '.join(as_written)}.", width)]
     return "\n".join(lines)
 
 
@@ -125,13 +129,13 @@ def _relative(difference: Difference | None) -> list[str]:
     ]
 
 
-def layer_table(layers: Sequence[LayerNoise]) -> str:
+def layer_table(layers: Sequence[LayerNoise], width: int | None = None) -> str:
     """Format a table with a row for each layer: the ratio of the signal to the quantisation noise of int8."""
     rows = [["Layer", "Output", "Signal to noise", "Lost here"]]
     rows += [
         [each.name, "×".join(map(str, each.shape)), f"{each.decibel:.1f} dB", f"{each.lost:.1f} dB"] for each in layers
     ]
-    return "\n".join(_aligned(rows, left=2))
+    return format_table(rows, left=2, width=width, where="table.txt")
 
 
 def describe_int8(int8: Exported, layers: Sequence[LayerNoise]) -> str:
@@ -171,19 +175,3 @@ def to_json(exported: Sequence[Exported], layers: Sequence[LayerNoise], **facts:
         for each in exported
     }
     return {**facts, "files": files, "int8_layers": [asdict(layer) for layer in layers]}
-
-
-def _aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> list[str]:
-    """Align the columns, the first ones to the left, with a line under the header.
-
-    The text is also written to files, so it must not depend on the width of the terminal, as a table of rich does.
-    """
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column < left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]

@@ -139,9 +139,10 @@ class CNN(nn.Module):
             channels = block.filters
             if block.pool is not None:
                 if block.pool[0] > mels or block.pool[1] > frames:
+                    largest = f"[{min(block.pool[0], mels)},{min(block.pool[1], frames)}]"
                     raise ValueError(
                         f"blocks[{position}].pool={list(block.pool)}: only {mels} × {frames} (mel × frame) is left of "
-                        "the map; use a smaller pool here or before"
+                        f"the map; use a smaller pool here or before: model.blocks.{position}.pool={largest} fits"
                     )
                 mels, frames = mels // block.pool[0], frames // block.pool[1]
         self.convolutions = nn.Sequential(*layers)

@@ -1,4 +1,4 @@
-"""When this package's own CPU operations replace PyTorch's layers."""
+"""The conditions under which this package's CPU operations replace PyTorch's layers."""
 
 import torch
 from torch import Tensor, nn

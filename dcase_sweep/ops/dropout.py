@@ -15,7 +15,7 @@ _LEVELS = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class DropoutMask:
-    """Which of ``count`` values dropout keeps, as random bits or as booleans.
+    """Draw a dropout mask for ``count`` values, as random bits or as booleans.
 
     PyTorch 2.13's CPU dropout draws one random number for each value, on one thread. With probability 0.5, one 64-bit
     word decides about 64 values. With any other, the probability is rounded to a multiple of 1 / 65,536 and a word

@@ -26,7 +26,7 @@ VALUES_PER_BLOCK = 1 << 19
 class Statistics:
     """Mean and biased variance ``[channel]`` of every channel over ``count`` values, in float32 or wider.
 
-    ``are_of_batch`` tells whether they were measured on the maps themselves, so that gradients flow through them.
+    ``are_of_batch`` is true if they were computed from the maps themselves, so that gradients flow through them.
     """
 
     mean: Tensor

@@ -1,4 +1,4 @@
-"""Runs an experiment, from its configuration to its results in MLflow: `execution.run` reads as the program."""
+"""Execution of an experiment, from its configuration to its results in MLflow; see `execution.run`."""
 
 from dcase_sweep.result import Result
 from dcase_sweep.runner.execution import run

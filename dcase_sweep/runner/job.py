@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-#: What varies in a sweep and needs no key beside its value.
+#: Keys whose values are shown without the key in names of runs.
 _NAMED_BY_VALUE = ("model", "experiment")
 
 
@@ -70,7 +70,7 @@ class Job:
 
 
 def _shorten(key: str, others: Sequence[str]) -> str:
-    """The last part of a key, with as many before it as tell it from the other keys."""
+    """Shorten a key to its last parts, as long as it differs from the other keys."""
     parts = key.split(".")
     for count in range(1, len(parts)):
         short = ".".join(parts[-count:])

@@ -1,4 +1,4 @@
-"""What a run logs beside the metrics of its epochs: configuration, complexity, tables, the network and figures."""
+"""Logging of a run except the metrics of its epochs: configuration, complexity, tables, network and figures."""
 
 import json
 import logging
@@ -19,6 +19,7 @@ from dcase_sweep.training.checkpoints import BEST, FOLDER
 from dcase_sweep.utils import console
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.secrets import mask_values
+from dcase_sweep.utils.text_table import terminal_width
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +67,11 @@ def log_tables(mlrun: tracking.AnyRun, result: EvaluationResult, job: Job) -> No
     for name, write in result.writers.items():
         write(job.folder / name)
         mlrun.log_file(job.folder / name)
-    log.info(f"\n{result.table}\n")
+    log.info(f"\n{result.show(terminal_width())}\n")
 
 
 def log_model(mlrun: tracking.AnyRun, experiment: Experiment, job: Job, classes: Sequence[str]) -> None:
-    """Log the network as an MLflow model; one that cannot be logged costs a line, not the run."""
+    """Log the network as an MLflow model. A network that cannot be logged does not fail the run."""
     checkpoint = job.folder / FOLDER / BEST
     if not experiment.tracking.model or mlrun.id is None or not checkpoint.is_file():
         return

@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.sweep import command
 from dcase_sweep.sweep.job import BestTrial as BestTrial
+from dcase_sweep.sweep.job import Continuation as Continuation
 from dcase_sweep.sweep.job import GridJob as GridJob
 from dcase_sweep.sweep.job import PooledRow as PooledRow
 from dcase_sweep.sweep.job import PreparedJob as PreparedJob
@@ -184,8 +185,20 @@ class Application:
         """For each result of `check`, return the name and outcome of an earlier identical job, or None."""
         return [None] * len(jobs)
 
+    def continue_jobs(self, jobs: Sequence[Any], folder: Path) -> Continuation:
+        """Find what earlier commands have left of these jobs in the folder of their sweep.
+
+        Args:
+            jobs: the results of `check`.
+            folder: folder of the sweep.
+
+        Raises:
+            UserError: if the folder is that of other jobs.
+        """
+        return Continuation([()] * len(jobs))
+
     def pool(self, jobs: Sequence[GridJob]) -> list[PooledRow]:
-        """Further rows of the comparison, of several jobs together, as the folds of a cross-validation."""
+        """Return rows of the comparison for several jobs together, for example the folds of a cross-validation."""
         return []
 
     def describe_job(self, record_id: str, varying: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.text_table import format_table, wrap
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +134,19 @@ def _scored_on(entries: Sequence[Entry]) -> str | None:
     return f"{scored:,.0f} of {listed:,.0f}"
 
 
-def table(comparison: Comparison) -> str:
-    """Format a table as plain text, with one row for each configuration, and the notes."""
+def table(comparison: Comparison, width: int | None = None) -> str:
+    """Format a table as plain text, with one row for each configuration, and the notes.
+
+    Args:
+        comparison: of the jobs.
+        width: of the terminal, in letters; None = any.
+    """
     parts = list(dict.fromkeys(row.scored_on for row in comparison.rows if row.scored_on))
-    note = f"\n* scored on {', '.join(parts)} clips: not comparable with a score on all of them" if parts else ""
-    lines = list_cells(comparison)
-    return "\n".join([*comparison.notes, _aligned(lines, left=len(comparison.varying))]) + note
+    note = f"* scored on {', '.join(parts)} clips: not comparable with a score on all of them"
+    shown = format_table(list_cells(comparison), left=len(comparison.varying), width=width, where="comparison.csv")
+    return "\n".join(
+        [*(wrap(each, width) for each in comparison.notes), shown, *([wrap(note, width)] if parts else [])]
+    )
 
 
 def list_cells(comparison: Comparison) -> list[list[str]]:
@@ -180,16 +188,6 @@ def _cell(row: Row, column: Column) -> str:
     spread = f" ± {std:.{column.digits}f}" if row.finished > 1 and std > 0 else ""
     mark = " *" if row.scored_on and column.metric.startswith("test/") else ""
     return f"{mean:,.{column.digits}f}{spread}{mark}"
-
-
-def _aligned(lines: Sequence[Sequence[str]], left: int) -> str:
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    text = [
-        "  ".join(cell.ljust(width) if column < left else cell.rjust(width) for column, (cell, width) in pairs).rstrip()
-        for pairs in ([*enumerate(zip(line, widths, strict=True))] for line in lines)
-    ]
-    text.insert(1, "-" * max(len(line) for line in text))
-    return "\n".join(text)
 
 
 def to_csv(comparison: Comparison) -> str:

@@ -4,8 +4,8 @@ import io
 import itertools
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,12 @@ from dcase_sweep.sweep.job import GridJob, PooledRow
 from dcase_sweep.sweep.launchers import check_launcher, is_basic
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.summary import draw_comparison, summarise, to_markdown
+from dcase_sweep.utils import leases
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.overrides import combinations
 from dcase_sweep.utils.secrets import mask_word, masked_yaml
+from dcase_sweep.utils.text_table import terminal_width
 
 log = logging.getLogger(__name__)
 
@@ -83,24 +85,43 @@ class GridSweeper(Sweeper):
         ]
         folder = Path(self._config.hydra.sweep.dir)
         self._application.check_folder("hydra.sweep.dir", folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / "multirun.yaml", masked_yaml(self._config))
-        with interruptible():
-            record = self._application.start_record(self._name(jobs), arguments)
+        continuation = self._application.continue_jobs([job.content for job in jobs], folder)
+        jobs = [replace(job, continuation=more) for job, more in zip(jobs, continuation.jobs, strict=True)]
+        with interruptible(), self._written(folder):
+            record = self._application.start_record(self._name(jobs), arguments, known_id=continuation.record_id)
             log.info(f"sweep     {len(jobs)} jobs, {folder}")
+            given = self._application.describe_job(record.id, _varying(jobs))
             jobs, finished = self._without_finished(jobs)
             results: list[JobReturn] = []
-            given = self._application.describe_job(record.id, _varying(jobs))
             try:
-                self._launch([[*job.overrides, *given] for job in jobs], results)
+                self._launch([[*job.overrides, *given, *job.continuation] for job in jobs], results)
             except BaseException as error:  # compare the finished jobs even if the sweep was interrupted
                 self._report(record, jobs, results, folder, finished, "KILLED" if _is_stop(error) else "FAILED")
-                skipping = [] if self.skip_finished else ["hydra.sweeper.skip_finished=true"]
-                command = self._application.describe_continuation(self._config, [*arguments, *skipping])
-                log.info(f"continue  {command}")
+                log.info(f"continue  {self.describe_continuation(arguments, folder)}")
                 raise
             self._report(record, jobs, results, folder, finished)
         return [results]
+
+    @contextmanager
+    def _written(self, folder: Path) -> Iterator[None]:
+        """Write the configuration of the sweep, and hold the file until its end, so that only one command goes on."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "multirun.yaml", masked_yaml(self._config))
+        leases.hold(folder / "multirun.yaml")
+        try:
+            yield
+        finally:
+            leases.release(folder / "multirun.yaml")
+
+    def describe_continuation(self, arguments: Sequence[str], folder: Path) -> str:
+        """Return the command that continues an interrupted sweep.
+
+        Args:
+            arguments: overrides of the sweep.
+            folder: folder of the sweep.
+        """
+        skipping = [] if self.skip_finished else ["hydra.sweeper.skip_finished=true"]
+        return self._application.describe_continuation(self._config, [*arguments, *skipping])
 
     def _check_settings(self) -> None:
         size = self.max_batch_size
@@ -124,6 +145,8 @@ class GridSweeper(Sweeper):
             name, outcome = found
             log.info(f"skipped   {' '.join(map(mask_word, job.overrides))}: finished as {name}")
             finished.append(replace(job, outcome=outcome))
+        if not rest:
+            log.info(f"sweep     all {len(jobs)} jobs have finished: nothing is left to run")
         return rest, finished
 
     def _jobs(self, arguments: Sequence[str]) -> list[list[str]]:
@@ -144,7 +167,7 @@ class GridSweeper(Sweeper):
     def _launch(self, jobs: Sequence[Sequence[str]], results: list[JobReturn]) -> None:
         """Run the jobs and append their results as they finish."""
         # Sequential jobs can be launched one by one, so that an interruption loses no finished job.
-        size = self.max_batch_size or (1 if is_basic(self._config) else len(jobs))
+        size = self.max_batch_size or (1 if is_basic(self._config) else max(1, len(jobs)))
         for start in range(0, len(jobs), size):
             results += self._launcher.launch(jobs[start : start + size], initial_job_idx=start)
 
@@ -191,7 +214,7 @@ class GridSweeper(Sweeper):
             record.give_up(status)
         else:
             record.end("FAILED" if failures else "FINISHED")
-        log.info(f"\n{table(comparison)}\n")
+        log.info(f"\n{table(comparison, terminal_width())}\n")
         done, wanted = len(results) - len(failures) + len(finished), len(jobs) + len(finished)
         log.info(f"sweep     {done} of {wanted} jobs finished, {os.path.relpath(folder)}")
         if record.command:
@@ -200,7 +223,7 @@ class GridSweeper(Sweeper):
             log.info(f"page      {record.link}")
 
     def _pool(self, jobs: Sequence[GridJob]) -> list[PooledRow]:
-        """What the application makes of several jobs together; what it cannot costs a line, not the comparison."""
+        """Return the rows for several jobs together. An error is only logged."""
         try:
             return self._application.pool(jobs)
         except UserError as error:

@@ -1,6 +1,6 @@
 """Jobs and trials of a sweep, as passed between a sweeper and an application."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,12 +32,27 @@ class GridJob:
     content: Any = None
     #: None until the job has ended.
     outcome: Outcome | None = None
+    #: Overrides that continue an interrupted attempt, or choose the job's folder in that of its sweep.
+    continuation: Sequence[str] = ()
 
     @property
     def values(self) -> dict[str, str]:
         """Return key → value of the overrides, with passwords masked."""
         pairs = (mask_word(override).lstrip("+").partition("=") for override in self.overrides)
         return {key: value.strip("'\"") for key, _, value in pairs}
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """How the jobs of an interrupted grid are continued.
+
+    Attributes:
+        jobs: further overrides of each job.
+        record_id: ID of the record of the sweep; None = a new one.
+    """
+
+    jobs: Sequence[Sequence[str]]
+    record_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the record of a sweep shows of its jobs: figures, a table in Markdown, a picture."""
+"""The summary of the jobs in the record of a sweep: metrics, a table in Markdown, a figure."""
 
 import math
 import statistics

@@ -85,7 +85,7 @@ class Task(ABC):
         """
 
     def batch_size(self, experiment: Experiment) -> BatchSize:
-        """How many clips a training batch has; 1 where the settings do not say, the least that it can be."""
+        """Return the number of clips in a training batch; 1, the smallest possible number, if it is not configured."""
         size = experiment.training.batch_size
         return (
             BatchSize(1, "training.batch_size=null") if size is None else BatchSize(size, f"training.batch_size={size}")
@@ -120,14 +120,14 @@ class Task(ABC):
         return NetworkPredictor(network)
 
     def pool(self, experiment: Experiment, folders: Sequence[Path]) -> EvaluationResult | None:
-        """The results of several finished runs together, as of the folds of a cross-validation.
+        """Evaluate the test clips of several finished runs together, for example of the folds of a cross-validation.
 
         Args:
-            experiment: that of one of the runs, which differ in their test clips.
-            folders: where the runs have left their files.
+            experiment: the experiment of one of the runs, which differ only in their splits.
+            folders: folders of the runs.
 
         Returns:
-            None if this task does not evaluate test clips of several runs together.
+            The results, or None if this task does not support it.
 
         Raises:
             UserError: if the files of a run cannot be read.

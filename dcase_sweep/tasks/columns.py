@@ -7,7 +7,7 @@ from dcase_sweep.result import Column
 #: Columns of all tasks.
 COMMON = (
     Column("complexity/parameters", "parameters", digits=0, larger_is_better=False),
-    # Shown only where pruning made some parameters zero: else it would repeat the column before it.
+    # Shown only if pruning has set parameters to zero. Otherwise it would be equal to the previous column.
     Column(
         "complexity/nonzero_parameters",
         "non-zero",

@@ -1,4 +1,4 @@
-"""How the outputs of a detector become sound events."""
+"""Interpretation of the outputs of a detector as sound events."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from dcase_sweep.tasks.predictors import rank
 
 
 class _Detector(nn.Module):
-    """A network behind the scaling of its front end."""
+    """The scaling of the front end, followed by the network."""
 
     def __init__(self, front_end: Any, network: nn.Module) -> None:
         super().__init__()
@@ -23,27 +23,27 @@ class _Detector(nn.Module):
         self.network = network
 
     def forward(self, features: Tensor) -> Any:
-        """Probabilities of frames and clips (`models.crnn.Predictions`) of mel amplitudes ``[batch, mel, frame]``."""
+        """Compute probabilities (`models.crnn.Predictions`) for mel amplitudes ``[batch, mel, frame]``."""
         return self.network(self.normalise(features))
 
 
 class EventPredictor:
-    """A detector of sound events: `network` takes the front end's features and scales them itself.
+    """The predictor of sound event detection. The input of its `network` are unscaled features of the front end.
 
-    Where windows of a recording overlap, the probability of a frame is their mean, weighted by how far the frame is
-    from a window's ends.
+    In overlapping windows, the probability of a frame is the weighted mean over the windows. The weight is the distance
+    of the frame from the ends of the window.
 
     Args:
-        experiment: that trained the network.
+        experiment: the experiment that trained the network.
         network: scaled features ``[batch, mel, frame]`` → `models.crnn.Predictions`.
-        classes: in the order of the outputs.
+        classes: class labels in the order of the outputs.
     """
 
     def __init__(self, experiment: Experiment, network: nn.Module, classes: Sequence[str]) -> None:
         assert experiment.mean_teacher is not None
         front_end = build_front_end(experiment)
         self.classes = tuple(classes)
-        #: Samples from frame to frame of the probabilities: windows begin at multiples of it.
+        #: Samples between the frames of the probabilities. Windows start at multiples of it.
         self.grid = int(network.frame_stride * front_end.hop)
         self.network: nn.Module = _Detector(front_end, network).eval()
         self.hop = self.grid / front_end.sample_rate
@@ -52,17 +52,17 @@ class EventPredictor:
         self.threshold = float(event_rules(experiment.evaluation).f1_threshold)
 
     def __call__(self, features: Tensor) -> EventPrediction:
-        """The sound events of one clip."""
+        """Predict the sound events of one clip."""
         joiner = self.begin(round(self.grid / self.hop))
         joiner.add([0], features)
         return joiner.finish(None)
 
     def begin(self, sample_rate: int, threshold: float | None = None) -> "_EventJoiner":
-        """What joins the windows of a recording."""
+        """Return an object that joins the windows of a recording."""
         return _EventJoiner(self, sample_rate, self.threshold if threshold is None else threshold)
 
     def decode(self, scores: Scores, threshold: float, seconds: float) -> tuple[DetectedEvent, ...]:
-        """Events of probabilities ``[frame, class]``, by onset; none ends after the recording."""
+        """Return the events for probabilities ``[frame, class]`` by onset; they end within the recording."""
         filtered = filter_scores(
             {"clip": scores}, labels=list(self.classes), hop=self.hop, median_length=self.median_filter
         )
@@ -80,11 +80,11 @@ class _EventJoiner:
         self._predictor = predictor
         self._sample_rate = sample_rate
         self._threshold = threshold
-        #: Weighted sums ``[frame, class]`` and the sums of the weights ``[frame]``; both have room for more frames.
+        #: Weighted sums ``[frame, class]`` and sums of the weights ``[frame]``, with space for further frames.
         self._sum = np.zeros((0, len(predictor.classes)), np.float32)
         self._weight = np.zeros(0, np.float32)
         self._frames = 0
-        #: Of the first window, which is alone in a recording of a clip's length.
+        #: Scores of the first window, which is the only one of a recording with the length of a clip.
         self._only: Scores | None = None
         self._clip: NDArray[np.float32] | None = None
 
@@ -117,7 +117,7 @@ class _EventJoiner:
         joined = self._sum[: self._frames] / self._weight[: self._frames, None]
         scores = joined if self._only is None else self._only
         predictor = self._predictor
-        if samples is not None:  # what lies behind the end of a short recording is padding
+        if samples is not None:  # frames after the end of a short recording are padding
             scores = scores[: -(-samples // predictor.grid)]
         seconds = predictor.seconds if samples is None else samples / self._sample_rate
         events = predictor.decode(scores, self._threshold, seconds)

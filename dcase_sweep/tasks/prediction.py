@@ -1,4 +1,4 @@
-"""What a trained network says of a recording, in the terms of its task."""
+"""Predictions for a recording: scenes, tags or sound events."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,13 +22,13 @@ def _no_times() -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What is heard in a part of a recording.
+    """A labelled part of a recording.
 
     Attributes:
-        onset: s.
-        offset: s.
-        label: of the class.
-        confidence: 0 to 1.
+        onset: start, s.
+        offset: end, s.
+        label: class label.
+        confidence: confidence from 0 to 1.
     """
 
     onset: float
@@ -39,21 +39,21 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class DetectedEvent(SoundEvent):
-    """A sound event, and the mean over its frames of the probability of its class."""
+    """A sound event with its confidence, the mean probability of its class over its frames."""
 
     confidence: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipPrediction:
-    """The classes of a recording that is classified as a whole, window by window if it is longer than a clip.
+    """The prediction of a classifier of whole clips. A longer recording is processed in windows.
 
     Attributes:
-        probabilities: of each class, the mean over windows, the most probable first.
+        probabilities: class → mean probability over the windows, the most probable class first.
         segments: the classes of each window.
         scores: probabilities ``[window, class]``.
-        starts: of each window, s.
-        seconds: length of the recording.
+        starts: start of each window, s.
+        seconds: length of the recording, s.
     """
 
     #: Whether a table has a row for each recording, or one for each segment.
@@ -74,8 +74,7 @@ class ScenePrediction(ClipPrediction):
 
     Attributes:
         label: the most probable scene.
-        probabilities: of each scene, the most probable first; they sum to 1. Of a recording that is longer than a clip
-            they are the mean over its windows.
+        probabilities: scene → mean probability over the windows, the most probable scene first; they sum to 1.
         segments: the most probable scene of each window.
     """
 
@@ -85,7 +84,7 @@ class ScenePrediction(ClipPrediction):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The scene."""
+        """The most probable scene, as a tuple."""
         return (self.label,)
 
 
@@ -94,8 +93,8 @@ class TagPrediction(ClipPrediction):
     """The tags of a recording.
 
     Attributes:
-        labels: with a probability above the threshold, the most probable first.
-        probabilities: of each tag, the most probable first.
+        labels: tags with a probability above the threshold, the most probable first.
+        probabilities: tag → mean probability over the windows, the most probable tag first.
         segments: the tags of each window.
     """
 
@@ -109,11 +108,12 @@ class EventPrediction:
     """The sound events of a recording.
 
     Attributes:
-        events: onset and offset in s, by onset; above ``evaluation.f1_threshold``, after the median filter.
-        probabilities: that each class is heard somewhere in the recording, the most probable first.
+        events: events in the order of their onsets, from the scores above ``evaluation.f1_threshold`` after the median
+            filter.
+        probabilities: class → probability that it occurs in the recording, the most probable class first.
         scores: probabilities ``[frame, class]`` before the median filter.
-        hop: seconds from frame to frame of the scores.
-        seconds: length of the recording.
+        hop: time between the frames of the scores, s.
+        seconds: length of the recording, s.
     """
 
     has_segments: ClassVar[bool] = True
@@ -137,5 +137,5 @@ class EventPrediction:
 
     @property
     def starts(self) -> NDArray[np.float64]:
-        """Of each frame, s."""
+        """The start of each frame, s."""
         return np.arange(len(self.scores), dtype=np.float64) * self.hop

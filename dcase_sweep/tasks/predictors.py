@@ -1,4 +1,4 @@
-"""How the outputs of a network become predictions: of a clip, and of a recording that is cut into windows."""
+"""Interpretation of the outputs of networks as predictions for clips, and for windows of longer recordings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,31 +16,31 @@ from dcase_sweep.utils.errors import UserError
 
 
 class NetworkPredictor:
-    """Hands on the outputs of a network as they are: what a task without a predictor of its own has.
+    """Returns the outputs of a network unchanged. The default of tasks without their own predictor.
 
     Args:
-        network: takes the front end's features ``[batch, mel, frame]``.
+        network: a network whose input are the features of the front end ``[batch, mel, frame]``.
     """
 
     def __init__(self, network: nn.Module) -> None:
         self.network = network.eval()
 
     def __call__(self, features: Tensor) -> Any:
-        """The network's outputs for one clip."""
+        """Return the outputs of the network for one clip."""
         with torch.inference_mode():
             return self.network(features)
 
 
 class Standardise(nn.Module):
-    """Subtracts a mean from each band and divides by a deviation.
+    """Standardises each band by a mean and a standard deviation.
 
     Args:
-        state: of a checkpoint, with ``mean`` and ``deviation`` ``[mel, 1]``.
-        bands: how many bands features have.
-        where: how the user named the checkpoint, for messages.
+        state: state of a checkpoint with ``mean`` and ``deviation`` ``[mel, 1]``.
+        bands: number of bands of the features.
+        where: the user's name for the checkpoint, for messages.
 
     Raises:
-        UserError: if there are no such numbers in the state.
+        UserError: if the state does not contain them.
     """
 
     def __init__(self, state: Mapping[str, Tensor], bands: int, where: str) -> None:
@@ -57,24 +57,23 @@ class Standardise(nn.Module):
             raise UserError(f"{where}: a deviation of its features is not positive; expected the run's own file")
 
     def forward(self, features: Tensor) -> Tensor:
-        """Standardised features ``[batch, mel, frame]``."""
+        """Return standardised features ``[batch, mel, frame]``."""
         return (features - self.mean) / self.deviation
 
 
 class ClipPredictor:
-    """A classifier of whole clips, for tasks of your own too.
+    """A predictor for classifiers of whole clips, which can also be used by your own tasks.
 
-    The probabilities of a recording that is longer than a clip are the mean of those of its windows.
+    The probabilities of a recording that is longer than a clip are averaged over its windows.
 
     Args:
-        network: the front end's features ``[batch, mel, frame]`` → probabilities ``[batch, class]``.
-        classes: in the order of the probabilities.
-        seconds: length of a clip.
-        threshold: of the probability above which a class is one of the labels; None = the most probable class is the
-            label.
+        network: features of the front end ``[batch, mel, frame]`` → probabilities ``[batch, class]``.
+        classes: class labels in the order of the probabilities.
+        seconds: length of a clip, s.
+        threshold: classes with a larger probability are the labels; None = the label is the most probable class.
     """
 
-    #: Windows may begin at any sample.
+    #: Windows may start at any sample.
     grid = 1
 
     def __init__(
@@ -86,23 +85,23 @@ class ClipPredictor:
         self.threshold = threshold
 
     def __call__(self, features: Tensor) -> ClipPrediction:
-        """The classes of one clip."""
+        """Predict one clip."""
         joiner = self.begin(1)
         joiner.add([0], features)
         return joiner.finish(0)
 
     def begin(self, sample_rate: int, threshold: float | None = None) -> "_ClipJoiner":
-        """What joins the windows of a recording.
+        """Return an object that joins the windows of a recording.
 
         Raises:
-            UserError: for a threshold where there is one label.
+            UserError: for a threshold, if recordings have one label.
         """
         if threshold is not None and self.threshold is None:
-            raise UserError(f"threshold={threshold:g}: of no use where a recording has one label; leave it out")
+            raise UserError(f"threshold={threshold:g}: no effect, because recordings have one label; leave it out")
         return _ClipJoiner(self, sample_rate, self.threshold if threshold is None else threshold)
 
     def name(self, probabilities: NDArray[np.float64], threshold: float | None) -> list[tuple[str, float]]:
-        """The labels that probabilities ``[class]`` come to, each with its own, the most probable first."""
+        """Return the labels for probabilities ``[class]`` and the probability of each, the most probable first."""
         order = np.argsort(-probabilities, kind="stable")
         chosen = order[:1] if threshold is None else [each for each in order if probabilities[each] > threshold]
         return [(self.classes[index], float(probabilities[index])) for index in chosen]
@@ -143,17 +142,17 @@ class _ClipJoiner:
 
 
 class ScenePredictor(ClipPredictor):
-    """A scene classifier: `network` takes the front end's features and returns probabilities ``[batch, class]``.
+    """The predictor of scene classification. Its `network` maps features of the front end to probabilities.
 
     Args:
-        experiment: that trained the network.
+        experiment: the experiment that trained the network.
         network: normalised features ``[batch, mel, frame]`` → logits ``[batch, class]``.
-        state: of the checkpoint, with ``mean`` and ``deviation`` ``[mel, 1]``.
-        classes: in the order of the logits.
-        where: how the user named the run, for messages.
+        state: state of the checkpoint with ``mean`` and ``deviation`` ``[mel, 1]``.
+        classes: class labels in the order of the logits.
+        where: the user's name for the run, for messages.
 
     Raises:
-        UserError: if the state has no normalisation for the front end's bands.
+        UserError: if the state has no normalisation for the bands of the front end.
     """
 
     def __init__(
@@ -171,12 +170,12 @@ class ScenePredictor(ClipPredictor):
 
 @dataclass(frozen=True, slots=True)
 class WindowPrediction:
-    """What a predictor of single clips says of a window of a recording.
+    """The prediction for a window of a recording by a predictor of single clips.
 
     Attributes:
-        onset: s.
-        offset: s.
-        prediction: of the predictor.
+        onset: start of the window, s.
+        offset: end of the window, s.
+        prediction: the result of the predictor.
     """
 
     onset: float
@@ -185,12 +184,12 @@ class WindowPrediction:
 
 
 class EachWindow:
-    """Keeps the predictions of the windows apart, for a predictor that does not join them.
+    """Collects separate predictions for windows, for a predictor that cannot join them.
 
     Args:
-        predictor: of single clips.
-        sample_rate: Hz.
-        seconds: length of a window.
+        predictor: a predictor of single clips.
+        sample_rate: sample rate, Hz.
+        seconds: length of a window, s.
     """
 
     def __init__(self, predictor: Predictor, sample_rate: int, seconds: float) -> None:
@@ -200,12 +199,12 @@ class EachWindow:
         self._found: list[tuple[float, Any]] = []
 
     def add(self, starts: Sequence[int], features: Tensor) -> None:
-        """Predict each window by itself."""
+        """Predict each window separately."""
         for start, window in zip(starts, features.split(1), strict=True):
             self._found.append((start / self._sample_rate, self._predictor(window)))
 
     def finish(self, samples: int) -> Any:
-        """The prediction of the only window, or a tuple of `WindowPrediction`."""
+        """Return the prediction of a single window, or a tuple of `WindowPrediction`."""
         if len(self._found) == 1:
             return self._found[0][1]
         end = samples / self._sample_rate
@@ -213,16 +212,16 @@ class EachWindow:
 
 
 def join(predictor: Any, sample_rate: int, seconds: float, threshold: float | None = None) -> Joiner:
-    """What joins the windows of a recording to its prediction.
+    """Return an object that joins the windows of a recording.
 
     Args:
-        predictor: of the task; without a method ``begin`` the predictions of windows are kept apart.
-        sample_rate: Hz.
-        seconds: length of a window.
-        threshold: of detection; None = the predictor's own.
+        predictor: predictor of the task. Without a method ``begin``, windows are predicted separately.
+        sample_rate: sample rate, Hz.
+        seconds: length of a window, s.
+        threshold: threshold of detection; None = that of the predictor.
 
     Raises:
-        UserError: for a threshold that the predictor has no use for.
+        UserError: for a threshold that has no effect on the predictor.
     """
     if hasattr(predictor, "begin"):
         joiner: Joiner = predictor.begin(sample_rate, threshold)
@@ -233,6 +232,6 @@ def join(predictor: Any, sample_rate: int, seconds: float, threshold: float | No
 
 
 def rank(classes: Sequence[str], probabilities: NDArray[np.floating[Any]]) -> dict[str, float]:
-    """Each class and its probability, the most probable first."""
+    """Return class → probability, the most probable class first."""
     pairs = zip(classes, map(float, probabilities), strict=True)
     return dict(sorted(pairs, key=lambda pair: -pair[1]))

@@ -13,10 +13,11 @@ from dcase_sweep.tasks.prediction import Segment
 
 @dataclass(frozen=True, slots=True)
 class BatchSize:
-    """How many clips a training batch has.
+    """The number of clips in a training batch.
 
     Attributes:
-        key: the setting that says so and its value, for messages: ``training.batch_size=64``.
+        clips: number of clips.
+        key: the setting with its value, for messages: ``training.batch_size=64``.
     """
 
     clips: int
@@ -142,26 +143,26 @@ class Predictor(Protocol):
 
 
 class Joiner(Protocol):
-    """Joins what a network says of the windows of one recording."""
+    """Joins the predictions for the windows of one recording."""
 
     def add(self, starts: Sequence[int], features: Any) -> None:
-        """Take some more windows.
+        """Add windows.
 
         Args:
-            starts: of each window, in samples from the beginning of the recording; in order.
-            features: ``[window, mel, frame]``.
+            starts: start of each window in samples, in ascending order.
+            features: features of the windows ``[window, mel, frame]``.
         """
         ...
 
     def finish(self, samples: int) -> Any:
-        """The prediction for the whole recording, which had so many samples (`Prediction`)."""
+        """Return the prediction for the whole recording (`Prediction`), which has this number of samples."""
         ...
 
 
 class Prediction(Protocol):
-    """What a prediction has that ``python -m dcase_sweep predict`` can write as a table.
+    """A prediction that ``python -m dcase_sweep predict`` can write as a table, such as those of `tasks.prediction`.
 
-    Those of `tasks.prediction` do. ``scores`` ``[part, class]`` and ``starts`` ``[part]`` (s) are drawn in figures.
+    ``scores`` ``[part, class]`` and ``starts`` ``[part]`` (s) are drawn in figures.
     """
 
     #: Whether a table has a row for each segment; if not, it has one for each recording.
@@ -171,17 +172,17 @@ class Prediction(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Of the recording."""
+        """The labels of the recording."""
         ...
 
     @property
     def probabilities(self) -> Mapping[str, float]:
-        """Of each class."""
+        """Class → probability."""
         ...
 
     @property
     def segments(self) -> Sequence[Segment]:
-        """What is heard when."""
+        """The labelled parts of the recording."""
         ...
 
     @property
@@ -191,7 +192,7 @@ class Prediction(Protocol):
 
     @property
     def starts(self) -> NDArray[np.float64]:
-        """Of each part, s."""
+        """The start of each part, s."""
         ...
 
     @property

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.config import Experiment, build_metrics
+from dcase_sweep.config import Experiment, build_metrics, locate_class
 from dcase_sweep.config.scene_checks import check_scenes
 from dcase_sweep.config.schemas import SceneEvaluation
 from dcase_sweep.data.scenes import SceneData
@@ -69,7 +69,7 @@ class SceneClassification(Task):
             check_start(experiment)
 
     def validate_data(self, experiment: Experiment, data: SceneData) -> None:
-        """Check that the extra metrics can be computed for these scenes."""
+        """Check that the extra metrics can be computed for these classes."""
         try_metrics(build_metrics(experiment), data.targets[data.validation], len(data.classes))
 
     def make_predictor(
@@ -81,11 +81,14 @@ class SceneClassification(Task):
         return ScenePredictor(experiment, network, state, classes, where)
 
     def pool(self, experiment: Experiment, folders: Sequence[Path]) -> EvaluationResult:
-        """The table of the test clips of all runs."""
+        """Compute the official table for the test clips of all runs."""
         from dcase_sweep.evaluation.scenes.pooling import evaluate_scene_files
 
+        noun = getattr(locate_class("data", experiment.data._target_), "class_noun", "class")
         return evaluate_scene_files(
-            folders, extra=lambda scores, truth: compute_metrics(build_metrics(experiment), scores, truth, "test/")
+            folders,
+            extra=lambda scores, truth: compute_metrics(build_metrics(experiment), scores, truth, "test/"),
+            noun=noun,
         )
 
     def evaluate(self, experiment: Experiment, data: SceneData, learner: Any, features: Any) -> EvaluationResult:
@@ -109,16 +112,17 @@ class SceneClassification(Task):
             note=describe_note(data),
             extra=compute_metrics(build_metrics(experiment), scores, data.targets[data.test], "test/"),
             float16_scores=_predict_in_float16(experiment, data, learner),
+            noun=data.class_noun,
         )
 
 
 def _predict_in_float16(experiment: Experiment, data: SceneData, learner: Any) -> NDArray[np.float32] | None:
-    """Compute scores in float16 if ``evaluation.precision`` asks for them and the learner supports it; else None."""
+    """Compute scores in float16 if configured and if the learner supports it; otherwise return None."""
     if experiment.evaluation.precision is None:
         return None
     if not hasattr(learner, "predict_in_float16"):
         log.warning(
-            f"float16   {type(learner).__name__} has no predict_in_float16; the figures in float16 are left out"
+            f"float16   {type(learner).__name__} has no predict_in_float16; the figures in float16 are not computed"
         )
         return None
     scores: NDArray[np.float32] = learner.predict_in_float16(data.test)
@@ -126,7 +130,7 @@ def _predict_in_float16(experiment: Experiment, data: SceneData, learner: Any) -
     if broken:
         log.warning(
             f"float16   activations exceed 65,504 in {broken} of {len(scores)} test clips, whose scores are infinite; "
-            "the figures in float16 are left out"
+            "the figures in float16 are not computed"
         )
         return None
     return scores

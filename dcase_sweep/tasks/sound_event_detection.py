@@ -107,7 +107,7 @@ class SoundEventDetection(Task):
 
     def pool(self, experiment: Experiment, folders: Sequence[Path]) -> EvaluationResult | None:
         """The metrics of the detections in the test clips of all runs; None for runs of earlier versions."""
-        from dcase_sweep.evaluation.events.kept import DETECTIONS
+        from dcase_sweep.evaluation.events.detections_file import DETECTIONS
         from dcase_sweep.evaluation.events.pooling import evaluate_event_files
 
         missing = next((folder for folder in folders if not (folder / DETECTIONS).is_file()), None)

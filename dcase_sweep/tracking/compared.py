@@ -20,7 +20,7 @@ from dcase_sweep.tracking.stores import Store
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.tables import parse_number, read_table
 
-#: Runs that are asked for at a time.
+#: Number of runs requested at a time.
 _PAGE = 1000
 _RUN_ID = re.compile(r"[0-9a-f]{6,32}")
 #: Metrics of the epochs that learning curves show.
@@ -107,7 +107,7 @@ def _make(store: Store, run: Any, curves: bool) -> ComparedRun:
 
 
 def _load_statistics(run: LoggedRun) -> tuple[tuple[str, ...], Mapping[str, Statistic]] | None:
-    """What resamples of the run's test clips are computed by; None for a run of an earlier version.
+    """Return the statistics of the run's test clips for resampling; None for a run of an earlier version.
 
     Raises:
         UserError: for a file that holds something else.

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from dcase_sweep.tracking.owners import OWNER
 from dcase_sweep.tracking.stores import Store
 from dcase_sweep.utils.processes import parse_identity
+from dcase_sweep.utils.text_table import measure
 
-_HEADER = ("begun", "status", "process", "name", "id")
-_PROCESS = 16
+_HEADER = ("started", "status", "process", "name", "id")
+#: Letters of a process at most and at least, and those of a name at least.
+_PROCESS, _SHORTEST_PROCESS, _NAME = 16, 7, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +26,14 @@ class ListedRun:
         id: id in MLflow.
         name: name of the run.
         status: ``finished``, ``failed``, ``killed`` or ``running``.
-        begun: start time in seconds since 1970.
+        started: start time in seconds since 1970.
         process: id and host of the last process of the run; empty if not known.
     """
 
     id: str
     name: str
     status: str
-    begun: float
+    started: float
     process: str
 
 
@@ -63,23 +65,30 @@ def _process(owner: str) -> str:
 
 
 def runs_table(runs: Sequence[ListedRun], width: int) -> str:
-    """Format one line for each run. The column of names gets the rest of the width, at least twelve characters."""
+    """Format one line for each run. IDs are there to be copied, so names and processes are cut instead."""
     now = time.time()
-    rows = [(age(now - run.begun), run.status, run.process or "-", run.name, run.id) for run in runs]
-    widths = [max(len(row[column]) for row in [_HEADER, *rows]) for column in range(len(_HEADER))]
+    rows = [(age(now - run.started), run.status, run.process or "-", run.name, run.id) for run in runs]
+    widths = [max(measure(row[column]) for row in [_HEADER, *rows]) for column in range(len(_HEADER))]
     widths[2] = min(widths[2], _PROCESS)
     others = sum(widths) - widths[3] + 2 * (len(widths) - 1)
-    widths[3] = min(widths[3], max(12, width - others))
+    longest = widths[3]
+    widths[3] = min(longest, max(_NAME, width - others))
+    over = others + widths[3] - width
+    widths[2] -= min(max(over, 0), max(widths[2] - _SHORTEST_PROCESS, 0))
     lines = [
-        "  ".join(_cut(cell, length).ljust(length) for cell, length in zip(row, widths, strict=True)).rstrip()
-        for row in [_HEADER, *rows]
+        "  ".join(_cut(cell, length) for cell, length in zip(row, widths, strict=True)) for row in (_HEADER, *rows)
     ]
-    return "\n".join(lines)
+    return "\n".join(line.rstrip() for line in lines)
 
 
-def _cut(text: str, length: int) -> str:
+def _cut(text: str, width: int) -> str:
+    """Cut the end of a text that is too wide, and fill up one that is not."""
     plain = "".join(letter if letter.isprintable() else "?" for letter in text)
-    return plain if len(plain) <= length else plain[: length - 1] + "…"
+    if measure(plain) > width:
+        while measure(plain) > width - 1:
+            plain = plain[:-1]
+        plain += "…"
+    return plain + " " * (width - measure(plain))
 
 
 def age(seconds: float) -> str:

@@ -30,7 +30,7 @@ _TYPES = {"text": "string", "number": "double", "whole": "long", "bytes": "binar
 
 @dataclass(frozen=True, slots=True)
 class ModelPackage:
-    """What an MLflow model is made of.
+    """The parts of an MLflow model.
 
     Attributes:
         loader: full name of a module with a function ``_load_pyfunc(folder)``.
@@ -126,7 +126,7 @@ def _write_example(folder: Path, package: ModelPackage) -> dict[str, str]:
 
 
 def _write_environment(folder: Path, requirements: Sequence[str]) -> None:
-    """What has to be installed, for pip and in the two forms in which MLflow makes environments."""
+    """Write the requirements for pip and for both kinds of environments that MLflow creates."""
     version = platform.python_version()
     pip = "".join(f"  - {line}\n" for line in requirements)
     write_text(folder / _REQUIREMENTS, "\n".join(requirements) + "\n")

@@ -74,6 +74,11 @@ def read_checkpoint(path: Path, *, where: str, expected: str, what: str = "a che
         raise UserError(f"{where}: not {what} ({error}); expected {expected}") from None
 
 
+def is_run_id(value: object) -> bool:
+    """Whether a value of a file can be the ID of a run in MLflow."""
+    return isinstance(value, str) and _RUN_ID.fullmatch(value) is not None
+
+
 def check_archive(path: Path) -> None:
     """Check that an archive could have been written by `torch.save`.
 
@@ -170,7 +175,7 @@ def _checkpoint(path: Path, content: Any) -> Checkpoint:
     if not isinstance(choices, dict) or not all(is_printable(each, 200) for each in [*choices, *choices.values()]):
         raise ValueError("dcase_sweep.choices is not names and choices")
     run_id = extra.get("run_id")
-    if run_id is not None and not (isinstance(run_id, str) and _RUN_ID.fullmatch(run_id)):
+    if run_id is not None and not is_run_id(run_id):
         raise ValueError("dcase_sweep.run_id is not the ID of a run")
     classes = extra.get("classes")
     if classes is not None:

@@ -1,5 +1,6 @@
 """Continuing an interrupted run from its last checkpoint."""
 
+from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,36 @@ def _default_of(experiment: Experiment, key: str, flat: dict[str, Any]) -> Any:
     return MISSING if default == NO_VALUE else plain(default)
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A key whose value in a checkpoint is not that of an experiment."""
+
+    key: str
+    then: Any
+    now: Any
+    #: Whether the checkpoint has the key.
+    is_known: bool
+
+
+def find_changes(configuration: dict[str, Any], experiment: Experiment) -> list[Change]:
+    """List the keys that must be the same in a continuation and are not, sorted by name.
+
+    Args:
+        configuration: the flattened configuration of a checkpoint.
+        experiment: the validated configuration of the continuation.
+    """
+    # Secrets are masked in the checkpoint.
+    then = comparable(completed(rename_keys(configuration, quiet=True), experiment))
+    now = comparable(mask_values(flatten(experiment)))
+    keys = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
+    return [Change(key, then.get(key), now.get(key), key in then) for key in keys]
+
+
+def describe_changes(changes: Sequence[Change]) -> str:
+    """Format the first changes: ``optimizer.lr was 0.001, is 0.01``."""
+    return ", ".join(f"{change.key} was {change.then!r}, is {change.now!r}" for change in changes[:5])
+
+
 def _how_to_repeat(values: dict[str, Any]) -> str:
     """Format the values of a checkpoint for the command line, if all can be typed."""
     plain_values = (bool, int, float, str, type(None))
@@ -111,18 +142,16 @@ def find_resumable(experiment: Experiment) -> Resumable | None:
     path = Path(experiment.resume).expanduser()
     found = find_checkpoint(path, LAST)
     if found is None:
-        raise UserError(f"resume={path}: no checkpoint there; expected last.ckpt or the folder of an interrupted run")
+        raise UserError(
+            f"resume={path}: no checkpoint there; expected last.ckpt, or the folder of an interrupted run or sweep"
+        )
     where, expected = f"resume={found}", f"{LAST} of an interrupted run"
     checkpoint = read_checkpoint(found, where=where, what="a checkpoint to continue from", expected=expected)
-    # Secrets are masked in the checkpoint.
-    then = comparable(completed(rename_keys(checkpoint.configuration, quiet=True), experiment))
-    now = comparable(mask_values(flatten(experiment)))
-    changed = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
-    if changed:
-        differences = ", ".join(f"{key} was {then.get(key)!r}, is {now.get(key)!r}" for key in changed[:5])
+    changes = find_changes(checkpoint.configuration, experiment)
+    if changes:
         raise UserError(
-            f"{where}: made by another configuration ({differences}); expected its own"
-            + _how_to_repeat({key: then[key] for key in changed if key in then})
+            f"{where}: made by another configuration ({describe_changes(changes)}); expected its own"
+            + _how_to_repeat({change.key: change.then for change in changes if change.is_known})
         )
     epochs = _epochs(checkpoint, experiment, where, expected)
     history = _history(checkpoint.content["dcase_sweep"].get("history"), epochs)

@@ -1,9 +1,10 @@
 """A training step that is recorded once as a CUDA graph and then replayed.
 
-A step of a small network is hundreds of kernels of a few microseconds, and Python takes longer to launch them than the
-GPU to run them. A graph is launched at once (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs). What is
-recorded is the whole step: forward and backward pass, the update of the weights and whatever else it changes. It reads
-its batch and the numbers that change from step to step, the learning rate among them, from tensors on the device.
+A step of a small network consists of hundreds of kernels of a few microseconds each, and launching them from Python
+takes longer than running them. A graph is launched as a whole
+(https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs). It contains the complete step: forward pass,
+backward pass, and all updates. The batch and the numbers that change from step to step, such as the learning rate, are
+read from tensors on the device.
 """
 
 import logging
@@ -18,44 +19,44 @@ from torch.optim import SGD, Optimizer
 
 log = logging.getLogger(__name__)
 
-#: Steps before the recording: libraries choose their algorithms and the optimizer makes its state.
+#: Steps before the recording, in which libraries select algorithms and the optimizer creates its state.
 WARM_UP = 3
 #: A step that changes more often than this is not recorded again.
 MOST_RECORDINGS = 8
-#: Of an optimizer's groups, what may change between steps without a new recording.
+#: Keys of an optimizer's parameter groups that may change without a new recording.
 _FREE = ("params", "lr", "initial_lr")
-#: Settings by which an optimizer keeps its state on the GPU.
+#: Settings with which an optimizer stores its state on the GPU.
 _ON_DEVICE = ("capturable", "fused")
 
 
 @dataclass(frozen=True, slots=True)
 class StepValues:
-    """What a training step gives.
+    """The result of a training step.
 
     Attributes:
-        loss: a number, which the weights are changed by.
-        reported: the values that are reported as means over an epoch, without gradients ``[value]``.
+        loss: the loss to minimise.
+        reported: values without gradients, whose means over an epoch are reported ``[value]``.
     """
 
     loss: Tensor
     reported: Tensor
 
 
-#: A batch's tensors, and numbers by their names → what the step gives, with gradients.
+#: Function of the tensors of a batch and of named numbers that computes a step with gradients.
 Compute = Callable[..., StepValues]
 
 
 @dataclass(frozen=True, slots=True)
 class _Recording:
     graph: torch.cuda.CUDAGraph
-    #: What the graph depends on beside its inputs and numbers.
+    #: Everything on which the graph depends except its inputs and numbers.
     key: Any
     inputs: tuple[Tensor, ...]
     values: StepValues
 
 
 def describe_obstacle(optimizer: Optimizer) -> str | None:
-    """Why the steps of an optimizer cannot be recorded; None if they can."""
+    """Return the reason why the steps of an optimizer cannot be recorded; None if they can."""
     name = type(optimizer).__name__
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):
@@ -66,7 +67,7 @@ def describe_obstacle(optimizer: Optimizer) -> str | None:
 
 
 def make_capturable(optimizer: Optimizer) -> None:
-    """Let an optimizer keep all of its state on the GPU, its count of steps included; on a CPU nothing changes."""
+    """Make an optimizer store its complete state on the GPU, including the number of steps. No effect on a CPU."""
     for group in optimizer.param_groups:
         if not all(parameter.is_cuda for parameter in group["params"]):
             continue
@@ -81,17 +82,17 @@ def make_capturable(optimizer: Optimizer) -> None:
 
 
 class StepGraph:
-    """An optimizer step of one kind, recorded at its fourth batch and replayed from then on.
+    """An optimizer step that is recorded at its fourth batch and then replayed.
 
-    Batches of another shape than the first, as the last one of an epoch often is, take the same step without a graph.
-    A step that cannot be recorded is taken without a graph too, after one line that says why. Where the network is
-    changed between two steps, by a callback that freezes a layer for instance, the step is recorded again.
+    Batches with another shape than the first, such as the last one of an epoch, are computed without a graph. If a step
+    cannot be recorded, all steps are computed without a graph, and the reason is logged. If the network is changed
+    between two steps, for example by a callback that freezes a layer, the step is recorded again.
 
     Args:
-        compute: the step's loss; it must neither wait for the device nor depend on its values.
-        optimizer: its learning rates may change from step to step.
-        module: has all parameters and buffers that the step reads or changes.
-        can_record: False takes every step without a graph, as on a CPU.
+        compute: computes the loss; must neither wait for the device nor depend on values on it.
+        optimizer: the optimizer; its learning rates may change from step to step.
+        module: the module with all parameters and buffers that the step reads or changes.
+        can_record: False = compute all steps without a graph, as on a CPU.
     """
 
     def __init__(self, compute: Compute, optimizer: Optimizer, module: nn.Module, *, can_record: bool) -> None:
@@ -114,15 +115,15 @@ class StepGraph:
         make_capturable(optimizer)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> None:
-        """A graph belongs to the tensors that it was recorded with: a copy of a module has none."""
+        """Return None: a graph refers to the tensors of its module, so a copy of the module has none."""
         return
 
     def __call__(self, inputs: tuple[Tensor, ...], numbers: Mapping[str, float]) -> StepValues:
-        """Take one step; the values are overwritten by the next one.
+        """Perform a step. The next step overwrites the returned values.
 
         Args:
-            inputs: the batch.
-            numbers: what else ``compute`` takes, by name.
+            inputs: the tensors of the batch.
+            numbers: further arguments of ``compute`` by name.
         """
         self._write_numbers(numbers)
         if not self.can_record:
@@ -135,24 +136,24 @@ class StepGraph:
         if self._recording is not None and self._recording.key != key:
             self._recording, self._warm = None, 0
             if self.recordings >= MOST_RECORDINGS:
-                return self._go_on_without(inputs, "the network or its optimizer changes too often")
+                return self._compute_without(inputs, "the network or its optimizer changes too often")
         if self._recording is None:
             if self._warm < WARM_UP:
                 return self._warm_up(inputs)
             try:
                 self._recording = self._record(inputs, key)
             except RuntimeError as error:
-                return self._go_on_without(inputs, f"the step cannot be recorded ({_first_line(error)})")
+                return self._compute_without(inputs, f"the step cannot be recorded ({_first_line(error)})")
         for held, given in zip(self._recording.inputs, inputs, strict=True):
             held.copy_(given)
         self._recording.graph.replay()
         return self._recording.values
 
     def plain_state(self, state: dict[str, Any]) -> dict[str, Any]:
-        """The state of the optimizer as it would be without a graph: a training may be continued on another device.
+        """Return the state of the optimizer as without a graph, so that the training can be resumed on another device.
 
         Args:
-            state: what its ``state_dict`` gives, which is left as it is.
+            state: the result of ``state_dict``, which is not changed.
         """
         groups = [group | plain for group, plain in zip(state["param_groups"], self._plain, strict=False)]
         values = {
@@ -164,7 +165,7 @@ class StepGraph:
         return state | {"state": values, "param_groups": [*groups, *state["param_groups"][len(groups) :]]}
 
     def _write_numbers(self, numbers: Mapping[str, float]) -> None:
-        """Bring the numbers and the learning rates to the device; what has not changed is there."""
+        """Copy the numbers and learning rates that have changed to the device."""
         groups = self.optimizer.param_groups
         while len(self._rates) < len(groups):
             self._rates.append(torch.zeros((), device=self._device))
@@ -179,7 +180,7 @@ class StepGraph:
                 self._written[name] = value
 
     def _key(self) -> Any:
-        """What a recording depends on: settings of the optimizer, the mode of the layers, where the tensors lie."""
+        """Return everything on which a recording depends: optimizer settings, modes of layers, addresses of tensors."""
         return (
             [[(name, value) for name, value in group.items() if name not in _FREE] for group in self._groups()],
             [(each.data_ptr(), each.requires_grad) for each in self._parameters],
@@ -192,7 +193,7 @@ class StepGraph:
 
     @contextmanager
     def _rates_on_device(self) -> Iterator[None]:
-        """Within, learning rates are tensors; schedulers and checkpoints see numbers."""
+        """Context in which learning rates are tensors. For schedulers and checkpoints they are numbers."""
         groups = self._groups()
         numbers = [group["lr"] for group in groups]
         for group, rate in zip(groups, self._rates, strict=True):
@@ -204,7 +205,7 @@ class StepGraph:
                 group["lr"] = number
 
     def _step(self, inputs: tuple[Tensor, ...]) -> StepValues:
-        """The step itself, kernel by kernel: what is recorded."""
+        """Compute the step kernel by kernel; this is what is recorded."""
         self.optimizer.zero_grad(set_to_none=True)
         values = self.compute(*inputs, **self._numbers)
         with torch.autocast(self._device.type, enabled=False), self._rates_on_device():
@@ -213,7 +214,7 @@ class StepGraph:
         return StepValues(values.loss.detach(), values.reported)
 
     def _warm_up(self, inputs: tuple[Tensor, ...]) -> StepValues:
-        """A step on a stream of its own, as recordings need it; the last one before them may not wait for the GPU."""
+        """Compute a step on a separate stream, as required for recording. The last one must not wait for the GPU."""
         assert self._stream is not None
         self._warm += 1
         before = self._snapshot() if self._warm == WARM_UP else None
@@ -227,12 +228,12 @@ class StepGraph:
             if before is None or isinstance(error, torch.OutOfMemoryError):
                 raise
             self._restore(before)
-            return self._go_on_without(inputs, f"the step waits for the GPU ({_first_line(error)})")
+            return self._compute_without(inputs, f"the step waits for the GPU ({_first_line(error)})")
         here.wait_stream(self._stream)
         return values
 
     def _record(self, inputs: tuple[Tensor, ...], key: Any) -> _Recording:
-        """Record a step, which is not taken by that."""
+        """Record a step without performing it."""
         self.recordings += 1
         held = tuple(each.clone() for each in inputs)
         self.optimizer.zero_grad(set_to_none=True)
@@ -243,19 +244,19 @@ class StepGraph:
             with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
                 values = self._step(held)
         except RuntimeError:
-            generator.graphsafe_set_state(state)  # or it would take itself to be recorded still
+            generator.graphsafe_set_state(state)  # otherwise it would remain in recording mode
             self.optimizer.zero_grad(set_to_none=True)
             raise
         return _Recording(graph, key, held, values)
 
-    def _go_on_without(self, inputs: tuple[Tensor, ...], reason: str) -> StepValues:
-        say_not_used(reason)
+    def _compute_without(self, inputs: tuple[Tensor, ...], reason: str) -> StepValues:
+        warn_not_used(reason)
         self.can_record = False
         self._recording = None
         return self._step(inputs)
 
     def _changed(self) -> list[Tensor]:
-        """All that a step changes."""
+        """Return all tensors that a step changes."""
         states = [value for state in self.optimizer.state.values() for value in state.values()]
         return [*self._parameters, *self._buffers, *(value for value in states if isinstance(value, Tensor))]
 
@@ -271,9 +272,9 @@ class StepGraph:
         torch.cuda.set_rng_state(snapshot[1], self._device)
 
 
-def say_not_used(reason: str) -> None:
-    """One line: graphs were asked for, and the training goes on without them."""
-    log.warning(f"graphs    not used: {reason}; hardware.graphs=false leaves this line out")
+def warn_not_used(reason: str) -> None:
+    """Log that graphs are enabled but not used."""
+    log.warning(f"graphs    not used: {reason}; hardware.graphs=false hides this line")
 
 
 def _first_line(error: Exception) -> str:
@@ -282,7 +283,7 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def _no_waiting(is_checked: bool) -> Iterator[None]:
-    """Within, what waits for the GPU raises a RuntimeError, as it would in a recording."""
+    """Context in which waiting for the GPU raises a RuntimeError, as during a recording."""
     before = torch.cuda.get_sync_debug_mode()
     if is_checked:
         torch.cuda.set_sync_debug_mode("error")

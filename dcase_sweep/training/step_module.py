@@ -1,7 +1,7 @@
 """A Lightning module whose training step is a function of tensors, which can be recorded as a CUDA graph.
 
-Lightning goes on counting steps, calling hooks, moving schedulers and writing checkpoints as it does without a graph:
-the recorded step takes the place of what is between its hooks, forward pass, backward pass and update.
+Lightning counts steps, calls hooks, updates schedulers and writes checkpoints as without a graph. The recorded step
+replaces the parts between its hooks: forward pass, backward pass and update.
 """
 
 from collections.abc import Mapping
@@ -14,23 +14,23 @@ from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from torch import Tensor
 
 from dcase_sweep.training.means import EpochMeans
-from dcase_sweep.training.step_graph import StepGraph, StepValues, describe_obstacle, say_not_used
+from dcase_sweep.training.step_graph import StepGraph, StepValues, describe_obstacle, warn_not_used
 
-#: Hooks between the parts of a step, which a recorded step has none of.
+#: Hooks within a step, which a recorded step cannot call.
 _HOOKS = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
 
 
 class StepModule(LightningModule):
-    """What both tasks' modules have in common.
+    """The base of the modules of both tasks.
 
     Args:
-        seed: each epoch draws its random numbers from it and the epoch's number, so that a resumed run draws
-            what the uninterrupted one would have drawn.
+        seed: seed of the random numbers. Each epoch derives its own from it and the number of the epoch, so that a
+            resumed run uses the same random numbers as an uninterrupted one.
     """
 
-    #: Whether steps are recorded as a graph where they can be.
+    #: Whether to record steps as a graph if possible.
     graphs = False
-    #: Why they cannot be, where that is known before the training.
+    #: The reason why steps cannot be recorded, if it is known before the training.
     obstacle: str | None = None
     #: The names of `StepValues.reported`.
     reported: tuple[str, ...] = ("train/loss",)
@@ -42,19 +42,19 @@ class StepModule(LightningModule):
         self.step_graph: StepGraph | None = None
 
     def prepare(self, batch: Any) -> tuple[Tensor, ...]:
-        """The tensors that a step is computed from: the batch, augmented."""
+        """Return the tensors from which a step is computed: the augmented batch."""
         raise NotImplementedError
 
     def compute(self, *inputs: Tensor, **numbers: Any) -> StepValues:
-        """The loss of a batch; what else the step changes is changed here too."""
+        """Compute the loss of a batch, and update everything that the step changes except the weights."""
         raise NotImplementedError
 
     def step_numbers(self) -> dict[str, float]:
-        """What `compute` takes beside tensors, because it changes from step to step."""
+        """Return the arguments of `compute` that are numbers and change from step to step."""
         return {}
 
     def reported_numbers(self, numbers: Mapping[str, float]) -> dict[str, float]:
-        """What is reported beside the values of `compute`."""
+        """Return values to report in addition to those of `compute`."""
         return {}
 
     def on_train_start(self) -> None:
@@ -65,12 +65,12 @@ class StepModule(LightningModule):
         optimizer = self.trainer.optimizers[0]
         obstacle = self.obstacle or find_obstacle(self.trainer) or describe_obstacle(optimizer)
         if obstacle is not None:
-            say_not_used(obstacle)
+            warn_not_used(obstacle)
             return None
         return StepGraph(self.compute, optimizer, self, can_record=self.device.type == "cuda")
 
     def forget_graph(self) -> None:
-        """Give the memory of a graph back."""
+        """Free the memory of the graph."""
         self.step_graph = None
 
     def on_train_epoch_start(self) -> None:
@@ -86,17 +86,17 @@ class StepModule(LightningModule):
         return values.loss
 
     def divide_batch(self, batch: tuple[Tensor, ...], divisor: int) -> Any:
-        """A batch with fewer clips, at least one of each kind."""
+        """Return a batch with fewer clips, at least one of each kind."""
         return tuple(part[: -(-len(part) // divisor)] for part in batch)
 
     def attempt(self, batch: Any) -> None:
-        """Compute the gradients of a batch, to see whether it fits in memory."""
+        """Compute the gradients of a batch, to find out if it fits in memory."""
         self.zero_grad(set_to_none=True)
         self.compute(*self.prepare(batch), **self.step_numbers()).loss.backward()
         self.zero_grad(set_to_none=True)
 
     def log_means(self) -> None:
-        """Log the means of the training so far, once an epoch."""
+        """Log the means of the reported values over the epoch."""
         means = self.means.compute()
         if means:
             self.log_dict(means, on_step=False, on_epoch=True, batch_size=1)
@@ -116,14 +116,14 @@ class StepModule(LightningModule):
             optimizer_closure()  # the whole step, this one included
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the optimizer as it would be without a graph: a training may go on on another device."""
+        """Save the state of the optimizer as without a graph, so that it can be resumed on another device."""
         if self.step_graph is not None:
             states = checkpoint.get("optimizer_states", [])
             checkpoint["optimizer_states"] = [self.step_graph.plain_state(state) for state in states]
 
 
 def find_obstacle(trainer: Trainer) -> str | None:
-    """Why the steps of a training cannot be recorded; None if they can, as far as its settings show."""
+    """Return the reason why the settings of a training do not allow recording; None if they do."""
     if trainer.precision == "16-mixed":
         return "hardware.precision=16-mixed scales the loss by what it finds on the GPU"
     if trainer.accumulate_grad_batches != 1 or trainer.gradient_clip_val is not None:

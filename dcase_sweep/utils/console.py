@@ -45,8 +45,8 @@ class MaskingFormatter(logging.Formatter):
 
 
 def pluralize(number: int, noun: str) -> str:
-    """Format a count with its noun: ``1 clip``, ``1,168 clips``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    """Format a count with its noun: ``1 clip``, ``1,168 clips``, ``10 classes``."""
+    return f"{number:,} {noun}{'' if number == 1 else 'es' if noun.endswith('s') else 's'}"
 
 
 class Progress:

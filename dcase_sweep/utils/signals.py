@@ -1,16 +1,20 @@
-"""Ctrl-C, SIGTERM and SIGHUP as an exception."""
+"""Ctrl-C, SIGTERM and the warnings of a batch system as an exception."""
 
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
-#: SIGHUP, the end of the terminal or the ssh session, does not exist on every system.
-_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-
+#: SIGHUP is the end of the terminal or the ssh session. Slurm (``--signal``) and submitit send SIGUSR1 or SIGUSR2
+#: before a time limit or a preemption. Not every system has these three.
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+_SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+#: These end the process when they come for the second time; the others are ignored then.
+_TWICE = (signal.SIGINT, signal.SIGTERM)
 
 #: Seconds within which the exception must reach the code that ends a run.
 PATIENCE = 60.0
@@ -51,6 +55,10 @@ class Interrupted(BaseException):
         return 128 + self.signal_number
 
 
+#: The handlers of the blocks of `interruptible` that are being run, one within the other.
+_handlers: set[Callable[[int, FrameType | None], None]] = set()
+#: What has interrupted them.
+_received: list[int] = []
 #: Raised, and not known to have arrived.
 _pending: list[Interrupted] = []
 
@@ -77,28 +85,31 @@ def _end_process(signal_number: int, seconds: float) -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise ``Interrupted`` at the first SIGINT, SIGTERM or SIGHUP in the block; a second one ends the process.
+    """Raise ``Interrupted`` at the first signal that asks for an end in the block.
 
-    A second SIGHUP is ignored, because a closing terminal sends several. A SIGHUP that was ignored before, as with
-    nohup, stays ignored. If what is raised does not arrive within `PATIENCE`, the process is ended.
+    These are SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2. A second SIGINT or SIGTERM ends the process. The other
+    signals are ignored from then on: a closing terminal sends several, and a batch system repeats its warning. One that
+    was ignored before, as SIGHUP with nohup, stays ignored. If what is raised does not arrive within `PATIENCE`, the
+    process is ended.
+
+    A handler of another library gets its signal at the end of the block: submitit then submits the job again.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.getsignal(number) for number in _SIGNALS}
-    caught = [
-        number for number in _SIGNALS if number in (signal.SIGINT, signal.SIGTERM) or before[number] != signal.SIG_IGN
-    ]
+    caught = [number for number in _SIGNALS if number in _TWICE or before[number] != signal.SIG_IGN]
 
     def handler(number: int, frame: FrameType | None) -> None:
         for each in caught:
-            is_of_terminal = each not in (signal.SIGINT, signal.SIGTERM)
-            signal.signal(each, signal.SIG_IGN if is_of_terminal else signal.SIG_DFL)
+            signal.signal(each, signal.SIG_DFL if each in _TWICE else signal.SIG_IGN)
+        _received.append(number)
         interrupted = Interrupted(number)
         interrupted.end_unless_handled(PATIENCE)
         _pending.append(interrupted)
         raise interrupted
 
+    _handlers.add(handler)
     for number in caught:
         signal.signal(number, handler)
     try:
@@ -108,3 +119,15 @@ def interruptible() -> Iterator[None]:
             interrupted.handled()
         for number in caught:
             signal.signal(number, before[number])
+        _handlers.discard(handler)
+        if not _handlers:  # the outermost block
+            _pass_on(before)
+
+
+def _pass_on(handlers: Mapping[int, Any]) -> None:
+    """Raise the signals that were received once more for the handlers of other libraries."""
+    received = [*_received]
+    _received.clear()
+    for number in received:
+        if number not in _TWICE and callable(handlers[number]):
+            signal.raise_signal(number)

@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import yaml
 from mkdocs.config.defaults import MkDocsConfig
@@ -14,6 +14,7 @@ from mkdocs.structure.files import File, Files
 
 from dcase_sweep.config import schemas
 from dcase_sweep.config.bounds import BOUNDS
+from dcase_sweep.config.descriptions import field_comments, read_arguments, section_classes, summarize
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
@@ -38,9 +39,9 @@ def write_reference() -> str:
     for name in names:
         parts += _describe_group(name)
     parts.append("## Settings of a task\n\nA file of the group `task` sets these sections.\n")
-    for section, cls in _sections().items():
+    for section, cls in section_classes().items():
         if section not in names:
-            parts += [f"### `{section}`\n", _summary(cls), _table(section, cls)]
+            parts += [f"### `{section}`\n", _summarize(cls), _table(section, cls)]
     parts.append("## Hydra's groups\n\nThese groups choose how a sweep runs (`hydra/sweeper=optuna`).\n")
     for path in sorted((CONF / "hydra").rglob("*.yaml")):
         if "sweeper" in path.parts:
@@ -59,9 +60,9 @@ no value.
 
 def _describe_group(name: str) -> Iterator[str]:
     yield f"## `{name}`\n"
-    section = _sections().get(name)
+    section = section_classes().get(name)
     if section is not None:
-        yield _summary(section)
+        yield _summarize(section)
         yield _table(name, section)
     for path in sorted((CONF / name).glob("*.yaml")):
         yield f"### `{name}={path.stem}`\n"
@@ -70,25 +71,15 @@ def _describe_group(name: str) -> Iterator[str]:
         yield from _describe_target(name, target)
 
 
-def _sections() -> dict[str, type]:
-    """The dataclass of each section of an experiment that has one."""
-    found = {}
-    for name, hint in get_type_hints(schemas.Experiment).items():
-        classes = [each for each in (hint, *getattr(hint, "__args__", ())) if dataclasses.is_dataclass(each)]
-        if classes:
-            found[name] = classes[0]
-    return found
-
-
 def _describe_section(name: str, keys: tuple[str, ...]) -> str:
     cls = getattr(schemas, name)
     return _rows(
-        (key, _default(each), BOUNDS.get(key), _comments(cls)[key]) for key, each in _fields(cls) if key in keys
+        (key, _default(each), BOUNDS.get(key), field_comments(cls)[key]) for key, each in _fields(cls) if key in keys
     )
 
 
-def _summary(cls: type) -> str:
-    return (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ") + "\n"
+def _summarize(found: Any) -> str:
+    return summarize(inspect.getdoc(found) or "") + "\n"
 
 
 def _fields(cls: type) -> list[tuple[str, dataclasses.Field[Any]]]:
@@ -108,30 +99,14 @@ def _plain(value: Any) -> str:
     return f"`{yaml.safe_dump(value, default_flow_style=True).strip().removesuffix('...').strip()}`"
 
 
-def _comments(cls: type) -> dict[str, str]:
-    """The comment (``#:``) above each field; a comment also belongs to the fields after it that have none."""
-    found: dict[str, str] = {}
-    lines: list[str] = []
-    fresh = False
-    for line in inspect.getsource(cls).splitlines():
-        text = line.strip()
-        if text.startswith("#:"):
-            lines = [*lines, text[2:].strip()] if fresh else [text[2:].strip()]
-            fresh = True
-        elif match := re.match(r"(\w+): ", text):
-            found[match[1]] = " ".join(lines) if fresh else ""
-            fresh = False
-    return found
-
-
 def _table(prefix: str, cls: type) -> str:
-    comments = _comments(cls)
+    comments = field_comments(cls)
     rows: list[tuple[str, str, Any, str]] = []
     for name, member in _fields(cls):
         key = f"{prefix}.{name}"
         factory = member.default_factory
         if factory is not dataclasses.MISSING and dataclasses.is_dataclass(factory):
-            nested = _comments(factory)
+            nested = field_comments(factory)
             rows += [
                 (f"{key}.{inner}", _default(each), BOUNDS.get(f"{key}.{inner}"), nested.get(inner, ""))
                 for inner, each in _fields(factory)
@@ -166,14 +141,14 @@ def _find_targets(group: str) -> set[str]:
 def _describe_target(group: str, target: str) -> Iterator[str]:
     module, _, name = target.rpartition(".")
     found = getattr(importlib.import_module(module), name)
-    described = _read_arguments(inspect.getdoc(found) or "")
+    described = read_arguments(inspect.getdoc(found) or "")
     parameters = [
         each
         for each in inspect.signature(found).parameters.values()
         if each.kind in (each.KEYWORD_ONLY, each.POSITIONAL_OR_KEYWORD) and each.name != "self"
     ]
     yield f"### `{target}`\n"
-    yield (inspect.getdoc(found) or "").split("\n\n")[0].replace("\n", " ").replace("``", "`") + "\n"
+    yield _summarize(found).replace("``", "`")
     yield _rows(
         (
             f"{group}.{each.name}",
@@ -183,20 +158,3 @@ def _describe_target(group: str, target: str) -> Iterator[str]:
         )
         for each in parameters
     )
-
-
-def _read_arguments(text: str) -> dict[str, str]:
-    """The descriptions under ``Args:`` in a docstring."""
-    found: dict[str, str] = {}
-    name, inside = "", False
-    for line in text.splitlines():
-        if line.strip() == "Args:":
-            inside = True
-        elif inside and line and not line.startswith(" "):
-            break
-        elif inside and (match := re.match(r"    (\w+): (.*)", line)):
-            name = match[1]
-            found[name] = match[2]
-        elif inside and name:
-            found[name] += " " + line.strip()
-    return found

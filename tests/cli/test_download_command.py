@@ -1,6 +1,9 @@
 """``python -m dcase_sweep download``, from a local server."""
 
+import io
+import re
 import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,11 +11,23 @@ from pathlib import Path
 import pytest
 
 from dcase_sweep.__main__ import main
+from dcase_sweep.cli.download_display import show_download
 from dcase_sweep.data.download import catalogue
 from dcase_sweep.data.download.catalogue import DataSet
+from dcase_sweep.data.download.job import Progress
 from dcase_sweep.data.download.state import State
+from tests.desed_layout import make_desed
 from tests.download_server import Server, make_data_set, pack_folder, serving
 from tests.layout import make_tau
+
+STRONG = "audio/*/synthetic21*/**/*.wav"
+
+
+class Terminal(io.StringIO):
+    """Takes what a terminal would show."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.fixture
@@ -65,6 +80,23 @@ def test_archives_are_listed_without_a_download(
     assert all(len(line) <= 80 for line in printed.splitlines()[:-1])
 
 
+def test_missing_clips_are_counted(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = make_desed(tmp_path / "source", seconds=0.1)
+    archives = {"tables.zip": pack_folder(source, "metadata/**/*.tsv", "D"), "a.zip": pack_folder(source, STRONG, "D")}
+    data_set = make_data_set(server, archives, name="desed", folder="D")
+    monkeypatch.setattr(catalogue, "load_catalogue", lambda: {"desed": data_set})
+
+    assert main(["download", "desed", str(tmp_path / "DESED")]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[4] == "      10 of     10  audio/train/weak"
+    assert lines[-1].endswith(f"data.root={tmp_path}/DESED")
+    assert all(len(line) <= 80 for line in lines[1:-1])
+    assert (tmp_path / "DESED/missing_files/missing_files_weak.tsv").exists()
+
+
 def test_an_archive_that_is_missing_gives_exit_code_1(
     tau2020: DataSet, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +139,33 @@ def test_a_mistake_is_refused_in_one_line(
     said = capsys.readouterr().err
     assert said.startswith(says)
     assert len(said.splitlines()) == 1
+
+
+def test_a_terminal_shows_a_row_for_each_archive(
+    tau2020: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    archive = replace(tau2020.archives[0], size=3 * 2**30)
+    data_set = replace(tau2020, archives=(archive, tau2020.archives[1]))
+
+    with show_download(data_set, State(tmp_path / "TAU")) as display:
+        for stage, done in (("download", 2**30), ("wait", 2**30), ("download", 2 * 2**30), ("check", 100)):
+            display.update(Progress(archive, stage, done, 3 * 2**30))
+            display.rows.refresh()
+
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line).strip() for line in re.split(r"[\r\n]+", terminal.getvalue())]
+    assert max(map(len, lines)) <= 80
+    for shown in (
+        "csv.zip                download",
+        "csv.zip                wait",
+        "csv.zip                check",
+        "all",
+    ):
+        assert any(line.startswith(shown) for line in lines)
+    assert any("1.0/3.0 GiB" in line for line in lines)
 
 
 def test_the_room_is_checked(

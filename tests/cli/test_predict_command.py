@@ -212,7 +212,7 @@ def test_a_checkpoint_without_names_of_classes_asks_for_them(predict: Predict) -
         (["nowhere.ckpt", "recordings"], "run=nowhere.ckpt: no such run in "),
         (["recordings/short.wav", "recordings"], "run=recordings/short.wav: not a checkpoint of this project"),
         (["scenes.ckpt", "recordings", "--overlap", "1"], "overlap=1: expected a number from 0 to 0.95"),
-        (["scenes.ckpt", "recordings", "--threshold", "0.5"], "threshold=0.5: of no use where a recording has one"),
+        (["scenes.ckpt", "recordings", "--threshold", "0.5"], "threshold=0.5: no effect, because recordings have one"),
         (["events.ckpt", "recordings", "--threshold", "2"], "threshold=2: expected a number from 0 to 1"),
         (["scenes.ckpt", "recordings", "-o", "found.xls"], "found.xls: unknown format; expected .csv, .tsv or .jsonl"),
         (["scenes.ckpt", "recordings", "-o", "no/found.csv"], "no/found.csv: cannot be written; expected"),

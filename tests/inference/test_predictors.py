@@ -60,7 +60,7 @@ def test_tags_are_those_above_the_threshold() -> None:
 
 
 def test_a_scene_has_no_threshold() -> None:
-    with pytest.raises(UserError, match=r"^threshold=0\.3: of no use where a recording has one label"):
+    with pytest.raises(UserError, match=r"^threshold=0\.3: no effect, because recordings have one label"):
         join(ClipPredictor(Given(), CLASSES, seconds=1.0), 100, 1.0, threshold=0.3)
     with pytest.raises(UserError, match=r"^threshold=0\.3: not known to NetworkPredictor"):
         join(NetworkPredictor(Given()), 100, 1.0, threshold=0.3)

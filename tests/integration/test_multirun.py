@@ -1,6 +1,7 @@
 """Sweeps: one command, many jobs, one table."""
 
 import os
+import shlex
 import signal
 from collections.abc import Callable
 
@@ -77,19 +78,43 @@ def test_a_sweep_is_continued_without_what_has_finished(
     assert header.split()[:3] == ["seeds", "accuracy", "%"]
 
 
-def test_an_interrupted_sweep_tells_what_is_over(command_line: CommandLine, tiny: Callable[..., list[str]]) -> None:
+def test_an_interrupted_sweep_is_continued_by_its_folder(
+    command_line: CommandLine, tiny: Callable[..., list[str]]
+) -> None:
+    """A finished job is skipped, and the other one goes on from its last epoch, in its run and in its folder."""
     known = set(command_line.folder.rglob("last.ckpt"))
-    process = command_line.start("-m", *tiny("model.units=12", "training.epochs=1,300"))
+    process = command_line.start("-m", *tiny("model.units=12", "training.epochs=1,60"))
     wait_for_checkpoint(command_line.folder, known)
-    wait_for_checkpoint(command_line.folder, set(command_line.folder.rglob("0/**/last.ckpt")) | known)
+    known |= set(command_line.folder.rglob("0/**/last.ckpt"))
+    wait_for_checkpoint(command_line.folder, known)
+    (last,) = set(command_line.folder.rglob("last.ckpt")) - known
 
     os.kill(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=60)
 
     assert process.returncode == 130, output
     rows = [line.split() for line in output.splitlines() if line.endswith("of 1")]
-    assert [(row[0], row[-3]) for row in rows] == [("1", "1"), ("300", "0")]
+    assert [(row[0], row[-3]) for row in rows] == [("1", "1"), ("60", "0")]
     assert "sweep     1 of 2 jobs finished" in output
+    folder = last.parents[2]
     (line,) = [line for line in output.splitlines() if line.startswith("continue  ")]
-    assert line.startswith("continue  python -m dcase_sweep -m ")
-    assert line.endswith(" hydra.sweeper.skip_finished=true")
+    words = shlex.split(line.removeprefix("continue  python -m dcase_sweep "))
+    assert words[0] == f"resume={folder.relative_to(command_line.folder)}"
+    store, experiment = client(command_line.folder)
+    before = {run.info.run_id for run in store.search_runs([experiment])}  # type: ignore[attr-defined]
+
+    moved = folder.rename(folder.with_name("moved"))
+    output = command_line(*(word.replace(folder.name, "moved") for word in words))
+    again = command_line(*(word.replace(folder.name, "moved") for word in words))
+
+    assert output.count("skipped   ") == 1
+    assert "2 of 2 jobs finished" in output
+    assert sorted(path.name for path in moved.iterdir() if path.is_dir()) == ["0", "1"]
+    assert (moved / "1" / "scores.csv").is_file()
+    assert "all 2 jobs have finished: nothing is left to run" in again, output + again
+    assert "2 of 2 jobs finished" in again
+    runs = store.search_runs([experiment])  # type: ignore[attr-defined]
+    assert {run.info.run_id for run in runs} == before
+    (continued,) = [run for run in runs if run.data.params.get("training.epochs") == "60"]
+    history = store.get_metric_history(continued.info.run_id, "train/loss")  # type: ignore[attr-defined]
+    assert sorted(metric.step for metric in history) == list(range(60))

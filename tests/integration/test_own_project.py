@@ -70,6 +70,11 @@ def test_other_processes_find_the_project(project: CommandLine) -> None:
 
     assert "2 of 2 jobs finished" in output
 
+    folder = max((project.folder / "multirun").glob("*/*"), key=lambda path: path.stat().st_mtime)
+    again = project(f"resume={folder}", "--config-dir", "conf")
+
+    assert "all 2 jobs have finished" in again
+
 
 def test_an_interrupted_run_says_how_it_goes_on(project: CommandLine) -> None:
     first = next(

@@ -47,7 +47,7 @@ def test_a_sweep_over_folds_ends_with_a_pooled_row(command_line: CommandLine) ->
     stored = [path.parent for path in (command_line.folder / "mlruns").rglob("reference.csv")]
     assert len(stored) == 3
     assert float(rows[-1]["test/accuracy mean"]) == pytest.approx(accuracy_of(stored))
-    assert "6 clips, 2 scenes" in (command_line.folder / "folds/pooled.txt").read_text()
+    assert "6 clips, 2 classes" in (command_line.folder / "folds/pooled.txt").read_text()
     assert "3 of 3 jobs finished" in output
 
 
@@ -62,7 +62,7 @@ def test_events_without_weak_labels_are_learned(command_line: CommandLine) -> No
     assert "error: mean_teacher.strong=12: only 7 clips, mean_teacher.weak=12: only 0 clips" in refused
     assert "as mean_teacher.strong=7 mean_teacher.weak=0 mean_teacher.unlabelled=0" in refused
     assert "events: 7 strong, 0 weak, 0 unlabelled, 1 strong and 0 weak validation, 2 test clips, 2 classes" in output
-    assert "psds_score_scenario1" in output
+    assert "PSDS 1 (exact times)" in output
     rows = read_rows(command_line.folder / "folds")
     assert [row["data.fold"] for row in rows] == ["1", "2", "pooled"]
     assert all(row["test/student/psds_score_scenario1 mean"] for row in rows)

@@ -43,7 +43,7 @@ def test_it_is_evaluated_and_logged_without_training(
     output = command_line(*arguments, f"mean_teacher.checkpoint={checkpoint}")
 
     assert re.search(rf"^training +none: the weights of {checkpoint}$", output, re.MULTILINE)
-    assert re.search(r"^test/student/psds_score_scenario1 +\d\.\d{4}$", output, re.MULTILINE)
+    assert re.search(r"^PSDS 1 \(exact times\)( +\d\.\d{4}){2} +\d+ of 10$", output, re.MULTILINE)
     folder = run_folder(output, command_line.folder)
     figures = json.loads((folder / "teacher.json").read_text())["figures"]
     heard = [each for each in figures if each["metric"] == "segment_f1" and each["class"] == "Cat"]

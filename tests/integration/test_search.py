@@ -72,6 +72,7 @@ def test_the_same_command_continues_and_another_space_is_refused(
     other = command_line("-m", *tiny(*SPACE, "model.dropout=interval(0.1,0.2)", name), code=1)
 
     assert "search    s (continued with 3 finished)" in again
+    assert "search    complete: nothing is left to run" in again
     assert len(study(command_line.folder, "s").get_trials()) == 3
     assert (
         "study s was created with different settings: space model.dropout: was not there, is FloatDistribution" in other
@@ -82,7 +83,7 @@ def test_the_same_command_continues_and_another_space_is_refused(
 def test_killed_workers_and_killed_searches_cost_what_was_running(
     command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:
-    """A worker is killed, then the whole search; the same command goes on from the last epoch to the end."""
+    """A worker is killed, then the whole search; its folder, which is moved, goes on from the last epoch to the end."""
     arguments = ["-m", *tiny(*SPACE, "training.epochs=20", "hydra.sweeper.n_trials=2", "hydra.sweeper.study_name=k")]
     process = command_line.start(*arguments)
     first = _running(command_line.folder, set())
@@ -95,7 +96,9 @@ def test_killed_workers_and_killed_searches_cost_what_was_running(
 
     killed = study(command_line.folder, "k").get_trials()[first.number]
     assert "killed by SIGKILL" in killed.user_attrs["error"], printed
-    output = command_line(*arguments)
+    moved = newest(command_line.folder).rename(command_line.folder / "multirun" / "moved")
+    places = [word for word in arguments if word.startswith("data.root=")]
+    output = command_line(f"resume={moved}", *places)
 
     kinds = records.counts(study(command_line.folder, "k").get_trials())
     assert kinds == {"failed": 1, "interrupted": 1, "finished": 2}, output

@@ -1,5 +1,6 @@
 """Addresses of stores that are refused in one line, and passwords that work without being printed."""
 
+import sys
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
@@ -96,6 +97,8 @@ def test_a_wrong_password_is_reported_without_printing_it(server: str) -> None:
 def test_an_address_that_cannot_be_used_is_one_line(uri: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.setenv(name, "to be put back")
+    for driver in ("psycopg", "pymysql"):
+        monkeypatch.setitem(sys.modules, driver, None)
 
     with pytest.raises(UserError, match=rf"^tracking\.uri=.*{says}") as raised:
         tracking.open_store(Tracking(uri=uri))

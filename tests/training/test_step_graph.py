@@ -168,7 +168,7 @@ def test_what_a_graph_cannot_hold_is_said_in_one_line_and_trained_without(
 
     assert tiny.module.step_graph is None
     lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("graphs")]
-    assert lines == [f"graphs    not used: {says}; hardware.graphs=false leaves this line out"]
+    assert lines == [f"graphs    not used: {says}; hardware.graphs=false hides this line"]
 
 
 @pytest.mark.parametrize(

@@ -30,15 +30,15 @@ except signals.Interrupted as interrupted:
 """
 
 
-def end(then: str, seconds: float) -> tuple[int, str, str]:
-    """The exit code and the output of a process that gets SIGTERM."""
+def end(then: str, seconds: float, number: int = signal.SIGTERM) -> tuple[int, str, str]:
+    """The exit code and the output of a process that gets a signal."""
     program = PROGRAM.format(then=then, seconds=seconds)
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     output, errors = process.communicate(timeout=20)
     return process.returncode, output, errors
 
@@ -52,6 +52,38 @@ def test_an_exception_that_does_not_arrive_ends_the_process() -> None:
 
 def test_what_a_run_does_after_a_signal_may_take_its_time() -> None:
     assert end("interrupted.handled()", 1.0) == (128 + signal.SIGTERM, "cleaned up\n", "")
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1", "SIGUSR2"])
+def test_the_warnings_of_a_batch_system_interrupt(name: str) -> None:
+    number = getattr(signal, name)
+
+    assert end("interrupted.handled()", 0.1, number) == (128 + number, "cleaned up\n", "")
+
+
+def test_a_handler_of_another_library_gets_its_signal_after_the_block() -> None:
+    order = []
+
+    def theirs(number: int, frame: object) -> None:
+        order.append("their handler")
+
+    def interrupted() -> None:
+        with interruptible():
+            try:
+                with interruptible():  # as a job within a worker
+                    os.kill(os.getpid(), signal.SIGUSR2)
+                    order.append("not reached")
+            finally:
+                order.append("closed")
+
+    before = signal.signal(signal.SIGUSR2, theirs)
+    try:
+        with pytest.raises(Interrupted):
+            interrupted()
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+
+    assert order == ["closed", "their handler"]
 
 
 class Referred:

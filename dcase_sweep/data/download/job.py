@@ -14,27 +14,26 @@ from urllib.parse import unquote, urlsplit
 
 from dcase_sweep.data.download import JOBS
 from dcase_sweep.data.download.catalogue import Archive, DataSet, find_data_set
+from dcase_sweep.data.download.disk_space import check_disk_space
 from dcase_sweep.data.download.members import BadArchive
 from dcase_sweep.data.download.missing import ListedClips, list_missing
+from dcase_sweep.data.download.partial_files import held_bytes, remove_part
 from dcase_sweep.data.download.records import complete
-from dcase_sweep.data.download.room import check_room
 from dcase_sweep.data.download.state import State, lock
 from dcase_sweep.data.download.transfer import (
     HostUnreachable,
-    Patience,
+    RetryPolicy,
     Stopped,
     Transfer,
     TransferError,
     WrongBytes,
-    drop,
-    held_bytes,
 )
 from dcase_sweep.data.download.unpacking import move_into, unpack
 from dcase_sweep.data.download.verification import compute_digest, compute_recordings_digest
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.signals import check_interrupted
 
-Stage = Literal["download", "check", "unpack", "done", "failed"]
+Stage = Literal["download", "wait", "check", "unpack", "done", "failed"]
 
 #: Seconds for threads to end after an interruption; what waits for a server ends with the process.
 _GRACE = 3.0
@@ -91,7 +90,7 @@ def download(
     keep_archives: bool = False,
     mirror: str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-    patience: Patience | None = None,
+    retry_policy: RetryPolicy | None = None,
 ) -> DownloadResult:
     """Download a public data set into a folder, or continue a download that was interrupted.
 
@@ -102,7 +101,7 @@ def download(
         keep_archives: keep the archives after they are unpacked.
         mirror: address or folder that has all archives, in place of the authors' servers.
         on_progress: called with what is done, from several threads.
-        patience: with servers.
+        retry_policy: how often and how long servers are waited for.
 
     Raises:
         UserError: if the disk is too small, the server cannot be reached, or another process downloads into the folder.
@@ -112,11 +111,11 @@ def download(
         raise UserError(f"jobs={jobs}: expected at least 1 archive at a time")
     chosen = find_data_set(data_set) if isinstance(data_set, str) else data_set
     state = State(Path(os.path.abspath(Path(root).expanduser())))
-    transfer = Transfer(patience=patience or Patience())
+    transfer = Transfer(retry_policy=retry_policy or RetryPolicy())
     with lock(state):
         described = describe(chosen, transfer, mirror)
         local = local_folder(mirror)
-        check_room(described, state, jobs=jobs, keep_archives=keep_archives, is_local=local is not None)
+        check_disk_space(described, state, jobs=jobs, keep_archives=keep_archives, is_local=local is not None)
         work = _Work(state, transfer, local, keep_archives, on_progress or (lambda progress: None))
         problems = _run(work, described.archives, jobs)
         if problems:
@@ -166,21 +165,21 @@ class _Work:
         """
         if not self.state.is_unpacked(archive):
             try:
-                self._bring(archive)
+                self._install(archive)
             except WrongBytes:
                 if self.local is not None:
                     raise
                 self._remove(archive)  # it may have been damaged on its way
                 try:
-                    self._bring(archive)
+                    self._install(archive)
                 except WrongBytes as error:
                     self._remove(archive)
                     raise TransferError(f"{error}; downloaded twice") from None
         if not self.keep_archives:
             self._remove(archive)
-        self._tell(archive, "done", archive.size or 0, archive.size or 0)
+        self._report(archive, "done", archive.size or 0, archive.size or 0)
 
-    def _bring(self, archive: Archive) -> None:
+    def _install(self, archive: Archive) -> None:
         path = self._obtain(archive)
         is_known = self._check(archive, path)
         temporary = self.state.temporary(archive)
@@ -190,7 +189,7 @@ class _Work:
                 temporary,
                 folder=archive.folder,
                 stop=self.transfer.stop,
-                on_bytes=lambda done, total: self._tell(archive, "unpack", done, total),
+                on_bytes=lambda done, total: self._report(archive, "unpack", done, total),
             )
             if not is_known:
                 _check_recordings(archive, temporary)
@@ -215,10 +214,11 @@ class _Work:
                 archive.url,
                 part,
                 size=None if archive.is_repacked else archive.size,
-                on_bytes=lambda done: self._tell(archive, "download", done, archive.size or 0),
+                on_bytes=lambda done: self._report(archive, "download", done, archive.size or 0),
+                on_wait=lambda: self._report(archive, "wait", held_bytes(part), archive.size or 0),
             )
             os.replace(part, path)
-            drop(part)
+            remove_part(part)
         return path
 
     def _check(self, archive: Archive, path: Path) -> bool:
@@ -229,7 +229,7 @@ class _Work:
             path,
             archive.digest,
             stop=self.transfer.stop,
-            on_bytes=lambda done: self._tell(archive, "check", done, size),
+            on_bytes=lambda done: self._report(archive, "check", done, size),
         )
         if found != archive.digest and not archive.is_repacked:
             raise WrongBytes(f"{found}, {size:,} bytes; expected {archive.digest}, {archive.size:,} bytes")
@@ -237,9 +237,9 @@ class _Work:
 
     def _remove(self, archive: Archive) -> None:
         self.state.archive(archive).unlink(missing_ok=True)
-        drop(self.state.part(archive))
+        remove_part(self.state.part(archive))
 
-    def _tell(self, archive: Archive, stage: Stage, done: int, total: int) -> None:
+    def _report(self, archive: Archive, stage: Stage, done: int, total: int) -> None:
         self.report(Progress(archive, stage, done, total))
 
 

@@ -8,7 +8,7 @@ from dcase_sweep.data.desed_folders import Place, places
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.tables import read_table
 
-#: Folder in the root for the lists of missing clips, and the beginning of their names. They are those of the package
+#: Folder in the root for the lists of missing clips, and the beginning of their names: those of the package
 #: desed, because the organisers of the task ask for these files.
 _FOLDER = "missing_files"
 _PREFIX = "missing_files_"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dcase_sweep.data.download.catalogue import Archive
-from dcase_sweep.data.download.transfer import held_bytes
+from dcase_sweep.data.download.partial_files import held_bytes
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.tables import path_problem

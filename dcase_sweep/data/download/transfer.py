@@ -4,7 +4,6 @@
 lacks is here: ranges, a check that what is continued is the same file, and waiting as the server asks.
 """
 
-import email.utils
 import re
 import ssl
 import threading
@@ -15,24 +14,25 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from dcase_sweep import __version__
+from dcase_sweep.data.download.headers import content_range, retry_after, strong_tag
+from dcase_sweep.data.download.partial_files import held_bytes, read_tag, remove_part, tag_path
 from dcase_sweep.utils.secrets import mask_url
 from dcase_sweep.utils.text import printable
 
 #: Bytes that are read at once; what came of them is lost when the connection ends.
 _CHUNK = 2**15
 #: Seconds between two calls that say how many bytes are there.
-_TOLD_SECONDS = 0.1
+_REPORT_SECONDS = 0.1
 #: Seconds to connect, and without a byte.
 _TIMEOUT = (15.0, 60.0)
 #: Answers after which the same request may succeed.
-_PASSING = (408, 425, 429, 500, 502, 503, 504)
+_TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
 _ABSENT = (404, 410)
 #: Zenodo asks programs to say who they are (https://github.com/fatiando/pooch/issues/502).
 _AGENT = f"dcase_sweep/{__version__}"
-#: Suffix of the file with the identity of the partial content beside it.
-_TAG = ".etag"
 
 
 class TransferError(Exception):
@@ -48,10 +48,10 @@ class WrongBytes(TransferError):
 
 
 class Stopped(Exception):
-    """The transfer was told to stop."""
+    """The transfer was stopped."""
 
 
-class _Passing(TransferError):
+class _TemporaryFault(TransferError):
     """A fault that may pass.
 
     Attributes:
@@ -66,7 +66,7 @@ class _Passing(TransferError):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How often and how long to wait.
 
     Attributes:
@@ -90,15 +90,23 @@ class Transfer:
 
     Args:
         stop: set to end all transfers.
-        patience: with faults that pass.
+        retry_policy: for faults that may pass.
     """
 
     stop: threading.Event = field(default_factory=threading.Event)
-    patience: Patience = field(default_factory=Patience)
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     _hosts: set[str] = field(default_factory=set)
     _local: threading.local = field(default_factory=threading.local)
 
-    def fetch(self, url: str, part: Path, *, size: int | None, on_bytes: Callable[[int], None]) -> None:
+    def fetch(
+        self,
+        url: str,
+        part: Path,
+        *,
+        size: int | None,
+        on_bytes: Callable[[int], None],
+        on_wait: Callable[[], None] = lambda: None,
+    ) -> None:
         """Transfer a file to ``part``; what is there already is continued.
 
         Args:
@@ -106,6 +114,7 @@ class Transfer:
             part: path of the file; it is complete when this function returns.
             size: of the file in bytes; None if it is only known when the server ends.
             on_bytes: called with the number of bytes that are there.
+            on_wait: called before a wait for a fault to pass.
 
         Raises:
             TransferError: if the server does not have the file, or faults do not pass.
@@ -117,10 +126,11 @@ class Transfer:
             try:
                 self._attempt(url, part, size, on_bytes)
                 return
-            except _Passing as fault:
+            except _TemporaryFault as fault:
                 if held_bytes(part) > furthest:
                     failures, furthest = 0, held_bytes(part)
                 failures += 1
+                on_wait()
                 self._wait(url, fault, failures, held_bytes(part))
 
     def read(self, url: str, limit: int) -> bytes:
@@ -142,31 +152,31 @@ class Transfer:
                         if len(content) > limit:
                             raise TransferError(f"more than {limit:,} bytes; expected a description of files")
                     return content
-            except _Passing as fault:
+            except _TemporaryFault as fault:
                 failures += 1
                 self._wait(url, fault, failures, 0)
 
-    def _wait(self, url: str, fault: _Passing, failures: int, held: int) -> None:
+    def _wait(self, url: str, fault: _TemporaryFault, failures: int, held: int) -> None:
         """Wait before the next attempt, or raise if that makes no sense any more."""
-        if fault.wait is not None and fault.wait > self.patience.asked:
+        if fault.wait is not None and fault.wait > self.retry_policy.asked:
             raise TransferError(f"{fault}; the server asks to wait for {fault.wait:,.0f} s")
         host = urlsplit(url).netloc
-        if fault.is_silent and host not in self._hosts and failures >= self.patience.unanswered:
+        if fault.is_silent and host not in self._hosts and failures >= self.retry_policy.unanswered:
             raise HostUnreachable(f"{mask_url(host)} cannot be reached: {fault}")
-        if failures >= self.patience.attempts:
+        if failures >= self.retry_policy.attempts:
             raise TransferError(f"{fault}, {failures} times in a row, with {held:,} bytes here") from None
-        delay = min(self.patience.first * 2 ** (failures - 1), self.patience.longest)
+        delay = min(self.retry_policy.first * 2 ** (failures - 1), self.retry_policy.longest)
         if self.stop.wait(delay if fault.wait is None else fault.wait):
             raise Stopped from None
 
     def _attempt(self, url: str, part: Path, size: int | None, on_bytes: Callable[[int], None]) -> None:
         held = held_bytes(part)
         if size is not None and held > size:
-            drop(part)
+            remove_part(part)
             held = 0
         if held and held == size:
             return
-        tag = _read_tag(part)
+        tag = read_tag(part)
         headers: dict[str, str] = {}
         if held and (tag or size is not None):
             headers["Range"] = f"bytes={held}-"
@@ -176,7 +186,7 @@ class Transfer:
             held = self._begin(response, part, held if headers else 0, size, tag)
             with part.open("ab", buffering=0) as file:
                 on_bytes(held)
-                told = time.monotonic()
+                reported = time.monotonic()
                 for chunk in _chunks(response):
                     if self.stop.is_set():
                         raise Stopped
@@ -184,26 +194,27 @@ class Transfer:
                     if size is not None and held > size:
                         raise WrongBytes(f"the server sends more than {size:,} bytes")
                     file.write(chunk)
-                    if time.monotonic() - told > _TOLD_SECONDS:
+                    if time.monotonic() - reported > _REPORT_SECONDS:
                         on_bytes(held)
-                        told = time.monotonic()
+                        reported = time.monotonic()
             on_bytes(held)
         if size is not None and held < size:
-            raise _Passing(f"the connection ended after {held:,} of {size:,} bytes")
+            raise _TemporaryFault(f"the connection ended after {held:,} of {size:,} bytes")
 
     def _begin(self, response: requests.Response, part: Path, asked: int, size: int | None, tag: str | None) -> int:
         """Return the position in the file at which the response begins; empty ``part`` if that is its beginning."""
-        sent = _strong_tag(response.headers)
+        sent = strong_tag(response.headers)
         if response.status_code == 206 and asked:
-            start, total = _content_range(response.headers.get("Content-Range", ""))
+            start, total = content_range(response.headers.get("Content-Range", ""))
             if start == asked and total in (None, size or total) and (not tag or sent in (None, tag)):
                 return asked
-        drop(part)  # the identity goes with the old bytes, before there are new ones
+        _check_whole(response, size, is_continued=asked > 0)
+        remove_part(part)  # the identity goes with the old bytes, before there are new ones
         if response.status_code != 200:
-            raise _Passing("the server sends another part of the file than was asked for")
+            raise _TemporaryFault("the server sends another part of the file than was asked for")
         part.touch()
         if sent:
-            _tag_path(part).write_text(sent, encoding="utf-8")
+            tag_path(part).write_text(sent, encoding="utf-8")
         return 0
 
     def _get(self, url: str, headers: Mapping[str, str]) -> requests.Response:
@@ -223,7 +234,7 @@ class Transfer:
         except (requests.ConnectionError, requests.Timeout) as error:
             if isinstance(_innermost(error), ssl.SSLCertVerificationError):
                 raise TransferError(f"{mask_url(url)}: {_cause(error)}") from None
-            raise _Passing(_cause(error), is_silent=True) from None
+            raise _TemporaryFault(_cause(error), is_silent=True) from None
         except requests.RequestException as error:
             raise TransferError(f"{mask_url(url)}: {_cause(error)}") from None
         self._hosts.add(urlsplit(url).netloc)
@@ -234,72 +245,31 @@ class Transfer:
         response.close()
         if code in _ABSENT:
             raise TransferError(f"{mask_url(url)}: not there ({answer})")
-        if code in _PASSING:
-            raise _Passing(answer, wait=_retry_after(response.headers.get("Retry-After")))
+        if code in _TEMPORARY:
+            raise _TemporaryFault(answer, wait=retry_after(response.headers.get("Retry-After")))
         raise TransferError(f"{mask_url(url)}: {answer}")
 
 
-def held_bytes(part: Path) -> int:
-    """Return the number of bytes of a partial file that are there."""
-    try:
-        return part.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def drop(part: Path) -> None:
-    """Remove a partial file."""
-    part.unlink(missing_ok=True)
-    _tag_path(part).unlink(missing_ok=True)
-
-
-def _tag_path(part: Path) -> Path:
-    return part.with_name(part.name + _TAG)
-
-
-def _read_tag(part: Path) -> str | None:
-    """Return the stored entity tag; None if there is none, or it could not be one."""
-    try:
-        with _tag_path(part).open(encoding="utf-8") as file:
-            tag = file.read(1000)
-    except (OSError, UnicodeDecodeError):
-        return None
-    return tag if re.fullmatch(r'"[\x21\x23-\x7e]{1,500}"', tag) else None
-
-
-def _strong_tag(headers: Mapping[str, str]) -> str | None:
-    """Return the entity tag of a response, unless it is weak, which says nothing of single bytes."""
-    tag = headers.get("ETag", "").strip()
-    return tag if re.fullmatch(r'"[\x21\x23-\x7e]{1,500}"', tag) else None
-
-
-def _content_range(text: str) -> tuple[int | None, int | None]:
-    """Return the first byte and the size of the whole, ``bytes 100-199/200``; None for what it does not say."""
-    found = re.fullmatch(r"\s*bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\s*", text)
-    if found is None:
-        return None, None
-    return int(found[1]), None if found[3] == "*" else int(found[3])
-
-
-def _retry_after(text: str | None) -> float | None:
-    """Return the seconds that a server asks to wait: a number, or a date."""
-    if text is None:
-        return None
-    if re.fullmatch(r"\s*\d{1,9}\s*", text):
-        return float(text)
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, moment.timestamp() - time.time())
+def _check_whole(response: requests.Response, size: int | None, *, is_continued: bool) -> None:
+    """Check that an answer may be the whole file, before what is there is given up for it."""
+    if response.status_code != 200:
+        return
+    if response.headers.get("Content-Type", "").startswith("text/html"):
+        raise _TemporaryFault("a web page in place of the file, as of a network that asks to log in")
+    length = response.headers.get("Content-Length", "")
+    if is_continued and size is not None and length.isdecimal() and int(length) != size:
+        raise _TemporaryFault(f"a file of {int(length):,} bytes; expected {size:,}")
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
-    """Yield the bytes of a response; a fault on the way may pass."""
+    """Yield the bytes of a response as they were sent; a fault on the way may pass.
+
+    They are not decoded: some servers call a tar.gz a tar that they have compressed.
+    """
     try:
-        yield from response.iter_content(_CHUNK)
-    except requests.RequestException as error:
-        raise _Passing(f"the connection ended: {_cause(error)}") from None
+        yield from response.raw.stream(_CHUNK, decode_content=False)
+    except (HTTPError, OSError) as error:
+        raise _TemporaryFault(f"the connection ended: {_cause(error)}") from None
 
 
 def _cause(error: BaseException) -> str:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dcase_sweep.data.files import FileCheck, check_headers
+from dcase_sweep.data.files import FileCheck, check_headers, require_root
 from dcase_sweep.data.folder.assignment import SplitSettings, assign_splits
 from dcase_sweep.data.folder.columns import CLIP_ALIASES, check_names
 from dcase_sweep.data.folder.files import AUDIO_SUFFIXES, AudioFiles, find_files
@@ -60,7 +60,7 @@ class ClipFolder:
         split_seed: int = 0,
         skip_invalid: bool = False,
     ) -> None:
-        self.root = check_root(root)
+        self.root = require_root(root, "your recordings")
         self.name = name or self.root.resolve().name or "folder"
         self.table = table
         self.columns = check_names(columns or {}, CLIP_ALIASES)
@@ -136,17 +136,6 @@ class ClipFolder:
                 "select one, for example data.table=" + found[0]
             )
         return self.root / found[0] if found else None
-
-
-def check_root(root: str | None) -> Path:
-    """Check that ``data.root`` is set, and return it as a path.
-
-    Raises:
-        UserError: if it is not set.
-    """
-    if root is None:
-        raise UserError("data.root is not set; expected the folder of your recordings: data.root=/path/to/it")
-    return Path(root).expanduser()
 
 
 def find_recordings(root: Path, problems: list[str]) -> AudioFiles:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from dcase_sweep.audio.reading import AudioProblem, inspect_audio
 from dcase_sweep.data.desed_tables import PlacedEvent, check_strong, merge_overlaps
 from dcase_sweep.data.events import EventClip, EventData, SoundEvent, SubsetCoverage
-from dcase_sweep.data.files import FileCheck, check_headers
+from dcase_sweep.data.files import FileCheck, check_headers, require_root
 from dcase_sweep.data.folder.assignment import Splits, SplitSettings, assign_splits
-from dcase_sweep.data.folder.clips import check_root, find_recordings
+from dcase_sweep.data.folder.clips import find_recordings
 from dcase_sweep.data.folder.columns import EVENT_ALIASES, check_names
 from dcase_sweep.data.folder.event_tables import STRONG, WEAK, EventTable, LabeledClip, find_split, read_event_table
 from dcase_sweep.data.folder.files import AudioFiles
@@ -89,7 +89,7 @@ class EventFolder:
         merge_overlaps: bool = False,
         skip_invalid: bool = False,
     ) -> None:
-        self.root = check_root(root)
+        self.root = require_root(root, "your recordings")
         self.name = name or self.root.resolve().name or "folder"
         self.tables = [table] if isinstance(table, str) else table
         self.columns = check_names(columns or {}, EVENT_ALIASES)

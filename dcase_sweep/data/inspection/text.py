@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from dcase_sweep.data.inspection.counts import Counts
 from dcase_sweep.data.inspection.summary import Inspection, format_seconds
 from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.text_table import fit_text, format_table, terminal_width
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 #: Largest number of rows of a table and lines of a list. The page contains all.
 _ROWS, _LINES = 60, 10
+#: Columns of a name at most.
+_LONGEST = 32
 
 
 def print_inspection(inspection: Inspection) -> None:
@@ -32,7 +35,8 @@ def _print(console: "Console", inspection: Inspection) -> None:
     console.print(Text(printable(inspection.title)))
     console.print(_make_pairs([*inspection.notes, *inspection.figures]))
     for counts in inspection.counts:
-        console.print(Padding(_make_table(counts), (1, 0, 0, 0)))
+        console.print("")
+        console.print(Text(_make_table(counts, terminal_width())), soft_wrap=True)
         if len(counts.rows) > _ROWS:
             console.print(f"... and {len(counts.rows) - _ROWS} more")
     for title, lines in (("Look at", inspection.warnings), ("Cannot be used", inspection.problems)):
@@ -56,19 +60,14 @@ def _make_pairs(pairs: list[tuple[str, str]]) -> "Table":
     return table
 
 
-def _make_table(counts: Counts) -> "Table":
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
-    table.add_column(counts.what, no_wrap=True, overflow="ellipsis", max_width=32)
-    for name in [*counts.splits, "clips", *(["events"] if counts.events else []), "length"]:
-        table.add_column(name, justify="right", no_wrap=True)
+def _make_table(counts: Counts, width: int | None) -> str:
+    """A row for each class, device or city."""
+    header = [counts.what, *counts.splits, "clips", *(["events"] if counts.events else []), "length"]
+    rows = []
     for label, numbers in list(counts.rows.items())[:_ROWS]:
-        cells = [f"{number:,}" for number in (*numbers, sum(numbers))]
+        cells = [fit_text(printable(label, 60), _LONGEST), *(f"{number:,}" for number in (*numbers, sum(numbers)))]
         if counts.events:
             cells.append(f"{counts.events[label]:,}" if label in counts.events else "")
         cells.append(format_seconds(counts.seconds[label]) if label in counts.seconds else "")
-        table.add_row(Text(printable(label, 60)), *cells)
-    return table
+        rows.append(cells)
+    return format_table([header, *rows], width=width, where="the page")

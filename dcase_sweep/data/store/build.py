@@ -33,7 +33,7 @@ class FeatureStore:
     """Memory-mapped features of a list of clips, in the order of the list."""
 
     path: Path
-    #: ``[clip, mel, frame]``; there may be more frames than a network sees, whose number the front end says.
+    #: Features ``[clip, mel, frame]``. There may be more frames than in the network's input (``front_end.shape``).
     features: NDArray[np.float32]
     states: tuple[ClipState, ...]
     #: The recordings.
@@ -45,7 +45,7 @@ class FeatureStore:
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """Which clips could be read ``[clip]``."""
+        """Whether each clip could be read ``[clip]``."""
         return np.array([state.problem is None for state in self.states], dtype=bool)
 
     @property

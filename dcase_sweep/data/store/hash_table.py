@@ -34,7 +34,7 @@ class Stamp(NamedTuple):
 
 
 class HashRow(NamedTuple):
-    """What a table stores for a stamp: hashes of the file's name, of some of its blocks and of its content."""
+    """The entry for a stamp in a table: hashes of the file's name, of some of its blocks, and of its content."""
 
     name: int
     blocks: int

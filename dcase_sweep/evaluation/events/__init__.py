@@ -29,6 +29,7 @@ from dcase_sweep.evaluation.events.ground_truth import (
     read_durations,
     read_ground_truth,
 )
+from dcase_sweep.evaluation.events.headline import format_headline
 from dcase_sweep.evaluation.events.intersection import IntersectionCounts, count_intersections, intersection_f1
 from dcase_sweep.evaluation.events.psds import (
     SCENARIO_1,
@@ -71,6 +72,7 @@ __all__ = [
     "exact_psds",
     "filter_scores",
     "find_threshold_tables",
+    "format_headline",
     "format_text",
     "ground_truth_from_events",
     "intersection_f1",

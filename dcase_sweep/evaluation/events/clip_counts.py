@@ -1,4 +1,4 @@
-"""What each clip adds to the counts of PSDS and of collar F1, so that any resample of clips is a weighted sum."""
+"""Counts of PSDS and collar F1 for each clip, from which metrics of resampled clips are computed as weighted sums."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -17,7 +17,7 @@ from dcase_sweep.evaluation.events.psds import CrossTriggerAverage, PsdsParamete
 from dcase_sweep.evaluation.resampling import Statistic
 from dcase_sweep.utils.errors import UserError
 
-#: A file of counts that would take more memory than this is refused; that of 1,168 clips takes 40 MB.
+#: Largest size of the counts in memory, in bytes. Those of 1,168 clips take 40 MB.
 _LARGEST = 2**30
 
 
@@ -50,14 +50,14 @@ def count_clips(
     scenarios: Sequence[PsdsParameters],
     criteria: F1Criteria = F1Criteria(),  # noqa: B008 (it cannot change)
 ) -> ClipCounts:
-    """Count clip by clip.
+    """Count the detections of each clip.
 
     Args:
-        detections: at the thresholds of PSDS.
-        decisions: at the threshold of F1.
-        truth: of the same clips and classes.
-        scenarios: of PSDS.
-        criteria: of F1.
+        detections: detections at the thresholds of PSDS.
+        decisions: detections at the threshold of F1.
+        truth: ground truth of the same clips and classes.
+        scenarios: parameters of the PSDS scenarios.
+        criteria: criteria of collar F1.
 
     Raises:
         ValueError: as `count_intersections` and `collar_f1`.
@@ -119,12 +119,12 @@ def _sum_changes(changes: NDArray[np.int16]) -> NDArray[np.int16]:
 def resample_psds(
     counts: ClipCounts, index: int, parameters: PsdsParameters, average: CrossTriggerAverage
 ) -> Statistic:
-    """PSDS of resamples, from the thresholds of the counts.
+    """Return a function that computes the PSDS of resampled clips, for the thresholds of the counts.
 
     Args:
-        counts: of each clip.
-        index: of the scenario in the counts.
-        parameters: of the scenario.
+        counts: counts of each clip.
+        index: index of the scenario in the counts.
+        parameters: parameters of the scenario.
         average: the rule for cross-triggers.
     """
     clips = len(counts.clips)
@@ -163,7 +163,7 @@ def resample_psds(
 
 
 def resample_collar_f1(counts: ClipCounts) -> Statistic:
-    """Macro collar F1 of resamples: over the classes with a reference event; 0 without any detection."""
+    """Return a function that computes macro collar F1 of resampled clips, over classes with a reference event."""
 
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         hits, events, detected = (weights @ each for each in (counts.hits, counts.events, counts.detected))
@@ -186,7 +186,7 @@ def read_clip_counts(path: Path) -> ClipCounts:
     """Read counts from a file, which is not trusted.
 
     Raises:
-        UserError: in one line, for a file that holds something else.
+        UserError: for a file with other content.
     """
     try:
         with np.load(path, allow_pickle=False) as file:

@@ -62,7 +62,7 @@ def collar_f1(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matching:
-    """Which events [event] and which detections [detection] are in the largest matching."""
+    """Return whether each event [event] and each detection [detection] is in the largest matching."""
 
     events: NDArray[np.bool_]
     detections: NDArray[np.bool_]

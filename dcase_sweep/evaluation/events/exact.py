@@ -58,7 +58,7 @@ class _Segments:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Changes:
-    """How counts change as the threshold falls below `score`, [change]; `amount` is a count or a rate."""
+    """Changes of counts when the threshold falls below `score` [change]; `amount` is a count or a rate."""
 
     label: NDArray[np.intp]
     score: NDArray[np.floating[Any]]

@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class F1Criteria:
-    """When an event counts as found; the defaults are those of DCASE 2021, task 4.
+    """The criteria for a correctly detected event. The defaults are those of DCASE 2021, task 4.
 
     Collar F1: onset within `onset_collar` s, offset within `offset_collar` s or `offset_fraction` of the length.
     Segment F1: segments of `segment_length` s. Intersection F1: `dtc`, `gtc`, `cttc`, see `count_intersections`.

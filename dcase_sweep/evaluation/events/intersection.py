@@ -90,7 +90,7 @@ def count_intersections(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Intersections:
-    """What the criteria say of each event.
+    """The results of the criteria for each event.
 
     `covered` [event, threshold]: whether a reference event is a true positive. `false_alarm` [detection]: whether a
     detection is a false positive. Detection `crossing` [pair] is a cross-trigger with the class `other` [pair].

@@ -3,8 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from dcase_sweep.evaluation.events.detections_file import (
+    DETECTIONS,
+    StoredDetections,
+    concatenate_runs,
+    read_detections,
+)
 from dcase_sweep.evaluation.events.evaluation import Coverage, evaluate_detections
-from dcase_sweep.evaluation.events.kept import DETECTIONS, Kept, pool_kept, read_kept
 from dcase_sweep.evaluation.events.result import NetworkScores, combine_networks
 from dcase_sweep.evaluation.events.rules import EventRules
 from dcase_sweep.evaluation.result import EvaluationResult
@@ -12,21 +17,21 @@ from dcase_sweep.utils.errors import UserError
 
 
 def evaluate_event_files(folders: Sequence[Path], rules: EventRules) -> EvaluationResult:
-    """Evaluate the detections in the test clips of several runs as those of one.
+    """Evaluate the detections in the test clips of several runs together.
 
-    PSDS over all thresholds needs the scores, which runs do not keep; it is left out.
+    PSDS over all thresholds is not computed, because it requires the scores, which runs do not store.
 
     Args:
-        folders: of the runs, each with the file that a run writes for a fold.
-        rules: of all runs.
+        folders: folders of the runs, each with the file that a run writes for a fold.
+        rules: the rules of all runs.
 
     Raises:
         UserError: if a file is missing or damaged, a clip was tested in two runs, or the runs have other classes,
             networks or thresholds.
     """
-    several = [read_kept(folder / DETECTIONS) for folder in folders]
+    several = [read_detections(folder / DETECTIONS) for folder in folders]
     _check_alike(folders, several)
-    pooled = pool_kept(several)
+    pooled = concatenate_runs(several)
     coverage = Coverage(len(pooled.truth.clips), pooled.listed)
     evaluations = {
         name: evaluate_detections(
@@ -44,8 +49,8 @@ def evaluate_event_files(folders: Sequence[Path], rules: EventRules) -> Evaluati
     return combine_networks(evaluations, networks, rules)
 
 
-def _check_alike(folders: Sequence[Path], several: Sequence[Kept]) -> None:
-    """Check that the runs can be evaluated as one."""
+def _check_alike(folders: Sequence[Path], several: Sequence[StoredDetections]) -> None:
+    """Check that the runs have the same classes, networks and thresholds, and different clips."""
     tested: dict[str, Path] = {}
     for folder, kept in zip(folders, several, strict=True):
         if _describe(kept) != _describe(several[0]):
@@ -59,6 +64,6 @@ def _check_alike(folders: Sequence[Path], several: Sequence[Kept]) -> None:
             tested[clip] = folder / DETECTIONS
 
 
-def _describe(kept: Kept) -> tuple[object, ...]:
+def _describe(kept: StoredDetections) -> tuple[object, ...]:
     thresholds = [[*network.detections.thresholds, *network.decisions.thresholds] for network in kept.networks.values()]
     return kept.truth.labels, list(kept.networks), thresholds

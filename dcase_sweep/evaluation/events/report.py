@@ -15,8 +15,9 @@ from dcase_sweep.evaluation.events.psds import RULE_OF, Psds
 from dcase_sweep.evaluation.events.reference_figures import ReferenceFigure
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.lookalikes import shorten
+from dcase_sweep.utils.text_table import format_table
 
-#: Width of the text in columns.
+#: Width of the text in columns, where there is no terminal.
 _WIDTH = 120
 #: Clips of DESED's validation set, whose published figures a note compares with.
 _PUBLISHED_CLIPS = 1168
@@ -40,12 +41,12 @@ def draw_figures(evaluation: EventEvaluation) -> list[Figure]:
     for prefix, score, is_other in _psds_results(evaluation):
         metric = f"{prefix}_{score.parameters.name.replace(' ', '_')}"
         metric += f"_{RULE_OF[score.cross_trigger_average].replace(' ', '_')}" if is_other else ""
-        overall.append(Figure(metric, "overall", "", score.value, score.rule))
+        overall.append(Figure(metric, "overall", "", score.value, score.rule + _over_classes(score, evaluation)))
         per_class += [
             Figure(metric, "class", label, value, score.rule)
             for label, value in zip(score.labels, score.per_class, strict=True)
         ]
-    for metric, result in _f1_results(evaluation):
+    for metric, result in list_f1(evaluation):
         rule = f"threshold {evaluation.f1_threshold:g}; {result.rule}"
         overall.append(Figure(metric, "macro", "", result.macro, f"{_averaged(result)}; {rule}"))
         if result.micro is not None:
@@ -63,21 +64,28 @@ def draw_figures(evaluation: EventEvaluation) -> list[Figure]:
     return overall + per_class
 
 
-def format_text(evaluation: EventEvaluation) -> str:
-    """Format a table of all values with their definitions, a table of the classes, and notes. PSDS 0 to 1, F1 in %."""
+def format_text(evaluation: EventEvaluation, width: int | None = None) -> str:
+    """Format a table of all values with their definitions, a table of the classes, and notes. PSDS 0 to 1, F1 in %.
+
+    Args:
+        evaluation: of one network.
+        width: of the terminal, in letters; None = 120 for what is wrapped, and any for tables.
+    """
     mark = "" if evaluation.coverage.complete else " *"
     rows = [("metric", "score", "rule")]
     for figure in draw_figures(evaluation):
         if figure.average != "class":
             name = _title(figure.metric)
             average = "" if figure.average == "overall" else f", {figure.average}"
-            rows.append((f"{name}{average}{mark}", _format(figure.metric, figure.value), figure.rule))
+            rows.append((f"{name}{average}{mark}", format_value(figure.metric, figure.value), figure.rule))
     lines = [f"Sound event detection: {evaluation.coverage}, {len(evaluation.truth.clip):,} reference events", ""]
-    reference = _reference_table(evaluation)
-    return "\n".join([*lines, *_aligned(rows), "", *_class_table(evaluation), *reference, *_notes(evaluation)])
+    wrapped = min(width or _WIDTH, _WIDTH)
+    classes = format_table(_class_rows(evaluation), width=width, ruled=(), where="--csv FILE")
+    parts = [*lines, *_aligned(rows, wrapped), "", classes, *_reference_table(evaluation, wrapped)]
+    return "\n".join([*parts, "", *(_wrapped(note, wrapped) for note in list_notes(evaluation))])
 
 
-def _reference_table(evaluation: EventEvaluation) -> list[str]:
+def _reference_table(evaluation: EventEvaluation, width: int) -> list[str]:
     """Format the metrics of psds_eval and sed_eval next to ours, if they were computed."""
     if not evaluation.reference:
         return []
@@ -94,7 +102,7 @@ def _reference_table(evaluation: EventEvaluation) -> list[str]:
             )
         )
     problems = dict.fromkeys(f"{each.package}: {each.problem}" for each in evaluation.reference if each.problem)
-    return ["", *_aligned(rows), *(line for problem in problems for line in _wrapped(problem))]
+    return ["", *_aligned(rows, width), *(_wrapped(problem, width) for problem in problems)]
 
 
 def _decimal(value: float | None) -> str:
@@ -164,12 +172,18 @@ def _psds_results(evaluation: EventEvaluation) -> list[tuple[str, Psds, bool]]:
     ]
 
 
-def _f1_results(evaluation: EventEvaluation) -> tuple[tuple[str, F1], ...]:
+def list_f1(evaluation: EventEvaluation) -> tuple[tuple[str, F1], ...]:
     return (
         ("collar_f1", evaluation.collar),
         ("segment_f1", evaluation.segment),
         ("intersection_f1", evaluation.intersection),
     )
+
+
+def _over_classes(score: Psds, evaluation: EventEvaluation) -> str:
+    """The number of classes that PSDS is over, if it is not all of them: those with a reference event."""
+    count = len(evaluation.truth.labels)
+    return "" if len(score.labels) == count else f"; over {len(score.labels)} of {pluralize(count, 'class')}"
 
 
 def _parts(errors: ErrorRates) -> str:
@@ -183,13 +197,13 @@ def _averaged(result: F1) -> str:
     return f"mean of {result.averaged} of {len(result.per_class)} classes"
 
 
-def _format(metric: str, value: float) -> str:
+def format_value(metric: str, value: float) -> str:
     if math.isnan(value):
         return "-"
     return f"{100 * value:.2f} %" if metric.endswith("f1") else f"{value:.4f}"
 
 
-def _class_table(evaluation: EventEvaluation) -> list[str]:
+def _class_rows(evaluation: EventEvaluation) -> list[tuple[str, ...]]:
     scores: list[tuple[str, Psds]] = [
         *((f"PSDS {score.parameters.name.removeprefix('scenario ')}", score) for score in evaluation.psds),
         *((f"exact {score.parameters.name.removeprefix('scenario ')}", score) for score in evaluation.exact),
@@ -197,21 +211,21 @@ def _class_table(evaluation: EventEvaluation) -> list[str]:
     columns = [(name, "psds", dict(zip(score.labels, score.per_class, strict=True))) for name, score in scores]
     columns += [
         (name.replace("_f1", " F1"), "f1", {item.label: item.f1 for item in result.per_class})
-        for name, result in _f1_results(evaluation)
+        for name, result in list_f1(evaluation)
     ]
     detected = [0] * len(evaluation.truth.labels)
     for label in evaluation.decisions.label:
         detected[label] += 1
     rows = [("class", "events", "detected", *(name for name, _, _ in columns))]
     for index, label in enumerate(evaluation.truth.labels):
-        values = (_format(kind, column.get(label, math.nan)) for _, kind, column in columns)
+        values = (format_value(kind, column.get(label, math.nan)) for _, kind, column in columns)
         rows.append(
             (shorten(label, 40), str(evaluation.truth.events_per_label()[index]), str(detected[index]), *values)
         )
-    return _aligned(rows)
+    return rows
 
 
-def _notes(evaluation: EventEvaluation) -> list[str]:
+def list_notes(evaluation: EventEvaluation) -> list[str]:
     notes = []
     if evaluation.coverage.total == _PUBLISHED_CLIPS:
         notes.append(
@@ -238,35 +252,31 @@ def _notes(evaluation: EventEvaluation) -> list[str]:
         )
     if not len(evaluation.decisions.clip):
         notes.append(f"nothing is detected at threshold {evaluation.f1_threshold:g}: F1 is 0, as in the recipe")
-    for name, result in _f1_results(evaluation) if len(evaluation.decisions.clip) else ():
+    for name, result in list_f1(evaluation) if len(evaluation.decisions.clip) else ():
         left_out = [item.label for item in result.per_class if math.isnan(item.f1) and item.reference]
         if left_out:
             reason = "no true positive" if name == "intersection_f1" else "no detection"
             notes.append(f"{name.replace('_f1', ' F1')}: {_listed(left_out)} not in the mean, as there is {reason}")
-    return ["", *(line for note in notes for line in _wrapped(note))]
+    return notes
 
 
 def _listed(labels: Sequence[str]) -> str:
     return ", ".join(shorten(label, 40) for label in labels)
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Align the first column to the left and values to the right; wrap the last column of definitions.
-
-    rich would print the same cells in its own layout; the text also goes to files and to MLflow, where each line must
-    stay as it is.
-    """
+def _aligned(rows: Sequence[tuple[str, ...]], width: int) -> list[str]:
+    """Align the first column to the left and values to the right; wrap the last column of definitions."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    has_rules = rows[0][-1] in ("rule", "by")
-    numbers = slice(1, -1) if has_rules else slice(1, None)
     lines = []
     for row in rows:
         cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[numbers], widths[numbers], strict=True)]
+        cells += [cell.rjust(size) for cell, size in zip(row[1:-1], widths[1:-1], strict=True)]
         line = "  ".join(cells)
-        lines += _wrapped(row[-1], first=f"{line}  ", then=" " * (len(line) + 2)) if has_rules else [line.rstrip()]
+        lines.append(_wrapped(row[-1], width, first=f"{line}  ", then=" " * (len(line) + 2)))
     return lines
 
 
-def _wrapped(text: str, *, first: str = "", then: str = "  ") -> list[str]:
-    return textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=then, break_on_hyphens=False)
+def _wrapped(text: str, width: int, *, first: str = "", then: str = "  ") -> str:
+    return textwrap.fill(
+        text, width, initial_indent=first, subsequent_indent=then, break_on_hyphens=False, break_long_words=False
+    )

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from dcase_sweep.evaluation.events.clip_counts import count_clips, write_clip_counts
 from dcase_sweep.evaluation.events.decode import psds_thresholds
+from dcase_sweep.evaluation.events.detections_file import DETECTIONS, collect_detections, write_detections
 from dcase_sweep.evaluation.events.evaluation import Coverage, EventEvaluation, evaluate, other_name, result_keys
 from dcase_sweep.evaluation.events.figures import class_f1_figure, clip_figure, psd_roc_figure
 from dcase_sweep.evaluation.events.ground_truth import Event, ground_truth_from_events
-from dcase_sweep.evaluation.events.kept import DETECTIONS, keep, write_kept
+from dcase_sweep.evaluation.events.headline import format_headline
 from dcase_sweep.evaluation.events.report import format_text, to_csv, to_json
 from dcase_sweep.evaluation.events.rules import EventRules
 from dcase_sweep.evaluation.result import EvaluationResult, Figures
@@ -111,7 +112,7 @@ def evaluate_event_scores(
     if not keep_detections:
         return result
     losses = {name: network.loss_strong for name, network in networks.items()}
-    writer = partial(write_kept, keep(evaluations, losses))
+    writer = partial(write_detections, collect_detections(evaluations, losses))
     return replace(result, writers={**result.writers, DETECTIONS: writer})
 
 
@@ -133,7 +134,7 @@ def combine_networks(
         note: note that is shown with the results.
     """
     results = [_of_network(name, each, networks[name], views, note) for name, each in evaluations.items()]
-    return _together(results, evaluations, next(iter(evaluations.values())).coverage, rules)
+    return _together(results, evaluations, next(iter(evaluations.values())).coverage, rules, note)
 
 
 def _of_network(
@@ -166,6 +167,7 @@ def _together(
     evaluations: Mapping[str, EventEvaluation],
     coverage: Coverage,
     rules: EventRules,
+    note: str | None,
 ) -> EvaluationResult:
     """Combine the results of the networks: their tables, then the metrics under their published names."""
     # The first entry of the published dictionary: the student's larger PSDS.
@@ -191,6 +193,7 @@ def _together(
     return EvaluationResult(
         metrics=defined,
         table=table,
+        fit=lambda width: format_headline(evaluations, note=note, width=width),
         files={"events.txt": table + "\n", **files},
         writers={CLIP_COUNTS: partial(_write_clip_counts, headline, rules)},
         figures=figures,

@@ -6,6 +6,8 @@ import numpy as np
 
 from dcase_sweep.evaluation.figures import LARGEST_SIDE, plain_text
 from dcase_sweep.evaluation.scenes.metrics import SceneReport
+from dcase_sweep.evaluation.scenes.report import SCENE
+from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.palette import BLUE, FRACTION, LIGHT_GREY, VERMILION
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 MOST_NUMBERED = 100
 
 
-def confusion_figure(report: SceneReport, *, title: str | None = None) -> "Figure":
+def confusion_figure(report: SceneReport, *, title: str | None = None, noun: str = SCENE) -> "Figure":
     """Draw the confusion matrix: the colour is the fraction of a true scene's clips, the numbers are clips."""
     names = [plain_text(name.replace("_", " ")) for name in report.classes]
     side = min(max(4.5, 2.6 + 0.58 * len(names)), LARGEST_SIDE)
@@ -35,18 +37,18 @@ def confusion_figure(report: SceneReport, *, title: str | None = None) -> "Figur
     ticks = range(len(names))
     axes.set_xticks(ticks, names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(ticks, names)
-    axes.set_xlabel("estimated scene")
-    axes.set_ylabel("true scene")
+    axes.set_xlabel(f"estimated {noun}")
+    axes.set_ylabel(f"true {noun}")
     axes.set_title(
         plain_text(title, 80) if title else f"{report.clips:,} clips, accuracy {100 * report.accuracy:.1f} %"
     )
     _rule_cells(axes, len(names))
     bar = figure.colorbar(image, ax=axes, fraction=0.045, pad=0.03)
-    bar.set_label("fraction of the true scene's clips")
+    bar.set_label(f"fraction of the clips of the true {noun}")
     return figure
 
 
-def device_accuracy_figure(report: SceneReport, *, title: str | None = None) -> "Figure":
+def device_accuracy_figure(report: SceneReport, *, title: str | None = None, noun: str = SCENE) -> "Figure":
     """Draw the accuracy (%) of each device as bars, and the overall accuracy as a line.
 
     Raises:
@@ -68,7 +70,8 @@ def device_accuracy_figure(report: SceneReport, *, title: str | None = None) -> 
     axes.set_yticks(range(0, 101, 20))
     axes.set_xlabel("recording device, accuracy (%)")
     axes.set_ylabel("accuracy (%)")
-    axes.set_title(plain_text(title, 80) if title else f"{report.clips:,} clips, macro average over scenes")
+    average = f"{report.clips:,} clips, macro average over {pluralize(2, noun).removeprefix('2 ')}"
+    axes.set_title(plain_text(title, 80) if title else average)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper right", frameon=False, fontsize=9, borderaxespad=0)
     return figure

@@ -8,20 +8,22 @@ from numpy.typing import NDArray
 
 from dcase_sweep.evaluation.result import EvaluationResult
 from dcase_sweep.evaluation.scenes.files import SceneReference, SceneScores, read_reference, read_scores
+from dcase_sweep.evaluation.scenes.report import SCENE
 from dcase_sweep.evaluation.scenes.result import REFERENCE, SCORES, evaluate_scene_scores
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text_files import read_text
 
-#: Probabilities ``[clip, class]`` and true classes ``[clip]`` → metrics by their names.
+#: Function of probabilities ``[clip, class]`` and true classes ``[clip]`` that returns metrics by name.
 Extra = Callable[[NDArray[np.float64], NDArray[np.int64]], Mapping[str, float]]
 
 
-def evaluate_scene_files(folders: Sequence[Path], *, extra: Extra | None = None) -> EvaluationResult:
-    """Evaluate the test clips of several runs as those of one.
+def evaluate_scene_files(folders: Sequence[Path], *, extra: Extra | None = None, noun: str = SCENE) -> EvaluationResult:
+    """Evaluate the test clips of several runs together.
 
     Args:
-        folders: of the runs, each with the files that a run writes.
+        folders: folders of the runs, with the files that a run writes.
         extra: computes further metrics.
+        noun: what a class is called.
 
     Raises:
         UserError: if a file is missing or damaged, a clip was tested in two runs, or the runs have other classes.
@@ -46,6 +48,7 @@ def evaluate_scene_files(folders: Sequence[Path], *, extra: Extra | None = None)
         devices=devices if len(devices) == len(truth) else None,
         filenames=list(tested),
         extra=extra(values, truth) if extra is not None else None,
+        noun=noun,
     )
 
 

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from dcase_sweep.evaluation.scenes.metrics import GroupScore, SceneReport
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.lookalikes import shorten
+from dcase_sweep.utils.text_table import format_table, measure, wrap
 
+#: What a class is called, if it is one of acoustic scenes, and in any other case.
+SCENE, CLASS = "scene", "class"
 #: Shown for a scene or a device without clips.
 NO_CLIP = "-"
 #: Blanks before each row of the table, as in the output of the baseline.
@@ -17,15 +20,22 @@ INDENT = "   "
 LONGEST_NAME = 40
 
 
-def scene_table(report: SceneReport, *, note: str | None = None) -> str:
+def scene_table(report: SceneReport, *, note: str | None = None, noun: str = SCENE, width: int | None = None) -> str:
     """Format a text table as the official baseline prints it: three blanks before each row, cells to the left.
 
     Each scene has a row: its log loss, its log loss on each device, its accuracy (%). A `Logloss` row over all scenes
     and an `Accuracy` row for each device follow, both macro averages over scenes; then averages over clips, if they
     differ. `-` means that there is no clip. The title line ends with the note, if there is one. The layout is that of
     the baseline, so that tables can be compared line by line; rich has its own.
+
+    Args:
+        report: the figures.
+        note: what the title line ends with.
+        noun: what a class is called.
+        width: of the terminal, in letters; None = any. A wider table gets narrower gaps, or else one part for the
+            classes and one for the devices, without the log loss of each class on each device.
     """
-    header = _row("Scene", "Logloss", [_device(name) for name in report.devices], "Accuracy")
+    header = _row(noun.capitalize(), "Logloss", [_device(name) for name in report.devices], "Accuracy")
     scenes = [
         _row(
             shorten(scene.name, LONGEST_NAME),
@@ -39,19 +49,35 @@ def scene_table(report: SceneReport, *, note: str | None = None) -> str:
         _row("Logloss", _loss(report.log_loss), [_loss(device.log_loss) for device in report.device_scores], ""),
         _row("Accuracy", "", [_percent(device.accuracy) for device in report.device_scores], _percent(report.accuracy)),
     ]
-    body, ruler = _align([header, *scenes, *totals])
-    lines = [title(report, note=note), "", body[0], ruler, *body[1:-2], ruler, *body[-2:]]
+    rows = [header, *scenes, *totals]
+    lines = [wrap(title(report, note=note, noun=noun), width), ""]
+    layouts = (_align(rows), _align(rows, indent="", gap=" "))
+    fitting = [layout for layout in layouts if width is None or max(map(measure, layout)) <= width]
+    lines += fitting[0] if fitting else _in_two_parts(report, noun, width)
     over_clips = clip_average_line(report)
-    return "\n".join([*lines, *([over_clips] if over_clips else [])])
+    return "\n".join([*lines, *([wrap(over_clips, width)] if over_clips else [])])
 
 
-def title(report: SceneReport, *, note: str | None = None) -> str:
-    """Describe the table: clips, scenes, devices and the note."""
+def _in_two_parts(report: SceneReport, noun: str, width: int | None) -> list[str]:
+    """The figures of the classes, and those of the devices."""
+    scenes = [(score.name, _loss(score.log_loss), _percent(score.accuracy)) for score in report.scenes]
+    overall = ("all", _loss(report.log_loss), _percent(report.accuracy))
+    parts = [format_table([(noun.capitalize(), "Logloss", "Accuracy"), *scenes, overall], width=width, ruled=(1, -1))]
+    if report.devices:
+        devices = [(_device(each.name), _loss(each.log_loss), _percent(each.accuracy)) for each in report.device_scores]
+        parts.append(format_table([("Device", "Logloss", "Accuracy"), *devices], width=width))
+        parts.append(f"The log loss of each {noun} on each device is in scenes.csv.")
+    return "\n\n".join(parts).split("\n")
+
+
+def title(report: SceneReport, *, note: str | None = None, noun: str = SCENE) -> str:
+    """Describe the table: clips, scenes or other classes, devices and the note."""
     scenes = sum(scene.clips > 0 for scene in report.scenes)
-    parts = [pluralize(report.clips, "clip"), pluralize(scenes, "scene")]
+    parts = [pluralize(report.clips, "clip"), pluralize(scenes, noun)]
     if report.devices:
         parts.append(pluralize(len(report.devices), "device"))
-    return f"Acoustic scene classification: {', '.join(parts)}" + (f" ({note})" if note else "")
+    task = "Acoustic scene classification" if noun == SCENE else "Classification of clips"
+    return f"{task}: {', '.join(parts)}" + (f" ({note})" if note else "")
 
 
 def headline(report: SceneReport) -> str:
@@ -115,19 +141,25 @@ def _row(name: str, overall: str, devices: Sequence[str], accuracy: str) -> list
     return [[name], [overall], *([list(devices)] if devices else []), [accuracy]]
 
 
-def _align(rows: Sequence[list[list[str]]]) -> tuple[list[str], str]:
-    """Align blocks of cells with `|` between blocks; return the rows and a separator line."""
+def _align(rows: Sequence[list[list[str]]], *, indent: str = INDENT, gap: str = "   ") -> list[str]:
+    """Align blocks of cells with `|` between blocks, and draw lines under the titles and above the two last rows."""
     least = (13, 7, 5, 5) if len(rows[0]) == 4 else (13, 7, 5)
     widths = [
-        [max(narrowest, *(len(row[block][cell]) for row in rows)) for cell in range(len(rows[0][block]))]
+        [max(narrowest, *(measure(row[block][cell]) for row in rows)) for cell in range(len(rows[0][block]))]
         for block, narrowest in enumerate(least)
     ]
 
     def line(cells: Sequence[Sequence[str]]) -> str:
-        blocks = ("   ".join(map(str.ljust, row, spans)) for row, spans in zip(cells, widths, strict=True))
-        return (INDENT + " | ".join(blocks)).rstrip()
+        blocks = (gap.join(map(_pad, row, spans)) for row, spans in zip(cells, widths, strict=True))
+        return (indent + " | ".join(blocks)).rstrip()
 
-    return [line(row) for row in rows], line([["-" * width for width in spans] for spans in widths])
+    ruler = line([["-" * width for width in spans] for spans in widths])
+    header, *body = (line(row) for row in rows)
+    return [header, ruler, *body[:-2], ruler, *body[-2:]]
+
+
+def _pad(text: str, width: int) -> str:
+    return text + " " * (width - measure(text))
 
 
 def _device(name: str) -> str:

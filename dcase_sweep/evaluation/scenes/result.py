@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from dcase_sweep.evaluation.result import EvaluationResult, Figures
 from dcase_sweep.evaluation.scenes.figures import confusion_figure, device_accuracy_figure
 from dcase_sweep.evaluation.scenes.metrics import SceneReport, as_probabilities, clip_log_losses, evaluate_scenes
-from dcase_sweep.evaluation.scenes.report import scene_table, to_csv, to_json
+from dcase_sweep.evaluation.scenes.report import SCENE, scene_table, to_csv, to_json
+from dcase_sweep.utils.text_table import wrap
 
 #: The file of each clip's decision and log loss, from which resamples of the clips are computed.
 CLIP_RESULTS = "clips.csv"
@@ -31,6 +32,7 @@ def evaluate_scene_scores(
     note: str | None = None,
     extra: Mapping[str, float] | None = None,
     float16_scores: NDArray[np.floating] | None = None,
+    noun: str = SCENE,
 ) -> EvaluationResult:
     """Evaluate scores ``[clip, class]`` as the task 1A baseline does.
 
@@ -39,26 +41,34 @@ def evaluate_scene_scores(
         note: note that is shown with the results.
         extra: further metrics by name: ``test/macro_f1``.
         float16_scores: scores of the same clips in float16, whose metrics are shown next to the others.
+        noun: what a class is called in tables and figures.
     """
     probabilities = as_probabilities(scores, rows=filenames)
     report = evaluate_scenes(probabilities, truth, classes=classes, devices=devices)
-    table = scene_table(report, note=note)
+    below: list[str] = []
     results: dict[str, object] = {"note": note, **to_json(report)}
     further = {name: value for name, value in (extra or {}).items() if math.isfinite(value)}
     metrics = _metrics(report) | further
     if extra:
-        table += "\n" + "\n".join(f"{name.removeprefix('test/')}: {value:.4f}" for name, value in extra.items())
+        below += [f"{name.removeprefix('test/')}: {value:.4f}" for name, value in extra.items()]
         results["metrics"] = further
     more: dict[str, str] = {}
     if float16_scores is not None:
         half = as_probabilities(float16_scores, rows=filenames)
         half_report = evaluate_scenes(half, truth, classes=classes, devices=devices)
-        table += "\n" + _float16_line(half_report, report)
+        below.append(_float16_line(half_report, report))
         results["float16"] = to_json(half_report)
         metrics |= {"test/accuracy_float16": half_report.accuracy, "test/log_loss_float16": half_report.log_loss}
         more["scores_float16.csv"] = _score_table(half, classes, filenames)
+
+    def fit(width: int | None) -> str:
+        shown = scene_table(report, note=note, noun=noun, width=width)
+        return "\n".join([shown, *(wrap(line, width) for line in below)])
+
+    table = fit(None)
     return EvaluationResult(
         metrics=metrics,
+        fit=fit,
         detailed=frozenset(name for name in metrics if name.startswith(_DETAILED)),
         table=table,
         files={
@@ -70,14 +80,14 @@ def evaluate_scene_scores(
             CLIP_RESULTS: _clip_table(probabilities, truth, classes, devices, filenames),
             **more,
         },
-        figures=_figures(report, note),
+        figures=_figures(report, note, noun),
     )
 
 
-def _figures(report: SceneReport, note: str | None) -> Figures:
-    figures = {"confusion.png": partial(confusion_figure, report, title=note)}
+def _figures(report: SceneReport, note: str | None, noun: str) -> Figures:
+    figures = {"confusion.png": partial(confusion_figure, report, title=note, noun=noun)}
     if report.devices:
-        figures["devices.png"] = partial(device_accuracy_figure, report, title=note)
+        figures["devices.png"] = partial(device_accuracy_figure, report, title=note, noun=noun)
     return Figures(figures)
 
 

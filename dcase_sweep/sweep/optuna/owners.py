@@ -71,7 +71,8 @@ class Heartbeat:
     """Sends heartbeats for the current trial of this process once a minute, from a separate thread.
 
     Args:
-        study: the study, with a connection of its own.
+        study: the study. Its storage may be used by several threads; to load the study once more would take as long
+            as the worker's start.
         interval: seconds between heartbeats.
     """
 

@@ -15,18 +15,20 @@ from dcase_sweep.sweep.optuna.report import report
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
 from dcase_sweep.sweep.optuna.summary import describe_end, introduce
 from dcase_sweep.sweep.optuna.worker_pool import WorkerPool
+from dcase_sweep.utils.overrides import escape_interpolation
 from dcase_sweep.utils.secrets import mask_values
 from dcase_sweep.utils.signals import Interrupted
 
 log = logging.getLogger(__name__)
 
 
-def make_folder(application: Application, composed: DictConfig) -> Path:
-    """Create the folder of the sweep and save the initial configuration."""
+def make_folder(application: Application, composed: DictConfig, study: str) -> Path:
+    """Create the folder of the sweep and save the initial configuration, with the name of the study."""
     folder = Path(composed.hydra.sweep.dir)
     application.check_folder("hydra.sweep.dir", folder)
     folder.mkdir(parents=True, exist_ok=True)
     shown = mask_values(OmegaConf.to_container(composed, resolve=False))
+    shown["hydra"]["sweeper"]["study_name"] = escape_interpolation(study)
     (folder / "multirun.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(shown)), encoding="utf-8")
     return folder
 

@@ -61,11 +61,17 @@ def make_sampler(configuration: Mapping[str, Any], *, worker: int, trials: int) 
     return make("sampler", configuration, seed=seed)
 
 
-def load_study(search_config: "SearchConfig", worker: int) -> optuna.Study:
-    """Load the study of a search with this worker's sampler and pruner."""
+def load_study(search_config: "SearchConfig") -> tuple[optuna.Study, int]:
+    """Load the study of a search with a sampler and a pruner of its own, for one worker.
+
+    Returns:
+        the study, and the number of the worker, which no other worker of the study has on any machine.
+    """
     silence_optuna()
-    storage = records.open_storage(search_config.storage)
-    trials = len(optuna.load_study(study_name=search_config.study, storage=storage).get_trials(deepcopy=False))
+    storage = records.open_storage(search_config.storage, is_known=True)
+    shared = optuna.load_study(study_name=search_config.study, storage=storage)
+    worker = records.claim_worker_number(shared)
+    trials = len(shared.get_trials(deepcopy=False))
     study = optuna.load_study(
         study_name=search_config.study,
         storage=storage,
@@ -75,7 +81,7 @@ def load_study(search_config: "SearchConfig", worker: int) -> optuna.Study:
     # Samplers that try all combinations stop the study at the last one, which Optuna allows only within its own loop.
     # The worker itself determines when nothing is left.
     setattr(study, "stop", lambda: None)  # noqa: B010
-    return study
+    return study, worker
 
 
 def is_grid(sampler: optuna.samplers.BaseSampler) -> bool:

@@ -4,7 +4,7 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -14,6 +14,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.storages.journal import JournalStorage
 
 from dcase_sweep.sweep.optuna.journal import KEY, Journal, check_regular
+from dcase_sweep.sweep.optuna.retrying import POOL, RetryingStorage, describe_outage, wait_for_database
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import mask_secrets, mask_url, split_credentials
 from dcase_sweep.utils.text import printable
@@ -26,8 +27,12 @@ _CONTENTION = ("already exists", "UNIQUE constraint failed", "duplicate key", "d
 Result = TypeVar("Result")
 
 
-def open_storage(where: str) -> BaseStorage:
+def open_storage(where: str, *, is_known: bool = False) -> BaseStorage:
     """Open the storage of a URL. A plain path is a journal file.
+
+    Args:
+        where: the URL or path.
+        is_known: whether it has been opened before, so that a database server that does not answer is waited for.
 
     Raises:
         UserError: if it cannot be opened, or is another kind of file.
@@ -36,7 +41,7 @@ def open_storage(where: str) -> BaseStorage:
         return _open_journal(Path(where))
     file = _sqlite_file(where)
     if file is None:
-        return _open_database(where)
+        return _open_database(where, is_known=is_known)
     _make_folder(file)
     _check_sqlite(file)
     with _file_lock(file):  # processes that create the tables at the same time conflict
@@ -107,19 +112,24 @@ def _check_sqlite(path: Path) -> None:
         )
 
 
-def _open_database(where: str) -> BaseStorage:
+def _open_database(where: str, *, is_known: bool = False) -> BaseStorage:
     from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
     kind = where.partition(":")[0].partition("+")[0]
     if kind == "sqlite":
         engine: dict[str, Any] = {"connect_args": {"timeout": 60}}
     else:
-        engine = {"pool_pre_ping": True}
+        engine = {"pool_pre_ping": True, **POOL}
         if kind in ("postgresql", "mysql", "mariadb"):
             engine["connect_args"] = {"connect_timeout": _CONNECT}
     shown = mask_url(where)
+
+    def connect() -> RDBStorage:
+        return RDBStorage(_with_encoded_password(where), engine_kwargs=engine)
+
     try:
-        return _retry(lambda: RDBStorage(_with_encoded_password(where), engine_kwargs=engine))
+        storage = _retry(lambda: wait_for_database(connect, where) if is_known else connect())
+        return storage if kind == "sqlite" else RetryingStorage(storage, where)  # type: ignore[abstract]
     except ImportError as error:
         driver = getattr(error.__cause__, "name", None) or error.name
         raise UserError(
@@ -131,8 +141,10 @@ def _open_database(where: str) -> BaseStorage:
             f"{KEY}={shown}: no such kind of database; expected a file, sqlite:///FILE, postgresql://... or mysql://..."
         ) from None
     except DBAPIError as error:
-        reason = mask_secrets(printable(" ".join(str(error.orig).split()), 300), where)
-        raise UserError(f"{KEY}={shown}: {reason}; expected a database that can be reached") from None
+        reason = mask_secrets(describe_outage(printable(" ".join(str(error.orig).split()), 300)), where)
+        raise UserError(f"{KEY}={shown}: {reason}") from None
+    except UserError:
+        raise
     except Exception as error:
         reason = mask_secrets(str(error).splitlines()[0], where) if str(error) else type(error).__name__
         raise UserError(f"{KEY}={shown}: {reason}") from None
@@ -173,17 +185,19 @@ def claim(storage: BaseStorage) -> Iterator[None]:
     Raises:
         UserError: if another command holds the lock for minutes.
     """
+    if isinstance(storage, RetryingStorage):
+        named_locks = storage.engine.dialect.name in ("postgresql", "mysql", "mariadb")
+        with _database_lock(storage) if named_locks else nullcontext():
+            yield
+        return
     # Optuna wraps databases in a cache, and journals in a replay object.
     backend = getattr(storage, "_backend", storage)
     engine = getattr(backend, "engine", None)
     if isinstance(backend, Journal):
         with _file_lock(backend.path):
             yield
-    elif engine is not None and engine.dialect.name == "sqlite":
+    elif engine is not None:
         with _file_lock(Path(engine.url.database)):
-            yield
-    elif engine is not None and engine.dialect.name in ("postgresql", "mysql", "mariadb"):
-        with _database_lock(engine):
             yield
     else:
         yield
@@ -207,25 +221,39 @@ def _file_lock(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _database_lock(engine: Any) -> Iterator[None]:
-    from sqlalchemy import text
+def _database_lock(storage: RetryingStorage) -> Iterator[None]:
+    """Hold a named lock of a database server, on a connection of its own that the lock belongs to.
 
-    # A separate connection, because the lock belongs to it and is released with it.
-    with engine.connect() as connection:
-        if engine.dialect.name == "postgresql":
-            given: int | str = zlib.crc32(b"dcase_sweep")
-            take, release = "SELECT pg_try_advisory_lock(:key)", "SELECT pg_advisory_unlock(:key)"
-        else:
-            given, take, release = "dcase_sweep", "SELECT GET_LOCK(:key, 0)", "SELECT RELEASE_LOCK(:key)"
-        deadline = time.monotonic() + _WAIT
-        while not connection.execute(text(take), {"key": given}).scalar():
-            connection.rollback()
-            if time.monotonic() > deadline:
-                raise UserError(f"{KEY}: its lock is held by another command for {_WAIT} s; end that one first")
-            time.sleep(0.1)
-        connection.commit()
+    The server releases it when the connection ends. If that happens within the block, another command may enter it too.
+    """
+    from sqlalchemy import text
+    from sqlalchemy.exc import DBAPIError
+
+    if storage.engine.dialect.name == "postgresql":
+        given: int | str = zlib.crc32(b"dcase_sweep")
+        take, release = "SELECT pg_try_advisory_lock(:key)", "SELECT pg_advisory_unlock(:key)"
+    else:
+        given, take, release = "dcase_sweep", "SELECT GET_LOCK(:key, 0)", "SELECT RELEASE_LOCK(:key)"
+
+    def acquire() -> Any:
+        connection = storage.engine.connect()
         try:
-            yield
-        finally:
+            deadline = time.monotonic() + _WAIT
+            while not connection.execute(text(take), {"key": given}).scalar():
+                connection.rollback()
+                if time.monotonic() > deadline:
+                    raise UserError(f"{KEY}: its lock is held by another command for {_WAIT} s; end that one first")
+                time.sleep(0.1)
+            connection.commit()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    connection = wait_for_database(acquire, storage.where)
+    try:
+        yield
+    finally:
+        with suppress(DBAPIError), connection:  # a lost connection has released it
             connection.execute(text(release), {"key": given})
             connection.commit()

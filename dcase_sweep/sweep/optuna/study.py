@@ -28,8 +28,10 @@ NOTE, CONTINUED = "note", "continued_after_epochs"
 REPEAT_OF = "repeat_of"
 #: Attributes of studies: why a search ended, because of an error or because nothing is left to try.
 SIGNATURE, RECORD, STOPPED, EXHAUSTED = "signature", "mlflow_parent", "stopped", "exhausted"
+#: The number of workers that the study has had, on all machines.
+WORKERS = "workers"
 
-#: Why a trial was closed by another process.
+#: The reason why another process closed a trial.
 _GONE = "interrupted: its process is gone"
 
 
@@ -117,6 +119,19 @@ def _generation(found: str, name: str) -> int:
 
 def _of_generation(name: str, generation: int) -> str:
     return name if generation == 1 else f"{name}.{generation}"
+
+
+def claim_worker_number(study: optuna.Study) -> int:
+    """Return a number that no other worker of the study gets, from 0.
+
+    Samplers add it to their seed. The number of a worker within its command would not do: two machines that run the
+    same command would draw the same values.
+    """
+    with claim(study._storage):
+        found = study.user_attrs.get(WORKERS)
+        number = found if isinstance(found, int) and found >= 0 else 0
+        study.set_user_attr(WORKERS, number + 1)
+    return number
 
 
 def kind(trial: FrozenTrial) -> str:

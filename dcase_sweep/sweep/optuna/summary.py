@@ -23,6 +23,8 @@ def introduce(study: optuna.Study, search_config: SearchConfig, workers: int, fo
     known = ", ".join(f"{found[name]} {name}" for name in ("finished", "pruned", "failed", "rejected") if found[name])
     known = f"continued with {known}" if known else "new"
     log.info(f"search    {study.study_name} ({known}), {search_config.n_trials} trials wanted, {workers} at a time")
+    if found["finished"] + found["pruned"] >= search_config.n_trials:
+        log.info("search    complete: nothing is left to run; more trials need a larger hydra.sweeper.n_trials")
     if found["waiting"]:
         log.info(f"search    {console.pluralize(found['waiting'], 'trial')} to retry first")
     if "seed" in search_config.space.describe():

@@ -128,7 +128,7 @@ class OptunaSweeper(Sweeper):
                     fresh=self.fresh,
                     rename=application.rename_stored,
                 )
-                folder = make_folder(application, self.composed)
+                folder = make_folder(application, self.composed, study.study_name)
                 record = start_record(application, study, arguments)
             config = self._make_search_config(checked, where, study.study_name, record.id)
             search = Search(

@@ -82,18 +82,22 @@ class Worker:
     def work(self, number: int) -> int:
         """Run trials until there are enough. Returns how many this worker ran.
 
+        Args:
+            number: of the worker among those of its command.
+
         Raises:
             UserError: if no configuration is within the limits, or an objective is not among a job's metrics.
-            Interrupted: after Ctrl-C, SIGTERM or SIGHUP. The running trial is stored as interrupted.
+            Interrupted: after Ctrl-C, SIGTERM or another signal that asks for an end. The running trial is stored as
+                interrupted.
         """
         from dcase_sweep.utils.signals import interruptible
 
         console.be_quiet()
         self.search_config.application.set_up_process(self._hydra_state)
-        study = load_study(self.search_config, number)
-        rng = random.Random(number)
+        study, unique = load_study(self.search_config)
+        rng = random.Random(unique)
         ran = rejected = repeated = 0
-        with interruptible(), Heartbeat(load_study(self.search_config, number)) as heartbeat:
+        with interruptible(), Heartbeat(study) as heartbeat:
             while (
                 self._goes_on(study, repeated, rng)
                 and (trial := records.ask(study, self.search_config.n_trials)) is not None

@@ -31,7 +31,7 @@ def build_network(experiment: Experiment, *, classes: int, precision: str = "32-
     )
 
 
-class Chance:
+class LayerSeeds:
     """Different seeds for the layers of a network, derived from one seed."""
 
     def __init__(self, seed: int) -> None:
@@ -63,23 +63,23 @@ def cnn(
         policy: Keras' name of the precision.
     """
     keras = import_keras()
-    rng = Chance(seed)
+    seeds = LayerSeeds(seed)
     layers: list[Any] = [keras.layers.Input((*input_shape, 1), name="features")]
     convolutions: list[Any] = []
     for block in resolve_blocks(blocks, depth):
-        convolutions += _block(keras, block, len(convolutions), rng, policy)
+        convolutions += _block(keras, block, len(convolutions), seeds, policy)
     head = [
         keras.layers.Flatten(name="head.0", dtype=policy),
-        _dense(keras, units, "head.1", rng, policy),
+        _dense(keras, units, "head.1", seeds, policy),
         keras.layers.ReLU(name="head.2", dtype=policy),
-        keras.layers.Dropout(dropout, seed=rng.seed(), name="head.3", dtype=policy),
-        _dense(keras, classes, "head.4", rng, policy),
+        keras.layers.Dropout(dropout, seed=seeds.seed(), name="head.3", dtype=policy),
+        _dense(keras, classes, "head.4", seeds, policy),
     ]
     softmax = keras.layers.Softmax(name="probabilities", dtype="float32")
     return keras.Sequential([*layers, *convolutions, *head, softmax], name="cnn")
 
 
-def _block(keras: Any, block: Block, position: int, rng: Chance, policy: str) -> list[Any]:
+def _block(keras: Any, block: Block, position: int, seeds: LayerSeeds, policy: str) -> list[Any]:
     """Create the layers of one block, named ``convolutions.<position>`` and so on."""
     made: list[tuple[Any, dict[str, Any]]] = [
         (
@@ -88,7 +88,7 @@ def _block(keras: Any, block: Block, position: int, rng: Chance, policy: str) ->
                 "filters": block.filters,
                 "kernel_size": block.kernel,
                 "padding": "same",
-                "kernel_initializer": keras.initializers.GlorotUniform(seed=rng.seed()),
+                "kernel_initializer": keras.initializers.GlorotUniform(seed=seeds.seed()),
             },
         ),
         (keras.layers.BatchNormalization, {"epsilon": 1e-3, "momentum": 0.99}),
@@ -97,7 +97,7 @@ def _block(keras: Any, block: Block, position: int, rng: Chance, policy: str) ->
     if block.pool is not None:
         made.append((keras.layers.MaxPooling2D, {"pool_size": block.pool, "dtype": _pooled_in(policy, block.pool)}))
     if block.dropout:
-        made.append((keras.layers.Dropout, {"rate": block.dropout, "seed": rng.seed()}))
+        made.append((keras.layers.Dropout, {"rate": block.dropout, "seed": seeds.seed()}))
     return [
         kind(name=f"convolutions.{position + place}", **{"dtype": policy, **given})
         for place, (kind, given) in enumerate(made)
@@ -113,6 +113,6 @@ def _pooled_in(policy: str, pool: tuple[int, int]) -> str:
     return "float32" if policy == "mixed_bfloat16" and pool[0] * pool[1] > 255 else policy
 
 
-def _dense(keras: Any, units: int, name: str, rng: Chance, policy: str) -> Any:
-    uniform = keras.initializers.RandomUniform(-0.05, 0.05, seed=rng.seed())
+def _dense(keras: Any, units: int, name: str, seeds: LayerSeeds, policy: str) -> Any:
+    uniform = keras.initializers.RandomUniform(-0.05, 0.05, seed=seeds.seed())
     return keras.layers.Dense(units, kernel_initializer=uniform, name=name, dtype=policy)

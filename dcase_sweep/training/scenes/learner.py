@@ -1,4 +1,4 @@
-"""The scene classifier as the runner sees it: fit, predict."""
+"""The learner of scene classification."""
 
 import logging
 from collections.abc import Callable
@@ -31,15 +31,15 @@ log = logging.getLogger(__name__)
 
 
 class SceneLearner:
-    """Trains a clip classifier on stored features by the task's recipe.
+    """Trains a clip classifier on stored features with the recipe of the task.
 
     Args:
-        experiment: the checked configuration.
+        experiment: the validated experiment.
         data: recordings and their splits.
-        features: stored ones of all of them, ``[recording, mel, stored frame]``, may be memory-mapped.
+        features: stored features of all recordings ``[recording, mel, stored frame]``, possibly memory-mapped.
 
     Raises:
-        UserError: if the network cannot be compressed as configured, or does not begin with what it should.
+        UserError: if the network cannot be compressed as configured, or the weights to start from do not match it.
     """
 
     def __init__(self, experiment: Experiment, data: SceneData, features: NDArray[np.float32]) -> None:
@@ -50,7 +50,7 @@ class SceneLearner:
         self.device = resolve_device(experiment.hardware)
         pytorch_lightning.seed_everything(experiment.seed, verbose=False)
         network = build_model(experiment, classes=len(data.classes))
-        #: What makes the network smaller while it is trained; None where it stays as it is.
+        #: Compresses the network during training; None without compression.
         self.compressor = self._compressor(network)
         quantized = self.compressor.quantized if self.compressor is not None else None
         mean, deviation = normalisation(experiment, data, features)
@@ -93,16 +93,16 @@ class SceneLearner:
 
     @property
     def clips_per_epoch(self) -> int:
-        """How many clips an epoch learns from."""
+        """Number of training clips in an epoch."""
         return len(self.data.train)
 
     def layers(self) -> list[Layer]:
-        """The network's layers with their present weights."""
+        """Return the layers of the network with their current weights."""
         return list_layers(self.module.network, (self.features.shape[1], self.features.shape[2]))
 
     @staticmethod
     def headline(metrics: dict[str, float]) -> str:
-        """An epoch in a few words."""
+        """Describe an epoch in a few words."""
         return f"loss {metrics['train/loss']:.3f}, validation {100 * metrics['validation/accuracy']:.1f} %"
 
     def fit(
@@ -114,7 +114,7 @@ class SceneLearner:
         on_batch: Callable[[int], None] | None = None,
         resume: Path | None = None,
     ) -> Fitted:
-        """Train as `training.fitting.fit` says; ``on_batch`` is told the number of clips of each batch."""
+        """Train with `training.fitting.fit`; ``on_batch`` is called with the number of clips of each batch."""
         network = self.module.network
         self.module.train()  # Lightning keeps the mode that it finds, and the network to start from has been evaluated
         if self.experiment.hardware.channels_last:
@@ -138,7 +138,7 @@ class SceneLearner:
         )
 
     def predict(self, rows: NDArray[np.int64], *, batch_size: int = 64) -> NDArray[np.float32]:
-        """Class probabilities ``[clip, class]`` of some recordings, computed in float32."""
+        """Compute class probabilities ``[clip, class]`` of some recordings in float32."""
         module = self.module.to(self.device).eval()
         parts = []
         with torch.inference_mode():
@@ -148,16 +148,16 @@ class SceneLearner:
         return np.concatenate(parts)
 
     def predict_in_float16(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Class probabilities ``[clip, class]`` of some recordings, as the official test stage computes them."""
+        """Compute class probabilities ``[clip, class]`` of some recordings as in the official test stage."""
         state, classes = self.module.state_dict(), len(self.data.classes)
         return float16_probabilities(self.experiment, state, self.features, rows, classes=classes, device=self.device)
 
     def _validation_batch(self) -> int:
-        """How many clips are validated at a time: as many as are trained on, or what a GPU has room for."""
+        """Return the batch size of validation: that of training, or what fits in the memory of a GPU."""
         if self.device == "cpu":
             return self._batch_size
         live = max((layer.live_activations for layer in self.layers()), default=0)
-        # Beside the largest maps in float32 there is what a library needs to compute them.
+        # The largest maps in float32, and as much again for the workspace of libraries.
         return validation_batch(self.device, 2 * 4 * live, least=self._batch_size)
 
     def _batches(
@@ -171,7 +171,7 @@ class SceneLearner:
         where = self.device if self.experiment.hardware.cache_device == "device" else "cpu"
         size = len(rows) * self.features[0].nbytes
         if not has_room(where, size):
-            log.warning(f"features  {size / 2**30:.1f} GiB are too much for the device: they stay in memory")
+            log.warning(f"features  {size / 2**30:.1f} GiB are too large for the device and stay in memory")
             where = "cpu"
         clips = Clips(self.features, rows, self.targets[rows], where)
         seed = self.experiment.seed if shuffled else None

@@ -15,20 +15,19 @@ from dcase_sweep.training.step_module import StepModule
 
 
 class SceneModule(StepModule):
-    """A network behind per-band normalisation, trained on labelled clips.
+    """Trains a network on labelled clips, with normalisation of each mel band.
 
     Args:
         network: ``[batch, mel, frame]`` → logits ``[batch, class]``.
-        mean: of each mel band over the training split ``[mel]``; saved with the weights.
-        deviation: likewise.
-        loss: logits ``[batch, class]`` and targets → a number; targets are classes ``[batch]``, or their probabilities
-            ``[batch, class]`` where an augmentation has changed them.
-        augmentations: of training batches, in their order.
-        seed: each epoch draws its random numbers from it and the epoch's number, so that a resumed run draws
-            what the uninterrupted one would have drawn.
-        metrics: computed after each epoch on the validation clips, beside loss and accuracy.
-        call: how the network is called in training and validation where that is not plainly, e.g. with fake
-            quantisation.
+        mean: mean of each mel band over the training split ``[mel]``; saved with the weights.
+        deviation: standard deviation of each mel band ``[mel]``, likewise.
+        loss: logits ``[batch, class]`` and targets → loss; targets are class indices ``[batch]``, or probabilities
+            ``[batch, class]`` if an augmentation has changed them.
+        augmentations: augmentations of training batches, in this order.
+        seed: seed of the random numbers. Each epoch derives its own from it and the number of the epoch, so that a
+            resumed run uses the same random numbers as an uninterrupted one.
+        metrics: metrics of the validation clips after each epoch, in addition to loss and accuracy.
+        call: replaces the call of the network in training and validation, for example by fake quantisation.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class SceneModule(StepModule):
         self._validated: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, features: Tensor) -> Tensor:
-        """Class logits ``[batch, class]`` of features ``[batch, mel, frame]``."""
+        """Compute logits ``[batch, class]`` for features ``[batch, mel, frame]``."""
         logits: Tensor = self.call((features - self.mean) / self.deviation)
         return logits
 
@@ -68,7 +67,7 @@ class SceneModule(StepModule):
         return self.optimization.configure(self.network.parameters())
 
     def _augmented(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised and augmented features, and targets: probabilities where an augmentation has changed them."""
+        """Return normalised and augmented features, and targets, which an augmentation may turn into probabilities."""
         features = (features - self.mean) / self.deviation
         if not self.augmentations:
             return features, targets

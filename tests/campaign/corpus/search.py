@@ -84,7 +84,7 @@ STORAGES = [
     storage("unknown-database", "foo://me:top.secret@host/x", r"hydra.sweeper.storage=foo://me:\*\*\*@host/x: "),
     storage("redis", "redis://localhost", r"hydra.sweeper.storage=redis://localhost: "),
     storage(
-        "no-driver", "postgresql://me:top.secret@h/o", r"hydra.sweeper.storage=postgresql://...: its driver is not"
+        "no-driver", "postgresql+pg8000://me:top.secret@h/o", r"hydra.sweeper.storage=postgresql://...: its driver is"
     ),
     storage("no-other-driver", "mysql+nothing://h/o", r"hydra.sweeper.storage="),
     storage("in-memory", "sqlite://", r"hydra.sweeper.storage=sqlite://: a database that workers cannot share"),

@@ -62,10 +62,10 @@ def _run_deleted(folder: Path) -> None:
 
 DRIVER = r"its driver is not installed: expected the Python package"
 CASES = [
-    _uri("postgresql-driver", "postgresql://ann:pw@host/db", rf"postgresql://ann:\*\*\*@host/db: {DRIVER} psycopg"),
+    _uri("postgresql-driver", "postgresql+pg8000://ann:pw@h/d", rf"postgresql.*ann:\*\*\*@h/d: {DRIVER} pg8000"),
     _uri("postgresql-driver-named", "postgresql+asyncpg://ann:pw@h/d", rf"postgresql.*:\*\*\*@h/d: {DRIVER} asyncpg"),
     _uri("mysql-driver", "mysql://ann:pw@host/db", rf"mysql://ann:\*\*\*@host/db: {DRIVER} MySQLdb"),
-    _uri("mysql-driver-named", "mysql+pymysql://ann:pw@host/db", rf"mysql\+pymysql://ann:\*\*\*@.*{DRIVER} pymysql"),
+    _uri("mysql-driver-named", "mysql+aiomysql://ann:pw@host/db", rf"mysql\+aiomysql://ann:\*\*\*@.*{DRIVER} aiomysql"),
     _uri("mssql-driver", "mssql+pyodbc://ann:pw@host/db", rf"mssql\+pyodbc://ann:\*\*\*@host/db: {DRIVER} pyodbc"),
     _uri("mssql-connect", "mssql+pyodbc:///?odbc_connect=PWD%3Dpw", rf"mssql.*odbc_connect=\*\*\*: {DRIVER} pyodbc"),
     _uri("driver-nonsense", "postgresql+abc://ann:pw@host/db", r"postgresql\+abc://ann:\*\*\*@.*no such driver"),

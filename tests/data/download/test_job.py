@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from dcase_sweep.data.desed import DESED
-from dcase_sweep.data.download import room, transfer
+from dcase_sweep.data.download import disk_space, transfer
 from dcase_sweep.data.download.catalogue import DataSet, load_catalogue
 from dcase_sweep.data.download.job import DownloadFailed, DownloadResult, Progress, download
 from dcase_sweep.data.download.state import FOLDER, State, lock
@@ -29,7 +29,7 @@ from tests.folder_layouts import make_esc50
 from tests.layout import make_tau
 
 NAME = "TAU-urban-acoustic-scenes-2020-mobile-development"
-QUICK = transfer.Patience(attempts=3, unanswered=2, first=0.01, longest=0.02)
+QUICK = transfer.RetryPolicy(attempts=3, unanswered=2, first=0.01, longest=0.02)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def tau2020(server: Server, archives: dict[str, bytes]) -> DataSet:
 
 
 def run(data_set: DataSet, root: Path, **how: object) -> DownloadResult:
-    return download(data_set, root, patience=QUICK, **how)  # type: ignore[arg-type]
+    return download(data_set, root, retry_policy=QUICK, **how)  # type: ignore[arg-type]
 
 
 def problems_of(data_set: DataSet, root: Path) -> list[str]:
@@ -198,7 +198,7 @@ def test_files_of_the_user_stay(tau2020: DataSet, tmp_path: Path) -> None:
 def test_the_disk_is_checked_first(
     tau2020: DataSet, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "free_bytes", lambda folder: 2**20)
+    monkeypatch.setattr(disk_space, "free_bytes", lambda folder: 2**20)
 
     with pytest.raises(UserError, match=r"1 MiB free; tau2020 needs .* take one archive at a time \(--jobs 1\)"):
         run(replace(tau2020, unpacked=10**9), tmp_path / "TAU")
@@ -211,7 +211,7 @@ def test_one_archive_at_a_time_needs_less_room(tmp_path: Path) -> None:
     state = State(tmp_path)
 
     def needed(jobs: int, *, keep: bool = False) -> float:
-        return room.needed_bytes(tau, state, jobs=jobs, keep_archives=keep, is_local=False) / 1e9
+        return disk_space.needed_bytes(tau, state, jobs=jobs, keep_archives=keep, is_local=False) / 1e9
 
     assert needed(1) == pytest.approx(30.48 + 1.88, abs=0.01)
     assert needed(3) == pytest.approx(30.48 + 1.88 + 1.87 + 1.87, abs=0.01)
@@ -251,13 +251,23 @@ def test_a_folder_with_all_archives_is_a_mirror(tau2020: DataSet, tmp_path: Path
     assert len(list(mirror.iterdir())) == 3
 
 
-def test_progress_is_told(tau2020: DataSet, tmp_path: Path) -> None:
-    told: list[Progress] = []
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_several_archives_are_downloaded_at_a_time(tau2020: DataSet, tmp_path: Path, server: Server, jobs: int) -> None:
+    for archive in tau2020.archives:
+        server.faults[archive.name] = [Fault(chunk_seconds=0.02)]
 
-    run(tau2020, tmp_path / "TAU", on_progress=told.append, jobs=1)
+    run(tau2020, tmp_path / "TAU", jobs=jobs)
 
-    assert list(dict.fromkeys(progress.stage for progress in told)) == ["download", "check", "unpack", "done"]
-    assert [progress.archive for progress in told if progress.stage == "done"] == list(tau2020.archives)
+    assert (server.busiest > 1) == (jobs > 1)
+
+
+def test_progress_is_reported(tau2020: DataSet, tmp_path: Path) -> None:
+    reported: list[Progress] = []
+
+    run(tau2020, tmp_path / "TAU", on_progress=reported.append, jobs=1)
+
+    assert list(dict.fromkeys(progress.stage for progress in reported)) == ["download", "check", "unpack", "done"]
+    assert [progress.archive for progress in reported if progress.stage == "done"] == list(tau2020.archives)
 
 
 SCRIPT = """

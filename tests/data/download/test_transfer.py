@@ -1,6 +1,7 @@
 """Transfer of one file from a server with the faults of those on the internet."""
 
 import email.utils
+import gzip
 import os
 import threading
 import time
@@ -11,7 +12,7 @@ import pytest
 
 from dcase_sweep.data.download.transfer import (
     HostUnreachable,
-    Patience,
+    RetryPolicy,
     Stopped,
     Transfer,
     TransferError,
@@ -39,7 +40,7 @@ def part(tmp_path: Path) -> Path:
 def fetch(server: Server, part: Path, *, size: int | None = len(CONTENT), attempts: int = 4) -> list[int]:
     """Transfer the file; the number of bytes each time something was there."""
     seen: list[int] = []
-    transfer = Transfer(patience=Patience(attempts=attempts, unanswered=2, first=0.01, longest=0.02, asked=5))
+    transfer = Transfer(retry_policy=RetryPolicy(attempts=attempts, unanswered=2, first=0.01, longest=0.02, asked=5))
     transfer.fetch(f"{server.url}/a.zip", part, size=size, on_bytes=seen.append)
     return seen
 
@@ -85,7 +86,7 @@ def test_a_server_that_ignores_ranges_sends_all_again(server: Server, part: Path
     assert part.read_bytes() == CONTENT
 
 
-def test_a_file_that_has_changed_is_begun_anew(server: Server, part: Path) -> None:
+def test_a_file_that_has_changed_is_begun_again(server: Server, part: Path) -> None:
     server.faults["a.zip"] = [Fault(cut_after=3 * CHUNK, content=bytes(9 * CHUNK))]
 
     fetch(server, part)
@@ -101,6 +102,24 @@ def test_another_range_than_the_one_asked_for_is_not_appended(server: Server, pa
     fetch(server, part)
 
     assert part.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(content=b"<html>", headers={"Content-Type": "text/html; charset=utf-8"}, ignores_range=True),
+        Fault(content=b"another file", ignores_range=True),
+    ],
+    ids=["page", "other"],
+)
+def test_what_is_there_is_not_given_up_for_something_else(server: Server, part: Path, fault: Fault) -> None:
+    part.write_bytes(CONTENT[:200_000])
+    server.faults["a.zip"] = [fault, fault]
+
+    fetch(server, part)
+
+    assert part.read_bytes() == CONTENT
+    assert server.ranges("a.zip") == ["bytes=200000-"] * 3
 
 
 def test_a_partial_file_that_is_too_long_is_dropped(server: Server, part: Path) -> None:
@@ -132,6 +151,32 @@ def test_a_redirect_is_followed(server: Server, part: Path) -> None:
     fetch(server, part)
 
     assert part.read_bytes() == CONTENT
+
+
+def test_bytes_are_not_decoded(server: Server, part: Path) -> None:
+    """Some servers call a tar.gz a tar that they have compressed."""
+    server.files["a.zip"] = gzip.compress(CONTENT)
+    server.faults["a.zip"] = [Fault(headers={"Content-Encoding": "gzip"})]
+
+    fetch(server, part, size=len(server.files["a.zip"]))
+
+    assert part.read_bytes() == server.files["a.zip"]
+
+
+def test_a_wait_is_reported(server: Server, part: Path) -> None:
+    server.faults["a.zip"] = [Fault(status=503)]
+    reported: list[str] = []
+
+    Transfer(retry_policy=RetryPolicy(first=0.01)).fetch(
+        f"{server.url}/a.zip",
+        part,
+        size=len(CONTENT),
+        on_bytes=lambda done: reported.append("bytes"),
+        on_wait=lambda: reported.append("wait"),
+    )
+
+    assert reported[0] == "wait"
+    assert reported.count("wait") == 1
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -197,7 +242,7 @@ def test_a_file_of_unknown_size_ends_with_the_answer(server: Server, part: Path)
     assert server.ranges("a.zip") == [None, f"bytes={3 * CHUNK}-"]
 
 
-def test_a_file_of_unknown_size_and_identity_is_begun_anew(server: Server, part: Path) -> None:
+def test_a_file_of_unknown_size_and_identity_is_begun_again(server: Server, part: Path) -> None:
     server.tags["a.zip"] = ""
     server.faults["a.zip"] = [Fault(cut_after=3 * CHUNK)]
 
@@ -208,7 +253,7 @@ def test_a_file_of_unknown_size_and_identity_is_begun_anew(server: Server, part:
 
 
 def test_a_server_that_never_answers_is_named(part: Path) -> None:
-    transfer = Transfer(patience=Patience(unanswered=2, first=0.01))
+    transfer = Transfer(retry_policy=RetryPolicy(unanswered=2, first=0.01))
 
     with pytest.raises(HostUnreachable, match=r"127\.0\.0\.1:9 cannot be reached: Connection refused"):
         transfer.fetch("http://127.0.0.1:9/a.zip", part, size=None, on_bytes=lambda done: None)

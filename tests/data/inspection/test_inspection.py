@@ -134,3 +134,29 @@ def test_the_summary_fits_eighty_columns(
 )
 def test_times_are_short(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+def test_an_example_begins_with_a_sound(tmp_path: Path) -> None:
+    root = make_class_folders(tmp_path / "sounds")
+    tone = 0.1 * np.sin(np.arange(RATE))
+    soundfile.write(root / "bird/0.wav", np.concatenate([np.zeros(6 * RATE), tone]), RATE)  # an example lasts 5 s
+
+    _, page = inspect(ClipFolder(root=str(root)).load(), tmp_path)
+
+    shown = "".join(Page(page).words)
+    assert "bird/1.wav, 0.0 to 1.0 s" in shown
+    assert "bird/0.wav, 0.0" not in shown
+
+
+def test_spectrograms_have_axes_and_long_lists_are_folded(tmp_path: Path) -> None:
+    root = make_class_folders(tmp_path / "sounds", clips=12)
+    for path in root.rglob("*.wav"):
+        soundfile.write(path, np.concatenate([0.1 * np.sin(np.arange(4000)), np.zeros(12_000)]), RATE)
+
+    inspection, page = inspect(ClipFolder(root=str(root)).load(), tmp_path)
+
+    read = Page(page)
+    ticks = [attributes["style"] for tag, attributes in read.tags if tag == "i"]
+    assert [style for style in ticks if style and style.startswith("bottom:")][:2] == ["bottom:0.0%", "bottom:18.1%"]
+    assert ("details", {}) in read.tags
+    assert f"{len(inspection.warnings) - 10} more" in read.words

@@ -82,6 +82,6 @@ def test_hertz_are_beside_the_bands() -> None:
 
     (right,) = figure.axes[0].child_axes
     ticks = {label.get_text(): place for label, place in zip(right.get_yticklabels(), right.get_yticks(), strict=True)}
-    assert ticks == pytest.approx({"125": 1, "250": 2, "500": 3, "1k": 4, "2k": 5})
+    assert ticks == pytest.approx({"100": 0, "200": 1.6, "500": 3, "1k": 4, "2k": 5})
     assert right.get_ylabel() == "Hz"
     assert figure.axes[0].get_ylabel() == "band"

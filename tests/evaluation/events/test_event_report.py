@@ -12,6 +12,7 @@ import pytest
 from dcase_sweep.evaluation.events import (
     EventEvaluation,
     evaluate,
+    format_headline,
     format_text,
     ground_truth_from_events,
     to_csv,
@@ -119,3 +120,39 @@ def test_silence_is_reported_once() -> None:
 
     assert "nothing is detected at threshold 0.5: F1 is 0" in text
     assert "not in the mean" not in text
+
+
+def test_the_headline_is_one_table_of_all_networks(evaluation: EventEvaluation) -> None:
+    text = format_headline({"student": evaluation, "teacher": evaluation}, note="synthetic", width=None)
+
+    lines = text.splitlines()
+    assert lines[0].startswith("Sound event detection: 6 of 6 clips (100 %)")
+    assert lines[0].endswith("(synthetic)")
+    assert lines[2].split() == ["metric", "student", "teacher", "classes"]
+    score = f"{evaluation.psds[0].value:.4f}"
+    assert lines[4].split() == ["PSDS", "1", "(exact", "times)", score, score, "3", "of", "3"]
+    assert [line.split()[0] for line in lines[4:9]] == ["PSDS", "PSDS", "collar", "intersection", "segment"]
+    assert lines[-1].endswith("are in events.txt")
+    assert "psds_eval" not in text
+
+
+def test_classes_that_were_not_tested_are_not_counted() -> None:
+    rng = np.random.default_rng(3)
+    full = random_truth(rng)
+    truth = ground_truth_from_events(
+        [(clip, event) for clip in full.clips for event in full.events_in(clip) if event.label == "Cat"],
+        dict(zip(full.clips, full.durations, strict=True)),
+        labels=full.labels,
+    )
+    evaluation = evaluate(random_scores(rng, truth), truth, hop=HOP)
+
+    text = format_headline({"teacher": evaluation}, note=None, width=80)
+
+    assert re.search(r"^PSDS 1 .* 1 of 3$", text, re.MULTILINE)
+    assert "; over 1 of 3 classes" in "\n".join(rejoined(format_text(evaluation)))
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_whole_text_fits_the_terminal(evaluation: EventEvaluation, width: int) -> None:
+    assert max(map(len, format_text(evaluation, width).splitlines())) <= width

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dcase_sweep.evaluation.events.kept import DETECTIONS
+from dcase_sweep.evaluation.events.detections_file import DETECTIONS
 from dcase_sweep.evaluation.events.pooling import evaluate_event_files
 from dcase_sweep.evaluation.events.result import NetworkScores, evaluate_event_scores
 from dcase_sweep.evaluation.events.rules import EventRules

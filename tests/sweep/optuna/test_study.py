@@ -49,6 +49,19 @@ def test_the_same_study_is_continued(where: str) -> None:
     assert again.metric_names == ["best/validation/accuracy"]
 
 
+def test_each_worker_has_a_number_of_its_own_on_any_machine(where: str) -> None:
+    opened(where)
+
+    def claim(_: int) -> int:
+        return records.claim_worker_number(optuna.load_study(study_name="s", storage=open_storage(where)))
+
+    with ThreadPoolExecutor(4) as machines:
+        numbers = sorted(machines.map(claim, range(8)))
+
+    assert numbers == [*range(8)]
+    assert claim(0) == 8, "a continued study goes on counting"
+
+
 def test_another_space_is_refused_with_the_difference_or_a_new_study_is_started(where: str) -> None:
     finish(opened(where))
 

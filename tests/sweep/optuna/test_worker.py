@@ -107,6 +107,25 @@ def test_trials_run_until_there_are_enough(tmp_path: Path) -> None:
     assert study.best_value == max(units for _, units, *_ in seen) / 100
 
 
+def test_workers_that_have_the_same_number_on_their_machines_draw_other_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+    monkeypatch.setattr(records, "open_storage", lambda where, **_: opened.append(where) or open_storage(where))
+
+    def draw(folder: Path) -> list[float]:
+        folder.mkdir()
+        work(folder, lambda *_: finished(), n_trials=3)
+        study = work(folder, lambda *_: finished(), n_trials=6)
+        return [trial.params["model.dropout"] for trial in study.get_trials()]
+
+    drawn = draw(tmp_path / "a")
+
+    assert len(set(drawn)) == 6
+    assert draw(tmp_path / "b") == drawn, "the seed determines what is drawn"
+    assert len(opened) == 4, "each worker opens the storage once"
+
+
 def test_a_network_over_the_limit_is_rejected_before_it_trains_and_learned_from(tmp_path: Path) -> None:
     sizes = []
 

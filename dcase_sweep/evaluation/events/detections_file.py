@@ -1,4 +1,4 @@
-"""Detections and reference events of a run in a file, from which the clips of several runs are evaluated together."""
+"""The file with the detections and reference events of a run, for the evaluation of several runs together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from dcase_sweep.evaluation.events.evaluation import EventEvaluation
 from dcase_sweep.evaluation.events.ground_truth import GroundTruth
 from dcase_sweep.utils.errors import UserError
 
-#: The file's name.
+#: Name of the file.
 DETECTIONS = "detections.npz"
-#: A file that would take more memory than this is refused.
+#: Largest size of the content in memory, in bytes.
 _LARGEST = 2**30
 _EVENTS = ("clip", "label", "onset", "offset")
 _DETECTED = (*_EVENTS, "first", "last")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class KeptNetwork:
-    """What one network detected.
+class NetworkDetections:
+    """The detections of one network.
 
-    `detections` are those at the thresholds of PSDS, `decisions` those at the threshold of F1; `loss_strong` is the
-    binary cross entropy of the frames.
+    `detections` are those at the thresholds of PSDS, `decisions` those at the threshold of F1. `loss_strong` is the
+    binary cross-entropy of the frames.
     """
 
     detections: Detections
@@ -35,28 +35,30 @@ class KeptNetwork:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kept:
-    """What a run detected in its test clips, and what is in them; `listed` counts missing clips too."""
+class StoredDetections:
+    """The detections and reference events of the test clips of a run. `listed` includes missing clips."""
 
     truth: GroundTruth
     listed: int
-    networks: dict[str, KeptNetwork]
+    networks: dict[str, NetworkDetections]
 
 
-def keep(evaluations: Mapping[str, EventEvaluation], losses: Mapping[str, float]) -> Kept:
-    """What is kept of evaluations of the same clips.
+def collect_detections(evaluations: Mapping[str, EventEvaluation], losses: Mapping[str, float]) -> StoredDetections:
+    """Collect the detections to store from evaluations of the same clips.
 
     Args:
-        evaluations: of each network.
-        losses: binary cross entropy of each network.
+        evaluations: name of the network → its evaluation.
+        losses: name of the network → binary cross-entropy of the frames.
     """
     first = next(iter(evaluations.values()))
-    networks = {name: KeptNetwork(each.detections, each.decisions, losses[name]) for name, each in evaluations.items()}
-    return Kept(first.truth, first.coverage.total, networks)
+    networks = {
+        name: NetworkDetections(each.detections, each.decisions, losses[name]) for name, each in evaluations.items()
+    }
+    return StoredDetections(first.truth, first.coverage.total, networks)
 
 
-def pool_kept(several: Sequence[Kept]) -> Kept:
-    """Put the clips of several runs of the same classes and networks behind one another."""
+def concatenate_runs(several: Sequence[StoredDetections]) -> StoredDetections:
+    """Concatenate the clips of several runs with the same classes and networks."""
     first = several[0]
     truth = GroundTruth(
         tuple(clip for each in several for clip in each.truth.clips),
@@ -68,12 +70,12 @@ def pool_kept(several: Sequence[Kept]) -> Kept:
     networks = {}
     for name in first.networks:
         of_network = [each.networks[name] for each in several]
-        networks[name] = KeptNetwork(
+        networks[name] = NetworkDetections(
             _pool_detections([each.detections for each in of_network], truth.clips),
             _pool_detections([each.decisions for each in of_network], truth.clips),
             float(np.average([each.loss_strong for each in of_network], weights=clips)),
         )
-    return Kept(truth, sum(each.listed for each in several), networks)
+    return StoredDetections(truth, sum(each.listed for each in several), networks)
 
 
 def _pool_detections(several: Sequence[Detections], clips: tuple[str, ...]) -> Detections:
@@ -82,14 +84,14 @@ def _pool_detections(several: Sequence[Detections], clips: tuple[str, ...]) -> D
 
 
 def _concatenate(several: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
-    """The arrays of these names behind one another, with the numbers of clips counted on."""
+    """Concatenate the arrays of these names; indices of clips continue."""
     before = np.cumsum([0, *(len(each.clips) for each in several)])
     joined = {name: np.concatenate([getattr(each, name) for each in several]) for name in names}
     joined["clip"] = np.concatenate([each.clip + start for each, start in zip(several, before, strict=False)])
     return joined
 
 
-def write_kept(kept: Kept, path: Path) -> None:
+def write_detections(kept: StoredDetections, path: Path) -> None:
     """Write a compressed file (``.npz``)."""
     truth = kept.truth
     arrays: dict[str, Any] = {"clips": truth.clips, "labels": truth.labels, "durations": truth.durations}
@@ -103,11 +105,11 @@ def write_kept(kept: Kept, path: Path) -> None:
     np.savez_compressed(path, **arrays)
 
 
-def read_kept(path: Path) -> Kept:
+def read_detections(path: Path) -> StoredDetections:
     """Read a file, which is not trusted.
 
     Raises:
-        UserError: in one line, for a file that is missing or holds something else.
+        UserError: for a missing file, or one with other content.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -119,7 +121,7 @@ def read_kept(path: Path) -> Kept:
         raise UserError(f"{path}: {reason[:200]}; expected the detections of a run") from None
 
 
-def _parse(arrays: Mapping[str, NDArray[Any]]) -> Kept:
+def _parse(arrays: Mapping[str, NDArray[Any]]) -> StoredDetections:
     clips, labels, names = (tuple(map(str, _check(arrays, name, "U"))) for name in ("clips", "labels", "networks"))
     truth = GroundTruth(
         clips, _check(arrays, "durations", "f", len(clips)), labels, **_read_events(arrays, "truth", clips, labels)
@@ -135,11 +137,11 @@ def _parse(arrays: Mapping[str, NDArray[Any]]) -> Kept:
             if ((first < 0) | (first >= last) | (last > len(thresholds))).any():
                 raise ValueError(f"{prefix}: an event at no threshold")
             kinds[kind] = Detections(clips, labels, thresholds, **found, first=first, last=last)
-        networks[name] = KeptNetwork(**kinds, loss_strong=float(arrays[f"{name}.loss_strong"]))
+        networks[name] = NetworkDetections(**kinds, loss_strong=float(arrays[f"{name}.loss_strong"]))
     listed = int(arrays["listed"])
     if not networks or listed < len(clips):
         raise ValueError(f"{len(networks)} networks, {listed} of {len(clips)} clips")
-    return Kept(truth, listed, networks)
+    return StoredDetections(truth, listed, networks)
 
 
 def _read_events(
@@ -157,7 +159,7 @@ def _read_events(
 
 
 def _check(arrays: Mapping[str, NDArray[Any]], name: str, kind: str, length: int | None = None) -> NDArray[Any]:
-    """One array ``[entry]`` of a kind of numbers or of text, finite and as long as it has to be."""
+    """Return an array ``[entry]`` of this kind of numbers or of text, after a check of its values and its length."""
     found = arrays[name]
     if found.ndim != 1 or found.dtype.kind != kind or (length is not None and len(found) != length):
         raise ValueError(f"{name} is {found.dtype} {list(found.shape)}")

@@ -1,4 +1,4 @@
-"""Whether the disk has room for a data set, before anything is downloaded."""
+"""Disk space that a download needs, checked before anything is downloaded."""
 
 from dcase_sweep.data.download.catalogue import DataSet
 from dcase_sweep.data.download.state import State
@@ -27,7 +27,7 @@ def needed_bytes(data_set: DataSet, state: State, *, jobs: int, keep_archives: b
     return sum(left) + round(max(data_set.unpacked, total) * fraction)
 
 
-def check_room(data_set: DataSet, state: State, *, jobs: int, keep_archives: bool, is_local: bool) -> None:
+def check_disk_space(data_set: DataSet, state: State, *, jobs: int, keep_archives: bool, is_local: bool) -> None:
     """Check that the disk has room for the rest of a download.
 
     Raises:

@@ -1,0 +1,96 @@
+"""The jobs of an interrupted sweep, found in its folder by their checkpoints.
+
+A job is known by its configuration, not by the number of its folder: a sweep that skips finished jobs numbers the
+others from 0 again. A job goes on in its own folder, and one that was never begun gets an unused number.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from dcase_sweep.config import Experiment
+from dcase_sweep.config.resumed import SWEEP
+from dcase_sweep.evaluation.result import METRICS_FILE
+from dcase_sweep.sweep.application import Continuation
+from dcase_sweep.training.checkpoint_files import Checkpoint, is_run_id, read_checkpoint
+from dcase_sweep.training.checkpoints import FOLDER, LAST
+from dcase_sweep.training.resume import describe_changes, find_changes
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.leases import claim
+from dcase_sweep.utils.overrides import quote
+
+
+def continue_jobs(experiments: Sequence[Experiment], folder: Path) -> Continuation:
+    """Find what is left of each job of a sweep.
+
+    Args:
+        experiments: those of the jobs, in the order of the sweep.
+        folder: of the sweep.
+
+    Returns:
+        For each job the overrides that resume it or give it an unused folder, and the ID of the run of the sweep.
+
+    Raises:
+        UserError: if the sweep is running, a checkpoint cannot be read, or one belongs to no job.
+    """
+    with claim(folder / SWEEP) as is_free:
+        if not is_free:
+            raise UserError(f"resume={folder}: the sweep is still running; wait for its end, or stop it first")
+    found: dict[int, tuple[int, Path]] = {}
+    parents: Counter[str] = Counter()
+    for path in sorted(folder.rglob(f"{FOLDER}/{LAST}")):
+        checkpoint = _read(path)
+        parent = checkpoint.configuration.get("tracking.parent")
+        parents.update([parent] if isinstance(parent, str) and is_run_id(parent) else [])
+        position = _find_job(checkpoint, experiments)
+        begun = (checkpoint.epoch or 0, path.parent.parent)
+        found[position] = max(found.get(position, begun), begun)  # the attempt that came further
+    numbers = _unused_numbers(folder, len(experiments))
+    jobs = []
+    for position in range(len(experiments)):
+        _, place = found.get(position, (0, None))
+        jobs.append(_overrides(place, folder, position, numbers))
+    return Continuation(jobs, parents.most_common(1)[0][0] if parents else None)
+
+
+def _read(path: Path) -> Checkpoint:
+    expected = f"{LAST} of an interrupted job; remove it, so that the job begins again"
+    return read_checkpoint(path, where=f"resume={path}", what="a checkpoint to continue from", expected=expected)
+
+
+def _find_job(checkpoint: Checkpoint, experiments: Sequence[Experiment]) -> int:
+    """Find the job of a checkpoint.
+
+    Raises:
+        UserError: if there is none, with the differences from the most similar one.
+    """
+    nearest = None
+    for position, experiment in enumerate(experiments):
+        changes = find_changes(checkpoint.configuration, experiment)
+        if not changes:
+            return position
+        if nearest is None or len(changes) < len(nearest):
+            nearest = changes
+    raise UserError(
+        f"resume={checkpoint.path}: made by another configuration ({describe_changes(nearest or [])}); expected "
+        "that of a job of this sweep"
+    )
+
+
+def _unused_numbers(folder: Path, jobs: int) -> Iterator[int]:
+    """Numbers after those of the jobs, that no folder has."""
+    number = jobs
+    while True:
+        if not (folder / str(number)).exists():
+            yield number
+        number += 1
+
+
+def _overrides(place: Path | None, folder: Path, position: int, numbers: Iterator[int]) -> list[str]:
+    """The overrides of one job: a job without a checkpoint gets its own number, if no other job has left results."""
+    if place is not None:
+        relative = place.relative_to(folder).as_posix()
+        return [f"resume={quote(str(place))}", f"hydra.sweep.subdir={quote(relative)}"]
+    own = folder / str(position)
+    is_used = (own / FOLDER).exists() or (own / METRICS_FILE).exists()
+    return [f"hydra.sweep.subdir={next(numbers) if is_used else position}"]

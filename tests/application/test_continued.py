@@ -1,0 +1,75 @@
+"""Which jobs of an interrupted sweep go on from where, and in which folder."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dcase_sweep.application.continued import continue_jobs
+from dcase_sweep.config import Experiment, flatten
+from dcase_sweep.utils import leases
+from dcase_sweep.utils.errors import UserError
+from tests.composing import composed
+
+PARENT = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def jobs() -> list[Experiment]:
+    return [composed("training.epochs=9", f"seed={seed}") for seed in range(3)]
+
+
+def write_last(folder: Path, experiment: Experiment, epoch: int = 3, **changed: object) -> None:
+    """``last.ckpt`` as a job of a sweep leaves it."""
+    (folder / "checkpoints").mkdir(parents=True)
+    flat = flatten(experiment) | {"tracking.parent": PARENT, **changed}
+    content = {"state_dict": {}, "epoch": epoch, "dcase_sweep": {"configuration": flat, "run_id": "r"}}
+    torch.save(content, folder / "checkpoints/last.ckpt")
+
+
+def test_jobs_are_found_by_their_configuration(jobs: list[Experiment], tmp_path: Path) -> None:
+    write_last(tmp_path / "0", jobs[2])
+    (tmp_path / "1").mkdir()  # begun and ended before its first epoch was over
+
+    found = continue_jobs(jobs, tmp_path)
+
+    assert found.record_id == PARENT
+    assert [list(words) for words in found.jobs] == [
+        ["hydra.sweep.subdir=3"],  # the folder 0 is that of another job
+        ["hydra.sweep.subdir=1"],
+        [f"resume='{tmp_path}/0'", "hydra.sweep.subdir='0'"],
+    ]
+
+
+def test_the_attempt_that_came_further_goes_on(jobs: list[Experiment], tmp_path: Path) -> None:
+    write_last(tmp_path / "0", jobs[0], epoch=7)
+    write_last(tmp_path / "5", jobs[0], epoch=2)
+
+    assert continue_jobs(jobs, tmp_path).jobs[0] == [f"resume='{tmp_path}/0'", "hydra.sweep.subdir='0'"]
+
+
+def test_other_settings_than_those_of_the_folder_are_refused(jobs: list[Experiment], tmp_path: Path) -> None:
+    write_last(tmp_path / "1", jobs[1], **{"training.epochs": 20})
+
+    with pytest.raises(
+        UserError, match=r"1/checkpoints/last\.ckpt: .*\(training\.epochs was 20, is 9\); expected that of a"
+    ):
+        continue_jobs(jobs, tmp_path)
+
+
+def test_a_damaged_checkpoint_is_named(jobs: list[Experiment], tmp_path: Path) -> None:
+    (tmp_path / "0/checkpoints").mkdir(parents=True)
+    (tmp_path / "0/checkpoints/last.ckpt").write_bytes(b"PK")
+
+    with pytest.raises(UserError, match=r"last\.ckpt: not a checkpoint .*; remove it, so that the job begins again"):
+        continue_jobs(jobs, tmp_path)
+
+
+def test_a_sweep_that_is_running_is_left_alone(jobs: list[Experiment], tmp_path: Path) -> None:
+    (tmp_path / "multirun.yaml").touch()
+    leases.hold(tmp_path / "multirun.yaml")
+    try:
+        with pytest.raises(UserError, match="the sweep is still running"):
+            continue_jobs(jobs, tmp_path)
+    finally:
+        leases.release(tmp_path / "multirun.yaml")

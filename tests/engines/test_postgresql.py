@@ -1,0 +1,128 @@
+"""Searches on a PostgreSQL server that ends connections, restarts, and is away."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import optuna
+import pytest
+
+from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.retrying import wait_for_database
+from dcase_sweep.sweep.optuna.study import claim, open_storage
+from dcase_sweep.utils.errors import UserError
+from tests.engines.postgresql import PASSWORD, PostgreSQL, find_binaries, start_postgresql
+from tests.integration.test_other_applications import Project
+
+pytest.importorskip("psycopg", reason="the driver of PostgreSQL is not installed: pip install 'psycopg[binary]'")
+if find_binaries() is None:
+    pytest.skip("PostgreSQL is not installed", allow_module_level=True)
+
+
+@pytest.fixture
+def server() -> Iterator[PostgreSQL]:
+    with start_postgresql() as server:
+        yield server
+
+
+def test_operations_wait_for_the_server_and_are_done_once(server: PostgreSQL) -> None:
+    storage = open_storage(server.url)
+    study = optuna.create_study(study_name="s", storage=storage)
+    with claim(storage):
+        trial = study.ask()
+        assert server.kill_backends() >= 1
+    trial.suggest_float("x", 0, 1)
+    server.stop()
+    again = threading.Timer(2, server.start)
+    again.start()
+    began = time.monotonic()
+
+    study.tell(trial, 1.0)
+
+    waited = time.monotonic() - began
+    again.join()
+    assert waited >= 2
+    assert [(each.number, each.value) for each in study.get_trials()] == [(0, 1.0)]
+
+
+def test_a_server_that_stays_away_is_an_error_in_one_line_without_the_password(server: PostgreSQL) -> None:
+    storage = open_storage(server.url)
+    server.stop()
+
+    with pytest.raises(UserError, match=r"the database of the study cannot be used for \d+ s: .*; the same") as found:
+        wait_for_database(lambda: storage.cached.get_all_studies(), server.url, patience=1)
+    with pytest.raises(UserError, match=r"postgresql://postgres:\*\*\*@127.0.0.1:.*expected a database that can be"):
+        open_storage(server.url)
+
+    assert PASSWORD not in str(found.value)
+
+
+def test_a_search_survives_killed_connections_a_restart_and_an_outage(server: PostgreSQL, tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    storage = f"hydra.sweeper.storage='{server.url}'"
+    process = project.start(
+        "-m", "seconds_per_epoch=0.2", "hydra.sweeper.n_trials=16", "hydra.sweeper.workers=2", storage
+    )
+    output = []
+    reader = threading.Thread(target=lambda: output.append(process.communicate(timeout=240)[0]))
+    reader.start()
+    study = _wait_for_study(server)
+    for finished in (2, 4, 6):
+        _wait_for_trials(study, finished)
+        server.kill_backends()
+    _wait_for_trials(study, 8)
+    server.stop()
+    server.start()
+    _wait_for_trials(study, 10)
+    server.stop()
+    time.sleep(10)
+    server.start()
+
+    reader.join()
+
+    assert process.returncode == 0, output
+    found = records.counts(study.get_trials())
+    assert found["finished"] + found["pruned"] == 16
+    assert found["failed"] == 0, [each.user_attrs.get(records.ERROR) for each in study.get_trials()]
+    assert "Traceback" not in output[0]
+    assert "hunter2" not in output[0]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
+    times = Counter(each.user_attrs.get(records.RETRY_OF) for each in study.get_trials())
+    assert all(count == 1 for number, count in times.items() if number is not None)
+
+
+def test_a_server_with_too_few_connections_is_told_as_that(server: PostgreSQL) -> None:
+    server.stop()
+    server.start(max_connections=2, superuser_reserved_connections=0)
+    engine = open_storage(server.url).engine
+    connections = [engine.connect(), engine.connect()]
+
+    with pytest.raises(
+        UserError, match=r"no connection left for this process \(.*too many clients.*\); a worker takes"
+    ):
+        open_storage(server.url)
+
+    for connection in connections:
+        connection.close()
+
+
+def _wait_for_study(server: PostgreSQL) -> optuna.Study:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with suppress(KeyError):
+            return optuna.load_study(study_name="train", storage=open_storage(server.url))
+        time.sleep(0.2)
+    raise AssertionError("the search did not begin")
+
+
+def _wait_for_trials(study: optuna.Study, finished: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        found = records.counts(study.get_trials(deepcopy=False))
+        if found["finished"] + found["pruned"] >= finished:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"there are no {finished} trials: {found}")

@@ -1,0 +1,94 @@
+"""Operations on a database that cannot be reached for a while."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
+from sqlalchemy.exc import IntegrityError, OperationalError, PendingRollbackError
+
+from dcase_sweep.sweep.optuna import retrying
+from dcase_sweep.sweep.optuna.retrying import RetryingStorage, wait_for_database
+from dcase_sweep.utils.errors import UserError
+
+WHERE = "postgresql://ann:hunter2@host/db"
+
+
+def lost() -> OperationalError:
+    return OperationalError("SELECT 1", {}, Exception("server closed the connection, hunter2"))
+
+
+@pytest.fixture
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RetryingStorage:
+    monkeypatch.setattr(retrying, "_PAUSE", 0.001)
+    return RetryingStorage(RDBStorage(f"sqlite:///{tmp_path / 'optuna.db'}"), WHERE)  # type: ignore[abstract]
+
+
+def fail_first(storage: RetryingStorage, name: str, errors: list[Exception], *, is_done: bool = False) -> None:
+    """Let an operation raise these errors first; ``is_done``: after the database has done it."""
+    method: Callable[..., object] = getattr(storage.cached, name)
+
+    def flaky(*args: object, **kwargs: object) -> object:
+        if not errors:
+            return method(*args, **kwargs)
+        if is_done:
+            method(*args, **kwargs)
+        raise errors.pop()
+
+    setattr(storage.cached, name, flaky)
+
+
+def test_an_operation_is_repeated_until_the_database_answers(storage: RetryingStorage) -> None:
+    wrapped = StorageInternalError("during the commit")
+    wrapped.__cause__ = lost()
+    unfinished = StorageInternalError("during the commit")
+    unfinished.__cause__ = PendingRollbackError("Can't reconnect")
+    fail_first(storage, "create_new_trial", [lost(), wrapped, unfinished])
+
+    study = optuna.create_study(storage=storage)
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+
+    assert [trial.state for trial in study.get_trials()] == [TrialState.COMPLETE]
+
+
+def test_a_result_whose_confirmation_was_lost_is_stored_once(storage: RetryingStorage) -> None:
+    study = optuna.create_study(storage=storage)
+    trial = study.ask()
+    fail_first(storage, "set_trial_state_values", [lost()], is_done=True)
+
+    study.tell(trial, 0.5)
+
+    assert study.get_trials()[0].value == 0.5
+
+
+def test_other_errors_are_raised_at_once(storage: RetryingStorage) -> None:
+    optuna.create_study(storage=storage, study_name="s")
+    fail_first(storage, "get_all_studies", [IntegrityError("INSERT", {}, Exception("twice"))])
+
+    with pytest.raises(IntegrityError):
+        storage.get_all_studies()
+    with pytest.raises(optuna.exceptions.DuplicatedStudyError):
+        optuna.create_study(storage=storage, study_name="s")
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("connection refused", "connection refused; expected a database that can be reached"),
+        ("FATAL: sorry, too many clients already", "a worker takes 2, and 3 for a moment: raise max_connections"),
+        ('(1040, "Too many connections")', "a worker takes 2, and 3 for a moment: raise max_connections"),
+    ],
+)
+def test_a_database_that_stays_away_is_one_line(reason: str, remedy: str) -> None:
+    def call() -> None:
+        raise OperationalError("SELECT 1", {}, Exception(f"{WHERE}\n{reason}"))
+
+    with pytest.raises(UserError, match="the database of the study cannot be used for ") as found:
+        wait_for_database(call, WHERE, patience=0.01)
+
+    assert remedy in str(found.value)
+    assert "hunter2" not in str(found.value)
+    assert "\n" not in str(found.value)
