@@ -1,4 +1,4 @@
-"""Checkpoints of networks that nobody trained, for tests of what is done with trained ones."""
+"""Checkpoints of untrained networks for tests."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +31,7 @@ def write_checkpoint(
     config_dir: Path | None = None,
     seed: int = 1,
 ) -> Path:
-    """Write ``best.ckpt`` as a run of these overrides leaves it, with weights that are drawn by chance.
+    """Write ``best.ckpt`` as a run of these overrides leaves it, with random weights.
 
     Args:
         path: of the file.
