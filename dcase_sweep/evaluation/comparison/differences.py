@@ -40,7 +40,7 @@ def compare_with_best(systems: Sequence[System], *, resamples: int = 1000) -> li
 
     Args:
         systems: the best of a task first, as `group_runs` orders them.
-        resamples: of the test clips.
+        resamples: number of bootstrap resamples of the test clips.
     """
     found = []
     for task in dict.fromkeys(system.task for system in systems):

@@ -25,7 +25,7 @@ def describe_rule(parameters: Mapping[str, str], metrics: Iterable[str]) -> str:
     """The rule of a run in words; equal for runs whose figures can be compared.
 
     Args:
-        parameters: of the run, as it has logged them.
+        parameters: the logged parameters of the run.
         metrics: the names of its metrics.
     """
     if is_of_events(parameters):

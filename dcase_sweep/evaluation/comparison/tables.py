@@ -31,8 +31,8 @@ def to_text(systems: Sequence[System], comparisons: Sequence[Comparison], width:
 
     Args:
         systems: the best of a task first.
-        comparisons: of each with the best.
-        width: of the terminal, in letters.
+        comparisons: comparison of each system with the best.
+        width: width of the terminal in characters.
     """
     parts = []
     for rows in split_by_task(systems):
