@@ -111,12 +111,12 @@ def test_batch_normalisation_is_recognised_by_the_name_of_its_class(kind: str) -
     assert layer.size_bytes(8) == 256
 
 
-def test_a_step_counter_is_refused() -> None:
+def test_a_step_counter_is_rejected() -> None:
     with pytest.raises(ValueError, match="norm: a single integer is a step counter"):
         layer_complexity("norm", "BatchNorm2d", [np.ones(16), np.array(300)])
 
 
-def test_an_unknown_precision_and_a_clip_without_length_are_refused() -> None:
+def test_an_unknown_precision_and_a_clip_without_length_are_rejected() -> None:
     with pytest.raises(ValueError, match="a parameter of 4 bits; expected 32, 16 or 8"):
         BASELINE.size_bytes(4)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="clip_seconds is 0; expected more than 0"):

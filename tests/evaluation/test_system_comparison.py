@@ -60,7 +60,7 @@ def test_runs_that_differ_in_the_seed_are_one_row_and_the_best_is_first() -> Non
     assert [(system.name, len(system.runs)) for system in systems] == [("cnn5", 3), ("cnn4", 3)]
 
 
-def test_names_say_what_differs_and_not_what_follows_from_it() -> None:
+def test_names_contain_what_differs_but_not_what_follows_from_it() -> None:
     deep = {"model.depth": "4", "hardware.threads": "2", "optimizer.lr": "0.1"}
     shallow = {"model.depth": "3", "hardware.threads": "1", "optimizer.lr": "0.1"}
     runs = [run("cnn4", 0, 0.5, **deep), run("cnn3", 0, 0.5, **shallow)]
@@ -84,7 +84,7 @@ def test_a_clear_difference_is_shown_and_two_seeds_cannot_show_one() -> None:
     assert "2 seeds cannot give less than 0.5." in to_text(systems, [found], 80)
 
 
-def test_what_is_tested_of_events_is_psds_and_f1() -> None:
+def test_psds_and_f1_are_tested_for_events() -> None:
     systems = group_runs([event_run(0.4), event_run(0.3, "wide")])
 
     found = compare_with_best(systems, resamples=100)

@@ -1,4 +1,4 @@
-"""What separates an export from the float network, in figures and as a table."""
+"""Differences between an export and the float network, as numbers and as a table."""
 
 import math
 from dataclasses import replace

@@ -82,7 +82,7 @@ def incomplete(output: str, command_line: CommandLine, small: Callable[..., list
     return command_line(*small(f"data.root={root}", *more))
 
 
-def test_clips_far_shorter_than_the_networks_input_are_judged(incomplete: str) -> None:
+def test_clips_far_shorter_than_the_networks_input_are_evaluated(incomplete: str) -> None:
     assert "26 padded" in incomplete
     assert re.search(r"^test/teacher/event_f1_macro +\d\.\d{4} \*$", incomplete, re.MULTILINE)
 
@@ -96,7 +96,7 @@ def test_a_filter_for_each_class_is_logged(incomplete: str, command_line: Comman
     assert lengths == [str(3 + 2 * place) for place in range(10)]
 
 
-def test_a_run_without_some_validation_clips_says_so_everywhere(incomplete: str, command_line: CommandLine) -> None:
+def test_a_run_without_some_validation_clips_is_marked_everywhere(incomplete: str, command_line: CommandLine) -> None:
     lines = incomplete.splitlines()
 
     (missing,) = [line for line in lines if line.startswith("missing ")]

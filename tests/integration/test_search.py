@@ -1,4 +1,4 @@
-"""Searches as people run them: from the command to the best one's file, through kills and continuations."""
+"""Searches through the real command line, including kills, continuations and the file of the best trial."""
 
 import csv
 import os
@@ -65,7 +65,7 @@ def test_trials_are_children_of_the_search_and_the_best_is_marked(command_line: 
     assert artifacts == {"optimization_results.yaml", "trials.csv", "experiment", "figures"}
 
 
-def test_the_same_command_continues_and_another_space_is_refused(
+def test_the_same_command_continues_and_another_space_is_rejected(
     command_line: CommandLine, searched: str, tiny: Callable[..., list[str]]
 ) -> None:
     name = "hydra.sweeper.study_name=s"
@@ -147,7 +147,7 @@ def _wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
         time.sleep(0.1)
 
 
-def test_a_space_without_a_search_and_a_search_without_a_sweeper_are_told(
+def test_a_space_without_a_search_and_a_search_without_a_sweeper_are_reported(
     command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:
     nothing = command_line("-m", *tiny("hydra/sweeper=optuna"), code=1)

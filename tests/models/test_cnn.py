@@ -84,6 +84,6 @@ def block(**changes: Any) -> dict[str, Any]:
         ({"blocks": [block()], "dropout": -0.1}, "dropout=-0.1"),
     ],
 )
-def test_refuses_what_cannot_be(changes: dict[str, Any], says: str) -> None:
+def test_rejects_what_cannot_be(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         CNN(input_shape=(40, 500), classes=10, **changes)

@@ -61,14 +61,14 @@ def noted(name: str, note: str | None, status: str = "finished") -> Entry:
     return Entry({"data": name}, status, {"test/accuracy": 0.5} if status == "finished" else {}, note=note)
 
 
-def test_results_on_synthetic_data_say_so_above_the_table() -> None:
+def test_a_note_above_the_table_marks_results_on_synthetic_data() -> None:
     comparison = compare([noted("demo", SYNTHETIC), noted("other", SYNTHETIC), noted("broken", None, "failed")])
 
     assert table(comparison).splitlines()[0] == SYNTHETIC
     assert to_csv(comparison).splitlines()[1].endswith(SYNTHETIC)
 
 
-def test_where_some_results_are_synthetic_the_rows_are_named() -> None:
+def test_rows_with_synthetic_results_are_marked_if_only_some_are() -> None:
     comparison = compare([noted("tau2020", None), noted("demo", SYNTHETIC)])
 
     assert table(comparison).splitlines()[0] == f"row 2: {SYNTHETIC}"

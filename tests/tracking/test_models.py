@@ -50,7 +50,7 @@ class Logged:
 def log(
     folder: Path, overrides: tuple[str, ...], classes: tuple[str, ...], prefix: str, *, config_dir: Path | None = None
 ) -> str:
-    """A run of the store in the folder, with the model of a network that nobody trained."""
+    """Log a run with the model of an untrained network to the store in the folder."""
     tracking.stores._stores.clear()
     checkpoint = write_checkpoint(folder / "run/best.ckpt", overrides, classes, prefix=prefix, config_dir=config_dir)
     settings = dcase_sweep.compose(list(overrides), config_dir=config_dir).settings
@@ -112,7 +112,7 @@ def test_its_description_is_whole(scenes: Logged) -> None:
     assert len(loaded.predict(loaded.input_example)) == 1
 
 
-def test_it_takes_next_to_no_room_beside_the_checkpoint(scenes: Logged) -> None:
+def test_it_takes_hardly_more_space_than_the_checkpoint(scenes: Logged) -> None:
     checkpoint = scenes.model / "data/best.ckpt"
     others = [path for path in scenes.model.rglob("*") if path.is_file() and path != checkpoint]
 
@@ -184,7 +184,7 @@ def test_a_served_model_answers_a_posted_wav(scenes: Logged) -> None:
 
 
 def documented_command() -> str:
-    """What the documentation says to send a recording with."""
+    """The code of the documentation that sends a recording."""
     text = (Path(__file__).parents[2] / "docs/how-to/predict.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"^```bash\n([^`]*curl [^`]*)^```", text, re.MULTILINE)
     return command

@@ -1,4 +1,4 @@
-"""Output to the terminal and to log files, and failures to write it."""
+"""Output to the terminal and to log files, and errors while writing."""
 
 import logging
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The result table that people read, and the same figures for programs."""
+"""The table of results, and the same numbers as JSON and CSV."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from dcase_sweep.evaluation.scenes.report import headline, scene_table, to_csv, 
 
 @pytest.fixture
 def report() -> SceneReport:
-    """Four clips; nobody recorded a park, and device a recorded no tram."""
+    """Return four clips, none of the class park, and none of the class tram by device a."""
     return evaluate_scenes(
         [[0.5, 0.25, 0.25], [0.9, 0.05, 0.05], [0.2, 0.2, 0.6], [0.5, 0.25, 0.25]],
         [0, 0, 2, 2],
@@ -52,7 +52,7 @@ def test_table_without_devices_has_no_device_columns() -> None:
 
 
 def test_rows_are_those_that_the_baseline_prints() -> None:
-    """As dcase_util prints them, which the baseline calls with an indent of 3."""
+    """Format the values like dcase_util with an indent of 3, as in the baseline."""
     ui = pytest.importorskip("dcase_util.ui.ui", reason="dcase_util is not installed")
     devices = ("a", "b", "c", "s1")
     report = evaluate_scenes(

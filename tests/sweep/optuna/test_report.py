@@ -1,4 +1,4 @@
-"""What is left of a search: its files, its figures, its best."""
+"""The results of a search: files, figures, best trials."""
 
 import csv
 import io
