@@ -23,7 +23,7 @@ def read_choices(chosen: Mapping[str, Any], composed: Mapping[str, Any]) -> dict
     stand for them.
 
     Args:
-        chosen: what Hydra notes (``hydra.runtime.choices``).
+        chosen: the choices that Hydra stores (``hydra.runtime.choices``).
         composed: the composed configuration.
     """
     choices = {group: str(chosen[group]) for group in _RECORDED if chosen.get(group)}

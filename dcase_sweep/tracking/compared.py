@@ -31,7 +31,7 @@ def read_compared_runs(store: Store, filters: Sequence[str], *, curves: bool = F
     """The finished runs that all filters select, the oldest first.
 
     Args:
-        store: of the runs.
+        store: the store of the runs.
         filters: ``KEY=VALUE[,VALUE]`` of a parameter, as ``model=cnn4,cnn5``; or the first letters of the id of a run
             or of a sweep. Several ids select all of theirs.
         curves: also read the metrics of the epochs.
