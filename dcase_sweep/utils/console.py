@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import TextIO
 
 from dcase_sweep.utils.secrets import mask_secrets
@@ -49,6 +50,19 @@ def pluralize(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 'es' if noun.endswith('s') else 's'}"
 
 
+def describe_remaining(done: float, total: float, seconds: float) -> str:
+    """Describe the remaining time at the speed so far: ``0:12:30 left``; empty before anything is done.
+
+    Args:
+        done: what has been done.
+        total: what there is to do.
+        seconds: the time that it took.
+    """
+    if done <= 0 or done >= total:
+        return ""
+    return f"{timedelta(seconds=round(seconds / done * (total - done)))} left"
+
+
 class Progress:
     """Reports progress. This base class reports nothing."""
 
@@ -90,14 +104,19 @@ class _Lines(Progress):
         self.name = name
         self.total = total
         self.text = ""
-        self.last = time.monotonic()
+        self.began = self.last = time.monotonic()
+        self.first: float | None = None
 
     def update(self, done: float, *, total: float | None = None, text: str | None = None) -> None:
         self.total = total or self.total
         self.text = text if text is not None else self.text
-        if time.monotonic() - self.last >= _QUIET_SECONDS and done < self.total:
-            self.last = time.monotonic()
-            log.info(f"{self.name:<9} {int(done)}/{int(self.total)} {self.text}".rstrip())
+        now = time.monotonic()
+        self.first = done if self.first is None else self.first  # a training that is continued has begun before
+        if now - self.last >= _QUIET_SECONDS and done < self.total:
+            self.last = now
+            left = describe_remaining(done - self.first, self.total - self.first, now - self.began)
+            shown = ", ".join(filter(None, [self.text, left]))
+            log.info(f"{self.name:<9} {int(done)}/{int(self.total)} {shown}".rstrip())
 
     def stop(self) -> None:
         pass

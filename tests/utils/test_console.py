@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dcase_sweep.utils.console import LogFile
+from dcase_sweep.utils import console
+from dcase_sweep.utils.console import LogFile, describe_remaining, pluralize
 
 FULL = Path("/dev/full")
 
@@ -24,3 +25,30 @@ def test_an_error_in_a_log_call_is_reported_as_usual(tmp_path: Path, capsys: pyt
     handler.handle(logging.makeLogRecord({"msg": "%d lines", "args": ("three",)}))
     assert "Logging error" in capsys.readouterr().err
     handler.close()
+
+
+def test_the_remaining_time() -> None:
+    assert describe_remaining(3, 12, 60.0) == "0:03:00 left"
+    assert describe_remaining(0, 12, 60.0) == ""
+    assert describe_remaining(12, 12, 60.0) == ""
+
+
+def test_lines_of_progress_show_the_remaining_time(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(console.time, "monotonic", lambda: now)
+    with caplog.at_level(logging.INFO, "dcase_sweep"), console.progress("training", 20) as bar:
+        bar.update(5.0)  # of a training that is continued
+        now += 30.0
+        bar.update(10.0, text="loss 1.234")
+
+    assert caplog.messages == ["training  10/20 loss 1.234, 0:01:00 left"]
+
+
+def test_nouns() -> None:
+    assert [pluralize(1, "clip"), pluralize(1168, "clip"), pluralize(10, "class")] == [
+        "1 clip",
+        "1,168 clips",
+        "10 classes",
+    ]
