@@ -152,7 +152,7 @@ def test_runs_on_other_clips_are_not_resampled_together() -> None:
     found = compare_with_best(systems)
 
     assert [each.clips for each in found] == [None, None]
-    assert "the runs are of other clips" in " ".join(to_text(systems, found, 80).split())
+    assert "the test clips differ" in " ".join(to_text(systems, found, 80).split())
 
 
 @pytest.mark.parametrize("width", [80, 100])
