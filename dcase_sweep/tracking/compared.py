@@ -57,7 +57,9 @@ def read_compared_runs(store: Store, filters: Sequence[str], *, curves: bool = F
             known = {run.data.params[key] for run in chosen if key in run.data.params}
             chosen = [run for run in chosen if run.data.params.get(key) in wanted]
             if not chosen:
-                seen = f"found {', '.join(sorted(known)[:8])}" if known else "no run has this parameter"
+                near = {name for run in found for name in run.data.params if name.endswith(f".{key}")}
+                hint = f"; did you mean {min(near)}?" if near else ""
+                seen = f"found {', '.join(sorted(known)[:8])}" if known else f"no run has this parameter{hint}"
                 raise UserError(f"{word}: no finished run has this value; {seen}")
     # The run of a sweep has no parameters; it is its jobs that are compared.
     return [_make(store, run, curves) for run in reversed(chosen) if run.data.params]

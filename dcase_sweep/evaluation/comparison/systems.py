@@ -9,6 +9,7 @@ import numpy as np
 
 from dcase_sweep.evaluation.comparison.rules import describe_rule
 from dcase_sweep.evaluation.resampling import Statistic
+from dcase_sweep.utils.names import shorten_key
 
 #: Parameters in which the runs of a system may differ: the seed, the hardware and locations.
 _NOT_OF_SYSTEMS = re.compile(r"^(seed|hardware\..*|hardware|tracking\..*|store\..*|resume|logger.*)$")
@@ -216,9 +217,22 @@ def sort_systems(systems: Sequence[System], measure: Measure | None) -> list[Sys
 
 
 def _name(groups: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return a name for each group of parameters, made of those in which the groups differ."""
+    """Return a name for each group of parameters, made of those in which the groups differ.
+
+    Parameters of the metric rule are included only where two names would be equal without them.
+    """
     keys = dict.fromkeys(key for group in groups for key in group)
     varying = [key for key in keys if len({group.get(key) for group in groups}) > 1]
+    of_systems = [key for key in varying if not key.startswith("evaluation.")]
+    names, longer = (_name_by(keys, groups) for keys in (of_systems, varying))
+    names = [long if names.count(name) > 1 else name for name, long in zip(names, longer, strict=True)]
+    return [
+        name if names.count(name) == 1 else f"{name} ({names[: i + 1].count(name)})" for i, name in enumerate(names)
+    ]
+
+
+def _name_by(varying: Sequence[str], groups: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the values of these keys in each group, with short keys."""
     chosen = [group for group in _GROUPS if group in varying]
     # A parameter that follows from the selected options is omitted, unless groups with the same options differ in it.
     rest = [key for key in varying if key not in chosen and not _follows(key, chosen, groups)]
@@ -226,12 +240,12 @@ def _name(groups: Sequence[Mapping[str, str]]) -> list[str]:
     for group in groups:
         parts = [group[key] for key in ("model", "experiment") if key in chosen and key in group]
         parts += [
-            f"{key}={group[key]}" for key in (*chosen, *rest) if key in group and key not in ("model", "experiment")
+            f"{shorten_key(key, varying)}={group[key]}"
+            for key in (*chosen, *rest)
+            if key in group and key not in ("model", "experiment")
         ]
         names.append(" ".join(parts) or group.get("model", "all runs"))
-    return [
-        name if names.count(name) == 1 else f"{name} ({names[: i + 1].count(name)})" for i, name in enumerate(names)
-    ]
+    return names
 
 
 def _follows(key: str, chosen: Sequence[str], groups: Sequence[Mapping[str, str]]) -> bool:

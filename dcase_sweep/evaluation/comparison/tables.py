@@ -82,14 +82,23 @@ def _table(rows: TaskRows, width: int) -> list[str]:
     table[0][0] = ""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     longest = widths[0]
-    while len(widths) > _FEWEST and sum(widths[1:]) + 2 * (len(widths) - 1) + min(longest, _SHORTEST_NAME) > width:
+    shortest = min(longest, _find_shortest([row[0] for row in table], width // 2))
+    while len(widths) > _FEWEST and sum(widths[1:]) + 2 * (len(widths) - 1) + shortest > width:
         for row in table:
             del row[-1]
         del widths[-1]
-    widths[0] = min(longest, max(_SHORTEST_NAME, width - sum(widths[1:]) - 2 * (len(widths) - 1)))
+    widths[0] = min(longest, max(shortest, width - sum(widths[1:]) - 2 * (len(widths) - 1)))
     lines = []
     for row in table:
         cells = [shorten(row[0], widths[0]).ljust(widths[0])]
         cells += [cell.rjust(size) for cell, size in zip(row[1:], widths[1:], strict=True)]
         lines.append("  ".join(cells).rstrip())
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
+
+
+def _find_shortest(names: Sequence[str], most: int) -> int:
+    """The least letters with which different names stay different, at least `_SHORTEST_NAME` and at most so many."""
+    for size in range(_SHORTEST_NAME, most):
+        if len({shorten(name, size) for name in names}) == len(set(names)):
+            return size
+    return max(most, _SHORTEST_NAME)
