@@ -6,12 +6,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from dcase_sweep.utils.secrets import mask_secrets
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 log = logging.getLogger("dcase_sweep")
 
+#: On a terminal with fewer columns a bar is short.
+_NARROW = 100
 #: Without a terminal, a line of progress is written at this interval, in seconds.
 _QUIET_SECONDS = 15.0
 
@@ -71,20 +76,33 @@ class Progress:
 
 
 class _Bar(Progress):
-    def __init__(self, name: str, total: float) -> None:
+    """A bar. On a narrow terminal its text is cut, so that the remaining time stays."""
+
+    def __init__(self, name: str, total: float, console: "Console | None" = None) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
+        from rich.table import Column
 
+        console = console or Console(stderr=True)
+        is_narrow = console.width < _NARROW
+        bar_width = 8 if is_narrow else 30
+        times = 15 if is_narrow else 23  # with blanks around them: 0:00:00 left 0:00:00
+        rest = console.width - len(f"{name:<9}") - bar_width - 2 * len(f"{total:.0f}") - times - 6
         self.bar = RichProgress(
             TextColumn("{task.description:<9}"),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=bar_width),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[text]}", markup=False),  # a name may have brackets
-            TimeElapsedColumn(),
+            # A name may have brackets.
+            TextColumn(
+                "{task.fields[text]}",
+                markup=False,
+                table_column=Column(no_wrap=True, overflow="ellipsis", max_width=max(rest, 1)),
+            ),
+            *([] if is_narrow else [TimeElapsedColumn()]),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console,
             transient=True,
         )
         self.task = self.bar.add_task(name, total=total, text="")

@@ -1,9 +1,13 @@
 """Output to the terminal and to log files, and errors while writing."""
 
+import io
 import logging
+import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.text import Text
 
 from dcase_sweep.utils import console
 from dcase_sweep.utils.console import LogFile, describe_remaining, pluralize
@@ -52,3 +56,19 @@ def test_nouns() -> None:
         "1,168 clips",
         "10 classes",
     ]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_a_bar_shows_the_remaining_time_at_any_width(width: int) -> None:
+    screen = Console(file=io.StringIO(), width=width, force_terminal=True)
+    bar = console._Bar("training", 200, screen)
+    bar.update(5, text="loss 1.397, validation: weak F1 40.0 %, intersection F1 53.3 %")
+    bar.stop()
+
+    with screen.capture() as captured:
+        screen.print(bar.bar.get_renderable())
+
+    (line,) = Text.from_ansi(captured.get()).plain.splitlines()
+    assert "5/200 loss 1.3" in line
+    assert re.search(r" left [\d:-]+ *$", line)
+    assert len(line) <= width
