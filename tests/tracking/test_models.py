@@ -69,14 +69,15 @@ def scenes(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator
     recording = folder / "recording.wav"
     soundfile.write(recording, 0.1 * np.random.default_rng(1).standard_normal((20_000, 2)), 8_000)
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):  # MLflow sets both in the environment, too
+            patch.setenv(name, "")
+            patch.delenv(name)
         logged = Logged(folder, log(folder, SCENES, SCENE_CLASSES, "network."), recording)
-        before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
         mlflow.set_tracking_uri(logged.uri)
         mlflow.set_registry_uri(logged.uri)
         yield logged
-        mlflow.set_tracking_uri(before[0])
-        mlflow.set_registry_uri(before[1])
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
 
 
 def test_mlflow_loads_the_model_of_a_run(scenes: Logged) -> None:
