@@ -1,4 +1,4 @@
-"""Checked experiments for tests that need no command line."""
+"""Validated experiments for tests that need no command line."""
 
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
@@ -9,7 +9,7 @@ from dcase_sweep.config.folders import conf_folder
 
 
 def composed(*overrides: str) -> Experiment:
-    """What the command line with these overrides stands for."""
+    """Return the experiment of a command line with these overrides."""
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         return check(compose("config", [*overrides]))

@@ -37,7 +37,7 @@ TINY = (
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs whole commands as slow, and begin with it, so that no worker is left alone with it at the end."""
+    """Mark tests that run complete commands as slow, and run them first, to balance the load of the workers."""
     here = Path(__file__).parent
     for item in items:
         if item.path.parent in (here / "integration", here):
@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def one_tensorflow_thread() -> None:
-    """TensorFlow keeps the number of threads that it begins with, whichever test of a process needs it first."""
+    """Set the number of threads of TensorFlow, which cannot be changed after its first use."""
     threading = pytest.importorskip("tensorflow", reason="TensorFlow is not installed").config.threading
     threading.set_intra_op_parallelism_threads(1)
     threading.set_inter_op_parallelism_threads(1)
@@ -55,7 +55,7 @@ def one_tensorflow_thread() -> None:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with real recordings and published score tables that lies beside the repository."""
+    """The folder with real recordings and published score tables next to the repository."""
     if not (SHARED / "data").is_dir():
         pytest.skip(f"no real recordings: {SHARED} is not there")
     return SHARED
@@ -68,7 +68,7 @@ def tau(tmp_path: Path) -> Path:
 
 
 def copy_database(database: Path, folder: Path) -> Path:
-    """Make a folder of runs out of a store with nothing in it."""
+    """Create a folder of runs from an empty store."""
     folder.mkdir()
     source, copy = sqlite3.connect(database), sqlite3.connect(folder / "mlflow.db")
     source.backup(copy)
@@ -79,7 +79,7 @@ def copy_database(database: Path, folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of runs with its schema and nothing in it: making one takes MLflow three seconds."""
+    """An empty store of runs. MLflow takes three seconds to create its schema."""
     from dcase_sweep import tracking
     from dcase_sweep.config import Tracking
 
@@ -116,7 +116,7 @@ class CommandLine:
         return kept | {"DCASE_SWEEP_CACHE": str(self.folder / "cache"), "PYTHONWARNINGS": "ignore"}
 
     def start(self, *arguments: str, **how: Any) -> "subprocess.Popen[str] | WarmProcess":
-        """Begin and do not wait; ``how`` is what ``WarmServer.start`` takes besides."""
+        """Start the command without waiting; ``how`` are further arguments of ``WarmServer.start``."""
         if self.warm is not None:
             how = {"folder": self.folder, "environment": self.environment(), "warm_workers": self.warm_workers, **how}
             return self.warm.start(arguments, **how)
@@ -141,7 +141,7 @@ class CommandLine:
 
 @pytest.fixture(scope="session")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmServer]:
-    """What commands are forked from."""
+    """The process from which commands are forked."""
     server = WarmServer(CommandLine(tmp_path_factory.mktemp("warm")).environment())
     yield server
     server.close()

@@ -25,7 +25,7 @@ LABELS = ("Cat", "Dog", "Speech")
 
 
 def recording(letter: str, number: int) -> str:
-    """A name as those of real recordings: a video and the seconds of it."""
+    """Return a name like those of real recordings: a video and its time range."""
     return f"Y{letter * 10}{number % 10}_{10 * number}.000_{10 * number + 10}.000.wav"
 
 

@@ -1,4 +1,4 @@
-"""What the last version before the groups of components wrote: configurations of checkpoints and of a study."""
+"""Configurations of checkpoints and of a study as written by the last version before the component groups."""
 
 import json
 from pathlib import Path

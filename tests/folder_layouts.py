@@ -1,4 +1,4 @@
-"""Tiny copies of public data sets' layouts, with tones instead of recordings."""
+"""Tiny data sets in the layouts of public ones, with tones instead of recordings."""
 
 import csv
 from collections.abc import Sequence
@@ -90,7 +90,7 @@ def make_desed_like(root: Path, *, seconds: float = 1.0) -> Path:
 
 
 def make_events(root: Path, *, clips: int = 10, seconds: float = 1.0) -> Path:
-    """Clips with one event each, in one table beside them: no split, no weak labels, nothing else."""
+    """Clips with one event each, and one table in the same folder, without splits and weak labels."""
     rows = []
     for number in range(clips):
         label = ("knock", "ring")[number % 2]

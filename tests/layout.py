@@ -1,4 +1,4 @@
-"""Tiny data sets in the layouts of the tasks' own."""
+"""Tiny data sets in the layouts of both tasks."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Small and read-only disks for tests, where the machine allows mounts."""
+"""Small and read-only disks for tests, if the machine allows mounts."""
 
 import gc
 import subprocess

@@ -1,4 +1,4 @@
-"""What may import what, as `pyproject.toml` says it."""
+"""The import contracts in `pyproject.toml`, and the files that the documents name."""
 
 import re
 import subprocess

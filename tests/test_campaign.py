@@ -31,5 +31,5 @@ def test_a_bad_input_that_is_answered_in_one_line_is_no_fault():
         ({"environment": (("HYDRA_FULL_ERROR", "1"),), "arguments": ["model=cnn6"]}, "a traceback"),
     ],
 )
-def test_what_is_not_as_it_must_be_is_a_fault(changes: dict[str, object], fault: str):
+def test_unexpected_output_is_a_fault(changes: dict[str, object], fault: str):
     assert run_case("area", replace(MISSPELT, **changes)).fault == fault

@@ -1,4 +1,4 @@
-"""What other systems lack or refuse, without them: modules of POSIX, and characters in the names of files."""
+"""Properties of other systems, simulated: missing POSIX modules, and forbidden characters in file names."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""One experiment in this process: what is logged when, and what is left of one that fails."""
+"""One experiment in this process: logged data, and the state after a failure."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,7 +42,7 @@ def runs(experiment: Experiment) -> list[Any]:
     return list(store.client.search_runs([store.experiment_id]))
 
 
-def test_a_jobs_name_says_where_things_are_only_if_that_varies() -> None:
+def test_a_jobs_name_contains_locations_only_if_they_vary() -> None:
     overrides = ("model=cnn5", "data=tau2020", "data.root=/here", "seed=1")
     alone = runner.Job(Path("."), {"model": "cnn5"}, overrides)
     chosen = runner.Job(

@@ -84,7 +84,7 @@ class WarmProcess:
 
 
 class WarmServer:
-    """The process that commands are forked from; one thing is asked of it at a time."""
+    """The process from which commands are forked. It handles one request at a time."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._outputs = tempfile.TemporaryDirectory()
@@ -117,7 +117,7 @@ class WarmServer:
         ignored: Sequence[int] = (),
         warm_workers: bool = True,
     ) -> WarmProcess:
-        """Begin ``python -m dcase_sweep`` with these arguments.
+        """Start ``python -m dcase_sweep`` with these arguments.
 
         Args:
             arguments: of the command.
@@ -144,7 +144,7 @@ class WarmServer:
         return WarmProcess(self, pid, output)
 
     def close(self) -> None:
-        """End it; the commands that still run are not its business."""
+        """Stop the process. Running commands are not affected."""
         assert self._process.stdin
         self._process.stdin.close()
         self._process.wait()

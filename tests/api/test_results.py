@@ -57,7 +57,7 @@ def test_scenes_of_files(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_scores_that_cannot_be_used_are_refused_in_one_line(scores: object, scenes: list[str], line: str) -> None:
+def test_scores_that_cannot_be_used_are_rejected_in_one_line(scores: object, scenes: list[str], line: str) -> None:
     with pytest.raises(UserError, match=line):
         dcase_sweep.evaluate_scenes(scores, scenes, classes=["bus", "tram"])  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""An experiment from Python: composed, run, read again, and asked about recordings."""
+"""Loading of trained networks, and predictions from Python."""
 
 import subprocess
 import sys
@@ -85,7 +85,7 @@ def test_importing_the_package_imports_no_library() -> None:
     assert not {"torch", "numpy", "hydra", "omegaconf", "mlflow", "pandas"} & set(found)
 
 
-def test_what_the_api_offers_is_there() -> None:
+def test_all_names_of_the_api_exist() -> None:
     assert all(getattr(dcase_sweep, name) is not None for name in dcase_sweep.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'train'"):
         dcase_sweep.train  # noqa: B018
@@ -119,7 +119,7 @@ def test_compose_finds_configurations_of_ones_own(tmp_path: Path) -> None:
         (["model.unit=5"], r"^model\.unit: no such key; did you mean model\.units\?"),
     ],
 )
-def test_compose_refuses_in_one_line(overrides: list[str], line: str) -> None:
+def test_compose_rejects_in_one_line(overrides: list[str], line: str) -> None:
     with pytest.raises(UserError, match=line):
         dcase_sweep.compose(overrides)
 
@@ -179,7 +179,7 @@ def test_a_waveform_is_predicted_as_its_file(scenes: Trained) -> None:
     ],
     ids=["channels first", "integers", "no rate", "NaN", "no file"],
 )
-def test_recordings_that_cannot_be_used_are_refused_in_one_line(
+def test_recordings_that_cannot_be_used_are_rejected_in_one_line(
     scenes: Trained, clip: object, rate: int | None, line: str
 ) -> None:
     with pytest.raises(UserError, match=line):

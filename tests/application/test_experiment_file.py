@@ -66,7 +66,7 @@ def test_a_storage_is_not_trusted_to_name_code_or_places(override: object) -> No
 
 
 @pytest.mark.parametrize(("overrides", "threads"), [("model.depth=2", None), (["model.depth=2"], "2")])
-def test_what_no_search_writes_is_refused(overrides: object, threads: object) -> None:
+def test_values_that_no_search_writes_are_rejected(overrides: object, threads: object) -> None:
     with pytest.raises(UserError, match="its overrides are no list"):
         make_experiment_file(replace(BEST, overrides=overrides, threads=threads))
 

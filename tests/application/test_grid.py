@@ -1,4 +1,4 @@
-"""The grid sweeper: what is left of a sweep that does not come to its end."""
+"""The grid sweeper: the results of interrupted and failed sweeps."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,7 +51,7 @@ def swept(
 
 
 class Serial:
-    """Finishes the first job and is stopped in the second."""
+    """Finishes the first job and is interrupted in the second."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error

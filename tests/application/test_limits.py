@@ -1,4 +1,4 @@
-"""What can be limited before training."""
+"""Metrics that can be limited before training."""
 
 from pathlib import Path
 

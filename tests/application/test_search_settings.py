@@ -1,4 +1,4 @@
-"""The search part of a search's settings."""
+"""The settings of a search."""
 
 import pytest
 from hydra import compose
@@ -64,6 +64,6 @@ def test_one_limit_is_set_on_the_command_line(word: str) -> None:
         ({"blocks": {"filters": True}}, r"search.blocks.filters=True: expected choice\(\), range\(\) or interval"),
     ],
 )
-def test_parts_of_another_kind_are_refused(wanted: object, message: str) -> None:
+def test_parts_of_another_kind_are_rejected(wanted: object, message: str) -> None:
     with pytest.raises(UserError, match=message):
         check_search(wanted)

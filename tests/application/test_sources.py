@@ -1,4 +1,4 @@
-"""The source code that a search depends on."""
+"""The source code on which a search depends."""
 
 from pathlib import Path
 

@@ -101,7 +101,7 @@ def test_clips_are_scaled_to_the_configured_range() -> None:
 
 
 @pytest.mark.parametrize("scaled_to", [[1.0, 0.0], [0.0], [0.0, 0.5, 1.0], [0.0, 0.0]])
-def test_an_invalid_range_is_refused(scaled_to: list[float]) -> None:
+def test_an_invalid_range_is_rejected(scaled_to: list[float]) -> None:
     with pytest.raises(ValueError, match=r"^scaled_to=\["):
         AmplitudeMel(scaled_to=scaled_to)
 
@@ -123,7 +123,7 @@ def test_a_batch_gives_the_features_of_its_clips() -> None:
         ({"n_mels": 600}, "600 mel bands over an FFT of 2048: band 0 holds no bin; use fewer bands"),
     ],
 )
-def test_refuses_sizes_that_do_not_fit(sizes: dict[str, float], line: str) -> None:
+def test_rejects_sizes_that_do_not_fit(sizes: dict[str, float], line: str) -> None:
     with pytest.raises(ValueError, match=r"expected|fewer") as problem:
         AmplitudeMel(**sizes)
 

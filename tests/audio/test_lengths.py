@@ -1,4 +1,4 @@
-"""Files that do not know their length are read to their end; truncated ones are told from short ones."""
+"""Files without a stored length are read to their end, and truncated files are distinguished from short ones."""
 
 import io
 import struct
@@ -59,7 +59,7 @@ def test_a_compressed_wav_without_a_length_is_read_to_its_end(tmp_path: Path, su
     assert np.array_equal(read(path, bytes(content)), whole)
 
 
-def test_a_compressed_wav_with_length_0_is_refused(tmp_path: Path) -> None:
+def test_a_compressed_wav_with_length_0_is_rejected(tmp_path: Path) -> None:
     content = bytearray(encoded(LOUD, "WAV", "IMA_ADPCM"))
     at = content.index(b"data") + 4
     content[at : at + 4] = bytes(4)
@@ -205,7 +205,7 @@ def test_an_mp3_of_constant_bit_rate_is_read_without_a_stored_length(tmp_path: P
     assert inspect_audio(path).frames == pytest.approx(200 * 1152, abs=1152)
 
 
-def test_an_mp3_that_libsndfile_would_not_read_to_its_end_is_refused(tmp_path: Path) -> None:
+def test_an_mp3_that_libsndfile_would_not_read_to_its_end_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp3"
     path.write_bytes(mpeg_frames([14, 1, 1, 1]))
 

@@ -1,4 +1,4 @@
-"""Levels of recordings, against what was written into them."""
+"""Measured levels of recordings with known levels."""
 
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def test_channels_are_measured_one_by_one(tmp_path: Path) -> None:
     assert levels.rms == pytest.approx(0.5, abs=1e-3)  # the mean of the channels is silent
 
 
-def test_what_training_refuses_is_refused(tmp_path: Path) -> None:
+def test_recordings_that_training_rejects_are_rejected(tmp_path: Path) -> None:
     whole = write(tmp_path / "whole.wav", np.full(RATE, 0.1))
     (tmp_path / "cut.wav").write_bytes(whole.read_bytes()[:-1000])
 

@@ -115,7 +115,7 @@ def test_silence_has_finite_features(kind: Any) -> None:
         (["front_end=pcen", "model=crnn_meanteacher"], r"PCEN: has no normalise; .*front_end=amplitude_mel"),
     ],
 )
-def test_values_that_do_not_fit_are_refused_in_one_line(overrides: list[str], line: str) -> None:
+def test_values_that_do_not_fit_are_rejected_in_one_line(overrides: list[str], line: str) -> None:
     with pytest.raises(UserError, match=line):
         compose_experiments(overrides)
 
@@ -130,7 +130,7 @@ def test_a_missing_librosa_is_reported_with_how_to_install_it(monkeypatch: pytes
 
 
 def torchaudio() -> ModuleType:
-    """Torchaudio, where it can be imported beside this PyTorch."""
+    """Import torchaudio, or skip the test if it does not match the installed PyTorch."""
     try:
         import torchaudio.transforms
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What no recording is: refused as what it is, or named."""
+"""Recordings that cannot be used are rejected with the reason."""
 
 import io
 import os
@@ -30,7 +30,7 @@ def check(path: Path) -> str:
 
 @pytest.mark.parametrize("frames", [1, 2, 319])
 @pytest.mark.parametrize("subtype", ["PCM_24", "PCM_16", "FLOAT"])
-def test_a_recording_shorter_than_a_frame_of_analysis_is_refused(tmp_path: Path, frames: int, subtype: str) -> None:
+def test_a_recording_shorter_than_a_frame_of_analysis_is_rejected(tmp_path: Path, frames: int, subtype: str) -> None:
     path = tmp_path / "clip.wav"
     soundfile.write(path, noise(frames), RATE, subtype=subtype)
 
@@ -47,7 +47,7 @@ def test_the_shortest_recording_that_is_accepted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rate", [1, 7, 999, 768_001, 2_147_483_647])
 @pytest.mark.parametrize("subtype", ["PCM_24", "PCM_16"])
-def test_impossible_sample_rates_are_refused(tmp_path: Path, rate: int, subtype: str) -> None:
+def test_impossible_sample_rates_are_rejected(tmp_path: Path, rate: int, subtype: str) -> None:
     path = tmp_path / "clip.wav"
     soundfile.write(path, noise(), rate, subtype=subtype)
 
@@ -63,7 +63,7 @@ def test_sample_rates_of_other_containers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("peak", [11.0, 32_768.0, 1e29, -1e29, 3e38])
 @pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
-def test_floating_point_samples_of_another_scale_are_refused(tmp_path: Path, peak: float, subtype: str) -> None:
+def test_floating_point_samples_of_another_scale_are_rejected(tmp_path: Path, peak: float, subtype: str) -> None:
     path = tmp_path / "clip.wav"
     samples = noise()
     samples[5] = peak
@@ -80,7 +80,7 @@ def test_floating_point_samples_a_little_over_full_scale_are_accepted(tmp_path: 
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
-def test_samples_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+def test_samples_that_are_not_finite_are_rejected(tmp_path: Path, value: float) -> None:
     path = tmp_path / "clip.wav"
     samples = noise()
     samples[3] = value
@@ -90,7 +90,7 @@ def test_samples_that_are_not_finite_are_refused(tmp_path: Path, value: float) -
 
 
 @pytest.mark.parametrize("channels", [65, 1_024])
-def test_too_many_channels_are_refused(tmp_path: Path, channels: int) -> None:
+def test_too_many_channels_are_rejected(tmp_path: Path, channels: int) -> None:
     path = tmp_path / "clip.wav"
     soundfile.write(path, np.zeros((4_000, channels)), RATE, subtype="PCM_16")
 
@@ -104,7 +104,7 @@ def test_containers_that_garbage_can_be_mistaken_for_are_not_read(tmp_path: Path
     assert "a file of type MAT5; expected WAV, FLAC or OGG; convert it" in check(path)
 
 
-def test_folders_and_pipes_are_refused(tmp_path: Path) -> None:
+def test_folders_and_pipes_are_rejected(tmp_path: Path) -> None:
     folder, pipe, loop, end = (tmp_path / name for name in ("folder", "pipe", "loop", "end"))
     folder.mkdir()
     os.mkfifo(pipe)
@@ -183,7 +183,7 @@ def _begins() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("begin", _begins())
-def test_two_gibibytes_of_zeros_are_refused_quickly(tmp_path: Path, begin: str) -> None:
+def test_two_gibibytes_of_zeros_are_rejected_quickly(tmp_path: Path, begin: str) -> None:
     path = tmp_path / "clip"
     path.write_bytes(_begins()[begin])
     with path.open("r+b") as handle:
@@ -216,7 +216,7 @@ def test_two_gibibytes_of_zeros_are_refused_quickly(tmp_path: Path, begin: str) 
     ],
     ids=["WAV", "no format", "AIFF", "W64", "FLAC", "MP3", "Ogg", "CAF", "ID3"],
 )
-def test_millions_of_empty_blocks_are_refused_quickly(tmp_path: Path, begin: bytes, repeated: bytes) -> None:
+def test_millions_of_empty_blocks_are_rejected_quickly(tmp_path: Path, begin: bytes, repeated: bytes) -> None:
     path = tmp_path / "clip"
     path.write_bytes(begin + repeated * (64 * 2**20 // len(repeated)))
     before = time.process_time()
@@ -226,7 +226,7 @@ def test_millions_of_empty_blocks_are_refused_quickly(tmp_path: Path, begin: byt
     assert time.process_time() - before < 1
 
 
-def test_garbage_is_refused_in_one_line_for_any_first_bytes(tmp_path: Path) -> None:
+def test_garbage_is_rejected_in_one_line_for_any_first_bytes(tmp_path: Path) -> None:
     rng = np.random.default_rng(7)
     path = tmp_path / "clip"
     begins = [content[:64] for content in _begins().values()]

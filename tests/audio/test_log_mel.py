@@ -129,6 +129,6 @@ def test_filters_are_those_of_librosa(n_mels: int, n_fft: int, rate: int) -> Non
         ({"seconds": 0.02}, "n_fft=2048: expected less than twice the clip's 882 samples"),
     ],
 )
-def test_refuses_impossible_values(change: dict[str, Any], says: str) -> None:
+def test_rejects_impossible_values(change: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says.replace("'", ".")):
         LogMel(**{**RECIPE, **change})

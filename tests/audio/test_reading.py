@@ -1,4 +1,4 @@
-"""Reading recordings: any format to one rate and length, and what is wrong with those that cannot be read."""
+"""Reading of recordings in any format, and errors for unreadable ones."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_samples_equal_those_of_libsndfile(tmp_path: Path, subtype: str, layout:
 def test_on_windows_libsndfile_reads_by_the_file_itself(
     form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its C library does not know the file descriptors of Python's there."""
+    """On Windows the C library does not know Python's file descriptors."""
     path = tmp_path / "clip"
     soundfile.write(path, noise(80_000), 16_000, format=form)
     expected = read_waveform(path, sample_rate=16_000, seconds=4).samples

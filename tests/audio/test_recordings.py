@@ -1,4 +1,4 @@
-"""Recordings that are read in blocks."""
+"""Recordings read in blocks."""
 
 from pathlib import Path
 
@@ -117,7 +117,7 @@ def test_recordings_that_cannot_be_used_are_reported_at_the_sample(
         list(recording_of(samples.astype(np.float32), RATE, sample_rate=RATE).blocks)
 
 
-def test_a_recording_that_is_cut_off_while_it_is_read_is_refused(tmp_path: Path) -> None:
+def test_a_recording_that_is_cut_off_while_it_is_read_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "clip.wav"
     path.write_bytes(wav(pcm(noise(LENGTH), 24, 3), bits=24))
 

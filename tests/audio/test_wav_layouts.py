@@ -1,4 +1,4 @@
-"""Layouts of WAV files: read at the right level, or refused."""
+"""Layouts of WAV files: read at the correct level, or rejected."""
 
 import io
 import struct
@@ -24,7 +24,7 @@ def read(path: Path, content: bytes) -> np.ndarray:
 
 
 def is_read_here(path: Path) -> bool:
-    """Whether the file goes to this package's own reader."""
+    """Whether the file is read by this package's own reader."""
     size = path.stat().st_size
     with path.open("rb", buffering=0) as handle:
         header = read_wav_header(handle.read(4096), handle, size)
@@ -43,8 +43,8 @@ def test_24_bits_in_the_upper_3_of_4_bytes_are_read(tmp_path: Path, seed: int) -
 
 @pytest.mark.parametrize(("length", "at_top"), [(900, True), (900, False), (6_000, False)])
 @pytest.mark.parametrize("seed", range(8))
-def test_24_bits_in_4_bytes_are_refused_otherwise(tmp_path: Path, length: int, at_top: bool, seed: int) -> None:
-    """libsndfile reads those in the lower 3 bytes as noise or 48 dB too low, and short clips as noise in any case."""
+def test_24_bits_in_4_bytes_are_rejected_otherwise(tmp_path: Path, length: int, at_top: bool, seed: int) -> None:
+    """libsndfile reads samples in the lower 3 bytes as noise or 48 dB too low, and short clips always as noise."""
     samples = np.random.default_rng(seed).uniform(-0.26, 0.26, length)
     path = _written(tmp_path, wav(pcm(samples, 24, 4, at_top=at_top), bits=24, align=4))
 
@@ -78,7 +78,7 @@ def test_samples_in_the_upper_bits_of_their_bytes_are_read(tmp_path: Path, bits:
 
 
 @pytest.mark.parametrize(("bits", "width"), [(12, 2), (20, 3), (20, 4), (24, 4)])
-def test_samples_in_the_lower_bits_of_their_bytes_are_refused(tmp_path: Path, bits: int, width: int) -> None:
+def test_samples_in_the_lower_bits_of_their_bytes_are_rejected(tmp_path: Path, bits: int, width: int) -> None:
     data = pcm(LOUD, bits, width, at_top=False)
     content = wav(data, tag=0xFFFE, bits=8 * width, extended=extension(bits))
 
@@ -137,7 +137,7 @@ def test_24_valid_bits_in_32_are_read(tmp_path: Path) -> None:
         ({"bits": 24, "container": b"BW64"}, "not audio that libsndfile can read"),
     ],
 )
-def test_contradictory_headers_are_refused(tmp_path: Path, layout: dict, says: str) -> None:
+def test_contradictory_headers_are_rejected(tmp_path: Path, layout: dict, says: str) -> None:
     with pytest.raises(AudioProblem, match=says):
         read(tmp_path / "clip.wav", wav(PLAIN, **layout))
 
@@ -203,7 +203,7 @@ def test_the_suffix_does_not_make_audio_of_text(tmp_path: Path, suffix: str) -> 
 
 
 def test_every_header_that_is_read_here_gives_the_samples_of_libsndfile(tmp_path: Path) -> None:
-    """Any change of up to four bytes of a header, or of its length: the two agree, or it is not read here."""
+    """After a change of up to four bytes or of the length, both readers agree, or this one rejects the file."""
     rng = np.random.default_rng(11)
     path = tmp_path / "clip.wav"
     starts = [

@@ -1,4 +1,4 @@
-"""WAV files made byte by byte, so that each field of the header can be another one."""
+"""WAV files written byte by byte, so that each field of the header can be changed."""
 
 import struct
 
@@ -15,7 +15,7 @@ def noise(samples: int = 2_000, level: float = 0.25) -> NDArray[np.float64]:
 
 
 def pcm(samples: NDArray[np.float64], bits: int, width: int, *, at_top: bool = True, endian: str = "<") -> bytes:
-    """Integers of so many bits in so many bytes each, at their upper end or at their lower one."""
+    """Encode integers with this number of bits in this number of bytes, in the upper or lower bits."""
     numbers = np.round(samples * 2 ** (bits - 1)).astype(np.int64)
     if at_top:
         numbers = numbers << (8 * width - bits)
@@ -29,7 +29,7 @@ def chunk(name: bytes, body: bytes, *, length: int | None = None, endian: str = 
 
 
 def extension(valid_bits: int, *, sub_format: int = 1, mask: int = 4, guid: bytes = _GUID) -> bytes:
-    """What ``WAVE_FORMAT_EXTENSIBLE`` adds to the format."""
+    """Return the fields that ``WAVE_FORMAT_EXTENSIBLE`` adds to the format."""
     return struct.pack("<HHIH", 22, valid_bits, mask, sub_format) + guid
 
 
@@ -49,7 +49,7 @@ def wav(
     after: bytes = b"",
     container: bytes = b"RIFF",
 ) -> bytes:
-    """A WAV file whose header agrees with itself, but for what is given."""
+    """Return a WAV file with a consistent header except for the given fields."""
     endian = ">" if container == b"RIFX" else "<"
     align = (bits + 7) // 8 * channels if align is None else align
     byte_rate = min(rate * align, 2**32 - 1) if byte_rate is None else byte_rate

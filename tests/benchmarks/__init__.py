@@ -1,1 +1,1 @@
-"""How fast things are, as ratios measured side by side; scripts for people, not tests."""
+"""Benchmarks of speed as ratios measured side by side. They are scripts, not tests."""

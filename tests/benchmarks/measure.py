@@ -1,4 +1,4 @@
-"""What the benchmarks share: sides timed in turn, the machine in words, a data set to work on."""
+"""Common parts of the benchmarks: alternating timing, description of the machine, a data set."""
 
 import argparse
 import os

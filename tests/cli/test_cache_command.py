@@ -1,4 +1,4 @@
-"""``cache``: what is listed and what is removed, and that nothing else ever is."""
+"""``cache``: listed and removed entries; all other files remain."""
 
 import os
 import shutil
@@ -60,7 +60,7 @@ def stores(cache: Path) -> list[Path]:
     return sorted(path.parent for path in cache.rglob("features.npy"))
 
 
-def test_what_is_there_is_listed_in_80_columns(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_entries_are_listed_in_80_columns(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
 
     text = capsys.readouterr().out
@@ -94,7 +94,9 @@ def test_the_front_end_and_what_is_not_complete_are_reported(
     assert "not complete" in text
 
 
-def test_old_ones_are_removed_and_what_was_freed_is_said(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_old_entries_are_removed_and_the_freed_space_is_reported(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["--prune", "--older-than", "30d"]) == 0
 
     assert len(stores(cache)) == 1
@@ -142,7 +144,7 @@ def test_a_dry_run_removes_nothing(cache: Path, capsys: pytest.CaptureFixture[st
     assert "would be freed (5 items)" in capsys.readouterr().out
 
 
-def test_what_a_process_uses_is_kept(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_entries_in_use_are_not_removed(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     program = (
         "import sys; from pathlib import Path; from tests.data.test_contents import store_of\n"
         "store = store_of(Path(sys.argv[1]), Path(sys.argv[2]), name='tau2020')\n"
@@ -167,7 +169,7 @@ def test_what_a_process_uses_is_kept(cache: Path, tmp_path: Path, capsys: pytest
     assert stores(cache) == []
 
 
-def test_what_is_being_computed_is_kept(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_features_being_computed_are_not_removed(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from filelock import FileLock
 
     with FileLock(f"{stores(cache)[0]}.lock"):
@@ -177,7 +179,7 @@ def test_what_is_being_computed_is_kept(cache: Path, capsys: pytest.CaptureFixtu
     assert "in use" in capsys.readouterr().out
 
 
-def test_what_is_not_recognised_is_left_alone(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_files_are_not_removed(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, other = stores(cache)
     (one / "notes.txt").write_text("mine")
     shutil.rmtree(other)
@@ -270,7 +272,7 @@ def test_a_cache_that_is_not_there_is_empty(
         (["store.root=a", "--root", "b"], "expected one of the two"),
     ],
 )
-def test_what_is_wrong_is_one_line(cache: Path, words: list[str], line: str) -> None:
+def test_errors_are_reported_in_one_line(cache: Path, words: list[str], line: str) -> None:
     if words[-1] == "-3d":
         with pytest.raises(SystemExit):
             main(words)

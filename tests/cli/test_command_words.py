@@ -1,4 +1,4 @@
-"""What the command line itself answers: its version, its help, and the configurations that it would run."""
+"""The version, the help and the shown configurations of the command line."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""``compare``: what is selected, printed, written and refused."""
+"""``compare``: selection of runs, output, files and errors."""
 
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def test_filters_select_runs(store: str, capsys: pytest.CaptureFixture[str]) -> 
         (["--resamples", "3"], "error: --resamples 3: expected a whole number from 100 to 100000"),
     ],
 )
-def test_what_selects_nothing_is_refused(
+def test_a_filter_that_selects_nothing_is_rejected(
     words: list[str], message: str, store: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["compare", store, *words]) == 1
@@ -79,7 +79,7 @@ def test_what_selects_nothing_is_refused(
     assert capsys.readouterr().err.startswith(message)
 
 
-def test_a_store_that_is_not_there_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_store_that_is_not_there_is_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", f"tracking.folder={tmp_path}"]) == 1
 
     assert "no store of runs there" in capsys.readouterr().err

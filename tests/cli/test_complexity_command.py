@@ -1,4 +1,4 @@
-"""``complexity``: what a network costs, from the words of a command line or from a checkpoint."""
+"""``complexity`` for overrides and for checkpoints."""
 
 import json
 from pathlib import Path
@@ -99,7 +99,7 @@ def test_a_checkpoint_shows_which_parameters_are_zero(
     assert "of them not zero" in capsys.readouterr().out
 
 
-def test_what_is_no_checkpoint_of_a_run_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint_of_a_run_is_rejected(tmp_path: Path) -> None:
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
 
     with pytest.raises(UserError, match="not a checkpoint of a run"):

@@ -51,7 +51,7 @@ def test_a_recording_that_cannot_be_used_gives_exit_code_1(tmp_path: Path, capsy
         (["--htm", "x"], "error: unrecognized arguments"),
     ],
 )
-def test_a_mistake_is_refused_in_one_line(capsys: pytest.CaptureFixture[str], words: list[str], says: str) -> None:
+def test_a_mistake_is_rejected_in_one_line(capsys: pytest.CaptureFixture[str], words: list[str], says: str) -> None:
     assert main(["inspect", *words]) == 1
     printed = capsys.readouterr().err
     assert printed.startswith(says)

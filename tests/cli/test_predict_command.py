@@ -1,4 +1,4 @@
-"""``predict`` from the words of its command line to the files that it writes."""
+"""``predict`` from its command line to its files."""
 
 import csv
 import io
@@ -72,7 +72,7 @@ def test_the_scenes_of_a_folder_are_a_table_with_probabilities(predict: Predict)
     assert errors.startswith("3 recordings, 4.7 s, in ")
 
 
-def test_the_command_says_what_python_says(predict: Predict) -> None:
+def test_the_command_and_the_python_api_give_the_same_predictions(predict: Predict) -> None:
     model = dcase_sweep.load_run("scenes.ckpt")
     samples, rate = soundfile.read("recordings/long, 길다.flac", dtype="float32")
 
@@ -192,7 +192,7 @@ def test_a_table_of_other_recordings_is_not_continued(predict: Predict) -> None:
     assert errors.startswith("error: found.csv: ends with sub/clip.ogg, which is not one of these recordings")
 
 
-def test_a_checkpoint_without_names_of_classes_asks_for_them(predict: Predict) -> None:
+def test_names_of_classes_are_required_for_a_checkpoint_without_them(predict: Predict) -> None:
     write_checkpoint(Path("earlier.ckpt"), SCENES, SCENE_CLASSES, names=False)
 
     code, _, errors = predict("earlier.ckpt", "recordings")
@@ -230,7 +230,7 @@ def test_mistakes_are_one_line(predict: Predict, words: list[str], line: str) ->
     assert errors.startswith(f"error: {line}")
 
 
-def test_recordings_that_would_be_drawn_into_one_file_are_refused(predict: Predict) -> None:
+def test_recordings_that_would_be_drawn_into_one_file_are_rejected(predict: Predict) -> None:
     record(Path("recordings/short.flac"), 0.4)
 
     code, _, errors = predict("scenes.ckpt", "recordings", "--figures", "figures")

@@ -111,12 +111,12 @@ def test_batch_normalisation_is_recognised_by_the_name_of_its_class(kind: str) -
     assert layer.size_bytes(8) == 256
 
 
-def test_a_step_counter_is_refused() -> None:
+def test_a_step_counter_is_rejected() -> None:
     with pytest.raises(ValueError, match="norm: a single integer is a step counter"):
         layer_complexity("norm", "BatchNorm2d", [np.ones(16), np.array(300)])
 
 
-def test_an_unknown_precision_and_a_clip_without_length_are_refused() -> None:
+def test_an_unknown_precision_and_a_clip_without_length_are_rejected() -> None:
     with pytest.raises(ValueError, match="a parameter of 4 bits; expected 32, 16 or 8"):
         BASELINE.size_bytes(4)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="clip_seconds is 0; expected more than 0"):
@@ -133,3 +133,12 @@ def test_table_lists_layers_totals_and_rules() -> None:
     total = next(line for line in lines if line.startswith("Total"))
     assert total.split()[1:6] == ["191,030", "191,030", "764,120", "383,212", "192,758"]
     assert "FAIL  DCASE 2021 task 1A: 383,212 bytes at 16 bit; at most 131,072 allowed" in lines
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_table_fits_the_terminal(width: int) -> None:
+    text = complexity_table(LAYER_5, width=width)
+
+    assert max(map(len, text.splitlines())) <= width
+    assert f"{LAYER_5.parameters:,}" in text
+    assert ("not shown: " in text) == (width == 80)

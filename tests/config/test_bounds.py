@@ -1,4 +1,4 @@
-"""Numbers that no machine holds are refused before anything of their size is made; ordinary large ones are not."""
+"""Numbers too large for any machine are rejected before memory is allocated; large but possible ones are accepted."""
 
 import re
 import resource
@@ -45,7 +45,7 @@ def _hydra() -> Iterator[None]:
 
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A machine of so many bytes."""
+    """Simulate a machine with this many bytes of memory."""
     given = SimpleNamespace(bytes=16 * GIB)
     for module in (bounds, construction, capacity):
         monkeypatch.setattr(module, "memory_bytes", lambda: given.bytes)
@@ -85,7 +85,7 @@ def composed(*overrides: str) -> Experiment:
         ("framework=tensorflow training.batch_size=1000000000", "1,000,000"),
     ],
 )
-def test_a_key_beyond_its_bound_is_refused_at_once(override: str, most: str, memory: SimpleNamespace) -> None:
+def test_a_key_beyond_its_bound_is_rejected_at_once(override: str, most: str, memory: SimpleNamespace) -> None:
     key = override.split()[-1].partition("=")[0]
     began = time.process_time()
 
@@ -173,7 +173,7 @@ class Pairs(SceneClassification):
         return BatchSize(200_000, "task.pairs=100000")
 
 
-def test_a_task_says_how_many_clips_its_batches_have(memory: SimpleNamespace) -> None:
+def test_a_task_defines_the_size_of_its_batches(memory: SimpleNamespace) -> None:
     pairs = composed()
     pairs.task._target_ = f"{__name__}.Pairs"
 
@@ -203,7 +203,7 @@ def test_the_demo_needs_room_on_its_disk(monkeypatch: pytest.MonkeyPatch, tmp_pa
         check_capacity(too_many)
 
 
-def test_what_is_generated_already_needs_no_room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_generated_recordings_need_no_further_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_bytes(bytes(900))
     monkeypatch.setattr(generation, "free_bytes", lambda _: 100)
 
@@ -213,7 +213,7 @@ def test_what_is_generated_already_needs_no_room(monkeypatch: pytest.MonkeyPatch
 
 
 class Deep(nn.Module):
-    """Another module's network, whose arguments this package knows nothing of."""
+    """A network of another module with arguments unknown to this package."""
 
     kind = "scenes"
 
@@ -281,7 +281,7 @@ def test_bytes_in_words(count: float, text: str) -> None:
         ("seed=range(0,9000000000000000000,3)", "3,000,000,000,000,000,000"),
     ],
 )
-def test_a_grid_of_more_jobs_than_can_be_run_is_refused(argument: str, jobs: str) -> None:
+def test_a_grid_of_more_jobs_than_can_be_run_is_rejected(argument: str, jobs: str) -> None:
     with pytest.raises(UserError) as caught:
         compose_experiments([argument])
 
@@ -302,7 +302,7 @@ def test_jobs_are_counted_before_they_are_made() -> None:
         ("seed=range(0,nan)", "finite numbers"),
     ],
 )
-def test_a_range_without_values_or_end_is_refused(argument: str, says: str) -> None:
+def test_a_range_without_values_or_end_is_rejected(argument: str, says: str) -> None:
     with pytest.raises(UserError, match=re.escape(says)):
         compose_experiments([argument])
 
@@ -330,7 +330,7 @@ def test_another_error_is_no_lack_of_memory() -> None:
     assert not is_out_of_memory(ValueError("out of memory"))
 
 
-def test_every_number_of_the_configuration_is_refused_or_valid() -> None:
+def test_every_number_of_the_configuration_is_rejected_or_valid() -> None:
     """Each with one of fourteen bad values; ``python -m tests.campaign numbers`` tries all, for a minute and a half."""
     found = subprocess.run(
         [sys.executable, "-m", "tests.campaign", "numbers", "--every", "13"],

@@ -1,4 +1,4 @@
-"""Composed configurations: what is accepted, and the one line that says why something is not."""
+"""Validation of composed configurations, with one line for each error."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,7 +142,7 @@ def test_depth_pools_and_dropouts_from_the_command_line() -> None:
         (["hardware.precision=16-mixed"], "hardware.precision=16-mixed: float16 is for GPUs; on a cpu choose auto"),
     ],
 )
-def test_refused_in_one_line(overrides: list[str], says: str) -> None:
+def test_rejected_in_one_line(overrides: list[str], says: str) -> None:
     with pytest.raises(UserError) as caught:
         composed(*overrides)
 
@@ -170,7 +170,7 @@ def test_refused_in_one_line(overrides: list[str], says: str) -> None:
         ("+mean_teacher.ema_deca=0.9", "mean_teacher.ema_deca: no such key; did you mean mean_teacher.ema_decay?"),
     ],
 )
-def test_mistakes_of_task_4_are_refused_in_one_line(override: str, says: str) -> None:
+def test_mistakes_of_task_4_are_rejected_in_one_line(override: str, says: str) -> None:
     with pytest.raises(UserError) as caught:
         composed("model=crnn_meanteacher", override)
 
@@ -287,13 +287,13 @@ def test_a_task_that_looks_like_a_number(typed: str, understood: str) -> None:
     "arguments",
     [["data.train_clips=100", "data.generator_seed=1"], ["data=demo", "data.train_clips=100", "data.generator_seed=1"]],
 )
-def test_how_much_demo_data_is_generated(arguments: list[str]) -> None:
+def test_the_amount_of_generated_demo_data(arguments: list[str]) -> None:
     data = composed(*arguments).data
 
     assert (data.train_clips, data.test_clips, data.generator_seed) == (100, 180, 1)
 
 
-def test_demo_data_are_those_of_the_task_and_a_task_without_any_says_so() -> None:
+def test_demo_data_are_those_of_the_task_and_their_absence_is_reported() -> None:
     scenes, events = composed().data, composed("model=crnn_meanteacher").data
 
     assert (scenes._target_, scenes.train_clips) == ("dcase_sweep.demo.tau.DemoScenes", 300)
@@ -304,7 +304,7 @@ def test_demo_data_are_those_of_the_task_and_a_task_without_any_says_so() -> Non
         composed("task.name=9", "data._target_=???")
 
 
-def test_without_a_home_the_cache_is_where_it_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_home_folder_the_configured_cache_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setenv("DCASE_SWEEP_CACHE", "/scratch/cache")
 

@@ -66,7 +66,7 @@ def test_every_number_reaches_the_evaluation() -> None:
         ("+evaluation.scenario1.dct=0.7", "evaluation.scenario1.dct: no such key; did you mean evaluation.scenario1"),
     ],
 )
-def test_refused_in_one_line(override: str, says: str) -> None:
+def test_rejected_in_one_line(override: str, says: str) -> None:
     with pytest.raises(UserError) as caught:
         rules(override)
 

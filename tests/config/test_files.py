@@ -1,4 +1,4 @@
-"""Configuration files that are broken, in one line and in bounded time."""
+"""Invalid configuration files: errors in one line and in bounded time."""
 
 import os
 import time
@@ -35,7 +35,7 @@ from tests.campaign.corpus.trust import BOMB, MERGED
         ("a: ${oc.env\n", r"no viable alternative"),
     ],
 )
-def test_a_broken_file_is_refused_in_one_line(text: str | bytes, says: str, tmp_path: Path) -> None:
+def test_a_broken_file_is_rejected_in_one_line(text: str | bytes, says: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     began = time.perf_counter()
@@ -48,7 +48,7 @@ def test_a_broken_file_is_refused_in_one_line(text: str | bytes, says: str, tmp_
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+def test_pipes_and_devices_are_rejected_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.yaml")
     (tmp_path / "folder.yaml").mkdir()
 

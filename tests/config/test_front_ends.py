@@ -1,4 +1,4 @@
-"""The front end as a choice of its own, and what it is given by task and data."""
+"""The configuration group ``front_end``, and the arguments that task and data determine."""
 
 import sys
 from pathlib import Path
@@ -109,7 +109,7 @@ def test_the_earlier_places_of_length_and_rate_are_understood() -> None:
         (["front_end=[log_mel,amplitude_mel]"], "front_end"),
     ],
 )
-def test_what_does_not_go_together_is_refused_in_one_line(overrides: list[str], line: str) -> None:
+def test_incompatible_settings_are_rejected_in_one_line(overrides: list[str], line: str) -> None:
     with pytest.raises(UserError, match=line) as error:
         compose_experiments(overrides)
     assert "\n" not in str(error.value)
@@ -129,14 +129,14 @@ def test_a_front_end_of_ones_own_gets_rate_and_length_of_task_and_data(project: 
     assert front_end(torch.full((2, 80_000), 0.5)).shape == (2, 1, 50)
 
 
-def test_a_front_end_for_other_clips_is_refused_in_one_line(project: Path) -> None:
+def test_a_front_end_for_other_clips_is_rejected_in_one_line(project: Path) -> None:
     line = r"Speech: computes features of clips with sample_rate=16000; expected task\.sample_rate=44100"
     with pytest.raises(UserError, match=line):
         of_project(project, "front_end=speech")
     assert build_front_end(of_project(project, "front_end=speech", "task.sample_rate=16000")).shape == (1, 100)
 
 
-def test_the_task_says_how_short_recordings_are_extended() -> None:
+def test_the_task_determines_how_short_recordings_are_extended() -> None:
     scenes = composed()
     events = composed("model=crnn_meanteacher")
 

@@ -1,4 +1,4 @@
-"""The group ``metrics``: from its names, a user's own function or class, to metrics."""
+"""The configuration group ``metrics``."""
 
 from pathlib import Path
 
@@ -93,7 +93,7 @@ def test_the_monitored_metric_may_be_an_extra_one_with_its_own_direction() -> No
         (["+metrics.a b._target_=own_metrics.Constant"], ""),
     ],
 )
-def test_something_other_than_a_metric_is_refused_in_one_line(words: list[str], says: str) -> None:
+def test_something_other_than_a_metric_is_rejected_in_one_line(words: list[str], says: str) -> None:
     with pytest.raises(UserError) as caught:
         experiment(*words)
 

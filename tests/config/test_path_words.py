@@ -1,4 +1,4 @@
-"""Paths are typed as they are: what Hydra's grammar would refuse in them is quoted for it."""
+"""Paths on the command line: characters with a meaning in Hydra's grammar are quoted."""
 
 import shlex
 from pathlib import Path
@@ -26,7 +26,7 @@ PATHS = (
 
 
 def read(word: str) -> object:
-    """What Hydra takes for the value of a word."""
+    """Return the value of a word as parsed by Hydra."""
     return OverridesParser.create().parse_override(word).value()
 
 
@@ -63,7 +63,7 @@ def test_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
         "data.root=",
     ],
 )
-def test_what_hydra_reads_stays(word: str) -> None:
+def test_words_that_hydra_can_parse_are_not_changed(word: str) -> None:
     assert quote_paths([word], is_sweep=False) == [word]
 
 

@@ -1,4 +1,4 @@
-"""Folders that are written to, and choices that Hydra would take without a word."""
+"""Output folders, and settings that Hydra would ignore silently."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.composing import composed
 
 
 @pytest.mark.parametrize("path", ["/", "/etc", "/etc/dcase", "/usr", "/usr/lib/x", "/proc/self", "/dev", "/etc/../bin"])
-def test_folders_of_the_system_are_refused(path: str) -> None:
+def test_folders_of_the_system_are_rejected(path: str) -> None:
     with pytest.raises(UserError, match=rf"^store.root={path}: /.* is a folder of the operating system"):
         check_written("store.root", path)
 
@@ -52,7 +52,7 @@ def test_a_link_into_the_system_is_one(tmp_path: Path) -> None:
         ("task.title=", "task.title='': empty"),
     ],
 )
-def test_empty_texts_and_system_folders_are_refused(override: str, says: str) -> None:
+def test_empty_texts_and_system_folders_are_rejected(override: str, says: str) -> None:
     with pytest.raises(UserError, match=says):
         composed(override)
 
@@ -103,7 +103,7 @@ def test_the_demo_takes_a_new_or_empty_folder_or_its_own(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("generate", [generate_scenes, generate_soundscapes])
 @pytest.mark.parametrize("marker", ["{}", '{"complete": false, "parameters": {}}', "[" * 10_000, None])
-def test_nothing_is_written_or_removed_among_others_files(generate: object, marker: str | None, tmp_path: Path) -> None:
+def test_folders_with_files_of_others_are_not_changed(generate: object, marker: str | None, tmp_path: Path) -> None:
     assert callable(generate)
     mine = [tmp_path / "audio/airport-lyon-1-1-a.wav", tmp_path / "meta.csv", tmp_path / "audio/weak/1.wav"]
     for path in mine:
@@ -131,7 +131,7 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("setting", ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=3", "hydra/launcher=joblib"])
-def test_settings_of_a_sweep_are_refused_without_one(setting: str) -> None:
+def test_settings_of_a_sweep_are_rejected_without_one(setting: str) -> None:
     check_supported(["-m", setting])
     check_supported(["search=scene_cnn", setting])
     check_supported(["--cfg", "hydra", setting])

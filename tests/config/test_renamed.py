@@ -38,7 +38,7 @@ def test_a_flat_configuration_of_a_checkpoint_gets_the_names_of_today() -> None:
     }
 
 
-def test_keys_that_are_gone_are_left_out_of_files_and_refused_on_a_command_line(
+def test_keys_that_are_gone_are_left_out_of_files_and_rejected_on_a_command_line(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     then = {"task.demo_batch": None, "task.batch.0": 3, "task.name": "4", "mean_teacher.strong": 3}
@@ -118,7 +118,7 @@ def test_options_of_augmentation_become_a_chain_in_the_order_in_which_they_were_
     assert (chain["roll"].fraction, chain["mixup"].alpha) == (0.1, 0.2)
 
 
-def test_options_of_the_mean_teacher_stand_before_the_recipes_mixup() -> None:
+def test_options_of_the_mean_teacher_precede_the_mixup_of_the_recipe() -> None:
     chain = understood("mean_teacher.frame_shift=90", "mean_teacher.mixup_probability=0.7", task="4").augmentation
 
     assert list(chain) == ["frame_shift", "event_mixup"]

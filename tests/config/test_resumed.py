@@ -1,4 +1,4 @@
-"""What ``resume=FOLDER`` takes over from the folder, and what it does not."""
+"""The overrides that ``resume=FOLDER`` uses from the folder."""
 
 import shlex
 from pathlib import Path
@@ -13,7 +13,7 @@ from dcase_sweep.utils.errors import UserError
 
 
 def make_run(folder: Path, *words: str) -> Path:
-    """A folder as a run leaves it."""
+    """Create the folder of a run."""
     (folder / ".hydra").mkdir(parents=True)
     (folder / ".hydra/overrides.yaml").write_text(yaml.safe_dump(list(words), allow_unicode=True), encoding="utf-8")
     (folder / "checkpoints").mkdir()
@@ -59,7 +59,7 @@ def test_places_and_the_machine_are_those_of_the_command_line(tmp_path: Path) ->
         "mean_teacher={checkpoint: other.ckpt}",
     ],
 )
-def test_what_only_the_command_line_may_say_is_named(word: str, tmp_path: Path) -> None:
+def test_overrides_that_only_the_command_line_may_set_are_reported(word: str, tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", "model=cnn5", word)
 
     with pytest.raises(

@@ -56,7 +56,7 @@ def test_both_ways_to_name_a_folder_are_read(words: list[str], conf: Path) -> No
     assert not path.has_group("seed")
 
 
-def test_a_folder_that_is_not_there_is_refused(conf: Path) -> None:
+def test_a_folder_that_is_not_there_is_rejected(conf: Path) -> None:
     with pytest.raises(UserError, match="--config-dir nowhere: no such folder"):
         SearchPath("nowhere").check()
     with pytest.raises(UserError, match=r"hydra\.searchpath nowhere: no such folder"):

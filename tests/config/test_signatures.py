@@ -1,4 +1,4 @@
-"""Classes of the user's own, whatever their constructors are annotated with."""
+"""User-defined classes with any annotations."""
 
 import sys
 from pathlib import Path
@@ -129,7 +129,7 @@ def test_arguments_of_any_name_reach_a_constructor_that_takes_them() -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_reported_with_the_key(name: str, overrides: list[str], says: str) -> None:
+def test_errors_are_reported_with_the_key(name: str, overrides: list[str], says: str) -> None:
     with pytest.raises(UserError) as caught:
         of(name, *overrides)
 

@@ -1,4 +1,4 @@
-"""Which source code a configuration depends on."""
+"""The source code on which a configuration depends."""
 
 import sys
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def forget() -> None:
-    """As in a process of its own: one keeps what it has read."""
+    """Clear the caches, like a new process."""
     for cached in (sources._hash_all, sources._find_top, sources._hash_library):
         cached.cache_clear()
 
@@ -116,7 +116,7 @@ def test_an_installed_library_counts_by_its_version(monkeypatch: pytest.MonkeyPa
     assert list(hash_sources({"metrics.0._target_": "rich.table.Table"})) == ["rich 0.0.1"]
 
 
-def test_what_came_from_no_file_is_never_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_class_without_a_file_never_has_the_same_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "typed_in_a_notebook", type(sys)("typed_in_a_notebook"))
     first = hash_sources({"model._target_": "typed_in_a_notebook.Net"})
 
@@ -125,5 +125,5 @@ def test_what_came_from_no_file_is_never_the_same_again(monkeypatch: pytest.Monk
     assert first["typed_in_a_notebook"] == sources._UNREADABLE
 
 
-def test_what_is_not_there_has_no_source() -> None:
+def test_a_missing_component_has_no_source() -> None:
     assert hash_sources({"model._target_": "nowhere.Net", "data._target_": "Net"}) == {}

@@ -1,4 +1,4 @@
-"""Configurations from files: what they may decide, and what only the command line may."""
+"""Configurations from files: what they may determine, and what only the command line may."""
 
 import sys
 from pathlib import Path
@@ -26,7 +26,7 @@ def flat() -> dict[str, Any]:
 
 @pytest.fixture
 def mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What exists once the module ``hostile`` was imported."""
+    """The file that exists if the module ``hostile`` was imported."""
     found = tmp_path / "ran"
     (tmp_path / "hostile.py").write_text(HOSTILE.format(mark=str(found)))
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -90,7 +90,7 @@ def test_a_class_of_this_package_is_of_its_groups_kind(key: str, target: Any, sa
         "_target_",
     ],
 )
-def test_nested_instructions_are_refused(key: str, flat: dict[str, Any]) -> None:
+def test_nested_instructions_are_rejected(key: str, flat: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="a file is not trusted to name code"):
         restore(flat | {key: "os.system"})
 
@@ -138,7 +138,7 @@ def test_components_of_a_training_are_neither_looked_up_nor_made(flat: dict[str,
     assert not mark.exists()
 
 
-def test_recordings_are_where_the_command_line_says(flat: dict[str, Any]) -> None:
+def test_the_command_line_determines_the_location_of_recordings(flat: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=r"^run=x: trained on the recordings in /tau; .* so add data.root=/tau$"):
         restore(flat, overrides={})
 
@@ -146,7 +146,7 @@ def test_recordings_are_where_the_command_line_says(flat: dict[str, Any]) -> Non
     assert restore(flat, reads_data=False, overrides={}).data.root == composed().data.root
 
 
-def test_the_demo_is_where_conf_says() -> None:
+def test_conf_determines_the_location_of_the_demo() -> None:
     demo = flatten(composed("data.train_clips=40")) | {"data.root": "/etc"}
 
     found = restore(demo, overrides={})
@@ -163,7 +163,7 @@ def test_a_file_names_no_path_outside_the_recordings(path: str, flat: dict[str, 
     assert restore(flat | {"data.validation_list": path}, overrides=given).data.validation_list == path
 
 
-def test_keys_that_contradict_one_another_are_refused(flat: dict[str, Any]) -> None:
+def test_keys_that_contradict_one_another_are_rejected(flat: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="a value and a group at once"):
         restore({"model": 1, **flat})
     with pytest.raises(UserError, match="front_end: not in the configuration of the file"):
@@ -208,7 +208,7 @@ def test_a_class_of_ones_own_is_named_on_the_command_line(own: Path, capsys: pyt
     assert found.experiment.model._target_ == "my_models.Mine"
 
 
-def test_weights_of_another_size_are_refused_before_a_network_is_made(tmp_path: Path, flat: dict[str, Any]) -> None:
+def test_weights_of_another_size_are_rejected_before_a_network_is_made(tmp_path: Path, flat: dict[str, Any]) -> None:
     state = {"network.convolutions.0.weight": torch.ones(2, 1, 7, 7)}
     for name, weights in (("other", state), ("scalar", {"network.a": torch.tensor(1.0)}), ("none", {})):
         extra = {"configuration": flat | {"model.units": 50_000}}

@@ -173,7 +173,7 @@ def test_missing_clips_do_not_change_the_held_out_clips(desed: Path) -> None:
     assert set(after.names(after.weak)) == set(before.names(before.weak)) - {gone}
 
 
-def test_a_fraction_without_validation_clips_is_refused(desed: Path) -> None:
+def test_a_fraction_without_validation_clips_is_rejected(desed: Path) -> None:
     with pytest.raises(UserError, match=r"weak_validation_fraction=0.01: 10 weak clips to train on and 0 to validate"):
         load(desed, weak_validation_fraction=0.01)
 
@@ -267,7 +267,7 @@ def test_wrong_events_are_reported_together_by_file_and_row(desed: Path) -> None
     )
 
 
-def test_overlapping_events_of_one_class_are_refused(desed: Path) -> None:
+def test_overlapping_events_of_one_class_are_rejected(desed: Path) -> None:
     append(
         desed / layout.VALIDATION_TABLE,
         strong_row(layout.recording("v", 0), 0.6, 0.7, "Cat"),  # touches the one before it
@@ -328,7 +328,7 @@ def test_a_label_repeated_in_one_weak_cell_counts_once(desed: Path) -> None:
     assert [clip.weak_labels for clip in data.clips if clip.name == "more.wav"] == [("Cat", "Dog")]
 
 
-def test_a_recording_for_both_training_and_validation_is_refused(desed: Path) -> None:
+def test_a_recording_for_both_training_and_validation_is_rejected(desed: Path) -> None:
     name = layout.recording("v", 2)
     append(desed / layout.WEAK_TABLE, {"filename": name, "event_labels": "Cat"})
 
@@ -419,7 +419,7 @@ def test_a_blank_after_a_label_or_a_name_changes_nothing(desed: Path, blank: str
 
 
 @pytest.mark.parametrize("spelling", ["Dоg", "dog", "D og", "Ｄog"])
-def test_a_second_spelling_of_a_class_is_refused_in_every_table(desed: Path, spelling: str) -> None:
+def test_a_second_spelling_of_a_class_is_rejected_in_every_table(desed: Path, spelling: str) -> None:
     append(desed / layout.STRONG_TABLE, strong_row("1.wav", 0.8, 0.9, "Speech" if spelling == "Dоg" else "Dog"))
     append(desed / layout.STRONG_TABLE, strong_row("2.wav", 0.8, 0.9, spelling))
     append(desed / layout.WEAK_TABLE, {"filename": layout.recording("x", 0), "event_labels": spelling})
@@ -433,7 +433,7 @@ def test_a_second_spelling_of_a_class_is_refused_in_every_table(desed: Path, spe
     assert found.count("differ only in") >= 2
 
 
-def test_a_second_spelling_of_a_custom_class_is_refused(desed: Path) -> None:
+def test_a_second_spelling_of_a_custom_class_is_rejected(desed: Path) -> None:
     for table in (layout.STRONG_TABLE, layout.SYNTHETIC_VALIDATION_TABLE, layout.VALIDATION_TABLE):
         rows = [{**row, "event_label": row["event_label"] and "Bell"} for row in read_table(desed / table)]
         write_table(desed / table, rows)
@@ -459,7 +459,7 @@ def test_custom_classes_are_checked(desed: Path, classes: list[str], says: str) 
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../0.wav", "D:\\0.wav", "sub\\0.wav"])
-def test_paths_that_leave_the_root_are_refused_in_every_table(desed: Path, name: str) -> None:
+def test_paths_that_leave_the_root_are_rejected_in_every_table(desed: Path, name: str) -> None:
     append(desed / layout.STRONG_TABLE, strong_row(name, 0.1, 0.2, "Cat"))
     append(desed / layout.WEAK_TABLE, {"filename": name, "event_labels": "Cat"})
     append(desed / layout.UNLABELED_TABLE, {"filename": name})

@@ -94,7 +94,7 @@ def test_invalid_clips_are_removed_from_splits_and_coverage() -> None:
     assert [(part.subset, part.found, part.listed) for part in kept.coverage][:2] == [("strong", 1, 5), ("weak", 1, 5)]
 
 
-def test_a_split_without_valid_clips_is_refused() -> None:
+def test_a_split_without_valid_clips_is_rejected() -> None:
     with pytest.raises(DataError) as caught:
         make_data().drop_invalid([True, True, True, False, False, True])
 

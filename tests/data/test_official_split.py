@@ -227,6 +227,6 @@ def test_a_list_of_clips_overrides_the_rule(tau: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [TAU, DemoScenes])
-def test_an_unknown_rule_is_refused(kind: type, tmp_path: Path) -> None:
+def test_an_unknown_rule_is_rejected(kind: type, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^data.validation=offical: expected one of official, balanced$"):
         kind(name="x", root=str(tmp_path), validation="offical")

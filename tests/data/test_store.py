@@ -1,4 +1,4 @@
-"""The feature store: computed once, shared, continued after a kill, repaired after damage."""
+"""The feature store: sharing, continuation after a kill, repair after damage."""
 
 import multiprocessing
 import os

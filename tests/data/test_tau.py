@@ -62,7 +62,7 @@ def test_all_problems_are_reported_together(tau: Path) -> None:
     assert "fold1_train.csv, row 39: audio/unheard.wav is not in meta.csv" in text
 
 
-def test_a_location_in_both_training_and_test_is_refused(tau: Path) -> None:
+def test_a_location_in_both_training_and_test_is_rejected(tau: Path) -> None:
     train = read_table(tau / "evaluation_setup/fold1_train.csv")
     test = read_table(tau / "evaluation_setup/fold1_evaluate.csv")
     moved = train.pop(0)
@@ -127,7 +127,7 @@ def test_unseen_scenes_and_a_bad_validation_list_are_reported_with_the_rest(tau:
 
 
 @pytest.mark.parametrize(("part", "what"), [("train", "train on"), ("evaluate", "test on")])
-def test_a_list_without_rows_is_refused(tau: Path, part: str, what: str) -> None:
+def test_a_list_without_rows_is_rejected(tau: Path, part: str, what: str) -> None:
     path = tau / f"evaluation_setup/fold1_{part}.csv"
     path.write_text("filename\tscene_label\n")
 
@@ -144,7 +144,7 @@ def test_a_validation_list_without_rows(tau: Path) -> None:
         load(tau, validation_list="mine.csv")
 
 
-def test_a_validation_list_without_clips_left_for_training_is_refused(tau: Path) -> None:
+def test_a_validation_list_without_clips_left_for_training_is_rejected(tau: Path) -> None:
     rows = read_table(tau / "evaluation_setup/fold1_train.csv")
     write_table(tau / "mine.csv", [{"filename": row["filename"]} for row in rows])
 
@@ -186,7 +186,7 @@ def test_a_custom_validation_list_is_used(tau: Path) -> None:
     assert [data.recordings[i].filename for i in data.validation] == sorted(row["filename"] for row in own)
 
 
-def test_a_location_in_both_train_and_validation_is_refused(tau: Path) -> None:
+def test_a_location_in_both_train_and_validation_is_rejected(tau: Path) -> None:
     train = read_table(tau / "evaluation_setup/fold1_train.csv")
     write_table(tau / "evaluation_setup/mine.csv", [{"filename": train[0]["filename"]}])
 
@@ -278,7 +278,7 @@ def test_a_blank_after_a_location_does_not_hide_a_leak(tau: Path, after: str) ->
         ("source_label", "ａ"),
     ],
 )
-def test_a_second_spelling_in_the_metadata_is_refused(tau: Path, column: str, spelling: str) -> None:
+def test_a_second_spelling_in_the_metadata_is_rejected(tau: Path, column: str, spelling: str) -> None:
     change(tau / "meta.csv", 0, **{column: spelling})
 
     with pytest.raises(DataError, match=rf"meta\.csv, row \d+: {column} .* differ only in (case|blanks|letters)"):
@@ -296,7 +296,7 @@ def test_a_label_of_a_list_that_only_looks_right_is_reported(tau: Path) -> None:
 @pytest.mark.parametrize(
     "table", ["meta.csv", "evaluation_setup/fold1_train.csv", "evaluation_setup/fold1_evaluate.csv"]
 )
-def test_paths_that_leave_the_root_are_refused_in_every_table(tau: Path, table: str, name: str) -> None:
+def test_paths_that_leave_the_root_are_rejected_in_every_table(tau: Path, table: str, name: str) -> None:
     change(tau / table, 0, filename=name)
 
     with pytest.raises(DataError, match=rf"{table}, row 2: '.*' (is an absolute path|leads out|begins with|has back)"):
@@ -322,7 +322,7 @@ def test_a_table_with_commas_is_read(tau: Path) -> None:
     assert load(tau).fingerprint == before
 
 
-def test_a_single_scene_is_refused(tau: Path) -> None:
+def test_a_single_scene_is_rejected(tau: Path) -> None:
     for table in ("meta.csv", "evaluation_setup/fold1_train.csv", "evaluation_setup/fold1_evaluate.csv"):
         write_table(tau / table, [row | {"scene_label": "bus"} for row in read_table(tau / table)])
 

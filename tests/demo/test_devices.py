@@ -1,4 +1,4 @@
-"""The simulated devices: what each does to a known sound."""
+"""The simulated devices: their effect on known sounds."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Generated folders: whole or not taken for whole, on full and read-only disks too."""
+"""Generated folders: incomplete ones are recognised, also on full and read-only disks."""
 
 import errno
 import json

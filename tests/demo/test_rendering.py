@@ -1,4 +1,4 @@
-"""From power maps to waveforms: levels, pitches and times come out as they were drawn."""
+"""Waveforms rendered from power maps: levels, pitches and times."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The generated scenes: TAU's layout, the same bytes every time, and a generation that can be cut short."""
+"""The generated scenes: TAU's layout, reproducible files, and continuation of an interrupted generation."""
 
 import csv
 import os
@@ -200,7 +200,7 @@ def test_another_data_set_is_not_changed(tmp_path: Path) -> None:
         ({"sample_rate": 4_000}, "sample_rate is 4000"),
     ],
 )
-def test_impossible_parameters_are_refused_before_anything_is_written(
+def test_impossible_parameters_are_rejected_before_anything_is_written(
     tmp_path: Path, wrong: dict[str, float], said: str
 ) -> None:
     with pytest.raises(ValueError, match=said):

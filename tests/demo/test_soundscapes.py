@@ -1,4 +1,4 @@
-"""The generated soundscapes: DESED's layout, the same bytes every time, and a generation that can be cut short."""
+"""The generated soundscapes: DESED's layout, reproducible files, and continuation of an interrupted generation."""
 
 import os
 import shutil
@@ -87,7 +87,7 @@ def level(samples: np.ndarray) -> float:
 
 
 def contrast(demo: EventData, clip: EventClip) -> float:
-    """How much louder the clip is while its only event lasts, in dB."""
+    """Return the level during the only event of a clip relative to the rest, in dB."""
     samples, rate = soundfile.read(demo.root / clip.filename)
     (event,) = clip.events
     begin, end = round(event.onset * rate), round(event.offset * rate)
@@ -245,7 +245,7 @@ def test_existing_recordings_are_not_generated_again(tmp_path: Path) -> None:
         ({"sample_rate": 4_000}, "sample_rate is 4000"),
     ],
 )
-def test_impossible_parameters_are_refused_before_anything_is_written(
+def test_impossible_parameters_are_rejected_before_anything_is_written(
     tmp_path: Path, wrong: dict[str, Any], said: str
 ) -> None:
     with pytest.raises(ValueError, match=said):

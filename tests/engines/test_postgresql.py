@@ -95,7 +95,7 @@ def test_a_search_survives_killed_connections_a_restart_and_an_outage(server: Po
     assert all(count == 1 for number, count in times.items() if number is not None)
 
 
-def test_a_server_with_too_few_connections_is_told_as_that(server: PostgreSQL) -> None:
+def test_too_few_connections_of_a_server_are_reported(server: PostgreSQL) -> None:
     server.stop()
     server.start(max_connections=2, superuser_reserved_connections=0)
     engine = open_storage(server.url).engine

@@ -1,4 +1,4 @@
-"""Figures of a run: drawn last, and none of them costs the run its results."""
+"""The figures of a run are drawn last, and an error does not fail the run."""
 
 import logging
 from pathlib import Path
@@ -13,16 +13,16 @@ from dcase_sweep.runner.records import draw_figures
 
 
 class Recorder:
-    """What a run is told, in order."""
+    """Records the calls of a run in order."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.calls: list[str] = []
 
     def flush(self, *_: Any) -> None:
-        self.told.append("metrics")
+        self.calls.append("metrics")
 
     def log_file(self, path: Path, *_: Any) -> None:
-        self.told.append(path.name)
+        self.calls.append(path.name)
 
 
 def broken() -> Figure:
@@ -36,7 +36,7 @@ def test_a_figure_that_cannot_be_drawn_costs_one_line(tmp_path: Path, caplog: py
     with caplog.at_level(logging.WARNING):
         draw_figures(run, EvaluationResult({"test/accuracy": 1.0}, "", figures=figures), Job(tmp_path, {}))  # type: ignore[arg-type]
 
-    assert run.told == ["metrics", "good.png"]
+    assert run.calls == ["metrics", "good.png"]
     assert [record.getMessage() for record in caplog.records] == ["broken.png cannot be drawn: ValueError: a label"]
     assert (tmp_path / "good.png").is_file()
 

@@ -1,4 +1,4 @@
-"""Metrics beside those of a task, held against scikit-learn's."""
+"""Extra metrics, compared with scikit-learn."""
 
 import math
 

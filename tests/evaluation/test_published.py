@@ -1,4 +1,4 @@
-"""Published results: `compare` and `experiments/README.md` show the same ones."""
+"""Published results are the same in `compare` and `experiments/README.md`."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ ROWS = [
 
 
 def cell_of(result: PublishedResult, metric: str) -> str:
-    """How the page shows a figure: ``47.7 % ± 0.98``, ``1.473 ± 0.051``, ``46,246``, ``0.353``."""
+    """Format a figure as on the page: ``47.7 % ± 0.98``, ``1.473 ± 0.051``, ``46,246``, ``0.353``."""
     measure = next(each for each in MEASURES if each.metric == metric)
     value, deviation = (None if each is None else f"{measure.factor * each:.10g}" for each in result.metrics[metric])
     shown = f"{int(value):,}" if metric == "complexity/parameters" else value
@@ -27,7 +27,7 @@ def cell_of(result: PublishedResult, metric: str) -> str:
 
 
 def words_of(result: PublishedResult) -> str:
-    """How the page names a result: ``[SYSTEM](ADDRESS), teacher``."""
+    """Format the name of a result as on the page: ``[SYSTEM](ADDRESS), teacher``."""
     return f"[{result.system}]({result.source}), {result.detail or f'mean of {result.runs} runs'}"
 
 

@@ -1,4 +1,4 @@
-"""Whether two systems differ: intervals over resampled clips, exact tests over seeds."""
+"""Tests of the difference of two systems: intervals over resampled clips, exact tests over seeds."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Learning curves: what they show."""
+"""The content of learning curves."""
 
 import io
 

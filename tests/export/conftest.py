@@ -1,4 +1,4 @@
-"""A tiny trained run that every test of an export shares."""
+"""A tiny trained run, shared by the tests of exports."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Mistakes on the command line of ``export``, told before anything is loaded."""
+"""Errors on the command line of ``export``, reported before anything is loaded."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""ONNX files: of one opinion with the float network, for any batch, saying what they are."""
+"""ONNX files: same predictions as the float network, any batch size, metadata."""
 
 import numpy as np
 import pytest

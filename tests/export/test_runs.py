@@ -1,4 +1,4 @@
-"""Which run is meant: by its id, its folder or its checkpoint; and what cannot be exported."""
+"""Identification of a run by ID, folder or checkpoint, and runs that cannot be exported."""
 
 from pathlib import Path
 
@@ -84,7 +84,7 @@ def test_a_run_that_was_trained_on_a_gpu_is_exported_here(checkpoint: Path, wher
         ("FINISHED", {}, "no artifact checkpoints/best.ckpt"),
     ],
 )
-def test_runs_that_cannot_be_exported_are_refused(
+def test_runs_that_cannot_be_exported_are_rejected(
     status: str, parameters: dict[str, str], says: str, mlruns: Path, where: dict[str, str]
 ) -> None:
     run_id = logged(mlruns, None, status=status, **parameters)
@@ -93,7 +93,7 @@ def test_runs_that_cannot_be_exported_are_refused(
         find_trained_run(run_id, where)
 
 
-def test_an_unknown_id_is_refused_and_no_store_is_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_id_is_rejected_and_no_store_is_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
@@ -102,7 +102,7 @@ def test_an_unknown_id_is_refused_and_no_store_is_created(tmp_path: Path, monkey
     assert not (tmp_path / "mlruns").exists()
 
 
-def test_other_files_and_keys_are_refused(checkpoint: Path, where: dict[str, str], tmp_path: Path) -> None:
+def test_other_files_and_keys_are_rejected(checkpoint: Path, where: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "text.ckpt").write_text("no checkpoint")
     (tmp_path / "empty").mkdir()
 
@@ -116,7 +116,7 @@ def test_other_files_and_keys_are_refused(checkpoint: Path, where: dict[str, str
         find_trained_run(str(checkpoint), {**where, "data.rot": "/x"})
 
 
-def test_weights_for_other_scenes_are_refused(run: TrainedRun) -> None:
+def test_weights_for_other_scenes_are_rejected(run: TrainedRun) -> None:
     with pytest.raises(
         UserError, match=r"its weights do not fit baseline_cnn for 10 scenes .*; expected the data that"
     ):

@@ -1,4 +1,4 @@
-"""TensorFlow Lite files: of one opinion with the float network, as small as they should be, told layer by layer."""
+"""TensorFlow Lite files: same predictions as the float network, size, and noise of each layer."""
 
 import numpy as np
 import pytest

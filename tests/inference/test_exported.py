@@ -1,4 +1,4 @@
-"""Exported files as trained networks; what describes them is not trusted."""
+"""Exported files as trained networks. Their metadata are not trusted."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ Described = dict[str, Any]
 
 
 class Runtime:
-    """Says of each clip the same, if it has the shape of the front end's features."""
+    """Returns the same scores for each clip with the shape of the features."""
 
     step = 0.0
 
@@ -61,7 +61,7 @@ def test_a_file_and_its_description_are_a_trained_network(file: Path, described:
     assert found.probabilities == pytest.approx({"park": 0.7, "bus": 0.2, "tram": 0.1})
 
 
-def test_a_file_without_its_description_is_refused(file: Path) -> None:
+def test_a_file_without_its_description_is_rejected(file: Path) -> None:
     with pytest.raises(UserError, match=r"float32\.tflite: no metadata\.json in its folder, with its classes"):
         dcase_sweep.load_run(file)
 
@@ -80,7 +80,7 @@ def test_a_file_without_its_description_is_refused(file: Path) -> None:
         ({"front_end.pad_mode": "${oc.env:HOME}"}, r"would be resolved"),
     ],
 )
-def test_a_description_that_does_not_fit_is_refused_in_one_line(
+def test_a_description_that_does_not_fit_is_rejected_in_one_line(
     file: Path, described: Described, change: Described, line: str
 ) -> None:
     for key, value in change.items():
@@ -96,7 +96,7 @@ def test_a_description_that_does_not_fit_is_refused_in_one_line(
     assert "\n" not in str(refused.value)
 
 
-def test_a_file_that_no_runtime_loads_is_refused(file: Path, described: Described) -> None:
+def test_a_file_that_no_runtime_loads_is_rejected(file: Path, described: Described) -> None:
     describe(file, described)
     file.write_bytes(b"something else")
 

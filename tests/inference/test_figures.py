@@ -1,4 +1,4 @@
-"""Figures of predictions: what they show."""
+"""The content of figures of predictions."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""How windows become the prediction of a recording."""
+"""Joining of windows to the prediction for a recording."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ CLASSES = ("bus", "park", "tram")
 
 
 class Given(nn.Module):
-    """Says of a window what its features hold: probabilities ``[1, class]``."""
+    """Returns the features of a window as probabilities ``[1, class]``."""
 
     def forward(self, features: Tensor) -> Tensor:
         return features[:, 0]
@@ -66,7 +66,7 @@ def test_a_scene_has_no_threshold() -> None:
         join(NetworkPredictor(Given()), 100, 1.0, threshold=0.3)
 
 
-def test_a_predictor_of_single_clips_is_asked_about_each_window() -> None:
+def test_a_predictor_of_single_clips_predicts_each_window() -> None:
     joiner = join(NetworkPredictor(Given()), 100, 1.0)
     joiner.add([0, 50], windows([0.8, 0.1, 0.1], [0.2, 0.7, 0.1]))
 
@@ -80,7 +80,7 @@ def test_a_predictor_of_single_clips_is_asked_about_each_window() -> None:
 
 
 class Played(nn.Module):
-    """Says of each frame what the features hold: ``[class, frame]``."""
+    """Returns the features as probabilities of each frame ``[class, frame]``."""
 
     frame_stride = 1
 
@@ -117,7 +117,7 @@ def test_events_go_on_from_window_to_window(detector: EventPredictor) -> None:
     assert found.labels == ("cat", "dog")
 
 
-def test_where_windows_differ_the_one_whose_middle_is_nearer_counts_more(detector: EventPredictor) -> None:
+def test_the_window_whose_middle_is_nearer_has_more_weight(detector: EventPredictor) -> None:
     joiner = join(detector, 16_000, 1.0)
     joiner.add([0], torch.full((1, 2, 60), 1.0))
     joiner.add([30 * detector.grid], torch.zeros(1, 2, 60))
@@ -129,7 +129,7 @@ def test_where_windows_differ_the_one_whose_middle_is_nearer_counts_more(detecto
     assert (np.diff(scores[29:61]) < 0).all()
 
 
-def test_one_window_is_what_the_network_says_bit_for_bit(detector: EventPredictor) -> None:
+def test_the_prediction_of_one_window_is_the_output_of_the_network_bit_for_bit(detector: EventPredictor) -> None:
     said = torch.rand(1, 2, 60, generator=torch.manual_seed(1))
     joiner = join(detector, 16_000, 1.0)
     joiner.add([0], said)
@@ -137,7 +137,7 @@ def test_one_window_is_what_the_network_says_bit_for_bit(detector: EventPredicto
     assert np.array_equal(joiner.finish(60 * detector.grid).scores, said[0].T.numpy())
 
 
-def test_nothing_is_detected_behind_the_end_of_a_short_recording(detector: EventPredictor) -> None:
+def test_nothing_is_detected_after_the_end_of_a_short_recording(detector: EventPredictor) -> None:
     joiner = join(detector, 16_000, 1.0)
     joiner.add([0], torch.full((1, 2, 60), 0.9))
 

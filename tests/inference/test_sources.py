@@ -1,4 +1,4 @@
-"""Recordings as a command line names them."""
+"""Recordings named on a command line."""
 
 import io
 from contextlib import ExitStack
@@ -62,7 +62,7 @@ def test_lengths_are_read_and_problems_kept_for_later(folder: Path) -> None:
     assert "not on disk" in str(missing.problem)
 
 
-def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_recordings_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no recordings in this folder; expected"):
         names(str(tmp_path))
 
@@ -90,7 +90,9 @@ def test_a_recording_comes_through_standard_input(folder: Path, monkeypatch: pyt
     ("content", "line"),
     [(b"", "^-: standard input is empty"), (b"\x80\x81 no text", "^-: neither an audio file nor text")],
 )
-def test_what_is_neither_names_nor_audio_is_refused(monkeypatch: pytest.MonkeyPatch, content: bytes, line: str) -> None:
+def test_input_that_is_neither_names_nor_audio_is_rejected(
+    monkeypatch: pytest.MonkeyPatch, content: bytes, line: str
+) -> None:
     send(monkeypatch, content)
 
     with pytest.raises(UserError, match=line):

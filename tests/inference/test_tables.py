@@ -1,4 +1,4 @@
-"""Predictions as tables."""
+"""Tables of predictions."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ EVENTS = EventPrediction(
 )
 
 
-def test_a_table_of_scenes_is_laid_out_as_the_challenge_asks() -> None:
+def test_a_table_of_scenes_has_the_format_of_the_challenge() -> None:
     table = TableFormat("tsv", ("park", "bus"))
 
     assert table.header(SCENE) == "filename\tscene_label\tpark\tbus\n"
@@ -55,7 +55,7 @@ def test_names_with_commas_tabs_and_line_ends_are_read_back() -> None:
         assert row[0] == name
 
 
-def test_tags_stand_in_one_cell() -> None:
+def test_tags_are_in_one_cell() -> None:
     tags = TagPrediction({"low": 0.9, "high": 0.8}, labels=("low", "high"))
 
     assert TableFormat("csv", ("high", "low")).lines("a.wav", tags) == 'a.wav,"low,high",0.8,0.9\n'
@@ -84,6 +84,6 @@ def test_windows_of_one_scene_are_one_label_of_audacity() -> None:
     assert table.lines("a.wav", SCENE) == "0.000000\t15.000000\tbus\n10.000000\t20.000000\tpark\n"
 
 
-def test_what_is_no_table_is_refused_in_one_line() -> None:
+def test_a_prediction_that_is_not_a_table_is_rejected_in_one_line() -> None:
     with pytest.raises(UserError, match=r"^task tones: its predictor returns a ndarray, which is not a table"):
         check_prediction(np.zeros(3), "tones")

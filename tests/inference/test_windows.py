@@ -1,4 +1,4 @@
-"""Cutting of recordings into windows."""
+"""Windows of recordings."""
 
 import numpy as np
 import pytest
@@ -66,6 +66,6 @@ def test_less_than_a_step_of_the_grid_at_the_end_needs_no_window() -> None:
 
 
 @pytest.mark.parametrize("overlap", [-0.1, 1.0, float("nan")])
-def test_an_overlap_that_is_not_possible_is_refused(overlap: float) -> None:
+def test_an_overlap_that_is_not_possible_is_rejected(overlap: float) -> None:
     with pytest.raises(UserError, match=r"^overlap=.*: expected a number from 0 to 0\.95"):
         cut(1_000, overlap=overlap)

@@ -1,4 +1,4 @@
-"""A damaged data set: everything that is wrong is told at once, and nothing is computed or lost."""
+"""A damaged data set: all problems are reported together, and nothing is computed or lost."""
 
 import re
 from pathlib import Path
@@ -26,7 +26,7 @@ def damaged(command_line: CommandLine) -> "tuple[Path, dict[str, Path]]":
     return root, spoiled
 
 
-def test_all_problems_are_told_before_features_are_computed(
+def test_all_problems_are_reported_before_features_are_computed(
     command_line: CommandLine, damaged: "tuple[Path, dict[str, Path]]"
 ) -> None:
     root, spoiled = damaged

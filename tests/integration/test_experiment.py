@@ -21,7 +21,7 @@ CHANCE = ("augmentation.mixup_alpha=0.3", "augmentation.freq_mixstyle_p=0.5", "a
 
 
 def run_folder(output: str, base: Path) -> Path:
-    """The folder that the command's last lines name."""
+    """Return the folder named in the last lines of the output."""
     found = re.search(r"^run .* · (\S+)$", output, re.MULTILINE)
     assert found, output
     return base / found[1]
@@ -36,7 +36,7 @@ def client(folder: Path) -> "tuple[object, str]":
 
 @pytest.fixture(scope="module")
 def output(command_line: CommandLine, tiny: Tiny) -> str:
-    """The first experiment, as people start it: in a process of its own, on a store of runs that is not there yet."""
+    """The first experiment, in a separate process and without an existing store of runs."""
     shutil.rmtree(command_line.folder / "mlruns")
     traps = command_line.folder / "traps"
     traps.mkdir()
@@ -57,9 +57,10 @@ def again(output: str, command_line: CommandLine, tiny: Tiny) -> str:
     return command_line(*tiny(*CHANCE))
 
 
-def test_the_terminal_tells_what_happened(output: str) -> None:
+def test_the_terminal_shows_what_happened(output: str) -> None:
     assert " INFO " not in output  # of the libraries, which have much to say while a first store of runs is made
-    assert "task 1a, baseline_cnn on tau2020, cpu" in output
+    assert "task 1a, baseline_cnn on tau2020, seed " in output
+    assert "device    cpu, " in output
     assert "tau2020: 12 train, 24 validation, 12 test clips, 3 scenes, 2 devices" in output
     assert re.search(r"^ *bus  *\|", output, re.MULTILINE)
     assert "mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db" in output
@@ -92,7 +93,7 @@ def test_mlflow_holds_everything(output: str, command_line: CommandLine) -> None
     assert {"config.yaml", "complexity.txt", "scenes.txt", "metrics.json", "confusion.png", "checkpoints"} <= artifacts
 
 
-def test_the_scores_judged_alone_give_the_same_figures(output: str, command_line: CommandLine) -> None:
+def test_the_separate_evaluation_of_the_scores_gives_the_same_figures(output: str, command_line: CommandLine) -> None:
     folder = run_folder(output, command_line.folder)
     reference = command_line.folder / "tau/evaluation_setup/fold1_evaluate.csv"
 
@@ -153,7 +154,7 @@ def test_mistakes_are_one_line(command_line: CommandLine, overrides: list[str], 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job"], ["evaluate", "--help"]])
 def test_answers_at_once(command_line: CommandLine, arguments: list[str]) -> None:
-    """Of the time it takes, what others do on the machine is not its own: processor time is judged."""
+    """Processor time is measured, because elapsed time depends on other processes of the machine."""
     cold = CommandLine(command_line.folder)
 
     def seconds() -> float:

@@ -1,4 +1,4 @@
-"""A trained run through the real command line into files for devices."""
+"""Export of a trained run through the real command line."""
 
 import csv
 import json
@@ -67,7 +67,7 @@ def test_a_run_is_exported_by_its_folder(command_line: CommandLine, trained: str
 
 
 def _predict_alike(command_line: CommandLine, run: str, exported: Path) -> None:
-    """A file says of recordings what the network that it was made of says."""
+    """An exported file gives the same predictions as its network."""
     tables = []
     for which in (run, str(exported)):
         command_line("predict", which, "tau/audio", "-o", "predicted.csv")

@@ -1,4 +1,4 @@
-"""What a wheel holds: an installed package must find its configuration and work from any folder."""
+"""An installed wheel finds its configuration and works from any folder."""
 
 import os
 import subprocess
@@ -52,7 +52,7 @@ def test_the_script_finds_modules_of_the_working_folder(tmp_path: Path) -> None:
     )
 
 
-def test_what_the_wheel_holds_works_from_another_folder(wheel: Path, tmp_path: Path) -> None:
+def test_the_wheel_works_from_another_folder(wheel: Path, tmp_path: Path) -> None:
     installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
     zipfile.ZipFile(wheel).extractall(installed)
     elsewhere.mkdir()

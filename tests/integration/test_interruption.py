@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the run is marked, the last checkpoint kept, and resuming ends where no interruption would."""
+"""Ctrl-C and SIGTERM: status of the run, the last checkpoint, and identical results after resumption."""
 
 import os
 import re
@@ -64,7 +64,7 @@ def test_a_folder_alone_is_continued(whole: Path, command_line: CommandLine, tin
     assert (run_folder(output, command_line.folder) / "scores.csv").read_text() == (whole / "scores.csv").read_text()
 
 
-def test_what_cannot_be_continued_is_refused(
+def test_checkpoints_that_cannot_be_resumed_are_rejected(
     whole: Path, command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:
     other = command_line(*tiny(*EPOCHS, "optimizer.lr=0.01", f"resume={whole}"), code=1)

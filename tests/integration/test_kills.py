@@ -1,4 +1,4 @@
-"""SIGKILL and a lost terminal: what was trained is logged once, nothing is left open, nothing is broken."""
+"""SIGKILL and a lost terminal: nothing is logged twice, left open or damaged."""
 
 import os
 import pty
@@ -109,7 +109,7 @@ def test_a_killed_grid_is_closed_by_the_next_command(command_line: CommandLine) 
 
 
 def test_a_lost_terminal_ends_a_run_like_sigterm(command_line: CommandLine) -> None:
-    """As an ssh session that breaks: the terminal is gone, nobody can be told anything, and SIGHUP comes."""
+    """Like a broken ssh session: the terminal is closed, output fails, and SIGHUP is sent."""
     words = overrides(command_line.folder, "scenes")
     known = set(command_line.folder.rglob("last.ckpt"))
     terminal, other_end = pty.openpty()

@@ -1,4 +1,4 @@
-"""Whatever is wrong around an experiment is said in one line, by the real command line."""
+"""Errors of any kind are reported in one line by the real command line."""
 
 import subprocess
 import sys

@@ -53,7 +53,7 @@ def test_a_job_that_fails_does_not_stop_the_others(command_line: CommandLine, ti
     assert any("mlflow.parentRunId" in run.data.tags for run in failed)
 
 
-def test_an_impossible_job_is_refused_before_the_first_starts(
+def test_an_impossible_job_is_rejected_before_the_first_starts(
     command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:
     output = command_line("-m", *tiny("model.units=8,0"), code=1)

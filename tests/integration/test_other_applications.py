@@ -1,4 +1,4 @@
-"""A search of another Hydra application, as its users run it: killed, continued, refused, repeated."""
+"""A search in another Hydra application: killed, continued, rejected, repeated."""
 
 import os
 import re
@@ -34,7 +34,7 @@ class Project:
     def start(
         self, *arguments: str, host: str | None = None, environment: Mapping[str, str] | None = None
     ) -> "subprocess.Popen[str]":
-        """Begin and do not wait. With a host, as a machine of this name."""
+        """Start the command without waiting; with a host, on a machine of this name."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HYDRA_")}
         return subprocess.Popen(
             [*(on_host(host) if host else ()), sys.executable, "train.py", *arguments],
@@ -66,7 +66,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def continued(project: Project) -> str:
-    """What the second command printed: the first one was killed in the middle of its trials."""
+    """The output of the second command, after the first one was killed during its trials."""
     process = project.start(*SLOW)
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and process.poll() is None:
@@ -82,7 +82,7 @@ def continued(project: Project) -> str:
 
 
 def _wait_for_workers(project: Project) -> None:
-    """Workers end with the command that has started them."""
+    """Workers end when the command that started them ends."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         trials = project.study().get_trials(deepcopy=False)
@@ -115,14 +115,14 @@ def test_results_are_written_and_the_best_can_be_repeated(project: Project, cont
     project(*shlex.split(command[1]))
 
 
-def test_what_was_finished_is_not_run_again(project: Project, continued: str) -> None:
+def test_finished_jobs_are_not_run_again(project: Project, continued: str) -> None:
     before = len(project.study().get_trials())
 
     assert "train (continued with" in project(*SLOW)
     assert len(project.study().get_trials()) == before
 
 
-def test_another_space_or_configuration_is_refused_in_one_line(project: Project, continued: str) -> None:
+def test_another_space_or_configuration_is_rejected_in_one_line(project: Project, continued: str) -> None:
     changed = project(*SLOW, "epochs=6", "classifier.eta0=interval(1,2)", code=1)
 
     line = changed.splitlines()[0]
@@ -138,7 +138,7 @@ def test_another_space_or_configuration_is_refused_in_one_line(project: Project,
         ("hydra.sweeper.workers=0", "error: hydra.sweeper.workers=0: expected a whole number of at least 1"),
     ],
 )
-def test_wrong_settings_are_refused_in_one_line(project: Project, argument: str, message: str) -> None:
+def test_wrong_settings_are_rejected_in_one_line(project: Project, argument: str, message: str) -> None:
     printed = project("-m", argument, code=1)
 
     assert printed.startswith(message)

@@ -1,4 +1,4 @@
-"""A project of the user's own, as `init` writes it: every command of its README, from the first run to an export."""
+"""A project written by `init`: every command of its README, from the first run to an export."""
 
 import os
 import re
@@ -76,7 +76,7 @@ def test_other_processes_find_the_project(project: CommandLine) -> None:
     assert "all 2 jobs have finished" in again
 
 
-def test_an_interrupted_run_says_how_it_goes_on(project: CommandLine) -> None:
+def test_an_interrupted_run_shows_how_to_continue(project: CommandLine) -> None:
     first = next(
         line.split()[3:]
         for line in (project.folder / "README.md").read_text().splitlines()
@@ -163,6 +163,6 @@ def test_the_package_is_named_after_the_folder(folder: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("folder", ["2024", "ä"])
-def test_a_folder_whose_name_no_package_can_have_is_refused(folder: str) -> None:
+def test_a_folder_whose_name_no_package_can_have_is_rejected(folder: str) -> None:
     with pytest.raises(UserError, match="not a name for a Python package"):
         package_name(Path(folder))

@@ -1,4 +1,4 @@
-"""Own recordings from their folder to results: a cross-validation, events without weak labels, public layouts."""
+"""Own recordings, from their folder to results: cross-validation, events without weak labels, public layouts."""
 
 import csv
 import re

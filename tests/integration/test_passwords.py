@@ -1,4 +1,4 @@
-"""A password in the address of a server works and stands nowhere, whatever becomes of the run."""
+"""A password in the address of a server works and is never written, whatever happens to the run."""
 
 import os
 import re
@@ -103,7 +103,7 @@ def _wait_for(port: int) -> None:
     raise AssertionError("the server did not begin")
 
 
-def test_a_password_works_and_stands_nowhere(
+def test_a_password_works_and_is_written_nowhere(
     server: tuple[int, Path], command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:
     port, folder = server

@@ -1,4 +1,4 @@
-"""Evaluating a published checkpoint through the real command line."""
+"""Evaluation of a published checkpoint through the real command line."""
 
 import json
 import re
@@ -56,7 +56,7 @@ def test_it_is_evaluated_and_logged_without_training(
     assert "train/loss" not in run.data.metrics
 
 
-def test_a_wrong_file_is_told_before_the_data_are_read(
+def test_a_wrong_file_is_reported_before_the_data_are_read(
     command_line: CommandLine, arguments: list[str], checkpoint: Path
 ) -> None:
     other = command_line.folder / "other.ckpt"

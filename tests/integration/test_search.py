@@ -1,4 +1,4 @@
-"""Searches as people run them: from the command to the best one's file, through kills and continuations."""
+"""Searches through the real command line, including kills, continuations and the file of the best trial."""
 
 import csv
 import os
@@ -44,6 +44,7 @@ def test_a_search_ends_with_its_best_and_how_to_repeat_it(
 
     assert "search    s: 3 finished" in searched
     assert f"best      trial {best.number}: best/validation/accuracy {best.value:.4g}" in searched
+    assert re.search(r"^test      accuracy [\d.]+, log_loss [\d.]+$", searched, re.MULTILINE)
     assert len(list(csv.reader((folder / "trials.csv").open()))) == 4
     assert {path.name for path in (folder / "figures").iterdir()} >= {"history.png", "search.html", "slice.png"}
     command = re.search(r"repeat    python -m dcase_sweep (.*)", searched)
@@ -64,7 +65,7 @@ def test_trials_are_children_of_the_search_and_the_best_is_marked(command_line: 
     assert artifacts == {"optimization_results.yaml", "trials.csv", "experiment", "figures"}
 
 
-def test_the_same_command_continues_and_another_space_is_refused(
+def test_the_same_command_continues_and_another_space_is_rejected(
     command_line: CommandLine, searched: str, tiny: Callable[..., list[str]]
 ) -> None:
     name = "hydra.sweeper.study_name=s"
@@ -146,7 +147,7 @@ def _wait_for(condition: Callable[[], bool], seconds: float = 120.0) -> None:
         time.sleep(0.1)
 
 
-def test_a_space_without_a_search_and_a_search_without_a_sweeper_are_told(
+def test_a_space_without_a_search_and_a_search_without_a_sweeper_are_reported(
     command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:
     nothing = command_line("-m", *tiny("hydra/sweeper=optuna"), code=1)

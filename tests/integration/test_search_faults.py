@@ -1,4 +1,4 @@
-"""Searches whose workers, commands or stores are taken away: what must be left, and what must be said."""
+"""Searches whose workers, commands or storage fail: what remains and what is reported."""
 
 import os
 import shutil
@@ -40,7 +40,7 @@ def points(*more: str) -> tuple[str, ...]:
 
 @pytest.fixture
 def trap(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, str], None]:
-    """Lets so many workers die while they start; they are known by a word of their command line."""
+    """Kills this number of workers during their start. They are identified by a word of their command line."""
     folder = command_line.folder / "trap"
     folder.mkdir(exist_ok=True)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
@@ -64,7 +64,7 @@ def test_a_worker_that_dies_while_it_starts_is_replaced(
     assert "search    replaced: 2 finished" in output
 
 
-def test_workers_that_die_again_and_again_end_the_search_with_what_they_said(
+def test_workers_that_die_repeatedly_end_the_search_with_their_output(
     command_line: CommandLine, tiny: Tiny, trap: Callable[[int, str], None]
 ) -> None:
     trap(100, "spawn_main")
@@ -76,7 +76,7 @@ def test_workers_that_die_again_and_again_end_the_search_with_what_they_said(
     assert "Traceback" not in output
 
 
-def test_the_workers_of_joblib_are_begun_again(
+def test_the_workers_of_joblib_are_restarted(
     command_line: CommandLine, tiny: Tiny, trap: Callable[[int, str], None]
 ) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
@@ -88,7 +88,7 @@ def test_the_workers_of_joblib_are_begun_again(
     assert "search    loky: 2 finished" in output
 
 
-def test_a_worker_that_is_asked_to_end_has_its_trial_tried_again(command_line: CommandLine, tiny: Tiny) -> None:
+def test_the_trial_of_a_terminated_worker_is_retried(command_line: CommandLine, tiny: Tiny) -> None:
     more = ("training.epochs=20", "hydra.sweeper.n_trials=1", "hydra.sweeper.study_name=asked")
     process = command_line.start("-m", *tiny(*SPACE, *more))
     first = _running(command_line.folder, set(), epochs=3, name="asked")
@@ -167,7 +167,7 @@ def test_a_name_with_quotation_marks_and_tags_is_only_a_name(command_line: Comma
 
 
 def test_a_search_goes_on_without_its_runs(command_line: CommandLine, tiny: Tiny, database: Path) -> None:
-    """Somebody has deleted the store of runs; the study and the checkpoints are there."""
+    """The store of runs has been deleted; the study and the checkpoints exist."""
     arguments = ["-m", *tiny(*SPACE, "training.epochs=1", "hydra.sweeper.study_name=lost")]
     command_line(*arguments, "hydra.sweeper.n_trials=1")
     for path in (command_line.folder / "mlruns").glob("*mlflow.db*"):
@@ -199,7 +199,7 @@ def test_passwords_are_written_nowhere(command_line: CommandLine, tiny: Tiny) ->
 
 
 def test_a_search_that_was_killed_again_and_again_comes_to_its_end(command_line: CommandLine, tiny: Tiny) -> None:
-    """Each continuation begins with the last epoch of the one before."""
+    """Each continuation starts with the last epoch of the previous one."""
     more = ("training.epochs=24", "hydra.sweeper.n_trials=1", "hydra.sweeper.study_name=again")
     arguments = ["-m", *tiny(*SPACE, *more)]
     seen: set[int] = set()

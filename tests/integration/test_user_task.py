@@ -1,4 +1,4 @@
-"""A task that the package does not have, in a project of one Python file and one configuration file."""
+"""A task from outside the package, in a project with one Python file and one configuration file."""
 
 import csv
 import shutil

@@ -175,14 +175,14 @@ def test_tracing_uses_the_layers_of_pytorch() -> None:
         ({"recurrent_layers": 0}, "recurrent_layers=0: expected at least 1"),
     ],
 )
-def test_refuses_impossible_sizes_in_one_line(sizes: dict[str, Any], line: str) -> None:
+def test_rejects_impossible_sizes_in_one_line(sizes: dict[str, Any], line: str) -> None:
     with pytest.raises(ValueError, match=r"expected|left") as problem:
         CRNN(**SMALL | sizes)
 
     assert str(problem.value) == line
 
 
-def test_a_clip_that_is_too_short_is_refused() -> None:
+def test_a_clip_that_is_too_short_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"pools\[1\]=\[4, 2\]: only 8 × 1 \(mel × frame\) is left"):
         CRNN(**SMALL)(torch.randn(1, 16, 3))
 

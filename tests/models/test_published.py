@@ -79,7 +79,7 @@ def test_every_key_and_shape_has_its_place() -> None:
         ),
     ],
 )
-def test_refuses_what_is_not_the_baseline_in_one_line(change, line: str) -> None:
+def test_rejects_what_is_not_the_baseline_in_one_line(change, line: str) -> None:
     state, _, _ = published_checkpoint()
     change(state)
 

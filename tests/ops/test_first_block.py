@@ -1,4 +1,4 @@
-"""The first block as one operation, against PyTorch's layers one by one."""
+"""The first block as one operation, compared with PyTorch's layers."""
 
 from copy import deepcopy
 

@@ -1,4 +1,4 @@
-"""The layers after a convolution as one operation, against PyTorch's one by one."""
+"""The layers after a convolution as one operation, compared with PyTorch's."""
 
 import pytest
 import torch

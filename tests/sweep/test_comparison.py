@@ -61,14 +61,14 @@ def noted(name: str, note: str | None, status: str = "finished") -> Entry:
     return Entry({"data": name}, status, {"test/accuracy": 0.5} if status == "finished" else {}, note=note)
 
 
-def test_results_on_synthetic_data_say_so_above_the_table() -> None:
+def test_a_note_above_the_table_marks_results_on_synthetic_data() -> None:
     comparison = compare([noted("demo", SYNTHETIC), noted("other", SYNTHETIC), noted("broken", None, "failed")])
 
     assert table(comparison).splitlines()[0] == SYNTHETIC
     assert to_csv(comparison).splitlines()[1].endswith(SYNTHETIC)
 
 
-def test_where_some_results_are_synthetic_the_rows_are_named() -> None:
+def test_rows_with_synthetic_results_are_marked_if_only_some_are() -> None:
     comparison = compare([noted("tau2020", None), noted("demo", SYNTHETIC)])
 
     assert table(comparison).splitlines()[0] == f"row 2: {SYNTHETIC}"
@@ -146,3 +146,16 @@ def test_columns_of_all_tasks_come_after_those_of_each() -> None:
     )
 
     assert table(comparison).splitlines()[0].split() == ["task", "accuracy", "%", "PSDS", "1", "parameters", "seconds"]
+
+
+def test_the_table_fits_the_terminal() -> None:
+    """The metrics stay, costs are left out first."""
+    entries = [entry("a_network_of_somebody", seed, 0.4 + seed / 10, **{"optimizer.lr": "0.001"}) for seed in (0, 1)]
+    entries += [entry("cnn5", 0, 0.5, **{"optimizer.lr": "0.01"})]
+
+    text = table(compare(entries), 60)
+
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert any("45.0 ± 7.1" in line for line in lines)
+    assert "not shown: " not in table(compare(entries), 120)

@@ -1,4 +1,4 @@
-"""What the record of a sweep shows: figures, a table in Markdown, a picture."""
+"""The summary in the record of a sweep: metrics, a table in Markdown, a figure."""
 
 from pathlib import Path
 

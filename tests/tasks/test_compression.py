@@ -1,4 +1,4 @@
-"""What a run says of its compression."""
+"""The report on the compression of a run."""
 
 import logging
 
@@ -51,7 +51,7 @@ def test_size_and_loss_in_two_lines(caplog: pytest.LogCaptureFixture) -> None:
     ("limit", "bits", "says"),
     [(128, 32, "200.00 KiB non-zero at 32 bit (OVER the 128 KB"), (None, 8, "50.00 KiB non-zero at 8 bit, 51,200 of")],
 )
-def test_the_limit_is_held_against_the_bits_that_were_asked_for(
+def test_the_limit_applies_to_the_configured_number_of_bits(
     caplog: pytest.LogCaptureFixture, limit: float | None, bits: int, says: str
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -63,7 +63,7 @@ def test_the_limit_is_held_against_the_bits_that_were_asked_for(
     assert "compression/accuracy_lost" not in metrics
 
 
-def test_without_compression_the_zeros_are_counted_and_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_compression_zeros_are_counted_but_not_reported(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
     metrics = conclude_compression(experiment(), network(60_000), None, result(0.5, 1.0))

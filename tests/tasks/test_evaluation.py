@@ -1,4 +1,4 @@
-"""From scores to a result."""
+"""Evaluation of scores."""
 
 from pathlib import Path
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What is said of recordings that are not as long as a clip."""
+"""Messages on recordings whose length differs from that of a clip."""
 
 from pathlib import Path
 

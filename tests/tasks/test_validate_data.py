@@ -1,4 +1,4 @@
-"""What configuration and data must agree on."""
+"""Checks of the configuration against the data."""
 
 import logging
 from dataclasses import replace
@@ -40,20 +40,20 @@ def experiment(**settings: object) -> Experiment:
         ),
     ],
 )
-def test_refused_in_one_line(change: dict[str, object], says: str) -> None:
+def test_rejected_in_one_line(change: dict[str, object], says: str) -> None:
     with pytest.raises(UserError) as caught:
         TASK.validate_data(experiment(**change), make_data(SoundEvent(1, 2, "Cat")))
 
     assert str(caught.value) == says
 
 
-def test_what_fits_is_accepted_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+def test_valid_data_are_accepted_without_messages(caplog: pytest.LogCaptureFixture) -> None:
     TASK.validate_data(experiment(median_filter=dict.fromkeys(DESED_CLASSES, 5)), make_data(SoundEvent(1, 2, "Cat")))
 
     assert not caplog.records
 
 
-def test_a_test_set_without_events_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_test_set_without_events_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     data = replace(make_data(), test=np.array([2]))
 
     with caplog.at_level(logging.WARNING):
@@ -62,7 +62,7 @@ def test_a_test_set_without_events_is_said(caplog: pytest.LogCaptureFixture) -> 
     assert "no event in the test set: PSDS and F1 are not defined on it" in caplog.text
 
 
-def test_events_behind_the_networks_input_are_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_events_after_the_end_of_the_input_are_reported(caplog: pytest.LogCaptureFixture) -> None:
     tried = experiment()
     tried.data.seconds = 9.0  # where the only test event begins
 

@@ -1,4 +1,4 @@
-"""The energy of a run: logged metrics, refused settings, no leftovers."""
+"""The energy of a run: logged metrics, invalid settings, no remaining processes."""
 
 import importlib.util
 import sys
@@ -18,7 +18,7 @@ MEASURED = Tracking(energy=True, energy_mode="process")
 
 
 class FakeRun:
-    """Keeps what is logged; begins with what a run had logged before it was interrupted."""
+    """Stores logged metrics, starting with those that a run had logged before an interruption."""
 
     def __init__(self, **before: float) -> None:
         self.metrics = {name.replace("__", "/"): value for name, value in before.items()}
@@ -76,13 +76,13 @@ def test_a_resumed_run_adds_to_the_energy_of_its_first_part() -> None:
 
 
 @measurable
-def test_an_unknown_country_is_refused() -> None:
+def test_an_unknown_country_is_rejected() -> None:
     check_energy(MEASURED)
     with pytest.raises(UserError, match="energy_country=FR: not a country that CodeCarbon knows"):
         check_energy(Tracking(energy=True, energy_country="FR"))
 
 
-def test_without_codecarbon_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_codecarbon_one_line_describes_the_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "codecarbon", None)
     monkeypatch.setitem(sys.modules, "codecarbon.input", None)
 

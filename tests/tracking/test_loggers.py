@@ -1,4 +1,4 @@
-"""Loggers beside MLflow."""
+"""Loggers other than MLflow."""
 
 import csv
 from pathlib import Path
@@ -99,14 +99,14 @@ def test_lightnings_loggers_write_into_the_folder_of_the_run(tmp_path: Path) -> 
         ({"name": "csv"}, "logger.mine={'name': 'csv'}: expected a _target_"),
     ],
 )
-def test_something_other_than_a_logger_is_refused_in_one_line(entry: dict[str, Any], says: str) -> None:
+def test_something_other_than_a_logger_is_rejected_in_one_line(entry: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError) as caught:
         check_loggers({"mine": entry})
     assert str(caught.value).startswith(says)
     assert "\n" not in str(caught.value)
 
 
-def test_arguments_that_a_logger_does_not_take_are_refused_in_one_line(tmp_path: Path) -> None:
+def test_arguments_that_a_logger_does_not_take_are_rejected_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^logger\.csv: TypeError: .*folder"):
         build_loggers({"csv": {**CSV, "folder": "here"}}, tmp_path)
 

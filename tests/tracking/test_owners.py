@@ -21,7 +21,7 @@ def settings(mlruns: Path) -> Tracking:
 
 
 def begin_and_die(settings: Tracking, epochs: int) -> None:
-    """A grid's parent and a child of it, killed at once; another run that has come to its end before."""
+    """The parent of a grid and a child, both killed, and another run that has finished before."""
     tracking.start_run(settings, name="finished", tags={}).end("FINISHED")
     parent = tracking.start_run(settings, name="parent", tags={})
     child = tracking.start_run(dataclasses.replace(settings, parent=parent.id), name="child", tags={})
@@ -44,7 +44,7 @@ def statuses(settings: Tracking) -> dict[str, str]:
 
 
 def set_owner(run: tracking.Run, number: int, *, machine: str, minutes_ago: float) -> None:
-    """Let a run belong to a process of some machine that was last heard of so long ago."""
+    """Assign a run to a process of another machine whose last sign of life was this long ago."""
     then = int(1000 * (time.time() - 60 * minutes_ago))
     owner = dataclasses.replace(this_process(), number=number, machine=machine, start="1")
     run.store.client.set_tag(run.id, owners.OWNER, str(owner))

@@ -1,4 +1,4 @@
-"""Which commit a run names."""
+"""The commit that is recorded with a run."""
 
 import subprocess
 from pathlib import Path
@@ -27,7 +27,7 @@ def repository(folder: Path, *files: str) -> Path:
     return folder
 
 
-def test_the_packages_checkout_goes_first_and_another_repository_beside_it(tmp_path: Path) -> None:
+def test_the_packages_checkout_comes_first_and_another_repository_second(tmp_path: Path) -> None:
     checkout = repository(tmp_path / "checkout", "package/__init__.py")
     own = repository(tmp_path / "own")
 
@@ -37,7 +37,7 @@ def test_the_packages_checkout_goes_first_and_another_repository_beside_it(tmp_p
     assert tags[CODE] != tags[WORKING]
 
 
-def test_in_the_checkout_itself_one_commit_says_all(tmp_path: Path) -> None:
+def test_in_the_checkout_itself_there_is_one_commit(tmp_path: Path) -> None:
     checkout = repository(tmp_path / "checkout", "package/__init__.py")
     assert commit_tags(checkout, checkout / "package") == {CODE: git_commit(checkout)}
 
@@ -54,7 +54,7 @@ def test_a_package_installed_into_somebodys_repository_is_not_of_its_commit(tmp_
     assert commit_tags(own, installed) == {CODE: git_commit(own)}
 
 
-def test_outside_any_repository_nothing_is_said(tmp_path: Path) -> None:
+def test_outside_any_repository_there_is_no_commit(tmp_path: Path) -> None:
     assert commit_tags(tmp_path, tmp_path) == {}
 
 

@@ -1,4 +1,4 @@
-"""Addresses of stores that are refused in one line, and passwords that work without being printed."""
+"""Invalid addresses of stores are rejected in one line, and passwords work without being printed."""
 
 import sys
 import threading

@@ -30,7 +30,7 @@ def make_folder(path: Path) -> Path:
 
 
 def forget_stores() -> None:
-    """As a new process begins."""
+    """Clear the state, like a new process."""
     tracking.stores._stores.clear()
 
 
@@ -63,7 +63,7 @@ def test_a_kill_during_creation_of_the_schema_leaves_no_incomplete_database(
 def test_a_database_that_was_left_incomplete_is_replaced(
     database: Path, tmp_path: Path, kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What earlier versions left: some tables, no run."""
+    """A store of an earlier version with some tables and no run."""
 
     def create(path: Path) -> None:
         with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(path)) as copy:
@@ -97,7 +97,7 @@ def test_a_database_with_runs_is_never_renamed(settings: Tracking, mlruns: Path)
 
 
 @pytest.mark.parametrize("content", ["folder", "other"])
-def test_a_file_that_is_not_a_store_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_not_a_store_is_rejected_in_one_line(tmp_path: Path, content: str) -> None:
     path = tmp_path / "mlflow.db"
     if content == "folder":
         path.mkdir()
@@ -183,7 +183,7 @@ def test_artifacts_at_another_location_on_purpose_stay_there(settings: Tracking,
     assert (elsewhere / run.id / "artifacts" / "note.txt").read_text() == "hello"
 
 
-def test_a_deleted_experiment_is_refused_with_the_remedy(settings: Tracking) -> None:
+def test_a_deleted_experiment_is_rejected_with_the_remedy(settings: Tracking) -> None:
     store = tracking.open_store(settings)
     store.client.delete_experiment(store.experiment_id)
     forget_stores()
@@ -213,7 +213,7 @@ def test_lost_or_deleted_runs_cause_no_error(settings: Tracking, caplog: pytest.
     assert f"run       {deleted.id} was deleted (mlflow runs restore --run-id {deleted.id} restores it)" in caplog.text
 
 
-def test_a_parent_that_does_not_exist_is_refused(settings: Tracking) -> None:
+def test_a_parent_that_does_not_exist_is_rejected(settings: Tracking) -> None:
     parent = tracking.start_run(settings, name="sweep", tags={})
     settings.parent = parent.id
     tracking.check_parent(settings)
@@ -225,7 +225,7 @@ def test_a_parent_that_does_not_exist_is_refused(settings: Tracking) -> None:
         tracking.check_parent(settings)
 
 
-def test_an_unwritable_folder_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_rejected_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(UserError, match=r"file/mlruns/mlflow\.db: Not a directory; set tracking\.folder"):

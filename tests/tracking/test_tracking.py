@@ -139,7 +139,7 @@ def test_the_lock_and_the_artifacts_are_next_to_the_database(settings: Tracking,
     assert not (tmp_path / "unused").exists()
 
 
-def test_a_file_that_is_not_a_database_is_refused_in_one_line(settings: Tracking, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_rejected_in_one_line(settings: Tracking, tmp_path: Path) -> None:
     (tmp_path / "mlruns/mlflow.db").write_text("certainly not a database" * 100)
 
     with pytest.raises(UserError, match=r"mlruns/mlflow\.db: file is not a database; .* move the file away"):
@@ -185,7 +185,7 @@ def test_artifacts_are_next_to_the_database(settings: Tracking, tmp_path: Path) 
 
 
 def test_two_processes_can_log_the_same_data_at_the_same_time() -> None:
-    """MLflow looks whether the data set is there and then makes it: the later one is refused, and must look again."""
+    """MLflow checks for the data set and then creates it. The second process gets an error and must check again."""
     named: list[str] = []
 
     class Client:

@@ -1,4 +1,4 @@
-"""Batches and the statistics that they are normalised with."""
+"""Batches, and the statistics for their normalisation."""
 
 import numpy as np
 import pytest

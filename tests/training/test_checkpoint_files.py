@@ -1,4 +1,4 @@
-"""Checkpoints of unknown origin: what they hold is read, nothing of it is run, each fault is one line."""
+"""Checkpoints from unknown sources: no code is run, and each error is one line."""
 
 import io
 import json
@@ -71,7 +71,7 @@ def test_every_field_is_read(tmp_path: Path) -> None:
         (extra(configuration={f"k{i}": 1 for i in range(6000)}), "has 6,000 keys"),
     ],
 )
-def test_fields_of_other_kinds_are_refused(saved: Any, says: str, tmp_path: Path) -> None:
+def test_fields_of_other_kinds_are_rejected(saved: Any, says: str, tmp_path: Path) -> None:
     torch.save(saved, tmp_path / "x.ckpt")
 
     with pytest.raises(UserError) as caught:
@@ -126,7 +126,7 @@ def rewritten(path: Path, change: Callable[[str, bytes], tuple[bytes, int]]) -> 
     return path
 
 
-def test_an_archive_that_torch_does_not_write_is_refused(tmp_path: Path) -> None:
+def test_an_archive_that_torch_does_not_write_is_rejected(tmp_path: Path) -> None:
     packed = rewritten(tmp_path / "packed", lambda _, data: (data + bytes(10**7), zipfile.ZIP_DEFLATED))
     other = "big" if os.sys.byteorder == "little" else "little"  # type: ignore[attr-defined]
     swapped = rewritten(
@@ -152,7 +152,7 @@ def test_an_archive_that_torch_does_not_write_is_refused(tmp_path: Path) -> None
             check_archive(path)
 
 
-def test_a_storage_larger_than_the_file_is_refused(tmp_path: Path) -> None:
+def test_a_storage_larger_than_the_file_is_rejected(tmp_path: Path) -> None:
     path = rewritten(
         tmp_path / "x.ckpt",
         # The shape of the tensor in the pickle: (3,) becomes (255,), which PyTorch makes room for.

@@ -1,4 +1,4 @@
-"""Networks that are compiled for full batches: the others never reach the compiler."""
+"""Networks compiled for full batches; other batches do not reach the compiler."""
 
 import copy
 from typing import Any

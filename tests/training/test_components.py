@@ -167,7 +167,7 @@ def test_mistakes_are_reported_in_one_line_before_any_data_are_read(words: list[
     assert "\n" not in str(caught.value)
 
 
-def test_filters_that_need_more_bands_than_the_front_end_has_are_refused() -> None:
+def test_filters_that_need_more_bands_than_the_front_end_has_are_rejected() -> None:
     words = ["task=4", "augmentation=filter_augment", "augmentation.filter_augment.narrowest=30"]
 
     with pytest.raises(UserError) as caught:

@@ -1,4 +1,4 @@
-"""What the hardware group's ``auto`` means on each device."""
+"""The meaning of ``auto`` in the group ``hardware`` on each device."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def test_a_mac_trains_in_float32_with_features_of_the_cpu(monkeypatch: pytest.Mo
     assert [front_end_device(each) for each in (device, "cpu", "cuda")] == ["cpu", "cpu", "cuda"]
 
 
-def test_a_mac_without_cuda_is_told_of_mps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mps_is_recommended_on_a_mac_without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 

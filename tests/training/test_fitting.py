@@ -1,4 +1,4 @@
-"""Fitting any module: which weights survive, how a finished training is taken up again, what ends a diverged one."""
+"""Training of any module: selected weights, resumption of finished trainings, and divergence."""
 
 import math
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from dcase_sweep.utils.errors import UserError
 
 
 class Scripted(LightningModule):
-    """One weight, and losses and accuracies that a test writes down, an epoch each."""
+    """A module with one weight, and with losses and accuracies for each epoch that a test defines."""
 
     def __init__(self, losses: list[float], accuracies: list[float]) -> None:
         super().__init__()
@@ -94,7 +94,7 @@ def test_an_epoch_without_a_number_is_never_the_best(tmp_path: Path) -> None:
     assert (best.best_epoch, round(best.best_value, 3)) == (1, 0.3)
 
 
-def test_a_training_without_any_validation_figure_says_so(tmp_path: Path) -> None:
+def test_a_training_without_any_validation_metric_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"validation/accuracy was not a number in any epoch"):
         fitted(Scripted([1.0], [math.nan]), tmp_path)
 

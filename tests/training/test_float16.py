@@ -35,7 +35,7 @@ def experiment() -> Experiment:
 
 @pytest.fixture
 def learner(experiment: Experiment) -> SceneLearner:
-    """One whose batch normalisation has seen something, and whose classes differ."""
+    """A network with non-trivial batch-normalisation statistics and different outputs for the classes."""
     rng = np.random.default_rng(0)
     recordings = tuple(SceneRecording(f"{i}.wav", ("bus", "park")[i % 2], "rome", f"rome-{i}", "a") for i in range(20))
     features = rng.normal(-5, 2, (20, 40, 20)).astype(np.float32)
@@ -102,7 +102,7 @@ def test_keras_in_float16_predicts_the_same(
     assert np.abs(found - expected).mean() < np.abs(exact - expected).mean() + 1e-4
 
 
-def test_what_exceeds_float16_is_not_finite(learner: SceneLearner, experiment: Experiment) -> None:
+def test_activations_beyond_float16_are_not_finite(learner: SceneLearner, experiment: Experiment) -> None:
     state = dict(learner.module.state_dict())
     state["network.convolutions.1.weight"] = state["network.convolutions.1.weight"] + 1e6
 

@@ -1,4 +1,4 @@
-"""Mean and deviation of the mel bands, against a direct computation in double precision from the recordings."""
+"""Mean and deviation of the mel bands, compared with double precision results from the recordings."""
 
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ def experiment_of(root: Path, *more: str) -> Experiment:
 
 
 def official_statistics(data: SceneData) -> tuple[np.ndarray, np.ndarray]:
-    """What dcase_util's Normalizer comes to over the training list, all in double precision, ``[mel]`` each.
+    """Compute the statistics of dcase_util's Normalizer over the training list in double precision, ``[mel]`` each.
 
     It adds up n, the sum and the sum of squares of each clip's frames, all of them, and divides by n and by n (n-1).
     """
@@ -74,7 +74,7 @@ def test_the_recipe_takes_every_training_clip_and_every_frame(
     assert learner.predict(data.test).shape == (len(data.test), 3)
 
 
-def test_only_what_is_trained_on_where_that_is_asked_for(root: Path) -> None:
+def test_only_training_clips_are_used_if_configured(root: Path) -> None:
     experiment = experiment_of(root, "training.normalise_over=train")
     data, store = load_features(experiment)
     assert isinstance(data, SceneData)

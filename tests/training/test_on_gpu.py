@@ -1,4 +1,4 @@
-"""What only a GPU shows: recorded steps beside others, and what ends a recording. Skipped where there is none."""
+"""Recorded steps on a GPU, compared with others, and errors of recordings. Skipped without a GPU."""
 
 from typing import Any
 
@@ -63,7 +63,7 @@ def test_one_recording_lasts_a_training(task: str, tmp_path: Any) -> None:
 
 
 class Waits(torch.nn.CrossEntropyLoss):
-    """A loss that asks for its value."""
+    """A loss that waits for its value."""
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         loss = super().forward(logits, targets)
@@ -71,7 +71,7 @@ class Waits(torch.nn.CrossEntropyLoss):
 
 
 class Fails(torch.nn.CrossEntropyLoss):
-    """A loss that cannot be recorded although it waits for nothing."""
+    """A loss that cannot be recorded, although it does not wait for the device."""
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         if torch.cuda.is_current_stream_capturing():
@@ -95,7 +95,7 @@ def test_a_step_that_cannot_be_recorded_is_trained_without(
     assert [record.getMessage() for record in caplog.records if says in record.getMessage()]
 
 
-def test_a_batch_that_does_not_fit_is_said_in_one_line(tmp_path: Any) -> None:
+def test_a_batch_that_does_not_fit_is_reported_in_one_line(tmp_path: Any) -> None:
     from dcase_sweep.utils.errors import UserError
 
     learner = make("scenes", "training.batch_size=805")

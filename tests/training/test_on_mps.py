@@ -1,4 +1,4 @@
-"""What trainings ask of a Mac's GPU, found without one: operators that PyTorch has for it, and no float64."""
+"""Requirements on a Mac's GPU, checked without one: supported operators, and no float64."""
 
 from collections.abc import Callable
 from functools import cache

@@ -18,7 +18,7 @@ from dcase_sweep.utils.errors import UserError
 
 
 class Large(nn.Module):
-    """A network that a device has no memory for when it is given more than so many clips."""
+    """A network for which the memory is insufficient with more than this number of clips."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ def fit_large(most: int, folder: Path, cache_device: str = "memory") -> None:
         (0, "memory", "a smaller network, or end other programs on the GPU"),
     ],
 )
-def test_one_line_says_what_would_fit(most: int, cache_device: str, advice: str, tmp_path: Path) -> None:
+def test_one_line_recommends_a_batch_size_that_fits(most: int, cache_device: str, advice: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         fit_large(most, tmp_path, cache_device)
 
@@ -94,7 +94,7 @@ def test_one_line_says_what_would_fit(most: int, cache_device: str, advice: str,
     ],
     ids=["cuda", "mps"],
 )
-def test_what_fits_is_tried_and_the_largest(error: RuntimeError) -> None:
+def test_the_largest_fitting_fraction_is_found_by_trying(error: RuntimeError) -> None:
     tried: list[int] = []
 
     def attempt(divisor: int) -> Any:

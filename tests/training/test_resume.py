@@ -1,4 +1,4 @@
-"""Which checkpoints a configuration continues: those of its own, also those that are older than some of its keys."""
+"""Checkpoints that a configuration can continue: its own, including those without newer keys."""
 
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ def test_another_class_of_data_has_defaults_of_its_own(tmp_path: Path) -> None:
         ({"state_dict": [1]}, "state_dict is a list"),
     ],
 )
-def test_a_field_of_another_kind_is_refused(changed: dict[str, Any], says: str, tmp_path: Path) -> None:
+def test_a_field_of_another_kind_is_rejected(changed: dict[str, Any], says: str, tmp_path: Path) -> None:
     path = checkpoint_of(composed(*TAU), tmp_path / "last.ckpt")
     torch.save(torch.load(path, weights_only=True) | changed, path)
 
@@ -119,7 +119,7 @@ def test_a_field_of_another_kind_is_refused(changed: dict[str, Any], says: str, 
 
 @pytest.mark.parametrize("task", ["1a", "4"])
 def test_a_checkpoint_of_an_earlier_version_is_continued_by_the_same_words(task: str, tmp_path: Path) -> None:
-    """The configuration is that of a checkpoint which the version before the groups of components wrote."""
+    """The configuration is from a checkpoint of the version before the component groups."""
     state = {"state_dict": {}, "optimizer_states": [{}], "callbacks": {"Keeper": {}}}
     extra = {"configuration": read_earlier(task), "run_id": "r"}
     path = tmp_path / "last.ckpt"

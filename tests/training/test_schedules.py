@@ -1,4 +1,4 @@
-"""Learning rates over a training, against the formulas."""
+"""Learning rates over a training, compared with the formulas."""
 
 import math
 

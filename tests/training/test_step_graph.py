@@ -28,7 +28,7 @@ COSINE = {"_target_": "dcase_sweep.training.schedules.cosine", "interval": "step
 
 
 class Tiny:
-    """A tiny network and its clips, the same each time."""
+    """A tiny network and its clips, always the same."""
 
     def __init__(self, optimizer: str = "Adam", **settings: Any) -> None:
         torch.manual_seed(5)
@@ -153,7 +153,7 @@ class Clips_(Callback):
         (Callback(), "compression.quantize changes the network", "compression.quantize changes the network"),
     ],
 )
-def test_what_a_graph_cannot_hold_is_said_in_one_line_and_trained_without(
+def test_a_step_that_cannot_be_recorded_is_reported_in_one_line_and_trained_without_a_graph(
     callback: Callback, obstacle: str | None, says: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     from dcase_sweep.training.lightning import make_trainer

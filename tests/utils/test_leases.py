@@ -1,4 +1,4 @@
-"""Locks on files in use, on a system that has them and on one that has none."""
+"""Locks on files in use, on systems with and without them."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def test_a_file_in_use_is_not_claimed_until_it_is_released(held: Path) -> None:
 def test_without_such_locks_every_file_is_granted_and_none_stays_open(
     held: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on Windows, where a folder with an open file cannot be renamed."""
+    """Simulate Windows, where a folder with an open file cannot be renamed."""
     monkeypatch.setattr(leases, "fcntl", None)
     monkeypatch.setattr(leases.os, "open", lambda *_: pytest.fail("opened"))
 

@@ -24,7 +24,7 @@ def test_any_script_and_any_sign_is_allowed(name: str) -> None:
         ("a\x85b", r"control character '\\x85'"),
     ],
 )
-def test_bad_names_are_refused_in_one_line(name: str, problem: str) -> None:
+def test_bad_names_are_rejected_in_one_line(name: str, problem: str) -> None:
     with pytest.raises(UserError, match=problem) as refused:
         check_name(name, "hydra.sweeper.study_name", 200)
     assert str(refused.value).isprintable()

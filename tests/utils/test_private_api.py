@@ -1,4 +1,4 @@
-"""Names of other libraries that are not public: listed, and there."""
+"""The list of private names of other libraries is complete, and the names exist."""
 
 import ast
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def trees() -> Iterator[tuple[Path, ast.AST]]:
 
 
 def defined() -> set[str]:
-    """Every name that this package gives to something of its own."""
+    """Return all names that this package defines itself."""
     found: set[str] = set()
     for _, tree in trees():
         for node in ast.walk(tree):
@@ -61,7 +61,7 @@ def test_every_listed_name_is_used() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(name for name in LISTED if "." in name))
-def test_what_is_imported_is_there(name: str) -> None:
+def test_private_names_exist(name: str) -> None:
     module, _, attribute = name.rpartition(".")
 
     assert hasattr(import_module(module), attribute)

@@ -1,4 +1,4 @@
-"""A signal ends a process, whatever the code does that it arrives in."""
+"""A signal ends a process at any point of its code."""
 
 import os
 import signal
@@ -50,7 +50,7 @@ def test_an_exception_that_does_not_arrive_ends_the_process() -> None:
     assert errors.startswith("error: SIGTERM has not ended this process within ")
 
 
-def test_what_a_run_does_after_a_signal_may_take_its_time() -> None:
+def test_the_work_after_a_signal_is_not_interrupted() -> None:
     assert end("interrupted.handled()", 1.0) == (128 + signal.SIGTERM, "cleaned up\n", "")
 
 
@@ -87,7 +87,7 @@ def test_a_handler_of_another_library_gets_its_signal_after_the_block() -> None:
 
 
 class Referred:
-    """Something that there can be a weak reference to."""
+    """An object that supports weak references."""
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

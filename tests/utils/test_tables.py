@@ -81,12 +81,12 @@ def test_a_row_may_end_after_its_first_cell_if_allowed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("character", ["\x01", "\x1b", "\x7f", "\x85", "\u2028"])
-def test_control_characters_are_refused_and_shown(tmp_path: Path, character: str) -> None:
+def test_control_characters_are_rejected_and_shown(tmp_path: Path, character: str) -> None:
     with pytest.raises(DataError, match=r"row 2: label '.*\\u[0-9a-f]{4}.*' .*has a control character"):
         read(tmp_path, TEXT.replace("Dog", f"D{character}g"))
 
 
-def test_a_cell_over_two_lines_is_refused(tmp_path: Path) -> None:
+def test_a_cell_over_two_lines_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"row 3: label .* has a control character"):
         read(tmp_path, TEXT.replace("Dog", '"Do\ng"'))
 
@@ -111,14 +111,14 @@ def test_a_cell_over_two_lines_is_refused(tmp_path: Path) -> None:
         (TEXT.replace("\t", ";").encode(), "no column filename, label; found filename;label"),
     ],
 )
-def test_a_file_that_is_not_a_table_is_refused_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+def test_a_file_that_is_not_a_table_is_rejected_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(UserError, match=message) as refused:
         read(tmp_path, content)
     assert "\n" not in str(refused.value)
     assert str(refused.value).startswith(f"{tmp_path}/table.tsv")
 
 
-def test_a_pipe_a_folder_and_a_device_are_refused_without_waiting(tmp_path: Path) -> None:
+def test_a_pipe_a_folder_and_a_device_are_rejected_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.tsv")
     began = time.monotonic()
     for path, kind in ((tmp_path / "pipe.tsv", "a pipe"), (tmp_path, "a folder"), (Path("/dev/zero"), "a device")):
@@ -131,14 +131,14 @@ def test_a_pipe_a_folder_and_a_device_are_refused_without_waiting(tmp_path: Path
         read_text(tmp_path / "a\0b.tsv")
 
 
-def test_a_huge_file_is_refused_by_its_size(tmp_path: Path) -> None:
+def test_a_huge_file_is_rejected_by_its_size(tmp_path: Path) -> None:
     with (tmp_path / "huge.tsv").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
     with pytest.raises(UserError, match="has 256 MiB; expected a text file of at most 256 MiB"):
         read_text(tmp_path / "huge.tsv")
 
 
-def test_an_archive_in_place_of_a_table_is_refused(tmp_path: Path) -> None:
+def test_an_archive_in_place_of_a_table_is_rejected(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "table.tsv", "w") as archive:
         archive.writestr("table.tsv", TEXT)
     with pytest.raises(UserError, match="zip archive"):
@@ -158,7 +158,7 @@ def test_values_that_look_the_same_are_reported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["/etc/passwd", "../a.wav", "audio/../../a.wav", "C:\\a.wav", "C:/a.wav", "audio\\a.wav", "~/a.wav", "a/.."]
 )
-def test_paths_that_leave_the_folder_are_refused(tmp_path: Path, name: str) -> None:
+def test_paths_that_leave_the_folder_are_rejected(tmp_path: Path, name: str) -> None:
     assert path_problem(name)
     assert check_paths(read(tmp_path, TEXT + f"{name}\tDog\n"))[0].startswith(f"{tmp_path}/table.tsv, row 4: '{name}'")
 

@@ -1,4 +1,4 @@
-"""Own recordings with a class for each: from folders or a table to splits that do not leak."""
+"""Own recordings with one class each: labels from folders or a table, and splits without leaks."""
 
 import shutil
 from collections import Counter
@@ -64,7 +64,7 @@ def test_folders_of_splits_are_taken_as_they_are(tmp_path: Path) -> None:
     assert ("labels", "a folder for each class: audio/SPLIT/CLASS/") in data.notes
 
 
-def test_a_recording_beside_the_folders_is_named(tmp_path: Path) -> None:
+def test_a_recording_outside_of_the_folders_of_classes_is_reported(tmp_path: Path) -> None:
     root = make_class_folders(tmp_path)
     write_tone(root / "stray.wav", hertz=100)
 
@@ -139,7 +139,7 @@ def test_made_folds_test_every_recording_once(tmp_path: Path) -> None:
     assert all(sum(name.startswith("bird/") for name in fold) == 2 for fold in tested)
 
 
-def test_a_group_in_two_given_splits_is_refused(tmp_path: Path) -> None:
+def test_a_group_in_two_given_splits_is_rejected(tmp_path: Path) -> None:
     root = make_class_folders(tmp_path, clips=3)
     rows = [
         (f"{label}/{number}.wav", label, split, "garden")
@@ -215,7 +215,7 @@ def test_files_that_are_no_audio_are_named_with_the_problems_of_the_table(tmp_pa
     ],
     ids=["fold", "key", "column", "column of the table", "table", "fraction", "folds"],
 )
-def test_a_wrong_setting_is_refused_in_one_line(tmp_path: Path, settings: dict[str, Any], says: str) -> None:
+def test_a_wrong_setting_is_rejected_in_one_line(tmp_path: Path, settings: dict[str, Any], says: str) -> None:
     root = make_esc50(tmp_path)
 
     with pytest.raises(UserError, match=says):
@@ -247,7 +247,7 @@ def test_names_in_any_script_and_form_are_found(tmp_path: Path) -> None:
     assert all((tmp_path / name).is_file() for name in data.filenames)
 
 
-def test_a_name_with_a_line_end_is_refused(tmp_path: Path) -> None:
+def test_a_name_with_a_line_end_is_rejected(tmp_path: Path) -> None:
     root = make_class_folders(tmp_path)
     write_tone(root / "car/a\nb.wav", hertz=100)
 
@@ -276,6 +276,6 @@ def test_a_folder_is_needed(root: str | None, says: str) -> None:
         ClipFolder(root=root).load()
 
 
-def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_recordings_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="contains no recordings; expected files that end in"):
         load(tmp_path)

@@ -1,4 +1,4 @@
-"""Own recordings with sound events: from tables to strong, weak and unlabelled clips."""
+"""Own recordings with sound events: strong, weak and unlabelled clips from tables."""
 
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,7 @@ def test_missing_clips_are_counted_where_they_may_be_left_out(tmp_path: Path) ->
     assert "metadata/eval/public.tsv, row 3: 1.wav" in data.test_coverage.absence
 
 
-def test_a_clip_in_two_tables_is_refused(tmp_path: Path) -> None:
+def test_a_clip_in_two_tables_is_rejected(tmp_path: Path) -> None:
     root = make_events(tmp_path)
     write_csv(root / "weak.csv", ("filename", "event_labels"), [("3.wav", "ring")])
 

@@ -54,7 +54,7 @@ def test_counts_of_classes_devices_and_cities(tmp_path: Path) -> None:
     assert tables["city"].seconds["lyon"] == pytest.approx(24.0)
 
 
-def test_what_is_not_known_is_not_counted(tmp_path: Path) -> None:
+def test_unknown_properties_are_not_counted(tmp_path: Path) -> None:
     inspection, _ = inspect(ClipFolder(root=str(make_esc50(tmp_path / "esc"))).load(), tmp_path)
 
     assert [counts.what for counts in inspection.counts] == ["class"]

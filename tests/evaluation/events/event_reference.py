@@ -1,4 +1,4 @@
-"""Small random cases, and the metrics written down slowly and plainly: one loop for each word of the definition."""
+"""Small random cases, and slow and simple reference implementations of the metrics."""
 
 from collections.abc import Iterator
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""`python -m dcase_sweep evaluate events` as people call it."""
+"""`python -m dcase_sweep evaluate events`."""
 
 import json
 import os
@@ -77,7 +77,7 @@ def test_the_figures_of_psds_eval_and_sed_eval_are_shown_with_ours(
     assert [each["package"].split()[0] for each in found] == ["psds_eval"] * 4 + ["sed_eval"] * 8
 
 
-def test_files_are_written_where_they_are_asked_for(tables: list[str], tmp_path: Path) -> None:
+def test_requested_files_are_written(tables: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out"
 
     main([*tables, "--json", f"{out}/scores.json", "--csv", f"{out}/scores.csv", "--figure", f"{out}/roc.png"])
@@ -89,7 +89,7 @@ def test_files_are_written_where_they_are_asked_for(tables: list[str], tmp_path:
     assert (out / "roc_f1.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_missing_threshold_is_replaced_by_the_nearest_and_said(
+def test_a_missing_threshold_is_replaced_by_the_nearest_and_reported(
     tables: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     main([*tables, "--f1-threshold", "0.27"])
@@ -137,7 +137,7 @@ def test_a_class_without_a_reference_needs_to_be_named(
     assert "without a reference event: Cat" in capsys.readouterr().out
 
 
-def test_help_tells_what_goes_in(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_describes_the_input(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
 
@@ -175,7 +175,7 @@ def test_a_class_that_only_looks_right_is_reported(tables: list[str], tmp_path: 
         main(tables)
 
 
-def test_overlapping_reference_events_are_merged_where_that_is_asked_for(
+def test_overlapping_reference_events_are_merged_on_request(
     tables: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     merged = HEADER + "a.wav\t1.0\t2.0\tDog\nb.wav\t2.0\t5.0\tCat\n"
@@ -225,7 +225,7 @@ def test_the_larger_psds_comes_first(tables: list[str], tmp_path: Path) -> None:
         ("z.wav\t3.0\t4.0\tDog", "clip 'z.wav' has no duration"),
     ],
 )
-def test_rows_that_the_metrics_would_count_otherwise_are_refused(
+def test_rows_that_the_metrics_would_count_otherwise_are_rejected(
     tables: list[str], tmp_path: Path, row: str, message: str
 ) -> None:
     (tmp_path / "truth.tsv").write_text(HEADER + f"a.wav\t1.0\t2.0\tDog\nb.wav\t2.0\t3.0\tCat\n{row}\n")
@@ -262,6 +262,6 @@ def test_labels_that_spoil_formulas_are_drawn(tables: list[str], tmp_path: Path,
 
 
 @pytest.mark.parametrize("threshold", ["nan", "inf", "-0.1", "50"])
-def test_a_threshold_that_is_none_is_refused(tables: list[str], threshold: str) -> None:
+def test_a_threshold_that_is_none_is_rejected(tables: list[str], threshold: str) -> None:
     with pytest.raises(UserError, match=r"--f1-threshold .*: expected a number from 0 to 1"):
         main([*tables, f"--f1-threshold={threshold}"])

@@ -1,4 +1,4 @@
-"""Counts by clip: a resample that is a weighted sum equals the evaluation of the resampled clips."""
+"""Counts by clip: a weighted sum equals the evaluation of the resampled clips."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,7 @@ CLIPS, HOP = 12, 0.1
 
 
 def make(drawn: list[int]) -> tuple[Detections, Detections, GroundTruth]:
-    """Detections and events of these clips; one that is drawn twice is two clips with the same content."""
+    """Select detections and events of these clips. A clip that is drawn twice becomes two equal clips."""
     rng = np.random.default_rng(0)
     events, scores = [], []
     for _ in range(CLIPS):
@@ -91,7 +91,7 @@ def test_counts_are_read_as_they_were_written(counts: ClipCounts, tmp_path: Path
     assert list(found.labels) == LABELS
 
 
-def test_a_file_that_holds_something_else_is_refused_in_one_line(counts: ClipCounts, tmp_path: Path) -> None:
+def test_a_file_that_holds_something_else_is_rejected_in_one_line(counts: ClipCounts, tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("not a file of arrays")
     write_clip_counts(replace(counts, hits=counts.hits[:3]), tmp_path / "short.npz")
     np.savez(tmp_path / "objects.npz", clips=np.array([{}], dtype=object))

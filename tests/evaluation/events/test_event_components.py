@@ -1,4 +1,4 @@
-"""The component tree against thresholding, once for every threshold."""
+"""The component tree, compared with thresholding at every threshold."""
 
 import numpy as np
 import pytest

@@ -106,7 +106,7 @@ def test_every_wrong_clip_is_named() -> None:
         ({"hop": 1, "median_length": {"Cat": 3}}, "median_length lacks Dog, Speech"),
     ],
 )
-def test_parameters_out_of_range_are_refused(arguments: dict, message: str) -> None:
+def test_parameters_out_of_range_are_rejected(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         filter_scores({"a.wav": np.zeros((4, 3))}, labels=LABELS, **arguments)
 

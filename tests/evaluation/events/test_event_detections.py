@@ -1,4 +1,4 @@
-"""Tables of detections, one a threshold."""
+"""Tables of detections, one for each threshold."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def test_an_event_that_a_threshold_between_misses_is_held_twice(tmp_path: Path) 
     ]
 
 
-def test_what_is_written_reads_back(tmp_path: Path) -> None:
+def test_written_detections_can_be_read(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     truth = random_truth(rng)
     scores = filter_scores(random_scores(rng, truth), labels=LABELS, hop=HOP, clips=truth.clips)
@@ -95,7 +95,7 @@ def test_all_wrong_rows_of_all_tables_are_named(tmp_path: Path) -> None:
         (["a_0.5.tsv", "b_0.50.tsv"], "b_0.50.tsv: has the threshold 0.5 of a_0.5.tsv"),
     ],
 )
-def test_folders_that_are_not_understood_are_refused(tmp_path: Path, names: list[str], message: str) -> None:
+def test_folders_that_are_not_understood_are_rejected(tmp_path: Path, names: list[str], message: str) -> None:
     for name in names:
         (tmp_path / name).write_text(HEADER)
 

@@ -1,4 +1,4 @@
-"""Error rates, held against sed_eval and against what was published."""
+"""Error rates, compared with sed_eval and with published figures."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def test_rates_are_those_of_sed_eval(seed: int) -> None:
 
 
 def test_published_detections_have_the_published_rates(shared: Path) -> None:
-    """Of the baseline student of 2021, as its event_f1.txt and segment_f1.txt have them."""
+    """Figures of the baseline student of 2021 in event_f1.txt and segment_f1.txt."""
     folder = shared / "data" / "sed_scores"
     truth = read_ground_truth(folder / "validation.tsv", folder / "validation_durations.tsv")
     table = folder / "dcase2021_baseline_student" / "predictions0.5.csv"

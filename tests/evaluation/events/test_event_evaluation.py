@@ -1,4 +1,4 @@
-"""All figures at once, on all clips and on part of them."""
+"""All metrics together, on all clips and on some of them."""
 
 from pathlib import Path
 
@@ -152,7 +152,7 @@ def test_either_rule_for_cross_triggers_can_be_the_chosen_one() -> None:
 
 
 @pytest.mark.parametrize("hop", [64, 0.016, 0, float("nan")])
-def test_a_hop_that_does_not_fit_the_clips_is_refused(case, hop: float) -> None:
+def test_a_hop_that_does_not_fit_the_clips_is_rejected(case, hop: float) -> None:
     truth, scores = case
 
     with pytest.raises(ValueError, match="hop is"):
@@ -171,7 +171,7 @@ def test_clips_that_were_padded_to_the_networks_length_have_a_hop_that_fits_it(c
         evaluate(padded, truth, hop=1000 * HOP, clip_seconds=seconds)
 
 
-def test_scores_of_unknown_clips_and_no_scores_are_refused(case) -> None:
+def test_scores_of_unknown_clips_and_no_scores_are_rejected(case) -> None:
     truth, scores = case
 
     with pytest.raises(DataError, match=r"scores of other\.wav: the clip is not in the ground truth"):

@@ -1,4 +1,4 @@
-"""PSDS over all thresholds: sed_scores_eval, and the definition evaluated below every single score."""
+"""PSDS over all thresholds, compared with sed_scores_eval and with the definition at every score."""
 
 import numpy as np
 import pytest
@@ -80,7 +80,7 @@ def test_the_old_average_weighs_cross_triggers_less() -> None:
     assert all_classes.value > others.value
 
 
-def test_nothing_but_equal_scores_is_one_threshold() -> None:
+def test_equal_scores_have_one_threshold() -> None:
     truth, _, _ = random_filtered(0)
     flat = {clip: np.full((40, 3), 0.25, dtype=np.float32) for clip in truth.clips}
 

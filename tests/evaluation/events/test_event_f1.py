@@ -1,4 +1,4 @@
-"""Collar, segment and intersection F1: published figures, sed_eval and psds_eval, and cases done by hand."""
+"""Collar, segment and intersection F1, compared with published figures, sed_eval, psds_eval and manual results."""
 
 import math
 from pathlib import Path
@@ -137,7 +137,7 @@ def test_a_class_without_a_reference_counts_in_the_micro_average_alone() -> None
     assert intersection_f1(found, truth).macro == 1
 
 
-def test_nothing_detected_is_zero_as_the_recipe_reports_it() -> None:
+def test_no_detection_scores_zero_as_in_the_recipe() -> None:
     truth = one_clip(Event("Dog", 1.0, 2.0))
     nothing = detected(truth)
 
@@ -154,7 +154,7 @@ def test_segments_that_an_event_touches_are_active() -> None:
     assert (dog.reference, dog.detected, dog.recall, dog.precision) == (3, 2, pytest.approx(1 / 3), 0.5)
 
 
-def test_many_thresholds_are_refused() -> None:
+def test_many_thresholds_are_rejected() -> None:
     rng = np.random.default_rng(0)
     truth = random_truth(rng)
     found = decode(filter_scores(random_scores(rng, truth), labels=LABELS, hop=HOP, clips=truth.clips), [0.3, 0.5])

@@ -1,4 +1,4 @@
-"""Pictures: what they show, not how they look."""
+"""The content of the figures."""
 
 import io
 
@@ -74,7 +74,7 @@ def test_a_spectrogram_of_the_beginning_leaves_the_rest_open() -> None:
     assert figure.axes[0].get_xlim() == (0, 20)
 
 
-def test_hertz_are_beside_the_bands() -> None:
+def test_the_axis_shows_the_frequencies_of_the_bands() -> None:
     frequencies = [100.0, 125.0, 250.0, 500.0, 1000.0, 2000.0]
 
     figure = clip_figure(np.zeros((6, 5)), duration=1.0, reference=[], detected=[], frequencies=frequencies)

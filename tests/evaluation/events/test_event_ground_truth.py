@@ -1,4 +1,4 @@
-"""Reference tables: what they mean, and that every wrong row is named."""
+"""Reference tables: their interpretation, and messages for invalid rows."""
 
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def test_an_event_may_end_a_little_after_a_rounded_duration(tmp_path: Path) -> N
     assert len(problems_of(tmp_path, "b.wav\t9.0\t9.7\tDog\n", overhang=0.1)) == 1
 
 
-def test_a_table_without_a_column_says_what_is_there(tmp_path: Path) -> None:
+def test_a_missing_column_is_reported_with_those_in_the_table(tmp_path: Path) -> None:
     events = write(tmp_path, "weak.tsv", "filename\tevent_labels\na.wav\tDog\n")
 
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""PSDS from operating points: published figures, psds_eval, and the definition written down slowly."""
+"""PSDS from operating points, compared with published figures, psds_eval and the definition."""
 
 from pathlib import Path
 
@@ -170,7 +170,7 @@ def test_detections_of_a_class_without_a_reference_are_left_out() -> None:
     assert result.value == pytest.approx(psds_eval_psds(found, without_dogs, WIDE)[0], abs=1e-12)
 
 
-def test_nothing_detected_scores_nothing() -> None:
+def test_no_detection_scores_zero() -> None:
     truth = random_truth(np.random.default_rng(0))
     silence = {clip: np.zeros((50, 3), dtype=np.float32) for clip in truth.clips}
 
@@ -180,7 +180,7 @@ def test_nothing_detected_scores_nothing() -> None:
     assert psds(found, truth, SCENARIO_1).per_class == (0, 0, 0)
 
 
-def test_the_rule_is_said_with_the_figure() -> None:
+def test_the_rule_is_reported_with_the_figure() -> None:
     truth = random_truth(np.random.default_rng(0))
     found = random_detections(np.random.default_rng(0), truth)
 
@@ -190,7 +190,7 @@ def test_the_rule_is_said_with_the_figure() -> None:
     )
 
 
-def test_parameters_out_of_range_are_refused() -> None:
+def test_parameters_out_of_range_are_rejected() -> None:
     with pytest.raises(ValueError, match="gtc is 70"):
         PsdsParameters("percent", dtc=0.7, gtc=70, cttc=0.3, alpha_ct=0, alpha_st=1)
     truth = random_truth(np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""The figures of psds_eval and sed_eval beside ours, and how these packages are run."""
+"""The figures of psds_eval and sed_eval, and the calls of these packages."""
 
 import re
 import subprocess
@@ -85,7 +85,7 @@ def test_the_figures_of_the_packages_are_shown_with_ours_and_agree(seed: int) ->
     assert to_json(evaluation)["reference"][0]["theirs"] == found["psds_scenario_1", "overall"].theirs
 
 
-def test_what_a_package_cannot_compute_is_said_with_its_reason() -> None:
+def test_a_figure_that_a_package_cannot_compute_is_reported_with_the_reason() -> None:
     rng = np.random.default_rng(0)
     truth = random_truth(rng)
     criteria = F1Criteria(onset_collar=0.2, offset_collar=0.5)
@@ -155,7 +155,7 @@ def test_sed_eval_runs_as_installed() -> None:
         ([("a.wav", 1.0, 2.0, "Dog"), ("a.wav", 2.0, 3.0, "Dog"), ("a.wav", 1.5, 2.5, "Cat")], None),
     ],
 )
-def test_what_psds_eval_refuses_and_what_it_counts_otherwise_is_refused_here(
+def test_input_that_psds_eval_rejects_or_counts_differently_is_rejected(
     tmp_path: Path, events: list[tuple[str, float, float, str]], refused_by_psds_eval: bool | None
 ) -> None:
     from psds_eval import PSDSEval

@@ -1,4 +1,4 @@
-"""What a run is told of its student and its teacher."""
+"""The evaluation result of student and teacher."""
 
 from functools import lru_cache
 
@@ -13,7 +13,7 @@ from tests.evaluation.events.event_reference import HOP, LABELS, random_scores, 
 
 @lru_cache
 def evaluate(listed: int | None = None, *, detected: bool = True) -> EvaluationResult:
-    """What is told by default; tests only read it."""
+    """Evaluate the example; the default result is shared by the tests."""
     return judge(listed, detected=detected)
 
 
@@ -44,7 +44,7 @@ def judge(
     )
 
 
-def test_the_clips_that_were_scored_are_always_said() -> None:
+def test_the_number_of_scored_clips_is_always_reported() -> None:
     whole, part = evaluate(), evaluate(listed=8)
 
     assert (whole.metrics["test/clips_scored"], whole.metrics["test/clips_listed"]) == (6, 6)
@@ -94,7 +94,7 @@ def test_undefined_figures_are_printed_as_such_and_not_logged() -> None:
 
 
 @pytest.mark.parametrize("network", ["student", "teacher"])
-def test_nothing_detected_is_a_result(network: str) -> None:
+def test_no_detection_is_a_valid_result(network: str) -> None:
     metrics = evaluate(detected=False).metrics
 
     assert metrics[f"test/{network}/event_f1_macro"] == 0
@@ -140,7 +140,7 @@ def test_error_rates_are_computed() -> None:
         assert metrics[f"test/student/{name}"] >= 0
 
 
-def test_figures_are_not_drawn_before_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_are_drawn_on_request_only(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("drawn")
 
@@ -151,7 +151,7 @@ def test_figures_are_not_drawn_before_they_are_asked_for(monkeypatch: pytest.Mon
         result.figures["student_psd_roc.png"]
 
 
-def test_the_figures_of_psds_eval_and_sed_eval_are_logged_where_they_are_asked_for() -> None:
+def test_the_figures_of_psds_eval_and_sed_eval_are_logged_on_request() -> None:
     pytest.importorskip("psds_eval")
     result = judge(rules=EventRules(reference=True), networks=("student",))
 

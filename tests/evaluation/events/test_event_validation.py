@@ -1,4 +1,4 @@
-"""What an epoch is chosen by."""
+"""The validation metrics that select the best epoch."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The test clips of several runs evaluated together: as if one run had tested them all."""
+"""The test clips of several runs evaluated together, compared with a single run."""
 
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def test_folds_together_are_one_run_on_all_clips(tmp_path: Path) -> None:
     assert "scored on 24 of 27 clips" in pooled.table
 
 
-def test_runs_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+def test_runs_that_do_not_belong_together_are_rejected(tmp_path: Path) -> None:
     first = write(tmp_path / "first", evaluate(CLIPS[:4]))
     again = write(tmp_path / "again", evaluate(CLIPS[3:6]))
     other = write(tmp_path / "other", evaluate(CLIPS[6:9], labels=("Cat", "Dog", "Frying")))

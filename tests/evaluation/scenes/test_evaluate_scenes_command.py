@@ -1,4 +1,4 @@
-"""The command line as a user meets it."""
+"""`python -m dcase_sweep evaluate scenes`."""
 
 import json
 import subprocess
@@ -58,7 +58,7 @@ def test_figures_are_drawn_for_confusion_and_devices(tmp_path: Path, reference: 
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
-def test_probabilities_are_not_said_to_be_divided(
+def test_probabilities_are_not_reported_as_divided(
     tmp_path: Path, reference: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main([scores(tmp_path, "0.1 0.9\n0.7 0.3\n"), str(reference), "--note", "synthetic demo data"])
@@ -80,7 +80,7 @@ def test_log_loss_clipped_first_is_that_of_the_older_function() -> None:
     assert log_loss_clipped_first(clipped, truth) == pytest.approx(expected)
 
 
-def test_the_index_of_a_data_frame_is_said_to_be_left_out(
+def test_the_omitted_index_of_a_data_frame_is_reported(
     tmp_path: Path, reference: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = ",filename,bus,tram\n0,tram-lyon-1-10-a.wav,.1,.9\n1,bus-lyon-1-11-s1.wav,.9,.1\n"
@@ -103,9 +103,7 @@ def test_a_label_that_spoils_formulas_is_drawn_unchanged(tmp_path: Path, label: 
     assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_classes_may_stand_in_another_order(
-    tmp_path: Path, reference: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_classes_may_be_in_another_order(tmp_path: Path, reference: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([scores(tmp_path, "2 0 0\n0 1 0\n"), str(reference), "--classes", "tram,bus,park"])
 
     printed = capsys.readouterr().out

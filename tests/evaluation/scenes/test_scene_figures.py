@@ -1,4 +1,4 @@
-"""What the pictures show, read back from the figures."""
+"""The content of the figures."""
 
 import io
 import subprocess
@@ -13,7 +13,7 @@ from dcase_sweep.evaluation.scenes.metrics import SceneReport, evaluate_scenes
 
 @pytest.fixture
 def report() -> SceneReport:
-    """Nobody recorded a tram."""
+    """Return a reference without clips of the class tram."""
     return evaluate_scenes(
         np.array([[6, 2, 2], [2, 6, 2], [2, 6, 2], [6, 2, 2]]) / 10,
         [0, 1, 1, 1],

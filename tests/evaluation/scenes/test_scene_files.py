@@ -1,4 +1,4 @@
-"""Score files and ground truth, and what is said about those that are wrong."""
+"""Score files and ground truth, and messages for invalid ones."""
 
 from pathlib import Path
 
@@ -93,14 +93,14 @@ def test_a_table_may_score_scenes_that_no_clip_has(tmp_path: Path) -> None:
         (TABLE[: TABLE.index("\n") + 1], r"a header without rows"),
     ],
 )
-def test_a_wrong_score_file_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+def test_a_wrong_score_file_is_rejected_in_one_line(tmp_path: Path, text: str, message: str) -> None:
     reference = read_reference(write(tmp_path, "reference.csv", REFERENCE))
     with pytest.raises(UserError, match=message) as refused:
         read_scores(write(tmp_path, "scores.txt", text), reference)
     assert "\n" not in str(refused.value)
 
 
-def test_a_column_that_is_no_named_scene_is_refused(tmp_path: Path) -> None:
+def test_a_column_that_is_no_named_scene_is_rejected(tmp_path: Path) -> None:
     reference = read_reference(write(tmp_path, "reference.csv", REFERENCE))
     text = TABLE.replace("\tbus\n", "\tbus\tcar\n", 1).replace("0.7\n", "0.7\t0\n").replace("0.6\n", "0.6\t0\n")
     with pytest.raises(UserError, match="unknown column 'car'; expected filename, scene_label and bus, tram"):
@@ -116,12 +116,12 @@ def test_a_column_that_is_no_named_scene_is_refused(tmp_path: Path) -> None:
         ("filename\tscene_label\tsource_label\nx.wav\tbus\t\n", r"line 2: source_label is empty"),
     ],
 )
-def test_a_wrong_reference_is_refused_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+def test_a_wrong_reference_is_rejected_in_one_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         read_reference(write(tmp_path, "reference.csv", text))
 
 
-def test_a_label_outside_the_classes_is_refused_by_file_name(tmp_path: Path) -> None:
+def test_a_label_outside_the_classes_is_rejected_by_file_name(tmp_path: Path) -> None:
     reference = read_reference(write(tmp_path, "reference.csv", REFERENCE))
     with pytest.raises(UserError, match=r"bus-lyon-1-11-s1.wav: unknown scene_label 'bus'; expected one of park, tram"):
         reference.truth(("park", "tram"))
@@ -154,7 +154,7 @@ def test_the_index_of_a_data_frame_is_no_scene(tmp_path: Path, index: str) -> No
 @pytest.mark.parametrize(
     ("name", "cells"), [("index", ("0", "1")), ("fold", ("1", "1")), ("Bus", ("0", "0")), ("max", (".6", ".7"))]
 )
-def test_a_further_column_that_is_no_scene_is_refused(tmp_path: Path, name: str, cells: tuple[str, str]) -> None:
+def test_a_further_column_that_is_no_scene_is_rejected(tmp_path: Path, name: str, cells: tuple[str, str]) -> None:
     reference = read_reference(write(tmp_path, "reference.csv", REFERENCE))
     rows = f"audio/tram-lyon-1-10-a.wav,.6,.4,{cells[0]}\nbus-lyon-1-11-s1.wav,.7,.3,{cells[1]}\n"
     text = f"filename,bus,tram,{name}\n{rows}"
@@ -193,7 +193,7 @@ def test_blanks_in_cells_and_headers_make_no_difference(tmp_path: Path) -> None:
         ("filename\tscene_label\nx.wav\tbus\ttram\n", r"line 2: 3 cells; expected 2 as in the header"),
     ],
 )
-def test_a_reference_that_misleads_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_a_reference_that_misleads_is_rejected(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message) as refused:
         read_reference(write(tmp_path, "reference.csv", text))
     assert "\n" not in str(refused.value)
@@ -207,7 +207,7 @@ def test_a_reference_that_misleads_is_refused(tmp_path: Path, text: str, message
         (("tram", "Tram"), "the scenes 'Tram' and 'tram' differ only in case"),
     ],
 )
-def test_classes_that_cannot_be_told_apart_are_refused(tmp_path: Path, classes: tuple[str, ...], message: str) -> None:
+def test_indistinguishable_classes_are_rejected(tmp_path: Path, classes: tuple[str, ...], message: str) -> None:
     reference = read_reference(write(tmp_path, "reference.csv", REFERENCE))
     with pytest.raises(UserError, match=message):
         read_scores(write(tmp_path, "scores.txt", MATRIX), reference, classes=classes)

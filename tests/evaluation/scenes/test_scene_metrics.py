@@ -1,4 +1,4 @@
-"""Accuracy and log loss, against hand counts, scikit-learn and a published system's figures."""
+"""Accuracy and log loss, compared with manual results, scikit-learn and published figures."""
 
 import math
 import warnings
@@ -16,7 +16,7 @@ CLASSES = ("bus", "park")
 
 
 def published(shared: Path) -> tuple[list[list[float]], list[tuple[str, str]]]:
-    """The scores as they stand in the file, and (scene, device) of each clip; read without the package."""
+    """Return the scores in the file, and (scene, device) of each clip, read without the package."""
     folder = shared / "data" / "tau2020"
     lines = (folder / "scores_10class_published_acc0.794.txt").read_text().splitlines()
     clips = [line.split("\t") for line in (folder / "fold1_evaluate.csv").read_text().splitlines()[1:]]
@@ -27,7 +27,7 @@ def published(shared: Path) -> tuple[list[list[float]], list[tuple[str, str]]]:
 
 
 def slow_macro(scores: list[list[float]], clips: list[tuple[str, str]], device: str | None) -> tuple[float, float]:
-    """Accuracy and log loss averaged over scenes, by loops alone."""
+    """Compute accuracy and log loss averaged over scenes with plain loops."""
     names = sorted({label for label, _ in clips})
     accuracies, losses = [], []
     for column, name in enumerate(names):
@@ -68,7 +68,7 @@ def test_a_device_is_averaged_over_the_scenes_that_it_recorded() -> None:
     assert report.scene_device_accuracy[1].tolist() == [1.0, 0.5]
 
 
-def test_devices_stand_in_the_official_order_and_others_after_them() -> None:
+def test_devices_are_in_the_official_order_followed_by_others() -> None:
     report = evaluate_scenes(
         np.full((5, 2), 0.5), [0, 0, 1, 1, 1], classes=CLASSES, devices=["s10", "s2", "c", "a", "phone"]
     )
@@ -145,7 +145,7 @@ def test_rows_are_divided_by_their_sum() -> None:
     ],
 )
 @pytest.mark.filterwarnings("error")
-def test_scores_that_are_no_probabilities_are_refused_by_row(scores: object, message: str) -> None:
+def test_scores_that_are_no_probabilities_are_rejected_by_row(scores: object, message: str) -> None:
     with pytest.raises(ValueError, match=message) as refused:
         as_probabilities(scores)  # type: ignore[arg-type]
     assert "\n" not in str(refused.value)
@@ -166,7 +166,7 @@ def test_scores_that_are_no_probabilities_are_refused_by_row(scores: object, mes
         ({"devices": ["a"]}, "devices name 1 clips"),
     ],
 )
-def test_input_that_does_not_fit_together_is_refused(change: dict[str, object], message: str) -> None:
+def test_input_that_does_not_fit_together_is_rejected(change: dict[str, object], message: str) -> None:
     given: dict[str, object] = {"probabilities": PROBABILITIES, "truth": TRUTH, "classes": CLASSES, **change}
     with pytest.raises(ValueError, match=message):
         evaluate_scenes(given.pop("probabilities"), given.pop("truth"), **given)  # type: ignore[arg-type]

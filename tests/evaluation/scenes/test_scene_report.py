@@ -1,4 +1,4 @@
-"""The result table that people read, and the same figures for programs."""
+"""The table of results, and the same numbers as JSON and CSV."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from dcase_sweep.evaluation.scenes.report import headline, scene_table, to_csv, 
 
 @pytest.fixture
 def report() -> SceneReport:
-    """Four clips; nobody recorded a park, and device a recorded no tram."""
+    """Return four clips, none of the class park, and none of the class tram by device a."""
     return evaluate_scenes(
         [[0.5, 0.25, 0.25], [0.9, 0.05, 0.05], [0.2, 0.2, 0.6], [0.5, 0.25, 0.25]],
         [0, 0, 2, 2],
@@ -52,7 +52,7 @@ def test_table_without_devices_has_no_device_columns() -> None:
 
 
 def test_rows_are_those_that_the_baseline_prints() -> None:
-    """As dcase_util prints them, which the baseline calls with an indent of 3."""
+    """Format the values like dcase_util with an indent of 3, as in the baseline."""
     ui = pytest.importorskip("dcase_util.ui.ui", reason="dcase_util is not installed")
     devices = ("a", "b", "c", "s1")
     report = evaluate_scenes(
@@ -110,3 +110,30 @@ def test_json_has_every_figure_and_no_nan(report: SceneReport) -> None:
     assert figures["device_scores"]["s1"]["clips"] == 3
     assert figures["scene_device_log_loss"][2][0] is None
     assert figures["confusion"] == [[2, 0, 0], [0, 0, 0], [1, 0, 1]]
+
+
+@pytest.fixture
+def nine_devices() -> SceneReport:
+    """As many devices as in TAU, with a clip of each scene by each."""
+    classes, devices = ("street_pedestrian", "tram"), ["a", "b", "c", "s1", "s2", "s3", "s4", "s5", "s6"]
+    scores = [[0.75, 0.25]] * 9 + [[0.5, 0.5]] * 9
+    return evaluate_scenes(scores, [0] * 9 + [1] * 9, classes=classes, devices=devices * 2)
+
+
+@pytest.mark.parametrize(
+    ("width", "says"), [(80, "Device  Logloss  Accuracy"), (100, "| A     B "), (140, "| A       B ")]
+)
+def test_the_table_fits_the_terminal_and_breaks_no_number(nine_devices: SceneReport, width: int, says: str) -> None:
+    text = scene_table(nine_devices, width=width)
+
+    assert max(map(len, text.splitlines())) <= width
+    assert says in text
+    assert "0.288" in text
+    assert ("in scenes.csv" in text) == (width == 80)
+
+
+def test_classes_are_not_called_scenes_where_they_are_none(report: SceneReport) -> None:
+    lines = scene_table(report, noun="class").splitlines()
+
+    assert lines[0] == "Classification of clips: 4 clips, 2 classes, 2 devices"
+    assert lines[2].startswith("   Class ")

@@ -1,4 +1,4 @@
-"""A Hydra application around scikit-learn: trains a classifier of digits and returns how well it does."""
+"""A Hydra application with scikit-learn: trains a classifier of digits and returns its accuracy."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""A search of any Hydra application: what its task function returns, reports and refuses."""
+"""A search in any Hydra application: return values, reports and errors of its task function."""
 
 import re
 import textwrap
@@ -99,7 +99,7 @@ def kinds(study: optuna.Study) -> list[str]:
     return [records.kind(trial) for trial in study.get_trials()]
 
 
-def test_a_number_is_minimized_where_nothing_else_is_said(search: Search) -> None:
+def test_a_number_is_minimized_by_default(search: Search) -> None:
     study = search(lambda config: config.x)
 
     assert kinds(study) == ["finished"] * 5
@@ -140,7 +140,7 @@ def test_an_entry_of_a_dictionary_is_optimised_and_another_one_limited(search: S
         ),
     ],
 )
-def test_what_no_search_can_use_ends_it_with_what_is_expected(search: Search, returned: Any, message: str) -> None:
+def test_an_unusable_result_ends_the_search_with_what_is_expected(search: Search, returned: Any, message: str) -> None:
     with suppress(UserError):
         search(lambda config: returned)
 
@@ -183,7 +183,7 @@ def test_several_objectives_have_no_pruner(search: Search) -> None:
     assert kinds(search(task, direction=["minimize", "minimize"], n_trials=2)) == ["finished"] * 2
 
 
-def test_a_job_may_refuse_its_configuration(search: Search) -> None:
+def test_a_job_may_reject_its_configuration(search: Search) -> None:
     def task(config: DictConfig) -> float:
         if config.x > 0.5:
             raise ConstraintViolation("too large", {"size": config.x - 0.5})
@@ -221,7 +221,7 @@ def test_parameters_may_exist_under_conditions(search: Search, tmp_path: Path, m
 
 
 @pytest.mark.parametrize("name", ["nothing", "no_such_module.configure", "math.pi"])
-def test_a_space_that_is_no_function_is_refused(search: Search, name: str) -> None:
+def test_a_space_that_is_no_function_is_rejected(search: Search, name: str) -> None:
     with pytest.raises(UserError, match=rf"hydra.sweeper.custom_search_space={name}: "):
         search(lambda config: 0.0, custom=name)
 

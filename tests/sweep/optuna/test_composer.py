@@ -1,4 +1,4 @@
-"""The short way to a trial's configuration against Hydra's own."""
+"""The fast composition of a trial's configuration, compared with Hydra's own."""
 
 from typing import Any
 
@@ -38,6 +38,6 @@ def test_both_ways_give_the_same(composer: Composer, overrides: list[str]) -> No
     assert list(composed.hydra.overrides.task) == list(expected.hydra.overrides.task)
 
 
-def test_a_misspelt_key_is_refused(composer: Composer) -> None:
+def test_a_misspelt_key_is_rejected(composer: Composer) -> None:
     with pytest.raises(HydraException, match="dropot"):
         composer.compose(["model.dropot=0.1"])

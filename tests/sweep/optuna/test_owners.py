@@ -1,4 +1,4 @@
-"""Whether the process of a trial is still there."""
+"""Detection of trials whose process has ended."""
 
 import os
 import socket

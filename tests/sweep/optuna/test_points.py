@@ -1,4 +1,4 @@
-"""Finite spaces: their size, their points, and what is the same configuration."""
+"""Finite spaces: size, points and equal configurations."""
 
 import random
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ def test_a_conditional_space_counts_what_exists_at_each_depth() -> None:
 
 
 def test_a_point_that_was_sampled_is_recognised() -> None:
-    """Whatever the sampler's arithmetic makes of a step."""
+    """Rounding errors of the sampler do not matter."""
     space = space_of({"a.b": "range(0.1,1.0,0.1)", "model.depth": "choice(1,2)"}, {"filters": "choice(8,16)"})
     found = list_points(space)
     assert found is not None
@@ -82,7 +82,7 @@ def test_the_last_untried_point_is_found() -> None:
     assert found.find_untried({*tried, found.identify({"a.b": 17})}, 300, random.Random(0)) is None
 
 
-def test_what_means_the_same_is_the_same_configuration() -> None:
+def test_equivalent_overrides_are_the_same_configuration() -> None:
     assert canonical("0.1") == canonical("1e-1") == canonical("0.10000000000000001")
     assert canonical("[1, 1]") == canonical("[1,1]") != canonical("[1,2]")
     assert canonical("8") == canonical("8.0")

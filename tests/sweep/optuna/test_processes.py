@@ -1,4 +1,4 @@
-"""Workers as processes: how their deaths are told, and that none outlives its parent."""
+"""Worker processes: detection of their end, and their end after that of the parent."""
 
 import os
 import signal
@@ -70,9 +70,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     assert not _is_there(worker)
 
 
-def test_on_windows_workers_are_asked_to_stop_through_their_pipe(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_windows_workers_are_stopped_through_their_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ending a process there gives it no time to store its trial as interrupted."""
     monkeypatch.setattr(SpawnProcess, "terminate", lambda process: pytest.fail("terminated"))
     monkeypatch.setattr(SpawnProcess, "kill", lambda process: pytest.fail("killed"))

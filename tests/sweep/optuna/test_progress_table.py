@@ -1,4 +1,4 @@
-"""What the terminal shows of a search."""
+"""The progress table of a search."""
 
 import io
 from types import SimpleNamespace

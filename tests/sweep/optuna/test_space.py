@@ -1,4 +1,4 @@
-"""Search spaces in Hydra's grammar, and the networks that they give."""
+"""Search spaces in Hydra's grammar, and the resulting networks."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ def test_expressions_are_read_as_hydra_reads_them(expression: str, expected: Any
     ("expression", "message"),
     [("0.3", "only one value"), ("tag(fast,interval(0,1))", "unknown tag fast"), ("range(3,3)", "empty range")],
 )
-def test_what_does_not_vary_is_refused(expression: str, message: str) -> None:
+def test_expressions_that_do_not_vary_are_rejected(expression: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         parse_parameter("x", expression, PARSER)
 
@@ -103,7 +103,7 @@ def test_a_depth_that_is_fixed_is_kept() -> None:
     assert sorted(asked.params) == [f"model.blocks.{position}.filters" for position in range(3)]
 
 
-def test_an_empty_space_and_blocks_of_nothing_are_refused() -> None:
+def test_an_empty_space_and_blocks_of_nothing_are_rejected() -> None:
     with pytest.raises(UserError, match="nothing varies"):
         space({})
     with pytest.raises(UserError, match="no list of blocks"):

@@ -1,4 +1,4 @@
-"""Storages: what is no journal or database is refused, a kill loses nothing, and one command begins a study."""
+"""Storages: errors for other files, no loss after a kill, and one study for simultaneous commands."""
 
 import json
 import multiprocessing
@@ -143,7 +143,7 @@ def test_an_empty_file_is_a_new_journal(tmp_path: Path) -> None:
     assert finished(path) == 1
 
 
-def test_what_is_no_journal_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_journal_is_rejected_and_not_changed(tmp_path: Path) -> None:
     text, sparse = tmp_path / "notes.txt", tmp_path / "sparse"
     text.write_text("root:x:0:0\nno end")
     with sparse.open("wb") as handle:
@@ -206,7 +206,7 @@ def test_a_url_that_nothing_opens_is_reported_without_its_password() -> None:
 
 
 def begin(where: str, all_are_there: Any, told: Any) -> None:
-    """Begin or join the study, as a command does."""
+    """Create or join the study like a command."""
     all_are_there.wait(60)
     try:
         storage = records.open_storage(where)
@@ -263,7 +263,7 @@ def test_a_study_whose_maker_was_killed_before_it_was_signed_is_signed(tmp_path:
     assert opened(where).user_attrs[records.SIGNATURE]["space"] == {"model.depth": "2..5"}
 
 
-def test_a_study_that_another_program_made_is_refused(tmp_path: Path) -> None:
+def test_a_study_that_another_program_made_is_rejected(tmp_path: Path) -> None:
     where = str(tmp_path / "optuna.log")
     optuna.create_study(study_name="s", storage=open_storage(where), direction="minimize")
 

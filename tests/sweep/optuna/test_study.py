@@ -1,4 +1,4 @@
-"""Studies: continued, refused, counted, recovered, never locked."""
+"""Studies: continued, rejected, counted, recovered, never locked."""
 
 import subprocess
 import sys
@@ -62,7 +62,7 @@ def test_each_worker_has_a_number_of_its_own_on_any_machine(where: str) -> None:
     assert claim(0) == 8, "a continued study goes on counting"
 
 
-def test_another_space_is_refused_with_the_difference_or_a_new_study_is_started(where: str) -> None:
+def test_another_space_is_rejected_with_the_difference_or_a_new_study_is_started(where: str) -> None:
     finish(opened(where))
 
     with pytest.raises(UserError, match=r"space model.depth: was 2..5, is 2..9; .*|was 2..5, is 2..9"):
@@ -92,7 +92,7 @@ def test_a_study_of_before_sources_were_noted_goes_on(tmp_path: Path) -> None:
     assert open_study(storage, "s", OBJECTIVE, signature(), fresh=False).study_name == "s"
 
 
-def test_workers_that_ask_at_once_never_run_more_than_wanted(tmp_path: Path) -> None:
+def test_workers_that_ask_simultaneously_never_run_more_trials_than_wanted(tmp_path: Path) -> None:
     where = str(tmp_path / "optuna.log")
     opened(where)
 
@@ -143,7 +143,7 @@ def gone() -> ProcessIdentity:
 
 
 def test_a_trial_whose_process_is_gone_is_tried_again_as_often_as_it_is_interrupted(where: str) -> None:
-    """And with the same values, which the sampler is not asked for again."""
+    """The trial is retried with the same values, without a new suggestion of the sampler."""
     study = opened(where)
     first = interrupt(study)
     for number in (first, first + 1, first + 2):
@@ -210,7 +210,7 @@ def test_a_trial_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("direction", "number"), [("maximize", 1), ("minimize", 0)])
-def test_of_equals_the_first_is_the_best(direction: str, number: int) -> None:
+def test_the_first_of_equal_trials_is_the_best(direction: str, number: int) -> None:
     study = optuna.create_study(direction=direction)
     for value in (0.1, 0.3, 0.3, 0.1):
         study.tell(study.ask(), value)

@@ -1,4 +1,4 @@
-"""One worker's trials: rejected, pruned, failed, finished; how they are told and when a search ends."""
+"""The trials of one worker: rejected, pruned, failed, finished; messages, and the end of a search."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -274,7 +274,7 @@ def test_seeds_that_vary_on_purpose_are_each_trained(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["pruned", "failed"])
-def test_what_is_known_of_a_pruned_or_failed_configuration_is_not_trained_again(tmp_path: Path, kind: str) -> None:
+def test_a_pruned_or_failed_configuration_is_not_trained_again(tmp_path: Path, kind: str) -> None:
     trained = []
 
     def experiment(trial: optuna.Trial, config: DictConfig) -> Result:
@@ -290,7 +290,7 @@ def test_what_is_known_of_a_pruned_or_failed_configuration_is_not_trained_again(
     assert records.counts(study.get_trials())[kind] == 1
 
 
-def test_what_was_known_before_this_command_is_known_to_it(tmp_path: Path) -> None:
+def test_results_of_earlier_commands_are_known(tmp_path: Path) -> None:
     trained: list[int] = []
 
     def experiment(trial: optuna.Trial, config: DictConfig) -> Result:

@@ -1,4 +1,4 @@
-"""Workers that die are replaced, and what they leave is taken over first."""
+"""Replacement of workers that die, and recovery of their trials."""
 
 import time
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_an_interrupted_trial_waits_for_its_retry_before_the_worker_is_replaced(
     at_start: list[dict[str, int]] = []
 
     class OneDeath:
-        """One worker, which was asked to end; its successor ends by itself."""
+        """One worker that is terminated; its successor ends by itself."""
 
         def __init__(self, *_: Any) -> None:
             self.running, self.pids = True, {}

@@ -69,6 +69,6 @@ def test_the_mixture_is_a_function_of_the_generator() -> None:
     assert torch.equal(first[1].weak, second[1].weak)
 
 
-def test_refuses_other_labels() -> None:
+def test_rejects_other_labels() -> None:
     with pytest.raises(ValueError, match="labels=firm: expected one of soft, hard"):
         EventMixup(labels="firm")

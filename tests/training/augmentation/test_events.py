@@ -46,7 +46,7 @@ def test_frames_and_their_labels_move_together() -> None:
     assert labels[:, [0, 2]].sum() == 0
 
 
-def test_what_leaves_at_one_end_comes_in_at_the_other() -> None:
+def test_shifted_frames_re_enter_at_the_other_end() -> None:
     ramp = torch.arange(12.0).expand(1, 1, 12)
 
     moved, _ = shifted(100, ramp, ramp, rng(3))
@@ -111,7 +111,7 @@ def test_filters_act_on_what_is_there() -> None:
     torch.testing.assert_close(filtered, mel * factors)
 
 
-def test_refuses_more_bands_than_fit() -> None:
+def test_rejects_more_bands_than_fit() -> None:
     with pytest.raises(
         ValueError, match=r"bands=\[3, 5\]: 5 bands of narrowest=6 take 30 mel bands; the front end has 29"
     ):

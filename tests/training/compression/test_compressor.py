@@ -1,4 +1,4 @@
-"""A compressed training: what is kept of it, and that an interruption changes nothing."""
+"""A compressed training: its checkpoints, and identical results after an interruption."""
 
 from pathlib import Path
 
@@ -21,11 +21,11 @@ BLOCKS = [{"filters": 4, "kernel": [3, 3], "pool": [2, 2], "dropout": 0.2}] * 2
 
 
 class Stopped(Exception):
-    """The power went."""
+    """Simulates a loss of power."""
 
 
 class Tiny:
-    """A tiny network, its compression and its clips, the same each time."""
+    """A tiny network, its compression and its clips, always the same."""
 
     def __init__(self, settings: Compression) -> None:
         torch.manual_seed(5)
@@ -98,7 +98,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(tmp_path: Path, stop_after
     assert torch.equal(whole.logits(), second.logits())
 
 
-def test_what_is_kept_has_the_zeros_and_is_the_plain_network(tmp_path: Path) -> None:
+def test_the_best_checkpoint_has_the_zeros_and_is_that_of_the_plain_network(tmp_path: Path) -> None:
     training = Tiny(BOTH)
 
     kept = training.fit(tmp_path)

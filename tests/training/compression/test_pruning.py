@@ -1,4 +1,4 @@
-"""Magnitude pruning: which weights become zero, how many fit, and that they stay zero."""
+"""Magnitude pruning: the selected weights, their number, and their zeros after further steps."""
 
 from itertools import pairwise
 
@@ -37,7 +37,7 @@ def test_the_smallest_over_all_layers_become_zero_by_hand() -> None:
     assert second.tolist() == torch.tensor([-0.3, 0.0, 0.0]).tolist()
 
 
-def test_of_equal_magnitudes_the_first_go_and_no_more_than_asked() -> None:
+def test_the_first_of_equal_magnitudes_are_pruned_and_no_more_than_requested() -> None:
     weights = torch.tensor([0.1, -0.1, 0.1, 0.1])
 
     zero_smallest([weights], 2)
@@ -86,7 +86,7 @@ def test_by_hand_126_kib_of_the_five_layer_network() -> None:
     assert plan.after == 126 * 1024
 
 
-def test_what_cannot_be_pruned_must_fit() -> None:
+def test_the_parameters_that_cannot_be_pruned_must_fit() -> None:
     with pytest.raises(UserError, match=r"compression.nonzero_kib=0.04: biases and batch normalisation") as caught:
         plan_pruning(list_layers(network(), (1, 4)), 42, kib=0.04, bits=16)
 

@@ -1,4 +1,4 @@
-"""Fake quantisation beside a NumPy reference, and what it leaves alone."""
+"""Fake quantisation, compared with a NumPy reference."""
 
 import numpy as np
 import pytest
@@ -138,7 +138,7 @@ def test_a_network_equals_its_reference_in_numpy(bias: bool) -> None:
 
 
 def _forward(made: nn.Sequential, quantized: FakeQuantization, clips: Tensor) -> NDArray[np.float64]:
-    """The same in double precision: fold, round, and pass through the layers."""
+    """Compute the same in double precision: fold, round, and apply the layers."""
     conv, norm, dense = made[1], made[2], made[6]
     assert isinstance(conv, nn.Conv2d)
     assert isinstance(norm, nn.BatchNorm2d)

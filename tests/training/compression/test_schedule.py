@@ -1,4 +1,4 @@
-"""When what of a compression happens."""
+"""The schedule of a compression."""
 
 import pytest
 

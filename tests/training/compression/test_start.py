@@ -1,4 +1,4 @@
-"""What a fine-tuning begins with: found, read, and refused where it is of something else."""
+"""The checkpoint from which a fine-tuning starts: found, read, or rejected."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def test_another_dropout_or_recipe_is_no_other_network(finished: Path) -> None:
         (["compression.nonzero_kib=1.2"], "compression.nonzero_kib=1.2: biases and batch normalisation, which are not"),
     ],
 )
-def test_another_network_or_an_impossible_size_is_refused(finished: Path, overrides: list[str], says: str) -> None:
+def test_another_network_or_an_impossible_size_is_rejected(finished: Path, overrides: list[str], says: str) -> None:
     with pytest.raises(UserError) as caught:
         check_start(composed(f"compression.start={finished}", *overrides))
 
@@ -51,7 +51,7 @@ def test_another_network_or_an_impossible_size_is_refused(finished: Path, overri
     assert "\n" not in str(caught.value)
 
 
-def test_other_shapes_are_refused_independent_of_the_configuration(finished: Path) -> None:
+def test_other_shapes_are_rejected_independent_of_the_configuration(finished: Path) -> None:
     path = finished / "checkpoints/best.ckpt"
     content = torch.load(path, weights_only=True)
     content["state_dict"]["network.head.1.bias"] = torch.zeros(50)
@@ -61,7 +61,7 @@ def test_other_shapes_are_refused_independent_of_the_configuration(finished: Pat
         check_start(composed(f"compression.start={path}"))
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "best.ckpt").write_text("not a checkpoint")
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
 

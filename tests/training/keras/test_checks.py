@@ -1,4 +1,4 @@
-"""What framework=tensorflow refuses before any time is spent."""
+"""Experiments that framework=tensorflow cannot run are rejected before any time is spent."""
 
 import sys
 from types import ModuleType
@@ -39,7 +39,7 @@ def with_tensorflow(*overrides: str) -> Experiment:
         (["callbacks=early_stopping"], "callbacks.early_stopping: framework=tensorflow does not support Lightning"),
     ],
 )
-def test_refused_in_one_line(overrides: list[str], says: str) -> None:
+def test_rejected_in_one_line(overrides: list[str], says: str) -> None:
     with pytest.raises(UserError) as caught:
         with_tensorflow(*overrides)
 
@@ -47,14 +47,14 @@ def test_refused_in_one_line(overrides: list[str], says: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_model_without_a_keras_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_without_a_keras_version_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(CNN, "keras_twin")
 
     with pytest.raises(UserError, match=r"^framework=tensorflow: model CNN is not available; choose torch$"):
         with_tensorflow()
 
 
-def test_without_tensorflow_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_tensorflow_one_line_describes_the_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)  # what Python takes for a module that is not there
 
     with pytest.raises(UserError, match=r"TensorFlow is not installed; pip install 'dcase-sweep\[tensorflow\]'"):
@@ -63,7 +63,7 @@ def test_without_tensorflow_one_line_says_how_to_get_it(monkeypatch: pytest.Monk
         library.import_keras()
 
 
-def test_keras_on_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keras_on_another_backend_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     keras = ModuleType("keras")
     keras.backend = ModuleType("keras.backend")  # type: ignore[attr-defined]
     keras.backend.backend = lambda: "jax"  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Training the Keras twin: to the same end from anywhere, by the recipe's arithmetic, stopped by who may stop it."""
+"""Training with Keras: resumption, the arithmetic of the recipe, and interruption."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,7 @@ def small(*more: str, framework: str = "tensorflow") -> Experiment:
 
 
 def scenes() -> tuple[SceneData, NDArray[np.float32]]:
-    """Sixty clips of three scenes, each louder in bands of its own."""
+    """Sixty clips of three scenes that differ in their loud bands."""
     labels = ("bus", "park", "tram")
     rng = np.random.default_rng(0)
     recordings = tuple(SceneRecording(f"{i}.wav", labels[i % 3], "paris", f"paris-{i}", "a") for i in range(60))
@@ -73,7 +73,7 @@ def checkpoint(path: Path) -> dict[str, Any]:
 
 @dataclass
 class Trained:
-    """A learner after its training, and what it told."""
+    """A learner after its training, and the metrics that it reported."""
 
     learner: Any
     fitted: Fitted
@@ -84,7 +84,7 @@ class Trained:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """One training that nothing interrupts: making TensorFlow's graphs takes longer than the rest of a test."""
+    """An uninterrupted training, shared by tests because building TensorFlow's graphs is slow."""
     folder, batches = tmp_path_factory.mktemp("whole"), list[int]()
     trained = learner(small())
     return Trained(trained, *fit(trained, folder, on_batch=batches.append), batches, folder)
@@ -258,7 +258,7 @@ def test_threads_cannot_change_in_one_process() -> None:
         learner(small("hardware.threads=7"))
 
 
-def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_network_are_rejected(tmp_path: Path) -> None:
     trained = learner(small())
     other = build_model(small("model.units=9", framework="torch"), classes=3)
     state = {f"network.{name}": value for name, value in other.state_dict().items()}

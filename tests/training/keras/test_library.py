@@ -1,4 +1,4 @@
-"""TensorFlow's import: quiet, but for what is worth reading."""
+"""Import of TensorFlow without notices, but with warnings."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ def test_notices_are_left_out_and_the_rest_is_not(capfd: pytest.CaptureFixture[s
     assert capfd.readouterr().err.splitlines() == ["W0000 00:00:1.2 1 gpu.cc:1] no driver", "behind"]
 
 
-def test_what_fails_meanwhile_is_raised(capfd: pytest.CaptureFixture[str]) -> None:
+def test_errors_within_the_context_are_raised(capfd: pytest.CaptureFixture[str]) -> None:
     def broken() -> None:
         os.write(2, b"no such library\n")
         raise OSError("broken")

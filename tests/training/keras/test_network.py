@@ -1,4 +1,4 @@
-"""The Keras twin in lower precision: the same network, and gradients that are those of float32."""
+"""The Keras network in lower precision: same structure, and gradients close to those of float32."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ SMALL = (
 
 
 def gradients(precision: str, features: np.ndarray, targets: np.ndarray) -> dict[str, np.ndarray]:
-    """Of the loss by each weight, computed in a graph as ``model.fit`` does."""
+    """Compute the gradients of the loss in a graph, like ``model.fit``."""
     import tensorflow
 
     keras = import_keras()
@@ -36,7 +36,7 @@ def gradients(precision: str, features: np.ndarray, targets: np.ndarray) -> dict
 
 
 def test_gradients_in_bfloat16_are_those_of_float32() -> None:
-    """Also behind a pool of 400 places. A kernel's are left out: rounding may decide which place is the largest."""
+    """Also after a pooling window of 400 values. Kernels are omitted, because rounding may change the maximum."""
     rng = np.random.default_rng(0)
     features = rng.standard_normal((8, 40, 100, 1)).astype(np.float32)
     targets = np.eye(10, dtype=np.float32)[np.arange(8)]

@@ -1,4 +1,4 @@
-"""Networks and their Keras twins: as large, with the same weights, and of one opinion on real recordings."""
+"""Networks in PyTorch and Keras: same size, same weights, and same predictions for real recordings."""
 
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def settings(name: str) -> dict[str, Any]:
 
 
 def disturbed(network: nn.Module) -> dict[str, Tensor]:
-    """Weights as a training leaves them: running statistics that are not 0 and 1, outputs that are not all alike."""
+    """Return weights like those of a training, with non-trivial running statistics and different outputs."""
     rng = torch.Generator().manual_seed(3)
     state = {name: value.clone() for name, value in network.state_dict().items()}
     for name, value in state.items():
@@ -146,7 +146,7 @@ def test_a_mixed_precision_keeps_its_weights_in_float32() -> None:
         ),
     ],
 )
-def test_weights_of_another_network_are_refused(damage: Any, says: str) -> None:
+def test_weights_of_another_network_are_rejected(damage: Any, says: str) -> None:
     twin = cnn(**SMALL)
     before = twin.get_weights()
     state = disturbed(CNN(**SMALL))

@@ -1,4 +1,4 @@
-"""The losses of the mean teacher, by hand."""
+"""The losses of the mean teacher, compared with manual results."""
 
 import math
 

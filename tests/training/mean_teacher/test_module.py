@@ -1,4 +1,4 @@
-"""The mean teacher's step, on a network and a batch that are small enough to compute by hand."""
+"""The step of the mean teacher on a small network and batch, compared with manual results."""
 
 import math
 from types import SimpleNamespace

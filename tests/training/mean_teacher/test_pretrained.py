@@ -1,4 +1,4 @@
-"""A published checkpoint: what is taken from it, and the one line that refuses another file."""
+"""Published checkpoints: their weights, and one line for any other file."""
 
 import argparse
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_tensors_are_read_and_nothing_is_run(tmp_path: Path) -> None:
         ({"state_dict": {"epoch": 3}}, "no state_dict of tensors"),
     ],
 )
-def test_other_files_are_refused_in_one_line(tmp_path: Path, content: object, says: str) -> None:
+def test_other_files_are_rejected_in_one_line(tmp_path: Path, content: object, says: str) -> None:
     path = tmp_path / "other.ckpt"
     if content == "text":
         path.write_text("not a checkpoint")
@@ -57,7 +57,7 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path, content: object, sa
     assert "\n" not in str(caught.value)
 
 
-def test_torchscript_and_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+def test_torchscript_and_weights_that_are_no_numbers_are_rejected(tmp_path: Path) -> None:
     torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), str(tmp_path / "script.ckpt"))
     torch.save({"state_dict": {"sed_student.a": torch.tensor([float("nan")])}}, tmp_path / "nan.ckpt")
     torch.save({"state_dict": {"sed_student.a": torch.ones(1).expand(10**6, 10**6)}}, tmp_path / "large.ckpt")

@@ -44,7 +44,7 @@ def test_an_unused_subset_does_not_end_the_epoch() -> None:
     assert len(list(source)) == 3
 
 
-def test_refuses_a_subset_smaller_than_its_share() -> None:
+def test_rejects_a_subset_smaller_than_its_share() -> None:
     with pytest.raises(ValueError, match="weak: 11 clips; expected at least the 12 that one batch takes"):
         MultiSourceBatchSampler(strong=100, weak=11, unlabelled=500, composition=BatchComposition(), seed=0)
     with pytest.raises(ValueError, match="expected 0 or more of each, and a clip in all"):

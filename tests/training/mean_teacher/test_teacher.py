@@ -60,7 +60,7 @@ def test_the_teacher_takes_no_gradients() -> None:
     assert all(parameter.requires_grad for parameter in student.parameters())
 
 
-def test_refuses_another_architecture() -> None:
+def test_rejects_another_architecture() -> None:
     with pytest.raises(ValueError, match="bias: a parameter of only one network"):
         update_teacher(nn.Linear(2, 2, bias=False), nn.Linear(2, 2), 0.5)
 
