@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog=PROG,
-        usage=f"{PROG} RUN FILE|FOLDER|- ... [-o OUTPUT] [options] [KEY=VALUE ...]",
+        usage=f"{PROG} RUN FILE|FOLDER|- ... [-o OUTPUT] [options]",
         description=DESCRIPTION,
         epilog=EPILOG,
     )

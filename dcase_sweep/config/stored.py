@@ -136,8 +136,8 @@ def restore_front_end(described: object, *, where: str, named: Named | None = No
     """The front end that a file describes: its ``_target_``, its settings, ``sample_rate`` (Hz) and ``seconds``.
 
     Args:
-        described: of a file.
-        where: how the user named the file, for messages.
+        described: the metadata of a file.
+        where: the user's name for the file, for messages.
         named: classes of the user's own that the command line names.
 
     Raises:

@@ -73,7 +73,7 @@ def find_trained_run(given: str, overrides: Mapping[str, str], config_dir: str |
     """Find a run by its MLflow id, a folder ``outputs/DATE/TIME``, or a checkpoint file.
 
     Args:
-        given: which.
+        given: ID, folder or checkpoint of the run.
         overrides: keys and values of the command line.
         config_dir: a folder of the user's own configuration files; the classes that they name may be the run's.
 
@@ -108,7 +108,7 @@ def read_run(
     """Read the checkpoint of a finished run by its MLflow id, a folder ``outputs/DATE/TIME``, or a checkpoint file.
 
     Args:
-        given: which.
+        given: ID, folder or checkpoint of the run.
         store: the store to search.
         check: called with a run that was found by its id, before its checkpoint is fetched.
         search_store: whether the run of a folder or a file is looked up, and has to be finished where it is found.
