@@ -125,7 +125,7 @@ def test_finished_jobs_are_not_run_again(project: Project, continued: str) -> No
 def test_another_space_or_configuration_is_rejected_in_one_line(project: Project, continued: str) -> None:
     changed = project(*SLOW, "epochs=6", "classifier.eta0=interval(1,2)", code=1)
 
-    line = changed.splitlines()[0]
+    (line,) = [each for each in changed.splitlines() if each.startswith("error: ")]
     assert line.startswith("error: study train was created with different settings: space classifier.eta0: was")
     assert "configuration epochs: was 5, is 6" in line
     assert "Traceback" not in changed
@@ -141,5 +141,7 @@ def test_another_space_or_configuration_is_rejected_in_one_line(project: Project
 def test_wrong_settings_are_rejected_in_one_line(project: Project, argument: str, message: str) -> None:
     printed = project("-m", argument, code=1)
 
-    assert printed.startswith(message)
+    errors = [line for line in printed.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert errors[0].startswith(message)
     assert "Traceback" not in printed

@@ -114,14 +114,17 @@ class OptunaSweeper(Sweeper):
         Raises:
             UserError: for any error that can be found before the first trial.
         """
-        log.info("search    the space and a first trial are checked")
+        self.check_settings()
+        self.application = self.make_application()
+        fixed, varied = self.split(arguments)
+        log.info("search    checking the space and a first trial")  # before the imports, which take seconds
         from dcase_sweep.sweep.optuna import settings
         from dcase_sweep.sweep.optuna import study as records
         from dcase_sweep.sweep.optuna.search import Search, make_folder, start_record
         from dcase_sweep.utils.signals import interruptible
 
         settings.silence_optuna()
-        checked = self._check(arguments)
+        checked = self._check(fixed, varied)
         application = self.application
         where = str(self.storage or application.locate_storage(checked.base))
         storage = records.open_storage(where)
@@ -148,14 +151,12 @@ class OptunaSweeper(Sweeper):
         self.failures = [fault] if fault else []
         return study
 
-    def _check(self, arguments: Sequence[str]) -> "_Checked":
-        """Check the settings, and compose the configuration and one trial."""
+    def _check(self, fixed: list[str], varied: dict[str, str]) -> "_Checked":
+        """Check the space and an existing storage, and compose the configuration and one trial."""
         from dcase_sweep.sweep.optuna.rehearsal import make_search_space, rehearse
         from dcase_sweep.utils.names import check_name
 
-        self.check_settings()
-        application = self.application = self.make_application()
-        fixed, varied = self.split(arguments)
+        application = self.application
         self.check_early(varied)
         base = self.compose(fixed)
         application.begin(base)
