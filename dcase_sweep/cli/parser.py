@@ -64,17 +64,21 @@ class OneLineParser(argparse.ArgumentParser):
 
 
 def split_settings(words: Sequence[str], keys: Collection[str]) -> tuple[dict[str, str], list[str]]:
-    """Separate keys with values from other words. The name of a file may contain an equals sign.
+    """Separate keys with values, also those that name classes, from other words. The name of a file may contain an
+    equals sign.
 
     Raises:
         UserError: for a key without a value.
     """
+    from dcase_sweep.config.classes import names_code
+
     settings, others = {}, []
     for word in words:
         key, _, value = word.partition("=")
-        if key in keys and not value:
+        is_setting = key in keys or names_code(key)
+        if is_setting and not value:
             raise UserError(f"{word}: no value; expected KEY=VALUE")
-        if key in keys:
+        if is_setting:
             settings[key] = value
         else:
             others.append(word)

@@ -9,7 +9,7 @@ from typing import Any
 
 from dcase_sweep import tracking
 from dcase_sweep.config import Experiment, Tracking, locate_task, restore_experiment
-from dcase_sweep.config.classes import check_file_target
+from dcase_sweep.config.classes import check_file_target, names_code
 from dcase_sweep.config.renamed import rename_keys
 from dcase_sweep.config.search_path import named_in_folder
 from dcase_sweep.training.checkpoint_files import Checkpoint, read_checkpoint
@@ -24,14 +24,9 @@ FREE = (
     "tracking.uri",
     "tracking.folder",
     "hardware.workers",
-    "model._target_",
-    "front_end._target_",
-    "task._target_",
 )
 #: Of these, what the network was trained for.
 KEPT = ("data.seconds",)
-#: Keys that name the user's own classes. A checkpoint is not trusted to name them, so the command line does.
-NAMED = ("data._target_", "front_end._target_", "model._target_", "task._target_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +81,12 @@ def find_trained_run(given: str, overrides: Mapping[str, str], config_dir: str |
         UserError: for an unknown or unfinished run, one of another task, or a key that only training can change.
     """
     for key in overrides:
-        if not key.startswith(FREE) or key in KEPT:
-            expected = ", ".join(f"{name}*" if name.endswith(".") else name for name in FREE)
+        if not (key.startswith(FREE) or names_code(key)) or key in KEPT:
+            expected = ", ".join(f"{name}*" if name.endswith(".") else name for name in (*FREE, "model._target_"))
             raise UserError(f"{key}: the run's own, which an export keeps; expected one of {expected}")
     folder_names = named_in_folder(config_dir) if config_dir else {}
-    named = folder_names | {key: value for key, value in overrides.items() if key in NAMED}
-    overrides = {key: value for key, value in overrides.items() if key not in NAMED}
+    named = folder_names | {key: value for key, value in overrides.items() if names_code(key)}
+    overrides = {key: value for key, value in overrides.items() if not names_code(key)}
     settings = {key.removeprefix("tracking."): value for key, value in overrides.items() if key.startswith("tracking.")}
     found = read_run(given, Tracking(**settings), check=partial(_check_exportable, given))  # type: ignore[arg-type]
     checkpoint, logged, folder = found.checkpoint, found.logged, found.folder
