@@ -29,6 +29,7 @@ def write_checkpoint(
     prefix: str = "network.",
     names: bool = True,
     config_dir: Path | None = None,
+    seed: int = 1,
 ) -> Path:
     """Write ``best.ckpt`` as a run of these overrides leaves it, with random weights.
 
@@ -38,10 +39,11 @@ def write_checkpoint(
         classes: in the order of the network's outputs.
         prefix: under which a training step keeps its network.
         config_dir: a project's folder of configurations.
+        seed: of the weights.
         names: whether the checkpoint names its classes, as those of earlier versions do not.
     """
     experiment = dcase_sweep.compose(list(overrides), config_dir=config_dir)
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     network = build_model(experiment.settings, classes=len(classes))
     bands = build_front_end(experiment.settings).shape[0]
     state = {f"{prefix}{name}": value for name, value in network.state_dict().items()}

@@ -4,7 +4,8 @@ import argparse
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from dcase_sweep.submission.package import PlannedSystem
     from dcase_sweep.submission.recordings import EvaluationRecording
     from dcase_sweep.submission.rules import SubmissionRules
+    from dcase_sweep.submission.scores import ScoredRecording
     from dcase_sweep.submission.systems import TrainedSystem
 
 PROG = "python -m dcase_sweep submit"
@@ -89,6 +91,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--bits", type=int, choices=(32, 16), help="of a parameter (default: 16 for task 1A, 32 for task 4)"
     )
+    parser.add_argument(
+        "--network", choices=("student", "teacher"), help="which one of a mean teacher (default: the student)"
+    )
+    parser.add_argument("--energy", action="store_true", help="measure that of the predictions with CodeCarbon")
     parser.add_argument("--draft", action="store_true", help="write a package that is not valid, too")
     parser.add_argument("--check", metavar="ZIP|FOLDER", type=Path, help="validate a package that is there")
     parser.add_argument("--config-dir", metavar="FOLDER", help=CONFIG_DIR)
@@ -110,6 +116,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _submit(options: argparse.Namespace, runs: Sequence[str], settings: dict[str, str]) -> int:
+    from dcase_sweep.submission.energy import check_measurable, state_energy
     from dcase_sweep.submission.package import check_output, describe_systems, find_problems, plan_systems
     from dcase_sweep.submission.person import begin, complete
     from dcase_sweep.submission.recordings import find_recordings
@@ -133,6 +140,10 @@ def _submit(options: argparse.Namespace, runs: Sequence[str], settings: dict[str
         begin(filled, person)
         print(f"written   {person}: fill it in, and repeat the command")
     metadata = complete(filled, person)
+    if options.energy:
+        check_measurable()
+        for each in metadata.values():
+            state_energy(each, 0.0)
     report = options.report.expanduser() if options.report is not None else None
     problems = tuple(find_problems(systems, metadata, recordings, report, rules, person))
     if problems and not options.draft:
@@ -146,7 +157,7 @@ def _open(run: str, settings: dict[str, str], options: argparse.Namespace) -> "T
 
     folder_names = named_in_folder(options.config_dir) if options.config_dir else {}
     named = folder_names | {key: value for key, value in settings.items() if not key.startswith("tracking.")}
-    return open_system(run, store=_store(settings), named=named, bits=options.bits)
+    return open_system(run, store=_store(settings), named=named, bits=options.bits, member=options.network)
 
 
 def _store(settings: dict[str, str]) -> "Tracking":
@@ -166,7 +177,6 @@ def _make(
     output: Path,
 ) -> int:
     from dcase_sweep.submission.package import building, copy_report, finish, write_system
-    from dcase_sweep.submission.scores import ScoreCache, score_recordings
     from dcase_sweep.utils.signals import Interrupted, interruptible
 
     seconds, began = sum(each.seconds for each in recordings), time.perf_counter()
@@ -177,19 +187,16 @@ def _make(
             with console.progress("predict", max(trainings * seconds, 1.0)) as bar:
                 done = 0.0
                 for system in systems:
-                    scored = []
-                    for training in system.trainings:
-                        cache = ScoreCache(scores, training)
-                        scored.append(
-                            score_recordings(
-                                training.model,
-                                recordings,
-                                cache,
-                                lambda now, done=done: bar.update(done + now),  # type: ignore[misc]
-                            )
-                        )
-                        done += seconds
-                    write_system(built, system, scored, metadata[str(system.label)], rules)
+                    described = metadata[str(system.label)]
+                    scored = _predict(
+                        system,
+                        recordings,
+                        scores,
+                        described if options.energy else None,
+                        lambda now, done=done: bar.update(done + now),  # type: ignore[misc]
+                    )
+                    done += len(scored) * seconds
+                    write_system(built, system, scored, described, rules)
             if report is not None:
                 copy_report(report, built, systems[0].label, rules)
             name = f"{systems[0].label.stem}{'_draft' if options.draft else ''}.zip"
@@ -201,7 +208,7 @@ def _make(
         raise UserError(_list_problems(problems))
     if not options.draft:
         shutil.rmtree(scores, ignore_errors=True)
-    _summarise(systems, metadata, recordings, time.perf_counter() - began)
+    _summarise(systems, recordings, time.perf_counter() - began)
     if problems:
         print(f"draft     {_list_problems(problems)}")
     else:
@@ -210,9 +217,45 @@ def _make(
     return 0
 
 
+def _predict(
+    system: "PlannedSystem",
+    recordings: "Sequence[EvaluationRecording]",
+    scores: Path,
+    described: dict[str, Any] | None,
+    on_progress: Callable[[float], None],
+) -> "list[list[ScoredRecording]]":
+    """What each training of a system says of the recordings.
+
+    Args:
+        system: which.
+        recordings: of the evaluation set.
+        scores: the folder of predictions.
+        described: the metadata that state the energy of it; None = it is not measured.
+        on_progress: called with the seconds of audio that are done.
+    """
+    from dcase_sweep.submission.energy import measured, read_energy, state_energy
+    from dcase_sweep.submission.scores import ScoreCache, score_recordings
+
+    seconds = sum(each.seconds for each in recordings)
+    caches = [ScoreCache(scores, training) for training in system.trainings]
+    scored = []
+    for number, (training, cache) in enumerate(zip(system.trainings, caches, strict=True)):
+        with measured(cache.folder) if described is not None else nullcontext():
+            scored.append(
+                score_recordings(
+                    training.model,
+                    recordings,
+                    cache,
+                    lambda now, number=number: on_progress(number * seconds + now),  # type: ignore[misc]
+                )
+            )
+    if described is not None:
+        state_energy(described, read_energy([cache.folder for cache in caches]))
+    return scored
+
+
 def _summarise(
     systems: "Sequence[PlannedSystem]",
-    metadata: dict[str, dict[str, Any]],
     recordings: "Sequence[EvaluationRecording]",
     taken: float,
 ) -> None:

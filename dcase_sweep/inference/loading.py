@@ -13,7 +13,7 @@ from dcase_sweep.export.runs import NAMED, RunFiles, read_run
 from dcase_sweep.inference.trained import TrainedModel
 from dcase_sweep.training.checkpoint_files import read_checkpoint
 from dcase_sweep.training.checkpoints import BEST
-from dcase_sweep.training.trained import restore_network
+from dcase_sweep.training.trained import Member, restore_network
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
@@ -29,6 +29,7 @@ def load_model(
     classes: Sequence[str] | None = None,
     named: Named | None = None,
     search_store: bool = True,
+    member: Member = "student",
 ) -> TrainedModel:
     """Load a trained network.
 
@@ -39,6 +40,7 @@ def load_model(
         classes: class labels in the order of the outputs, for checkpoints of versions that did not store them.
         named: the user's own classes by key, such as ``model._target_``.
         search_store: whether to look up the metrics of the run of a folder or checkpoint.
+        member: which network of a mean teacher.
 
     Raises:
         UserError: if the network does not exist or cannot be used.
@@ -49,8 +51,8 @@ def load_model(
 
         return load_exported(Path(given).expanduser(), classes=classes, named=named)
     if _MODEL_URI.match(given):
-        return _restore(_fetch_model(given, store), classes, named)
-    return _restore(read_run(given, store, search_store=search_store), classes, named)
+        return _restore(_fetch_model(given, store), classes, named, member)
+    return _restore(read_run(given, store, search_store=search_store), classes, named, member)
 
 
 def load_trusted_checkpoint(path: Path) -> TrainedModel:
@@ -76,8 +78,10 @@ def _fetch_model(uri: str, store: Tracking) -> RunFiles:
         return RunFiles(where, read_checkpoint(found[0], where=where, expected="a model of a run"), None, None)
 
 
-def _restore(found: RunFiles, classes: Sequence[str] | None, named: Named | None) -> TrainedModel:
-    trained = restore_network(found.checkpoint, where=found.where, named=named)
+def _restore(
+    found: RunFiles, classes: Sequence[str] | None, named: Named | None, member: Member = "student"
+) -> TrainedModel:
+    trained = restore_network(found.checkpoint, where=found.where, named=named, member=member)
     names = tuple(classes) if classes is not None else found.checkpoint.classes
     if names is None:
         raise UserError(

@@ -75,7 +75,7 @@ def _describe(first: TrainedSystem, rules: SubmissionRules) -> dict[str, Any]:
         "decision_making": None,
         "external_data_usage": None,
         **({"complexity_management": _management(first)} if rules.kind == "scenes" else {}),
-        **({"machine_learning_semi_supervised": "mean-teacher student"} if _has_teacher(first) else {}),
+        **({"machine_learning_semi_supervised": f"mean-teacher {first.member}"} if _has_teacher(first) else {}),
     }
 
 
@@ -172,20 +172,19 @@ def _scene_results(trainings: Sequence[TrainedSystem], rules: SubmissionRules) -
 
 
 def _event_results(trainings: Sequence[TrainedSystem], rules: SubmissionRules) -> dict[str, Any]:
-    """F-score in percent by collars and PSDS of the student, whose predictions are submitted [V4]."""
+    """F-score in percent by collars and PSDS of the network whose predictions are submitted [V4]."""
+    of_test = f"test/{trainings[0].member}/"
     overall = {
-        "F-score": _mean(trainings, "test/student/event_f1_macro", factor=100.0),
-        "PSDS1": _mean(trainings, "test/student/psds_score_scenario1"),
-        "PSDS2": _mean(trainings, "test/student/psds_score_scenario2"),
+        "F-score": _mean(trainings, f"{of_test}event_f1_macro", factor=100.0),
+        "PSDS1": _mean(trainings, f"{of_test}psds_score_scenario1"),
+        "PSDS2": _mean(trainings, f"{of_test}psds_score_scenario2"),
     }
     if len(trainings) > 1:
         for name, metric in (("PSDS1", "psds_score_scenario1"), ("PSDS2", "psds_score_scenario2")):
-            values = [each.metrics.get(f"test/student/{metric}") for each in trainings]
+            values = [each.metrics.get(of_test + metric) for each in trainings]
             known = [value for value in values if value is not None]
             overall[f"{name}_std"] = round(statistics.stdev(known), 4) if len(known) == len(trainings) else OPEN
-    classes = {
-        name: {"F-score": _mean(trainings, f"test/student/event_f1/{name}", factor=100.0)} for name in rules.classes
-    }
+    classes = {name: {"F-score": _mean(trainings, f"{of_test}event_f1/{name}", factor=100.0)} for name in rules.classes}
     return {
         "overall": overall,
         "class_wise": {name: each for name, each in classes.items() if OPEN not in each.values()},

@@ -33,6 +33,8 @@ _DEVICES = ("a", "b", "c", "s1", "s2", "s3", "s4", "s5", "s6")
 _LONGEST_ABBREVIATION = 10
 #: Of the template and of the organizers, which a submission must not have [V4].
 _TAKEN = ("Turpault_INR_task4_SED_1", "Wisdom_GOO_task4_SS_1")
+#: Whole numbers below it are counted.
+_LARGEST = 2**63
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
@@ -204,11 +206,13 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < _LARGEST if isinstance(value, int) else math.isfinite(value)
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST
 
 
 def _shown(value: Any) -> str:

@@ -1,6 +1,7 @@
 """A package in the making: which systems are in it, what is wrong with it before anything is predicted, its files."""
 
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.text import printable
 from dcase_sweep.utils.text_files import read_bytes
+
+#: Beginning of the name of a folder in which a package is built, and the seconds after which nobody builds in it.
+_BUILDING, _LEFT_BEHIND = ".building-", 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +164,14 @@ def write_system(
 
 @contextmanager
 def building(output: Path) -> Iterator[Path]:
-    """An empty folder in ``output`` for a package that is built; it is removed in the end."""
-    folder = output / f".building-{uuid.uuid4().hex[:12]}"
+    """An empty folder in ``output`` for a package that is built; it is removed in the end.
+
+    One that a killed process left behind is removed after an hour.
+    """
+    for left in output.glob(f"{_BUILDING}*"):
+        if left.stat().st_mtime < time.time() - _LEFT_BEHIND:
+            shutil.rmtree(left, ignore_errors=True)
+    folder = output / f"{_BUILDING}{uuid.uuid4().hex[:12]}"
     folder.mkdir(parents=True)
     try:
         yield folder

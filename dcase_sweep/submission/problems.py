@@ -4,9 +4,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from dcase_sweep.utils.errors import DataError, UserError
+from dcase_sweep.utils.text import printable
 
 #: Lines of one kind that are shown: a wrong column is wrong in thousands of rows.
 _OF_A_KIND = 3
+#: Characters of a line.
+_LONGEST = 600
 
 
 class Problems:
@@ -22,15 +25,16 @@ class Problems:
         return len(self._lines)
 
     def add(self, line: str) -> None:
-        """Add one line."""
-        self._lines.append(line)
+        """Add one line; it may have names from files in it."""
+        self._lines.append(printable(line, _LONGEST))
 
     def add_kind(self, where: str, lines: Iterable[str]) -> None:
         """Add lines of the same kind: the first few, and how many more there are in the file."""
         found = list(lines)
-        self._lines += found[:_OF_A_KIND]
+        for line in found[:_OF_A_KIND]:
+            self.add(line)
         if len(found) > _OF_A_KIND:
-            self._lines.append(f"{where}: {len(found) - _OF_A_KIND:,} more lines like the last one")
+            self.add(f"{where}: {len(found) - _OF_A_KIND:,} more lines like the last one")
 
     @contextmanager
     def caught(self) -> Iterator[None]:
@@ -38,6 +42,7 @@ class Problems:
         try:
             yield
         except DataError as error:
-            self._lines += error.problems
+            for line in error.problems:
+                self.add(line)
         except UserError as error:
-            self._lines.append(str(error))
+            self.add(str(error))

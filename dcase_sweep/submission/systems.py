@@ -15,6 +15,7 @@ from dcase_sweep.evaluation.result import METRICS_FILE, read_metrics
 from dcase_sweep.inference.loading import load_model
 from dcase_sweep.inference.trained import TrainedModel
 from dcase_sweep.training.checkpoints import FOLDER
+from dcase_sweep.training.trained import Member
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.precision import Bits
 
@@ -36,6 +37,7 @@ class TrainedSystem:
         complexity: of the network with its weights; None of an exported file.
         bits: of a parameter, as the predictions are made with; None of an exported file.
         identity: a hash of all that the predictions depend on.
+        member: which network of a mean teacher.
     """
 
     given: str
@@ -45,6 +47,7 @@ class TrainedSystem:
     complexity: Complexity | None = field(repr=False)
     bits: Bits | None
     identity: str
+    member: Member = "student"
 
     @property
     def settings(self) -> Experiment | None:
@@ -66,6 +69,7 @@ def open_system(
     named: Named | None = None,
     classes: Sequence[str] | None = None,
     bits: Bits | None = None,
+    member: Member | None = None,
 ) -> TrainedSystem:
     """The trained system that ``given`` names, with its parameters rounded to ``bits``.
 
@@ -77,14 +81,17 @@ def open_system(
         named: classes of the user's own, by their keys.
         classes: names, for checkpoints without them.
         bits: 32 or 16; None = 16 for scenes, whose size is limited, and 32 for events.
+        member: which network of a mean teacher; None = the student, which others do not have to name.
 
     Raises:
-        UserError: for a run that there is not, or that is of neither task, and for bits of an exported file.
+        UserError: for a run that does not exist or is of neither task, and for bits or a member that it does not have.
     """
-    model = load_model(given, store=store, classes=classes, named=named)
+    model = load_model(given, store=store, classes=classes, named=named, member=member or "student")
     kind = "scenes" if model.settings is None else locate_task(model.settings.task._target_).kind
     if kind not in ("scenes", "events"):
         raise UserError(f"run={given}: of task {model.name}; expected a run of task 1a or task 4")
+    if member is not None and kind != "events":
+        raise UserError(f"--network {member}: {given} has one network; leave it out")
     if model.settings is None and bits is not None:
         raise UserError(f"--bits {bits}: {given} is an exported file, which has its own; leave it out")
     complexity = None
@@ -95,9 +102,8 @@ def open_system(
         complexity = network_complexity(model.trained, model.settings)
     else:
         bits = None
-    return TrainedSystem(
-        given, model, kind, _find_metrics(given, model, store), complexity, bits, _identify(given, model)
-    )
+    metrics = _find_metrics(given, model, store)
+    return TrainedSystem(given, model, kind, metrics, complexity, bits, _identify(given, model), member or "student")
 
 
 def group_trainings(systems: Sequence[TrainedSystem]) -> list[list[TrainedSystem]]:

@@ -6,10 +6,13 @@ from typing import Any
 import yaml
 
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.text import printable
 from dcase_sweep.utils.text_files import read_text
 
 #: Metadata take two pages.
 _MOST_CHARACTERS, _MOST_EVENTS, _DEEPEST = 256 * 1024, 20_000, 20
+#: Characters of one value. Python does not print a whole number of more than 4,300 digits.
+_LONGEST = 3_000
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -28,10 +31,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         where = f", line {mark.line + 1}" if mark is not None else ""
-        reason = " ".join(str(getattr(error, "problem", None) or error).split())[:200]
+        reason = printable(" ".join(str(getattr(error, "problem", None) or error).split()), 200)
         raise UserError(f"{path}{where}: {reason}; expected {expected}") from None
     except (ValueError, RecursionError, OverflowError) as error:  # of a date that is none, for example
-        raise UserError(f"{path}: {' '.join(str(error).split())[:200]}; expected {expected}") from None
+        raise UserError(f"{path}: {printable(' '.join(str(error).split()), 200)}; expected {expected}") from None
     if not isinstance(found, dict) or not all(isinstance(key, str | int) for key in found):
         raise UserError(f"{path}: no keys; expected {expected}")
     return {str(key): value for key, value in found.items()}
@@ -54,6 +57,8 @@ def _check_events(text: str) -> None:
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
             raise ValueError(f"line {line}: an alias; write the value again")
+        if isinstance(event, yaml.ScalarEvent) and len(event.value) > _LONGEST:
+            raise ValueError(f"line {line}: a value of {len(event.value):,} characters, more than {_LONGEST:,}")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST or number > _MOST_EVENTS:
             raise ValueError(f"line {line}: more than {_DEEPEST} levels or {_MOST_EVENTS:,} values")

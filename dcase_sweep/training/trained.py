@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -12,13 +13,13 @@ from dcase_sweep.training.checkpoint_files import Checkpoint, find_difference, r
 from dcase_sweep.training.checkpoints import BEST, NETWORK, find_checkpoint, weights_under
 from dcase_sweep.utils.errors import UserError
 
-#: Prefixes of the network's weights in the training steps: of a scene classifier, of a mean teacher.
-_PREFIXES = (NETWORK, "student.")
+#: The networks of a mean teacher.
+Member = Literal["student", "teacher"]
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A network with its weights, and the experiment that trained it. For a mean teacher it is the student."""
+    """A network with its weights, and the experiment that trained it. For a mean teacher it is one of the two."""
 
     experiment: Experiment
     network: nn.Module
@@ -46,21 +47,27 @@ def open_trained(where: str, named: Named | None = None) -> Trained:
     return restore_network(checkpoint, where=str(path), named=named)
 
 
-def restore_network(checkpoint: Checkpoint, *, where: str, named: Named | None = None) -> Trained:
+def restore_network(
+    checkpoint: Checkpoint, *, where: str, named: Named | None = None, member: Member = "student"
+) -> Trained:
     """Restore the network of a checkpoint.
 
     Args:
         where: the user's name for the checkpoint, for messages.
         named: user-defined classes that the command line names, by key: ``model._target_``.
+        member: which network of a mean teacher.
 
     Raises:
         UserError: if the checkpoint names code that the command line does not, or if its weights do not match the
             network of its configuration.
     """
     experiment = restore_experiment(checkpoint.configuration, where=where, named=named, reads_data=False)
-    weights = next((found for prefix in _PREFIXES if (found := weights_under(prefix, checkpoint.state))), None)
+    prefixes = (f"{member}.",) if member == "teacher" else (NETWORK, f"{member}.")
+    weights = next((found for prefix in prefixes if (found := weights_under(prefix, checkpoint.state))), None)
+    if weights is None and member == "teacher":
+        raise UserError(f"{where}: contains no teacher; expected a run with mean_teacher, as of task 4")
     if weights is None:
-        raise UserError(f"{where}: no network in it; expected weights under {' or '.join(_PREFIXES)}")
+        raise UserError(f"{where}: no network in it; expected weights under {' or '.join(prefixes)}")
     classes = _classes(weights)
     # Shapes are compared before the network is built, because the file's configuration could request any size.
     wrong = find_difference(build_model(experiment, classes=classes, device="meta").state_dict(), weights)

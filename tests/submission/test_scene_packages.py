@@ -189,6 +189,7 @@ def test_metadata_with_a_mistake(tmp_path: Path, edit: Callable[[dict[str, Any]]
         ("- 1\n", "no keys; expected keys and values in YAML"),
         ("a: !!python/object:os.system {}\n", "could not determine a constructor"),
         ("a: 2021-99-99\n", "month must be in"),
+        ("a: 0x" + "f" * 5000 + "\n", "a value of 5,002 characters, more than 3,000"),
     ],
 )
 def test_metadata_that_are_no_yaml(tmp_path: Path, text: str, line: str) -> None:
@@ -199,6 +200,20 @@ def test_metadata_that_are_no_yaml(tmp_path: Path, text: str, line: str) -> None
 
     assert line in found
     assert "\n" not in found
+
+
+def test_what_files_hold_does_not_reach_the_terminal(tmp_path: Path) -> None:
+    folder = make_scene_package(tmp_path)
+    values = metadata(LABEL)
+    values["submission"]["authors"] = [{"a\x1b[31m": "TODO"}]
+    values["system"]["complexity"] = {"total_parameters": 16**2000, "model_size": 16**2000}
+    write_metadata(folder / METADATA, values)
+    write_rows(folder / OUTPUT, [[*scene_rows()[0], "\x1b[31m\u202e"]])
+
+    found = problems_of(tmp_path)
+
+    assert any("a\\x1b[31m" in line for line in found)
+    assert all(line.isprintable() and len(line) < 1000 for line in found)
 
 
 def rename(name: str, to: str) -> Callable[[Path], None]:
