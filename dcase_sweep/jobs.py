@@ -32,9 +32,11 @@ def run_composed(
     """
     from dcase_sweep import tracking
     from dcase_sweep.config import check, check_hydra, check_written
+    from dcase_sweep.config.choices import introduce, read_choices
 
     settings = HydraConfig.get()
     _mask_saved_configurations(settings, composed)
+    introduce(read_choices(settings.runtime.choices, composed), composed.get("seed"))
     try:
         check_hydra(settings)
         check_written("hydra.run.dir", str(settings.runtime.output_dir))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dcase_sweep.config import Experiment as Settings
 from dcase_sweep.config import check_written
+from dcase_sweep.config.choices import introduce
 from dcase_sweep.config.compose import compose_experiments
 from dcase_sweep.result import Result
 from dcase_sweep.utils.errors import UserError
@@ -84,6 +85,7 @@ def run(experiment: Experiment, *, folder: str | Path | None = None) -> Result:
     check_written("folder", where)
     if tracking.logs_to_mlflow(experiment.settings.logger):
         tracking.check_store(experiment.settings.tracking)
+    introduce(experiment.choices, experiment.settings.seed)
     where.mkdir(parents=True, exist_ok=True)
     job = runner.Job(
         folder=where,

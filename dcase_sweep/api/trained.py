@@ -10,7 +10,7 @@ from dcase_sweep.tasks.prediction import EventPrediction, ScenePrediction, TagPr
 from dcase_sweep.utils.errors import UserError
 
 #: The advice of a message on how to name one's own class on the command line.
-_ADD_TARGET = re.compile(r"add (\w+)\._target_=(\S+)")
+_ADD_TARGET = re.compile(r"add ([\w.]+)\._target_=(\S+)")
 
 __all__ = ["EventPrediction", "ScenePrediction", "TagPrediction", "TrainedModel", "load_run"]
 
@@ -33,7 +33,7 @@ def load_run(
         classes: class labels in the order of the network's outputs; required for runs of versions that did not store
             them.
         targets: your own classes with which the run was trained, by configuration group:
-            ``{"model": "my_models.Net"}``.
+            ``{"model": "my_models.Net"}``; for an object within one: ``{"model.activation": "torch.nn.GELU"}``.
         tracking_uri: URI of the MLflow store; None = MLFLOW_TRACKING_URI if set, otherwise the store in ``folder``.
         folder: folder of a local store.
 

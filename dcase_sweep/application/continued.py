@@ -1,31 +1,34 @@
-"""The jobs of an interrupted sweep, found in its folder by their checkpoints.
+"""Continuation of the jobs of an interrupted sweep, and of an interrupted trial of a search.
 
-A job is known by its configuration, not by the number of its folder: a sweep that skips finished jobs numbers the
-others from 0 again. A job goes on in its own folder, and one that was never begun gets an unused number.
+Jobs are identified by the configurations in their checkpoints, not by the numbers of their folders, because a sweep
+that skips finished jobs numbers the others from 0 again. A job continues in its own folder; a job that was not started
+gets an unused number.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dcase_sweep.config import Experiment
 from dcase_sweep.config.resumed import SWEEP
 from dcase_sweep.evaluation.result import METRICS_FILE
 from dcase_sweep.sweep.application import Continuation
+from dcase_sweep.sweep.job import PreparedJob
 from dcase_sweep.training.checkpoint_files import Checkpoint, is_run_id, read_checkpoint
 from dcase_sweep.training.checkpoints import FOLDER, LAST
-from dcase_sweep.training.resume import describe_changes, find_changes
+from dcase_sweep.training.resume import describe_changes, find_changes, find_resumable
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.leases import claim
-from dcase_sweep.utils.overrides import quote
+from dcase_sweep.utils.overrides import escape_interpolation, quote
 
 
 def continue_jobs(experiments: Sequence[Experiment], folder: Path) -> Continuation:
-    """Find what is left of each job of a sweep.
+    """Find the checkpoint of each job of a sweep.
 
     Args:
-        experiments: those of the jobs, in the order of the sweep.
-        folder: of the sweep.
+        experiments: the experiments of the jobs, in the order of the sweep.
+        folder: folder of the sweep.
 
     Returns:
         For each job the overrides that resume it or give it an unused folder, and the ID of the run of the sweep.
@@ -43,8 +46,8 @@ def continue_jobs(experiments: Sequence[Experiment], folder: Path) -> Continuati
         parent = checkpoint.configuration.get("tracking.parent")
         parents.update([parent] if isinstance(parent, str) and is_run_id(parent) else [])
         position = _find_job(checkpoint, experiments)
-        begun = (checkpoint.epoch or 0, path.parent.parent)
-        found[position] = max(found.get(position, begun), begun)  # the attempt that came further
+        attempt = (checkpoint.epoch or 0, path.parent.parent)
+        found[position] = max(found.get(position, attempt), attempt)  # the attempt with more epochs
     numbers = _unused_numbers(folder, len(experiments))
     jobs = []
     for position in range(len(experiments)):
@@ -53,8 +56,27 @@ def continue_jobs(experiments: Sequence[Experiment], folder: Path) -> Continuati
     return Continuation(jobs, parents.most_common(1)[0][0] if parents else None)
 
 
+def resume_trial(job: PreparedJob, folder: str) -> tuple[PreparedJob, int]:
+    """Continue the run in a folder from its last epoch.
+
+    Returns:
+        The job and the number of completed epochs.
+
+    Raises:
+        UserError: if the folder has no checkpoint, or one of another experiment.
+    """
+    moved = Path(job.config.hydra.sweep.dir) / Path(folder).name
+    if moved.is_dir() and not Path(folder).is_dir():  # the folder of the search has another place now
+        folder = str(moved)
+    experiment = replace(job.content, resume=folder)
+    found = find_resumable(experiment)
+    assert found is not None
+    job.config.resume = escape_interpolation(folder)
+    return replace(job, content=experiment), found.epochs
+
+
 def _read(path: Path) -> Checkpoint:
-    expected = f"{LAST} of an interrupted job; remove it, so that the job begins again"
+    expected = f"{LAST} of an interrupted job; remove it, so that the job starts again"
     return read_checkpoint(path, where=f"resume={path}", what="a checkpoint to continue from", expected=expected)
 
 
@@ -78,7 +100,7 @@ def _find_job(checkpoint: Checkpoint, experiments: Sequence[Experiment]) -> int:
 
 
 def _unused_numbers(folder: Path, jobs: int) -> Iterator[int]:
-    """Numbers after those of the jobs, that no folder has."""
+    """Yield numbers that no folder has, starting after those of the jobs."""
     number = jobs
     while True:
         if not (folder / str(number)).exists():
@@ -87,7 +109,7 @@ def _unused_numbers(folder: Path, jobs: int) -> Iterator[int]:
 
 
 def _overrides(place: Path | None, folder: Path, position: int, numbers: Iterator[int]) -> list[str]:
-    """The overrides of one job: a job without a checkpoint gets its own number, if no other job has left results."""
+    """Return the overrides of one job. A job without a checkpoint gets its own number unless that folder is in use."""
     if place is not None:
         relative = place.relative_to(folder).as_posix()
         return [f"resume={quote(str(place))}", f"hydra.sweep.subdir={quote(relative)}"]

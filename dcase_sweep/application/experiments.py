@@ -13,7 +13,7 @@ from dcase_sweep.sweep.job import BestTrial, Continuation, GridJob, PooledRow, P
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.reporting import ConstraintViolation
 from dcase_sweep.utils.errors import UserError
-from dcase_sweep.utils.overrides import escape_interpolation, quote
+from dcase_sweep.utils.overrides import quote
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -269,18 +269,9 @@ class Experiments(Application):
         Raises:
             UserError: if the folder has no checkpoint, or one of another experiment.
         """
-        from dataclasses import replace
+        from dcase_sweep.application.continued import resume_trial
 
-        from dcase_sweep.training.resume import find_resumable
-
-        moved = Path(job.config.hydra.sweep.dir) / Path(folder).name
-        if moved.is_dir() and not Path(folder).is_dir():  # the folder of the search has another place now
-            folder = str(moved)
-        experiment = replace(job.content, resume=folder)
-        found = find_resumable(experiment)
-        assert found is not None
-        job.config.resume = escape_interpolation(folder)
-        return replace(job, content=experiment), found.epochs
+        return resume_trial(job, folder)
 
     def run(self, composed: DictConfig, task: Callable[[DictConfig], Any], content: Any, trial: "TrialReporter") -> Any:
         """Run the validated experiment."""

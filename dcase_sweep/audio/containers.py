@@ -51,7 +51,7 @@ def look_at_length(head: bytes, handle: FileIO, size: int, start: int) -> Length
         head: the first bytes from ``start`` on.
         handle: the file.
         size: its length in bytes.
-        start: where the container begins.
+        start: position of the container in the file.
 
     Raises:
         AudioProblem: for a file that is truncated, or garbage after its first bytes.

@@ -60,7 +60,7 @@ class Frames:
         n_fft: number of samples of the transform.
         hop: number of samples from frame to frame.
         frames: number of frames.
-        chunk_size: how many of them are cut at a time.
+        chunk_size: number of frames that are cut at a time.
         pad_mode: ``reflect`` or ``constant`` (zeros), padding of a waveform.
     """
 

@@ -24,7 +24,7 @@ class Levels:
         seconds: length.
         sample_rate: Hz.
         channels: number in the file.
-        peak: of the samples; full scale is 1.
+        peak: largest absolute value of the samples; full scale is 1.
         rms: root of the mean square of the samples of all channels.
         clipped: fraction of the samples at full scale, in runs of at least `RUN`.
         silent: fraction of the windows of `WINDOW` s below `QUIET` dB.

@@ -64,7 +64,7 @@ def count_frames(at: Callable[[int, int], bytes], size: int, start: int) -> Mpeg
     Args:
         at: reads so many bytes (second) at a position (first).
         size: length of the file in bytes.
-        start: where the first frame begins.
+        start: position of the first frame in the file.
 
     Raises:
         AudioProblem: if there are not even two frames, or the last one is cut off.

@@ -73,7 +73,7 @@ def read_wav_header(head: bytes, handle: FileIO, size: int, start: int = 0) -> W
         head: the first bytes from ``start`` on.
         handle: the file.
         size: its length in bytes.
-        start: where the container begins.
+        start: position of the container in the file.
 
     Raises:
         AudioProblem: for a file that is truncated, or has no samples, or more than one format or stretch of samples.

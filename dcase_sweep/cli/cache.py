@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcase_sweep.cli.cache_table import Places, describe_entry, print_cache
+from dcase_sweep.cli.parser import HelpFormatter
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.machine import format_bytes
@@ -77,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         prog=PROG,
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("override", metavar="store.root=DIR", nargs="?", help="as in the command line of a run")

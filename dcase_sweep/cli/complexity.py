@@ -31,8 +31,6 @@ examples:
   {PROG} model=baseline_cnn,cnn4,cnn5 --json complexity.json
   {PROG} outputs/2026-01-31/12-00-00-000000/checkpoints/best.ckpt"""
 
-#: Keys that may be combined with checkpoints.
-_CLASSES = ("model._target_", "front_end._target_", "task._target_")
 #: Largest number of classes of a head. A data set of sounds has some hundreds.
 _MOST_CLASSES = 1_000_000
 _RULES_OF = "The limits are those of acoustic scene classification; {names} {is_for} another task, which has no limits."
@@ -82,9 +80,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _named_classes(words: Sequence[str]) -> dict[str, str]:
     """Return the user's classes, which a checkpoint is not trusted to name."""
+    from dcase_sweep.config.classes import names_code
+
     pairs = [word.partition("=") for word in words]
     for word, (key, _, value) in zip(words, pairs, strict=True):
-        if key not in _CLASSES:
+        if not names_code(key):
             raise UserError(f"{word}: a trained network cannot be changed; expected checkpoints only")
         if not value:
             raise UserError(f"{word}: no value; expected the full name of a class")

@@ -36,7 +36,7 @@ def show_download(data_set: "DataSet", state: "State") -> Iterator[Display]:
 
     Args:
         data_set: with the sizes of its archives.
-        state: of the root.
+        state: the state of the root.
     """
     held = {archive.name: archive.size or 0 for archive in data_set.archives if state.is_unpacked(archive)}
     held |= {archive.name: state.held(archive) for archive in data_set.archives if archive.name not in held}

@@ -1,5 +1,6 @@
 """``evaluate``: evaluate the scores or detections of any system, without an experiment."""
 
+from dcase_sweep.cli.parser import fill_help
 from dcase_sweep.utils.errors import UserError
 
 USAGE = """\
@@ -19,7 +20,7 @@ def main(arguments: list[str]) -> int:
         UserError: for something that cannot be evaluated.
     """
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(USAGE)
+        print(fill_help(USAGE))
         return 0 if arguments else 2
     what, rest = arguments[0], arguments[1:]
     if what == "scenes":

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dcase_sweep.cli.parser import HelpFormatter
 from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.files import whole_file, write_text
 from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
@@ -68,9 +69,11 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dcase_sweep evaluate events",
+        usage="python -m dcase_sweep evaluate events DETECTIONS_FOLDER GROUND_TRUTH_TSV\n"
+        "                                             DURATIONS_TSV [options]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("detections", metavar="DETECTIONS_FOLDER", type=Path, help="one table per threshold")
     parser.add_argument(
@@ -90,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--cross-trigger-average",
         choices=("others", "all"),
+        metavar="all|others",
         default="all",
         help="average a class's cross-triggers over all N classes (psds_eval 0.3, under which the figures of 2021 were "
         "published; the default) or over the N-1 other ones (psds_eval 0.5); scenario 2 is given by the other rule too",

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dcase_sweep.cli.parser import HelpFormatter
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import whole_file, write_text
 from dcase_sweep.utils.lookalikes import strip_blanks
@@ -75,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         prog=PROG,
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("scores", metavar="SCORES", type=Path, help="score file")

@@ -4,7 +4,7 @@ import difflib
 import logging
 from pathlib import Path
 
-from dcase_sweep.cli.parser import OneLineParser
+from dcase_sweep.cli.parser import OneLineParser, fill_help
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
@@ -19,7 +19,7 @@ parameters, accuracy, log loss, latency. Files and tables are written to the fol
   run          ID of a run in MLflow, printed at the end of a training, or its folder outputs/DATE/TIME
   calibration  number of training clips for the ranges of int8
   folder       output folder; by default export/tflite or export/onnx in the run's folder, or a folder in exports/RUN
-  --config-dir your own configuration files; the run may use the classes that they name
+  --config-dir  your own configuration files; the run may use the classes that they name
   KEY=VALUE    data.root: the recordings (required, except for the demo); store.root, tracking.uri, tracking.folder, if
                not the defaults; hardware.workers; model._target_ and front_end._target_ for classes of your own. A
                run's file is not trusted to set any of these
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
         UserError: for an unknown argument, a missing package, or a run that cannot be exported.
     """
     if not arguments or {"-h", "--help"} & set(arguments):
-        print(USAGE)
+        print(fill_help(USAGE))
         return 0 if arguments else 2
     from dcase_sweep.export.packages import FORMATS, check_packages
 

@@ -43,7 +43,7 @@ examples:
   {PROG} outputs/2026-01-31/12-00-00-000000 recordings/ -o scenes.csv
   {PROG} best.ckpt street.wav --format audacity > street.txt
   arecord -d 10 -f cd | {PROG} best.ckpt -"""
-KEYS = ("tracking.uri", "tracking.folder", "model._target_", "front_end._target_", "task._target_")
+KEYS = ("tracking.uri", "tracking.folder")
 
 
 def main(arguments: list[str]) -> int:
@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog=PROG,
-        usage=f"{PROG} RUN FILE|FOLDER|- ... [-o OUTPUT] [options] [KEY=VALUE ...]",
+        usage=f"{PROG} RUN FILE|FOLDER|- ... [-o OUTPUT] [options]",
         description=DESCRIPTION,
         epilog=EPILOG,
     )

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
+from dcase_sweep.cli.parser import HelpFormatter
 from dcase_sweep.cli.stores import open_existing_store
 from dcase_sweep.utils.errors import UserError
 
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
         usage="python -m dcase_sweep runs [--close-dead] [--limit N] [KEY=VALUE ...]",
         description="List the newest runs: start time, status, process, name and ID.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("settings", nargs="*", help=argparse.SUPPRESS)
     parser.add_argument("--close-dead", action="store_true", help="mark dead runs as killed instead of listing runs")

@@ -42,7 +42,7 @@ examples:
   {PROG} RUN_ID --recordings TAU-evaluation \\
       --label Kim_SNU_task1a_1 --report report.pdf
   {PROG} --check Kim_SNU_task1a.zip"""
-KEYS = ("tracking.uri", "tracking.folder", "model._target_", "front_end._target_", "task._target_")
+KEYS = ("tracking.uri", "tracking.folder")
 #: Of the output folder.
 OUTPUT, PERSON, SCORES = Path("submission"), "submission.yaml", ".scores"
 #: Lines of problems that are printed.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dcase_sweep.config.checks import SEVERAL
+from dcase_sweep.utils import console
 from dcase_sweep.utils.text import printable
 
 #: Groups whose choice is recorded.
@@ -22,7 +23,7 @@ def read_choices(chosen: Mapping[str, Any], composed: Mapping[str, Any]) -> dict
     stand for them.
 
     Args:
-        chosen: what Hydra notes (``hydra.runtime.choices``).
+        chosen: the choices that Hydra stores (``hydra.runtime.choices``).
         composed: the composed configuration.
     """
     choices = {group: str(chosen[group]) for group in _RECORDED if chosen.get(group)}
@@ -30,3 +31,11 @@ def read_choices(chosen: Mapping[str, Any], composed: Mapping[str, Any]) -> dict
         if group in _RECORDED and group not in choices and group in composed:
             choices[group] = ",".join(map(str, composed[group] or ())) or "none"
     return {group: printable(choices[group])[:_LONGEST] for group in _RECORDED if group in choices}
+
+
+def introduce(choices: Mapping[str, str], seed: object) -> None:
+    """Log the first line of a run, before anything slow is imported."""
+    from dcase_sweep import __version__
+
+    chosen = f"task {choices.get('task')}, {choices.get('model')} on {choices.get('data')}"
+    console.field("dcase", f"{__version__}: {chosen}, seed {printable(seed, 20)}")

@@ -26,6 +26,11 @@ Named = Mapping[str, str | frozenset[str]]
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 
 
+def names_code(key: str) -> bool:
+    """Whether a key names a class of these groups, or of an object within one: ``model.activation._target_``."""
+    return key.endswith("._target_") and key.partition(".")[0] in PACKAGES
+
+
 def locate(key: str, target: str) -> Any:
     """Locate a class or function by its full name.
 
@@ -94,6 +99,27 @@ def check_file_target(group: str, target: object, named: Named) -> None:
     found = locate_class(group, target)
     if not found.__module__.startswith(PACKAGES[group]):
         raise UserError(f"{key}={target}: not a class of dcase_sweep; expected {_kind(group)}")
+
+
+def check_nested_target(key: str, target: object, named: Named) -> None:
+    """Check that the class of an object within a component, which a file names, is named on the command line too.
+
+    Args:
+        key: the key, such as ``model.activation._target_``.
+        target: the class that the file names.
+        named: classes that the command line names.
+
+    Raises:
+        UserError: in one line with what to add to the command line.
+    """
+    if not isinstance(target, str) or not _NAME.fullmatch(target) or len(target) > 200:
+        raise UserError(f"{key}: expected the full name of a class")
+    wanted = named.get(key, frozenset())
+    if target != wanted and (isinstance(wanted, str) or target not in wanted):
+        raise UserError(
+            f"{key}={target}: a file is not trusted to name code; if the class is the one that you trained with, "
+            f"add {key}={target}"
+        )
 
 
 def _is_of_kind(group: str, found: type) -> bool:

@@ -175,7 +175,7 @@ def describe_key(key: str, composed: Mapping[str, Any], comments: Mapping[str, s
     Args:
         key: dotted, of a composed configuration.
         composed: the configuration as plain values.
-        comments: of its files, by the full names of their keys.
+        comments: full name of a key → its comment in the files of the group.
     """
     return _of_schema(key) or _of_target(key, composed) or _OF_ANY_DATA.get(key) or comments.get(key, "")
 

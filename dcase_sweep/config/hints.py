@@ -12,11 +12,17 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.checks import GROUPS
+from dcase_sweep.config.classes import locate
+from dcase_sweep.config.components import SEVERAL, SINGLE
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.path_words import holds_path, typed_word
 from dcase_sweep.config.search_path import SearchPath
+from dcase_sweep.config.signatures import TARGET, read_signature
+from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import LONGEST, printable
 
+#: Groups with several named components.
+_OF_SEVERAL = (*SEVERAL, "metrics", "logger")
 #: Largest number of combinations of a sweep that are searched for the intended key.
 _COMPOSED_FOR_HINTS = 16
 
@@ -41,7 +47,8 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
     if override and override[1].startswith("hydra.") and error.__cause__ is not None:
         return f"{override[1]}: {str(error.__cause__).splitlines()[0]}; +{override[1]} adds what is not there"
     if override:
-        return f"{override[1]}: no such key; {_nearest_key(override[1], arguments)}"
+        addable = _how_to_add(override[1], arguments)
+        return f"{override[1]}: {addable or f'no such key; {_nearest_key(override[1], arguments)}'}"
     merged = re.search(r"Error merging override (.+)", text)
     if merged:
         cause = str(error.__cause__ or "").strip().splitlines()
@@ -90,8 +97,40 @@ def _how_else(word: str) -> str:
     return f", or type {shlex.quote(f'{key}=[{value}]')} for a list"
 
 
+def _how_to_add(key: str, arguments: Sequence[str]) -> str:
+    """What to type for a key that a component takes without its file setting it, or whose choice is not made."""
+    composed = _compose_choices(arguments)
+    above, _, name = key.rpartition(".")
+    if any(key in flat for flat in composed):  # other choices of a sweep do not have it
+        return ""
+    targets = {str(flat[f"{above}.{TARGET}"]) for flat in composed if flat.get(f"{above}.{TARGET}")}
+    if targets and all(_takes(above, target, name) for target in targets):
+        return f"not in the configuration of {above}; +{key}=VALUE adds it"
+    group, _, rest = key.partition(".")
+    choice = rest.partition(".")[0]
+    is_chosen = any(found.startswith(f"{group}.{choice}.") for flat in composed for found in flat)
+    if group in _OF_SEVERAL and not is_chosen and choice in SearchPath.of_arguments(arguments).choices(group):
+        return f"{choice} is not chosen; expected {group}={choice}, or it in a list: {group}=[...,{choice}]"
+    return ""
+
+
+def _takes(key: str, target: str, name: str) -> bool:
+    """Whether the class or function of a component has an argument of this name."""
+    role = SINGLE.get(key)
+    try:
+        return name in read_signature(locate(key, target)).arguments or (role is not None and name in role.beside)
+    except UserError:
+        return False
+
+
 def _known_keys(arguments: Sequence[str]) -> set[str]:
-    """Return the keys of the configurations that the arguments select. Sweeps select several."""
+    """Return the keys of the configurations that the arguments select, and those above them."""
+    flat = [name for each in _compose_choices(arguments) for name in each]
+    return {".".join(name.split(".")[:depth]) for name in flat for depth in range(1, name.count(".") + 2)}
+
+
+def _compose_choices(arguments: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the flat configurations that the arguments select. Sweeps select several."""
     from hydra import compose
     from hydra.core.global_hydra import GlobalHydra
     from hydra.initialize import initialize_config_dir
@@ -107,15 +146,14 @@ def _known_keys(arguments: Sequence[str]) -> set[str]:
         if values
     ]
     GlobalHydra.instance().clear()
-    known: set[str] = set()
+    composed: list[dict[str, Any]] = []
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         for choices in itertools.islice(itertools.product(*each), _COMPOSED_FOR_HINTS):
             try:
-                flat = flatten(compose("config", [*path.overrides, *choices]))
+                composed.append(flatten(compose("config", [*path.overrides, *choices])))
             except (HydraException, OmegaConfBaseException):  # one error is reported at a time
-                flat = flatten(compose("config"))
-            known |= {".".join(name.split(".")[:depth]) for name in flat for depth in range(1, name.count(".") + 2)}
-    return known
+                composed.append(flatten(compose("config")))
+    return composed
 
 
 def _nearest_key(key: str, arguments: Sequence[str]) -> str:

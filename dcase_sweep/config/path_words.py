@@ -44,7 +44,7 @@ def quote_paths(arguments: Sequence[str], *, is_sweep: bool) -> list[str]:
     ``${now:%Y}`` keep their meaning.
 
     Args:
-        arguments: of a command line.
+        arguments: the arguments of a command line.
         is_sweep: whether a comma separates the values of several jobs; it belongs to the path otherwise.
     """
     return [_quote_word(word, is_sweep) for word in arguments]

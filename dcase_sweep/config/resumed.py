@@ -53,7 +53,7 @@ def with_words_of_folder(arguments: Sequence[str], path: SearchPath | None = Non
     """A command line with the overrides of the run or sweep that ``resume`` names; its own come last.
 
     Args:
-        arguments: of the command line.
+        arguments: the arguments of the command line.
         path: the search path, if it is not that of the arguments.
 
     Raises:
@@ -95,7 +95,7 @@ def continuation_words(folder: Path, path: SearchPath) -> list[str]:
     """The words of a shell's command line that continue the sweep of a folder.
 
     Args:
-        folder: of the sweep.
+        folder: folder of the sweep.
         path: the user's folders of configuration files.
     """
     words = _words_of_folder(folder, (), path)

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from dcase_sweep.config.classes import PACKAGES
 from dcase_sweep.config.files import read_config
+from dcase_sweep.config.flat import flatten
 from dcase_sweep.config.folders import conf_folder, experiment_folders
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.overrides import quote
@@ -125,7 +126,8 @@ class SearchPath:
 
 
 def named_in_folder(config_dir: str) -> dict[str, str | frozenset[str]]:
-    """Return the classes that the user's files name, by key (``model._target_``). Other files may name these too.
+    """Return the classes that the user's files name, by key: ``model._target_``, or ``model.activation._target_`` for
+    an object within a component. Other files may name these too.
 
     Raises:
         UserError: for a missing folder, or a file that is not a configuration.
@@ -133,10 +135,14 @@ def named_in_folder(config_dir: str) -> dict[str, str | frozenset[str]]:
     SearchPath(config_dir).check()
     named: dict[str, str | frozenset[str]] = {}
     for group in PACKAGES:
+        found: dict[str, set[str]] = {f"{group}._target_": set()}
         contents = [read_config(path) for path in sorted(Path(config_dir, group).rglob("*.yaml"))]
         inner = [each.get(group) for each in contents]  # files that apply to the whole configuration
-        found = [each.get("_target_") for each in (*contents, *inner) if isinstance(each, dict)]
-        named[f"{group}._target_"] = frozenset(target for target in found if isinstance(target, str))
+        for each in (*contents, *inner):
+            for key, target in flatten(each, group).items() if isinstance(each, dict) else ():
+                if key.endswith("._target_") and isinstance(target, str):
+                    found.setdefault(key, set()).add(target)
+        named |= {key: frozenset(targets) for key, targets in found.items()}
     return named
 
 

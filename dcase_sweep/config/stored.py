@@ -17,8 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.bounds import check_bounds
 from dcase_sweep.config.checks import check
-from dcase_sweep.config.classes import PACKAGES, Named, check_file_target
-from dcase_sweep.config.flat import plain, unflatten
+from dcase_sweep.config.classes import PACKAGES, Named, check_file_target, check_nested_target, names_code
+from dcase_sweep.config.flat import flatten, plain, unflatten
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.group_schemas import type_group
 from dcase_sweep.config.instantiate import build_front_end
@@ -107,7 +107,8 @@ def restore_experiment(
     try:
         kept = {key: value for key, value in configuration.items() if not key.startswith(_IGNORED)}
         kept = {key: value for key, value in rename_keys(kept, quiet=True).items() if not key.startswith(_UNUSED)}
-        _check_instructions(kept)
+        used = kept if reads_data else {key: value for key, value in kept.items() if not key.startswith("data.")}
+        _check_instructions(used, named)
         nested = _nested({key: None if key in _UNSET else value for key, value in kept.items()})
         check_file_target("task", _mapping(nested, "task").get("_target_"), named)
         if not reads_data:
@@ -135,8 +136,8 @@ def restore_front_end(described: object, *, where: str, named: Named | None = No
     """The front end that a file describes: its ``_target_``, its settings, ``sample_rate`` (Hz) and ``seconds``.
 
     Args:
-        described: of a file.
-        where: how the user named the file, for messages.
+        described: the metadata of a file.
+        where: the user's name for the file, for messages.
         named: classes of the user's own that the command line names.
 
     Raises:
@@ -153,7 +154,7 @@ def restore_front_end(described: object, *, where: str, named: Named | None = No
                 raise UserError(f"front_end.{name}: expected a number")
         flat = {f"front_end.{name}": value for name, value in settings.items()}
         bounded = flat | {"task.sample_rate": clip["sample_rate"], "data.seconds": clip["seconds"]}
-        _check_instructions(flat)
+        _check_instructions(flat, named or {})
         check_bounds(bounded)
         task = Task(_target_=_SCENES, sample_rate=int(clip["sample_rate"]))
         typed = type_group("front_end", OmegaConf.create(settings))
@@ -165,11 +166,20 @@ def restore_front_end(described: object, *, where: str, named: Named | None = No
         raise UserError(f"{where}: {error}") from None
 
 
-def _check_instructions(flat: Mapping[str, Any]) -> None:
-    """Reject Hydra's keywords for building objects in a file, except the class of each group."""
-    for key in flat:
+def _check_instructions(flat: Mapping[str, Any], named: Named) -> None:
+    """Reject Hydra's keywords for building objects in a file, except the class of each group.
+
+    An object within a component may be of a class that the command line names, too.
+    """
+    for key, value in flat.items():
         words = [part for part in key.split(".") if len(part) > 2 and part.startswith("_") and part.endswith("_")]
-        if words and key not in {f"{group}._target_" for group in PACKAGES}:
+        if not words or key in {f"{group}._target_" for group in PACKAGES}:
+            continue
+        above, _, name = key.rpartition(".")
+        is_within = len(words) == 1 and above not in PACKAGES and names_code(f"{above}._target_")
+        if is_within and name == "_target_":
+            check_nested_target(key, value, named)
+        elif not (is_within and name == "_partial_" and f"{above}._target_" in flat and isinstance(value, bool)):
             raise UserError(f"{key}: a file is not trusted to name code; expected values only")
 
 
@@ -215,8 +225,7 @@ def _place_data(nested: dict[str, Any], overrides: Mapping[str, str]) -> None:
 def _check_paths(nested: Mapping[str, Any], overrides: Mapping[str, str]) -> None:
     """Reject values of the file that could lead out of the folder that the command line names."""
     for group in PACKAGES:
-        for name, value in _mapping(nested, group).items():
-            key = f"{group}.{name}"
+        for key, value in flatten(_mapping(nested, group), group).items():
             if key in overrides or key == "data.root":
                 continue
             for text in value if isinstance(value, list) else [value]:

@@ -83,7 +83,7 @@ def parse_event(where: str, onset: str, offset: str, label: str, problems: list[
         where: the table and the row, for messages.
         onset: in seconds.
         offset: in seconds.
-        label: of the event.
+        label: class label of the event.
         problems: list that receives a line for each problem.
     """
     begin, end = parse_number(onset), parse_number(offset)

@@ -12,7 +12,7 @@ def find_copies(
     """Return pairs of files with the same contents in different splits, each described as ``name (split)``.
 
     Args:
-        names: of all files.
+        names: names of all files.
         digests: a hash of the contents of each; None if it cannot be read.
         splits: indices of the files by the name of the split.
     """

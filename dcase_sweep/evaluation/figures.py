@@ -60,7 +60,7 @@ def label_bands(axes: "Axes", bands: int, frequencies: Sequence[float] | None) -
     """Label the bands of a spectrogram whose row ``i`` is at ``i``: bands on the left, their frequencies on the right.
 
     Args:
-        axes: of the spectrogram.
+        axes: axes of the spectrogram.
         bands: their number.
         frequencies: centre of each band in Hz, ascending; None where rows are not bands or nothing says so.
     """

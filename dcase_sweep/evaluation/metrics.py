@@ -131,7 +131,7 @@ def compute_metrics(metrics: Mapping[str, Metric], scores: Scores, targets: Targ
     A metric that returns several numbers gives one for each of its names: ``test/NAME_each``.
 
     Args:
-        metrics: by their names in the configuration.
+        metrics: name in the configuration → metric.
         scores: probabilities ``[item, class]``.
         targets: class indices ``[item]``, or 0 and 1 ``[item, class]``.
         prefix: prefix of the names, with its slash.
@@ -157,7 +157,7 @@ def try_metrics(metrics: Mapping[str, Metric], targets: Targets, classes: int) -
     """Call each metric once on equal scores, so that one that cannot be computed is reported before the training.
 
     Args:
-        metrics: by their names in the configuration.
+        metrics: name in the configuration → metric.
         targets: targets of some clips, as for `compute_metrics`.
         classes: number of columns of the scores.
 

@@ -63,9 +63,9 @@ def export_table(exported: Sequence[Exported], *, title: str, width: int | None 
     """Format a table with a row for each file, the float network first.
 
     Args:
-        exported: what was measured.
+        exported: the measurements.
         title: the first line.
-        width: of the terminal, in letters; None = any.
+        width: width of the terminal in characters; None = any.
     """
     header = [
         "Kind",

@@ -9,7 +9,7 @@ from typing import Any
 
 from dcase_sweep import tracking
 from dcase_sweep.config import Experiment, Tracking, locate_task, restore_experiment
-from dcase_sweep.config.classes import check_file_target
+from dcase_sweep.config.classes import check_file_target, names_code
 from dcase_sweep.config.renamed import rename_keys
 from dcase_sweep.config.search_path import named_in_folder
 from dcase_sweep.training.checkpoint_files import Checkpoint, read_checkpoint
@@ -24,14 +24,9 @@ FREE = (
     "tracking.uri",
     "tracking.folder",
     "hardware.workers",
-    "model._target_",
-    "front_end._target_",
-    "task._target_",
 )
 #: Of these, what the network was trained for.
 KEPT = ("data.seconds",)
-#: Keys that name the user's own classes. A checkpoint is not trusted to name them, so the command line does.
-NAMED = ("data._target_", "front_end._target_", "model._target_", "task._target_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +73,7 @@ def find_trained_run(given: str, overrides: Mapping[str, str], config_dir: str |
     """Find a run by its MLflow id, a folder ``outputs/DATE/TIME``, or a checkpoint file.
 
     Args:
-        given: which.
+        given: ID, folder or checkpoint of the run.
         overrides: keys and values of the command line.
         config_dir: a folder of the user's own configuration files; the classes that they name may be the run's.
 
@@ -86,12 +81,12 @@ def find_trained_run(given: str, overrides: Mapping[str, str], config_dir: str |
         UserError: for an unknown or unfinished run, one of another task, or a key that only training can change.
     """
     for key in overrides:
-        if not key.startswith(FREE) or key in KEPT:
-            expected = ", ".join(f"{name}*" if name.endswith(".") else name for name in FREE)
+        if not (key.startswith(FREE) or names_code(key)) or key in KEPT:
+            expected = ", ".join(f"{name}*" if name.endswith(".") else name for name in (*FREE, "model._target_"))
             raise UserError(f"{key}: the run's own, which an export keeps; expected one of {expected}")
     folder_names = named_in_folder(config_dir) if config_dir else {}
-    named = folder_names | {key: value for key, value in overrides.items() if key in NAMED}
-    overrides = {key: value for key, value in overrides.items() if key not in NAMED}
+    named = folder_names | {key: value for key, value in overrides.items() if names_code(key)}
+    overrides = {key: value for key, value in overrides.items() if not names_code(key)}
     settings = {key.removeprefix("tracking."): value for key, value in overrides.items() if key.startswith("tracking.")}
     found = read_run(given, Tracking(**settings), check=partial(_check_exportable, given))  # type: ignore[arg-type]
     checkpoint, logged, folder = found.checkpoint, found.logged, found.folder
@@ -113,7 +108,7 @@ def read_run(
     """Read the checkpoint of a finished run by its MLflow id, a folder ``outputs/DATE/TIME``, or a checkpoint file.
 
     Args:
-        given: which.
+        given: ID, folder or checkpoint of the run.
         store: the store to search.
         check: called with a run that was found by its id, before its checkpoint is fetched.
         search_store: whether the run of a folder or a file is looked up, and has to be finished where it is found.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from dcase_sweep import tracking
 from dcase_sweep.config import Tracking, build_front_end, build_task
-from dcase_sweep.config.classes import Named
+from dcase_sweep.config.classes import Named, names_code
 from dcase_sweep.config.renamed import rename_keys
-from dcase_sweep.export.runs import NAMED, RunFiles, read_run
+from dcase_sweep.export.runs import RunFiles, read_run
 from dcase_sweep.inference.trained import TrainedModel
 from dcase_sweep.training.checkpoint_files import read_checkpoint
 from dcase_sweep.training.checkpoints import BEST
@@ -63,7 +63,7 @@ def load_trusted_checkpoint(path: Path) -> TrainedModel:
     """
     checkpoint = read_checkpoint(path, where=str(path), expected=BEST)
     configuration = rename_keys(checkpoint.configuration, quiet=True)
-    named = {key: str(configuration[key]) for key in NAMED if key in configuration}
+    named = {key: str(target) for key, target in configuration.items() if names_code(key)}
     return _restore(RunFiles(str(path), checkpoint, None, None), None, named)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from dcase_sweep import __version__, tracking
+from dcase_sweep import tracking
 from dcase_sweep.complexity.capacity import check_capacity
 from dcase_sweep.complexity.networks import measure_complexity
 from dcase_sweep.config import Experiment, build, build_task, find_learner, flatten, get_learner
@@ -47,7 +47,8 @@ def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -
     """
     began = time.perf_counter()
     device, resumable = _make_ready(experiment, job)
-    _introduce(experiment, job)
+    hardware = experiment.hardware
+    console.field("device", f"{hardware.accelerator}, {resolve_precision(hardware)}")
     # A run is only resumed if its data are unchanged, so the data are loaded first.
     loaded = _load_to_resume(experiment, job, device) if resumable else None
     mlrun = _start_run(experiment, job, resumable, loaded)
@@ -155,12 +156,6 @@ def _load_to_resume(experiment: Experiment, job: Job, device: str) -> tuple[Task
 def _is_shipped(experiment: Experiment) -> bool:
     """Whether the learner belongs to this package."""
     return get_learner(experiment).startswith("dcase_sweep.training.")
-
-
-def _introduce(experiment: Experiment, job: Job) -> None:
-    hardware = f"{experiment.hardware.accelerator}, {resolve_precision(experiment.hardware)}"
-    chosen = f"task {experiment.task.name}, {job.choices.get('model')} on {job.choices.get('data')}"
-    console.field("dcase", f"{__version__}: {chosen}, {hardware}, seed {experiment.seed}")
 
 
 def _start_run(

@@ -1,8 +1,9 @@
 """The circumstances of a run, and its name."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from dcase_sweep.utils.names import shorten_key
 
 #: Keys whose values are shown without the key in names of runs.
 _NAMED_BY_VALUE = ("model", "experiment")
@@ -64,16 +65,6 @@ class Job:
             values[key] = value.strip("'\"")
         parts = []
         for key in sorted((key for key in self.varying if key in values), key=lambda key: key == "seed"):
-            shown = values[key] if key in _NAMED_BY_VALUE else f"{_shorten(key, self.varying)}={values[key]}"
+            shown = values[key] if key in _NAMED_BY_VALUE else f"{shorten_key(key, self.varying)}={values[key]}"
             parts.append(shown)
         return (" ".join(parts) or self.choices.get("model") or "run")[:250]
-
-
-def _shorten(key: str, others: Sequence[str]) -> str:
-    """Shorten a key to its last parts, as long as it differs from the other keys."""
-    parts = key.split(".")
-    for count in range(1, len(parts)):
-        short = ".".join(parts[-count:])
-        if not any(other != key and (other == short or other.endswith("." + short)) for other in others):
-            return short
-    return key

@@ -21,9 +21,9 @@ from dcase_sweep.submission.scores import ScoredRecording
 from dcase_sweep.submission.systems import TrainedSystem
 from dcase_sweep.utils.files import write_text
 
-#: End of the name of the folder with a table for each threshold, beside that of 2020's submissions.
+#: End of the name of the folder with a table for each threshold, as submissions of 2020 have it.
 THRESHOLDS = ".output_PSDS"
-#: Ends of the names of a training's folders with scores: filtered, and as the network gives them.
+#: Ends of the names of a training's folders with scores: filtered, and as the network outputs them [C4].
 FILTERED, UNFILTERED = ".output", "_unprocessed.output"
 #: Columns of a table of events, and those before the classes in a table of scores.
 EVENT_COLUMNS, TIME_COLUMNS = ("filename", "onset", "offset", "event_label"), ("onset", "offset")

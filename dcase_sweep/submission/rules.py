@@ -8,8 +8,10 @@ Sources, as they are cited in this package:
 - [Y1] https://github.com/valeoai/SP4ASC/blob/main/sp4asc/default.yaml: the metadata template of task 1A of 2021, as a
   participant published it; ``sp4asc/testing.py`` fills it in.
 - [V4] https://github.com/turpaultn/dcase20_task4/blob/public_branch/validate_submissions.py: the public validator of
-  task 4 of 2020, whose metadata 2021 kept.
+  task 4 of 2020. There is no public one of 2021, for which its metadata and labels are taken.
 - [B4] https://github.com/DCASE-REPO/DESED_task/tree/master/recipes: the baselines of task 4 of 2021 and 2023.
+- [C4] https://dcase.community/challenge2023/: task 4 has the parts A, which is this one, and B. The names of its score
+  files are those that the validator in the organizers' package example of 2024 checks, ``LABEL_run1.output``.
 - [S] https://dcase.community/challenge2021/submission: at most four systems a task, one zip archive with a technical
   report.
 """
@@ -79,10 +81,10 @@ class SubmissionRules:
 #: The label stands in the third folder of a path, and 7,920 files are numbered from 0 [V1]. The limit is 128 KB of
 #: 1024 bytes, as in `complexity.rules`.
 TASK_1A = SubmissionRules("1a", 2021, "scenes", "task1a", "task1/task1a", SCENES, clips=7920, size_limit=128 * 1024)
-#: Each system has a folder of its own [V4]. Labels have SED in them, because sound separation was a task too.
+#: Each system has a folder of its own [V4]. Labels have SED in them [V4], because sound separation was a task too.
 TASK_4 = SubmissionRules("4", 2021, "events", "task4_SED", "task4", DESED_CLASSES)
 #: Scores instead of events, of three trainings, and the energy that they took [B4, dcase2023_task4_baseline/README.md,
-#: "Multi-runs evaluation" and "Energy Consumption"].
+#: "Multi-runs evaluation" and "Energy Consumption"]; its part A [C4].
 TASK_4_2023 = replace(TASK_4, year=2023, word="task4a", folder="task4a", trainings=3, has_energy=True)
 RULES = (TASK_1A, TASK_4, TASK_4_2023)
 YEARS = tuple(sorted({rules.year for rules in RULES}))

@@ -138,8 +138,8 @@ def table(comparison: Comparison, width: int | None = None) -> str:
     """Format a table as plain text, with one row for each configuration, and the notes.
 
     Args:
-        comparison: of the jobs.
-        width: of the terminal, in letters; None = any.
+        comparison: the comparison of the jobs.
+        width: width of the terminal in characters; None = any.
     """
     parts = list(dict.fromkeys(row.scored_on for row in comparison.rows if row.scored_on))
     note = f"* scored on {', '.join(parts)} clips: not comparable with a score on all of them"

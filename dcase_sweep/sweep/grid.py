@@ -4,6 +4,7 @@ import io
 import itertools
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
@@ -24,6 +25,7 @@ from dcase_sweep.sweep.launchers import check_launcher, is_basic
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.summary import draw_comparison, summarise, to_markdown
 from dcase_sweep.utils import leases
+from dcase_sweep.utils.console import describe_remaining, pluralize
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.overrides import combinations
@@ -79,9 +81,11 @@ class GridSweeper(Sweeper):
 
         self._check_settings()
         check_launcher(self._config)
+        combined = self._jobs(arguments)
+        log.info(f"sweep     {pluralize(len(combined), 'job')}, checked before the first one starts")
         jobs = [
             GridJob(overrides, self._checked(overrides, is_first=position == 0))
-            for position, overrides in enumerate(self._jobs(arguments))
+            for position, overrides in enumerate(combined)
         ]
         folder = Path(self._config.hydra.sweep.dir)
         self._application.check_folder("hydra.sweep.dir", folder)
@@ -89,7 +93,7 @@ class GridSweeper(Sweeper):
         jobs = [replace(job, continuation=more) for job, more in zip(jobs, continuation.jobs, strict=True)]
         with interruptible(), self._written(folder):
             record = self._application.start_record(self._name(jobs), arguments, known_id=continuation.record_id)
-            log.info(f"sweep     {len(jobs)} jobs, {folder}")
+            log.info(f"folder    {folder}")
             given = self._application.describe_job(record.id, _varying(jobs))
             jobs, finished = self._without_finished(jobs)
             results: list[JobReturn] = []
@@ -168,7 +172,11 @@ class GridSweeper(Sweeper):
         """Run the jobs and append their results as they finish."""
         # Sequential jobs can be launched one by one, so that an interruption loses no finished job.
         size = self.max_batch_size or (1 if is_basic(self._config) else max(1, len(jobs)))
+        began = time.monotonic()
         for start in range(0, len(jobs), size):
+            left = describe_remaining(start, len(jobs), time.monotonic() - began)
+            if left:
+                log.info(f"sweep     {start} of {len(jobs)} jobs have ended, about {left}")
             results += self._launcher.launch(jobs[start : start + size], initial_job_idx=start)
 
     @staticmethod

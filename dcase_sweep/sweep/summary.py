@@ -67,7 +67,7 @@ def make_markdown(header: Sequence[str], rows: Sequence[Sequence[str]], *, left:
     Args:
         header: titles of the columns.
         rows: their cells.
-        left: how many columns hold words; the others are aligned to the right.
+        left: number of columns of words, which are aligned to the left.
     """
     rule = ["---"] * left + ["---:"] * (len(header) - left)
     lines = [map(_escape, header), rule, *(map(_escape, row) for row in rows)]
@@ -84,8 +84,8 @@ def draw_comparison(comparison: Comparison, path: Path) -> Path | None:
     Each task has a panel, with its first column as the axis.
 
     Args:
-        comparison: of the jobs.
-        path: of the PNG.
+        comparison: the comparison of the jobs.
+        path: path of the PNG file.
     """
     panels = [
         (column, rows)

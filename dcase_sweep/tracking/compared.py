@@ -31,7 +31,7 @@ def read_compared_runs(store: Store, filters: Sequence[str], *, curves: bool = F
     """The finished runs that all filters select, the oldest first.
 
     Args:
-        store: of the runs.
+        store: the store of the runs.
         filters: ``KEY=VALUE[,VALUE]`` of a parameter, as ``model=cnn4,cnn5``; or the first letters of the id of a run
             or of a sweep. Several ids select all of theirs.
         curves: also read the metrics of the epochs.
@@ -57,7 +57,9 @@ def read_compared_runs(store: Store, filters: Sequence[str], *, curves: bool = F
             known = {run.data.params[key] for run in chosen if key in run.data.params}
             chosen = [run for run in chosen if run.data.params.get(key) in wanted]
             if not chosen:
-                seen = f"found {', '.join(sorted(known)[:8])}" if known else "no run has this parameter"
+                near = {name for run in found for name in run.data.params if name.endswith(f".{key}")}
+                hint = f"; did you mean {min(near)}?" if near else ""
+                seen = f"found {', '.join(sorted(known)[:8])}" if known else f"no run has this parameter{hint}"
                 raise UserError(f"{word}: no finished run has this value; {seen}")
     # The run of a sweep has no parameters; it is its jobs that are compared.
     return [_make(store, run, curves) for run in reversed(chosen) if run.data.params]

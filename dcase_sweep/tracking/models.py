@@ -1,7 +1,7 @@
 """Trained networks as MLflow models, in the folder of their run.
 
-The files are written one by one by MLflow's own description of a model. ``mlflow.pyfunc.log_model`` would load what it
-logs, ask pip for what is installed and begin a process, which takes longer than a small training.
+The files are written according to MLflow's format of models. ``mlflow.pyfunc.log_model`` would load the logged model,
+query pip for installed packages and start a process, which takes longer than a small training.
 """
 
 import base64
@@ -34,13 +34,13 @@ class ModelPackage:
 
     Attributes:
         loader: full name of a module with a function ``_load_pyfunc(folder)``.
-        checkpoint: what it loads, by this name in the folder.
-        inputs: column → type, ``text``, ``number``, ``whole``, ``bytes`` or ``doubles``; none has to be there.
-        outputs: likewise.
+        checkpoint: the checkpoint that it loads, with this name in the folder.
+        inputs: column → type, ``text``, ``number``, ``whole``, ``bytes`` or ``doubles``; all columns are optional.
+        outputs: column → type, likewise.
         parameters: name → default, a number.
         example: bytes of the first input column.
-        requirements: of pip, each with its version.
-        code: path on the import path → file; of components of the user's own.
+        requirements: requirements for pip with their versions.
+        code: path on the import path → file, for the user's own components.
     """
 
     loader: str
@@ -57,9 +57,9 @@ def write_model(package: ModelPackage, folder: Path, *, run_id: str, checkpoint:
     """Write a model as MLflow reads it.
 
     Args:
-        package: what it is made of.
-        folder: which does not exist yet.
-        run_id: of the run that trained it.
+        package: the parts of the model.
+        folder: a folder that does not exist yet.
+        run_id: ID of the run that trained it.
         checkpoint: the same file on the disk of the folder, which is linked to instead of copied.
     """
     from mlflow import pyfunc

@@ -87,9 +87,9 @@ def save_view(client: "MlflowClient", experiment_id: str, tags: Mapping[str, str
     """Write the view of all runs to the experiment, unless it is there; False if the store does not take it.
 
     Args:
-        client: of the store.
-        experiment_id: whose runs.
-        tags: that the experiment has.
+        client: client of the store.
+        experiment_id: ID of the experiment.
+        tags: the tags of the experiment.
     """
     view = make_view()
     return tags.get(PREFIX + KEY) == view or _write(client, experiment_id, KEY, view)
@@ -99,8 +99,8 @@ def save_sweep_view(client: "MlflowClient", experiment_id: str, parent: str) -> 
     """Write a view of the jobs of one sweep; False if the store does not take it.
 
     Args:
-        client: of the store.
-        experiment_id: whose runs.
+        client: client of the store.
+        experiment_id: ID of the experiment.
         parent: the id of the sweep's run.
     """
     view = make_view(search=f"tags.mlflow.parentRunId = '{parent}'")
@@ -122,8 +122,8 @@ def link_to_runs(uri: str, experiment_id: str, *, has_view: bool, parent: str | 
     """The address of the list of runs in the saved view.
 
     Args:
-        uri: of the store, without a password.
-        experiment_id: whose runs.
+        uri: URI of the store without a password.
+        experiment_id: ID of the experiment.
         has_view: whether the experiment has the view; without it the page has MLflow's own columns.
         parent: the id of a sweep's run, to list its jobs alone; None = all runs.
     """

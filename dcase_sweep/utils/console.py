@@ -5,12 +5,18 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TextIO
+from datetime import timedelta
+from typing import TYPE_CHECKING, TextIO
 
 from dcase_sweep.utils.secrets import mask_secrets
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 log = logging.getLogger("dcase_sweep")
 
+#: On a terminal with fewer columns a bar is short.
+_NARROW = 100
 #: Without a terminal, a line of progress is written at this interval, in seconds.
 _QUIET_SECONDS = 15.0
 
@@ -49,6 +55,19 @@ def pluralize(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 'es' if noun.endswith('s') else 's'}"
 
 
+def describe_remaining(done: float, total: float, seconds: float) -> str:
+    """Describe the remaining time at the speed so far: ``0:12:30 left``; empty before anything is done.
+
+    Args:
+        done: what has been done.
+        total: what there is to do.
+        seconds: the time that it took.
+    """
+    if done <= 0 or done >= total:
+        return ""
+    return f"{timedelta(seconds=round(seconds / done * (total - done)))} left"
+
+
 class Progress:
     """Reports progress. This base class reports nothing."""
 
@@ -57,20 +76,33 @@ class Progress:
 
 
 class _Bar(Progress):
-    def __init__(self, name: str, total: float) -> None:
+    """A bar. On a narrow terminal its text is cut, so that the remaining time stays."""
+
+    def __init__(self, name: str, total: float, console: "Console | None" = None) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
+        from rich.table import Column
 
+        console = console or Console(stderr=True)
+        is_narrow = console.width < _NARROW
+        bar_width = 8 if is_narrow else 30
+        times = 15 if is_narrow else 23  # with blanks around them: 0:00:00 left 0:00:00
+        rest = console.width - len(f"{name:<9}") - bar_width - 2 * len(f"{total:.0f}") - times - 6
         self.bar = RichProgress(
             TextColumn("{task.description:<9}"),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=bar_width),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[text]}", markup=False),  # a name may have brackets
-            TimeElapsedColumn(),
+            # A name may have brackets.
+            TextColumn(
+                "{task.fields[text]}",
+                markup=False,
+                table_column=Column(no_wrap=True, overflow="ellipsis", max_width=max(rest, 1)),
+            ),
+            *([] if is_narrow else [TimeElapsedColumn()]),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console,
             transient=True,
         )
         self.task = self.bar.add_task(name, total=total, text="")
@@ -90,14 +122,19 @@ class _Lines(Progress):
         self.name = name
         self.total = total
         self.text = ""
-        self.last = time.monotonic()
+        self.began = self.last = time.monotonic()
+        self.first: float | None = None
 
     def update(self, done: float, *, total: float | None = None, text: str | None = None) -> None:
         self.total = total or self.total
         self.text = text if text is not None else self.text
-        if time.monotonic() - self.last >= _QUIET_SECONDS and done < self.total:
-            self.last = time.monotonic()
-            log.info(f"{self.name:<9} {int(done)}/{int(self.total)} {self.text}".rstrip())
+        now = time.monotonic()
+        self.first = done if self.first is None else self.first  # a training that is continued has begun before
+        if now - self.last >= _QUIET_SECONDS and done < self.total:
+            self.last = now
+            left = describe_remaining(done - self.first, self.total - self.first, now - self.began)
+            shown = ", ".join(filter(None, [self.text, left]))
+            log.info(f"{self.name:<9} {int(done)}/{int(self.total)} {shown}".rstrip())
 
     def stop(self) -> None:
         pass

@@ -1,6 +1,7 @@
-"""Checks of the names that users choose for studies, runs and experiments."""
+"""Checks of the names that users choose for studies, runs and experiments, and short names of keys."""
 
 import unicodedata
+from collections.abc import Iterable
 
 from dcase_sweep.utils.errors import UserError
 
@@ -30,3 +31,13 @@ def check_name(name: str, key: str, longest: int) -> str:
     if bad is not None:
         raise UserError(f"{key}={shown}: contains the control character {bad!a}; expected a name in one line")
     return name
+
+
+def shorten_key(key: str, others: Iterable[str]) -> str:
+    """Shorten a key to its last parts, as long as it differs from the other keys."""
+    parts = key.split(".")
+    for count in range(1, len(parts)):
+        short = ".".join(parts[-count:])
+        if not any(other != key and (other == short or other.endswith("." + short)) for other in others):
+            return short
+    return key

@@ -63,10 +63,10 @@ def format_table(
 
     Args:
         rows: the titles, and the cells under them.
-        left: how many columns hold words, which are aligned to the left and may be shortened; the others hold numbers.
-        width: of the terminal, in letters; None = any.
+        left: number of columns of words, which are aligned to the left and may be shortened.
+        width: width of the terminal in characters; None = any.
         ruled: rows with a line above them, counted from the titles (0) or from the end (-1).
-        where: what has all columns, for the line that names the missing ones: ``comparison.csv``.
+        where: file with all columns, for the line that lists the omitted ones: ``comparison.csv``.
     """
     header, *body = [list(row) for row in rows]
     columns = [_Column(title, [row[place] for row in body], place < left) for place, title in enumerate(header)]

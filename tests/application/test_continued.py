@@ -61,7 +61,7 @@ def test_a_damaged_checkpoint_is_named(jobs: list[Experiment], tmp_path: Path) -
     (tmp_path / "0/checkpoints").mkdir(parents=True)
     (tmp_path / "0/checkpoints/last.ckpt").write_bytes(b"PK")
 
-    with pytest.raises(UserError, match=r"last\.ckpt: not a checkpoint .*; remove it, so that the job begins again"):
+    with pytest.raises(UserError, match=r"last\.ckpt: not a checkpoint .*; remove it, so that the job starts again"):
         continue_jobs(jobs, tmp_path)
 
 

@@ -133,3 +133,12 @@ def test_table_lists_layers_totals_and_rules() -> None:
     total = next(line for line in lines if line.startswith("Total"))
     assert total.split()[1:6] == ["191,030", "191,030", "764,120", "383,212", "192,758"]
     assert "FAIL  DCASE 2021 task 1A: 383,212 bytes at 16 bit; at most 131,072 allowed" in lines
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_table_fits_the_terminal(width: int) -> None:
+    text = complexity_table(LAYER_5, width=width)
+
+    assert max(map(len, text.splitlines())) <= width
+    assert f"{LAYER_5.parameters:,}" in text
+    assert ("not shown: " in text) == (width == 80)

@@ -256,6 +256,43 @@ def test_the_nearest_key_is_that_of_the_choices_made(arguments: list[str], says:
     assert line == f"{key}: no such key; {says}"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["optimizer=sgd", "optimizer.nesterov=true"],
+            "optimizer.nesterov: not in the configuration of optimizer; +optimizer.nesterov=VALUE adds it",
+        ),
+        (
+            ["scheduler=constant", "scheduler.monitor=train/loss"],
+            "scheduler.monitor: not in the configuration of scheduler; +scheduler.monitor=VALUE adds it",
+        ),
+        (
+            ["seed=1", "task.loss.label_smoothing=0.1"],
+            "task.loss.label_smoothing: not in the configuration of task.loss; +task.loss.label_smoothing=VALUE",
+        ),
+        (
+            ["augmentation=roll", "augmentation.mixup.alpha=0.2"],
+            "augmentation.mixup.alpha: mixup is not chosen; expected augmentation=mixup, or it in a list",
+        ),
+        (
+            ["seed=1", "metrics.macro_f1.threshold=0.2"],
+            "metrics.macro_f1.threshold: macro_f1 is not chosen; expected metrics=macro_f1, or",
+        ),
+        (["augmentation=roll", "augmentation.mxup.alpha=0.2"], "augmentation.mxup.alpha: no such key; did you mean"),
+        (
+            ["optimizer=sgd", "optimizer.momentom=0.2"],
+            "optimizer.momentom: no such key; did you mean optimizer.momentum?",
+        ),
+    ],
+)
+def test_a_key_that_can_be_added_is_told_from_a_misspelt_one(arguments: list[str], line: str) -> None:
+    with pytest.raises(ConfigCompositionException) as caught:
+        compose("config", arguments)
+
+    assert explain(caught.value, arguments).startswith(line)
+
+
 def test_a_broken_user_file_is_reported_and_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,13 +4,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
+import dcase_sweep
 from dcase_sweep import tracking
-from dcase_sweep.cli import complexity
-from dcase_sweep.config import Tracking, flatten, plain, restore_experiment
+from dcase_sweep.cli import complexity, predict
+from dcase_sweep.config import Tracking, build_model, flatten, plain, restore_experiment
 from dcase_sweep.export.runs import find_trained_run
+from dcase_sweep.inference.loading import load_trusted_checkpoint
 from dcase_sweep.training.trained import open_trained
 from dcase_sweep.utils.errors import UserError
 from tests.composing import composed
@@ -93,6 +97,76 @@ def test_a_class_of_this_package_is_of_its_groups_kind(key: str, target: Any, sa
 def test_nested_instructions_are_rejected(key: str, flat: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="a file is not trusted to name code"):
         restore(flat | {key: "os.system"})
+
+
+WITHIN = {"model.blocks.0.act._target_": "hostile.main"}
+
+
+def test_an_object_within_a_component_is_of_the_class_that_the_command_line_names(
+    flat: dict[str, Any], mark: Path
+) -> None:
+    for named in (
+        {},
+        {"model.blocks.0.act._target_": "torch.nn.GELU"},
+        {"model.blocks.1.act._target_": "hostile.main"},
+    ):
+        with pytest.raises(UserError, match=r"add model\.blocks\.0\.act\._target_=hostile\.main$"):
+            restore(flat | WITHIN, named=named)
+    for word in ("_args_", "_recursive_"):
+        with pytest.raises(UserError, match="a file is not trusted to name code"):
+            restore(flat | WITHIN | {f"model.blocks.0.act.{word}": True}, named=WITHIN)
+    with pytest.raises(UserError, match="a file is not trusted to choose files to read"):
+        restore(flat | WITHIN | {"model.blocks.0.act.path": "/etc/passwd"}, named=WITHIN)
+    assert not mark.exists()
+
+
+ACTIVATED = """
+from torch import nn
+
+
+class Activated(nn.Module):
+    kind = "scenes"
+
+    def __init__(self, *, input_shape, classes, activation):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), activation, nn.Linear(input_shape[0] * input_shape[1], classes))
+
+    def forward(self, features):
+        return self.layers(features)
+"""
+
+
+def test_a_network_with_an_object_within_is_loaded_by_all_who_name_its_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my_activated.py").write_text(ACTIVATED)
+    (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "conf/model/own.yaml").write_text(
+        "_target_: my_activated.Activated\nactivation: {_target_: torch.nn.LeakyReLU, negative_slope: 0.3}\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    classes = {"model._target_": "my_activated.Activated", "model.activation._target_": "torch.nn.LeakyReLU"}
+    words = [f"{key}={value}" for key, value in classes.items()]
+    experiment = dcase_sweep.compose(["model=own", "data.seconds=1"], config_dir="conf").settings
+    state = {f"network.{name}": value for name, value in build_model(experiment, classes=4).state_dict().items()}
+    state |= {"mean": torch.zeros(40, 1), "deviation": torch.ones(40, 1)}
+    stored = {"configuration": flatten(experiment), "classes": list("abcd")}
+    torch.save({"state_dict": state, "dcase_sweep": stored}, tmp_path / "best.ckpt")
+
+    with pytest.raises(UserError, match=r"add model\.activation\._target_=torch\.nn\.LeakyReLU$"):
+        complexity.main(["best.ckpt", words[0]])
+    assert complexity.main(["best.ckpt", *words]) == complexity.main(["best.ckpt", "--config-dir", "conf"]) == 0
+    for overrides, folder in ((classes, None), ({}, "conf")):
+        found = find_trained_run("best.ckpt", overrides | {"data.root": "."}, folder)
+        assert plain(found.experiment.model)["activation"]["negative_slope"] == 0.3
+    soundfile.write(tmp_path / "a.wav", np.sin(np.arange(8000)), 8000)
+    assert predict.main(["best.ckpt", "a.wav", *words]) == 0
+    with pytest.raises(UserError, match=r'add targets=\{"model\.activation": "torch\.nn\.LeakyReLU"\}$'):
+        dcase_sweep.load_run("best.ckpt", targets={"model": "my_activated.Activated"})
+    targets = {key.removesuffix("._target_"): value for key, value in classes.items()}
+    assert "negative_slope=0.3" in str(dcase_sweep.load_run("best.ckpt", targets=targets).network)
+    assert load_trusted_checkpoint(tmp_path / "best.ckpt").classes == ("a", "b", "c", "d")
 
 
 def test_learners_and_places_of_a_file_are_never_obeyed(
@@ -186,8 +260,6 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "my_models", raising=False)
     monkeypatch.chdir(tmp_path)
-    from dcase_sweep.config import build_model
-
     experiment = composed("model._target_=my_models.Mine")
     state = {f"network.{name}": value for name, value in build_model(experiment, classes=4).state_dict().items()}
     torch.save({"state_dict": state, "dcase_sweep": {"configuration": flatten(experiment)}}, tmp_path / "best.ckpt")

@@ -17,6 +17,7 @@ from dcase_sweep.evaluation.comparison.tables import to_text
 from dcase_sweep.evaluation.resampling import Statistic
 from dcase_sweep.evaluation.scenes.resampling import class_average
 
+SETTINGS = (("16", "25"), ("64", "25"), ("16", "5"), ("1" * 12, "25"), ("2" + "1" * 11, "25"))
 TRUTH = np.repeat(np.arange(4), 50)
 
 
@@ -67,7 +68,13 @@ def test_names_contain_what_differs_but_not_what_follows_from_it() -> None:
     steeper = run("cnn4", 0, 0.5, **(deep | {"optimizer.lr": "0.2"}))
 
     assert {system.name for system in group_runs(runs)} == {"cnn4", "cnn3"}
-    assert {system.name for system in group_runs([runs[0], steeper])} == {"optimizer.lr=0.1", "optimizer.lr=0.2"}
+    assert {system.name for system in group_runs([runs[0], steeper])} == {"lr=0.1", "lr=0.2"}
+
+
+def test_two_systems_of_one_name_are_told_apart_by_their_rules() -> None:
+    systems = group_runs([event_run(0.4), event_run(0.3, thresholds="10")])
+
+    assert {system.name for system in systems} == {"crnn", "thresholds=10"}
 
 
 def test_a_clear_difference_is_shown_and_two_seeds_cannot_show_one() -> None:
@@ -145,7 +152,7 @@ def test_runs_on_other_clips_are_not_resampled_together() -> None:
     found = compare_with_best(systems)
 
     assert [each.clips for each in found] == [None, None]
-    assert "the runs are of other clips" in " ".join(to_text(systems, found, 80).split())
+    assert "the test clips differ" in " ".join(to_text(systems, found, 80).split())
 
 
 @pytest.mark.parametrize("width", [80, 100])
@@ -156,6 +163,15 @@ def test_the_table_fits_the_terminal_and_breaks_no_number(width: int) -> None:
 
     assert max(map(len, lines)) <= width
     assert any(re.search(r"0\.350\b", line) for line in lines)
+
+
+def test_names_that_are_cut_stay_different() -> None:
+    systems = group_runs([run("cnn", 0, 0.5, **{"model.units": units, "training.epochs": e}) for units, e in SETTINGS])
+
+    names = [line.split("  ")[0] for line in to_text(systems, [], 80).splitlines() if line.startswith("units=")]
+
+    assert len(set(names)) == len(SETTINGS)
+    assert "published" in to_text(systems, [], 80)
 
 
 def test_earlier_names_published_rows_and_coverage_are_in_every_table() -> None:

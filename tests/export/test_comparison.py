@@ -94,3 +94,11 @@ def test_every_tensor_has_its_row() -> None:
 
     assert lines[0] == "kind,tensor,type,shape,values,zeros,bytes,nonzero_bytes"
     assert lines[2] == "int8,head/MatMul,int8,10×100,1000,250,1000,750"
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_table_fits_the_terminal(width: int) -> None:
+    text = export_table(exported(), title="a network with a long name, tflite, on 1168 test clips" * 2, width=width)
+
+    assert max(map(len, text.splitlines())) <= width
+    assert "Accuracy" in text

@@ -59,7 +59,8 @@ def again(output: str, command_line: CommandLine, tiny: Tiny) -> str:
 
 def test_the_terminal_shows_what_happened(output: str) -> None:
     assert " INFO " not in output  # of the libraries, which have much to say while a first store of runs is made
-    assert "task 1a, baseline_cnn on tau2020, cpu" in output
+    assert "task 1a, baseline_cnn on tau2020, seed " in output
+    assert "device    cpu, " in output
     assert "tau2020: 12 train, 24 validation, 12 test clips, 3 scenes, 2 devices" in output
     assert re.search(r"^ *bus  *\|", output, re.MULTILINE)
     assert "mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db" in output

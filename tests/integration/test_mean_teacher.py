@@ -40,9 +40,12 @@ def output(command_line: CommandLine, small: Callable[..., list[str]]) -> str:
     return command_line(*small("metrics=macro_f1"))
 
 
-def test_the_published_keys_are_printed(output: str) -> None:
+def test_the_headline_is_printed_and_the_published_keys_are_in_a_file(output: str, command_line: CommandLine) -> None:
     assert "task 4, crnn_meanteacher on desed" in output
     assert "KiB at 16 bit, " in output  # no word of the limit of task 1A
+    header = next(line for line in output.splitlines() if line.startswith("metric "))
+    assert header.split() == ["metric", "student", "teacher", "classes"]
+    written = (run_folder(output, command_line.folder) / "events.txt").read_text()
     for network in ("student", "teacher"):
         for key in (
             "event_f1_macro",
@@ -51,7 +54,7 @@ def test_the_published_keys_are_printed(output: str) -> None:
             "psds_score_scenario1",
             "psds_score_scenario2",
         ):
-            assert re.search(rf"^test/{network}/{key} +\d\.\d{{4}}$", output, re.MULTILINE), key
+            assert re.search(rf"^test/{network}/{key} +\d\.\d{{4}}$", written, re.MULTILINE), key
 
 
 def test_mlflow_holds_curves_and_clips(output: str, command_line: CommandLine) -> None:
@@ -84,7 +87,7 @@ def incomplete(output: str, command_line: CommandLine, small: Callable[..., list
 
 def test_clips_far_shorter_than_the_networks_input_are_evaluated(incomplete: str) -> None:
     assert "26 padded" in incomplete
-    assert re.search(r"^test/teacher/event_f1_macro +\d\.\d{4} \*$", incomplete, re.MULTILINE)
+    assert re.search(r"^collar F1( +[\d.]+ % \*){2} ", incomplete, re.MULTILINE)
 
 
 def test_a_filter_for_each_class_is_logged(incomplete: str, command_line: CommandLine) -> None:
@@ -101,8 +104,12 @@ def test_a_run_without_some_validation_clips_is_marked_everywhere(incomplete: st
 
     (missing,) = [line for line in lines if line.startswith("missing ")]
     assert missing.endswith(f"metadata/validation/validation.tsv, row 3: {recording('v', 1)}")
-    assert all(line.endswith(" *") for line in lines if line.startswith("test/"))
-    assert "* scored on 3 of 4 clips (75.0 %)" in lines
+    table = [line for line in lines if line.endswith(" of 10")]
+    assert [line.count(" *") for line in table] == [2] * 5
+    assert any(line.startswith("* measured on 3 of 4 clips (75.0 %) only") for line in lines)
+    written = (run_folder(incomplete, command_line.folder) / "events.txt").read_text().splitlines()
+    assert all(line.endswith(" *") for line in written if line.startswith("test/"))
+    assert "* scored on 3 of 4 clips (75.0 %)" in written
     store, experiment = client(command_line.folder)
     newest, *_, whole = store.search_runs([experiment])  # type: ignore[attr-defined]
     assert newest.data.metrics["coverage/validation"] == 0.75

@@ -44,6 +44,7 @@ def test_a_search_ends_with_its_best_and_how_to_repeat_it(
 
     assert "search    s: 3 finished" in searched
     assert f"best      trial {best.number}: best/validation/accuracy {best.value:.4g}" in searched
+    assert re.search(r"^test      accuracy [\d.]+, log_loss [\d.]+$", searched, re.MULTILINE)
     assert len(list(csv.reader((folder / "trials.csv").open()))) == 4
     assert {path.name for path in (folder / "figures").iterdir()} >= {"history.png", "search.html", "slice.png"}
     command = re.search(r"repeat    python -m dcase_sweep (.*)", searched)

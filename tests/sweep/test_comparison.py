@@ -146,3 +146,16 @@ def test_columns_of_all_tasks_come_after_those_of_each() -> None:
     )
 
     assert table(comparison).splitlines()[0].split() == ["task", "accuracy", "%", "PSDS", "1", "parameters", "seconds"]
+
+
+def test_the_table_fits_the_terminal() -> None:
+    """The metrics stay, costs are left out first."""
+    entries = [entry("a_network_of_somebody", seed, 0.4 + seed / 10, **{"optimizer.lr": "0.001"}) for seed in (0, 1)]
+    entries += [entry("cnn5", 0, 0.5, **{"optimizer.lr": "0.01"})]
+
+    text = table(compare(entries), 60)
+
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert any("45.0 ± 7.1" in line for line in lines)
+    assert "not shown: " not in table(compare(entries), 120)

@@ -61,7 +61,7 @@ def choose_columns(
 
     Args:
         header: the columns of the table.
-        named: what `check_names` returned.
+        named: the result of `check_names`.
         aliases: use → names of columns.
         where: the path of the table, for messages.
 

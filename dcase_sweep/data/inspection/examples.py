@@ -31,11 +31,11 @@ class Example:
 
     Attributes:
         label: the class.
-        filename: where it is from.
-        start: where in the recording it begins (s).
+        filename: name of the recording.
+        start: start in the recording, s.
         seconds: its length.
         audio: an encoded file.
-        media_type: of the encoded file.
+        media_type: media type of the encoded file.
         image: its spectrogram from 0 Hz to half of `RATE`, as PNG.
     """
 

@@ -1,4 +1,4 @@
-"""The cells of a comparison, which its table, its files and its page show alike."""
+"""The cells of a comparison, which are the same in its table, its files and its page."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from dcase_sweep.evaluation.comparison.rules import letter_rules
 from dcase_sweep.evaluation.comparison.systems import MEASURES, Measure, System
 from dcase_sweep.utils.text import printable
 
-#: A p-value below it is marked.
+#: Smaller p-values are marked.
 LEVEL = 0.05
 
 
@@ -20,9 +20,9 @@ class TaskRows:
 
     Attributes:
         task: its name.
-        systems: the best of each rule first.
-        published: results of others on the challenge's data.
-        rules: rule in words → its letter.
+        systems: the systems, the best of each rule first.
+        published: published results on the data of the challenge.
+        rules: description of a rule → its letter.
     """
 
     task: str
@@ -32,19 +32,19 @@ class TaskRows:
 
     @property
     def measures(self) -> list[Measure]:
-        """The measures that a system has; F1 last where it is not a main figure."""
+        """Measures for which a system has values; F1 is the last one unless it is the main measure."""
         shown = shown_measures(self.systems)
         is_minor = any(measure.metric == "test/accuracy" for measure in shown)
         return sorted(shown, key=lambda measure: is_minor and measure.metric == "test/f1")
 
     @property
     def has_coverage(self) -> bool:
-        """Whether a system says how many clips were scored."""
+        """Whether the number of scored clips is known for a system."""
         return any(system.coverage for system in self.systems)
 
 
 def split_by_task(systems: Sequence[System]) -> list[TaskRows]:
-    """The rows of each task, in the order of the systems."""
+    """Return the rows of each task, in the order of the systems."""
     found = []
     for task in dict.fromkeys(system.task for system in systems):
         of_task = tuple(system for system in systems if system.task == task)
@@ -55,12 +55,12 @@ def split_by_task(systems: Sequence[System]) -> list[TaskRows]:
 
 
 def shown_measures(systems: Sequence[System]) -> list[Measure]:
-    """The measures that a system has."""
+    """Return the measures for which a system has values."""
     return [measure for measure in MEASURES if any(len(system.values(measure)) for system in systems)]
 
 
 def format_value(mean: float, std: float | None, measure: Measure) -> str:
-    """``47.7 ± 1.0``; - where there is none."""
+    """Format a mean and its standard deviation: ``47.7 ± 1.0``, or ``-`` for NaN."""
     if math.isnan(mean):
         return "-"
     spread = "" if std is None or math.isnan(std) else f" ± {measure.factor * std:,.{measure.digits}f}"
@@ -68,12 +68,12 @@ def format_value(mean: float, std: float | None, measure: Measure) -> str:
 
 
 def list_header(rows: TaskRows, shown: Sequence[Measure]) -> list[str]:
-    """Titles of `list_cells`."""
+    """Return the titles of the columns of `list_cells`."""
     return ["system", "n", "rule", *(measure.title for measure in shown), *(["clips"] if rows.has_coverage else [])]
 
 
 def list_cells(rows: TaskRows, shown: Sequence[Measure], mark: str = "published: ") -> list[list[str]]:
-    """A row of cells for each system, then one for each published result, whose names begin with the mark."""
+    """Return a row of cells for each system and for each published result, whose name starts with the mark."""
     measured = [
         [
             printable(system.name, 200),
@@ -97,12 +97,12 @@ def list_cells(rows: TaskRows, shown: Sequence[Measure], mark: str = "published:
     return [*measured, *published]
 
 
-#: Titles of `difference_cells`, without that of the measure.
+#: Titles of the columns of `difference_cells`, without the measure.
 DIFFERENCE_TITLES = ("difference", "95 % interval", "p, clips", "p, seeds (n)")
 
 
 def difference_cells(comparison: Comparison) -> list[str]:
-    """A difference: its value, its interval, and the p-values over clips and over seeds; - for what is not known."""
+    """Return the cells of a difference: value, interval, p-values over clips and over seeds; ``-`` if not known."""
     measure, clips = comparison.measure, comparison.clips
     value, interval, over_clips = "-", "-", "-"
     if clips is not None:
@@ -118,14 +118,14 @@ def difference_cells(comparison: Comparison) -> list[str]:
 
 
 def format_p(value: float) -> str:
-    """``0.012 *``; the mark is for one below `LEVEL`."""
+    """Format a p-value: ``0.012 *``, with a mark if it is below `LEVEL`."""
     if math.isnan(value):
         return "-"
     return f"{value:.3f}{' *' if value < LEVEL else ''}"
 
 
 def explain_differences(comparisons: Sequence[Comparison]) -> list[str]:
-    """What the cells of differences mean, in lines of text."""
+    """Explain the cells of differences in lines of text."""
     lines = [
         "p, clips: paired bootstrap over the test clips; p, seeds: exact sign-flip test over n common seeds; "
         f"* below {LEVEL:g}: differs, else no difference is shown. Not corrected for the number of comparisons."
@@ -134,7 +134,7 @@ def explain_differences(comparisons: Sequence[Comparison]) -> list[str]:
     if few:
         lines.append("; ".join(f"{count} seeds cannot give less than {2 / 2**count:.3g}" for count in few) + ".")
     if any(each.clips is None for each in comparisons):
-        lines.append("No interval: a run has no counts by clip, or the runs are of other clips.")
+        lines.append("No interval: a run has no results by clip, or the test clips differ.")
     if any(each.seeds < 2 for each in comparisons):
         lines.append("No p over seeds: fewer than 2 seeds are common to both.")
     return lines

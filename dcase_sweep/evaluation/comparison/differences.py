@@ -1,4 +1,4 @@
-"""Whether each system differs from the best one that is computed by the same rule."""
+"""Statistical tests of the difference between each system and the best one with the same evaluation rule."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from dcase_sweep.evaluation.resampling import Difference, compare_drawn, compare
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A system less the best one of its task and rule, in one metric.
+    """The difference between a system and the best one of its task and rule, in one metric.
 
     `clips` is None where a run has no counts by clip, or the clips differ; `seeds_p` is over `seeds` common seeds, NaN
     without one.
@@ -29,24 +29,24 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class _Resampled:
-    """The metrics of a system, each the mean over its runs, on resamples of these clips ``[1 + resample]``."""
+    """Metrics of a system on resamples of these clips ``[1 + resample]``, averaged over its runs."""
 
     clips: tuple[str, ...]
     drawn: dict[str, NDArray[np.float64]]
 
 
 def compare_with_best(systems: Sequence[System], *, resamples: int = 1000) -> list[Comparison]:
-    """Compare each system with the first one of its task and rule, in each measure that is tested.
+    """Compare each system with the first one of its task and rule, in each tested measure.
 
     Args:
-        systems: the best of a task first, as `group_runs` orders them.
-        resamples: of the test clips.
+        systems: systems in the order of `group_runs`, the best of each task first.
+        resamples: number of bootstrap resamples of the test clips.
     """
     found = []
     for task in dict.fromkeys(system.task for system in systems):
         for best, *others in split_by_rule([system for system in systems if system.task == task]):
             measures = tested_measures([best, *others])
-            # A system is read and resampled once, however often it is compared.
+            # A system is read and resampled only once, even if it is compared several times.
             of_best = _resample(best, measures, resamples) if others else None
             for other in others:
                 of_other = _resample(other, measures, resamples) if of_best is not None else None
@@ -68,7 +68,7 @@ def _compare(
 
 
 def _pair_seeds(best: System, other: System, measure: Measure) -> NDArray[np.float64]:
-    """The metric of both systems for each common seed, ``[seed, 2]``."""
+    """Return the metric of both systems for each common seed ``[seed, 2]``."""
     first, second = ({run.seed: measure.read(run.metrics) for run in system.runs} for system in (best, other))
     pairs = [(first[seed], second[seed]) for seed in first if seed in second]
     finite = [pair for pair in pairs if all(math.isfinite(value) for value in pair)]
@@ -76,7 +76,7 @@ def _pair_seeds(best: System, other: System, measure: Measure) -> NDArray[np.flo
 
 
 def _resample(system: System, measures: Sequence[Measure], resamples: int) -> _Resampled | None:
-    """Resample the test clips of all runs; None where a run has no counts by clip, or they are of other clips."""
+    """Resample the test clips of all runs; return None if a run has no results by clip, or the clips differ."""
     clips: tuple[str, ...] | None = None
     drawn: dict[str, list[NDArray[np.float64]]] = {measure.metric: [] for measure in measures}
     for run in system.runs:

@@ -1,4 +1,4 @@
-"""The comparison as CSV, Markdown and LaTeX."""
+"""A comparison as CSV, Markdown and LaTeX."""
 
 import csv
 import io
@@ -23,12 +23,12 @@ _LATEX = {
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
     **{"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"},
     **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"},
-    "[": "{[}",  # at the beginning of a row it would be an argument of the end of the row before
+    "[": "{[}",  # at the start of a row it would be an argument of the previous line break
 }
 
 
 def to_csv(systems: Sequence[System]) -> str:
-    """Mean and standard deviation of every measure, unrounded, a row a system and a published result."""
+    """Return unrounded means and standard deviations, with a row for each system and each published result."""
     shown = shown_measures(systems)
     header = ["system", "task", "runs", "rule", "clips"]
     header += [f"{measure.metric} {what}" for measure in shown for what in ("mean", "deviation")]
@@ -48,7 +48,7 @@ def to_csv(systems: Sequence[System]) -> str:
 
 
 def differences_to_csv(comparisons: Sequence[Comparison]) -> str:
-    """Every difference with its interval and p-values, unrounded."""
+    """Return unrounded differences with their intervals and p-values."""
     header = ["task", "rule", "system", "best", "metric", "difference", "low", "high", "p_clips", "p_seeds", "seeds"]
     table: list[list[object]] = [list(header)]
     for each in comparisons:
@@ -70,7 +70,7 @@ def _write_csv(table: Sequence[Sequence[object]]) -> str:
 
 
 def to_markdown(systems: Sequence[System], comparisons: Sequence[Comparison]) -> str:
-    """A table of each task, its rules, and a table of the differences, in Markdown."""
+    """Return a table and the rules of each task, and a table of the differences."""
     lines: list[str] = []
     for rows in split_by_task(systems):
         shown = rows.measures
@@ -97,7 +97,7 @@ def _escape_markdown(text: str, longest: int = 200) -> str:
 
 
 def to_latex(systems: Sequence[System], comparisons: Sequence[Comparison]) -> str:
-    """A ``tabular`` of each task and one of its differences, with the rules of booktabs."""
+    """Return a ``tabular`` for each task and one for its differences, with the rules of the package booktabs."""
     lines: list[str] = []
     for rows in split_by_task(systems):
         lines += [*_latex_task(rows), ""]

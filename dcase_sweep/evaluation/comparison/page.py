@@ -69,7 +69,7 @@ def _of(rows: TaskRows, comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 
 def _list_lines(rows: TaskRows) -> list[str]:
-    """What is to be known of the rows of a task: the rules by their letters."""
+    """Return the notes on the rows of a task, with the rules by letter."""
     rules = [f"Rule {letter}: {printable(rule, 1000)}" for rule, letter in rows.rules.items()]
     return [*rules, *list_notes(rows.systems)]
 
@@ -121,7 +121,7 @@ def _describe_difference(comparison: Comparison, rows: TaskRows) -> dict[str, An
 
 
 def _describe_interval(comparison: Comparison) -> list[float] | None:
-    """The difference and the ends of its interval, as they are shown."""
+    """Return the difference and the ends of its interval, in the unit in which they are shown."""
     clips = comparison.clips
     if clips is None or not all(map(math.isfinite, (clips.value, clips.low, clips.high))):
         return None

@@ -1,4 +1,4 @@
-"""Published results, shown beside the measured ones. `experiments/README.md` shows the same ones."""
+"""Published results, shown next to measured ones. `experiments/README.md` contains the same results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,29 +16,29 @@ _DEVIATION = " sd"
 
 @dataclass(frozen=True, slots=True)
 class PublishedResult:
-    """A result of somebody else's on the challenge's data."""
+    """A published result on the data of the challenge."""
 
     task: str
     system: str
-    #: Which of the system's results, where it has several.
+    #: Identifies one of several results of a system.
     detail: str
-    #: Address.
+    #: URL of the source.
     source: str
     runs: str
-    #: Metric → mean and standard deviation; None where none was published.
+    #: Metric → mean and standard deviation; None if it was not published.
     metrics: Mapping[str, tuple[float, float | None]]
-    #: By which its figures are computed, in words.
+    #: Description of the evaluation rule.
     rule: str
 
     @property
     def name(self) -> str:
-        """The system and which of its results."""
+        """Name of the system and, if it has several results, which one it is."""
         return ", ".join(filter(None, [self.system, self.detail]))
 
 
 @cache
 def published_results() -> tuple[PublishedResult, ...]:
-    """All published results that are known.
+    """Return all published results.
 
     Raises:
         UserError: if the file is damaged.
@@ -64,5 +64,5 @@ def published_results() -> tuple[PublishedResult, ...]:
 def _read(text: str, where: str) -> float | None:
     value = parse_number(text) if text else None
     if text and value is None:
-        raise UserError(f"{where}: {text!r} is not a number; expected one, or nothing")
+        raise UserError(f"{where}: {text!r} is not a number; expected a number or an empty cell")
     return value

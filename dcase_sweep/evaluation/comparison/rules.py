@@ -1,4 +1,4 @@
-"""By which rule a run's figures are computed. Figures of different rules are not compared."""
+"""The rules of evaluations. Results with different rules are not compared."""
 
 import string
 from collections.abc import Iterable, Mapping
@@ -9,29 +9,29 @@ from dcase_sweep.evaluation.events.f1 import F1Criteria
 from dcase_sweep.evaluation.events.psds import RULE_OF, SCENARIOS, PsdsParameters
 from dcase_sweep.evaluation.events.rules import EventRules
 
-#: Where the rules of a run are among its parameters; what chooses an epoch or adds figures is no part of them.
+#: Prefix of the parameters with the rules of a run. Those that select an epoch or add results are not part of a rule.
 _EVALUATION = "evaluation."
 _NOT_OF_RULES = ("evaluation.precision", "evaluation.reference", "evaluation.validation_threshold")
-#: Parameters that only runs of sound event detection have.
+#: Parameters of runs of sound event detection only.
 _OF_EVENTS = ("evaluation.cross_trigger_average", "evaluation.scenario1.dtc")
 
 
 def is_of_events(parameters: Mapping[str, str]) -> bool:
-    """Whether a run with these parameters detects events."""
+    """Whether a run with these parameters is one of sound event detection."""
     return any(name in parameters for name in _OF_EVENTS)
 
 
 def describe_rule(parameters: Mapping[str, str], metrics: Iterable[str]) -> str:
-    """The rule of a run in words; equal for runs whose figures can be compared.
+    """Describe the rule of a run. The description is equal for runs whose results can be compared.
 
     Args:
-        parameters: of the run, as it has logged them.
+        parameters: the logged parameters of the run.
         metrics: the names of its metrics.
     """
     if is_of_events(parameters):
         try:
             return describe_event_rules(read_event_rules(parameters))
-        except ValueError:  # of a task of the user's own, or of no run of this package
+        except ValueError:  # of a user-defined task, or of another program
             pass
     elif "test/accuracy" in metrics:
         return "accuracy, log loss and F1: macro averages over scenes"
@@ -44,10 +44,10 @@ def describe_rule(parameters: Mapping[str, str], metrics: Iterable[str]) -> str:
 
 
 def read_event_rules(parameters: Mapping[str, str]) -> EventRules:
-    """The rules of an evaluation of events from a run's parameters; those of DCASE 2021 where it has none.
+    """Return the rules of an evaluation of events from the parameters of a run, by default those of DCASE 2021.
 
     Raises:
-        ValueError: for a value that is no number or out of its range.
+        ValueError: for a value that is not a number, or out of range.
     """
 
     def read(prefix: str, default: Any, names: Iterable[str]) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def read_event_rules(parameters: Mapping[str, str]) -> EventRules:
 
 
 def describe_event_rules(rules: EventRules) -> str:
-    """What PSDS and collar F1 are computed by, in one line."""
+    """Describe the rules of PSDS and collar F1 in one line."""
     over = {"all": "N", "others": "N-1"}[rules.cross_trigger_average]
     changed = [
         f"scenario {number} with {field.name} {getattr(wanted, field.name):g}"
@@ -91,7 +91,7 @@ def describe_event_rules(rules: EventRules) -> str:
 
 
 def letter_rules(rules: Iterable[str]) -> dict[str, str]:
-    """A letter for each rule, in the order in which they come."""
+    """Return a letter for each rule, in the order of their first occurrence."""
     letters = string.ascii_uppercase
     return {
         rule: letters[place] if place < len(letters) else str(place + 1)

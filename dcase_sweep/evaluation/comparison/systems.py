@@ -1,4 +1,4 @@
-"""Runs that differ in their seed alone are one system; systems are compared within their task."""
+"""Systems: groups of runs that differ only in their seed. Systems of the same task are compared."""
 
 import math
 import re
@@ -9,12 +9,13 @@ import numpy as np
 
 from dcase_sweep.evaluation.comparison.rules import describe_rule
 from dcase_sweep.evaluation.resampling import Statistic
+from dcase_sweep.utils.names import shorten_key
 
-#: Parameters that do not make a system: the seed, and what a run is computed on.
+#: Parameters in which the runs of a system may differ: the seed, the hardware and locations.
 _NOT_OF_SYSTEMS = re.compile(r"^(seed|hardware\..*|hardware|tracking\..*|store\..*|resume|logger.*)$")
-#: Groups of the configuration whose name says what their keys do.
+#: Configuration groups whose selected option describes the keys of the group.
 _GROUPS = ("task", "model", "data", "experiment", "front_end", "augmentation", "optimizer", "scheduler", "framework")
-#: Metrics of one class or one device: task, what it is, and the name of the class.
+#: Metrics of one class or device.
 _DETAIL = re.compile(
     r"test/(?:accuracy_(?P<group>device|scene)_(?P<name>.+)"
     r"|teacher/(?P<metric>event_f1|psds_score_scenario1|psds_score_scenario2)/(?P<label>.+))"
@@ -30,7 +31,7 @@ _TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A compared metric: its name in a run, its names elsewhere, and how it is shown."""
+    """A compared metric: its name in a run, its titles in tables, and its format."""
 
     metric: str
     title: str
@@ -41,14 +42,14 @@ class Measure:
     earlier: tuple[str, ...] = ()
 
     def read(self, metrics: Mapping[str, float]) -> float:
-        """Its value in a run; NaN where the run has none."""
+        """Return its value in a run; NaN if the run does not have it."""
         for name in (self.metric, *self.earlier):
             if name in metrics:
                 return metrics[name]
         return math.nan
 
 
-#: Columns of both tasks; the first one of a task that has a value is its main one.
+#: Measures of both tasks. The main measure of a task is the first one for which its systems have values.
 MEASURES = (
     Measure("test/accuracy", "accuracy %", 100, 1),
     Measure("test/log_loss", "log loss", larger_is_better=False),
@@ -62,21 +63,21 @@ MEASURES = (
 )
 
 
-#: What is tested of a task, the main one first.
+#: The tested metrics of each task, the main one first.
 _TESTED = (("test/accuracy", "test/log_loss"), ("test/psds1", "test/psds2", "test/f1"))
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedRun:
-    """A finished run: what it was configured by, what it came to, and what its test clips can be resampled by."""
+    """A finished run: parameters, metrics, learning curves and results by test clip."""
 
     id: str
     name: str
     parameters: Mapping[str, str]
     metrics: Mapping[str, float]
-    #: Of each epoch: metric → values, for learning curves.
+    #: Metric → value of each epoch, for learning curves.
     history: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    #: Metric → what computes it on resampled clips, with the names of the clips; loaded when it is asked for.
+    #: Loads the names of the test clips, and for each metric a function that computes it on resampled clips.
     load_statistics: "Callable[[], tuple[tuple[str, ...], Mapping[str, Statistic]] | None] | None" = None
     link: str | None = None
     is_synthetic: bool = False
@@ -89,32 +90,32 @@ class ComparedRun:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """Runs that differ in their seed alone."""
+    """Runs that differ only in their seed."""
 
     name: str
     task: str
     runs: tuple[ComparedRun, ...]
-    #: By which its figures are computed, in words.
+    #: Description of the evaluation rule.
     rule: str = ""
 
     def values(self, measure: Measure) -> np.ndarray:
-        """The metric in each run that has it."""
+        """Return the value of each run that has the metric."""
         found = np.array([measure.read(run.metrics) for run in self.runs])
         return found[np.isfinite(found)]
 
     def mean(self, measure: Measure) -> float:
-        """The mean over seeds; NaN without a value."""
+        """Return the mean over seeds; NaN without values."""
         values = self.values(measure)
         return float(values.mean()) if len(values) else math.nan
 
     def std(self, measure: Measure) -> float:
-        """The standard deviation of the sample; NaN for fewer than two runs, and where they do not differ at all."""
+        """Return the sample standard deviation; NaN for fewer than two runs, and if all values are equal."""
         values = self.values(measure)
         return float(values.std(ddof=1)) if len(values) > 1 and np.ptp(values) > 0 else math.nan
 
     @property
     def coverage(self) -> str:
-        """How many test clips were scored of how many: the fewest of its runs; empty where that is not known."""
+        """Number of scored test clips and of all test clips, for the run with the fewest; empty if not known."""
         parts = [(run.metrics.get("test/clips_scored"), run.metrics.get("test/clips_listed")) for run in self.runs]
         known = [(scored, listed) for scored, listed in parts if scored is not None and listed]
         if not known:
@@ -124,11 +125,11 @@ class System:
 
     @property
     def is_synthetic(self) -> bool:
-        """Whether the data of one of its runs are generated."""
+        """Whether the data of a run are generated."""
         return any(run.is_synthetic for run in self.runs)
 
     def details(self) -> dict[str, dict[str, float]]:
-        """Title → class or device → mean over seeds."""
+        """Return title → class or device → mean over seeds."""
         found: dict[str, dict[str, list[float]]] = {}
         for run in self.runs:
             for metric, value in run.metrics.items():
@@ -143,7 +144,7 @@ class System:
 
 
 def list_notes(systems: Sequence[System]) -> list[str]:
-    """What is to be known of all systems of a task."""
+    """Return the notes on the systems of a task."""
     notes = []
     if any(len(system.values(measure)) for system in systems for measure in MEASURES if measure.metric == "test/psds1"):
         notes.append("PSDS and F1 of runs are those of the teacher.")
@@ -153,12 +154,12 @@ def list_notes(systems: Sequence[System]) -> list[str]:
 
 
 def main_measure(systems: Sequence[System]) -> Measure | None:
-    """The first measure that the systems of a task have; None if they have none."""
+    """Return the first measure for which the systems of a task have values; None if there is none."""
     return next((each for each in MEASURES if any(len(system.values(each)) for system in systems)), None)
 
 
 def tested_measures(systems: Sequence[System]) -> list[Measure]:
-    """The measures of a task whose differences are tested, the main one first."""
+    """Return the tested measures of a task, the main one first."""
     main = main_measure(systems)
     if main is None:
         return []
@@ -167,9 +168,9 @@ def tested_measures(systems: Sequence[System]) -> list[Measure]:
 
 
 def group_runs(runs: Sequence[ComparedRun]) -> list[System]:
-    """Group runs over seeds; the names say what differs between the groups of a task.
+    """Group runs over seeds. Names of systems contain the parameters in which the systems of a task differ.
 
-    The systems of a task are together, those of one rule in it too, the best first.
+    The systems are ordered by task, by rule, and by their result, the best first.
     """
     groups: dict[tuple[tuple[str, str], ...], list[ComparedRun]] = {}
     for run in runs:
@@ -195,7 +196,7 @@ def _task_of(parameters: Mapping[str, str]) -> str:
 
 
 def split_by_rule(systems: Sequence[System]) -> list[list[System]]:
-    """The systems of each rule, the rule with the most of them first."""
+    """Return the systems of each rule, those of the most frequent rule first."""
     by_rule: dict[str, list[System]] = {}
     for system in systems:
         by_rule.setdefault(system.rule, []).append(system)
@@ -203,7 +204,7 @@ def split_by_rule(systems: Sequence[System]) -> list[list[System]]:
 
 
 def sort_systems(systems: Sequence[System], measure: Measure | None) -> list[System]:
-    """The best by this measure first; those without it last."""
+    """Sort systems by a measure, the best first. Systems without a value are last."""
     if measure is None:
         return list(systems)
     sign = -1 if measure.larger_is_better else 1
@@ -216,22 +217,35 @@ def sort_systems(systems: Sequence[System], measure: Measure | None) -> list[Sys
 
 
 def _name(groups: Sequence[Mapping[str, str]]) -> list[str]:
-    """A name for each group of parameters, of what differs between them."""
+    """Return a name for each group of parameters, made of those in which the groups differ.
+
+    Parameters of the metric rule are included only where two names would be equal without them.
+    """
     keys = dict.fromkeys(key for group in groups for key in group)
     varying = [key for key in keys if len({group.get(key) for group in groups}) > 1]
+    of_systems = [key for key in varying if not key.startswith("evaluation.")]
+    names, longer = (_name_by(keys, groups) for keys in (of_systems, varying))
+    names = [long if names.count(name) > 1 else name for name, long in zip(names, longer, strict=True)]
+    return [
+        name if names.count(name) == 1 else f"{name} ({names[: i + 1].count(name)})" for i, name in enumerate(names)
+    ]
+
+
+def _name_by(varying: Sequence[str], groups: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the values of these keys in each group, with short keys."""
     chosen = [group for group in _GROUPS if group in varying]
-    # What follows from the choice of a group is not said twice, unless two groups of the same choices differ in it.
+    # A parameter that follows from the selected options is omitted, unless groups with the same options differ in it.
     rest = [key for key in varying if key not in chosen and not _follows(key, chosen, groups)]
     names = []
     for group in groups:
         parts = [group[key] for key in ("model", "experiment") if key in chosen and key in group]
         parts += [
-            f"{key}={group[key]}" for key in (*chosen, *rest) if key in group and key not in ("model", "experiment")
+            f"{shorten_key(key, varying)}={group[key]}"
+            for key in (*chosen, *rest)
+            if key in group and key not in ("model", "experiment")
         ]
         names.append(" ".join(parts) or group.get("model", "all runs"))
-    return [
-        name if names.count(name) == 1 else f"{name} ({names[: i + 1].count(name)})" for i, name in enumerate(names)
-    ]
+    return names
 
 
 def _follows(key: str, chosen: Sequence[str], groups: Sequence[Mapping[str, str]]) -> bool:

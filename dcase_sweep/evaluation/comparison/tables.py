@@ -1,4 +1,4 @@
-"""The comparison as text for the terminal."""
+"""A comparison as text for the terminal."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -18,21 +18,21 @@ from dcase_sweep.evaluation.comparison.systems import System, list_notes
 from dcase_sweep.utils.lookalikes import shorten
 from dcase_sweep.utils.text import printable
 
-#: Letters of a name that a table shows at least.
+#: Smallest width of a name in a table, in characters.
 _SHORTEST_NAME = 22
-#: Before the names of published results.
+#: Mark of published results.
 _PUBLISHED = "†"
-#: Columns that are never left out: the system, n, the rule and the main measure.
+#: Number of columns that are never omitted: system, n, rule and main measure.
 _FEWEST = 4
 
 
 def to_text(systems: Sequence[System], comparisons: Sequence[Comparison], width: int) -> str:
-    """One table for each task, no wider than the terminal: columns on the right go first, and names are cut.
+    """Return one table for each task. If a table is too wide, columns on the right are omitted and names shortened.
 
     Args:
-        systems: the best of a task first.
-        comparisons: of each with the best.
-        width: of the terminal, in letters.
+        systems: systems in the order of `group_runs`, the best of each task first.
+        comparisons: comparison of each system with the best.
+        width: width of the terminal in characters.
     """
     parts = []
     for rows in split_by_task(systems):
@@ -52,7 +52,7 @@ def _wrap(text: str, width: int) -> list[str]:
 
 
 def _describe_differences(comparisons: Sequence[Comparison], rows: TaskRows, width: int) -> Iterator[str]:
-    """What the tests say of each system against the best of its rule: a line for each measure."""
+    """Describe the tests of each system against the best of its rule, with a line for each measure."""
     cells = [difference_cells(each) for each in comparisons]
     titles = ["", *DIFFERENCE_TITLES]
     measures = max(len(each.measure.title) for each in comparisons) + 4
@@ -82,14 +82,23 @@ def _table(rows: TaskRows, width: int) -> list[str]:
     table[0][0] = ""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     longest = widths[0]
-    while len(widths) > _FEWEST and sum(widths[1:]) + 2 * (len(widths) - 1) + min(longest, _SHORTEST_NAME) > width:
+    shortest = min(longest, _find_shortest([row[0] for row in table], width // 2))
+    while len(widths) > _FEWEST and sum(widths[1:]) + 2 * (len(widths) - 1) + shortest > width:
         for row in table:
             del row[-1]
         del widths[-1]
-    widths[0] = min(longest, max(_SHORTEST_NAME, width - sum(widths[1:]) - 2 * (len(widths) - 1)))
+    widths[0] = min(longest, max(shortest, width - sum(widths[1:]) - 2 * (len(widths) - 1)))
     lines = []
     for row in table:
         cells = [shorten(row[0], widths[0]).ljust(widths[0])]
         cells += [cell.rjust(size) for cell, size in zip(row[1:], widths[1:], strict=True)]
         lines.append("  ".join(cells).rstrip())
     return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
+
+
+def _find_shortest(names: Sequence[str], most: int) -> int:
+    """The least letters with which different names stay different, at least `_SHORTEST_NAME` and at most so many."""
+    for size in range(_SHORTEST_NAME, most):
+        if len({shorten(name, size) for name in names}) == len(set(names)):
+            return size
+    return max(most, _SHORTEST_NAME)

@@ -88,13 +88,13 @@ def filter_decisions(
     median_length: int | Mapping[str, int] = 7,
     clips: Sequence[str] | None = None,
 ) -> FilteredScores:
-    """1 where the scores that `filter_scores` gives are above a threshold, else 0; many times faster.
+    """Return 1 where the result of `filter_scores` is above a threshold, otherwise 0, many times faster.
 
-    The median of a window is above the threshold where most of its scores are, which are counted.
+    The median of a window is above the threshold if most of its scores are, which are counted.
 
     Args:
-        threshold: compared in the scores' precision.
-        scores: likewise for all others as in `filter_scores`.
+        threshold: the threshold, in the precision of the scores.
+        scores: as for `filter_scores`, like all further arguments.
 
     Raises:
         DataError: likewise.

@@ -49,7 +49,7 @@ def check_event_rows(
         labels: index of every known class.
         problems: list that receives a line for each wrong row.
         may_overlap: whether events of one class may overlap; the caller merges them.
-        remedy: what to do about an overlap, for the message.
+        remedy: advice on overlaps, for the message.
     """
     names, onsets, offsets, event_labels = (table.columns[name] for name in EVENT_COLUMNS)
     is_event = np.array([bool(a or b or c) for a, b, c in zip(onsets, offsets, event_labels, strict=True)], dtype=bool)

@@ -135,7 +135,7 @@ def ground_truth_from_events(
     """Create the ground truth from (clip, event) pairs, with the checks of `read_ground_truth`.
 
     Args:
-        durations: of every clip, in s.
+        durations: name of each clip → its duration, s.
         source: name of the events in messages; their rows count from 1.
     """
     rows = list(events)

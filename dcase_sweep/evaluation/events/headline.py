@@ -21,9 +21,9 @@ def format_headline(evaluations: Mapping[str, EventEvaluation], *, note: str | N
     """Format one table of the main values of each network, the number of classes that each is over, and notes.
 
     Args:
-        evaluations: by the name of the network, on the same clips.
-        note: what the title line ends with.
-        width: of the terminal, in letters; None = any.
+        evaluations: name of the network → its evaluation; all on the same clips.
+        note: text at the end of the title line.
+        width: width of the terminal in characters; None = any.
     """
     first = next(iter(evaluations.values()))
     mark = "" if first.coverage.complete else " *"

@@ -68,8 +68,8 @@ def format_text(evaluation: EventEvaluation, width: int | None = None) -> str:
     """Format a table of all values with their definitions, a table of the classes, and notes. PSDS 0 to 1, F1 in %.
 
     Args:
-        evaluation: of one network.
-        width: of the terminal, in letters; None = 120 for what is wrapped, and any for tables.
+        evaluation: the evaluation of one network.
+        width: width of the terminal in characters; None = 120 for wrapped text, and any for tables.
     """
     mark = "" if evaluation.coverage.complete else " *"
     rows = [("metric", "score", "rule")]

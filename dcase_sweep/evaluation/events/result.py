@@ -73,7 +73,7 @@ def evaluate_event_scores(
     """Evaluate each network by the rules of task 4.
 
     Args:
-        networks: by name, ``student`` and ``teacher``.
+        networks: name of the network (``student``, ``teacher``) → its scores.
         events: filename, onset (s), offset (s) and event label of the reference.
         durations: filename → seconds, of every clip.
         labels: the classes in the order of the columns of the scores.
@@ -127,9 +127,9 @@ def combine_networks(
     """Metrics, tables, files and figures of networks that are evaluated.
 
     Args:
-        evaluations: of each network.
+        evaluations: name of the network → its evaluation.
         networks: the same ones; their scores are not needed.
-        rules: of the evaluations.
+        rules: the rules of the evaluations.
         views: clips to draw.
         note: note that is shown with the results.
     """

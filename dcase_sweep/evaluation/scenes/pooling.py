@@ -23,7 +23,7 @@ def evaluate_scene_files(folders: Sequence[Path], *, extra: Extra | None = None,
     Args:
         folders: folders of the runs, with the files that a run writes.
         extra: computes further metrics.
-        noun: what a class is called.
+        noun: the word for a class, such as ``scene``.
 
     Raises:
         UserError: if a file is missing or damaged, a clip was tested in two runs, or the runs have other classes.

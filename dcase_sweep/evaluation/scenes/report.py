@@ -30,9 +30,9 @@ def scene_table(report: SceneReport, *, note: str | None = None, noun: str = SCE
 
     Args:
         report: the figures.
-        note: what the title line ends with.
-        noun: what a class is called.
-        width: of the terminal, in letters; None = any. A wider table gets narrower gaps, or else one part for the
+        note: text at the end of the title line.
+        noun: the word for a class, such as ``scene``.
+        width: width of the terminal in characters; None = any. A wider table gets narrower gaps, or one part for the
             classes and one for the devices, without the log loss of each class on each device.
     """
     header = _row(noun.capitalize(), "Logloss", [_device(name) for name in report.devices], "Accuracy")

@@ -10,7 +10,7 @@ def class_average(values: NDArray[np.floating], truth: NDArray[np.integer], clas
     """The mean over scenes of the mean over a scene's clips, as the official table has it.
 
     Args:
-        values: of each clip ``[clip]``: 1 where the decision is right, or the loss.
+        values: value of each clip ``[clip]``: 1 for a correct decision, or the loss.
         truth: scene of each clip ``[clip]``.
         classes: number of scenes; one without a clip in a resample is left out of its mean.
     """

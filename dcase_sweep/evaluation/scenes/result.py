@@ -41,7 +41,7 @@ def evaluate_scene_scores(
         note: note that is shown with the results.
         extra: further metrics by name: ``test/macro_f1``.
         float16_scores: scores of the same clips in float16, whose metrics are shown next to the others.
-        noun: what a class is called in tables and figures.
+        noun: the word for a class in tables and figures, such as ``scene``.
     """
     probabilities = as_probabilities(scores, rows=filenames)
     report = evaluate_scenes(probabilities, truth, classes=classes, devices=devices)

@@ -116,7 +116,7 @@ def _list_kinds(study: optuna.Study, metrics: Sequence[str], finished: int) -> l
     """The figures of a study.
 
     Args:
-        study: as `_for_people` copies it.
+        study: a copy of the study made by `_for_people`.
         metrics: in words, escaped.
         finished: number of finished trials.
     """

@@ -20,6 +20,7 @@ from dcase_sweep.sweep.optuna.progress_table import describe
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
 from dcase_sweep.sweep.summary import make_markdown
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.text import printable
 
 log = logging.getLogger(__name__)
 
@@ -176,6 +177,22 @@ def _named(best: Sequence[FrozenTrial]) -> list[tuple[str, FrozenTrial]]:
     return [(f"pareto_{position}", trial) for position, trial in enumerate(best, start=1)]
 
 
+def describe_test(trial: FrozenTrial, objectives: Collection[str]) -> str:
+    """Describe the results of a trial on the test set, which the search does not choose by: ``accuracy 0.512``.
+
+    Args:
+        trial: a finished trial.
+        objectives: the metrics that are shown already.
+    """
+    stored = trial.user_attrs.get(records.METRICS)
+    found = {
+        printable(name.removeprefix("test/"), 60): value
+        for name, value in (stored.items() if isinstance(stored, dict) else ())
+        if name.startswith("test/") and name not in objectives and isinstance(value, int | float)
+    }
+    return ", ".join(f"{name} {value:.4g}" for name, value in found.items())
+
+
 def _print(
     study: optuna.Study,
     best: Sequence[BestTrial],
@@ -198,6 +215,9 @@ def _print(
     for each in best:
         values = ", ".join(f"{metric} {value:.4g}" for metric, value in each.metrics.items())
         log.info(f"{each.name:<9} trial {each.number}: {values} · {describe(trials[each.number])}")
+        test = describe_test(trials[each.number], each.metrics)
+        if test:
+            log.info(f"test      {test}")
         if each.number in repeatable:
             log.info(f"repeat    {search_config.application.describe_repetition(config, each, folder)}")
     log.info(f"figures   {os.path.relpath(folder)}/figures/search.html")

@@ -1,5 +1,6 @@
 """Hydra's sweeper for searches: Optuna suggests trials, workers run them, and the same command continues a search."""
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from dcase_sweep.sweep.optuna.search_config import SearchConfig
     from dcase_sweep.sweep.optuna.signature import Objective, Signature
     from dcase_sweep.sweep.optuna.space import Space
+
+log = logging.getLogger(__name__)
 
 #: The longest name of a study. With the number of a trial it must fit into the names of trackers and databases.
 _LONGEST_NAME = 200
@@ -106,6 +109,7 @@ class OptunaSweeper(Sweeper):
         Raises:
             UserError: for any error that can be found before the first trial.
         """
+        log.info("search    the space and a first trial are checked")
         from dcase_sweep.sweep.optuna import settings
         from dcase_sweep.sweep.optuna import study as records
         from dcase_sweep.sweep.optuna.search import Search, make_folder, start_record

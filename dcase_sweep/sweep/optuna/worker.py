@@ -83,7 +83,7 @@ class Worker:
         """Run trials until there are enough. Returns how many this worker ran.
 
         Args:
-            number: of the worker among those of its command.
+            number: number of the worker among those of its command.
 
         Raises:
             UserError: if no configuration is within the limits, or an objective is not among a job's metrics.

@@ -35,6 +35,7 @@ from dcase_sweep.training.mean_teacher.module import MeanTeacherModule, Validati
 from dcase_sweep.training.mean_teacher.pretrained import read_published, scale_as_published
 from dcase_sweep.training.mean_teacher.sampling import BatchComposition, MultiSourceBatchSampler
 from dcase_sweep.training.optimization import Optimization
+from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -244,16 +245,16 @@ class MeanTeacherLearner:
     def predict(self, rows: NDArray[np.int64]) -> dict[str, EventScores]:
         """Compute the scores of student and teacher for some clips in float32."""
         return {
-            "student": self._scores(self.module.student, rows),
-            "teacher": self._scores(self.module.teacher, rows),
+            "student": self._scores(self.module.student, rows, "student"),
+            "teacher": self._scores(self.module.teacher, rows, "teacher"),
         }
 
-    def _scores(self, network: nn.Module, rows: NDArray[np.int64]) -> EventScores:
+    def _scores(self, network: nn.Module, rows: NDArray[np.int64], name: str) -> EventScores:
         network = network.to(self.device).eval()
         strong: dict[int, NDArray[np.float32]] = {}
         weak: dict[int, NDArray[np.float32]] = {}
         total, values = 0.0, 0
-        with torch.inference_mode():
+        with torch.inference_mode(), console.progress("test", len(rows)) as bar:
             for chosen, mel in MelClips(StoredFeatures(self.features), rows):
                 predictions = network(self.normalise(mel.to(self.device)))
                 targets = torch.from_numpy(self.data.strong_targets(chosen.tolist(), self.frames, self.hop))
@@ -263,4 +264,5 @@ class MeanTeacherLearner:
                 for row, frames, clip in zip(chosen.tolist(), estimated, predictions.weak, strict=True):
                     strong[row] = frames.T.numpy()
                     weak[row] = clip.float().cpu().numpy()
+                bar.update(len(strong), text=name)
         return EventScores(strong, weak, total / max(values, 1))

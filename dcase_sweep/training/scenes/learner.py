@@ -26,6 +26,7 @@ from dcase_sweep.training.float16 import float16_probabilities
 from dcase_sweep.training.normalisation import network_frames, normalisation
 from dcase_sweep.training.optimization import Optimization
 from dcase_sweep.training.scenes.module import SceneModule
+from dcase_sweep.utils import console
 
 log = logging.getLogger(__name__)
 
@@ -141,10 +142,11 @@ class SceneLearner:
         """Compute class probabilities ``[clip, class]`` of some recordings in float32."""
         module = self.module.to(self.device).eval()
         parts = []
-        with torch.inference_mode():
+        with torch.inference_mode(), console.progress("test", len(rows)) as bar:
             for start in range(0, len(rows), batch_size):
                 features = torch.from_numpy(self.features[rows[start : start + batch_size]]).to(self.device)
                 parts.append(torch.softmax(module(features).float(), dim=1).cpu().numpy())
+                bar.update(min(start + batch_size, len(rows)))
         return np.concatenate(parts)
 
     def predict_in_float16(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -110,3 +110,30 @@ def test_json_has_every_figure_and_no_nan(report: SceneReport) -> None:
     assert figures["device_scores"]["s1"]["clips"] == 3
     assert figures["scene_device_log_loss"][2][0] is None
     assert figures["confusion"] == [[2, 0, 0], [0, 0, 0], [1, 0, 1]]
+
+
+@pytest.fixture
+def nine_devices() -> SceneReport:
+    """As many devices as in TAU, with a clip of each scene by each."""
+    classes, devices = ("street_pedestrian", "tram"), ["a", "b", "c", "s1", "s2", "s3", "s4", "s5", "s6"]
+    scores = [[0.75, 0.25]] * 9 + [[0.5, 0.5]] * 9
+    return evaluate_scenes(scores, [0] * 9 + [1] * 9, classes=classes, devices=devices * 2)
+
+
+@pytest.mark.parametrize(
+    ("width", "says"), [(80, "Device  Logloss  Accuracy"), (100, "| A     B "), (140, "| A       B ")]
+)
+def test_the_table_fits_the_terminal_and_breaks_no_number(nine_devices: SceneReport, width: int, says: str) -> None:
+    text = scene_table(nine_devices, width=width)
+
+    assert max(map(len, text.splitlines())) <= width
+    assert says in text
+    assert "0.288" in text
+    assert ("in scenes.csv" in text) == (width == 80)
+
+
+def test_classes_are_not_called_scenes_where_they_are_none(report: SceneReport) -> None:
+    lines = scene_table(report, noun="class").splitlines()
+
+    assert lines[0] == "Classification of clips: 4 clips, 2 classes, 2 devices"
+    assert lines[2].startswith("   Class ")

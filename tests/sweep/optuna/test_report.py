@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.figures import draw, short_name
-from dcase_sweep.sweep.optuna.report import results, trials_csv
+from dcase_sweep.sweep.optuna.report import describe_test, results, trials_csv
 
 METRICS = ["best/validation/accuracy"]
 
@@ -65,6 +65,17 @@ def test_a_trial_that_breaks_a_constraint_is_not_the_best(study: optuna.Study) -
     study.tell(trial, 0.9)
 
     assert results(study, METRICS)["best_trial"] == 4
+
+
+def test_the_best_is_shown_with_its_test_score(study: optuna.Study) -> None:
+    trial = study.ask()
+    stored = {"test/accuracy": 0.51234, "test/log_loss": 1.5, "best/validation/accuracy": 0.6, "test/note": "none"}
+    trial.set_user_attr(records.METRICS, stored)
+    study.tell(trial, 0.9)
+
+    assert describe_test(study.best_trial, METRICS) == "accuracy 0.5123, log_loss 1.5"
+    assert describe_test(study.best_trial, ["test/accuracy"]) == "log_loss 1.5"
+    assert describe_test(study.trials[0], METRICS) == ""
 
 
 def test_every_trial_has_a_row(study: optuna.Study) -> None:
