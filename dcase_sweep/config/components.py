@@ -25,7 +25,7 @@ class Role:
 
     Attributes:
         what: description of a valid component, for messages.
-        base: base class as module and name; None if a function is also valid.
+        base: base class of the object as module and name, which a class must have; None = any object.
         given: number of first arguments that are passed later.
         offered: arguments that are passed if the component accepts them and they are not configured.
         beside: keys in addition to its arguments.
@@ -57,6 +57,8 @@ CALLBACK = Role(
     ("pytorch_lightning.callbacks.callback", "Callback"),
     offered=("monitor", "mode"),
 )
+#: The scheduler that needs a metric.
+_ON_PLATEAU = ("torch.optim.lr_scheduler", "ReduceLROnPlateau")
 #: Groups with one component, and groups with several named components.
 SINGLE = {"optimizer": OPTIMIZER, "scheduler": SCHEDULER, "task.loss": LOSS}
 SEVERAL = {"augmentation": AUGMENTATION, "callbacks": CALLBACK}
@@ -77,7 +79,9 @@ def component_schema(key: str, node: Any, role: Role) -> type:
     offered = set(role.offered)
     missing = [name for name in signature.required if name not in offered and node.get(name) is None]
     if missing:
-        raise UserError(f"{key}.{missing[0]}: no value; expected one for {node[TARGET]}")
+        is_called_later = role.given and not role.is_partial and not inspect.isclass(target)
+        hint = ", or _partial_: true if it is called later" if is_called_later and not node.get(PARTIAL) else ""
+        raise UserError(f"{key}.{missing[0]}: no value; expected one for {node[TARGET]}{hint}")
     values: Any = OmegaConf.to_container(node, resolve=False)
     given = read_signature(target).arguments.keys() - signature.arguments.keys()
     return make_schema(target, given, values, full=False)
@@ -86,7 +90,7 @@ def component_schema(key: str, node: Any, role: Role) -> type:
 def _locate(key: str, name: str, role: Role) -> Any:
     key = f"{key}.{TARGET}"
     found = locate(key, name)
-    if role.base is not None and not inherits(found, role.base):
+    if role.base is not None and isinstance(found, type) and not inherits(found, role.base):
         raise UserError(f"{key}={name}: not {role.what}; expected a class that is one")
     if not callable(found):
         raise UserError(f"{key}={name}: a {type(found).__name__}; expected {role.what}")
@@ -126,11 +130,15 @@ def make_component(key: str, node: Any, role: Role, *given: Any, **offered: Any)
     is_partial = bool(values.pop(PARTIAL, False)) and not role.is_partial
     arguments = {name: make_objects(f"{key}.{name}", each) for name, each in values.items() if name not in role.beside}
     taken = read_signature(target).arguments
-    arguments |= {name: each for name, each in offered.items() if name in taken and arguments.get(name) is None}
+    arguments |= {
+        name: each
+        for name, each in offered.items()
+        if name in taken and arguments.get(name) is None and each is not None
+    }
     if is_partial:
         return lambda *later: target(*later, **arguments)
     try:
-        return target(*given, **arguments)
+        made = target(*given, **arguments)
     except (ValueError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         is_named = any(reason.startswith(f"{name}=") for name in taken)
@@ -140,6 +148,10 @@ def make_component(key: str, node: Any, role: Role, *given: Any, **offered: Any)
             else "; a function that is called later needs _partial_: true"
         )
         raise UserError(f"{key}.{reason}" if is_named else f"{key}: {reason}{hint}") from None
+    if role.base is not None and not inherits(type(made), role.base):
+        name = _values(node)[TARGET]
+        raise UserError(f"{key}.{TARGET}={name}: made a {type(made).__name__}; expected {role.what}")
+    return made
 
 
 def make_optimizer(node: Any, parameters: Iterable[Any]) -> Any:
@@ -147,21 +159,34 @@ def make_optimizer(node: Any, parameters: Iterable[Any]) -> Any:
     return make_component("optimizer", node, OPTIMIZER, parameters)
 
 
-def make_scheduler(node: Any, optimizer: Any, *, epochs: int, steps_per_epoch: int) -> dict[str, Any] | None:
+def make_scheduler(
+    node: Any, optimizer: Any, *, epochs: int, steps_per_epoch: int, monitor: str | None = None, mode: str | None = None
+) -> dict[str, Any] | None:
     """Create the configured scheduler in Lightning's format; None for a constant learning rate.
+
+    Args:
+        monitor: the metric that selects the best epoch, for `ReduceLROnPlateau` without a configured metric.
+        mode: ``max`` where larger is better, else ``min``; for the same.
 
     Raises:
         UserError: if its constructor rejects its arguments.
     """
-    offered = {"steps": epochs * steps_per_epoch, "epochs": epochs, "steps_per_epoch": steps_per_epoch}
+    values = _values(node)
+    offered: dict[str, Any] = {
+        "steps": epochs * steps_per_epoch,
+        "epochs": epochs,
+        "steps_per_epoch": steps_per_epoch,
+    }
+    if inherits(_locate("scheduler", values[TARGET], SCHEDULER), _ON_PLATEAU) and not values.get("monitor"):
+        offered["mode"] = mode  # other schedulers use this name for something else
     scheduler = make_component("scheduler", node, SCHEDULER, optimizer, **offered)
     if scheduler is None:
         return None
-    values = _values(node)
     if not hasattr(scheduler, "step"):
         raise UserError(f"scheduler.{TARGET}={values[TARGET]}: made a {type(scheduler).__name__}; expected a scheduler")
     words: dict[str, Any] = {"scheduler": scheduler, "interval": values.get("interval") or "epoch"}
-    return words | ({"monitor": values["monitor"]} if values.get("monitor") else {})
+    monitored = values.get("monitor") or (monitor if inherits(type(scheduler), _ON_PLATEAU) else None)
+    return words | ({"monitor": monitored} if monitored else {})
 
 
 def make_loss(node: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from dcase_sweep.config import Experiment
+from dcase_sweep.config import Experiment, Monitor, get_monitor
 from dcase_sweep.config.components import make_optimizer, make_scheduler
 
 
@@ -19,17 +19,20 @@ class Optimization:
         scheduler: the typed group ``scheduler``.
         epochs: number of epochs of the whole training.
         steps_per_epoch: number of optimizer steps in an epoch.
+        monitor: the metric that selects the best epoch, for a scheduler that needs one; None = the scheduler's own.
     """
 
     optimizer: Any
     scheduler: Any
     epochs: int
     steps_per_epoch: int
+    monitor: Monitor | None = None
 
     @classmethod
     def of(cls, experiment: Experiment, steps_per_epoch: int) -> "Optimization":
         """Create the optimization of an experiment."""
-        return cls(experiment.optimizer, experiment.scheduler, experiment.training.epochs, steps_per_epoch)
+        epochs = experiment.training.epochs
+        return cls(experiment.optimizer, experiment.scheduler, epochs, steps_per_epoch, get_monitor(experiment))
 
     def configure(self, parameters: Iterable[nn.Parameter]) -> Any:
         """Return the result of Lightning's ``configure_optimizers`` for these parameters.
@@ -38,5 +41,12 @@ class Optimization:
             UserError: if a constructor rejects its arguments.
         """
         optimizer = make_optimizer(self.optimizer, parameters)
-        scheduler = make_scheduler(self.scheduler, optimizer, epochs=self.epochs, steps_per_epoch=self.steps_per_epoch)
+        scheduler = make_scheduler(
+            self.scheduler,
+            optimizer,
+            epochs=self.epochs,
+            steps_per_epoch=self.steps_per_epoch,
+            monitor=self.monitor.metric if self.monitor else None,
+            mode=self.monitor.mode if self.monitor else None,
+        )
         return optimizer if scheduler is None else {"optimizer": optimizer, "lr_scheduler": scheduler}

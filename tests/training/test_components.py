@@ -21,6 +21,21 @@ def add_noise(features, targets, rng, *, std):
     return features + noise, targets
 
 
+def forget_targets(features, targets, rng):
+    return features
+
+
+def layerwise(parameters, lr):
+    return torch.optim.SGD(parameters, lr=lr)
+
+
+def always_worse(scores, targets):
+    return 0.0
+
+
+always_worse.larger_is_better = False
+
+
 def every_epoch_half(optimizer, *, steps_per_epoch, factor=0.5):
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor ** (step // steps_per_epoch))
 
@@ -44,6 +59,9 @@ class RateInFile(Callback):
             print(trainer.current_epoch, trainer.optimizers[0].param_groups[0]["lr"], file=file)
 """
 FILES = {
+    "optimizer/layerwise.yaml": "_target_: my_parts.layerwise\nlr: 0.25\n",
+    "scheduler/plateau.yaml": "_target_: torch.optim.lr_scheduler.ReduceLROnPlateau\npatience: 0\nfactor: 0.5\n",
+    "augmentation/forgetful.yaml": "forgetful:\n  _target_: my_parts.forget_targets\n  _partial_: true\n",
     "optimizer/radam.yaml": "_target_: torch.optim.RAdam\n_partial_: true\nlr: 2e-3\nbetas: [0.8, 0.99]\n",
     "scheduler/halved.yaml": "_target_: my_parts.every_epoch_half\n_partial_: true\ninterval: step\nfactor: 0.5\n",
     "augmentation/noise.yaml": "noise:\n  _target_: my_parts.add_noise\n  _partial_: true\n  std: 0.1\n",
@@ -94,6 +112,19 @@ def test_any_optimizer_of_pytorch_by_its_name(project: CommandLine, tiny: Callab
 
     (group,) = last_checkpoint(output, project)["optimizer_states"][0]["param_groups"]  # type: ignore[index]
     assert "momentum_decay" in group  # of NAdam alone
+
+
+def test_an_optimizer_of_a_function_and_the_tasks_metric_for_a_plateau(
+    project: CommandLine, tiny: Callable[..., list[str]]
+) -> None:
+    metric = ["+metrics.worse._target_=my_parts.always_worse", "task.monitor=validation/worse"]
+    chosen = ["--config-dir", "conf", "optimizer=layerwise", "scheduler=plateau", *metric]
+
+    (state,) = last_checkpoint(project(*chosen, *tiny("training.epochs=3")), project)["lr_schedulers"]  # type: ignore[misc]
+
+    assert (state["mode"], state["_last_lr"]) == ("min", [0.125])  # the second epoch is not better
+    output = project("--config-dir", "conf", "augmentation=[roll,forgetful]", *tiny(), code=1)
+    assert "error: augmentation: number 2 of 2 returned a Tensor; expected features and targets" in output
 
 
 def test_schedules_and_augmentations_are_swept_over(project: CommandLine, tiny: Callable[..., list[str]]) -> None:
@@ -155,6 +186,14 @@ def test_averaged_weights_are_those_that_are_validated_and_kept(
         (
             ["+callbacks.swa={_target_:pytorch_lightning.callbacks.StochasticWeightAveraging,swa_lrs:0.1}"],
             "callbacks.swa._target_=pytorch_lightning.callbacks.StochasticWeightAveraging: averages after",
+        ),
+        (
+            ["+callbacks.mine={_target_:torch.nn.init.calculate_gain,nonlinearity:relu}"],
+            "callbacks.mine._target_=torch.nn.init.calculate_gain: made a float; expected a callback",
+        ),
+        (
+            ["+augmentation.noise={_target_:torch.nn.init.normal_,mean:1}"],
+            "augmentation.noise.tensor: no value; expected one for torch.nn.init.normal_, or _partial_: true if it is",
         ),
         (["task.loss._target_=torch.nn.CrossEntropyLos"], "task.loss._target_=torch.nn.CrossEntropyLos: "),
     ],

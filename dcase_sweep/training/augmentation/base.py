@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
+from dcase_sweep.utils.errors import UserError
+
 
 @dataclass(frozen=True, slots=True)
 class EventTargets:
@@ -58,7 +60,17 @@ class Augmentation(Protocol):
 def apply_all(
     augmentations: Sequence[Augmentation], features: Tensor, targets: Any, rng: np.random.Generator
 ) -> tuple[Tensor, Any]:
-    """Apply augmentations to the batch in order."""
-    for augmentation in augmentations:
-        features, targets = augmentation(features, targets, rng)
+    """Apply augmentations to the batch in order.
+
+    Raises:
+        UserError: if one does not return features and targets.
+    """
+    for position, augmentation in enumerate(augmentations, start=1):
+        returned = augmentation(features, targets, rng)
+        if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+            raise UserError(
+                f"augmentation: number {position} of {len(augmentations)} returned a {type(returned).__name__}; "
+                "expected features and targets"
+            )
+        features, targets = returned
     return features, targets
