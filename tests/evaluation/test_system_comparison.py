@@ -186,6 +186,13 @@ def test_earlier_names_published_rows_and_coverage_are_in_every_table() -> None:
     assert [each["source"] for each in published] == [each.source for each in published_results() if each.task == "4"]
 
 
+@pytest.mark.parametrize(("data", "is_shown"), [("tau2020", True), ("folder", False), ("demo", False)])
+def test_published_results_are_shown_beside_runs_on_the_same_data(data: str, is_shown: bool) -> None:
+    systems = group_runs([run("cnn4", 0, 0.9, data=data)])
+
+    assert ("DCASE 2021 baseline" in to_markdown(systems, [])) == is_shown
+
+
 def test_differences_are_written_unrounded() -> None:
     systems = group_runs([run(model, 0, rate) for model, rate in (("a", 0.9), ("b", 0.5))])
     compared = compare_with_best(systems, resamples=100)

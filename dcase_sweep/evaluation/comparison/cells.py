@@ -21,7 +21,7 @@ class TaskRows:
     Attributes:
         task: its name.
         systems: the systems, the best of each rule first.
-        published: published results on the data of the challenge.
+        published: published results on a data set of the systems.
         rules: description of a rule → its letter.
     """
 
@@ -48,7 +48,8 @@ def split_by_task(systems: Sequence[System]) -> list[TaskRows]:
     found = []
     for task in dict.fromkeys(system.task for system in systems):
         of_task = tuple(system for system in systems if system.task == task)
-        published = tuple(each for each in published_results() if each.task == task)
+        data = {run.parameters.get("data") for system in of_task for run in system.runs}  # None: of an early version
+        published = tuple(each for each in published_results() if each.task == task and {each.data, None} & data)
         rules = letter_rules([*(each.rule for each in of_task), *(each.rule for each in published)])
         found.append(TaskRows(task, of_task, published, rules))
     return found

@@ -10,7 +10,7 @@ from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.tables import parse_number, read_table
 
 _FILE = "published.csv"
-_WORDS = ("task", "system", "detail", "source", "runs", "cross_trigger_average")
+_WORDS = ("task", "data", "system", "detail", "source", "runs", "cross_trigger_average")
 _DEVIATION = " sd"
 
 
@@ -19,6 +19,8 @@ class PublishedResult:
     """A published result on the data of the challenge."""
 
     task: str
+    #: The data set: the choice of ``data`` of a run that it can be compared with.
+    data: str
     system: str
     #: Identifies one of several results of a system.
     detail: str
