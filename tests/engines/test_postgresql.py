@@ -14,6 +14,7 @@ from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.retrying import wait_for_database
 from dcase_sweep.sweep.optuna.study import claim, open_storage
 from dcase_sweep.utils.errors import UserError
+from tests.engines.hosts import can_isolate
 from tests.engines.postgresql import PASSWORD, PostgreSQL, find_binaries, start_postgresql
 from tests.integration.test_other_applications import Project
 
@@ -107,6 +108,37 @@ def test_too_few_connections_of_a_server_are_reported(server: PostgreSQL) -> Non
 
     for connection in connections:
         connection.close()
+
+
+@pytest.mark.skipif(not can_isolate(), reason="needs the right to create namespaces of hosts and processes")
+def test_two_machines_share_a_study_and_one_that_dies_loses_no_trial(server: PostgreSQL, tmp_path: Path) -> None:
+    words = ["-m", "seconds_per_epoch=0.2", "hydra.sweeper.n_trials=14", "hydra.sweeper.workers=2"]
+    words += ["hydra.sweeper.grace_period=5"]
+    machines = [
+        Project(tmp_path / name).start(*words, host=name, environment={"OPTUNA_STORAGE": server.url})
+        for name in ("north", "south")
+    ]
+    study = _wait_for_study(server)
+    _wait_for_trials(study, 4)
+    hosts = {each.user_attrs[records.OWNER].rpartition("@")[2] for each in study.get_trials()}
+    assert hosts == {"north", "south"}
+
+    machines[0].kill()  # the first process of its machine: all others end with it
+    output, _ = machines[1].communicate(timeout=200)
+
+    assert machines[1].returncode == 0, output
+    assert server.url not in output
+    trials = study.get_trials()
+    found = records.counts(trials)
+    assert found["finished"] + found["pruned"] == 14
+    assert found["running"] == found["failed"] == 0
+    lost = [each for each in trials if records.kind(each) == "interrupted"]
+    assert lost
+    assert {each.user_attrs[records.OWNER].rpartition("@")[2] for each in lost} == {"north"}
+    retried = [each.user_attrs.get(records.RETRY_OF) for each in trials if records.RETRY_OF in each.user_attrs]
+    assert sorted(retried) == [each.number for each in lost]
+    drawn = [tuple(each.params.values()) for each in trials if records.RETRY_OF not in each.user_attrs]
+    assert len(set(drawn)) == len(drawn), "two machines drew the same values"
 
 
 def _wait_for_study(server: PostgreSQL) -> optuna.Study:

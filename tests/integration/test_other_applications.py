@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.study import open_storage
+from tests.engines.hosts import on_host
 
 PROJECT = Path(__file__).resolve().parents[1] / "projects" / "sklearn_search"
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,13 +31,17 @@ class Project:
         self.folder = folder
         shutil.copytree(PROJECT, folder, dirs_exist_ok=True)
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        """Start the command without waiting."""
+    def start(
+        self, *arguments: str, host: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> "subprocess.Popen[str]":
+        """Start the command without waiting; with a host, on a machine of this name."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HYDRA_")}
         return subprocess.Popen(
-            [sys.executable, "train.py", *arguments],
+            [*(on_host(host) if host else ()), sys.executable, "train.py", *arguments],
             cwd=self.folder,
-            env=kept | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
+            env=kept
+            | dict(environment or {})
+            | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -119,7 +125,7 @@ def test_finished_jobs_are_not_run_again(project: Project, continued: str) -> No
 def test_another_space_or_configuration_is_rejected_in_one_line(project: Project, continued: str) -> None:
     changed = project(*SLOW, "epochs=6", "classifier.eta0=interval(1,2)", code=1)
 
-    line = changed.splitlines()[0]
+    (line,) = [each for each in changed.splitlines() if each.startswith("error: ")]
     assert line.startswith("error: study train was created with different settings: space classifier.eta0: was")
     assert "configuration epochs: was 5, is 6" in line
     assert "Traceback" not in changed
@@ -135,5 +141,7 @@ def test_another_space_or_configuration_is_rejected_in_one_line(project: Project
 def test_wrong_settings_are_rejected_in_one_line(project: Project, argument: str, message: str) -> None:
     printed = project("-m", argument, code=1)
 
-    assert printed.startswith(message)
+    errors = [line for line in printed.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert errors[0].startswith(message)
     assert "Traceback" not in printed

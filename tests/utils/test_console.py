@@ -41,6 +41,7 @@ def test_lines_of_progress_show_the_remaining_time(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = 100.0
+    monkeypatch.setattr(console, "_quiet", False)  # an earlier search in this process has set it
     monkeypatch.setattr(console.time, "monotonic", lambda: now)
     with caplog.at_level(logging.INFO, "dcase_sweep"), console.progress("training", 20) as bar:
         bar.update(5.0)  # of a training that is continued

@@ -138,7 +138,10 @@ def _compare(lengths: dict[str, float], seconds: float) -> list[str]:
     if alike < 0.9 * len(lengths) or abs(usual - seconds) <= 0.05 * seconds:
         return []
     how = "repeated or followed by silence" if usual < seconds else "cut"
-    return [f"clips have data.seconds={seconds:g}, but most recordings last {usual:.3g} s: they are {how}"]
+    return [
+        f"clips have data.seconds={seconds:g}, but most recordings last {usual:.3g} s: they are {how}, unless "
+        f"data.seconds={usual:.3g}"
+    ]
 
 
 def format_seconds(seconds: float) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Largest number of trials of a study. A larger journal takes minutes to read.
 _MOST_TRIALS = 1_000_000
+#: Range of the grace period in seconds. Clocks of machines differ, and a busy process may not run for a moment.
+_SHORTEST_GRACE, _LONGEST_GRACE = 5, 86_400
 #: Memory of a worker that has only loaded a library such as PyTorch, without memory shared between processes.
 _WORKER_BYTES = 256 * 2**20
 
@@ -44,6 +46,11 @@ def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
     if retries is not None and (not _is_whole(retries) or retries < 0):
         raise UserError(
             f"hydra.sweeper.max_retries={printable(retries)}: expected a whole number, 0 or more, or null for no limit"
+        )
+    if not is_number(sweeper.grace_period) or not _SHORTEST_GRACE <= sweeper.grace_period <= _LONGEST_GRACE:
+        raise UserError(
+            f"hydra.sweeper.grace_period={printable(sweeper.grace_period)}: expected seconds from {_SHORTEST_GRACE} to "
+            f"{_LONGEST_GRACE:,}"
         )
     if not isinstance(sweeper.fresh, bool):
         raise UserError(f"hydra.sweeper.fresh={printable(sweeper.fresh)}: expected true or false")

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 #: Attributes of a trial: the owning process, and the time of its last heartbeat in seconds since 1970.
 OWNER, ALIVE = "owner", "alive"
-#: Seconds between heartbeats, and seconds without one after which a process on another machine counts as ended.
-INTERVAL, GONE_AFTER = 60.0, 300.0
+#: Seconds without a heartbeat after which a process on another machine counts as ended, and heartbeats within them.
+GRACE_PERIOD, HEARTBEATS = 300.0, 5
 #: Seconds during which a new trial may have no owner.
 _GRACE = 60.0
 
@@ -31,11 +31,12 @@ def is_owned_by(trial: "FrozenTrial", pid: int) -> bool:
     return owner is not None and owner.is_local and owner.number == pid
 
 
-def is_gone(trial: "FrozenTrial", now: float | None = None) -> bool:
+def is_gone(trial: "FrozenTrial", now: float | None = None, grace_period: float = GRACE_PERIOD) -> bool:
     """Whether the process that owns a running trial has ended.
 
     A process on this machine is checked directly. A process on another host, in another container or from before a
-    reboot is not visible. It counts as ended when its last heartbeat is minutes old by the clocks of both machines.
+    reboot is not visible. It counts as ended when its last heartbeat is older than ``grace_period`` seconds by the
+    clocks of both machines.
     """
     now = time.time() if now is None else now
     began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
@@ -46,7 +47,7 @@ def is_gone(trial: "FrozenTrial", now: float | None = None) -> bool:
     running = _is_earlier_running(text, began) if owner is None else owner.is_running
     if running is not None:
         return not running
-    return now - max(began, float(trial.user_attrs.get(ALIVE, 0.0))) > GONE_AFTER
+    return now - max(began, float(trial.user_attrs.get(ALIVE, 0.0))) > grace_period
 
 
 def _is_earlier_running(text: str, began: float) -> bool | None:
@@ -68,7 +69,7 @@ def _is_earlier_running(text: str, began: float) -> bool | None:
 
 
 class Heartbeat:
-    """Sends heartbeats for the current trial of this process once a minute, from a separate thread.
+    """Sends heartbeats for the current trial of this process at regular intervals, from a separate thread.
 
     Args:
         study: the study. Its storage may be used by several threads; to load the study once more would take as long
@@ -76,7 +77,7 @@ class Heartbeat:
         interval: seconds between heartbeats.
     """
 
-    def __init__(self, study: "optuna.Study", interval: float = INTERVAL) -> None:
+    def __init__(self, study: "optuna.Study", interval: float = GRACE_PERIOD / HEARTBEATS) -> None:
         self._study = study
         self._interval = interval
         self._trial: int | None = None

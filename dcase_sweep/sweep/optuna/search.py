@@ -83,7 +83,7 @@ class Search:
                 self.workers,
                 self.folder,
             )
-            worker_pool.close_jobs(records.recover(self.study, self.config.max_retries), "KILLED")
+            worker_pool.recover_now()
             worker_pool.retry_failed()
             introduce(self.study, self.config, self.workers, self.folder)
             worker_pool.work()

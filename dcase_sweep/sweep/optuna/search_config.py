@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dcase_sweep.sweep.application import Application
+from dcase_sweep.sweep.optuna.owners import GRACE_PERIOD
 from dcase_sweep.sweep.optuna.space import Space
 from dcase_sweep.sweep.optuna.study import Objective
 
@@ -34,3 +35,5 @@ class SearchConfig:
     is_grid: bool = False
     #: How often an interrupted trial is retried; None = no limit.
     max_retries: int | None = None
+    #: Seconds without a heartbeat after which a worker on another machine counts as ended.
+    grace_period: float = GRACE_PERIOD

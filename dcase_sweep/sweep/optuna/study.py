@@ -235,7 +235,12 @@ def fail(study: optuna.Study, trial: FrozenTrial, error: str, *, interrupted: bo
     return True
 
 
-def recover(study: optuna.Study, max_retries: int | None = None, own: Collection[int] = ()) -> list[FrozenTrial]:
+def recover(
+    study: optuna.Study,
+    max_retries: int | None = None,
+    own: Collection[int] = (),
+    grace_period: float = owners.GRACE_PERIOD,
+) -> list[FrozenTrial]:
     """Close the trials whose process has ended and queue retries of interrupted ones. Returns the closed trials.
 
     Running trials of other commands are not changed.
@@ -244,25 +249,26 @@ def recover(study: optuna.Study, max_retries: int | None = None, own: Collection
         study: the study.
         max_retries: how often a trial is retried; None = no limit.
         own: processes that the caller has started and monitors itself.
+        grace_period: seconds without a heartbeat after which a worker on another machine counts as ended.
     """
     trials = study.get_trials(deepcopy=False)
-    if not any(_is_orphan(trial, own) for trial in trials) and not _lost(trials, max_retries):
+    if not any(_is_orphan(trial, own, grace_period) for trial in trials) and not _lost(trials, max_retries):
         return []
     with claim(study._storage):  # two commands must not retry the same trial
         closed = [
             trial
             for trial in study.get_trials(deepcopy=False)
-            if _is_orphan(trial, own) and fail(study, trial, _GONE, interrupted=True)
+            if _is_orphan(trial, own, grace_period) and fail(study, trial, _GONE, interrupted=True)
         ]
         for trial in _lost(study.get_trials(deepcopy=False), max_retries):
             study.enqueue_trial(list_parameters(trial), user_attrs={RETRY_OF: trial.number})
     return closed
 
 
-def _is_orphan(trial: FrozenTrial, own: Collection[int]) -> bool:
+def _is_orphan(trial: FrozenTrial, own: Collection[int], grace_period: float) -> bool:
     if trial.state != TrialState.RUNNING or any(owners.is_owned_by(trial, pid) for pid in own):
         return False
-    return owners.is_gone(trial)
+    return owners.is_gone(trial, grace_period=grace_period)
 
 
 def _lost(trials: Sequence[FrozenTrial], max_retries: int | None) -> list[FrozenTrial]:

@@ -37,10 +37,13 @@ class OptunaSweeper(Sweeper):
         sampler: Optuna's sampler: ``_target_`` and arguments.
         pruner: Optuna's pruner, likewise.
         study_name: name of the study; None = the application's default.
-        storage: a journal file or a database URL; None = the application's default journal.
+        storage: a journal file or a database URL; None = the environment variable OPTUNA_STORAGE, where a password
+            appears in no command, else the application's default journal.
         fresh: start a new study and keep the existing one.
         max_failed: stop the search when more than this fraction of its trials has failed.
         max_retries: how often an interrupted trial is retried; None = no limit.
+        grace_period: seconds without a heartbeat after which a worker on another machine counts as ended and its trial
+            is retried; a worker sends five within them.
         objective: metric of the returned dictionary → ``maximize`` or ``minimize``.
         direction: the direction for a task function that returns one number, or a list of directions for several
             numbers.
@@ -64,6 +67,7 @@ class OptunaSweeper(Sweeper):
         fresh: bool = False,
         max_failed: float = 0.5,
         max_retries: int | None = None,
+        grace_period: float = 300.0,
         objective: Mapping[str, str] | None = None,
         direction: str | Sequence[str] | None = None,
         constraints: Mapping[str, float] | None = None,
@@ -76,10 +80,11 @@ class OptunaSweeper(Sweeper):
         self.n_trials = n_trials
         self.workers = workers if n_jobs is None else n_jobs
         self.study_name = study_name
-        self.storage = storage
+        self.storage = storage if storage is not None else os.environ.get("OPTUNA_STORAGE") or None
         self.fresh = fresh
         self.max_failed = max_failed if max_failure_rate is None else max_failure_rate
         self.max_retries = max_retries
+        self.grace_period = grace_period
         self.sampler: Any = to_plain(sampler)
         self.pruner: Any = to_plain(pruner)
         self.objective: Any = to_plain(objective)
@@ -109,14 +114,17 @@ class OptunaSweeper(Sweeper):
         Raises:
             UserError: for any error that can be found before the first trial.
         """
-        log.info("search    the space and a first trial are checked")
+        self.check_settings()
+        self.application = self.make_application()
+        fixed, varied = self.split(arguments)
+        log.info("search    checking the space and a first trial")  # before the imports, which take seconds
         from dcase_sweep.sweep.optuna import settings
         from dcase_sweep.sweep.optuna import study as records
         from dcase_sweep.sweep.optuna.search import Search, make_folder, start_record
         from dcase_sweep.utils.signals import interruptible
 
         settings.silence_optuna()
-        checked = self._check(arguments)
+        checked = self._check(fixed, varied)
         application = self.application
         where = str(self.storage or application.locate_storage(checked.base))
         storage = records.open_storage(where)
@@ -143,14 +151,12 @@ class OptunaSweeper(Sweeper):
         self.failures = [fault] if fault else []
         return study
 
-    def _check(self, arguments: Sequence[str]) -> "_Checked":
-        """Check the settings, and compose the configuration and one trial."""
+    def _check(self, fixed: list[str], varied: dict[str, str]) -> "_Checked":
+        """Check the space and an existing storage, and compose the configuration and one trial."""
         from dcase_sweep.sweep.optuna.rehearsal import make_search_space, rehearse
         from dcase_sweep.utils.names import check_name
 
-        self.check_settings()
-        application = self.application = self.make_application()
-        fixed, varied = self.split(arguments)
+        application = self.application
         self.check_early(varied)
         base = self.compose(fixed)
         application.begin(base)
@@ -193,6 +199,7 @@ class OptunaSweeper(Sweeper):
             record_id=record_id,
             is_grid=checked.is_grid,
             max_retries=self.max_retries,
+            grace_period=self.grace_period,
         )
 
     def check_settings(self) -> None:

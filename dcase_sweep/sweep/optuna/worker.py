@@ -20,7 +20,7 @@ from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.composer import Composer
 from dcase_sweep.sweep.optuna.history import History, Repeated, take_known
 from dcase_sweep.sweep.optuna.outcomes import tell_outcome, too_many_failed
-from dcase_sweep.sweep.optuna.owners import Heartbeat
+from dcase_sweep.sweep.optuna.owners import HEARTBEATS, Heartbeat
 from dcase_sweep.sweep.optuna.points import list_points
 from dcase_sweep.sweep.optuna.processes import get_environment
 from dcase_sweep.sweep.optuna.reporter import TrialReporter
@@ -97,7 +97,7 @@ class Worker:
         study, unique = load_study(self.search_config)
         rng = random.Random(unique)
         ran = rejected = repeated = 0
-        with interruptible(), Heartbeat(study) as heartbeat:
+        with interruptible(), Heartbeat(study, self.search_config.grace_period / HEARTBEATS) as heartbeat:
             while (
                 self._goes_on(study, repeated, rng)
                 and (trial := records.ask(study, self.search_config.n_trials)) is not None

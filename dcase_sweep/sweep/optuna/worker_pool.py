@@ -142,7 +142,7 @@ class WorkerPool:
                     if not had_trial:
                         self._count_death(death.how, processes.tail(number))
                     # Done before its successor asks for a trial, so that the trial of the dead worker is retried first.
-                    self._recover_now(processes.pids.values())
+                    self.recover_now(processes.pids.values())
                     if not records.is_over(self.study):
                         processes.start(number)
                 self._recover(processes.pids.values())
@@ -203,18 +203,20 @@ class WorkerPool:
             done.set()
             follower.join()
             look()
-        self._recover_now()
+        self.recover_now()
         if self._wanted() and not records.is_over(self.study):
             self._count_death(how, [])
 
     def _recover(self, own: Collection[int] = ()) -> None:
         """Recover the trials of ended processes every few seconds, except those of ``own`` processes."""
         if time.monotonic() - self._recovered >= _RECOVER:
-            self._recover_now(own)
+            self.recover_now(own)
 
-    def _recover_now(self, own: Collection[int] = ()) -> None:
+    def recover_now(self, own: Collection[int] = ()) -> None:
+        """Close the trials of ended processes, with their records, and queue their retries."""
         self._recovered = time.monotonic()
-        self.close_jobs(records.recover(self.study, self.search_config.max_retries, own), "KILLED")
+        config = self.search_config
+        self.close_jobs(records.recover(self.study, config.max_retries, own, config.grace_period), "KILLED")
 
     def retry_failed(self) -> None:
         """Retry the failed points of a grid, and those of another finite space if nothing else is left."""

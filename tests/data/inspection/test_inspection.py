@@ -89,6 +89,7 @@ def test_copies_clipping_silence_and_problems_are_named(tmp_path: Path) -> None:
     assert "bird/pause.wav: 70 % of its length is silent" in inspection.warnings
     assert [line.partition(":")[0] for line in inspection.problems] == ["bird/silent.wav", "bird/text.wav"]
     assert inspection.warnings[0].startswith("clips have data.seconds=10, but most recordings last 1 s")
+    assert inspection.warnings[0].endswith(", unless data.seconds=1")
     assert dict(inspection.figures)["clipping"] == "1 recording with samples at full scale"
     assert "bird/text.wav" in page
 

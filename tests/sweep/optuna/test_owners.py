@@ -43,10 +43,10 @@ def test_a_process_elsewhere_is_gone_when_it_gives_no_sign_of_life(machine: str)
     elsewhere = str(replace(this_process(), machine=machine))
     now = time.time()
 
-    assert not is_gone(owned(elsewhere), now + owners.GONE_AFTER - 30)
-    assert is_gone(owned(elsewhere), now + owners.GONE_AFTER + 30)
-    assert not is_gone(owned(elsewhere, **{ALIVE: now + 1000}), now + 1000 + owners.GONE_AFTER - 30)
-    assert is_gone(owned(elsewhere, **{ALIVE: now + 1000}), now + 1000 + owners.GONE_AFTER + 30)
+    assert not is_gone(owned(elsewhere), now + owners.GRACE_PERIOD - 30)
+    assert is_gone(owned(elsewhere), now + owners.GRACE_PERIOD + 30)
+    assert not is_gone(owned(elsewhere, **{ALIVE: now + 1000}), now + 1000 + owners.GRACE_PERIOD - 30)
+    assert is_gone(owned(elsewhere, **{ALIVE: now + 1000}), now + 1000 + owners.GRACE_PERIOD + 30)
 
 
 def test_a_trial_without_an_owner_is_given_some_seconds_to_get_one() -> None:

@@ -58,7 +58,9 @@ def work(
 ) -> optuna.Study:
     """The study after one worker worked on it."""
     loader = ConfigLoaderImpl(create_config_search_path(str(conf_folder())))
-    config = loader.load_configuration("config", ["hydra/sweeper=optuna"], RunMode.MULTIRUN)
+    config = loader.load_configuration(
+        "config", ["hydra/sweeper=optuna", f"hydra.sweep.dir={folder / 'jobs'}"], RunMode.MULTIRUN
+    )
     space = make_space(
         dict(parameters or {"model.units": "range(8,64)", "model.dropout": "interval(0.0,0.5)"}),
         OverridesParser.create(),
@@ -83,7 +85,6 @@ def work(
         record_id="0",
         is_grid=sampler is not None,
     )
-    config.hydra.sweep.dir = str(folder / "jobs")
     Worker(search_config, HydraContext(loader, Callbacks()), config, lambda composed: None, threads=1).work(0)
     return study
 

@@ -45,7 +45,7 @@ def test_an_interrupted_trial_waits_for_its_retry_before_the_worker_is_replaced(
 
     monkeypatch.setattr(worker_pool, "Processes", OneDeath)
     monkeypatch.setattr(worker_pool, "list_points", lambda space: None)
-    search: Any = SimpleNamespace(space=None, n_trials=1, max_retries=None, max_failed=0.5)
+    search: Any = SimpleNamespace(space=None, n_trials=1, max_retries=None, grace_period=300.0, max_failed=0.5)
     nothing: Any = None
     pool = WorkerPool(search, study, nothing, nothing, nothing, nothing, 1, tmp_path)
     pool._recovered = time.monotonic()  # it has just looked for trials whose process is gone
