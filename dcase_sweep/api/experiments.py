@@ -51,6 +51,11 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = No
     """
     if isinstance(overrides, str):
         raise UserError(f"overrides={overrides!r}: a text; expected a list of them: [{overrides!r}]")
+    wrong = next((each for each in overrides if not isinstance(each, str)), None)
+    if wrong is not None:
+        raise UserError(
+            f"overrides: {wrong!r} of type {type(wrong).__name__}; expected texts such as 'training.epochs=20'"
+        )
     folder = None if config_dir is None else Path(config_dir).expanduser()
     composed = compose_experiments(list(overrides), folder)
     if len(composed) != 1:

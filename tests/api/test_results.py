@@ -109,3 +109,8 @@ def test_runs_of_an_empty_store(mlruns: Path) -> None:
 def test_a_filter_that_mlflow_cannot_read(mlruns: Path) -> None:
     with pytest.raises(UserError, match=r"^filter='metrics accuracy': .*; expected MLflow's language"):
         dcase_sweep.runs("metrics accuracy", folder=mlruns)
+
+
+def test_overrides_that_are_no_texts_are_refused_in_one_line() -> None:
+    with pytest.raises(UserError, match=r"^overrides: 3 of type int; expected texts such as 'training.epochs=20'$"):
+        dcase_sweep.compose(["model=cnn4", 3])  # type: ignore[list-item]
