@@ -12,6 +12,7 @@ from dcase_sweep.config.compose import compose_experiments
 from dcase_sweep.result import Result
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import mask_word
+from dcase_sweep.utils.text import printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,11 @@ def run(experiment: Experiment, *, folder: str | Path | None = None) -> Result:
     from dcase_sweep import runner, tracking
     from dcase_sweep.utils.signals import Interrupted, interruptible
 
+    if not isinstance(experiment, Experiment):
+        raise UserError(
+            f"run({printable(repr(experiment), 80)}): expected an experiment, as in "
+            "dcase_sweep.run(dcase_sweep.compose([...]))"
+        )
     where = Path(folder) if folder is not None else Path("outputs") / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
     check_written("folder", where)
     if tracking.logs_to_mlflow(experiment.settings.logger):

@@ -210,6 +210,11 @@ def check_single_choice(override: str) -> None:
     key, _, value = override.partition("=")
     key = key.lstrip("+")
     if key in SEVERAL and "{" not in value:
+        is_list = value.startswith("[") and value.count("[") == 1  # with -m several lists may follow each other
+        names = [name.strip() for name in value.strip("[]").split(",")] if is_list else []
+        twice = next((name for name in names if name and names.count(name) > 1), None)
+        if twice is not None:
+            raise UserError(f"{override}: {twice} twice, which Hydra would merge into one; expected each name once")
         return
     if (key in GROUPS or key.startswith("hydra/")) and ("[" in value or "{" in value):
         raise UserError(f"{override}: not one choice; expected {key}=NAME, or with -m {key}=NAME,NAME for each")

@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.utilities.types import LRSchedulerConfig
 
 from dcase_sweep.config import Monitor
 from dcase_sweep.training.checkpoint_files import check_weights
@@ -185,13 +186,54 @@ class BestCheckpoint(Callback):
 
 
 class LastCheckpoint(Callback):
-    """Writes the resumable checkpoint at the very end of an epoch, after all other callbacks."""
+    """Writes the resumable checkpoint at the very end of an epoch, after all other callbacks.
+
+    Lightning updates `ReduceLROnPlateau` only afterwards. A resumed training makes up for this update, which it would
+    otherwise lose.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        #: The metric that each scheduler of this kind waits for at the end of the saved epoch; None if it is not due.
+        self._awaited: list[float | None] = []
+        self._is_resumed = False
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self._awaited = [self._find_metric(trainer, config) for config in _on_plateau(trainer)]
         trainer.save_checkpoint(self.folder / LAST)
+
+    @staticmethod
+    def _find_metric(trainer: Trainer, config: LRSchedulerConfig) -> float | None:
+        is_due = config.interval == "epoch" and (trainer.current_epoch + 1) % config.frequency == 0
+        value = trainer.callback_metrics.get(str(config.monitor))
+        return float(value) if is_due and value is not None else None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"plateau": self._awaited} if self._awaited else {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the metrics.
+
+        Raises:
+            ValueError: if the state, which comes from a file, was not returned by `state_dict`.
+        """
+        awaited = state.get("plateau", [])
+        if not isinstance(awaited, list) or not all(value is None or isinstance(value, float) for value in awaited):
+            raise ValueError(f"the metrics of the schedulers are {awaited!r}")
+        self._awaited, self._is_resumed = awaited, True
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        if not self._is_resumed:
+            return
+        self._is_resumed = False
+        for config, value in zip(_on_plateau(trainer), self._awaited, strict=False):
+            if value is not None:
+                scheduler: Any = config.scheduler  # of this kind, which takes a metric
+                scheduler.step(value)
+
+
+def _on_plateau(trainer: Trainer) -> list[LRSchedulerConfig]:
+    return [config for config in trainer.lr_scheduler_configs if config.reduce_on_plateau]
 
 
 class WholeFiles(TorchCheckpointIO):

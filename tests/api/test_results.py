@@ -111,6 +111,11 @@ def test_a_filter_that_mlflow_cannot_read(mlruns: Path) -> None:
         dcase_sweep.runs("metrics accuracy", folder=mlruns)
 
 
+def test_only_experiments_are_run() -> None:
+    with pytest.raises(UserError, match=r"^run\('model=cnn4'\): expected an experiment, as in dcase_sweep.run\("):
+        dcase_sweep.run("model=cnn4")  # type: ignore[arg-type]
+
+
 def test_overrides_that_are_no_texts_are_refused_in_one_line() -> None:
     with pytest.raises(UserError, match=r"^overrides: 3 of type int; expected texts such as 'training.epochs=20'$"):
         dcase_sweep.compose(["model=cnn4", 3])  # type: ignore[list-item]

@@ -175,7 +175,7 @@ def test_a_waveform_is_predicted_as_its_file(scenes: Trained) -> None:
         (np.ones(44_100, dtype=np.int16), 44_100, r"waveform: whole numbers \(int16\); expected full scale at 1"),
         (np.full(44_100, 0.1), None, r"sample_rate=None: expected the sample rate of the waveform in Hz"),
         (np.full(44_100, np.nan), 44_100, r"waveform: sample 0 is not a finite number"),
-        ("missing.wav", None, r"^missing\.wav: "),
+        ("missing.wav", None, r"^missing\.wav: no such file; expected an audio file$"),
     ],
     ids=["channels first", "integers", "no rate", "NaN", "no file"],
 )

@@ -9,7 +9,14 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
 from hydra.initialize import initialize_config_dir
 
-from dcase_sweep.config import Experiment, build_front_end, check, flatten, stored_configuration
+from dcase_sweep.config import (
+    Experiment,
+    build_front_end,
+    check,
+    check_single_choice,
+    flatten,
+    stored_configuration,
+)
 from dcase_sweep.config.command_line import quote_choices
 from dcase_sweep.config.compose import register_experiments
 from dcase_sweep.config.folders import conf_folder
@@ -360,3 +367,21 @@ def test_a_server_is_that_of_the_environment_or_this_machines(monkeypatch: pytes
 
 def test_flat_keys() -> None:
     assert flatten({"a": {"b": [1, 2]}, "c": [{"d": None}]}) == {"a.b": [1, 2], "c.0.d": None}
+
+
+@pytest.mark.parametrize(
+    ("override", "is_valid"),
+    [
+        ("augmentation=[mixup,roll]", True),
+        ("augmentation=[mixup,mixup]", False),
+        ("logger=[mlflow, csv, mlflow]", False),
+        ("augmentation=[mixup,roll],[roll,mixup]", True),
+        ("augmentation=[]", True),
+    ],
+)
+def test_a_choice_that_is_named_twice_is_rejected(override: str, is_valid: bool) -> None:
+    if is_valid:
+        check_single_choice(override)
+        return
+    with pytest.raises(UserError, match=r"(mixup|mlflow) twice, which Hydra would merge into one; expected each name"):
+        check_single_choice(override)
