@@ -254,7 +254,7 @@ def test_a_folder_with_all_archives_is_a_mirror(tau2020: DataSet, tmp_path: Path
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_several_archives_are_downloaded_at_a_time(tau2020: DataSet, tmp_path: Path, server: Server, jobs: int) -> None:
     for archive in tau2020.archives:
-        server.faults[archive.name] = [Fault(chunk_seconds=0.02)]
+        server.faults[archive.name] = [Fault(chunk_seconds=0.002)]
 
     run(tau2020, tmp_path / "TAU", jobs=jobs)
 
