@@ -160,7 +160,8 @@ def _create(path: Path) -> None:
         left.unlink(missing_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        SqlAlchemyStore(f"sqlite:///{aside}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
+        # MLflow keeps an engine for each address: a relative one would name a file in an earlier working folder.
+        SqlAlchemyStore(f"sqlite:///{aside.absolute()}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
         with closing(sqlite3.connect(aside)) as connection:
             _use_log(connection)
         with aside.open("rb") as handle:

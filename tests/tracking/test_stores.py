@@ -133,6 +133,17 @@ def test_a_relative_address_leads_to_the_store_of_the_working_folder(
         assert store.uri == "sqlite:///mlruns/mlflow.db"
 
 
+def test_stores_are_created_in_one_working_folder_after_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for name in ("first", "second"):
+        monkeypatch.chdir(make_folder(tmp_path / name))
+        tracking.open_store(Tracking(folder="mlruns"))
+        assert (tmp_path / name / "mlruns" / "mlflow.db").is_file()
+        shutil.rmtree(tmp_path / name)
+
+
 @pytest.mark.parametrize("way", ["moved", "copied"])
 def test_a_moved_or_copied_project_does_not_use_the_old_folder(
     settings: Tracking, mlruns: Path, tmp_path: Path, way: str
