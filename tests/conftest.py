@@ -88,6 +88,14 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "mlflow.db"
 
 
+@pytest.fixture(scope="module")
+def no_tracking_address() -> Iterator[None]:
+    """No address of a store in the environment, where an earlier test may have left one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield
+
+
 @pytest.fixture
 def mlruns(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of runs for one test, which this process has not opened yet."""

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,11 +54,7 @@ def train(folder: Path, database: Path, data: Path, *overrides: str) -> Trained:
     return Trained(folder, data, dcase_sweep.run(experiment, folder=folder / "run"))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _local_store() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        yield
+pytestmark = pytest.mark.usefixtures("no_tracking_address")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """A package of a trained run says of the run's own test clips what the run said of them."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,12 +20,7 @@ from tests.conftest import TINY
 from tests.desed_layout import VALIDATION_AUDIO, VALIDATION_DURATIONS, VALIDATION_TABLE, make_desed
 from tests.layout import make_tau, read_table
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _local_store() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        yield
+pytestmark = pytest.mark.usefixtures("no_tracking_address")
 
 
 @pytest.fixture(scope="module")
