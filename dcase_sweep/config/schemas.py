@@ -229,6 +229,8 @@ class Tracking:
     varying: list[str] = field(default_factory=list)
     #: Tags of the run.
     tags: dict[str, str] = field(default_factory=dict)
+    #: Seconds that the end of a run waits for a server that does not answer. What it has not taken follows later.
+    timeout: float = 10.0
     #: Whether the trained network is logged as an MLflow model.
     model: bool = True
     #: Whether CodeCarbon measures the energy of training and evaluation.
