@@ -6,7 +6,7 @@ A batch system that preempts a job starts the same command in the same folder ag
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from dcase_sweep.config import Experiment, flatten
 from dcase_sweep.result import Result
 from dcase_sweep.tasks.columns import list_columns
 from dcase_sweep.training.checkpoint_files import is_run_id, read_checkpoint
-from dcase_sweep.training.checkpoints import FOLDER, LAST
+from dcase_sweep.training.checkpoints import FOLDER, LAST, RESULT
 from dcase_sweep.training.resume import Resumable, comparable, describe_changes, find_changes, make_resumable
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
@@ -26,8 +26,7 @@ from dcase_sweep.utils.text import printable
 
 log = logging.getLogger(__name__)
 
-#: The result of a finished run, beside its checkpoints.
-RESULT = "result.json"
+#: A larger file is no result.
 _LARGEST = 2**22
 
 
@@ -132,23 +131,44 @@ def write_result(experiment: Experiment, result: Result) -> None:
 
 def read_result(experiment: Experiment, folder: Path) -> Result | None:
     """Return the result of the finished run of this configuration in a folder; None if there is none."""
-    path = folder / FOLDER / RESULT
+    (found,) = find_results([experiment], [folder])
+    return found
+
+
+def find_results(experiments: Sequence[Experiment], folders: Sequence[Path]) -> list[Result | None]:
+    """Return the result of the finished run of each configuration, or None where no folder has one."""
+    known = {}
+    for folder in folders:
+        content = _read(folder / FOLDER / RESULT)
+        if content is not None:
+            known[json.dumps(content.get("configuration"), sort_keys=True)] = (content, folder)
+    results: list[Result | None] = []
+    for experiment in experiments:
+        found = known.get(json.dumps(_identify(experiment), sort_keys=True))
+        results.append(None if found is None else _make_result(experiment, *found))
+    return results
+
+
+def _read(path: Path) -> dict[str, Any] | None:
     try:
         if path.stat().st_size > _LARGEST:
             return None
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(found, dict) or found.get("configuration") != _identify(experiment):
-        return None
-    run_id, metrics, seconds, note = (found.get(name) for name in ("run_id", "metrics", "seconds", "note"))
+    return found if isinstance(found, dict) else None
+
+
+def _make_result(experiment: Experiment, content: dict[str, Any], folder: Path) -> Result:
+    """Return what a file says of a run, as far as it has the right types."""
+    run_id, metrics, seconds, note = (content.get(name) for name in ("run_id", "metrics", "seconds", "note"))
     return Result(
         "finished",
-        printable(str(found.get("name"))),
+        printable(str(content.get("name"))),
         str(folder),
-        run_id if is_run_id(run_id) else None,
+        run_id if isinstance(run_id, str) and is_run_id(run_id) else None,
         {str(name): float(value) for name, value in _items(metrics) if _is_number(value)},
-        seconds=float(seconds) if _is_number(seconds) else 0.0,  # type: ignore[arg-type]
+        seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
         note=printable(note) if isinstance(note, str) else None,
         columns=list_columns(experiment),
     )

@@ -128,7 +128,7 @@ def interruptible() -> Iterator[None]:
 def report_time_limit() -> None:
     """Let a handler of submitit's act as if the batch system had warned of the time limit: it requeues the job.
 
-    It gets the signal at the end of the outermost block of `interruptible`. Nothing happens outside a job of submitit's.
+    It gets the signal at the end of the outermost block of `interruptible`. Outside submitit's jobs nothing happens.
     """
     if not os.environ.get("SUBMITIT_EXECUTOR"):
         return
