@@ -131,7 +131,7 @@ def send_unsent(store: Store, folder: Path) -> int:
             if unsent.store != store.uri:
                 raise UserError(
                     f"{unsent.folder}: records for {mask_secrets(unsent.store)}, not for {store.uri}; expected "
-                    f"tracking.uri={mask_secrets(unsent.store)}"
+                    f"tracking.uri={mask_secrets(unsent.store)}, or the folder removed"
                 )
             for entry in unsent.entries:
                 _send(store, entry, unsent.folder)
