@@ -80,6 +80,8 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
     if merge:
         return _explain_merge(merge[1], arguments)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if isinstance(error, OmegaConfBaseException) and error.full_key and lines:
+        return f"{error.full_key}: {lines[0]}"
     return "; ".join(lines[:2])
 
 
