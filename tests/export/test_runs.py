@@ -59,7 +59,7 @@ def test_the_first_letters_of_an_id_are_enough_where_they_are_of_one_run(
     assert find_trained_run(run_id[:count], where).id == run_id
     with pytest.raises(UserError, match=f"^run={run_id[:3]}: no such run"):
         find_trained_run(run_id[:3], where)
-    with pytest.raises(UserError, match="^run=____: no such run"):
+    with pytest.raises(UserError, match=r"^run=____: no such run"):
         find_trained_run("____", where)  # a pattern in a query
 
 
