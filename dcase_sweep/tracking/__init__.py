@@ -15,7 +15,7 @@ from dcase_sweep.tracking.models import ModelPackage, fetch_model
 from dcase_sweep.tracking.names import legal_name
 from dcase_sweep.tracking.owners import OpenRun, close_dead_runs, open_runs
 from dcase_sweep.tracking.run import Run
-from dcase_sweep.tracking.starting import CONTINUED, SIGNATURE, check_parent, start_run
+from dcase_sweep.tracking.starting import CONTINUED, SIGNATURE, check_parent, has_run, start_run
 from dcase_sweep.tracking.stores import (
     Store,
     check_store,
@@ -49,6 +49,7 @@ __all__ = [
     "fetch_model",
     "find_finished",
     "find_run",
+    "has_run",
     "is_there",
     "legal_name",
     "list_runs",
