@@ -9,11 +9,10 @@ from typing import Any
 from dcase_sweep import __version__
 from dcase_sweep.config import Tracking
 from dcase_sweep.tracking.database import no_parent
-from dcase_sweep.tracking.owners import ALIVE, OWNER, get_seconds, is_dead
+from dcase_sweep.tracking.owners import ALIVE, get_seconds, is_running, owner_tags
 from dcase_sweep.tracking.provenance import commit_tags, user_name
 from dcase_sweep.tracking.run import Run, clean_tags
 from dcase_sweep.tracking.stores import Store, open_store
-from dcase_sweep.utils.processes import this_process
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +54,7 @@ def start_run(
         UserError: if the store cannot be used.
     """
     store = open_store(tracking)
-    owner = {OWNER: str(this_process())}
+    owner = owner_tags()
     if resume_id is not None:
         found = _find(store, resume_id)
         reason = _find_obstacle(store, found, signature)
@@ -125,7 +124,7 @@ def _find_obstacle(store: Store, found: Any, signature: str | None) -> str | Non
     if info.status == "FINISHED":
         return "has finished"
     last_life = max(info.start_time / 1e3, get_seconds(tags.get(ALIVE)))
-    if info.status == "RUNNING" and not is_dead(tags.get(OWNER, ""), last_life):
+    if info.status == "RUNNING" and is_running(tags, last_life):
         return "is still running"
     return None
 

@@ -1,5 +1,6 @@
 """The grid sweeper: the results of interrupted and failed sweeps."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,9 +10,10 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
 from dcase_sweep import tracking
-from dcase_sweep.application.sweepers import GridSweeper
+from dcase_sweep.application.sweepers import GridSweeper, SweepFailed
 from dcase_sweep.config import Tracking
 from dcase_sweep.runner import Result
+from dcase_sweep.sweep import grid
 from dcase_sweep.tasks.scene_classification import SceneClassification
 from dcase_sweep.utils.signals import Interrupted
 
@@ -30,21 +32,40 @@ def ended(accuracy: float) -> JobReturn:
     return result
 
 
+def ended_in_time() -> JobReturn:
+    """A job that ended before its time limit."""
+    result = JobReturn()
+    result.status = JobStatus.COMPLETED
+    result.return_value = Result("interrupted", "job", ".", error="time limit: 2.0 s left, an epoch takes 3.0 s")
+    return result
+
+
+def stopped_by_its_batch_system() -> JobReturn:
+    """A job that submitit has not requeued."""
+    result = JobReturn()
+    result.overrides = ["seed=0"]
+    result.status = JobStatus.FAILED
+    result.return_value = type("UncompletedJobError", (RuntimeError,), {})("timed-out too many times")
+    return result
+
+
 def swept(
     monkeypatch: pytest.MonkeyPatch, folder: Path, launcher: object, *, error: type[BaseException]
 ) -> tuple[Any, list[list[str]]]:
     """The parent run of a sweep over two seeds by this launcher, and the overrides that the jobs were given."""
     monkeypatch.chdir(folder)
     settings = Tracking(folder=str(folder / "mlruns"))
-    monkeypatch.setattr(GridSweeper, "_checked", lambda self, overrides, is_first: None)
+    monkeypatch.setattr(GridSweeper, "_checked", lambda self, composer, overrides, is_first: None)
     monkeypatch.setattr(GridSweeper, "_jobs", lambda self, arguments: [["seed=0"], ["seed=1"]])
     sweeper = GridSweeper()
     logger = {"mlflow": {"_target_": "dcase_sweep.tracking.start_run"}}
     sweeper._application._base = SimpleNamespace(tracking=settings, logger=logger)  # type: ignore[attr-defined]
     sweeper._config = OmegaConf.create({"hydra": {"sweep": {"dir": str(folder / "multirun")}}})
+    sweeper._context = None  # type: ignore[assignment]
     sweeper._launcher = launcher  # type: ignore[assignment]
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         sweeper.sweep([])
+    launcher.raised = caught.value  # type: ignore[attr-defined]
     store = tracking.open_store(settings)
     (parent,) = store.client.search_runs([store.experiment_id])
     return parent, launcher.given  # type: ignore[attr-defined]
@@ -55,6 +76,7 @@ class Serial:
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
+        self.raised: BaseException | None = None
         self.given: list[list[str]] = []
 
     def launch(self, job_overrides: Any, initial_job_idx: int) -> list[JobReturn]:
@@ -83,3 +105,48 @@ def test_a_launcher_that_breaks_leaves_a_failed_sweep(tmp_path: Path, monkeypatc
 
     assert parent.info.status == "FAILED"
     assert (tmp_path / "multirun/comparison.csv").is_file()
+
+
+class Ending:
+    """Ends each job in the same way."""
+
+    def __init__(self, how: Callable[[], JobReturn]) -> None:
+        self.how = how
+        self.raised: Any = None
+        self.given: list[list[str]] = []
+
+    def launch(self, job_overrides: Any, initial_job_idx: int) -> list[JobReturn]:
+        self.given += job_overrides
+        return [self.how() for _ in job_overrides]
+
+
+@pytest.mark.usefixtures("mlruns")
+@pytest.mark.parametrize("how", [ended_in_time, stopped_by_its_batch_system])
+def test_a_job_that_ends_before_its_time_limit_ends_the_sweep_as_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: Callable[[], JobReturn]
+) -> None:
+    caplog.set_level("INFO", "dcase_sweep")
+    launcher = Ending(how)
+
+    parent, given = swept(monkeypatch, tmp_path, launcher, error=SweepFailed)
+
+    assert len(given) == 1, "no job is begun that the time does not hold"
+    assert parent.info.status == "KILLED"
+    (failure,) = launcher.raised.failures
+    assert failure.startswith("seed=0: ")
+    assert failure.endswith(("an epoch takes 3.0 s", "UncompletedJobError: timed-out too many times"))
+    assert "sweep     0 of 2 jobs finished" in caplog.text
+    assert "continue  " in caplog.text
+
+
+def test_a_long_check_reports_its_progress(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(grid, "_QUIET", -1.0)
+    monkeypatch.setattr(GridSweeper, "_checked", lambda self, composer, overrides, is_first: (overrides, is_first))
+    sweeper = GridSweeper()
+    sweeper._context = sweeper._config = None  # type: ignore[assignment]
+
+    with caplog.at_level("INFO"):
+        jobs = sweeper._check_jobs([["seed=0"], ["seed=1"]])
+
+    assert [job.content for job in jobs] == [(["seed=0"], True), (["seed=1"], False)]
+    assert [each.message for each in caplog.records] == ["sweep     1 of 2 jobs checked, about 0:00:00 left"]

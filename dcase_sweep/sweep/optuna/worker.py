@@ -15,9 +15,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.trial import Trial, TrialState
 
+from dcase_sweep.sweep.composer import Composer
 from dcase_sweep.sweep.job import PreparedJob
 from dcase_sweep.sweep.optuna import study as records
-from dcase_sweep.sweep.optuna.composer import Composer
 from dcase_sweep.sweep.optuna.history import History, Repeated, take_known
 from dcase_sweep.sweep.optuna.outcomes import tell_outcome, too_many_failed
 from dcase_sweep.sweep.optuna.owners import HEARTBEATS, Heartbeat
