@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     """
     parser = OneLineParser(
         prog="python -m dcase_sweep join",
-        usage="python -m dcase_sweep join STUDY [storage=STORAGE] [workers=N] [--config-dir FOLDER] [KEY=VALUE ...]",
+        usage="python -m dcase_sweep join STUDY [storage=STORAGE] [workers=N] [KEY=VALUE ...]",
         description="Work on a search that was begun on another machine, or by another command.",
         epilog=_EPILOG,
     )

@@ -75,14 +75,14 @@ def with_words_of_folder(arguments: Sequence[str], path: SearchPath | None = Non
             f"{' '.join(words.needed)}"
         )
     if not is_sweep:
-        return _insert(words.obeyed, arguments)
+        return insert_overrides(words.obeyed, arguments)
     given = [key for key in _keys(arguments) if key in _FOLDERS]
     if given:
         raise UserError(f"{given[0]}: a sweep is continued in its own folder; leave it out")
-    return ["-m", *_insert([*words.obeyed, f"hydra.sweep.dir={quote(str(folder))}"], arguments)]
+    return ["-m", *insert_overrides([*words.obeyed, f"hydra.sweep.dir={quote(str(folder))}"], arguments)]
 
 
-def _insert(overrides: Sequence[str], arguments: Sequence[str]) -> list[str]:
+def insert_overrides(overrides: Sequence[str], arguments: Sequence[str]) -> list[str]:
     """Put overrides before the first one of a command line; Hydra does not accept options between overrides."""
     is_value = False
     for position, word in enumerate(arguments):
