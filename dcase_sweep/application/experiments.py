@@ -55,6 +55,8 @@ class Experiments(Application):
         #: The results of the finished jobs of a command that was requeued.
         self._finished: list[tuple[str, Outcome] | None] = []
         self._base: Experiment | None = None
+        #: The folder of the sweep, once it is checked.
+        self._folder: Path | None = None
         self._classes = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -96,6 +98,8 @@ class Experiments(Application):
         from dcase_sweep.config import check_written
 
         check_written(key, folder)
+        if key == "hydra.sweep.dir":
+            self._folder = Path(folder)
 
     def check(self, config: DictConfig) -> "Experiment":
         """Validate a configuration and return it as an experiment."""
@@ -183,7 +187,7 @@ class Experiments(Application):
             return Record()
         settings = self.base.tracking
         shown = name if study is not None else settings.run_name or name
-        return start_record(settings, shown, arguments, study=study, known_id=known_id)
+        return start_record(settings, shown, arguments, study=study, known_id=known_id, folder=self._folder)
 
     def find_record(self, record_id: str) -> str:
         """Return the ID of the MLflow parent run if it is in the store of this machine; a note says that it is not."""
