@@ -127,13 +127,13 @@ def _show(handle: BinaryIO) -> None:
 def _describe(pid: int, folder: Path, log: Path) -> list[str]:
     """Say where a sweep is, and how it is followed and ended."""
     shown = shlex.quote(os.path.relpath(log))
-    lines = [
+    return [
         f"detached  process {pid}, which goes on when this terminal is closed",
         f"folder    {os.path.relpath(folder)}",
-        f"log       {shown} (tail -f {shown})",
+        f"log       tail -f {shown}",
+        f"status    {_describe_status(folder)}",
+        f"stop      kill {pid} (its log then says how to continue)",
     ]
-    lines += [f"status    {_describe_status(folder)}"]
-    return [*lines, f"stop      kill {pid} (what runs is stored as interrupted; the last line of the log continues it)"]
 
 
 def _describe_status(folder: Path) -> str:

@@ -16,7 +16,8 @@ _EPILOG = """\
 The study records the command that began the search, so only what differs on this
 machine is typed: where its recordings are (data.root=...), hardware=..., the store
 of runs (tracking.uri=...), and what a record is not trusted to say, which the first
-line of an error names. storage=... may be the environment variable OPTUNA_STORAGE.
+line of an error names. storage=... may be the environment variable OPTUNA_STORAGE;
+workers=N is the number of trials that run at the same time here (1).
 
 It ends when the search is complete: exit code 0, or 1 if it has ended short.
 The command that began the search writes the results.
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> int:
     """
     parser = OneLineParser(
         prog="python -m dcase_sweep join",
-        usage="python -m dcase_sweep join STUDY [storage=STORAGE] [workers=N] [KEY=VALUE ...]",
+        usage="python -m dcase_sweep join STUDY [storage=STORAGE] [KEY=VALUE ...]",
         description="Work on a search that was begun on another machine, or by another command.",
         epilog=_EPILOG,
     )

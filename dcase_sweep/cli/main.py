@@ -65,11 +65,11 @@ def _main(arguments: list[str], topic: str | None) -> int:
 
     register_experiments()
     want_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("0", "")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes its exceptions on instead of printing them
     outcomes: list[Any] = []
     try:
         if FLAG in arguments:
             return start_detached(arguments)
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes its exceptions on instead of printing them
         is_sweep = _run(arguments, outcomes, topic)
     except Interrupted as interrupted:
         return interrupted.exit_code
