@@ -17,7 +17,7 @@ from dcase_sweep.tracking.names import legal_name
 from dcase_sweep.tracking.owners import OpenRun, close_dead_runs, open_runs
 from dcase_sweep.tracking.run import Run
 from dcase_sweep.tracking.spool import find_unsent
-from dcase_sweep.tracking.starting import CONTINUED, SIGNATURE, check_parent, start_run
+from dcase_sweep.tracking.starting import CONTINUED, SIGNATURE, check_parent, has_run, start_run
 from dcase_sweep.tracking.stores import (
     Store,
     check_store,
@@ -53,6 +53,7 @@ __all__ = [
     "find_ids",
     "find_run",
     "find_unsent",
+    "has_run",
     "is_there",
     "legal_name",
     "list_runs",
