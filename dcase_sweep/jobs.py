@@ -2,11 +2,13 @@
 
 import logging
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.command_line import repeat_command
 from dcase_sweep.result import Result
@@ -36,7 +38,8 @@ def run_composed(
 
     settings = HydraConfig.get()
     _mask_saved_configurations(settings, composed)
-    introduce(read_choices(settings.runtime.choices, composed), composed.get("seed"))
+    with suppress(OmegaConfBaseException):  # of a value that cannot be resolved; the check names its key
+        introduce(read_choices(settings.runtime.choices, composed), composed.get("seed"))
     try:
         check_hydra(settings)
         check_written("hydra.run.dir", str(settings.runtime.output_dir))

@@ -7,6 +7,8 @@ changes here.
 import difflib
 import math
 import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from typing import Any, get_args
 
@@ -41,6 +43,7 @@ MLFLOW = "dcase_sweep.tracking.start_run"
 #: Groups with several choices.
 SEVERAL = ("augmentation", "callbacks", "logger", "metrics")
 _REFERENCE = re.compile(r"\$\{(oc\.select:)?[\w.]+(,\w*)?\}")
+_KEY_REFERENCE = re.compile(r"\$\{\w+(\.\w+)+\}")
 CHOICES = {
     "training.normalise_over": ("train+validation", "train"),
     "hardware.accelerator": ("cpu", "gpu", "mps"),
@@ -94,14 +97,14 @@ def check(composed: DictConfig) -> Experiment:
     if evaluation is not None and isinstance(composed.get("evaluation"), DictConfig):
         _check_keys("evaluation.", composed["evaluation"], evaluation)
     try:
-        schema: Any = OmegaConf.merge(experiment_schema(evaluation, *typed), {})
-        for key, members in components.items():
-            OmegaConf.update(schema, key, members)
-        experiment = OmegaConf.to_object(OmegaConf.merge(schema, composed))
+        schema = _make_schema(evaluation, typed, components)
+        schema.merge_with(composed)
+        experiment = OmegaConf.to_object(schema)
     except OmegaConfBaseException as error:
         where = str(error.full_key or "")
         if where.partition(".")[0] not in composed:  # OmegaConf names no key, or only a position in a list
-            where = ": ".join(filter(None, [_wrong_group(schema, composed), where and f"entry {where}"]))
+            group = _wrong_group(_make_schema(evaluation, typed, components), composed)
+            where = ": ".join(filter(None, [group, where and f"entry {where}"]))
         raise UserError(f"{where}: {str(error.msg or error).splitlines()[0]}") from None
     assert isinstance(experiment, Experiment)
     _check_values(experiment)
@@ -113,6 +116,15 @@ def check(composed: DictConfig) -> Experiment:
     build_task(experiment).check(experiment)
     check_metrics(experiment)
     return experiment
+
+
+def _make_schema(evaluation: type | None, typed: Sequence[type], components: Mapping[str, Any]) -> DictConfig:
+    """Return the schema of an experiment with these groups and components, to be merged into."""
+    schema = OmegaConf.merge(experiment_schema(evaluation, *typed), {})
+    assert isinstance(schema, DictConfig)
+    for key, members in components.items():
+        OmegaConf.update(schema, key, members)
+    return schema
 
 
 def _evaluation_schema(composed: DictConfig) -> type | None:
@@ -134,16 +146,30 @@ def _get_kinds(task: Any, group: str) -> tuple[str, ...]:
 
 
 def _check_numbers(composed: DictConfig) -> None:
-    """Check the bounds of numbers before classes are located, which may import libraries for seconds."""
-    try:
-        values = flatten(OmegaConf.to_container(composed, resolve=True))
-    except OmegaConfBaseException:  # reported with its key by the merge into the schema
-        values = flatten(OmegaConf.to_container(composed, resolve=False))
-    # A value that refers to another key is reported with the name of that key.
+    """Check the bounds of numbers before classes are located, which may import libraries for seconds.
+
+    References whose value the schema cannot change are replaced by it, because each takes OmegaConf a millisecond.
+    """
     written = flatten(OmegaConf.to_container(composed, resolve=False))
+    resolved: dict[str, Any] = {}
+    with suppress(OmegaConfBaseException):  # reported with its key by the merge into the schema
+        resolved = flatten(OmegaConf.to_container(composed, resolve=True))
+    # A value that refers to another key is reported with the name of that key.
+    values = resolved or written
     values = {key: value for key, value in values.items() if not _REFERENCE.fullmatch(str(written.get(key)))}
     check_literals(values)
     check_bounds(values)
+    for key, text in written.items():
+        if isinstance(text, str) and "${" in text and _is_settled(text, resolved.get(key)):
+            OmegaConf.update(composed, key, resolved[key])
+
+
+def _is_settled(text: str, value: Any) -> bool:
+    """Whether a reference has the same value after the merge into the schema, which may convert what it refers to."""
+    if _KEY_REFERENCE.fullmatch(text):
+        return isinstance(value, float)
+    is_environment = text.count("${") == text.count("${oc.env:")
+    return is_environment and isinstance(value, str) and "${" not in value
 
 
 def _wrong_group(schema: DictConfig, composed: DictConfig) -> str:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.config.classes import locate
 from dcase_sweep.config.instantiate import make_objects
-from dcase_sweep.config.signatures import PARTIAL, TARGET, Signature, check_keys, make_schema, read_signature
+from dcase_sweep.config.signatures import PARTIAL, TARGET, Shape, Signature, cached_schema, check_keys, read_signature
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
@@ -84,7 +84,7 @@ def component_schema(key: str, node: Any, role: Role) -> type:
         raise UserError(f"{key}.{missing[0]}: no value; expected one for {node[TARGET]}{hint}")
     values: Any = OmegaConf.to_container(node, resolve=False)
     given = read_signature(target).arguments.keys() - signature.arguments.keys()
-    return make_schema(target, given, values, full=False)
+    return cached_schema(target, frozenset(given), Shape(values), full=False)
 
 
 def _locate(key: str, name: str, role: Role) -> Any:

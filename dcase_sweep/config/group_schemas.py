@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.config.classes import locate_class
 from dcase_sweep.config.schemas import Experiment, Task
-from dcase_sweep.config.signatures import check_keys, make_schema, names_class, read_signature
+from dcase_sweep.config.signatures import Shape, check_keys, make_schema, read_signature
 from dcase_sweep.utils.errors import UserError
 
 #: The groups that name a class, in the order of `experiment_schema`.
@@ -38,7 +38,7 @@ def read_schema(group: str, node: DictConfig) -> type:
     if missing:
         raise UserError(f"{group}.{missing[0]}: no value; expected one for {node['_target_']}")
     values: Any = OmegaConf.to_container(node, resolve=False)
-    return _schema_of_class(group, target, given, _Shape(values))
+    return _schema_of_class(group, target, given, Shape(values))
 
 
 def type_group(group: str, node: DictConfig) -> Any:
@@ -51,22 +51,8 @@ def type_group(group: str, node: DictConfig) -> Any:
     return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(read_schema(group, node)), node))
 
 
-class _Shape:
-    """The values of a group. Two are equal if they have the same keys and describe objects at the same positions."""
-
-    def __init__(self, values: dict[str, Any]) -> None:
-        self.values = values
-        self.key = tuple((name, names_class(value)) for name, value in values.items())
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Shape) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-
 @lru_cache(maxsize=64)
-def _schema_of_class(group: str, target: type, given: frozenset[str], shape: _Shape) -> type:
+def _schema_of_class(group: str, target: type, given: frozenset[str], shape: Shape) -> type:
     """Return the arguments of a class, and the keys that all classes of the group have."""
     taken = read_signature(target, given).arguments
     more = [name for name in _KEYS.get(group, ()) if group == "task" or name not in taken]

@@ -76,6 +76,8 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
         hint = f"did you mean {choice[1]}={near[0]}? " if near else ""
         return f"{choice[1]}={choice[2]}: no such choice; {hint}expected one of {', '.join(offered)}"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if isinstance(error, OmegaConfBaseException) and error.full_key and lines:
+        return f"{error.full_key}: {lines[0]}"
     return "; ".join(lines[:2])
 
 

@@ -142,7 +142,8 @@ def _rename_components(composed: DictConfig) -> None:
     groups = [
         name for name in ("optimizer", "scheduler", "training", "augmentation", "mean_teacher") if name in composed
     ]
-    nested: Any = OmegaConf.to_container(OmegaConf.masked_copy(composed, groups), resolve=False)
+    nested: Any = OmegaConf.to_container(composed, resolve=False)
+    nested = {name: nested[name] for name in groups}
     if rename_component_keys(nested, _notice_component):
         for group, values in nested.items():
             composed[group] = values

@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 
 from dcase_sweep.sweep.application import Application, Record
 from dcase_sweep.sweep.comparison import Comparison, Entry, compare, table, to_csv
+from dcase_sweep.sweep.composer import Composer
 from dcase_sweep.sweep.job import GridJob, PooledRow
 from dcase_sweep.sweep.launchers import check_launcher, is_basic
 from dcase_sweep.sweep.outcomes import Outcome
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 #: The figure of a comparison; by its name it comes before the tables in a list.
 FIGURE = "comparison-figure.png"
+#: Seconds between lines while the jobs are checked.
+_QUIET = 5.0
 
 
 class GridSweeper(Sweeper):
@@ -83,10 +86,7 @@ class GridSweeper(Sweeper):
         check_launcher(self._config)
         combined = self._jobs(arguments)
         log.info(f"sweep     {pluralize(len(combined), 'job')}, checked before the first one starts")
-        jobs = [
-            GridJob(overrides, self._checked(overrides, is_first=position == 0))
-            for position, overrides in enumerate(combined)
-        ]
+        jobs = self._check_jobs(combined)
         folder = Path(self._config.hydra.sweep.dir)
         self._application.check_folder("hydra.sweep.dir", folder)
         continuation = self._application.continue_jobs([job.content for job in jobs], folder)
@@ -159,9 +159,23 @@ class GridSweeper(Sweeper):
         defaults = [f"{key}={value}" for key, value in self._application.rename(self.params).items()]
         return [self._application.complete(list(job)) for job in combinations(parser, [*defaults, *arguments])]
 
-    def _checked(self, overrides: Sequence[str], *, is_first: bool) -> Any:
+    def _check_jobs(self, combined: Sequence[list[str]]) -> list[GridJob]:
+        """Compose and check all jobs. Those of a large sweep take minutes, of which a line reports now and then."""
+        composer = Composer(self._context, self._config)
+        jobs: list[GridJob] = []
+        began = said = time.monotonic()
+        for overrides in combined:
+            jobs.append(GridJob(overrides, self._checked(composer, overrides, is_first=not jobs)))
+            now = time.monotonic()
+            if now - said > _QUIET and len(jobs) < len(combined):
+                left = describe_remaining(len(jobs), len(combined), now - began)
+                log.info(f"sweep     {len(jobs):,} of {len(combined):,} jobs checked, about {left}")
+                said = now
+        return jobs
+
+    def _checked(self, composer: Composer, overrides: Sequence[str], *, is_first: bool) -> Any:
         try:
-            composed = self._context.config_loader.load_sweep_config(self._config, list(overrides))
+            composed = composer.compose(overrides)
             if is_first:
                 self._application.begin(composed)
             return self._application.check(composed)

@@ -1,4 +1,6 @@
-"""Checks of the Hydra launcher of a sweep."""
+"""The Hydra launcher of a sweep: checks, and how many of its processes run at a time."""
+
+import copy
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -12,6 +14,36 @@ _BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 def is_basic(config: DictConfig) -> bool:
     """Whether jobs run in this process, one after the other, which is Hydra's default."""
     return bool(OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC) == _BASIC)
+
+
+#: The packages of launchers, by which ``hydra.launcher._target_`` begins.
+SUBMITIT, _JOBLIB = "hydra_plugins.hydra_submitit_launcher", "hydra_plugins.hydra_joblib_launcher"
+
+
+def _is_of(config: DictConfig, package: str) -> bool:
+    return str(OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC)).startswith(f"{package}.")
+
+
+def is_batch_system(config: DictConfig) -> bool:
+    """Whether the launcher submits jobs that do not need the process that has submitted them."""
+    return _is_of(config, SUBMITIT)
+
+
+def limit_workers(config: DictConfig, workers: int) -> int:
+    """Return how many workers a launcher runs at a time, at most as many as are wanted."""
+    count = OmegaConf.select(config, "hydra.launcher.n_jobs", default=None)
+    if not _is_of(config, _JOBLIB) or not isinstance(count, int):
+        return workers
+    return min(workers, count if count > 0 else max(1, usable_cores() + 1 + count))
+
+
+def without_processes(config: DictConfig) -> DictConfig:
+    """Return a configuration whose launcher runs a single job in its own process, if it can."""
+    if not _is_of(config, _JOBLIB):
+        return config
+    config = copy.deepcopy(config)
+    config.hydra.launcher.n_jobs = 1
+    return config
 
 
 #: Largest number of parallel processes of a launcher or a search on one machine.

@@ -38,10 +38,15 @@ PRIVATE_NAMES = (
     PrivateName(
         "hydra",
         "hydra._internal.config_loader_impl.ConfigLoaderImpl",
-        "A trial that changes values alone is composed by the last step of Hydra's composition; all of it would take a "
-        "tenth of a second for each trial.",
+        "A job that changes values alone is composed by the last step of Hydra's composition; all of it would take a "
+        "tenth of a second for each job.",
     ),
     PrivateName("hydra", "_apply_overrides_to_config", "That step."),
+    PrivateName(
+        "hydra",
+        "hydra._internal.config_loader_impl.get_overrides_dirname",
+        "The name of a job's folder from its overrides, which Hydra sets after that step.",
+    ),
     PrivateName(
         "hydra",
         "hydra._internal.core_plugins.basic_launcher.BasicLauncher",

@@ -12,6 +12,7 @@ from dcase_sweep import tracking
 from dcase_sweep.application.sweepers import GridSweeper
 from dcase_sweep.config import Tracking
 from dcase_sweep.runner import Result
+from dcase_sweep.sweep import grid
 from dcase_sweep.tasks.scene_classification import SceneClassification
 from dcase_sweep.utils.signals import Interrupted
 
@@ -36,12 +37,13 @@ def swept(
     """The parent run of a sweep over two seeds by this launcher, and the overrides that the jobs were given."""
     monkeypatch.chdir(folder)
     settings = Tracking(folder=str(folder / "mlruns"))
-    monkeypatch.setattr(GridSweeper, "_checked", lambda self, overrides, is_first: None)
+    monkeypatch.setattr(GridSweeper, "_checked", lambda self, composer, overrides, is_first: None)
     monkeypatch.setattr(GridSweeper, "_jobs", lambda self, arguments: [["seed=0"], ["seed=1"]])
     sweeper = GridSweeper()
     logger = {"mlflow": {"_target_": "dcase_sweep.tracking.start_run"}}
     sweeper._application._base = SimpleNamespace(tracking=settings, logger=logger)  # type: ignore[attr-defined]
     sweeper._config = OmegaConf.create({"hydra": {"sweep": {"dir": str(folder / "multirun")}}})
+    sweeper._context = None  # type: ignore[assignment]
     sweeper._launcher = launcher  # type: ignore[assignment]
     with pytest.raises(error):
         sweeper.sweep([])
@@ -83,3 +85,16 @@ def test_a_launcher_that_breaks_leaves_a_failed_sweep(tmp_path: Path, monkeypatc
 
     assert parent.info.status == "FAILED"
     assert (tmp_path / "multirun/comparison.csv").is_file()
+
+
+def test_a_long_check_reports_its_progress(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(grid, "_QUIET", -1.0)
+    monkeypatch.setattr(GridSweeper, "_checked", lambda self, composer, overrides, is_first: (overrides, is_first))
+    sweeper = GridSweeper()
+    sweeper._context = sweeper._config = None  # type: ignore[assignment]
+
+    with caplog.at_level("INFO"):
+        jobs = sweeper._check_jobs([["seed=0"], ["seed=1"]])
+
+    assert [job.content for job in jobs] == [(["seed=0"], True), (["seed=1"], False)]
+    assert [each.message for each in caplog.records] == ["sweep     1 of 2 jobs checked, about 0:00:00 left"]

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import yaml
@@ -47,3 +48,23 @@ def test_help_and_configurations_of_the_real_command() -> None:
 
     assert [len(each["model"]["blocks"]) for each in yaml.safe_load_all(shown.stdout)] == [4, 5]
     assert all(f"\n  {verb} " in help.stdout for verb in VERBS)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("seed=${seed}", "seed: Recursive interpolation detected"),
+        ("seed=${nope}", "seed: Interpolation key 'nope' not found"),
+        ("hydra.run.dir=${nope}", "hydra.run.dir: Interpolation key 'nope' not found"),
+    ],
+)
+def test_the_key_of_an_interpolation_without_a_value_is_named(
+    word: str, message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)  # which an earlier command in this process has set
+
+    assert main([word]) == 1
+
+    printed = capsys.readouterr()
+    assert f"error: {message}" in [*printed.out.splitlines(), *printed.err.splitlines()]

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +22,9 @@ pytest.importorskip("psycopg", reason="the driver of PostgreSQL is not installed
 if find_binaries() is None:
     pytest.skip("PostgreSQL is not installed", allow_module_level=True)
 
+#: Seconds until a test is given up, on any machine.
+_PATIENCE = 400
+
 
 @pytest.fixture
 def server() -> Iterator[PostgreSQL]:
@@ -38,8 +41,8 @@ def test_operations_wait_for_the_server_and_are_done_once(server: PostgreSQL) ->
     trial.suggest_float("x", 0, 1)
     server.stop()
     again = threading.Timer(2, server.start)
-    again.start()
     began = time.monotonic()
+    again.start()
 
     study.tell(trial, 1.0)
 
@@ -68,7 +71,7 @@ def test_a_search_survives_killed_connections_a_restart_and_an_outage(server: Po
         "-m", "seconds_per_epoch=0.2", "hydra.sweeper.n_trials=16", "hydra.sweeper.workers=2", storage
     )
     output = []
-    reader = threading.Thread(target=lambda: output.append(process.communicate(timeout=240)[0]))
+    reader = threading.Thread(target=lambda: output.append(process.communicate(timeout=_PATIENCE)[0]))
     reader.start()
     study = _wait_for_study(server)
     for finished in (2, 4, 6):
@@ -112,19 +115,17 @@ def test_too_few_connections_of_a_server_are_reported(server: PostgreSQL) -> Non
 
 @pytest.mark.skipif(not can_isolate(), reason="needs the right to create namespaces of hosts and processes")
 def test_two_machines_share_a_study_and_one_that_dies_loses_no_trial(server: PostgreSQL, tmp_path: Path) -> None:
-    words = ["-m", "seconds_per_epoch=0.2", "hydra.sweeper.n_trials=14", "hydra.sweeper.workers=2"]
-    words += ["hydra.sweeper.grace_period=5"]
+    words = ["-m", "seconds_per_epoch=0.4", "hydra.sweeper.n_trials=14", "hydra.sweeper.workers=2"]
+    words += ["hydra.sweeper.grace_period=10"]
     machines = [
         Project(tmp_path / name).start(*words, host=name, environment={"OPTUNA_STORAGE": server.url})
         for name in ("north", "south")
     ]
     study = _wait_for_study(server)
-    _wait_for_trials(study, 4)
-    hosts = {each.user_attrs[records.OWNER].rpartition("@")[2] for each in study.get_trials()}
-    assert hosts == {"north", "south"}
+    _wait_for(study, lambda trials: {"north", "south"} <= set(map(_host, trials)) and any(map(_is_lost_soon, trials)))
 
     machines[0].kill()  # the first process of its machine: all others end with it
-    output, _ = machines[1].communicate(timeout=200)
+    output, _ = machines[1].communicate(timeout=_PATIENCE)
 
     assert machines[1].returncode == 0, output
     assert server.url not in output
@@ -134,15 +135,27 @@ def test_two_machines_share_a_study_and_one_that_dies_loses_no_trial(server: Pos
     assert found["running"] == found["failed"] == 0
     lost = [each for each in trials if records.kind(each) == "interrupted"]
     assert lost
-    assert {each.user_attrs[records.OWNER].rpartition("@")[2] for each in lost} == {"north"}
+    # A worker that is killed before it has written its name leaves a trial without owner, which is retried, too.
+    assert set(map(_host, lost)) - {None} == {"north"}
     retried = [each.user_attrs.get(records.RETRY_OF) for each in trials if records.RETRY_OF in each.user_attrs]
     assert sorted(retried) == [each.number for each in lost]
     drawn = [tuple(each.params.values()) for each in trials if records.RETRY_OF not in each.user_attrs]
     assert len(set(drawn)) == len(drawn), "two machines drew the same values"
 
 
+def _host(trial: optuna.trial.FrozenTrial) -> str | None:
+    """The machine of a trial; None for one without an owner, which is written after the trial has begun."""
+    owner = trial.user_attrs.get(records.OWNER)
+    return None if owner is None else str(owner).rpartition("@")[2]
+
+
+def _is_lost_soon(trial: optuna.trial.FrozenTrial) -> bool:
+    """Whether a trial of north has epochs left that it will not finish."""
+    return records.kind(trial) == "running" and _host(trial) == "north" and len(trial.intermediate_values) in (1, 2)
+
+
 def _wait_for_study(server: PostgreSQL) -> optuna.Study:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         with suppress(KeyError):
             return optuna.load_study(study_name="train", storage=open_storage(server.url))
@@ -150,11 +163,19 @@ def _wait_for_study(server: PostgreSQL) -> optuna.Study:
     raise AssertionError("the search did not begin")
 
 
-def _wait_for_trials(study: optuna.Study, finished: int) -> None:
-    deadline = time.monotonic() + 120
+def _wait_for_trials(study: optuna.Study, ended: int) -> None:
+    _wait_for(study, lambda trials: sum(map(_has_ended, trials)) >= ended)
+
+
+def _has_ended(trial: optuna.trial.FrozenTrial) -> bool:
+    return records.kind(trial) in ("finished", "pruned")
+
+
+def _wait_for(study: optuna.Study, condition: Callable[[Sequence[optuna.trial.FrozenTrial]], bool]) -> None:
+    deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
-        found = records.counts(study.get_trials(deepcopy=False))
-        if found["finished"] + found["pruned"] >= finished:
+        trials = study.get_trials(deepcopy=False)
+        if condition(trials):
             return
         time.sleep(0.05)
-    raise AssertionError(f"there are no {finished} trials: {found}")
+    raise AssertionError(f"the search did not come that far: {records.counts(trials)}")

@@ -80,7 +80,7 @@ def test_the_workers_of_joblib_are_restarted(
     command_line: CommandLine, tiny: Tiny, trap: Callable[[int, str], None]
 ) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    trap(1, "loky")
+    trap(1, "spawn_main")
     more = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.workers=2", "hydra.sweeper.n_trials=2")
 
     output = command_line("-m", *tiny(*points(*more), "hydra.sweeper.study_name=loky"))

@@ -6,14 +6,13 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from dcase_sweep.sweep.optuna.attributes import ALIVE, OWNER
 from dcase_sweep.utils.processes import parse_identity, this_process
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
-#: Attributes of a trial: the owning process, and the time of its last heartbeat in seconds since 1970.
-OWNER, ALIVE = "owner", "alive"
 #: Seconds without a heartbeat after which a process on another machine counts as ended, and heartbeats within them.
 GRACE_PERIOD, HEARTBEATS = 300.0, 5
 #: Seconds during which a new trial may have no owner.

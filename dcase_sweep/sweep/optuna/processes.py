@@ -15,17 +15,27 @@ from typing import Any, Protocol
 
 import cloudpickle
 
+from dcase_sweep.utils.processes import this_process
+
 #: Bytes of a worker's output that are searched for its last lines.
 _TAIL = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A worker that ended unexpectedly."""
+    """A worker that ended unexpectedly.
+
+    Attributes:
+        pid: its process id, if it is a process of this command.
+        how: ``killed by SIGKILL``, or the exit code.
+        label: its name in its trials, if a launcher has started it.
+        is_lost: whether its trial must be tried again, because its machine or batch system has ended it.
+    """
 
     pid: int
-    #: ``killed by SIGKILL``, or the exit code.
     how: str
+    label: str = ""
+    is_lost: bool = False
 
 
 def describe_exit(code: int) -> str:
@@ -178,8 +188,9 @@ class Processes:
             del self._workers[number]
             pipe.close()
             assert process.pid is not None
-            death = None if process.exitcode == 0 else Death(process.pid, describe_exit(process.exitcode))
-            ended.append((number, death))
+            how = "" if process.exitcode == 0 else describe_exit(process.exitcode)
+            label = f"{process.pid} {this_process()}"  # of a launcher's process
+            ended.append((number, Death(process.pid, how, label) if how else None))
         return ended
 
     def stop(self, patience: float = 20.0) -> None:

@@ -9,27 +9,36 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from dcase_sweep.sweep.optuna import owners
-from dcase_sweep.sweep.optuna.owners import ALIVE as ALIVE
-from dcase_sweep.sweep.optuna.owners import OWNER as OWNER
+from dcase_sweep.sweep.optuna.attributes import ALIVE as ALIVE
+from dcase_sweep.sweep.optuna.attributes import COMMAND as COMMAND
+from dcase_sweep.sweep.optuna.attributes import CONTINUED as CONTINUED
+from dcase_sweep.sweep.optuna.attributes import ERROR as ERROR
+from dcase_sweep.sweep.optuna.attributes import EXHAUSTED as EXHAUSTED
+from dcase_sweep.sweep.optuna.attributes import FOLDER as FOLDER
+from dcase_sweep.sweep.optuna.attributes import INTERRUPTED as INTERRUPTED
+from dcase_sweep.sweep.optuna.attributes import LAUNCHED as LAUNCHED
+from dcase_sweep.sweep.optuna.attributes import METRICS as METRICS
+from dcase_sweep.sweep.optuna.attributes import NOTE as NOTE
+from dcase_sweep.sweep.optuna.attributes import OVERRIDES as OVERRIDES
+from dcase_sweep.sweep.optuna.attributes import OWNER as OWNER
+from dcase_sweep.sweep.optuna.attributes import RECORD as RECORD
+from dcase_sweep.sweep.optuna.attributes import REJECTED as REJECTED
+from dcase_sweep.sweep.optuna.attributes import REPEAT_OF as REPEAT_OF
+from dcase_sweep.sweep.optuna.attributes import RETRY_OF as RETRY_OF
+from dcase_sweep.sweep.optuna.attributes import RUN as RUN
+from dcase_sweep.sweep.optuna.attributes import SECONDS as SECONDS
+from dcase_sweep.sweep.optuna.attributes import SIGNATURE as SIGNATURE
+from dcase_sweep.sweep.optuna.attributes import STOPPED as STOPPED
+from dcase_sweep.sweep.optuna.attributes import SURPLUS as SURPLUS
+from dcase_sweep.sweep.optuna.attributes import THREADS as THREADS
+from dcase_sweep.sweep.optuna.attributes import WORK as WORK
+from dcase_sweep.sweep.optuna.attributes import WORKERS as WORKERS
 from dcase_sweep.sweep.optuna.signature import Objective as Objective
 from dcase_sweep.sweep.optuna.signature import Signature as Signature
 from dcase_sweep.sweep.optuna.signature import differences as differences
 from dcase_sweep.sweep.optuna.storage import claim as claim
 from dcase_sweep.sweep.optuna.storage import open_storage as open_storage
 from dcase_sweep.utils.errors import UserError
-
-#: Attributes of trials.
-REJECTED, ERROR, INTERRUPTED, SURPLUS, RETRY_OF = "rejected", "error", "interrupted", "surplus", "retry_of"
-OVERRIDES, FOLDER, RUN = "overrides", "folder", "run_id"
-SECONDS, WORK, THREADS, METRICS = "seconds", "work_seconds", "threads", "metrics"
-#: A note on a trial's metrics, and the number of steps after which a retried trial continued.
-NOTE, CONTINUED = "note", "continued_after_epochs"
-#: The number of the earlier trial with the same configuration, whose result was copied.
-REPEAT_OF = "repeat_of"
-#: Attributes of studies: why a search ended, because of an error or because nothing is left to try.
-SIGNATURE, RECORD, STOPPED, EXHAUSTED = "signature", "mlflow_parent", "stopped", "exhausted"
-#: The number of workers that the study has had, on all machines.
-WORKERS = "workers"
 
 #: The reason why another process closed a trial.
 _GONE = "interrupted: its process is gone"

@@ -6,9 +6,9 @@ import optuna
 from omegaconf import open_dict
 from optuna.trial import Trial
 
+from dcase_sweep.sweep.composer import Composer
 from dcase_sweep.sweep.job import PreparedJob
 from dcase_sweep.sweep.optuna import study as records
-from dcase_sweep.sweep.optuna.composer import Composer
 from dcase_sweep.sweep.optuna.history import History
 from dcase_sweep.sweep.optuna.reporter import TrialReporter
 from dcase_sweep.sweep.optuna.search_config import SearchConfig

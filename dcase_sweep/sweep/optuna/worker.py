@@ -15,9 +15,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.trial import Trial, TrialState
 
+from dcase_sweep.sweep.composer import Composer
 from dcase_sweep.sweep.job import PreparedJob
 from dcase_sweep.sweep.optuna import study as records
-from dcase_sweep.sweep.optuna.composer import Composer
 from dcase_sweep.sweep.optuna.history import History, Repeated, take_known
 from dcase_sweep.sweep.optuna.outcomes import tell_outcome, too_many_failed
 from dcase_sweep.sweep.optuna.owners import HEARTBEATS, Heartbeat
@@ -69,15 +69,26 @@ class Worker:
         self.builder = TrialBuilder(
             search_config, Composer(context, config, search_config.fixed), threads, self.history
         )
-        self._hydra_state = Singleton.get_state()
+        #: The state of Hydra's singletons in the command's process.
+        self.hydra_state = Singleton.get_state()
+        #: The name of a launched worker, which its trials are signed with.
+        self.label = ""
 
-    def __call__(self, composed: DictConfig) -> int:
-        """Run a worker from a Hydra launcher. Its configuration is not used; its processes share the GPUs."""
+    def __call__(self, composed: DictConfig) -> int | str:
+        """Run a worker from a Hydra launcher. Its configuration is not used; its processes share the GPUs.
+
+        Returns:
+            The number of its trials, or its error in one line.
+        """
         from hydra.core.hydra_config import HydraConfig
 
         number = int(HydraConfig.get().job.num)
         os.environ.update(get_environment(number, None))
-        return self.work(number)
+        try:
+            return self.work(number)
+        except Exception as error:
+            log.exception("the worker has ended with an error")
+            return _describe(error)
 
     def work(self, number: int) -> int:
         """Run trials until there are enough. Returns how many this worker ran.
@@ -93,7 +104,7 @@ class Worker:
         from dcase_sweep.utils.signals import interruptible
 
         console.be_quiet()
-        self.search_config.application.set_up_process(self._hydra_state)
+        self.search_config.application.set_up_process(self.hydra_state)
         study, unique = load_study(self.search_config)
         rng = random.Random(unique)
         ran = rejected = repeated = 0
@@ -102,6 +113,8 @@ class Worker:
                 self._goes_on(study, repeated, rng)
                 and (trial := records.ask(study, self.search_config.n_trials)) is not None
             ):
+                if self.label:
+                    trial.set_user_attr(records.LAUNCHED, self.label)
                 heartbeat.follow(trial)
                 came_to = self._run(study, trial)
                 heartbeat.follow(None)

@@ -4,25 +4,25 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from dcase_sweep.sweep.launchers import is_basic
+from dcase_sweep.sweep.launchers import is_basic, is_batch_system, limit_workers
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.history import History
+from dcase_sweep.sweep.optuna.launched import LaunchedWorkers, Launcher, Workers, count_left
 from dcase_sweep.sweep.optuna.outcomes import too_many_failed
 from dcase_sweep.sweep.optuna.owners import is_owned_by
 from dcase_sweep.sweep.optuna.points import list_points
-from dcase_sweep.sweep.optuna.processes import Processes
+from dcase_sweep.sweep.optuna.processes import Death, Processes
 from dcase_sweep.sweep.optuna.progress_table import ProgressTable
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
 from dcase_sweep.sweep.optuna.worker import Worker
+from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.text import printable
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class WorkerPool:
 
     def __post_init__(self) -> None:
         self.history = History(list_points(self.search_config.space))
+        self.count = limit_workers(self.config, self.count)
         self._deaths = Deaths(_DEATHS + self.count)
 
     def work(self) -> None:
@@ -99,14 +100,13 @@ class WorkerPool:
         is_waiting = False
         with ProgressTable(self.study, self.search_config) as table:
             while not self._is_complete():
-                wanted = self._wanted()
+                left = self._count_left_workers()
+                wanted = max(0, min(self.count - left, self._wanted()))
                 if wanted:
-                    # Hydra's own launcher would run jobs one after the other, so parallel workers are processes of
-                    # ours.
-                    run = self._run_processes if is_basic(self.config) else self._run_launcher
-                    run(worker, min(self.count, wanted), threads, table.update)
+                    self._run(self._start(worker, wanted, threads), table.update)
                 elif not is_waiting:
-                    log.info("waiting   for the trials of another command on this study")
+                    whose = f"{pluralize(left, 'worker')} of an earlier command" if left else "another command"
+                    log.info(f"waiting   for the trials of {whose} on this study")
                     is_waiting = True
                 self._recover()
                 table.update()
@@ -127,39 +127,64 @@ class WorkerPool:
             return 0
         return records.missing(trials, self.search_config.n_trials)
 
-    def _run_processes(self, worker: Worker, count: int, threads: int | None, look: Callable[[], None]) -> None:
-        """Run workers as processes on this machine. If one dies, its trial is closed and the worker is replaced."""
-        processes = Processes(worker.work, count, self.folder / "workers", threads)
+    def _count_left_workers(self) -> int:
+        """Return the number of workers that an earlier command has left running under its launcher."""
+        return count_left(self.study.get_trials(deepcopy=False), self.search_config.grace_period)
+
+    def _list_running(self) -> "list[FrozenTrial]":
+        return [trial for trial in self.study.get_trials(deepcopy=False) if records.kind(trial) == "running"]
+
+    def _start(self, worker: Worker, count: int, threads: int | None) -> Workers:
+        """Start workers: processes on this machine, or jobs of a Hydra launcher.
+
+        Hydra's own launcher would run jobs one after the other, so parallel workers are processes of ours.
+        """
+        folder = self.folder / "workers"
+        if is_basic(self.config):
+            return Processes(worker.work, count, folder, threads)
+        launcher = Launcher(worker, self.context, self.config, self.search_config.fixed)
+        if not is_batch_system(self.config):
+            return Processes(launcher, count, folder, threads)
+        return LaunchedWorkers(launcher, count, self._list_running, self.search_config.grace_period)
+
+    def _run(self, workers: Workers, look: Callable[[], None]) -> None:
+        """Watch workers until all have ended. If one dies, its trial is closed and the worker is replaced."""
         pause = threading.Event()
         ended = False
         try:
-            while processes.running:
-                for number, death in processes.collect():
+            while workers.running:
+                for number, death in workers.collect():
                     if death is None:
                         ended = True
                         continue
-                    had_trial = self._close_trials(death.pid, death.how)
-                    if not had_trial:
-                        self._count_death(death.how, processes.tail(number))
+                    if not self._close_trials(death):
+                        self._count_death(death.how, workers.tail(number))
                     # Done before its successor asks for a trial, so that the trial of the dead worker is retried first.
-                    self.recover_now(processes.pids.values())
-                    if not records.is_over(self.study):
-                        processes.start(number)
-                self._recover(processes.pids.values())
+                    self.recover_now(workers.pids.values())
+                    is_replaced = not records.is_over(self.study) and self._wanted() > 0
+                    log.info(f"worker    {number} {'is replaced' if is_replaced else 'has ended'}: {death.how}")
+                    if is_replaced:
+                        workers.start(number)
+                self._recover(workers.pids.values())
                 look()
                 pause.wait(_BEAT)
         finally:
-            processes.stop()
+            workers.stop()
             look()
         if ended and self._wanted() and not records.is_over(self.study):
             self._count_death("it ended by itself", [])
 
-    def _close_trials(self, pid: int, how: str) -> bool:
+    def _close_trials(self, death: Death) -> bool:
         """Close the trial of a worker that died, and its record. Returns whether it had one."""
         trials = self.study.get_trials(deepcopy=False)
-        own = [trial for trial in trials if is_owned_by(trial, pid)]
-        closed = [trial for trial in own if records.kind(trial) == "running" and records.fail(self.study, trial, how)]
-        self.close_jobs(closed, "FAILED")
+        own = [trial for trial in trials if _is_of(trial, death)]
+        closed = [
+            trial
+            for trial in own
+            if records.kind(trial) == "running"
+            and records.fail(self.study, trial, death.how, interrupted=death.is_lost)
+        ]
+        self.close_jobs(closed, "KILLED" if death.is_lost else "FAILED")
         reason = too_many_failed(self.study, self.search_config.max_failed) if closed else None
         if reason and not records.is_over(self.study):
             self.study.set_user_attr(records.STOPPED, reason)
@@ -173,39 +198,6 @@ class WorkerPool:
         self.study.set_user_attr(records.STOPPED, reason)
         for line in output:
             log.info(f"worker    {printable(line)}")
-
-    def _run_launcher(self, worker: Worker, count: int, threads: int | None, look: Callable[[], None]) -> None:
-        """Run the workers as jobs of another Hydra launcher, and monitor the study.
-
-        When one of joblib's processes dies, all of them end. They are then started again.
-        """
-        launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=self.context, task_function=worker, config=self.config
-        )
-        jobs = [[*self.search_config.fixed, f"hydra.sweep.subdir=workers/{number}"] for number in range(count)]
-        done = threading.Event()
-
-        def follow() -> None:
-            while not done.wait(_BEAT):
-                look()
-
-        follower = threading.Thread(target=follow, daemon=True)
-        follower.start()
-        how = "it ended by itself"
-        try:
-            for result in launcher.launch(jobs, initial_job_idx=0):
-                _ = result.return_value  # raises the error of a worker
-        except Exception as error:
-            if not (_is_death(error) or records.is_over(self.study)):
-                raise
-            how = printable(" ".join(f"{type(error).__name__}: {error}".split()), 400)
-        finally:
-            done.set()
-            follower.join()
-            look()
-        self.recover_now()
-        if self._wanted() and not records.is_over(self.study):
-            self._count_death(how, [])
 
     def _recover(self, own: Collection[int] = ()) -> None:
         """Recover the trials of ended processes every few seconds, except those of ``own`` processes."""
@@ -235,7 +227,6 @@ class WorkerPool:
                 log.info(f"trial {trial.number}: its run {printable(job_id)} is no longer in the store of runs")
 
 
-def _is_death(error: Exception) -> bool:
-    """Whether a launcher reports that one of its processes has died. Does not import submitit."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return isinstance(error, BrokenExecutor) or "UncompletedJobError" in names
+def _is_of(trial: "FrozenTrial", death: Death) -> bool:
+    """Whether a trial is one of the worker that has died."""
+    return is_owned_by(trial, death.pid) or trial.user_attrs.get(records.LAUNCHED, "") == death.label != ""

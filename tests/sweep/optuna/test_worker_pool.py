@@ -3,9 +3,10 @@
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from omegaconf import OmegaConf
 
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna import worker_pool
@@ -27,8 +28,8 @@ def test_an_interrupted_trial_waits_for_its_retry_before_the_worker_is_replaced(
     class OneDeath:
         """One worker that is terminated; its successor ends by itself."""
 
-        def __init__(self, *_: Any) -> None:
-            self.running, self.pids = True, {}
+        running: bool = True
+        pids: ClassVar[dict[int, int]] = {}
 
         def collect(self) -> list[tuple[int, Death]]:
             return [(0, Death(1, "its process ended with exit code 143"))]
@@ -43,13 +44,13 @@ def test_an_interrupted_trial_waits_for_its_retry_before_the_worker_is_replaced(
         def stop(self) -> None:
             pass
 
-    monkeypatch.setattr(worker_pool, "Processes", OneDeath)
     monkeypatch.setattr(worker_pool, "list_points", lambda space: None)
     search: Any = SimpleNamespace(space=None, n_trials=1, max_retries=None, grace_period=300.0, max_failed=0.5)
     nothing: Any = None
-    pool = WorkerPool(search, study, nothing, nothing, nothing, nothing, 1, tmp_path)
+    pool = WorkerPool(search, study, nothing, nothing, OmegaConf.create(), nothing, 1, tmp_path)
     pool._recovered = time.monotonic()  # it has just looked for trials whose process is gone
 
-    pool._run_processes(SimpleNamespace(work=None), 1, None, lambda: None)  # type: ignore[arg-type]
+    workers: Any = OneDeath()
+    pool._run(workers, lambda: None)
 
     assert at_start == [{"interrupted": 1, "waiting": 1}]

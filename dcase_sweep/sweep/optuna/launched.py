@@ -1,0 +1,220 @@
+"""Workers that a Hydra launcher starts.
+
+Each is launched by a call of its own, so that one that dies takes no other with it. A launcher that waits for a batch
+system (submitit) is called in a thread of the command; any other in a process of its own, which may be the worker.
+"""
+
+import copy
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from dcase_sweep.sweep.launchers import SUBMITIT, without_processes
+from dcase_sweep.sweep.optuna import owners
+from dcase_sweep.sweep.optuna.attributes import INTERRUPTED, LAUNCHED
+from dcase_sweep.sweep.optuna.processes import Death, Processes
+from dcase_sweep.utils.console import pluralize
+from dcase_sweep.utils.processes import parse_identity, this_process
+from dcase_sweep.utils.text import printable
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from dcase_sweep.sweep.optuna.worker import Worker
+
+log = logging.getLogger(__name__)
+
+#: States of a job that somebody or the batch system has ended for a reason of its own: its trial is tried again.
+_LOST = ("BOOT_FAIL", "CANCELLED", "NODE_FAIL", "PREEMPTED", "TIMEOUT", "REVOKED")
+#: Seconds within which a worker begins its next trial.
+_BETWEEN = 10.0
+_STATE = re.compile(r"Job (\S+) .*?\(state: ([\w ]+)", re.DOTALL)
+
+
+class Launcher:
+    """Launches one worker and waits for its end. Callable as the function of a process.
+
+    Args:
+        worker: the worker.
+        context: Hydra's context.
+        config: the composed sweep, which names the launcher.
+        fixed: overrides common to all trials.
+    """
+
+    def __init__(self, worker: "Worker", context: HydraContext, config: DictConfig, fixed: Sequence[str]) -> None:
+        self.worker = worker
+        self.context = context
+        self.config = without_processes(config)
+        self.fixed = list(fixed)
+        self.command = str(this_process())
+
+    def __call__(self, number: int) -> None:
+        """Launch a worker from a process of its own.
+
+        Raises:
+            RuntimeError: if the worker has ended with an error.
+        """
+        self.worker.search_config.application.set_up_process(self.worker.hydra_state)
+        self.launch(number, make_label(this_process().number, self.command))
+
+    def launch(self, number: int, label: str) -> None:
+        """Launch the worker with this number and wait for its end.
+
+        Raises:
+            RuntimeError: if it has ended with an error.
+            Exception: any error of the launcher.
+        """
+        worker = copy.copy(self.worker)
+        worker.label = label
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=self.context, task_function=worker, config=self.config
+        )
+        job = [*self.fixed, f"hydra.sweep.subdir=workers/{number}"]
+        for result in launcher.launch([job], initial_job_idx=number):
+            error = result.return_value
+            if isinstance(error, str):
+                raise RuntimeError(error)
+
+
+def make_label(key: int, command: str) -> str:
+    """Name one launched worker: a number that is unique within its command, and the identity of the command."""
+    return f"{key} {command}"
+
+
+def count_left(trials: "Iterable[FrozenTrial]", grace_period: float) -> int:
+    """Count the launched workers that run although their command has ended, or cannot be seen from this machine.
+
+    A worker runs if its newest trial does. Between two trials it is given some seconds to begin the next one.
+    """
+    newest = {trial.user_attrs[LAUNCHED]: trial for trial in trials if LAUNCHED in trial.user_attrs}
+    commands = {label: parse_identity(str(label).partition(" ")[2]) for label in newest}
+    return sum(
+        _goes_on(trial, grace_period)
+        for label, trial in newest.items()
+        if (command := commands[label]) is not None and command.is_running is not True
+    )
+
+
+def _goes_on(trial: "FrozenTrial", grace_period: float) -> bool:
+    if not trial.state.is_finished():
+        return not owners.is_gone(trial, None, grace_period)
+    if trial.user_attrs.get(INTERRUPTED) or trial.datetime_complete is None:
+        return False
+    return abs(time.time() - trial.datetime_complete.timestamp()) < _BETWEEN
+
+
+class _Launch:
+    """A thread that launches a worker and waits for its end."""
+
+    def __init__(self, launch: Callable[[int, str], None], number: int, label: str) -> None:
+        self.label = label
+        self.error: Exception | None = None
+        self._launch = launch
+        self._number = number
+        self.thread = threading.Thread(target=self._run, daemon=True, name=f"launch-{number}")
+        self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._launch(self._number, self.label)
+        except Exception as error:
+            self.error = error
+
+
+class LaunchedWorkers:
+    """``count`` workers in jobs of a batch system. They go on when this process ends.
+
+    Args:
+        launcher: launches one of them.
+        count: number of parallel workers.
+        list_running: returns the running trials of the study.
+        grace_period: seconds without a heartbeat after which a worker on another machine counts as ended.
+    """
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        count: int,
+        list_running: "Callable[[], list[FrozenTrial]]",
+        grace_period: float,
+    ) -> None:
+        logging.getLogger(f"{SUBMITIT}.submitit_launcher").setLevel(logging.WARNING)  # three lines for each worker
+        self._launcher = launcher
+        self._list_running = list_running
+        self._grace_period = grace_period
+        self._workers: dict[int, _Launch] = {}
+        self._started = 0
+        for number in range(count):
+            self.start(number)
+
+    def start(self, number: int) -> None:
+        """Launch the worker with this number."""
+        self._started += 1
+        label = make_label(self._started, self._launcher.command)
+        self._workers[number] = _Launch(self._launcher.launch, number, label)
+
+    @property
+    def running(self) -> int:
+        """The number of running workers."""
+        return len(self._workers)
+
+    @property
+    def pids(self) -> dict[int, int]:
+        """None: the processes are those of the launcher."""
+        return {}
+
+    def tail(self, number: int) -> list[str]:
+        """None: the launcher keeps the output of its jobs."""
+        return []
+
+    def collect(self) -> list[tuple[int, Death | None]]:
+        """Return the workers that have ended since the last call; None for those that ended normally.
+
+        A process that has ended is noticed by its trial before the batch system reports it.
+        """
+        gone = {
+            trial.user_attrs.get(LAUNCHED)
+            for trial in self._list_running()
+            if owners.is_gone(trial, None, self._grace_period)
+        }
+        ended: list[tuple[int, Death | None]] = []
+        for number, launch in list(self._workers.items()):
+            if not launch.thread.is_alive():
+                ended.append((number, describe_death(launch.error, launch.label)))
+            elif launch.label in gone:
+                ended.append((number, Death(0, "its process has ended without a result", launch.label)))
+            else:
+                continue
+            del self._workers[number]
+        return ended
+
+    def stop(self) -> None:
+        """Leave the workers to the batch system, where they go on."""
+        if self._workers:
+            log.info(
+                f"workers   {pluralize(len(self._workers), 'job')} of the launcher go on until the search is complete; "
+                "the same command follows them"
+            )
+
+
+def describe_death(error: Exception | None, label: str) -> Death | None:
+    """Describe the error of a launcher in one line; None if there is none."""
+    if error is None:
+        return None
+    text = str(error)
+    found = _STATE.search(text)
+    if found is not None:  # of submitit, whose message goes on with the output of the job
+        job, state = found.groups()
+        return Death(0, f"its job {job} has ended without a result (state {state})", label, state.startswith(_LOST))
+    kind = "" if type(error) is RuntimeError else f"{type(error).__name__}: "
+    return Death(0, printable(" ".join(f"{kind}{text}".split()), 300), label)
+
+
+Workers = Processes | LaunchedWorkers
