@@ -13,12 +13,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.engines.network import ADDRESS, Host, can_make_networks, end_with_parent, start_host, start_network
+from tests.engines.hosts import Host, end_with_parent
+from tests.engines.network import ADDRESS, Network, can_make_networks, start_network
 
 _PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel", "munged", "ip", "nsenter")
 #: Programs of the system's administrator are not on every user's path.
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-#: What Slurm knows of jobs is kept in no database, so there is no accounting; submitit asks it what has become of a job.
+#: submitit asks the accounting what has become of a job. It is kept in no database here; the controller answers.
 _SACCT = """#!/bin/sh
 echo 'JobID|State|NodeList'
 exec squeue --all --states=all --array --noheader --format='%i|%T|%N'
@@ -77,14 +78,19 @@ class Slurm:
 
     Attributes:
         folder: its settings, logs and state.
-        hosts: its hosts by name; `kill` one to end a machine.
+        network: its hosts.
         timeout: seconds without an answer after which the controller counts a host as down.
     """
 
     folder: Path
-    hosts: dict[str, Host]
+    network: Network
     timeout: int = 10
     _servers: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
+
+    @property
+    def hosts(self) -> dict[str, Host]:
+        """The hosts by name."""
+        return self.network.hosts
 
     @property
     def environment(self) -> dict[str, str]:
@@ -102,8 +108,8 @@ class Slurm:
         sacct.write_text(_SACCT)
         sacct.chmod(0o755)
         nodes = "\n".join(
-            f"NodeName={host.name} NodeAddr={host.address} CPUs=4 RealMemory=500 State=UNKNOWN"
-            for host in self.hosts.values()
+            f"NodeName={name} NodeAddr={address} CPUs=4 RealMemory=500 State=UNKNOWN"
+            for name, address in self.network.addresses.items()
         )
         machine = socket.gethostname().partition(".")[0]
         written = _SETTINGS.format(
@@ -130,7 +136,7 @@ class Slurm:
 
     def start_daemon(self, host: str) -> None:
         """Start Slurm's daemon on a host."""
-        self._serve(*self.hosts[host].command("slurmd", "-D", "-N", host))
+        self._serve(*self.hosts[host].command("slurmd", "-D", "-N", host), name=f"slurmd-{host}")
 
     def kill_daemon(self, host: str) -> None:
         """Kill Slurm's daemon on a host; its jobs go on."""
@@ -139,9 +145,7 @@ class Slurm:
 
     def restart_host(self, name: str) -> None:
         """Kill all processes of a host at once and start it again, with its daemon."""
-        lost = self.hosts[name]
-        lost.kill()
-        self.hosts[name] = start_host(name, lost.address)
+        self.network.restart(name)
         self.start_daemon(name)
 
     def wait_until_idle(self) -> None:
@@ -193,9 +197,8 @@ class Slurm:
             found += [f"== {path.name}", *lines]
         return "\n".join(found)
 
-    def _serve(self, *words: str) -> None:
-        log = (self.folder / f"{words[-1] if 'nsenter' in words[0] else words[0]}-output.log").open("ab")
-        with log:
+    def _serve(self, *words: str, name: str = "") -> None:
+        with (self.folder / f"{name or words[0]}-output.log").open("ab") as log:
             self._servers.append(
                 subprocess.Popen(
                     words,
@@ -225,12 +228,12 @@ class Slurm:
 
 @contextmanager
 def start_slurm() -> Iterator[Slurm]:
-    """Start a cluster of the hosts north and south. Commands of this thread can talk to it. It is stopped afterwards."""
+    """Start a cluster of the hosts north and south, and stop it afterwards. Commands of this thread can talk to it."""
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
     folder.chmod(0o755)
     try:
-        with start_network(["north", "south"]) as hosts:
-            cluster = Slurm(folder, hosts)
+        with start_network(["north", "south"]) as network:
+            cluster = Slurm(folder, network)
             try:
                 cluster.create()
                 cluster.start()

@@ -2,7 +2,6 @@
 
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +10,6 @@ import optuna
 import pytest
 
 from dcase_sweep.sweep.optuna import study as records
-from dcase_sweep.sweep.optuna.study import open_storage
 from tests.engines.slurm import PYTHON, Slurm, find_reason, start_slurm, wait_until
 from tests.integration.test_other_applications import ROOT, Project
 
@@ -34,6 +32,9 @@ def slurm() -> Iterator[Slurm]:
 def project(slurm: Slurm, tmp_path: Path) -> Iterator[Project]:
     yield Project(tmp_path)
     slurm.run("scancel", "--partition=test")
+    for name, state in slurm.states().items():
+        if "down" in state:  # by a test that has failed
+            slurm.start_daemon(name)
     slurm.wait_until_idle()
 
 
