@@ -32,6 +32,7 @@ from dcase_sweep.config.task import build_task, get_learner, locate_task
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
 from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.time_limit import parse_duration
 
 #: Groups with a single choice.
 GROUPS = (
@@ -57,6 +58,7 @@ RANGES: dict[str, Range] = {
     "training.best_after_fraction": (0, 0.999),
     "hardware.threads": (1, None),
     "hardware.workers": (1, None),
+    "tracking.timeout": (0, 3600),
     "seed": (0, 2**32 - 1),
 }
 #: The kind of recordings that are not read, which fit every task.
@@ -267,10 +269,25 @@ def _check_values(experiment: Experiment) -> None:
             raise UserError(f"{key}={value}: expected a finite number")
     check_choices(experiment, CHOICES)
     check_ranges(experiment, RANGES)
+    check_duration("hardware.time_limit", experiment.hardware.time_limit)
     if experiment.task.mode not in (None, "max", "min"):
         raise UserError(f"task.mode={experiment.task.mode}: expected max, min or null")
     if experiment.tracking.run_name is not None:
         check_name(experiment.tracking.run_name, "tracking.run_name", LONGEST_RUN_NAME)
+
+
+def check_duration(key: str, value: object) -> None:
+    """Check a time limit.
+
+    Raises:
+        UserError: if it is none.
+    """
+    if value is None:
+        return
+    try:
+        parse_duration(value)
+    except ValueError as error:
+        raise UserError(f"{key}={printable(value, 80)}: {error}, or null") from None
 
 
 def _check_pairs(experiment: Experiment) -> None:
