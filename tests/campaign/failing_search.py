@@ -117,7 +117,7 @@ class FailingSearch:
         shutil.copytree(_PROJECT, self.folder, dirs_exist_ok=True)
         with self._started():
             deadline = time.monotonic() + _PATIENCE
-            due = time.monotonic() + self.rng.uniform(4, 8)
+            due = 0.0
             while not (self.is_complete() and all(each.process is None for each in self.machines.values())):
                 if time.monotonic() > deadline:
                     self.violations.append(f"not complete after {_PATIENCE:.0f} s: {self._describe()}")
@@ -125,8 +125,9 @@ class FailingSearch:
                 for machine in self.machines.values():
                     self._look(machine)
                 if time.monotonic() > due and len(self.failures) < count and not self.is_complete():
+                    before = len(self.failures)
                     self._fail()
-                    due = time.monotonic() + self.rng.uniform(0.5, 4)
+                    due = time.monotonic() + (self.rng.uniform(0.5, 4) if len(self.failures) > before else 0.3)
                 time.sleep(0.1)
             self._repeat()
 
@@ -191,7 +192,9 @@ class FailingSearch:
             self.violations.append(f"a traceback:\n{output[-3000:]}")
 
     def _fail(self) -> None:
-        """Cause one failure."""
+        """Cause one failure, if there is something that can fail now: a trial that runs, or a command."""
+        if not any(map(is_running, self.trials())) and self.rng.random() < 0.9:
+            return
         name = self.rng.choice(sorted(self.machines))
         machine = self.machines[name]
         kinds = ["worker", "worker", "worker", "command", "command", "host"]
