@@ -136,8 +136,9 @@ def test_too_few_connections_of_a_server_are_reported(any_server: Server) -> Non
     else:
         server.start(max_connections=10)  # the fewest that it can have
         said, most = "Too many connections", 10
-    engine = create_engine(open_storage(server.url).engine.url, pool_size=most)
-    open_storage(server.url).engine.dispose()
+    opened = open_storage(server.url).engine
+    opened.dispose()
+    engine = create_engine(opened.url, pool_size=most)
     connections = []
     with suppress(DBAPIError):
         for _ in range(most + 2):
@@ -218,6 +219,7 @@ def _wait_for(study: optuna.Study, condition: Callable[[Sequence[optuna.trial.Fr
     raise AssertionError(f"the search did not come that far: {records.counts(trials)}")
 
 
+@pytest.mark.minutes
 @pytest.mark.parametrize("fault", ["deadlock", "lock wait"])
 def test_conflicts_of_mariadb_are_resolved_by_another_attempt(fault: str) -> None:
     with start_server("MariaDB") as server:
@@ -246,6 +248,7 @@ def test_conflicts_of_mariadb_are_resolved_by_another_attempt(fault: str) -> Non
         assert optuna.load_study(study_name="s", storage=storage).user_attrs["a"] == 2
 
 
+@pytest.mark.minutes
 def test_values_that_a_database_cannot_store_are_reported() -> None:
     with start_server("MariaDB") as server:
         assert isinstance(server, MariaDB)
