@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from dcase_sweep.utils.secrets import mask_values, mask_word, masked_yaml
 
 if TYPE_CHECKING:
     from dcase_sweep.config import Experiment
+    from dcase_sweep.runner import Job
 
 log = logging.getLogger(__name__)
 
@@ -74,9 +76,14 @@ def _run_checked(experiment: "Experiment", composed: DictConfig, callback: RunCa
         composed=masked_yaml(composed),
         command=repeat_command(settings, [word for word in overrides if not word.startswith("resume=")]),
     )
+    with interruptible():  # a handler of another library acts when the block is left, and what it raises is passed on
+        return _run_safely(lambda: runner.run(experiment, job, callback), job)
+
+
+def _run_safely(run: Callable[[], Result], job: "Job") -> Result:
+    """Run an experiment; an error is its result."""
     try:
-        with interruptible():
-            return runner.run(experiment, job, callback)
+        return run()
     except UserError as error:
         _say_error(str(error))
         return Result("failed", job.name, str(job.folder), error=str(error).splitlines()[0])

@@ -9,6 +9,7 @@ from dcase_sweep.sweep.comparison import Column as Column
 class Result:
     """The result of an experiment."""
 
+    #: ``finished``, ``failed``, ``stopped`` by a callback, or ``interrupted`` before a time limit.
     status: str
     name: str
     folder: str

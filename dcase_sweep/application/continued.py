@@ -5,55 +5,129 @@ that skips finished jobs numbers the others from 0 again. A job continues in its
 gets an unused number.
 """
 
+import logging
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from enum import Enum, auto
 from pathlib import Path
 
+from dcase_sweep.application.outcomes import make_outcome
 from dcase_sweep.config import Experiment
-from dcase_sweep.config.resumed import SWEEP
+from dcase_sweep.config.resumed import SWEEP, is_sweep_folder
 from dcase_sweep.evaluation.result import METRICS_FILE
 from dcase_sweep.sweep.application import Continuation
 from dcase_sweep.sweep.job import PreparedJob
+from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.training.checkpoint_files import Checkpoint, is_run_id, read_checkpoint
-from dcase_sweep.training.checkpoints import FOLDER, LAST
+from dcase_sweep.training.checkpoints import FOLDER, LAST, RESULT
 from dcase_sweep.training.resume import describe_changes, find_changes, find_resumable
+from dcase_sweep.utils.batch import is_requeued
+from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.leases import claim
 from dcase_sweep.utils.overrides import escape_interpolation, quote
 
+log = logging.getLogger(__name__)
 
-def continue_jobs(experiments: Sequence[Experiment], folder: Path) -> Continuation:
+
+class Continues(Enum):
+    """How a sweep continues the one of its folder."""
+
+    #: Because ``resume`` names the folder: each checkpoint there must belong to a job.
+    NAMED = auto()
+    #: Because the folder has a sweep: interrupted jobs continue, finished ones are run again in another folder.
+    FOUND = auto()
+    #: Because the command was requeued by its batch system: finished jobs are not run again.
+    REQUEUED = auto()
+
+
+def choose_continuation(named: Path | None, folder: Path) -> Continues | None:
+    """Return how a sweep continues the one of its folder; None if the folder has none.
+
+    Args:
+        named: the folder that ``resume`` names.
+        folder: the folder of the sweep.
+    """
+    if named is not None:
+        return Continues.NAMED
+    if not is_sweep_folder(folder):
+        return None
+    return Continues.REQUEUED if is_requeued() else Continues.FOUND
+
+
+def continue_jobs(experiments: Sequence[Experiment], folder: Path, how: Continues = Continues.NAMED) -> Continuation:
     """Find the checkpoint of each job of a sweep.
 
     Args:
         experiments: the experiments of the jobs, in the order of the sweep.
         folder: folder of the sweep.
+        how: why the sweep is continued.
 
     Returns:
         For each job the overrides that resume it or give it an unused folder, and the ID of the run of the sweep.
 
     Raises:
-        UserError: if the sweep is running, a checkpoint cannot be read, or one belongs to no job.
+        UserError: if the sweep is running; in a folder that the user names, also if a checkpoint cannot be read or
+            belongs to no job.
     """
+    key = "resume" if how is Continues.NAMED else "hydra.sweep.dir"
     with claim(folder / SWEEP) as is_free:
         if not is_free:
-            raise UserError(f"resume={folder}: the sweep is still running; wait for its end, or stop it first")
+            raise UserError(f"{key}={folder}: the sweep is still running; wait for its end, or stop it first")
     found: dict[int, tuple[int, Path]] = {}
     parents: Counter[str] = Counter()
+    others: list[str] = []
     for path in sorted(folder.rglob(f"{FOLDER}/{LAST}")):
-        checkpoint = _read(path)
+        if how is Continues.FOUND and path.with_name(RESULT).is_file():
+            continue
+        try:
+            checkpoint = _read(path)
+            position = _find_job(checkpoint, experiments)
+        except UserError as error:
+            if how is Continues.NAMED:
+                raise
+            others.append(str(error))
+            continue
         parent = checkpoint.configuration.get("tracking.parent")
         parents.update([parent] if isinstance(parent, str) and is_run_id(parent) else [])
-        position = _find_job(checkpoint, experiments)
         attempt = (checkpoint.epoch or 0, path.parent.parent)
         found[position] = max(found.get(position, attempt), attempt)  # the attempt with more epochs
+    if how is not Continues.NAMED:
+        _announce(folder, len(found), others)
     numbers = _unused_numbers(folder, len(experiments))
     jobs = []
     for position in range(len(experiments)):
         _, place = found.get(position, (0, None))
         jobs.append(_overrides(place, folder, position, numbers))
     return Continuation(jobs, parents.most_common(1)[0][0] if parents else None)
+
+
+def _announce(folder: Path, continued: int, others: Sequence[str]) -> None:
+    """Say what a sweep finds in its folder."""
+    log.info(f"folder    {folder} has a sweep: {pluralize(continued, 'job')} with a last epoch of this configuration")
+    if others:
+        count = pluralize(len(others), "checkpoint")
+        log.info(f"folder    {count} of other jobs there stay; no job of this sweep uses their folders: {others[0]}")
+
+
+def find_results(experiments: Sequence[Experiment], folder: Path) -> list[tuple[str, Outcome] | None]:
+    """Return the name and the outcome of each job that has finished in the folder of its sweep, or None."""
+    from dcase_sweep.runner.folder import find_results
+
+    places = [path.parent.parent for path in sorted(folder.rglob(f"{FOLDER}/{RESULT}"))]
+    return [
+        None
+        if result is None
+        else (
+            " · ".join(filter(None, [result.name, result.run_id])),
+            make_outcome(
+                "finished", result.metrics, result.note, result.seconds, result.columns, os.path.relpath(result.folder)
+            ),
+        )
+        for result in find_results(experiments, places)
+    ]
 
 
 def resume_trial(job: PreparedJob, folder: str) -> tuple[PreparedJob, int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from dcase_sweep.application.continued import Continues
 from dcase_sweep.application.outcomes import make_outcome
 from dcase_sweep.sweep.application import Application, Record
 from dcase_sweep.sweep.job import BestTrial, Continuation, GridJob, PooledRow, PreparedJob
@@ -46,9 +47,13 @@ class Experiments(Application):
         self.metric = metric
         #: Folders of the user's own configuration, set by the sweeper.
         self.path = SearchPath()
-        #: Whether the sweep of a folder is continued, set by the sweeper.
-        self.is_continued = False
+        #: Whether and how the sweep of a folder is continued, set by the sweeper; None = the folder has no sweep.
+        self.continuation: Continues | None = None
+        #: The results of the finished jobs of a command that was requeued.
+        self._finished: list[tuple[str, Outcome] | None] = []
         self._base: Experiment | None = None
+        #: The folder of the sweep, once it is checked.
+        self._folder: Path | None = None
         self._classes = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -90,6 +95,8 @@ class Experiments(Application):
         from dcase_sweep.config import check_written
 
         check_written(key, folder)
+        if key == "hydra.sweep.dir":
+            self._folder = Path(folder)
 
     def check(self, config: DictConfig) -> "Experiment":
         """Validate a configuration and return it as an experiment."""
@@ -177,7 +184,7 @@ class Experiments(Application):
             return Record()
         settings = self.base.tracking
         shown = name if study is not None else settings.run_name or name
-        return start_record(settings, shown, arguments, study=study, known_id=known_id)
+        return start_record(settings, shown, arguments, study=study, known_id=known_id, folder=self._folder)
 
     def close_job(self, job_id: str, status: str) -> bool:
         """Close the MLflow run of a job."""
@@ -208,17 +215,22 @@ class Experiments(Application):
         from dcase_sweep import tracking
         from dcase_sweep.application.finished import find_finished
 
-        if self.is_continued and not tracking.logs_to_mlflow(self.base.logger):
+        if self._finished:  # in its folder, by the command that was requeued
+            return self._finished
+        if self.continuation is not None and not tracking.logs_to_mlflow(self.base.logger):
             return [None] * len(jobs)  # a job that has finished is evaluated again from its last epoch
         return find_finished(self.base, jobs)
 
     def continue_jobs(self, jobs: Sequence["Experiment"], folder: Path) -> Continuation:
         """Find the checkpoints of the jobs of a sweep that is continued."""
-        if not self.is_continued:
+        if self.continuation is None:
             return super().continue_jobs(jobs, folder)
-        from dcase_sweep.application.continued import continue_jobs
+        from dcase_sweep.application.continued import continue_jobs, find_results
 
-        return continue_jobs(jobs, folder)
+        continuation = continue_jobs(jobs, folder, self.continuation)
+        if self.continuation is Continues.REQUEUED:
+            self._finished = find_results(jobs, folder)
+        return continuation
 
     def pool(self, jobs: Sequence[GridJob]) -> list[PooledRow]:
         """Return a row for the folds of each cross-validation, evaluated together."""
@@ -285,6 +297,8 @@ class Experiments(Application):
         """Return the outcome of an experiment."""
         if returned.status == "stopped":
             return Outcome("pruned")
+        if returned.status == "interrupted":
+            return Outcome("interrupted", error=returned.error)
         if returned.status != "finished":
             return Outcome("failed", error=returned.error or returned.status)
         return make_outcome(

@@ -8,6 +8,7 @@ from typing import Any
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from dcase_sweep.application.continued import Continues, choose_continuation
 from dcase_sweep.application.experiments import Experiments
 from dcase_sweep.sweep import grid
 from dcase_sweep.sweep.application import Application
@@ -68,9 +69,10 @@ class GridSweeper(grid.GridSweeper):
         if self.search is not None:
             raise UserError("search: not supported by a grid, which runs all combinations; add hydra/sweeper=optuna")
         arguments, resumed = _take_sweep(arguments)
-        if resumed is not None:
-            assert isinstance(self._application, Experiments)
-            self._application.is_continued = self.skip_finished = True
+        assert isinstance(self._application, Experiments)
+        self._application.continuation = choose_continuation(resumed, Path(self._config.hydra.sweep.dir))
+        if resumed is not None or self._application.continuation is Continues.REQUEUED:
+            self.skip_finished = True
         results = super().sweep(arguments)
         if self.failures:
             raise SweepFailed(self.failures)

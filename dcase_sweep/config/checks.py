@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from typing import Any, get_args
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -21,6 +22,7 @@ from dcase_sweep.config.classes import locate, locate_class
 from dcase_sweep.config.component_checks import check_components, component_schemas
 from dcase_sweep.config.compression_checks import check_compression
 from dcase_sweep.config.flat import flatten
+from dcase_sweep.config.front_end_keys import remove_keys_of_others
 from dcase_sweep.config.group_schemas import TARGETED, experiment_schema, read_schema
 from dcase_sweep.config.instantiate import build, build_front_end, build_model
 from dcase_sweep.config.metrics import check_metrics
@@ -32,6 +34,7 @@ from dcase_sweep.config.task import build_task, get_learner, locate_task
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
 from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.time_limit import parse_duration
 
 #: Groups with a single choice.
 GROUPS = (
@@ -57,6 +60,7 @@ RANGES: dict[str, Range] = {
     "training.best_after_fraction": (0, 0.999),
     "hardware.threads": (1, None),
     "hardware.workers": (1, None),
+    "tracking.timeout": (0, 3600),
     "seed": (0, 2**32 - 1),
 }
 #: The kind of recordings that are not read, which fit every task.
@@ -69,12 +73,14 @@ def check(composed: DictConfig) -> Experiment:
     Raises:
         UserError: in one line that names the key, what was found and what is expected.
     """
+    typed_words = _typed_overrides(composed)
     # Hydra's own part is included when a sweep composes its jobs.
     if "hydra" in composed:
         check_hydra(composed.hydra)
     composed = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     OmegaConf.set_struct(composed, False)
     rename_composed(composed)
+    remove_keys_of_others(composed, typed_words)
     if "logger" not in composed:
         composed.logger = {"mlflow": {"_target_": MLFLOW}}
     _check_numbers(composed)
@@ -204,6 +210,13 @@ def task_overrides(settings: Any) -> list[str]:
     return [str(override) for override in typed]
 
 
+def _typed_overrides(composed: DictConfig) -> list[str]:
+    """Return the overrides of a configuration, from its own part or from the job that runs; none if not known."""
+    if "hydra" in composed:
+        return task_overrides(composed.hydra)
+    return task_overrides(HydraConfig.get()) if HydraConfig.initialized() else []
+
+
 def check_hydra(settings: Any) -> None:
     """Reject settings of Hydra that an experiment does not support.
 
@@ -267,10 +280,25 @@ def _check_values(experiment: Experiment) -> None:
             raise UserError(f"{key}={value}: expected a finite number")
     check_choices(experiment, CHOICES)
     check_ranges(experiment, RANGES)
+    check_duration("hardware.time_limit", experiment.hardware.time_limit)
     if experiment.task.mode not in (None, "max", "min"):
         raise UserError(f"task.mode={experiment.task.mode}: expected max, min or null")
     if experiment.tracking.run_name is not None:
         check_name(experiment.tracking.run_name, "tracking.run_name", LONGEST_RUN_NAME)
+
+
+def check_duration(key: str, value: object) -> None:
+    """Check a time limit.
+
+    Raises:
+        UserError: if it is none.
+    """
+    if value is None:
+        return
+    try:
+        parse_duration(value)
+    except ValueError as error:
+        raise UserError(f"{key}={printable(value, 80)}: {error}, or null") from None
 
 
 def _check_pairs(experiment: Experiment) -> None:
@@ -286,8 +314,7 @@ def _check_pairs(experiment: Experiment) -> None:
         locate("framework.check", experiment.framework.check)(experiment)
     build("data", experiment.data)
     build_task(experiment).check_front_end(experiment, build_front_end(experiment))
-    check_components(experiment)
-    build_model(experiment, classes=2, device="meta")
+    check_components(experiment, build_model(experiment, classes=2, device="meta"))
 
 
 def _check_hardware(hardware: Hardware) -> None:

@@ -199,6 +199,9 @@ class Hardware:
     cache_device: str = "memory"
     #: Whether to use deterministic algorithms only.
     deterministic: bool = True
+    #: The time limit from the start of the command: seconds, or ``[DAYS-]HOURS:MINUTES:SECONDS``. A training whose next
+    #: epoch would not fit ends as interrupted, to be continued. null = that of the Slurm job, if there is one.
+    time_limit: Any = None
 
 
 @dataclass
@@ -229,8 +232,13 @@ class Tracking:
     varying: list[str] = field(default_factory=list)
     #: Tags of the run.
     tags: dict[str, str] = field(default_factory=dict)
+    #: Seconds that the end of a run waits for a server that does not answer. What it has not taken follows later.
+    timeout: float = 10.0
     #: Whether the trained network is logged as an MLflow model.
     model: bool = True
+    #: Whether the last epoch's checkpoint is logged after each epoch, so that a machine without the run's folder can
+    #: continue an interrupted trial.
+    last_checkpoint: bool = False
     #: Whether CodeCarbon measures the energy of training and evaluation.
     energy: bool = False
     #: What is measured: ``machine`` or ``process``.

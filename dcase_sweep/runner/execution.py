@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dcase_sweep import tracking
@@ -15,6 +15,7 @@ from dcase_sweep.config import Experiment, build, build_task, find_learner, flat
 from dcase_sweep.config.path_words import typed_word
 from dcase_sweep.data.store import FeatureStore
 from dcase_sweep.result import Result
+from dcase_sweep.runner.folder import Start, announce, check_source, find_start, hold_folder, read_result, write_result
 from dcase_sweep.runner.job import Job
 from dcase_sweep.runner.records import draw_figures, log_complexity, log_configuration, log_model, log_tables
 from dcase_sweep.runner.training import train
@@ -30,8 +31,10 @@ from dcase_sweep.training.checkpoints import FOLDER, LAST
 from dcase_sweep.training.device import front_end_device, resolve_device, resolve_precision, use_threads
 from dcase_sweep.training.resume import Resumable, find_resumable
 from dcase_sweep.utils import console
+from dcase_sweep.utils.batch import is_requeued
 from dcase_sweep.utils.errors import UserError
-from dcase_sweep.utils.signals import Interrupted
+from dcase_sweep.utils.signals import Interrupted, report_time_limit
+from dcase_sweep.utils.time_limit import OutOfTime, TimeLimit, find_deadline, parse_duration, seconds_to_first_epoch
 
 log = logging.getLogger(__name__)
 
@@ -40,34 +43,64 @@ def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -
     """Run a validated experiment: data, features, training and evaluation, with logging.
 
     Callbacks are called after every epoch and may stop the training. The run then ends as stopped, without evaluation.
+    A run that finds its own interrupted training in its folder continues it. In a job that was requeued, a run that has
+    finished in its folder is not run again.
 
     Raises:
         UserError: for an error that the user can correct. The MLflow run, if it has been started, is marked as failed.
         Interrupted: after Ctrl-C or SIGTERM. The run is marked as killed, and the last checkpoint is kept.
+        SystemExit: likewise, if something within the run raises it. Its code is not 0.
     """
+    with hold_folder(job.folder):
+        if is_requeued() and (finished := read_result(experiment, job.folder)) is not None:
+            console.field("run", f"{finished.name} has finished before this job was requeued; it is not run again")
+            return finished
+        result = _run(experiment, job, callback)
+        if result.status == "finished":
+            write_result(experiment, result)
+        return result
+
+
+def _run(experiment: Experiment, job: Job, callback: RunCallback | None) -> Result:
+    """Run an experiment in a folder that no other process uses."""
     began = time.perf_counter()
-    device, resumable = _make_ready(experiment, job)
+    limit = TimeLimit(_find_deadline(experiment))
+    try:
+        limit.check(seconds_to_first_epoch(), "a run up to its first epoch")
+    except OutOfTime as reason:
+        return _end_in_time(job, job.name, None, reason, began)
+    device, start = _make_ready(experiment, job, is_trial=callback is not None)
     hardware = experiment.hardware
     console.field("device", f"{hardware.accelerator}, {resolve_precision(hardware)}")
     # A run is only resumed if its data are unchanged, so the data are loaded first.
-    loaded = _load_to_resume(experiment, job, device) if resumable else None
-    mlrun = _start_run(experiment, job, resumable, loaded)
+    loaded = _load_to_resume(experiment, job, device) if start.resumable else None
+    if loaded and not is_requeued():
+        start = check_source(start, signature(flatten(experiment), compute_fingerprint(*loaded)))
+    mlrun = _start_run(experiment, job, start.resumable, loaded)
     try:
         if callback is not None:
             callback.on_start(mlrun.id or "")
         data, store = loaded or load_features(experiment, front_end_device(device))
-        metrics = _train_and_evaluate(mlrun, experiment, job, data, store, resumable, callback)
+        announce(start, job.folder)
+        clock = _Clock(began, limit)
+        metrics = _train_and_evaluate(mlrun, experiment, job, data, store, start.resumable, callback, clock)
         mlrun.end("FINISHED")
-    except Interrupted as interrupted:
-        interrupted.handled()
+    except (Interrupted, KeyboardInterrupt, SystemExit) as interruption:
+        if isinstance(interruption, Interrupted):
+            interruption.handled()
         mlrun.give_up("KILLED")
         _log_how_to_resume(job)
+        if isinstance(interruption, SystemExit) and not interruption.code:
+            raise SystemExit(1) from interruption  # what has not finished is no success
         raise
     except StopTraining as stop:
         mlrun.set_tags({"dcase_sweep.stopped": str(stop)})
         mlrun.end("KILLED")
         console.field("stopped", str(stop))
         return Result("stopped", mlrun.name, str(job.folder), mlrun.id, seconds=time.perf_counter() - began)
+    except OutOfTime as reason:
+        mlrun.give_up("KILLED")
+        return _end_in_time(job, mlrun.name, mlrun.id, reason, began)
     except BaseException:
         mlrun.give_up("FAILED")
         raise
@@ -84,6 +117,28 @@ def run(experiment: Experiment, job: Job, callback: RunCallback | None = None) -
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """When a run began, by ``time.perf_counter``, and the end of its time."""
+
+    began: float
+    limit: TimeLimit
+
+
+def _find_deadline(experiment: Experiment) -> float | None:
+    limit = experiment.hardware.time_limit
+    return find_deadline(None if limit is None else parse_duration(limit))
+
+
+def _end_in_time(job: Job, name: str, run_id: str | None, reason: OutOfTime, began: float) -> Result:
+    """End a run as interrupted before its time limit. submitit requeues its job as after a warning of the limit."""
+    log.info(f"{reason}")
+    _log_how_to_resume(job)
+    report_time_limit()
+    seconds = time.perf_counter() - began
+    return Result("interrupted", name, str(job.folder), run_id, seconds=seconds, error=str(reason))
+
+
 def _train_and_evaluate(
     mlrun: tracking.AnyRun,
     experiment: Experiment,
@@ -92,16 +147,29 @@ def _train_and_evaluate(
     store: FeatureStore,
     resumable: Resumable | None,
     callback: RunCallback | None,
+    clock: _Clock,
 ) -> dict[str, float]:
     """Train and evaluate the network, log everything, and return the metrics."""
     task = build_task(experiment)
-    log_configuration(mlrun, experiment, job, data, compute_fingerprint(data, store))
+    fingerprint = compute_fingerprint(data, store)
+    log_configuration(mlrun, experiment, job, data, fingerprint)
     use_threads(experiment.hardware)
     learner: Learner = find_learner(experiment)(experiment, data, store.features)
     metrics = log_complexity(mlrun, experiment, len(data.classes))
     dense = begin_compression(task, experiment, data, learner, store.features)
     with measured_energy("training", experiment.tracking, mlrun) as energy:
-        trained = train(mlrun, learner, experiment, job, resumable, callback, data.classes)
+        trained = train(
+            mlrun,
+            learner,
+            experiment,
+            job,
+            resumable,
+            callback,
+            data.classes,
+            signature=signature(flatten(experiment), fingerprint),
+            limit=clock.limit,
+            began=clock.began,
+        )
     metrics |= energy
     evaluation_began = time.perf_counter()
     with measured_energy("evaluation", experiment.tracking, mlrun) as energy:
@@ -128,7 +196,7 @@ def _shown_in_its_sweep(experiment: Experiment, job: Job) -> Iterator[None]:
         raise
 
 
-def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None]:
+def _make_ready(experiment: Experiment, job: Job, *, is_trial: bool) -> tuple[str, Start]:
     """Set up the device and the resumption, after all checks that do not need the data."""
     with _shown_in_its_sweep(experiment, job):
         if not _is_shipped(experiment):  # our own loggers need no check, and importing one takes seconds
@@ -138,13 +206,13 @@ def _make_ready(experiment: Experiment, job: Job) -> tuple[str, Resumable | None
             dataset.check_root()
         device = resolve_device(experiment.hardware)
         check_capacity(experiment)
-        resumable = find_resumable(experiment)
+        start = find_start(experiment, job.folder, find_resumable(experiment), is_trial=is_trial)
         build_task(experiment).check_files(experiment)
         tracking.check_loggers(experiment.logger)
         check_energy(experiment.tracking)
     if tracking.logs_to_mlflow(experiment.logger):
         tracking.check_parent(experiment.tracking)
-    return device, resumable
+    return device, start
 
 
 def _load_to_resume(experiment: Experiment, job: Job, device: str) -> tuple[TaskData, FeatureStore]:
@@ -175,7 +243,14 @@ def _start_run(
     if not tracking.logs_to_mlflow(experiment.logger):
         return tracking.MultiLoggerRun(tracking.UntrackedRun(name, job.folder), loggers)
     run = tracking.start_run(
-        experiment.tracking, name=name, tags=tags, resume_id=run_id, signature=expected, code=Path.cwd()
+        experiment.tracking,
+        name=name,
+        tags=tags,
+        resume_id=run_id,
+        signature=expected,
+        code=Path.cwd(),
+        folder=job.folder,
+        continued=resumable.checkpoint.parent.parent if resumable else None,
     )
     return tracking.MultiLoggerRun(run, loggers) if loggers else run
 

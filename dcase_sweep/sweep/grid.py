@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
@@ -22,7 +22,7 @@ from dcase_sweep.sweep.application import Application, Record
 from dcase_sweep.sweep.comparison import Comparison, Entry, compare, table, to_csv
 from dcase_sweep.sweep.composer import Composer
 from dcase_sweep.sweep.job import GridJob, PooledRow
-from dcase_sweep.sweep.launchers import check_launcher, is_basic
+from dcase_sweep.sweep.launchers import check_launcher, is_basic, is_stopped_job
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.summary import draw_comparison, summarise, to_markdown
 from dcase_sweep.utils import leases
@@ -103,7 +103,8 @@ class GridSweeper(Sweeper):
                 self._report(record, jobs, results, folder, finished, "KILLED" if _is_stop(error) else "FAILED")
                 log.info(f"continue  {self.describe_continuation(arguments, folder)}")
                 raise
-            self._report(record, jobs, results, folder, finished)
+            if self._report(record, jobs, results, folder, finished):
+                log.info(f"continue  {self.describe_continuation(arguments, folder)}")
         return [results]
 
     @contextmanager
@@ -192,6 +193,8 @@ class GridSweeper(Sweeper):
             if left:
                 log.info(f"sweep     {start} of {len(jobs)} jobs have ended, about {left}")
             results += self._launcher.launch(jobs[start : start + size], initial_job_idx=start)
+            if any(self._read(result).status == "interrupted" for result in results[start:]):
+                return  # no time is left for the others either
 
     @staticmethod
     def _name(jobs: Sequence[GridJob]) -> str:
@@ -206,8 +209,8 @@ class GridSweeper(Sweeper):
         folder: Path,
         finished: Sequence[GridJob] = (),
         status: str | None = None,
-    ) -> None:
-        """Compare the finished jobs; the others count as not finished.
+    ) -> bool:
+        """Compare the finished jobs; the others count as not finished. Returns whether a job was interrupted.
 
         Args:
             record: the record of the sweep.
@@ -221,28 +224,27 @@ class GridSweeper(Sweeper):
             job if result is None else replace(job, outcome=self._read(result))
             for job, result in itertools.zip_longest(jobs, results)
         ]
-        failures = [
-            f"{' '.join(map(mask_word, job.overrides))}: {job.outcome.error}"
-            for job in run
-            if job.outcome is not None and job.outcome.status == "failed"
-        ]
-        self.failures = failures
+        failures = _list_errors(run, "failed")
+        interrupted = _list_errors(run, "interrupted")
+        self.failures = [*failures, *interrupted]
         pooled = self._pool([*finished, *run])
         entries = [_entry(job.values, job.outcome) for job in [*finished, *run]]
         comparison = compare([*entries, *(_entry(each.values, each.outcome) for each in pooled)])
         _save(record, comparison, pooled, folder)
         record.log_metrics(summarise(entries))
-        if status:
-            record.give_up(status)
+        if status or interrupted:
+            record.give_up(status or "KILLED")
         else:
             record.end("FAILED" if failures else "FINISHED")
         log.info(f"\n{table(comparison, terminal_width())}\n")
-        done, wanted = len(results) - len(failures) + len(finished), len(jobs) + len(finished)
+        done = len(results) - len(self.failures) + len(finished)
+        wanted = len(jobs) + len(finished)
         log.info(f"sweep     {done} of {wanted} jobs finished, {os.path.relpath(folder)}")
         if record.command:
             log.info(f"compare   {record.command}")
         if record.link:
             log.info(f"page      {record.link}")
+        return bool(interrupted)
 
     def _pool(self, jobs: Sequence[GridJob]) -> list[PooledRow]:
         """Return the rows for several jobs together. An error is only logged."""
@@ -258,11 +260,21 @@ class GridSweeper(Sweeper):
             with redirect_stderr(io.StringIO()):  # Hydra's error names the job; here it is compared with the others
                 returned = result.return_value  # raises the error of the job
         except BaseException as error:
-            return Outcome("failed", error=f"{type(error).__name__}: {error}")
+            status: Literal["failed", "interrupted"] = "interrupted" if is_stopped_job(error) else "failed"
+            return Outcome(status, error=f"{type(error).__name__}: {' '.join(str(error).split())}")
         try:
             return self._application.read_outcome(returned)
         except UserError as error:
             return Outcome("failed", error=str(error))
+
+
+def _list_errors(jobs: Sequence[GridJob], status: str) -> list[str]:
+    """Describe the jobs that ended in this way, one line each."""
+    return [
+        f"{' '.join(map(mask_word, job.overrides))}: {job.outcome.error}"
+        for job in jobs
+        if job.outcome is not None and job.outcome.status == status
+    ]
 
 
 def _entry(values: dict[str, str], outcome: Outcome | None) -> Entry:

@@ -66,3 +66,8 @@ def check_launcher(config: DictConfig) -> None:
             f"hydra.launcher.n_jobs={count}: expected at most {MOST_PROCESSES:,} at a time (this process may use "
             f"{usable_cores()} cores)"
         )
+
+
+def is_stopped_job(error: BaseException) -> bool:
+    """Whether submitit reports that the batch system has ended a job, and has not requeued it. Does not import it."""
+    return "UncompletedJobError" in {kind.__name__ for kind in type(error).__mro__}

@@ -16,8 +16,9 @@ VALUE = "value"
 class Outcome:
     """The outcome of a job."""
 
-    status: Literal["finished", "pruned", "failed"]
+    status: Literal["finished", "pruned", "failed", "interrupted"]
     metrics: Mapping[str, float] = field(default_factory=dict)
+    #: Why it has failed or was interrupted.
     error: str | None = None
     #: A note that is shown with the metrics.
     note: str | None = None

@@ -3,14 +3,15 @@
 import logging
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dcase_sweep.utils.batch import find_batch_job
 from dcase_sweep.utils.console import pluralize
-from dcase_sweep.utils.processes import parse_identity
+from dcase_sweep.utils.processes import parse_identity, this_process
 
 if TYPE_CHECKING:
     from dcase_sweep.tracking.stores import Store
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 #: Tags: the process of a run, its last heartbeat in seconds since 1970, and why another process closed the run.
 OWNER, ALIVE, CLOSED = "dcase_sweep.process", "dcase_sweep.alive", "dcase_sweep.closed"
+#: Tag: the batch job of the process, if there is one. When the job is requeued, the process has ended.
+JOB = "dcase_sweep.batch_job"
 _PARENT = "mlflow.parentRunId"
 #: A run on another machine counts as dead after this many seconds without a heartbeat. Training sends one every minute.
 SILENCE = 3600.0
@@ -48,6 +51,20 @@ def is_dead(owner: str, last_life: float) -> bool:
     identity = parse_identity(owner)
     is_running = None if identity is None else identity.is_running
     return time.time() - last_life > SILENCE if is_running is None else not is_running
+
+
+def owner_tags() -> dict[str, str]:
+    """Return the tags that make this process the owner of a run."""
+    job = find_batch_job()
+    return {OWNER: str(this_process()), **({} if job is None else {JOB: str(job)})}
+
+
+def is_running(tags: Mapping[str, str], last_life: float) -> bool:
+    """Whether the process of a run that is marked as running may still run."""
+    job = find_batch_job()
+    if job is not None and job.has_replaced(tags.get(JOB)):
+        return False
+    return not is_dead(tags.get(OWNER, ""), last_life)
 
 
 def open_runs(store: "Store") -> list[OpenRun]:

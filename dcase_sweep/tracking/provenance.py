@@ -13,7 +13,10 @@ from dcase_sweep.config.sources import hash_sources
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: Keys that determine locations and speed, but not results.
-_ASIDE = ("tracking.", "logger.", "store.", "resume", "data.root", "data.name", "hardware.threads", "hardware.workers")
+_ASIDE = (
+    *("tracking.", "logger.", "store.", "resume", "data.root", "data.name"),
+    *("hardware.threads", "hardware.workers", "hardware.time_limit"),
+)
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

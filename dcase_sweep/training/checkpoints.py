@@ -8,6 +8,8 @@ from typing import TypeVar
 FOLDER = "checkpoints"
 LAST = "last.ckpt"
 BEST = "best.ckpt"
+#: The result of a finished run.
+RESULT = "result.json"
 #: Prefix of the network's weights in the training step of a scene classifier.
 NETWORK = "network."
 Value = TypeVar("Value")

@@ -44,6 +44,8 @@ class Resumable:
     epochs: int
     #: Their metrics: name → epoch, counted from 0 → value; empty for a checkpoint of an earlier version.
     history: dict[str, dict[int, float]] = field(default_factory=dict)
+    #: The signature of its configuration, data and code; None in a checkpoint of an earlier version.
+    signature: str | None = None
 
     def metrics_by_epoch(self) -> dict[int, dict[str, float]]:
         """Return the logged metrics of each epoch, in order."""
@@ -153,9 +155,26 @@ def find_resumable(experiment: Experiment) -> Resumable | None:
             f"{where}: made by another configuration ({describe_changes(changes)}); expected its own"
             + _how_to_repeat({change.key: change.then for change in changes if change.is_known})
         )
+    return make_resumable(checkpoint, experiment, where=where, expected=expected)
+
+
+def make_resumable(checkpoint: Checkpoint, experiment: Experiment, *, where: str, expected: str) -> Resumable:
+    """Return the training that a checkpoint of this configuration continues.
+
+    Args:
+        checkpoint: the checkpoint.
+        experiment: the validated configuration.
+        where: the user's name for the file, for messages.
+        expected: the expected kind of file, for messages.
+
+    Raises:
+        UserError: if it has no state of a training.
+    """
     epochs = _epochs(checkpoint, experiment, where, expected)
-    history = _history(checkpoint.content["dcase_sweep"].get("history"), epochs)
-    return Resumable(found, checkpoint.run_id, epochs, history)
+    extra = checkpoint.content["dcase_sweep"]
+    known = extra.get("signature")
+    signature = known if isinstance(known, str) else None
+    return Resumable(checkpoint.path, checkpoint.run_id, epochs, _history(extra.get("history"), epochs), signature)
 
 
 def _epochs(checkpoint: Checkpoint, experiment: Experiment, where: str, expected: str) -> int:

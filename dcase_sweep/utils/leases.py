@@ -62,6 +62,26 @@ def claim(path: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
+@contextmanager
+def claim_folder(path: Path) -> Iterator[bool]:
+    """Try to take an exclusive lock on a folder for the block; yield False if another process has it.
+
+    Nothing is written to the folder. Where folders cannot be locked, as on NFS, the lock is granted.
+    """
+    if fcntl is None:
+        yield True
+        return
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _FLAGS)
+    except OSError:
+        yield True
+        return
+    try:
+        yield _lock(descriptor, exclusive=True)
+    finally:
+        os.close(descriptor)
+
+
 def _lock(descriptor: int, *, exclusive: bool) -> bool:
     if sys.platform == "win32" or fcntl is None:
         return True

@@ -92,7 +92,8 @@ def interruptible() -> Iterator[None]:
     was ignored before, as SIGHUP with nohup, stays ignored. If what is raised does not arrive within `PATIENCE`, the
     process is ended.
 
-    A handler of another library gets its signal at the end of the block: submitit then submits the job again.
+    A handler of another library gets its signal at the end of the block: submitit then submits the job again. What it
+    raises there takes the place of ``Interrupted``.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -122,6 +123,19 @@ def interruptible() -> Iterator[None]:
         _handlers.discard(handler)
         if not _handlers:  # the outermost block
             _pass_on(before)
+
+
+def report_time_limit() -> None:
+    """Let a handler of submitit's act as if the batch system had warned of the time limit: it requeues the job.
+
+    It gets the signal at the end of the outermost block of `interruptible`. Outside submitit's jobs nothing happens.
+    """
+    if not os.environ.get("SUBMITIT_EXECUTOR"):
+        return
+    name = f"SIG{os.environ.get('SUBMITIT_PREEMPT_SIGNAL', 'USR2')}"
+    number = getattr(signal, name, None)
+    if number is not None and _handlers and number in _SIGNALS and number not in _TWICE:
+        _received.append(number)
 
 
 def _pass_on(handlers: Mapping[int, Any]) -> None:

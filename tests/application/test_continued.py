@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from dcase_sweep.application.continued import continue_jobs
+from dcase_sweep.application.continued import Continues, choose_continuation, continue_jobs, find_results
 from dcase_sweep.config import Experiment, flatten
+from dcase_sweep.result import Result
+from dcase_sweep.runner.folder import write_result
 from dcase_sweep.utils import leases
 from dcase_sweep.utils.errors import UserError
 from tests.composing import composed
@@ -73,3 +75,54 @@ def test_a_sweep_that_is_running_is_left_alone(jobs: list[Experiment], tmp_path:
             continue_jobs(jobs, tmp_path)
     finally:
         leases.release(tmp_path / "multirun.yaml")
+
+
+@pytest.mark.parametrize(("restarts", "expected"), [("0", Continues.FOUND), ("2", Continues.REQUEUED)])
+def test_a_sweep_in_the_folder_of_another_continues_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restarts: str, expected: Continues
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
+    assert choose_continuation(None, tmp_path) is None
+
+    (tmp_path / "multirun.yaml").touch()
+
+    assert choose_continuation(None, tmp_path) is expected
+    assert choose_continuation(tmp_path, tmp_path) is Continues.NAMED
+
+
+def test_another_sweep_in_the_same_folder_overwrites_nothing(
+    jobs: list[Experiment], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "dcase_sweep")
+    write_last(tmp_path / "0", jobs[0], **{"training.epochs": 20})
+    write_last(tmp_path / "1", jobs[1])
+    write_last(tmp_path / "2", jobs[2], epoch=8)
+    write_result(jobs[2], Result("finished", "job", str(tmp_path / "2")))
+
+    found = continue_jobs(jobs, tmp_path, Continues.FOUND)
+
+    assert [list(words) for words in found.jobs] == [
+        ["hydra.sweep.subdir=3"],
+        [f"resume='{tmp_path}/1'", "hydra.sweep.subdir='1'"],
+        ["hydra.sweep.subdir=4"],  # it has finished, and nobody has requeued it
+    ]
+    first, second = caplog.messages
+    assert first.endswith("has a sweep: 1 job with a last epoch of this configuration")
+    assert "1 checkpoint of other jobs there stay; no job of this sweep uses their folders: " in second
+    assert "training.epochs was 20, is 9" in second
+
+
+def test_the_results_of_a_requeued_sweep_are_read_from_its_folder(jobs: list[Experiment], tmp_path: Path) -> None:
+    done = Result("finished", "seed 1", str(tmp_path / "1"), "r", {"test/accuracy": 0.5}, 3.0, note="synthetic")
+    write_result(jobs[1], done)
+    (tmp_path / "0/checkpoints").mkdir(parents=True)
+    (tmp_path / "0/checkpoints/result.json").write_text("[]")
+
+    first, second, third = find_results(jobs, tmp_path)
+
+    assert (first, third) == (None, None)
+    assert second is not None
+    name, outcome = second
+    assert name == "seed 1 · r"
+    assert (outcome.status, outcome.metrics, outcome.note) == ("finished", {"test/accuracy": 0.5}, "synthetic")

@@ -1,5 +1,6 @@
 """The grid sweeper: the results of interrupted and failed sweeps."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
 from dcase_sweep import tracking
-from dcase_sweep.application.sweepers import GridSweeper
+from dcase_sweep.application.sweepers import GridSweeper, SweepFailed
 from dcase_sweep.config import Tracking
 from dcase_sweep.runner import Result
 from dcase_sweep.sweep import grid
@@ -31,6 +32,23 @@ def ended(accuracy: float) -> JobReturn:
     return result
 
 
+def ended_in_time() -> JobReturn:
+    """A job that ended before its time limit."""
+    result = JobReturn()
+    result.status = JobStatus.COMPLETED
+    result.return_value = Result("interrupted", "job", ".", error="time limit: 2.0 s left, an epoch takes 3.0 s")
+    return result
+
+
+def stopped_by_its_batch_system() -> JobReturn:
+    """A job that submitit has not requeued."""
+    result = JobReturn()
+    result.overrides = ["seed=0"]
+    result.status = JobStatus.FAILED
+    result.return_value = type("UncompletedJobError", (RuntimeError,), {})("timed-out too many times")
+    return result
+
+
 def swept(
     monkeypatch: pytest.MonkeyPatch, folder: Path, launcher: object, *, error: type[BaseException]
 ) -> tuple[Any, list[list[str]]]:
@@ -45,8 +63,9 @@ def swept(
     sweeper._config = OmegaConf.create({"hydra": {"sweep": {"dir": str(folder / "multirun")}}})
     sweeper._context = None  # type: ignore[assignment]
     sweeper._launcher = launcher  # type: ignore[assignment]
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         sweeper.sweep([])
+    launcher.raised = caught.value  # type: ignore[attr-defined]
     store = tracking.open_store(settings)
     (parent,) = store.client.search_runs([store.experiment_id])
     return parent, launcher.given  # type: ignore[attr-defined]
@@ -57,6 +76,7 @@ class Serial:
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
+        self.raised: BaseException | None = None
         self.given: list[list[str]] = []
 
     def launch(self, job_overrides: Any, initial_job_idx: int) -> list[JobReturn]:
@@ -85,6 +105,38 @@ def test_a_launcher_that_breaks_leaves_a_failed_sweep(tmp_path: Path, monkeypatc
 
     assert parent.info.status == "FAILED"
     assert (tmp_path / "multirun/comparison.csv").is_file()
+
+
+class Ending:
+    """Ends each job in the same way."""
+
+    def __init__(self, how: Callable[[], JobReturn]) -> None:
+        self.how = how
+        self.raised: Any = None
+        self.given: list[list[str]] = []
+
+    def launch(self, job_overrides: Any, initial_job_idx: int) -> list[JobReturn]:
+        self.given += job_overrides
+        return [self.how() for _ in job_overrides]
+
+
+@pytest.mark.usefixtures("mlruns")
+@pytest.mark.parametrize("how", [ended_in_time, stopped_by_its_batch_system])
+def test_a_job_that_ends_before_its_time_limit_ends_the_sweep_as_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: Callable[[], JobReturn]
+) -> None:
+    caplog.set_level("INFO", "dcase_sweep")
+    launcher = Ending(how)
+
+    parent, given = swept(monkeypatch, tmp_path, launcher, error=SweepFailed)
+
+    assert len(given) == 1, "no job is begun that the time does not hold"
+    assert parent.info.status == "KILLED"
+    (failure,) = launcher.raised.failures
+    assert failure.startswith("seed=0: ")
+    assert failure.endswith(("an epoch takes 3.0 s", "UncompletedJobError: timed-out too many times"))
+    assert "sweep     0 of 2 jobs finished" in caplog.text
+    assert "continue  " in caplog.text
 
 
 def test_a_long_check_reports_its_progress(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -140,6 +140,23 @@ def test_a_deviation_needs_two_different_values() -> None:
     assert parameters == ""
 
 
+@pytest.mark.parametrize(
+    "other", [{"data": "demo"}, {"data": "folder", "data.root": "/b", "data.table": "None"}], ids=["choice", "root"]
+)
+def test_results_on_other_data_are_not_compared(other: dict[str, str]) -> None:
+    folder = {"data": "folder", "data.root": "/a", "data.table": "None"}
+    systems = group_runs([run("a", 0, 0.6, **folder), run("b", 0, 0.5, **folder), run("c", 0, 0.9, **other)])
+
+    compared = compare_with_best(systems, resamples=100)
+
+    assert [each.name.split()[0] for each in systems] == ["a", "b", "c"]
+    assert {(each.best.name.split()[0], each.other.name.split()[0]) for each in compared} == {("a", "b")}
+    page = to_html(systems, compared)
+    content = json.loads(page.partition('type="application/json">')[2].partition("</script>")[0])
+    groups = [each["group"] for each in content["systems"]]
+    assert groups[0] == groups[1] != groups[2]
+
+
 def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 

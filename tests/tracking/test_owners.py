@@ -140,6 +140,19 @@ def test_an_interrupted_run_is_resumed_without_duplicate_steps(
     assert sorted(metric.step for metric in history) == [0, 1, 2]
 
 
+def test_the_run_of_a_requeued_job_is_resumed_though_its_process_may_seem_to_run(
+    settings: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was killed on another machine, where nobody sees that."""
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    lost = tracking.start_run(settings, name="run", tags={tracking.SIGNATURE: "same"})
+
+    assert resumed(settings, lost).id != lost.id
+
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert resumed(settings, lost).id == lost.id
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -1,4 +1,4 @@
-"""Statistical tests of the difference between each system and the best one with the same evaluation rule."""
+"""Statistical tests of the difference between each system and the best one with the same rule and data set."""
 
 import math
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.evaluation.comparison.systems import Measure, System, split_by_rule, tested_measures
+from dcase_sweep.evaluation.comparison.systems import Measure, System, split_comparable, tested_measures
 from dcase_sweep.evaluation.resampling import Difference, compare_drawn, compare_seeds, draw_statistic
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The difference between a system and the best one of its task and rule, in one metric.
+    """The difference between a system and the best one of its task, rule and data set, in one metric.
 
     `clips` is None where a run has no counts by clip, or the clips differ; `seeds_p` is over `seeds` common seeds, NaN
     without one.
@@ -36,7 +36,7 @@ class _Resampled:
 
 
 def compare_with_best(systems: Sequence[System], *, resamples: int = 1000) -> list[Comparison]:
-    """Compare each system with the first one of its task and rule, in each tested measure.
+    """Compare each system with the first one of its task, rule and data set, in each tested measure.
 
     Args:
         systems: systems in the order of `group_runs`, the best of each task first.
@@ -44,7 +44,7 @@ def compare_with_best(systems: Sequence[System], *, resamples: int = 1000) -> li
     """
     found = []
     for task in dict.fromkeys(system.task for system in systems):
-        for best, *others in split_by_rule([system for system in systems if system.task == task]):
+        for best, *others in split_comparable([system for system in systems if system.task == task]):
             measures = tested_measures([best, *others])
             # A system is read and resampled only once, even if it is compared several times.
             of_best = _resample(best, measures, resamples) if others else None

@@ -79,6 +79,7 @@ def _describe_system(system: System, rows: TaskRows, shown: Sequence[Measure]) -
         "name": printable(system.name),
         "task": printable(system.task),
         "rule": rows.rules[system.rule],
+        "group": f"{rows.rules[system.rule]} {system.data}",
         "coverage": system.coverage,
         "values": [[_number(system.mean(measure)), _number(system.std(measure))] for measure in shown],
         "details": system.details(),

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -124,6 +125,13 @@ class System:
         return f"{scored:,.0f} of {listed:,.0f}"
 
     @property
+    def data(self) -> str:
+        """The data set: the choice of ``data``, and the folder where that can be any (``data=folder``)."""
+        parameters = self.runs[0].parameters
+        choice = parameters.get("data", "")
+        return f"{choice} {parameters.get('data.root', '')}" if "data.table" in parameters else choice
+
+    @property
     def is_synthetic(self) -> bool:
         """Whether the data of a run are generated."""
         return any(run.is_synthetic for run in self.runs)
@@ -170,7 +178,7 @@ def tested_measures(systems: Sequence[System]) -> list[Measure]:
 def group_runs(runs: Sequence[ComparedRun]) -> list[System]:
     """Group runs over seeds. Names of systems contain the parameters in which the systems of a task differ.
 
-    The systems are ordered by task, by rule, and by their result, the best first.
+    The systems are ordered by task, by rule, by data set, and by their result, the best first.
     """
     groups: dict[tuple[tuple[str, str], ...], list[ComparedRun]] = {}
     for run in runs:
@@ -186,8 +194,8 @@ def group_runs(runs: Sequence[ComparedRun]) -> list[System]:
     ordered: list[System] = []
     for task in sorted({system.task for system in systems}):
         of_task = [system for system in systems if system.task == task]
-        for of_rule in split_by_rule(of_task):
-            ordered += sort_systems(of_rule, main_measure(of_task))
+        for comparable in split_comparable(of_task):
+            ordered += sort_systems(comparable, main_measure(of_task))
     return ordered
 
 
@@ -195,12 +203,16 @@ def _task_of(parameters: Mapping[str, str]) -> str:
     return parameters.get("task.name", parameters.get("task", ""))
 
 
-def split_by_rule(systems: Sequence[System]) -> list[list[System]]:
-    """Return the systems of each rule, those of the most frequent rule first."""
-    by_rule: dict[str, list[System]] = {}
+def split_comparable(systems: Sequence[System]) -> list[list[System]]:
+    """Return the systems of each rule and data set. The most frequent rule is first, and in it the most used data."""
+    frequency = Counter(system.rule for system in systems)
+    groups: dict[tuple[str, str], list[System]] = {}
     for system in systems:
-        by_rule.setdefault(system.rule, []).append(system)
-    return sorted(by_rule.values(), key=len, reverse=True)
+        groups.setdefault((system.rule, system.data), []).append(system)
+    rules = list(frequency)
+    return sorted(
+        groups.values(), key=lambda group: (-frequency[group[0].rule], rules.index(group[0].rule), -len(group))
+    )
 
 
 def sort_systems(systems: Sequence[System], measure: Measure | None) -> list[System]:

@@ -35,10 +35,21 @@ def format_headline(evaluations: Mapping[str, EventEvaluation], *, note: str | N
         rows.append([title, *values, f"{counts} of {len(first.truth.labels)}"])
     events = f"{len(first.truth.clip):,} reference events"
     title = f"Sound event detection: {first.coverage}, {events}" + (f" ({note})" if note else "")
-    notes = dict.fromkeys(line for evaluation in evaluations.values() for line in list_notes(evaluation))
+    notes = _list_notes(evaluations)
     more = "all metrics, their definitions and those of each class are in events.txt"
     texts = [*(wrap(each, width) for each in notes), wrap(more, width)]
     return "\n".join([wrap(title, width), "", format_table(rows, width=width), "", *texts])
+
+
+def _list_notes(evaluations: Mapping[str, EventEvaluation]) -> list[str]:
+    """The notes of all networks; one that does not hold for all of them begins with the names of those it holds for."""
+    networks: dict[str, list[str]] = {}
+    for name, evaluation in evaluations.items():
+        for note in list_notes(evaluation):
+            networks.setdefault(note, []).append(name)
+    return [
+        note if len(names) == len(evaluations) else f"{', '.join(names)}: {note}" for note, names in networks.items()
+    ]
 
 
 def _find_headline(evaluation: EventEvaluation, metric: str) -> tuple[float, int]:

@@ -21,6 +21,10 @@ def tell_outcome(study: optuna.Study, trial: Trial, outcome: Outcome, search_con
     if outcome.status == "pruned":
         study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
         return
+    if outcome.status == "interrupted":
+        reason = outcome.error or "interrupted"
+        records.fail(study, records.find_trial(study, trial), reason, interrupted=True)
+        return
     if outcome.status != "finished":
         _fail(study, trial, outcome.error or outcome.status, search_config)
         return

@@ -153,6 +153,21 @@ def test_classes_that_were_not_tested_are_not_counted() -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_a_note_that_holds_for_one_network_names_it(evaluation: EventEvaluation) -> None:
+    rng = np.random.default_rng(3)
+    truth = random_truth(rng)
+    scores = random_scores(rng, truth)
+    for values in scores.values():
+        values[:, 1] = 0  # never a Dog
+    student = evaluate(scores, truth, hop=HOP)
+
+    differing = format_headline({"student": student, "teacher": evaluation}, note=None, width=None)
+    equal = format_headline({"student": student, "teacher": student}, note=None, width=None)
+
+    assert "\nstudent: segment F1: Dog not in the mean, as there is no detection\n" in differing
+    assert "\nsegment F1: Dog not in the mean, as there is no detection\n" in equal
+
+
 @pytest.mark.parametrize("width", [80, 100])
 def test_the_whole_text_fits_the_terminal(evaluation: EventEvaluation, width: int) -> None:
     assert max(map(len, format_text(evaluation, width).splitlines())) <= width
