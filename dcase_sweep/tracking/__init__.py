@@ -1,7 +1,7 @@
 """Runs in MLflow; the only package that imports it."""
 
 from dcase_sweep.tracking.delivery import send_unsent
-from dcase_sweep.tracking.finding import NOTE, FinishedRun, LoggedRun, end_run, find_finished, find_run
+from dcase_sweep.tracking.finding import NOTE, FinishedRun, LoggedRun, end_run, find_finished, find_ids, find_run
 from dcase_sweep.tracking.frames import runs_frame
 from dcase_sweep.tracking.listing import ListedRun, list_runs, runs_table
 from dcase_sweep.tracking.loggers import (
@@ -50,6 +50,7 @@ __all__ = [
     "end_run",
     "fetch_model",
     "find_finished",
+    "find_ids",
     "find_run",
     "find_unsent",
     "has_run",

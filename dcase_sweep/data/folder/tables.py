@@ -92,7 +92,8 @@ def find_label_tables(
 ) -> list[str]:
     """Return the tables under a folder that have the columns for one of several lists of uses.
 
-    Tables that ``predict`` has written are left out: a network must not be trained on its own results unnoticed.
+    Tables that ``predict`` has written are left out: a network must not be trained on its own results unnoticed. A line
+    names each of them, and each table that cannot be read.
 
     Args:
         root: the folder.
@@ -106,8 +107,15 @@ def find_label_tables(
             continue
         try:
             header = read_table(root / name, problems=[]).header
+        except UserError as error:
+            log.info(f"left out  {error}")
+            continue
+        if len(header) == 1 and ";" in header[0]:
+            log.info(f"left out  {printable(name)}: separated by semicolons; expected commas or tabs")
+            continue
+        try:
             chosen = choose_columns(header, named, aliases, name)
-        except UserError:  # another kind of file
+        except UserError:  # without a column that the user names
             continue
         if not any(set(uses) <= chosen.keys() for uses in needs):
             continue

@@ -255,6 +255,26 @@ def test_results_of_predict_are_not_labels(tmp_path: Path, caplog: pytest.LogCap
         load(root, table="scenes.csv")
 
 
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"filename;label\na.wav;a\n", "labels.csv: separated by semicolons; expected commas or tabs"),
+        ("filename,label\na.wav,a\n".encode("utf-16"), "labels.csv: is not UTF-8 text but UTF-16 text"),
+    ],
+    ids=["semicolons", "utf-16"],
+)
+def test_a_table_that_cannot_be_read_is_named(
+    tmp_path: Path, content: bytes, says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = make_class_folders(tmp_path / "own")
+    (root / "labels.csv").write_bytes(content)
+
+    with caplog.at_level("INFO"):
+        load(root)
+
+    assert says in caplog.text
+
+
 def test_names_in_any_script_and_form_are_found(tmp_path: Path) -> None:
     decomposed = "ca\u0301ma"
     for label in (decomposed, "강아지"):
