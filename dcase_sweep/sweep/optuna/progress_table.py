@@ -4,15 +4,21 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.tally import Tally
 from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.text_table import format_table, wrap
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
+    from rich.console import Console, ConsoleOptions
+    from rich.text import Text
 
     from dcase_sweep.sweep.optuna.search_config import SearchConfig
 
@@ -68,9 +74,13 @@ class ProgressTable:
     def __init__(self, study: "optuna.Study", search_config: "SearchConfig") -> None:
         self.study = study
         self.search_config = search_config
-        self.shown = {trial.number for trial in study.get_trials(deepcopy=False) if records.kind(trial) in _ENDED}
+        objective = search_config.objective
+        self.tally = Tally(objective.directions[0] if objective.is_single else None)
+        self.tally.update(study.get_trials(deepcopy=False))
         self.began = time.monotonic()
-        self.done_before = self._count_done(study.get_trials(deepcopy=False))
+        self.done_before = self._count_done()
+        #: Width of the numbers of trials, so that short and long ones are in a column.
+        self.width = max(3, len(str(search_config.n_trials)))
         self.lock = threading.Lock()
         self.table: Any = None
 
@@ -90,81 +100,72 @@ class ProgressTable:
     def update(self) -> None:
         """Print the trials that have ended since the last call, and redraw the table."""
         with self.lock:
-            trials = self.study.get_trials(deepcopy=False)
-            for trial in trials:
-                if trial.number not in self.shown and records.kind(trial) in _ENDED:
-                    self.shown.add(trial.number)
-                    self._print(trial, trials)
+            for trial in self.tally.update(self.study.get_trials(deepcopy=False)):
+                if records.kind(trial) in _ENDED:
+                    self._print(trial)
             if self.table is not None:
-                self.table.update(self._draw(trials), refresh=True)
+                self.table.update(self._draw(), refresh=True)
 
-    def _print(self, trial: "FrozenTrial", trials: list["FrozenTrial"]) -> None:
-        best = self._best(trials)
+    def _print(self, trial: "FrozenTrial") -> None:
+        best = self.tally.best
         note = ""
         if best is not None:
             note = " · the best so far" if best.number == trial.number else f" · best {best.value:.4g} ({best.number})"
-        done = self._count_done(trials)
+        done = self._count_done()
         line = (
-            f"trial {trial.number:<4}{outcome(trial)}{note} · {done}/{self.search_config.n_trials} · {describe(trial)}"
+            f"trial {trial.number:<{self.width}} {outcome(trial)}{note} · {done}/{self.search_config.n_trials} · "
+            f"{describe(trial)}"
         )
         if self.table is not None:
             self.table.console.print(line, highlight=False, markup=False, soft_wrap=True)
         else:
             log.info(line)
 
-    @staticmethod
-    def _count_done(trials: list["FrozenTrial"]) -> int:
-        return sum(records.kind(each) in ("finished", "pruned") for each in trials)
+    def _count_done(self) -> int:
+        return self.tally.counts["finished"] + self.tally.counts["pruned"]
 
-    def describe_remaining(self, trials: list["FrozenTrial"]) -> str:
+    def describe_remaining(self) -> str:
         """Describe the remaining time at the speed of this search so far; empty before its first trial has ended."""
-        done = self._count_done(trials)
+        done = self._count_done()
         wanted = self.search_config.n_trials - done
         if wanted <= 0 or done <= self.done_before:
             return ""
         seconds = round((time.monotonic() - self.began) / (done - self.done_before) * wanted)
         return f"; about {timedelta(seconds=seconds)} left"
 
-    def _best(self, trials: list["FrozenTrial"]) -> "FrozenTrial | None":
-        if len(self.search_config.objective.metrics) != 1:
-            return None
-        return records.find_best(trials, self.search_config.objective.directions[0])
-
-    def _draw(self, trials: list["FrozenTrial"]) -> Any:
-        from rich.box import SIMPLE_HEAD
-        from rich.table import Table
-        from rich.text import Text
-
-        found = records.counts(trials)
+    def _draw(self) -> "_Drawn":
+        found = self.tally.counts
         order = ("running", "finished", "pruned", "rejected", "repeated", "failed", "interrupted")
-        title = ", ".join(f"{found[name]} {name}" for name in order if found[name]) or "starting"
-        table = Table(
-            title=Text(
-                f"{self.search_config.study}: {title}; {self.search_config.n_trials} wanted"
-                f"{self.describe_remaining(trials)}"
-            ),
-            title_justify="left",
-            title_style="bold",
-            box=SIMPLE_HEAD,
-            expand=True,
-        )
+        states = ", ".join(f"{found[name]} {name}" for name in order if found[name]) or "starting"
+        wanted = f"{self.search_config.n_trials} wanted{self.describe_remaining()}"
         metrics = " / ".join(metric.rpartition("/")[2] for metric in self.search_config.objective.metrics)
-        # Short columns keep their width. The configuration uses the remaining width and is cut to it.
-        table.add_column("trial", justify="right", min_width=5, no_wrap=True)
-        table.add_column("state", min_width=7, no_wrap=True)
-        table.add_column(Text(metrics), min_width=20, max_width=40, overflow="ellipsis", no_wrap=True)
-        table.add_column("s", justify="right", min_width=5, no_wrap=True)
-        table.add_column("configuration", ratio=1, overflow="ellipsis", no_wrap=True)
-        running = [trial for trial in trials if records.kind(trial) == "running"]
-        best = self._best(trials)
-        if best is not None:  # the column has no room for it on a narrow terminal
-            table.caption = Text(f"best: {describe(best)}")
-            table.caption_justify = "left"
+        rows = [["trial", "state", metrics, "s", "configuration"]]
+        best = self.tally.best
+        running = [trial for trial in self.tally.unfinished.values() if records.kind(trial) == "running"]
         for trial in [*([best] if best is not None else []), *running][:_SHOWN]:
             began = trial.datetime_start.timestamp() if trial.datetime_start else time.time()
             ended = trial.datetime_complete.timestamp() if trial.datetime_complete else time.time()
             what = "best" if trial is best else "running"
             shown = "" if outcome(trial) == "running" else outcome(trial)  # no epoch has finished yet
-            # Brackets in a value must not be read as markup.
-            table.add_row(str(trial.number), what, Text(shown), f"{ended - began:.0f}", Text(describe(trial)))
-        return table
+            rows.append([str(trial.number), what, shown, f"{ended - began:.0f}", describe(trial)])
+        # The column has no room for the configuration of the best trial on a narrow terminal.
+        caption = "" if best is None else f"best: {describe(best)}"
+        return _Drawn(f"{self.search_config.study}: {states}; {wanted}", rows, caption)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A title, a table and a line below it, for a console of any width."""
+
+    title: str
+    rows: list[list[str]]
+    caption: str
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[Text]":
+        from rich.text import Text
+
+        width = options.max_width
+        yield Text(wrap(self.title, width), "bold")
+        yield Text(format_table(self.rows, left=(1, 2, 4), whole=(0, 1, 3), width=width))
+        if self.caption:
+            yield Text(wrap(self.caption, width))
