@@ -7,12 +7,15 @@ gets an unused number.
 
 import logging
 import os
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
 
+from dcase_sweep import tracking
 from dcase_sweep.application.outcomes import make_outcome
 from dcase_sweep.config import Experiment
 from dcase_sweep.config.resumed import SWEEP, is_sweep_folder
@@ -26,6 +29,7 @@ from dcase_sweep.training.resume import describe_changes, find_changes, find_res
 from dcase_sweep.utils.batch import is_requeued
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.files import whole_file
 from dcase_sweep.utils.leases import claim
 from dcase_sweep.utils.overrides import escape_interpolation, quote
 
@@ -147,6 +151,30 @@ def resume_trial(job: PreparedJob, folder: str) -> tuple[PreparedJob, int]:
     assert found is not None
     job.config.resume = escape_interpolation(folder)
     return replace(job, content=experiment), found.epochs
+
+
+def fetch_checkpoint(job: PreparedJob, run_id: str) -> str | None:
+    """Copy the last checkpoint of a run from its artifacts to the folder of the job that continues it.
+
+    Returns:
+        The folder; None if the run has logged none (``tracking.last_checkpoint``).
+    """
+    settings = job.content.tracking
+    if not is_run_id(run_id) or not tracking.logs_to_mlflow(job.content.logger):
+        return None
+    run = tracking.find_run(settings, run_id)
+    if run is None:
+        return None
+    folder = Path(job.config.hydra.sweep.dir, str(job.config.hydra.sweep.subdir))
+    target = folder / FOLDER / LAST
+    with tempfile.TemporaryDirectory() as temporary:
+        found = run.fetch(f"{FOLDER}/{LAST}", Path(temporary))
+        if found is None:
+            return None
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(target) as written:
+            shutil.copyfile(found, written)
+    return str(folder)
 
 
 def _read(path: Path) -> Checkpoint:

@@ -19,7 +19,7 @@ from dcase_sweep.utils.overrides import quote
 if TYPE_CHECKING:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from dcase_sweep.config import Experiment
+    from dcase_sweep.config import Experiment, Tracking
     from dcase_sweep.result import Result
     from dcase_sweep.sweep.optuna.reporter import TrialReporter
     from dcase_sweep.sweep.optuna.space import Space
@@ -52,6 +52,7 @@ class Experiments(Application):
         #: The results of the finished jobs of a command that was requeued.
         self._finished: list[tuple[str, Outcome] | None] = []
         self._base: Experiment | None = None
+        self._tracking: Tracking | None = None
         self._classes = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -103,6 +104,7 @@ class Experiments(Application):
     def begin(self, config: DictConfig) -> None:
         """Check the configuration common to all jobs."""
         self._base = self.check(config)
+        self._tracking = self._base.tracking
 
     def load(self) -> None:
         """Determine the number of classes of the data, if a limit depends on it."""
@@ -186,7 +188,8 @@ class Experiments(Application):
         """Close the MLflow run of a job."""
         from dcase_sweep import tracking
 
-        return not job_id or tracking.end_run(self.base.tracking, job_id, status)
+        assert self._tracking is not None, "begin() comes first"
+        return not job_id or tracking.end_run(self._tracking, job_id, status)
 
     def describe_continuation(self, config: DictConfig, arguments: Sequence[str]) -> str:
         """Return the command that continues a sweep."""
@@ -280,6 +283,12 @@ class Experiments(Application):
         from dcase_sweep.application.continued import resume_trial
 
         return resume_trial(job, folder)
+
+    def fetch_attempt(self, job: PreparedJob, job_id: str) -> str | None:
+        """Copy the last checkpoint among the artifacts of a run to the folder of the job that continues it."""
+        from dcase_sweep.application.continued import fetch_checkpoint
+
+        return fetch_checkpoint(job, job_id)
 
     def run(self, composed: DictConfig, task: Callable[[DictConfig], Any], content: Any, trial: "TrialReporter") -> Any:
         """Run the validated experiment."""

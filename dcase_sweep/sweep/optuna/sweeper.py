@@ -12,6 +12,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.sweep.application import Application
+from dcase_sweep.utils.time_limit import parse_duration
 
 if TYPE_CHECKING:
     from dcase_sweep.sweep.optuna.search_config import SearchConfig
@@ -44,6 +45,9 @@ class OptunaSweeper(Sweeper):
         max_retries: how often an interrupted trial is retried; None = no limit.
         grace_period: seconds without a heartbeat after which a worker on another machine counts as ended and its trial
             is retried; a worker sends five within them.
+        time_limit: the time from the start of a worker's command to its end, in seconds or as
+            ``[DAYS-]HOURS:MINUTES:SECONDS``; None = that of its Slurm job. A worker begins no trial of which the
+            remaining time does not hold an epoch.
         objective: metric of the returned dictionary → ``maximize`` or ``minimize``.
         direction: the direction for a task function that returns one number, or a list of directions for several
             numbers.
@@ -68,6 +72,7 @@ class OptunaSweeper(Sweeper):
         max_failed: float = 0.5,
         max_retries: int | None = None,
         grace_period: float = 300.0,
+        time_limit: float | str | None = None,
         objective: Mapping[str, str] | None = None,
         direction: str | Sequence[str] | None = None,
         constraints: Mapping[str, float] | None = None,
@@ -85,6 +90,7 @@ class OptunaSweeper(Sweeper):
         self.max_failed = max_failed if max_failure_rate is None else max_failure_rate
         self.max_retries = max_retries
         self.grace_period = grace_period
+        self.time_limit = time_limit
         self.sampler: Any = to_plain(sampler)
         self.pruner: Any = to_plain(pruner)
         self.objective: Any = to_plain(objective)
@@ -200,6 +206,7 @@ class OptunaSweeper(Sweeper):
             is_grid=checked.is_grid,
             max_retries=self.max_retries,
             grace_period=self.grace_period,
+            time_limit=None if self.time_limit is None else parse_duration(self.time_limit),
         )
 
     def check_settings(self) -> None:
