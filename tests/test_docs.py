@@ -131,6 +131,9 @@ def test_commands_are_composed_or_run(page: Page, commands: list[list[str]], pro
         elif verb == "download":
             described = project("download", "--help")
             assert all(word in described for word in words if word.startswith("--"))
+        elif verb == "send":
+            assert "nothing to send" in project("send")
+            assert "usage" in project("send", "--help")
         elif verb == "submit":
             assert "error: " in project(*words, code=1)  # likewise
             described = project("submit", "--help")

@@ -53,6 +53,8 @@ class Experiments(Application):
         self._finished: list[tuple[str, Outcome] | None] = []
         self._base: Experiment | None = None
         self._tracking: Tracking | None = None
+        #: The folder of the sweep, once it is checked.
+        self._folder: Path | None = None
         self._classes = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -94,6 +96,8 @@ class Experiments(Application):
         from dcase_sweep.config import check_written
 
         check_written(key, folder)
+        if key == "hydra.sweep.dir":
+            self._folder = Path(folder)
 
     def check(self, config: DictConfig) -> "Experiment":
         """Validate a configuration and return it as an experiment."""
@@ -182,7 +186,7 @@ class Experiments(Application):
             return Record()
         settings = self.base.tracking
         shown = name if study is not None else settings.run_name or name
-        return start_record(settings, shown, arguments, study=study, known_id=known_id)
+        return start_record(settings, shown, arguments, study=study, known_id=known_id, folder=self._folder)
 
     def close_job(self, job_id: str, status: str) -> bool:
         """Close the MLflow run of a job."""

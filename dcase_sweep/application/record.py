@@ -19,15 +19,13 @@ class RunRecord(Record):
 
     Args:
         run: the open run.
-        settings: the settings of the tracking.
     """
 
-    def __init__(self, run: tracking.Run, settings: Tracking) -> None:
+    def __init__(self, run: tracking.Run) -> None:
         self.id = run.id
         self.command = run.store.command
         self.link = run.store.link_to_sweep(run.id)
         self._run = run
-        self._settings = settings
 
     def log_text(self, text: str, name: str) -> None:
         """Log a text as an artifact."""
@@ -50,7 +48,7 @@ class RunRecord(Record):
     def mark_best(self, job_ids: Mapping[str, bool]) -> None:
         """Tag the runs of finished jobs."""
         for job_id, is_best in job_ids.items():
-            tracking.tag_run(self._settings, job_id, {BEST: "true" if is_best else "false"})
+            self._run.tag_other(job_id, {BEST: "true" if is_best else "false"})
 
     def end(self, status: str) -> None:
         """Close the run."""
@@ -70,7 +68,13 @@ def shorten_table(text: str, length: int) -> str:
 
 
 def start_record(
-    settings: Tracking, name: str, arguments: Sequence[str], *, study: str | None, known_id: str | None
+    settings: Tracking,
+    name: str,
+    arguments: Sequence[str],
+    *,
+    study: str | None,
+    known_id: str | None,
+    folder: Path | None = None,
 ) -> RunRecord:
     """Start the run of a sweep, or continue the one with this ID if it exists.
 
@@ -80,9 +84,10 @@ def start_record(
         arguments: overrides on the command line.
         study: name of the study, for a search.
         known_id: ID of the run of the sweep that is continued.
+        folder: the folder of the sweep.
     """
     tags = {"dcase_sweep.sweep": " ".join(map(mask_word, arguments))[:_LONGEST_TAG]}
     if study is not None:
         tags["dcase_sweep.study"] = study
-    run = tracking.start_run(settings, name=name, tags=tags, resume_id=known_id, code=Path.cwd())
-    return RunRecord(run, settings)
+    run = tracking.start_run(settings, name=name, tags=tags, resume_id=known_id, code=Path.cwd(), folder=folder)
+    return RunRecord(run)

@@ -103,7 +103,8 @@ def _measured(options: argparse.Namespace) -> tuple[dict[str, "Complexity"], lis
     if not trained:
         from dcase_sweep.config.compose import compose_experiments
 
-        jobs = [(each.name, each.experiment) for each in compose_experiments(options.what, options.config_dir)]
+        composed = compose_experiments(options.what, options.config_dir, is_sweep=True)
+        jobs = [(each.name, each.experiment) for each in composed]
         networks = {name: complexity_before_training(experiment, options.classes) for name, experiment in jobs}
     else:
         from dcase_sweep.config.search_path import named_in_folder

@@ -1,13 +1,11 @@
 """``runs``: list the runs of a store, and close runs whose process has ended."""
 
 import argparse
-import logging
 import shutil
-import sys
 from collections.abc import Sequence
 
 from dcase_sweep.cli.parser import HelpFormatter
-from dcase_sweep.cli.stores import open_existing_store
+from dcase_sweep.cli.stores import log_to_terminal, open_existing_store
 from dcase_sweep.utils.errors import UserError
 
 KEYS = ("tracking.uri", "tracking.folder")
@@ -46,7 +44,7 @@ def main(arguments: list[str]) -> int:
 
     from dcase_sweep import tracking
 
-    _log_to_terminal()
+    log_to_terminal()
     store = open_existing_store(settings)
     if options.close_dead:
         if not tracking.close_dead_runs(store):  # a local store closes them when it is opened
@@ -66,15 +64,3 @@ def _settings(words: Sequence[str]) -> dict[str, str]:
             raise UserError(f"{word}: expected {' or '.join(f'{key}=VALUE' for key in KEYS)}")
         found[key.removeprefix("tracking.")] = value
     return found
-
-
-def _log_to_terminal() -> None:
-    """Send messages of the store to standard output, as in an experiment."""
-    from dcase_sweep.utils.console import MaskingFormatter, Terminal
-
-    logger = logging.getLogger("dcase_sweep")
-    if not logger.handlers:
-        handler = Terminal(sys.stdout)
-        handler.setFormatter(MaskingFormatter("%(message)s"))
-        logger.addHandler(handler)
-    logger.setLevel(logging.INFO)

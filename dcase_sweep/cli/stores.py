@@ -1,5 +1,7 @@
 """The store of runs that a verb reads."""
 
+import logging
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -25,3 +27,15 @@ def open_existing_store(settings: Mapping[str, str]) -> "Store":
             "tracking.uri=ADDRESS of one"
         )
     return tracking.open_store(where, experiment=False)
+
+
+def log_to_terminal() -> None:
+    """Send messages of the store to standard output, as in an experiment."""
+    from dcase_sweep.utils.console import MaskingFormatter, Terminal
+
+    logger = logging.getLogger("dcase_sweep")
+    if not logger.handlers:
+        handler = Terminal(sys.stdout)
+        handler.setFormatter(MaskingFormatter("%(message)s"))
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)

@@ -58,6 +58,7 @@ RANGES: dict[str, Range] = {
     "training.best_after_fraction": (0, 0.999),
     "hardware.threads": (1, None),
     "hardware.workers": (1, None),
+    "tracking.timeout": (0, 3600),
     "seed": (0, 2**32 - 1),
 }
 #: The kind of recordings that are not read, which fit every task.

@@ -82,17 +82,20 @@ class Composed:
     overrides: tuple[str, ...] = ()
 
 
-def compose_experiments(arguments: Sequence[str], config_dir: str | Path | None = None) -> list[Composed]:
+def compose_experiments(
+    arguments: Sequence[str], config_dir: str | Path | None = None, *, is_sweep: bool = False
+) -> list[Composed]:
     """Compose and validate the experiments of some overrides, one for each combination of their values.
 
     Args:
         arguments: overrides in Hydra's grammar.
         config_dir: a folder of the user's configuration files, as for ``--config-dir``.
+        is_sweep: whether a comma separates several paths, as with ``-m``; it belongs to the path otherwise.
 
     Raises:
         UserError: in one line, as from the command line.
     """
-    arguments = quote_paths(arguments, is_sweep=True)
+    arguments = quote_paths(arguments, is_sweep=is_sweep)
     sweep = find_sweep(arguments)
     if sweep is not None:
         raise UserError(

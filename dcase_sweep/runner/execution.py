@@ -243,7 +243,14 @@ def _start_run(
     if not tracking.logs_to_mlflow(experiment.logger):
         return tracking.MultiLoggerRun(tracking.UntrackedRun(name, job.folder), loggers)
     run = tracking.start_run(
-        experiment.tracking, name=name, tags=tags, resume_id=run_id, signature=expected, code=Path.cwd()
+        experiment.tracking,
+        name=name,
+        tags=tags,
+        resume_id=run_id,
+        signature=expected,
+        code=Path.cwd(),
+        folder=job.folder,
+        continued=resumable.checkpoint.parent.parent if resumable else None,
     )
     return tracking.MultiLoggerRun(run, loggers) if loggers else run
 

@@ -1,5 +1,6 @@
 """Composition of the configurations of the jobs of one sweep."""
 
+import copy
 import pickle
 from collections.abc import Sequence
 
@@ -30,8 +31,7 @@ class Composer:
         self.context = context
         self.config = config
         self.fixed = list(fixed)
-        # Pickled: a copy made of bytes takes a fifth of the time of copy.deepcopy.
-        self._bases: dict[tuple[str, ...], bytes] = {}
+        self._bases: dict[tuple[str, ...], bytes | DictConfig] = {}
         self._parsed: dict[str, Override] = {}
         self._groups: dict[str, bool] = {}
 
@@ -65,8 +65,9 @@ class Composer:
             if len(self._bases) >= _MOST_BASES:
                 self._bases.pop(next(iter(self._bases)))
             base = self.context.config_loader.load_sweep_config(self.config, [*self.fixed, *choices])
-            self._bases[key] = pickle.dumps(base)
-        base = pickle.loads(self._bases[key])
+            self._bases[key] = _pickle(base)
+        kept = self._bases[key]
+        base = pickle.loads(kept) if isinstance(kept, bytes) else copy.deepcopy(kept)
         assert isinstance(base, DictConfig)
         return base
 
@@ -99,3 +100,15 @@ class Composer:
             item_sep=job.config.override_dirname.item_sep,
             exclude_keys=job.config.override_dirname.exclude_keys,
         )
+
+
+def _pickle(config: DictConfig) -> bytes | DictConfig:
+    """Pickle a configuration: a copy made of bytes takes a fifth of the time of ``copy.deepcopy``.
+
+    A configuration that names a class of one of Hydra's plugins is returned as it is. Hydra imports its plugins twice,
+    so the class is not the one that its module holds.
+    """
+    try:
+        return pickle.dumps(config)
+    except pickle.PicklingError:
+        return config

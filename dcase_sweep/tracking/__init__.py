@@ -1,6 +1,7 @@
 """Runs in MLflow; the only package that imports it."""
 
-from dcase_sweep.tracking.finding import NOTE, FinishedRun, LoggedRun, end_run, find_finished, find_run, tag_run
+from dcase_sweep.tracking.delivery import send_unsent
+from dcase_sweep.tracking.finding import NOTE, FinishedRun, LoggedRun, end_run, find_finished, find_run
 from dcase_sweep.tracking.frames import runs_frame
 from dcase_sweep.tracking.listing import ListedRun, list_runs, runs_table
 from dcase_sweep.tracking.loggers import (
@@ -15,6 +16,7 @@ from dcase_sweep.tracking.models import ModelPackage, fetch_model
 from dcase_sweep.tracking.names import legal_name
 from dcase_sweep.tracking.owners import OpenRun, close_dead_runs, open_runs
 from dcase_sweep.tracking.run import Run
+from dcase_sweep.tracking.spool import find_unsent
 from dcase_sweep.tracking.starting import CONTINUED, SIGNATURE, check_parent, start_run
 from dcase_sweep.tracking.stores import (
     Store,
@@ -49,6 +51,7 @@ __all__ = [
     "fetch_model",
     "find_finished",
     "find_run",
+    "find_unsent",
     "is_there",
     "legal_name",
     "list_runs",
@@ -60,6 +63,6 @@ __all__ = [
     "resolve_uri",
     "runs_frame",
     "runs_table",
+    "send_unsent",
     "start_run",
-    "tag_run",
 ]

@@ -140,7 +140,13 @@ def _use_log(connection: sqlite3.Connection) -> None:
 
 
 def import_quietly() -> None:
-    """Import MLflow and let it log errors only. Its import configures its loggers, so this is done afterwards."""
+    """Import MLflow and let it log errors only. Its import configures its loggers, so this is done afterwards.
+
+    It prints no addresses of runs, which this package prints itself. A request that fails is repeated once, not for
+    minutes; a value of the environment takes precedence.
+    """
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     import mlflow  # noqa: F401
 
     for library in ("mlflow", "alembic"):

@@ -2,15 +2,15 @@
 
 import logging
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dcase_sweep.config import Tracking
 from dcase_sweep.tracking.database import run_artifacts
-from dcase_sweep.tracking.run import Run, clean_tags
+from dcase_sweep.tracking.run import Run
 from dcase_sweep.tracking.starting import CONTINUED, SIGNATURE
 from dcase_sweep.tracking.stores import Store, is_there, open_store
+from dcase_sweep.utils.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -134,16 +134,6 @@ def end_run(tracking: Tracking, run_id: str, status: str) -> bool:
     except MlflowException as error:
         log.debug(f"run {run_id}: {error}")
         return False
+    except UserError as error:  # the server is away: what is still running must not end for that
+        log.warning(f"tracking  run {run_id} is not marked as {status.lower()}: {error}")
     return True
-
-
-def tag_run(tracking: Tracking, run_id: str, tags: Mapping[str, str]) -> None:
-    """Write tags of a finished run; nothing happens if the run does not exist."""
-    from mlflow.exceptions import MlflowException
-
-    store = open_store(tracking)
-    for name, value in clean_tags(tags).items():
-        try:
-            store.call(lambda name=name, value=value: store.client.set_tag(run_id, name, value))  # type: ignore[misc]
-        except MlflowException as error:
-            log.debug(f"run {run_id}: {error}")

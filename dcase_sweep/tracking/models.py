@@ -6,7 +6,6 @@ query pip for installed packages and start a process, which takes longer than a 
 
 import base64
 import json
-import os
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 from dcase_sweep.config import Tracking
 from dcase_sweep.tracking.stores import is_there, open_store, resolve_uri
 from dcase_sweep.utils.errors import UserError
-from dcase_sweep.utils.files import write_text
+from dcase_sweep.utils.files import link_or_copy, write_text
 
 #: Name of a run's model: ``runs:/RUN_ID/model``.
 MODEL = "model"
@@ -66,7 +65,7 @@ def write_model(package: ModelPackage, folder: Path, *, run_id: str, checkpoint:
     from mlflow.models import Model, ModelSignature
 
     (folder / _DATA).mkdir(parents=True)
-    _link(checkpoint or package.checkpoint, folder / _DATA / package.checkpoint.name)
+    link_or_copy(checkpoint or package.checkpoint, folder / _DATA / package.checkpoint.name)
     for name, source in package.code.items():
         target = folder / _CODE / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -87,14 +86,6 @@ def write_model(package: ModelPackage, folder: Path, *, run_id: str, checkpoint:
         python_env=_PYTHON,
     )
     model.save(str(folder / "MLmodel"))
-
-
-def _link(source: Path, target: Path) -> None:
-    """The same file by another name where the file system can, else a copy."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _schema(columns: Mapping[str, str], *, required: bool) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dcase_sweep.tracking.database import run_artifacts
+from dcase_sweep.tracking.delivery import MOST_METRICS, MOST_PAIRS
 from dcase_sweep.tracking.models import MODEL, ModelPackage, write_model
 from dcase_sweep.tracking.names import Names
 from dcase_sweep.tracking.owners import ALIVE
@@ -24,8 +25,6 @@ FOLDER = "checkpoints"
 _FLUSH_SECONDS = 5.0
 #: Interval between heartbeats of a training, in seconds.
 _BEAT = 60.0
-#: MLflow accepts 1,000 values in one call, of which 100 may be parameters and 100 tags.
-_BATCH, _METRICS = 100, 800
 #: Metrics to which a resumed run adds.
 _CUMULATIVE = "energy/"
 _LONGEST_PARAMETER, _LONGEST_TAG = 500, 5000
@@ -91,11 +90,14 @@ class Run:
     def flush(self, tags: Sequence[Any] = ()) -> None:
         """Write the collected metrics and the given tags."""
         while self._metrics or tags:
-            part, self._metrics = self._metrics[:_METRICS], self._metrics[_METRICS:]
-            batch = {"metrics": part, "tags": tags}
-            self.store.call(lambda batch=batch: self.store.client.log_batch(self.id, **batch))  # type: ignore[misc]
+            part, self._metrics = self._metrics[:MOST_METRICS], self._metrics[MOST_METRICS:]
+            self._write(metrics=part, tags=tags)
             tags = ()
         self._flushed = time.monotonic()
+
+    def _write(self, metrics: Sequence[Any] = (), params: Sequence[Any] = (), tags: Sequence[Any] = ()) -> None:
+        """Write what MLflow accepts in one call."""
+        self.store.call(lambda: self.store.client.log_batch(self.id, metrics, params, tags))
 
     def beat(self) -> None:
         """Send a heartbeat once a minute, for commands on other machines."""
@@ -115,13 +117,21 @@ class Run:
         self._known |= values.keys()
         noted = _tags(tags or {})
         while entities or noted:
-            batch = {"params": entities[:_BATCH], "tags": noted}
-            self.store.call(lambda batch=batch: self.store.client.log_batch(self.id, **batch))  # type: ignore[misc]
-            entities, noted = entities[_BATCH:], []
+            self._write(params=entities[:MOST_PAIRS], tags=noted)
+            entities, noted = entities[MOST_PAIRS:], []
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Write tags, together with the collected metrics to save a call."""
         self.flush(_tags(tags))
+
+    def tag_other(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Write tags of another run of the store; nothing happens if that does not exist."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.store.call(lambda: self.store.client.log_batch(run_id, tags=_tags(tags)))
+        except MlflowException as error:
+            log.debug(f"run {run_id}: {error}")
 
     def log_data(self, name: str, fingerprint: str, source: str) -> None:
         """Log the data set of the run."""

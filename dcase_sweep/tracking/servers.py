@@ -1,5 +1,6 @@
 """Checks of MLflow servers and databases before use, because MLflow itself would retry for minutes."""
 
+import logging
 import os
 import re
 import socket
@@ -11,8 +12,10 @@ from base64 import b64encode
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import MASK, is_masked, mask_secrets, mask_url, split_credentials
 
-#: Timeout of a server, in seconds.
-SIGN_OF_LIFE = 5.0
+log = logging.getLogger(__name__)
+
+#: Seconds within which a server accepts a connection, and answers unless it is busy; and those that a busy one has.
+SIGN_OF_LIFE, BUSY = 5.0, 60.0
 _DATABASES = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _USER, _PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 _FILES = "MLFLOW_ALLOW_FILE_STORE"
@@ -64,7 +67,7 @@ def _prepare_web(uri: str) -> str:
         pair = f"{os.environ[_USER]}:{os.environ.get(_PASSWORD, '')}".encode()
         request.add_header("Authorization", f"Basic {b64encode(pair).decode()}")
     try:
-        urllib.request.urlopen(request, timeout=SIGN_OF_LIFE).close()
+        _ask(request, mask_url(bare))
     except urllib.error.HTTPError as error:
         if error.code == 401 and user is not None:
             raise UserError(
@@ -72,6 +75,11 @@ def _prepare_web(uri: str) -> str:
                 "account there"
             ) from None
         # Any other answer shows that there is a server; MLflow reports refusals better.
+    except TimeoutError:
+        raise UserError(
+            f"tracking.uri={mask_url(uri)}: a server accepts connections there and has not answered for "
+            f"{SIGN_OF_LIFE + BUSY:.0f} s; restart it if it hangs, correct the address, or choose tracking=local"
+        ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         if not isinstance(reason, ssl.SSLError):
@@ -80,6 +88,20 @@ def _prepare_web(uri: str) -> str:
                 "address, or choose tracking=local"
             ) from None
     return bare
+
+
+def _ask(request: urllib.request.Request, shown: str) -> None:
+    """Wait for an answer, and longer from a server that accepts the connection but is busy.
+
+    Raises:
+        TimeoutError: if it accepts the connection and does not answer.
+        OSError: any other error; URLError if there is no connection.
+    """
+    try:
+        urllib.request.urlopen(request, timeout=SIGN_OF_LIFE).close()
+    except TimeoutError:  # while it was read; that of a connection comes within a URLError
+        log.warning(f"tracking  {shown} is slow to answer; waiting up to {BUSY:.0f} s")
+        urllib.request.urlopen(request, timeout=BUSY).close()
 
 
 def _check_web_address(uri: str, bare: str) -> None:

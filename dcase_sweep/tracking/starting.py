@@ -1,7 +1,8 @@
 """Starting of runs: a new one, or an interrupted one that is resumed."""
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 from dcase_sweep import __version__
 from dcase_sweep.config import Tracking
 from dcase_sweep.tracking.database import no_parent
+from dcase_sweep.tracking.delivery import send_unsent
 from dcase_sweep.tracking.owners import ALIVE, get_seconds, is_running, owner_tags
 from dcase_sweep.tracking.provenance import commit_tags, user_name
 from dcase_sweep.tracking.run import Run, clean_tags
+from dcase_sweep.tracking.spooled_run import SpooledRun
 from dcase_sweep.tracking.stores import Store, open_store
+from dcase_sweep.utils.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +24,9 @@ log = logging.getLogger(__name__)
 SIGNATURE = "dcase_sweep.signature"
 #: A tag: the run whose checkpoint this run continues, possibly with other code or data.
 CONTINUED = "dcase_sweep.continued"
+
+#: Seconds for which a run that begins waits for a server that has answered before, and the longest pause.
+_PATIENCE, _LONGEST_PAUSE = 600.0, 15.0
 
 
 @cache
@@ -36,6 +43,8 @@ def start_run(
     resume_id: str | None = None,
     signature: str | None = None,
     code: Path | None = None,
+    folder: Path | None = None,
+    continued: Path | None = None,
 ) -> Run:
     """Start a new run, or resume the one with ``resume_id`` if possible; otherwise a message gives the reason.
 
@@ -49,17 +58,24 @@ def start_run(
         signature: the signature that an interrupted run must have to be resumed. None = resume any run of this
             experiment, such as the parent run of a search with more trials.
         code: the working folder, whose commit is logged with that of this package.
+        folder: the run's folder. What a server has not taken yet is kept there, and nothing waits for the server. None
+            = everything is sent at once.
+        continued: the folder of the run to resume. What that has kept is sent first.
 
     Raises:
         UserError: if the store cannot be used.
     """
     store = open_store(tracking)
     owner = owner_tags()
+    if store.database is None:  # what an earlier run in the folder has left, before the records of this one
+        for each in (folder, continued):
+            if each is not None:
+                send_unsent(store, each)
     if resume_id is not None:
         found = _find(store, resume_id)
         reason = _find_obstacle(store, found, signature)
         if reason is None:
-            return _resume(store, found, owner)
+            return _resume(store, found, owner, tracking, folder)
         log.info(f"run       {resume_id[:32]} {reason}: a new run is created")
     everything = {
         "dcase_sweep.version": __version__,
@@ -74,8 +90,28 @@ def start_run(
         everything |= _commit_tags(code)
     if tracking.parent:
         everything["mlflow.parentRunId"] = tracking.parent
-    made = store.call(lambda: store.client.create_run(store.experiment_id, tags=clean_tags(everything), run_name=name))
+    made = _wait_for_server(
+        store, lambda: store.client.create_run(store.experiment_id, tags=clean_tags(everything), run_name=name)
+    )
+    if store.database is None and folder is not None:
+        return SpooledRun(store, made.info.run_id, name, folder=folder, timeout=tracking.timeout)
     return Run(store, made.info.run_id, name, artifact_uri=made.info.artifact_uri)
+
+
+def _wait_for_server(store: Store, call: Callable[[], Any]) -> Any:
+    """Call a function again, with growing pauses, while a server that has answered before does not."""
+    began, pause, has_warned = time.monotonic(), 0.5, False
+    while True:
+        try:
+            return store.call(call)
+        except UserError as error:
+            if store.database is not None or time.monotonic() + pause - began > _PATIENCE:
+                raise
+            if not has_warned:
+                has_warned = True
+                log.warning(f"tracking  waiting up to {_PATIENCE / 60:.0f} min to begin a run: {error}")
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _find(store: Store, run_id: str) -> Any:
@@ -124,15 +160,28 @@ def _find_obstacle(store: Store, found: Any, signature: str | None) -> str | Non
     return None
 
 
-def _resume(store: Store, found: Any, owner: Mapping[str, str]) -> Run:
+def _resume(store: Store, found: Any, owner: Mapping[str, str], tracking: Tracking, folder: Path | None) -> Run:
     """Mark a run as running in this process; metrics that it already has are not logged again."""
-    info, client = found.info, store.client
+    info, data, client = found.info, found.data, store.client
     store.call(lambda: client.update_run(info.run_id, status="RUNNING"))
     logged = {
         (name, metric.step)
-        for name in found.data.metrics
+        for name in data.metrics
         for metric in store.call(lambda name=name: client.get_metric_history(info.run_id, name))  # type: ignore[misc]
     }
-    run = Run(store, info.run_id, info.run_name, artifact_uri=info.artifact_uri, known=found.data.params, logged=logged)
+    run: Run
+    if store.database is None and folder is not None:
+        run = SpooledRun(
+            store,
+            info.run_id,
+            info.run_name,
+            folder=folder,
+            timeout=tracking.timeout,
+            known=data.params,
+            logged=logged,
+            values=data.metrics,
+        )
+    else:
+        run = Run(store, info.run_id, info.run_name, artifact_uri=info.artifact_uri, known=data.params, logged=logged)
     run.set_tags(owner)
     return run

@@ -1,6 +1,7 @@
 """Atomic file writing: a file is written under a temporary name, then renamed."""
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -49,6 +50,14 @@ def write_bytes(path: Path | str, content: bytes) -> None:
     """Write bytes atomically."""
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, which stays when the first is written anew; a copy where the file system cannot."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def _copy_permissions(target: Path, temporary: Path) -> None:

@@ -94,12 +94,20 @@ def test_keys_of_the_users_own_and_names() -> None:
 
 
 def test_an_experiment_with_such_a_path(tmp_path: Path) -> None:
-    (found,) = compose_experiments(["data=tau2020", f"data.root={tmp_path}/[녹음] a=b", "model=cnn4"])
+    root = f"{tmp_path}/[녹음] a=b, c"
 
-    assert found.experiment.data.root == f"{tmp_path}/[녹음] a=b"
+    (found,) = compose_experiments(["data=tau2020", f"data.root={root}", "model=cnn4"])
+
+    assert found.experiment.data.root == root
     words = shlex.split(found.command)
     (again,) = compose_experiments(words[3:])
-    assert again.experiment.data.root == found.experiment.data.root
+    assert again.experiment.data.root == root
+
+
+def test_a_sweep_has_several_paths() -> None:
+    found = compose_experiments(["data=tau2020", "data.root=/a b,/c"], is_sweep=True)
+
+    assert [each.experiment.data.root for each in found] == ["/a b", "/c"]
 
 
 @pytest.mark.parametrize("text", [*PATHS, "a,b", " x", "'x'", "${x}", "it's ${y}"], ids=range(len(PATHS) + 5))

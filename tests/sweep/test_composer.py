@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.core_plugins import basic_launcher
+from hydra._internal.core_plugins.basic_launcher import BasicLauncherConf
 from hydra._internal.utils import create_config_search_path
 from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
@@ -102,3 +104,14 @@ def test_the_users_own_files_are_found(tmp_path: Path) -> None:
     assert everything(own.compose(["model=mine", "seed=1"])) == everything(
         compose_slowly(own, ["model=mine", "seed=1"])
     )
+
+
+def test_classes_of_plugins_that_hydra_has_imported_twice_are_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    composer = make_composer(["hydra/sweeper=optuna"])
+    kept = BasicLauncherConf
+    monkeypatch.setattr(basic_launcher, "BasicLauncherConf", type("BasicLauncherConf", (), {}))
+    composer.config.hydra.launcher = OmegaConf.structured(kept)
+
+    first, second = (composer.compose([f"seed={seed}"]) for seed in (1, 2))
+
+    assert (first.seed, second.seed) == (1, 2)

@@ -216,7 +216,7 @@ def test_lost_or_deleted_runs_cause_no_error(settings: Tracking, caplog: pytest.
     with caplog.at_level("INFO"):
         assert not tracking.end_run(settings, lost, "KILLED")
         assert not tracking.end_run(settings, deleted.id, "KILLED")
-        tracking.tag_run(settings, deleted.id, {"a": "b"})
+        deleted.tag_other(lost, {"a": "b"})
         assert tracking.find_run(settings, lost) is None
         assert tracking.find_run(settings, deleted.id) is None
         assert tracking.start_run(settings, name="job", tags={}, resume_id=deleted.id).id != deleted.id
