@@ -38,7 +38,7 @@ from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import mask_url, mask_word
 from dcase_sweep.utils.signals import report_time_limit
 from dcase_sweep.utils.text import printable
-from dcase_sweep.utils.time_limit import find_deadline, set_deadline
+from dcase_sweep.utils.time_limit import find_deadline, limit_process
 
 log = logging.getLogger(__name__)
 
@@ -118,14 +118,14 @@ class Worker:
 
         console.be_quiet()
         deadline = self.deadline if self.deadline is not None else find_deadline(self.search_config.time_limit)
-        set_deadline(deadline)
         self._time = SearchTime(deadline)
         self.search_config.application.set_up_process(self.hydra_state)
         study, unique = load_study(self.search_config)
         rng = random.Random(unique)
         recovery = None if self.is_watched else Recovery(study, self.search_config, _RECOVER)
         ran = rejected = repeated = 0
-        with interruptible(), Heartbeat(study, self.search_config.grace_period / HEARTBEATS) as heartbeat:
+        beats = Heartbeat(study, self.search_config.grace_period / HEARTBEATS)
+        with interruptible(), limit_process(deadline), beats as heartbeat:
             while (
                 self._goes_on(study, repeated, rng, recovery)
                 and (trial := records.ask(study, self.search_config.n_trials)) is not None
