@@ -82,9 +82,11 @@ def continue_jobs(experiments: Sequence[Experiment], folder: Path, how: Continue
             raise UserError(f"{key}={folder}: the sweep is still running; wait for its end, or stop it first")
     found: dict[int, tuple[int, Path]] = {}
     parents: Counter[str] = Counter()
-    others: list[str] = []
+    finished, others = 0, []
     for path in sorted(folder.rglob(f"{FOLDER}/{LAST}")):
-        if how is Continues.FOUND and path.with_name(RESULT).is_file():
+        is_finished = how is not Continues.NAMED and path.with_name(RESULT).is_file()
+        finished += is_finished
+        if is_finished and how is Continues.FOUND:
             continue
         try:
             checkpoint = _read(path)
@@ -96,10 +98,12 @@ def continue_jobs(experiments: Sequence[Experiment], folder: Path, how: Continue
             continue
         parent = checkpoint.configuration.get("tracking.parent")
         parents.update([parent] if isinstance(parent, str) and is_run_id(parent) else [])
+        if is_finished:
+            continue
         attempt = (checkpoint.epoch or 0, path.parent.parent)
         found[position] = max(found.get(position, attempt), attempt)  # the attempt with more epochs
     if how is not Continues.NAMED:
-        _announce(folder, len(found), others)
+        _announce(folder, finished, len(found), others)
     numbers = _unused_numbers(folder, len(experiments))
     jobs = []
     for position in range(len(experiments)):
@@ -108,9 +112,12 @@ def continue_jobs(experiments: Sequence[Experiment], folder: Path, how: Continue
     return Continuation(jobs, parents.most_common(1)[0][0] if parents else None)
 
 
-def _announce(folder: Path, continued: int, others: Sequence[str]) -> None:
+def _announce(folder: Path, finished: int, interrupted: int, others: Sequence[str]) -> None:
     """Say what a sweep finds in its folder."""
-    log.info(f"folder    {folder} has a sweep: {pluralize(continued, 'job')} with a last epoch of this configuration")
+    log.info(
+        f"folder    {folder} has jobs of an earlier command: {finished} finished, {interrupted} continued from the "
+        "last epoch"
+    )
     if others:
         count = pluralize(len(others), "checkpoint")
         log.info(f"folder    {count} of other jobs there stay; no job of this sweep uses their folders: {others[0]}")
