@@ -70,11 +70,11 @@ class CQT:
             raise ValueError(f"f_min={self.f_min}: expected more than 0 Hz")
         if not self.floor > 0:
             raise ValueError(f"floor={self.floor}: expected a positive number, since its logarithm is taken")
-        octaves = self.n_bins / self.bins_per_octave
-        if octaves > np.log2(self.sample_rate / 2 / self.f_min):
+        octaves, most = self.n_bins / self.bins_per_octave, np.log2(self.sample_rate / 2 / self.f_min)
+        if octaves > most:
             raise ValueError(
                 f"n_bins={self.n_bins}: {octaves:g} octaves above f_min={self.f_min:g} Hz; expected at most "
-                f"{self.sample_rate / 2:g} Hz, half the sample rate"
+                f"{self.sample_rate / 2:g} Hz, half the sample rate: n_bins={int(most * self.bins_per_octave)}"
             )
 
     @property

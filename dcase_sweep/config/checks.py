@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from typing import Any, get_args
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -21,6 +22,7 @@ from dcase_sweep.config.classes import locate, locate_class
 from dcase_sweep.config.component_checks import check_components, component_schemas
 from dcase_sweep.config.compression_checks import check_compression
 from dcase_sweep.config.flat import flatten
+from dcase_sweep.config.front_end_keys import remove_keys_of_others
 from dcase_sweep.config.group_schemas import TARGETED, experiment_schema, read_schema
 from dcase_sweep.config.instantiate import build, build_front_end, build_model
 from dcase_sweep.config.metrics import check_metrics
@@ -71,12 +73,14 @@ def check(composed: DictConfig) -> Experiment:
     Raises:
         UserError: in one line that names the key, what was found and what is expected.
     """
+    typed_words = _typed_overrides(composed)
     # Hydra's own part is included when a sweep composes its jobs.
     if "hydra" in composed:
         check_hydra(composed.hydra)
     composed = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     OmegaConf.set_struct(composed, False)
     rename_composed(composed)
+    remove_keys_of_others(composed, typed_words)
     if "logger" not in composed:
         composed.logger = {"mlflow": {"_target_": MLFLOW}}
     _check_numbers(composed)
@@ -206,6 +210,13 @@ def task_overrides(settings: Any) -> list[str]:
     return [str(override) for override in typed]
 
 
+def _typed_overrides(composed: DictConfig) -> list[str]:
+    """Return the overrides of a configuration, from its own part or from the job that runs; none if not known."""
+    if "hydra" in composed:
+        return task_overrides(composed.hydra)
+    return task_overrides(HydraConfig.get()) if HydraConfig.initialized() else []
+
+
 def check_hydra(settings: Any) -> None:
     """Reject settings of Hydra that an experiment does not support.
 
@@ -303,8 +314,7 @@ def _check_pairs(experiment: Experiment) -> None:
         locate("framework.check", experiment.framework.check)(experiment)
     build("data", experiment.data)
     build_task(experiment).check_front_end(experiment, build_front_end(experiment))
-    check_components(experiment)
-    build_model(experiment, classes=2, device="meta")
+    check_components(experiment, build_model(experiment, classes=2, device="meta"))
 
 
 def _check_hardware(hardware: Hardware) -> None:

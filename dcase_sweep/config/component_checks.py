@@ -14,15 +14,16 @@ from dcase_sweep.config.components import (
     make_callbacks,
     make_loss,
     make_optimizer,
-    make_scheduler,
 )
 from dcase_sweep.config.instantiate import build_front_end
+from dcase_sweep.config.schedulers import make_scheduler
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.config.signatures import PARTIAL
 from dcase_sweep.config.task import locate_task
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
+_SOME_STEPS = 100
 _INTERVALS = ("step", "epoch")
 _AVERAGED_LATE = ("pytorch_lightning.callbacks.stochastic_weight_avg", "StochasticWeightAveraging")
 
@@ -58,25 +59,40 @@ def component_schemas(composed: DictConfig) -> dict[str, Any]:
     return found
 
 
-def check_components(experiment: Experiment) -> None:
+def check_components(experiment: Experiment, network: Any) -> None:
     """Check that components can be instantiated, and that they support the task.
+
+    Args:
+        experiment: the experiment, in which other groups are valid.
+        network: its network, which may be without weights.
 
     Raises:
         UserError: in one line that names the key, what was found and what is expected.
     """
-    import torch
-
     _check_numbers(experiment.optimizer)
     interval = getattr(experiment.scheduler, "interval", "step")
     if interval not in _INTERVALS:
         raise UserError(f"scheduler.interval={interval}: expected one of {', '.join(_INTERVALS)}")
-    optimizer = make_optimizer(experiment.optimizer, [torch.nn.Parameter(torch.zeros(1))])
-    make_scheduler(experiment.scheduler, optimizer, epochs=experiment.training.epochs, steps_per_epoch=1)
+    optimizer = make_optimizer(experiment.optimizer, _parameters_like(network))
+    # The number of steps is known when the data are read. With 1, a part of a schedule could be without any.
+    epochs = experiment.training.epochs
+    make_scheduler(experiment.scheduler, optimizer, epochs=epochs, steps_per_epoch=_SOME_STEPS)
     if experiment.task.loss is not None:
         make_loss(experiment.task.loss)
     _check_batches(experiment)
     _check_augmentations(experiment)
     _check_callbacks(experiment)
+
+
+def _parameters_like(network: Any) -> list[Any]:
+    """Return parameters of the same shapes: an optimizer may depend on them, and may not accept the ``meta`` device."""
+    import torch
+
+    found = [
+        torch.nn.Parameter(torch.empty(each.shape, dtype=each.dtype), requires_grad=each.requires_grad)
+        for each in network.parameters()
+    ]
+    return found or [torch.nn.Parameter(torch.zeros(1))]  # a network may have its parameters only after the first call
 
 
 def _check_numbers(optimizer: Any) -> None:

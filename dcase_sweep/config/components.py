@@ -6,16 +6,18 @@ argument ``steps`` gets the number of steps unless it is configured.
 """
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.config.classes import locate
+from dcase_sweep.config.failures import describe_failure
 from dcase_sweep.config.instantiate import make_objects
 from dcase_sweep.config.signatures import PARTIAL, TARGET, Shape, Signature, cached_schema, check_keys, read_signature
-from dcase_sweep.utils.errors import UserError
+from dcase_sweep.config.tensors import convert_lists
+from dcase_sweep.utils.errors import UserError, is_out_of_memory
 from dcase_sweep.utils.text import printable
 
 
@@ -27,6 +29,7 @@ class Role:
         what: description of a valid component, for messages.
         base: base class of the object as module and name, which a class must have; None = any object.
         given: number of first arguments that are passed later.
+        given_name: name of the argument that is passed later; it need not be the first one.
         offered: arguments that are passed if the component accepts them and they are not configured.
         beside: keys in addition to its arguments.
         is_partial: whether the first arguments are always passed later, independent of ``_partial_``.
@@ -35,6 +38,7 @@ class Role:
     what: str
     base: tuple[str, str] | None = None
     given: int = 0
+    given_name: str | None = None
     offered: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
     is_partial: bool = False
@@ -46,6 +50,7 @@ OPTIMIZER = Role(
 SCHEDULER = Role(
     "a scheduler (torch.optim.lr_scheduler.LRScheduler) or a function that makes one",
     given=1,
+    given_name="optimizer",
     offered=("steps", "epochs", "steps_per_epoch"),
     beside=("interval", "monitor"),
     is_partial=True,
@@ -57,8 +62,6 @@ CALLBACK = Role(
     ("pytorch_lightning.callbacks.callback", "Callback"),
     offered=("monitor", "mode"),
 )
-#: The scheduler that needs a metric.
-_ON_PLATEAU = ("torch.optim.lr_scheduler", "ReduceLROnPlateau")
 #: Groups with one component, and groups with several named components.
 SINGLE = {"optimizer": OPTIMIZER, "scheduler": SCHEDULER, "task.loss": LOSS}
 SEVERAL = {"augmentation": AUGMENTATION, "callbacks": CALLBACK}
@@ -73,8 +76,8 @@ def component_schema(key: str, node: Any, role: Role) -> type:
     if not isinstance(node, DictConfig) or not isinstance(node.get(TARGET), str):
         found = f"{TARGET}={node.get(TARGET)}" if isinstance(node, DictConfig) else repr(node)
         raise UserError(f"{key}: expected a group whose {TARGET} names {role.what}; found {printable(found, 80)}")
-    target = _locate(key, node[TARGET], role)
-    signature = _signature(target, role, bool(node.get(PARTIAL)))
+    target = locate_component(key, node[TARGET], role)
+    signature = component_signature(target, role, bool(node.get(PARTIAL)))
     check_keys(f"{key}.", map(str, node), signature, more=(PARTIAL, *role.beside))
     offered = set(role.offered)
     missing = [name for name in signature.required if name not in offered and node.get(name) is None]
@@ -87,7 +90,12 @@ def component_schema(key: str, node: Any, role: Role) -> type:
     return cached_schema(target, frozenset(given), Shape(values), full=False)
 
 
-def _locate(key: str, name: str, role: Role) -> Any:
+def locate_component(key: str, name: str, role: Role) -> Any:
+    """Locate the class or function of a component.
+
+    Raises:
+        UserError: with the key, for something that cannot have this role.
+    """
     key = f"{key}.{TARGET}"
     found = locate(key, name)
     if role.base is not None and isinstance(found, type) and not inherits(found, role.base):
@@ -102,15 +110,20 @@ def inherits(found: Any, base: tuple[str, str]) -> bool:
     return isinstance(found, type) and any((each.__module__, each.__name__) == base for each in found.__mro__)
 
 
-def _signature(target: Any, role: Role, is_partial: bool) -> Signature:
+def component_signature(target: Any, role: Role, is_partial: bool) -> Signature:
     """Return the arguments of a target that can be configured."""
     if not role.given or not (role.is_partial or is_partial):
         return read_signature(target)
-    positional = list(read_signature(target).arguments)[: role.given]
-    return read_signature(target, frozenset(positional))
+    return read_signature(target, frozenset(given_arguments(target, role)))
 
 
-def _values(node: Any) -> dict[str, Any]:
+def given_arguments(target: Any, role: Role) -> list[str]:
+    """Return the names of the arguments of a target that are passed later."""
+    names = list(read_signature(target).arguments)
+    return [role.given_name] if role.given_name in names else names[: role.given]
+
+
+def component_values(node: Any) -> dict[str, Any]:
     """Return the keys and values of a typed component."""
     return {each.name: getattr(node, each.name) for each in fields(node)} if is_dataclass(node) else dict(node)
 
@@ -125,8 +138,8 @@ def make_component(key: str, node: Any, role: Role, *given: Any, **offered: Any)
     Raises:
         UserError: with the key, if the constructor rejects its arguments.
     """
-    values = _values(node)
-    target = _locate(key, values.pop(TARGET), role)
+    values = component_values(node)
+    target = locate_component(key, values.pop(TARGET), role)
     is_partial = bool(values.pop(PARTIAL, False)) and not role.is_partial
     arguments = {name: make_objects(f"{key}.{name}", each) for name, each in values.items() if name not in role.beside}
     taken = read_signature(target).arguments
@@ -135,58 +148,51 @@ def make_component(key: str, node: Any, role: Role, *given: Any, **offered: Any)
         for name, each in offered.items()
         if name in taken and arguments.get(name) is None and each is not None
     }
-    if is_partial:
-        return lambda *later: target(*later, **arguments)
     try:
-        made = target(*given, **arguments)
-    except (ValueError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        is_named = any(reason.startswith(f"{name}=") for name in taken)
-        hint = (
-            ""
-            if inspect.isclass(target) or role.is_partial
-            else "; a function that is called later needs _partial_: true"
-        )
-        raise UserError(f"{key}.{reason}" if is_named else f"{key}: {reason}{hint}") from None
+        arguments = convert_lists(arguments, read_signature(target))
+        if is_partial:
+            return CalledLater(target, arguments)
+        made = _call(target, role, given, arguments)
+    except UserError:
+        raise
+    except Exception as error:  # a user's component can raise any error
+        if is_out_of_memory(error):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else ""
+        if any(reason.startswith(f"{name}=") for name in taken):
+            raise UserError(f"{key}.{reason}") from None
+        is_function = not inspect.isclass(target) and not role.is_partial
+        hint = "; a function that is called later needs _partial_: true" if is_function else ""
+        raise UserError(f"{key}: {describe_failure(error, component_values(node)[TARGET])}{hint}") from None
     if role.base is not None and not inherits(type(made), role.base):
-        name = _values(node)[TARGET]
+        name = component_values(node)[TARGET]
         raise UserError(f"{key}.{TARGET}={name}: made a {type(made).__name__}; expected {role.what}")
     return made
+
+
+def _call(target: Any, role: Role, given: Sequence[Any], arguments: Mapping[str, Any]) -> Any:
+    """Call a constructor or a function with the given arguments, by the name of the role where it is not the first."""
+    names = given_arguments(target, role)
+    if given and names == [role.given_name] and next(iter(read_signature(target).arguments)) != role.given_name:
+        return target(**arguments, **dict(zip(names, given, strict=True)))
+    return target(*given, **arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class CalledLater:
+    """A function with ``_partial_: true``, which gets its arguments with each call."""
+
+    target: Callable[..., Any]
+    arguments: Mapping[str, Any]
+
+    def __call__(self, *given: Any) -> Any:
+        """Call the function with the given and the configured arguments."""
+        return self.target(*given, **self.arguments)
 
 
 def make_optimizer(node: Any, parameters: Iterable[Any]) -> Any:
     """Create the configured optimizer for some parameters."""
     return make_component("optimizer", node, OPTIMIZER, parameters)
-
-
-def make_scheduler(
-    node: Any, optimizer: Any, *, epochs: int, steps_per_epoch: int, monitor: str | None = None, mode: str | None = None
-) -> dict[str, Any] | None:
-    """Create the configured scheduler in Lightning's format; None for a constant learning rate.
-
-    Args:
-        monitor: the metric that selects the best epoch, for `ReduceLROnPlateau` without a configured metric.
-        mode: ``max`` where larger is better, else ``min``; for the same.
-
-    Raises:
-        UserError: if its constructor rejects its arguments.
-    """
-    values = _values(node)
-    offered: dict[str, Any] = {
-        "steps": epochs * steps_per_epoch,
-        "epochs": epochs,
-        "steps_per_epoch": steps_per_epoch,
-    }
-    if inherits(_locate("scheduler", values[TARGET], SCHEDULER), _ON_PLATEAU) and not values.get("monitor"):
-        offered["mode"] = mode  # other schedulers use this name for something else
-    scheduler = make_component("scheduler", node, SCHEDULER, optimizer, **offered)
-    if scheduler is None:
-        return None
-    if not hasattr(scheduler, "step"):
-        raise UserError(f"scheduler.{TARGET}={values[TARGET]}: made a {type(scheduler).__name__}; expected a scheduler")
-    words: dict[str, Any] = {"scheduler": scheduler, "interval": values.get("interval") or "epoch"}
-    monitored = values.get("monitor") or (monitor if inherits(type(scheduler), _ON_PLATEAU) else None)
-    return words | ({"monitor": monitored} if monitored else {})
 
 
 def make_loss(node: Any) -> Any:
@@ -214,6 +220,6 @@ def make_callbacks(nodes: Mapping[str, Any], *, monitor: str, mode: str) -> list
     """
     made = []
     for name, node in nodes.items():
-        offered = {} if _values(node).get("monitor") else {"monitor": monitor, "mode": mode}
+        offered = {} if component_values(node).get("monitor") else {"monitor": monitor, "mode": mode}
         made.append(make_component(f"callbacks.{name}", node, CALLBACK, **offered))
     return made

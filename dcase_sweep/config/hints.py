@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.checks import GROUPS
 from dcase_sweep.config.classes import locate
 from dcase_sweep.config.components import SEVERAL, SINGLE
-from dcase_sweep.config.folders import conf_folder
+from dcase_sweep.config.files import read_config
+from dcase_sweep.config.folders import conf_folder, experiment_folders
 from dcase_sweep.config.path_words import holds_path, typed_word
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.config.signatures import TARGET, read_signature
@@ -75,10 +76,53 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
         near = difflib.get_close_matches(choice[2], offered, n=1)
         hint = f"did you mean {choice[1]}={near[0]}? " if near else ""
         return f"{choice[1]}={choice[2]}: no such choice; {hint}expected one of {', '.join(offered)}"
+    merge = re.search(r"In '([^']+)': ConfigTypeError raised while composing config:\s*Cannot merge", text)
+    if merge:
+        return _explain_merge(merge[1], arguments)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if isinstance(error, OmegaConfBaseException) and error.full_key and lines:
         return f"{error.full_key}: {lines[0]}"
     return "; ".join(lines[:2])
+
+
+def _explain_merge(name: str, arguments: Sequence[str]) -> str:
+    """Name the key of a file that has keys for a list of another file, or a list for its keys.
+
+    Args:
+        name: the file as a choice: ``experiment/first``.
+        arguments: the command-line arguments.
+    """
+    group, _, choice = name.rpartition("/")
+    path = SearchPath.of_arguments(arguments)
+    places = [path.find(group, choice), *(folder / f"{choice}.yaml" for folder in experiment_folders())]
+    file = next((place for place in places if place is not None and place.is_file()), None)
+    if file is None:
+        return f"{name}: keys where another file has a list, or a list where it has keys; expected the same"
+    content: Any = read_config(file)
+    if "@package _global_" not in file.read_text(encoding="utf-8-sig"):
+        for part in reversed(group.split("/")):
+            content = {part: content}
+    others = [word for word in arguments if word.partition("=")[0].lstrip("+") != group]
+    for composed in _compose(others):
+        found = _find_mismatch(content, OmegaConf.to_container(composed, resolve=False))
+        if found is not None:
+            key, is_list = found
+            kinds = ("keys", "a list") if is_list else ("a list", "keys")
+            fix = f"write the whole list, or {key}.0=VALUE on the command line" if is_list else "write its keys"
+            return f"{file}: {key}: {kinds[0]}, where another file has {kinds[1]}; {fix}"
+    return f"{file}: keys where another file has a list, or a list where it has keys; expected the same"
+
+
+def _find_mismatch(new: Any, old: Any, key: str = "") -> tuple[str, bool] | None:
+    """Return the first key at which one value is a list and the other has keys, and whether the old one is the list."""
+    if {type(new), type(old)} == {list, dict}:
+        return key, isinstance(old, list)
+    if isinstance(new, dict) and isinstance(old, dict):
+        for name, value in new.items():
+            found = _find_mismatch(value, old.get(name), f"{key}.{name}" if key else str(name))
+            if found is not None:
+                return found
+    return None
 
 
 def _how_to_type(word: str) -> str:
@@ -133,11 +177,16 @@ def _known_keys(arguments: Sequence[str]) -> set[str]:
 
 def _compose_choices(arguments: Sequence[str]) -> list[dict[str, Any]]:
     """Return the flat configurations that the arguments select. Sweeps select several."""
+    from dcase_sweep.config import flatten
+
+    return [flatten(each) for each in _compose(arguments)]
+
+
+def _compose(arguments: Sequence[str]) -> list[DictConfig]:
+    """Return the configurations that the arguments select, without other values on the command line."""
     from hydra import compose
     from hydra.core.global_hydra import GlobalHydra
     from hydra.initialize import initialize_config_dir
-
-    from dcase_sweep.config import flatten
 
     path = SearchPath.of_arguments(arguments)
     chosen = [word.partition("=") for word in arguments if path.has_group(word.partition("=")[0].lstrip("+") or "/")]
@@ -148,13 +197,13 @@ def _compose_choices(arguments: Sequence[str]) -> list[dict[str, Any]]:
         if values
     ]
     GlobalHydra.instance().clear()
-    composed: list[dict[str, Any]] = []
+    composed: list[DictConfig] = []
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         for choices in itertools.islice(itertools.product(*each), _COMPOSED_FOR_HINTS):
             try:
-                composed.append(flatten(compose("config", [*path.overrides, *choices])))
+                composed.append(compose("config", [*path.overrides, *choices]))
             except (HydraException, OmegaConfBaseException):  # one error is reported at a time
-                composed.append(flatten(compose("config")))
+                composed.append(compose("config"))
     return composed
 
 

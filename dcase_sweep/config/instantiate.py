@@ -8,11 +8,15 @@ from typing import Any
 
 from dcase_sweep.config.classes import locate_class
 from dcase_sweep.config.constructors import bounded_construction
+from dcase_sweep.config.failures import describe_failure
 from dcase_sweep.config.flat import plain
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.config.signatures import TARGET, names_class, read_signature
 from dcase_sweep.config.sources import hash_module
-from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.errors import UserError, is_out_of_memory
+
+#: The beginning of the names of this package's modules.
+_OWN = "dcase_sweep."
 
 
 def keyword_arguments(node: Any) -> dict[str, Any]:
@@ -60,7 +64,16 @@ def build(group: str, node: Any, **given: Any) -> Any:
     try:
         return target(**given, **arguments)
     except ValueError as error:
+        is_named = any(str(error).startswith(f"{name}=") for name in (*arguments, *given))
+        if not is_named and not target.__module__.startswith(_OWN):
+            raise UserError(f"{group}: {describe_failure(error, node._target_)}") from None
         raise UserError(f"{group}.{error}") from None
+    except Exception as error:  # a user's class can raise any error
+        if target.__module__.startswith(_OWN) or isinstance(error, UserError) or is_out_of_memory(error):
+            raise
+        if "overflow" in str(error).lower():  # a tensor that is too large; see `bounded_construction`
+            raise
+        raise UserError(f"{group}: {describe_failure(error, node._target_)}") from None
 
 
 def _accepts(target: type, name: str) -> bool:

@@ -6,10 +6,12 @@ from functools import partial, update_wrapper
 from typing import Any
 
 from dcase_sweep.config.classes import locate
+from dcase_sweep.config.failures import describe_failure
 from dcase_sweep.config.instantiate import make_objects
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.config.signatures import PARTIAL, TARGET, check_keys, read_signature
-from dcase_sweep.utils.errors import UserError
+from dcase_sweep.config.tensor_metrics import AccumulatedMetric, TensorFunction, accumulates, takes_tensors
+from dcase_sweep.utils.errors import UserError, is_out_of_memory
 from dcase_sweep.utils.text import printable
 
 _EXPECTED = "expected a _target_ that names a class or a function of scores and targets, and its arguments"
@@ -21,7 +23,7 @@ def build_metrics(experiment: Experiment) -> dict[str, Any]:
     """Build the extra metrics of an experiment by name (`evaluation.metrics.Metric`).
 
     A class is instantiated with the arguments of its entry. A function gets them with each call, after scores and
-    targets.
+    targets. Metrics of torchmetrics and functions of tensors are called with tensors.
 
     Raises:
         UserError: in one line with the key, for something that is not a metric, and for arguments that it does not
@@ -55,12 +57,19 @@ def _build(key: str, entry: Any) -> Callable[..., Any]:
         raise UserError(f"{key}.{missing[0]}: no value; expected one for {entry[TARGET]}")
     arguments = {name: make_objects(f"{key}.{name}", value) for name, value in words.items()}
     if not is_class:
+        if takes_tensors(read_signature(target)):
+            return TensorFunction(target, arguments)
         return update_wrapper(partial(target, **arguments), target)
     try:
         metric = target(**arguments)
-    except (ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{key}.{reason}" if reason.partition("=")[0] in words else f"{key}: {reason}") from None
+    except Exception as error:  # a user's class can raise any error
+        if isinstance(error, UserError) or is_out_of_memory(error):
+            raise
+        if str(error).partition("=")[0] in words:
+            raise UserError(f"{key}.{str(error).splitlines()[0]}") from None
+        raise UserError(f"{key}: {describe_failure(error, entry[TARGET])}") from None
+    if accumulates(metric):
+        return AccumulatedMetric(metric)
     if not callable(metric):
         raise UserError(f"{key}.{TARGET}={entry[TARGET]}: cannot be called with scores and targets; {_EXPECTED}")
     return metric

@@ -32,7 +32,7 @@ _LAUNCHER_NUMBERS = ("hydra.launcher.n_jobs",)
 _NAME = r"'?[\w.\-]+'?|\[[\w.,\-]*\]"
 _CHOICE = re.compile(_NAME)
 _CHOICES = re.compile(rf"(?:choice\(\s*)?(?:{_NAME})(?:\s*,\s*(?:{_NAME}))*\s*\)?|glob\([\w.\-*?]+\)")
-_KEY = re.compile(r"\+{0,2}([A-Za-z][\w.]*)")
+_KEY = re.compile(r"(?:\+{0,2}|~)([A-Za-z][\w.]*)")
 #: A path that leads out of the folder that it is relative to, by itself or as an item of a list.
 _PLACE = re.compile(r"(?:^|[\[{(,:\s'\"])(?:[/\\~]|[A-Za-z]:[/\\])|(?:^|[^.])\.\.(?:[^.]|$)")
 #: Keys within the value of another key, and keys that a sweeper varies.
@@ -64,7 +64,7 @@ def sort_words(words: Sequence[str], given: Collection[str], *, is_sweep: bool) 
     sorted_words = StoredWords()
     for word in words:
         key, _, value = word.partition("=")
-        name = key.lstrip("+")
+        name = key.lstrip("+~")
         if name in given or name in _OF_SWEEPS or _is_elsewhere(name, is_sweep):
             continue
         if _may_be_said(key, value, is_sweep):
@@ -85,7 +85,9 @@ def _is_elsewhere(name: str, is_sweep: bool) -> bool:
 
 def _may_be_said(key: str, value: str, is_sweep: bool) -> bool:
     """Whether a file may give a key this value."""
-    name = key.lstrip("+")
+    name = key.lstrip("+~")
+    if key.startswith("~") and not value:  # removes a key
+        return _KEY.fullmatch(key) is not None
     if name in GROUPS or name in _HYDRA_GROUPS:
         return (_CHOICES if is_sweep else _CHOICE).fullmatch(value) is not None
     if name in _STORES or name in _CODE or not _KEY.fullmatch(key):

@@ -69,7 +69,10 @@ class SceneClassification(Task):
             check_start(experiment)
 
     def validate_data(self, experiment: Experiment, data: SceneData) -> None:
-        """Check that the extra metrics can be computed for these classes."""
+        """Check that the loss and the extra metrics can be computed for these classes."""
+        from dcase_sweep.training.loss_check import try_scene_loss
+
+        try_scene_loss(experiment, len(data.classes))
         try_metrics(build_metrics(experiment), data.targets[data.validation], len(data.classes))
 
     def make_predictor(

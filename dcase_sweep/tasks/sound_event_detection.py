@@ -21,6 +21,7 @@ from dcase_sweep.tasks.base import Task
 from dcase_sweep.tasks.notes import describe_note
 from dcase_sweep.tasks.prediction import EventPrediction
 from dcase_sweep.tasks.protocols import BatchSize, Predictor
+from dcase_sweep.utils.console import announced, pluralize
 from dcase_sweep.utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,10 @@ class SoundEventDetection(Task):
         assert experiment.mean_teacher is not None
         _check_classes(experiment.mean_teacher.median_filter, data.classes)
         if experiment.published_checkpoint is None:
+            from dcase_sweep.training.loss_check import try_event_loss
+
             _check_batches(experiment.mean_teacher, data)
+            try_event_loss(experiment, len(data.classes))
         if not data.reference_events(data.test):
             log.warning("data      no event in the test set: PSDS and F1 are not defined on it")
         held_out = data.weak_validation if len(data.weak_validation) else data.synthetic_validation
@@ -136,28 +140,30 @@ class SoundEventDetection(Task):
             )
             for network, of in learner.predict(data.test).items()
         }
-        result = evaluate_event_scores(
-            networks,
-            data.reference_events(data.test),
-            data.durations(data.test),
-            labels=data.classes,
-            hop=learner.hop,
-            median_length=experiment.mean_teacher.median_filter,
-            listed=coverage.listed if coverage else len(data.test),
-            rules=event_rules(experiment.evaluation),
-            clip_seconds=front_end.seconds,
-            views=[
-                ClipView(
-                    names[row],
-                    _to_decibel(front_end, features[row]),
-                    front_end.seconds,
-                    getattr(front_end, "frequencies", None),
-                )
-                for row in shown
-            ],
-            note=describe_note(data),
-            keep_detections=getattr(experiment.data, "fold", None) is not None,
-        )
+        clips = pluralize(len(data.test), "clip")
+        with announced("evaluation", f"PSDS and F1 of {clips}, {pluralize(len(networks), 'network')}"):
+            result = evaluate_event_scores(
+                networks,
+                data.reference_events(data.test),
+                data.durations(data.test),
+                labels=data.classes,
+                hop=learner.hop,
+                median_length=experiment.mean_teacher.median_filter,
+                listed=coverage.listed if coverage else len(data.test),
+                rules=event_rules(experiment.evaluation),
+                clip_seconds=front_end.seconds,
+                views=[
+                    ClipView(
+                        names[row],
+                        _to_decibel(front_end, features[row]),
+                        front_end.seconds,
+                        getattr(front_end, "frequencies", None),
+                    )
+                    for row in shown
+                ],
+                note=describe_note(data),
+                keep_detections=getattr(experiment.data, "fold", None) is not None,
+            )
         covered = {f"coverage/{part.subset}": part.found / part.listed for part in data.coverage if part.listed}
         return replace(result, metrics=result.metrics | covered)
 

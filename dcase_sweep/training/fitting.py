@@ -16,6 +16,7 @@ from dcase_sweep.config import Experiment, Monitor
 from dcase_sweep.config.components import make_callbacks
 from dcase_sweep.training.best_checkpoint import BestCheckpoint, EpochListener, LastCheckpoint
 from dcase_sweep.training.checkpoints import BEST, LAST
+from dcase_sweep.training.component_errors import naming_components
 from dcase_sweep.training.compression.compressor import Compressor
 from dcase_sweep.training.divergence import Divergence
 from dcase_sweep.training.interruption import Interruption
@@ -25,6 +26,9 @@ from dcase_sweep.training.restoring import RestoredState, restoring
 from dcase_sweep.training.step_module import StepModule
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import whole_file
+
+#: The beginning of the names of the tensors of a loss.
+_LOSS = "loss."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ def fit(
 
     Raises:
         UserError: if a loss is NaN or infinite, no epoch could be evaluated, the state to resume is unusable, a
-            callback is unusable, or a batch does not fit in the memory of the GPU.
+            component of the user's own raises an exception, or a batch does not fit in the memory of the GPU.
     """
     folder.mkdir(parents=True, exist_ok=True)
     callbacks = make_callbacks(experiment.callbacks, monitor=monitor.metric, mode=monitor.mode)
@@ -90,7 +94,11 @@ def fit(
     )
     if resume is not None:
         _copy_checkpoint(resume, folder / LAST)
-    with restoring(resume, lambda: restored.has_begun):
+
+    def has_begun() -> bool:
+        return resume is None or restored.has_begun
+
+    with restoring(resume, has_begun), naming_components(experiment, trainer, has_begun):
         is_trained = _train(trainer, module, train, validation, None if resume is None else folder / LAST)
     if not is_trained:
         raise UserError(describe_out_of_memory(experiment, trainer, module, train))
@@ -152,10 +160,14 @@ def read_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
 def load_weights(module: nn.Module, checkpoint: Path) -> None:
     """Load weights and normalisation from a checkpoint.
 
+    The tensors of a loss, such as weights of classes, are configured and not trained. The module keeps its own.
+
     Raises:
         UserError: if they are of another network.
     """
+    trained = {name: each for name, each in read_weights(checkpoint).items() if not name.startswith(_LOSS)}
+    configured = {name: each for name, each in module.state_dict().items() if name.startswith(_LOSS)}
     try:
-        module.load_state_dict(read_weights(checkpoint))
+        module.load_state_dict(trained | configured)
     except RuntimeError as error:
         raise UserError(f"{checkpoint}: not of this network ({str(error).splitlines()[1].strip()})") from None

@@ -7,7 +7,8 @@ from typing import Any
 from torch import nn
 
 from dcase_sweep.config import Experiment, Monitor, get_monitor
-from dcase_sweep.config.components import make_optimizer, make_scheduler
+from dcase_sweep.config.components import make_optimizer
+from dcase_sweep.config.schedulers import check_length, make_scheduler
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Optimization:
         """Return the result of Lightning's ``configure_optimizers`` for these parameters.
 
         Raises:
-            UserError: if a constructor rejects its arguments.
+            UserError: if a constructor rejects its arguments, or the scheduler is shorter than the training.
         """
         optimizer = make_optimizer(self.optimizer, parameters)
         scheduler = make_scheduler(
@@ -49,4 +50,12 @@ class Optimization:
             monitor=self.monitor.metric if self.monitor else None,
             mode=self.monitor.mode if self.monitor else None,
         )
-        return optimizer if scheduler is None else {"optimizer": optimizer, "lr_scheduler": scheduler}
+        if scheduler is None:
+            return optimizer
+        check_length(
+            scheduler["scheduler"],
+            interval=scheduler["interval"],
+            epochs=self.epochs,
+            steps_per_epoch=self.steps_per_epoch,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}

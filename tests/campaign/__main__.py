@@ -22,6 +22,11 @@ def main() -> int:
     disks = parts.add_parser("disks", help="full disks, read-only mounts and moved projects; needs root")
     disks.add_argument("--only", default="", help="a part of a check's name")
     disks.add_argument("--json", type=Path, help="write what came of each check")
+    failures = parts.add_parser("failures", help="random failures of searches on two machines and their database")
+    failures.add_argument("--count", type=int, default=100, help="failures in all (default: 100)")
+    failures.add_argument("--seed", type=int, default=0, help="of moments and victims (default: 0)")
+    failures.add_argument("--only", default="", help="a part of a search's name, such as joblib or journal")
+    failures.add_argument("--json", type=Path, help="write what was found")
     numbers = parts.add_parser("numbers", help="bad values for every number of the configuration")
     numbers.add_argument("--every", type=int, default=1, help="try one in so many (default: 1)")
     options = parser.parse_args()
@@ -29,6 +34,10 @@ def main() -> int:
         from tests.campaign.inputs import run_inputs
 
         return run_inputs(options.only, options.jobs, options.json)
+    if options.part == "failures":
+        from tests.campaign.failures import run_failures
+
+        return run_failures(options.count, options.seed, options.only, options.json)
     if options.part == "numbers":
         from tests.campaign.numbers import run_numbers
 

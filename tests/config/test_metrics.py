@@ -7,10 +7,13 @@ import pytest
 
 from dcase_sweep.config import build_metrics, get_monitor, get_objective
 from dcase_sweep.config.compose import compose_experiments
+from dcase_sweep.evaluation.metrics import try_metrics
 from dcase_sweep.tasks.columns import list_columns
 from dcase_sweep.utils.errors import UserError
 
 OWN = """
+import torch
+
 def share_of_class(scores, targets, index):
     return float((scores.argmax(axis=1) == index).mean())
 
@@ -27,6 +30,10 @@ class Constant:
         return self.value
 
 number = 3
+
+
+def hits(scores: torch.Tensor, targets: torch.Tensor, power: float = 1.0):
+    return (scores.argmax(1) == targets).float().mean() ** power
 """
 
 
@@ -63,6 +70,43 @@ def test_a_function_and_a_class_of_the_users_own() -> None:
     scores = np.eye(4)[[0, 2, 2, 1]]
     assert metrics["third"](scores, np.zeros(4)) == 0.5
     assert metrics["mine"](scores, np.zeros(4)) == 3.0
+
+
+SCORES, TARGETS = np.eye(3, dtype=np.float32)[[0, 1, 2, 0]], np.array([0, 1, 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("{_target_:torchmetrics.Accuracy,task:multiclass,num_classes:3,average:micro}", 0.75),
+        ("{_target_:torchmetrics.functional.classification.multiclass_accuracy,num_classes:3,average:micro}", 0.75),
+        ("{_target_:own_metrics.hits,power:2}", 0.5625),
+        (
+            "{_target_:torchmetrics.MetricCollection,"
+            "metrics:[{_target_:torchmetrics.classification.MulticlassAccuracy,num_classes:3,average:micro}]}",
+            {"MulticlassAccuracy": 0.75},
+        ),
+    ],
+)
+def test_metrics_of_torchmetrics_and_functions_of_tensors(entry: str, value: object) -> None:
+    (metric,) = build_metrics(experiment(f"+metrics.mine={entry}")).values()
+
+    assert metric(SCORES, TARGETS) == value
+    assert metric(SCORES, TARGETS) == value  # nothing is left of the first call
+
+
+def test_torchmetrics_say_which_direction_is_better() -> None:
+    error = "{_target_:torchmetrics.classification.MulticlassCalibrationError,num_classes:10}"
+    chosen = experiment(f"+metrics.calibration={error}", "task.monitor=validation/calibration")
+
+    assert get_monitor(chosen).mode == "min"
+
+
+def test_a_metric_with_a_value_for_each_class_is_refused_with_what_to_do() -> None:
+    metric = "{_target_:torchmetrics.classification.MulticlassAccuracy,num_classes:3,average:none}"
+
+    with pytest.raises(UserError, match=r"^metrics\.mine: returned 3 values; expected one number, for example with"):
+        try_metrics(build_metrics(experiment(f"+metrics.mine={metric}")), TARGETS, 3)
 
 
 def test_the_monitored_metric_may_be_an_extra_one_with_its_own_direction() -> None:

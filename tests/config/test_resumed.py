@@ -36,6 +36,15 @@ def test_the_choices_and_values_of_the_folder(named: str, tmp_path: Path) -> Non
     ]
 
 
+def test_keys_that_a_run_removes(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", "scheduler=cosine", "~scheduler.ramp_epochs", "~augmentation=mixup")
+
+    words = ["scheduler=cosine", "~scheduler.ramp_epochs", "~augmentation=mixup"]
+    assert with_words_of_folder([f"resume={folder}"]) == [*words, f"resume={folder}"]
+    own = "~scheduler.ramp_epochs"
+    assert with_words_of_folder([f"resume={folder}", own]) == [words[0], words[2], f"resume={folder}", own]
+
+
 def test_places_and_the_machine_are_those_of_the_command_line(tmp_path: Path) -> None:
     folder = make_run(
         *(tmp_path / "run", "model=cnn5", "tracking.folder=/etc", "++tracking.parent=0f", "hydra.run.dir=/etc"),

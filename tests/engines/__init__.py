@@ -1,1 +1,1 @@
-"""Tests with real servers, started on this machine: database servers now. Skipped where a server is not installed."""
+"""Tests with real servers, started on this machine: databases, MLflow, Slurm, Ray. What is not installed is skipped."""

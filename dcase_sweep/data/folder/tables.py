@@ -1,5 +1,6 @@
 """Tables of clip labels in a folder of recordings."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,15 @@ from dcase_sweep.utils.lookalikes import find_lookalikes, shorten, strip_blanks
 from dcase_sweep.utils.tables import Table, check_paths, check_spelling, read_table, tidy_path
 from dcase_sweep.utils.text import printable
 
+log = logging.getLogger(__name__)
+
 #: Larger files are not searched for labels (bytes).
 _LARGEST = 64 * 2**20
+#: The columns of results of ``predict`` that are no probabilities of classes.
+_PREDICTIONS = (
+    ("filename", "onset", "offset", "event_label", "confidence"),
+    ("filename", "onset", "offset", "scene_label", "confidence"),
+)
 #: Number of files in a message.
 _SHOWN = 2
 
@@ -84,6 +92,9 @@ def find_label_tables(
 ) -> list[str]:
     """Return the tables under a folder that have the columns for one of several lists of uses.
 
+    Tables that ``predict`` has written are left out: a network must not be trained on its own results unnoticed. A line
+    names each of them, and each table that cannot be read.
+
     Args:
         root: the folder.
         named: columns that the user names.
@@ -96,12 +107,33 @@ def find_label_tables(
             continue
         try:
             header = read_table(root / name, problems=[]).header
-            chosen = choose_columns(header, named, aliases, name)
-        except UserError:  # another kind of file
+        except UserError as error:
+            log.info(f"left out  {error}")
             continue
-        if any(set(uses) <= chosen.keys() for uses in needs):
-            found.append(name)
+        if len(header) == 1 and ";" in header[0]:
+            log.info(f"left out  {printable(name)}: separated by semicolons; expected commas or tabs")
+            continue
+        try:
+            chosen = choose_columns(header, named, aliases, name)
+        except UserError:  # without a column that the user names
+            continue
+        if not any(set(uses) <= chosen.keys() for uses in needs):
+            continue
+        if _is_of_predictions(root / name, header):
+            log.info(f"left out  {printable(name)}: results of predict; data.table={printable(name)} reads it")
+            continue
+        found.append(name)
     return found
+
+
+def _is_of_predictions(path: Path, header: Sequence[str]) -> bool:
+    """Whether a table has the columns that ``predict`` writes: a confidence, or a probability of each class."""
+    if tuple(header) in _PREDICTIONS:
+        return True
+    if tuple(header[:2]) != ("filename", "scene_label") or len(header) < 4:
+        return False
+    labels = read_table(path, ["scene_label"], problems=[]).columns["scene_label"]
+    return len(labels) > 0 and set(labels) <= set(header[2:])
 
 
 def read_clip_table(

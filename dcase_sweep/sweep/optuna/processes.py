@@ -81,6 +81,22 @@ def _environment(own: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextmanager
+def _errors_in(log: str) -> Iterator[None]:
+    """Write the errors of processes that are started now to a file.
+
+    Python prints a traceback in a new process whose parent is interrupted or killed while it starts it.
+    """
+    before, descriptor = os.dup(2), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(descriptor)
+
+
 def _main(payload: bytes, number: int, log: str, parent: Connection) -> None:
     """Run a worker. Its output is written to a file, and it ends when its parent ends for any reason."""
     if hasattr(os, "setsid"):
@@ -153,7 +169,7 @@ class Processes:
         process = self._context.Process(
             target=_main, args=(self._payload, number, log, theirs), name=f"worker-{number}"
         )
-        with _environment(get_environment(number, self._threads)):
+        with _environment(get_environment(number, self._threads)), _errors_in(log):
             process.start()
         theirs.close()
         self._workers[number] = process, ours

@@ -34,6 +34,7 @@ from dcase_sweep.sweep.optuna.attributes import SURPLUS as SURPLUS
 from dcase_sweep.sweep.optuna.attributes import THREADS as THREADS
 from dcase_sweep.sweep.optuna.attributes import WORK as WORK
 from dcase_sweep.sweep.optuna.attributes import WORKERS as WORKERS
+from dcase_sweep.sweep.optuna.attributes import kind_of
 from dcase_sweep.sweep.optuna.signature import Objective as Objective
 from dcase_sweep.sweep.optuna.signature import Signature as Signature
 from dcase_sweep.sweep.optuna.signature import differences as differences
@@ -89,11 +90,31 @@ def open_study(
     return study
 
 
+def join_study(
+    storage: BaseStorage,
+    name: str,
+    objective: Objective,
+    signature: Signature,
+    *,
+    rename: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
+) -> Any:
+    """Load the study with exactly this name to work on it. It must have the same signature.
+
+    Raises:
+        UserError: for a different signature, with the differences.
+    """
+    study = optuna.load_study(study_name=name, storage=storage)
+    remedy = "Join it from the project that started it, with the same files"
+    _check_signature(study, objective, signature, rename, remedy)
+    return study
+
+
 def _check_signature(
     study: optuna.Study,
     objective: Objective,
     signature: Signature,
     rename: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    remedy: str = "Use another hydra.sweeper.study_name, or hydra.sweeper.fresh=true to start a new one",
 ) -> None:
     then = study.user_attrs.get(SIGNATURE)
     if then is None:
@@ -110,8 +131,7 @@ def _check_signature(
     if changed:
         more = f"; and {len(changed) - 5} more" if len(changed) > 5 else ""
         raise UserError(
-            f"study {study.study_name} was created with different settings: {'; '.join(changed[:5])}{more}. "
-            "Use another hydra.sweeper.study_name, or hydra.sweeper.fresh=true to start a new one"
+            f"study {study.study_name} was created with different settings: {'; '.join(changed[:5])}{more}. {remedy}"
         )
 
 
@@ -150,17 +170,7 @@ def kind(trial: FrozenTrial) -> str:
 
     One of waiting, running, finished, pruned, rejected, repeated, failed, interrupted and surplus.
     """
-    if trial.state == TrialState.FAIL:
-        if trial.user_attrs.get(SURPLUS):
-            return "surplus"
-        return "interrupted" if trial.user_attrs.get(INTERRUPTED) else "failed"
-    if trial.state == TrialState.PRUNED and REJECTED in trial.user_attrs:
-        return "rejected"
-    if trial.state in (TrialState.PRUNED, TrialState.COMPLETE) and REPEAT_OF in trial.user_attrs:
-        return "repeated"
-    if trial.state == TrialState.PRUNED:
-        return "pruned"
-    return {TrialState.COMPLETE: "finished", TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}[trial.state]
+    return kind_of(trial.state.name, trial.user_attrs)
 
 
 def is_feasible(trial: FrozenTrial) -> bool:

@@ -235,6 +235,46 @@ def test_one_of_several_tables_is_chosen(tmp_path: Path) -> None:
     assert len(load(root, table="meta/esc50.csv").recordings) == 10
 
 
+def test_results_of_predict_are_not_labels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = make_class_folders(tmp_path / "own")
+    labels = load(root).classes
+    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.wav"))
+    likely = [[name, labels[0], *(str(1 - place) for place in range(len(labels)))] for name in names]
+    write_csv(root / "scenes.csv", ("filename", "scene_label", *labels), likely)
+    windows = [[name, "0", "1", labels[0], "0.9"] for name in names]
+    write_csv(root / "windows.csv", ("filename", "onset", "offset", "scene_label", "confidence"), windows)
+
+    with caplog.at_level("INFO"):
+        data = load(root)
+
+    assert data.classes == labels
+    assert dict(data.notes)["labels"].startswith("a folder for each class")
+    assert "left out  scenes.csv: results of predict; data.table=scenes.csv reads it" in caplog.messages
+    assert "data.table=windows.csv" in caplog.text
+    with pytest.raises(DataError, match=f"all recordings are of the class {labels[0]}"):
+        load(root, table="scenes.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"filename;label\na.wav;a\n", "labels.csv: separated by semicolons; expected commas or tabs"),
+        ("filename,label\na.wav,a\n".encode("utf-16"), "labels.csv: is not UTF-8 text but UTF-16 text"),
+    ],
+    ids=["semicolons", "utf-16"],
+)
+def test_a_table_that_cannot_be_read_is_named(
+    tmp_path: Path, content: bytes, says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = make_class_folders(tmp_path / "own")
+    (root / "labels.csv").write_bytes(content)
+
+    with caplog.at_level("INFO"):
+        load(root)
+
+    assert says in caplog.text
+
+
 def test_names_in_any_script_and_form_are_found(tmp_path: Path) -> None:
     decomposed = "ca\u0301ma"
     for label in (decomposed, "강아지"):

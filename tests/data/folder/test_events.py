@@ -50,6 +50,14 @@ def test_one_table_is_enough(tmp_path: Path) -> None:
     assert {data.clips[index].labels for index in data.test} == {("knock",), ("ring",)}
 
 
+def test_results_of_predict_are_not_labels(tmp_path: Path) -> None:
+    root = make_events(tmp_path)
+    before = load(root)
+    write_csv(root / "found.csv", (*STRONG, "confidence"), [[before.clips[0].filename, "0.1", "0.2", "bark", "0.9"]])
+
+    assert load(root).classes == before.classes
+
+
 def test_recordings_in_no_table_are_unlabelled(tmp_path: Path) -> None:
     root = make_events(tmp_path)
     write_tone(root / "more/a.wav", hertz=500)

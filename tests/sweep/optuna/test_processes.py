@@ -40,6 +40,23 @@ def test_ends_and_deaths_are_reported_and_output_is_kept(tmp_path: Path, monkeyp
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,5"
 
 
+def test_what_a_process_prints_before_it_is_a_worker_is_in_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def start_halfway(process: SpawnProcess) -> None:
+        subprocess.run([sys.executable, "-c", "raise EOFError('the parent was interrupted')"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SpawnProcess, "start", start_halfway)
+
+    with pytest.raises(KeyboardInterrupt):
+        Processes(end, 1, tmp_path, threads=None)
+
+    print("after", file=sys.stderr)
+    assert capfd.readouterr().err == "after\n"
+    assert "the parent was interrupted" in (tmp_path / "worker-0.log").read_text()
+
+
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     program = (
         "import time\nfrom pathlib import Path\n"

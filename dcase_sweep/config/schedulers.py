@@ -1,0 +1,94 @@
+"""Instantiation of the scheduler, with the schedulers that it consists of."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from dcase_sweep.config.components import (
+    SCHEDULER,
+    component_signature,
+    component_values,
+    given_arguments,
+    inherits,
+    locate_component,
+    make_component,
+)
+from dcase_sweep.config.signatures import PARTIAL, TARGET, check_keys
+from dcase_sweep.utils.console import pluralize
+from dcase_sweep.utils.errors import UserError
+
+#: The scheduler that needs a metric, and the one that computes the number of its updates.
+_ON_PLATEAU, _ONE_CYCLE = (("torch.optim.lr_scheduler", name) for name in ("ReduceLROnPlateau", "OneCycleLR"))
+#: A scheduler that is an argument of another one, which decides when it is updated.
+_INNER = replace(SCHEDULER, beside=())
+
+
+def make_scheduler(
+    node: Any, optimizer: Any, *, epochs: int, steps_per_epoch: int, monitor: str | None = None, mode: str | None = None
+) -> dict[str, Any] | None:
+    """Create the configured scheduler in Lightning's format; None for a constant learning rate.
+
+    Schedulers within its arguments, such as those of ``torch.optim.lr_scheduler.SequentialLR``, get the optimizer too.
+
+    Args:
+        monitor: the metric that selects the best epoch, for `ReduceLROnPlateau` without a configured metric.
+        mode: ``max`` where larger is better, else ``min``; for the same.
+
+    Raises:
+        UserError: if a constructor rejects its arguments.
+    """
+    values = component_values(node)
+    offered: dict[str, Any] = {
+        "steps": epochs * steps_per_epoch,
+        "epochs": epochs,
+        "steps_per_epoch": steps_per_epoch,
+    }
+    inner = {name: _make_inner(f"scheduler.{name}", value, optimizer, offered) for name, value in values.items()}
+    target = locate_component("scheduler", values[TARGET], SCHEDULER)
+    if inherits(target, _ON_PLATEAU) and not values.get("monitor"):
+        offered["mode"] = mode  # other schedulers use this name for something else
+    interval = values.get("interval") or ("step" if inherits(target, _ONE_CYCLE) else "epoch")
+    if inherits(target, _ONE_CYCLE) and interval == "epoch":
+        offered["steps_per_epoch"] = 1  # one update of the learning rate in each epoch
+    scheduler = make_component("scheduler", inner, SCHEDULER, optimizer, **offered)
+    if scheduler is None:
+        return None
+    if not hasattr(scheduler, "step"):
+        raise UserError(f"scheduler.{TARGET}={values[TARGET]}: made a {type(scheduler).__name__}; expected a scheduler")
+    words: dict[str, Any] = {"scheduler": scheduler, "interval": interval}
+    monitored = values.get("monitor") or (monitor if inherits(type(scheduler), _ON_PLATEAU) else None)
+    return words | ({"monitor": monitored} if monitored else {})
+
+
+def _make_inner(key: str, value: Any, optimizer: Any, offered: Mapping[str, Any]) -> Any:
+    """Return a value of the configuration with its schedulers instantiated. Other objects are left as they are."""
+    if isinstance(value, list):
+        return [_make_inner(f"{key}.{place}", each, optimizer, offered) for place, each in enumerate(value)]
+    if not isinstance(value, Mapping):
+        return value
+    if isinstance(value.get(TARGET), str):
+        target = locate_component(key, value[TARGET], _INNER)
+        if given_arguments(target, _INNER) != [_INNER.given_name]:
+            return value
+        check_keys(f"{key}.", map(str, value), component_signature(target, _INNER, True), more=(PARTIAL,))
+        inner = {name: _make_inner(f"{key}.{name}", each, optimizer, offered) for name, each in value.items()}
+        return make_component(key, inner, _INNER, optimizer, **offered)
+    return {name: _make_inner(f"{key}.{name}", each, optimizer, offered) for name, each in value.items()}
+
+
+def check_length(scheduler: Any, *, interval: str, epochs: int, steps_per_epoch: int) -> None:
+    """Check that a scheduler of a fixed number of steps is not shorter than the training, in which it would fail.
+
+    Raises:
+        UserError: with the number of steps of the training.
+    """
+    length = getattr(scheduler, "total_steps", None)
+    needed = epochs * (steps_per_epoch if interval == "step" else 1)
+    if isinstance(length, int) and length < needed:
+        steps = pluralize(epochs, "epoch")
+        if interval == "step":
+            steps += f" of {pluralize(steps_per_epoch, 'step')}"
+        raise UserError(
+            f"scheduler.total_steps={length}: too few for the training, which has {steps}; expected at least {needed}, "
+            "or leave total_steps out"
+        )
