@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.storages import BaseStorage
@@ -43,6 +43,11 @@ from dcase_sweep.sweep.optuna.storage import open_storage as open_storage
 from dcase_sweep.sweep.optuna.waiting import take_waiting
 from dcase_sweep.utils.errors import UserError
 
+if TYPE_CHECKING:
+    from dcase_sweep.sweep.optuna.tally import Tally
+
+#: The kinds of trials that count towards the wanted number.
+COUNTED = ("finished", "pruned", "running")
 #: The reason why another process closed a trial.
 _GONE = "interrupted: its process is gone"
 
@@ -205,13 +210,19 @@ def find_trial(study: optuna.Study, trial: optuna.Trial) -> FrozenTrial:
 
 
 def is_counted(trial: FrozenTrial) -> bool:
-    """Whether a trial counts towards the wanted number: it is finished, pruned, waiting or running."""
-    return kind(trial) in ("finished", "pruned", "running")
+    """Whether a trial counts towards the wanted number: it is finished, pruned or running."""
+    return kind(trial) in COUNTED
 
 
-def missing(trials: Sequence[FrozenTrial], n_trials: int) -> int:
-    """Return the number of trials that are still to be started."""
-    return max(0, n_trials - sum(map(is_counted, trials)))
+def missing(trials: Sequence[FrozenTrial], n_trials: int, before: int | None = None) -> int:
+    """Return the number of trials that are still to be started.
+
+    Args:
+        trials: the trials of the study.
+        n_trials: the wanted number.
+        before: number of a trial; only the earlier ones are counted.
+    """
+    return max(0, n_trials - sum(is_counted(trial) for trial in trials if before is None or trial.number < before))
 
 
 def is_over(study: optuna.Study) -> bool:
@@ -220,19 +231,24 @@ def is_over(study: optuna.Study) -> bool:
     return bool(attributes.get(STOPPED) or attributes.get(EXHAUSTED))
 
 
-def ask(study: optuna.Study, n_trials: int) -> optuna.Trial | None:
+def ask(study: optuna.Study, n_trials: int, tally: "Tally | None" = None) -> optuna.Trial | None:
     """Return the next trial, or None if enough trials are finished or running. Interrupted trials come first.
 
     Workers are independent: two may ask for the last trial at the same time. Then the one with the later number is
     dropped.
+
+    Args:
+        study: the study.
+        n_trials: the wanted number of trials.
+        tally: counts the trials from one call to the next; None = all are counted again.
     """
+    count = missing if tally is None else tally.missing
     trials = study.get_trials(deepcopy=False)
-    if is_over(study) or not missing(trials, n_trials):
+    if is_over(study) or not count(trials, n_trials):
         return None
-    trial = take_waiting(study, trials) or study.ask()
+    trial = take_waiting(study, trials, trials if tally is None else tally.unfinished.values()) or study.ask()
     owners.sign(trial)
-    earlier = [other for other in study.get_trials(deepcopy=False) if other.number < trial.number]
-    if not missing(earlier, n_trials):
+    if not count(study.get_trials(deepcopy=False), n_trials, trial.number):
         set_aside(study, trial)
         return None
     return trial

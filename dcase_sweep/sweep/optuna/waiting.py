@@ -1,7 +1,7 @@
 """Which of the waiting trials a worker takes first."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -12,17 +12,20 @@ from dcase_sweep.utils.batch import BatchJob, find_batch_job
 from dcase_sweep.utils.processes import parse_identity
 
 
-def take_waiting(study: optuna.Study, trials: Sequence[FrozenTrial]) -> optuna.Trial | None:
+def take_waiting(
+    study: optuna.Study, trials: Sequence[FrozenTrial], unfinished: Iterable[FrozenTrial]
+) -> optuna.Trial | None:
     """Take a waiting trial: first a retry of this batch job's, then of this host's, then any other retry.
 
     Args:
         study: the study.
-        trials: its trials.
+        trials: its trials, by their numbers.
+        unfinished: those that wait or run.
 
     Returns:
         The trial; None if no retry waits. Optuna takes other waiting trials itself, in the order of their numbers.
     """
-    waiting = [trial for trial in trials if trial.state == TrialState.WAITING and RETRY_OF in trial.user_attrs]
+    waiting = [trial for trial in unfinished if trial.state == TrialState.WAITING and RETRY_OF in trial.user_attrs]
     if not waiting:
         return None
     job, host = find_batch_job(), socket.gethostname()

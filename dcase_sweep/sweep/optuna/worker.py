@@ -30,6 +30,7 @@ from dcase_sweep.sweep.optuna.reporter import TrialReporter
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
 from dcase_sweep.sweep.optuna.search_time import SearchTime
 from dcase_sweep.sweep.optuna.settings import load_study
+from dcase_sweep.sweep.optuna.tally import Tally
 from dcase_sweep.sweep.optuna.trial_builder import TrialBuilder
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.reporting import ConstraintViolation, TrialPruned, reporting_to
@@ -74,6 +75,7 @@ class Worker:
         self.config = config
         self.task = task
         self.history = History(list_points(search_config.space))
+        self._tally = Tally()
         self.builder = TrialBuilder(
             search_config, Composer(context, config, search_config.fixed), threads, self.history
         )
@@ -128,7 +130,7 @@ class Worker:
         with interruptible(), limit_process(deadline), beats as heartbeat:
             while (
                 self._goes_on(study, repeated, rng, recovery)
-                and (trial := records.ask(study, self.search_config.n_trials)) is not None
+                and (trial := records.ask(study, self.search_config.n_trials, self._tally)) is not None
             ):
                 if self.label:
                     trial.set_user_attr(records.LAUNCHED, self.label)
@@ -163,7 +165,7 @@ class Worker:
             log.info(f"worker    ends: {shortage}")
             report_time_limit()
             return False
-        found = records.counts(trials)
+        found = self.history.count(trials)
         if self.history.is_exhausted(trials):
             if found["waiting"]:
                 return True

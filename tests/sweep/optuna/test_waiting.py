@@ -53,10 +53,10 @@ def test_a_trial_that_another_worker_has_taken_is_left_to_it(study: optuna.Study
     lose(study, 0.1, host="there")
     records.recover(study)
     before = study.get_trials(deepcopy=False)
-    first = records.take_waiting(study, before)
+    first = records.take_waiting(study, before, before)
 
     assert first is not None
-    assert records.take_waiting(study, before) is None
+    assert records.take_waiting(study, before, before) is None
 
 
 def test_a_requeued_job_closes_its_own_trials_without_waiting_for_their_heartbeat(
