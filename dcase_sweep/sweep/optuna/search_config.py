@@ -39,3 +39,5 @@ class SearchConfig:
     grace_period: float = GRACE_PERIOD
     #: Seconds from the start of a worker's command after which it must have ended; None = no limit.
     time_limit: float | None = None
+    #: Largest number of trials that the sampler learns from; None = all.
+    sampler_history: int | None = 1000

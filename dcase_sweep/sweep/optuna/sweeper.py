@@ -48,6 +48,8 @@ class OptunaSweeper(Sweeper):
         time_limit: the time from the start of a worker's command to its end, in seconds or as
             ``[DAYS-]HOURS:MINUTES:SECONDS``; None = that of its Slurm job. A worker begins no trial of which the
             remaining time does not hold an epoch.
+        sampler_history: largest number of trials that the sampler learns from, the best and the most recent ones, so
+            that its suggestions take the same time in a long search; None = all trials.
         objective: metric of the returned dictionary → ``maximize`` or ``minimize``.
         direction: the direction for a task function that returns one number, or a list of directions for several
             numbers.
@@ -73,6 +75,7 @@ class OptunaSweeper(Sweeper):
         max_retries: int | None = None,
         grace_period: float = 300.0,
         time_limit: float | str | None = None,
+        sampler_history: int | None = 1000,
         objective: Mapping[str, str] | None = None,
         direction: str | Sequence[str] | None = None,
         constraints: Mapping[str, float] | None = None,
@@ -91,6 +94,7 @@ class OptunaSweeper(Sweeper):
         self.max_retries = max_retries
         self.grace_period = grace_period
         self.time_limit = time_limit
+        self.sampler_history = sampler_history
         self.sampler: Any = to_plain(sampler)
         self.pruner: Any = to_plain(pruner)
         self.objective: Any = to_plain(objective)
@@ -228,6 +232,7 @@ class OptunaSweeper(Sweeper):
             max_retries=self.max_retries,
             grace_period=self.grace_period,
             time_limit=None if self.time_limit is None else parse_duration(self.time_limit),
+            sampler_history=self.sampler_history,
         )
 
     def check_settings(self) -> None:
