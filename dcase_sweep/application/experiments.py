@@ -110,8 +110,14 @@ class Experiments(Application):
 
     def begin(self, config: DictConfig) -> None:
         """Check the configuration common to all jobs."""
+        from dcase_sweep import tracking
+        from dcase_sweep.sweep.shared_files import warn_about_file
+
         self._base = self.check(config)
-        self._tracking = self._base.tracking
+        self._tracking = settings = self._base.tracking
+        if tracking.logs_to_mlflow(self._base.logger) and tracking.is_local(settings):
+            where, remedy = tracking.resolve_uri(settings), "a server: mlflow server, tracking.uri=http://HOST:5000"
+            warn_about_file(config, "tracking.uri", where, remedy)
 
     def load(self) -> None:
         """Determine the number of classes of the data, if a limit depends on it."""

@@ -25,6 +25,8 @@ OWNER, ALIVE = "owner", "alive"
 
 #: Attributes of studies: why a search ended, because of an error or because nothing is left to try.
 SIGNATURE, RECORD, STOPPED, EXHAUSTED = "signature", "mlflow_parent", "stopped", "exhausted"
+#: The IDs of the records of jobs that are marked as the best.
+MARKED = "marked"
 #: The number of workers that the study has had, on all machines.
 WORKERS = "workers"
 #: What another machine needs to join the search: its settings, and the overrides of its command.

@@ -18,6 +18,7 @@ from dcase_sweep.sweep.optuna.attributes import EXHAUSTED as EXHAUSTED
 from dcase_sweep.sweep.optuna.attributes import FOLDER as FOLDER
 from dcase_sweep.sweep.optuna.attributes import INTERRUPTED as INTERRUPTED
 from dcase_sweep.sweep.optuna.attributes import LAUNCHED as LAUNCHED
+from dcase_sweep.sweep.optuna.attributes import MARKED as MARKED
 from dcase_sweep.sweep.optuna.attributes import METRICS as METRICS
 from dcase_sweep.sweep.optuna.attributes import NOTE as NOTE
 from dcase_sweep.sweep.optuna.attributes import OVERRIDES as OVERRIDES
@@ -141,6 +142,7 @@ def _check_signature(
 
 
 def _sign(study: optuna.Study, objective: Objective, signature: Signature) -> None:
+    study.set_user_attr(MARKED, [])
     # The signature is written last, so a study with a signature is complete.
     study.set_metric_names(list(objective.metrics))
     study.set_user_attr(SIGNATURE, signature.plain())

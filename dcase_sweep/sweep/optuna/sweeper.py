@@ -12,6 +12,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.sweep.application import Application, Record
+from dcase_sweep.sweep.shared_files import warn_about_file
 from dcase_sweep.utils.time_limit import parse_duration
 
 if TYPE_CHECKING:
@@ -138,6 +139,8 @@ class OptunaSweeper(Sweeper):
         checked = self._check(fixed, varied)
         application = self.application
         where = str(self.storage or application.locate_storage(checked.base))
+        if "://" not in where or where.startswith("sqlite"):
+            warn_about_file(self.composed, "hydra.sweeper.storage", where, "a server: postgresql://USER@HOST/DATABASE")
         storage = records.open_storage(where)
         application.load()
         signature = self._sign(checked)
