@@ -16,6 +16,10 @@ NOTE, CONTINUED = "note", "continued_after_epochs"
 REPEAT_OF = "repeat_of"
 #: The worker of a trial, if a launcher has started it.
 LAUNCHED = "launched"
+#: Whether the worker of a trial has died, and the batch job that it was part of.
+DIED, JOB = "died", "batch_job"
+#: The longest time that a trial took for an epoch, in seconds, stored by workers with a time limit.
+EPOCH = "epoch_seconds"
 #: The owning process of a trial, and the time of its last heartbeat in seconds since 1970.
 OWNER, ALIVE = "owner", "alive"
 
