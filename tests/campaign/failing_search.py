@@ -18,6 +18,7 @@ import psutil
 
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.study import open_storage
+from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.processes import parse_identity
 from tests.campaign.failure import Failure
 from tests.engines.hosts import Host, start_host
@@ -156,9 +157,16 @@ class FailingSearch:
         where = self.server.url if self.server else str(self.folder / "optuna.log")
         if self.server is None and not Path(where).is_file():
             return []
-        with suppress(KeyError):
-            return optuna.load_study(study_name=self.study, storage=open_storage(where)).get_trials(deepcopy=False)
-        return []
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return optuna.load_study(study_name=self.study, storage=open_storage(where)).get_trials(deepcopy=False)
+            except KeyError:
+                return []
+            except UserError:  # the server has just been started again
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
 
     def is_complete(self) -> bool:
         """Whether there are as many trials as wanted."""
