@@ -11,7 +11,7 @@ from dcase_sweep.utils.cpu import set_openmp_wait_policy
 #: The commands in addition to an experiment, each a module of ``cli``.
 VERBS = (
     *("cache", "compare", "complexity", "download", "evaluate", "export", "init"),
-    *("inspect", "predict", "runs", "send", "submit"),
+    *("inspect", "join", "predict", "runs", "send", "status", "submit"),
 )
 #: Environment variables that name a folder; an empty value is the same as none.
 _PLACES = ("DCASE_SWEEP_CACHE", "HOME", "MLFLOW_TRACKING_URI")

@@ -1,5 +1,6 @@
 """Experiments of this package as the jobs of a sweep."""
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from dcase_sweep.result import Result
     from dcase_sweep.sweep.optuna.reporter import TrialReporter
     from dcase_sweep.sweep.optuna.space import Space
+
+log = logging.getLogger(__name__)
 
 
 class Experiments(Application):
@@ -185,6 +188,18 @@ class Experiments(Application):
         settings = self.base.tracking
         shown = name if study is not None else settings.run_name or name
         return start_record(settings, shown, arguments, study=study, known_id=known_id, folder=self._folder)
+
+    def find_record(self, record_id: str) -> str:
+        """Return the ID of the MLflow parent run if it is in the store of this machine; a note says that it is not."""
+        from dcase_sweep import tracking
+
+        if not record_id or not tracking.logs_to_mlflow(self.base.logger):
+            return ""
+        store = tracking.open_store(self.base.tracking)
+        if tracking.has_run(store, record_id):
+            return record_id
+        log.info(f"note      the runs of these trials have no parent: {record_id[:32]} is not in {store.uri}")
+        return ""
 
     def close_job(self, job_id: str, status: str) -> bool:
         """Close the MLflow run of a job."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dcase_sweep.cli.parser import OneLineParser
 from dcase_sweep.cli.stores import open_existing_store
+from dcase_sweep.utils.console import announced, pluralize
 from dcase_sweep.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ FILTER: KEY=VALUE[,VALUE] of a parameter (model=cnn4,cnn5, task=4, data.name=...
 or the first letters of the id of a run or of a sweep; several ids select all of
 theirs. tracking.uri=... and tracking.folder=... say where the runs are.
 
-Runs that differ in their seed alone are one row: mean ± standard deviation. Each
-row is compared with the best of its task and metric rule, in accuracy and log loss,
-or in PSDS 1, PSDS 2 and F1: by a paired bootstrap over the test clips (would it
-differ on other clips?) and by an exact sign-flip test over common seeds (would it
-differ with other seeds?).
+Runs that differ in their seed alone are one row: mean ± standard deviation. The
+folds of a cross-validation are one run. Each row is compared with the best of its
+task and metric rule, in accuracy and log loss, or in PSDS 1, PSDS 2 and F1: by a
+paired bootstrap over the test clips (would it differ on other clips?) and by an
+exact sign-flip test over common seeds (would it differ with other seeds?).
 
 examples:
   python -m dcase_sweep compare
@@ -62,11 +63,14 @@ def main(arguments: list[str]) -> int:
     from dcase_sweep.evaluation.comparison.tables import to_text
     from dcase_sweep.tracking.compared import read_compared_runs
 
-    runs = read_compared_runs(store, filters, curves=options.out is not None)
+    with announced("compare", f"reading the runs of {store.uri}"):
+        runs = read_compared_runs(store, filters, curves=options.out is not None)
     if not runs:
         raise UserError(f"{store.uri}: no finished run to compare; expected at least one")
     systems = group_runs(runs)
-    comparisons = compare_with_best(systems, resamples=int(options.resamples))
+    resamples = int(options.resamples)
+    with announced("compare", f"{pluralize(len(systems), 'system')} on {resamples:,} resamples of the test clips"):
+        comparisons = compare_with_best(systems, resamples=resamples)
     print(to_text(systems, comparisons, shutil.get_terminal_size().columns))
     if options.out is not None:
         _write(Path(options.out), systems, comparisons)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcase_sweep.cli.parser import HelpFormatter
+from dcase_sweep.utils.console import announced
 from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.files import whole_file, write_text
 from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
@@ -47,7 +48,8 @@ def main(arguments: list[str]) -> int:
         UserError: if the tables cannot be read or are wrong; a DataError names every wrong row.
     """
     options = _parser().parse_args(arguments)
-    evaluation = _evaluate(options)
+    with announced("evaluate", f"the detections in {options.detections}"):
+        evaluation = _evaluate(options)
 
     from dcase_sweep.evaluation.events import format_text, to_csv, to_json
 

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.application.sweepers import SweepFailed
+from dcase_sweep.cli.detached import FLAG, VARIABLE, start_detached
 from dcase_sweep.cli.help import print_help
 from dcase_sweep.config.arguments import check_arguments, check_supported, explain_setup
 from dcase_sweep.config.command_line import (
@@ -52,13 +53,23 @@ def main(arguments: list[str], topic: str | None = None) -> int:
         arguments: the command-line arguments.
         topic: with ``--help``, the group or key to describe; None = all.
     """
+    is_detached = os.environ.pop(VARIABLE, None) is not None
+    code = _main(arguments, topic)
+    if is_detached:
+        print(f"ended     exit code {code}", flush=True)
+    return code
+
+
+def _main(arguments: list[str], topic: str | None) -> int:
     from dcase_sweep.utils.signals import Interrupted
 
     register_experiments()
     want_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("0", "")
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes its exceptions on instead of printing them
     outcomes: list[Any] = []
     try:
+        if FLAG in arguments:
+            return start_detached(arguments)
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes its exceptions on instead of printing them
         is_sweep = _run(arguments, outcomes, topic)
     except Interrupted as interrupted:
         return interrupted.exit_code

@@ -4,7 +4,7 @@ Hydra keeps those of a run in ``.hydra/overrides.yaml``, and the sweepers keep t
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from dcase_sweep.config.stored import is_printable
 from dcase_sweep.config.stored_words import StoredWords, sort_words
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.overrides import quote
+from dcase_sweep.utils.secrets import is_masked
 from dcase_sweep.utils.text import printable
 
 _OVERRIDES = Path(".hydra") / "overrides.yaml"
@@ -74,14 +75,14 @@ def with_words_of_folder(arguments: Sequence[str], path: SearchPath | None = Non
             f"{' '.join(words.needed)}"
         )
     if not is_sweep:
-        return _insert(words.obeyed, arguments)
+        return insert_overrides(words.obeyed, arguments)
     given = [key for key in _keys(arguments) if key in _FOLDERS]
     if given:
         raise UserError(f"{given[0]}: a sweep is continued in its own folder; leave it out")
-    return ["-m", *_insert([*words.obeyed, f"hydra.sweep.dir={quote(str(folder))}"], arguments)]
+    return ["-m", *insert_overrides([*words.obeyed, f"hydra.sweep.dir={quote(str(folder))}"], arguments)]
 
 
-def _insert(overrides: Sequence[str], arguments: Sequence[str]) -> list[str]:
+def insert_overrides(overrides: Sequence[str], arguments: Sequence[str]) -> list[str]:
     """Put overrides before the first one of a command line; Hydra does not accept options between overrides."""
     is_value = False
     for position, word in enumerate(arguments):
@@ -127,6 +128,28 @@ def _words_of_folder(folder: Path, arguments: Sequence[str], path: SearchPath) -
     return StoredWords(found.obeyed, [*_missing_places(settings, path), *found.needed])
 
 
+def words_of_study(study: str, settings: Any, given: Collection[str], path: SearchPath) -> StoredWords:
+    """The overrides of a search, as its study records them.
+
+    Args:
+        study: the name of the study, for messages.
+        settings: Hydra's settings in it, which are not trusted.
+        given: keys on the command line, whose overrides replace those of the study.
+        path: the user's folders of configuration files.
+
+    Raises:
+        UserError: for a record that is none.
+    """
+    where = f"study {printable(study)}"
+    if not isinstance(settings, dict):
+        raise UserError(f"{where}: no command recorded; expected one of a search of this version")
+    words = [*_overrides(where, settings, "hydra"), *_overrides(where, settings, "task")]
+    found = sort_words(words, given, is_sweep=True)
+    masked = [word for word in found.obeyed if is_masked(word)]
+    obeyed = [word for word in found.obeyed if word not in masked]
+    return StoredWords(obeyed, [*_missing_places(settings, path), *found.needed, *map(shlex.quote, masked)])
+
+
 def _named(arguments: Sequence[str]) -> str | None:
     """The value of ``resume``; the last one counts."""
     words = [word for word in arguments if word.lstrip("+").startswith("resume=")]
@@ -167,7 +190,7 @@ def _read_list(path: Path) -> list[str]:
     return _check_words(path, _read(path))
 
 
-def _check_words(path: Path, words: Any) -> list[str]:
+def _check_words(path: Path | str, words: Any) -> list[str]:
     """The overrides in a file; that they are texts is all that is known of them.
 
     Raises:
@@ -194,7 +217,7 @@ def _read_settings(path: Path) -> Any:
     return settings
 
 
-def _overrides(path: Path, settings: Any, kind: str) -> list[str]:
+def _overrides(path: Path | str, settings: Any, kind: str) -> list[str]:
     overrides = settings.get("overrides")
     return _check_words(path, overrides.get(kind) if isinstance(overrides, dict) else None)
 

@@ -140,6 +140,8 @@ def generate_once(root: Path, *, is_complete: Callable[[], bool], generate: Call
 def check_demo_root(root: Path) -> None:
     """Check that a folder for generated data sets contains nothing else.
 
+    The folder in the cache may, because ``data=demo`` of a user's own task has its recordings there too.
+
     Args:
         root: ``data.root``, each of whose folders contains a generated data set.
 
@@ -152,7 +154,8 @@ def check_demo_root(root: Path) -> None:
         foreign = sorted(path.name for path in root.iterdir() if not _OWN.fullmatch(path.name))
     except FileNotFoundError:
         return
-    if foreign:
+    cache = Path(os.environ.get("DCASE_SWEEP_CACHE") or "~/.cache/dcase_sweep").expanduser()
+    if foreign and root.absolute() != cache.absolute() / "demo":
         raise UserError(
             f"data.root={root}: holds {foreign[0]!r}, which the demo generator did not make; expected a new or empty "
             "folder, or data=tau2020 or data=desed for recordings of your own"

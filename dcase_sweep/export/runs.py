@@ -73,7 +73,7 @@ def find_trained_run(given: str, overrides: Mapping[str, str], config_dir: str |
     """Find a run by its MLflow id, a folder ``outputs/DATE/TIME``, or a checkpoint file.
 
     Args:
-        given: ID, folder or checkpoint of the run.
+        given: ID or at least four of its first letters, folder or checkpoint of the run.
         overrides: keys and values of the command line.
         config_dir: a folder of the user's own configuration files; the classes that they name may be the run's.
 
@@ -105,10 +105,12 @@ def read_run(
     *,
     search_store: bool = True,
 ) -> RunFiles:
-    """Read the checkpoint of a finished run by its MLflow id, a folder ``outputs/DATE/TIME``, or a checkpoint file.
+    """Read the checkpoint of a finished run.
+
+    It is found by its MLflow id, a folder ``outputs/DATE/TIME``, or a checkpoint file.
 
     Args:
-        given: ID, folder or checkpoint of the run.
+        given: ID or at least four of its first letters, folder or checkpoint of the run.
         store: the store to search.
         check: called with a run that was found by its id, before its checkpoint is fetched.
         search_store: whether the run of a folder or a file is looked up, and has to be finished where it is found.
@@ -143,8 +145,13 @@ def _in_folder(given: str, path: Path) -> Path:
 
 
 def _logged(given: str, where: Tracking) -> tracking.LoggedRun:
-    """Find a finished run by its id."""
+    """Find a finished run by its id, or by the first letters of its id."""
     logged = tracking.find_run(where, given)
+    if logged is None:
+        ids = tracking.find_ids(where, given)
+        if len(ids) > 1:
+            raise UserError(f"run={given}: {ids[0]}, {ids[1]} begin so; expected more letters of one id")
+        logged = tracking.find_run(where, ids[0]) if ids else None
     if logged is None:
         raise UserError(
             f"run={given}: no such run in {tracking.resolve_uri(where)}, and no such folder; expected an id as the "

@@ -156,6 +156,10 @@ class Application:
         """
         return Record()
 
+    def find_record(self, record_id: str) -> str:
+        """Return the ID of the record that another command has started, if jobs of this machine can belong to it."""
+        return record_id
+
     def close_job(self, job_id: str, status: str) -> bool:
         """Close the record of a job whose process has ended; return False if no record has this ID."""
         return True

@@ -21,6 +21,7 @@ from dcase_sweep.tasks.base import Task
 from dcase_sweep.tasks.notes import describe_note
 from dcase_sweep.tasks.prediction import EventPrediction
 from dcase_sweep.tasks.protocols import BatchSize, Predictor
+from dcase_sweep.utils.console import announced, pluralize
 from dcase_sweep.utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -139,28 +140,30 @@ class SoundEventDetection(Task):
             )
             for network, of in learner.predict(data.test).items()
         }
-        result = evaluate_event_scores(
-            networks,
-            data.reference_events(data.test),
-            data.durations(data.test),
-            labels=data.classes,
-            hop=learner.hop,
-            median_length=experiment.mean_teacher.median_filter,
-            listed=coverage.listed if coverage else len(data.test),
-            rules=event_rules(experiment.evaluation),
-            clip_seconds=front_end.seconds,
-            views=[
-                ClipView(
-                    names[row],
-                    _to_decibel(front_end, features[row]),
-                    front_end.seconds,
-                    getattr(front_end, "frequencies", None),
-                )
-                for row in shown
-            ],
-            note=describe_note(data),
-            keep_detections=getattr(experiment.data, "fold", None) is not None,
-        )
+        clips = pluralize(len(data.test), "clip")
+        with announced("evaluation", f"PSDS and F1 of {clips}, {pluralize(len(networks), 'network')}"):
+            result = evaluate_event_scores(
+                networks,
+                data.reference_events(data.test),
+                data.durations(data.test),
+                labels=data.classes,
+                hop=learner.hop,
+                median_length=experiment.mean_teacher.median_filter,
+                listed=coverage.listed if coverage else len(data.test),
+                rules=event_rules(experiment.evaluation),
+                clip_seconds=front_end.seconds,
+                views=[
+                    ClipView(
+                        names[row],
+                        _to_decibel(front_end, features[row]),
+                        front_end.seconds,
+                        getattr(front_end, "frequencies", None),
+                    )
+                    for row in shown
+                ],
+                note=describe_note(data),
+                keep_detections=getattr(experiment.data, "fold", None) is not None,
+            )
         covered = {f"coverage/{part.subset}": part.found / part.listed for part in data.coverage if part.listed}
         return replace(result, metrics=result.metrics | covered)
 

@@ -1,7 +1,7 @@
 """Runs in MLflow; the only package that imports it."""
 
 from dcase_sweep.tracking.delivery import send_unsent
-from dcase_sweep.tracking.finding import NOTE, FinishedRun, LoggedRun, end_run, find_finished, find_run
+from dcase_sweep.tracking.finding import NOTE, FinishedRun, LoggedRun, end_run, find_finished, find_ids, find_run
 from dcase_sweep.tracking.frames import runs_frame
 from dcase_sweep.tracking.listing import ListedRun, list_runs, runs_table
 from dcase_sweep.tracking.loggers import (
@@ -17,7 +17,7 @@ from dcase_sweep.tracking.names import legal_name
 from dcase_sweep.tracking.owners import OpenRun, close_dead_runs, open_runs
 from dcase_sweep.tracking.run import Run
 from dcase_sweep.tracking.spool import find_unsent
-from dcase_sweep.tracking.starting import CONTINUED, SIGNATURE, check_parent, start_run
+from dcase_sweep.tracking.starting import CONTINUED, SIGNATURE, check_parent, has_run, start_run
 from dcase_sweep.tracking.stores import (
     Store,
     check_store,
@@ -50,8 +50,10 @@ __all__ = [
     "end_run",
     "fetch_model",
     "find_finished",
+    "find_ids",
     "find_run",
     "find_unsent",
+    "has_run",
     "is_there",
     "legal_name",
     "list_runs",

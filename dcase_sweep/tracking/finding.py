@@ -1,6 +1,7 @@
 """Finding and closing runs in the store."""
 
 import logging
+import re
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 NOTE = "mlflow.note.content"
 
 
+#: The first letters of a run's id.
+_START_OF_ID = re.compile(r"[0-9a-f]{4,32}")
 #: Largest number of runs with one signature that are checked.
 _LOOKED_AT = 100
 
@@ -122,6 +125,21 @@ def find_run(tracking: Tracking, run_id: str) -> LoggedRun | None:
     return LoggedRun(
         info.run_id, info.run_name, info.status, dict(data.params), store, info.artifact_uri, dict(data.metrics)
     )
+
+
+def find_ids(tracking: Tracking, start: str) -> list[str]:
+    """Return the ids of runs that begin with some letters, at most two; none for fewer than four letters."""
+    from mlflow.exceptions import MlflowException
+
+    if _START_OF_ID.fullmatch(start) is None or not is_there(tracking):
+        return []
+    store = open_store(tracking, experiment=False)
+    try:
+        experiments = [each.experiment_id for each in store.client.search_experiments()]
+        found = store.client.search_runs(experiments, f"attributes.run_id LIKE '{start}%'", max_results=2)
+    except MlflowException:
+        return []
+    return [run.info.run_id for run in found]
 
 
 def end_run(tracking: Tracking, run_id: str, status: str) -> bool:

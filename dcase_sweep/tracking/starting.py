@@ -124,6 +124,11 @@ def _find(store: Store, run_id: str) -> Any:
         return None
 
 
+def has_run(store: Store, run_id: str) -> bool:
+    """Whether a store has a run with this ID."""
+    return _find(store, run_id) is not None
+
+
 def check_parent(tracking: Tracking) -> None:
     """Check that the parent run exists; MLflow accepts any text as a parent, and then does not show the run.
 

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -161,6 +162,30 @@ def progress(name: str, total: float) -> Iterator[Progress]:
     finally:
         with suppress(OSError):  # a closed terminal must not hide the error that ends the experiment
             bar.stop()
+
+
+@contextmanager
+def announced(name: str, text: str, *, after: float = 3.0) -> Iterator[None]:
+    """Print one line on standard error if what is done in this context takes longer than some seconds.
+
+    Args:
+        name: the first word of the line.
+        text: what is being done.
+        after: seconds until the line is printed.
+    """
+
+    def announce() -> None:
+        with suppress(OSError, ValueError):  # a closed terminal
+            print(f"{name:<9} {text} ...", file=sys.stderr, flush=True)
+
+    timer = threading.Timer(after, announce)
+    timer.daemon = True
+    if not _quiet:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def field(name: str, text: str) -> None:

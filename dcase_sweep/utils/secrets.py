@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 MASK = "***"
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.\-]*://"
@@ -113,3 +113,15 @@ def split_credentials(url: str) -> tuple[str, str | None, str | None]:
     if password is None and "/" in urlsplit(url).netloc:
         return url, None, None
     return scheme + rest, unquote(user), unquote(password or "")
+
+
+def encode_password(where: str) -> str:
+    """Percent-encode the password of a URL for SQLAlchemy, because users often do not encode an @ or a slash."""
+    head, mark, query = where.partition("?")
+    if "@" not in head:  # in front of a question mark in the password
+        head, mark, query = where, "", ""
+    bare, user, password = split_credentials(head)
+    if not user or not password:
+        return where
+    scheme, _, rest = bare.partition("://")
+    return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{rest}{mark}{query}"

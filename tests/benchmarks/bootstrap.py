@@ -17,6 +17,7 @@ from dcase_sweep.evaluation.events import (
 )
 from dcase_sweep.evaluation.events.clip_counts import ClipCounts, count_clips, resample_collar_f1, resample_psds
 from dcase_sweep.evaluation.resampling import compare_clips
+from tests.benchmarks.figures import Figure, record
 
 CLIPS, CLASSES, FRAMES, HOP = 1168, 10, 156, 0.064
 LABELS = [f"class {number}" for number in range(CLASSES)]
@@ -53,6 +54,7 @@ def main() -> None:
         began = time.perf_counter()
         found = compare_clips(*statistics, CLIPS)
         seconds = time.perf_counter() - began
+        record(Figure(f"interval of {name}", seconds, "s", "smaller"))
         print(f"{name}: {found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}] in {seconds:.2f} s")
 
 

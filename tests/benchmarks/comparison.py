@@ -14,6 +14,7 @@ from dcase_sweep.evaluation.comparison.differences import compare_with_best
 from dcase_sweep.evaluation.comparison.page import to_html
 from dcase_sweep.evaluation.comparison.systems import ComparedRun, group_runs
 from dcase_sweep.evaluation.scenes.resampling import class_average
+from tests.benchmarks.figures import Figure, record
 
 SYSTEMS, SEEDS, CLIPS, EPOCHS = 125, 2, 2000, 200
 CURVES = ("train/loss", "validation/loss", "validation/accuracy")
@@ -60,6 +61,8 @@ def main() -> None:
     tested = time.perf_counter()
     page = to_html(systems, comparisons)
     print(f"{len(runs)} runs in {len(systems)} rows: {grouped - began:.2f} s")
+    record(Figure(f"tests of {len(comparisons)} differences", tested - grouped, "s", "smaller"))
+    record(Figure(f"page of {len(runs)} runs", time.perf_counter() - tested, "s", "smaller"))
     print(f"{len(comparisons)} differences: {tested - grouped:.1f} s")
     print(f"page of {len(page) / 1e6:.1f} MB: {time.perf_counter() - tested:.1f} s")
     if options.page is not None:

@@ -28,6 +28,7 @@ from dcase_sweep.evaluation.events import (
     read_ground_truth,
 )
 from dcase_sweep.evaluation.events.reference import event_frame, silence_warnings
+from tests.benchmarks.figures import Figure, record
 
 SYSTEMS = {"student": "dcase2021_baseline_student", "teacher": "fdy_crnn_student"}
 FRAMES, HOP, MEDIAN_LENGTH, BATCH = 156, 0.064, 7, 24
@@ -35,10 +36,13 @@ FRAMES, HOP, MEDIAN_LENGTH, BATCH = 156, 0.064, 7, 24
 Scores = dict[str, NDArray[np.float32]]
 
 
+#: Where the published detections are by default.
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "sed_scores"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = Path(__file__).resolve().parents[3] / "shared" / "data" / "sed_scores"
-    parser.add_argument("--data", type=Path, default=default, help="folder with the published detections")
+    parser.add_argument("--data", type=Path, default=DATA, help="folder with the published detections")
     parser.add_argument(
         "--clips", type=int, help="judge the first so many clips alone; the published way takes minutes"
     )
@@ -58,6 +62,8 @@ def main() -> None:
     everything, _ = _timed(lambda: _judge_ours(networks, truth, exact=True), options.repeats)
     with silence_warnings():
         published, theirs = _timed(lambda: _judge_published(networks, truth), 1)
+    record(Figure("metrics beside the published way", published / official, "×", aim=10.0))
+    record(Figure("with exact and per-class PSDS", published / everything, "×", aim=4.0))
     print(f"{len(truth.clips)} clips, student and teacher")
     print(f"published way                    {published:8.2f} s")
     print(f"here, the same figures           {official:8.2f} s   {published / official:6.1f} x")

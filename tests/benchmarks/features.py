@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.benchmarks.figures import Figure, record
 from tests.benchmarks.measure import describe_machine, make_parser, print_table, ratio, recordings, time_in_turn
 
 #: The settings of task 1A that librosa is called with.
@@ -81,6 +82,8 @@ def _compare(paths: Sequence[Path], rounds: int) -> None:
         compared = (f"{ratio(seconds[other], taken):.2f}" for other in ("read", "librosa"))
         rows.append((name, f"{rate:.0f}", *compared))
     print_table(rows)
+    record(Figure("features beside reading the files", ratio(seconds["read"], seconds["features"]), "×", aim=0.6))
+    record(Figure("features beside librosa", ratio(seconds["librosa"], seconds["features"]), "×", aim=1.5))
     print("aimed at: features at least 0.6 × read and 1.5 × librosa")
 
 

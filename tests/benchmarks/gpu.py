@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import gpu_data
+from tests.benchmarks.figures import Figure, record
 from tests.benchmarks.measure import print_table
 
 #: What is compared, and how each is configured.
@@ -46,8 +47,18 @@ class Epochs:
     memory: int = 0
     graphs: int = 0
 
-    def row(self, name: str) -> tuple[str, ...]:
+    def medians(self) -> tuple[float, float]:
+        """Seconds of an epoch and of its validation, the first epoch left out."""
         whole, validation = (statistics.median(values[1:] or values) for values in (self.seconds, self.validation))
+        return whole, validation
+
+    def record(self, name: str, aim: float) -> None:
+        whole, validation = self.medians()
+        record(Figure(f"{name}: 200 epochs", whole * 200 / 60, "min", "smaller", aim))
+        record(Figure(f"{name}: validation's share of an epoch", 100 * validation / whole, "%", "smaller"))
+
+    def row(self, name: str) -> tuple[str, ...]:
+        whole, validation = self.medians()
         per_epoch = self.joules / max(len(self.seconds) - 1, 1)
         return (
             name,
@@ -132,6 +143,7 @@ def compare_losses(options: argparse.Namespace, steps: int = 50) -> dict[str, An
         losses = {mode: _losses(task, steps, mode) for mode in ("eager", "graph")}
         pairs = list(zip(losses["eager"], losses["graph"], strict=True))
         largest = max(abs(a - b) / max(abs(a), 1e-9) for a, b in pairs)
+        record(Figure(f"{task}: difference of a graph's losses", largest, "of the loss", "smaller", 1e-4))
         found[task] = losses | {"largest": largest}
         first, last = pairs[0], pairs[-1]
         print(
@@ -239,9 +251,12 @@ def measure_scenes(options: argparse.Namespace) -> dict[str, Any]:
         learner = gpu_data.scene_learner(features, sizes, *overrides)
         found[mode] = epochs = _fit(learner)
         epochs.steps = -(-sizes[0] // 16)
+        epochs.record(f"scenes, {mode}", 5.0)
         rows.append(epochs.row(mode))
         print("  ".join(rows[-1]), flush=True)
     found["plain loop"] = plain_scene_epoch(features[:, :, :500], sizes)
+    if "graph" in found:
+        record(Figure("scenes: graph beside a plain loop", found["plain loop"] / found["graph"].medians()[0], "×"))
     print_table(rows)
     print(f"plain loop: {found['plain loop']:.2f} s an epoch, validation included", flush=True)
     found["step"] = describe_step(gpu_data.scene_learner(features, (64, 16), "hardware=gpu", "training.epochs=1"))
@@ -261,9 +276,14 @@ def measure_events(options: argparse.Namespace) -> dict[str, Any]:
         learner = gpu_data.event_learner(features, batches, validated, *overrides)
         found[mode] = epochs = _fit(learner)
         epochs.steps = batches
+        epochs.record(f"events, {mode}", 8.0)
         rows.append(epochs.row(mode))
         print("  ".join(rows[-1]), flush=True)
     found["published step"] = published_event_step(options.desed_task)
+    if "graph" in found:
+        whole, validation = found["graph"].medians()
+        step = (whole - validation) / batches
+        record(Figure("events: a step beside the published loop", found["published step"] / step, "×", aim=4.0))
     print_table(rows)
     print(f"published network and loop, float32: {1000 * found['published step']:.1f} ms a step", flush=True)
     few = gpu_data.event_sizes(2, (8, 8))

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.benchmarks.figures import Figure, record
 from tests.benchmarks.measure import describe_machine, print_table
 from tests.checkpoints import write_checkpoint
 
@@ -57,6 +58,8 @@ def main() -> None:
             overrides, prefix, aim = NETWORKS[name]
             checkpoint = write_checkpoint(Path(temporary) / f"{name}.ckpt", overrides, CLASSES, prefix=prefix)
             found = measure([str(checkpoint), str(recording), "--overlap", str(options.overlap)], Path(temporary))
+            record(Figure(f"{name}, times real time", found.speed, "× real time", aim=aim))
+            record(Figure(f"{name}, peak memory", found.peak_mib, "MiB", "smaller"))
             rows.append((name, f"{found.speed:,.0f}", str(aim), f"{found.seconds:.1f} s", f"{found.peak_mib:,.0f} MiB"))
     print_table(rows)
 

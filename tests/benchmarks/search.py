@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.benchmarks.figures import Figure, record
 from tests.benchmarks.measure import describe_machine, make_parser, print_table
 
 #: Seconds of the sleeping trials: most are short, some are eight times as long, as with pruning.
@@ -86,6 +87,8 @@ def measure_overhead(data: Sequence[str]) -> None:
     rows.append(("a trial, beside training and evaluation", f"{np.median(own):.2f}", f"{max(own):.2f}"))
     if each:
         rows.append((f"a rejected trial ({len(each)})", f"{np.median(each):.3f}", f"{max(each):.3f}"))
+        record(Figure("a rejected trial", float(np.median(each)), "s", "smaller", 0.02))
+    record(Figure("a trial, besides training and evaluation", float(np.median(own)), "s", "smaller", 0.15))
     print_table(rows)
     print("aimed at: at most 1 s a trial")
 
@@ -139,6 +142,7 @@ def measure_idle() -> None:
     rows = [("24 trials of 0.5 to 4 s, two workers", "s", "idle")]
     rows.append(("a worker asks when it is free", f"{ours:.1f}", f"{100 * (1 - asleep / (2 * ours)):.1f} %"))
     rows.append(("batches of two, each waited for", f"{batches:.1f}", f"{100 * (1 - asleep / (2 * batches)):.1f} %"))
+    record(Figure("idle time of two workers", 100 * (1 - asleep / (2 * ours)), "%", "smaller", 5.0))
     print_table(rows)
     print("aimed at: less than 5 % idle")
 
@@ -161,6 +165,7 @@ def measure_pruning(data: Sequence[str], n_trials: int, epochs: int) -> None:
         trained = sum(len(trial.intermediate_values) for trial in ran)  # type: ignore[attr-defined]
         best = max(trial.value for trial in trials if records.kind(trial) == "finished")  # type: ignore
         most = most or (trained, seconds)
+        record(Figure(f"training time with pruner={pruner}", 100 * seconds / most[1], "%", "smaller"))
         figures = (str(trained), f"{trained / most[0]:.2f}", f"{seconds:.0f}", f"{seconds / most[1]:.2f}")
         rows.append((pruner, str(len(ran)), str(kinds.count("pruned")), *figures, f"{100 * best:.1f}"))
     print_table(rows)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.benchmarks.figures import Figure, record
 from tests.benchmarks.measure import describe_machine, make_parser, matrix_rate, print_table, ratio, recordings
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def _print_speed(measured: list[Epoch], clips: int, products: int) -> None:
     rows.append(("ours", f"{clips / statistics.median(ours):.0f}", f"{ratio(keras, ours):.2f}", _percent(share)))
     rows.append(("keras", f"{clips / statistics.median(keras):.0f}", "1.00", ""))
     print_table(rows)
+    record(Figure("baseline_cnn beside Keras", ratio(keras, ours), "×", aim=2.0))
+    record(Figure("share of the rate of matrix products", 100 * statistics.median(share), "%"))
     print(f"matrix rate: {statistics.median(epoch.matrix for epoch in measured) / 1e9:.0f} GFLOP/s")
     print("aimed at: ours at least 2 × keras")
 
@@ -93,6 +96,7 @@ def _print_accuracies(accuracies: list[tuple[float, float]], epochs: int) -> Non
     for name, values in zip(("ours", "keras"), zip(*accuracies, strict=True), strict=True):
         each = ", ".join(f"{100 * value:.1f}" for value in values)
         print(f"{name:5}  {_percent(values, statistics.mean)}  ({each})")
+        record(Figure(f"accuracy after {epochs} epochs, {name}", 100 * statistics.mean(values), "% accuracy"))
 
 
 def _percent(values: Sequence[float], middle: Callable[[Sequence[float]], float] = statistics.median) -> str:

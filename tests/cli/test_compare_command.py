@@ -1,5 +1,6 @@
 """``compare``: selection of runs, output, files and errors."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from dcase_sweep import tracking
 from dcase_sweep.__main__ import main
 from dcase_sweep.config import Tracking
+from dcase_sweep.evaluation.metrics import MacroF1
 from dcase_sweep.evaluation.scenes.result import evaluate_scene_scores
 
 
@@ -52,6 +54,21 @@ def test_a_sweep_is_compared_and_written(store: str, tmp_path: Path, capsys: pyt
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert written == {f"comparison.{kind}" for kind in ("txt", "csv", "md", "tex", "html")} | {"differences.csv"}
     assert '"accuracy by device"' in (tmp_path / "out/comparison.html").read_text()
+
+
+def test_macro_f1_of_scenes_is_a_column(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["compare", store, "model=cnn5", "seed=0", "--out", "out", "--resamples", "100"])
+
+    truth = np.arange(60) % 3
+    scores = np.random.default_rng(0).random((60, 3))
+    scores[np.arange(60), truth] += 0.8
+    f1 = MacroF1()(scores, truth)
+    with (tmp_path / "out/comparison.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = (row for row in csv.DictReader(file) if not row["system"].startswith("published"))
+    assert float(row["test/f1 mean"]) == pytest.approx(f1)
+    lines = capsys.readouterr().out.splitlines()
+    assert any("F1 %" in line for line in lines)
+    assert any(line.startswith("cnn5") and f"{100 * f1:.1f}" in line for line in lines)
 
 
 def test_filters_select_runs(store: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,6 +87,15 @@ def test_ordinary_arguments_pass() -> None:
     assert quote_choices(["model=4,cnn5", "+experiment=1.5"], SearchPath()) == ["model='4',cnn5", "+experiment='1.5'"]
 
 
+def test_the_demo_of_the_cache_is_beside_recordings_of_other_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DCASE_SWEEP_CACHE", str(tmp_path))
+    (tmp_path / "demo/tones").mkdir(parents=True)
+
+    check_demo_root(tmp_path / "demo")
+
+
 def test_the_demo_takes_a_new_or_empty_folder_or_its_own(tmp_path: Path) -> None:
     for name in ("scenes-300-180-2021", "scenes-300-180-2021.lock", "soundscapes-1-2-3", ".DS_Store"):
         (tmp_path / name).mkdir()

@@ -1,6 +1,7 @@
 """Identification of a run by ID, folder or checkpoint, and runs that cannot be exported."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -46,6 +47,28 @@ def test_an_id_gives_configuration_and_weights(
     assert found.experiment.data.root == "/elsewhere"
     assert plain(found.experiment.model) == plain(run.experiment.model)
     assert torch.equal(found.state["mean"], run.state["mean"])
+
+
+def test_the_first_letters_of_an_id_are_enough_where_they_are_of_one_run(
+    checkpoint: Path, mlruns: Path, where: dict[str, str]
+) -> None:
+    run_id = logged(mlruns, checkpoint)
+    others = [logged(mlruns, None) for _ in range(3)]
+    count = next(n for n in range(4, 33) if not any(other.startswith(run_id[:n]) for other in others))
+
+    assert find_trained_run(run_id[:count], where).id == run_id
+    with pytest.raises(UserError, match=f"^run={run_id[:3]}: no such run"):
+        find_trained_run(run_id[:3], where)
+    with pytest.raises(UserError, match=r"^run=____: no such run"):
+        find_trained_run("____", where)  # a pattern in a query
+
+
+def test_letters_of_two_runs_are_not_enough(mlruns: Path, where: dict[str, str], monkeypatch: Any) -> None:
+    ids = [logged(mlruns, None) for _ in range(2)]
+    monkeypatch.setattr("dcase_sweep.tracking.find_ids", lambda tracking, start: ids)
+
+    with pytest.raises(UserError, match=f"^run=abcd: {ids[0]}, {ids[1]} begin so; expected more letters of one id"):
+        find_trained_run("abcd", where)
 
 
 def test_a_folder_and_a_file_give_the_same(checkpoint: Path, where: dict[str, str], run: TrainedRun) -> None:

@@ -31,6 +31,13 @@ def accuracy_of(folders: list[Path]) -> float:
     return sum(sum(each) / len(each) for each in hits.values()) / len(hits)
 
 
+def compared_rows(command_line: CommandLine) -> list[dict[str, str]]:
+    """The rows that ``compare`` writes."""
+    command_line("compare", "--out", "compared", "--resamples", "100")
+    with (command_line.folder / "compared/comparison.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def test_a_sweep_over_folds_ends_with_a_pooled_row(command_line: CommandLine) -> None:
     root = make_esc50(command_line.folder / "ESC-50-master")
     words = ["-m", "data=folder", f"data.root={root}", *TINY, "training.epochs=1", "hydra.sweep.dir=folds"]
@@ -48,6 +55,10 @@ def test_a_sweep_over_folds_ends_with_a_pooled_row(command_line: CommandLine) ->
     assert len(stored) == 3
     assert float(rows[-1]["test/accuracy mean"]) == pytest.approx(accuracy_of(stored))
     assert "6 clips, 2 classes" in (command_line.folder / "folds/pooled.txt").read_text()
+    (compared,) = compared_rows(command_line)  # the folds of both sweeps
+    assert (compared["system"], compared["runs"]) == ("baseline_cnn", "1")
+    assert float(compared["test/accuracy mean"]) == pytest.approx(float(rows[-1]["test/accuracy mean"]))
+    assert float(compared["test/f1 mean"]) == pytest.approx(float(rows[-1]["test/f1 mean"]))
     assert "3 of 3 jobs finished" in output
 
 
@@ -67,6 +78,9 @@ def test_events_without_weak_labels_are_learned(command_line: CommandLine) -> No
     assert [row["data.fold"] for row in rows] == ["1", "2", "pooled"]
     assert all(row["test/student/psds_score_scenario1 mean"] for row in rows)
     assert "4 of 4 clips" in (command_line.folder / "folds/pooled.txt").read_text()
+    (compared,) = [row for row in compared_rows(command_line) if row["task"] == "4"]
+    for name in ("psds1", "psds2", "f1"):
+        assert float(compared[f"test/{name} mean"]) == pytest.approx(float(rows[-1][f"test/{name} mean"]))
 
 
 def commands_of(data_set: str) -> list[list[str]]:

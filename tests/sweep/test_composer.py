@@ -9,6 +9,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins import basic_launcher
 from hydra._internal.core_plugins.basic_launcher import BasicLauncherConf
 from hydra._internal.utils import create_config_search_path
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf
@@ -18,6 +19,7 @@ from dcase_sweep.sweep.composer import Composer
 
 
 def make_composer(words: Sequence[str], fixed: Sequence[str] = ()) -> Composer:
+    Plugins.instance()  # as on the command line, where Hydra has imported its plugins a second time
     loader = ConfigLoaderImpl(create_config_search_path(str(conf_folder())))
     config = loader.load_configuration("config", list(words), RunMode.MULTIRUN)
     callbacks: Any = None

@@ -3,6 +3,8 @@
 import io
 import logging
 import re
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dcase_sweep.utils import console
-from dcase_sweep.utils.console import LogFile, describe_remaining, pluralize
+from dcase_sweep.utils.console import LogFile, announced, describe_remaining, pluralize
 
 FULL = Path("/dev/full")
 
@@ -35,6 +37,19 @@ def test_the_remaining_time() -> None:
     assert describe_remaining(3, 12, 60.0) == "0:03:00 left"
     assert describe_remaining(0, 12, 60.0) == ""
     assert describe_remaining(12, 12, 60.0) == ""
+
+
+def test_only_what_takes_long_is_announced(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "_quiet", False)
+    shown = threading.Event()
+    with announced("compare", "3 systems", after=60.0):
+        pass
+    assert capsys.readouterr().err == ""
+
+    monkeypatch.setattr(sys.stderr, "flush", shown.set)
+    with announced("compare", "3 systems", after=0.0):
+        assert shown.wait(30)
+    assert capsys.readouterr().err == "compare   3 systems ...\n"
 
 
 def test_lines_of_progress_show_the_remaining_time(

@@ -82,6 +82,8 @@ class ComparedRun:
     load_statistics: "Callable[[], tuple[tuple[str, ...], Mapping[str, Statistic]] | None] | None" = None
     link: str | None = None
     is_synthetic: bool = False
+    #: The id of the sweep's run.
+    parent: str | None = None
 
     @property
     def seed(self) -> str:

@@ -1,4 +1,10 @@
-"""The names under which a search stores what it knows of its trials and of itself."""
+"""The names under which a search stores what it knows of its trials and of itself.
+
+This module imports nothing slow, so that the state of a search can be read without Optuna.
+"""
+
+from collections.abc import Mapping
+from typing import Any
 
 #: Attributes of trials.
 REJECTED, ERROR, INTERRUPTED, SURPLUS, RETRY_OF = "rejected", "error", "interrupted", "surplus", "retry_of"
@@ -17,5 +23,23 @@ OWNER, ALIVE = "owner", "alive"
 SIGNATURE, RECORD, STOPPED, EXHAUSTED = "signature", "mlflow_parent", "stopped", "exhausted"
 #: The number of workers that the study has had, on all machines.
 WORKERS = "workers"
-#: What another machine needs to join the search.
+#: What another machine needs to join the search: its settings, and the overrides of its command.
 COMMAND = "command"
+
+
+def kind_of(state: str, attributes: Mapping[str, Any]) -> str:
+    """Return the kind of a trial: waiting, running, finished, pruned, rejected, repeated, failed, interrupted, surplus.
+
+    Args:
+        state: the name of Optuna's state, ``RUNNING``.
+        attributes: the trial's attributes.
+    """
+    if state == "FAIL":
+        if attributes.get(SURPLUS):
+            return "surplus"
+        return "interrupted" if attributes.get(INTERRUPTED) else "failed"
+    if state == "PRUNED" and REJECTED in attributes:
+        return "rejected"
+    if state in ("PRUNED", "COMPLETE") and REPEAT_OF in attributes:
+        return "repeated"
+    return {"PRUNED": "pruned", "COMPLETE": "finished", "RUNNING": "running", "WAITING": "waiting"}[state]

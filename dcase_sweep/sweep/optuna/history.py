@@ -1,6 +1,7 @@
 """The configurations that a study has tried, so that none is trained twice and a finite space can be exhausted."""
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from optuna.trial import FrozenTrial, Trial
 
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.points import Point, Points, configuration_key
+from dcase_sweep.sweep.optuna.tally import Tally
 
 #: Kinds of trials with a known result, in order of preference.
 _KNOWN = ("finished", "pruned", "rejected")
@@ -37,8 +39,14 @@ class History:
 
     def __init__(self, points: Points | None) -> None:
         self.points = points
-        self._keys: dict[int, str] = {}
         self._points: dict[int, Point | None] = {}
+        self._tally = Tally()
+        #: The trials with a configuration, by its key, and the numbers of these trials.
+        self._numbers: dict[str, list[int]] = {}
+        self._keyed: set[int] = set()
+        #: How many trials have tried each point, and the points of those that have not finished.
+        self._tried: Counter[Point] = Counter()
+        self._unfinished: dict[int, Point] = {}
 
     def admit(self, study: optuna.Study, trial: Trial, overrides: list[str]) -> None:
         """Register the overrides of a trial unless it need not be trained.
@@ -48,24 +56,41 @@ class History:
         """
         key = configuration_key(overrides)
         with records.claim(study._storage):  # two workers may have received the same point at the same time
-            same = [
-                other
-                for other in study.get_trials(deepcopy=False)
-                if other.number != trial.number and self._key(other) == key
-            ]
+            trials = study.get_trials(deepcopy=False)
+            self._follow(trials)
+            same = [trials[number] for number in self._numbers.get(key, ()) if number != trial.number]
             known = [other for kind in _KNOWN for other in same if records.kind(other) == kind]
             running = [other for other in same if records.kind(other) == "running"]
             if known or running:
                 raise Repeated((known or running)[0])
             trial.set_user_attr(records.OVERRIDES, overrides)
 
-    def _key(self, trial: FrozenTrial) -> str | None:
-        if trial.number not in self._keys:
+    def _follow(self, trials: Sequence[FrozenTrial]) -> None:
+        """Take new and changed trials into account."""
+        for trial in self._tally.update(trials):
             overrides = trial.user_attrs.get(records.OVERRIDES)
-            if overrides is None or records.kind(trial) == "surplus":
-                return None
-            self._keys[trial.number] = configuration_key(overrides)
-        return self._keys[trial.number]
+            if overrides is not None and trial.number not in self._keyed:
+                self._keyed.add(trial.number)
+                self._numbers.setdefault(configuration_key(overrides), []).append(trial.number)
+            if self.points is not None:
+                self._count_point(trial)
+
+    def _count_point(self, trial: FrozenTrial) -> None:
+        earlier = self._unfinished.pop(trial.number, None)
+        if earlier is not None:
+            self._tried[earlier] -= 1
+            if not self._tried[earlier]:
+                del self._tried[earlier]
+        point = self._point(trial) if records.kind(trial) in _TRIED else None
+        if point is not None:
+            self._tried[point] += 1
+            if not trial.state.is_finished():
+                self._unfinished[trial.number] = point
+
+    def count(self, trials: Sequence[FrozenTrial]) -> Counter[str]:
+        """Return the number of trials of each kind."""
+        self._follow(trials)
+        return self._tally.counts
 
     def _point(self, trial: FrozenTrial) -> Point | None:
         assert self.points is not None
@@ -85,17 +110,17 @@ class History:
         """Whether all points were tried or are running. False if all of them were rejected."""
         if self.points is None:
             return False
-        found = records.counts(trials)
+        found = self.count(trials)
         if not any(found[kind] for kind in ("finished", "pruned", "failed", "running", "waiting")):
             return False
-        return len(self.tried(trials)) >= self.points.size
+        return len(self._tried) >= self.points.size
 
     def find_untried(self, trials: Sequence[FrozenTrial], rng: random.Random) -> dict[str, Any] | None:
         """Return the values of an untried point; None if there is none or the space is continuous."""
         if self.points is None:
             return None
-        tried = self.tried(trials)
-        return self.points.find_untried(tried, len(tried), rng)
+        self._follow(trials)
+        return self.points.find_untried(self._tried, len(self._tried), rng)
 
     def failed(self, trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:
         """Return the values of the failed points without a result, without duplicates."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
+    from dcase_sweep.sweep.optuna.stored_study import StoredTrial
+
 #: Seconds without a heartbeat after which a process on another machine counts as ended, and heartbeats within them.
 GRACE_PERIOD, HEARTBEATS = 300.0, 5
 #: Seconds during which a new trial may have no owner.
@@ -30,7 +32,7 @@ def is_owned_by(trial: "FrozenTrial", pid: int) -> bool:
     return owner is not None and owner.is_local and owner.number == pid
 
 
-def is_gone(trial: "FrozenTrial", now: float | None = None, grace_period: float = GRACE_PERIOD) -> bool:
+def is_gone(trial: "FrozenTrial | StoredTrial", now: float | None = None, grace_period: float = GRACE_PERIOD) -> bool:
     """Whether the process that owns a running trial has ended.
 
     A process on this machine is checked directly. A process on another host, in another container or from before a
@@ -46,7 +48,8 @@ def is_gone(trial: "FrozenTrial", now: float | None = None, grace_period: float 
     running = _is_earlier_running(text, began) if owner is None else owner.is_running
     if running is not None:
         return not running
-    return now - max(began, float(trial.user_attrs.get(ALIVE, 0.0))) > grace_period
+    alive = trial.user_attrs.get(ALIVE)
+    return now - max(began, alive if isinstance(alive, (int, float)) else 0.0) > grace_period
 
 
 def _is_earlier_running(text: str, began: float) -> bool | None:

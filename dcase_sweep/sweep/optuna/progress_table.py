@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.tally import Tally
 from dcase_sweep.utils.text import printable
 
 if TYPE_CHECKING:
@@ -68,9 +69,13 @@ class ProgressTable:
     def __init__(self, study: "optuna.Study", search_config: "SearchConfig") -> None:
         self.study = study
         self.search_config = search_config
-        self.shown = {trial.number for trial in study.get_trials(deepcopy=False) if records.kind(trial) in _ENDED}
+        objective = search_config.objective
+        self.tally = Tally(objective.directions[0] if objective.is_single else None)
+        self.tally.update(study.get_trials(deepcopy=False))
         self.began = time.monotonic()
-        self.done_before = self._count_done(study.get_trials(deepcopy=False))
+        self.done_before = self._count_done()
+        #: Width of the numbers of trials, so that short and long ones are in a column.
+        self.width = max(3, len(str(search_config.n_trials)))
         self.lock = threading.Lock()
         self.table: Any = None
 
@@ -90,58 +95,50 @@ class ProgressTable:
     def update(self) -> None:
         """Print the trials that have ended since the last call, and redraw the table."""
         with self.lock:
-            trials = self.study.get_trials(deepcopy=False)
-            for trial in trials:
-                if trial.number not in self.shown and records.kind(trial) in _ENDED:
-                    self.shown.add(trial.number)
-                    self._print(trial, trials)
+            for trial in self.tally.update(self.study.get_trials(deepcopy=False)):
+                if records.kind(trial) in _ENDED:
+                    self._print(trial)
             if self.table is not None:
-                self.table.update(self._draw(trials), refresh=True)
+                self.table.update(self._draw(), refresh=True)
 
-    def _print(self, trial: "FrozenTrial", trials: list["FrozenTrial"]) -> None:
-        best = self._best(trials)
+    def _print(self, trial: "FrozenTrial") -> None:
+        best = self.tally.best
         note = ""
         if best is not None:
             note = " · the best so far" if best.number == trial.number else f" · best {best.value:.4g} ({best.number})"
-        done = self._count_done(trials)
+        done = self._count_done()
         line = (
-            f"trial {trial.number:<4}{outcome(trial)}{note} · {done}/{self.search_config.n_trials} · {describe(trial)}"
+            f"trial {trial.number:<{self.width}} {outcome(trial)}{note} · {done}/{self.search_config.n_trials} · "
+            f"{describe(trial)}"
         )
         if self.table is not None:
             self.table.console.print(line, highlight=False, markup=False, soft_wrap=True)
         else:
             log.info(line)
 
-    @staticmethod
-    def _count_done(trials: list["FrozenTrial"]) -> int:
-        return sum(records.kind(each) in ("finished", "pruned") for each in trials)
+    def _count_done(self) -> int:
+        return self.tally.counts["finished"] + self.tally.counts["pruned"]
 
-    def describe_remaining(self, trials: list["FrozenTrial"]) -> str:
+    def describe_remaining(self) -> str:
         """Describe the remaining time at the speed of this search so far; empty before its first trial has ended."""
-        done = self._count_done(trials)
+        done = self._count_done()
         wanted = self.search_config.n_trials - done
         if wanted <= 0 or done <= self.done_before:
             return ""
         seconds = round((time.monotonic() - self.began) / (done - self.done_before) * wanted)
         return f"; about {timedelta(seconds=seconds)} left"
 
-    def _best(self, trials: list["FrozenTrial"]) -> "FrozenTrial | None":
-        if len(self.search_config.objective.metrics) != 1:
-            return None
-        return records.find_best(trials, self.search_config.objective.directions[0])
-
-    def _draw(self, trials: list["FrozenTrial"]) -> Any:
+    def _draw(self) -> Any:
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
         from rich.text import Text
 
-        found = records.counts(trials)
+        found = self.tally.counts
         order = ("running", "finished", "pruned", "rejected", "repeated", "failed", "interrupted")
         title = ", ".join(f"{found[name]} {name}" for name in order if found[name]) or "starting"
         table = Table(
             title=Text(
-                f"{self.search_config.study}: {title}; {self.search_config.n_trials} wanted"
-                f"{self.describe_remaining(trials)}"
+                f"{self.search_config.study}: {title}; {self.search_config.n_trials} wanted{self.describe_remaining()}"
             ),
             title_justify="left",
             title_style="bold",
@@ -155,8 +152,8 @@ class ProgressTable:
         table.add_column(Text(metrics), min_width=20, max_width=40, overflow="ellipsis", no_wrap=True)
         table.add_column("s", justify="right", min_width=5, no_wrap=True)
         table.add_column("configuration", ratio=1, overflow="ellipsis", no_wrap=True)
-        running = [trial for trial in trials if records.kind(trial) == "running"]
-        best = self._best(trials)
+        running = [trial for trial in self.tally.unfinished.values() if records.kind(trial) == "running"]
+        best = self.tally.best
         if best is not None:  # the column has no room for it on a narrow terminal
             table.caption = Text(f"best: {describe(best)}")
             table.caption_justify = "left"

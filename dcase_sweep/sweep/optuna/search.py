@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.sweep.application import Application, Record
 from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.joining import Joined
 from dcase_sweep.sweep.optuna.report import report
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
 from dcase_sweep.sweep.optuna.summary import describe_end, introduce
@@ -58,6 +59,7 @@ class Search:
         context: Hydra's context, to compose trials.
         task: Hydra's task function.
         workers: number of parallel workers.
+        joined: the search, if it is another command's and this one only works on it.
     """
 
     study: optuna.Study
@@ -69,6 +71,7 @@ class Search:
     context: HydraContext
     task: TaskFunction
     workers: int
+    joined: Joined | None = None
 
     def run(self, arguments: Sequence[str]) -> None:
         """Recover the trials of earlier commands, and keep workers running until the end."""
@@ -84,12 +87,16 @@ class Search:
                 self.folder,
             )
             worker_pool.recover_now()
-            worker_pool.retry_failed()
+            if self.joined is None:
+                worker_pool.retry_failed()
             introduce(self.study, self.config, self.workers, self.folder)
             worker_pool.work()
         except BaseException as error:
             self.record.give_up("KILLED" if isinstance(error, Interrupted) else "FAILED")
-            command = self.config.application.describe_continuation(self.composed, arguments)
+            joined = self.joined
+            command = (
+                joined.command if joined else self.config.application.describe_continuation(self.composed, arguments)
+            )
             log.info(f"interrupted; the same command continues: {command}")
             raise
 
@@ -98,10 +105,14 @@ class Search:
         trials = self.study.get_trials(deepcopy=False)
         failed = [trial for trial in trials if records.kind(trial) == "failed"]
         line, fault = describe_end(self.study, self.config)
-        report(self.study, self.config, self.record, self.folder, self.composed)
+        if self.joined is None:
+            report(self.study, self.config, self.record, self.folder, self.composed)
         self.record.end("FAILED" if fault else "FINISHED")
         if line:
             log.info(f"search    {line}")
+        if self.joined is not None:
+            log.info("results   are written by the command that began the search; run it again if it has ended")
+            return fault
         for trial in failed:
             log.info(f"failed    trial {trial.number}: {trial.user_attrs.get(records.ERROR)}")
         if self.record.command:

@@ -7,16 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 from filelock import FileLock
-from optuna.storages import BaseStorage, RDBStorage
-from optuna.storages.journal import JournalStorage
+from optuna.storages import BaseStorage, RDBStorage, get_storage
 
 from dcase_sweep.sweep.optuna.journal import KEY, Journal, check_regular
+from dcase_sweep.sweep.optuna.journal_storage import StudyJournal
 from dcase_sweep.sweep.optuna.retrying import POOL, RetryingStorage, describe_outage, wait_for_database
 from dcase_sweep.utils.errors import UserError
-from dcase_sweep.utils.secrets import mask_secrets, mask_url, split_credentials
+from dcase_sweep.utils.secrets import encode_password, mask_secrets, mask_url
 from dcase_sweep.utils.text import printable
 
 #: Seconds to wait for an answer of a database, or for a lock of another process.
@@ -53,7 +52,7 @@ def _open_journal(path: Path) -> BaseStorage:
     try:
         journal = Journal(path)
         try:
-            return JournalStorage(journal)
+            return StudyJournal(journal)
         except (KeyError, ValueError, TypeError, AttributeError, AssertionError) as error:
             raise journal.describe_error(error) from None
     except OSError as error:
@@ -125,11 +124,12 @@ def _open_database(where: str, *, is_known: bool = False) -> BaseStorage:
     shown = mask_url(where)
 
     def connect() -> RDBStorage:
-        return RDBStorage(_with_encoded_password(where), engine_kwargs=engine)
+        return RDBStorage(encode_password(where), engine_kwargs=engine)
 
     try:
         storage = _retry(lambda: wait_for_database(connect, where) if is_known else connect())
-        return storage if kind == "sqlite" else RetryingStorage(storage, where)  # type: ignore[abstract]
+        # With the cache of finished trials that each study would otherwise fill for itself.
+        return get_storage(storage) if kind == "sqlite" else RetryingStorage(storage, where)  # type: ignore[abstract]
     except ImportError as error:
         driver = getattr(error.__cause__, "name", None) or error.name
         raise UserError(
@@ -148,18 +148,6 @@ def _open_database(where: str, *, is_known: bool = False) -> BaseStorage:
     except Exception as error:
         reason = mask_secrets(str(error).splitlines()[0], where) if str(error) else type(error).__name__
         raise UserError(f"{KEY}={shown}: {reason}") from None
-
-
-def _with_encoded_password(where: str) -> str:
-    """Percent-encode the password of a URL for SQLAlchemy, because users often do not encode an @ or a slash."""
-    head, mark, query = where.partition("?")
-    if "@" not in head:  # in front of a question mark in the password
-        head, mark, query = where, "", ""
-    bare, user, password = split_credentials(head)
-    if not user or not password:
-        return where
-    scheme, _, rest = bare.partition("://")
-    return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{rest}{mark}{query}"
 
 
 def _retry(call: Callable[[], Result]) -> Result:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.storages import BaseStorage
@@ -33,6 +33,7 @@ from dcase_sweep.sweep.optuna.attributes import SURPLUS as SURPLUS
 from dcase_sweep.sweep.optuna.attributes import THREADS as THREADS
 from dcase_sweep.sweep.optuna.attributes import WORK as WORK
 from dcase_sweep.sweep.optuna.attributes import WORKERS as WORKERS
+from dcase_sweep.sweep.optuna.attributes import kind_of
 from dcase_sweep.sweep.optuna.signature import Objective as Objective
 from dcase_sweep.sweep.optuna.signature import Signature as Signature
 from dcase_sweep.sweep.optuna.signature import differences as differences
@@ -40,6 +41,11 @@ from dcase_sweep.sweep.optuna.storage import claim as claim
 from dcase_sweep.sweep.optuna.storage import open_storage as open_storage
 from dcase_sweep.utils.errors import UserError
 
+if TYPE_CHECKING:
+    from dcase_sweep.sweep.optuna.tally import Tally
+
+#: The kinds of trials that count towards the wanted number.
+COUNTED = ("finished", "pruned", "running")
 #: The reason why another process closed a trial.
 _GONE = "interrupted: its process is gone"
 
@@ -87,11 +93,31 @@ def open_study(
     return study
 
 
+def join_study(
+    storage: BaseStorage,
+    name: str,
+    objective: Objective,
+    signature: Signature,
+    *,
+    rename: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
+) -> Any:
+    """Load the study with exactly this name to work on it. It must have the same signature.
+
+    Raises:
+        UserError: for a different signature, with the differences.
+    """
+    study = optuna.load_study(study_name=name, storage=storage)
+    remedy = "Join it from the project that started it, with the same files"
+    _check_signature(study, objective, signature, rename, remedy)
+    return study
+
+
 def _check_signature(
     study: optuna.Study,
     objective: Objective,
     signature: Signature,
     rename: Callable[[Mapping[str, Any]], Mapping[str, Any]],
+    remedy: str = "Use another hydra.sweeper.study_name, or hydra.sweeper.fresh=true to start a new one",
 ) -> None:
     then = study.user_attrs.get(SIGNATURE)
     if then is None:
@@ -108,8 +134,7 @@ def _check_signature(
     if changed:
         more = f"; and {len(changed) - 5} more" if len(changed) > 5 else ""
         raise UserError(
-            f"study {study.study_name} was created with different settings: {'; '.join(changed[:5])}{more}. "
-            "Use another hydra.sweeper.study_name, or hydra.sweeper.fresh=true to start a new one"
+            f"study {study.study_name} was created with different settings: {'; '.join(changed[:5])}{more}. {remedy}"
         )
 
 
@@ -148,17 +173,7 @@ def kind(trial: FrozenTrial) -> str:
 
     One of waiting, running, finished, pruned, rejected, repeated, failed, interrupted and surplus.
     """
-    if trial.state == TrialState.FAIL:
-        if trial.user_attrs.get(SURPLUS):
-            return "surplus"
-        return "interrupted" if trial.user_attrs.get(INTERRUPTED) else "failed"
-    if trial.state == TrialState.PRUNED and REJECTED in trial.user_attrs:
-        return "rejected"
-    if trial.state in (TrialState.PRUNED, TrialState.COMPLETE) and REPEAT_OF in trial.user_attrs:
-        return "repeated"
-    if trial.state == TrialState.PRUNED:
-        return "pruned"
-    return {TrialState.COMPLETE: "finished", TrialState.RUNNING: "running", TrialState.WAITING: "waiting"}[trial.state]
+    return kind_of(trial.state.name, trial.user_attrs)
 
 
 def is_feasible(trial: FrozenTrial) -> bool:
@@ -193,13 +208,19 @@ def find_trial(study: optuna.Study, trial: optuna.Trial) -> FrozenTrial:
 
 
 def is_counted(trial: FrozenTrial) -> bool:
-    """Whether a trial counts towards the wanted number: it is finished, pruned, waiting or running."""
-    return kind(trial) in ("finished", "pruned", "running")
+    """Whether a trial counts towards the wanted number: it is finished, pruned or running."""
+    return kind(trial) in COUNTED
 
 
-def missing(trials: Sequence[FrozenTrial], n_trials: int) -> int:
-    """Return the number of trials that are still to be started."""
-    return max(0, n_trials - sum(map(is_counted, trials)))
+def missing(trials: Sequence[FrozenTrial], n_trials: int, before: int | None = None) -> int:
+    """Return the number of trials that are still to be started.
+
+    Args:
+        trials: the trials of the study.
+        n_trials: the wanted number.
+        before: number of a trial; only the earlier ones are counted.
+    """
+    return max(0, n_trials - sum(is_counted(trial) for trial in trials if before is None or trial.number < before))
 
 
 def is_over(study: optuna.Study) -> bool:
@@ -208,18 +229,23 @@ def is_over(study: optuna.Study) -> bool:
     return bool(attributes.get(STOPPED) or attributes.get(EXHAUSTED))
 
 
-def ask(study: optuna.Study, n_trials: int) -> optuna.Trial | None:
+def ask(study: optuna.Study, n_trials: int, tally: "Tally | None" = None) -> optuna.Trial | None:
     """Return the next trial, or None if enough trials are finished or running.
 
     Workers are independent: two may ask for the last trial at the same time. Then the one with the later number is
     dropped.
+
+    Args:
+        study: the study.
+        n_trials: the wanted number of trials.
+        tally: counts the trials from one call to the next; None = all are counted again.
     """
-    if is_over(study) or not missing(study.get_trials(deepcopy=False), n_trials):
+    count = missing if tally is None else tally.missing
+    if is_over(study) or not count(study.get_trials(deepcopy=False), n_trials):
         return None
     trial = study.ask()
     owners.sign(trial)
-    earlier = [other for other in study.get_trials(deepcopy=False) if other.number < trial.number]
-    if not missing(earlier, n_trials):
+    if not count(study.get_trials(deepcopy=False), n_trials, trial.number):
         set_aside(study, trial)
         return None
     return trial

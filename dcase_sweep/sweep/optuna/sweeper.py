@@ -11,7 +11,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from dcase_sweep.sweep.application import Application
+from dcase_sweep.sweep.application import Application, Record
 
 if TYPE_CHECKING:
     from dcase_sweep.sweep.optuna.search_config import SearchConfig
@@ -120,6 +120,7 @@ class OptunaSweeper(Sweeper):
         log.info("search    checking the space and a first trial")  # before the imports, which take seconds
         from dcase_sweep.sweep.optuna import settings
         from dcase_sweep.sweep.optuna import study as records
+        from dcase_sweep.sweep.optuna.joining import find_joined, get_record_id, store_command
         from dcase_sweep.sweep.optuna.search import Search, make_folder, start_record
         from dcase_sweep.utils.signals import interruptible
 
@@ -130,21 +131,41 @@ class OptunaSweeper(Sweeper):
         storage = records.open_storage(where)
         application.load()
         signature = self._sign(checked)
+        joined = find_joined()
         with interruptible():
-            with records.claim(storage):
-                study = records.open_study(
-                    storage,
-                    checked.name,
-                    checked.objective,
-                    signature,
-                    fresh=self.fresh,
-                    rename=application.rename_stored,
+            if joined is not None:
+                study = records.join_study(
+                    storage, joined.study, checked.objective, signature, rename=application.rename_stored
                 )
                 folder = make_folder(application, self.composed, study.study_name)
-                record = start_record(application, study, arguments)
-            config = self._make_search_config(checked, where, study.study_name, record.id)
+                record, record_id = Record(), application.find_record(get_record_id(study))
+            else:
+                with records.claim(storage):
+                    study = records.open_study(
+                        storage,
+                        checked.name,
+                        checked.objective,
+                        signature,
+                        fresh=self.fresh,
+                        rename=application.rename_stored,
+                    )
+                    kept = {"n_trials": self.n_trials, "grace_period": self.grace_period}
+                    store_command(study, self.composed, name_class(application), kept)
+                    folder = make_folder(application, self.composed, study.study_name)
+                    record = start_record(application, study, arguments)
+                record_id = record.id
+            config = self._make_search_config(checked, where, study.study_name, record_id)
             search = Search(
-                study, config, record, folder, checked.base, self.composed, self.context, self.task, self.workers
+                study,
+                config,
+                record,
+                folder,
+                checked.base,
+                self.composed,
+                self.context,
+                self.task,
+                self.workers,
+                joined,
             )
             search.run(arguments)
             fault = search.conclude()
@@ -282,6 +303,11 @@ class _Checked:
     space: "Space"
     objective: "Objective"
     is_grid: bool
+
+
+def name_class(application: Application) -> str:
+    """Return the full name of the class of an application."""
+    return f"{type(application).__module__}.{type(application).__qualname__}"
 
 
 def to_plain(value: Any) -> Any:

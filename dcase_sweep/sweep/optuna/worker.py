@@ -26,6 +26,7 @@ from dcase_sweep.sweep.optuna.processes import get_environment
 from dcase_sweep.sweep.optuna.reporter import TrialReporter
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
 from dcase_sweep.sweep.optuna.settings import load_study
+from dcase_sweep.sweep.optuna.tally import Tally
 from dcase_sweep.sweep.optuna.trial_builder import TrialBuilder
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.reporting import ConstraintViolation, TrialPruned, reporting_to
@@ -66,6 +67,7 @@ class Worker:
         self.config = config
         self.task = task
         self.history = History(list_points(search_config.space))
+        self._tally = Tally()
         self.builder = TrialBuilder(
             search_config, Composer(context, config, search_config.fixed), threads, self.history
         )
@@ -111,7 +113,7 @@ class Worker:
         with interruptible(), Heartbeat(study, self.search_config.grace_period / HEARTBEATS) as heartbeat:
             while (
                 self._goes_on(study, repeated, rng)
-                and (trial := records.ask(study, self.search_config.n_trials)) is not None
+                and (trial := records.ask(study, self.search_config.n_trials, self._tally)) is not None
             ):
                 if self.label:
                     trial.set_user_attr(records.LAUNCHED, self.label)
@@ -136,7 +138,7 @@ class Worker:
             rng: random number generator for untried points.
         """
         trials = study.get_trials(deepcopy=False)
-        found = records.counts(trials)
+        found = self.history.count(trials)
         if self.history.is_exhausted(trials):
             if found["waiting"]:
                 return True

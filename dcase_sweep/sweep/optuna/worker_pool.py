@@ -21,6 +21,7 @@ from dcase_sweep.sweep.optuna.points import list_points
 from dcase_sweep.sweep.optuna.processes import Death, Processes
 from dcase_sweep.sweep.optuna.progress_table import ProgressTable
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
+from dcase_sweep.sweep.optuna.tally import Tally
 from dcase_sweep.sweep.optuna.worker import Worker
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.text import printable
@@ -84,6 +85,7 @@ class WorkerPool:
     count: int
     folder: Path
     history: History = field(init=False)
+    _tally: Tally = field(init=False, default_factory=Tally)
     _deaths: Deaths = field(init=False)
     _recovered: float = field(init=False, default=0.0)
 
@@ -115,7 +117,7 @@ class WorkerPool:
 
     def _is_complete(self) -> bool:
         trials = self.study.get_trials(deepcopy=False)
-        found = records.counts(trials)
+        found = self.history.count(trials)
         if records.is_over(self.study) or found["finished"] + found["pruned"] >= self.search_config.n_trials:
             return True
         return self.history.is_exhausted(trials) and not (found["running"] or found["waiting"])
@@ -123,9 +125,9 @@ class WorkerPool:
     def _wanted(self) -> int:
         """Return the number of workers that have something to do."""
         trials = self.study.get_trials(deepcopy=False)
-        if self.history.is_exhausted(trials) and not records.counts(trials)["waiting"]:
+        if self.history.is_exhausted(trials) and not self.history.count(trials)["waiting"]:
             return 0
-        return records.missing(trials, self.search_config.n_trials)
+        return self._tally.missing(trials, self.search_config.n_trials)
 
     def _count_left_workers(self) -> int:
         """Return the number of workers that an earlier command has left running under its launcher."""

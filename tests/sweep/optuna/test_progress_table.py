@@ -24,7 +24,7 @@ def drawn(width: int, *metrics: str) -> str:
     search_config: Any = SimpleNamespace(study="mean_teacher-crnn_meanteacher-demo", objective=objective, n_trials=2)
     console = Console(width=width, record=True, file=io.StringIO())
     live = ProgressTable(study, search_config)
-    console.print(live._draw(study.get_trials()))
+    console.print(live._draw())
     return console.export_text()
 
 
@@ -64,9 +64,26 @@ def test_the_remaining_time_follows_from_the_trials_of_this_command() -> None:
     study.add_trial(optuna.trial.create_trial(value=1.0))
     search_config: Any = SimpleNamespace(study="s", objective=Objective(("a",), ("minimize",)), n_trials=4)
     live = ProgressTable(study, search_config)
-    assert live.describe_remaining(study.get_trials()) == ""
+    assert live.describe_remaining() == ""
 
     study.add_trial(optuna.trial.create_trial(value=1.0))
     live.began -= 60
+    live.update()
 
-    assert live.describe_remaining(study.get_trials()) == "; about 0:02:00 left"
+    assert live.describe_remaining() == "; about 0:02:00 left"
+
+
+@pytest.mark.parametrize("n_trials", [10, 12_000])
+def test_the_number_of_a_trial_is_apart_from_its_value(n_trials: int, caplog: pytest.LogCaptureFixture) -> None:
+    study = optuna.create_study()
+    search_config: Any = SimpleNamespace(study="s", objective=Objective(("a",), ("minimize",)), n_trials=n_trials)
+    live = ProgressTable(study, search_config)
+    study.add_trials([optuna.trial.create_trial(value=0.5289) for _ in range(n_trials)])
+
+    with caplog.at_level("INFO"):
+        live.update()
+
+    lines = [each.message for each in caplog.records if each.message.startswith("trial ")]
+    assert len(lines) == n_trials
+    assert lines[-1].split()[:3] == ["trial", str(n_trials - 1), "0.5289"]
+    assert {line.index("0.5289") for line in lines} == {7 + max(3, len(str(n_trials)))}
