@@ -23,7 +23,7 @@ from dcase_sweep.utils.errors import UserError
 #: Environment variables that belong to a machine or to Ray, and are not sent to other machines.
 _OWN = ("RAY_", "CUDA_VISIBLE_DEVICES", "HOSTNAME", "PWD", "TMPDIR", "XDG_RUNTIME_DIR")
 #: Seconds within which interrupted tasks write their last epochs.
-_PATIENCE = 20.0
+_PATIENCE = 10.0
 
 
 class RayLauncher(Launcher):

@@ -12,6 +12,13 @@ from tests.engines.install import find_ray
 from tests.engines.network import Network, can_make_networks, start_network
 
 _PORT = 6379
+#: A node counts as dead when two checks of two seconds have failed. By default they are five of ten seconds.
+_CHECKS = {
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "2",
+}
 
 
 def find_reason() -> str | None:
@@ -56,7 +63,7 @@ class RayCluster:
     def environment(self, variables: Mapping[str, str] | None = None) -> dict[str, str]:
         """The variables of a command on a node."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("HYDRA_", "OPTUNA_"))}
-        return kept | dict(variables or {})
+        return kept | _CHECKS | dict(variables or {})
 
     def start(self, *words: str, folder: Path, variables: Mapping[str, str]) -> "subprocess.Popen[str]":
         """Start a program of Python on the node north."""
