@@ -66,6 +66,7 @@ PRIVATE_NAMES = (
     PrivateName("optuna", "_study_id_to_trial_ids", "Of that: the IDs of the trials of a study by their numbers."),
     PrivateName("optuna", "_sync_with_backend", "Of the storage: reads new records."),
     PrivateName("optuna", "_thread_lock", "Of the storage: held meanwhile."),
+    PrivateName("optuna", "_get_trials", "Of a study: samplers read its trials by it, of which they are given a part."),
     PrivateName("optuna", "_storage", "Of a study: trials are closed, and taken over, by the storage."),
     PrivateName("optuna", "_trial_id", "By which the storage knows a trial."),
     PrivateName("mlflow", "_tracking_client", "SQLite is told not to wait for the disk at each commit."),

@@ -38,6 +38,14 @@ SIZES = (10, 100, 1_000, 3_000, 6_000, 10_000)
 #: Trials over which the median is taken.
 REPEATS = 15
 EPOCHS = 20
+#: The sampler of `hydra/sweeper/sampler=tpe`, and the number of trials that it learns from.
+_SAMPLER = {
+    "_target_": "optuna.samplers.TPESampler",
+    "seed": 0,
+    "n_startup_trials": 10,
+    **{"multivariate": True, "group": True, "constant_liar": True},
+}
+HISTORY: int | None = 1000
 #: Blocks of the networks, each with three values, beside four values of the training.
 BLOCKS = 3
 
@@ -47,7 +55,10 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all")
     parser.add_argument("--storage", nargs="+", default=["journal", "sqlite"])
     parser.add_argument("--trials", nargs="+", type=int, default=list(SIZES))
+    parser.add_argument("--history", type=int, default=1000, help="hydra.sweeper.sampler_history; 0 = all trials")
     options = parser.parse_args()
+    global HISTORY
+    HISTORY = options.history or None
     parts = options.parts or list(PARTS)
     print(describe_machine())
     for storage in options.storage:
@@ -201,7 +212,8 @@ def make_search_config(where: str, name: str, n_trials: int) -> Any:
         study=name,
         n_trials=n_trials,
         objective=Objective(("best/validation/accuracy",), ("maximize",)),
-        sampler={"_target_": "optuna.samplers.TPESampler", "seed": 0, "n_startup_trials": 10},
+        sampler=_SAMPLER,
+        sampler_history=HISTORY,
         pruner={"_target_": "optuna.pruners.MedianPruner", "n_warmup_steps": 5},
     )
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _MOST_TRIALS = 1_000_000
 #: Range of the grace period in seconds. Clocks of machines differ, and a busy process may not run for a moment.
 _SHORTEST_GRACE, _LONGEST_GRACE = 5, 86_400
+#: The fewest trials that a sampler learns from.
+_SHORTEST_HISTORY = 50
 #: Memory of a worker that has only loaded a library such as PyTorch, without memory shared between processes.
 _WORKER_BYTES = 256 * 2**20
 
@@ -51,6 +53,12 @@ def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
         raise UserError(
             f"hydra.sweeper.grace_period={printable(sweeper.grace_period)}: expected seconds from {_SHORTEST_GRACE} to "
             f"{_LONGEST_GRACE:,}"
+        )
+    history = sweeper.sampler_history
+    if history is not None and (not _is_whole(history) or history < _SHORTEST_HISTORY):
+        raise UserError(
+            f"hydra.sweeper.sampler_history={printable(history)}: expected a whole number of at least "
+            f"{_SHORTEST_HISTORY}, or null for all trials"
         )
     if not isinstance(sweeper.fresh, bool):
         raise UserError(f"hydra.sweeper.fresh={printable(sweeper.fresh)}: expected true or false")

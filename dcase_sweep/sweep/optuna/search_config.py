@@ -37,3 +37,5 @@ class SearchConfig:
     max_retries: int | None = None
     #: Seconds without a heartbeat after which a worker on another machine counts as ended.
     grace_period: float = GRACE_PERIOD
+    #: Largest number of trials that the sampler learns from; None = all.
+    sampler_history: int | None = 1000

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 
 from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.bounded import bound
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
@@ -75,7 +76,7 @@ def load_study(search_config: "SearchConfig") -> tuple[optuna.Study, int]:
     study = optuna.load_study(
         study_name=search_config.study,
         storage=storage,
-        sampler=make_sampler(search_config.sampler, worker=worker, trials=trials),
+        sampler=bound(make_sampler(search_config.sampler, worker=worker, trials=trials), search_config.sampler_history),
         pruner=make("pruner", search_config.pruner),
     )
     # Samplers that try all combinations stop the study at the last one, which Optuna allows only within its own loop.

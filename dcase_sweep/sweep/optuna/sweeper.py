@@ -44,6 +44,8 @@ class OptunaSweeper(Sweeper):
         max_retries: how often an interrupted trial is retried; None = no limit.
         grace_period: seconds without a heartbeat after which a worker on another machine counts as ended and its trial
             is retried; a worker sends five within them.
+        sampler_history: largest number of trials that the sampler learns from, the best and the most recent ones, so
+            that its suggestions take the same time in a long search; None = all trials.
         objective: metric of the returned dictionary → ``maximize`` or ``minimize``.
         direction: the direction for a task function that returns one number, or a list of directions for several
             numbers.
@@ -68,6 +70,7 @@ class OptunaSweeper(Sweeper):
         max_failed: float = 0.5,
         max_retries: int | None = None,
         grace_period: float = 300.0,
+        sampler_history: int | None = 1000,
         objective: Mapping[str, str] | None = None,
         direction: str | Sequence[str] | None = None,
         constraints: Mapping[str, float] | None = None,
@@ -85,6 +88,7 @@ class OptunaSweeper(Sweeper):
         self.max_failed = max_failed if max_failure_rate is None else max_failure_rate
         self.max_retries = max_retries
         self.grace_period = grace_period
+        self.sampler_history = sampler_history
         self.sampler: Any = to_plain(sampler)
         self.pruner: Any = to_plain(pruner)
         self.objective: Any = to_plain(objective)
@@ -221,6 +225,7 @@ class OptunaSweeper(Sweeper):
             is_grid=checked.is_grid,
             max_retries=self.max_retries,
             grace_period=self.grace_period,
+            sampler_history=self.sampler_history,
         )
 
     def check_settings(self) -> None:

@@ -156,6 +156,8 @@ KEYS = [
     search("retries-negative", "hydra.sweeper.max_retries=-1", expected=r"hydra.sweeper.max_retries=-1: expected"),
     search("grace-short", "hydra.sweeper.grace_period=1", expected=r"hydra.sweeper.grace_period=1: expected"),
     search("grace-word", "hydra.sweeper.grace_period=long", expected=r"hydra.sweeper.grace_period=long: expected"),
+    search("history-short", "hydra.sweeper.sampler_history=3", expected=r"hydra.sweeper.sampler_history=3: expected"),
+    search("history-word", "hydra.sweeper.sampler_history=all", expected=r"hydra.sweeper.sampler_history=all: ex"),
     search("retries-word", "hydra.sweeper.max_retries=some", expected=r"hydra.sweeper.max_retries=some: expected"),
     search("fresh-word", "hydra.sweeper.fresh=maybe", expected=r"hydra.sweeper.fresh=maybe: expected true or false"),
     search("sampler-null", "hydra.sweeper.sampler=null", expected=r"hydra.sweeper.sampler=None: expected a class of"),
