@@ -64,16 +64,17 @@ def test_a_grid_that_loses_a_node_ends_short_and_the_same_command_completes_it(
     variables = VARIABLES | {"DCASE_SWEEP_CACHE": str(tmp_path / "cache")}
     process = cluster.start(*words, folder=tmp_path, variables=variables)
     output = read(process)
-    wait_until(lambda: len(list((tmp_path / "sweep").glob("*/checkpoints/last.ckpt"))) == 4, "all jobs train", patience=300)
+    wait_until(
+        lambda: len(list((tmp_path / "sweep").glob("*/checkpoints/last.ckpt"))) == 4, "all jobs train", patience=300
+    )
 
     cluster.network.kill("south")
 
     process.wait(400)
     assert process.returncode == 1, output
-    again = [word.replace("epochs=300", "epochs=300") for word in words]
     cluster.network.start("south")
     cluster.start_node("south")
-    process = cluster.start(*again, "hydra.sweeper.skip_finished=true", folder=tmp_path, variables=variables)
+    process = cluster.start(*words, "hydra.sweeper.skip_finished=true", folder=tmp_path, variables=variables)
     output = read(process)
     process.wait(500)
     assert process.returncode == 0, output

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from dcase_sweep.sweep.launchers import is_basic, is_batch_system, limit_workers
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.history import History
-from dcase_sweep.sweep.optuna.launched import LaunchedWorkers, Launcher, Workers, count_left
+from dcase_sweep.sweep.optuna.launched import LaunchedProcesses, LaunchedWorkers, Launcher, Workers, count_left
 from dcase_sweep.sweep.optuna.outcomes import too_many_failed
 from dcase_sweep.sweep.optuna.owners import is_owned_by
 from dcase_sweep.sweep.optuna.points import list_points
@@ -133,8 +133,8 @@ class WorkerPool:
         """Return the number of workers that an earlier command has left running under its launcher."""
         return count_left(self.study.get_trials(deepcopy=False), self.search_config.grace_period)
 
-    def _list_running(self) -> "list[FrozenTrial]":
-        return [trial for trial in self.study.get_trials(deepcopy=False) if records.kind(trial) == "running"]
+    def _list_trials(self) -> "list[FrozenTrial]":
+        return self.study.get_trials(deepcopy=False)
 
     def _start(self, worker: Worker, count: int, threads: int | None) -> Workers:
         """Start workers: processes on this machine, or jobs of a Hydra launcher.
@@ -145,9 +145,10 @@ class WorkerPool:
         if is_basic(self.config):
             return Processes(worker.work, count, folder, threads)
         launcher = Launcher(worker, self.context, self.config, self.search_config.fixed)
+        grace_period = self.search_config.grace_period
         if not is_batch_system(self.config):
-            return Processes(launcher, count, folder, threads)
-        return LaunchedWorkers(launcher, count, self._list_running, self.search_config.grace_period)
+            return LaunchedProcesses(launcher, count, folder, threads, self._list_trials, grace_period)
+        return LaunchedWorkers(launcher, count, self._list_trials, grace_period)
 
     def _run(self, workers: Workers, look: Callable[[], None]) -> None:
         """Watch workers until all have ended. If one dies, its trial is closed and the worker is replaced."""
