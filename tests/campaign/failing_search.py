@@ -78,11 +78,14 @@ class Machine:
 
     def find_worker(self, number: int) -> psutil.Process | None:
         """The process that has this number on its machine."""
-        with suppress(psutil.Error):
-            for process in psutil.Process(self.host.first).children(recursive=True):
-                status = Path(f"/proc/{process.pid}/status").read_text()
-                if re.search(rf"^NSpid:.*\t{number}$", status, re.MULTILINE):
-                    return process
+        # The command is a child of what has started it there, and an orphan one of the first process.
+        roots = [self.host.first, *([self.process.pid] if self.process is not None else [])]
+        for root in roots:
+            with suppress(psutil.Error, OSError):
+                for process in psutil.Process(root).children(recursive=True):
+                    status = Path(f"/proc/{process.pid}/status").read_text()
+                    if re.search(rf"^NSpid:.*\t{number}$", status, re.MULTILINE):
+                        return process
         return None
 
 
@@ -107,11 +110,6 @@ class FailingSearch:
     violations: list[str] = field(default_factory=list)
     machines: dict[str, Machine] = field(default_factory=dict)
     commands: int = 0
-
-    @property
-    def name(self) -> str:
-        """What this search is."""
-        return f"{self.launcher}, {'PostgreSQL' if self.server else 'journal'}"
 
     def run(self, count: int) -> None:
         """Cause up to so many failures, repeat the command until the search is complete, and repeat it once more."""
