@@ -111,7 +111,7 @@ def test_commands_are_composed_or_run(page: Page, commands: list[list[str]], pro
     for name, text in page.files.items():
         (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (project.folder / name).write_text(text, encoding="utf-8")
-    for words in commands:
+    for words in ([word for word in words if word != "--detach"] for words in commands):
         verb = words[0] if words and "=" not in words[0] and words[0][0] not in "-+~" else None
         if verb in ("complexity", "runs", "cache") and not _PLACEHOLDER.search(" ".join(words)):
             assert project(*words)
@@ -130,6 +130,10 @@ def test_commands_are_composed_or_run(page: Page, commands: list[list[str]], pro
             assert all(word in described for word in words if word.startswith("-") and word != "-")
         elif verb == "download":
             described = project("download", "--help")
+            assert all(word in described for word in words if word.startswith("--"))
+        elif verb in ("join", "status"):
+            assert "error: " in project(*words, code=1)  # the study is the reader's
+            described = project(verb, "--help")
             assert all(word in described for word in words if word.startswith("--"))
         elif verb == "send":
             assert "nothing to send" in project("send")

@@ -1,4 +1,4 @@
-"""The tables of ``python -m dcase_sweep cache``, in 80 columns."""
+"""The tables of ``python -m dcase_sweep cache``."""
 
 import math
 import os
@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 
 from dcase_sweep.utils.machine import format_bytes
 from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.text_table import format_table, terminal_width
 
 if TYPE_CHECKING:
     from dcase_sweep.data.store.inventory import CacheEntry
 
+_HEADER = ("size", "clips", "last used", "data set", "project", "front end")
+#: Letters of a name at most.
+_LONGEST = 200
 #: Front ends that are described by the number of bands.
 _MEL_SPECTROGRAMS = ("LogMel", "AmplitudeMel")
 
@@ -27,7 +31,7 @@ class Places:
 
 
 def print_cache(places: Places, entries: Sequence["CacheEntry"], foreign: Sequence[Path]) -> None:
-    """Print two tables and a summary of other entries, in 80 columns."""
+    """Print two tables and a summary of other entries, in the width of the terminal."""
     features = [entry for entry in entries if entry.kind == "features"]
     recordings = [entry for entry in entries if entry.kind == "demo"]
     print(f"features in {printable(places.features)}")
@@ -76,31 +80,14 @@ def _table(entries: Sequence["CacheEntry"]) -> None:
     if not entries:
         print("  nothing")
         return
-    print(_row("size", "clips", "last used", "data set", "project", "front end"))
+    rows: list[Sequence[str]] = [_HEADER]
     for entry in sorted(entries, key=lambda entry: entry.used, reverse=True):
         projects = [os.path.basename(path) or path for path in entry.projects]
         what = "recordings" if entry.kind == "demo" else _front_end(entry)
-        print(
-            _row(
-                format_bytes(entry.size),
-                f"{entry.clips:,}",
-                _day(entry.used),
-                ", ".join(entry.data) or "-",
-                ", ".join(reversed(projects)) or "-",
-                what if entry.is_complete else "not complete",
-            )
-        )
-
-
-def _row(size: str, clips: str, used: str, data: str, project: str, front_end: str) -> str:
-    return (
-        f"{size:>9} {clips:>8}  {used:<10}  {_cut(data, 14):<14} {_cut(project, 14):<14} {_cut(front_end, 18)}"
-    ).rstrip()
-
-
-def _cut(text: str, width: int) -> str:
-    shown = printable(text)
-    return shown if len(shown) <= width else f"{shown[: width - 1]}…"
+        names = (", ".join(entry.data), ", ".join(reversed(projects)), what if entry.is_complete else "not complete")
+        shown = (printable(name, _LONGEST) or "-" for name in names)
+        rows.append((format_bytes(entry.size), f"{entry.clips:,}", _day(entry.used), *shown))
+    print(format_table(rows, left=range(2, len(_HEADER)), whole=(0, 1, 2), width=terminal_width()))
 
 
 def _front_end(entry: "CacheEntry") -> str:

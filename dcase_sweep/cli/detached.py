@@ -42,15 +42,14 @@ def start_detached(arguments: Sequence[str]) -> int:
     What it prints until then is shown; everything is in its log.
 
     Args:
-        arguments: the arguments of the command line.
+        arguments: the other arguments of the command line.
 
     Raises:
         UserError: for a single run, or on a system without sessions.
     """
     if not hasattr(os, "setsid"):
         raise UserError(f"{FLAG}: not on Windows; start the command in a window of its own: start /min python -m ...")
-    words = [word for word in arguments if word != FLAG]
-    folder, is_given = _find_folder(words)
+    folder, is_given = _find_folder(arguments)
     folder.mkdir(parents=True, exist_ok=True)
     log, marker = folder / LOG, folder / SWEEP
     before = _changed(marker)
@@ -58,7 +57,7 @@ def start_detached(arguments: Sequence[str]) -> int:
     with log.open("ab") as output, log.open("rb") as shown:
         shown.seek(0, os.SEEK_END)
         process = subprocess.Popen(
-            [sys.executable, "-m", "dcase_sweep", *insert_overrides(own, words)],
+            [sys.executable, "-m", "dcase_sweep", *insert_overrides(own, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -68,7 +68,9 @@ def _main(arguments: list[str], topic: str | None) -> int:
     outcomes: list[Any] = []
     try:
         if FLAG in arguments:
-            return start_detached(arguments)
+            arguments = [word for word in arguments if word != FLAG]
+            if not {"-h", "--help"} & {*arguments}:
+                return start_detached(arguments)
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes its exceptions on instead of printing them
         is_sweep = _run(arguments, outcomes, topic)
     except Interrupted as interrupted:

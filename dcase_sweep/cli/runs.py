@@ -1,12 +1,12 @@
 """``runs``: list the runs of a store, and close runs whose process has ended."""
 
 import argparse
-import shutil
 from collections.abc import Sequence
 
 from dcase_sweep.cli.parser import HelpFormatter
 from dcase_sweep.cli.stores import log_to_terminal, open_existing_store
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.text_table import terminal_width
 
 KEYS = ("tracking.uri", "tracking.folder")
 _EPILOG = """\
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
             print(f"no dead runs; {left} running")
         return 0
     runs = tracking.list_runs(store, int(options.limit))
-    print(tracking.runs_table(runs, shutil.get_terminal_size().columns) if runs else f"{store.uri}: no runs yet")
+    print(tracking.runs_table(runs, terminal_width()) if runs else f"{store.uri}: no runs yet")
     return 0
 
 

@@ -16,7 +16,7 @@ from dcase_sweep.config.components import (
     make_optimizer,
 )
 from dcase_sweep.config.instantiate import build_front_end
-from dcase_sweep.config.schedulers import make_scheduler
+from dcase_sweep.config.schedulers import make_scheduler, needs_metric
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.config.signatures import PARTIAL
 from dcase_sweep.config.task import locate_task
@@ -76,7 +76,12 @@ def check_components(experiment: Experiment, network: Any) -> None:
     optimizer = make_optimizer(experiment.optimizer, _parameters_like(network))
     # The number of steps is known when the data are read. With 1, a part of a schedule could be without any.
     epochs = experiment.training.epochs
-    make_scheduler(experiment.scheduler, optimizer, epochs=epochs, steps_per_epoch=_SOME_STEPS)
+    made = make_scheduler(experiment.scheduler, optimizer, epochs=epochs, steps_per_epoch=_SOME_STEPS)
+    if made is not None and needs_metric(made["scheduler"]) and made["interval"] == "step":
+        raise UserError(
+            f"scheduler.interval=step: {experiment.scheduler._target_.rpartition('.')[2]} needs a metric, which is "
+            "computed after each epoch; choose scheduler.interval=epoch"
+        )
     if experiment.task.loss is not None:
         make_loss(experiment.task.loss)
     _check_batches(experiment)

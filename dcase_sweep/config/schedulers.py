@@ -56,8 +56,13 @@ def make_scheduler(
     if not hasattr(scheduler, "step"):
         raise UserError(f"scheduler.{TARGET}={values[TARGET]}: made a {type(scheduler).__name__}; expected a scheduler")
     words: dict[str, Any] = {"scheduler": scheduler, "interval": interval}
-    monitored = values.get("monitor") or (monitor if inherits(type(scheduler), _ON_PLATEAU) else None)
+    monitored = values.get("monitor") or (monitor if needs_metric(scheduler) else None)
     return words | ({"monitor": monitored} if monitored else {})
+
+
+def needs_metric(scheduler: Any) -> bool:
+    """Whether a scheduler is updated with a metric."""
+    return inherits(type(scheduler), _ON_PLATEAU)
 
 
 def _make_inner(key: str, value: Any, optimizer: Any, offered: Mapping[str, Any]) -> Any:

@@ -1,6 +1,7 @@
 """Loggers of a run in addition to MLflow: any Lightning logger, or an object with the same methods."""
 
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +12,7 @@ from dcase_sweep.tracking.models import ModelPackage
 from dcase_sweep.tracking.run import Run
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
+from dcase_sweep.utils.native_log import without_notices
 from dcase_sweep.utils.secrets import mask_values
 
 log = logging.getLogger(__name__)
@@ -73,11 +75,20 @@ def build_loggers(entries: Mapping[str, Any], folder: Path) -> dict[str, Logger]
         if entry.get("_partial_"):
             arguments["save_dir"] = str(folder)
         try:
-            made[name] = _locate(name, entry["_target_"])(**arguments)
+            made[name] = _make(_locate(name, entry["_target_"]), arguments)
         except Exception as error:  # a logger may fail in any way
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"logger.{name}: {type(error).__name__}: {reason}") from None
     return made
+
+
+def _make(target: Any, arguments: Mapping[str, Any]) -> Any:
+    if getattr(target, "__name__", "") != "TensorBoardLogger" or "tensorflow" in sys.modules:
+        return target(**arguments)
+    with without_notices():  # TensorBoard imports TensorFlow where it is installed
+        logger = target(**arguments)
+        _ = logger.experiment  # what does so
+    return logger
 
 
 def _locate(name: str, target: str) -> Any:

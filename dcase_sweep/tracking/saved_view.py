@@ -15,8 +15,9 @@ log = logging.getLogger(__name__)
 PREFIX, KEY = "mlflow.sharedViewState.", "dcase"
 #: Characters of the id of a sweep's run that are the key of its own view.
 _KEY_LENGTH = 8
-#: MLflow's other name of ``attributes.start_time``, by which its page folds the jobs of a sweep into one row.
-_NEWEST_FIRST = "attributes.Created"
+#: Another name of ``attributes.start_time``, by which MLflow's page folds the jobs of a sweep into one row. The page
+#: does not know this name, and shows what is between the backticks: "Sort: Created".
+_NEWEST_FIRST = "attributes.`Created`"
 #: Where ``mlflow ui`` serves its page if nothing else is asked for.
 _LOCAL_PAGE = "http://127.0.0.1:5000"
 

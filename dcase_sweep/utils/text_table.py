@@ -9,7 +9,7 @@ import shutil
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from dcase_sweep.utils.lookalikes import shorten
@@ -54,7 +54,8 @@ def wrap(text: str, width: int | None) -> str:
 def format_table(
     rows: Sequence[Sequence[str]],
     *,
-    left: int = 1,
+    left: int | Collection[int] = 1,
+    whole: Collection[int] = (),
     width: int | None = None,
     ruled: Sequence[int] = (1,),
     where: str | None = None,
@@ -63,13 +64,19 @@ def format_table(
 
     Args:
         rows: the titles, and the cells under them.
-        left: number of columns of words, which are aligned to the left and may be shortened.
+        left: columns of words, which are aligned to the left and may be shortened: their positions, or how many of the
+            first ones.
+        whole: positions of columns that are neither shortened nor removed, such as one of ids to be copied.
         width: width of the terminal in characters; None = any.
         ruled: rows with a line above them, counted from the titles (0) or from the end (-1).
         where: file with all columns, for the line that lists the omitted ones: ``comparison.csv``.
     """
     header, *body = [list(row) for row in rows]
-    columns = [_Column(title, [row[place] for row in body], place < left) for place, title in enumerate(header)]
+    words = range(left) if isinstance(left, int) else left
+    columns = [
+        _Column(title, [row[place] for row in body], place in words, place in whole)
+        for place, title in enumerate(header)
+    ]
     missing = [] if width is None else _fit(columns, width)
     lines = _lines(columns, ruled, len(rows))
     if missing:
@@ -78,13 +85,14 @@ def format_table(
     return "\n".join(lines)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Column:
     """A column: its title, which may have several lines, and its cells."""
 
     title: str
     cells: list[str]
     has_words: bool
+    is_whole: bool = False
 
     @property
     def content(self) -> int:
@@ -97,7 +105,7 @@ class _Column:
     @property
     def least(self) -> int:
         """The width to which it may be shortened."""
-        return min(self.width, _SHORTEST) if self.has_words else self.width
+        return min(self.width, _SHORTEST) if self.has_words and not self.is_whole else self.width
 
     def stack(self) -> None:
         """Divide the title between two words, where that makes the column narrower."""
@@ -130,8 +138,12 @@ def _fit(columns: list[_Column], width: int) -> list[str]:
         column.stack()
     missing: list[str] = []
     while len(columns) > 2 and _total([column.least for column in columns]) > width:
-        missing.insert(0, columns.pop().title.replace("\n", " "))
-    words = [column for column in columns if column.has_words]
+        last = next((column for column in reversed(columns) if not column.is_whole), None)
+        if last is None:
+            break
+        columns.remove(last)
+        missing.insert(0, last.title.replace("\n", " "))
+    words = [column for column in columns if column.has_words and not column.is_whole]
     while words and (over := _total([column.width for column in columns]) - width) > 0:
         longest = max(words, key=lambda column: column.width)
         if longest.width <= longest.least:

@@ -32,10 +32,10 @@ def _finished(project: Project) -> int:
     return sum(records.kind(trial) == "finished" for trial in _trials(project))
 
 
-def _kill_worker_of(trial: FrozenTrial) -> None:
+def _signal_worker_of(trial: FrozenTrial, number: int) -> None:
     owner = parse_identity(trial.user_attrs[records.OWNER])
     assert owner is not None
-    os.kill(owner.number, signal.SIGKILL)
+    os.kill(owner.number, number)
 
 
 def _running(project: Project) -> list[FrozenTrial]:
@@ -54,9 +54,11 @@ def test_a_worker_of_joblib_that_dies_costs_its_trial_alone(tmp_path: Path) -> N
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     project = Project(tmp_path)
     process = project.start("-m", "seconds_per_epoch=0.2", "hydra/launcher=joblib")
-    _wait_for(lambda: _finished(project) >= 1 and len(_running(project)) == 2, "two workers")
-    killed, other = _running(project)
-    _kill_worker_of(killed)
+    _wait_for(lambda: _finished(project) >= 1, "a trial")
+    killed, other = _pause_both(project)
+    _signal_worker_of(killed, signal.SIGKILL)
+    _wait_for(lambda: len(_workers(project)) == 3, "one worker for the one that was killed")
+    _signal_worker_of(other, signal.SIGCONT)
     output, _ = process.communicate(timeout=200)
 
     assert process.returncode == 0, output
@@ -65,31 +67,50 @@ def test_a_worker_of_joblib_that_dies_costs_its_trial_alone(tmp_path: Path) -> N
     assert records.kind(found[other.number]) == "finished"
     assert records.counts(found) == {"finished": 8, "failed": 1}
     assert "is replaced: killed by SIGKILL (out of memory?)" in output
-    assert len(_workers(project)) == 3
     assert "Traceback" not in output
 
 
 def test_jobs_of_a_batch_system_go_on_without_their_command_which_attaches_again(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     project = Project(tmp_path)
-    words = ("-m", "seconds_per_epoch=0.3", "hydra/launcher=submitit_local", "hydra.sweeper.n_trials=16")
+    words = ("-m", "seconds_per_epoch=0.2", "hydra/launcher=submitit_local", "hydra.sweeper.n_trials=10")
     first = project.start(*words)
     _wait_for(lambda: len(_running(project)) == 2, "two workers")
     first.kill()  # not its workers
     first.wait()
     before = _finished(project)
-    _wait_for(lambda: _finished(project) >= before + 2, "workers that go on")
+    _wait_for(lambda: _finished(project) >= before + 1, "workers that go on")
+    killed, other = _pause_both(project)
 
     second = project.start(*words)
-    time.sleep(4)
-    running = _running(project)
-    assert len(_workers(project)) == 2, "more workers than wanted"
-    _kill_worker_of(running[0])
-    output, _ = second.communicate(timeout=200)
+    assert second.stdout is not None
+    printed = []
+    while "waiting" not in "".join(printed) and second.poll() is None:
+        printed.append(second.stdout.readline())
+    _signal_worker_of(killed, signal.SIGKILL)
+    _wait_for(lambda: len(_workers(project)) == 3, "one worker for the one that was killed")
+    _signal_worker_of(other, signal.SIGCONT)
+    rest, _ = second.communicate(timeout=200)
 
+    output = "".join([*printed, rest])
     assert second.returncode == 0, output
-    assert "waiting   for the trials of 2 workers of an earlier command" in output
-    found = records.counts(_trials(project))
-    assert found == {"finished": 16, "interrupted": 1}, output
+    assert "waiting   for the trials of 2 workers of an earlier command" in output, output
+    assert records.counts(_trials(project)) == {"finished": 10, "interrupted": 1}, output
     assert len(_workers(project)) == 3
     assert "Traceback" not in output
+
+
+def _pause_both(project: Project) -> list[FrozenTrial]:
+    """Stop both workers in the middle of a trial."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        running = _running(project)
+        if len(running) == 2:
+            for trial in running:
+                _signal_worker_of(trial, signal.SIGSTOP)
+            if [trial.number for trial in _running(project)] == [trial.number for trial in running]:
+                return running
+            for trial in running:
+                _signal_worker_of(trial, signal.SIGCONT)
+        time.sleep(0.2)
+    raise AssertionError("there are no two workers with a trial each")

@@ -180,6 +180,10 @@ def test_an_exception_of_the_module_itself_keeps_its_traceback(tmp_path: Path, m
             ],
             "scheduler.schedulers.0: ExponentialLR.__init__() missing 1 required positional argument: 'gamma'",
         ),
+        (
+            [f"scheduler._target_={SCHEDULERS}.ReduceLROnPlateau", NO_RAMP],
+            "scheduler.interval=step: ReduceLROnPlateau needs a metric, which is computed after each epoch; choose",
+        ),
         (["+task.loss.weight=[1,2,x]"], "task.loss.weight=[1, 2, 'x']: expected numbers, in lists of equal length"),
     ],
 )
@@ -189,6 +193,12 @@ def test_an_exception_of_a_constructor_is_a_line_with_the_key(words: list[str], 
 
     assert str(caught.value).startswith(says)
     assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_of_lightning_in_its_own_folder(tmp_path: Path) -> None:
+    train(tmp_path, "+callbacks.more._target_=pytorch_lightning.callbacks.ModelCheckpoint")
+
+    assert [path.suffix for path in (tmp_path / "checkpoints").iterdir()] == [".ckpt"]
 
 
 def test_an_optimizer_may_divide_the_parameters_of_the_network() -> None:

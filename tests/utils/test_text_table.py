@@ -52,6 +52,21 @@ def test_words_are_shortened_after_that() -> None:
     assert "47.7 ± 1.0" in lines[3]
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_columns_that_stay_whole(width: int) -> None:
+    rows = [
+        ["age", "state", "process", "name", "id"],
+        ["3 h", "finished", "1234@a-long-name-of-a-host", "x" * 99, "0" * 20],
+    ]
+
+    lines = format_table(rows, left=range(5), whole=(0, 1, 4), width=width).splitlines()
+
+    assert lines[2].startswith("3 h  finished  ")
+    assert lines[2].endswith("  " + "0" * 20)
+    assert max(map(len, lines[:3])) <= width
+    assert lines[3:] == {40: ["not shown: process, name"], 60: ["not shown: name"]}.get(width, [])
+
+
 def test_rules_above_the_last_row() -> None:
     lines = format_table([["a", "b"], ["x", "1"], ["total", "1"]], ruled=(1, -1)).splitlines()
 

@@ -4,16 +4,21 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.tally import Tally
 from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.text_table import format_table, wrap
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
+    from rich.console import Console, ConsoleOptions
+    from rich.text import Text
 
     from dcase_sweep.sweep.optuna.search_config import SearchConfig
 
@@ -128,40 +133,39 @@ class ProgressTable:
         seconds = round((time.monotonic() - self.began) / (done - self.done_before) * wanted)
         return f"; about {timedelta(seconds=seconds)} left"
 
-    def _draw(self) -> Any:
-        from rich.box import SIMPLE_HEAD
-        from rich.table import Table
-        from rich.text import Text
-
+    def _draw(self) -> "_Drawn":
         found = self.tally.counts
         order = ("running", "finished", "pruned", "rejected", "repeated", "failed", "interrupted")
-        title = ", ".join(f"{found[name]} {name}" for name in order if found[name]) or "starting"
-        table = Table(
-            title=Text(
-                f"{self.search_config.study}: {title}; {self.search_config.n_trials} wanted{self.describe_remaining()}"
-            ),
-            title_justify="left",
-            title_style="bold",
-            box=SIMPLE_HEAD,
-            expand=True,
-        )
+        states = ", ".join(f"{found[name]} {name}" for name in order if found[name]) or "starting"
+        wanted = f"{self.search_config.n_trials} wanted{self.describe_remaining()}"
         metrics = " / ".join(metric.rpartition("/")[2] for metric in self.search_config.objective.metrics)
-        # Short columns keep their width. The configuration uses the remaining width and is cut to it.
-        table.add_column("trial", justify="right", min_width=5, no_wrap=True)
-        table.add_column("state", min_width=7, no_wrap=True)
-        table.add_column(Text(metrics), min_width=20, max_width=40, overflow="ellipsis", no_wrap=True)
-        table.add_column("s", justify="right", min_width=5, no_wrap=True)
-        table.add_column("configuration", ratio=1, overflow="ellipsis", no_wrap=True)
-        running = [trial for trial in self.tally.unfinished.values() if records.kind(trial) == "running"]
+        rows = [["trial", "state", metrics, "s", "configuration"]]
         best = self.tally.best
-        if best is not None:  # the column has no room for it on a narrow terminal
-            table.caption = Text(f"best: {describe(best)}")
-            table.caption_justify = "left"
+        running = [trial for trial in self.tally.unfinished.values() if records.kind(trial) == "running"]
         for trial in [*([best] if best is not None else []), *running][:_SHOWN]:
             began = trial.datetime_start.timestamp() if trial.datetime_start else time.time()
             ended = trial.datetime_complete.timestamp() if trial.datetime_complete else time.time()
             what = "best" if trial is best else "running"
             shown = "" if outcome(trial) == "running" else outcome(trial)  # no epoch has finished yet
-            # Brackets in a value must not be read as markup.
-            table.add_row(str(trial.number), what, Text(shown), f"{ended - began:.0f}", Text(describe(trial)))
-        return table
+            rows.append([str(trial.number), what, shown, f"{ended - began:.0f}", describe(trial)])
+        # The column has no room for the configuration of the best trial on a narrow terminal.
+        caption = "" if best is None else f"best: {describe(best)}"
+        return _Drawn(f"{self.search_config.study}: {states}; {wanted}", rows, caption)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A title, a table and a line below it, for a console of any width."""
+
+    title: str
+    rows: list[list[str]]
+    caption: str
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[Text]":
+        from rich.text import Text
+
+        width = options.max_width
+        yield Text(wrap(self.title, width), "bold")
+        yield Text(format_table(self.rows, left=(1, 2, 4), whole=(0, 1, 3), width=width))
+        if self.caption:
+            yield Text(wrap(self.caption, width))

@@ -1,23 +1,18 @@
 """Import of TensorFlow and Keras without their notices, and setup according to ``hardware``."""
 
 import os
-import re
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from importlib.util import find_spec
 from typing import Any
 
 from dcase_sweep.config import Hardware
 from dcase_sweep.utils.cpu import usable_cores
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.native_log import without_notices
 
 #: The message if TensorFlow is not installed.
 MISSING = "framework=tensorflow: TensorFlow is not installed; pip install 'dcase-sweep[tensorflow]', or framework=torch"
-
-#: Lines of native code's log that are not warnings, and the line that precedes the first one.
-_NOTICE = re.compile(rb"I\d{4} |WARNING: All log messages before absl::InitializeLog")
 
 
 def is_installed() -> bool:
@@ -53,8 +48,6 @@ def import_keras() -> Any:
 def import_tensorflow() -> Any:
     """Import TensorFlow with GPU memory allocated on demand, so that PyTorch can use the rest."""
     is_first = "tensorflow" not in sys.modules
-    if is_first:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # failures raise errors; the output contains only notices
     with without_notices() if is_first else nullcontext():
         import tensorflow
 
@@ -63,24 +56,6 @@ def import_tensorflow() -> Any:
         for gpu in tensorflow.config.list_physical_devices("GPU"):
             tensorflow.config.experimental.set_memory_growth(gpu, True)
     return tensorflow
-
-
-@contextmanager
-def without_notices() -> Iterator[None]:
-    """Filter the notices of native code from the process's standard error within this context.
-
-    At import TensorFlow reports twice that oneDNN is on, before it reads any setting of its log.
-    """
-    with tempfile.TemporaryFile() as written:
-        terminal = os.dup(2)
-        os.dup2(written.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
-            written.seek(0)
-            os.write(2, b"".join(line for line in written if not _NOTICE.match(line)))
 
 
 def set_up(hardware: Hardware, seed: int) -> None:

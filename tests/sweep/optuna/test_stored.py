@@ -17,11 +17,8 @@ from dcase_sweep.sweep.optuna.study import open_storage
 from dcase_sweep.utils.errors import UserError
 
 
-@pytest.fixture(params=["optuna.log", "sqlite:///{}/optuna.db"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A storage with two studies, after one was deleted, and trials of every kind."""
-    place = str(request.param).format(tmp_path)
-    place = place if "://" in place else str(tmp_path / place)
+def fill(place: str) -> None:
+    """Create two studies, after one was deleted, with trials of every kind."""
     storage = open_storage(place)
     optuna.create_study(study_name="deleted", storage=storage)
     study = optuna.create_study(study_name="one", storage=storage, direction="maximize")
@@ -52,10 +49,19 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     study.enqueue_trial({"x": 0.25})
     two = optuna.create_study(study_name="two", storage=storage, directions=["minimize", "maximize"])
     two.tell(two.ask(), [1.0, -math.inf])
+
+
+@pytest.fixture(params=["optuna.log", "sqlite:///{}/optuna.db"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A storage with these studies."""
+    place = str(request.param).format(tmp_path)
+    place = place if "://" in place else str(tmp_path / place)
+    fill(place)
     return place
 
 
-def test_trials_are_those_of_optuna(where: str) -> None:
+def compare(where: str) -> None:
+    """Compare the studies of a storage with those that Optuna reads."""
     found = {study.name: study for study in read_studies(where)}
 
     assert list(found) == ["one", "two"]
@@ -74,6 +80,10 @@ def test_trials_are_those_of_optuna(where: str) -> None:
         assert study.directions == [each.name.lower() for each in expected.directions]
     assert found["one"].metrics == ["accuracy"]
     assert found["one"].user_attrs == {records.COMMAND: {"n_trials": 9}}
+
+
+def test_trials_are_those_of_optuna(where: str) -> None:
+    compare(where)
 
 
 def test_one_study_is_found_by_its_name(where: str) -> None:
