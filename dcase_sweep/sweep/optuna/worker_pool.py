@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between checks of the study, and between checks for trials whose process has ended.
 _BEAT, _RECOVER = 0.5, 5.0
+#: Seconds within which workers leave a complete search.
+_LEAVING = 15.0
 #: The search ends after this many consecutive workers without a trial, plus one for each parallel worker.
 _DEATHS = 4
 
@@ -154,8 +156,9 @@ class WorkerPool:
         """Watch workers until all have ended. If one dies, its trial is closed and the worker is replaced."""
         pause = threading.Event()
         ended = False
+        idle = 0.0
         try:
-            while workers.running:
+            while workers.running and idle < _LEAVING:
                 for number, death in workers.collect():
                     if death is None:
                         ended = True
@@ -171,11 +174,18 @@ class WorkerPool:
                 self._recover(workers.pids.values())
                 look()
                 pause.wait(_BEAT)
+                idle = idle + _BEAT if self._has_nothing_left(workers) else 0.0
         finally:
             workers.stop()
             look()
         if ended and self._wanted() and not records.is_over(self.study):
             self._count_death("it ended by itself", [])
+
+    def _has_nothing_left(self, workers: Workers) -> bool:
+        """Whether launchers wait for workers without a trial in a complete search; some may have ended unnoticed."""
+        if not isinstance(workers, LaunchedProcesses) or not self._is_complete():
+            return False
+        return not self.history.count(self.study.get_trials(deepcopy=False))["running"]
 
     def _close_trials(self, death: Death) -> bool:
         """Close the trial of a worker that died, and its record. Returns whether it had one."""
