@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from io import FileIO
 
 from dcase_sweep.audio import mpeg
-from dcase_sweep.audio.problems import AudioProblem
+from dcase_sweep.audio.problems import AudioProblem, no_recording
 from dcase_sweep.audio.wav import is_unknown_length
 
 #: Limit on blocks or chunks of metadata before the samples; garbage may contain one every 4 bytes.
@@ -131,7 +131,7 @@ def _check_aiff(at: Callable[[int, int], bytes], size: int, start: int) -> None:
     for _ in range(_MOST_BLOCKS):
         header = at(position, 8)
         if len(header) < 8:
-            raise AudioProblem("an AIFF file without samples; expected audio; restore the file or remove its row")
+            raise no_recording("an AIFF file without samples; expected audio")
         name, length = struct.unpack(">4sI", header)
         if name == b"SSND":
             if not is_unknown_length(length):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
-from dcase_sweep.audio.problems import AudioProblem
+from dcase_sweep.audio.problems import AudioProblem, no_recording
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -29,14 +29,15 @@ def open_file(path: Path) -> Iterator[tuple[FileIO, int]]:
         status = _status(path)
         if not stat.S_ISREG(status.st_mode):
             kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
-            raise AudioProblem(f"not a file but {kind}; expected audio; restore the file or remove its row")
+            raise no_recording(f"not a file but {kind}; expected audio")
         if status.st_size == 0:
             raise AudioProblem("0 bytes; expected audio; download it again")
         # Each system call releases Python's lock, so few are made: no buffer, one file, one header.
         with path.open("rb", buffering=0) as handle:
             yield handle, status.st_size
     except (FileNotFoundError, NotADirectoryError):
-        raise AudioProblem("listed but not on disk; restore the file or remove its row") from None
+        listed = "listed but not on disk; restore the file or remove its row"
+        raise AudioProblem("no such file; expected an audio file", listed=listed) from None
     except OSError as error:
         reason = error.strerror or error
         raise AudioProblem(f"cannot be read ({reason}); check the file's permissions and its disk") from None
@@ -46,4 +47,7 @@ def _status(path: Path) -> os.stat_result:
     try:
         return path.stat()
     except ValueError:  # NUL, or a character that the file system's encoding lacks
-        raise AudioProblem("a name that no file can have; correct the table that lists it") from None
+        name = "a name that no file can have"
+        raise AudioProblem(
+            f"{name}; expected an audio file", listed=f"{name}; correct the table that lists it"
+        ) from None

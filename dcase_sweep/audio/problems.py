@@ -13,7 +13,21 @@ LOUDEST = 10.0
 
 
 class AudioProblem(Exception):
-    """A problem of one file: found, expected, what to do. The caller adds the file's name."""
+    """A problem of one file: found, expected, what to do. The caller adds the file's name.
+
+    Args:
+        text: the problem of a file that the user has named.
+        listed: the same for a recording of a data set, where a row of a table may be wrong instead; None = the text.
+    """
+
+    def __init__(self, text: str, *, listed: str | None = None) -> None:
+        super().__init__(text)
+        self.listed = listed or text
+
+
+def no_recording(text: str) -> AudioProblem:
+    """Return the problem of a file without a recording. In a data set its row may be removed."""
+    return AudioProblem(text, listed=f"{text}; restore the file or remove its row")
 
 
 def check_rate_and_channels(sample_rate: int, channels: int) -> None:
@@ -40,9 +54,9 @@ def check_duration(frames: int, sample_rate: int, wanted: float) -> None:
     shortest = min(SHORTEST, wanted)
     if frames < round(shortest * sample_rate):
         samples = "1 sample" if frames == 1 else f"{frames} samples"
-        raise AudioProblem(
+        raise no_recording(
             f"{samples} at {sample_rate} Hz ({1000 * frames / sample_rate:.1f} ms); expected at least one frame of "
-            f"analysis, {1000 * shortest:g} ms; restore the file or remove its row"
+            f"analysis, {1000 * shortest:g} ms"
         )
 
 
@@ -66,4 +80,4 @@ def too_loud(peak: float) -> AudioProblem:
 
 def no_samples() -> AudioProblem:
     """Return the problem of a file that ends after its header."""
-    return AudioProblem("no samples after the header; expected audio; restore the file or remove its row")
+    return no_recording("no samples after the header; expected audio")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import FileIO
 
-from dcase_sweep.audio.problems import AudioProblem
+from dcase_sweep.audio.problems import AudioProblem, no_recording
 from dcase_sweep.audio.wav_format import WavFormat, parse_format
 
 _W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
@@ -158,7 +158,7 @@ def _read_chunks(
             "a WAV file that does not say its format before its samples; expected audio; convert it again"
         )
     if data is None:
-        raise AudioProblem("a WAV file without samples; expected audio; restore the file or remove its row")
+        raise no_recording("a WAV file without samples; expected audio")
     missing = data[0] + data[1] - size
     if missing > 0:
         raise AudioProblem(f"truncated: {missing} of {data[1]} bytes of samples missing; download it again")

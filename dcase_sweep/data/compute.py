@@ -59,7 +59,7 @@ def _read(path: Path, front_end: FrontEnd) -> tuple[Waveform | None, ClipState]:
             path, sample_rate=front_end.sample_rate, seconds=front_end.seconds, padding=front_end.padding
         )
     except AudioProblem as problem:
-        return None, ClipState(problem=str(problem))
+        return None, ClipState(problem=problem.listed)
     return waveform, ClipState(
         waveform.was_padded, waveform.was_cut, waveform.was_resampled, seconds=round(waveform.seconds, 3)
     )

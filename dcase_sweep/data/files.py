@@ -90,7 +90,7 @@ def _problems(
         try:
             look(name)
         except AudioProblem as found:
-            return f"{printable(root / name)}: {found}"
+            return f"{printable(root / name)}: {found.listed}"
         return None
 
     problems = []

@@ -1,6 +1,5 @@
 """Recordings named on a command line: files, folders and standard input."""
 
-import os
 import shutil
 import sys
 import tempfile
@@ -87,8 +86,6 @@ def _list(word: str, *, is_only: bool = False) -> Iterator[tuple[str, Path]]:
 
 
 def _look(name: str, path: Path) -> Source:
-    if not os.path.lexists(path):
-        return Source(name, path, problem="no such file")
     try:
         with open_decoder(path) as decoder:
             return Source(name, path, (decoder.frames or 0) / decoder.sample_rate)

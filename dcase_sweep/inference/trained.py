@@ -1,6 +1,5 @@
 """A trained network with its front end and its classes."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +70,7 @@ class TrainedModel:
         wanted: Any = {name: getattr(self.front_end, name) for name in ("sample_rate", "seconds", "padding")}
         try:
             if isinstance(clip, str | Path):
-                samples = read_waveform(_existing(clip), **wanted).samples
+                samples = read_waveform(Path(clip), **wanted).samples
             else:
                 samples = fit_waveform(*as_waveform(clip, sample_rate), **wanted).samples
         except AudioProblem as problem:
@@ -109,7 +108,7 @@ class TrainedModel:
             if not isinstance(clip, str | Path):
                 recording = recording_of(*as_waveform(clip, sample_rate), sample_rate=rate)
                 return self.predict_recording(recording, overlap=overlap, threshold=threshold)
-            with open_recording(_existing(clip), sample_rate=rate) as recording:
+            with open_recording(Path(clip), sample_rate=rate) as recording:
                 return self.predict_recording(recording, overlap=overlap, threshold=threshold)
         except AudioProblem as problem:
             raise UserError(f"{_name(clip)}: {problem}") from None
@@ -173,13 +172,6 @@ def _batches(windows: Iterable[Window]) -> Iterator[list[Window]]:
             batch = []
     if batch:
         yield batch
-
-
-def _existing(clip: str | Path) -> Path:
-    # Recordings of a data set are listed in a table, of which a missing file is said to be a row.
-    if not os.path.lexists(clip):
-        raise UserError(f"{printable(clip)}: no such file; expected an audio file")
-    return Path(clip)
 
 
 def _name(clip: object) -> str:

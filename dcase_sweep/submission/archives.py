@@ -2,22 +2,19 @@
 
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 from dcase_sweep.submission.problems import Problems
+from dcase_sweep.utils.archive_members import DAMAGE, TWICE, is_of_macos, zip_problem
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import whole_file
-from dcase_sweep.utils.tables import path_problem
 from dcase_sweep.utils.text import printable
 
 #: Limits on an archive: the score files of four systems of task 4 are about 30,000 files and 600 MB.
 _MOST_FILES, _MOST_BYTES, _MOST_OF_A_FILE = 100_000, 2 * 2**30, 256 * 2**20
 _BLOCK = 2**20
 _EXPECTED = "a submission's zip archive"
-#: What other systems put into archives by themselves.
-_IGNORED = ("__MACOSX/", ".DS_Store")
 
 
 def write_archive(path: Path, root: Path, files: Iterable[Path]) -> None:
@@ -44,34 +41,21 @@ def unpack(path: Path, folder: Path, problems: Problems) -> None:
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({printable(error, 100)}); expected {_EXPECTED}") from None
     with archive:
-        entries = [entry for entry in archive.infolist() if not entry.is_dir() and not _is_ignored(entry.filename)]
+        entries = [entry for entry in archive.infolist() if not entry.is_dir() and not is_of_macos(entry.filename)]
         if len(entries) > _MOST_FILES:
             raise UserError(f"{path}: {len(entries):,} files; expected at most {_MOST_FILES:,}")
         left = _MOST_BYTES
         seen: set[str] = set()
         for entry in entries:
             name = printable(entry.filename, 120)
-            problem = _entry_problem(entry)
+            problem = zip_problem(entry)
             if problem is None and entry.filename in seen:
-                problem = "is in the archive twice; expected each file once"
+                problem = TWICE
             seen.add(entry.filename)
             if problem is not None:
                 problems.add(f"{path.name}: {name}: {problem}")
                 continue
             left -= _unpack_file(archive, entry, folder / entry.filename, min(left, _MOST_OF_A_FILE), path, problems)
-
-
-def _entry_problem(entry: zipfile.ZipInfo) -> str | None:
-    """Why a file of an archive is not unpacked."""
-    if problem := path_problem(entry.filename):
-        return problem
-    if not entry.filename.isprintable() or any(len(part.encode()) > 200 for part in entry.filename.split("/")):
-        return "not a name that every system can use; expected letters, digits and underscores"
-    if entry.flag_bits & 1:
-        return "is encrypted; expected no password"
-    if stat.S_ISLNK(entry.external_attr >> 16):
-        return "is a link; expected a file"
-    return None
 
 
 def _unpack_file(
@@ -90,20 +74,9 @@ def _unpack_file(
                         f"{_EXPECTED} of at most {_MOST_BYTES / 2**30:g} GiB, a file of {_MOST_OF_A_FILE / 2**20:g} MiB"
                     )
                 written.write(block)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-        EOFError,
-        FileExistsError,
-        NotADirectoryError,
-    ) as error:
+    except (*DAMAGE, FileExistsError, NotADirectoryError) as error:
         target.unlink(missing_ok=True)
         problems.add(
             f"{path.name}: {printable(entry.filename, 120)}: damaged ({printable(error, 100)}); expected a whole file"
         )
     return size
-
-
-def _is_ignored(name: str) -> bool:
-    return name.startswith(_IGNORED[0]) or name.rpartition("/")[2] == _IGNORED[1]

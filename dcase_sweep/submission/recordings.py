@@ -65,7 +65,7 @@ def find_recordings(folder: Path, table: Path | None = None) -> list[EvaluationR
                 frames = decoder.count_frames() if decoder.frames is None else decoder.frames
                 found.append(EvaluationRecording(filename, path, frames / decoder.sample_rate))
         except AudioProblem as problem:
-            problems.append(f"{printable(path)}: {problem}")
+            problems.append(f"{printable(path)}: {problem.listed}")
     if problems:
         raise DataError(problems)
     return found

@@ -107,7 +107,7 @@ def _score(
                 cache.store(recording, scores)
             yield ScoredRecording(recording, scores)
         except AudioProblem as problem:
-            problems.append(f"{printable(recording.path)}: {problem}")
+            problems.append(f"{printable(recording.path)}: {problem.listed}")
         done += recording.seconds
         on_progress(done)
     if problems:

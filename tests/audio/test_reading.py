@@ -148,7 +148,7 @@ def damaged(path: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "says"),
     [
-        ("missing", "not on disk"),
+        ("missing", "no such file; expected an audio file"),
         ("folder", "not a file"),
         ("empty", "0 bytes"),
         ("text", "not audio"),

@@ -168,17 +168,17 @@ def _run(name: str, part: Part, options: argparse.Namespace) -> Outcome:
 
 
 def _rows(outcomes: dict[str, Outcome]) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("part", "figure", "measured", "aim", "")]
+    rows: list[tuple[str, ...]] = [("", "measured", "aim", "")]
     for name, outcome in outcomes.items():
         for figure in outcome.figures:
             sign = "≥" if figure.better == "larger" else "≤"
             aim = "" if figure.aim is None else f"{sign} {figure.aim:g} {figure.unit}"
             met = "" if figure.is_met is None else "met" if figure.is_met else "missed"
-            rows.append((name, figure.name, f"{figure.value:.3g} {figure.unit}", aim, met))
+            rows.append((f"{name}: {figure.name}", f"{figure.value:.3g} {figure.unit}", aim, met))
         if outcome.skipped:
-            rows.append((name, f"skipped: {outcome.skipped}", "", "", ""))
+            rows.append((f"{name}: skipped, {outcome.skipped}", "", "", ""))
         if outcome.failed:
-            rows.append((name, f"failed: {outcome.failed}", "", "", ""))
+            rows.append((f"{name}: failed, {outcome.failed}", "", "", ""))
     return rows
 
 

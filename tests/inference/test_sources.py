@@ -59,7 +59,7 @@ def test_lengths_are_read_and_problems_kept_for_later(folder: Path) -> None:
 
     assert (good.seconds, good.problem) == (0.5, None)
     assert "not audio" in str(bad.problem)
-    assert missing.problem == "no such file"
+    assert missing.problem == "no such file; expected an audio file"
 
 
 def test_a_folder_without_recordings_is_rejected(tmp_path: Path) -> None:

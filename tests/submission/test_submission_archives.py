@@ -66,7 +66,10 @@ def add(name: str, *, attributes: int = 0o100644 << 16, content: bytes = b"x") -
         (add("task1/../../outside.txt"), "leads out of its folder"),
         (add("/tmp/outside.txt"), "'/tmp/outside.txt' is an absolute path"),
         (add("C:/outside.txt"), "begins with a drive letter"),
-        (add("task1/link", attributes=0o120777 << 16, content=b"/etc/passwd"), "is a link; expected a file"),
+        (
+            add("task1/link", attributes=0o120777 << 16, content=b"/etc/passwd"),
+            "task1/link: a link or a device; expected files only",
+        ),
         (add("task1/a\x1bb"), "not a name that every system can use"),
     ],
     ids=["parent", "inner parent", "absolute", "drive", "link", "control"],
@@ -112,6 +115,6 @@ def test_a_file_is_in_an_archive_once(archive: Path) -> None:
         opened.writestr("task1/task1a/Kim_SNU_task1a_1/Kim_SNU_task1a_1.output.csv", "x")
 
     assert check_package(archive).problems == (
-        "Kim_SNU_task1a.zip: task1/task1a/Kim_SNU_task1a_1/Kim_SNU_task1a_1.output.csv: is in the archive twice; "
+        "Kim_SNU_task1a.zip: task1/task1a/Kim_SNU_task1a_1/Kim_SNU_task1a_1.output.csv: there twice; "
         "expected each file once",
     )

@@ -7,20 +7,17 @@ that unpack to much more than audio does.
 import errno
 import gzip
 import io
-import stat
-import struct
 import tarfile
 import unicodedata
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from dcase_sweep.utils.archive_members import DAMAGE, NOT_A_FILE, TWICE, is_of_macos, name_problem, zip_problem
 from dcase_sweep.utils.machine import format_bytes
-from dcase_sweep.utils.tables import path_problem
 from dcase_sweep.utils.text import printable
 
 #: Beyond this many times its own size, and this many bytes, what an archive unpacks to is not audio: WAV files shrink
@@ -31,14 +28,6 @@ _ALLOWANCE = 64 * 2**20
 _MOST_FILES = 500_000
 #: The most bytes that the header of a member of a tar may take.
 _LONGEST_HEADER = 2**20
-#: What the archiver of macOS adds, and the Finder.
-_OF_MACOS = ("__MACOSX", ".DS_Store")
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-#: What a damaged archive raises.
-_DAMAGE = (
-    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, struct.error),
-    *(EOFError, NotImplementedError, ValueError),
-)
 
 
 class BadArchive(Exception):
@@ -78,7 +67,7 @@ def open_archive(path: Path, folder: str = "") -> Iterator[list[Member]]:
         else:
             with gzip.open(path) as stream, tarfile.open(fileobj=_Bounded(stream), mode="r:") as archive:
                 yield _check(_tar_members(archive), folder, path)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise BadArchive(f"damaged: {printable(error, 160)}") from None
     except OSError as error:
         if error.errno != errno.EINVAL or error.filename is not None:
@@ -96,13 +85,13 @@ def _check(members: Iterator[Member], folder: str, path: Path) -> list[Member]:
         if total > limit:
             raise BadArchive(f"its files have more than {format_bytes(limit)}, {_RATIO} times the size of the archive")
         parts = _safe_parts(member.name)
-        if any(part in _OF_MACOS or part.startswith("._") for part in parts):
+        if is_of_macos(member.name):
             continue
         if parts[0] == folder:
             parts = parts[1:]
         name = "/".join(parts)
         if not name or name in found:
-            raise BadArchive(f"{printable(member.name)}: there twice")
+            raise BadArchive(f"{printable(member.name)}: {TWICE}")
         found[name] = Member(name, member.size, member.open)
         folders.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
         if len(found) > _MOST_FILES:
@@ -116,10 +105,9 @@ def _check(members: Iterator[Member], folder: str, path: Path) -> list[Member]:
 
 def _safe_parts(name: str) -> Sequence[str]:
     """Split the name of a member; refuse those that could be a path outside of a folder on any system."""
-    parts = [part for part in name.split("/") if part != "."]
-    if path_problem(name) is not None or not name.isprintable() or not parts or "" in parts:
-        raise BadArchive(f"{printable(name)}: not the name of a file below the root")
-    return [unicodedata.normalize("NFC", part) for part in parts]
+    if problem := name_problem(name):
+        raise BadArchive(f"{printable(name)}: {problem}")
+    return [unicodedata.normalize("NFC", part) for part in name.split("/") if part != "."]
 
 
 def _check_folder(name: str) -> None:
@@ -129,30 +117,21 @@ def _check_folder(name: str) -> None:
 
 def _zip_members(archive: zipfile.ZipFile) -> Iterator[Member]:
     for info in archive.infolist():
-        shown = printable(info.orig_filename)
-        mode = info.external_attr >> 16
-        if "\0" in info.orig_filename:  # zipfile cuts the name there
-            raise BadArchive(f"{shown}: not the name of a file below the root")
         if info.is_dir():
             _check_folder(info.filename)
             continue
-        if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-            raise BadArchive(f"{shown}: a link or a device; expected files only")
-        if info.flag_bits & 0x41:
-            raise BadArchive(f"{shown}: encrypted")
-        if info.compress_type not in _METHODS:
-            raise BadArchive(f"{shown}: compressed by method {info.compress_type}; expected deflate or none")
+        if problem := zip_problem(info):
+            raise BadArchive(f"{printable(info.orig_filename)}: {problem}")
         yield Member(info.filename, info.file_size, lambda info=info: archive.open(info))  # type: ignore[misc]
 
 
 def _tar_members(archive: tarfile.TarFile) -> Iterator[Member]:
     for info in archive:
-        shown = printable(info.name)
         if info.isdir():
             _check_folder(info.name)
             continue
         if not info.isreg() or info.issparse():
-            raise BadArchive(f"{shown}: a link or a device; expected files only")
+            raise BadArchive(f"{printable(info.name)}: {NOT_A_FILE}")
         yield Member(info.name, info.size, lambda info=info: _extract(archive, info))  # type: ignore[misc]
 
 

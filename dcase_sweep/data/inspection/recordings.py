@@ -52,7 +52,7 @@ def measure_recordings(
         try:
             levels = measure_levels(root / name)
         except AudioProblem as problem:
-            return Measured(name, None, str(problem), contents.digest(name))
+            return Measured(name, None, problem.listed, contents.digest(name))
         silent = "silent from beginning to end; expected a recording" if levels.peak < SILENCE else None
         return Measured(name, levels, silent, contents.digest(name))
 

@@ -116,7 +116,7 @@ NAMES = [
 def test_names_that_lead_out_of_the_root_are_refused(tmp_path: Path, name: str, make: str) -> None:
     path = zip_of(tmp_path, "a.wav", name) if make == "zip" else tar_of(tmp_path, tarfile.TarInfo(name))
 
-    with pytest.raises(BadArchive, match="not the name of a file below the root"):
+    with pytest.raises(BadArchive, match=r"absolute path|leads out|drive letter|backslashes|not a name that every"):
         unpacked(path)
 
     assert files(tmp_path) == {path.name}
