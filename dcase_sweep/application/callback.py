@@ -31,6 +31,7 @@ class TrialCallback:
         Raises:
             StopTraining: if the trial is pruned, or was taken over by another command.
         """
+        self.reporter.mark_step()
         if self.metric is None or self.metric not in metrics:
             return
         try:

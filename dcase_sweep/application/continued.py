@@ -7,12 +7,15 @@ gets an unused number.
 
 import logging
 import os
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
 
+from dcase_sweep import tracking
 from dcase_sweep.application.outcomes import make_outcome
 from dcase_sweep.config import Experiment
 from dcase_sweep.config.resumed import SWEEP, is_sweep_folder
@@ -26,6 +29,7 @@ from dcase_sweep.training.resume import describe_changes, find_changes, find_res
 from dcase_sweep.utils.batch import is_requeued
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.files import whole_file
 from dcase_sweep.utils.leases import claim
 from dcase_sweep.utils.overrides import escape_interpolation, quote
 
@@ -78,9 +82,11 @@ def continue_jobs(experiments: Sequence[Experiment], folder: Path, how: Continue
             raise UserError(f"{key}={folder}: the sweep is still running; wait for its end, or stop it first")
     found: dict[int, tuple[int, Path]] = {}
     parents: Counter[str] = Counter()
-    others: list[str] = []
+    finished, others = 0, []
     for path in sorted(folder.rglob(f"{FOLDER}/{LAST}")):
-        if how is Continues.FOUND and path.with_name(RESULT).is_file():
+        is_finished = how is not Continues.NAMED and path.with_name(RESULT).is_file()
+        finished += is_finished
+        if is_finished and how is Continues.FOUND:
             continue
         try:
             checkpoint = _read(path)
@@ -92,10 +98,12 @@ def continue_jobs(experiments: Sequence[Experiment], folder: Path, how: Continue
             continue
         parent = checkpoint.configuration.get("tracking.parent")
         parents.update([parent] if isinstance(parent, str) and is_run_id(parent) else [])
+        if is_finished:
+            continue
         attempt = (checkpoint.epoch or 0, path.parent.parent)
         found[position] = max(found.get(position, attempt), attempt)  # the attempt with more epochs
     if how is not Continues.NAMED:
-        _announce(folder, len(found), others)
+        _announce(folder, finished, len(found), others)
     numbers = _unused_numbers(folder, len(experiments))
     jobs = []
     for position in range(len(experiments)):
@@ -104,9 +112,12 @@ def continue_jobs(experiments: Sequence[Experiment], folder: Path, how: Continue
     return Continuation(jobs, parents.most_common(1)[0][0] if parents else None)
 
 
-def _announce(folder: Path, continued: int, others: Sequence[str]) -> None:
+def _announce(folder: Path, finished: int, interrupted: int, others: Sequence[str]) -> None:
     """Say what a sweep finds in its folder."""
-    log.info(f"folder    {folder} has a sweep: {pluralize(continued, 'job')} with a last epoch of this configuration")
+    log.info(
+        f"folder    {folder} has jobs of an earlier command: {finished} finished, {interrupted} continued from the "
+        "last epoch"
+    )
     if others:
         count = pluralize(len(others), "checkpoint")
         log.info(f"folder    {count} of other jobs there stay; no job of this sweep uses their folders: {others[0]}")
@@ -147,6 +158,30 @@ def resume_trial(job: PreparedJob, folder: str) -> tuple[PreparedJob, int]:
     assert found is not None
     job.config.resume = escape_interpolation(folder)
     return replace(job, content=experiment), found.epochs
+
+
+def fetch_checkpoint(job: PreparedJob, run_id: str) -> str | None:
+    """Copy the last checkpoint of a run from its artifacts to the folder of the job that continues it.
+
+    Returns:
+        The folder; None if the run has logged none (``tracking.last_checkpoint``).
+    """
+    settings = job.content.tracking
+    if not is_run_id(run_id) or not tracking.logs_to_mlflow(job.content.logger):
+        return None
+    run = tracking.find_run(settings, run_id)
+    if run is None:
+        return None
+    folder = Path(job.config.hydra.sweep.dir, str(job.config.hydra.sweep.subdir))
+    target = folder / FOLDER / LAST
+    with tempfile.TemporaryDirectory() as temporary:
+        found = run.fetch(f"{FOLDER}/{LAST}", Path(temporary))
+        if found is None:
+            return None
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(target) as written:
+            shutil.copyfile(found, written)
+    return str(folder)
 
 
 def _read(path: Path) -> Checkpoint:

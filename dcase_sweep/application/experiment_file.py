@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from dcase_sweep.config.files import read_config
 from dcase_sweep.sweep.job import BestTrial
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.secrets import mask_word
 
 #: Types of values of a search space, and syntax that is more than a value.
 _OVERRIDE = re.compile(
@@ -38,6 +39,7 @@ def make_experiment_file(best: BestTrial) -> str:
     parser = OverridesParser.create()
     groups: dict[str, str | list[str]] = {}
     values = OmegaConf.create({})
+    secret: list[str] = []
     lines = [*best.fixed, *stored_overrides(best)]
     for line in lines:
         parsed = parser.parse_override(line)
@@ -48,6 +50,8 @@ def make_experiment_file(best: BestTrial) -> str:
             groups[key] = _to_text(value)
         elif key in SEVERAL and isinstance(value, list):
             groups[key] = [_to_text(each) for each in value]
+        elif "/" not in key and not key.startswith("hydra.") and mask_word(line) != line:
+            secret.append(key)  # such as the address of a store; who repeats the trial has it in another place
         elif "/" not in key and not key.startswith("hydra."):
             key, value = _whole_list(key, value, best)
             OmegaConf.update(values, key, value, merge=False, force_add=True)
@@ -58,6 +62,7 @@ def make_experiment_file(best: BestTrial) -> str:
     found = ", ".join(f"{name} {value:.6g}" for name, value in best.metrics.items())
     text = f"# @package _global_\n# Trial {best.number} of the search {best.study}: {found}.\n"
     text += "".join(f"# Note: {note}.\n" for note in best.notes)
+    text += f"# Left out, as a secret: {', '.join(secret)}.\n" if secret else ""
     text += "defaults:\n" + "\n".join(chosen) + "\n\n" if chosen else ""
     return text + (OmegaConf.to_yaml(values) if values else "")
 

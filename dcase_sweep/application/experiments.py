@@ -20,7 +20,7 @@ from dcase_sweep.utils.overrides import quote
 if TYPE_CHECKING:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from dcase_sweep.config import Experiment
+    from dcase_sweep.config import Experiment, Tracking
     from dcase_sweep.result import Result
     from dcase_sweep.sweep.optuna.reporter import TrialReporter
     from dcase_sweep.sweep.optuna.space import Space
@@ -55,6 +55,7 @@ class Experiments(Application):
         #: The results of the finished jobs of a command that was requeued.
         self._finished: list[tuple[str, Outcome] | None] = []
         self._base: Experiment | None = None
+        self._tracking: Tracking | None = None
         #: The folder of the sweep, once it is checked.
         self._folder: Path | None = None
         self._classes = 0
@@ -109,7 +110,14 @@ class Experiments(Application):
 
     def begin(self, config: DictConfig) -> None:
         """Check the configuration common to all jobs."""
+        from dcase_sweep import tracking
+        from dcase_sweep.sweep.shared_files import warn_about_file
+
         self._base = self.check(config)
+        self._tracking = settings = self._base.tracking
+        if tracking.logs_to_mlflow(self._base.logger) and tracking.is_local(settings):
+            where, remedy = tracking.resolve_uri(settings), "a server: mlflow server, tracking.uri=http://HOST:5000"
+            warn_about_file(config, "tracking.uri", where, remedy)
 
     def load(self) -> None:
         """Determine the number of classes of the data, if a limit depends on it."""
@@ -205,7 +213,8 @@ class Experiments(Application):
         """Close the MLflow run of a job."""
         from dcase_sweep import tracking
 
-        return not job_id or tracking.end_run(self.base.tracking, job_id, status)
+        assert self._tracking is not None, "begin() comes first"
+        return not job_id or tracking.end_run(self._tracking, job_id, status)
 
     def describe_continuation(self, config: DictConfig, arguments: Sequence[str]) -> str:
         """Return the command that continues a sweep."""
@@ -299,6 +308,12 @@ class Experiments(Application):
         from dcase_sweep.application.continued import resume_trial
 
         return resume_trial(job, folder)
+
+    def fetch_attempt(self, job: PreparedJob, job_id: str) -> str | None:
+        """Copy the last checkpoint among the artifacts of a run to the folder of the job that continues it."""
+        from dcase_sweep.application.continued import fetch_checkpoint
+
+        return fetch_checkpoint(job, job_id)
 
     def run(self, composed: DictConfig, task: Callable[[DictConfig], Any], content: Any, trial: "TrialReporter") -> Any:
         """Run the validated experiment."""

@@ -46,7 +46,7 @@ class RunRecord(Record):
         self._run.set_tags({tracking.NOTE: shorten_table(text, _LONGEST_TAG)})
 
     def mark_best(self, job_ids: Mapping[str, bool]) -> None:
-        """Tag the runs of finished jobs."""
+        """Tag the runs of jobs that are, or no longer are, among the best."""
         for job_id, is_best in job_ids.items():
             self._run.tag_other(job_id, {BEST: "true" if is_best else "false"})
 

@@ -2,6 +2,7 @@
 
 import io
 import wave
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -68,9 +69,15 @@ def _try(checkpoint: Path, experiment: Experiment) -> Any:
     return type(check_prediction(model.predict(_tone(), _EXAMPLE_RATE), experiment.task.name))
 
 
+@cache
+def _find_versions() -> dict[str, str]:
+    """Return the installed versions of the required packages, which are looked for in all folders of the path."""
+    return {name: metadata.version(name) for name in (_PACKAGE, *_REQUIRED)}
+
+
 def _pin(more: dict[str, str]) -> tuple[str, ...]:
     """Return requirements with the installed versions, without local labels such as ``+cpu``."""
-    versions = {name: metadata.version(name) for name in (_PACKAGE, *_REQUIRED)} | more
+    versions = _find_versions() | more
     return tuple(f"{name}=={version.partition('+')[0]}" for name, version in versions.items())
 
 

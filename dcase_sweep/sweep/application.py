@@ -256,6 +256,20 @@ class Application:
         job.config.hydra.sweep.subdir = escape_interpolation(folder)  # an absolute path replaces both parts
         return job, None
 
+    def fetch_attempt(self, job: PreparedJob, job_id: str) -> str | None:
+        """Copy what an interrupted attempt of a job has left in its record to this machine.
+
+        Called if the attempt's folder is not on this machine.
+
+        Args:
+            job: the job that is to continue it.
+            job_id: the ID of the attempt's record.
+
+        Returns:
+            The folder to continue from, or None if the record has nothing to continue from.
+        """
+        return None
+
     def run(self, composed: DictConfig, task: Callable[[DictConfig], Any], content: Any, trial: "TrialReporter") -> Any:
         """Run a job by calling Hydra's task function with its configuration.
 

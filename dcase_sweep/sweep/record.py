@@ -27,7 +27,7 @@ class Record:
         """Show notes and a table of the results in Markdown."""
 
     def mark_best(self, job_ids: Mapping[str, bool]) -> None:
-        """Mark the records of jobs: ID → whether the job is among the best."""
+        """Mark the records of jobs whose mark has changed: ID → whether the job is among the best."""
 
     def end(self, status: str) -> None:
         """Close the record as ``FINISHED`` or ``FAILED``."""

@@ -21,6 +21,7 @@ from dcase_sweep.tracking.starting import CONTINUED, SIGNATURE, check_parent, ha
 from dcase_sweep.tracking.stores import (
     Store,
     check_store,
+    is_local,
     is_there,
     local_uri,
     open_store,
@@ -54,6 +55,7 @@ __all__ = [
     "find_run",
     "find_unsent",
     "has_run",
+    "is_local",
     "is_there",
     "legal_name",
     "list_runs",

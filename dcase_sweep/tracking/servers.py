@@ -10,7 +10,7 @@ import urllib.request
 from base64 import b64encode
 
 from dcase_sweep.utils.errors import UserError
-from dcase_sweep.utils.secrets import MASK, is_masked, mask_secrets, mask_url, split_credentials
+from dcase_sweep.utils.secrets import MASK, encode_password, is_masked, mask_secrets, mask_url, split_credentials
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ def prepare_server(uri: str) -> str:
     if scheme in ("http", "https"):
         return _prepare_web(uri)
     if scheme.partition("+")[0] in _DATABASES:
+        uri = encode_password(uri)
         _check_database(uri)
     elif scheme == "sqlite" or uri.startswith("sqlite:"):
         raise UserError(

@@ -74,6 +74,11 @@ def resolve_uri(tracking: Tracking) -> str:
     return tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or local_uri(Path(tracking.folder))
 
 
+def is_local(tracking: Tracking) -> bool:
+    """Whether the store is a file of this machine."""
+    return locate_database(resolve_uri(tracking)) is not None
+
+
 def is_there(tracking: Tracking) -> bool:
     """Whether the database file exists; True for a server, which is checked when it is opened."""
     database = locate_database(resolve_uri(tracking))

@@ -8,13 +8,30 @@ from urllib.parse import quote, unquote, urlsplit
 MASK = "***"
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.\-]*://"
 #: Names of secret values: configuration keys, and parameters of a URL or a connection string.
-_KEYS = r"[\w.\-]*(?:password|passwd|passphrase|pwd|token|secret|api[_-]?key|access[_-]?key|credentials?)"
-_NAMES = rf"{_KEYS}|odbc_connect|pass|sig|[\w\-]*signature|auth|authorization"
+_KEYS = r"[\w.\-]*(?:password|passwd|passphrase|pwd|token|secret|api[_-]?key|access[_-]?key|credentials?|authorization)"
+_NAMES = rf"{_KEYS}|odbc_connect|pass|sig|[\w\-]*signature|auth|key"
+#: Those whose value is a secret even if it is a number: a token may also be a part of a sentence, and have a number.
+_PASSWORDS = re.compile(r"[\w.\-]*(?:password|passwd|passphrase|pwd|secret)", re.IGNORECASE)
 #: In a text, a URL ends at a blank or a quotation mark.
 _IN_TEXT = r"[^\s'\"<>`]"
-_PARAMETER = re.compile(rf"([?&;](?:{_NAMES})=)(?!{re.escape(MASK)})((?:(?![&;]){_IN_TEXT})+)", re.IGNORECASE)
-_PARAMETER_OF_URL = re.compile(rf"([?&;](?:{_NAMES})=)([^&;]+)", re.IGNORECASE)
+_PARAMETER = re.compile(rf"([?&;#](?:{_NAMES})=)(?!{re.escape(MASK)})((?:(?![&;]){_IN_TEXT})+)", re.IGNORECASE)
+_PARAMETER_OF_URL = re.compile(rf"([?&;#](?:{_NAMES})=)([^&;]+)", re.IGNORECASE)
 _KEY = re.compile(_KEYS, re.IGNORECASE)
+#: A value outside of URLs: quoted, or up to a blank or a sign that ends it; nothing that is masked, empty or null.
+_QUOTED = r"""'(?:[^'\\\n]|\\.)+'|"(?:[^"\\\n]|\\.)+\""""
+_NOTHING = rf"(?!['\"]?{re.escape(MASK)}|(?:null|true|false)\b|['\"]{{2}}|\$\{{)"
+_ELSEWHERE = (
+    # host=h password=..., hydra.job.env_set.NAME_PASSWORD=...
+    re.compile(rf"""((?<![\w.\-?&;#])\+{{0,2}}{_KEYS}=){_NOTHING}({_QUOTED}|[^\s'"`,;&}})\]]+)""", re.IGNORECASE),
+    # {api_key:...}, {"password": "..."}
+    re.compile(
+        rf"""([{{,]\s*['"]?{_KEYS}['"]?\s*:\s*+){_NOTHING}({_QUOTED}|[^'"{{}}\[\],\n][^,}}\n]*)""", re.IGNORECASE
+    ),
+    # a line of YAML
+    re.compile(
+        rf"^(\s*(?:- )?['\"]?{_KEYS}['\"]?: ++){_NOTHING}(?![\d.]+$)([^\s{{\[].*)$", re.IGNORECASE | re.MULTILINE
+    ),
+)
 #: The password ends at the last @, so that an @, a slash or a colon that was not encoded belongs to it.
 _USER = re.compile(rf"({_SCHEME})([^:/?#@\s'\"]*):({_IN_TEXT}*)@")
 _USER_OF_URL = re.compile(rf"({_SCHEME})([^:/?#@]*):(.*)@", re.DOTALL)
@@ -33,6 +50,8 @@ def mask_secrets(text: str, *urls: str | None) -> str:
     for url in urls:
         if url:
             text = text.replace(url, mask_url(url))
+    for pattern in _ELSEWHERE:
+        text = pattern.sub(rf"\g<1>{MASK}", text)
     if "://" not in text:
         return text
     text = _PARAMETER.sub(rf"\g<1>{MASK}", text)
@@ -59,7 +78,7 @@ def mask_word(word: str) -> str:
     key, equals, value = word.partition("=")
     if not equals or "://" in key:
         return mask_url(word)
-    if value and is_secret(key):
+    if value and is_secret(key) and value.lower() not in ("null", "true", "false") and not value.startswith("${"):
         return f"{key}={MASK}"
     quote = value[:1] if value[:1] in ("'", '"') and value[-1:] == value[:1] and len(value) > 1 else ""
     inner = value[1:-1] if quote else value
@@ -77,14 +96,22 @@ def mask_values(value: Any) -> Any:
         return mask_word(value)
     if isinstance(value, Mapping):
         return {
-            key: MASK
-            if isinstance(key, str) and isinstance(each, str) and each and is_secret(key)
-            else mask_values(each)
+            key: MASK if isinstance(key, str) and _holds_secret(key, each) else mask_values(each)
             for key, each in value.items()
         }
     if isinstance(value, Sequence):
         return [mask_values(each) for each in value]
     return value
+
+
+def _holds_secret(key: str, value: Any) -> bool:
+    """Whether the value of a key is a secret: a text, a list of texts, or a number that is a password."""
+    if isinstance(value, str):
+        return bool(value) and is_secret(key)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return _PASSWORDS.fullmatch(key.lstrip("+").rpartition(".")[2]) is not None
+    is_list = isinstance(value, Sequence) and len(value) > 0
+    return is_list and is_secret(key) and all(isinstance(each, str) for each in value)
 
 
 def masked_yaml(config: Any) -> str:

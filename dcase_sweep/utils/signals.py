@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -57,6 +57,8 @@ class Interrupted(BaseException):
 
 #: The handlers of the blocks of `interruptible` that are being run, one within the other.
 _handlers: set[Callable[[int, FrameType | None], None]] = set()
+#: Whether signals that are repeated do not end this process.
+_is_supervised = False
 #: What has interrupted them.
 _received: list[int] = []
 #: Raised, and not known to have arrived.
@@ -79,18 +81,41 @@ def _end_process(signal_number: int, seconds: float) -> None:
     print(
         f"error: {name} has not ended this process within {seconds:.0f} s; it is ended now", file=sys.stderr, flush=True
     )
-    is_default = signal.getsignal(signal_number) == signal.SIG_DFL
-    os.kill(os.getpid(), signal_number if is_default else signal.SIGTERM)
+    possible = (each for each in (signal_number, signal.SIGTERM) if signal.getsignal(each) == signal.SIG_DFL)
+    os.kill(os.getpid(), next(possible, getattr(signal, "SIGKILL", signal.SIGTERM)))
+
+
+def ignore_repeats() -> None:
+    """Do not end this process at a second signal: its parent does so when it has waited long enough.
+
+    A batch system sends a signal to all processes of a job, and the parent asks its workers to stop, too.
+    """
+    global _is_supervised
+    _is_supervised = True
+
+
+def _expect_repeats(first: int, caught: Iterable[int]) -> None:
+    """Set what the signals do that follow the first one."""
+
+    def ignore_once(number: int, frame: FrameType | None) -> None:
+        for each in _TWICE:
+            signal.signal(each, signal.SIG_DFL)
+
+    for number in caught:
+        if number not in _TWICE or _is_supervised:
+            signal.signal(number, signal.SIG_IGN)
+        else:  # after the warning of a batch system comes SIGTERM, and only a third signal is somebody's impatience
+            signal.signal(number, signal.SIG_DFL if first in _TWICE else ignore_once)
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Raise ``Interrupted`` at the first signal that asks for an end in the block.
 
-    These are SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2. A second SIGINT or SIGTERM ends the process. The other
-    signals are ignored from then on: a closing terminal sends several, and a batch system repeats its warning. One that
-    was ignored before, as SIGHUP with nohup, stays ignored. If what is raised does not arrive within `PATIENCE`, the
-    process is ended.
+    These are SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2. A second SIGINT or SIGTERM ends the process; after one of
+    the others, a third. The others are ignored from then on: a closing terminal sends several, and a batch system
+    repeats its warning. One that was ignored before, as SIGHUP with nohup, stays ignored. If what is raised does not
+    arrive within `PATIENCE`, the process is ended.
 
     A handler of another library gets its signal at the end of the block: submitit then submits the job again. What it
     raises there takes the place of ``Interrupted``.
@@ -102,8 +127,7 @@ def interruptible() -> Iterator[None]:
     caught = [number for number in _SIGNALS if number in _TWICE or before[number] != signal.SIG_IGN]
 
     def handler(number: int, frame: FrameType | None) -> None:
-        for each in caught:
-            signal.signal(each, signal.SIG_DFL if each in _TWICE else signal.SIG_IGN)
+        _expect_repeats(number, caught)
         _received.append(number)
         interrupted = Interrupted(number)
         interrupted.end_unless_handled(PATIENCE)

@@ -4,6 +4,8 @@ import math
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 #: ``[DAYS-][[HOURS:]MINUTES:]SECONDS``, as Slurm writes times.
@@ -117,9 +119,14 @@ class _Process:
 _process = _Process()
 
 
-def set_deadline(deadline: float | None) -> None:
-    """Set a limit for everything that runs in this process."""
-    _process.deadline = deadline
+@contextmanager
+def limit_process(deadline: float | None) -> Iterator[None]:
+    """Set a limit for everything that runs in this process in the block."""
+    before, _process.deadline = _process.deadline, deadline
+    try:
+        yield
+    finally:
+        _process.deadline = before
 
 
 def remember_start(seconds: float) -> None:

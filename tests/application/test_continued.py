@@ -108,7 +108,7 @@ def test_another_sweep_in_the_same_folder_overwrites_nothing(
         ["hydra.sweep.subdir=4"],  # it has finished, and nobody has requeued it
     ]
     first, second = caplog.messages
-    assert first.endswith("has a sweep: 1 job with a last epoch of this configuration")
+    assert first.endswith("has jobs of an earlier command: 1 finished, 1 continued from the last epoch")
     assert "1 checkpoint of other jobs there stay; no job of this sweep uses their folders: " in second
     assert "training.epochs was 20, is 9" in second
 

@@ -32,6 +32,17 @@ def test_the_best_becomes_an_experiment_of_groups_and_values() -> None:
     assert "optimizer:\n  lr: 0.01\n" in text
 
 
+def test_secrets_are_left_out_and_named() -> None:
+    fixed = ("model=cnn4", "tracking.uri='http://ann:hunter2@host'", "+logger.w.api_key=hunter2", "training.epochs=3")
+
+    text = make_experiment_file(replace(BEST, fixed=fixed))
+
+    assert "hunter2" not in text
+    assert "# Left out, as a secret: tracking.uri, logger.w.api_key.\n" in text
+    assert "tracking:" not in text
+    assert "epochs: 3" in text
+
+
 def test_several_choices_of_a_group_are_written() -> None:
     text = make_experiment_file(replace(BEST, fixed=("metrics=[macro_f1,cohen_kappa]", "callbacks=early_stopping")))
 

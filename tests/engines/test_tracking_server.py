@@ -85,7 +85,7 @@ def test_an_outage_during_epochs_holds_nothing_up(
     assert not list(command_line.folder.rglob("mlflow_unsent"))
 
 
-@pytest.mark.parametrize("how", ["close", "hang"])
+@pytest.mark.parametrize("how", ["close", pytest.param("hang", marks=pytest.mark.minutes)])
 def test_a_run_that_ends_without_its_server_is_sent_by_a_command(
     how: str, gate: Gate, client: MlflowClient, command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:
@@ -133,6 +133,7 @@ def test_a_run_that_was_killed_during_an_outage_is_resumed_with_every_metric_onc
     assert not list(command_line.folder.rglob("mlflow_unsent"))
 
 
+@pytest.mark.minutes
 def test_a_slow_server_is_a_server(
     gate: Gate, client: MlflowClient, command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:

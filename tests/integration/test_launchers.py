@@ -63,9 +63,11 @@ def test_a_worker_of_joblib_that_dies_costs_its_trial_alone(tmp_path: Path) -> N
 
     assert process.returncode == 0, output
     found = _trials(project)
-    assert records.kind(found[killed.number]) == "failed"
+    assert records.kind(found[killed.number]) == "interrupted"
     assert records.kind(found[other.number]) == "finished"
-    assert records.counts(found) == {"finished": 8, "failed": 1}
+    assert records.counts(found) == {"finished": 8, "interrupted": 1}
+    (again,) = [each for each in found if each.user_attrs.get(records.RETRY_OF) == killed.number]
+    assert again.params == killed.params
     assert "is replaced: killed by SIGKILL (out of memory?)" in output
     assert "Traceback" not in output
 

@@ -60,7 +60,7 @@ def test_trials_are_children_of_the_search_and_the_best_is_marked(command_line: 
     children = [run for run in found if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
 
     assert {run.info.run_name for run in children} == {"s #0", "s #1", "s #2"}
-    assert [run.data.tags["dcase_sweep.best"] for run in children].count("true") == 1
+    assert [run.data.tags.get("dcase_sweep.best") for run in children].count("true") == 1
     artifacts = {item.path for item in store.list_artifacts(parent.info.run_id)}  # type: ignore[attr-defined]
     assert artifacts == {"optimization_results.yaml", "trials.csv", "experiment", "figures"}
 
@@ -81,7 +81,7 @@ def test_the_same_command_continues_and_another_space_is_rejected(
     assert "hydra.sweeper.fresh=true" in other
 
 
-def test_killed_workers_and_killed_searches_cost_what_was_running(
+def test_killed_workers_and_killed_searches_cost_an_epoch(
     command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:
     """A worker is killed, then the whole search; its folder, which is moved, goes on from the last epoch to the end."""
@@ -102,15 +102,16 @@ def test_killed_workers_and_killed_searches_cost_what_was_running(
     output = command_line(f"resume={moved}", *places)
 
     kinds = records.counts(study(command_line.folder, "k").get_trials())
-    assert kinds == {"failed": 1, "interrupted": 1, "finished": 2}, output
+    assert kinds == {"interrupted": 2, "finished": 2}, output
     retried = [trial for trial in study(command_line.folder, "k").get_trials() if records.RETRY_OF in trial.user_attrs]
-    assert [trial.params for trial in retried] == [second.params]
-    assert retried[0].user_attrs[records.CONTINUED] >= 2
-    assert sorted(retried[0].intermediate_values) == list(range(20))
-    assert retried[0].user_attrs[records.RUN] == second.user_attrs[records.RUN]
+    assert [trial.params for trial in retried] == [first.params, first.params]
+    assert retried[0].number == second.number
+    assert retried[1].user_attrs[records.CONTINUED] >= 2
+    assert sorted(retried[1].intermediate_values) == list(range(20))
+    assert retried[1].user_attrs[records.RUN] == second.user_attrs[records.RUN]
     store, experiment = client(command_line.folder)
     runs = {run.info.run_id: run.info.status for run in store.search_runs([experiment])}  # type: ignore[attr-defined]
-    assert runs[killed.user_attrs[records.RUN]] == "FAILED"
+    assert killed.user_attrs[records.RUN] == second.user_attrs[records.RUN], "the run is continued"
     assert runs[second.user_attrs[records.RUN]] == "FINISHED"
 
 

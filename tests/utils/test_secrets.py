@@ -55,6 +55,12 @@ def test_only_the_secret_of_a_url_is_masked(url: str, shown: str) -> None:
         "dcase_sweep.signature=0123",
         "model=cnn5",
         "no password: here@there",
+        "+model.mask_token=null",
+        "model.tokens=12, then {tokens: 5}",
+        "password: null",
+        "  mask_token: 5",
+        "api_key: ${oc.env:KEY}",
+        "hydra.job.env_copy=[MLFLOW_TRACKING_PASSWORD]",
     ],
 )
 def test_text_without_secrets_is_unchanged(text: str) -> None:
@@ -73,6 +79,42 @@ def test_masking_twice_changes_nothing() -> None:
     text = "postgresql://host/db?password=***: not there, nor http://ann:***@host: and its rest"
 
     assert mask_secrets(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("logger={w:{api_key:hunter2,project:x}}", "logger={w:{api_key:***,project:x}}"),
+        ("+logger.w={_target_:a.B,api_key:'hun,ter2 hunter2'}", "+logger.w={_target_:a.B,api_key:***}"),
+        ("hydra.job.env_set={MLFLOW_TRACKING_PASSWORD:hunter2}", "hydra.job.env_set={MLFLOW_TRACKING_PASSWORD:***}"),
+        ("hydra.job.env_set={A_TOKEN: hunter2, B: 1}", "hydra.job.env_set={A_TOKEN: ***, B: 1}"),
+        ('x={"password": "hunter2"}', 'x={"password": ***}'),
+        ("headers={Authorization: Bearer hunter2}", "headers={Authorization: ***}"),
+        ("host=h dbname=d password=hunter2", "host=h dbname=d password=***"),
+        ("dsn='host=h password=hunter2'", "dsn='host=h password=***'"),
+        ("uri=http://host/#token=hunter2", "uri=http://host/#token=***"),
+        ("uri=https://host/?key=hunter2&a=b", "uri=https://host/?key=***&a=b"),
+    ],
+)
+def test_secrets_outside_of_urls_are_masked(text: str, shown: str) -> None:
+    assert mask_word(text) == shown
+    assert mask_secrets(f"error: {text}") == f"error: {shown}"
+    assert mask_secrets(shown) == shown
+    assert mask_values([text]) == [shown]
+
+
+def test_lines_of_yaml_and_words_in_a_text_are_masked() -> None:
+    text = "logger:\n  w:\n    api_key: hunter2\n    'password': 'hunter2 x'\n  n: 1\n- A_TOKEN: hunter2\n"
+
+    shown = "logger:\n  w:\n    api_key: ***\n    'password': ***\n  n: 1\n- A_TOKEN: ***\n"
+    assert mask_secrets(text) == shown
+    assert mask_secrets("run with +logger.w.api_key=hunter2, please") == "run with +logger.w.api_key=***, please"
+
+
+def test_numbers_and_lists_may_be_secrets() -> None:
+    found = mask_values({"password": 123456, "mask_token": 5, "tokens": 7, "api_key": ["hunter2"], "secret": True})
+
+    assert found == {"password": "***", "mask_token": 5, "tokens": 7, "api_key": "***", "secret": True}
 
 
 def test_keys_that_name_a_secret_hide_their_values() -> None:

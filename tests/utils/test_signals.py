@@ -61,6 +61,50 @@ def test_the_warnings_of_a_batch_system_interrupt(name: str) -> None:
     assert end("interrupted.handled()", 0.1, number) == (128 + number, "cleaned up\n", "")
 
 
+SIGNALLED = """
+import os, signal, sys
+from dcase_sweep.utils import signals
+
+if {is_worker}:
+    signals.ignore_repeats()
+try:
+    with signals.interruptible():
+        try:
+            os.kill(os.getpid(), signal.{first})
+        except signals.Interrupted as interrupted:
+            interrupted.handled()
+            for name in {then}:
+                os.kill(os.getpid(), getattr(signal, name))
+            print("cleaned up", flush=True)
+            raise
+except signals.Interrupted as interrupted:
+    sys.exit(interrupted.exit_code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("is_worker", "first", "then", "expected"),
+    [
+        (False, "SIGTERM", ["SIGTERM"], "SIGTERM"),
+        (False, "SIGUSR2", ["SIGUSR2", "SIGTERM"], "cleaned up"),
+        (False, "SIGUSR2", ["SIGTERM", "SIGTERM"], "SIGTERM"),
+        (True, "SIGTERM", ["SIGTERM", "SIGINT", "SIGTERM"], "cleaned up"),
+    ],
+)
+def test_a_repeated_signal_ends_what_nobody_supervises(
+    is_worker: bool, first: str, then: list[str], expected: str
+) -> None:
+    """Slurm signals a command and its workers, and the command asks its workers to stop, too."""
+    program = SIGNALLED.format(is_worker=is_worker, first=first, then=then)
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20)
+
+    if expected == "cleaned up":
+        assert (done.returncode, done.stdout) == (128 + getattr(signal, first), "cleaned up\n")
+    else:
+        assert (done.returncode, done.stdout) == (-getattr(signal, expected), "")
+
+
 def test_a_handler_of_another_library_gets_its_signal_after_the_block() -> None:
     order = []
 

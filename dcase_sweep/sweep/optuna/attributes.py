@@ -18,11 +18,17 @@ NOTE, CONTINUED = "note", "continued_after_epochs"
 REPEAT_OF = "repeat_of"
 #: The worker of a trial, if a launcher has started it.
 LAUNCHED = "launched"
+#: Whether the worker of a trial has died, and the batch job that it was part of.
+DIED, JOB = "died", "batch_job"
+#: The longest time that a trial took for an epoch, in seconds, stored by workers with a time limit.
+EPOCH = "epoch_seconds"
 #: The owning process of a trial, and the time of its last heartbeat in seconds since 1970.
 OWNER, ALIVE = "owner", "alive"
 
 #: Attributes of studies: why a search ended, because of an error or because nothing is left to try.
 SIGNATURE, RECORD, STOPPED, EXHAUSTED = "signature", "mlflow_parent", "stopped", "exhausted"
+#: The IDs of the records of jobs that are marked as the best.
+MARKED = "marked"
 #: The number of workers that the study has had, on all machines.
 WORKERS = "workers"
 #: What another machine needs to join the search: its settings, and the overrides of its command.

@@ -1,6 +1,6 @@
 """Words and colours of the figures that Optuna draws."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dcase_sweep.utils.palette import BLUE, COLOURS, SEQUENCE, VERMILION
@@ -24,6 +24,10 @@ class Wording:
     title: str
     x: str | None = None
     y: str | None = None
+
+    def of_part(self, part: str) -> "Wording":
+        """The words of a figure that shows a part of the trials, which its title ends with."""
+        return replace(self, title=self.title + part)
 
 
 def to_words(metric: str) -> str:

@@ -1,17 +1,20 @@
 """Figures of a search: an interactive page, and PNG files."""
 
+import copy
 import html
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState
 
 from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.figure_sample import list_evaluated, sample
 from dcase_sweep.sweep.optuna.figure_style import Wording, dress_interactive, dress_still, to_words
 
 log = logging.getLogger(__name__)
@@ -21,17 +24,23 @@ def draw(study: optuna.Study, folder: Path, metrics: Sequence[str]) -> list[Path
     """Write ``search.html`` and the PNG files. Returns their paths; empty if no trial has finished.
 
     One objective: history, importance, slices, parallel coordinates and epochs. Several objectives: the Pareto front,
-    and history and importance of each objective. Figures that Optuna cannot draw from so few trials are omitted.
+    and history and importance of each objective. Figures that Optuna cannot draw from so few trials are omitted. Those
+    of many trials show a part of them, and say so.
     """
-    finished = sum(records.kind(trial) == "finished" for trial in study.get_trials(deepcopy=False))
+    trials = study.get_trials(deepcopy=False)
+    finished = sum(records.kind(trial) == "finished" for trial in trials)
     if not finished:
         return []
+    drawn_trials = sample(trials, [each.name.lower() for each in study.directions])
+    count = len(list_evaluated(trials))
+    part = f" ({len(drawn_trials):,} of {count:,} trials)" if len(drawn_trials) < count else ""
     import matplotlib
 
     matplotlib.use("Agg")
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # Optuna warns of choices that are numbers
     folder.mkdir(parents=True, exist_ok=True)
-    page, still_image = _for_people(study, html.escape), _for_people(study, _without_mathematics)
+    page = _for_people(study, drawn_trials, html.escape)
+    still_image = _for_people(study, drawn_trials, _without_mathematics)
     pages, paths = [], []
     words = [to_words(metric) for metric in metrics]
     on_page = _list_kinds(page, [html.escape(each) for each in words], finished)
@@ -40,8 +49,9 @@ def draw(study: optuna.Study, folder: Path, metrics: Sequence[str]) -> list[Path
         with warnings.catch_warnings(), matplotlib.rc_context():  # Optuna sets a style for the whole process
             warnings.simplefilter("ignore")
             try:
-                pages.append(dress_interactive(drawn.interactive(page), drawn.wording))
-                paths.append(_save(still.still(still_image), still.wording, folder / f"{still.name}.png"))
+                pages.append(dress_interactive(drawn.interactive(page), drawn.wording.of_part(part)))
+                wording = still.wording.of_part(part)
+                paths.append(_save(still.still(still_image), wording, folder / f"{still.name}.png"))
             except (ValueError, RuntimeError, ZeroDivisionError) as error:
                 log.debug(f"no figure of {drawn.name}: {error}")
     paths.append(_write_page(pages, folder / "search.html", study.study_name))
@@ -53,23 +63,24 @@ def _without_mathematics(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _for_people(study: optuna.Study, escape: Callable[[str], str]) -> optuna.Study:
+def _for_people(study: optuna.Study, drawn: Collection[int], escape: Callable[[str], str]) -> optuna.Study:
     """Copy the study in memory with short names; trials keep their numbers.
 
     Rejected, repeated, failed and interrupted trials become blanks, because they have no result.
 
     Args:
         study: the study.
+        drawn: the numbers of the evaluated trials to draw; the others become blanks too.
         escape: escapes names and choices for the drawing library.
     """
-    copy = optuna.create_study(directions=study.directions)
-    for trial in study.get_trials():
-        kind = records.kind(trial)
-        is_evaluated = kind in ("finished", "pruned")
-        copy.add_trial(
+    made = optuna.create_study(directions=study.directions)
+    shown = _ShownStudy(made.study_name, made._storage)
+    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.number in drawn]
+    for trial in trials:
+        shown.add_trial(
             optuna.trial.create_trial(
-                state=trial.state if is_evaluated else optuna.trial.TrialState.FAIL,
-                values=trial.values if kind == "finished" else None,
+                state=trial.state,
+                values=trial.values if trial.state == TrialState.COMPLETE else None,
                 params={
                     escape(short_name(name)): escape(value) if isinstance(value, str) else value
                     for name, value in trial.params.items()
@@ -81,7 +92,30 @@ def _for_people(study: optuna.Study, escape: Callable[[str], str]) -> optuna.Stu
                 intermediate_values={step + 1: value for step, value in trial.intermediate_values.items()},
             )
         )
-    return copy
+    shown.place([trial.number for trial in trials], len(study.get_trials(deepcopy=False)))
+    return shown
+
+
+class _ShownStudy(optuna.Study):
+    """A study whose trials have the numbers that they have elsewhere, with blanks between them."""
+
+    def place(self, numbers: Sequence[int], count: int) -> None:
+        """Give the trials their numbers.
+
+        Args:
+            numbers: the numbers of the trials, in their order.
+            count: number of trials with the blanks.
+        """
+        blank = optuna.trial.create_trial(state=TrialState.FAIL)
+        self._placed = {number: copy.copy(blank) for number in range(count)}
+        for number, trial in zip(numbers, super().get_trials(deepcopy=False), strict=True):
+            self._placed[number] = trial
+        for number, trial in self._placed.items():
+            trial.number = number
+
+    def get_trials(self, deepcopy: bool = True, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
+        """Return the trials, and the blanks as failed ones. They are not copied: figures do not change them."""
+        return [trial for trial in self._placed.values() if states is None or trial.state in states]
 
 
 def _escaped(distribution: BaseDistribution, escape: Callable[[str], str]) -> BaseDistribution:
@@ -98,7 +132,8 @@ def short_name(key: str) -> str:
 
 def _shared_names(study: optuna.Study) -> list[str]:
     """Return the parameters that all evaluated trials have. Lines of conditional parameters would be incomplete."""
-    trials = [set(trial.params) for trial in study.get_trials() if trial.state != optuna.trial.TrialState.FAIL]
+    evaluated = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    trials = [set(trial.params) for trial in evaluated]
     return sorted(set.intersection(*trials)) if trials else []
 
 

@@ -12,6 +12,7 @@ from dcase_sweep.sweep.outcomes import name_values
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.machine import format_bytes, memory_bytes
 from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.time_limit import parse_duration
 
 if TYPE_CHECKING:
     from dcase_sweep.sweep.optuna.sweeper import OptunaSweeper
@@ -54,6 +55,11 @@ def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
             f"hydra.sweeper.grace_period={printable(sweeper.grace_period)}: expected seconds from {_SHORTEST_GRACE} to "
             f"{_LONGEST_GRACE:,}"
         )
+    if sweeper.time_limit is not None:
+        try:
+            parse_duration(sweeper.time_limit)
+        except ValueError as error:
+            raise UserError(f"hydra.sweeper.time_limit={printable(sweeper.time_limit)}: {error}, or null") from None
     history = sweeper.sampler_history
     if history is not None and (not _is_whole(history) or history < _SHORTEST_HISTORY):
         raise UserError(

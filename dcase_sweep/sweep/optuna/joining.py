@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     import optuna
 
 #: Overrides that belong to a command or a machine, not to the search.
-_OWN = ("hydra.sweeper.storage", "hydra.sweep.", "hydra.launcher.", "hydra/launcher", "hydra.run.", "hydra.mode")
+_OWN = (
+    *("hydra.sweeper.storage", "hydra.sweeper.time_limit", "hydra.sweep.", "hydra.launcher.", "hydra/launcher"),
+    *("hydra.run.", "hydra.mode"),
+)
 _RECORD_ID = re.compile(r"[\w\-]{1,64}", re.ASCII)
 
 

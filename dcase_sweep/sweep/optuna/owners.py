@@ -6,7 +6,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from dcase_sweep.sweep.optuna.attributes import ALIVE, OWNER
+from dcase_sweep.sweep.optuna.attributes import ALIVE, JOB, OWNER
+from dcase_sweep.utils.batch import find_batch_job
 from dcase_sweep.utils.processes import parse_identity, this_process
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ _GRACE = 60.0
 def sign(trial: "optuna.Trial") -> None:
     """Record this process as the owner of the trial."""
     trial.set_user_attr(OWNER, str(this_process()))
+    job = find_batch_job()
+    if job is not None:
+        trial.set_user_attr(JOB, str(job))
 
 
 def is_owned_by(trial: "FrozenTrial", pid: int) -> bool:
@@ -36,8 +40,8 @@ def is_gone(trial: "FrozenTrial | StoredTrial", now: float | None = None, grace_
     """Whether the process that owns a running trial has ended.
 
     A process on this machine is checked directly. A process on another host, in another container or from before a
-    reboot is not visible. It counts as ended when its last heartbeat is older than ``grace_period`` seconds by the
-    clocks of both machines.
+    reboot is not visible. It counts as ended when this process is part of the same batch job, which was requeued, or
+    when its last heartbeat is older than ``grace_period`` seconds by the clocks of both machines.
     """
     now = time.time() if now is None else now
     began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
@@ -48,6 +52,9 @@ def is_gone(trial: "FrozenTrial | StoredTrial", now: float | None = None, grace_
     running = _is_earlier_running(text, began) if owner is None else owner.is_running
     if running is not None:
         return not running
+    job = find_batch_job()
+    if job is not None and job.has_replaced(trial.user_attrs.get(JOB)):
+        return True
     alive = trial.user_attrs.get(ALIVE)
     return now - max(began, alive if isinstance(alive, (int, float)) else 0.0) > grace_period
 

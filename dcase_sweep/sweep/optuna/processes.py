@@ -110,7 +110,9 @@ def _main(payload: bytes, number: int, log: str, parent: Connection) -> None:
     for standard in (1, 2):
         os.dup2(descriptor, standard)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    from dcase_sweep.utils.signals import Interrupted
+    from dcase_sweep.utils.signals import Interrupted, ignore_repeats
+
+    ignore_repeats()
 
     work: Callable[[int], Any] = cloudpickle.loads(payload)
     try:

@@ -126,15 +126,29 @@ def report(study: optuna.Study, search_config: SearchConfig, record: Record, fol
     record.log_metrics({f"trials/{name}": float(number) for name, number in records.counts(trials).items()})
     if len(metrics) == 1 and best:
         record.log_metrics({f"search/{metrics[0]}": best[0].metrics[metrics[0]]})
-    numbers = {each.number for each in best}
-    record.mark_best(
-        {
-            job_id: trial.number in numbers
-            for trial in trials
-            if records.kind(trial) == "finished" and isinstance(job_id := trial.user_attrs.get(records.RUN), str)
-        }
-    )
+    record.mark_best(find_marks(study, [each.number for each in best]))
     _print(study, best, repeatable, search_config, folder, config)
+
+
+def find_marks(study: optuna.Study, best: Collection[int]) -> dict[str, bool]:
+    """Return the records of jobs whose mark changes, ID → whether the job is among the best, and store the marked ones.
+
+    To mark all would take a call of the tracking server for each trial. Searches of earlier versions have all marked.
+
+    Args:
+        study: the study.
+        best: the numbers of the best trials.
+    """
+    jobs = {
+        job_id: trial.number
+        for trial in study.get_trials(deepcopy=False)
+        if records.kind(trial) == "finished" and isinstance(job_id := trial.user_attrs.get(records.RUN), str)
+    }
+    before = study.user_attrs.get(records.MARKED)
+    looked_at = jobs if not isinstance(before, list) else [each for each in before if each in jobs]
+    now = [job_id for job_id, number in jobs.items() if number in best]
+    study.set_user_attr(records.MARKED, now)
+    return {**dict.fromkeys(looked_at, False), **dict.fromkeys(now, True)}
 
 
 def _describe(best: Sequence[BestTrial], trials: Sequence[FrozenTrial], metrics: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """Intermediate values of a trial, which are stored in the study and evaluated by its pruner."""
 
 import sys
+import time
 from collections.abc import Mapping
 
 import optuna
@@ -18,12 +19,22 @@ class TrialReporter:
         is_pruned: whether reports are passed to the pruner; not possible for several objectives.
         earlier: step → value from earlier attempts of the trial. Values before the first reported step of this attempt
             are adopted.
+
+    Attributes:
+        longest_step: the longest time between two steps in seconds, the first one from the start of the trial.
     """
 
     def __init__(self, trial: Trial, *, is_pruned: bool = True, earlier: Mapping[int, float] | None = None) -> None:
         self.trial = trial
         self.is_pruned = is_pruned
+        self.longest_step = 0.0
         self._earlier: dict[int, float] = dict(earlier or {})
+        self._marked = time.perf_counter()
+
+    def mark_step(self) -> None:
+        """Note that a step is over."""
+        now = time.perf_counter()
+        self.longest_step, self._marked = max(self.longest_step, now - self._marked), now
 
     def report(self, value: float, step: int) -> None:
         """Store a value.
@@ -31,6 +42,7 @@ class TrialReporter:
         Raises:
             TrialPruned: if the pruner stops the trial.
         """
+        self.mark_step()
         self.keep(value, step)
         if self.should_prune():
             raise TrialPruned(f"pruned after step {step}")

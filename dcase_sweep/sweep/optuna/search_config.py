@@ -37,5 +37,7 @@ class SearchConfig:
     max_retries: int | None = None
     #: Seconds without a heartbeat after which a worker on another machine counts as ended.
     grace_period: float = GRACE_PERIOD
+    #: Seconds from the start of a worker's command after which it must have ended; None = no limit.
+    time_limit: float | None = None
     #: Largest number of trials that the sampler learns from; None = all.
     sampler_history: int | None = 1000

@@ -12,12 +12,14 @@ from dcase_sweep.sweep.optuna import owners
 from dcase_sweep.sweep.optuna.attributes import ALIVE as ALIVE
 from dcase_sweep.sweep.optuna.attributes import COMMAND as COMMAND
 from dcase_sweep.sweep.optuna.attributes import CONTINUED as CONTINUED
+from dcase_sweep.sweep.optuna.attributes import DIED as DIED
 from dcase_sweep.sweep.optuna.attributes import ERROR as ERROR
 from dcase_sweep.sweep.optuna.attributes import EXHAUSTED as EXHAUSTED
 from dcase_sweep.sweep.optuna.attributes import FOLDER as FOLDER
 from dcase_sweep.sweep.optuna.attributes import GONE as GONE
 from dcase_sweep.sweep.optuna.attributes import INTERRUPTED as INTERRUPTED
 from dcase_sweep.sweep.optuna.attributes import LAUNCHED as LAUNCHED
+from dcase_sweep.sweep.optuna.attributes import MARKED as MARKED
 from dcase_sweep.sweep.optuna.attributes import METRICS as METRICS
 from dcase_sweep.sweep.optuna.attributes import NOTE as NOTE
 from dcase_sweep.sweep.optuna.attributes import OVERRIDES as OVERRIDES
@@ -40,6 +42,7 @@ from dcase_sweep.sweep.optuna.signature import Signature as Signature
 from dcase_sweep.sweep.optuna.signature import differences as differences
 from dcase_sweep.sweep.optuna.storage import claim as claim
 from dcase_sweep.sweep.optuna.storage import open_storage as open_storage
+from dcase_sweep.sweep.optuna.waiting import take_waiting
 from dcase_sweep.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -138,6 +141,7 @@ def _check_signature(
 
 
 def _sign(study: optuna.Study, objective: Objective, signature: Signature) -> None:
+    study.set_user_attr(MARKED, [])
     # The signature is written last, so a study with a signature is complete.
     study.set_metric_names(list(objective.metrics))
     study.set_user_attr(SIGNATURE, signature.plain())
@@ -229,7 +233,7 @@ def is_over(study: optuna.Study) -> bool:
 
 
 def ask(study: optuna.Study, n_trials: int, tally: "Tally | None" = None) -> optuna.Trial | None:
-    """Return the next trial, or None if enough trials are finished or running.
+    """Return the next trial, or None if enough trials are finished or running. Interrupted trials come first.
 
     Workers are independent: two may ask for the last trial at the same time. Then the one with the later number is
     dropped.
@@ -240,9 +244,10 @@ def ask(study: optuna.Study, n_trials: int, tally: "Tally | None" = None) -> opt
         tally: counts the trials from one call to the next; None = all are counted again.
     """
     count = missing if tally is None else tally.missing
-    if is_over(study) or not count(study.get_trials(deepcopy=False), n_trials):
+    trials = study.get_trials(deepcopy=False)
+    if is_over(study) or not count(trials, n_trials):
         return None
-    trial = study.ask()
+    trial = take_waiting(study, trials, trials if tally is None else tally.unfinished.values()) or study.ask()
     owners.sign(trial)
     if not count(study.get_trials(deepcopy=False), n_trials, trial.number):
         set_aside(study, trial)
@@ -256,11 +261,21 @@ def set_aside(study: optuna.Study, trial: optuna.Trial) -> None:
     study.tell(trial, state=TrialState.FAIL)
 
 
-def fail(study: optuna.Study, trial: FrozenTrial, error: str, *, interrupted: bool = False) -> bool:
-    """Close a trial whose process has ended; return False if another process has closed it first."""
+def fail(study: optuna.Study, trial: FrozenTrial, error: str, *, interrupted: bool = False, died: bool = False) -> bool:
+    """Close a trial whose process has ended; return False if another process has closed it first.
+
+    Args:
+        study: the study.
+        trial: the trial.
+        error: why it has ended.
+        interrupted: whether it is to be tried again.
+        died: whether it may have ended its process itself.
+    """
     storage, identity = study._storage, trial._trial_id
     try:
         storage.set_trial_user_attr(identity, ERROR, error)
+        if died:
+            storage.set_trial_user_attr(identity, DIED, True)
         if interrupted:
             storage.set_trial_user_attr(identity, INTERRUPTED, True)
         storage.set_trial_state_values(identity, state=TrialState.FAIL)

@@ -12,6 +12,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.sweep.application import Application, Record
+from dcase_sweep.sweep.shared_files import warn_about_file
+from dcase_sweep.utils.time_limit import parse_duration
 
 if TYPE_CHECKING:
     from dcase_sweep.sweep.optuna.search_config import SearchConfig
@@ -44,6 +46,9 @@ class OptunaSweeper(Sweeper):
         max_retries: how often an interrupted trial is retried; None = no limit.
         grace_period: seconds without a heartbeat after which a worker on another machine counts as ended and its trial
             is retried; a worker sends five within them.
+        time_limit: the time from the start of a worker's command to its end, in seconds or as
+            ``[DAYS-]HOURS:MINUTES:SECONDS``; None = that of its Slurm job. A worker begins no trial of which the
+            remaining time does not hold an epoch.
         sampler_history: largest number of trials that the sampler learns from, the best and the most recent ones, so
             that its suggestions take the same time in a long search; None = all trials.
         objective: metric of the returned dictionary → ``maximize`` or ``minimize``.
@@ -70,6 +75,7 @@ class OptunaSweeper(Sweeper):
         max_failed: float = 0.5,
         max_retries: int | None = None,
         grace_period: float = 300.0,
+        time_limit: float | str | None = None,
         sampler_history: int | None = 1000,
         objective: Mapping[str, str] | None = None,
         direction: str | Sequence[str] | None = None,
@@ -88,6 +94,7 @@ class OptunaSweeper(Sweeper):
         self.max_failed = max_failed if max_failure_rate is None else max_failure_rate
         self.max_retries = max_retries
         self.grace_period = grace_period
+        self.time_limit = time_limit
         self.sampler_history = sampler_history
         self.sampler: Any = to_plain(sampler)
         self.pruner: Any = to_plain(pruner)
@@ -132,6 +139,8 @@ class OptunaSweeper(Sweeper):
         checked = self._check(fixed, varied)
         application = self.application
         where = str(self.storage or application.locate_storage(checked.base))
+        if "://" not in where or where.startswith("sqlite"):
+            warn_about_file(self.composed, "hydra.sweeper.storage", where, "a server: postgresql://USER@HOST/DATABASE")
         storage = records.open_storage(where)
         application.load()
         signature = self._sign(checked)
@@ -225,6 +234,7 @@ class OptunaSweeper(Sweeper):
             is_grid=checked.is_grid,
             max_retries=self.max_retries,
             grace_period=self.grace_period,
+            time_limit=None if self.time_limit is None else parse_duration(self.time_limit),
             sampler_history=self.sampler_history,
         )
 

@@ -1,10 +1,11 @@
 """Conversion of a sampler's suggestions to a job that is composed, validated and within the limits."""
 
 import logging
+from pathlib import Path
 
 import optuna
 from omegaconf import open_dict
-from optuna.trial import Trial
+from optuna.trial import FrozenTrial, Trial
 
 from dcase_sweep.sweep.composer import Composer
 from dcase_sweep.sweep.job import PreparedJob
@@ -80,6 +81,8 @@ class TrialBuilder:
             if not isinstance(folder, str):
                 continue
             try:
+                if not Path(folder).is_dir():
+                    folder = self._fetch(job, one) or folder
                 found = self.search_config.application.resume(job, folder)
             except UserError as error:
                 log.info(f"trial {trial.number} does not continue trial {one.number}: {error}")
@@ -92,4 +95,13 @@ class TrialBuilder:
                 reporter.adopt(steps)
                 trial.set_user_attr(records.CONTINUED, steps)
             return resumed, reporter
+        if reported:
+            log.info(f"trial {trial.number} begins again: nothing is left of its {len(reported)} steps")
         return job, TrialReporter(trial, is_pruned=is_pruned)
+
+    def _fetch(self, job: PreparedJob, attempt: FrozenTrial) -> str | None:
+        """Copy what an attempt on another machine has left in its record to a folder of this machine."""
+        job_id = attempt.user_attrs.get(records.RUN)
+        if not isinstance(job_id, str) or not job_id:
+            return None
+        return self.search_config.application.fetch_attempt(job, job_id)

@@ -5,6 +5,7 @@ import logging
 import os
 import random
 import time
+from contextlib import suppress
 from typing import Any
 
 import optuna
@@ -18,13 +19,16 @@ from optuna.trial import Trial, TrialState
 from dcase_sweep.sweep.composer import Composer
 from dcase_sweep.sweep.job import PreparedJob
 from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.attributes import EPOCH
 from dcase_sweep.sweep.optuna.history import History, Repeated, take_known
 from dcase_sweep.sweep.optuna.outcomes import tell_outcome, too_many_failed
 from dcase_sweep.sweep.optuna.owners import HEARTBEATS, Heartbeat
 from dcase_sweep.sweep.optuna.points import list_points
 from dcase_sweep.sweep.optuna.processes import get_environment
+from dcase_sweep.sweep.optuna.recovery import Recovery, close_died
 from dcase_sweep.sweep.optuna.reporter import TrialReporter
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
+from dcase_sweep.sweep.optuna.search_time import SearchTime
 from dcase_sweep.sweep.optuna.settings import load_study
 from dcase_sweep.sweep.optuna.tally import Tally
 from dcase_sweep.sweep.optuna.trial_builder import TrialBuilder
@@ -33,7 +37,9 @@ from dcase_sweep.sweep.reporting import ConstraintViolation, TrialPruned, report
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import mask_url, mask_word
+from dcase_sweep.utils.signals import report_time_limit
 from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.time_limit import find_deadline, limit_process
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +47,8 @@ log = logging.getLogger(__name__)
 _HOPELESS = 500
 #: After this many consecutive repeated trials an untried point is chosen. After as many again, the search ends.
 _REPEATED, _NOTHING_NEW = 5, 200
+#: Seconds between looks for the trials of lost workers, where no command does.
+_RECOVER = 30.0
 
 
 class Worker:
@@ -75,6 +83,11 @@ class Worker:
         self.hydra_state = Singleton.get_state()
         #: The name of a launched worker, which its trials are signed with.
         self.label = ""
+        #: When this worker must have ended, in seconds since 1970; None = as its own process finds.
+        self.deadline: float | None = None
+        #: Whether the command that has started this process closes the trials of its workers that die.
+        self.is_watched = False
+        self._time = SearchTime(None)
 
     def __call__(self, composed: DictConfig) -> int | str:
         """Run a worker from a Hydra launcher. Its configuration is not used; its processes share the GPUs.
@@ -106,13 +119,17 @@ class Worker:
         from dcase_sweep.utils.signals import interruptible
 
         console.be_quiet()
+        deadline = self.deadline if self.deadline is not None else find_deadline(self.search_config.time_limit)
+        self._time = SearchTime(deadline)
         self.search_config.application.set_up_process(self.hydra_state)
         study, unique = load_study(self.search_config)
         rng = random.Random(unique)
+        recovery = None if self.is_watched else Recovery(study, self.search_config, _RECOVER)
         ran = rejected = repeated = 0
-        with interruptible(), Heartbeat(study, self.search_config.grace_period / HEARTBEATS) as heartbeat:
+        beats = Heartbeat(study, self.search_config.grace_period / HEARTBEATS)
+        with interruptible(), limit_process(deadline), beats as heartbeat:
             while (
-                self._goes_on(study, repeated, rng)
+                self._goes_on(study, repeated, rng, recovery)
                 and (trial := records.ask(study, self.search_config.n_trials, self._tally)) is not None
             ):
                 if self.label:
@@ -129,15 +146,25 @@ class Worker:
                     raise UserError(reason)
         return ran
 
-    def _goes_on(self, study: optuna.Study, repeated: int, rng: random.Random) -> bool:
+    def _goes_on(
+        self, study: optuna.Study, repeated: int, rng: random.Random, recovery: Recovery | None = None
+    ) -> bool:
         """Whether there may be something new to try. After some repeated trials an untried point is queued.
 
         Args:
             study: the study.
             repeated: number of consecutive trials that repeated an earlier one.
             rng: random number generator for untried points.
+            recovery: recovers the trials of lost workers; None = the command does.
         """
+        if recovery is not None:
+            recovery.recover_if_due()
         trials = study.get_trials(deepcopy=False)
+        shortage = self._time.find_shortage(trials)
+        if shortage is not None:
+            log.info(f"worker    ends: {shortage}")
+            report_time_limit()
+            return False
         found = self.history.count(trials)
         if self.history.is_exhausted(trials):
             if found["waiting"]:
@@ -193,8 +220,12 @@ class Worker:
         Raises:
             BaseException: the error itself, if it is an interruption or means that no trial can be used.
         """
+        found = records.find_trial(study, trial)
+        if isinstance(error, SystemExit):
+            close_died(study, found, _describe(error))
+            raise error if error.code else SystemExit(1)  # a worker that was ended is no success
         interrupted = not isinstance(error, Exception)
-        records.fail(study, records.find_trial(study, trial), _describe(error), interrupted=interrupted)
+        records.fail(study, found, _describe(error), interrupted=interrupted)
         if interrupted:
             raise error
         reason = too_many_failed(study, self.search_config.max_failed)
@@ -219,6 +250,10 @@ class Worker:
             except Exception as error:
                 errors.append(error)
                 raise
+            finally:
+                if self._time.is_limited and reporter.longest_step:
+                    with suppress(optuna.exceptions.UpdateFinishedTrialError):
+                        trial.set_user_attr(EPOCH, reporter.longest_step)
 
         _mask(job.config)
         returned = run_job(

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +19,14 @@ from dcase_sweep.sweep.optuna.owners import is_owned_by
 from dcase_sweep.sweep.optuna.points import list_points
 from dcase_sweep.sweep.optuna.processes import Death, Processes
 from dcase_sweep.sweep.optuna.progress_table import ProgressTable
+from dcase_sweep.sweep.optuna.recovery import Recovery, close_died, close_jobs
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
+from dcase_sweep.sweep.optuna.search_time import SearchTime
 from dcase_sweep.sweep.optuna.tally import Tally
 from dcase_sweep.sweep.optuna.worker import Worker
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.time_limit import find_deadline
 
 if TYPE_CHECKING:
     import optuna
@@ -89,21 +91,28 @@ class WorkerPool:
     history: History = field(init=False)
     _tally: Tally = field(init=False, default_factory=Tally)
     _deaths: Deaths = field(init=False)
-    _recovered: float = field(init=False, default=0.0)
+    _recovery: Recovery = field(init=False)
+    _time: SearchTime = field(init=False)
 
     def __post_init__(self) -> None:
         self.history = History(list_points(self.search_config.space))
         self.count = limit_workers(self.config, self.count)
         self._deaths = Deaths(_DEATHS + self.count)
+        self._recovery = Recovery(self.study, self.search_config, _RECOVER)
+        # Workers of a batch system have limits of their own.
+        limit = None if is_batch_system(self.config) else self.search_config.time_limit
+        self._time = SearchTime(find_deadline(limit))
 
     def work(self) -> None:
         """Keep workers running until there are enough trials, nothing is left to try, or the search is stopped."""
         threads = self.search_config.application.choose_threads(self.base, self.count)
         worker = Worker(self.search_config, self.context, self.config, self.task, threads)
+        worker.is_watched = not is_batch_system(self.config)
+        worker.deadline = self._time.limit.deadline if worker.is_watched else None
         pause = threading.Event()
         is_waiting = False
         with ProgressTable(self.study, self.search_config) as table:
-            while not self._is_complete():
+            while not self._is_complete() and not self._is_out_of_time():
                 left = self._count_left_workers()
                 wanted = max(0, min(self.count - left, self._wanted()))
                 if wanted:
@@ -123,6 +132,12 @@ class WorkerPool:
         if records.is_over(self.study) or found["finished"] + found["pruned"] >= self.search_config.n_trials:
             return True
         return self.history.is_exhausted(trials) and not (found["running"] or found["waiting"])
+
+    def _is_out_of_time(self) -> bool:
+        shortage = self._time.find_shortage(self.study.get_trials(deepcopy=False))
+        if shortage is not None:
+            log.info(f"search    ends: {shortage}")
+        return shortage is not None
 
     def _wanted(self) -> int:
         """Return the number of workers that have something to do."""
@@ -162,6 +177,10 @@ class WorkerPool:
                 for number, death in workers.collect():
                     if death is None:
                         ended = True
+                        if is_batch_system(self.config) and self._wanted() and not self._is_out_of_time():
+                            self._count_death("it ended by itself", [])  # its job may have come to its time limit
+                            if not records.is_over(self.study):
+                                workers.start(number)
                         continue
                     if not self._close_trials(death):
                         self._count_death(death.how, workers.tail(number))
@@ -191,17 +210,21 @@ class WorkerPool:
         """Close the trial of a worker that died, and its record. Returns whether it had one."""
         trials = self.study.get_trials(deepcopy=False)
         own = [trial for trial in trials if _is_of(trial, death)]
-        closed = [
-            trial
-            for trial in own
-            if records.kind(trial) == "running"
-            and records.fail(self.study, trial, death.how, interrupted=death.is_lost)
-        ]
-        self.close_jobs(closed, "KILLED" if death.is_lost else "FAILED")
-        reason = too_many_failed(self.study, self.search_config.max_failed) if closed else None
+        running = [trial for trial in own if records.kind(trial) == "running"]
+        for trial in running:
+            if death.is_lost:
+                status = "KILLED" if records.fail(self.study, trial, death.how, interrupted=True) else None
+            else:
+                status = close_died(self.study, trial, death.how)
+            if status is None:
+                continue
+            close_jobs(self.search_config, [trial], status)
+            what = "is tried again" if status == "KILLED" else "has failed: it ends its worker each time"
+            log.info(f"trial     {trial.number} {what}")
+        reason = too_many_failed(self.study, self.search_config.max_failed) if running else None
         if reason and not records.is_over(self.study):
             self.study.set_user_attr(records.STOPPED, reason)
-        return bool(closed) or any(records.kind(trial) == "interrupted" for trial in own)
+        return bool(running) or any(records.kind(trial) == "interrupted" for trial in own)
 
     def _count_death(self, how: str, output: Sequence[str]) -> None:
         """Count a worker that died without a trial, so that a worker that always dies is not replaced forever."""
@@ -214,14 +237,11 @@ class WorkerPool:
 
     def _recover(self, own: Collection[int] = ()) -> None:
         """Recover the trials of ended processes every few seconds, except those of ``own`` processes."""
-        if time.monotonic() - self._recovered >= _RECOVER:
-            self.recover_now(own)
+        self._recovery.recover_if_due(own)
 
     def recover_now(self, own: Collection[int] = ()) -> None:
         """Close the trials of ended processes, with their records, and queue their retries."""
-        self._recovered = time.monotonic()
-        config = self.search_config
-        self.close_jobs(records.recover(self.study, config.max_retries, own, config.grace_period), "KILLED")
+        self._recovery.recover(own)
 
     def retry_failed(self) -> None:
         """Retry the failed points of a grid, and those of another finite space if nothing else is left."""
@@ -231,13 +251,6 @@ class WorkerPool:
                 return
             for parameters in self.history.failed(trials):
                 self.study.enqueue_trial(parameters)
-
-    def close_jobs(self, trials: "Sequence[FrozenTrial]", status: str) -> None:
-        """Close the records of trials whose process has ended."""
-        for trial in trials:
-            job_id = trial.user_attrs.get(records.RUN)
-            if isinstance(job_id, str) and not self.search_config.application.close_job(job_id, status):
-                log.info(f"trial {trial.number}: its run {printable(job_id)} is no longer in the store of runs")
 
 
 def _is_of(trial: "FrozenTrial", death: Death) -> bool:

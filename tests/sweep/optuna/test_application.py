@@ -22,6 +22,8 @@ from omegaconf import DictConfig
 from dcase_sweep.sweep import ConstraintViolation, report
 from dcase_sweep.sweep.application import Application
 from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna import worker
+from dcase_sweep.sweep.optuna.attributes import EPOCH
 from dcase_sweep.sweep.optuna.custom_space import CustomSpace
 from dcase_sweep.sweep.optuna.inputs import parse_direction
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
@@ -29,6 +31,7 @@ from dcase_sweep.sweep.optuna.space import FlatSpace, make_space
 from dcase_sweep.sweep.optuna.study import Objective, Signature, open_storage, open_study
 from dcase_sweep.sweep.optuna.worker import Worker
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.time_limit import TimeLimit
 
 CONFIG = """
 x: 0.0
@@ -253,6 +256,62 @@ def test_an_interrupted_trial_is_retried_in_its_folder_with_its_steps(search: Se
     assert folders == [(search.folder / "jobs" / "0", True), (search.folder / "jobs" / "2", False)]
     assert trials[1].params == trials[0].params
     assert trials[1].intermediate_values == {0: 0.75, 1: 0.5}
+
+
+@pytest.mark.parametrize("code", [0, 3, "gone"])
+def test_a_task_function_that_exits_is_interrupted_and_continues(search: Search, code: int | str) -> None:
+    """As the handler of a signal does that another library has set."""
+
+    def exits(config: DictConfig) -> float:
+        report(0.75, 0)
+        raise SystemExit(code)
+
+    def task(config: DictConfig) -> float:
+        report(0.5, 1)
+        return 0.0
+
+    with pytest.raises(SystemExit) as caught:
+        search(exits, n_trials=1)
+    study = search(task, n_trials=1)
+
+    assert caught.value.code == (code or 1), "a worker that was ended is no success"
+    assert kinds(study) == ["interrupted", "finished"]
+    first, second = study.get_trials()
+    assert first.user_attrs[records.ERROR] == f"SystemExit: {code}"
+    assert second.params == first.params
+    assert second.intermediate_values == {0: 0.75, 1: 0.5}
+
+
+def test_a_task_function_that_always_exits_fails_in_the_end(search: Search) -> None:
+    def exits(config: DictConfig) -> float:
+        raise SystemExit
+
+    for _ in range(3):
+        with pytest.raises(SystemExit):
+            search(exits, n_trials=1)
+
+    study = optuna.load_study(study_name="s", storage=open_storage(str(search.folder / "optuna.log")))
+    assert kinds(study) == ["interrupted", "interrupted", "failed"]
+
+
+def test_no_trial_is_begun_that_the_time_does_not_hold(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The longest step of the trials is known from those before; the first trial is begun in any case."""
+    left = iter([100.0, 100.0, 3.9])
+    monkeypatch.setattr(TimeLimit, "seconds_left", property(lambda _: next(left, 0.0)))
+    monkeypatch.setattr(worker, "find_deadline", lambda limit: 0.0)
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+
+    def task(config: DictConfig) -> float:
+        for step, seconds in enumerate((4.0, 3.0, 1.0)):
+            now[0] += seconds
+            report(0.5, step)
+        return 0.0
+
+    study = search(task, n_trials=9)
+
+    assert kinds(study) == ["finished"] * 2
+    assert [trial.user_attrs[EPOCH] for trial in study.get_trials()] == [4.0, 4.0]
 
 
 def test_a_storage_may_not_name_the_folder_of_another_job(search: Search, tmp_path: Path) -> None:

@@ -2,15 +2,19 @@
 
 import csv
 import io
+import itertools
+import random
 from pathlib import Path
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
+from dcase_sweep.sweep.optuna import figures
 from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.figure_sample import sample
 from dcase_sweep.sweep.optuna.figures import draw, short_name
-from dcase_sweep.sweep.optuna.report import describe_test, results, trials_csv
+from dcase_sweep.sweep.optuna.report import describe_test, find_marks, results, trials_csv
 
 METRICS = ["best/validation/accuracy"]
 
@@ -124,6 +128,71 @@ def test_figures_speak_of_the_metric_and_not_of_optuna(
     page = (tmp_path / "search.html").read_text()
     assert not any(stock in page for stock in ("History Plot", "Slice Plot", "Intermediate Value", "Hyperparameter"))
     assert dict(matplotlib.rcParams) == before  # Optuna's style does not stay
+
+
+def test_figures_of_a_long_search_show_a_part_of_it_and_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = optuna.create_study(direction="maximize")
+    for number in range(60):
+        finished = optuna.trial.create_trial(
+            value=number % 7 + (100 if number == 41 else 0),
+            params={"a": number / 60, "b": number},
+            distributions={
+                "a": optuna.distributions.FloatDistribution(0, 1),
+                "b": optuna.distributions.IntDistribution(0, 60),
+            },
+        )
+        study.add_trial(finished)
+    titles: list[str] = []
+    dress = figures.dress_interactive
+    monkeypatch.setattr(figures, "sample", lambda trials, directions: sample(trials, directions, 20))
+    monkeypatch.setattr(figures, "dress_interactive", lambda drawn, w: titles.append(w.title) or dress(drawn, w))
+
+    paths = draw(study, tmp_path, METRICS)
+
+    assert {"history.png", "importance.png", "slice.png", "search.html"} <= {path.name for path in paths}
+    assert titles
+    assert all(title.endswith(" (20 of 60 trials)") for title in titles)
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_a_part_of_the_trials_has_every_best_so_far(direction: str) -> None:
+    rng = random.Random(0)
+    sign = 1 if direction == "maximize" else -1
+    values = [rng.random() for _ in range(300)]
+    trials = [
+        optuna.trial.FrozenTrial(number, TrialState.COMPLETE, value, None, None, {}, {}, {}, {}, {}, number)
+        for number, value in enumerate(values)
+    ]
+
+    found = sample(trials, [direction], 50)
+
+    bests = {n for n, value in enumerate(values) if all(sign * value > sign * other for other in values[:n])}
+    assert len(found) == 50
+    assert bests <= found
+    assert max(b - a for a, b in itertools.pairwise(sorted(found))) < 20
+    assert sample(trials[:50], [direction], 50) == set(range(50))
+
+
+def test_only_marks_that_change_are_written() -> None:
+    made = optuna.create_study(direction="maximize")
+    made.set_user_attr(records.MARKED, [])
+    for value in (0.1, 0.3, 0.2):
+        trial = made.ask()
+        trial.set_user_attr(records.RUN, f"run-{value}")
+        made.tell(trial, value)
+
+    assert find_marks(made, [1]) == {"run-0.3": True}
+    assert find_marks(made, [2]) == {"run-0.3": False, "run-0.2": True}
+    assert find_marks(made, [2]) == {"run-0.2": True}
+
+
+def test_all_runs_of_a_search_of_an_earlier_version_are_marked(study: optuna.Study) -> None:
+    trial = study.ask()
+    trial.set_user_attr(records.RUN, "run")
+    study.tell(trial, 0.1)
+
+    assert find_marks(study, []) == {"run": False}
+    assert find_marks(study, []) == {}
 
 
 def test_several_objectives_give_a_front(tmp_path: Path) -> None:

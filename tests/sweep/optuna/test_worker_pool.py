@@ -46,10 +46,12 @@ def test_an_interrupted_trial_waits_for_its_retry_before_the_worker_is_replaced(
             pass
 
     monkeypatch.setattr(worker_pool, "list_points", lambda space: None)
-    search: Any = SimpleNamespace(space=None, n_trials=1, max_retries=None, grace_period=300.0, max_failed=0.5)
+    search: Any = SimpleNamespace(
+        space=None, n_trials=1, max_retries=None, grace_period=300.0, time_limit=None, max_failed=0.5
+    )
     nothing: Any = None
     pool = WorkerPool(search, study, nothing, nothing, OmegaConf.create(), nothing, 1, tmp_path)
-    pool._recovered = time.monotonic()  # it has just looked for trials whose process is gone
+    pool._recovery._next = time.monotonic() + 60  # it has just looked for trials whose process is gone
 
     workers: Any = OneDeath()
     pool._run(workers, lambda: None)

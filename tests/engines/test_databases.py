@@ -1,38 +1,64 @@
-"""Searches on a PostgreSQL server that ends connections, restarts, and is away."""
+"""Searches on a database server, PostgreSQL or MariaDB, that ends connections, restarts, and is away."""
 
+import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import optuna
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.retrying import wait_for_database
 from dcase_sweep.sweep.optuna.study import claim, open_storage
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.secrets import mask_url
+from tests.engines import mariadb, postgresql
 from tests.engines.hosts import can_isolate
-from tests.engines.postgresql import PASSWORD, PostgreSQL, find_binaries, start_postgresql
+from tests.engines.mariadb import MariaDB
+from tests.engines.postgresql import PASSWORD, PostgreSQL
 from tests.integration.test_other_applications import Project
-
-pytest.importorskip("psycopg", reason="the driver of PostgreSQL is not installed: pip install 'psycopg[binary]'")
-if find_binaries() is None:
-    pytest.skip("PostgreSQL is not installed", allow_module_level=True)
 
 #: Seconds until a test is given up, on any machine.
 _PATIENCE = 400
 
 
-@pytest.fixture
-def server() -> Iterator[PostgreSQL]:
-    with start_postgresql() as server:
+Server = PostgreSQL | MariaDB
+
+
+@pytest.fixture(params=["PostgreSQL", pytest.param("MariaDB", marks=pytest.mark.minutes)])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server of each kind; MariaDB with all tests only."""
+    with start_server(request.param) as server:
         yield server
 
 
-def test_operations_wait_for_the_server_and_are_done_once(server: PostgreSQL) -> None:
+@pytest.fixture(params=["PostgreSQL", "MariaDB"])
+def any_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server of each kind, for short tests."""
+    with start_server(request.param) as server:
+        yield server
+
+
+def start_server(kind: str) -> AbstractContextManager[Server]:
+    """Start a server, or skip the test if it is not installed."""
+    driver, find, start = {
+        "PostgreSQL": ("psycopg", postgresql.find_binaries, postgresql.start_postgresql),
+        "MariaDB": ("pymysql", mariadb.find_binaries, mariadb.start_mariadb),
+    }[kind]
+    pytest.importorskip(driver, reason=f"the driver of {kind} is not installed: pip install 'dcase-sweep[databases]'")
+    if find() is None:
+        pytest.skip(f"{kind} is not installed")
+    return start()
+
+
+def test_operations_wait_for_the_server_and_are_done_once(any_server: Server) -> None:
+    server = any_server
     storage = open_storage(server.url)
     study = optuna.create_study(study_name="s", storage=storage)
     with claim(storage):
@@ -52,19 +78,22 @@ def test_operations_wait_for_the_server_and_are_done_once(server: PostgreSQL) ->
     assert [(each.number, each.value) for each in study.get_trials()] == [(0, 1.0)]
 
 
-def test_a_server_that_stays_away_is_an_error_in_one_line_without_the_password(server: PostgreSQL) -> None:
+def test_a_server_that_stays_away_is_an_error_in_one_line_without_the_password(any_server: Server) -> None:
+    server = any_server
     storage = open_storage(server.url)
     server.stop()
 
     with pytest.raises(UserError, match=r"the database of the study cannot be used for \d+ s: .*; the same") as found:
         wait_for_database(lambda: storage.cached.get_all_studies(), server.url, patience=1)
-    with pytest.raises(UserError, match=r"postgresql://postgres:\*\*\*@127.0.0.1:.*expected a database that can be"):
+    with pytest.raises(
+        UserError, match=rf"{re.escape(mask_url(server.url)[:8])}.*:\*\*\*@127.0.0.1:.*expected a database that can be"
+    ):
         open_storage(server.url)
 
     assert PASSWORD not in str(found.value)
 
 
-def test_a_search_survives_killed_connections_a_restart_and_an_outage(server: PostgreSQL, tmp_path: Path) -> None:
+def test_a_search_survives_killed_connections_a_restart_and_an_outage(server: Server, tmp_path: Path) -> None:
     project = Project(tmp_path)
     storage = f"hydra.sweeper.storage='{server.url}'"
     process = project.start(
@@ -98,15 +127,24 @@ def test_a_search_survives_killed_connections_a_restart_and_an_outage(server: Po
     assert all(count == 1 for number, count in times.items() if number is not None)
 
 
-def test_too_few_connections_of_a_server_are_reported(server: PostgreSQL) -> None:
+def test_too_few_connections_of_a_server_are_reported(any_server: Server) -> None:
+    server = any_server
     server.stop()
-    server.start(max_connections=2, superuser_reserved_connections=0)
-    engine = open_storage(server.url).engine
-    connections = [engine.connect(), engine.connect()]
+    if isinstance(server, PostgreSQL):
+        server.start(max_connections=2, superuser_reserved_connections=0)
+        said, most = "too many clients", 2
+    else:
+        server.start(max_connections=10)  # the fewest that it can have
+        said, most = "Too many connections", 10
+    opened = open_storage(server.url).engine
+    opened.dispose()
+    engine = create_engine(opened.url, pool_size=most)
+    connections = []
+    with suppress(DBAPIError):
+        for _ in range(most + 2):
+            connections.append(engine.connect())
 
-    with pytest.raises(
-        UserError, match=r"no connection left for this process \(.*too many clients.*\); a worker takes"
-    ):
+    with pytest.raises(UserError, match=rf"no connection left for this process \(.*{said}.*\); a worker takes"):
         open_storage(server.url)
 
     for connection in connections:
@@ -114,7 +152,7 @@ def test_too_few_connections_of_a_server_are_reported(server: PostgreSQL) -> Non
 
 
 @pytest.mark.skipif(not can_isolate(), reason="needs the right to create namespaces of hosts and processes")
-def test_two_machines_share_a_study_and_one_that_dies_loses_no_trial(server: PostgreSQL, tmp_path: Path) -> None:
+def test_two_machines_share_a_study_and_one_that_dies_loses_no_trial(server: Server, tmp_path: Path) -> None:
     words = ["-m", "seconds_per_epoch=0.4", "hydra.sweeper.n_trials=14", "hydra.sweeper.workers=2"]
     words += ["hydra.sweeper.grace_period=10"]
     machines = [
@@ -154,7 +192,7 @@ def _is_lost_soon(trial: optuna.trial.FrozenTrial) -> bool:
     return records.kind(trial) == "running" and _host(trial) == "north" and len(trial.intermediate_values) in (1, 2)
 
 
-def _wait_for_study(server: PostgreSQL) -> optuna.Study:
+def _wait_for_study(server: Server) -> optuna.Study:
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         with suppress(KeyError):
@@ -179,3 +217,49 @@ def _wait_for(study: optuna.Study, condition: Callable[[Sequence[optuna.trial.Fr
             return
         time.sleep(0.05)
     raise AssertionError(f"the search did not come that far: {records.counts(trials)}")
+
+
+@pytest.mark.minutes
+@pytest.mark.parametrize("fault", ["deadlock", "lock wait"])
+def test_conflicts_of_mariadb_are_resolved_by_another_attempt(fault: str) -> None:
+    with start_server("MariaDB") as server:
+        assert isinstance(server, MariaDB)
+        storage = open_storage(server.url)
+        study = optuna.create_study(study_name="s", storage=storage)
+        study.set_user_attr("a", 0)
+        study.set_user_attr("b", 0)
+        server.ask("SET GLOBAL innodb_lock_wait_timeout = 1")
+        storage.engine.dispose()
+        with storage.engine.connect() as other:
+            other.execute(text("UPDATE study_user_attributes SET value_json = '1' WHERE `key` = 'a'"))
+            setter = threading.Thread(target=study.set_user_attr, args=("a", 2))
+            setter.start()
+            if fault == "lock wait":
+                time.sleep(2.5)  # two attempts fail
+                assert setter.is_alive()
+            else:
+                time.sleep(0.2)
+                with suppress(DBAPIError):
+                    other.execute(text("UPDATE study_user_attributes SET value_json = '1' WHERE `key` = 'b'"))
+            other.commit()
+        setter.join(60)
+
+        assert not setter.is_alive()
+        assert optuna.load_study(study_name="s", storage=storage).user_attrs["a"] == 2
+
+
+@pytest.mark.minutes
+def test_values_that_a_database_cannot_store_are_reported() -> None:
+    with start_server("MariaDB") as server:
+        assert isinstance(server, MariaDB)
+        server.ask("ALTER DATABASE optuna CHARACTER SET latin1")
+        study = optuna.create_study(study_name="s", storage=open_storage(server.url))
+        began = time.monotonic()
+
+        with pytest.raises(UserError, match=r"lacks letters of a name or a value .*utf8mb4") as found:
+            study.set_user_attr("이름", "값")
+
+        with pytest.raises(UserError, match=r"a name or a value is too long for the database .*65,535 bytes"):
+            study.set_user_attr("long", "a" * 70_000)
+        assert time.monotonic() - began < 20
+        assert PASSWORD not in str(found.value)
