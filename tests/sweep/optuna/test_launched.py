@@ -5,6 +5,7 @@ import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from dcase_sweep.sweep.launchers import limit_workers, without_processes
+from dcase_sweep.sweep.optuna import launched
 from dcase_sweep.sweep.optuna.attributes import ERROR, INTERRUPTED, LAUNCHED, OWNER
 from dcase_sweep.sweep.optuna.attributes import GONE as GONE_TEXT
 from dcase_sweep.sweep.optuna.launched import (
@@ -153,6 +155,28 @@ def test_a_process_whose_worker_has_ended_with_its_machine_is_not_waited_for(tmp
     assert death is not None
     assert (number, death.how, death.is_lost) == (0, "its process has ended without a result", True)
     assert workers.running == 0
+
+
+def test_a_batch_system_that_accepts_no_job_is_asked_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(launched, "time", SimpleNamespace(sleep=slept.append, monotonic=time.monotonic))
+
+    class Launcher:
+        command = str(HERE)
+
+        def launch(self, number: int, label: str) -> None:
+            raise RuntimeError("sbatch: error: Socket timed out")
+
+    launcher: Any = Launcher()
+    workers = LaunchedWorkers(launcher, 1, lambda: [], 300)
+    for _ in range(8):
+        while not workers.collect():
+            pass
+        workers.start(0)
+    while not workers.collect():
+        pass
+
+    assert slept == [0, 1, 2, 4, 8, 16, 32, 60, 60]
 
 
 def test_joblib_runs_each_worker_in_a_process_of_ours() -> None:

@@ -90,7 +90,9 @@ def test_a_complete_search_does_not_wait_for_a_launcher_that_has_not_noticed_a_l
     monkeypatch.setattr(worker_pool, "list_points", lambda space: None)
     monkeypatch.setattr(worker_pool, "_BEAT", 0.05)
     monkeypatch.setattr(worker_pool, "_LEAVING", 0.2)
-    search: Any = SimpleNamespace(space=None, n_trials=1, max_retries=None, grace_period=300.0, max_failed=0.5)
+    search: Any = SimpleNamespace(
+        space=None, n_trials=1, max_retries=None, grace_period=300.0, max_failed=0.5, time_limit=None
+    )
     nothing: Any = None
     pool = WorkerPool(search, study, nothing, nothing, OmegaConf.create(), nothing, 1, tmp_path)
     workers = Lost()
