@@ -67,6 +67,13 @@ PRIVATE_NAMES = (
     PrivateName("optuna", "_sync_with_backend", "Of the storage: reads new records."),
     PrivateName("optuna", "_thread_lock", "Of the storage: held meanwhile."),
     PrivateName("optuna", "_get_trials", "Of a study: samplers read its trials by it, of which they are given a part."),
+    PrivateName(
+        "optuna",
+        "optuna.storages._cached_storage._CachedStorage",
+        "Keeps the finished trials of a database in memory; they are listed without sorting and filtering all of them.",
+    ),
+    PrivateName("optuna", "_read_trials_from_remote_storage", "Of that: reads new and unfinished trials."),
+    PrivateName("optuna", "_studies", "Of that: the trials that were read."),
     PrivateName("optuna", "_storage", "Of a study: trials are closed, and taken over, by the storage."),
     PrivateName("optuna", "_trial_id", "By which the storage knows a trial."),
     PrivateName("mlflow", "_tracking_client", "SQLite is told not to wait for the disk at each commit."),

@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 _LOST = ("BOOT_FAIL", "CANCELLED", "NODE_FAIL", "PREEMPTED", "TIMEOUT", "REVOKED")
 #: Seconds within which a worker begins its next trial.
 _BETWEEN = 10.0
+#: A launch that fails within so many seconds has not been accepted; the next one waits, at most so many seconds.
+_AT_ONCE, _LONGEST_DELAY = 10.0, 60.0
 _STATE = re.compile(r"Job (\S+) .*?\(state: ([\w ]+)", re.DOTALL)
 
 
@@ -113,18 +115,24 @@ def _goes_on(trial: "FrozenTrial", grace_period: float) -> bool:
 class _Launch:
     """A thread that launches a worker and waits for its end."""
 
-    def __init__(self, launch: Callable[[int, str], None], number: int, label: str) -> None:
+    def __init__(self, launch: Callable[[int, str], None], number: int, label: str, delay: float) -> None:
         self.label = label
         self.error: Exception | None = None
         self._launch = launch
         self._number = number
+        self._delay = delay
+        #: Whether it ended with an error before a worker can have done anything.
+        self.has_failed_at_once = False
         self.thread = threading.Thread(target=self._run, daemon=True, name=f"launch-{number}")
         self.thread.start()
 
     def _run(self) -> None:
+        time.sleep(self._delay)
+        began = time.monotonic()
         try:
             self._launch(self._number, self.label)
         except Exception as error:
+            self.has_failed_at_once = time.monotonic() - began < _AT_ONCE
             self.error = error
 
 
@@ -151,6 +159,8 @@ class LaunchedWorkers:
         self._grace_period = grace_period
         self._workers: dict[int, _Launch] = {}
         self._started = 0
+        #: Consecutive launches that failed at once: a batch system that is busy or restarts is asked later.
+        self._failures = 0
         for number in range(count):
             self.start(number)
 
@@ -158,7 +168,8 @@ class LaunchedWorkers:
         """Launch the worker with this number."""
         self._started += 1
         label = make_label(self._started, self._launcher.command)
-        self._workers[number] = _Launch(self._launcher.launch, number, label)
+        delay = min(_LONGEST_DELAY, 2.0 ** (self._failures - 1)) if self._failures else 0.0
+        self._workers[number] = _Launch(self._launcher.launch, number, label, delay)
 
     @property
     def running(self) -> int:
@@ -187,6 +198,7 @@ class LaunchedWorkers:
         ended: list[tuple[int, Death | None]] = []
         for number, launch in list(self._workers.items()):
             if not launch.thread.is_alive():
+                self._failures = self._failures + 1 if launch.has_failed_at_once else 0
                 ended.append((number, describe_death(launch.error, launch.label)))
             elif launch.label in gone:
                 ended.append((number, Death(0, "its process has ended without a result", launch.label)))

@@ -4,6 +4,7 @@ import threading
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from omegaconf import OmegaConf
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from dcase_sweep.sweep.launchers import limit_workers, without_processes
+from dcase_sweep.sweep.optuna import launched
 from dcase_sweep.sweep.optuna.attributes import INTERRUPTED, LAUNCHED, OWNER
 from dcase_sweep.sweep.optuna.launched import LaunchedWorkers, count_left, describe_death, make_label
 from dcase_sweep.utils.processes import this_process
@@ -118,6 +120,28 @@ def test_a_job_is_dead_as_soon_as_its_process_is_gone() -> None:
     assert [death and death.how for _, death in workers.collect()] == ["its process has ended without a result"]
     assert workers.running == 0
     blocked.set()
+
+
+def test_a_batch_system_that_accepts_no_job_is_asked_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(launched, "time", SimpleNamespace(sleep=slept.append, monotonic=time.monotonic))
+
+    class Launcher:
+        command = str(HERE)
+
+        def launch(self, number: int, label: str) -> None:
+            raise RuntimeError("sbatch: error: Socket timed out")
+
+    launcher: Any = Launcher()
+    workers = LaunchedWorkers(launcher, 1, lambda: [], 300)
+    for _ in range(8):
+        while not workers.collect():
+            pass
+        workers.start(0)
+    while not workers.collect():
+        pass
+
+    assert slept == [0, 1, 2, 4, 8, 16, 32, 60, 60]
 
 
 def test_joblib_runs_each_worker_in_a_process_of_ours() -> None:
