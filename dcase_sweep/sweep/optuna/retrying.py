@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
-from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import TrialState
 
+from dcase_sweep.sweep.optuna.listed_storages import StudyDatabase
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import mask_secrets, mask_url
 from dcase_sweep.utils.text import printable
@@ -163,7 +164,7 @@ class RetryingStorage(BaseStorage):
         self.where = where
         self.engine = storage.engine
         #: Keeps finished trials in memory.
-        self.cached = get_storage(storage)
+        self.cached = StudyDatabase(storage)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Any = None) -> bool:
         """Set the state of a trial. Returns False if another worker has taken a waiting trial first.

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from filelock import FileLock
-from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.storages import BaseStorage, RDBStorage
 
 from dcase_sweep.sweep.optuna.journal import KEY, Journal, check_regular
-from dcase_sweep.sweep.optuna.journal_storage import StudyJournal
+from dcase_sweep.sweep.optuna.listed_storages import StudyDatabase, StudyJournal
 from dcase_sweep.sweep.optuna.retrying import POOL, RetryingStorage, describe_outage, wait_for_database
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import encode_password, mask_secrets, mask_url
@@ -129,7 +129,7 @@ def _open_database(where: str, *, is_known: bool = False) -> BaseStorage:
     try:
         storage = _retry(lambda: wait_for_database(connect, where) if is_known else connect())
         # With the cache of finished trials that each study would otherwise fill for itself.
-        return get_storage(storage) if kind == "sqlite" else RetryingStorage(storage, where)  # type: ignore[abstract]
+        return StudyDatabase(storage) if kind == "sqlite" else RetryingStorage(storage, where)  # type: ignore[abstract]
     except ImportError as error:
         driver = getattr(error.__cause__, "name", None) or error.name
         raise UserError(

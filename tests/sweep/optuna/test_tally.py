@@ -89,23 +89,27 @@ def test_an_older_list_of_trials_changes_nothing() -> None:
     assert tally.counts == {"finished": 1}
 
 
-def test_a_journal_lists_the_trials_that_optuna_finds(tmp_path: Path) -> None:
-    path = str(tmp_path / "optuna.log")
-    storage = records.open_storage(path)
+@pytest.mark.parametrize("kind", ["journal", "sqlite"])
+def test_a_storage_lists_the_trials_that_optuna_finds(tmp_path: Path, kind: str) -> None:
+    path = str(tmp_path / "optuna")
+    url = f"sqlite:///{path}"
+    storage = records.open_storage(path if kind == "journal" else url)
     studies = [optuna.create_study(storage=storage, study_name=name) for name in ("a", "b")]
     rng, running = random.Random(1), [list[optuna.Trial](), list[optuna.Trial]()]
     wanted = [None, (TrialState.WAITING,), (TrialState.COMPLETE,), (TrialState.PRUNED, TrialState.RUNNING), ()]
-    for step in range(60):
+    for step in range(40):
         change(studies[step % 2], running[step % 2], rng)
-        other = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(path))
+        other: Any = optuna.storages.RDBStorage(url) if kind == "sqlite" else None
+        other = other or optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(path))
         for study in studies:
             for states in wanted:
                 given: Any = {"deepcopy": False, "states": states}
                 found = storage.get_all_trials(study._study_id, **given)
                 assert found == other.get_all_trials(study._study_id, **given)
-    assert storage.get_all_trials(0)[0] is not storage.get_all_trials(0)[0]
+    first = studies[0]._study_id
+    assert storage.get_all_trials(first)[0] is not storage.get_all_trials(first)[0]
     with pytest.raises(KeyError):
-        storage.get_all_trials(2)
+        studies[0]._storage.get_trial(999)
 
 
 def test_what_an_earlier_command_has_trained_is_known(storage: BaseStorage) -> None:
@@ -120,3 +124,19 @@ def test_what_an_earlier_command_has_trained_is_known(storage: BaseStorage) -> N
     take_known(study, again, repeated.value.earlier)
 
     assert [records.kind(trial) for trial in study.get_trials()] == ["finished", "repeated"]
+
+
+def test_a_trial_that_is_not_readable_yet_does_not_move_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage: Any = records.open_storage(f"sqlite:///{tmp_path}/optuna.db")
+    study = optuna.create_study(storage=storage)
+    for value in (0.0, 1.0, 2.0, 3.0):
+        study.add_trial(optuna.trial.create_trial(value=value))
+    monkeypatch.setattr(storage, "_read_trials_from_remote_storage", lambda study_id: None)
+    hidden = storage._studies[study._study_id].trials.pop(1)
+
+    assert [trial.number for trial in study.get_trials()] == [0, 2, 3]
+
+    storage._studies[study._study_id].trials[1] = hidden
+    assert [trial.number for trial in study.get_trials()] == [0, 1, 2, 3]
