@@ -203,6 +203,7 @@ class Worker:
             self._close(study, trial, error)
             return "ran"
         try:
+            reporter.adopt_rest()
             trial.set_user_attr(records.SECONDS, time.perf_counter() - began)
             tell_outcome(study, trial, outcome, self.search_config)
         except optuna.exceptions.UpdateFinishedTrialError:
