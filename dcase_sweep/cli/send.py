@@ -12,8 +12,8 @@ KEYS = ("tracking.uri", "tracking.folder")
 #: The folders that runs and sweeps are written to unless the command line names others.
 _FOLDERS = ("outputs", "multirun")
 _EPILOG = """\
-FOLDER: of a run or a sweep, or one above several; without any, outputs and multirun
-KEY=VALUE: tracking.uri=...: the server, if MLFLOW_TRACKING_URI does not name it
+FOLDER: of a run, a sweep, or several (default: outputs and multirun)
+KEY=VALUE: tracking.uri=..., if MLFLOW_TRACKING_URI does not name the server
 
 A run whose server does not answer goes on, and keeps what it logs in its folder, in
 mlflow_unsent. It is sent as soon as the server answers. What is left when the run
