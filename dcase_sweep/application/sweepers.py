@@ -91,7 +91,7 @@ class GridSweeper(grid.GridSweeper):
 
 
 def _take_sweep(arguments: list[str]) -> tuple[list[str], Path | None]:
-    """Take the folder of the sweep that is continued out of the overrides; its jobs have folders of their own."""
+    """Take the folder of the sweep that is continued out of the overrides; its jobs have their own folders."""
     from dcase_sweep.config.resumed import find_sweep
 
     folder = find_sweep(arguments)

@@ -1,4 +1,4 @@
-"""``download``: a public data set, in the layout of its loader."""
+"""``download``: download a public data set into the layout that its loader expects."""
 
 import argparse
 import os
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 PROG = "python -m dcase_sweep download"
 DESCRIPTION = """\
-Download a public data set into the folder ROOT, as data.root=ROOT expects it.
+Download a public data set into the folder ROOT. Use it with data.root=ROOT.
 
   tau2020  TAU Urban Acoustic Scenes 2020 Mobile, development set, for task=1a
-  desed    soundscapes and tables of DESED, for task=4; its clips from AudioSet
-           are in no archive, and those that are missing are listed
+  desed    soundscapes and tables of DESED, for task=4; no archive contains its
+           clips from AudioSet, and the missing ones are listed
   esc50    ESC-50, for data=folder
 
 Each archive is compared with its published digest, unpacked and removed. After an
-interruption at any point the same command continues. The exit code is 1 if an
-archive could not be had; the others are there."""
+interruption, repeat the command to continue. The exit code is 1 if an archive could
+not be downloaded; the others are unpacked."""
 EPILOG = f"""\
 examples:
   {PROG} tau2020 /path/to/TAU --list
@@ -39,10 +39,10 @@ examples:
 
 
 def main(arguments: list[str]) -> int:
-    """Download; 0 if the data set is complete as far as its archives go.
+    """Download a data set; return 0 if all its archives are unpacked.
 
     Raises:
-        UserError: for an option, a disk or a server that cannot be used.
+        UserError: for an invalid option, or an unusable disk or server.
     """
     options = _parser().parse_args(arguments)
 
@@ -89,18 +89,20 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
     )
     parser.add_argument("data_set", metavar="tau2020|desed|esc50", help="the data set")
-    parser.add_argument("root", metavar="ROOT", type=Path, help="folder for it; it is created")
+    parser.add_argument("root", metavar="ROOT", type=Path, help="folder for the data set; created if it does not exist")
     parser.add_argument("--list", action="store_true", help="only list the archives, their sizes and their state")
-    parser.add_argument("--jobs", metavar="N", type=int, default=JOBS, help=f"archives at a time (default: {JOBS})")
+    parser.add_argument(
+        "--jobs", metavar="N", type=int, default=JOBS, help=f"number of simultaneous downloads (default: {JOBS})"
+    )
     parser.add_argument("--keep-archives", action="store_true", help="keep the archives after unpacking")
     parser.add_argument(
-        "--mirror", metavar="URL|FOLDER", help="where all archives are, in place of the authors' servers"
+        "--mirror", metavar="URL|FOLDER", help="location of all archives, instead of the authors' servers"
     )
     return parser
 
 
 def _list(data_set: "DataSet", state: "State", options: argparse.Namespace) -> None:
-    """Print the archives, what of them is here, and the disk space that the rest needs."""
+    """Print the archives, the downloaded part of each, and the disk space that the others need."""
     from dcase_sweep.cli.download_display import short_names
     from dcase_sweep.data.download.disk_space import needed_bytes
     from dcase_sweep.data.download.job import describe, local_folder
@@ -108,7 +110,7 @@ def _list(data_set: "DataSet", state: "State", options: argparse.Namespace) -> N
 
     try:
         data_set = describe(data_set, Transfer(retry_policy=RetryPolicy(attempts=1, unanswered=1)), options.mirror)
-    except UserError as error:  # the list is of use without sizes, too
+    except UserError as error:  # the list is useful without sizes too
         print(f"note: {error}", file=sys.stderr)
     print(f"{data_set.title}\n{data_set.page} ({data_set.licence})\n")
     names = short_names(data_set)
@@ -137,7 +139,7 @@ def _state(archive: "Archive", state: "State") -> str:
 
 
 def _conclude(result: "DownloadResult", kept: "State | None") -> None:
-    """Print what is there, what is not, and the command that uses it."""
+    """Print the location of the data set, the missing clips, and a command that uses it."""
     print(f"{result.data_set.title}: {pluralize(len(result.data_set.archives), 'archive')} in {result.root}")
     if kept is not None:
         print(f"archives in {kept.folder}")
@@ -148,9 +150,9 @@ def _conclude(result: "DownloadResult", kept: "State | None") -> None:
 
 
 def _describe_missing(missing: "Sequence[ListedClips]", root: Path) -> None:
-    print("\nclips that are in no archive, because they are from AudioSet, and not on disk:\n")
+    print("\nmissing clips, which no archive contains because they are from AudioSet:\n")
     for clips in missing:
         print(f"{clips.missing:>8,} of {clips.listed:>6,}  {clips.folder.relative_to(root)}")
     print("\nThey are listed in missing_files/. The package desed downloads many of them")
     print("(https://github.com/turpaultn/DESED); docs/how-to/download.md has other sources.")
-    print("An experiment runs without some of them, but needs some in each folder:")
+    print("An experiment needs some of them in each folder, but not all:")

@@ -1,4 +1,4 @@
-"""What is shown of a download: a row for each archive in work and one for all, or plain lines without a terminal."""
+"""Progress of a download: a bar for each active archive and one for all, or plain lines without a terminal."""
 
 import sys
 import threading
@@ -24,10 +24,10 @@ _WIDTH = 22
 
 
 class Display(Protocol):
-    """Shows what is done of a download."""
+    """Shows the progress of a download."""
 
     def update(self, progress: "Progress") -> None:
-        """Show what is done of one archive; called from several threads."""
+        """Show the progress of one archive; called from several threads."""
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def show_download(data_set: "DataSet", state: "State") -> Iterator[Display]:
     """Show a download until the block ends, on standard error.
 
     Args:
-        data_set: with the sizes of its archives.
+        data_set: the data set, with the sizes of its archives.
         state: the state of the root.
     """
     held = {archive.name: archive.size or 0 for archive in data_set.archives if state.is_unpacked(archive)}
@@ -50,21 +50,21 @@ def show_download(data_set: "DataSet", state: "State") -> Iterator[Display]:
 
 
 def short_names(data_set: "DataSet") -> dict[str, str]:
-    """Return the names of archives without what they share at the beginning."""
+    """Return the names of the archives without their common beginning."""
     names = [archive.name for archive in data_set.archives]
     stems = {name.partition(".")[0] for name in names}
     return {name: name.partition(".")[2] if len(stems) < len(names) else name for name in names}
 
 
 class _Sum:
-    """The bytes that are here of all archives."""
+    """The downloaded bytes of all archives."""
 
     def __init__(self, held: dict[str, int]) -> None:
         self._held = dict(held)
         self._lock = threading.Lock()
 
     def add(self, progress: "Progress") -> int:
-        """Take what is done of one archive into account; return the bytes of all."""
+        """Add the progress of one archive; return the bytes of all."""
         with self._lock:
             if progress.stage in ("download", "wait"):
                 self._held[progress.archive.name] = progress.done
@@ -104,7 +104,7 @@ class _Table:
         with self._lock:
             name, stage = progress.archive.name, progress.stage
             shown, task = self._tasks.get(name, ("", None))
-            if task is not None and shown != stage:  # each stage has a speed of its own
+            if task is not None and shown != stage:  # the speeds of stages differ
                 self.rows.remove_task(task)
                 del self._tasks[name]
             if stage in ("done", "failed"):
@@ -128,7 +128,7 @@ def _make_rows() -> "Rows":
     from rich.text import Text
 
     class Speed(ProgressColumn):
-        """In the units of the sizes; that of rich has others."""
+        """The speed in the units of the sizes, which differ from those of rich."""
 
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed

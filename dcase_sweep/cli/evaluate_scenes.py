@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         "--figure",
         metavar="OUT.png",
         type=Path,
-        help="draw the confusion matrix; the accuracy by device goes beside it as OUT-devices.png",
+        help="draw the confusion matrix; the accuracy by device is drawn in OUT-devices.png",
     )
     parser.add_argument(
         "--classes",

@@ -1,4 +1,4 @@
-"""``submit``: the files of a submission to the challenge, made from runs and validated."""
+"""``submit``: create the files of a submission to the challenge from runs, and validate them."""
 
 import argparse
 import shutil
@@ -24,18 +24,17 @@ if TYPE_CHECKING:
 
 PROG = "python -m dcase_sweep submit"
 DESCRIPTION = """\
-Make the package of a submission to the DCASE challenge from finished runs: output
-files, metadata and zip archive. It is validated by the rules of the challenge, and
-written if it is valid.
+Create the package of a submission to the DCASE challenge from finished runs: output
+files, metadata and a zip archive. The package is validated by the rules of the
+challenge, and written only if it is valid.
 
-RUN is what predict takes: an id, a folder, a checkpoint, an exported file or a
-model of MLflow. The evaluation set is predicted as predict does. What only a person
-knows, such as names and addresses, comes from a file that the first call begins.
-Each RUN is a system; with --year 2023, three runs of task 4 that differ in their
-seed alone."""
+RUN is a run's id, its folder, a checkpoint, an exported file or a model of MLflow,
+as for predict. The first call writes a file for what no run contains, such as names
+and addresses: fill it in and repeat the command. Each RUN is one system. With
+--year 2023, three runs of task 4 that differ only in their seed are one system."""
 EPILOG = f"""\
-KEY=VALUE: tracking.uri, tracking.folder: where the runs are, if not in mlruns;
-model._target_, front_end._target_, task._target_: classes of your own that the run
+KEY=VALUE: tracking.uri or tracking.folder: the location of the runs, if not mlruns;
+model._target_, front_end._target_ or task._target_: your own classes that the run
 was trained with
 
 examples:
@@ -43,23 +42,23 @@ examples:
       --label Kim_SNU_task1a_1 --report report.pdf
   {PROG} --check Kim_SNU_task1a.zip"""
 KEYS = ("tracking.uri", "tracking.folder")
-#: Of the output folder.
+#: The default output folder, and names in it: the file to fill in, and the folder of predictions.
 OUTPUT, PERSON, SCORES = Path("submission"), "submission.yaml", ".scores"
-#: Lines of problems that are printed.
+#: Largest number of problems that are printed.
 _SHOWN = 25
 
 
 def main(arguments: list[str]) -> int:
-    """Make a package, or validate one; 0 if it is valid, or was asked for as a draft.
+    """Create or validate a package; return 0 if it is valid or a draft.
 
     Raises:
-        UserError: for an option, a run or a recording that is not possible, and for a submission that is not valid.
+        UserError: for an invalid option, an unusable run or recording, or an invalid submission.
     """
     options = _parser().parse_intermixed_args(arguments)
     settings, runs = split_settings(options.runs, KEYS)
     if options.check is not None:
         if runs:
-            raise UserError(f"--check: validates a package that is there; expected no {printable(runs[0])}")
+            raise UserError(f"--check: validates an existing package; expected no {printable(runs[0])}")
         return _check(options)
     if not runs:
         raise UserError("no RUN named; expected a run, or --check PACKAGE")
@@ -78,25 +77,29 @@ def _parser() -> argparse.ArgumentParser:
         description=DESCRIPTION,
         epilog=EPILOG,
     )
-    parser.add_argument("runs", metavar="RUN", nargs="*", help="what was trained")
-    parser.add_argument("--recordings", metavar="FOLDER", type=Path, help="the evaluation set, or its audio files")
+    parser.add_argument("runs", metavar="RUN", nargs="*", help="a trained system")
+    parser.add_argument("--recordings", metavar="FOLDER", type=Path, help="folder of the evaluation set")
     parser.add_argument(
-        "--table", metavar="FILE", type=Path, help="its list, with the column filename (default: TAU's)"
+        "--table", metavar="FILE", type=Path, help="list of its recordings, with a column filename (default: TAU's)"
     )
-    parser.add_argument("--label", help="of the first system: AUTHOR_INSTITUTION_task1a_1, ..._task4_SED_1")
+    parser.add_argument("--label", help="label of the first system: AUTHOR_INSTITUTION_task1a_1, ..._task4_SED_1")
     parser.add_argument("--report", metavar="PDF", type=Path, help="the technical report")
-    parser.add_argument("--meta", metavar="YAML", type=Path, help=f"what a person knows (default: OUTPUT/{PERSON})")
-    parser.add_argument("-o", "--output", metavar="FOLDER", type=Path, default=OUTPUT, help=f"(default: {OUTPUT})")
-    parser.add_argument("--year", type=int, default=2021, help="2021 or, for task 4, 2023 (default: 2021)")
+    parser.add_argument("--meta", metavar="YAML", type=Path, help=f"the file to fill in (default: OUTPUT/{PERSON})")
     parser.add_argument(
-        "--bits", type=int, choices=(32, 16), help="of a parameter (default: 16 for task 1A, 32 for task 4)"
+        "-o", "--output", metavar="FOLDER", type=Path, default=OUTPUT, help=f"folder of the package (default: {OUTPUT})"
     )
     parser.add_argument(
-        "--network", choices=("student", "teacher"), help="which one of a mean teacher (default: the student)"
+        "--year", type=int, default=2021, help="year of the rules: 2021 or, for task 4, 2023 (default: 2021)"
     )
-    parser.add_argument("--energy", action="store_true", help="measure that of the predictions with CodeCarbon")
-    parser.add_argument("--draft", action="store_true", help="write a package that is not valid, too")
-    parser.add_argument("--check", metavar="ZIP|FOLDER", type=Path, help="validate a package that is there")
+    parser.add_argument(
+        "--bits", type=int, choices=(32, 16), help="bits of a parameter (default: 16 for task 1A, 32 for task 4)"
+    )
+    parser.add_argument(
+        "--network", choices=("student", "teacher"), help="network of a mean teacher to submit (default: the student)"
+    )
+    parser.add_argument("--energy", action="store_true", help="measure the energy of the predictions with CodeCarbon")
+    parser.add_argument("--draft", action="store_true", help="write the package even if it is not valid")
+    parser.add_argument("--check", metavar="ZIP|FOLDER", type=Path, help="validate an existing package")
     parser.add_argument("--config-dir", metavar="FOLDER", help=CONFIG_DIR)
     return parser
 
@@ -130,7 +133,7 @@ def _submit(options: argparse.Namespace, runs: Sequence[str], settings: dict[str
     opened = [_open(run, settings, options) for run in runs]
     kinds = {each.kind for each in opened}
     if len(kinds) > 1:
-        raise UserError("runs of task 1a and of task 4; expected those of one task in a submission")
+        raise UserError("runs of task 1a and of task 4; expected runs of one task in a submission")
     rules = find_rules(kinds.pop(), options.year)
     systems = plan_systems(opened, parse_label(options.label, rules), rules)
     check_output(output, systems, rules)
@@ -147,7 +150,7 @@ def _submit(options: argparse.Namespace, runs: Sequence[str], settings: dict[str
     report = options.report.expanduser() if options.report is not None else None
     problems = tuple(find_problems(systems, metadata, recordings, report, rules, person))
     if problems and not options.draft:
-        raise UserError(f"{_list_problems(problems)}\n  (--draft writes a package all the same)")
+        raise UserError(f"{_list_problems(problems)}\n  (--draft writes the package nevertheless)")
     return _make(options, systems, metadata, recordings, report, rules, output)
 
 
@@ -224,14 +227,14 @@ def _predict(
     described: dict[str, Any] | None,
     on_progress: Callable[[float], None],
 ) -> "list[list[ScoredRecording]]":
-    """What each training of a system says of the recordings.
+    """Predict the recordings with each training of a system.
 
     Args:
-        system: which.
-        recordings: of the evaluation set.
+        system: the system.
+        recordings: the recordings of the evaluation set.
         scores: the folder of predictions.
-        described: the metadata that state the energy of it; None = it is not measured.
-        on_progress: called with the seconds of audio that are done.
+        described: the metadata in which the energy is stated; None = it is not measured.
+        on_progress: called with the predicted seconds of audio.
     """
     from dcase_sweep.submission.energy import measured, read_energy, state_energy
     from dcase_sweep.submission.scores import ScoreCache, score_recordings

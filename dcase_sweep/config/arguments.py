@@ -133,7 +133,7 @@ def _check_choice(key: str, value: str, path: SearchPath) -> None:
 
 
 def _check_folder(key: str, value: str) -> None:
-    """Check that Hydra can create a folder of its own. A folder that depends on the job is not known yet."""
+    """Check that Hydra can create its folder. A folder that depends on the job is not known yet."""
     if "$" in value:
         return
     if not value.strip() or value == "null":

@@ -31,7 +31,7 @@ class Role:
         given: number of first arguments that are passed later.
         given_name: name of the argument that is passed later; it need not be the first one.
         offered: arguments that are passed if the component accepts them and they are not configured.
-        beside: keys in addition to its arguments.
+        extra_keys: keys in addition to its arguments.
         is_partial: whether the first arguments are always passed later, independent of ``_partial_``.
     """
 
@@ -40,7 +40,7 @@ class Role:
     given: int = 0
     given_name: str | None = None
     offered: tuple[str, ...] = ()
-    beside: tuple[str, ...] = ()
+    extra_keys: tuple[str, ...] = ()
     is_partial: bool = False
 
 
@@ -52,7 +52,7 @@ SCHEDULER = Role(
     given=1,
     given_name="optimizer",
     offered=("steps", "epochs", "steps_per_epoch"),
-    beside=("interval", "monitor"),
+    extra_keys=("interval", "monitor"),
     is_partial=True,
 )
 LOSS = Role("a loss (torch.nn.Module), or a function with _partial_: true", given=2)
@@ -78,7 +78,7 @@ def component_schema(key: str, node: Any, role: Role) -> type:
         raise UserError(f"{key}: expected a group whose {TARGET} names {role.what}; found {printable(found, 80)}")
     target = locate_component(key, node[TARGET], role)
     signature = component_signature(target, role, bool(node.get(PARTIAL)))
-    check_keys(f"{key}.", map(str, node), signature, more=(PARTIAL, *role.beside))
+    check_keys(f"{key}.", map(str, node), signature, more=(PARTIAL, *role.extra_keys))
     offered = set(role.offered)
     missing = [name for name in signature.required if name not in offered and node.get(name) is None]
     if missing:
@@ -141,7 +141,9 @@ def make_component(key: str, node: Any, role: Role, *given: Any, **offered: Any)
     values = component_values(node)
     target = locate_component(key, values.pop(TARGET), role)
     is_partial = bool(values.pop(PARTIAL, False)) and not role.is_partial
-    arguments = {name: make_objects(f"{key}.{name}", each) for name, each in values.items() if name not in role.beside}
+    arguments = {
+        name: make_objects(f"{key}.{name}", each) for name, each in values.items() if name not in role.extra_keys
+    }
     taken = read_signature(target).arguments
     arguments |= {
         name: each

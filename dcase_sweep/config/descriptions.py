@@ -1,7 +1,7 @@
 """What each key of a configuration means, from where it is written down: without importing the classes.
 
 A key of a dataclass in `schemas` is described by the comment above its field, a key of a class of a group by ``Args:``
-in its docstring, and any other by the comment beside it in a file. Sources are parsed, not imported: a network imports
+in its docstring, and any other by the comment next to it in a file. Sources are parsed, not imported: a network imports
 PyTorch, which takes seconds.
 """
 
@@ -127,7 +127,7 @@ def _find_source(module: str) -> Path | None:
 
 @cache
 def yaml_comments(path: Path) -> dict[str, str]:
-    """The comment beside each key of a file: dotted key → text. A file of the whole configuration has full keys."""
+    """The comment next to each key of a file: dotted key → text. A file of the whole configuration has full keys."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
@@ -219,7 +219,7 @@ def _of_target(key: str, composed: Mapping[str, Any]) -> str:
 
 
 def leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The keys of a configuration that have a value of their own; lists are values."""
+    """The keys of a configuration that have a value; lists are values."""
     if not isinstance(value, Mapping) or not value:
         yield prefix, value
         return

@@ -164,7 +164,7 @@ def _takes(key: str, target: str, name: str) -> bool:
     """Whether the class or function of a component has an argument of this name."""
     role = SINGLE.get(key)
     try:
-        return name in read_signature(locate(key, target)).arguments or (role is not None and name in role.beside)
+        return name in read_signature(locate(key, target)).arguments or (role is not None and name in role.extra_keys)
     except UserError:
         return False
 

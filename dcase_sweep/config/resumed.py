@@ -123,8 +123,8 @@ def _words_of_folder(folder: Path, arguments: Sequence[str], path: SearchPath) -
         if overrides is None:
             return None
         found = sort_words(_read_list(overrides), given, is_sweep=False)
-        beside = overrides.with_name("hydra.yaml")
-        settings = _read_settings(beside) if beside.is_file() else {}
+        of_hydra = overrides.with_name("hydra.yaml")
+        settings = _read_settings(of_hydra) if of_hydra.is_file() else {}
     return StoredWords(found.obeyed, [*_missing_places(settings, path), *found.needed])
 
 

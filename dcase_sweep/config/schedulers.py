@@ -20,7 +20,7 @@ from dcase_sweep.utils.errors import UserError
 #: The scheduler that needs a metric, and the one that computes the number of its updates.
 _ON_PLATEAU, _ONE_CYCLE = (("torch.optim.lr_scheduler", name) for name in ("ReduceLROnPlateau", "OneCycleLR"))
 #: A scheduler that is an argument of another one, which decides when it is updated.
-_INNER = replace(SCHEDULER, beside=())
+_INNER = replace(SCHEDULER, extra_keys=())
 
 
 def make_scheduler(

@@ -109,7 +109,7 @@ def make_schema(
         target: a class or function.
         given: arguments that are passed later.
         values: configured values, for arguments that are not in the signature (``**kwargs``) and for nested objects
-            with a class of their own. These are not typed.
+            with their own class. These are not typed.
         full: whether to include arguments that are not configured, with their defaults.
     """
     values = values or {}

@@ -56,7 +56,7 @@ def load_exported(path: Path, *, classes: Sequence[str] | None = None, named: Na
     content = path.read_bytes()
     try:
         runtime: Any = OnnxRuntime(content) if what == "onnx" else LiteRTRuntime(content)
-    except Exception as error:  # each library has errors of its own
+    except Exception as error:  # each library has other errors
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise UserError(f"{path}: cannot be loaded ({reason}); expected a file that export {what} wrote") from None
     described = _read_metadata(path, getattr(runtime, "metadata", {}))

@@ -145,7 +145,7 @@ def _directions(parameters: Any, product_type: torch.dtype) -> list[_Direction]:
 class BidirectionalGRU(nn.GRU):
     """``torch.nn.GRU`` in both directions, batch first, with the same parameter names and the same results.
 
-    On a CPU each direction runs on a core of its own. PyTorch's layer splits the matrix product of each frame among the
+    On a CPU each direction runs on its own core. PyTorch's layer splits the matrix product of each frame among the
     cores, and that product is too small for two.
 
     Args:

@@ -1,4 +1,4 @@
-"""Zip archives of submissions: written with the same bytes for the same files, and unpacked without trust."""
+"""Zip archives of submissions. Equal files give equal archives; archives from others are not trusted."""
 
 import stat
 import zipfile
@@ -18,10 +18,12 @@ _EXPECTED = "a submission's zip archive"
 
 
 def write_archive(path: Path, root: Path, files: Iterable[Path]) -> None:
-    """Write files into an archive by their names relative to ``root``; it replaces another one when it is whole."""
+    """Write files into an archive, named relative to ``root``. An existing archive is replaced at the end."""
     with whole_file(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(files):
-            entry = zipfile.ZipInfo(file.relative_to(root).as_posix())  # of 1980, whenever it is written
+            entry = zipfile.ZipInfo(
+                file.relative_to(root).as_posix()
+            )  # dated 1980, so that equal files give equal archives
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, (stat.S_IFREG | 0o644) << 16
             with file.open("rb") as source, archive.open(entry, "w") as target:
                 while block := source.read(_BLOCK):
@@ -29,7 +31,7 @@ def write_archive(path: Path, root: Path, files: Iterable[Path]) -> None:
 
 
 def unpack(path: Path, folder: Path, problems: Problems) -> None:
-    """Unpack the files of an archive into an empty folder; a line is added for each that cannot be.
+    """Unpack the files of an archive into an empty folder; add a line for each that is refused or damaged.
 
     Raises:
         UserError: for a file that is no archive, or one that exceeds the limits.
@@ -61,7 +63,7 @@ def unpack(path: Path, folder: Path, problems: Problems) -> None:
 def _unpack_file(
     archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, most: int, path: Path, problems: Problems
 ) -> int:
-    """Unpack one file; return how many bytes it has. What an archive says of its sizes is not relied on."""
+    """Unpack one file and return its size, which is counted: the size in the archive may be wrong."""
     size = 0
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

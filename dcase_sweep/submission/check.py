@@ -23,11 +23,11 @@ _DEPTH = 2
 
 @dataclass(frozen=True, slots=True)
 class CheckedPackage:
-    """What was found in a package.
+    """The result of a validation.
 
     Attributes:
-        systems: the labels.
-        problems: one line each.
+        systems: the labels of the systems.
+        problems: the problems, one line each.
     """
 
     systems: tuple[str, ...]
@@ -38,11 +38,11 @@ def check_package(path: Path, recordings: Sequence[EvaluationRecording] | None =
     """Validate a package by the rules of its task and year.
 
     Args:
-        path: an archive, or a folder with the files of one.
-        recordings: of the evaluation set; None = the rules alone say which there are.
+        path: an archive, or a folder with its files.
+        recordings: the recordings of the evaluation set; None = those that the rules define.
 
     Raises:
-        UserError: for something that is neither, or has no systems in it.
+        UserError: for anything else, or a package without systems.
     """
     if path.is_dir():
         return _check_folder(path, recordings, Problems(), is_archive=False)
@@ -78,7 +78,7 @@ def _check_folder(
         if len(set(labels)) < len(labels):
             problems.add(f"{title}: a label occurs twice; expected each once")
     _check_report(root, problems)
-    # Readers of files name them by their whole path. Labels are in the names of files, which are enough.
+    # Messages about files contain their whole path. The name of a file is enough, because it contains the label.
     lines = [line.replace(f"{root}/", "") for line in problems]
     for folder in systems:
         lines = [line.removeprefix(f"{folder.relative_to(root).as_posix()}/") for line in lines]
@@ -86,7 +86,7 @@ def _check_folder(
 
 
 def _find_systems(root: Path) -> Iterator[Path]:
-    """Folders with metadata or outputs in them, or with a label as their name."""
+    """Return the folders that contain metadata or outputs, or have a label as their name."""
     for folder in sorted(path for path in root.rglob("*") if path.is_dir()):
         parts = folder.relative_to(root).parts
         if any(part.startswith(".") for part in parts):
@@ -148,10 +148,10 @@ def _listed(folder: Path) -> str:
 
 
 def _check_report(root: Path, problems: Problems) -> None:
-    """The technical report [S, V4]."""
+    """Check the technical report [S, V4]."""
     reports = [path for path in sorted(root.rglob("*.pdf")) if path.is_file()]
     if not reports:
-        problems.add("no technical report; expected LABEL.technical_report.pdf beside the systems (--report FILE)")
+        problems.add("no technical report; expected LABEL.technical_report.pdf next to the systems (--report FILE)")
     for path in reports:
         with path.open("rb") as handle:
             if b"%PDF" not in handle.read(1024):

@@ -16,15 +16,15 @@ from dcase_sweep.utils.files import write_text
 
 _MEASURED = Tracking(energy=True)
 _METRIC = "energy/evaluation_kwh"
-#: Beside the predictions, so that a command that continues adds to it.
+#: In the folder of the predictions, so that a continued command adds to it.
 _FILE = "energy.json"
-#: Where metadata state it.
+#: The keys of the metadata with the energy.
 _SECTION, _KEY = ("system", "complexity", "energy"), "evaluation_kwh"
 
 
 @dataclass(frozen=True, slots=True)
 class _EnergyFile:
-    """Keeps what is measured, as a run does."""
+    """Stores the measured energy, as a run does."""
 
     path: Path
 
@@ -50,24 +50,24 @@ def check_measurable() -> None:
 
 @contextmanager
 def measured(folder: Path) -> Iterator[None]:
-    """Measure the energy of the block, and add it to what is in the folder of its predictions."""
+    """Measure the energy used in this context, and add it to the value in the folder of predictions."""
     with measured_energy("evaluation", _MEASURED, _EnergyFile(folder / _FILE)):
         yield
 
 
 def read_energy(folders: Sequence[Path]) -> float | None:
-    """Mean kWh of the predictions in some folders; None if one was not measured."""
+    """Return the mean energy of the predictions in some folders, kWh; None if one was not measured."""
     found = [read_metrics(folder / _FILE).get(_METRIC) for folder in folders]
     known = [each for each in found if each is not None]
     return sum(known) / len(known) if known and len(known) == len(found) else None
 
 
 def state_energy(metadata: MutableMapping[str, Any], kwh: float | None) -> None:
-    """Write the energy of the predictions into the metadata of a system, unless a person has.
+    """Write the energy of the predictions into the metadata of a system, unless the user has set it.
 
     Args:
-        metadata: of the system.
-        kwh: 0 while it is not measured yet; None = it could not be measured, and is open.
+        metadata: metadata of the system.
+        kwh: energy in kWh; 0 before the measurement; None = it could not be measured.
     """
     section: Any = metadata
     for name in _SECTION:

@@ -1,4 +1,4 @@
-"""Validation of the output files of a detector of events. [V4] and [B4] are the sources in `rules`."""
+"""Validation of the output files of an event detector. [V4] and [B4] are the sources in `rules`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from dcase_sweep.submission.rules import EVENT_OUTPUT, SubmissionRules
 from dcase_sweep.utils.tables import Table, parse_number, read_table
 from dcase_sweep.utils.text import printable
 
-#: Seconds by which the times of a table may exceed a recording: they are written in steps of frames.
+#: Seconds by which the times of a table may exceed a recording, because they are multiples of a frame.
 _TOLERANCE = 0.1
 
 
@@ -27,10 +27,10 @@ def check_events(
     """Add a line for each problem of the tables of a system; return the names of its files and folders.
 
     Args:
-        folder: of the system.
-        rules: of the challenge.
-        recordings: of the evaluation set; None = not known.
-        problems: receives the lines.
+        folder: folder of the system.
+        rules: the rules of the challenge.
+        recordings: the recordings of the evaluation set; None = not known.
+        problems: the lines are added to it.
     """
     seconds = {each.filename: each.seconds for each in recordings} if recordings is not None else None
     if rules.trainings > 1:

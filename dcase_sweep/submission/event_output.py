@@ -1,7 +1,7 @@
-"""The output files of a detector of events: tables of events at many thresholds, and tables of scores.
+"""The output files of an event detector: tables of events at many thresholds, and tables of scores.
 
-A system of 2021 has a table of events at the threshold of F1 and one for each of the 50 thresholds of PSDS, by the
-names that the baseline gives them [B4 in `rules`, dcase2021_task4_baseline/confs/sed.yaml, PSDS_Eval]. Since 2023
+A system of 2021 has a table of events at the threshold of F1 and one for each of the 50 thresholds of PSDS, named as in
+the baseline [B4 in `rules`, dcase2021_task4_baseline/confs/sed.yaml, PSDS_Eval]. Since 2023
 scores are submitted, in the files of https://github.com/fgnt/sed_scores_eval: the filtered ones and those of the
 network [B4, dcase2023_task4_baseline/README.md].
 """
@@ -21,9 +21,9 @@ from dcase_sweep.submission.scores import ScoredRecording
 from dcase_sweep.submission.systems import TrainedSystem
 from dcase_sweep.utils.files import write_text
 
-#: End of the name of the folder with a table for each threshold, as submissions of 2020 have it.
+#: Suffix of the folder with a table for each threshold, as in submissions of 2020.
 THRESHOLDS = ".output_PSDS"
-#: Ends of the names of a training's folders with scores: filtered, and as the network outputs them [C4].
+#: Suffixes of the folders with the scores of a training: filtered ones, and the outputs of the network [C4].
 FILTERED, UNFILTERED = ".output", "_unprocessed.output"
 #: Columns of a table of events, and those before the classes in a table of scores.
 EVENT_COLUMNS, TIME_COLUMNS = ("filename", "onset", "offset", "event_label"), ("onset", "offset")
@@ -31,7 +31,7 @@ EVENT_COLUMNS, TIME_COLUMNS = ("filename", "onset", "offset", "event_label"), ("
 
 @dataclass(frozen=True, slots=True)
 class _Decoding:
-    """How the scores of a system become events: seconds from frame to frame, filter (frames), threshold of F1."""
+    """Settings that turn scores into events: hop (s), length of the median filter (frames), threshold of F1."""
 
     hop: float
     median_filter: int | dict[str, int]
@@ -42,10 +42,10 @@ def write_events(folder: Path, label: str, scored: Sequence[ScoredRecording], sy
     """Write the tables of events of a system of 2021.
 
     Args:
-        folder: of the system.
-        label: of the system.
+        folder: folder of the system.
+        label: label of the system.
         scored: probabilities ``[frame, class]`` of each recording.
-        system: its network and settings.
+        system: the network and settings of the system.
     """
     decoding = _decoding(system)
     filtered = _filter(scored, system, decoding.median_filter, decoding.hop)
@@ -63,11 +63,11 @@ def write_scores(
     """Write the tables of scores of one training of a system of 2023.
 
     Args:
-        folder: of the system.
-        label: of the system.
-        number: of the training, from 1.
+        folder: folder of the system.
+        label: label of the system.
+        number: number of the training, from 1.
         scored: probabilities ``[frame, class]`` of each recording.
-        system: its network and settings.
+        system: the network and settings of the system.
     """
     decoding = _decoding(system)
     for end, frames in ((FILTERED, decoding.median_filter), (UNFILTERED, 1)):
@@ -101,13 +101,13 @@ def _filter(
 
 
 def _within(found: Detections, scored: Sequence[ScoredRecording]) -> Detections:
-    """Events that end with their recording at the latest."""
+    """Return the events, cut at the end of their recording."""
     seconds = np.array([round(each.recording.seconds, 6) for each in scored])
     return replace(found, offset=np.minimum(found.offset, seconds[found.clip]))
 
 
 def _score_table(times: NDArray[np.float64], values: NDArray[np.floating], classes: Sequence[str]) -> str:
-    """A row for each frame: onset, offset (s), the score of each class."""
+    """Return a row for each frame: onset, offset (s) and the score of each class."""
     lines = ["\t".join([*TIME_COLUMNS, *classes])]
     for onset, offset, row in zip(times[:-1].tolist(), times[1:].tolist(), values.tolist(), strict=True):
         lines.append("\t".join([f"{onset:.6f}", f"{offset:.6f}", *(f"{score:.7g}" for score in row)]))

@@ -8,11 +8,11 @@ from dcase_sweep.config import flatten
 from dcase_sweep.submission.rules import Label, SubmissionRules
 from dcase_sweep.submission.systems import NONZERO_KIB, TrainedSystem
 
-#: What stands where only a person knows the value.
+#: The value of a key that the user has to fill in.
 OPEN = "TODO"
-#: Seconds of audio that multiply-accumulates are counted for [B4, dcase2023_task4_baseline/README.md].
+#: Length in seconds of the audio for which multiply-accumulates are counted [B4, dcase2023_task4_baseline/README.md].
 _MACS_SECONDS = 10.0
-#: Acoustic features in the words of the template [Y1], by the class of the front end.
+#: Terms of the template for acoustic features [Y1], by the class of the front end.
 _FEATURES = {
     "LogMel": "log-mel energies",
     "AmplitudeMel": "log-mel energies",
@@ -27,12 +27,12 @@ _DEVICES = ("a", "b", "c", "s1", "s2", "s3", "s4", "s5", "s6")
 
 
 def describe_system(label: Label, trainings: Sequence[TrainedSystem], rules: SubmissionRules) -> dict[str, Any]:
-    """The metadata of a system as far as its runs tell it; what they do not tell is `OPEN`.
+    """Return the metadata of a system from its runs. A value that they do not contain is `OPEN`.
 
     Args:
-        label: of the system.
-        trainings: its runs, of which results and energy are averaged.
-        rules: of the challenge.
+        label: label of the system.
+        trainings: its runs. Results and energy are averaged over them.
+        rules: the rules of the challenge.
     """
     first = trainings[0]
     results = _scene_results if rules.kind == "scenes" else _event_results
@@ -84,7 +84,7 @@ def _has_teacher(system: TrainedSystem) -> bool:
 
 
 def _management(system: TrainedSystem) -> str | None:
-    """How the network became small, in the words of the template [Y1]."""
+    """Describe how the network was compressed, in the terms of the template [Y1]."""
     if system.settings is None:
         return OPEN
     means = []
@@ -110,7 +110,7 @@ def _complexity(system: TrainedSystem) -> dict[str, Any]:
 
 
 def _complexity_of_file(system: TrainedSystem) -> dict[str, Any]:
-    """Of an exported file: what its run and its export measured."""
+    """Return the values of an exported file, which its run and its export have measured."""
     metrics = system.metrics
     names = {
         "total_parameters": "complexity/parameters",
@@ -125,12 +125,12 @@ def _complexity_of_file(system: TrainedSystem) -> dict[str, Any]:
 
 
 def kilobytes(size: int) -> float:
-    """KB of 1024 bytes, as the limit of 2021 counts them."""
+    """Convert bytes to KB of 1024 bytes, the unit of the limit of 2021."""
     return size / 1024
 
 
 def _energy(trainings: Sequence[TrainedSystem], rules: SubmissionRules) -> dict[str, Any]:
-    """Mean kWh of a training and of the test on the development set; since 2023 of the evaluation set too [B4]."""
+    """Return the mean energy of training and test in kWh; since 2023 also that of the evaluation set [B4]."""
     found = {
         "training_kwh": _mean(trainings, "energy/training_kwh", digits=9),
         "development_test_kwh": _mean(trainings, "energy/evaluation_kwh", digits=9),
@@ -151,7 +151,7 @@ def _mean(trainings: Sequence[TrainedSystem], metric: str, *, factor: float = 1.
 def _scene_results(trainings: Sequence[TrainedSystem], rules: SubmissionRules) -> dict[str, Any]:
     """Log loss and accuracy in percent, overall averaged over scenes [Y1], by scene and by device.
 
-    Results by scene or device that are not whole are left out, which the rules allow [Y1].
+    Results that lack a scene or a device are left out, which the rules allow [Y1].
     """
 
     def pair(suffix: str) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def _event_results(trainings: Sequence[TrainedSystem], rules: SubmissionRules) -
 
 
 def merge(filled: Mapping[str, Any], *given: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata with what a person gives in the place of what the runs tell; lists are taken whole."""
+    """Replace values of the metadata by those that the user has given. Lists are replaced as a whole."""
     merged = dict(filled)
     for each in given:
         for key, value in each.items():
@@ -203,7 +203,7 @@ def merge(filled: Mapping[str, Any], *given: Mapping[str, Any]) -> dict[str, Any
 
 
 def find_open(values: Any, name: str = "") -> list[str]:
-    """The names of all values that are still open: ``submission.authors.1.email``."""
+    """Return the names of all open values: ``submission.authors.1.email``."""
     if isinstance(values, Mapping):
         pairs = [(f"{name}.{key}" if name else str(key), value) for key, value in values.items()]
     elif isinstance(values, list):

@@ -31,9 +31,9 @@ _PAIR = ("logloss", "accuracy")
 _DEVICES = ("a", "b", "c", "s1", "s2", "s3", "s4", "s5", "s6")
 #: Characters of an abbreviation [V1].
 _LONGEST_ABBREVIATION = 10
-#: Of the template and of the organizers, which a submission must not have [V4].
+#: Values of the template and of the organizers, which a submission must not contain [V4].
 _TAKEN = ("Turpault_INR_task4_SED_1", "Wisdom_GOO_task4_SS_1")
-#: Whole numbers below it are counted.
+#: Upper limit of counts.
 _LARGEST = 2**63
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
@@ -45,10 +45,10 @@ def check_metadata(
 
     Args:
         metadata: keys and values of the file.
-        label: of the system, by the names of its files.
-        rules: of the challenge.
-        where: the file, for messages.
-        problems: receives the lines.
+        label: label of the system in the names of its files.
+        rules: the rules of the challenge.
+        where: name of the file, for messages.
+        problems: the lines are added to it.
     """
     for name in find_open(metadata):
         problems.add(f"{where}: {name} is open ({OPEN}); fill it in")
@@ -63,7 +63,7 @@ def check_metadata(
 
 
 class _Check:
-    """Adds lines with the file and the key."""
+    """Adds problems with the file and the key."""
 
     def __init__(self, where: str, problems: Problems) -> None:
         self._where = where
@@ -73,7 +73,7 @@ class _Check:
         self._problems.add(f"{self._where}: {key}: {line}" if key else f"{self._where}: {line}")
 
     def missing(self, section: Any, key: str, names: Sequence[str]) -> list[str]:
-        """Add a line if a section has not all keys; return those it lacks."""
+        """Add a line if a section lacks keys; return the missing ones."""
         if not isinstance(section, Mapping):
             self.add(key, f"{_shown(section)}; expected the keys {', '.join(names)}")
             return list(names)
@@ -83,7 +83,7 @@ class _Check:
         return lacking
 
     def of_type(self, section: Any, key: str, fits: Callable[[Any], bool], expected: str) -> None:
-        """Add a line if a value that is there, and not open, is not of its type."""
+        """Add a line if an existing value that is not open has the wrong type."""
         name = key.rpartition(".")[2]
         if isinstance(section, Mapping) and name in section:
             value = section[name]

@@ -1,4 +1,4 @@
-"""A package in the making: which systems are in it, what is wrong with it before anything is predicted, its files."""
+"""Creation of a package: its systems, checks before the predictions, and its files."""
 
 import shutil
 import time
@@ -26,7 +26,7 @@ from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.text import printable
 from dcase_sweep.utils.text_files import read_bytes
 
-#: Beginning of the name of a folder in which a package is built, and the seconds after which nobody builds in it.
+#: Prefix of the folder in which a package is built, and the age in seconds at which such a folder is abandoned.
 _BUILDING, _LEFT_BEHIND = ".building-", 3600.0
 
 
@@ -35,8 +35,8 @@ class PlannedSystem:
     """A system of a package.
 
     Attributes:
-        label: its name.
-        trainings: the runs; several where the rules ask for them.
+        label: label of the system.
+        trainings: its runs; several if the rules require them.
     """
 
     label: Label
@@ -44,12 +44,12 @@ class PlannedSystem:
 
 
 def plan_systems(systems: Sequence[TrainedSystem], first: Label, rules: SubmissionRules) -> list[PlannedSystem]:
-    """Give the runs labels: each is a system, or each group of runs that differ in their seed alone.
+    """Assign labels to the runs: each is a system, or each group of runs that differ only in their seed.
 
     Args:
         systems: the runs in the order of the command line.
         first: the label of the first one; the numbers of the others follow.
-        rules: of the challenge.
+        rules: the rules of the challenge.
 
     Raises:
         UserError: for more systems than a submission may have.
@@ -66,10 +66,10 @@ def plan_systems(systems: Sequence[TrainedSystem], first: Label, rules: Submissi
 
 
 def check_output(output: Path, systems: Sequence[PlannedSystem], rules: SubmissionRules) -> None:
-    """Check that the folder has no systems that this submission would leave out.
+    """Check that the folder contains no system that is not in this submission.
 
     Raises:
-        UserError: if it has.
+        UserError: if there is one.
     """
     folder, labels = output / rules.folder, {str(each.label) for each in systems}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -81,7 +81,7 @@ def check_output(output: Path, systems: Sequence[PlannedSystem], rules: Submissi
 
 
 def describe_systems(systems: Sequence[PlannedSystem], rules: SubmissionRules) -> dict[str, dict[str, Any]]:
-    """The metadata that the runs tell, by label."""
+    """Return the metadata from the runs, by label."""
     return {str(each.label): describe_system(each.label, each.trainings, rules) for each in systems}
 
 
@@ -93,15 +93,15 @@ def find_problems(
     rules: SubmissionRules,
     person: Path,
 ) -> Problems:
-    """What is wrong with a submission that shows before anything is predicted.
+    """Return the problems of a submission that can be found before the predictions.
 
     Args:
-        systems: of the package.
-        metadata: of each system by its label.
-        recordings: of the evaluation set.
+        systems: the systems of the package.
+        metadata: metadata of each system by its label.
+        recordings: the recordings of the evaluation set.
         report: the technical report.
-        rules: of the challenge.
-        person: the file that the metadata are completed from, for messages.
+        rules: the rules of the challenge.
+        person: the file that the user fills in, for messages.
     """
     problems = Problems()
     for system in systems:
@@ -143,10 +143,10 @@ def write_system(
 
     Args:
         folder: the root of the package.
-        system: which.
-        scored: what each of its trainings says of the recordings.
-        metadata: of the system.
-        rules: of the challenge.
+        system: the system.
+        scored: the predictions of each of its trainings.
+        metadata: metadata of the system.
+        rules: the rules of the challenge.
     """
     place = folder / rules.folder / str(system.label)
     place.mkdir(parents=True)
@@ -164,9 +164,9 @@ def write_system(
 
 @contextmanager
 def building(output: Path) -> Iterator[Path]:
-    """An empty folder in ``output`` for a package that is built; it is removed in the end.
+    """Yield an empty folder in ``output`` in which a package is built; remove it at the end.
 
-    One that a killed process left behind is removed after an hour.
+    The folder of a killed process is removed after an hour.
     """
     for left in output.glob(f"{_BUILDING}*"):
         if left.stat().st_mtime < time.time() - _LEFT_BEHIND:
@@ -186,14 +186,14 @@ def finish(
     recordings: Sequence[EvaluationRecording],
     is_wanted: Callable[[Sequence[str]], bool],
 ) -> tuple[Path | None, tuple[str, ...]]:
-    """Validate a package that was built, and put it into its place with its archive.
+    """Validate a package, and move it and its archive to the output folder.
 
     Args:
         built: the folder with its files.
-        output: where they go.
-        name: of the archive.
-        recordings: of the evaluation set.
-        is_wanted: whether a package with these problems is written.
+        output: the output folder.
+        name: name of the archive.
+        recordings: the recordings of the evaluation set.
+        is_wanted: tells whether to write a package with these problems.
 
     Returns:
         The archive, or None, and the problems.
@@ -210,5 +210,5 @@ def finish(
 
 
 def copy_report(report: Path, folder: Path, label: Label, rules: SubmissionRules) -> None:
-    """Put the technical report beside the systems."""
+    """Copy the technical report to the folder of the systems."""
     shutil.copyfile(report, folder / rules.folder / f"{label.stem}{REPORT}")

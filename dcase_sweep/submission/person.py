@@ -1,4 +1,4 @@
-"""What only a person knows of a submission: a file that the command begins and that is filled in by hand."""
+"""The file of a submission that the user fills in. The command writes it with the open values."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,9 +12,9 @@ from dcase_sweep.utils.text import printable
 
 #: The parts of the metadata of a system.
 SECTIONS = ("submission", "system", "results")
-#: The section of what all systems of a submission have in common.
+#: The section of values that all systems of a submission share.
 COMMON = "all_systems"
-#: The part of the metadata that is in it from the beginning.
+#: The part of the metadata that the new file contains.
 _AUTHORS = ("submission", "authors")
 _HEAD = f"""\
 # What a run does not know of its submission. Replace every {OPEN} and repeat the command.
@@ -25,7 +25,7 @@ _HEAD = f"""\
 
 
 def template(filled: Mapping[str, Mapping[str, Any]]) -> str:
-    """A file with all open values of the metadata of some systems, by their labels."""
+    """Write a file with all open values of the metadata of some systems, by their labels."""
     first = next(iter(filled.values()))
     section, key = _AUTHORS
     values: dict[str, Any] = {COMMON: {section: {key: first[section][key]}}}
@@ -46,10 +46,10 @@ def _open_part(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def complete(filled: Mapping[str, Mapping[str, Any]], path: Path) -> dict[str, dict[str, Any]]:
-    """The metadata of some systems, by their labels, with what the file says of them.
+    """Return the metadata of some systems by their labels, completed with the values in the file.
 
     Raises:
-        UserError: for a file that is not of such keys, or of other systems.
+        UserError: for a file with other keys or other systems.
     """
     given = read_yaml(path)
     expected = f"expected {COMMON} and {', '.join(filled)}"

@@ -1,4 +1,4 @@
-"""Problems of a package: one line each, and of each kind a few."""
+"""Problems of a package, one line each, with a limited number of lines of each kind."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.text import printable
 
-#: Lines of one kind that are shown: a wrong column is wrong in thousands of rows.
+#: Lines of one kind that are shown, because a wrong column is wrong in thousands of rows.
 _OF_A_KIND = 3
 #: Characters of a line.
 _LONGEST = 600
@@ -25,11 +25,11 @@ class Problems:
         return len(self._lines)
 
     def add(self, line: str) -> None:
-        """Add one line; it may have names from files in it."""
+        """Add one line, which may contain names from files."""
         self._lines.append(printable(line, _LONGEST))
 
     def add_kind(self, where: str, lines: Iterable[str]) -> None:
-        """Add lines of the same kind: the first few, and how many more there are in the file."""
+        """Add the first few lines of one kind, and the number of the others."""
         found = list(lines)
         for line in found[:_OF_A_KIND]:
             self.add(line)
@@ -38,7 +38,7 @@ class Problems:
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        """Add the line of an error, or the lines of a `DataError`, that ends the block."""
+        """Add the line of an error, or the lines of a `DataError`, that is raised in this context."""
         try:
             yield
         except DataError as error:

@@ -12,19 +12,19 @@ from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.tables import check_paths, read_table, stored_name, tidy_path
 from dcase_sweep.utils.text import printable
 
-#: Where TAU's evaluation set lists its recordings.
+#: The list of recordings in TAU's evaluation set.
 _LISTS = ("evaluation_setup/fold1_test.csv", "evaluation_setup/test.csv")
 _EXPECTED = "the folder of the evaluation set"
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationRecording:
-    """A recording that a system is evaluated on.
+    """A recording of the evaluation set.
 
     Attributes:
-        filename: in output files.
-        path: of the file.
-        seconds: its length.
+        filename: name in output files.
+        path: path of the file.
+        seconds: length of the recording.
     """
 
     filename: str
@@ -33,19 +33,19 @@ class EvaluationRecording:
 
 
 def find_recordings(folder: Path, table: Path | None = None) -> list[EvaluationRecording]:
-    """The recordings of an evaluation set, each checked by its header.
+    """Find the recordings of an evaluation set, and check their headers.
 
     Args:
-        folder: the root of the set, or of its audio files.
+        folder: the folder of the set, or of its audio files.
         table: a list of them with the column ``filename``; None = TAU's own list if the folder has it, else all
             recordings in the folder, numbers in their names by value.
 
     Returns:
-        Recordings by the names that the challenge uses: without folders.
+        The recordings, with names as the challenge uses them: without folders.
 
     Raises:
-        UserError: for a folder without recordings, or a list that cannot be read.
-        DataError: for files that are missing or no recordings, and for names that occur twice, one line each.
+        UserError: for a folder without recordings, or an unusable list.
+        DataError: for missing files, files without a recording, and duplicate names, one line each.
     """
     if not folder.is_dir():
         raise UserError(f"--recordings {printable(folder)}: no such folder; expected {_EXPECTED}")
@@ -72,7 +72,7 @@ def find_recordings(folder: Path, table: Path | None = None) -> list[EvaluationR
 
 
 def _of_table(folder: Path, table: Path) -> list[tuple[str, Path]]:
-    """Names and paths of the files of a list, each once: a table of events may name a file in several rows."""
+    """Return the names and paths of the files in a list without duplicates, which a table of events contains."""
     read = read_table(table, ("filename",), expected="a table with the column filename", may_be_short=True)
     if problems := check_paths(read):
         raise DataError(problems)
@@ -83,7 +83,7 @@ def _of_table(folder: Path, table: Path) -> list[tuple[str, Path]]:
 
 
 def _locate(folder: Path, name: str) -> Path:
-    """The file of a name, which may be relative to the set or to its audio files."""
+    """Return the path of a name, which may be relative to the set or to its audio files."""
     for each in (name, f"audio/{name}", name.removeprefix("audio/")):
         if (folder / stored_name(folder, each)).is_file():
             return folder / stored_name(folder, each)
@@ -102,6 +102,6 @@ def _of_folder(folder: Path) -> list[tuple[str, Path]]:
 
 
 def natural(name: str) -> list[Any]:
-    """A key that sorts ``10.wav`` behind ``9.wav``."""
+    """Return a key that sorts ``10.wav`` after ``9.wav``."""
     # Even places are text and odd ones are numbers, so that keys can be compared.
     return [int(part) if number % 2 else part for number, part in enumerate(re.split(r"(\d{1,18})", name))]

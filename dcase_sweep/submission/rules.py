@@ -8,10 +8,10 @@ Sources, as they are cited in this package:
 - [Y1] https://github.com/valeoai/SP4ASC/blob/main/sp4asc/default.yaml: the metadata template of task 1A of 2021, as a
   participant published it; ``sp4asc/testing.py`` fills it in.
 - [V4] https://github.com/turpaultn/dcase20_task4/blob/public_branch/validate_submissions.py: the public validator of
-  task 4 of 2020. There is no public one of 2021, for which its metadata and labels are taken.
+  task 4 of 2020. There is none for 2021, for which the same metadata and labels are assumed.
 - [B4] https://github.com/DCASE-REPO/DESED_task/tree/master/recipes: the baselines of task 4 of 2021 and 2023.
-- [C4] https://dcase.community/challenge2023/: task 4 has the parts A, which is this one, and B. The names of its score
-  files are those that the validator in the organizers' package example of 2024 checks, ``LABEL_run1.output``.
+- [C4] https://dcase.community/challenge2023/: this is part A of task 4. The names of its score files
+  are those that the validator in the organizers' package example of 2024 checks, ``LABEL_run1.output``.
 - [S] https://dcase.community/challenge2021/submission: at most four systems a task, one zip archive with a technical
   report.
 """
@@ -36,7 +36,7 @@ SCENES = (
     "street_traffic",
     "tram",
 )
-#: Ends of the names of a system's files [V1, V4].
+#: Suffixes of the files of a system [V1, V4].
 METADATA = ".meta.yaml"
 SCENE_OUTPUT, EVENT_OUTPUT = ".output.csv", ".output.tsv"
 REPORT = ".technical_report.pdf"
@@ -44,20 +44,20 @@ REPORT = ".technical_report.pdf"
 
 @dataclass(frozen=True, slots=True)
 class SubmissionRules:
-    """What the challenge of a year asks of a submission to a task.
+    """The rules of a year for submissions to a task.
 
     Attributes:
         task: ``1a`` or ``4``.
-        year: of the challenge.
+        year: year of the challenge.
         kind: ``scenes`` or ``events``.
         word: the part of a label between the institution and the number.
-        folder: of the systems in the archive.
-        classes: the labels.
-        trainings: how many trainings of each system are submitted.
-        clips: how many recordings the evaluation set has; None if the rules do not say.
+        folder: folder of the systems in the archive.
+        classes: the class labels.
+        trainings: number of trainings of each system.
+        clips: number of recordings in the evaluation set; None if the rules do not define it.
         size_limit: bytes of the non-zero parameters; None without a limit.
-        most_systems: of one submission [S].
-        has_energy: whether the energy of training and prediction is to be stated.
+        most_systems: largest number of systems in a submission [S].
+        has_energy: whether the energy of training and prediction must be stated.
     """
 
     task: str
@@ -74,16 +74,16 @@ class SubmissionRules:
 
     @property
     def title(self) -> str:
-        """For messages: ``task 1a of 2021``."""
+        """The task and the year, for messages: ``task 1a of 2021``."""
         return f"task {self.task} of {self.year}"
 
 
-#: The label stands in the third folder of a path, and 7,920 files are numbered from 0 [V1]. The limit is 128 KB of
+#: The label is the third folder of a path, and 7,920 files are numbered from 0 [V1]. The limit is 128 KB of
 #: 1024 bytes, as in `complexity.rules`.
 TASK_1A = SubmissionRules("1a", 2021, "scenes", "task1a", "task1/task1a", SCENES, clips=7920, size_limit=128 * 1024)
-#: Each system has a folder of its own [V4]. Labels have SED in them [V4], because sound separation was a task too.
+#: Each system has its own folder [V4]. Labels contain SED [V4], because sound separation was a task too.
 TASK_4 = SubmissionRules("4", 2021, "events", "task4_SED", "task4", DESED_CLASSES)
-#: Scores instead of events, of three trainings, and the energy that they took [B4, dcase2023_task4_baseline/README.md,
+#: Scores instead of events, of three trainings, and their energy [B4, dcase2023_task4_baseline/README.md,
 #: "Multi-runs evaluation" and "Energy Consumption"]; its part A [C4].
 TASK_4_2023 = replace(TASK_4, year=2023, word="task4a", folder="task4a", trainings=3, has_energy=True)
 RULES = (TASK_1A, TASK_4, TASK_4_2023)
@@ -91,10 +91,10 @@ YEARS = tuple(sorted({rules.year for rules in RULES}))
 
 
 def find_rules(kind: str, year: int) -> SubmissionRules:
-    """The rules for systems of a kind, ``scenes`` or ``events``.
+    """Return the rules for systems of a kind, ``scenes`` or ``events``.
 
     Raises:
-        UserError: if they are not known for that year.
+        UserError: if the rules of that year are not known.
     """
     known = [rules for rules in RULES if rules.kind == kind]
     for rules in known:
@@ -110,9 +110,9 @@ class Label:
 
     Attributes:
         author: last name of the corresponding author.
-        institution: its abbreviation.
-        word: of the task.
-        number: of the system, from 1.
+        institution: abbreviation of the institution.
+        word: part of the label that names the task.
+        number: number of the system, from 1.
     """
 
     author: str
@@ -125,11 +125,11 @@ class Label:
 
     @property
     def stem(self) -> str:
-        """What the systems of a submission have in common."""
+        """The common part of the labels of a submission."""
         return f"{self.author}_{self.institution}_{self.word}"
 
 
-#: Author, institution, task, number: ASCII, because a label names folders in an archive.
+#: Author, institution, task and number, in ASCII, because labels are names of folders in an archive.
 _LABEL = re.compile(r"([A-Za-z][A-Za-z0-9-]*)_([A-Za-z0-9][A-Za-z0-9-]*)_(task[A-Za-z0-9]+(?:_SED)?)_(\d{1,3})")
 
 
@@ -151,6 +151,6 @@ def parse_label(text: str, rules: SubmissionRules) -> Label:
 
 
 def rules_of_label(text: str) -> SubmissionRules | None:
-    """The rules for the system of a label by its task; None if there are none."""
+    """Return the rules for the task of a label; None if there are none."""
     found = _LABEL.fullmatch(text)
     return next((rules for rules in RULES if found is not None and rules.word == found[3]), None)

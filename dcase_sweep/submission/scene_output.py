@@ -1,4 +1,4 @@
-"""The output file of a scene classifier: its writing and its validation [V1, P1 in `rules`]."""
+"""Writing and validation of the output file of a scene classifier [V1, P1 in `rules`]."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,18 +13,18 @@ from dcase_sweep.utils.tables import Table, parse_number, read_table
 from dcase_sweep.utils.text import printable
 from dcase_sweep.utils.text_files import read_text
 
-#: How far the sum of a row may be from one: ten probabilities of three decimals.
+#: Largest deviation of the sum of a row from one: ten probabilities are rounded to three decimals.
 _SUM_TOLERANCE = 5e-3
 _NUMBERED = re.compile(r"(\d{1,9})\.wav")
 
 
 def write_scenes(scored: Iterable[ScoredRecording], classes: Sequence[str], columns: Sequence[str]) -> str:
-    """A tab-separated table: filename, the most probable scene, and the probability of each scene [V1].
+    """Format a tab-separated table: filename, the most probable scene, and the probability of each scene [V1].
 
     Args:
         scored: probabilities ``[class]`` of each recording.
-        classes: in the order of the probabilities.
-        columns: the same in the order of the table.
+        classes: the classes in the order of the probabilities.
+        columns: the classes in the order of the table.
     """
     order = [list(classes).index(name) for name in columns]
     lines = ["\t".join(["filename", "scene_label", *columns])]
@@ -40,11 +40,11 @@ def check_scenes(
     """Add a line for each problem of an output file.
 
     Args:
-        path: of the file.
-        rules: of the challenge.
-        where: the file, for messages.
-        expected: the recordings of the evaluation set by their names; None = as the rules number them.
-        problems: receives the lines.
+        path: path of the file.
+        rules: the rules of the challenge.
+        where: name of the file, for messages.
+        expected: names of the recordings of the evaluation set; None = those that the rules define.
+        problems: the lines are added to it.
     """
     with problems.caught():
         head = read_text(path, expected="a tab-separated table").partition("\n")[0]
@@ -64,14 +64,14 @@ def check_scenes(
 def check_names(
     names: Sequence[str], places: Sequence[str], rules: SubmissionRules, where: str, problems: Problems
 ) -> None:
-    """Add lines for recordings that the evaluation set does not have, and for their number.
+    """Add lines for recordings that are not in the evaluation set, and for a wrong number of them.
 
     Args:
-        names: of the recordings, each once.
-        places: where each is named, for messages.
-        rules: of the challenge.
-        where: the file or the folder, for messages.
-        problems: receives the lines.
+        names: names of the recordings, without duplicates.
+        places: location of each name, for messages.
+        rules: the rules of the challenge.
+        where: name of the file or folder, for messages.
+        problems: the lines are added to it.
     """
     if rules.clips is None:
         return
@@ -90,7 +90,7 @@ def check_names(
 def _check_files(
     table: Table, rules: SubmissionRules, where: str, expected: Sequence[str] | None, problems: Problems
 ) -> None:
-    """Each recording of the evaluation set once; folders before a name do not count [V1]."""
+    """Check that each recording of the evaluation set occurs once; folders before a name are ignored [V1]."""
     first: dict[str, int] = {}
     twice = []
     for row, filename in enumerate(table.columns["filename"]):

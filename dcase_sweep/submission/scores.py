@@ -1,4 +1,4 @@
-"""Predictions of an evaluation set, which an interrupted command continues."""
+"""Predictions of an evaluation set, which are stored so that an interrupted command continues."""
 
 import hashlib
 import io
@@ -24,11 +24,12 @@ Scores = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class ScoredRecording:
-    """What a network says of a recording.
+    """The prediction for a recording.
 
     Attributes:
-        recording: which.
-        scores: probabilities ``[class]`` of a scene classifier, ``[frame, class]`` of a detector before its filter.
+        recording: the recording.
+        scores: probabilities ``[class]`` of a scene classifier, or ``[frame, class]`` of an event detector before its
+            median filter.
     """
 
     recording: EvaluationRecording
@@ -36,11 +37,11 @@ class ScoredRecording:
 
 
 class ScoreCache:
-    """A folder with the scores of each recording that one network has predicted.
+    """A folder with the stored predictions of one network.
 
     Args:
-        folder: of all networks.
-        system: whose scores they are.
+        folder: folder for the predictions of all networks.
+        system: the system with the network.
     """
 
     def __init__(self, folder: Path, system: TrainedSystem) -> None:
@@ -48,7 +49,7 @@ class ScoreCache:
         self._classes = len(system.model.classes)
 
     def load(self, recording: EvaluationRecording) -> Scores | None:
-        """The scores of a recording; None if it has not been predicted, or has changed since."""
+        """Return the scores of a recording; None if it has not been predicted, or has changed since."""
         try:
             with self._path(recording).open("rb") as handle:
                 scores: Scores = np.load(handle, allow_pickle=False)
@@ -58,7 +59,7 @@ class ScoreCache:
         return scores if is_valid and np.isfinite(scores).all() else None
 
     def store(self, recording: EvaluationRecording, scores: Scores) -> None:
-        """Keep the scores of a recording."""
+        """Store the scores of a recording."""
         self.folder.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         np.save(content, scores, allow_pickle=False)
@@ -76,13 +77,13 @@ def score_recordings(
     cache: ScoreCache,
     on_progress: Callable[[float], None],
 ) -> list[ScoredRecording]:
-    """Predict the recordings; one that is longer than the clips of the training is read in overlapping windows.
+    """Predict the recordings. Those longer than the training clips are processed in overlapping windows.
 
     Args:
-        model: a scene classifier or a detector of events.
-        recordings: in the order of the result.
-        cache: of the recordings that are done.
-        on_progress: called with the seconds of audio that are done.
+        model: a scene classifier or an event detector.
+        recordings: the recordings, in the order of the result.
+        cache: the stored predictions.
+        on_progress: called with the predicted seconds of audio.
 
     Raises:
         DataError: for recordings that cannot be used, one line each, after all others are predicted.
@@ -115,13 +116,15 @@ def _score(
 
 
 def scores_of(prediction: object, classes: Sequence[str]) -> Scores:
-    """Probabilities in the order of the classes.
+    """Return probabilities in the order of the classes.
 
     Raises:
-        UserError: for a prediction of something else than scenes or events.
+        UserError: for a prediction of anything but scenes or events.
     """
     if isinstance(prediction, EventPrediction):
         return prediction.scores.astype(np.float32)
     if isinstance(prediction, ScenePrediction):
         return np.array([prediction.probabilities[name] for name in classes], dtype=np.float32)
-    raise UserError(f"{type(prediction).__name__}: no prediction of task 1A or 4; expected a run of one of these tasks")
+    raise UserError(
+        f"{type(prediction).__name__}: not a prediction of task 1A or 4; expected a run of one of these tasks"
+    )

@@ -1,4 +1,4 @@
-"""What a submission needs to know of a run: its network, complexity, results and energy."""
+"""The systems of a submission: network, complexity, results and energy of a run."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from dcase_sweep.training.trained import Member
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.precision import Bits
 
-#: Metric of the size that an exported file's non-zero parameters have in it.
+#: Metric with the size of the non-zero parameters in an exported file.
 NONZERO_KIB = "export/nonzero_kib"
 #: Keys in which the trainings of one system may differ.
 _OF_A_TRAINING = ("seed", "tracking.", "hardware.", "store.", "logger.", "resume", "data.root", "data.workers")
@@ -27,17 +27,17 @@ _OF_A_TRAINING = ("seed", "tracking.", "hardware.", "store.", "logger.", "resume
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedSystem:
-    """A finished run that is submitted.
+    """A submitted run.
 
     Attributes:
         given: the name of the run on the command line.
         model: the network.
         kind: ``scenes`` or ``events``.
-        metrics: of the run by their names, those of single classes too; empty where the run is not known.
-        complexity: of the network with its weights; None of an exported file.
-        bits: of a parameter, as the predictions are made with; None of an exported file.
-        identity: a hash of all that the predictions depend on.
-        member: which network of a mean teacher.
+        metrics: metrics of the run by their names, including those of single classes; empty if the run is not known.
+        complexity: complexity of the network with its weights; None for an exported file.
+        bits: bits of a parameter in the predictions; None for an exported file.
+        identity: hash of everything that the predictions depend on.
+        member: the network of a mean teacher.
     """
 
     given: str
@@ -56,7 +56,7 @@ class TrainedSystem:
 
     @property
     def size_bytes(self) -> int | None:
-        """Bytes of the non-zero parameters, batch normalisation at 32 bit; None if not known."""
+        """Size of the non-zero parameters in bytes, with batch normalisation at 32 bit; None if not known."""
         if self.complexity is None or self.bits is None:
             return None
         return self.complexity.size_bytes(self.bits, nonzero_only=True)
@@ -71,20 +71,20 @@ def open_system(
     bits: Bits | None = None,
     member: Member | None = None,
 ) -> TrainedSystem:
-    """The trained system that ``given`` names, with its parameters rounded to ``bits``.
+    """Open a trained system, with its parameters rounded to ``bits``.
 
-    Batch normalisation stays at 32 bit, as the rules count it.
+    Batch normalisation stays at 32 bit, as in the rules.
 
     Args:
-        given: as of `inference.loading.load_model`.
-        store: of the runs.
-        named: classes of the user's own, by their keys.
-        classes: names, for checkpoints without them.
+        given: name of the run, as in `inference.loading.load_model`.
+        store: the store of the runs.
+        named: the user's own classes, by their keys.
+        classes: class names for checkpoints without them.
         bits: 32 or 16; None = 16 for scenes, whose size is limited, and 32 for events.
-        member: which network of a mean teacher; None = the student, which others do not have to name.
+        member: the network of a mean teacher; None = the student, or the network of another system.
 
     Raises:
-        UserError: for a run that does not exist or is of neither task, and for bits or a member that it does not have.
+        UserError: for a missing run, a run of another task, and bits or a member that it does not have.
     """
     model = load_model(given, store=store, classes=classes, named=named, member=member or "student")
     kind = "scenes" if model.settings is None else locate_task(model.settings.task._target_).kind
@@ -107,7 +107,7 @@ def open_system(
 
 
 def group_trainings(systems: Sequence[TrainedSystem]) -> list[list[TrainedSystem]]:
-    """Put the runs together that differ in their seed alone, in the order of the first of each."""
+    """Group the runs that differ only in their seed, in the order of the first run of each group."""
     groups: dict[str, list[TrainedSystem]] = {}
     for number, system in enumerate(systems):
         key = f"exported {number}"
@@ -121,7 +121,7 @@ def group_trainings(systems: Sequence[TrainedSystem]) -> list[list[TrainedSystem
 
 
 def _round_to_half(model: TrainedModel) -> None:
-    """Round parameters to float16 in place; they are computed with in float32."""
+    """Round parameters to float16 in place; computations remain in float32."""
     import torch
     from torch import nn
 
@@ -134,7 +134,7 @@ def _round_to_half(model: TrainedModel) -> None:
 
 
 def _find_metrics(given: str, model: TrainedModel, store: Tracking) -> dict[str, float]:
-    """All metrics of a run: those of its folder, or of its artifacts, and those that the store has."""
+    """Return all metrics of a run: from its folder or its artifacts, and from the store."""
     path = Path(given).expanduser()
     folder = path if path.is_dir() else path.parent
     folder = folder.parent if folder.name == FOLDER else folder
@@ -149,7 +149,7 @@ def _find_metrics(given: str, model: TrainedModel, store: Tracking) -> dict[str,
 
 
 def _of_exported_file(logged: Mapping[str, float], path: Path) -> dict[str, float]:
-    """What the export measured of a file, by the names of the run's own metrics, and the counts of its network."""
+    """Return the metrics that the export measured, by the names of a run's metrics, and the counts of the network."""
     counts = ("complexity/parameters", "complexity/nonzero_parameters", "complexity/mmac_per_clip")
     found = {name: logged[name] for name in counts if name in logged}
     of_file = f"export/{path.suffix.lower().removeprefix('.')}/{path.stem}/"

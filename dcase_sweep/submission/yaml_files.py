@@ -9,9 +9,9 @@ from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 from dcase_sweep.utils.text_files import read_text
 
-#: Metadata take two pages.
+#: Largest file; metadata are about two pages long.
 _MOST_CHARACTERS, _MOST_EVENTS, _DEEPEST = 256 * 1024, 20_000, 20
-#: Characters of one value. Python does not print a whole number of more than 4,300 digits.
+#: Largest number of characters of a value. Python does not print integers of more than 4,300 digits.
 _LONGEST = 3_000
 
 
@@ -19,7 +19,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Read keys and values in YAML's safe subset, without aliases.
 
     Raises:
-        UserError: in one line, for a file that has none.
+        UserError: in one line, for a file without them.
     """
     expected = "keys and values in YAML"
     text = read_text(path, expected=expected)
@@ -33,7 +33,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         where = f", line {mark.line + 1}" if mark is not None else ""
         reason = printable(" ".join(str(getattr(error, "problem", None) or error).split()), 200)
         raise UserError(f"{path}{where}: {reason}; expected {expected}") from None
-    except (ValueError, RecursionError, OverflowError) as error:  # of a date that is none, for example
+    except (ValueError, RecursionError, OverflowError) as error:  # for example an invalid date
         raise UserError(f"{path}: {printable(' '.join(str(error).split()), 200)}; expected {expected}") from None
     if not isinstance(found, dict) or not all(isinstance(key, str | int) for key in found):
         raise UserError(f"{path}: no keys; expected {expected}")
@@ -41,7 +41,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def write_yaml(values: dict[str, Any]) -> str:
-    """Metadata as text, in the order of the keys."""
+    """Format metadata as text, in the order of the keys."""
     return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100))
 
 
@@ -50,7 +50,7 @@ def _check_events(text: str) -> None:
 
     Raises:
         ValueError: for aliases, excessive nesting, or too many values.
-        yaml.YAMLError: for text that is no YAML.
+        yaml.YAMLError: for text that is not YAML.
     """
     depth = 0
     for number, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 #: MLflow's page shows the view of the experiment's tag PREFIX + KEY for an address with ``viewStateShareKey=KEY``.
 #: Versions that know no saved views ignore both, and show their own columns.
 PREFIX, KEY = "mlflow.sharedViewState.", "dcase"
-#: Characters of the id of a sweep's run that are the key of its own view.
+#: Number of characters of the id of a sweep's run that are the key of its view.
 _KEY_LENGTH = 8
 #: Another name of ``attributes.start_time``, by which MLflow's page folds the jobs of a sweep into one row. The page
 #: does not know this name, and shows what is between the backticks: "Sort: Created".
@@ -39,7 +39,7 @@ HEADLINE_METRICS = (
 #: What was chosen, shown before the metrics.
 _PARAMETERS = ("task", "model", "data", "seed")
 _WIDTHS = {"task": 62, "model": 130, "data": 84, "seed": 58}
-#: Pixels of a letter of a column's title, of what is beside it, and of the widest column.
+#: Width in pixels of a letter in a title, of the symbols next to a title, and of the widest column.
 _LETTER, _BESIDE, _WIDEST = 7, 30, 125
 
 

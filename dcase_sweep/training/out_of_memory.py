@@ -13,7 +13,7 @@ from dcase_sweep.utils.machine import format_bytes
 
 
 def is_gpu_out_of_memory(error: RuntimeError) -> bool:
-    """Whether a GPU had too little memory. MPS has no class of its own for that."""
+    """Whether a GPU had too little memory. MPS has no separate class for it."""
     return isinstance(error, torch.OutOfMemoryError) or "MPS backend out of memory" in str(error)
 
 

@@ -35,7 +35,7 @@ def is_of_macos(name: str) -> bool:
 def name_problem(name: str) -> str | None:
     """Describe why a name could be a path outside of a folder, or no name at all, on some system; None if not."""
     if problem := path_problem(name):
-        return problem
+        return problem.removeprefix(f"'{name}' ")  # the caller names the file
     parts = [part for part in name.split("/") if part != "."]
     if not name.isprintable() or not parts or any(not 0 < len(part.encode()) <= _LONGEST_NAME for part in parts):
         return "not a name that every system can use; expected the name of a file"

@@ -73,7 +73,7 @@ class Progress:
     """Reports progress. This base class reports nothing."""
 
     def update(self, done: float, *, total: float | None = None, text: str | None = None) -> None:
-        """Set the progress to ``done`` of ``total``, and the text that is shown beside it."""
+        """Set the progress to ``done`` of ``total``, and the text that is shown next to it."""
 
 
 class _Bar(Progress):

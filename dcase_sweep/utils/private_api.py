@@ -80,7 +80,7 @@ PRIVATE_NAMES = (
     PrivateName("codecarbon", "_scheduler", "Its threads are waited for: they write after stop() otherwise."),
     PrivateName("codecarbon", "_scheduler_monitor_power", "Likewise."),
     PrivateName("codecarbon", "_timer", "Likewise, of each scheduler."),
-    PrivateName("codecarbon", "_hardware", "Where the figure comes from is said beside it: a counter or an estimate."),
+    PrivateName("codecarbon", "_hardware", "Runs record whether the energy is measured by a counter or estimated."),
     PrivateName("codecarbon", "_mode", "Likewise."),
     PrivateName("codecarbon", "_tdp", "Likewise: the watts that the estimate assumes."),
     PrivateName(

@@ -270,7 +270,7 @@ def test_a_list_says_which_recordings_are_in_the_set(submit: Submit) -> None:
             "--recordings nowhere: no such folder",
         ),
         (["nowhere.ckpt", *WORDS], "run=nowhere.ckpt: no such run in "),
-        (["scenes.ckpt", "events0.ckpt", *WORDS], "runs of task 1a and of task 4; expected those of one task"),
+        (["scenes.ckpt", "events0.ckpt", *WORDS], "runs of task 1a and of task 4; expected runs of one task"),
         (["scenes.ckpt", "--recordings", "set", "--label", "Kim_task1a_1"], "label Kim_task1a_1: expected AUTHOR_"),
         (
             ["scenes.ckpt", "--recordings", "set", "--label", "Kim_SNU_task1a_5"],
@@ -287,7 +287,7 @@ def test_a_list_says_which_recordings_are_in_the_set(submit: Submit) -> None:
             ["scenes.ckpt", *WORDS, "--network", "student"],
             "--network student: scenes.ckpt has one network; leave it out",
         ),
-        (["scenes.ckpt", "--check", "x.zip"], "--check: validates a package that is there; expected no scenes.ckpt"),
+        (["scenes.ckpt", "--check", "x.zip"], "--check: validates an existing package; expected no scenes.ckpt"),
         (["--check", "x.zip"], "x.zip: no such file; expected a submission's zip archive"),
         (["scenes.ckpt", *WORDS, "--meta", "report.pdf"], "report.pdf, line 1: expected alphabetic or numeric"),
     ],

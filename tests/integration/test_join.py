@@ -51,3 +51,14 @@ def test_a_machine_joins_until_the_search_is_complete(command_line: CommandLine,
     assert "no parent" not in output
     assert "joined  complete     3       3" in command_line("status")
     assert command_line("join", "joined", begun).count("trial ") == 0, "nothing is left to do"
+
+
+def test_a_search_that_was_stopped_is_not_joined(command_line: CommandLine, begun: str) -> None:
+    made = study(command_line.folder, "joined")
+    made.set_user_attr(records.COMMAND, made.user_attrs[records.COMMAND] | {"n_trials": 99})
+    made.set_user_attr(records.STOPPED, "too many trials failed")
+
+    output = command_line("join", "joined", begun, code=1)
+
+    assert output.splitlines()[-1] == "failed: search stopped: too many trials failed"
+    assert len(study(command_line.folder, "joined").get_trials()) == len(made.get_trials())

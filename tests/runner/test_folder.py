@@ -13,6 +13,9 @@ from dcase_sweep.tracking import provenance
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.leases import claim_folder
 from dcase_sweep.utils.signals import Interrupted, interruptible
+from tests.composing import composed
+from tests.desed_layout import make_desed
+from tests.integration.test_mean_teacher import SMALL as TEACHER
 from tests.runner.interruptions import stopping
 from tests.test_runner import experiment, job, runs
 
@@ -170,6 +173,28 @@ def test_a_folder_in_which_another_process_runs_is_refused(run: Callable[..., Re
 
     with (
         claim_folder(tmp_path / "job"),
-        pytest.raises(UserError, match=r"hydra\.run\.dir=.*/job: another process runs"),
+        pytest.raises(UserError, match=r"/job: another process runs in this"),
     ):
         run("job")
+
+
+def test_a_mean_teacher_that_is_ended_continues(
+    tmp_path: Path, mlruns: Path, monkeypatch: pytest.MonkeyPatch, lines: Callable[[], str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    places = [f"data.root={make_desed(tmp_path / 'desed')}", f"store.root={tmp_path}", f"tracking.folder={mlruns}"]
+    settings = composed("data=desed", "training.epochs=3", *places, *TEACHER, stopping(tmp_path / "stop"))
+    (tmp_path / "stop").write_text("1 SystemExit")
+    teacher = runner.Job(tmp_path / "job", {"model": "crnn_meanteacher", "data": "desed"})
+    teacher.folder.mkdir()
+    assert settings.task.name == "4"
+
+    with pytest.raises(SystemExit):
+        runner.run(settings, teacher)
+
+    assert runs(settings)[0].info.status == "KILLED"
+    assert "interrupted; to continue: " in lines()
+    monkeypatch.setattr(runner.execution, "train", _reach)
+    with pytest.raises(UserError, match="reached"):
+        runner.run(settings, teacher)
+    assert "continued  from epoch 1 of job" in lines()

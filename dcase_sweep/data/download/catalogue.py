@@ -19,11 +19,11 @@ class Archive:
     """One archive of a data set.
 
     Attributes:
-        name: of the file.
-        url: its address.
-        size: in bytes; None until the record is read.
+        name: name of the file.
+        url: address of the file.
+        size: size in bytes; None until the record is read.
         digest: ``md5:`` or ``sha256:`` and the digest in hexadecimal digits; None likewise.
-        folder: the folder in the archive whose contents go to the root; empty = all goes there as it is.
+        folder: the folder in the archive whose contents are moved to the root; empty = the root of the archive.
         record: the Zenodo record that publishes the size and the digest; None if they are known.
         recordings: digest of the recordings in the archive, where the server may pack the same files otherwise; None if
             the archive is always the same.
@@ -48,12 +48,12 @@ class DataSet:
     """A public data set.
 
     Attributes:
-        name: as on the command line.
-        title: in words.
-        page: where its authors describe it.
-        licence: in short.
-        archives: in the order in which they are downloaded.
-        unpacked: bytes on disk of all archives after unpacking, about.
+        name: name on the command line.
+        title: full name.
+        page: address of its description.
+        licence: short name of its licence.
+        archives: the archives in the order in which they are downloaded.
+        unpacked: approximate size of all unpacked files in bytes.
         command: an experiment on it, with ``{root}`` in place of ``data.root=ROOT``.
     """
 

@@ -7,14 +7,15 @@ from dcase_sweep.utils.machine import format_bytes
 
 
 def needed_bytes(data_set: DataSet, state: State, *, jobs: int, keep_archives: bool, is_local: bool) -> int:
-    """Return the bytes that the rest of a download takes at most at one time, about.
+    """Estimate the largest number of bytes that the rest of a download takes on the disk at a time.
 
     Args:
-        data_set: with the sizes of its archives.
-        state: of the root.
-        jobs: number of archives at a time. Each is removed before the next is begun, unless archives are kept.
-        keep_archives: whether they are.
-        is_local: whether the archives are read from a folder and not copied.
+        data_set: the data set, with the sizes of its archives.
+        state: the state of the root.
+        jobs: number of simultaneous downloads. Each archive is removed before the next download starts, unless archives
+            are kept.
+        keep_archives: whether archives are kept.
+        is_local: whether the archives are read from a folder without copying them.
     """
     pending = [archive for archive in data_set.archives if not state.is_unpacked(archive)]
     total = sum(archive.size or 0 for archive in data_set.archives)

@@ -1,4 +1,4 @@
-"""Headers of HTTP answers, which a server may send in any form."""
+"""Headers of HTTP responses, which a server may send in any form."""
 
 import email.utils
 import re
@@ -10,7 +10,7 @@ _TAG = re.compile(r'"[\x21\x23-\x7e]{1,500}"')
 
 
 def is_strong_tag(text: str) -> bool:
-    """Whether a text is an entity tag that stands for the same bytes; a weak one says nothing of single bytes."""
+    """Whether a text is an entity tag that stands for the same bytes; a weak one does not identify single bytes."""
     return _TAG.fullmatch(text) is not None
 
 

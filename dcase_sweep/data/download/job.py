@@ -35,19 +35,19 @@ from dcase_sweep.utils.signals import check_interrupted
 
 Stage = Literal["download", "wait", "check", "unpack", "done", "failed"]
 
-#: Seconds for threads to end after an interruption; what waits for a server ends with the process.
+#: Seconds for threads to end after an interruption. A thread that waits for a server ends with the process.
 _GRACE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What is done of one archive.
+    """Progress of one archive.
 
     Attributes:
         archive: the archive.
-        stage: what is being done.
-        done: bytes of this stage.
-        total: bytes of this stage; 0 if unknown.
+        stage: the current stage.
+        done: processed bytes of this stage.
+        total: all bytes of this stage; 0 if unknown.
     """
 
     archive: Archive
@@ -58,12 +58,12 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class DownloadResult:
-    """A data set that is complete as far as its archives go.
+    """A data set of which all archives are unpacked.
 
     Attributes:
-        data_set: with the sizes and digests of its archives.
+        data_set: the data set, with the sizes and digests of its archives.
         root: folder of the data set.
-        clips: of DESED, the clips of each table, and how many are not in any archive.
+        clips: for DESED, the clips of each table, and how many of them no archive contains.
         command: an experiment on the data set.
     """
 
@@ -74,7 +74,7 @@ class DownloadResult:
 
 
 class DownloadFailed(UserError):
-    """Some archives could not be had; a line for each."""
+    """Some archives could not be downloaded; a line for each."""
 
     def __init__(self, problems: list[str], done: int, total: int) -> None:
         self.problems = problems
@@ -96,12 +96,12 @@ def download(
 
     Args:
         data_set: ``tau2020``, ``desed`` or ``esc50``.
-        root: folder for the data set; it is created.
-        jobs: number of archives at a time.
+        root: folder for the data set; created if it does not exist.
+        jobs: number of simultaneous downloads.
         keep_archives: keep the archives after they are unpacked.
-        mirror: address or folder that has all archives, in place of the authors' servers.
-        on_progress: called with what is done, from several threads.
-        retry_policy: how often and how long servers are waited for.
+        mirror: address or folder with all archives, instead of the authors' servers.
+        on_progress: called with the progress of an archive, from several threads.
+        retry_policy: number of attempts, and waiting times.
 
     Raises:
         UserError: if the disk is too small, the server cannot be reached, or another process downloads into the folder.
@@ -148,7 +148,7 @@ def local_folder(mirror: str | None) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """What is done with each archive."""
+    """Downloads, checks and unpacks each archive."""
 
     state: State
     transfer: Transfer
@@ -157,7 +157,7 @@ class _Work:
     report: Callable[[Progress], None]
 
     def run(self, archive: Archive) -> None:
-        """Bring one archive to the root; what was done before is not done again.
+        """Download and unpack one archive; skip what an earlier command has done.
 
         Raises:
             TransferError, BadArchive, UserError: if that cannot be done.

@@ -20,18 +20,18 @@ from dcase_sweep.utils.archive_members import DAMAGE, NOT_A_FILE, TWICE, is_of_m
 from dcase_sweep.utils.machine import format_bytes
 from dcase_sweep.utils.text import printable
 
-#: Beyond this many times its own size, and this many bytes, what an archive unpacks to is not audio: WAV files shrink
-#: to a half or a third.
+#: An archive that unpacks to more than this many times its own size, plus this many bytes, does not contain audio: WAV
+#: files are compressed to a half or a third.
 _RATIO = 30
 _ALLOWANCE = 64 * 2**20
-#: The most files of an archive; the largest here has 25,000.
+#: Largest number of files in an archive. The largest archive of the catalogue has 25,000.
 _MOST_FILES = 500_000
-#: The most bytes that the header of a member of a tar may take.
+#: Largest header of a member of a tar archive, in bytes.
 _LONGEST_HEADER = 2**20
 
 
 class BadArchive(Exception):
-    """An archive is damaged, or has something that no archive of recordings has; says what in one line."""
+    """An archive is damaged, or is refused; the message has the reason in one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class Member:
     """A file in an archive.
 
     Attributes:
-        name: its path under the root, with slashes.
-        size: in bytes.
-        open: opens its contents.
+        name: path below the root, with slashes.
+        size: size in bytes.
+        open: function that opens its contents.
     """
 
     name: str
@@ -54,8 +54,8 @@ def open_archive(path: Path, folder: str = "") -> Iterator[list[Member]]:
     """Yield the files in a zip or tar.gz archive after all of them are checked.
 
     Args:
-        path: of the archive.
-        folder: the folder in it whose contents go to the root.
+        path: path of the archive.
+        folder: the folder in the archive whose contents are moved to the root.
 
     Raises:
         BadArchive: if it is damaged or refused.
@@ -72,7 +72,7 @@ def open_archive(path: Path, folder: str = "") -> Iterator[list[Member]]:
     except OSError as error:
         if error.errno != errno.EINVAL or error.filename is not None:
             raise
-        raise BadArchive("damaged: its directory points before its beginning") from None  # zipfile goes there
+        raise BadArchive("damaged: its directory points before its start") from None  # zipfile goes there
 
 
 def _check(members: Iterator[Member], folder: str, path: Path) -> list[Member]:
@@ -142,7 +142,7 @@ def _extract(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
 
 
 class _Bounded(io.RawIOBase):
-    """A stream that is never read far at once: a header of a tar may claim any length, which tarfile would read."""
+    """A stream that limits each read: tarfile reads as many bytes as the header of a member claims."""
 
     def __init__(self, stream: gzip.GzipFile) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""The clips of DESED that its tables name and that are not on disk: those of AudioSet are in no archive."""
+"""The clips of DESED that are in its tables but not on disk. No archive contains those from AudioSet."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ class ListedClips:
     """The clips of one table.
 
     Attributes:
-        subset: of the data set.
+        subset: the subset of the data set.
         table: path of the table.
-        folder: path of the folder that the clips belong in.
+        folder: path of the folder for the clips.
         listed: number of clips in the table.
         missing: number of clips that are not on disk.
         report: path of the list of missing clips; None if there are none.
@@ -36,7 +36,7 @@ class ListedClips:
 
 
 def list_missing(root: Path) -> tuple[ListedClips, ...]:
-    """Count the clips of each table that is there, and write a list of those that are not on disk.
+    """Count the clips of each existing table, and write a list of those that are not on disk.
 
     Raises:
         UserError: if a table cannot be read.

@@ -1,4 +1,4 @@
-"""Files that are not whole yet, each with the entity tag of what it is a part of beside it."""
+"""Partial files, each with a second file for the entity tag of the whole one."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ _SUFFIX = ".etag"
 
 
 def held_bytes(part: Path) -> int:
-    """Return the number of bytes of a partial file that are there."""
+    """Return the size of a partial file in bytes."""
     try:
         return part.stat().st_size
     except FileNotFoundError:
@@ -27,7 +27,7 @@ def tag_path(part: Path) -> Path:
 
 
 def read_tag(part: Path) -> str | None:
-    """Return the stored entity tag; None if there is none, or it could not be one."""
+    """Return the stored entity tag; None if there is none, or it is invalid."""
     try:
         with tag_path(part).open(encoding="utf-8") as file:
             tag = file.read(1000)

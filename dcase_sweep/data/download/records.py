@@ -10,7 +10,7 @@ from dcase_sweep.data.download.transfer import Transfer, TransferError
 from dcase_sweep.utils.errors import UserError
 
 _API = "https://zenodo.org/api/records"
-#: The description of a record has a few thousand bytes for each of its files.
+#: Largest description of a record in bytes; it has a few thousand for each file.
 _LARGEST = 4 * 2**20
 
 
@@ -18,9 +18,9 @@ def complete(data_set: DataSet, transfer: Transfer, mirror: str | Path | None = 
     """Return the data set with the size and digest of each archive.
 
     Args:
-        data_set: of the catalogue.
-        transfer: that reads the records.
-        mirror: address or folder that has the description of a record as ``RECORD.json`` beside the archives.
+        data_set: a data set of the catalogue.
+        transfer: reads the records.
+        mirror: address or folder with the archives and the description of each record, ``RECORD.json``.
 
     Raises:
         UserError: if a record cannot be read, or does not have the archive.

@@ -1,4 +1,4 @@
-"""What is known of a download between two commands, in a hidden folder of the root.
+"""The state of a download between two commands, in a hidden folder of the root.
 
 For each archive that is a partial file, then the whole one, then a list of the files that were unpacked from it. A file
 is renamed, or a list written, when a step is done; a process that ends in between leaves the step before.
@@ -47,7 +47,7 @@ class State:
         return self.folder / f"{archive.name}.unpacking"
 
     def held(self, archive: Archive) -> int:
-        """Number of bytes of the archive that are here."""
+        """Number of downloaded bytes of the archive."""
         return held_bytes(self.archive(archive)) or held_bytes(self.part(archive))
 
     def note_unpacked(self, archive: Archive, files: Mapping[str, int]) -> None:
@@ -64,7 +64,7 @@ class State:
                 return False
             return all(self._is_there(name, size) for name, size in files.items())
         except (UserError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return False  # no list, or none of ours
+            return False  # no list, or not written by this program
 
     def _is_there(self, name: str, size: int) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Transfer of one file over HTTP: continued where it ended, repeated after faults that pass.
+"""Transfer of one file over HTTP, which continues partial files and retries after temporary errors.
 
 ``requests`` carries the bytes, because it knows proxies, certificates and redirects, and comes with MLflow. What it
 lacks is here: ranges, a check that what is continued is the same file, and waiting as the server asks.
@@ -22,29 +22,29 @@ from dcase_sweep.data.download.partial_files import held_bytes, read_tag, remove
 from dcase_sweep.utils.secrets import mask_url
 from dcase_sweep.utils.text import printable
 
-#: Bytes that are read at once; what came of them is lost when the connection ends.
+#: Bytes of a read. Those of an incomplete read are lost when the connection ends.
 _CHUNK = 2**15
-#: Seconds between two calls that say how many bytes are there.
+#: Seconds between two reports of progress.
 _REPORT_SECONDS = 0.1
-#: Seconds to connect, and without a byte.
+#: Timeouts in seconds: for the connection, and between two bytes.
 _TIMEOUT = (15.0, 60.0)
-#: Answers after which the same request may succeed.
+#: Status codes after which the same request may succeed.
 _TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
 _ABSENT = (404, 410)
-#: Zenodo asks programs to say who they are (https://github.com/fatiando/pooch/issues/502).
+#: Zenodo asks programs to identify themselves (https://github.com/fatiando/pooch/issues/502).
 _AGENT = f"dcase_sweep/{__version__}"
 
 
 class TransferError(Exception):
-    """A file cannot be transferred; says why in one line."""
+    """A file cannot be transferred; the message has the reason in one line."""
 
 
 class HostUnreachable(TransferError):
-    """The server has never answered: no network, a wrong address, or it is down."""
+    """The server has never responded: no network, a wrong address, or the server is down."""
 
 
 class WrongBytes(TransferError):
-    """What the server sends is not the file that was asked for."""
+    """The server sends something other than the requested file."""
 
 
 class Stopped(Exception):
@@ -52,11 +52,11 @@ class Stopped(Exception):
 
 
 class _TemporaryFault(TransferError):
-    """A fault that may pass.
+    """A temporary error.
 
     Attributes:
-        wait: seconds that the server asks to wait; None = it does not say.
-        is_silent: whether no server answered.
+        wait: seconds to wait, as the server requests; None = no request.
+        is_silent: whether no server responded.
     """
 
     def __init__(self, words: str, *, wait: float | None = None, is_silent: bool = False) -> None:
@@ -67,14 +67,14 @@ class _TemporaryFault(TransferError):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how long to wait.
+    """The number of attempts, and waiting times.
 
     Attributes:
-        attempts: in a row that bring nothing new, before the file is given up.
-        unanswered: the same, while no server has ever answered.
-        first: seconds before the second attempt; they double each time.
-        longest: seconds between attempts.
-        asked: seconds that a server may ask to wait; if it asks for more, the file is given up.
+        attempts: largest number of consecutive attempts without a new byte.
+        unanswered: the same, as long as no server has responded.
+        first: seconds before the second attempt, doubled for each further one.
+        longest: largest number of seconds between attempts.
+        asked: largest waiting time in seconds that a server may request; if it requests more, the transfer fails.
     """
 
     attempts: int = 7
@@ -90,7 +90,7 @@ class Transfer:
 
     Args:
         stop: set to end all transfers.
-        retry_policy: for faults that may pass.
+        retry_policy: the number of attempts after temporary errors.
     """
 
     stop: threading.Event = field(default_factory=threading.Event)
@@ -107,14 +107,14 @@ class Transfer:
         on_bytes: Callable[[int], None],
         on_wait: Callable[[], None] = lambda: None,
     ) -> None:
-        """Transfer a file to ``part``; what is there already is continued.
+        """Transfer a file to ``part``, and continue it if it exists.
 
         Args:
-            url: the address.
+            url: address of the file.
             part: path of the file; it is complete when this function returns.
-            size: of the file in bytes; None if it is only known when the server ends.
-            on_bytes: called with the number of bytes that are there.
-            on_wait: called before a wait for a fault to pass.
+            size: size of the file in bytes; None if it is not known before the end.
+            on_bytes: called with the number of transferred bytes.
+            on_wait: called before a wait after a temporary error.
 
         Raises:
             TransferError: if the server does not have the file, or faults do not pass.
@@ -157,7 +157,7 @@ class Transfer:
                 self._wait(url, fault, failures, 0)
 
     def _wait(self, url: str, fault: _TemporaryFault, failures: int, held: int) -> None:
-        """Wait before the next attempt, or raise if that makes no sense any more."""
+        """Wait before the next attempt, or raise if there is none."""
         if fault.wait is not None and fault.wait > self.retry_policy.asked:
             raise TransferError(f"{fault}; the server asks to wait for {fault.wait:,.0f} s")
         host = urlsplit(url).netloc
@@ -202,14 +202,14 @@ class Transfer:
             raise _TemporaryFault(f"the connection ended after {held:,} of {size:,} bytes")
 
     def _begin(self, response: requests.Response, part: Path, asked: int, size: int | None, tag: str | None) -> int:
-        """Return the position in the file at which the response begins; empty ``part`` if that is its beginning."""
+        """Return the position in the file at which the response begins; empty ``part`` if it is 0."""
         sent = strong_tag(response.headers)
         if response.status_code == 206 and asked:
             start, total = content_range(response.headers.get("Content-Range", ""))
             if start == asked and total in (None, size or total) and (not tag or sent in (None, tag)):
                 return asked
         _check_whole(response, size, is_continued=asked > 0)
-        remove_part(part)  # the identity goes with the old bytes, before there are new ones
+        remove_part(part)  # with its entity tag, before new bytes are written
         if response.status_code != 200:
             raise _TemporaryFault("the server sends another part of the file than was asked for")
         part.touch()
@@ -218,13 +218,13 @@ class Transfer:
         return 0
 
     def _get(self, url: str, headers: Mapping[str, str]) -> requests.Response:
-        """Begin a request; the answer is 200, 206 or 416."""
+        """Start a request whose response is 200, 206 or 416."""
         if self.stop.is_set():
             raise Stopped
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
         try:
-            # Compressed on the way, a range would count other bytes than those that are written.
+            # A range of a compressed response would count other bytes than those of the file.
             response: requests.Response = self._local.session.get(
                 url,
                 headers={"User-Agent": _AGENT, "Accept-Encoding": "identity", **headers},
@@ -251,7 +251,7 @@ class Transfer:
 
 
 def _check_whole(response: requests.Response, size: int | None, *, is_continued: bool) -> None:
-    """Check that an answer may be the whole file, before what is there is given up for it."""
+    """Check that a response may be the whole file, before the partial file is replaced."""
     if response.status_code != 200:
         return
     if response.headers.get("Content-Type", "").startswith("text/html"):
@@ -262,7 +262,7 @@ def _check_whole(response: requests.Response, size: int | None, *, is_continued:
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
-    """Yield the bytes of a response as they were sent; a fault on the way may pass.
+    """Yield the bytes of a response as they were sent; an error of the connection is temporary.
 
     They are not decoded: some servers call a tar.gz a tar that they have compressed.
     """

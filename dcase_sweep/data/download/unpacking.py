@@ -1,4 +1,4 @@
-"""Unpacking of an archive into the root of a data set: whole or not at all, file by file."""
+"""Unpacking of an archive into the root of a data set."""
 
 import errno
 import filecmp
@@ -16,7 +16,7 @@ from dcase_sweep.utils.machine import format_bytes
 from dcase_sweep.utils.text import printable
 
 _CHUNK = 2**20
-#: Files that several archives may have, each its own; the first stays.
+#: Files that several archives may have with different contents. The first one is kept.
 _DOCUMENTS = ("readme", "license", "licence", "changelog")
 
 
@@ -32,10 +32,10 @@ def unpack(
 
     Args:
         archive: path of the archive.
-        temporary: a folder; what is in it is removed.
-        folder: the folder in the archive whose contents go to the root.
-        stop: set to end.
-        on_bytes: called with the number of bytes that are unpacked, and of all.
+        temporary: a folder, which is emptied first.
+        folder: the folder in the archive whose contents are moved to the root.
+        stop: set to stop.
+        on_bytes: called with the number of unpacked bytes, and of all bytes.
 
     Raises:
         BadArchive: if the archive is damaged or refused.
@@ -75,7 +75,7 @@ def _write(member: Member, path: Path, stop: threading.Event) -> None:
 
 
 def move_into(root: Path, temporary: Path, names: list[str]) -> None:
-    """Move unpacked files to the root. A file that is there already with the same contents is left as it is.
+    """Move unpacked files to the root. An existing file with the same contents is left unchanged.
 
     Raises:
         UserError: if a file is there with other contents; then nothing was moved.

@@ -1,4 +1,4 @@
-"""Whether a file, or what was unpacked from it, is what its authors published."""
+"""Comparison of an archive, or of its unpacked recordings, with the published digest."""
 
 import hashlib
 import threading

@@ -85,7 +85,7 @@ def assign_splits(
 
     Args:
         labels: labels of each recording; a recording may have several or none.
-        groups: group of each recording; empty for a recording that is a group of its own.
+        groups: group of each recording; empty for a recording that is its own group.
         splits: split of each recording in the table; empty if the table does not specify it.
         folds: fold of each recording, likewise.
         where: table and row of each recording, for messages.

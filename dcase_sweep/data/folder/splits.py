@@ -66,7 +66,7 @@ def hold_out(strata: Strata, candidates: Indices, *, fraction: float, seed: int)
     """
     present = np.unique(strata.group[candidates])
     counts = strata.counts[present].astype(np.float64)
-    bare = (counts.sum(axis=1) == 0).astype(np.float64)  # groups without a label are a stratum of their own
+    bare = (counts.sum(axis=1) == 0).astype(np.float64)  # groups without a label are a separate stratum
     counts = np.column_stack([counts, bare])
     counts /= np.maximum(counts.sum(axis=0), 1)
     left = (counts > 0).sum(axis=0)

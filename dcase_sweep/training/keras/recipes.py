@@ -15,7 +15,7 @@ OPTIMIZERS = {
 CONSTANT, COSINE = (f"dcase_sweep.training.schedules.{name}" for name in ("constant", "cosine"))
 _LOSS = "torch.nn.CrossEntropyLoss"
 #: Keys in addition to the arguments, and the ramp-up, which only the mean teacher has.
-_BESIDE = ("_target_", "_partial_", "interval", "ramp_epochs")
+_EXTRA_KEYS = ("_target_", "_partial_", "interval", "ramp_epochs")
 
 
 def check_recipe(experiment: Experiment) -> None:
@@ -51,7 +51,7 @@ def _error(key: str, node: Any, expected: str) -> UserError:
 
 def _check_arguments(key: str, node: Any, known: tuple[str, ...]) -> None:
     for name, value in plain(node).items():
-        if name not in (*known, *_BESIDE) and value is not None:
+        if name not in (*known, *_EXTRA_KEYS) and value is not None:
             raise UserError(
                 f"{key}.{name}={value}: not supported with framework=tensorflow; leave it out or use framework=torch"
             )

@@ -178,7 +178,9 @@ def test_an_archive_with_a_path_out_of_the_root_writes_nothing(server: Server, t
 
     problems = problems_of(data_set, tmp_path / "root")
 
-    assert problems == ["a.zip: ../outside: not the name of a file below the root"]
+    assert problems == [
+        "a.zip: ../outside: leads out of its folder with '..'; expected a path inside the data set's folder"
+    ]
     assert len(server.requests) == 1  # it is what was published
     assert contents(tmp_path / "root") == {}
     assert not (tmp_path / "outside").exists()
