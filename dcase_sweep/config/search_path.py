@@ -133,17 +133,35 @@ def named_in_folder(config_dir: str) -> dict[str, str | frozenset[str]]:
         UserError: for a missing folder, or a file that is not a configuration.
     """
     SearchPath(config_dir).check()
+    contents = list(_read_folder(Path(config_dir)))
     named: dict[str, str | frozenset[str]] = {}
     for group in PACKAGES:
         found: dict[str, set[str]] = {f"{group}._target_": set()}
-        contents = [read_config(path) for path in sorted(Path(config_dir, group).rglob("*.yaml"))]
-        inner = [each.get(group) for each in contents]  # files that apply to the whole configuration
-        for each in (*contents, *inner):
-            for key, target in flatten(each, group).items() if isinstance(each, dict) else ():
+        # Files of other groups, such as a task or an experiment, may set the keys of this one.
+        nodes = [
+            node for chosen, content in contents for node in (content if chosen == group else None, content.get(group))
+        ]
+        for node in nodes:
+            for key, target in flatten(node, group).items() if isinstance(node, dict) else ():
                 if key.endswith("._target_") and isinstance(target, str):
                     found.setdefault(key, set()).add(target)
         named |= {key: frozenset(targets) for key, targets in found.items()}
     return named
+
+
+def _read_folder(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the group and the content of each file in a folder of configuration files.
+
+    Raises:
+        UserError: for a file of a group with classes that is not a configuration. Other files are skipped then.
+    """
+    for path in sorted(folder.rglob("*.yaml")):
+        group = path.relative_to(folder).parts[0]
+        try:
+            yield group, read_config(path)
+        except UserError:
+            if group in PACKAGES:
+                raise
 
 
 def _is_config_dir(flag: str) -> bool:

@@ -71,6 +71,27 @@ def test_macro_f1_of_scenes_is_a_column(store: str, tmp_path: Path, capsys: pyte
     assert any(line.startswith("cnn5") and f"{100 * f1:.1f}" in line for line in lines)
 
 
+def test_a_task_of_the_users_own_is_compared_by_its_metrics(
+    store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for threshold, value in ((0.4, 0.25), (0.5, 0.75)):
+        run = tracking.start_run(Tracking(folder=str(tmp_path / "mlruns")), name="tags", tags={})
+        run.log_parameters({"task": "tagging", "task.name": "tagging", "task.threshold": threshold, "seed": 0})
+        run.log_metrics(
+            {"test/map": value, "test/clips_scored": 4.0, "test/map/dog": 0.5, "complexity/parameters": 8.0}
+        )
+        run.end("FINISHED")
+
+    assert main(["compare", store, "task=tagging"]) == 0
+
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["n", "rule", "map", "parameters"] in lines
+    assert [line for line in lines if line and line[0].startswith("threshold=")][:2] == [
+        ["threshold=0.5", "1", "A", "0.750", "8"],
+        ["threshold=0.4", "1", "A", "0.250", "8"],
+    ]
+
+
 def test_filters_select_runs(store: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", store, "model=cnn4", "seed=1"]) == 0
 

@@ -130,3 +130,16 @@ def test_classes_that_ones_own_files_name(conf: Path) -> None:
     named = named_in_folder("conf")
 
     assert (named["model._target_"], named["data._target_"]) == (frozenset({"own.Net"}), frozenset({"own.Data"}))
+
+
+def test_a_task_of_a_folder_names_the_class_of_its_data(tmp_path: Path) -> None:
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task/tags.yaml").write_text(
+        "# @package _global_\ntask: {_target_: mine.Tags}\ndata: {_target_: mine.Tones}\n"
+    )
+    (tmp_path / "notes.yaml").write_text("- not a configuration\n")
+
+    named = named_in_folder(str(tmp_path))
+
+    assert (named["task._target_"], named["data._target_"]) == (frozenset({"mine.Tags"}), frozenset({"mine.Tones"}))
+    assert named["model._target_"] == frozenset()

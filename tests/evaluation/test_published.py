@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from dcase_sweep.evaluation.comparison.measures import MEASURES
 from dcase_sweep.evaluation.comparison.published import PublishedResult, published_results
-from dcase_sweep.evaluation.comparison.systems import MEASURES
 
 README = (Path(__file__).parents[2] / "experiments/README.md").read_text(encoding="utf-8")
 #: Cells of the rows whose first link is to the source of a result.

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dcase_sweep.evaluation.comparison.differences import Comparison
+from dcase_sweep.evaluation.comparison.measures import Measure, list_measures
 from dcase_sweep.evaluation.comparison.published import PublishedResult, published_results
 from dcase_sweep.evaluation.comparison.rules import letter_rules
-from dcase_sweep.evaluation.comparison.systems import MEASURES, Measure, System
+from dcase_sweep.evaluation.comparison.systems import System
 from dcase_sweep.utils.text import printable
 
 #: Smaller p-values are marked.
@@ -57,7 +58,7 @@ def split_by_task(systems: Sequence[System]) -> list[TaskRows]:
 
 def shown_measures(systems: Sequence[System]) -> list[Measure]:
     """Return the measures for which a system has values."""
-    return [measure for measure in MEASURES if any(len(system.values(measure)) for system in systems)]
+    return list_measures(systems)
 
 
 def format_value(mean: float, std: float | None, measure: Measure) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.evaluation.comparison.systems import Measure, System, split_comparable, tested_measures
+from dcase_sweep.evaluation.comparison.measures import Measure, tested_measures
+from dcase_sweep.evaluation.comparison.systems import System, split_comparable
 from dcase_sweep.evaluation.resampling import Difference, compare_drawn, compare_seeds, draw_statistic
 
 

@@ -16,8 +16,9 @@ from dcase_sweep.evaluation.comparison.cells import (
     split_by_task,
 )
 from dcase_sweep.evaluation.comparison.differences import Comparison
+from dcase_sweep.evaluation.comparison.measures import Measure
 from dcase_sweep.evaluation.comparison.published import PublishedResult
-from dcase_sweep.evaluation.comparison.systems import Measure, System, list_notes
+from dcase_sweep.evaluation.comparison.systems import System, list_notes
 from dcase_sweep.utils.palette import COLOURS
 from dcase_sweep.utils.text import printable
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dcase_sweep.evaluation.comparison.measures import MEASURES, Measure, main_measure
 from dcase_sweep.evaluation.comparison.rules import describe_rule
 from dcase_sweep.evaluation.resampling import Statistic
 from dcase_sweep.utils.names import shorten_key
@@ -28,44 +29,6 @@ _TITLES = {
     "psds_score_scenario1": "PSDS 1 by class",
     "psds_score_scenario2": "PSDS 2 by class",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """A compared metric: its name in a run, its titles in tables, and its format."""
-
-    metric: str
-    title: str
-    factor: float = 1.0
-    digits: int = 3
-    larger_is_better: bool = True
-    #: Names of the same metric in runs of earlier versions.
-    earlier: tuple[str, ...] = ()
-
-    def read(self, metrics: Mapping[str, float]) -> float:
-        """Return its value in a run; NaN if the run does not have it."""
-        for name in (self.metric, *self.earlier):
-            if name in metrics:
-                return metrics[name]
-        return math.nan
-
-
-#: Measures of both tasks. The main measure of a task is the first one for which its systems have values.
-MEASURES = (
-    Measure("test/accuracy", "accuracy %", 100, 1),
-    Measure("test/log_loss", "log loss", larger_is_better=False),
-    Measure("test/psds1", "PSDS 1", earlier=("test/teacher/psds_score_scenario1",)),
-    Measure("test/psds2", "PSDS 2", earlier=("test/teacher/psds_score_scenario2",)),
-    Measure("test/f1", "F1 %", 100, 1, earlier=("test/teacher/event_f1_macro",)),
-    Measure("complexity/parameters", "parameters", digits=0, larger_is_better=False),
-    Measure("complexity/nonzero_kib_16bit", "KiB", digits=1, larger_is_better=False),
-    Measure("complexity/mmac_per_clip", "MMAC", digits=1, larger_is_better=False),
-    Measure("energy/training_kwh", "Wh", 1000, 2, larger_is_better=False),
-)
-
-
-#: The tested metrics of each task, the main one first.
-_TESTED = (("test/accuracy", "test/log_loss"), ("test/psds1", "test/psds2", "test/f1"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,20 +124,6 @@ def list_notes(systems: Sequence[System]) -> list[str]:
     if any(system.is_synthetic for system in systems):
         notes.append("synthetic demo data: not representative of real recordings")
     return notes
-
-
-def main_measure(systems: Sequence[System]) -> Measure | None:
-    """Return the first measure for which the systems of a task have values; None if there is none."""
-    return next((each for each in MEASURES if any(len(system.values(each)) for system in systems)), None)
-
-
-def tested_measures(systems: Sequence[System]) -> list[Measure]:
-    """Return the tested measures of a task, the main one first."""
-    main = main_measure(systems)
-    if main is None:
-        return []
-    names = next((names for names in _TESTED if main.metric == names[0]), (main.metric,))
-    return [each for each in MEASURES if each.metric in names and any(len(system.values(each)) for system in systems)]
 
 
 def group_runs(runs: Sequence[ComparedRun]) -> list[System]:

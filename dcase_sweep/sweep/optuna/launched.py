@@ -263,8 +263,8 @@ class LaunchedWorkers:
         """Leave the workers to the batch system, where they go on."""
         if self._workers:
             log.info(
-                f"workers   {pluralize(len(self._workers), 'job')} of the launcher go on until the search is complete; "
-                "the same command follows them"
+                f"workers   {pluralize(len(self._workers), 'job')} left to the launcher; those that go on complete the "
+                "search, and the same command follows them"
             )
 
 

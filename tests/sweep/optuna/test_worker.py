@@ -181,7 +181,8 @@ def test_a_note_on_a_result_is_stored_with_its_trial(tmp_path: Path) -> None:
 
 def test_a_launchers_worker_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
-    monkeypatch.setattr("hydra.core.hydra_config.HydraConfig.get", lambda: OmegaConf.create({"job": {"num": 1}}))
+    settings = OmegaConf.create({"job": {"num": 1}, "output_subdir": None})
+    monkeypatch.setattr("hydra.core.hydra_config.HydraConfig.get", lambda: settings)
     seen: list[str] = []
     worker: Any = Worker.__new__(Worker)
     worker.work = lambda number: seen.append(f"{number} on {os.environ['CUDA_VISIBLE_DEVICES']}") or 0
