@@ -13,10 +13,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.command_line import repeat_command
 from dcase_sweep.result import Result
+from dcase_sweep.sweep.stored_jobs import mask_saved_configurations
 from dcase_sweep.training.callbacks import RunCallback
 from dcase_sweep.utils.errors import UserError, describe_os_error
-from dcase_sweep.utils.files import write_text
-from dcase_sweep.utils.secrets import mask_values, mask_word, masked_yaml
+from dcase_sweep.utils.secrets import mask_word, masked_yaml
 
 if TYPE_CHECKING:
     from dcase_sweep.config import Experiment
@@ -39,7 +39,7 @@ def run_composed(
     from dcase_sweep.config.choices import introduce, read_choices
 
     settings = HydraConfig.get()
-    _mask_saved_configurations(settings, composed)
+    mask_saved_configurations(settings, composed)
     with suppress(OmegaConfBaseException):  # of a value that cannot be resolved; the check names its key
         introduce(read_choices(settings.runtime.choices, composed), composed.get("seed"))
     try:
@@ -102,14 +102,3 @@ def _say_error(line: str) -> None:
         print(f"error: {line}", file=sys.stderr)
     else:
         log.error(f"error: {line}")
-
-
-def _mask_saved_configurations(settings: Any, composed: DictConfig) -> None:
-    """Mask passwords in the configurations that Hydra has saved for a run, because it saves overrides as typed."""
-    if settings.output_subdir is None:
-        return
-    parts = (composed, settings)
-    if all(mask_values(plain) == plain for plain in (OmegaConf.to_container(part, resolve=False) for part in parts)):
-        return
-    for path in (Path(settings.runtime.output_dir) / settings.output_subdir).glob("*.yaml"):
-        write_text(path, masked_yaml(OmegaConf.load(path)))

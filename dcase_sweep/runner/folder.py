@@ -55,8 +55,8 @@ def hold_folder(folder: Path) -> Iterator[None]:
     with claim_folder(folder) as is_free:
         if not is_free:
             raise UserError(
-                f"hydra.run.dir={folder}: another process runs in this folder; expected a folder of its own, or the "
-                "end of that process"
+                f"{folder}: another process runs in this folder; expected a folder of its own (hydra.run.dir, "
+                "hydra.sweep.dir), or the end of that process"
             )
         yield
 

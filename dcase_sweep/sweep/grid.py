@@ -24,6 +24,7 @@ from dcase_sweep.sweep.composer import Composer
 from dcase_sweep.sweep.job import GridJob, PooledRow
 from dcase_sweep.sweep.launchers import check_launcher, is_basic, is_stopped_job
 from dcase_sweep.sweep.outcomes import Outcome
+from dcase_sweep.sweep.stored_jobs import protect_stored_jobs
 from dcase_sweep.sweep.summary import draw_comparison, summarise, to_markdown
 from dcase_sweep.utils import leases
 from dcase_sweep.utils.console import describe_remaining, pluralize
@@ -94,6 +95,7 @@ class GridSweeper(Sweeper):
         with interruptible(), self._written(folder):
             record = self._application.start_record(self._name(jobs), arguments, known_id=continuation.record_id)
             log.info(f"folder    {folder}")
+            protect_stored_jobs(self._config, folder)
             given = self._application.describe_job(record.id, _varying(jobs))
             jobs, finished = self._without_finished(jobs)
             results: list[JobReturn] = []

@@ -1,6 +1,7 @@
 """The Hydra launcher of a sweep: checks, and how many of its processes run at a time."""
 
 import copy
+from importlib.util import find_spec
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,6 +19,11 @@ def is_basic(config: DictConfig) -> bool:
 
 #: The packages of launchers, by which ``hydra.launcher._target_`` begins.
 SUBMITIT, _JOBLIB = "hydra_plugins.hydra_submitit_launcher", "hydra_plugins.hydra_joblib_launcher"
+_RAY = "hydra_plugins.dcase_sweep.RayLauncher"
+
+
+class JobLost(Exception):
+    """A job has ended without a result, because its process or its machine has ended."""
 
 
 def _is_of(config: DictConfig, package: str) -> bool:
@@ -51,11 +57,13 @@ MOST_PROCESSES = 1024
 
 
 def check_launcher(config: DictConfig) -> None:
-    """Check the number of parallel jobs of a launcher.
+    """Check that a launcher is installed, and its number of parallel jobs.
 
     Raises:
-        UserError: for an impossible number, with the key.
+        UserError: for a missing package or an impossible number, with the key.
     """
+    if OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC) == _RAY and find_spec("ray") is None:
+        raise UserError("hydra/launcher=ray: Ray is not installed; pip install 'dcase-sweep[ray]'")
     count = OmegaConf.select(config, "hydra.launcher.n_jobs", default=None)
     if count is None:
         return
@@ -69,5 +77,5 @@ def check_launcher(config: DictConfig) -> None:
 
 
 def is_stopped_job(error: BaseException) -> bool:
-    """Whether submitit reports that the batch system has ended a job, and has not requeued it. Does not import it."""
-    return "UncompletedJobError" in {kind.__name__ for kind in type(error).__mro__}
+    """Whether a launcher reports that the batch system or the cluster has ended a job. Does not import submitit."""
+    return isinstance(error, JobLost) or "UncompletedJobError" in {kind.__name__ for kind in type(error).__mro__}

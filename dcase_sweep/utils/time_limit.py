@@ -3,10 +3,12 @@
 import math
 import os
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 
 #: ``[DAYS-][[HOURS:]MINUTES:]SECONDS``, as Slurm writes times.
 _DURATION = re.compile(
@@ -14,6 +16,8 @@ _DURATION = re.compile(
 )
 #: The longest limit, in seconds: a year.
 _LONGEST = 366 * 86_400.0
+#: Seconds within which Slurm must answer.
+_PATIENCE = 10
 
 
 class OutOfTime(Exception):
@@ -46,20 +50,33 @@ def parse_duration(value: object) -> float:
 def find_deadline(limit: float | None = None) -> float | None:
     """Return the time at which this process must have ended, in seconds since 1970; None if there is no limit.
 
-    It is the earliest of three: the end of the Slurm job in ``SLURM_JOB_END_TIME``, the given limit, and the limit of
-    the worker that this process is.
+    It is the earliest of three: the end of the Slurm job, the given limit, and the limit of the worker that this
+    process is. The end of the job is in ``SLURM_JOB_END_TIME``; earlier versions of Slurm are asked for it.
 
     Args:
         limit: seconds from the start of this process.
     """
     began = _get_start()
     known = [_process.deadline] if _process.deadline is not None else []
-    slurm = os.environ.get("SLURM_JOB_END_TIME", "")
-    if slurm.isdecimal() and int(slurm) > began:  # otherwise it is that of a job that has ended
+    slurm, job = os.environ.get("SLURM_JOB_END_TIME"), os.environ.get("SLURM_JOB_ID", "")
+    if slurm is None and job.isdecimal():
+        known += _ask_slurm(job)
+    elif slurm is not None and slurm.isdecimal() and int(slurm) > began:  # else it is that of a job that has ended
         known.append(float(slurm))
     if limit is not None:
         known.append(began + limit)
     return min(known, default=None)
+
+
+@cache
+def _ask_slurm(job: str) -> tuple[float, ...]:
+    """Ask once for the end of a job; nothing is known of a job without a limit, or if nobody answers."""
+    command = ["squeue", "--noheader", f"--jobs={job}", "--format=%L"]
+    try:
+        left = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE).stdout
+        return (time.time() + parse_duration(left),)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return ()
 
 
 def _get_start() -> float:

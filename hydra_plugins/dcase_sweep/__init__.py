@@ -1,4 +1,4 @@
-"""The sweepers as Hydra plugins: Hydra registers the classes that are defined in this namespace package.
+"""The sweepers and a launcher as Hydra plugins: Hydra registers the classes that are defined in this namespace package.
 
 Every Hydra application in the environment imports this module at start-up, so it must not import slow modules.
 """
@@ -10,6 +10,7 @@ from hydra.errors import CompactHydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from dcase_sweep.application import sweepers
+from dcase_sweep.sweep import ray_launcher
 from dcase_sweep.sweep.optuna.sweeper import OptunaSweeper as AnyOptunaSweeper
 from dcase_sweep.utils.errors import UserError
 
@@ -49,8 +50,12 @@ class OptunaWorkersSweeper(AnyOptunaSweeper):
         return study
 
 
+class RayLauncher(ray_launcher.RayLauncher):
+    """``hydra/launcher=ray`` for any Hydra application."""
+
+
 class OptunaWorkersSearchPath(SearchPathPlugin):
-    """Adds the configuration of ``hydra/sweeper=optuna_workers`` to the search path of every Hydra application."""
+    """Adds ``hydra/sweeper=optuna_workers`` and ``hydra/launcher=ray`` to every Hydra application."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Append the folder, so that the application's own configuration comes first."""

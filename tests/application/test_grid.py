@@ -87,8 +87,11 @@ class Serial:
 
 
 @pytest.mark.usefixtures("mlruns")
-def test_an_interrupted_sweep_compares_what_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parent, given = swept(monkeypatch, tmp_path, Serial(Interrupted(2)), error=Interrupted)
+@pytest.mark.parametrize("error", [Interrupted(2), SystemExit(1)], ids=["signal", "exit"])
+def test_an_interrupted_sweep_compares_what_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    parent, given = swept(monkeypatch, tmp_path, Serial(error), error=type(error))
 
     lines = (tmp_path / "multirun/comparison.txt").read_text().splitlines()
     assert lines[0] == "synthetic"

@@ -22,7 +22,7 @@ def main() -> int:
     disks = parts.add_parser("disks", help="full disks, read-only mounts and moved projects; needs root")
     disks.add_argument("--only", default="", help="a part of a check's name")
     disks.add_argument("--json", type=Path, help="write what came of each check")
-    failures = parts.add_parser("failures", help="random failures of searches on two machines and their database")
+    failures = parts.add_parser("failures", help="random failures of machines, databases and grids")
     failures.add_argument("--count", type=int, default=100, help="failures in all (default: 100)")
     failures.add_argument("--seed", type=int, default=0, help="of moments and victims (default: 0)")
     failures.add_argument("--only", default="", help="a part of a search's name, such as joblib or journal")

@@ -18,6 +18,7 @@ import psutil
 
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.study import open_storage
+from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.processes import parse_identity
 from tests.campaign.failure import Failure
 from tests.engines.hosts import Host, start_host
@@ -77,11 +78,14 @@ class Machine:
 
     def find_worker(self, number: int) -> psutil.Process | None:
         """The process that has this number on its machine."""
-        with suppress(psutil.Error):
-            for process in psutil.Process(self.host.first).children(recursive=True):
-                status = Path(f"/proc/{process.pid}/status").read_text()
-                if re.search(rf"^NSpid:.*\t{number}$", status, re.MULTILINE):
-                    return process
+        # The command is a child of what has started it there, and an orphan one of the first process.
+        roots = [self.host.first, *([self.process.pid] if self.process is not None else [])]
+        for root in roots:
+            with suppress(psutil.Error, OSError):
+                for process in psutil.Process(root).children(recursive=True):
+                    status = Path(f"/proc/{process.pid}/status").read_text()
+                    if re.search(rf"^NSpid:.*\t{number}$", status, re.MULTILINE):
+                        return process
         return None
 
 
@@ -106,11 +110,6 @@ class FailingSearch:
     violations: list[str] = field(default_factory=list)
     machines: dict[str, Machine] = field(default_factory=dict)
     commands: int = 0
-
-    @property
-    def name(self) -> str:
-        """What this search is."""
-        return f"{self.launcher}, {'PostgreSQL' if self.server else 'journal'}"
 
     def run(self, count: int) -> None:
         """Cause up to so many failures, repeat the command until the search is complete, and repeat it once more."""
@@ -156,9 +155,16 @@ class FailingSearch:
         where = self.server.url if self.server else str(self.folder / "optuna.log")
         if self.server is None and not Path(where).is_file():
             return []
-        with suppress(KeyError):
-            return optuna.load_study(study_name=self.study, storage=open_storage(where)).get_trials(deepcopy=False)
-        return []
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                return optuna.load_study(study_name=self.study, storage=open_storage(where)).get_trials(deepcopy=False)
+            except KeyError:
+                return []
+            except UserError:  # the server has just been started again
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
 
     def is_complete(self) -> bool:
         """Whether there are as many trials as wanted."""

@@ -87,7 +87,8 @@ def _measure(trial: FrozenTrial, failures: Sequence[Failure], grace_period: floa
         and (owner is None or each.host in (owner.host, None))
         and (owner is None or each.process in (owner.number, None))
     ]
-    cause = causes[-1] if causes else None
+    # A database that fails ends no process, and is named only if nothing else has failed.
+    cause = next((each for each in [*reversed(causes)] if each.host), causes[-1] if causes else None)
     epochs = read_epochs(Path(str(trial.user_attrs.get(records.FOLDER))) / "epochs.txt")
     own = [each for each in epochs if owner and _is_of(each, owner.number, owner.host, began, closed)]
     later = {each.number for each in epochs if own and each.time > own[-1].time and each not in own}

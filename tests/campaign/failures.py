@@ -1,4 +1,4 @@
-"""Random failures of searches on two machines: nothing may be lost, and what is repeated is counted."""
+"""Random failures of searches on two machines, and of grids: nothing may be lost, and what is repeated is counted."""
 
 import json
 import random
@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dcase_sweep.sweep.optuna import study as records
+from tests.campaign.failing_grid import FailingGrid
 from tests.campaign.failing_search import EPOCHS, GRACE, LAUNCHERS, TRIALS, FailingSearch, database
 from tests.campaign.failure import Cost, Failure, find_overlaps, measure_costs, read_epochs
 from tests.engines.hosts import can_isolate
 
-#: At most so many failures of one search before it must come to its end.
+#: At most so many failures of one project before it must come to its end.
 _EACH = 12
 #: A machine that has died is noticed within so many seconds of the end of its lease.
 _OVERDUE = 60.0
@@ -26,13 +27,13 @@ class Findings:
 
     failures: list[Failure] = field(default_factory=list)
     costs: list[Cost] = field(default_factory=list)
-    searches: int = 0
+    projects: int = 0
     commands: int = 0
     violations: list[str] = field(default_factory=list)
 
 
 def run_failures(count: int = 100, seed: int = 0, only: str = "", output: Path | None = None) -> int:
-    """Cause so many failures in all, one search after the other, and print what each kind has cost.
+    """Cause so many failures in all, in one project after the other, and print what each kind has cost.
 
     Returns:
         1 if anything was lost, repeated too often or reported wrongly.
@@ -46,29 +47,30 @@ def run_failures(count: int = 100, seed: int = 0, only: str = "", output: Path |
         if server is None:
             print("skipped: searches in PostgreSQL, which is not installed with its driver")
         storages = [server, None] if server is not None else [None]
-        kinds = [(launcher, each) for launcher in LAUNCHERS for each in storages]
+        kinds = [*((launcher, each) for launcher in LAUNCHERS for each in storages), None]
         while len(findings.failures) < count:
-            number = findings.searches
-            launcher, storage = kinds[number % len(kinds)]
-            folder = Path(name) / f"search-{number}"
-            rng = random.Random(1000 * seed + number)
-            search = FailingSearch(folder, rng, launcher, storage, f"search-{number}")
-            findings.searches += 1
-            if only and only not in search.name:
+            number = findings.projects
+            findings.projects += 1
+            folder, rng = Path(name) / f"project-{number}", random.Random(1000 * seed + number)
+            kind = kinds[number % len(kinds)]
+            what = f"search, {kind[0]}, {'PostgreSQL' if kind[1] else 'journal'}" if kind else "grid"
+            if only not in what:
                 continue
+            project = FailingSearch(folder, rng, *kind, folder.name) if kind else FailingGrid(folder, rng)
             before = time.perf_counter()
-            search.run(min(_EACH, count - len(findings.failures)))
-            _add(findings, search)
-            done = f"{len(search.failures)} failures, {len(search.violations)} violations"
-            print(f"search {number} ({search.name}): {done}, {time.perf_counter() - before:.0f} s", flush=True)
+            project.run(min(_EACH, count - len(findings.failures)))
+            costs = _look(project) if isinstance(project, FailingSearch) else project.costs
+            _add(findings, what, costs, project)
+            done = f"{len(project.failures)} failures, {len(project.violations)} violations"
+            print(f"project {number} ({what}): {done}, {time.perf_counter() - before:.0f} s", flush=True)
     _print(findings, time.perf_counter() - began)
     if output is not None:
         output.write_text(json.dumps({"violations": findings.violations, "table": _table(findings)}, indent=1) + "\n")
     return 1 if findings.violations else 0
 
 
-def _add(findings: Findings, search: FailingSearch) -> None:
-    """Look at the trials of a search that has come to its end."""
+def _look(search: FailingSearch) -> list[Cost]:
+    """Look at the trials of a search that has come to its end; returns what each failure has cost."""
     trials = search.trials()
     costs = measure_costs(trials, search.failures, GRACE)
     found = records.counts(trials)
@@ -84,19 +86,25 @@ def _add(findings: Findings, search: FailingSearch) -> None:
         if overlaps:
             faults.append(f"trial {trial.number} was run by two processes at a time: {overlaps}")
     for cost in costs:
-        error = trials[cost.trial].user_attrs.get(records.ERROR)
         if cost.failure is None:
+            error = trials[cost.trial].user_attrs.get(records.ERROR)
             faults.append(f"trial {cost.trial} was {cost.kind} without a failure: {error}")
+    return costs
+
+
+def _add(findings: Findings, what: str, costs: Sequence[Cost], project: FailingSearch | FailingGrid) -> None:
+    faults = project.violations
+    for cost in costs:
         if cost.repeated > 1:
-            faults.append(f"trial {cost.trial} repeated {cost.repeated} epochs: {error}")
+            faults.append(f"{cost.failure} has repeated {cost.repeated} epochs of {cost.trial}")
         if cost.overdue > _OVERDUE:
             faults.append(f"trial {cost.trial} was closed {cost.overdue:.0f} s after its lease")
-    findings.failures += search.failures
+    findings.failures += project.failures
     findings.costs += costs
-    findings.commands += search.commands
-    findings.violations += [f"{search.name}, {search.folder.name}: {each}" for each in faults]
+    findings.commands += project.commands
+    findings.violations += [f"{what}: {each}" for each in faults]
     for fault in faults:
-        print(f"VIOLATION {search.name}: {fault}", flush=True)
+        print(f"VIOLATION {what}: {fault}", flush=True)
 
 
 def _table(findings: Findings) -> list[dict[str, object]]:
@@ -129,6 +137,6 @@ def _print(findings: Findings, seconds: float) -> None:
         print("  ".join(cell.ljust(width) if not column else cell.rjust(width)
                         for column, (cell, width) in enumerate(zip(line, widths, strict=True))))  # fmt: skip
     print(
-        f"{len(findings.failures)} failures, {findings.searches} searches of {TRIALS} trials, {findings.commands} "
-        f"commands, {seconds:.0f} s; {len(findings.violations)} violations"
+        f"{len(findings.failures)} failures, {findings.projects} projects, {findings.commands} commands, "
+        f"{seconds:.0f} s; {len(findings.violations)} violations"
     )

@@ -89,8 +89,12 @@ def test_a_password_is_written_nowhere(
     written = files_under(command_line.folder)
     names = {path.name for path in written}
     assert {"multirun.yaml", "overrides.yaml", "hydra.yaml", "config.yaml", "last.ckpt"} <= names
-    holding = [str(path) for path in written if SECRET.encode() in path.read_bytes()]
-    assert not holding, "\n".join(holding)
+    holding = [path for path in written if SECRET.encode() in path.read_bytes()]
+    stored = [path for path in holding if ".submitit" in path.parts]
+    assert stored, "submitit stores its jobs otherwise now"
+    assert all(path.parents[1].stat().st_mode & 0o077 == 0 for path in stored)
+    assert re.search(r"what is secret in .*hydra\.sweeper\.storage, .*tracking\.uri; only you can read it", shown)
+    assert holding == stored
     for database in ("postgres", "runs"):
         content = dump(server, database)
         assert "***" in content or database == "postgres"

@@ -1,6 +1,8 @@
 """Searches on a Slurm cluster of two hosts: by submitit, and by an array of jobs that run the same command."""
 
+import os
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,6 +12,7 @@ import optuna
 import pytest
 
 from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.study import open_storage
 from tests.engines.slurm import PYTHON, Slurm, find_reason, start_slurm, wait_until
 from tests.integration.test_other_applications import ROOT, Project
 
@@ -119,6 +122,51 @@ def test_a_job_near_its_time_limit_is_warned_and_goes_on_when_it_is_requeued(slu
     interrupted = [each for each in trials(project) if records.kind(each) == "interrupted"]
     assert interrupted
     assert "SIGUSR2" in str(interrupted[0].user_attrs[records.ERROR])
+
+
+@pytest.mark.minutes
+def test_the_demo_is_searched_by_submitit_and_an_array_of_jobs_joins(
+    slurm: Slurm, project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("demo")
+    words = ["-m", "dcase_sweep", "-m", "hydra/sweeper=optuna", "training.epochs=2", "hydra/launcher=submitit_slurm"]
+    words += ["optimizer.lr=interval(1e-4,1e-2)", "hydra.sweeper.n_trials=6", "hydra.sweeper.study_name=lr"]
+    words += ["hydra.launcher.partition=test", "hardware.threads=1", "hydra/sweeper/pruner=none"]
+    variables = _VARIABLES | {"DCASE_SWEEP_CACHE": str(folder / "cache")}
+    with (folder / "command.txt").open("wb") as output:
+        command = subprocess.Popen(
+            [PYTHON, *words],
+            cwd=folder,
+            env=dict(os.environ) | variables | slurm.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    where = folder / "mlruns" / "optuna.log"
+    wait_until(lambda: where.is_file() and bool(demo_trials(where)), "the search begins", slurm.describe, patience=300)
+    script = f"exec {PYTHON} -m dcase_sweep join lr"
+    job = slurm.submit(
+        "--array=0-1", "--output=join-%a.txt", folder=folder, script=script, environment=variables
+    )  # fmt: skip
+
+    code = command.wait(500)
+    wait_until(lambda: not alive(slurm, job), "all jobs have ended", slurm.describe, patience=180)
+
+    said = "".join(path.read_text() for path in [folder / "command.txt", *folder.glob("join-*.txt")])
+    assert code == 0, said
+    assert {state for each, state in slurm.jobs().items() if each.startswith(f"{job}_")} == {"COMPLETED"}, said
+    found = demo_trials(where)
+    assert records.counts(found)["finished"] == 6, said
+    assert {host(each) for each in found} == {"north", "south"}
+    labels = {each.user_attrs.get(records.LAUNCHED) for each in found}
+    assert len(labels - {None}) == 1, "the command has launched one worker"
+    assert None in labels, "a job of the array has had a trial, too"
+
+
+def demo_trials(where: Path) -> list[optuna.trial.FrozenTrial]:
+    with suppress(KeyError):
+        return optuna.load_study(study_name="lr", storage=open_storage(str(where))).get_trials()
+    return []
 
 
 def submit(slurm: Slurm, project: Project, *options: str) -> str:

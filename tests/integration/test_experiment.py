@@ -72,7 +72,7 @@ def test_the_folder_holds_results_and_checkpoints(output: str, command_line: Com
     names = {path.name for path in folder.iterdir()}
     assert {"checkpoints", "confusion.png", "devices.png", "training.png"} <= names
     assert {"scenes.csv", "scenes.txt", "scores.csv"} <= names
-    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt", "result.json"}
 
 
 def test_mlflow_holds_everything(output: str, command_line: CommandLine) -> None:

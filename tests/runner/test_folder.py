@@ -173,7 +173,7 @@ def test_a_folder_in_which_another_process_runs_is_refused(run: Callable[..., Re
 
     with (
         claim_folder(tmp_path / "job"),
-        pytest.raises(UserError, match=r"hydra\.run\.dir=.*/job: another process runs"),
+        pytest.raises(UserError, match=r"/job: another process runs in this"),
     ):
         run("job")
 

@@ -1,6 +1,7 @@
 """Time limits: how they are written, which one counts, and what fits."""
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,30 @@ def test_the_earliest_limit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(time_limit._process, "deadline", 1010.0)
     assert find_deadline(30.0) == 1010
+
+
+@pytest.mark.parametrize(
+    ("answer", "left"), [("1:30", 90), ("2-00:00:01", 172_801), ("UNLIMITED", None), ("INVALID", None), ("", None)]
+)
+def test_versions_of_slurm_that_set_no_variable_are_asked_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: str, left: int | None
+) -> None:
+    squeue = tmp_path / "squeue"
+    squeue.write_text(
+        f"#!/bin/sh\n[ \"$2 $3\" = '--jobs=12 --format=%L' ] && echo '{answer}' && echo x >> {tmp_path}/asked\n"
+    )
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    time_limit._ask_slurm.cache_clear()
+
+    first, second = find_deadline(), find_deadline()
+
+    time_limit._ask_slurm.cache_clear()
+    assert first == second
+    assert (first is None) == (left is None)
+    assert left is None or first == pytest.approx(time.time() + left, abs=30)
+    assert (tmp_path / "asked").read_text() == "x\n"
 
 
 @pytest.mark.parametrize("value", ["999", "never", ""])

@@ -10,6 +10,8 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydra.core.plugins import Plugins
@@ -18,7 +20,7 @@ from omegaconf import DictConfig
 
 from dcase_sweep.sweep.launchers import SUBMITIT, without_processes
 from dcase_sweep.sweep.optuna import owners
-from dcase_sweep.sweep.optuna.attributes import INTERRUPTED, LAUNCHED
+from dcase_sweep.sweep.optuna.attributes import ERROR, GONE, INTERRUPTED, LAUNCHED
 from dcase_sweep.sweep.optuna.processes import Death, Processes
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.processes import parse_identity, this_process
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 
 #: States of a job that somebody or the batch system has ended for a reason of its own: its trial is tried again.
 _LOST = ("BOOT_FAIL", "CANCELLED", "NODE_FAIL", "PREEMPTED", "TIMEOUT", "REVOKED")
+_WITHOUT_RESULT = "its process has ended without a result"
 #: Seconds within which a worker begins its next trial.
 _BETWEEN = 10.0
 #: A launch that fails within so many seconds has not been accepted; the next one waits, at most so many seconds.
@@ -112,6 +115,59 @@ def _goes_on(trial: "FrozenTrial", grace_period: float) -> bool:
     return abs(time.time() - trial.datetime_complete.timestamp()) < _BETWEEN
 
 
+def find_gone(trials: "Iterable[FrozenTrial]", grace_period: float) -> set[str]:
+    """Return the labels of the launched workers whose process has ended during their newest trial."""
+    newest = {trial.user_attrs[LAUNCHED]: trial for trial in trials if LAUNCHED in trial.user_attrs}
+    return {label for label, trial in newest.items() if _is_gone(trial, grace_period)}
+
+
+def _is_gone(trial: "FrozenTrial", grace_period: float) -> bool:
+    if trial.state.is_finished():
+        return trial.user_attrs.get(ERROR) == GONE  # closed by whoever has noticed it first
+    return owners.is_gone(trial, None, grace_period)
+
+
+class LaunchedProcesses(Processes):
+    """Processes each of which launches a worker and waits for its end.
+
+    A launcher may notice later than the study that a worker has ended with its machine. Its process is killed then.
+
+    Args:
+        launcher: launches a worker.
+        count: number of parallel workers.
+        folder: folder of the output files, one per worker.
+        threads: CPU threads of each worker; None = as configured.
+        list_trials: returns the trials of the study.
+        grace_period: seconds without a heartbeat after which a worker on another machine counts as ended.
+    """
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        count: int,
+        folder: Path,
+        threads: int | None,
+        list_trials: "Callable[[], list[FrozenTrial]]",
+        grace_period: float,
+    ) -> None:
+        self._find_gone = lambda: find_gone(list_trials(), grace_period)
+        super().__init__(launcher, count, folder, threads)
+
+    def collect(self) -> list[tuple[int, Death | None]]:
+        """Return the workers that have ended since the last call; None for those that ended normally."""
+        gone = self._find_gone()
+        lost = set()
+        for number, (process, _) in self._workers.items():
+            if process.exitcode is None and make_label(process.pid or 0, str(this_process())) in gone:
+                process.kill()
+                process.join()
+                lost.add(number)
+        return [
+            (number, replace(death, how=_WITHOUT_RESULT, is_lost=True) if death and number in lost else death)
+            for number, death in super().collect()
+        ]
+
+
 class _Launch:
     """A thread that launches a worker and waits for its end."""
 
@@ -142,7 +198,7 @@ class LaunchedWorkers:
     Args:
         launcher: launches one of them.
         count: number of parallel workers.
-        list_running: returns the running trials of the study.
+        list_trials: returns the trials of the study.
         grace_period: seconds without a heartbeat after which a worker on another machine counts as ended.
     """
 
@@ -150,12 +206,12 @@ class LaunchedWorkers:
         self,
         launcher: Launcher,
         count: int,
-        list_running: "Callable[[], list[FrozenTrial]]",
+        list_trials: "Callable[[], list[FrozenTrial]]",
         grace_period: float,
     ) -> None:
         logging.getLogger(f"{SUBMITIT}.submitit_launcher").setLevel(logging.WARNING)  # three lines for each worker
         self._launcher = launcher
-        self._list_running = list_running
+        self._list_trials = list_trials
         self._grace_period = grace_period
         self._workers: dict[int, _Launch] = {}
         self._started = 0
@@ -190,18 +246,14 @@ class LaunchedWorkers:
 
         A process that has ended is noticed by its trial before the batch system reports it.
         """
-        gone = {
-            trial.user_attrs.get(LAUNCHED)
-            for trial in self._list_running()
-            if owners.is_gone(trial, None, self._grace_period)
-        }
+        gone = find_gone(self._list_trials(), self._grace_period)
         ended: list[tuple[int, Death | None]] = []
         for number, launch in list(self._workers.items()):
             if not launch.thread.is_alive():
                 self._failures = self._failures + 1 if launch.has_failed_at_once else 0
                 ended.append((number, describe_death(launch.error, launch.label)))
             elif launch.label in gone:
-                ended.append((number, Death(0, "its process has ended without a result", launch.label)))
+                ended.append((number, Death(0, _WITHOUT_RESULT, launch.label)))
             else:
                 continue
             del self._workers[number]
@@ -211,8 +263,8 @@ class LaunchedWorkers:
         """Leave the workers to the batch system, where they go on."""
         if self._workers:
             log.info(
-                f"workers   {pluralize(len(self._workers), 'job')} of the launcher go on until the search is complete; "
-                "the same command follows them"
+                f"workers   {pluralize(len(self._workers), 'job')} left to the launcher; those that go on complete the "
+                "search, and the same command follows them"
             )
 
 

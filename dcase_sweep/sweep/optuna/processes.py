@@ -15,8 +15,11 @@ from typing import Any, Protocol
 
 import cloudpickle
 
+from dcase_sweep.sweep.launchers import JobLost
 from dcase_sweep.utils.processes import this_process
 
+#: The exit code of a launcher's process whose job was lost: a temporary failure, in the numbers of BSD's sysexits.h.
+_LOST = 75
 #: Bytes of a worker's output that are searched for its last lines.
 _TAIL = 16_384
 
@@ -40,6 +43,8 @@ class Death:
 
 def describe_exit(code: int) -> str:
     """Describe an exit code in words."""
+    if code == _LOST:
+        return "its job was lost with the process or the machine that ran it"
     if code >= 0:
         return f"its process ended with exit code {code}"
     name = signal.Signals(-code).name
@@ -114,6 +119,9 @@ def _main(payload: bytes, number: int, log: str, parent: Connection) -> None:
         work(number)
     except Interrupted as interrupted:
         raise SystemExit(interrupted.exit_code) from None
+    except JobLost as lost:
+        print(f"lost: {lost}", file=sys.stderr)
+        raise SystemExit(_LOST) from None
 
 
 def _end_with(parent: Connection) -> None:
@@ -208,7 +216,7 @@ class Processes:
             assert process.pid is not None
             how = "" if process.exitcode == 0 else describe_exit(process.exitcode)
             label = f"{process.pid} {this_process()}"  # of a launcher's process
-            ended.append((number, Death(process.pid, how, label) if how else None))
+            ended.append((number, Death(process.pid, how, label, process.exitcode == _LOST) if how else None))
         return ended
 
     def stop(self, patience: float = 20.0) -> None:

@@ -1,5 +1,6 @@
 """Intermediate values of a trial, which are stored in the study and evaluated by its pruner."""
 
+import sys
 import time
 from collections.abc import Mapping
 
@@ -66,6 +67,10 @@ class TrialReporter:
             if step < steps:
                 self.trial.report(value, step)
         self._earlier = {}
+
+    def adopt_rest(self) -> None:
+        """Adopt all values of earlier attempts, after whose last step this attempt had nothing left to report."""
+        self.adopt(sys.maxsize)
 
     def should_prune(self) -> bool:
         """Whether the pruner stops the trial now."""

@@ -16,6 +16,7 @@ from dcase_sweep.sweep.optuna.report import report
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
 from dcase_sweep.sweep.optuna.summary import describe_end, introduce
 from dcase_sweep.sweep.optuna.worker_pool import WorkerPool
+from dcase_sweep.sweep.stored_jobs import protect_stored_jobs
 from dcase_sweep.utils.overrides import escape_interpolation
 from dcase_sweep.utils.secrets import mask_values
 from dcase_sweep.utils.signals import Interrupted
@@ -90,6 +91,7 @@ class Search:
             if self.joined is None:
                 worker_pool.retry_failed()
             introduce(self.study, self.config, self.workers, self.folder)
+            protect_stored_jobs(self.composed, self.folder)
             worker_pool.work()
         except BaseException as error:
             self.record.give_up("KILLED" if isinstance(error, Interrupted) else "FAILED")

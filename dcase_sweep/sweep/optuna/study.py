@@ -16,6 +16,7 @@ from dcase_sweep.sweep.optuna.attributes import DIED as DIED
 from dcase_sweep.sweep.optuna.attributes import ERROR as ERROR
 from dcase_sweep.sweep.optuna.attributes import EXHAUSTED as EXHAUSTED
 from dcase_sweep.sweep.optuna.attributes import FOLDER as FOLDER
+from dcase_sweep.sweep.optuna.attributes import GONE as GONE
 from dcase_sweep.sweep.optuna.attributes import INTERRUPTED as INTERRUPTED
 from dcase_sweep.sweep.optuna.attributes import LAUNCHED as LAUNCHED
 from dcase_sweep.sweep.optuna.attributes import MARKED as MARKED
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
 
 #: The kinds of trials that count towards the wanted number.
 COUNTED = ("finished", "pruned", "running")
-#: The reason why another process closed a trial.
-_GONE = "interrupted: its process is gone"
 
 
 def open_study(
@@ -308,7 +307,7 @@ def recover(
         closed = [
             trial
             for trial in study.get_trials(deepcopy=False)
-            if _is_orphan(trial, own, grace_period) and fail(study, trial, _GONE, interrupted=True)
+            if _is_orphan(trial, own, grace_period) and fail(study, trial, GONE, interrupted=True)
         ]
         for trial in _lost(study.get_trials(deepcopy=False), max_retries):
             study.enqueue_trial(list_parameters(trial), user_attrs={RETRY_OF: trial.number})

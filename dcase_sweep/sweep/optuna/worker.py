@@ -34,6 +34,7 @@ from dcase_sweep.sweep.optuna.tally import Tally
 from dcase_sweep.sweep.optuna.trial_builder import TrialBuilder
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.reporting import ConstraintViolation, TrialPruned, reporting_to
+from dcase_sweep.sweep.stored_jobs import mask_saved_configurations
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import mask_url, mask_word
@@ -97,7 +98,9 @@ class Worker:
         """
         from hydra.core.hydra_config import HydraConfig
 
-        number = int(HydraConfig.get().job.num)
+        settings = HydraConfig.get()
+        number = int(settings.job.num)
+        mask_saved_configurations(settings, composed)
         os.environ.update(get_environment(number, None))
         try:
             return self.work(number)
@@ -203,6 +206,7 @@ class Worker:
             self._close(study, trial, error)
             return "ran"
         try:
+            reporter.adopt_rest()
             trial.set_user_attr(records.SECONDS, time.perf_counter() - began)
             tell_outcome(study, trial, outcome, self.search_config)
         except optuna.exceptions.UpdateFinishedTrialError:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from dcase_sweep.sweep.launchers import is_basic, is_batch_system, limit_workers
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.history import History
-from dcase_sweep.sweep.optuna.launched import LaunchedWorkers, Launcher, Workers, count_left
+from dcase_sweep.sweep.optuna.launched import LaunchedProcesses, LaunchedWorkers, Launcher, Workers, count_left
 from dcase_sweep.sweep.optuna.outcomes import too_many_failed
 from dcase_sweep.sweep.optuna.owners import is_owned_by
 from dcase_sweep.sweep.optuna.points import list_points
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between checks of the study, and between checks for trials whose process has ended.
 _BEAT, _RECOVER = 0.5, 5.0
+#: Seconds within which workers leave a complete search.
+_LEAVING = 15.0
 #: The search ends after this many consecutive workers without a trial, plus one for each parallel worker.
 _DEATHS = 4
 
@@ -148,8 +150,8 @@ class WorkerPool:
         """Return the number of workers that an earlier command has left running under its launcher."""
         return count_left(self.study.get_trials(deepcopy=False), self.search_config.grace_period)
 
-    def _list_running(self) -> "list[FrozenTrial]":
-        return [trial for trial in self.study.get_trials(deepcopy=False) if records.kind(trial) == "running"]
+    def _list_trials(self) -> "list[FrozenTrial]":
+        return self.study.get_trials(deepcopy=False)
 
     def _start(self, worker: Worker, count: int, threads: int | None) -> Workers:
         """Start workers: processes on this machine, or jobs of a Hydra launcher.
@@ -160,16 +162,18 @@ class WorkerPool:
         if is_basic(self.config):
             return Processes(worker.work, count, folder, threads)
         launcher = Launcher(worker, self.context, self.config, self.search_config.fixed)
+        grace_period = self.search_config.grace_period
         if not is_batch_system(self.config):
-            return Processes(launcher, count, folder, threads)
-        return LaunchedWorkers(launcher, count, self._list_running, self.search_config.grace_period)
+            return LaunchedProcesses(launcher, count, folder, threads, self._list_trials, grace_period)
+        return LaunchedWorkers(launcher, count, self._list_trials, grace_period)
 
     def _run(self, workers: Workers, look: Callable[[], None]) -> None:
         """Watch workers until all have ended. If one dies, its trial is closed and the worker is replaced."""
         pause = threading.Event()
         ended = False
+        idle = 0.0
         try:
-            while workers.running:
+            while workers.running and idle < _LEAVING:
                 for number, death in workers.collect():
                     if death is None:
                         ended = True
@@ -189,11 +193,18 @@ class WorkerPool:
                 self._recover(workers.pids.values())
                 look()
                 pause.wait(_BEAT)
+                idle = idle + _BEAT if self._has_nothing_left(workers) else 0.0
         finally:
             workers.stop()
             look()
         if ended and self._wanted() and not records.is_over(self.study):
             self._count_death("it ended by itself", [])
+
+    def _has_nothing_left(self, workers: Workers) -> bool:
+        """Whether launchers wait for workers without a trial in a complete search; some may have ended unnoticed."""
+        if not isinstance(workers, LaunchedProcesses) or not self._is_complete():
+            return False
+        return not self.history.count(self.study.get_trials(deepcopy=False))["running"]
 
     def _close_trials(self, death: Death) -> bool:
         """Close the trial of a worker that died, and its record. Returns whether it had one."""

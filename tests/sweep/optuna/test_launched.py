@@ -4,6 +4,7 @@ import threading
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,8 +14,16 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from dcase_sweep.sweep.launchers import limit_workers, without_processes
 from dcase_sweep.sweep.optuna import launched
-from dcase_sweep.sweep.optuna.attributes import INTERRUPTED, LAUNCHED, OWNER
-from dcase_sweep.sweep.optuna.launched import LaunchedWorkers, count_left, describe_death, make_label
+from dcase_sweep.sweep.optuna.attributes import ERROR, INTERRUPTED, LAUNCHED, OWNER
+from dcase_sweep.sweep.optuna.attributes import GONE as GONE_TEXT
+from dcase_sweep.sweep.optuna.launched import (
+    LaunchedProcesses,
+    LaunchedWorkers,
+    count_left,
+    describe_death,
+    find_gone,
+    make_label,
+)
 from dcase_sweep.utils.processes import this_process
 
 HERE = this_process()
@@ -120,6 +129,32 @@ def test_a_job_is_dead_as_soon_as_its_process_is_gone() -> None:
     assert [death and death.how for _, death in workers.collect()] == ["its process has ended without a result"]
     assert workers.running == 0
     blocked.set()
+
+
+def test_a_trial_that_another_command_has_closed_first_says_so_too() -> None:
+    mine, others = make_label(1, str(HERE)), make_label(2, str(HERE))
+    closed = trial(mine, ended=5, **{INTERRUPTED: True, ERROR: GONE_TEXT})
+
+    assert find_gone([closed, trial(others)], 300) == {mine}
+    assert find_gone([closed, trial(mine)], 300) == set(), "the worker has begun another trial"
+
+
+def wait(number: int) -> None:
+    time.sleep(60)
+
+
+def test_a_process_whose_worker_has_ended_with_its_machine_is_not_waited_for(tmp_path: Path) -> None:
+    trials: list[FrozenTrial] = []
+    launcher: Any = wait
+    workers = LaunchedProcesses(launcher, 1, tmp_path, None, lambda: trials, 300)
+    assert workers.collect() == []
+    trials.append(trial(make_label(workers.pids[0], str(HERE)), GONE))
+
+    ((number, death),) = workers.collect()
+
+    assert death is not None
+    assert (number, death.how, death.is_lost) == (0, "its process has ended without a result", True)
+    assert workers.running == 0
 
 
 def test_a_batch_system_that_accepts_no_job_is_asked_later(monkeypatch: pytest.MonkeyPatch) -> None:

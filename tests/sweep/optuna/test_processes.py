@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from dcase_sweep.sweep.launchers import JobLost
 from dcase_sweep.sweep.optuna import processes
 from dcase_sweep.sweep.optuna.processes import Death, Processes, get_environment
 
@@ -38,6 +39,23 @@ def test_ends_and_deaths_are_reported_and_output_is_kept(tmp_path: Path, monkeyp
     assert (tmp_path / "worker-0.log").read_text().strip() == "worker 0 with 3 on 2"
     assert (tmp_path / "worker-1.log").read_text().strip() == "worker 1 with 3 on 5"
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,5"
+
+
+def lose(number: int) -> None:
+    raise JobLost("node 10.0.0.2 has died")
+
+
+def test_a_job_that_a_launcher_has_lost_is_to_be_tried_again(tmp_path: Path) -> None:
+    workers = Processes(lose, 1, tmp_path, threads=None)
+
+    while not (ended := workers.collect()):
+        time.sleep(0.05)
+
+    ((_, death),) = ended
+    assert death is not None
+    assert death.is_lost
+    assert death.how == "its job was lost with the process or the machine that ran it"
+    assert "lost: node 10.0.0.2 has died" in (tmp_path / "worker-0.log").read_text()
 
 
 def test_what_a_process_prints_before_it_is_a_worker_is_in_its_log(

@@ -181,7 +181,8 @@ def test_a_note_on_a_result_is_stored_with_its_trial(tmp_path: Path) -> None:
 
 def test_a_launchers_worker_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
-    monkeypatch.setattr("hydra.core.hydra_config.HydraConfig.get", lambda: OmegaConf.create({"job": {"num": 1}}))
+    settings = OmegaConf.create({"job": {"num": 1}, "output_subdir": None})
+    monkeypatch.setattr("hydra.core.hydra_config.HydraConfig.get", lambda: settings)
     seen: list[str] = []
     worker: Any = Worker.__new__(Worker)
     worker.work = lambda number: seen.append(f"{number} on {os.environ['CUDA_VISIBLE_DEVICES']}") or 0
@@ -348,6 +349,26 @@ def test_a_trial_that_another_command_has_closed_ends_and_is_reported_once(tmp_p
     study = work(tmp_path, experiment, n_trials=2)
 
     assert [records.kind(trial) for trial in study.get_trials()] == ["interrupted", "finished", "finished"]
+
+
+def test_a_retry_with_nothing_left_to_train_has_the_epochs_of_the_attempt_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed_at_its_end(trial: optuna.Trial, config: DictConfig) -> Result:
+        trial.report(0.3, 0)
+        trial.report(0.4, 1)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work(tmp_path, killed_at_its_end, n_trials=1)
+    study = optuna.load_study(study_name="s", storage=open_storage(str(tmp_path / "optuna.log")))
+    records.recover(study)
+    monkeypatch.setattr(Instant, "resume", lambda self, job, folder: (job, None))
+
+    study = work(tmp_path, lambda trial, config: finished(0.4), n_trials=1)
+
+    assert [records.kind(trial) for trial in study.get_trials()] == ["interrupted", "finished"]
+    assert study.get_trials()[1].intermediate_values == {0: 0.3, 1: 0.4}
 
 
 def test_a_name_with_quotation_marks_and_references_reaches_the_run(tmp_path: Path) -> None:

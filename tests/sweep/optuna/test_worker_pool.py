@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna import worker_pool
+from dcase_sweep.sweep.optuna.launched import LaunchedProcesses
 from dcase_sweep.sweep.optuna.processes import Death
 from dcase_sweep.sweep.optuna.worker_pool import WorkerPool
 from tests.sweep.optuna.test_study import opened
@@ -56,3 +57,47 @@ def test_an_interrupted_trial_waits_for_its_retry_before_the_worker_is_replaced(
     pool._run(workers, lambda: None)
 
     assert at_start == [{"interrupted": 1, "waiting": 1}]
+
+
+def test_a_complete_search_does_not_wait_for_a_launcher_that_has_not_noticed_a_lost_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = opened(str(tmp_path / "optuna.log"))
+    trial = records.ask(study, 1)
+    assert trial is not None
+    looks: list[int] = []
+
+    class Lost(LaunchedProcesses):
+        """A launcher whose worker has ended with its machine, before it had a trial."""
+
+        stopped = False
+
+        def __init__(self) -> None:
+            pass
+
+        running = 1  # type: ignore[assignment]
+        pids: ClassVar[dict[int, int]] = {}  # type: ignore[assignment]
+
+        def collect(self) -> list[tuple[int, Death | None]]:
+            looks.append(len(looks))
+            if len(looks) == 3:
+                study.tell(trial, 0.5)
+            return []
+
+        def stop(self, patience: float = 20.0) -> None:
+            self.stopped = True
+
+    monkeypatch.setattr(worker_pool, "list_points", lambda space: None)
+    monkeypatch.setattr(worker_pool, "_BEAT", 0.05)
+    monkeypatch.setattr(worker_pool, "_LEAVING", 0.2)
+    search: Any = SimpleNamespace(
+        space=None, n_trials=1, max_retries=None, grace_period=300.0, max_failed=0.5, time_limit=None
+    )
+    nothing: Any = None
+    pool = WorkerPool(search, study, nothing, nothing, OmegaConf.create(), nothing, 1, tmp_path)
+    workers = Lost()
+
+    pool._run(workers, lambda: None)
+
+    assert workers.stopped
+    assert 6 <= len(looks) <= 9
