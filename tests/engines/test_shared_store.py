@@ -82,6 +82,7 @@ class Machine:
         return int(computed), float(total)
 
 
+@pytest.mark.minutes
 def test_two_machines_build_a_store_once(root: Path) -> None:
     machines = [Machine(name, root) for name in ("north", "south")]
 

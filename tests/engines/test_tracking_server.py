@@ -115,7 +115,7 @@ def test_a_run_that_was_killed_during_an_outage_is_resumed_with_every_metric_onc
     gate: Gate, client: MlflowClient, command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:
     known = set(command_line.folder.rglob("last.ckpt"))
-    words = tiny(f"tracking.uri={gate.url}", "training.epochs=40", "tracking.timeout=1")
+    words = tiny(f"tracking.uri={gate.url}", "training.epochs=80", "tracking.timeout=1")
     process = command_line.start(*words)
     wait_for_checkpoint(command_line.folder, known)
     gate.close()
@@ -129,7 +129,7 @@ def test_a_run_that_was_killed_during_an_outage_is_resumed_with_every_metric_onc
 
     assert "records of" in command_line(*shlex.split(found[1]))
 
-    check_whole(client, newest(client), 40)
+    check_whole(client, newest(client), 80)
     assert not list(command_line.folder.rglob("mlflow_unsent"))
 
 
