@@ -62,8 +62,8 @@ def check_launcher(config: DictConfig) -> None:
     Raises:
         UserError: for a missing package or an impossible number, with the key.
     """
-    if OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC) == _RAY and find_spec("ray") is None:
-        raise UserError("hydra/launcher=ray: Ray is not installed; pip install 'dcase-sweep[ray]'")
+    if OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC) == _RAY:
+        _check_ray(config.hydra.launcher)
     count = OmegaConf.select(config, "hydra.launcher.n_jobs", default=None)
     if count is None:
         return
@@ -74,6 +74,15 @@ def check_launcher(config: DictConfig) -> None:
             f"hydra.launcher.n_jobs={count}: expected at most {MOST_PROCESSES:,} at a time (this process may use "
             f"{usable_cores()} cores)"
         )
+
+
+def _check_ray(launcher: DictConfig) -> None:
+    if find_spec("ray") is None:
+        raise UserError("hydra/launcher=ray: Ray is not installed; pip install 'dcase-sweep[ray]'")
+    for name in ("num_cpus", "num_gpus"):
+        count = launcher[name]
+        if isinstance(count, bool) or not isinstance(count, int | float) or not 0 <= count < float("inf"):
+            raise UserError(f"hydra.launcher.{name}={count}: expected a number of at least 0")
 
 
 def is_stopped_job(error: BaseException) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from dcase_sweep.config import locate
 from dcase_sweep.config.checks import MLFLOW
+from dcase_sweep.config.signatures import read_signature
 from dcase_sweep.tracking.models import ModelPackage
 from dcase_sweep.tracking.run import Run
 from dcase_sweep.utils.errors import UserError
@@ -61,7 +62,7 @@ def build_loggers(entries: Mapping[str, Any], folder: Path) -> dict[str, Logger]
     """Instantiate the loggers other than MLflow, by name.
 
     Args:
-        entries: the group ``logger``. Partial entries get the run's folder as ``save_dir``.
+        entries: the group ``logger``. Partial entries, and those that need it, get the run's folder as ``save_dir``.
         folder: the run's folder.
 
     Raises:
@@ -72,10 +73,11 @@ def build_loggers(entries: Mapping[str, Any], folder: Path) -> dict[str, Logger]
         if entry["_target_"] == MLFLOW:
             continue
         arguments = {key: value for key, value in entry.items() if key not in ("_target_", "_partial_")}
-        if entry.get("_partial_"):
+        target = _locate(name, entry["_target_"])
+        if entry.get("_partial_") or ("save_dir" not in arguments and "save_dir" in read_signature(target).required):
             arguments["save_dir"] = str(folder)
         try:
-            made[name] = _make(_locate(name, entry["_target_"]), arguments)
+            made[name] = _make(target, arguments)
         except Exception as error:  # a logger may fail in any way
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"logger.{name}: {type(error).__name__}: {reason}") from None

@@ -31,7 +31,8 @@ def make_trainer(
             plugins=[WholeFiles()],
             logger=False,
             enable_checkpointing=has_checkpoints,
-            enable_progress_bar=False,
+            # Lightning refuses a progress bar of the user's own otherwise.
+            enable_progress_bar=any(isinstance(each, pytorch_lightning.callbacks.ProgressBar) for each in callbacks),
             enable_model_summary=False,
             num_sanity_val_steps=0,
             log_every_n_steps=10**9,

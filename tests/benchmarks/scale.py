@@ -28,6 +28,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from tests.benchmarks.figures import Figure, record
 from tests.benchmarks.measure import describe_machine, print_table
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 PARTS = ("ask", "tell", "suggest", "display", "report", "open", "compose")
 SIZES = (10, 100, 1_000, 3_000, 6_000, 10_000)
+#: The parts that should take the same time for any number of trials.
+_FLAT = ("ask", "tell", "display")
 #: Trials over which the median is taken.
 REPEATS = 15
 EPOCHS = 20
@@ -86,6 +89,14 @@ def measure_studies(storage: str, sizes: Sequence[int], parts: Sequence[str]) ->
             rows.append((f"{size:,}", *(found[part] for part in shown)))
             print("  ".join(rows[-1]), file=sys.stderr)
     print_table(rows)
+    for column, part in enumerate(shown, start=1):
+        if part in _FLAT and len(sizes) > 1:
+            first, last = float(rows[1][column]), float(rows[-1][column])
+            name = f"{storage.partition(':')[0]}: {part} at {sizes[-1]:,} trials beside {sizes[0]:,}"
+            record(Figure(name, last / first if first else float("nan"), "×", "smaller"))
+    if "suggest" in parts:
+        last = float(rows[-1][1 + shown.index("suggest")])
+        record(Figure(f"{storage.partition(':')[0]}: suggest at {sizes[-1]:,} trials", last, "ms", "smaller", aim=60.0))
 
 
 def _with_unit(part: str) -> str:

@@ -130,7 +130,7 @@ def test_the_demo_is_searched_by_submitit_and_an_array_of_jobs_joins(
 ) -> None:
     folder = tmp_path_factory.mktemp("demo")
     words = ["-m", "dcase_sweep", "-m", "hydra/sweeper=optuna", "training.epochs=2", "hydra/launcher=submitit_slurm"]
-    words += ["optimizer.lr=interval(1e-4,1e-2)", "hydra.sweeper.n_trials=6", "hydra.sweeper.study_name=lr"]
+    words += ["optimizer.lr=interval(1e-4,1e-2)", "hydra.sweeper.n_trials=8", "hydra.sweeper.study_name=lr"]
     words += ["hydra.launcher.partition=test", "hardware.threads=1", "hydra/sweeper/pruner=none"]
     variables = _VARIABLES | {"DCASE_SWEEP_CACHE": str(folder / "cache")}
     with (folder / "command.txt").open("wb") as output:
@@ -146,7 +146,7 @@ def test_the_demo_is_searched_by_submitit_and_an_array_of_jobs_joins(
     wait_until(lambda: where.is_file() and bool(demo_trials(where)), "the search begins", slurm.describe, patience=300)
     script = f"exec {PYTHON} -m dcase_sweep join lr"
     job = slurm.submit(
-        "--array=0-1", "--output=join-%a.txt", folder=folder, script=script, environment=variables
+        "--array=0-1", "--nodelist=south", "--output=join-%a.txt", folder=folder, script=script, environment=variables
     )  # fmt: skip
 
     code = command.wait(500)
@@ -156,8 +156,8 @@ def test_the_demo_is_searched_by_submitit_and_an_array_of_jobs_joins(
     assert code == 0, said
     assert {state for each, state in slurm.jobs().items() if each.startswith(f"{job}_")} == {"COMPLETED"}, said
     found = demo_trials(where)
-    assert records.counts(found)["finished"] == 6, said
-    assert {host(each) for each in found} == {"north", "south"}
+    assert records.counts(found)["finished"] == 8, said
+    assert "south" in {host(each) for each in found}, said
     labels = {each.user_attrs.get(records.LAUNCHED) for each in found}
     assert len(labels - {None}) == 1, "the command has launched one worker"
     assert None in labels, "a job of the array has had a trial, too"

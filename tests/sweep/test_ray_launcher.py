@@ -145,3 +145,12 @@ def test_ray_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.M
 
     with pytest.raises(UserError, match=r"hydra/launcher=ray: Ray is not installed; pip install 'dcase-sweep\[ray\]'"):
         check_launcher(config)
+
+
+@pytest.mark.parametrize("count", [-1, "many", True, float("nan")])
+def test_what_a_job_takes_is_a_number(count: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launchers, "find_spec", lambda name: object())
+    launcher = {"_target_": "hydra_plugins.dcase_sweep.RayLauncher", "num_cpus": count, "num_gpus": 0.5}
+
+    with pytest.raises(UserError, match=r"hydra\.launcher\.num_cpus=.*: expected a number of at least 0"):
+        check_launcher(OmegaConf.create({"hydra": {"launcher": launcher}}))

@@ -35,6 +35,14 @@ class Broken(Recorder):
         raise ConnectionError("no route to host")
 
 
+def test_a_logger_that_needs_a_folder_gets_that_of_the_run(tmp_path: Path) -> None:
+    entries = {"plain": {"_target_": CSV["_target_"]}, "own": {"_target_": CSV["_target_"], "save_dir": "elsewhere"}}
+
+    made: dict[str, Any] = build_loggers(entries, tmp_path)
+
+    assert (made["plain"].save_dir, made["own"].save_dir) == (str(tmp_path), "elsewhere")
+
+
 def test_parameters_and_metrics_go_to_each_logger(tmp_path: Path) -> None:
     own = Recorder()
     run = MultiLoggerRun(UntrackedRun("a run", tmp_path), {"own": own})

@@ -195,6 +195,12 @@ def test_an_exception_of_a_constructor_is_a_line_with_the_key(words: list[str], 
     assert "\n" not in str(caught.value)
 
 
+def test_a_progress_bar_of_lightning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(tmp_path, "+callbacks.bar._target_=pytorch_lightning.callbacks.TQDMProgressBar")
+
+    assert "Epoch 1: 100%" in capsys.readouterr().out
+
+
 def test_a_checkpoint_of_lightning_in_its_own_folder(tmp_path: Path) -> None:
     train(tmp_path, "+callbacks.more._target_=pytorch_lightning.callbacks.ModelCheckpoint")
 
