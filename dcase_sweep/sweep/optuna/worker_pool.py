@@ -147,7 +147,12 @@ class WorkerPool:
         return self._tally.missing(trials, self.search_config.n_trials)
 
     def _count_left_workers(self) -> int:
-        """Return the number of workers that an earlier command has left running under its launcher."""
+        """Return the number of workers that an earlier command has left running under its launcher.
+
+        Workers on this machine, as those of ``join``, run beside them.
+        """
+        if not is_batch_system(self.config):
+            return 0
         return count_left(self.study.get_trials(deepcopy=False), self.search_config.grace_period)
 
     def _list_trials(self) -> "list[FrozenTrial]":

@@ -1,6 +1,7 @@
 """Replacement of workers that die, and recovery of their trials."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from dcase_sweep.sweep.optuna import worker_pool
 from dcase_sweep.sweep.optuna.launched import LaunchedProcesses
 from dcase_sweep.sweep.optuna.processes import Death
 from dcase_sweep.sweep.optuna.worker_pool import WorkerPool
+from dcase_sweep.utils.processes import this_process
 from tests.sweep.optuna.test_study import opened
 
 
@@ -101,3 +103,22 @@ def test_a_complete_search_does_not_wait_for_a_launcher_that_has_not_noticed_a_l
 
     assert workers.stopped
     assert 6 <= len(looks) <= 9
+
+
+@pytest.mark.parametrize(("package", "left"), [("hydra_plugins.hydra_submitit_launcher.S", 1), (None, 0)])
+def test_a_machine_that_joins_works_beside_the_jobs_of_a_batch_system(
+    package: str | None, left: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = opened(str(tmp_path / "optuna.log"))
+    trial = records.ask(study, 2)
+    assert trial is not None
+    elsewhere = replace(this_process(), machine="another-boot:pid:[1]", host="login2")
+    trial.set_user_attr(records.LAUNCHED, f"1 {elsewhere}")
+    monkeypatch.setattr(worker_pool, "list_points", lambda space: None)
+    search: Any = SimpleNamespace(space=None, n_trials=2, grace_period=300.0, time_limit=None)
+    config = OmegaConf.create({"hydra": {"launcher": {"_target_": package}}} if package else {})
+    nothing: Any = None
+
+    pool = WorkerPool(search, study, nothing, nothing, config, nothing, 1, tmp_path)
+
+    assert pool._count_left_workers() == left
