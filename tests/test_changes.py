@@ -237,7 +237,7 @@ def read_table(text: str) -> tuple[list[str], dict[str, list[str]]]:
 
 def test_the_comparison_with_other_frameworks_repeats_its_evidence() -> None:
     """Each number has a file behind it, and ours are those that the tests above count."""
-    header, rows = read_table(TABLE.read_text().partition("## Beside other frameworks")[2])
+    header, rows = read_table(TABLE.read_text().partition("## Compared with other frameworks")[2])
     evidence = (DOCS / "extending_compared.md").read_text()
 
     names = [change.name for change in CHANGES] + ["kind of task"]

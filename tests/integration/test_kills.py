@@ -105,7 +105,7 @@ def test_a_killed_grid_is_closed_by_the_next_command(command_line: CommandLine) 
     assert "closed 2 runs whose process had ended" in output
     assert not store.search_runs([experiment], "attributes.status = 'RUNNING'")  # type: ignore[attr-defined]
     assert "no dead runs; 0 running" in command_line("runs", "--close-dead")
-    assert max(map(len, command_line("runs").splitlines())) <= 80
+    assert "…" not in command_line("runs")  # a pipe gets whole names
 
 
 def test_a_lost_terminal_ends_a_run_like_sigterm(command_line: CommandLine) -> None:
