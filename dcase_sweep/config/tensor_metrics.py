@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from dcase_sweep.config.signatures import Signature
 from dcase_sweep.config.tensors import is_tensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def accumulates(metric: Any) -> bool:
@@ -36,7 +36,7 @@ class AccumulatedMetric:
         """The direction that torchmetrics' ``higher_is_better`` says; True if it says none."""
         return getattr(self.metric, "higher_is_better", None) is not False
 
-    def __call__(self, scores: NDArray[Any], targets: NDArray[Any]) -> float | Mapping[str, float]:
+    def __call__(self, scores: "NDArray[Any]", targets: "NDArray[Any]") -> float | Mapping[str, float]:
         """Compute the metric of all items; see `evaluation.metrics.Metric`.
 
         Raises:
@@ -59,7 +59,7 @@ class TensorFunction:
         """The direction that the function's attribute of this name says; True if it has none."""
         return bool(getattr(self.function, "larger_is_better", True))
 
-    def __call__(self, scores: NDArray[Any], targets: NDArray[Any]) -> float | Mapping[str, float]:
+    def __call__(self, scores: "NDArray[Any]", targets: "NDArray[Any]") -> float | Mapping[str, float]:
         """Compute the metric of all items; see `evaluation.metrics.Metric`.
 
         Raises:
@@ -68,7 +68,8 @@ class TensorFunction:
         return _to_numbers(self.function(*_to_tensors(scores, targets), **self.arguments))
 
 
-def _to_tensors(*arrays: NDArray[Any]) -> list[Any]:
+def _to_tensors(*arrays: "NDArray[Any]") -> list[Any]:
+    import numpy as np
     import torch
 
     return [torch.from_numpy(np.ascontiguousarray(each)) for each in arrays]

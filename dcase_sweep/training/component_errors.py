@@ -80,7 +80,7 @@ def _list_components(experiment: Experiment, trainer: Trainer) -> list[_Componen
     return [
         _Component(key, node._target_, (*made, locate(f"{key}._target_", node._target_)))
         for key, (node, made) in nodes.items()
-        if node is not None and not node._target_.startswith("dcase_sweep.")
+        if hasattr(node, "_target_") and not node._target_.startswith("dcase_sweep.")
     ]
 
 

@@ -91,7 +91,7 @@ def test_the_last_incomplete_frame_of_a_stream_does_not_count(tmp_path: Path) ->
 
 @pytest.mark.parametrize("after", [b"", chunk(b"LIST", b"INFOISFT\x04\0\0\0abcd")])
 def test_a_wav_that_is_empty_has_no_samples(tmp_path: Path, after: bytes) -> None:
-    with pytest.raises(AudioProblem, match="no samples after the header; expected audio; restore"):
+    with pytest.raises(AudioProblem, match=r"no samples after the header; expected audio$"):
         read(tmp_path / "clip.wav", wav(b"", bits=24, after=after))
 
 

@@ -15,6 +15,7 @@ import signal, sys, time
 from dcase_sweep.utils import signals
 
 signals.PATIENCE = 0.5
+signal.signal({number}, signal.SIG_DFL)  # under nohup SIGHUP is ignored
 try:
     with signals.interruptible():
         try:
@@ -32,7 +33,7 @@ except signals.Interrupted as interrupted:
 
 def end(then: str, seconds: float, number: int = signal.SIGTERM) -> tuple[int, str, str]:
     """The exit code and the output of a process that gets a signal."""
-    program = PROGRAM.format(then=then, seconds=seconds)
+    program = PROGRAM.format(then=then, seconds=seconds, number=int(number))
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

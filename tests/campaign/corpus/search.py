@@ -156,7 +156,7 @@ KEYS = [
     search("retries-negative", "hydra.sweeper.max_retries=-1", expected=r"hydra.sweeper.max_retries=-1: expected"),
     search("grace-short", "hydra.sweeper.grace_period=1", expected=r"hydra.sweeper.grace_period=1: expected"),
     search("grace-word", "hydra.sweeper.grace_period=long", expected=r"hydra.sweeper.grace_period=long: expected"),
-    search("limit-word", "hydra.sweeper.time_limit=soon", expected=r"hydra.sweeper.time_limit=soon: expected seconds"),
+    search("time-word", "hydra.sweeper.time_limit=soon", expected=r"hydra.sweeper.time_limit=soon: expected seconds"),
     search("history-short", "hydra.sweeper.sampler_history=3", expected=r"hydra.sweeper.sampler_history=3: expected"),
     search("history-word", "hydra.sweeper.sampler_history=all", expected=r"hydra.sweeper.sampler_history=all: ex"),
     search("retries-word", "hydra.sweeper.max_retries=some", expected=r"hydra.sweeper.max_retries=some: expected"),
