@@ -1,7 +1,6 @@
 """``predict``: predictions of a trained network for recordings."""
 
 import argparse
-import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcase_sweep.cli.parser import CONFIG_DIR, OneLineParser, split_settings
+from dcase_sweep.cli.stores import log_to_terminal
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
     settings, words = split_settings(options.recordings, KEYS)
     if not words:
         raise UserError("no recordings named; expected files, folders, or - for standard input")
-    _log_to_terminal()
+    log_to_terminal(sys.stderr)
 
     from dcase_sweep.cli.prediction_files import Figures, open_output
     from dcase_sweep.inference.sources import find_sources
@@ -179,16 +179,3 @@ def _summarise(count: int, skipped: int, seconds: float, taken: float) -> None:
     if count:
         line += f" ({seconds / max(taken, 1e-9):,.0f} × real time)"
     print(line + (f"; {skipped} skipped" if skipped else ""), file=sys.stderr)
-
-
-def _log_to_terminal() -> None:
-    """Log to standard error, because standard output may be the table."""
-    from dcase_sweep.utils.console import MaskingFormatter, Terminal
-
-    logger = logging.getLogger("dcase_sweep")
-    if not logger.handlers:
-        handler = Terminal(sys.stderr)
-        handler.setFormatter(MaskingFormatter("%(message)s"))
-        logger.addHandler(handler)
-        logger.propagate = False
-    logger.setLevel(logging.INFO)

@@ -1,9 +1,9 @@
-"""The store of runs that a verb reads."""
+"""The store of runs that a verb reads, and its messages."""
 
 import logging
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from dcase_sweep.utils.errors import UserError
 
@@ -29,13 +29,18 @@ def open_existing_store(settings: Mapping[str, str]) -> "Store":
     return tracking.open_store(where, experiment=False)
 
 
-def log_to_terminal() -> None:
-    """Send messages of the store to standard output, as in an experiment."""
+def log_to_terminal(stream: TextIO | None = None) -> None:
+    """Show the messages of the package, as in an experiment.
+
+    Args:
+        stream: None = standard output. On another one nothing else shows them, as standard output may be a table.
+    """
     from dcase_sweep.utils.console import MaskingFormatter, Terminal
 
     logger = logging.getLogger("dcase_sweep")
     if not logger.handlers:
-        handler = Terminal(sys.stdout)
+        handler = Terminal(stream or sys.stdout)
         handler.setFormatter(MaskingFormatter("%(message)s"))
         logger.addHandler(handler)
+        logger.propagate = logger.propagate and stream is None
     logger.setLevel(logging.INFO)

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dcase_sweep.tracking.provenance import git_commit
 from tests.benchmarks.figures import VARIABLE, Figure, find_losses, read_recorded
 from tests.benchmarks.measure import describe_machine, print_table
 
@@ -197,11 +198,7 @@ def _describe(outcomes: dict[str, Outcome], options: argparse.Namespace) -> dict
 
 
 def _commit() -> str:
-    """The commit that is measured, with a mark if files differ from it."""
-    found = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=7"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip() or "unknown commit"
+    return git_commit(ROOT) or "unknown commit"
 
 
 if __name__ == "__main__":

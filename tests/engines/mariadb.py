@@ -4,13 +4,13 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.engines.folders import server_folder
 from tests.engines.postgresql import PASSWORD
 from tests.integration.test_passwords import free_port
 
@@ -109,15 +109,13 @@ class MariaDB:
 
 @contextmanager
 def start_mariadb() -> Iterator[MariaDB]:
-    """Start a server in a temporary folder, which its own user can read. It is stopped afterwards."""
+    """Start a server in a temporary folder. It is stopped afterwards."""
     binaries = find_binaries()
     assert binaries is not None
-    folder = Path(tempfile.mkdtemp(prefix="mariadb-"))
-    folder.chmod(0o755)
-    server = MariaDB(binaries, folder, free_port())
-    try:
-        server.create()
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with server_folder("mariadb") as folder:
+        server = MariaDB(binaries, folder, free_port())
+        try:
+            server.create()
+            yield server
+        finally:
+            server.stop()

@@ -4,12 +4,12 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.engines.folders import server_folder
 from tests.integration.test_passwords import free_port
 
 PASSWORD = "hunter2@home/x"
@@ -93,16 +93,14 @@ class PostgreSQL:
 
 @contextmanager
 def start_postgresql() -> Iterator[PostgreSQL]:
-    """Start a server in a temporary folder, which its own user can read. It is stopped afterwards."""
+    """Start a server in a temporary folder. It is stopped afterwards."""
     binaries = find_binaries()
     assert binaries is not None
-    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
-    folder.chmod(0o755)
-    server = PostgreSQL(binaries, folder, free_port())
-    try:
-        server.create()
-        server.start()
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    with server_folder("postgresql") as folder:
+        server = PostgreSQL(binaries, folder, free_port())
+        try:
+            server.create()
+            server.start()
+            yield server
+        finally:
+            server.stop()

@@ -6,13 +6,13 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.engines.folders import server_folder
 from tests.engines.hosts import Host, end_with_parent
 from tests.engines.network import ADDRESS, Network, can_make_networks, start_network
 
@@ -229,19 +229,14 @@ class Slurm:
 @contextmanager
 def start_slurm() -> Iterator[Slurm]:
     """Start a cluster of the hosts north and south, and stop it afterwards. Commands of this thread can talk to it."""
-    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
-    folder.chmod(0o755)
-    try:
-        with start_network(["north", "south"]) as network:
-            cluster = Slurm(folder, network)
-            try:
-                cluster.create()
-                cluster.start()
-                yield cluster
-            finally:
-                cluster.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with server_folder("slurm") as folder, start_network(["north", "south"]) as network:
+        cluster = Slurm(folder, network)
+        try:
+            cluster.create()
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()
 
 
 def wait_until(

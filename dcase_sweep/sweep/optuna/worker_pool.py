@@ -127,21 +127,21 @@ class WorkerPool:
                     pause.wait(_BEAT)
 
     def _is_complete(self) -> bool:
-        trials = self.study.get_trials(deepcopy=False)
+        trials = self._list_trials()
         found = self.history.count(trials)
         if records.is_over(self.study) or found["finished"] + found["pruned"] >= self.search_config.n_trials:
             return True
         return self.history.is_exhausted(trials) and not (found["running"] or found["waiting"])
 
     def _is_out_of_time(self) -> bool:
-        shortage = self._time.find_shortage(self.study.get_trials(deepcopy=False))
+        shortage = self._time.find_shortage(self._list_trials())
         if shortage is not None:
             log.info(f"search    ends: {shortage}")
         return shortage is not None
 
     def _wanted(self) -> int:
         """Return the number of workers that have something to do."""
-        trials = self.study.get_trials(deepcopy=False)
+        trials = self._list_trials()
         if self.history.is_exhausted(trials) and not self.history.count(trials)["waiting"]:
             return 0
         return self._tally.missing(trials, self.search_config.n_trials)
@@ -153,7 +153,7 @@ class WorkerPool:
         """
         if not is_batch_system(self.config):
             return 0
-        return count_left(self.study.get_trials(deepcopy=False), self.search_config.grace_period)
+        return count_left(self._list_trials(), self.search_config.grace_period)
 
     def _list_trials(self) -> "list[FrozenTrial]":
         return self.study.get_trials(deepcopy=False)
@@ -209,11 +209,11 @@ class WorkerPool:
         """Whether launchers wait for workers without a trial in a complete search; some may have ended unnoticed."""
         if not isinstance(workers, LaunchedProcesses) or not self._is_complete():
             return False
-        return not self.history.count(self.study.get_trials(deepcopy=False))["running"]
+        return not self.history.count(self._list_trials())["running"]
 
     def _close_trials(self, death: Death) -> bool:
         """Close the trial of a worker that died, and its record. Returns whether it had one."""
-        trials = self.study.get_trials(deepcopy=False)
+        trials = self._list_trials()
         own = [trial for trial in trials if _is_of(trial, death)]
         running = [trial for trial in own if records.kind(trial) == "running"]
         for trial in running:
@@ -233,7 +233,7 @@ class WorkerPool:
 
     def _count_death(self, how: str, output: Sequence[str]) -> None:
         """Count a worker that died without a trial, so that a worker that always dies is not replaced forever."""
-        if not self._deaths.add(self.study.get_trials(deepcopy=False)) or records.is_over(self.study):
+        if not self._deaths.add(self._list_trials()) or records.is_over(self.study):
             return
         reason = f"{self._deaths.count} workers in a row ended without a trial, the last one: {how}"
         self.study.set_user_attr(records.STOPPED, reason)
@@ -251,7 +251,7 @@ class WorkerPool:
     def retry_failed(self) -> None:
         """Retry the failed points of a grid, and those of another finite space if nothing else is left."""
         with records.claim(self.study._storage):
-            trials = self.study.get_trials(deepcopy=False)
+            trials = self._list_trials()
             if not self.search_config.is_grid and not self.history.is_exhausted(trials):
                 return
             for parameters in self.history.failed(trials):
