@@ -1,6 +1,6 @@
 """One experiment in this process: logged data, and the state after a failure."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +162,32 @@ def test_extra_metrics_are_in_the_table_the_store_and_choose_the_epoch(
     assert [column.title for column in result.columns][:5] == [
         *("accuracy %", "log loss", "macro f1", "cohen kappa", "validation %"),
     ]
+
+
+class NotTheBest:
+    """A trial of a search that is not the best one when it has finished."""
+
+    def on_start(self, run_id: str) -> None:
+        """Nothing to do."""
+
+    def on_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
+        """Nothing to do."""
+
+    def draws_figures(self, metrics: Mapping[str, float]) -> bool:
+        """None are drawn."""
+        assert "test/accuracy" in metrics
+        return False
+
+
+@pytest.mark.parametrize(("figures", "expected"), [("auto", set()), ("all", {"confusion.png", "training.png"})])
+def test_a_trial_that_is_not_the_best_draws_figures_only_if_asked_to(
+    experiment: Callable[..., Experiment], tmp_path: Path, figures: str, expected: set[str]
+) -> None:
+    runner.run(experiment(f"tracking.figures={figures}", "tracking.model=false"), job(tmp_path / "job"), NotTheBest())
+
+    drawn = {path.name for path in (tmp_path / "job").glob("*.png")}
+    assert expected <= drawn
+    assert bool(drawn) == bool(expected)
 
 
 def test_an_epoch_can_be_chosen_by_its_loss(experiment: Callable[..., Experiment], tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """A run callback that reports epochs to the search."""
 
+from collections.abc import Mapping, Sequence
+
 from dcase_sweep.sweep.optuna.reporter import TrialReporter
 from dcase_sweep.sweep.reporting import TrialPruned
 from dcase_sweep.training.callbacks import StopTraining
@@ -14,12 +16,16 @@ class TrialCallback:
         reporter: the reporter of the trial.
         metric: the metric of an epoch by which trials are pruned; None = no pruning.
         epochs: number of epochs of the run.
+        objective: the metrics of a finished run that the search optimizes.
     """
 
-    def __init__(self, reporter: TrialReporter, metric: str | None, *, epochs: int) -> None:
+    def __init__(
+        self, reporter: TrialReporter, metric: str | None, *, epochs: int, objective: Sequence[str] = ()
+    ) -> None:
         self.reporter = reporter
         self.metric = metric
         self.epochs = epochs
+        self.objective = tuple(objective)
 
     def on_start(self, run_id: str) -> None:
         """Store the ID of the MLflow run, which is closed if this process is killed."""
@@ -40,3 +46,8 @@ class TrialCallback:
             raise StopTraining(str(pruned)) from None
         if epoch + 1 < self.epochs and self.reporter.should_prune():
             raise StopTraining(f"pruned after epoch {epoch + 1}")
+
+    def draws_figures(self, metrics: Mapping[str, float]) -> bool:
+        """Whether no finished trial has the same or better objectives, so that the best trials have their figures."""
+        values = [metrics[name] for name in self.objective if name in metrics]
+        return len(values) < len(self.objective) or self.reporter.is_best(values)

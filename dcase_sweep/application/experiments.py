@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     from dcase_sweep.config import Experiment, Tracking
+    from dcase_sweep.config.repeated import RepeatedCheck
     from dcase_sweep.result import Result
     from dcase_sweep.sweep.optuna.reporter import TrialReporter
+    from dcase_sweep.sweep.optuna.signature import Objective
     from dcase_sweep.sweep.optuna.space import Space
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,8 @@ class Experiments(Application):
         self._limits = dict(limits or {})
         self.blocks = dict(blocks or {})
         self.metric = metric
+        #: What a search optimizes, set by the sweeper.
+        self.objective: Objective | None = None
         #: Folders of the user's own configuration, set by the sweeper.
         self.path = SearchPath()
         #: Whether and how the sweep of a folder is continued, set by the sweeper; None = the folder has no sweep.
@@ -55,14 +59,15 @@ class Experiments(Application):
         #: The results of the finished jobs of a command that was requeued.
         self._finished: list[tuple[str, Outcome] | None] = []
         self._base: Experiment | None = None
+        self._check: RepeatedCheck | None = None
         self._tracking: Tracking | None = None
         #: The folder of the sweep, once it is checked.
         self._folder: Path | None = None
         self._classes = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        """Exclude the shared experiment: workers validate each trial's own."""
-        return self.__dict__ | {"_base": None}
+        """Exclude the shared experiment and what has been checked: workers validate each trial's own."""
+        return self.__dict__ | {"_base": None, "_check": None}
 
     @property
     def base(self) -> "Experiment":
@@ -104,9 +109,11 @@ class Experiments(Application):
 
     def check(self, config: DictConfig) -> "Experiment":
         """Validate a configuration and return it as an experiment."""
-        from dcase_sweep.config import check
+        if self._check is None:
+            from dcase_sweep.config.repeated import RepeatedCheck
 
-        return check(config)
+            self._check = RepeatedCheck()
+        return self._check.check(config)
 
     def begin(self, config: DictConfig) -> None:
         """Check the configuration common to all jobs."""
@@ -289,7 +296,8 @@ class Experiments(Application):
         config.hydra.job_logging.root.handlers = ["file"]
         try:
             experiment = self.check(config)
-            check_capacity(experiment)
+            # The complexity of the network with these classes is also limited and logged, so it is computed once.
+            check_capacity(experiment, self._classes or 2)
         except UserError as error:
             raise ConstraintViolation(str(error)) from None
         if not self._limits:
@@ -320,7 +328,12 @@ class Experiments(Application):
         from dcase_sweep.application.callback import TrialCallback
         from dcase_sweep.jobs import run_composed
 
-        callback = TrialCallback(trial, self.metric, epochs=content.training.epochs)
+        callback = TrialCallback(
+            trial,
+            self.metric,
+            epochs=content.training.epochs,
+            objective=self.objective.metrics if self.objective else (),
+        )
         return run_composed(composed, callback, content)
 
     def read_outcome(self, returned: "Result") -> Outcome:

@@ -171,4 +171,5 @@ class OptunaSweeper(sweeper.OptunaSweeper):
         wanted = parse_objective(self.parser, typed, self.search.get("objective") or {})
         objective = Objective.parse(wanted or get_objective(application.base), "search.objective")
         application.metric = find_pruning_metric(objective)
+        application.objective = objective
         return objective

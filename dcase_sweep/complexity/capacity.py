@@ -13,19 +13,23 @@ _AT_LEAST = 2
 _ACTIVATION = 2
 
 
-def check_capacity(experiment: Experiment) -> None:
+def check_capacity(experiment: Experiment, classes: int = 2) -> None:
     """Check that there is enough memory for training, and enough disk space for generated data.
+
+    Args:
+        experiment: a validated experiment.
+        classes: number of classes, which only the data have; two is the smallest.
 
     Raises:
         UserError: if not, with the key, the amount needed and the amount that the machine has.
     """
     dataset = build("data", experiment.data)
-    check_training_memory(experiment, getattr(dataset, "training_clips", None))
+    check_training_memory(experiment, getattr(dataset, "training_clips", None), classes)
     if hasattr(dataset, "check_room"):  # data sets that are generated
         dataset.check_room()
 
 
-def check_training_memory(experiment: Experiment, clips: int | None = None) -> None:
+def check_training_memory(experiment: Experiment, clips: int | None = None, classes: int = 2) -> None:
     """Check that there is enough memory for training.
 
     The estimate is a lower bound, so that no experiment is refused that would fit: the parameters with their gradients
@@ -35,6 +39,7 @@ def check_training_memory(experiment: Experiment, clips: int | None = None) -> N
     Args:
         experiment: a validated experiment.
         clips: number of training clips, which limits the size of a batch; None if it is not known yet.
+        classes: number of classes; two if it is not known yet.
 
     Raises:
         UserError: if there is not enough, with the key, the amount needed and the amount that the machine has.
@@ -43,8 +48,7 @@ def check_training_memory(experiment: Experiment, clips: int | None = None) -> N
     if memory is None or experiment.published_checkpoint is not None:
         return
     task = build_task(experiment)
-    # The number of classes is known only from the data; two is the smallest.
-    complexity = complexity_before_training(experiment, classes=2)
+    complexity = complexity_before_training(experiment, classes)
     optimizer = str(experiment.optimizer._target_).rpartition(".")[2]
     kept = _KEPT.get(optimizer, _AT_LEAST) + task.weight_copies
     weights = 4 * kept * complexity.parameters

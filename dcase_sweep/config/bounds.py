@@ -5,7 +5,7 @@ checked by an estimate of their memory, which is a lower bound, so that nothing 
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -135,17 +135,20 @@ def check_literals(values: Mapping[str, Any]) -> None:
                 raise UserError(f"{key}={_show(number)}: expected a number of at most 64 bits")
 
 
-def check_bounds(values: Mapping[str, Any]) -> None:
+def check_bounds(values: Mapping[str, Any], groups: Collection[str] | None = None) -> None:
     """Check that numbers are within the ranges of their keys, and that the front end fits in memory.
 
     Args:
         values: dotted keys and plain values. Texts and missing values are checked by the schema.
+        groups: the groups whose numbers are checked; None = all.
 
     Raises:
         UserError: with the key, what was found and what is expected; if known, also the required and the available
             memory.
     """
     for pattern, (low, high) in BOUNDS.items():
+        if groups is not None and pattern.partition(".")[0] not in groups:
+            continue
         for key, value in _matching(values, pattern):
             for number in value if isinstance(value, list) else [value]:
                 if isinstance(number, bool) or not isinstance(number, int | float):

@@ -5,11 +5,10 @@ changes here.
 """
 
 import difflib
-import math
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, get_args
 
 from hydra.core.hydra_config import HydraConfig
@@ -18,23 +17,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.bounds import check_bounds, check_literals
-from dcase_sweep.config.classes import locate, locate_class
-from dcase_sweep.config.component_checks import check_components, component_schemas
-from dcase_sweep.config.compression_checks import check_compression
+from dcase_sweep.config.component_checks import component_schemas
 from dcase_sweep.config.flat import flatten
 from dcase_sweep.config.front_end_keys import remove_keys_of_others
 from dcase_sweep.config.group_schemas import TARGETED, experiment_schema, read_schema
-from dcase_sweep.config.instantiate import build, build_front_end, build_model
-from dcase_sweep.config.metrics import check_metrics
-from dcase_sweep.config.places import check_places
-from dcase_sweep.config.ranges import Range, check_choices, check_ranges
 from dcase_sweep.config.renamed import rename_composed
-from dcase_sweep.config.schemas import Experiment, Hardware
-from dcase_sweep.config.task import build_task, get_learner, locate_task
+from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.config.task import locate_task
+from dcase_sweep.config.value_checks import ANY_KIND, check_experiment, get_kind, get_kinds
 from dcase_sweep.utils.errors import UserError
-from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
 from dcase_sweep.utils.text import printable
-from dcase_sweep.utils.time_limit import parse_duration
 
 #: Groups with a single choice.
 GROUPS = (
@@ -47,28 +39,36 @@ MLFLOW = "dcase_sweep.tracking.start_run"
 SEVERAL = ("augmentation", "callbacks", "logger", "metrics")
 _REFERENCE = re.compile(r"\$\{(oc\.select:)?[\w.]+(,\w*)?\}")
 _KEY_REFERENCE = re.compile(r"\$\{\w+(\.\w+)+\}")
-CHOICES = {
-    "training.normalise_over": ("train+validation", "train"),
-    "hardware.accelerator": ("cpu", "gpu", "mps"),
-    "hardware.precision": ("auto", "32-true", "16-mixed", "bf16-mixed"),
-    "hardware.cache_device": ("memory", "device"),
-    "tracking.energy_mode": ("machine", "process"),
-}
-RANGES: dict[str, Range] = {
-    "training.epochs": (1, None),
-    "training.batch_size": (1, None),
-    "training.best_after_fraction": (0, 0.999),
-    "hardware.threads": (1, None),
-    "hardware.workers": (1, None),
-    "tracking.timeout": (0, 3600),
-    "seed": (0, 2**32 - 1),
-}
-#: The kind of recordings that are not read, which fit every task.
-_ANY_KIND = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """A composed configuration as typed values, before these are checked.
+
+    Attributes:
+        experiment: the typed values.
+        schema: the typed configuration, in which references to other keys are still written as such.
+        as_given: whether no key of an earlier version was renamed, removed or added.
+    """
+
+    experiment: Experiment
+    schema: DictConfig
+    as_given: bool
 
 
 def check(composed: DictConfig) -> Experiment:
     """Validate a composed configuration and return it as typed values.
+
+    Raises:
+        UserError: in one line that names the key, what was found and what is expected.
+    """
+    experiment = convert(composed).experiment
+    check_experiment(experiment, flatten(experiment))
+    return experiment
+
+
+def convert(composed: DictConfig) -> Converted:
+    """Check the keys and types of a composed configuration, and convert its values.
 
     Raises:
         UserError: in one line that names the key, what was found and what is expected.
@@ -79,11 +79,14 @@ def check(composed: DictConfig) -> Experiment:
         check_hydra(composed.hydra)
     composed = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     OmegaConf.set_struct(composed, False)
+    given = OmegaConf.to_container(composed, resolve=False)
     rename_composed(composed)
     remove_keys_of_others(composed, typed_words)
     if "logger" not in composed:
         composed.logger = {"mlflow": {"_target_": MLFLOW}}
-    _check_numbers(composed)
+    written = OmegaConf.to_container(composed, resolve=False)
+    as_given = written == given
+    _check_numbers(composed, flatten(written))
     _check_keys("", composed, Experiment)
     typed = []
     for group in TARGETED:
@@ -113,15 +116,7 @@ def check(composed: DictConfig) -> Experiment:
             where = ": ".join(filter(None, [group, where and f"entry {where}"]))
         raise UserError(f"{where}: {str(error.msg or error).splitlines()[0]}") from None
     assert isinstance(experiment, Experiment)
-    _check_values(experiment)
-    _check_texts(experiment)
-    check_places(experiment)
-    check_bounds(flatten(experiment))
-    _check_pairs(experiment)
-    check_compression(experiment)
-    build_task(experiment).check(experiment)
-    check_metrics(experiment)
-    return experiment
+    return Converted(experiment, schema, as_given)
 
 
 def _make_schema(evaluation: type | None, typed: Sequence[type], components: Mapping[str, Any]) -> DictConfig:
@@ -136,27 +131,17 @@ def _make_schema(evaluation: type | None, typed: Sequence[type], components: Map
 def _evaluation_schema(composed: DictConfig) -> type | None:
     """Return the schema of ``evaluation``; None if the task has none, or model or data are for another task."""
     task = locate_task(composed["task"]["_target_"])
-    kinds = {group: _get_kind(group, composed[group]["_target_"]) for group in ("model", "data")}
-    fit = all(kind == _ANY_KIND or kind in _get_kinds(task, group) for group, kind in kinds.items())
+    kinds = {group: get_kind(group, composed[group]["_target_"]) for group in ("model", "data")}
+    fit = all(kind == ANY_KIND or kind in get_kinds(task, group) for group, kind in kinds.items())
     found: type | None = task.evaluation if fit else None
     return found
 
 
-def _get_kind(group: str, target: str) -> str | None:
-    return getattr(locate_class(group, target), "kind", None)
-
-
-def _get_kinds(task: Any, group: str) -> tuple[str, ...]:
-    """Return the kinds of data sets or networks that a task supports."""
-    return (group == "model" and task.model_kinds) or (task.kind,)
-
-
-def _check_numbers(composed: DictConfig) -> None:
+def _check_numbers(composed: DictConfig, written: Mapping[str, Any]) -> None:
     """Check the bounds of numbers before classes are located, which may import libraries for seconds.
 
     References whose value the schema cannot change are replaced by it, because each takes OmegaConf a millisecond.
     """
-    written = flatten(OmegaConf.to_container(composed, resolve=False))
     resolved: dict[str, Any] = {}
     with suppress(OmegaConfBaseException):  # reported with its key by the merge into the schema
         resolved = flatten(OmegaConf.to_container(composed, resolve=True))
@@ -166,11 +151,11 @@ def _check_numbers(composed: DictConfig) -> None:
     check_literals(values)
     check_bounds(values)
     for key, text in written.items():
-        if isinstance(text, str) and "${" in text and _is_settled(text, resolved.get(key)):
+        if isinstance(text, str) and "${" in text and is_settled(text, resolved.get(key)):
             OmegaConf.update(composed, key, resolved[key])
 
 
-def _is_settled(text: str, value: Any) -> bool:
+def is_settled(text: str, value: Any) -> bool:
     """Whether a reference has the same value after the merge into the schema, which may convert what it refers to."""
     if _KEY_REFERENCE.fullmatch(text):
         return isinstance(value, float)
@@ -257,87 +242,3 @@ def check_single_choice(override: str) -> None:
         return
     if (key in GROUPS or key.startswith("hydra/")) and ("[" in value or "{" in value):
         raise UserError(f"{override}: not one choice; expected {key}=NAME, or with -m {key}=NAME,NAME for each")
-
-
-def _check_texts(experiment: Experiment) -> None:
-    """Reject empty texts. An empty path would be the working folder, and an empty name is useless."""
-    own = [group for group in TARGETED if getattr(experiment, group)._target_.startswith("dcase_sweep.")]
-    foreign = tuple(f"{group}." for group in TARGETED if group not in own)
-    for key, value in flatten(experiment).items():
-        if key.startswith((*foreign, "tracking.tags.", "logger.", "metrics.")):
-            continue
-        for text in value if isinstance(value, list) else [value]:
-            if isinstance(text, str) and not text.strip():
-                raise UserError(f"{key}={text!r}: empty; expected a name or a path, or leave it out")
-            if isinstance(text, str) and "\0" in text:
-                raise UserError(f"{key}={text!r}: contains a NUL character; expected text")
-
-
-def _check_values(experiment: Experiment) -> None:
-    for key, value in flatten(experiment).items():
-        numbers = value if isinstance(value, list) else [value]
-        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
-            raise UserError(f"{key}={value}: expected a finite number")
-    check_choices(experiment, CHOICES)
-    check_ranges(experiment, RANGES)
-    check_duration("hardware.time_limit", experiment.hardware.time_limit)
-    if experiment.task.mode not in (None, "max", "min"):
-        raise UserError(f"task.mode={experiment.task.mode}: expected max, min or null")
-    if experiment.tracking.run_name is not None:
-        check_name(experiment.tracking.run_name, "tracking.run_name", LONGEST_RUN_NAME)
-
-
-def check_duration(key: str, value: object) -> None:
-    """Check a time limit.
-
-    Raises:
-        UserError: if it is none.
-    """
-    if value is None:
-        return
-    try:
-        parse_duration(value)
-    except ValueError as error:
-        raise UserError(f"{key}={printable(value, 80)}: {error}, or null") from None
-
-
-def _check_pairs(experiment: Experiment) -> None:
-    """Check combinations of settings from different groups."""
-    _check_hardware(experiment.hardware)
-    task = locate_task(experiment.task._target_)
-    for group in ("model", "data"):
-        _check_kind(experiment, group, _get_kinds(task, group))
-    learner = get_learner(experiment)
-    if not learner.startswith("dcase_sweep."):  # set, so that its source counts like that of other components
-        experiment.task.learner = learner
-    if experiment.framework.check is not None:
-        locate("framework.check", experiment.framework.check)(experiment)
-    build("data", experiment.data)
-    build_task(experiment).check_front_end(experiment, build_front_end(experiment))
-    check_components(experiment, build_model(experiment, classes=2, device="meta"))
-
-
-def _check_hardware(hardware: Hardware) -> None:
-    """Check settings that not every device has."""
-    accelerator, precision = hardware.accelerator, hardware.precision
-    if accelerator != "gpu" and hardware.graphs:
-        raise UserError(f"hardware.graphs=true: CUDA graphs are for hardware=gpu; on {accelerator} leave it out")
-    if accelerator == "cpu" and precision == "16-mixed":
-        raise UserError("hardware.precision=16-mixed: float16 is for GPUs; on a cpu choose auto, 32-true or bf16-mixed")
-    if accelerator == "mps" and precision not in ("auto", "32-true"):
-        raise UserError(f"hardware.precision={precision}: hardware=mps trains in float32; choose auto or 32-true")
-
-
-def _check_kind(experiment: Experiment, group: str, kinds: tuple[str, ...]) -> None:
-    """Check that the network and the data set belong to the task."""
-    target = getattr(experiment, group)._target_
-    offered = _get_kind(group, target)
-    if offered in kinds or (group == "data" and offered == _ANY_KIND):
-        return
-    name, wanted = target.rpartition(".")[2], " or ".join(kinds)
-    if offered is None:
-        raise UserError(f'{group}._target_={target}: has no attribute kind; add to class {name}: kind = "{kinds[0]}"')
-    raise UserError(
-        f"{group} {name} is for {offered}, but task={experiment.task.name} is for {wanted}; choose another task "
-        f"or {group}"
-    )

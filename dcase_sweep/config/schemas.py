@@ -236,6 +236,9 @@ class Tracking:
     timeout: float = 10.0
     #: Whether the trained network is logged as an MLflow model.
     model: bool = True
+    #: The runs that draw their figures: ``all``, ``none``, or ``auto``: all but the trials of a search that are not the
+    #: best when they finish.
+    figures: str = "auto"
     #: Whether the last epoch's checkpoint is logged after each epoch, so that a machine without the run's folder can
     #: continue an interrupted trial.
     last_checkpoint: bool = False

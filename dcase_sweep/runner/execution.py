@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -181,8 +181,16 @@ def _train_and_evaluate(
     results |= conclude_compression(experiment, measure_complexity(learner.layers(), experiment), dense, result)
     mlrun.log_metrics({name: value for name, value in results.items() if result.is_logged(name)})
     log_model(mlrun, experiment, job, data.classes)
-    draw_figures(mlrun, result, job)
-    return metrics | results
+    metrics |= results
+    if _draws_figures(experiment, callback, metrics):
+        draw_figures(mlrun, result, job)
+    return metrics
+
+
+def _draws_figures(experiment: Experiment, callback: RunCallback | None, metrics: Mapping[str, float]) -> bool:
+    """Whether the run draws its figures. Those of a trial take as long as everything else beside its training."""
+    wanted = experiment.tracking.figures
+    return wanted == "all" or (wanted == "auto" and (callback is None or callback.draws_figures(metrics)))
 
 
 @contextmanager
@@ -205,7 +213,8 @@ def _make_ready(experiment: Experiment, job: Job, *, is_trial: bool) -> tuple[st
         if hasattr(dataset, "check_root"):  # for generated recordings, which are written there
             dataset.check_root()
         device = resolve_device(experiment.hardware)
-        check_capacity(experiment)
+        if not is_trial:  # checked before the trial began
+            check_capacity(experiment)
         start = find_start(experiment, job.folder, find_resumable(experiment), is_trial=is_trial)
         build_task(experiment).check_files(experiment)
         tracking.check_loggers(experiment.logger)

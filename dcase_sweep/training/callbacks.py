@@ -1,5 +1,6 @@
 """The interface by which callers follow and stop a training."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 
@@ -23,4 +24,8 @@ class RunCallback(Protocol):
         Raises:
             StopTraining: to stop the training here.
         """
+        ...
+
+    def draws_figures(self, metrics: Mapping[str, float]) -> bool:
+        """Whether an experiment with these metrics draws its figures, if the configuration leaves it to the caller."""
         ...

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import optuna
 from optuna.trial import Trial
@@ -75,6 +75,22 @@ class TrialReporter:
     def should_prune(self) -> bool:
         """Whether the pruner stops the trial now."""
         return self.is_pruned and self.trial.should_prune()
+
+    def is_best(self, values: Sequence[float]) -> bool:
+        """Whether no finished trial that violates no constraint is as good in every objective as these values.
+
+        Args:
+            values: the objectives of this trial.
+        """
+        study = self.trial.study
+        signs = [1 if direction == optuna.study.StudyDirection.MAXIMIZE else -1 for direction in study.directions]
+        own = [sign * value for sign, value in zip(signs, values, strict=True)]
+        return not any(
+            trial.values is not None
+            and all(sign * value >= mine for sign, value, mine in zip(signs, trial.values, own, strict=True))
+            and records.is_feasible(trial)
+            for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+        )
 
     def set_job_id(self, job_id: str) -> None:
         """Store the ID of the job's record, so that it can be closed if this process is killed."""

@@ -248,6 +248,30 @@ def test_a_trial_that_is_through_is_not_pruned() -> None:
     assert study.trials[0].intermediate_values == {1: 0.1, 2: 0.1}
 
 
+@pytest.mark.parametrize(
+    ("directions", "finished_before", "values", "expected"),
+    [
+        (["maximize"], [], [0.1], True),
+        (["maximize"], [[0.2], [0.5]], [0.6], True),
+        (["maximize"], [[0.2], [0.5]], [0.5], False),  # as good as an earlier one, which is the best
+        (["minimize"], [[0.2], [0.5]], [0.1], True),
+        (["maximize", "minimize"], [[0.5, 3.0]], [0.4, 2.0], True),  # on the Pareto front
+        (["maximize", "minimize"], [[0.5, 3.0]], [0.4, 3.0], False),
+    ],
+)
+def test_trials_that_are_the_best_so_far_draw_their_figures(
+    directions: list[str], finished_before: list[list[float]], values: list[float], expected: bool
+) -> None:
+    study = optuna.create_study(directions=directions)
+    names = [f"test/{number}" for number, _ in enumerate(directions)]
+    for each in finished_before:
+        study.tell(study.ask(), each)
+    callback = TrialCallback(TrialReporter(study.ask()), None, epochs=1, objective=names)
+
+    assert callback.draws_figures(dict(zip(names, values, strict=True))) is expected
+    assert callback.draws_figures({}) is True  # the missing objective is reported by the search
+
+
 def test_a_configuration_is_trained_once_and_a_space_comes_to_its_end(tmp_path: Path) -> None:
     trained = []
 

@@ -1,0 +1,192 @@
+"""Checks of the values of a typed experiment, and of combinations of settings from different groups."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dcase_sweep.config.bounds import check_bounds
+from dcase_sweep.config.classes import locate, locate_class
+from dcase_sweep.config.component_checks import check_components
+from dcase_sweep.config.compression_checks import check_compression
+from dcase_sweep.config.group_schemas import TARGETED
+from dcase_sweep.config.instantiate import build, build_front_end, build_model
+from dcase_sweep.config.metrics import check_metrics
+from dcase_sweep.config.places import check_places
+from dcase_sweep.config.ranges import Range, check_choices, check_ranges
+from dcase_sweep.config.schemas import Experiment, Hardware
+from dcase_sweep.config.task import build_task, get_learner, locate_task
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
+from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.time_limit import parse_duration
+
+CHOICES = {
+    "training.normalise_over": ("train+validation", "train"),
+    "hardware.accelerator": ("cpu", "gpu", "mps"),
+    "hardware.precision": ("auto", "32-true", "16-mixed", "bf16-mixed"),
+    "hardware.cache_device": ("memory", "device"),
+    "tracking.figures": ("auto", "all", "none"),
+    "tracking.energy_mode": ("machine", "process"),
+}
+RANGES: dict[str, Range] = {
+    "training.epochs": (1, None),
+    "training.batch_size": (1, None),
+    "training.best_after_fraction": (0, 0.999),
+    "hardware.threads": (1, None),
+    "hardware.workers": (1, None),
+    "tracking.timeout": (0, 3600),
+    "seed": (0, 2**32 - 1),
+}
+#: The kind of recordings that are not read, which fit every task.
+ANY_KIND = "*"
+#: Groups on which the features depend, and the network.
+_OF_FEATURES = ("front_end", "task", "data")
+_OF_NETWORK = ("model", *_OF_FEATURES)
+#: Groups on which the components of a training depend.
+_OF_TRAINING = (*_OF_NETWORK, "training", "optimizer", "scheduler", "augmentation", "callbacks")
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The groups of an experiment that differ from those of an experiment that has been checked; None = all."""
+
+    groups: frozenset[str] | None = None
+
+    def has(self, *groups: str) -> bool:
+        """Whether one of these groups has changed."""
+        return self.groups is None or not self.groups.isdisjoint(groups)
+
+
+def check_experiment(
+    experiment: Experiment, values: Mapping[str, Any], changed: Changed = Changed(), network: Any = None
+) -> Any:
+    """Check the values of an experiment. What depends only on groups that have not changed is not checked again.
+
+    Args:
+        experiment: the experiment; a learner from outside this package is set in it.
+        values: its values as dotted keys and plain values.
+        changed: the groups that have changed since the last check.
+        network: the network without weights that the last check has returned.
+
+    Returns:
+        The network without weights.
+
+    Raises:
+        UserError: in one line that names the key, what was found and what is expected.
+    """
+    _check_values(experiment, values, changed)
+    _check_texts(experiment, values, changed)
+    if changed.has("store", "tracking", "data"):
+        check_places(experiment)
+    check_bounds(values, changed.groups)
+    network = _check_pairs(experiment, changed, network)
+    check_compression(experiment)
+    build_task(experiment).check(experiment)
+    if changed.has("metrics"):
+        check_metrics(experiment)
+    return network
+
+
+def get_kind(group: str, target: str) -> str | None:
+    """Return the kind of a data set or a network; None if it has none."""
+    return getattr(locate_class(group, target), "kind", None)
+
+
+def get_kinds(task: Any, group: str) -> tuple[str, ...]:
+    """Return the kinds of data sets or networks that a task supports."""
+    return (group == "model" and task.model_kinds) or (task.kind,)
+
+
+def _check_texts(experiment: Experiment, values: Mapping[str, Any], changed: Changed) -> None:
+    """Reject empty texts. An empty path would be the working folder, and an empty name is useless."""
+    own = [group for group in TARGETED if getattr(experiment, group)._target_.startswith("dcase_sweep.")]
+    foreign = tuple(f"{group}." for group in TARGETED if group not in own)
+    for key, value in values.items():
+        if not changed.has(key.partition(".")[0]) or key.startswith(
+            (*foreign, "tracking.tags.", "logger.", "metrics.")
+        ):
+            continue
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and not text.strip():
+                raise UserError(f"{key}={text!r}: empty; expected a name or a path, or leave it out")
+            if isinstance(text, str) and "\0" in text:
+                raise UserError(f"{key}={text!r}: contains a NUL character; expected text")
+
+
+def _check_values(experiment: Experiment, values: Mapping[str, Any], changed: Changed) -> None:
+    for key, value in values.items():
+        if not changed.has(key.partition(".")[0]):
+            continue
+        numbers = value if isinstance(value, list) else [value]
+        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+            raise UserError(f"{key}={value}: expected a finite number")
+    check_choices(experiment, CHOICES)
+    check_ranges(experiment, RANGES)
+    check_duration("hardware.time_limit", experiment.hardware.time_limit)
+    if experiment.task.mode not in (None, "max", "min"):
+        raise UserError(f"task.mode={experiment.task.mode}: expected max, min or null")
+    if experiment.tracking.run_name is not None:
+        check_name(experiment.tracking.run_name, "tracking.run_name", LONGEST_RUN_NAME)
+
+
+def check_duration(key: str, value: object) -> None:
+    """Check a time limit.
+
+    Raises:
+        UserError: if it is none.
+    """
+    if value is None:
+        return
+    try:
+        parse_duration(value)
+    except ValueError as error:
+        raise UserError(f"{key}={printable(value, 80)}: {error}, or null") from None
+
+
+def _check_pairs(experiment: Experiment, changed: Changed, network: Any) -> Any:
+    """Check combinations of settings from different groups, and return the network without weights."""
+    _check_hardware(experiment.hardware)
+    task = locate_task(experiment.task._target_)
+    for group in ("model", "data"):
+        _check_kind(experiment, group, get_kinds(task, group))
+    learner = get_learner(experiment)
+    if not learner.startswith("dcase_sweep."):  # set, so that its source counts like that of other components
+        experiment.task.learner = learner
+    if experiment.framework.check is not None:
+        locate("framework.check", experiment.framework.check)(experiment)
+    if changed.has("data"):
+        build("data", experiment.data)
+    if changed.has(*_OF_FEATURES):
+        build_task(experiment).check_front_end(experiment, build_front_end(experiment))
+    if network is None or changed.has(*_OF_NETWORK):
+        network = build_model(experiment, classes=2, device="meta")
+    if changed.has(*_OF_TRAINING):
+        check_components(experiment, network)
+    return network
+
+
+def _check_hardware(hardware: Hardware) -> None:
+    """Check settings that not every device has."""
+    accelerator, precision = hardware.accelerator, hardware.precision
+    if accelerator != "gpu" and hardware.graphs:
+        raise UserError(f"hardware.graphs=true: CUDA graphs are for hardware=gpu; on {accelerator} leave it out")
+    if accelerator == "cpu" and precision == "16-mixed":
+        raise UserError("hardware.precision=16-mixed: float16 is for GPUs; on a cpu choose auto, 32-true or bf16-mixed")
+    if accelerator == "mps" and precision not in ("auto", "32-true"):
+        raise UserError(f"hardware.precision={precision}: hardware=mps trains in float32; choose auto or 32-true")
+
+
+def _check_kind(experiment: Experiment, group: str, kinds: tuple[str, ...]) -> None:
+    """Check that the network and the data set belong to the task."""
+    target = getattr(experiment, group)._target_
+    offered = get_kind(group, target)
+    if offered in kinds or (group == "data" and offered == ANY_KIND):
+        return
+    name, wanted = target.rpartition(".")[2], " or ".join(kinds)
+    if offered is None:
+        raise UserError(f'{group}._target_={target}: has no attribute kind; add to class {name}: kind = "{kinds[0]}"')
+    raise UserError(
+        f"{group} {name} is for {offered}, but task={experiment.task.name} is for {wanted}; choose another task "
+        f"or {group}"
+    )
