@@ -47,6 +47,7 @@ class RayLauncher(Launcher):
         runtime_env: Mapping[str, Any] | None = None,
     ) -> None:
         self.address = address
+        self.num_gpus = num_gpus
         # Needed before a new process can import this module; all other variables come later.
         env = {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), **(runtime_env or {}).get("env_vars", {})}
         self.options = {
@@ -73,8 +74,8 @@ class RayLauncher(Launcher):
             # In an object of Ray, not in its runtime environment, which its dashboard shows: there may be passwords.
             sent = ray.put(cloudpickle.dumps((*self._sent, Singleton.get_state())))
             variables = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
-            if 0 < (part := self.options["num_gpus"]) < 1:  # Ray puts so many tasks on one GPU
-                variables[SHARE] = str(GpuShare(0, 1, int(1 / part)))
+            if 0 < self.num_gpus < 1:  # Ray puts so many tasks on one GPU
+                variables[SHARE] = str(GpuShare(0, 1, int(1 / self.num_gpus)))
             place = ray.put(cloudpickle.dumps((variables, os.getcwd(), sys.path)))
             run = ray.remote(**self.options)(_run)
             tasks = [run.remote(place, sent, list(words), initial_job_idx + n) for n, words in enumerate(job_overrides)]
