@@ -138,7 +138,8 @@ def has_known_tables() -> bool:
 
 
 def _table(name: str) -> "Table":
-    return models.BaseModel.metadata.tables[name]  # type: ignore[no-any-return]
+    found: Table = models.BaseModel.metadata.tables[name]
+    return found
 
 
 @contextmanager
@@ -179,22 +180,7 @@ def _read_trials(connection: "Connection", study_id: int, earlier: Sequence[int]
 
 def _complete(connection: "Connection", rows: "Sequence[Row[Any]]") -> list[FrozenTrial]:
     """Make trials from their rows, with their values, parameters, attributes and steps."""
-    found = {
-        key: FrozenTrial(
-            number=number,
-            state=state,
-            value=None,
-            datetime_start=_to_local(started),
-            datetime_complete=_to_local(ended),
-            params={},
-            distributions={},
-            user_attrs={},
-            system_attrs={},
-            intermediate_values={},
-            trial_id=key,
-        )
-        for key, number, state, started, ended in rows
-    }
+    found = {row.trial_id: _make_trial(row) for row in rows}
     chosen = list(found)
     values: dict[int, dict[int, float]] = {}
     for key, objective, value, kind in connection.execute(_select("trial_values", chosen)):
@@ -209,9 +195,10 @@ def _complete(connection: "Connection", rows: "Sequence[Row[Any]]") -> list[Froz
         name, distribution = sys.intern(name), _read_distribution(text)
         params[name] = distribution.to_external_repr(value)
         distributions[name] = distribution
-    user, system = ({key: getattr(trial, name) for key, trial in found.items()} for name in _ATTRIBUTES)
-    for table, attributes in (("trial_user_attributes", user), ("trial_system_attributes", system)):
-        for key, name, text in connection.execute(_select(table, chosen)):
+    user = {key: trial.user_attrs for key, trial in found.items()}
+    system = {key: trial.system_attrs for key, trial in found.items()}
+    for own, attributes in (("trial_user_attributes", user), ("trial_system_attributes", system)):
+        for key, name, text in connection.execute(_select(own, chosen)):
             attributes[key][sys.intern(name)] = json.loads(text)
     steps = {key: trial.intermediate_values for key, trial in found.items()}
     for key, step, value, kind in connection.execute(_select("trial_intermediate_values", chosen)):
@@ -219,7 +206,20 @@ def _complete(connection: "Connection", rows: "Sequence[Row[Any]]") -> list[Froz
     return list(found.values())
 
 
-_ATTRIBUTES = ("_user_attrs", "_system_attrs")
+def _make_trial(row: "Row[Any]") -> FrozenTrial:
+    return FrozenTrial(
+        number=row.number,
+        state=row.state,
+        value=None,
+        datetime_start=_to_local(row.datetime_start),
+        datetime_complete=_to_local(row.datetime_complete),
+        params={},
+        distributions={},
+        user_attrs={},
+        system_attrs={},
+        intermediate_values={},
+        trial_id=row.trial_id,
+    )
 
 
 def _select(name: str, chosen: Sequence[int], order: str | None = None) -> "Select[Any]":

@@ -45,9 +45,9 @@ def fill(where: str, trials: int = 7) -> None:
 
 def read_both(where: str, name: str) -> tuple[list[Any], list[Any]]:
     """Read the trials of a study by our queries and by Optuna's."""
-    ours = open_storage(where)
+    ours: Any = open_storage(where)
     found = optuna.load_study(study_name=name, storage=ours).get_trials(deepcopy=False)
-    theirs = RDBStorage(str(getattr(ours, "_backend", getattr(ours, "cached", ours)).engine.url))
+    theirs = RDBStorage(where)
     return found, theirs.get_all_trials(theirs.get_study_id_from_name(name), deepcopy=False)
 
 
