@@ -8,7 +8,7 @@ from typing import Any
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from dcase_sweep.application.continued import Continues, choose_continuation
+from dcase_sweep.application.continued import choose_continuation
 from dcase_sweep.application.experiments import Experiments
 from dcase_sweep.sweep import grid
 from dcase_sweep.sweep.application import Application
@@ -71,8 +71,6 @@ class GridSweeper(grid.GridSweeper):
         arguments, resumed = _take_sweep(arguments)
         assert isinstance(self._application, Experiments)
         self._application.continuation = choose_continuation(resumed, Path(self._config.hydra.sweep.dir))
-        if resumed is not None or self._application.continuation is Continues.REQUEUED:
-            self.skip_finished = True
         results = super().sweep(arguments)
         if self.failures:
             raise SweepFailed(self.failures)
