@@ -263,7 +263,11 @@ class Experiments(Application):
 
     def find_result(self, job: "Experiment", folder: Path) -> "Result | None":
         """Return the result of a run that has finished in a folder."""
-        from dcase_sweep.runner.folder import read_result
+        from dcase_sweep.application.left_jobs import has_result
+
+        if not has_result(folder):
+            return None
+        from dcase_sweep.runner.folder import read_result  # imports the libraries for training
 
         return read_result(job, folder)
 

@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from dcase_sweep.training.checkpoints import FOLDER, LAST
+from dcase_sweep.training.checkpoints import FOLDER, LAST, RESULT
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.leases import claim_folder
 from dcase_sweep.utils.signals import interruptible
@@ -28,6 +28,11 @@ def find_last_epoch(folder: Path) -> int | None:
         return (folder / FOLDER / LAST).stat().st_mtime_ns
     except OSError:
         return None
+
+
+def has_result(folder: Path) -> bool:
+    """Whether the run in a folder has finished."""
+    return (folder / FOLDER / RESULT).is_file()
 
 
 def wait_for_jobs(folder: Path) -> bool:

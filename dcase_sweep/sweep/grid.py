@@ -44,7 +44,7 @@ class GridSweeper(Sweeper):
     in ``failures``.
 
     Args:
-        max_batch_size: number of jobs passed to the launcher at a time; None = all.
+        max_batch_size: number of jobs that the launcher runs at a time; None = as many as it can.
         params: overrides for all sweeps, key → value.
         skip_finished: skip jobs that have finished earlier, according to the application. Continues an interrupted
             sweep.
