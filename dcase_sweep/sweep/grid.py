@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,14 @@ from omegaconf import DictConfig
 
 from dcase_sweep.sweep.application import Application
 from dcase_sweep.sweep.composer import Composer
+from dcase_sweep.sweep.gpu_sharing import offering_gpus
 from dcase_sweep.sweep.grid_report import read_outcome, report
 from dcase_sweep.sweep.job import GridJob
 from dcase_sweep.sweep.job_folders import JobFolders
 from dcase_sweep.sweep.launchers import check_launcher, is_basic, is_batch_system, limit_jobs, takes_one_job
 from dcase_sweep.sweep.launches import BatchLaunches, Launches
 from dcase_sweep.sweep.lost_jobs import LostJobs, run_each, run_together
+from dcase_sweep.sweep.shared_files import leaves_machine
 from dcase_sweep.sweep.stored_jobs import protect_stored_jobs
 from dcase_sweep.utils import leases
 from dcase_sweep.utils.console import describe_remaining, pluralize
@@ -199,10 +201,12 @@ class GridSweeper(Sweeper):
         progress = _Progress(len(jobs), results)
         lost = LostJobs(self._application, jobs, words, JobFolders(self._context, self._config, words).locate)
         size = self.max_batch_size or max(1, len(jobs))
-        if not takes_one_job(self._config):
-            run_together(self._launcher, size, lost, progress.add)
-            return
-        run_each(self._make_launches(), min(size, limit_jobs(self._config, len(jobs))), lost, progress.add)
+        limit = min(size, limit_jobs(self._config, len(jobs)))
+        with self._offer_gpus(limit):
+            if takes_one_job(self._config):
+                run_each(self._make_launches(), limit, lost, progress.add)
+            else:
+                run_together(self._launcher, size, lost, progress.add)
 
     def _make_launches(self) -> Launches:
         if is_batch_system(self._config):
@@ -223,6 +227,16 @@ class GridSweeper(Sweeper):
             results.update(ended)
             if any(read_outcome(self._application, each).status == "interrupted" for each in ended.values()):
                 return  # no time is left for the others either
+
+    def _offer_gpus(self, jobs: int) -> AbstractContextManager[None]:
+        """Context in which parallel jobs on this machine share its GPUs.
+
+        Args:
+            jobs: how many jobs the launcher runs at a time.
+        """
+        if is_batch_system(self._config) or leaves_machine(self._config):
+            return nullcontext()
+        return offering_gpus(jobs, mps=self._application.choose_mps(self._config))
 
     @staticmethod
     def _name(jobs: Sequence[GridJob]) -> str:
