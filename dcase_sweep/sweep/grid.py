@@ -232,11 +232,11 @@ class GridSweeper(Sweeper):
         """Context in which parallel jobs on this machine share its GPUs.
 
         Args:
-            jobs: how many jobs the launcher runs at a time.
+            jobs: how many jobs the launcher gets at a time.
         """
-        if is_batch_system(self._config) or leaves_machine(self._config):
+        if is_basic(self._config) or is_batch_system(self._config) or leaves_machine(self._config):
             return nullcontext()
-        return offering_gpus(jobs, mps=self._application.choose_mps(self._config))
+        return offering_gpus(limit_jobs(self._config, jobs), mps=self._application.choose_mps(self._config))
 
     @staticmethod
     def _name(jobs: Sequence[GridJob]) -> str:
