@@ -23,7 +23,7 @@ from dcase_sweep.sweep.job import GridJob
 from dcase_sweep.sweep.job_folders import JobFolders
 from dcase_sweep.sweep.launchers import check_launcher, is_basic, is_batch_system, limit_jobs, takes_one_job
 from dcase_sweep.sweep.launches import BatchLaunches, Launches
-from dcase_sweep.sweep.lost_jobs import LostJobs, run_each, run_together
+from dcase_sweep.sweep.lost_jobs import LostJobs, is_lost, run_each, run_together
 from dcase_sweep.sweep.shared_files import leaves_machine
 from dcase_sweep.sweep.stored_jobs import protect_stored_jobs
 from dcase_sweep.utils import leases
@@ -206,7 +206,7 @@ class GridSweeper(Sweeper):
             if takes_one_job(self._config):
                 run_each(self._make_launches(), limit, lost, progress.add)
             else:
-                run_together(self._launcher, size, lost, progress.add)
+                run_together(self._launcher, size, lost, progress.add, self._is_out_of_time)
 
     def _make_launches(self) -> Launches:
         if is_batch_system(self._config):
@@ -225,8 +225,12 @@ class GridSweeper(Sweeper):
                 log.info(f"sweep     {start} of {len(words)} jobs have ended, about {left}")
             ended = dict(enumerate(self._launcher.launch(words[start : start + size], initial_job_idx=start), start))
             results.update(ended)
-            if any(read_outcome(self._application, each).status == "interrupted" for each in ended.values()):
+            if any(map(self._is_out_of_time, ended.values())):
                 return  # no time is left for the others either
+
+    def _is_out_of_time(self, result: JobReturn) -> bool:
+        """Whether a job has been interrupted; one that was lost is run again."""
+        return not is_lost(result) and read_outcome(self._application, result).status == "interrupted"
 
     def _offer_gpus(self, jobs: int) -> AbstractContextManager[None]:
         """Context in which parallel jobs on this machine share its GPUs.

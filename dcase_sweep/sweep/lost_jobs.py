@@ -159,7 +159,9 @@ class _Refusals:
         self._count = 0
 
 
-def run_together(launcher: Launcher, size: int, lost: LostJobs, on_end: OnEnd) -> None:
+def run_together(
+    launcher: Launcher, size: int, lost: LostJobs, on_end: OnEnd, is_interrupted: Callable[[JobReturn], bool]
+) -> None:
     """Give all jobs to a launcher in one call, or in batches; those that are lost are launched again afterwards.
 
     Args:
@@ -167,6 +169,7 @@ def run_together(launcher: Launcher, size: int, lost: LostJobs, on_end: OnEnd) -
         size: largest number of jobs of one call.
         lost: the jobs, and what becomes of those that are lost.
         on_end: called for each job that has ended.
+        is_interrupted: whether a job has ended because its time is over; no other one is begun then.
     """
     waiting = list(range(len(lost.jobs)))
     is_first = True
@@ -175,16 +178,28 @@ def run_together(launcher: Launcher, size: int, lost: LostJobs, on_end: OnEnd) -
         for start in range(0, len(waiting), size):
             batch = waiting[start : start + size]
             jobs = [lost.words[number] if is_first else lost.list_words_again(number) for number in batch]
-            results = launcher.launch(jobs, initial_job_idx=batch[0])
+            try:
+                results = launcher.launch(jobs, initial_job_idx=batch[0])
+            except BaseException:
+                for number, returned in zip(batch, getattr(launcher, "finished", []), strict=False):
+                    if returned is not None:  # of a launcher that keeps the results of an interrupted call
+                        on_end(number, returned)
+                raise
             for number, returned in zip(batch, results, strict=True):
-                error = find_error(returned)
-                result = lost.find_result(number, str(error)) if isinstance(error, JobLost) else returned
+                result = lost.find_result(number, str(find_error(returned))) if is_lost(returned) else returned
                 if result is None:
                     again.append(number)
                 else:
                     on_end(number, result)
+            if any(map(is_interrupted, results)):
+                return  # no time is left for the others either
         waiting = again
         is_first = False
+
+
+def is_lost(result: JobReturn) -> bool:
+    """Whether a job has ended with its process or its machine."""
+    return isinstance(find_error(result), JobLost)
 
 
 def find_error(result: JobReturn) -> BaseException | None:
