@@ -5,6 +5,7 @@ import time
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from dcase_sweep.sweep.job import MOST_DEATHS
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.attributes import DIED
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 log = logging.getLogger(__name__)
-
-#: A trial that has ended its worker so many times in a row without a new step has failed.
-MOST_DEATHS = 3
 
 
 def is_hopeless(trials: "Sequence[FrozenTrial]", trial: "FrozenTrial") -> bool:
