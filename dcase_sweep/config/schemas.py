@@ -191,6 +191,8 @@ class Hardware:
     compile: bool = False
     #: Whether to record training steps as CUDA graphs, on a GPU.
     graphs: bool = False
+    #: Whether a command whose workers share a GPU starts NVIDIA's Multi-Process Service (MPS), if it is installed.
+    mps: bool = False
     #: CPU threads of the network's operators; null = all cores.
     threads: int | None = None
     #: Number of files that are read in parallel while features are computed; null = all cores.
@@ -234,6 +236,8 @@ class Tracking:
     tags: dict[str, str] = field(default_factory=dict)
     #: Seconds that the end of a run waits for a server that does not answer. What it has not taken follows later.
     timeout: float = 10.0
+    #: Seconds that a later run of a sweep or a search waits for a server that does not answer before it fails.
+    start_timeout: float = 600.0
     #: Whether the trained network is logged as an MLflow model.
     model: bool = True
     #: The runs that draw their figures: ``all``, ``none``, or ``auto``: all but the trials of a search that are not the

@@ -55,6 +55,7 @@ def work(
     pruner: str = "NopPruner",
     sampler: Mapping[str, Any] | None = None,
     name: str = "s",
+    seeds: tuple[int, ...] = (),
 ) -> optuna.Study:
     """The study after one worker worked on it."""
     loader = ConfigLoaderImpl(create_config_search_path(str(conf_folder())))
@@ -84,6 +85,7 @@ def work(
         constraints={},
         record_id="0",
         is_grid=sampler is not None,
+        seeds=seeds,
     )
     Worker(search_config, HydraContext(loader, Callbacks()), config, lambda composed: None, threads=1).work(0)
     return study
@@ -186,6 +188,7 @@ def test_a_launchers_worker_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPat
     seen: list[str] = []
     worker: Any = Worker.__new__(Worker)
     worker.work = lambda number: seen.append(f"{number} on {os.environ['CUDA_VISIBLE_DEVICES']}") or 0
+    worker.workers_here = 1
 
     worker(OmegaConf.create())
 
