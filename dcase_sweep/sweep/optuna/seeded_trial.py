@@ -69,6 +69,10 @@ class SeedReporter(TrialReporter):
         except optuna.exceptions.UpdateFinishedTrialError:
             raise TrialPruned("taken over by another command") from None
 
+    def is_best(self, values: Sequence[float]) -> bool:
+        """Whether the trial may be the best: yes, because the mean over the seeds is not known yet."""
+        return True
+
     def set_folder(self, folder: str) -> None:
         """Store the folder of the seed's job; the trial has one of its own."""
         self._jobs.update(self._seed, folder=folder)

@@ -16,6 +16,7 @@ from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna import worker
 from dcase_sweep.sweep.optuna.recovery import MOST_DEATHS, is_hopeless
 from dcase_sweep.sweep.optuna.seed_jobs import read_seed_jobs
+from dcase_sweep.sweep.optuna.seeded_trial import SeedReporter
 from dcase_sweep.sweep.optuna.study import open_storage
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.time_limit import TimeLimit
@@ -303,3 +304,12 @@ def test_the_runs_of_an_experiments_seeds_are_named_and_tagged(tmp_path: Path, m
     assert study.best_value == pytest.approx(0.15)
     assert study.best_trial.user_attrs[records.METRICS] == pytest.approx({METRIC: 0.15})
     assert len(measured) == 1, "the limits are checked once for all seeds"
+
+
+def test_the_jobs_of_a_trial_of_several_seeds_draw_their_figures() -> None:
+    study = optuna.create_study(direction="maximize")
+    study.tell(study.ask(), 0.9)
+    jobs: Any = None
+    reporter = SeedReporter(study.ask(), jobs, 4, 0)
+
+    assert reporter.is_best([0.5])  # the mean over the seeds may be the best one yet
