@@ -62,7 +62,8 @@ def find_processes(folder: Path) -> list[int]:
             words = path.read_bytes().decode().split("\0")
         except OSError:  # it has ended
             continue
-        if "submitit.core._submit" in words and any(word.startswith(str(folder)) for word in words):
+        is_python = Path(words[0]).name.startswith("python")  # not srun, which has the same words
+        if is_python and "submitit.core._submit" in words and any(word.startswith(str(folder)) for word in words):
             found.append(int(path.parent.name))
     return found
 
