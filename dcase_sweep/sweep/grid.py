@@ -98,7 +98,7 @@ class GridSweeper(Sweeper):
             protect_stored_jobs(self._config, folder)
             given = self._application.describe_job(record.id, _varying(jobs))
             jobs, finished = self._without_finished(jobs)
-            results: list[JobReturn] = []
+            results: list[JobReturn | None] = []
             try:
                 self._launch([[*job.overrides, *given, *job.continuation] for job in jobs], results)
             except BaseException as error:  # compare the finished jobs even if the sweep was interrupted
@@ -185,7 +185,7 @@ class GridSweeper(Sweeper):
         except UserError as error:
             raise UserError(f"job {' '.join(map(mask_word, overrides))}: {error}") from None
 
-    def _launch(self, jobs: Sequence[Sequence[str]], results: list[JobReturn]) -> None:
+    def _launch(self, jobs: Sequence[Sequence[str]], results: list[JobReturn | None]) -> None:
         """Run the jobs and append their results as they finish."""
         # Sequential jobs can be launched one by one, so that an interruption loses no finished job.
         size = self.max_batch_size or (1 if is_basic(self._config) else max(1, len(jobs)))
@@ -194,8 +194,12 @@ class GridSweeper(Sweeper):
             left = describe_remaining(start, len(jobs), time.monotonic() - began)
             if left:
                 log.info(f"sweep     {start} of {len(jobs)} jobs have ended, about {left}")
-            results += self._launcher.launch(jobs[start : start + size], initial_job_idx=start)
-            if any(self._read(result).status == "interrupted" for result in results[start:]):
+            try:
+                results += self._launcher.launch(jobs[start : start + size], initial_job_idx=start)
+            except BaseException:
+                results += getattr(self._launcher, "finished", [])  # of a launcher that keeps them
+                raise
+            if any(result and self._read(result).status == "interrupted" for result in results[start:]):
                 return  # no time is left for the others either
 
     @staticmethod
@@ -207,7 +211,7 @@ class GridSweeper(Sweeper):
         self,
         record: Record,
         jobs: Sequence[GridJob],
-        results: Sequence[JobReturn],
+        results: Sequence[JobReturn | None],
         folder: Path,
         finished: Sequence[GridJob] = (),
         status: str | None = None,
@@ -217,7 +221,7 @@ class GridSweeper(Sweeper):
         Args:
             record: the record of the sweep.
             jobs: the jobs that were run.
-            results: the results of the finished jobs, in the same order.
+            results: the results of the finished jobs, in the same order; None for one that has not finished.
             folder: the folder of the sweep.
             finished: jobs that finished earlier.
             status: status of the record; None = failed if any job has failed.
@@ -239,7 +243,7 @@ class GridSweeper(Sweeper):
         else:
             record.end("FAILED" if failures else "FINISHED")
         log.info(f"\n{table(comparison, terminal_width())}\n")
-        done = len(results) - len(self.failures) + len(finished)
+        done = len([result for result in results if result is not None]) - len(self.failures) + len(finished)
         wanted = len(jobs) + len(finished)
         log.info(f"sweep     {done} of {wanted} jobs finished, {os.path.relpath(folder)}")
         if record.command:

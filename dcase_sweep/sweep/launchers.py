@@ -20,6 +20,8 @@ def is_basic(config: DictConfig) -> bool:
 #: The packages of launchers, by which ``hydra.launcher._target_`` begins.
 SUBMITIT, _JOBLIB = "hydra_plugins.hydra_submitit_launcher", "hydra_plugins.hydra_joblib_launcher"
 _RAY = "hydra_plugins.dcase_sweep.RayLauncher"
+#: The launcher that trains jobs together.
+FUSED = "hydra_plugins.dcase_sweep.FusedLauncher"
 
 
 class JobLost(Exception):
@@ -33,6 +35,11 @@ def _is_of(config: DictConfig, package: str) -> bool:
 def is_batch_system(config: DictConfig) -> bool:
     """Whether the launcher submits jobs that do not need the process that has submitted them."""
     return _is_of(config, SUBMITIT)
+
+
+def is_fused(config: DictConfig) -> bool:
+    """Whether the launcher trains jobs together."""
+    return bool(OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC) == FUSED)
 
 
 def limit_workers(config: DictConfig, workers: int) -> int:
@@ -64,6 +71,9 @@ def check_launcher(config: DictConfig) -> None:
     """
     if OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC) == _RAY:
         _check_ray(config.hydra.launcher)
+    most = OmegaConf.select(config, "hydra.launcher.max_jobs", default=None)
+    if is_fused(config) and most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        raise UserError(f"hydra.launcher.max_jobs={most}: expected a number of jobs, at least 1, or null")
     count = OmegaConf.select(config, "hydra.launcher.n_jobs", default=None)
     if count is None:
         return
