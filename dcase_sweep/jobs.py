@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.command_line import repeat_command
 from dcase_sweep.result import Result
+from dcase_sweep.sweep.gpu_sharing import take_gpu
 from dcase_sweep.sweep.stored_jobs import mask_saved_configurations
 from dcase_sweep.training.callbacks import RunCallback
 from dcase_sweep.utils.errors import UserError, describe_os_error
@@ -63,6 +64,8 @@ def _run_checked(experiment: "Experiment", composed: DictConfig, callback: RunCa
     from dcase_sweep.utils.signals import interruptible
 
     settings = HydraConfig.get()
+    if experiment.hardware.accelerator == "gpu":
+        take_gpu()
     overrides = tuple(
         mask_word(override)
         for override in task_overrides(settings)

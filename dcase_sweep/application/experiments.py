@@ -169,6 +169,11 @@ class Experiments(Application):
             return None
         return max(1, usable_cores() // workers)
 
+    def choose_mps(self, config: DictConfig) -> bool | None:
+        """Return whether MPS is configured for workers that share a GPU; None on a CPU."""
+        hardware = self.base.hardware
+        return hardware.mps if hardware.accelerator == "gpu" else None
+
     def make_space(self, expressions: Mapping[str, str], config: DictConfig, parser: "OverridesParser") -> "Space":
         """Return the space of the varied keys, including the blocks of a network if the search varies them."""
         from dcase_sweep.application.block_space import make_space

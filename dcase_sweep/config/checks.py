@@ -322,6 +322,8 @@ def _check_hardware(hardware: Hardware) -> None:
     accelerator, precision = hardware.accelerator, hardware.precision
     if accelerator != "gpu" and hardware.graphs:
         raise UserError(f"hardware.graphs=true: CUDA graphs are for hardware=gpu; on {accelerator} leave it out")
+    if accelerator != "gpu" and hardware.mps:
+        raise UserError(f"hardware.mps=true: NVIDIA MPS is for hardware=gpu; on {accelerator} leave it out")
     if accelerator == "cpu" and precision == "16-mixed":
         raise UserError("hardware.precision=16-mixed: float16 is for GPUs; on a cpu choose auto, 32-true or bf16-mixed")
     if accelerator == "mps" and precision not in ("auto", "32-true"):

@@ -191,6 +191,8 @@ class Hardware:
     compile: bool = False
     #: Whether to record training steps as CUDA graphs, on a GPU.
     graphs: bool = False
+    #: Whether a command whose workers share a GPU starts NVIDIA's Multi-Process Service (MPS), if it is installed.
+    mps: bool = False
     #: CPU threads of the network's operators; null = all cores.
     threads: int | None = None
     #: Number of files that are read in parallel while features are computed; null = all cores.

@@ -29,6 +29,7 @@ from dcase_sweep.tracking.provenance import signature
 from dcase_sweep.training.callbacks import RunCallback, StopTraining
 from dcase_sweep.training.checkpoints import FOLDER, LAST
 from dcase_sweep.training.device import front_end_device, resolve_device, resolve_precision, use_threads
+from dcase_sweep.training.gpu_memory import describe_share
 from dcase_sweep.training.resume import Resumable, find_resumable
 from dcase_sweep.utils import console
 from dcase_sweep.utils.batch import is_requeued
@@ -72,6 +73,8 @@ def _run(experiment: Experiment, job: Job, callback: RunCallback | None) -> Resu
     device, start = _make_ready(experiment, job, is_trial=callback is not None)
     hardware = experiment.hardware
     console.field("device", f"{hardware.accelerator}, {resolve_precision(hardware)}")
+    if (share := describe_share(device)) is not None:
+        console.field("device", share)
     # A run is only resumed if its data are unchanged, so the data are loaded first.
     loaded = _load_to_resume(experiment, job, device) if start.resumable else None
     if loaded and not is_requeued():

@@ -128,6 +128,10 @@ class Application:
         """Return the number of threads for each of several workers; None = the application's default."""
         return None if workers == 1 or "OMP_NUM_THREADS" in os.environ else max(1, usable_cores() // workers)
 
+    def choose_mps(self, config: DictConfig) -> bool | None:
+        """Return whether NVIDIA MPS is started where several workers share a GPU; None = jobs use no GPU."""
+        return None
+
     def make_space(
         self, expressions: Mapping[str, str], config: DictConfig, parser: "OverridesParser"
     ) -> "Space | None":

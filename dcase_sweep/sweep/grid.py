@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stderr
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,9 +21,18 @@ from omegaconf import DictConfig
 from dcase_sweep.sweep.application import Application, Record
 from dcase_sweep.sweep.comparison import Comparison, Entry, compare, table, to_csv
 from dcase_sweep.sweep.composer import Composer
+from dcase_sweep.sweep.gpu_sharing import offering_gpus
 from dcase_sweep.sweep.job import GridJob, PooledRow
-from dcase_sweep.sweep.launchers import check_launcher, is_basic, is_stopped_job
+from dcase_sweep.sweep.launchers import (
+    check_launcher,
+    is_basic,
+    is_batch_system,
+    is_fused,
+    is_stopped_job,
+    limit_workers,
+)
 from dcase_sweep.sweep.outcomes import Outcome
+from dcase_sweep.sweep.shared_files import leaves_machine
 from dcase_sweep.sweep.stored_jobs import protect_stored_jobs
 from dcase_sweep.sweep.summary import draw_comparison, summarise, to_markdown
 from dcase_sweep.utils import leases
@@ -190,17 +199,33 @@ class GridSweeper(Sweeper):
         # Sequential jobs can be launched one by one, so that an interruption loses no finished job.
         size = self.max_batch_size or (1 if is_basic(self._config) else max(1, len(jobs)))
         began = time.monotonic()
-        for start in range(0, len(jobs), size):
-            left = describe_remaining(start, len(jobs), time.monotonic() - began)
-            if left:
-                log.info(f"sweep     {start} of {len(jobs)} jobs have ended, about {left}")
-            try:
-                results += self._launcher.launch(jobs[start : start + size], initial_job_idx=start)
-            except BaseException:
-                results += getattr(self._launcher, "finished", [])  # of a launcher that keeps them
-                raise
-            if any(result and self._read(result).status == "interrupted" for result in results[start:]):
-                return  # no time is left for the others either
+        with self._offer_gpus(min(size, len(jobs))):
+            for start in range(0, len(jobs), size):
+                left = describe_remaining(start, len(jobs), time.monotonic() - began)
+                if left:
+                    log.info(f"sweep     {start} of {len(jobs)} jobs have ended, about {left}")
+                try:
+                    results += self._launcher.launch(jobs[start : start + size], initial_job_idx=start)
+                except BaseException:
+                    results += getattr(self._launcher, "finished", [])  # of a launcher that keeps them
+                    raise
+                if any(result and self._read(result).status == "interrupted" for result in results[start:]):
+                    return  # no time is left for the others either
+
+    def _offer_gpus(self, jobs: int) -> AbstractContextManager[None]:
+        """Context in which parallel jobs on this machine share its GPUs.
+
+        Args:
+            jobs: how many jobs the launcher gets at a time.
+        """
+        if (
+            is_basic(self._config)
+            or is_fused(self._config)
+            or is_batch_system(self._config)
+            or leaves_machine(self._config)
+        ):
+            return nullcontext()
+        return offering_gpus(limit_workers(self._config, jobs), mps=self._application.choose_mps(self._config))
 
     @staticmethod
     def _name(jobs: Sequence[GridJob]) -> str:

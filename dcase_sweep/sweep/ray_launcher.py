@@ -19,9 +19,10 @@ from omegaconf import DictConfig, open_dict
 
 from dcase_sweep.sweep.launchers import JobLost
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.gpus import SHARE, VISIBLE, GpuShare
 
 #: Environment variables that belong to a machine or to Ray, and are not sent to other machines.
-_OWN = ("RAY_", "CUDA_VISIBLE_DEVICES", "HOSTNAME", "PWD", "TMPDIR", "XDG_RUNTIME_DIR")
+_OWN = ("RAY_", VISIBLE, SHARE, "HOSTNAME", "PWD", "TMPDIR", "XDG_RUNTIME_DIR")
 #: Seconds within which interrupted tasks write their last epochs.
 _PATIENCE = 10.0
 
@@ -46,6 +47,7 @@ class RayLauncher(Launcher):
         runtime_env: Mapping[str, Any] | None = None,
     ) -> None:
         self.address = address
+        self.num_gpus = num_gpus
         # Needed before a new process can import this module; all other variables come later.
         env = {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), **(runtime_env or {}).get("env_vars", {})}
         self.options = {
@@ -72,6 +74,8 @@ class RayLauncher(Launcher):
             # In an object of Ray, not in its runtime environment, which its dashboard shows: there may be passwords.
             sent = ray.put(cloudpickle.dumps((*self._sent, Singleton.get_state())))
             variables = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
+            if 0 < self.num_gpus < 1:  # Ray puts so many tasks on one GPU
+                variables[SHARE] = str(GpuShare(0, 1, int(1 / self.num_gpus)))
             place = ray.put(cloudpickle.dumps((variables, os.getcwd(), sys.path)))
             run = ray.remote(**self.options)(_run)
             tasks = [run.remote(place, sent, list(words), initial_job_idx + n) for n, words in enumerate(job_overrides)]

@@ -3,6 +3,7 @@
 import torch
 
 from dcase_sweep.config import Hardware
+from dcase_sweep.training.gpu_memory import limit_memory
 from dcase_sweep.utils.errors import UserError
 
 #: PyTorch's own default: all cores, or OMP_NUM_THREADS.
@@ -30,7 +31,7 @@ def resolve_precision(hardware: Hardware) -> str:
 
 
 def resolve_device(hardware: Hardware) -> str:
-    """Return PyTorch's name of the device.
+    """Return PyTorch's name of the device. A worker that shares its GPU takes only its part of the memory from now on.
 
     Raises:
         UserError: if a GPU is requested and there is none.
@@ -47,6 +48,7 @@ def resolve_device(hardware: Hardware) -> str:
     if not torch.cuda.is_available():
         other = "hardware=mps or hardware=cpu" if has_mps else "hardware=cpu"
         raise UserError(f"hardware=gpu: PyTorch finds no GPU on this machine; choose {other}")
+    limit_memory()
     return "cuda"
 
 
@@ -56,29 +58,3 @@ def front_end_device(device: str) -> str:
     The front ends are tested on these two.
     """
     return device if torch.device(device).type == "cuda" else "cpu"
-
-
-def has_room(device: str, size: int) -> bool:
-    """Whether a device can store ``size`` bytes and leave as much for training. Always true for main memory."""
-    if torch.device(device).type != "cuda":
-        return True
-    free, _ = torch.cuda.mem_get_info(device)
-    return size <= 0.5 * free
-
-
-def validation_batch(device: str, bytes_per_clip: int, *, least: int, most: int = 1024) -> int:
-    """Return the batch size of validation.
-
-    It is ``least`` on a CPU, where larger batches are not faster. On a GPU, where a small batch takes as long as a
-    large one, it is the number of clips that fit in a quarter of the free memory, at most ``most``.
-
-    Args:
-        device: PyTorch's name of the device.
-        bytes_per_clip: size of the largest maps that are in memory at the same time.
-        least: smallest batch size.
-        most: largest batch size.
-    """
-    if torch.device(device).type != "cuda":
-        return least
-    free, _ = torch.cuda.mem_get_info(device)
-    return max(least, min(most, free // 4 // max(bytes_per_clip, 1)))

@@ -8,7 +8,9 @@ import torch
 from pytorch_lightning import Trainer
 
 from dcase_sweep.config import Experiment
+from dcase_sweep.training.gpu_memory import get_limit
 from dcase_sweep.training.step_module import StepModule
+from dcase_sweep.utils.gpus import find_share
 from dcase_sweep.utils.machine import format_bytes
 
 
@@ -47,7 +49,10 @@ def describe_out_of_memory(experiment: Experiment, trainer: Trainer, module: Any
         train: the training batches.
     """
     _free()
-    found, advice = _sizes(experiment, 1), ["end other programs on the GPU"]
+    found, advice = (
+        _sizes(experiment, 1),
+        ["end other programs on the GPU" if find_share() is None else "fewer workers"],
+    )
     if experiment.hardware.cache_device == "device":
         size = int(getattr(train, "device_bytes", 0))
         frees = f", which frees {format_bytes(size)}" if size else ""
@@ -88,6 +93,9 @@ def _describe_use() -> str:
     if not torch.cuda.is_available():
         return ""
     free, total = torch.cuda.mem_get_info()
+    share, limit = find_share(), get_limit(total)
+    if share is not None and limit is not None:
+        return f" in this worker's part of the GPU ({format_bytes(limit)}; {share.workers} workers use it)"
     others = total - free - torch.cuda.memory_reserved()
     return f" on the GPU ({format_bytes(total)}, of which {format_bytes(max(others, 0))} are used by other programs)"
 

@@ -72,6 +72,12 @@ PRIVATE_NAMES = (
         "optuna.storages._cached_storage._CachedStorage",
         "Keeps the finished trials of a database in memory; they are listed without sorting and filtering all of them.",
     ),
+    PrivateName(
+        "optuna",
+        "optuna.storages._rdb.models",
+        "The tables of a database: trials are read by a few queries, where each has the columns that are expected.",
+    ),
+    PrivateName("optuna", "_set_trial_param", "Of a database: stores a value by one query, likewise."),
     PrivateName("optuna", "_read_trials_from_remote_storage", "Of that: reads new and unfinished trials."),
     PrivateName("optuna", "_studies", "Of that: the trials that were read."),
     PrivateName("optuna", "_storage", "Of a study: trials are closed, and taken over, by the storage."),

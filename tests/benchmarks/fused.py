@@ -19,7 +19,7 @@ from tests.benchmarks.figures import Figure, record
 from tests.benchmarks.measure import describe_machine, print_table
 
 #: Clips that are trained on and validated on a CPU.
-ON_CPU = (480, 96)
+ON_CPU = (160, 32)
 AIM = 8.0
 
 

@@ -117,6 +117,7 @@ def test_depth_pools_and_dropouts_from_the_command_line() -> None:
             ["hardware=mps", "hardware.graphs=true"],
             "hardware.graphs=true: CUDA graphs are for hardware=gpu; on mps leave it out",
         ),
+        (["hardware.mps=true"], "hardware.mps=true: NVIDIA MPS is for hardware=gpu; on cpu leave it out"),
         (
             ["hardware=mps", "compression.quantize=true"],
             "compression.quantize=true: PyTorch has no operators of quantisation for hardware=mps; choose hardware=cpu",

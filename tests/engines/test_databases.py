@@ -17,7 +17,7 @@ from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.retrying import wait_for_database
 from dcase_sweep.sweep.optuna.study import claim, open_storage
 from dcase_sweep.utils.errors import UserError
-from dcase_sweep.utils.secrets import mask_url
+from dcase_sweep.utils.secrets import encode_password, mask_url
 from tests.engines import mariadb, postgresql
 from tests.engines.hosts import can_isolate
 from tests.engines.mariadb import MariaDB
@@ -263,3 +263,16 @@ def test_values_that_a_database_cannot_store_are_reported() -> None:
             study.set_user_attr("long", "a" * 70_000)
         assert time.monotonic() - began < 20
         assert PASSWORD not in str(found.value)
+
+
+def test_trials_of_a_server_are_those_that_optuna_reads(any_server: Server) -> None:
+    from tests.sweep.optuna.test_database import assert_same, fill
+
+    fill(any_server.url)
+    ours = open_storage(any_server.url)
+    theirs = optuna.storages.RDBStorage(encode_password(any_server.url))
+
+    for name in ("one", "two"):
+        study = optuna.load_study(study_name=name, storage=ours)
+        expected = theirs.get_all_trials(theirs.get_study_id_from_name(name))
+        assert_same(study.get_trials(deepcopy=False), expected)

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from dcase_sweep.sweep import launchers
 from dcase_sweep.sweep.launchers import JobLost, check_launcher, is_stopped_job
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.gpus import SHARE
 
 PROJECT = Path(__file__).resolve().parents[1] / "projects" / "resumable"
 
@@ -77,7 +78,7 @@ def ray(monkeypatch: pytest.MonkeyPatch) -> Ray:
 
 
 def report_place(config: DictConfig) -> str:
-    return f"{config.step} {HydraConfig.get().job.num} {os.getcwd()} {os.environ['GIVEN']}"
+    return f"{config.step} {HydraConfig.get().job.num} {os.getcwd()} {os.environ['GIVEN']} {os.environ.get(SHARE)}"
 
 
 def make_launcher(folder: Path, *words: str) -> Any:
@@ -92,6 +93,7 @@ def make_launcher(folder: Path, *words: str) -> Any:
 @pytest.fixture
 def launcher(ray: Ray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("GIVEN", "variable")
+    monkeypatch.setenv(SHARE, "1/2/8")  # of the command itself
     monkeypatch.chdir(tmp_path)
     return make_launcher(tmp_path, "hydra.launcher.num_gpus=0.5")
 
@@ -99,7 +101,7 @@ def launcher(ray: Ray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_jobs_have_the_folder_and_the_variables_of_the_command(launcher: Any, ray: Ray, tmp_path: Path) -> None:
     results = launcher.launch([["step=0.1"], ["step=0.2"]], initial_job_idx=3)
 
-    expected = [f"{step} {number} {tmp_path} variable" for step, number in ((0.1, 3), (0.2, 4))]
+    expected = [f"{step} {number} {tmp_path} variable 0/1/2" for step, number in ((0.1, 3), (0.2, 4))]
     assert [result.return_value for result in results] == expected
     assert ray.address is None
     assert ray.options["num_gpus"] == 0.5

@@ -16,6 +16,8 @@ from typing import Any, Protocol
 import cloudpickle
 
 from dcase_sweep.sweep.launchers import JobLost
+from dcase_sweep.utils.environment import changed_environment
+from dcase_sweep.utils.gpus import assign_gpu
 from dcase_sweep.utils.processes import this_process
 
 #: The exit code of a launcher's process whose job was lost: a temporary failure, in the numbers of BSD's sysexits.h.
@@ -52,38 +54,18 @@ def describe_exit(code: int) -> str:
     return f"killed by {name}{hint}"
 
 
-def gpus() -> list[str]:
-    """Return the GPUs that this process may use, in the form of ``CUDA_VISIBLE_DEVICES``, without initializing them."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name for name in visible.split(",") if name]
-    folder = Path("/proc/driver/nvidia/gpus")
-    return [str(index) for index, _ in enumerate(folder.iterdir())] if folder.is_dir() else []
+def get_environment(worker: int, threads: int | None, workers: int = 1) -> dict[str, str]:
+    """Return the environment variables of a worker: its GPU, and its number of CPU threads.
 
-
-def get_environment(worker: int, threads: int | None) -> dict[str, str]:
-    """Return the environment variables of a worker: its GPU if there are several, and its number of CPU threads."""
-    own = {}
-    found = gpus()
-    if len(found) > 1:
-        own["CUDA_VISIBLE_DEVICES"] = found[worker % len(found)]
+    Args:
+        worker: number of the worker.
+        threads: CPU threads; None = as configured.
+        workers: how many workers use the GPUs of this machine.
+    """
+    own = assign_gpu(worker, workers)
     if threads is not None:
         own |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     return own
-
-
-@contextmanager
-def _environment(own: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in own}
-    os.environ.update(own)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextmanager
@@ -164,6 +146,7 @@ class Processes:
         self._payload = cloudpickle.dumps(work)
         self._folder = folder
         self._threads = threads
+        self._count = count
         self._context = multiprocessing.get_context("spawn")
         self._workers: dict[int, tuple[SpawnProcess, _Pipe]] = {}
         folder.mkdir(parents=True, exist_ok=True)
@@ -177,7 +160,8 @@ class Processes:
         process = self._context.Process(
             target=_main, args=(self._payload, number, log, theirs), name=f"worker-{number}"
         )
-        with _environment(get_environment(number, self._threads)), _errors_in(log):
+        own = get_environment(number, self._threads, self._count)
+        with changed_environment(own), _errors_in(log):
             process.start()
         theirs.close()
         self._workers[number] = process, ours

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from filelock import FileLock
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import BaseStorage
 
+from dcase_sweep.sweep.optuna.database import TrialDatabase
 from dcase_sweep.sweep.optuna.journal import KEY, Journal, check_regular
 from dcase_sweep.sweep.optuna.listed_storages import StudyDatabase, StudyJournal
 from dcase_sweep.sweep.optuna.retrying import POOL, RetryingStorage, describe_outage, wait_for_database
@@ -123,8 +124,8 @@ def _open_database(where: str, *, is_known: bool = False) -> BaseStorage:
             engine["connect_args"] = {"connect_timeout": _CONNECT}
     shown = mask_url(where)
 
-    def connect() -> RDBStorage:
-        return RDBStorage(encode_password(where), engine_kwargs=engine)
+    def connect() -> TrialDatabase:
+        return TrialDatabase(encode_password(where), engine_kwargs=engine)
 
     try:
         storage = _retry(lambda: wait_for_database(connect, where) if is_known else connect())

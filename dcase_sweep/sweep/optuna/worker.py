@@ -88,6 +88,8 @@ class Worker:
         self.deadline: float | None = None
         #: Whether the command that has started this process closes the trials of its workers that die.
         self.is_watched = False
+        #: How many workers of a launcher use the GPUs of this machine, unless their processes have theirs already.
+        self.workers_here = 1
         self._time = SearchTime(None)
 
     def __call__(self, composed: DictConfig) -> int | str:
@@ -101,7 +103,7 @@ class Worker:
         settings = HydraConfig.get()
         number = int(settings.job.num)
         mask_saved_configurations(settings, composed)
-        os.environ.update(get_environment(number, None))
+        os.environ.update(get_environment(number, None, self.workers_here))
         try:
             return self.work(number)
         except Exception as error:

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from dcase_sweep.sweep.gpu_sharing import sharing_gpus
 from dcase_sweep.sweep.launchers import is_basic, is_batch_system, limit_workers
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.history import History
@@ -24,6 +26,7 @@ from dcase_sweep.sweep.optuna.search_config import SearchConfig
 from dcase_sweep.sweep.optuna.search_time import SearchTime
 from dcase_sweep.sweep.optuna.tally import Tally
 from dcase_sweep.sweep.optuna.worker import Worker
+from dcase_sweep.sweep.shared_files import leaves_machine
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.text import printable
 from dcase_sweep.utils.time_limit import find_deadline
@@ -109,9 +112,10 @@ class WorkerPool:
         worker = Worker(self.search_config, self.context, self.config, self.task, threads)
         worker.is_watched = not is_batch_system(self.config)
         worker.deadline = self._time.limit.deadline if worker.is_watched else None
+        worker.workers_here = self.count if is_batch_system(self.config) and not leaves_machine(self.config) else 1
         pause = threading.Event()
         is_waiting = False
-        with ProgressTable(self.study, self.search_config) as table:
+        with self._share_gpus(), ProgressTable(self.study, self.search_config) as table:
             while not self._is_complete() and not self._is_out_of_time():
                 left = self._count_left_workers()
                 wanted = max(0, min(self.count - left, self._wanted()))
@@ -125,6 +129,12 @@ class WorkerPool:
                 table.update()
                 if not wanted:
                     pause.wait(_BEAT)
+
+    def _share_gpus(self) -> AbstractContextManager[None]:
+        """Context for workers that are processes of this command; those of a batch system outlive it."""
+        if is_batch_system(self.config) or leaves_machine(self.config):
+            return nullcontext()
+        return sharing_gpus(self.count, mps=self.search_config.application.choose_mps(self.base))
 
     def _is_complete(self) -> bool:
         trials = self._list_trials()

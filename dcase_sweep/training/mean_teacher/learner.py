@@ -21,8 +21,9 @@ from dcase_sweep.evaluation.events.validation import SyntheticValidation, weak_f
 from dcase_sweep.evaluation.metrics import compute_metrics
 from dcase_sweep.training.best_checkpoint import EpochListener
 from dcase_sweep.training.compiled import compile_calls
-from dcase_sweep.training.device import has_room, resolve_device, validation_batch
+from dcase_sweep.training.device import resolve_device
 from dcase_sweep.training.fitting import Fitted, fit
+from dcase_sweep.training.gpu_memory import has_room, validation_batch
 from dcase_sweep.training.mean_teacher.batches import (
     BATCH_SIZE,
     DeviceFeatures,

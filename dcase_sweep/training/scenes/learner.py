@@ -20,9 +20,10 @@ from dcase_sweep.training.best_checkpoint import EpochListener
 from dcase_sweep.training.compiled import compile_calls
 from dcase_sweep.training.compression.compressor import Compressor
 from dcase_sweep.training.compression.start import find_start
-from dcase_sweep.training.device import has_room, resolve_device, validation_batch
+from dcase_sweep.training.device import resolve_device
 from dcase_sweep.training.fitting import Fitted, fit, load_weights
 from dcase_sweep.training.float16 import float16_probabilities
+from dcase_sweep.training.gpu_memory import has_room, validation_batch
 from dcase_sweep.training.normalisation import network_frames, normalisation
 from dcase_sweep.training.optimization import Optimization
 from dcase_sweep.training.scenes.module import SceneModule

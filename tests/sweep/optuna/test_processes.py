@@ -14,6 +14,7 @@ import pytest
 from dcase_sweep.sweep.launchers import JobLost
 from dcase_sweep.sweep.optuna import processes
 from dcase_sweep.sweep.optuna.processes import Death, Processes, get_environment
+from dcase_sweep.utils.gpus import SHARE
 
 
 def end(number: int) -> None:
@@ -154,3 +155,20 @@ def test_each_worker_sees_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
     assert [get_environment(number, None)["CUDA_VISIBLE_DEVICES"] for number in range(3)] == ["0", "2", "0"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert get_environment(0, None) == {}
+
+
+def share(number: int) -> None:
+    print(f"on {os.environ['CUDA_VISIBLE_DEVICES']}, {os.environ.get(SHARE)}", flush=True)
+
+
+def test_workers_know_with_how_many_they_share_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+    workers = Processes(share, 3, tmp_path, threads=None)
+
+    while workers.running:
+        workers.collect()
+        time.sleep(0.05)
+
+    logs = [(tmp_path / f"worker-{number}.log").read_text().strip() for number in range(3)]
+    assert logs == ["on 2, 0/2/2", "on 5, None", "on 2, 0/2/2"]
+    assert SHARE not in os.environ

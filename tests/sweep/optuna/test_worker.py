@@ -186,6 +186,7 @@ def test_a_launchers_worker_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPat
     seen: list[str] = []
     worker: Any = Worker.__new__(Worker)
     worker.work = lambda number: seen.append(f"{number} on {os.environ['CUDA_VISIBLE_DEVICES']}") or 0
+    worker.workers_here = 1
 
     worker(OmegaConf.create())
 

@@ -122,3 +122,32 @@ def test_a_machine_that_joins_works_beside_the_jobs_of_a_batch_system(
     pool = WorkerPool(search, study, nothing, nothing, config, nothing, 1, tmp_path)
 
     assert pool._count_left_workers() == left
+
+
+@pytest.mark.parametrize(
+    ("launcher", "shared"),
+    [
+        (None, [(4, True)]),
+        ({"_target_": "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher", "n_jobs": 3}, [(3, True)]),
+        ({"_target_": "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher"}, []),
+        ({"_target_": "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher"}, []),
+        ({"_target_": "hydra_plugins.dcase_sweep.RayLauncher"}, []),
+    ],
+    ids=["processes", "joblib", "submitit_local", "slurm", "ray"],
+)
+def test_workers_that_end_with_their_command_share_the_gpus_of_this_machine(
+    launcher: dict[str, Any] | None, shared: list[tuple[int, bool]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[tuple[int, bool]] = []
+    monkeypatch.setattr(worker_pool, "list_points", lambda space: None)
+    monkeypatch.setattr(worker_pool, "sharing_gpus", lambda workers, mps: found.append((workers, mps)))
+    application = SimpleNamespace(choose_mps=lambda base: True)
+    search: Any = SimpleNamespace(
+        application=application, space=None, n_trials=2, max_retries=None, grace_period=300.0, time_limit=None
+    )
+    config = OmegaConf.create({"hydra": {"launcher": launcher}} if launcher else {})
+    nothing: Any = None
+
+    WorkerPool(search, nothing, nothing, nothing, config, nothing, 4, tmp_path)._share_gpus()
+
+    assert found == shared
