@@ -150,9 +150,10 @@ def resume_trial(job: PreparedJob, folder: str) -> tuple[PreparedJob, int]:
     Raises:
         UserError: if the folder has no checkpoint, or one of another experiment.
     """
-    moved = Path(job.config.hydra.sweep.dir) / Path(folder).name
-    if moved.is_dir() and not Path(folder).is_dir():  # the folder of the search has another place now
-        folder = str(moved)
+    if not Path(folder).is_dir():  # the folder of the search may have another place now
+        parts = Path(folder).parts  # the trial's, or the trial's and the seed's
+        places = [Path(job.config.hydra.sweep.dir, *parts[-depth:]) for depth in (2, 1)]
+        folder = next((str(place) for place in places if place.is_dir()), folder)
     experiment = replace(job.content, resume=folder)
     found = find_resumable(experiment)
     assert found is not None

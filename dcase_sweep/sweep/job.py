@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from dcase_sweep.sweep.outcomes import Outcome
+from dcase_sweep.sweep.outcomes import Outcome, format_value
 from dcase_sweep.utils.secrets import mask_word
 
 
@@ -84,4 +84,13 @@ class BestTrial:
     threads: Any
     metrics: Mapping[str, float]
     notes: tuple[str, ...]
+    #: The folder of its job, or of that of its first seed.
     folder: str
+    #: The seeds whose mean the metrics are, and metric → standard deviation; empty for one job.
+    seeds: tuple[int, ...] = ()
+    spread: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def values(self) -> dict[str, str]:
+        """Return the metrics as text, with the standard deviation over the seeds."""
+        return {name: format_value(value, self.spread.get(name)) for name, value in self.metrics.items()}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.attributes import DIED
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
+from dcase_sweep.sweep.optuna.seed_jobs import read_seed_jobs
 from dcase_sweep.utils.text import printable
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ def is_hopeless(trials: "Sequence[FrozenTrial]", trial: "FrozenTrial") -> bool:
 
 
 def _count_steps(trial: "FrozenTrial") -> int:
-    return max(len(trial.intermediate_values), int(trial.user_attrs.get(records.CONTINUED, 0)))
+    reported = len(trial.intermediate_values)
+    place, step = trial.user_attrs.get(records.SEED_STEP, (1, 0))  # of a seed after the first one
+    return max(reported, (place - 1) * reported + step, int(trial.user_attrs.get(records.CONTINUED, 0)))
 
 
 def close_died(study: "optuna.Study", trial: "FrozenTrial", how: str) -> str | None:
@@ -57,9 +60,10 @@ def close_died(study: "optuna.Study", trial: "FrozenTrial", how: str) -> str | N
 def close_jobs(search_config: SearchConfig, trials: "Sequence[FrozenTrial]", status: str) -> None:
     """Close the records of trials whose process has ended."""
     for trial in trials:
-        job_id = trial.user_attrs.get(records.RUN)
-        if isinstance(job_id, str) and not search_config.application.close_job(job_id, status):
-            log.info(f"trial {trial.number}: its run {printable(job_id)} is no longer in the store of runs")
+        open_jobs = [each.run_id for each in read_seed_jobs(trial).values() if each.run_id and not each.is_finished]
+        for job_id in [*open_jobs, trial.user_attrs.get(records.RUN)]:
+            if isinstance(job_id, str) and not search_config.application.close_job(job_id, status):
+                log.info(f"trial {trial.number}: its run {printable(job_id)} is no longer in the store of runs")
 
 
 class Recovery:
