@@ -30,13 +30,15 @@ class FusedLauncher(Launcher):
 
     Args:
         max_jobs: largest number of jobs that are trained together; None = as many as fit in memory.
+        stacked: whether their networks are computed as one; None = on a GPU.
 
     Attributes:
         finished: the results of the jobs that have ended, by their places; the others are None.
     """
 
-    def __init__(self, max_jobs: int | None = None) -> None:
+    def __init__(self, max_jobs: int | None = None, stacked: bool | None = None) -> None:
         self.max_jobs = max_jobs
+        self.stacked = stacked
         self.finished: list[JobReturn | None] = []
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -90,7 +92,7 @@ class FusedLauncher(Launcher):
         turns = [Turn(self._make_function(job), states, name=str(job.number)) for job in jobs]
         with _titled({turn.name: job.title for turn, job in zip(turns, jobs, strict=True)}):
             try:
-                Coordinator(turns, self.max_jobs).run()
+                Coordinator(turns, self.max_jobs, self.stacked).run()
             finally:
                 for turn, job in zip(turns, jobs, strict=True):
                     self.finished[job.place] = turn.result

@@ -71,9 +71,8 @@ def check_launcher(config: DictConfig) -> None:
     """
     if OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC) == _RAY:
         _check_ray(config.hydra.launcher)
-    most = OmegaConf.select(config, "hydra.launcher.max_jobs", default=None)
-    if is_fused(config) and most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
-        raise UserError(f"hydra.launcher.max_jobs={most}: expected a number of jobs, at least 1, or null")
+    if is_fused(config):
+        _check_fused(config.hydra.launcher)
     count = OmegaConf.select(config, "hydra.launcher.n_jobs", default=None)
     if count is None:
         return
@@ -84,6 +83,14 @@ def check_launcher(config: DictConfig) -> None:
             f"hydra.launcher.n_jobs={count}: expected at most {MOST_PROCESSES:,} at a time (this process may use "
             f"{usable_cores()} cores)"
         )
+
+
+def _check_fused(launcher: DictConfig) -> None:
+    most, stacked = launcher.get("max_jobs"), launcher.get("stacked")
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        raise UserError(f"hydra.launcher.max_jobs={most}: expected a number of jobs, at least 1, or null")
+    if stacked is not None and not isinstance(stacked, bool):
+        raise UserError(f"hydra.launcher.stacked={stacked}: expected true, false or null")
 
 
 def _check_ray(launcher: DictConfig) -> None:

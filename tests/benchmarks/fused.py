@@ -8,6 +8,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, nargs="+", help="trainings at a time (default: 2 4 8; on a GPU 8 16)")
     parser.add_argument("--epochs", type=int, default=3, help="of each training, the first not counted (default: 3)")
+    parser.add_argument("--stacked", action="store_true", help="compute the networks as one on a CPU too")
     parser.add_argument("--small", action="store_true", help="few clips")
     parser.add_argument("overrides", nargs="*", help="of the experiment, such as hardware.precision=32-true")
     options = parser.parse_args()
@@ -48,7 +50,7 @@ def main() -> None:
         rows.append(("1", f"{lone:.3f}", f"{sizes[0] / lone:,.0f}", ""))
         for jobs in options.jobs or ([2] if options.small else [8, 16] if has_gpu else [2, 4, 8]):
             folders = [Path(folder) / f"{jobs}" / f"{seed}" for seed in range(jobs)]
-            seconds = time_epochs(folders, make, run_together)
+            seconds = time_epochs(folders, make, partial(run_together, stacked=options.stacked or None))
             faster = jobs * lone / seconds
             record(Figure(f"{jobs} seeds together on a {hardware}", faster, "×", aim=AIM if jobs == 16 else None))
             rows.append((f"{jobs}", f"{seconds:.3f}", f"{jobs * sizes[0] / seconds:,.0f}", f"{faster:.2f} ×"))
@@ -67,14 +69,14 @@ def run_alone(functions: Sequence[Callable[[], Any]]) -> None:
         function()
 
 
-def run_together(functions: Sequence[Callable[[], Any]]) -> None:
+def run_together(functions: Sequence[Callable[[], Any]], stacked: bool | None = None) -> None:
     """Run trainings as the jobs of `hydra/launcher=fused`."""
     from dcase_sweep.training.fused.coordinator import Coordinator
     from dcase_sweep.training.fused.random_state import RANDOM
     from dcase_sweep.utils.turns import STATES, Turn
 
     turns = [Turn(each, (*STATES, RANDOM), name=str(number)) for number, each in enumerate(functions)]
-    Coordinator(turns, None).run()
+    Coordinator(turns, None, stacked).run()
 
 
 def time_epochs(

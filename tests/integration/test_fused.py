@@ -22,7 +22,9 @@ def test_jobs_of_one_architecture_are_trained_together_with_the_results_of_lone_
 ) -> None:
     folders = [command_line.folder / name for name in ("together", "alone")]
 
-    output = command_line(*GRID, *tiny(f"hydra.sweep.dir={folders[0]}", "hydra/launcher=fused"))
+    output = command_line(
+        *GRID, *tiny(f"hydra.sweep.dir={folders[0]}", "hydra/launcher=fused", "hydra.launcher.stacked=true")
+    )
     command_line(*GRID, *tiny(f"hydra.sweep.dir={folders[1]}"))
 
     assert "together  2 jobs of one architecture: #0, #1" in output
@@ -54,6 +56,7 @@ def test_jobs_of_one_architecture_are_trained_together_with_the_results_of_lone_
     ("words", "says"),
     [
         (["hydra.launcher.max_jobs=0"], "hydra.launcher.max_jobs=0: expected a number of jobs, at least 1, or null"),
+        (["hydra.launcher.stacked=maybe"], "hydra.launcher.stacked=maybe: expected true, false or null"),
         (["hydra/sweeper=optuna", "search=scene_cnn"], "hydra/launcher=fused: trains the jobs of a grid"),
     ],
 )

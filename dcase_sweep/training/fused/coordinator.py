@@ -34,10 +34,13 @@ class Coordinator:
     Args:
         turns: the jobs.
         max_jobs: largest number of trainings in a group; None = as many as fit in memory.
+        stacked: whether the networks of a group are computed as one; None = on a GPU. On a CPU, grouped convolutions
+            are slower than one convolution after the other.
     """
 
-    def __init__(self, turns: Sequence[Turn], max_jobs: int | None) -> None:
+    def __init__(self, turns: Sequence[Turn], max_jobs: int | None, stacked: bool | None = None) -> None:
         self._turns = turns
+        self._stacked = stacked
         self._max_jobs = max_jobs
 
     def run(self) -> None:
@@ -84,8 +87,13 @@ class Coordinator:
         for prepared in found:
             groups.setdefault(repr(prepared.describe()), []).append(prepared)
         for group in groups.values():
-            turns = [each.candidate.member.turn for each in group]
-            reason = "no other job has the same architecture" if len(group) == 1 else find_difference(group)
+            members = [each.candidate.member for each in group]
+            turns = [member.turn for member in members]
+            is_on_gpu = members[0].trainer.strategy.root_device.type == "cuda"
+            is_stacked = is_on_gpu if self._stacked is None else self._stacked
+            reason = "no other job has the same architecture" if len(group) == 1 else None
+            if reason is None and is_stacked:
+                reason = find_difference(group)
             if reason is not None:
                 for turn in turns:
                     _resume(turn, reason)
@@ -93,14 +101,14 @@ class Coordinator:
             use_threads(group[0].candidate.experiment.hardware)
             for turn in turns:
                 _resume(turn)
-            _Training([each.candidate.member for each in group]).run()
+            _Training(members, stacked=is_stacked).run()
 
 
 class _Training:
     """The training of a group, epoch by epoch."""
 
-    def __init__(self, members: Sequence[Member]) -> None:
-        self._group = Group([member for member in members if member.turn.request is member])
+    def __init__(self, members: Sequence[Member], *, stacked: bool) -> None:
+        self._group = Group([member for member in members if member.turn.request is member], stacked=stacked)
 
     def run(self) -> None:
         """Train until the last member has left."""

@@ -44,13 +44,16 @@ class Group:
 
     Args:
         members: the trainings, which have the same numbers of clips and of batches.
+        stacked: whether the networks are computed as one. Otherwise each step computes one network after the other, as
+            by itself.
 
     Attributes:
         members: those that have not failed.
     """
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[Member], *, stacked: bool) -> None:
         self.members = list(members)
+        self._is_stacked = stacked
         self._stack: Stack | None = None
         self._optimizers: _Optimizers | None = None
         self._graph: StepGraph | None = None
@@ -89,14 +92,26 @@ class Group:
             member.begin()
         steps = len(self.members[0].batches)
         for step in range(steps):
-            prepared = self._prepare(failures)
-            if not prepared:
+            clips = self._take_step(failures)
+            if not self.members:
                 break
-            self._add(self._compute(prepared), [len(batch.inputs[0]) for batch in prepared])
-            self._end_step(prepared[0].clips, failures, is_last=step + 1 == steps)
-            on_batch(prepared[0].clips)
+            self._end_step(clips, failures, is_last=step + 1 == steps)
+            on_batch(clips)
         self._share()
         return failures
+
+    def _take_step(self, failures: list[tuple[Member, Exception]]) -> int:
+        """Perform a step of all members, and return the number of clips in a batch."""
+        if not self._is_stacked:
+            steps = self._each(Member.take_step, failures)
+            if steps:
+                self._add(torch.stack([step.values for step in steps]), [step.size for step in steps])
+            return steps[0].clips if steps else 0
+        prepared = self._prepare(failures)
+        if not prepared:
+            return 0
+        self._add(self._compute(prepared), [len(batch.inputs[0]) for batch in prepared])
+        return prepared[0].clips
 
     def _end_step(self, clips: int, failures: list[tuple[Member, Exception]], *, is_last: bool) -> None:
         self._each(lambda member: member.end_step(clips, is_last=is_last), failures)
@@ -146,16 +161,13 @@ class Group:
         """Perform a step whose batches have different shapes, because an augmentation has changed them."""
         rows = []
         for member, batch in zip(self.members, prepared, strict=True):
-            member.optimizer.zero_grad()
             with self._precision(), Dropouts(batch.dropouts, draws=batch.inputs[0].is_cuda), only_layers():
                 values = member.module.compute_by(member.network, *batch.inputs)
-            values.loss.backward()
-            member.optimizer.step()
-            rows.append(torch.cat([values.loss.detach().float().reshape(1), values.reported]))
+            rows.append(member.update(values))
         return torch.stack(rows)
 
     def _precision(self) -> AbstractContextManager[None]:
-        return self.members[0].trainer.precision_plugin.train_step_context()
+        return self.members[0].precision()
 
     def _add(self, values: Tensor, sizes: list[int]) -> None:
         """Add the values of a step, whose batches have so many clips, to those of the epoch."""

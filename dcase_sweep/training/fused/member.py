@@ -1,7 +1,7 @@
 """One training in a group of trainings, as Lightning and as the group see it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from dcase_sweep.training.batches import Batches
-from dcase_sweep.training.step_graph import StepGraph
+from dcase_sweep.training.step_graph import StepGraph, StepValues
 from dcase_sweep.utils.turns import Turn
 
 if TYPE_CHECKING:
@@ -39,6 +39,21 @@ class PreparedBatch:
     def describe(self) -> Any:
         """Return the shapes and types."""
         return tuple((each.shape, each.dtype) for each in self.inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step that a member has performed by itself.
+
+    Attributes:
+        clips: number of clips in the batch.
+        size: number of clips after augmentation.
+        values: the loss and the reported values ``[value]``.
+    """
+
+    clips: int
+    size: int
+    values: Tensor
 
 
 class Member:
@@ -101,6 +116,26 @@ class Member:
             batch = next(self._loaded)
             inputs = self.module.prepare(batch)
             return PreparedBatch(len(batch[0]), inputs, draw(inputs))
+
+    def take_step(self) -> Step:
+        """Perform the next step by itself."""
+        with self.own_random():
+            batch = next(self._loaded)
+            inputs = self.module.prepare(batch)
+            with self.precision():
+                values = self.module.compute(*inputs)
+        return Step(len(batch[0]), len(inputs[0]), self.update(values))
+
+    def update(self, values: StepValues) -> Tensor:
+        """Update the network, and return the loss and the reported values ``[value]``."""
+        self.optimizer.zero_grad()
+        values.loss.backward()
+        self.optimizer.step()
+        return torch.cat([values.loss.detach().float().reshape(1), values.reported])
+
+    def precision(self) -> AbstractContextManager[None]:
+        """Context of the configured precision."""
+        return self.trainer.precision_plugin.train_step_context()
 
     @contextmanager
     def own_random(self) -> Iterator[None]:

@@ -56,6 +56,25 @@ def test_seeds_have_the_losses_of_lone_trainings(tmp_path: Path, sizes: list[int
         assert_same(each, alone(Tiny(tmp_path / f"alone{each.seed}", each.seed, graphs=graphs)))
 
 
+def test_on_a_cpu_the_results_are_those_of_lone_trainings_to_the_last_bit(tmp_path: Path, sizes: list[int]) -> None:
+    """Unless the networks are to be computed as one, which is slower there."""
+    trainings = [Tiny(tmp_path / f"{seed}", seed, augmentations=[Mixup(0.3)]) for seed in (0, 1)]
+    wild = Tiny(tmp_path / "wild", 2, optimizer={"_target_": "torch.optim.SGD", "lr": 1e30})
+    fails = Tiny(tmp_path / "fails", 0, augmentations=[FailsLater(), Mixup(0.3)])
+
+    together(trainings[0], wild, fails, trainings[1], stacked=None)
+
+    assert sizes == []
+    assert str(wild.error).startswith("training diverged in epoch 1")
+    assert isinstance(fails.error, ValueError)
+    for each in trainings:
+        lone = alone(Tiny(tmp_path / f"alone{each.seed}", each.seed, augmentations=[Mixup(0.3)]))
+        assert each.error is None, each.error
+        assert each.history == lone.history
+        assert each.fitted is not None
+        assert each.fitted.best_value == lone.fitted.best_value  # type: ignore[union-attr]
+
+
 def test_numbers_may_differ(tmp_path: Path, sizes: list[int]) -> None:
     settings: list[dict[str, Any]] = [
         {"optimizer": {"_target_": "torch.optim.Adam", "lr": 0.003}, "augmentations": [Mixup(0.1), MaskMels(1, 2)]},

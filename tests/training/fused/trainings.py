@@ -100,11 +100,11 @@ def alone(training: Tiny) -> Tiny:
     return training
 
 
-def together(*trainings: Tiny, max_jobs: int | None = None) -> list[Turn]:
+def together(*trainings: Tiny, max_jobs: int | None = None, stacked: bool | None = True) -> list[Turn]:
     """Run trainings as the jobs of one launch."""
     turns = [Turn(each.run, (*STATES, RANDOM), name=str(number)) for number, each in enumerate(trainings)]
     try:
-        Coordinator(turns, max_jobs).run()
+        Coordinator(turns, max_jobs, stacked).run()
     finally:
         assert all(turn.has_ended or turn.ident is None for turn in turns)
     return turns
