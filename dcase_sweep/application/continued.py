@@ -45,6 +45,8 @@ class Continues(Enum):
     FOUND = auto()
     #: Because the command was requeued by its batch system: finished jobs are not run again.
     REQUEUED = auto()
+    #: Because jobs of an earlier command were still running there: jobs that have finished are not run again.
+    ATTACHED = auto()
 
 
 def choose_continuation(named: Path | None, folder: Path) -> Continues | None:
@@ -61,6 +63,18 @@ def choose_continuation(named: Path | None, folder: Path) -> Continues | None:
     return Continues.REQUEUED if is_requeued() else Continues.FOUND
 
 
+def check_ended(folder: Path, how: Continues) -> None:
+    """Check that no command runs the sweep of a folder.
+
+    Raises:
+        UserError: if one does.
+    """
+    key = "resume" if how is Continues.NAMED else "hydra.sweep.dir"
+    with claim(folder / SWEEP) as is_free:
+        if not is_free:
+            raise UserError(f"{key}={folder}: the sweep is still running; wait for its end, or stop it first")
+
+
 def continue_jobs(experiments: Sequence[Experiment], folder: Path, how: Continues = Continues.NAMED) -> Continuation:
     """Find the checkpoint of each job of a sweep.
 
@@ -73,13 +87,8 @@ def continue_jobs(experiments: Sequence[Experiment], folder: Path, how: Continue
         For each job the overrides that resume it or give it an unused folder, and the ID of the run of the sweep.
 
     Raises:
-        UserError: if the sweep is running; in a folder that the user names, also if a checkpoint cannot be read or
-            belongs to no job.
+        UserError: in a folder that the user names, if a checkpoint cannot be read or belongs to no job.
     """
-    key = "resume" if how is Continues.NAMED else "hydra.sweep.dir"
-    with claim(folder / SWEEP) as is_free:
-        if not is_free:
-            raise UserError(f"{key}={folder}: the sweep is still running; wait for its end, or stop it first")
     found: dict[int, tuple[int, Path]] = {}
     parents: Counter[str] = Counter()
     finished, others = 0, []

@@ -258,12 +258,32 @@ class Experiments(Application):
         """Find the checkpoints of the jobs of a sweep that is continued."""
         if self.continuation is None:
             return super().continue_jobs(jobs, folder)
-        from dcase_sweep.application.continued import continue_jobs, find_results
+        from dcase_sweep.application.continued import check_ended, continue_jobs, find_results
+        from dcase_sweep.application.left_jobs import wait_for_jobs
 
+        check_ended(folder, self.continuation)
+        if wait_for_jobs(folder) and self.continuation is Continues.FOUND:
+            self.continuation = Continues.ATTACHED
         continuation = continue_jobs(jobs, folder, self.continuation)
-        if self.continuation is Continues.REQUEUED:
+        if self.continuation in (Continues.REQUEUED, Continues.ATTACHED):
             self._finished = find_results(jobs, folder)
-        return continuation
+        return replace(continuation, skips_finished=self.continuation is not Continues.FOUND)
+
+    def find_result(self, job: "Experiment", folder: Path) -> "Result | None":
+        """Return the result of a run that has finished in a folder."""
+        from dcase_sweep.application.left_jobs import has_result
+
+        if not has_result(folder):
+            return None
+        from dcase_sweep.runner.folder import read_result  # imports the libraries for training
+
+        return read_result(job, folder)
+
+    def find_progress(self, folder: Path) -> Any:
+        """Return when the last epoch in a folder was stored."""
+        from dcase_sweep.application.left_jobs import find_last_epoch
+
+        return find_last_epoch(folder)
 
     def pool(self, jobs: Sequence[GridJob]) -> list[PooledRow]:
         """Return a row for the folds of each cross-validation, evaluated together."""

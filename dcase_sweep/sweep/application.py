@@ -208,6 +208,19 @@ class Application:
         """
         return Continuation([()] * len(jobs))
 
+    def find_result(self, job: Any, folder: Path) -> Any:
+        """Return what a job has returned whose process was lost when it had finished; None if it had not.
+
+        Args:
+            job: the result of `check`.
+            folder: folder of the job.
+        """
+        return None
+
+    def find_progress(self, folder: Path) -> Any:
+        """Return a value that changes with each step that the job in a folder has stored; None = not known."""
+        return None
+
     def pool(self, jobs: Sequence[GridJob]) -> list[PooledRow]:
         """Return rows of the comparison for several jobs together, for example the folds of a cross-validation."""
         return []

@@ -9,6 +9,9 @@ from omegaconf import DictConfig
 from dcase_sweep.sweep.outcomes import Outcome, format_value
 from dcase_sweep.utils.secrets import mask_word
 
+#: A job or a trial that has ended its process so many times in a row without a new step has failed.
+MOST_DEATHS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class PreparedJob:
@@ -49,10 +52,12 @@ class Continuation:
     Attributes:
         jobs: further overrides of each job.
         record_id: ID of the record of the sweep; None = a new one.
+        skips_finished: whether jobs that have finished are not run again.
     """
 
     jobs: Sequence[Sequence[str]]
     record_id: str | None = None
+    skips_finished: bool = False
 
 
 @dataclass(frozen=True, slots=True)

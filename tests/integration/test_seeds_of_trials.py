@@ -5,11 +5,15 @@ import re
 import signal
 from collections.abc import Callable
 
+import pytest
+
 from dcase_sweep.config import Tracking
+from dcase_sweep.export.runs import read_run
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.seed_jobs import read_seed_jobs
 from dcase_sweep.tracking.compared import read_compared_runs
 from dcase_sweep.tracking.stores import open_store
+from dcase_sweep.utils.errors import UserError
 from tests.conftest import CommandLine
 from tests.integration.test_experiment import client
 from tests.integration.test_search import SPACE, _owner, _wait_for, newest, study
@@ -66,3 +70,5 @@ def test_a_trial_killed_in_its_second_seed_continues_there(
     settings = Tracking(folder=str(command_line.folder / "mlruns"))
     compared = read_compared_runs(open_store(settings), [of_search])
     assert sorted(run.seed for run in compared) == ["0", "1"], "the row of the trial is no run of its own"
+    with pytest.raises(UserError, match=r"the run of a trial with the seeds 0, 1; expected the run of one of them"):
+        read_run(row.info.run_id, settings)

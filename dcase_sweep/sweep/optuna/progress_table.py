@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from dcase_sweep.sweep.optuna import study as records
-from dcase_sweep.sweep.optuna.seeds import read_spread
+from dcase_sweep.sweep.optuna.seeds import read_progress, read_seeds, read_spread
 from dcase_sweep.sweep.optuna.tally import Tally
 from dcase_sweep.sweep.outcomes import format_value
 from dcase_sweep.utils.text import printable
@@ -65,9 +65,10 @@ def outcome(trial: "FrozenTrial", metrics: Sequence[str] = ()) -> str:
     if what == "pruned" and trial.intermediate_values:
         last = max(trial.intermediate_values)
         return f"pruned after epoch {last + 1} at {trial.intermediate_values[last]:.4g}"
-    if what == "running" and records.SEED_STEP in trial.user_attrs:
-        place, step = trial.user_attrs[records.SEED_STEP]
-        return f"seed {place} of {len(trial.user_attrs.get(records.SEEDS, ()))}, epoch {step}"
+    progress = read_progress(trial.user_attrs)
+    if what == "running" and progress is not None:
+        place, step = progress
+        return f"seed {place} of {len(read_seeds(trial.user_attrs))}, epoch {step}"
     if what == "running" and trial.intermediate_values:
         last = max(trial.intermediate_values)
         return f"epoch {last + 1}: {trial.intermediate_values[last]:.4g}"

@@ -5,10 +5,12 @@ import time
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from dcase_sweep.sweep.job import MOST_DEATHS
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.attributes import DIED
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
 from dcase_sweep.sweep.optuna.seed_jobs import read_seed_jobs
+from dcase_sweep.sweep.optuna.seeds import read_progress
 from dcase_sweep.utils.text import printable
 
 if TYPE_CHECKING:
@@ -16,9 +18,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 log = logging.getLogger(__name__)
-
-#: A trial that has ended its worker so many times in a row without a new step has failed.
-MOST_DEATHS = 3
 
 
 def is_hopeless(trials: "Sequence[FrozenTrial]", trial: "FrozenTrial") -> bool:
@@ -29,13 +28,15 @@ def is_hopeless(trials: "Sequence[FrozenTrial]", trial: "FrozenTrial") -> bool:
     attempts = records.tries(trials, trial)[:MOST_DEATHS]
     if len(attempts) < MOST_DEATHS or not all(attempt.user_attrs.get(DIED) for attempt in attempts[1:]):
         return False
-    return _count_steps(attempts[0]) <= _count_steps(attempts[-1])
+    return _measure_progress(attempts[0]) <= _measure_progress(attempts[-1])
 
 
-def _count_steps(trial: "FrozenTrial") -> int:
+def _measure_progress(trial: "FrozenTrial") -> tuple[int, int]:
+    """Return the number of finished seeds of a trial with several, and the number of its steps."""
     reported = len(trial.intermediate_values)
-    place, step = trial.user_attrs.get(records.SEED_STEP, (1, 0))  # of a seed after the first one
-    return max(reported, (place - 1) * reported + step, int(trial.user_attrs.get(records.CONTINUED, 0)))
+    place, step = read_progress(trial.user_attrs) or (1, 0)
+    steps = max(reported, (place - 1) * reported + step, int(trial.user_attrs.get(records.CONTINUED, 0)))
+    return sum(each.is_finished for each in read_seed_jobs(trial).values()), steps
 
 
 def close_died(study: "optuna.Study", trial: "FrozenTrial", how: str) -> str | None:

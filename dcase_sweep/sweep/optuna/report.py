@@ -203,7 +203,8 @@ def _describe_best(
     name: str, trial: FrozenTrial, study: optuna.Study, search_config: SearchConfig, metrics: Sequence[str]
 ) -> BestTrial:
     seeds = read_seeds(trial.user_attrs)
-    folder = read_seed_jobs(trial)[seeds[0]].folder if seeds else trial.user_attrs.get(records.FOLDER, "")
+    first = read_seed_jobs(trial).get(seeds[0]) if seeds else None
+    folder = first.folder if first else trial.user_attrs.get(records.FOLDER, "")
     return BestTrial(
         study=study.study_name,
         number=trial.number,

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from dcase_sweep.sweep.comparison import mean_and_std
-from dcase_sweep.sweep.optuna.attributes import SEEDS, SPREAD
+from dcase_sweep.sweep.optuna.attributes import SEED_STEP, SEEDS, SPREAD
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
@@ -97,6 +97,16 @@ def read_seeds(attributes: Mapping[str, Any]) -> tuple[int, ...]:
     """Read the seeds from the attributes of a trial; none if it is one job."""
     found = attributes.get(SEEDS)
     return tuple(found) if isinstance(found, list) and all(map(_is_seed, found)) else ()
+
+
+def read_progress(attributes: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Read the place of the seed that a running trial has come to, from 1, and its number of steps.
+
+    Returns:
+        None for the first seed, whose steps are those of the trial.
+    """
+    found = attributes.get(SEED_STEP)
+    return (found[0], found[1]) if isinstance(found, list) and len(found) == 2 and all(map(_is_seed, found)) else None
 
 
 def read_spread(attributes: Mapping[str, Any]) -> dict[str, float]:

@@ -265,13 +265,15 @@ def test_a_space_that_suggests_the_seed_is_refused(
 def test_a_new_step_of_a_later_seed_is_progress() -> None:
     """A trial whose worker is lost again and again does not fail as long as it gets on."""
 
-    def trial_at(steps: list[int]) -> bool:
+    def trial_at(steps: list[int], finished: list[int] | None = None) -> bool:
         study = optuna.create_study()
         for number, step in enumerate(steps):
             trial = study.ask()
             trial.report(0.5, 0)
             trial.report(0.5, 1)
             trial.set_user_attr(records.SEED_STEP, [2, step])
+            done = range(finished[number] if finished else 1)
+            trial.set_user_attr(records.SEED_JOBS, {str(seed): {"metrics": {"value": 1.0}} for seed in done})
             if number:
                 trial.set_user_attr(records.RETRY_OF, number - 1)
             records.fail(study, records.find_trial(study, trial), "killed", interrupted=True, died=True)
@@ -281,6 +283,7 @@ def test_a_new_step_of_a_later_seed_is_progress() -> None:
     assert MOST_DEATHS == 3
     assert trial_at([3, 3, 3])
     assert not trial_at([3, 4, 5])
+    assert not trial_at([9, 9, 1], finished=[1, 1, 2]), "another seed has finished"
 
 
 def test_the_runs_of_an_experiments_seeds_are_named_and_tagged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
