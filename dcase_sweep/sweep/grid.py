@@ -220,7 +220,7 @@ class GridSweeper(Sweeper):
 
         Those that train together are launched together; their launcher keeps the results of jobs that have ended.
         """
-        size = self.max_batch_size or (len(words) if is_fused(self._config) else 1)
+        size = self.max_batch_size or (max(1, len(words)) if is_fused(self._config) else 1)
         began = time.monotonic()
         for start in range(0, len(words), size):
             left = describe_remaining(start, len(words), time.monotonic() - began)
