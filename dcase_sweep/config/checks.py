@@ -31,6 +31,7 @@ from dcase_sweep.config.ranges import Range, check_choices, check_ranges
 from dcase_sweep.config.renamed import rename_composed
 from dcase_sweep.config.schemas import Experiment, Hardware
 from dcase_sweep.config.task import build_task, get_learner, locate_task
+from dcase_sweep.config.waveform_checks import check_waveforms
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
 from dcase_sweep.utils.text import printable
@@ -81,6 +82,7 @@ def check(composed: DictConfig) -> Experiment:
     OmegaConf.set_struct(composed, False)
     rename_composed(composed)
     remove_keys_of_others(composed, typed_words)
+    _remove_default(composed)
     if "logger" not in composed:
         composed.logger = {"mlflow": {"_target_": MLFLOW}}
     _check_numbers(composed)
@@ -122,6 +124,13 @@ def check(composed: DictConfig) -> Experiment:
     build_task(experiment).check(experiment)
     check_metrics(experiment)
     return experiment
+
+
+def _remove_default(composed: DictConfig) -> None:
+    """Remove ``front_end.store=true``, so that a configuration with it equals one of an earlier version."""
+    node = composed.get("front_end")
+    if isinstance(node, DictConfig) and node.get("store") is True:
+        del node["store"]
 
 
 def _make_schema(evaluation: type | None, typed: Sequence[type], components: Mapping[str, Any]) -> DictConfig:
@@ -313,7 +322,9 @@ def _check_pairs(experiment: Experiment) -> None:
     if experiment.framework.check is not None:
         locate("framework.check", experiment.framework.check)(experiment)
     build("data", experiment.data)
-    build_task(experiment).check_front_end(experiment, build_front_end(experiment))
+    front_end = build_front_end(experiment)
+    build_task(experiment).check_front_end(experiment, front_end)
+    check_waveforms(experiment, front_end)
     check_components(experiment, build_model(experiment, classes=2, device="meta"))
 
 
