@@ -11,9 +11,7 @@ from dcase_sweep.audio.packed import unpack
 from dcase_sweep.config import Experiment, build_front_end
 from dcase_sweep.config.components import make_augmentations
 from dcase_sweep.training.augmentation.base import Augmentation, apply_all
-
-#: Clips in a call of the front end on a CPU, where the spectra of more would leave its cache.
-_AT_ONCE = 4
+from dcase_sweep.training.clip_threads import map_clips
 
 
 class WaveformInput:
@@ -38,8 +36,13 @@ class WaveformInput:
         """
         with torch.no_grad(), torch.autocast(packed.device.type, enabled=False):
             waveforms, targets = apply_all(self.augmentations, unpack(packed), targets, rng)
-            parts = waveforms.split(_AT_ONCE if packed.device.type == "cpu" else len(waveforms))
-            return torch.cat([self.front_end(part.contiguous()) for part in parts]), targets
+            return self._compute(waveforms), targets
+
+    def _compute(self, waveforms: Tensor) -> Tensor:
+        """Compute features; on a CPU clip by clip, as for the store."""
+        if waveforms.device.type != "cpu":
+            return self.front_end(waveforms)
+        return torch.cat(map_clips(lambda clip: self.front_end(waveforms[clip : clip + 1]), range(len(waveforms))))
 
 
 def make_waveform_input(experiment: Experiment) -> WaveformInput:

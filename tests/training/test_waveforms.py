@@ -11,7 +11,7 @@ from dcase_sweep.audio.packed import pack
 from dcase_sweep.audio.packed import unpack as unpack_waveforms
 from dcase_sweep.config import build_front_end
 from dcase_sweep.training.augmentation.waveforms import Gain
-from dcase_sweep.training.waveforms import WaveformInput
+from dcase_sweep.training.waveforms import WaveformInput, make_waveform_input
 from tests.benchmarks import gpu_data
 from tests.composing import composed
 
@@ -44,6 +44,22 @@ def test_the_features_are_those_of_the_store(task: str, by_numpy: bool) -> None:
     assert targets == "targets"
     assert features.dtype == torch.float32
     torch.testing.assert_close(features, stored, rtol=1e-5, atol=1e-5)
+
+
+def test_clips_are_computed_alike_by_one_thread_and_by_several() -> None:
+    before = torch.get_num_threads()
+    whole = make_waveform_input(composed("front_end.store=false", "augmentation=[speed,device_response,gain]"))
+    packed = pack(torch.from_numpy(rng().uniform(-0.5, 0.5, (4, 441_000)).astype(np.float32)))
+    found = []
+    try:
+        for threads in (1, 2, 2):
+            torch.set_num_threads(threads)
+            found.append(whole(packed, torch.eye(4), rng())[0])
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+    assert all(torch.equal(each, found[0]) for each in found)
 
 
 def test_waveforms_are_augmented_before_the_front_end() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from dcase_sweep.audio.problems import AudioProblem
 from dcase_sweep.audio.reading import open_decoder
 from dcase_sweep.training.augmentation.ranges import check_positive, check_range
+from dcase_sweep.training.clip_threads import map_clips
 
 #: Samples of a drawn response, and the lowest frequency at which a gain of its own is drawn.
 _TAPS, _LOWEST_HZ = 512, 50.0
@@ -70,7 +71,12 @@ class DeviceResponse:
             responses, delay = self._responses[rng.integers(0, len(self._responses), len(rows))], _BEFORE_PEAK
         index = torch.from_numpy(rows).to(features.device, non_blocking=True)
         filters = torch.from_numpy(responses).to(features.device, non_blocking=True)
-        filtered = convolve(features[index], filters, delay)
+        chosen = features[index]
+        if features.device.type == "cpu":
+            parts = range(len(rows))
+            filtered = torch.cat(map_clips(lambda n: convolve(chosen[n : n + 1], filters[n : n + 1], delay), parts))
+        else:
+            filtered = convolve(chosen, filters, delay)
         return features.index_copy(0, index, filtered), targets
 
     def _draw(self, count: int, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dcase_sweep.training.augmentation.base import EventTargets
 from dcase_sweep.training.augmentation.ranges import check_range
+from dcase_sweep.training.clip_threads import map_clips
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,8 @@ class Speed:
     """Plays each clip at its own speed, drawn uniformly, which changes its length and its pitch.
 
     Speed perturbation (Ko et al., "Audio augmentation for speech recognition", Interspeech 2015). Waveforms are
-    resampled by their Fourier transforms; the length of a clip changes in steps of 1 %. A faster clip begins at a
-    random time. Where nothing is left of it there is silence in batches of events, and in batches of clips it is
+    resampled by their Fourier transforms, to the next length for which these are fast. A faster clip begins at a random
+    time. Where nothing is left of it there is silence in batches of events, and in batches of clips it is
     repeated. Of a slower clip a random part is kept. The labels of frames follow the sound, to the nearest frame of the
     labels. The labels of whole clips do not change.
 
@@ -55,17 +56,22 @@ class Speed:
 
     def __call__(self, features: Tensor, targets: Any, rng: np.random.Generator) -> tuple[Tensor, Any]:
         clips, samples = features.shape
-        percent = np.rint(100 / rng.uniform(self.lowest, self.highest, clips)).astype(np.int64)
-        lengths = np.rint(samples * percent / 100).astype(np.int64)
+        lengths = _choose_lengths(samples, rng.uniform(self.lowest, self.highest, clips))
         # Where the changed clip begins: before the first sample if it is longer.
         begins = np.rint(rng.random(clips) * (samples - lengths)).astype(np.int64)
         is_repeated = not isinstance(targets, EventTargets)
         changed = features.clone()
-        for length in np.unique(lengths[lengths != samples]).tolist():
-            rows = np.flatnonzero(lengths == length)
-            resampled = _resample(features[_send(rows, features.device)], length)
-            for row, clip in zip(rows.tolist(), resampled, strict=True):
-                _place(clip, int(begins[row]), changed[row], is_repeated=is_repeated)
+        rows = np.flatnonzero(lengths != samples)
+
+        def change(row: int) -> None:
+            resampled = _resample(features[row], int(lengths[row]))
+            _place(resampled, int(begins[row]), changed[row], is_repeated=is_repeated)
+
+        if features.device.type == "cpu":
+            map_clips(change, rows.tolist())
+        else:
+            for row in rows.tolist():
+                change(row)
         if isinstance(targets, EventTargets):
             count = len(targets.strong)
             strong = _move(targets.strong, begins[:count] / samples, lengths[:count] / samples)
@@ -73,13 +79,21 @@ class Speed:
         return changed, targets
 
 
-def _resample(waveforms: Tensor, length: int) -> Tensor:
-    """Resample waveforms ``[batch, sample]`` to another number of samples by their Fourier transforms."""
-    samples = waveforms.shape[1]
-    spectra = torch.fft.rfft(waveforms)
+def _choose_lengths(samples: int, speeds: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the lengths of clips at these speeds, each a little longer if its Fourier transform is faster then."""
+    from scipy.fft import next_fast_len
+
+    wanted = np.rint(samples / speeds).astype(int).tolist()
+    return np.array([length if length == samples else next_fast_len(length) for length in wanted])
+
+
+def _resample(waveform: Tensor, length: int) -> Tensor:
+    """Resample a waveform ``[sample]`` to another number of samples by its Fourier transform."""
+    samples = len(waveform)
+    spectrum = torch.fft.rfft(waveform)
     bins = length // 2 + 1
-    spectra = torch.nn.functional.pad(spectra, (0, max(0, bins - spectra.shape[1])))[:, :bins]
-    return torch.fft.irfft(spectra, n=length).mul_(length / samples)
+    spectrum = torch.nn.functional.pad(spectrum, (0, max(0, bins - len(spectrum))))[:bins]
+    return torch.fft.irfft(spectrum, n=length).mul_(length / samples)
 
 
 def _place(clip: Tensor, begin: int, out: Tensor, *, is_repeated: bool) -> None:
