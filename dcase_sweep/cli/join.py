@@ -1,6 +1,7 @@
 """``join``: work on a search that was begun elsewhere, until it is complete."""
 
 import argparse
+import re
 import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,8 @@ line of an error names. storage=... may be the environment variable OPTUNA_STORA
 workers=N is the number of trials that run at the same time here (1).
 
 It ends when the search is complete: exit code 0, or 1 if it has ended short.
-The command that began the search writes the results.
+The command that began the search writes the results. If that has ended, the last
+line is a command that writes them on this machine.
 
 examples:
   python -m dcase_sweep join STUDY storage=postgresql://user@host/studies
@@ -30,6 +32,8 @@ _REPLACED = (
     *("hydra.sweeper.study_name", "hydra.sweeper.storage", "hydra.sweeper.workers", "hydra.sweeper.n_jobs"),
     *("hydra.sweeper.n_trials", "hydra/launcher"),
 )
+#: Words that Hydra reads as other values than texts.
+_NOT_TEXTS = ("true", "false", "null", "nan", "inf")
 
 
 def main(arguments: list[str]) -> int:
@@ -56,11 +60,10 @@ def main(arguments: list[str]) -> int:
     if not workers.isdecimal() or int(workers) < 1:
         raise UserError(f"workers={workers}: expected a whole number of at least 1")
     from dcase_sweep.sweep.optuna.stored import choose_storage, find_study
-    from dcase_sweep.utils.overrides import quote
 
     typed = [word for word in overrides if word.startswith("tracking.folder=")]
     where = choose_storage(settings.get("storage"), typed[-1].partition("=")[2].strip("'\"") if typed else None)
-    study = find_study(where, options.study)
+    study = find_study(where, options.study, waits=True)
     flags = ["--config-dir", options.config_dir] if options.config_dir is not None else []
     recorded = _read_words(study, [*flags, *overrides])
     from dcase_sweep.cli.main import main as run
@@ -68,14 +71,27 @@ def main(arguments: list[str]) -> int:
     from dcase_sweep.utils.secrets import mask_word
 
     own = [
-        f"hydra.sweeper.study_name={quote(study.name)}",
+        f"hydra.sweeper.study_name={_quote(study.name)}",
         f"hydra.sweeper.n_trials={study.get_setting('n_trials', (int,), 1)}",
         f"hydra.sweeper.workers={int(workers)}",
-        *([f"hydra.sweeper.storage={quote(where)}"] if "storage" in settings or "://" not in where else []),
+        *([f"hydra.sweeper.storage={_quote(where)}"] if "storage" in settings or "://" not in where else []),
     ]
-    command = shlex.join(["python", "-m", "dcase_sweep", "join", *map(mask_word, arguments)])
-    with joining(Joined(study.name, command)):
-        return run([*flags, "-m", *recorded, *own, *overrides])
+    words = [*flags, "-m", *recorded, *own, *overrides]
+    joined = Joined(
+        study.name,
+        command=shlex.join(["python", "-m", "dcase_sweep", "join", *map(mask_word, arguments)]),
+        report=shlex.join(["python", "-m", "dcase_sweep", *map(mask_word, words)]),
+    )
+    with joining(joined):
+        return run(words)
+
+
+def _quote(text: str) -> str:
+    """Quote a text for Hydra, unless it is a plain name or path: quotes within quotes are hard to read."""
+    from dcase_sweep.utils.overrides import quote
+
+    is_plain = re.fullmatch(r"[A-Za-z_][\w./-]*", text, re.ASCII) and text.lower() not in _NOT_TEXTS
+    return text if is_plain else quote(text)
 
 
 def _read_words(study: "StoredStudy", arguments: Sequence[str]) -> list[str]:

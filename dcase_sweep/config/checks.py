@@ -62,6 +62,7 @@ RANGES: dict[str, Range] = {
     "hardware.threads": (1, None),
     "hardware.workers": (1, None),
     "tracking.timeout": (0, 3600),
+    "tracking.start_timeout": (0, 86_400),
     "seed": (0, 2**32 - 1),
 }
 #: The kind of recordings that are not read, which fit every task.

@@ -236,6 +236,8 @@ class Tracking:
     tags: dict[str, str] = field(default_factory=dict)
     #: Seconds that the end of a run waits for a server that does not answer. What it has not taken follows later.
     timeout: float = 10.0
+    #: Seconds that a later run of a sweep or a search waits for a server that does not answer before it fails.
+    start_timeout: float = 600.0
     #: Whether the trained network is logged as an MLflow model.
     model: bool = True
     #: Whether the last epoch's checkpoint is logged after each epoch, so that a machine without the run's folder can

@@ -24,9 +24,11 @@ log = logging.getLogger(__name__)
 SIGNATURE = "dcase_sweep.signature"
 #: A tag: the run whose checkpoint this run continues, possibly with other code or data.
 CONTINUED = "dcase_sweep.continued"
+#: Tags of the runs of a trial with several seeds: its number, and on its own run, their parent, also the seeds.
+TRIAL, SEEDS = "dcase_sweep.trial", "dcase_sweep.seeds"
 
-#: Seconds for which a run that begins waits for a server that has answered before, and the longest pause.
-_PATIENCE, _LONGEST_PAUSE = 600.0, 15.0
+#: The longest pause, in seconds, between two attempts to reach a server.
+_LONGEST_PAUSE = 15.0
 
 
 @cache
@@ -72,7 +74,7 @@ def start_run(
             if each is not None:
                 send_unsent(store, each)
     if resume_id is not None:
-        found = _find(store, resume_id)
+        found = _wait_for_server(store, lambda: _find(store, resume_id), tracking.start_timeout)
         reason = _find_obstacle(store, found, signature)
         if reason is None:
             return _resume(store, found, owner, tracking, folder)
@@ -91,26 +93,37 @@ def start_run(
     if tracking.parent:
         everything["mlflow.parentRunId"] = tracking.parent
     made = _wait_for_server(
-        store, lambda: store.client.create_run(store.experiment_id, tags=clean_tags(everything), run_name=name)
+        store,
+        lambda: store.client.create_run(store.experiment_id, tags=clean_tags(everything), run_name=name),
+        tracking.start_timeout,
     )
     if store.database is None and folder is not None:
         return SpooledRun(store, made.info.run_id, name, folder=folder, timeout=tracking.timeout)
     return Run(store, made.info.run_id, name, artifact_uri=made.info.artifact_uri)
 
 
-def _wait_for_server(store: Store, call: Callable[[], Any]) -> Any:
-    """Call a function again, with growing pauses, while a server that has answered before does not."""
+def _wait_for_server(store: Store, call: Callable[[], Any], patience: float) -> Any:
+    """Call a function again, with growing pauses, while a server that has answered before does not.
+
+    Args:
+        store: the store of runs; nothing waits for a file.
+        call: uses the store.
+        patience: seconds after which its error is raised.
+    """
     began, pause, has_warned = time.monotonic(), 0.5, False
     while True:
         try:
             return store.call(call)
         except UserError as error:
-            if store.database is not None or time.monotonic() + pause - began > _PATIENCE:
+            left = patience - (time.monotonic() - began)
+            if store.database is not None or left <= 0:
                 raise
             if not has_warned:
                 has_warned = True
-                log.warning(f"tracking  waiting up to {_PATIENCE / 60:.0f} min to begin a run: {error}")
-        time.sleep(pause)
+                log.warning(
+                    f"tracking  waiting up to {patience:.0f} s (tracking.start_timeout) to begin a run: {error}"
+                )
+        time.sleep(min(pause, left))
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
@@ -167,12 +180,16 @@ def _find_obstacle(store: Store, found: Any, signature: str | None) -> str | Non
 
 def _resume(store: Store, found: Any, owner: Mapping[str, str], tracking: Tracking, folder: Path | None) -> Run:
     """Mark a run as running in this process; metrics that it already has are not logged again."""
-    info, data, client = found.info, found.data, store.client
-    store.call(lambda: client.update_run(info.run_id, status="RUNNING"))
+    info, data, client, patience = found.info, found.data, store.client, tracking.start_timeout
+    _wait_for_server(store, lambda: client.update_run(info.run_id, status="RUNNING"), patience)
     logged = {
         (name, metric.step)
         for name in data.metrics
-        for metric in store.call(lambda name=name: client.get_metric_history(info.run_id, name))  # type: ignore[misc]
+        for metric in _wait_for_server(
+            store,
+            lambda name=name: client.get_metric_history(info.run_id, name),  # type: ignore[misc]
+            patience,
+        )
     }
     run: Run
     if store.database is None and folder is not None:

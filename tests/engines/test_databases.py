@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
+from dcase_sweep.sweep.optuna import outages
 from dcase_sweep.sweep.optuna import study as records
-from dcase_sweep.sweep.optuna.retrying import wait_for_database
+from dcase_sweep.sweep.optuna.outages import wait_for_database
 from dcase_sweep.sweep.optuna.study import claim, open_storage
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import encode_password, mask_url
@@ -78,19 +79,39 @@ def test_operations_wait_for_the_server_and_are_done_once(any_server: Server) ->
     assert [(each.number, each.value) for each in study.get_trials()] == [(0, 1.0)]
 
 
-def test_a_server_that_stays_away_is_an_error_in_one_line_without_the_password(any_server: Server) -> None:
+def test_a_server_that_stays_away_is_an_error_in_one_line_without_the_password(
+    any_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = any_server
+    monkeypatch.setattr(outages, "OPENING", 1.0)
     storage = open_storage(server.url)
     server.stop()
 
     with pytest.raises(UserError, match=r"the database of the study cannot be used for \d+ s: .*; the same") as found:
         wait_for_database(lambda: storage.cached.get_all_studies(), server.url, patience=1)
-    with pytest.raises(
-        UserError, match=rf"{re.escape(mask_url(server.url)[:8])}.*:\*\*\*@127.0.0.1:.*expected a database that can be"
-    ):
+    with pytest.raises(UserError, match=r"cannot be used for \d+ s: .*expected a database that can be") as opened:
         open_storage(server.url)
 
-    assert PASSWORD not in str(found.value)
+    assert PASSWORD not in str(found.value) + str(opened.value)
+
+
+def test_a_server_is_waited_for_before_it_is_opened_but_not_if_it_refuses(any_server: Server) -> None:
+    server = any_server
+    wrong = server.url.replace(PASSWORD, "wrong-password")
+    elsewhere = f"{server.url}_of_nobody"
+    began = time.monotonic()
+    for where in (wrong, elsewhere):
+        with pytest.raises(UserError, match=rf"{re.escape(mask_url(where))}: .*expected a database that can be"):
+            open_storage(where)
+    assert time.monotonic() - began < 10
+    server.stop()
+    again = threading.Timer(2, server.start)
+    again.start()
+
+    open_storage(server.url)
+
+    again.join()
+    assert time.monotonic() - began >= 2
 
 
 def test_a_search_survives_killed_connections_a_restart_and_an_outage(server: Server, tmp_path: Path) -> None:
@@ -127,8 +148,9 @@ def test_a_search_survives_killed_connections_a_restart_and_an_outage(server: Se
     assert all(count == 1 for number, count in times.items() if number is not None)
 
 
-def test_too_few_connections_of_a_server_are_reported(any_server: Server) -> None:
+def test_too_few_connections_of_a_server_are_reported(any_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server = any_server
+    monkeypatch.setattr(outages, "OPENING", 1.0)
     server.stop()
     if isinstance(server, PostgreSQL):
         server.start(max_connections=2, superuser_reserved_connections=0)

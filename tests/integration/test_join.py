@@ -1,5 +1,6 @@
 """``join``: a machine without the command that began a search works on it until it is complete."""
 
+import shlex
 from collections.abc import Callable
 
 import pytest
@@ -50,7 +51,12 @@ def test_a_machine_joins_until_the_search_is_complete(command_line: CommandLine,
     assert "results   are written by the command that began the search" in output
     assert "no parent" not in output
     assert "joined  complete     3       3" in command_line("status")
-    assert command_line("join", "joined", begun).count("trial ") == 0, "nothing is left to do"
+    command = output.splitlines()[-1].strip()
+    assert command.startswith("python -m dcase_sweep -m ")
+    written = command_line(*shlex.split(command)[3:])
+    assert "search    complete: nothing is left to run" in written
+    folder = next(line.split()[1] for line in written.splitlines() if line.startswith("folder"))
+    assert (command_line.folder / folder / "trials.csv").read_text().count("finished") == 3
 
 
 def test_a_search_that_was_stopped_is_not_joined(command_line: CommandLine, begun: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from dcase_sweep.sweep.launchers import MOST_PROCESSES, check_launcher, is_basic
+from dcase_sweep.sweep.optuna.seeds import check_seeds
 from dcase_sweep.sweep.optuna.signature import Objective
 from dcase_sweep.sweep.outcomes import name_values
 from dcase_sweep.utils.errors import UserError
@@ -66,6 +67,7 @@ def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
             f"hydra.sweeper.sampler_history={printable(history)}: expected a whole number of at least "
             f"{_SHORTEST_HISTORY}, or null for all trials"
         )
+    check_seeds(sweeper.seeds)
     if not isinstance(sweeper.fresh, bool):
         raise UserError(f"hydra.sweeper.fresh={printable(sweeper.fresh)}: expected true or false")
     texts = ("study_name", "storage", "custom_search_space")

@@ -36,10 +36,12 @@ class Joined:
     Attributes:
         study: the name of its study.
         command: the command line that joins it, for messages.
+        report: the command line that writes its results on this machine when it is complete, likewise.
     """
 
     study: str
     command: str
+    report: str
 
 
 _joined: ContextVar[Joined | None] = ContextVar("joined", default=None)

@@ -113,7 +113,8 @@ class Search:
         if line:
             log.info(f"search    {line}")
         if self.joined is not None:
-            log.info("results   are written by the command that began the search; run it again if it has ended")
+            log.info("results   are written by the command that began the search; if it has ended, they are written by")
+            log.info(f"          {self.joined.report}")
             return fault
         for trial in failed:
             log.info(f"failed    trial {trial.number}: {trial.user_attrs.get(records.ERROR)}")

@@ -14,7 +14,8 @@ from optuna.storages import BaseStorage
 from dcase_sweep.sweep.optuna.database import TrialDatabase
 from dcase_sweep.sweep.optuna.journal import KEY, Journal, check_regular
 from dcase_sweep.sweep.optuna.listed_storages import StudyDatabase, StudyJournal
-from dcase_sweep.sweep.optuna.retrying import POOL, RetryingStorage, describe_outage, wait_for_database
+from dcase_sweep.sweep.optuna.outages import POOL, describe_outage, wait_for_database
+from dcase_sweep.sweep.optuna.retrying import RetryingStorage
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import encode_password, mask_secrets, mask_url
 from dcase_sweep.utils.text import printable
@@ -32,7 +33,8 @@ def open_storage(where: str, *, is_known: bool = False) -> BaseStorage:
 
     Args:
         where: the URL or path.
-        is_known: whether it has been opened before, so that a database server that does not answer is waited for.
+        is_known: whether it has been opened before. A database server that does not answer is waited for; for a shorter
+            time if its address may be wrong.
 
     Raises:
         UserError: if it cannot be opened, or is another kind of file.
@@ -128,7 +130,7 @@ def _open_database(where: str, *, is_known: bool = False) -> BaseStorage:
         return TrialDatabase(encode_password(where), engine_kwargs=engine)
 
     try:
-        storage = _retry(lambda: wait_for_database(connect, where) if is_known else connect())
+        storage = _retry(connect if kind == "sqlite" else lambda: wait_for_database(connect, where, is_known=is_known))
         # With the cache of finished trials that each study would otherwise fill for itself.
         return StudyDatabase(storage) if kind == "sqlite" else RetryingStorage(storage, where)  # type: ignore[abstract]
     except ImportError as error:

@@ -14,12 +14,13 @@ from dcase_sweep.utils.secrets import mask_url
 from dcase_sweep.utils.text import printable
 
 
-def read_studies(where: str, name: str | None = None) -> list[StoredStudy]:
+def read_studies(where: str, name: str | None = None, *, waits: bool = False) -> list[StoredStudy]:
     """Read the studies of a storage.
 
     Args:
         where: a journal file or a database's URL.
         name: read the trials of this study alone; the others have none then.
+        waits: whether a database server that cannot be reached is waited for.
 
     Raises:
         UserError: if there is no such storage, or it is not one of Optuna's.
@@ -32,16 +33,21 @@ def read_studies(where: str, name: str | None = None) -> list[StoredStudy]:
     file = sqlite_file(where)
     if file is not None and not file.exists():
         raise _describe_missing(str(file))
-    return read_database(where, name)
+    return read_database(where, name, waits=waits)
 
 
-def find_study(where: str, name: str) -> StoredStudy:
+def find_study(where: str, name: str, *, waits: bool = False) -> StoredStudy:
     """Read one study of a storage.
+
+    Args:
+        where: a journal file or a database's URL.
+        name: the name of the study.
+        waits: whether a database server that cannot be reached is waited for.
 
     Raises:
         UserError: if there is none of this name, with the names there are.
     """
-    studies = read_studies(where, name)
+    studies = read_studies(where, name, waits=waits)
     for study in studies:
         if study.name == name:
             return study

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from dcase_sweep.sweep.optuna.outages import wait_for_database
 from dcase_sweep.sweep.optuna.stored_journal import is_within
 from dcase_sweep.sweep.optuna.stored_study import (
     CONSTRAINTS,
@@ -35,19 +36,22 @@ def sqlite_file(where: str) -> Path | None:
     return Path(where.partition("://")[2].removeprefix("/").partition("?")[0]) if where.startswith("sqlite") else None
 
 
-def read_database(where: str, name: str | None) -> list[StoredStudy]:
+def read_database(where: str, name: str | None, *, waits: bool = False) -> list[StoredStudy]:
     """Read the studies of a database.
 
     Args:
         where: its URL.
         name: read the trials of this study alone.
+        waits: whether a server that cannot be reached is waited for.
 
     Raises:
         UserError: if it cannot be read, or is not one of Optuna's.
     """
     file = sqlite_file(where)
     try:
-        with _open_server(where) if file is None else _open_sqlite(file) as query:
+        if file is None:
+            return _read_server(where, name, waits=waits)
+        with _open_sqlite(file) as query:
             return _read(query, name)
     except sqlite3.Error as error:
         raise UserError(f"{file}: {error}; expected a database of a search") from None
@@ -65,16 +69,18 @@ def _open_sqlite(file: Path) -> Iterator[Query]:
         connection.close()
 
 
-@contextmanager
-def _open_server(where: str) -> Iterator[Query]:
+def _read_server(where: str, name: str | None, *, waits: bool) -> list[StoredStudy]:
     from sqlalchemy import create_engine, text
     from sqlalchemy.exc import SQLAlchemyError
     from sqlalchemy.pool import NullPool
 
+    def read() -> list[StoredStudy]:
+        with engine.connect() as connection:
+            return _read(lambda query: connection.execute(text(query)).fetchall(), name)
+
     try:
         engine = create_engine(encode_password(where), poolclass=NullPool, connect_args={"connect_timeout": _CONNECT})
-        with engine.connect() as connection:
-            yield lambda query: connection.execute(text(query)).fetchall()
+        return wait_for_database(read, where, is_known=False) if waits else read()
     except ImportError as error:
         raise UserError(f"{mask_url(where)}: its driver is not installed: expected {error.name}") from None
     except SQLAlchemyError as error:

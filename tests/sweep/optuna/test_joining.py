@@ -88,7 +88,7 @@ def test_an_id_of_a_record_is_no_override(study: optuna.Study) -> None:
 
 
 def test_a_search_is_joined_within_its_block_alone() -> None:
-    joined = Joined("s", "join s")
+    joined = Joined("s", "join s", "report s")
     with joining(joined):
         assert find_joined() == joined
     assert find_joined() is None

@@ -10,8 +10,9 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy.exc import IntegrityError, OperationalError, PendingRollbackError
 
-from dcase_sweep.sweep.optuna import retrying
-from dcase_sweep.sweep.optuna.retrying import RetryingStorage, wait_for_database
+from dcase_sweep.sweep.optuna import outages
+from dcase_sweep.sweep.optuna.outages import wait_for_database
+from dcase_sweep.sweep.optuna.retrying import RetryingStorage
 from dcase_sweep.utils.errors import UserError
 
 WHERE = "postgresql://ann:hunter2@host/db"
@@ -23,7 +24,7 @@ def lost() -> OperationalError:
 
 @pytest.fixture
 def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RetryingStorage:
-    monkeypatch.setattr(retrying, "_PAUSE", 0.001)
+    monkeypatch.setattr(outages, "_PAUSE", 0.001)
     return RetryingStorage(RDBStorage(f"sqlite:///{tmp_path / 'optuna.db'}"), WHERE)  # type: ignore[abstract]
 
 
@@ -92,3 +93,55 @@ def test_a_database_that_stays_away_is_one_line(reason: str, remedy: str) -> Non
     assert remedy in str(found.value)
     assert "hunter2" not in str(found.value)
     assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_refused", "is_refused_at_first"),
+    [
+        ("FATAL:  the database system is starting up", False, False),
+        ("connection failed: Connection refused", False, False),
+        ("connection timeout expired", False, False),
+        ('(2003, "Can\'t connect to MySQL server")', False, False),
+        ('FATAL:  password authentication failed for user "ann"', True, True),
+        ('FATAL:  database "studies" does not exist', True, True),
+        ("[Errno -2] Name or service not known", False, True),
+    ],
+)
+def test_what_does_not_pass_is_not_waited_for(reason: str, is_refused: bool, is_refused_at_first: bool) -> None:
+    assert outages.is_refused(reason) == is_refused
+    assert outages.is_refused(reason, is_known=False) == is_refused_at_first
+
+
+def test_a_refused_user_is_one_line_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    calls = []
+
+    def call() -> None:
+        calls.append(1)
+        raise OperationalError("SELECT 1", {}, Exception("FATAL:  password authentication failed for hunter2"))
+
+    with pytest.raises(UserError, match=r"postgresql://ann:\*\*\*@host/db: FATAL: password authentication failed for"):
+        wait_for_database(call, WHERE)
+    with pytest.raises(OperationalError):
+        wait_for_database(call, WHERE, is_known=False)
+
+    assert len(calls) == 2
+    assert not caplog.records
+
+
+def test_a_server_that_is_starting_is_waited_for_with_one_line(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outages, "_PAUSE", 0.001)
+    monkeypatch.setattr(outages, "_QUIET_OPENING", 0.0)
+    errors = [OperationalError("SELECT 1", {}, Exception("FATAL:  the database system is starting up"))] * 4
+
+    def call() -> str:
+        if errors:
+            raise errors.pop()
+        return "open"
+
+    assert wait_for_database(call, WHERE, is_known=False) == "open"
+    assert [each.getMessage() for each in caplog.records] == [
+        "storage   no answer, waiting up to 3 min: FATAL: the database system is starting up; expected a database that "
+        "can be reached"
+    ]
