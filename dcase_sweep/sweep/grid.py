@@ -21,7 +21,7 @@ from dcase_sweep.sweep.gpu_sharing import offering_gpus
 from dcase_sweep.sweep.grid_report import read_outcome, report
 from dcase_sweep.sweep.job import GridJob
 from dcase_sweep.sweep.job_folders import JobFolders
-from dcase_sweep.sweep.launchers import check_launcher, is_basic, is_batch_system, limit_jobs, takes_one_job
+from dcase_sweep.sweep.launchers import check_launcher, is_basic, is_batch_system, is_fused, limit_jobs, takes_one_job
 from dcase_sweep.sweep.launches import BatchLaunches, Launches
 from dcase_sweep.sweep.lost_jobs import LostJobs, is_lost, run_each, run_together
 from dcase_sweep.sweep.shared_files import leaves_machine
@@ -195,7 +195,7 @@ class GridSweeper(Sweeper):
             jobs: the jobs.
             results: the result of each job that has ended, by its position.
         """
-        if is_basic(self._config):
+        if is_basic(self._config) or is_fused(self._config):
             self._launch_here(words, results)
             return
         progress = _Progress(len(jobs), results)
@@ -216,14 +216,23 @@ class GridSweeper(Sweeper):
         return ProcessLaunches(LaunchInProcess(self._application, self._context, self._task, self._config))
 
     def _launch_here(self, words: Sequence[list[str]], results: dict[int, JobReturn]) -> None:
-        """Run jobs in this process, by default one by one, so that an interruption loses no finished job."""
-        size = self.max_batch_size or 1
+        """Run jobs in this process, by default one by one, so that an interruption loses no finished job.
+
+        Those that train together are launched together; their launcher keeps the results of jobs that have ended.
+        """
+        size = self.max_batch_size or (max(1, len(words)) if is_fused(self._config) else 1)
         began = time.monotonic()
         for start in range(0, len(words), size):
             left = describe_remaining(start, len(words), time.monotonic() - began)
             if left:
                 log.info(f"sweep     {start} of {len(words)} jobs have ended, about {left}")
-            ended = dict(enumerate(self._launcher.launch(words[start : start + size], initial_job_idx=start), start))
+            try:
+                launched = self._launcher.launch(words[start : start + size], initial_job_idx=start)
+            except BaseException:
+                kept = enumerate(getattr(self._launcher, "finished", ()), start)
+                results.update({number: result for number, result in kept if result is not None})
+                raise
+            ended = dict(enumerate(launched, start))
             results.update(ended)
             if any(map(self._is_out_of_time, ended.values())):
                 return  # no time is left for the others either

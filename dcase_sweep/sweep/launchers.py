@@ -22,6 +22,8 @@ def is_basic(config: DictConfig) -> bool:
 #: The packages of launchers, by which ``hydra.launcher._target_`` begins.
 SUBMITIT, JOBLIB = "hydra_plugins.hydra_submitit_launcher", "hydra_plugins.hydra_joblib_launcher"
 _RAY = "hydra_plugins.dcase_sweep.RayLauncher"
+#: The launcher that trains jobs together.
+FUSED = "hydra_plugins.dcase_sweep.FusedLauncher"
 
 
 class JobLost(Exception):
@@ -61,6 +63,11 @@ def _is_of(config: DictConfig, package: str) -> bool:
 def is_batch_system(config: DictConfig) -> bool:
     """Whether the launcher submits jobs that do not need the process that has submitted them."""
     return _is_of(config, SUBMITIT)
+
+
+def is_fused(config: DictConfig) -> bool:
+    """Whether the launcher trains jobs together."""
+    return bool(OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC) == FUSED)
 
 
 def takes_one_job(config: DictConfig) -> bool:
@@ -107,6 +114,8 @@ def check_launcher(config: DictConfig) -> None:
     """
     if OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC) == _RAY:
         _check_ray(config.hydra.launcher)
+    if is_fused(config):
+        _check_fused(config.hydra.launcher)
     count = OmegaConf.select(config, "hydra.launcher.n_jobs", default=None)
     if count is None:
         return
@@ -117,6 +126,14 @@ def check_launcher(config: DictConfig) -> None:
             f"hydra.launcher.n_jobs={count}: expected at most {MOST_PROCESSES:,} at a time (this process may use "
             f"{usable_cores()} cores)"
         )
+
+
+def _check_fused(launcher: DictConfig) -> None:
+    most, stacked = launcher.get("max_jobs"), launcher.get("stacked")
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        raise UserError(f"hydra.launcher.max_jobs={most}: expected a number of jobs, at least 1, or null")
+    if stacked is not None and not isinstance(stacked, bool):
+        raise UserError(f"hydra.launcher.stacked={stacked}: expected true, false or null")
 
 
 def _check_ray(launcher: DictConfig) -> None:

@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
 from typing import TYPE_CHECKING, TextIO
 
+from dcase_sweep.utils.durations import format_duration
 from dcase_sweep.utils.secrets import mask_secrets
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def describe_remaining(done: float, total: float, seconds: float) -> str:
     """
     if done <= 0 or done >= total:
         return ""
-    return f"{timedelta(seconds=round(seconds / done * (total - done)))} left"
+    return f"{format_duration(seconds / done * (total - done))} left"
 
 
 class Progress:
@@ -150,10 +150,24 @@ def be_quiet() -> None:
     _quiet = True
 
 
+#: Names of progress bars that are not shown.
+_hidden: set[str] = set()
+
+
+@contextmanager
+def hidden(name: str) -> Iterator[None]:
+    """Context in which progress of this name is not shown, because another bar shows it."""
+    _hidden.add(name)
+    try:
+        yield
+    finally:
+        _hidden.discard(name)
+
+
 @contextmanager
 def progress(name: str, total: float) -> Iterator[Progress]:
     """Show a progress bar, or a line every few seconds if standard error is not a terminal."""
-    if _quiet:
+    if _quiet or name in _hidden:
         yield Progress()
         return
     bar = _Bar(name, total) if sys.stderr.isatty() else _Lines(name, total)

@@ -106,6 +106,7 @@ PARTS = {
     "status": Part(lambda options: [], lambda options: ["--trials", "200"]),
     "scale": Part(lambda options: [], lambda options: ["ask", "tell", "suggest", "display", "--trials", "100", "500"]),
     "comparison": Part(lambda options: [], None),
+    "fused": Part(lambda options: [], lambda options: ["--small"]),
     "gpu": Part(_desed, lambda options: ["--small"], _no_gpu),
 }
 

@@ -16,7 +16,7 @@ from dcase_sweep.config import Experiment, build_metrics, build_model, get_monit
 from dcase_sweep.config.components import make_augmentations, make_loss
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.data.waveforms import TrainingWaveforms
-from dcase_sweep.training.batches import Batches, Clips, MappedClips
+from dcase_sweep.training.batches import Batches, Clips, MappedClips, share_clips
 from dcase_sweep.training.best_checkpoint import EpochListener
 from dcase_sweep.training.compiled import compile_calls
 from dcase_sweep.training.compression.compressor import Compressor
@@ -186,7 +186,7 @@ class SceneLearner:
         if not has_room(where, size):
             log.warning(f"features  {size / 2**30:.1f} GiB are too large for the device and stay in memory")
             where = "cpu"
-        return Clips(self.features, rows, self.targets[rows], where)
+        return share_clips(self.features, rows, self.targets[rows], where)
 
     def _waveform_clips(self, waveforms: TrainingWaveforms) -> Clips:
         """Return the waveforms of the training clips: stored or, if configured and if they fit, on the device."""
