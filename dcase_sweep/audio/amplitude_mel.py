@@ -67,6 +67,8 @@ class AmplitudeMel:
 
     #: How short clips are extended unless the task determines it.
     padding: Padding = "zeros"
+    #: Whether PyTorch computes it, on any device, so that a training can compute its features.
+    computes_in_training = True
     #: Arguments that only affect later steps than the stored amplitudes, and are therefore not part of a store's key.
     behind_store = ("decibel_floor", "decibel_lowest", "decibel_highest", "scaled_to")
 

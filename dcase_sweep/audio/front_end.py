@@ -20,6 +20,11 @@ class FrontEnd(Protocol):
         function that is called instead of the instance.
     ``behind_store``
         Names of keywords on which stored features do not depend, because they take effect later.
+    ``computes_in_training``
+        True if PyTorch computes the features, on any device, so that a training can compute them in each step
+        (``front_end.store=false``).
+    ``stored_dtype``
+        Type of the stored values; float32 unless it is set.
     ``packages``
         Names of packages that compute the features. Stored features of other versions of them are not used.
     ``frequencies``

@@ -66,6 +66,8 @@ class LogMel:
 
     #: How short clips are extended unless the task determines it.
     padding: Padding = "repeat"
+    #: Whether PyTorch computes it, on any device, so that a training can compute its features.
+    computes_in_training = True
 
     def __init__(
         self,

@@ -85,6 +85,8 @@ class TorchAudioMel:
 
     #: How short clips are extended unless the task determines it.
     padding: Padding = "repeat"
+    #: Whether PyTorch computes it, on any device, so that a training can compute its features.
+    computes_in_training = True
     #: Packages on whose versions stored features depend.
     packages = ("torchaudio",)
 
@@ -153,6 +155,8 @@ class TorchAudioMFCC:
 
     #: How short clips are extended unless the task determines it.
     padding: Padding = "repeat"
+    #: Whether PyTorch computes it, on any device, so that a training can compute its features.
+    computes_in_training = True
     #: Packages on whose versions stored features depend.
     packages = ("torchaudio",)
 

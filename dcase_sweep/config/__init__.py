@@ -11,6 +11,7 @@ from dcase_sweep.config.instantiate import (
     clip_seconds,
     keyword_arguments,
     stored_configuration,
+    stores_features,
 )
 from dcase_sweep.config.metrics import build_metrics
 from dcase_sweep.config.places import check_written
@@ -62,6 +63,7 @@ __all__ = [
     "plain",
     "restore_experiment",
     "stored_configuration",
+    "stores_features",
     "task_overrides",
     "unflatten",
 ]

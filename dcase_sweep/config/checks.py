@@ -82,6 +82,7 @@ def convert(composed: DictConfig) -> Converted:
     given = OmegaConf.to_container(composed, resolve=False)
     rename_composed(composed)
     remove_keys_of_others(composed, typed_words)
+    _remove_default(composed)
     if "logger" not in composed:
         composed.logger = {"mlflow": {"_target_": MLFLOW}}
     written = OmegaConf.to_container(composed, resolve=False)
@@ -117,6 +118,13 @@ def convert(composed: DictConfig) -> Converted:
         raise UserError(f"{where}: {str(error.msg or error).splitlines()[0]}") from None
     assert isinstance(experiment, Experiment)
     return Converted(experiment, schema, as_given)
+
+
+def _remove_default(composed: DictConfig) -> None:
+    """Remove ``front_end.store=true``, so that a configuration with it equals one of an earlier version."""
+    node = composed.get("front_end")
+    if isinstance(node, DictConfig) and node.get("store") is True:
+        del node["store"]
 
 
 def _make_schema(evaluation: type | None, typed: Sequence[type], components: Mapping[str, Any]) -> DictConfig:

@@ -14,6 +14,7 @@ from dcase_sweep.config.components import (
     make_callbacks,
     make_loss,
     make_optimizer,
+    name_augmentations,
 )
 from dcase_sweep.config.instantiate import build_front_end
 from dcase_sweep.config.schedulers import make_scheduler, needs_metric
@@ -124,8 +125,8 @@ def _check_callbacks(experiment: Experiment) -> None:
 
 def _check_augmentations(experiment: Experiment) -> None:
     """Refuse an augmentation that cannot be made, or not be applied to the features of the front end."""
-    made = make_augmentations(experiment.augmentation)
-    for name, augmentation in zip(experiment.augmentation, made, strict=True):
+    make_augmentations(experiment.augmentation, domain="waveforms", sample_rate=experiment.task.sample_rate)
+    for name, augmentation in name_augmentations(experiment.augmentation).items():
         if hasattr(augmentation, "check_shape"):
             try:
                 augmentation.check_shape(tuple(build_front_end(experiment).shape))

@@ -56,7 +56,7 @@ SCHEDULER = Role(
     is_partial=True,
 )
 LOSS = Role("a loss (torch.nn.Module), or a function with _partial_: true", given=2)
-AUGMENTATION = Role("an augmentation: called with features, targets and rng", given=3)
+AUGMENTATION = Role("an augmentation: called with features, targets and rng", given=3, offered=("sample_rate",))
 CALLBACK = Role(
     "a callback (pytorch_lightning.Callback)",
     ("pytorch_lightning.callbacks.callback", "Callback"),
@@ -208,9 +208,38 @@ def make_loss(node: Any) -> Any:
     return make_component("task.loss", node, LOSS)
 
 
-def make_augmentations(nodes: Mapping[str, Any]) -> list[Any]:
-    """Create the configured augmentations in order."""
-    return [make_component(f"augmentation.{name}", node, AUGMENTATION) for name, node in nodes.items()]
+def make_augmentations(
+    nodes: Mapping[str, Any], *, domain: str = "features", sample_rate: int | None = None
+) -> list[Any]:
+    """Create the configured augmentations of one domain in order; see `name_augmentations`."""
+    return [*name_augmentations(nodes, domain=domain, sample_rate=sample_rate).values()]
+
+
+def name_augmentations(
+    nodes: Mapping[str, Any], *, domain: str = "features", sample_rate: int | None = None
+) -> dict[str, Any]:
+    """Create the configured augmentations of one domain in order, by their names.
+
+    Args:
+        nodes: name → typed component.
+        domain: what they change: ``features`` or ``waveforms``. A class or a function says so by its attribute
+            ``domain``; one that does not changes features.
+        sample_rate: sample rate of the waveforms in Hz, for augmentations that take it.
+    """
+    chosen = {
+        name: node
+        for name, node in nodes.items()
+        if get_domain(locate(f"augmentation.{name}.{TARGET}", component_values(node)[TARGET])) == domain
+    }
+    return {
+        name: make_component(f"augmentation.{name}", node, AUGMENTATION, sample_rate=sample_rate)
+        for name, node in chosen.items()
+    }
+
+
+def get_domain(target: Any) -> str:
+    """Return what an augmentation changes: ``waveforms``, or ``features`` if it does not say."""
+    return str(getattr(target, "domain", "features"))
 
 
 def make_callbacks(nodes: Mapping[str, Any], *, monitor: str, mode: str) -> list[Any]:

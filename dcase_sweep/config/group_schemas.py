@@ -18,10 +18,13 @@ from dcase_sweep.utils.errors import UserError
 TARGETED = ("task", "data", "front_end", "model")
 #: Constructor arguments that are determined by other groups.
 _GIVEN = {"front_end": ("sample_rate", "seconds"), "model": ("input_shape", "classes")}
-#: A key of all data sets, and its default, which is the clip length of both challenges.
-_CLIP_LENGTH: Any = ("seconds", float, field(default=10.0))
+#: The keys of all data sets and of all front ends. The default is the clip length of both challenges.
+_MEMBERS: dict[str, Any] = {
+    "data": ("seconds", float, field(default=10.0)),
+    "front_end": ("store", bool, field(default=True)),
+}
 #: Keys of a group in addition to the arguments of its class.
-_KEYS = {"data": ("seconds",), "task": tuple(member.name for member in fields(Task))}
+_KEYS = {"data": ("seconds",), "front_end": ("store",), "task": tuple(member.name for member in fields(Task))}
 
 
 def read_schema(group: str, node: DictConfig) -> type:
@@ -56,13 +59,15 @@ def _schema_of_class(group: str, target: type, given: frozenset[str], shape: Sha
     """Return the arguments of a class, and the keys that all classes of the group have."""
     taken = read_signature(target, given).arguments
     more = [name for name in _KEYS.get(group, ()) if group == "task" or name not in taken]
+    if group == "front_end" and "store" not in shape.values:  # what older configurations do not have
+        more = []
     values = {name: value for name, value in shape.values.items() if name not in more}
     if group == "task":
         schema = make_schema(target, given | set(more), values)
         members = [(member.name, member.type, member) for member in fields(schema) if member.name != "_target_"]
         return make_dataclass(target.__name__, members, bases=(Task,))
     schema = make_schema(target, given, values)
-    return make_dataclass(target.__name__, [_CLIP_LENGTH], bases=(schema,)) if more else schema
+    return make_dataclass(target.__name__, [_MEMBERS[group]], bases=(schema,)) if more else schema
 
 
 @lru_cache(maxsize=32)

@@ -60,6 +60,8 @@ def build(group: str, node: Any, **given: Any) -> Any:
     values = keyword_arguments(node)
     if group == "data" and not _accepts(target, "seconds"):
         values.pop("seconds", None)  # a key of all data sets, whether or not their class accepts it
+    if group == "front_end" and not _accepts(target, "store"):
+        values.pop("store", None)  # a key of all front ends
     arguments = {name: make_objects(f"{group}.{name}", value) for name, value in values.items()}
     try:
         return target(**given, **arguments)
@@ -86,6 +88,11 @@ def clip_seconds(experiment: Experiment) -> float:
     """Return the length of the network's input clips in s."""
     seconds: float = experiment.data.seconds
     return seconds
+
+
+def stores_features(experiment: Experiment) -> bool:
+    """Whether the training reads stored features; false where it computes them in each step."""
+    return bool(getattr(experiment.front_end, "store", True))
 
 
 def build_front_end(experiment: Experiment) -> Any:
@@ -132,7 +139,7 @@ def stored_configuration(experiment: Experiment, front_end: Any) -> dict[str, An
     the task does it differently from the class's default; the versions of packages that the front end names; and the
     source of a front end from outside this package.
     """
-    behind = getattr(front_end, "behind_store", ())
+    behind = (*getattr(front_end, "behind_store", ()), "store")
     settings = {name: value for name, value in plain(experiment.front_end).items() if name not in behind}
     settings |= {"sample_rate": front_end.sample_rate, "seconds": front_end.seconds}
     if front_end.padding != getattr(type(front_end), "padding", None):

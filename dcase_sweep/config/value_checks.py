@@ -16,6 +16,7 @@ from dcase_sweep.config.places import check_places
 from dcase_sweep.config.ranges import Range, check_choices, check_ranges
 from dcase_sweep.config.schemas import Experiment, Hardware
 from dcase_sweep.config.task import build_task, get_learner, locate_task
+from dcase_sweep.config.waveform_checks import check_waveforms
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
 from dcase_sweep.utils.text import printable
@@ -160,6 +161,7 @@ def _check_pairs(experiment: Experiment, changed: Changed, network: Any) -> Any:
         build("data", experiment.data)
     if changed.has(*_OF_FEATURES):
         build_task(experiment).check_front_end(experiment, build_front_end(experiment))
+    check_waveforms(experiment)
     if network is None or changed.has(*_OF_NETWORK):
         network = build_model(experiment, classes=2, device="meta")
     if changed.has(*_OF_TRAINING):

@@ -26,6 +26,11 @@ def stored_shape(front_end: FrontEnd) -> tuple[int, int]:
     return shape
 
 
+def stored_dtype(front_end: FrontEnd) -> str:
+    """The type of stored values."""
+    return str(getattr(front_end, "stored_dtype", "float32"))
+
+
 @dataclass(frozen=True, slots=True)
 class ClipState:
     """The state of a clip after reading."""
@@ -77,7 +82,7 @@ def _features(paths: Sequence[Path], front_end: FrontEnd, device: str) -> list[t
             waveforms = samples[0][None] if len(samples) == 1 else np.stack(samples)
             transform = getattr(front_end, "for_store", front_end)
             computed = iter(transform(torch.from_numpy(waveforms).to(device)).cpu().numpy())
-    silence = np.zeros(stored_shape(front_end), dtype=np.float32)
+    silence = np.zeros(stored_shape(front_end), dtype=stored_dtype(front_end))
     return [(silence if waveform is None else next(computed), state) for waveform, state in read]
 
 

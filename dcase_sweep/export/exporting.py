@@ -192,7 +192,7 @@ def _layers(files: dict[str, bytes], test: NDArray[np.float32], seed: int) -> tu
 
 def _metadata(run: TrainedRun, data: SceneData) -> dict[str, Any]:
     """Describe the input and output of the files."""
-    front_end = plain(run.experiment.front_end)
+    front_end = {name: value for name, value in plain(run.experiment.front_end).items() if name != "store"}
     front_end |= {"sample_rate": run.experiment.task.sample_rate, "seconds": clip_seconds(run.experiment)}
     return {
         "made_by": f"dcase_sweep {__version__}",

@@ -11,7 +11,7 @@ from pathlib import Path
 from dcase_sweep import tracking
 from dcase_sweep.complexity.capacity import check_capacity
 from dcase_sweep.complexity.networks import measure_complexity
-from dcase_sweep.config import Experiment, build, build_task, find_learner, flatten, get_learner
+from dcase_sweep.config import Experiment, build, build_task, find_learner, flatten, get_learner, stores_features
 from dcase_sweep.config.path_words import typed_word
 from dcase_sweep.data.store import FeatureStore
 from dcase_sweep.result import Result
@@ -21,7 +21,7 @@ from dcase_sweep.runner.records import draw_figures, log_complexity, log_configu
 from dcase_sweep.runner.training import train
 from dcase_sweep.tasks.columns import list_columns
 from dcase_sweep.tasks.compression import begin_compression, conclude_compression
-from dcase_sweep.tasks.features import compute_fingerprint, load_features
+from dcase_sweep.tasks.features import compute_fingerprint, load_features, load_waveforms
 from dcase_sweep.tasks.notes import describe_note
 from dcase_sweep.tasks.protocols import Learner, TaskData
 from dcase_sweep.tracking.energy import check_energy, measured_energy
@@ -157,7 +157,8 @@ def _train_and_evaluate(
     fingerprint = compute_fingerprint(data, store)
     log_configuration(mlrun, experiment, job, data, fingerprint)
     use_threads(experiment.hardware)
-    learner: Learner = find_learner(experiment)(experiment, data, store.features)
+    given = {} if stores_features(experiment) else {"waveforms": load_waveforms(experiment, data)}
+    learner: Learner = find_learner(experiment)(experiment, data, store.features, **given)
     metrics = log_complexity(mlrun, experiment, len(data.classes))
     dense = begin_compression(task, experiment, data, learner, store.features)
     with measured_energy("training", experiment.tracking, mlrun) as energy:

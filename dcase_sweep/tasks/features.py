@@ -7,11 +7,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dcase_sweep.audio.front_end import FrontEnd
+from dcase_sweep.audio.packed import PackedWaveforms
 from dcase_sweep.config import Experiment, build, build_front_end, build_task, stored_configuration
 from dcase_sweep.data.files import check_samples
 from dcase_sweep.data.leaks import find_copies
 from dcase_sweep.data.store import FeatureStore, KnownFiles, open_store
+from dcase_sweep.data.waveforms import TrainingWaveforms
 from dcase_sweep.tasks.notes import SYNTHETIC
 from dcase_sweep.tasks.protocols import TaskData
 from dcase_sweep.utils import console
@@ -65,6 +69,40 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[TaskData
         data = _drop_invalid(experiment, dataset, data, store)
     _describe(data, store, time.perf_counter() - began, changed)
     return data, store
+
+
+def load_waveforms(experiment: Experiment, data: TaskData) -> TrainingWaveforms:
+    """Return the stored waveforms of the training clips, for ``front_end.store=false``. Missing ones are decoded.
+
+    Args:
+        experiment: the validated experiment.
+        data: the data set, whose recordings can be read. Without ``splits`` all of its clips are training clips.
+    """
+    front_end = build_front_end(experiment)
+    packed = PackedWaveforms(sample_rate=front_end.sample_rate, seconds=front_end.seconds, padding=front_end.padding)
+    splits = getattr(data, "splits", {})
+    rows = np.unique(splits["train"]) if "train" in splits else np.arange(len(data.filenames))
+    filenames = data.filenames
+    names = [filenames[row] for row in rows.tolist()]
+    began = time.perf_counter()
+    with console.progress("waveforms", len(names)) as bar:
+        store = open_store(
+            data.root,
+            names,
+            packed,
+            store_root=Path(experiment.store.root).expanduser(),
+            configuration=packed.configuration,
+            workers=experiment.hardware.workers or usable_cores(),
+            name=data.name,
+            on_progress=lambda done, total: bar.update(done, total=total),
+            on_note=log.warning,
+        )
+    if store.problems:
+        raise DataError(store.problems)
+    seconds = time.perf_counter() - began
+    how = f"{store.computed} training clips in {seconds:.1f} s" if store.computed else "all in the store"
+    console.field("waveforms", how)
+    return TrainingWaveforms.of(store.features[:, 0].view(np.int16), rows, len(filenames))
 
 
 def _check_recordings(

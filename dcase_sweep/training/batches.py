@@ -24,19 +24,55 @@ class Clips:
     """Features and class indices of one split, stored in memory or on the device.
 
     Args:
-        features: ``[clip, mel, frame]``, possibly memory-mapped; the rows of the split are copied.
+        features: ``[clip, ...]``, possibly memory-mapped; the rows of the split are copied.
         rows: the rows of the split.
         targets: the class index of each of these rows.
     """
 
     def __init__(
-        self, features: NDArray[np.float32], rows: NDArray[np.int64], targets: NDArray[np.int64], device: str = "cpu"
+        self, features: NDArray[Any], rows: NDArray[np.int64], targets: NDArray[np.int64], device: str = "cpu"
     ) -> None:
         self.features = torch.from_numpy(features[rows]).to(device)
         self.targets = torch.from_numpy(np.asarray(targets)).to(device)
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the features."""
+        return self.features.device
+
+    @property
+    def device_bytes(self) -> int:
+        """Size of the features on a GPU, in bytes."""
+        return self.features.nbytes if self.features.is_cuda else 0
+
+    def take(self, chosen: Tensor) -> Tensor:
+        """Return the features of some clips of the split, by their positions ``[clip]`` on the features' device."""
+        return self.features[chosen]
+
+
+class MappedClips(Clips):
+    """Clips whose features stay where they are stored, because they are too large for a copy, such as waveforms.
+
+    Args:
+        features: packed waveforms ``[clip, sample + 2]``, possibly memory-mapped.
+        rows: the rows of the split.
+        targets: the class index of each of these rows.
+    """
+
+    device = torch.device("cpu")
+    device_bytes = 0
+
+    def __init__(self, features: NDArray[Any], rows: NDArray[np.int64], targets: NDArray[np.int64]) -> None:
+        self._stored = features
+        self._rows = rows
+        self.targets = torch.from_numpy(np.asarray(targets))
+
+    def take(self, chosen: Tensor) -> Tensor:
+        """Read the waveforms of some clips."""
+        return torch.from_numpy(self._stored[self._rows[chosen.numpy()]])
 
 
 #: The clips of trainings that run at the same time in this process, as long as one of them uses them.
@@ -84,7 +120,7 @@ class Batches:
     @property
     def device_bytes(self) -> int:
         """Size of the features on a GPU, in bytes."""
-        return self.clips.features.nbytes if self.clips.features.is_cuda else 0
+        return self.clips.device_bytes
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch that determines the next order."""
@@ -96,8 +132,8 @@ class Batches:
     def load(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of the epoch without calling ``on_batch``."""
         order = torch.from_numpy(epoch_order(len(self.clips), self.shuffle_seed, self.epoch))
-        for chosen in order.to(self.clips.features.device).split(self.batch_size):
-            yield self.clips.features[chosen], self.clips.targets[chosen]
+        for chosen in order.to(self.clips.device).split(self.batch_size):
+            yield self.clips.take(chosen), self.clips.targets[chosen]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for features, targets in self.load():

@@ -97,6 +97,7 @@ PARTS = {
         _no_keras,
     ),
     "crnn": Part(_desed, lambda options: [*_desed(options), "--clips", "12", "--steps", "2"]),
+    "waveforms": Part(lambda options: [], lambda options: ["--rounds", "2"]),
     "events": Part(lambda options: [], lambda options: ["--clips", "100"], _no_scores),
     "search": Part(lambda options: _recordings(options), lambda options: ["overhead", "idle"]),
     "sweep": Part(_recordings, _recordings),

@@ -5,6 +5,8 @@
   scenes    `baseline_cnn` on random features of TAU's size, by the recipe (batches of 16): seconds an epoch without
             graphs, with them and compiled, and of a plain loop (a DataLoader, autocast, Adam, `loss.item()`)
   events    the mean teacher on random features of DESED's size: likewise, beside the published network and loop
+  waveforms the mean teacher with features that are computed in each step (`front_end.store=false`), without and with
+            augmentations of waveforms, beside stored features: the share of both in a step
   batch256  `baseline_cnn` in batches of 256, compiled, three trainings in one process
 
 Without a name all but the last are measured. `--small` takes few clips, to see that everything runs; `--json FILE`
@@ -33,7 +35,7 @@ MODES = {
     "compile": ("hardware.graphs=false", "hardware.compile=true"),
     "compile and graph": ("hardware.graphs=true", "hardware.compile=true"),
 }
-WANTED = ("limits", "losses", "scenes", "events")
+WANTED = ("limits", "losses", "scenes", "events", "waveforms")
 
 
 @dataclass
@@ -96,6 +98,7 @@ def main() -> None:
         "losses": compare_losses,
         "scenes": measure_scenes,
         "events": measure_events,
+        "waveforms": measure_waveforms,
         "batch256": measure_compiled_batches,
     }
     for name in options.what or WANTED:
@@ -289,6 +292,38 @@ def measure_events(options: argparse.Namespace) -> dict[str, Any]:
     few = gpu_data.event_sizes(2, (8, 8))
     learner = gpu_data.event_learner(features[:few], 2, (8, 8), "hardware=gpu", "training.epochs=1")
     found["step"] = describe_step(learner)
+    return found
+
+
+def measure_waveforms(options: argparse.Namespace) -> dict[str, Any]:
+    """Epochs of the mean teacher on stored features, and on features of waveforms that are on the card."""
+    batches, validated = (8, (40, 20)) if options.small else (gpu_data.EVENT_BATCHES, gpu_data.EVENT_VALIDATION)
+    clips = gpu_data.event_sizes(batches, validated)
+    features = abs(gpu_data.random_features((clips, 128, 626), "cuda"))
+    waveforms = gpu_data.random_waveforms(batches * sum(gpu_data.EVENT_BATCH), 160_000, clips)
+    sides = {
+        "stored features": (),
+        "front end": ("front_end.store=false",),
+        "front end and augmentations": (
+            "front_end.store=false",
+            "augmentation=[speed,device_response,gain,event_mixup]",
+        ),
+    }
+    found: dict[str, Any] = {}
+    rows = [HEADER]
+    for name, more in sides.items():
+        overrides = ("hardware=gpu", *MODES["graph"], f"training.epochs={options.epochs}", *more)
+        given = waveforms if more else None
+        learner = gpu_data.event_learner(features, batches, validated, *overrides, waveforms=given)
+        found[name] = epochs = _fit(learner)
+        epochs.steps = batches
+        rows.append(epochs.row(name))
+        print("  ".join(rows[-1]), flush=True)
+    print_table(rows)
+    steps = {name: whole - validation for name, (whole, validation) in ((n, e.medians()) for n, e in found.items())}
+    for name in [*sides][1:]:
+        share = 100 * (1 - steps["stored features"] / steps[name])
+        record(Figure(f"waveforms: share of {name} in a step", share, "%", "smaller"))
     return found
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from dcase_sweep.data.waveforms import TrainingWaveforms
     from dcase_sweep.training.mean_teacher.learner import MeanTeacherLearner
     from dcase_sweep.training.scenes import SceneLearner
 
@@ -72,8 +73,30 @@ def event_sizes(batches: int, validated: tuple[int, int]) -> int:
     return batches * sum(EVENT_BATCH) + sum(validated)
 
 
+def random_waveforms(clips: int, samples: int, rows: int) -> "TrainingWaveforms":
+    """Packed noise for the first clips of a data set.
+
+    Args:
+        clips: how many have a waveform.
+        samples: of a clip.
+        rows: clips of the data set.
+    """
+    import torch
+
+    from dcase_sweep.audio.packed import pack
+    from dcase_sweep.data.waveforms import TrainingWaveforms
+
+    generator = torch.Generator().manual_seed(0)
+    parts = [pack(0.1 * torch.randn(len(part), samples, generator=generator)) for part in _parts(clips, 64)]
+    return TrainingWaveforms.of(torch.cat(parts).numpy(), np.arange(clips), rows)
+
+
 def event_learner(
-    features: NDArray[np.float32], batches: int, validated: tuple[int, int], *overrides: str
+    features: NDArray[np.float32],
+    batches: int,
+    validated: tuple[int, int],
+    *overrides: str,
+    waveforms: "TrainingWaveforms | None" = None,
 ) -> "MeanTeacherLearner":
     """A learner of task 4 on random events.
 
@@ -81,6 +104,7 @@ def event_learner(
         features: mel amplitudes of `event_sizes` clips, ``[clip, mel, frame]``.
         batches: of an epoch.
         validated: soundscapes and weakly labelled clips.
+        waveforms: those of the training clips, with ``front_end.store=false``.
     """
     from dcase_sweep.data.events import DESED_CLASSES, EventClip, EventData, SoundEvent
     from dcase_sweep.training.mean_teacher.learner import MeanTeacherLearner
@@ -112,4 +136,5 @@ def event_learner(
         synthetic,
         test=np.arange(0),
     )
-    return MeanTeacherLearner(compose("data=desed", "model=crnn_meanteacher", *overrides), data, features)
+    experiment = compose("data=desed", "model=crnn_meanteacher", *overrides)
+    return MeanTeacherLearner(experiment, data, features, waveforms)

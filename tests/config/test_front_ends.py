@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from dcase_sweep.config import Experiment, build_front_end, instantiate, stored_configuration
+from dcase_sweep.config import (
+    Experiment,
+    build_front_end,
+    flatten,
+    instantiate,
+    stored_configuration,
+    stores_features,
+)
 from dcase_sweep.config.compose import compose_experiments
 from dcase_sweep.data.store.folder import front_end_folder
 from dcase_sweep.utils.errors import UserError
@@ -142,3 +149,55 @@ def test_the_task_determines_how_short_recordings_are_extended() -> None:
 
     assert build_front_end(scenes).padding == "repeat"
     assert build_front_end(events).padding == "zeros"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (
+            ["augmentation=[speed,mixup]"],
+            "augmentation.speed: changes waveforms, but the training reads stored features; add front_end.store=false",
+        ),
+        (
+            ["front_end.store=false", "framework=tensorflow"],
+            "front_end.store=false: framework=tensorflow trains on stored features; choose framework=torch",
+        ),
+        (
+            ["front_end.store=false", "hardware=mps"],
+            "front_end.store=false: features are not computed on a Mac's GPU; choose hardware=cpu",
+        ),
+        (
+            ["front_end.store=false", "front_end=pcen"],
+            "front_end.store=false: dcase_sweep.audio.pcen.PCEN is not computed by PyTorch; choose front_end=log_mel",
+        ),
+        (["front_end.store=perhaps"], "front_end.store: "),
+        (
+            ["front_end.store=false", "augmentation=speed", "augmentation.speed.lowest=0.1"],
+            "augmentation.speed.lowest=0.1: expected from 0.5 to 2",
+        ),
+        (
+            ["front_end.store=false", "augmentation=device_response", "augmentation.device_response.folder=none/here"],
+            "augmentation.device_response.folder=none/here: No such file or directory; expected a folder with WAV",
+        ),
+    ],
+)
+def test_what_cannot_be_computed_in_the_training_is_one_line(overrides: list[str], line: str) -> None:
+    if "framework=tensorflow" in overrides:
+        pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    with pytest.raises(UserError) as caught:
+        composed(*overrides)
+
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+
+
+def test_features_of_a_training_that_computes_its_own_are_the_stored_ones_of_others() -> None:
+    plain, computed = composed(), composed("front_end.store=false", "augmentation=[speed,gain,device_response,mixup]")
+
+    assert (stores_features(plain), stores_features(computed)) == (True, False)
+    assert stored(plain) == stored(computed)
+
+
+def test_stored_features_are_not_mentioned_in_a_configuration() -> None:
+    assert "front_end.store" not in flatten(composed("front_end.store=true"))
+    assert flatten(composed("front_end.store=false"))["front_end.store"] is False

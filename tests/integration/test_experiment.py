@@ -199,3 +199,15 @@ def test_shell_completion_of_the_console_script(command_line: CommandLine) -> No
 
     assert ask("-sc", "query=bash").split() == ["model=cnn4", "model=cnn5"]
     assert "hydra_bash_completion dcase-sweep" in ask("-sc", "install=bash")
+
+
+def test_a_training_computes_the_features_of_augmented_waveforms(command_line: CommandLine, tiny: Tiny) -> None:
+    augmentations = "augmentation=[speed,device_response,gain,mixup]"
+
+    output = command_line(*tiny("front_end.store=false", augmentations, "logger=csv", "hydra.run.dir=computed"))
+
+    assert re.search(r"^waveforms 12 training clips in ", output, re.MULTILINE)
+    with (command_line.folder / "computed/csv/metrics.csv").open() as handle:
+        losses = [float(row["train/loss"]) for row in csv.DictReader(handle) if row["train/loss"]]
+    assert len(losses) == 2
+    assert all(0 < loss < 3 for loss in losses)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dcase_sweep.training.batches import Batches, Clips, band_statistics
+from dcase_sweep.training.batches import Batches, Clips, MappedClips, band_statistics
 
 
 @pytest.fixture
@@ -53,3 +53,14 @@ def test_features_travel_with_their_targets(features: np.ndarray) -> None:
     for batch, targets in Batches(Clips(features, rows, rows * 10), 2, shuffle_seed=0):
         for clip, target in zip(batch, targets, strict=True):
             assert torch.equal(clip, torch.from_numpy(features[int(target) // 10]))
+
+
+def test_mapped_clips_give_the_batches_of_copied_ones() -> None:
+    stored = np.arange(40, dtype=np.int16).reshape(10, 4)
+    rows = np.array([7, 2, 9, 4, 0])
+    copied, mapped = (Batches(kind(stored, rows, rows * 10), 2, shuffle_seed=3) for kind in (Clips, MappedClips))
+
+    for (one, targets), (other, same) in zip(copied, mapped, strict=True):
+        assert torch.equal(one, other)
+        assert torch.equal(targets, same)
+    assert mapped.device_bytes == 0

@@ -171,7 +171,7 @@ class Build:
                 return
             if sibling == self.folder.path or not sibling.is_dir():
                 continue
-            other = Folder(sibling, ())
+            other = Folder(sibling, (), self.folder.dtype)
             contents = other.contents()
             if contents is None:
                 continue

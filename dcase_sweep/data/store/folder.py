@@ -100,10 +100,12 @@ class Folder:
 
     path: Path
     shape: tuple[int, ...]
+    #: Type of the stored values.
+    dtype: str = "float32"
 
     def arrays(self, mode: Literal["r", "r+"]) -> tuple[NDArray[np.float32], NDArray[np.uint32]] | None:
         """Return features and checksums, or None if one of them is damaged."""
-        features = load_array(self.path / FEATURES, self.shape, np.float32, mode)
+        features = load_array(self.path / FEATURES, self.shape, np.dtype(self.dtype), mode)
         checksums = load_array(self.path / CHECKSUMS, self.shape[:1], np.uint32, mode)
         return None if features is None or checksums is None else (features, checksums)
 
@@ -139,7 +141,7 @@ class Folder:
 
     def create(self, digests: Digests) -> tuple[NDArray[np.float32], NDArray[np.uint32]]:
         """Create arrays and reserve their disk space, so that a full disk is reported now, not as a bus error later."""
-        needed = int(np.prod(self.shape)) * 4 + _SPARE_BYTES
+        needed = int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize + _SPARE_BYTES
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir(parents=True)
         free = shutil.disk_usage(self.path).free
@@ -150,7 +152,7 @@ class Folder:
                 "free some space or set store.root to another disk"
             )
         with self._remove_after_error():
-            features = np.lib.format.open_memmap(self.path / FEATURES, "w+", np.float32, self.shape)
+            features = np.lib.format.open_memmap(self.path / FEATURES, "w+", np.dtype(self.dtype), self.shape)
             checksums = np.lib.format.open_memmap(self.path / CHECKSUMS, "w+", np.uint32, self.shape[:1])
             self.reserve()
             contents = b"".join(digest or _NO_CONTENT for digest in digests)

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from dcase_sweep.data.compute import FrontEnd, stored_shape
+from dcase_sweep.data.compute import FrontEnd, stored_dtype, stored_shape
 from dcase_sweep.data.files import KnownFile
 from dcase_sweep.data.store.build import Build, FeatureStore, known_states
 from dcase_sweep.data.store.contents import FileContents
@@ -120,7 +120,7 @@ def open_store(
     if known is not None and (path / INDEX).is_file() and None not in digests:
         return replace(known, files=recordings)
     note = on_note or (lambda text: None)
-    folder = Folder(path, (len(files), *stored_shape(front_end)))
+    folder = Folder(path, (len(files), *stored_shape(front_end)), stored_dtype(front_end))
     build = Build(folder, contents, list(files), digests, front_end, device, workers, on_progress, note)
     store = build.read()
     if store is None:

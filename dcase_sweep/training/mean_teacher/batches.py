@@ -1,6 +1,7 @@
 """Batches of stored mel amplitudes with their strong and weak labels."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,15 +14,15 @@ BATCH_SIZE = 24
 
 
 class StoredFeatures:
-    """Returns mel amplitudes ``[row, mel, frame]`` of given rows from the feature store.
+    """Returns mel amplitudes ``[row, mel, frame]`` or packed waveforms of given rows from the feature store.
 
     Args:
-        features: mel amplitudes of all clips ``[clip, mel, frame]``, possibly memory-mapped.
+        features: those of all clips ``[clip, ...]``, possibly memory-mapped.
     """
 
     device = "cpu"
 
-    def __init__(self, features: NDArray[np.float32]) -> None:
+    def __init__(self, features: NDArray[Any]) -> None:
         self.features = features
 
     def __call__(self, rows: NDArray[np.int64]) -> torch.Tensor:
@@ -29,22 +30,21 @@ class StoredFeatures:
 
 
 class DeviceFeatures:
-    """Returns mel amplitudes ``[row, mel, frame]`` of given rows from a copy on a device.
+    """Returns mel amplitudes ``[row, mel, frame]`` or packed waveforms of given rows from a copy on a device.
 
     Args:
-        features: mel amplitudes of all clips ``[clip, mel, frame]``, possibly memory-mapped.
+        features: those of all clips ``[clip, ...]``, possibly memory-mapped.
         rows: the clips to copy.
         device: PyTorch's name of the device.
         chunk_size: number of clips that are copied at a time.
     """
 
-    def __init__(
-        self, features: NDArray[np.float32], rows: NDArray[np.int64], device: str, chunk_size: int = 256
-    ) -> None:
+    def __init__(self, features: NDArray[Any], rows: NDArray[np.int64], device: str, chunk_size: int = 256) -> None:
         self.device = device
         self.position = np.full(len(features), -1, dtype=np.int64)
         self.position[rows] = np.arange(len(rows))
-        self.features = torch.empty((len(rows), *features.shape[1:]), device=device)
+        dtype = torch.from_numpy(np.empty(0, features.dtype)).dtype
+        self.features = torch.empty((len(rows), *features.shape[1:]), dtype=dtype, device=device)
         for start in range(0, len(rows), chunk_size):
             chunk = features[rows[start : start + chunk_size]]
             self.features[start : start + chunk_size] = torch.from_numpy(chunk).to(device)
@@ -53,7 +53,7 @@ class DeviceFeatures:
         return self.features[torch.from_numpy(self.position[rows]).to(self.features.device, non_blocking=True)]
 
 
-#: A source of mel amplitudes.
+#: A source of mel amplitudes or packed waveforms.
 FeatureSource = StoredFeatures | DeviceFeatures
 
 

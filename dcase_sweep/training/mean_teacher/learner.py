@@ -17,6 +17,7 @@ from dcase_sweep.complexity.layers import Layer, list_layers
 from dcase_sweep.config import Experiment, build_front_end, build_metrics, build_model, event_rules, get_monitor
 from dcase_sweep.config.components import make_augmentations, make_loss
 from dcase_sweep.data.events import EventData
+from dcase_sweep.data.waveforms import TrainingWaveforms
 from dcase_sweep.evaluation.events.validation import SyntheticValidation, weak_f1
 from dcase_sweep.evaluation.metrics import compute_metrics
 from dcase_sweep.training.best_checkpoint import EpochListener
@@ -36,6 +37,7 @@ from dcase_sweep.training.mean_teacher.module import MeanTeacherModule, Validati
 from dcase_sweep.training.mean_teacher.pretrained import read_published, scale_as_published
 from dcase_sweep.training.mean_teacher.sampling import BatchComposition, MultiSourceBatchSampler
 from dcase_sweep.training.optimization import Optimization
+from dcase_sweep.training.waveforms import make_waveform_input
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
 
@@ -61,12 +63,20 @@ class MeanTeacherLearner:
         experiment: the validated experiment.
         data: clips and their subsets.
         features: mel amplitudes ``[clip, mel, frame]`` of all clips, possibly memory-mapped.
+        waveforms: waveforms of the training clips, from which the training computes their features
+            (``front_end.store=false``); None = it reads stored features.
 
     Raises:
         UserError: if a subset is too small for one batch, or the published checkpoint is not of this network.
     """
 
-    def __init__(self, experiment: Experiment, data: EventData, features: NDArray[np.float32]) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        data: EventData,
+        features: NDArray[np.float32],
+        waveforms: TrainingWaveforms | None = None,
+    ) -> None:
         if experiment.mean_teacher is None or experiment.evaluation is None:
             raise UserError("mean_teacher, evaluation: no settings; expected those of task=4")
         self.experiment = experiment
@@ -75,6 +85,7 @@ class MeanTeacherLearner:
         self.metrics = build_metrics(experiment)
         self.data = data
         self.features = features
+        self.waveforms = waveforms
         self.device = resolve_device(experiment.hardware)
         if experiment.hardware.threads:
             torch.set_num_threads(experiment.hardware.threads)
@@ -132,6 +143,7 @@ class MeanTeacherLearner:
             evaluate=lambda scores: self._validate(scores),
             seed=experiment.seed,
             augmentations=make_augmentations(experiment.augmentation),
+            waveforms=None if self.waveforms is None else make_waveform_input(experiment),
             teacher_rows=self.data.weak_validation.tolist(),
         )
 
@@ -203,16 +215,23 @@ class MeanTeacherLearner:
         module.graphs = self.experiment.hardware.graphs
         data = self.data
         validated = np.concatenate([data.synthetic_validation, data.weak_validation])
-        source = self._source(np.concatenate([data.strong, data.weak, data.unlabeled, validated]))
+        trained = (data.strong, data.weak, data.unlabeled)
+        if self.waveforms is None:
+            source = held_out_source = self._source(self.features, np.concatenate([*trained, validated]))
+        else:
+            strong, weak, unlabelled = (self.waveforms.find(rows) for rows in trained)
+            trained = strong, weak, unlabelled
+            source = self._source(self.waveforms.packed, np.concatenate(trained))
+            held_out_source = self._source(self.features, validated)
         batches = MelBatches(
             source,
-            (data.strong, data.weak, data.unlabeled),
+            trained,
             strong=data.strong_targets(data.strong, self.frames, self.hop),
             weak=data.weak_targets(data.weak),
             sampler=self.sampler,
             on_batch=on_batch,
         )
-        held_out = MelClips(source, validated, self._choose_batch_size())
+        held_out = MelClips(held_out_source, validated, self._choose_batch_size())
         return fit(
             module,
             batches,
@@ -233,15 +252,21 @@ class MeanTeacherLearner:
         # The largest maps in float32, and as much again for the workspace of libraries.
         return validation_batch(self.device, 2 * 4 * live, least=BATCH_SIZE, most=512)
 
-    def _source(self, rows: NDArray[np.int64]) -> FeatureSource:
-        """Return the source of features: the store or, if configured and if it fits, a copy on the device."""
+    def _source(self, stored: NDArray[Any], rows: NDArray[np.int64]) -> FeatureSource:
+        """Return the source of features or waveforms: the store or, if configured and if it fits, a copy on the device.
+
+        Args:
+            stored: features ``[clip, mel, frame]`` or packed waveforms ``[clip, sample + 2]``.
+            rows: the rows that are used.
+        """
         if self.experiment.hardware.cache_device == "memory":
-            return StoredFeatures(self.features)
-        size = len(rows) * self.features[0].nbytes
+            return StoredFeatures(stored)
+        size = len(rows) * stored[0].nbytes
         if not has_room(self.device, size):
-            log.warning(f"features  {size / 2**30:.1f} GiB are too large for the device and stay in memory")
-            return StoredFeatures(self.features)
-        return DeviceFeatures(self.features, rows, self.device)
+            what = "features " if stored is self.features else "waveforms"
+            log.warning(f"{what} {size / 2**30:.1f} GiB are too large for the device and stay in memory")
+            return StoredFeatures(stored)
+        return DeviceFeatures(stored, rows, self.device)
 
     def predict(self, rows: NDArray[np.int64]) -> dict[str, EventScores]:
         """Compute the scores of student and teacher for some clips in float32."""

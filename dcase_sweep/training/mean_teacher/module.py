@@ -18,6 +18,7 @@ from dcase_sweep.training.optimization import Optimization
 from dcase_sweep.training.ramps import exponential_ramp
 from dcase_sweep.training.step_graph import StepValues
 from dcase_sweep.training.step_module import StepModule
+from dcase_sweep.training.waveforms import WaveformInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class MeanTeacherModule(StepModule):
         normalise: mel amplitudes ``[batch, mel, frame]`` → features of the same shape.
         evaluate: scores of the validation clips → metrics.
         augmentations: augmentations of training batches, in this order.
+        waveforms: computes the mel amplitudes of training batches from waveforms; None = batches have them.
         teacher_rows: rows of the validation clips that the teacher predicts too; predicting all would take too long.
         seed: seed of the random numbers. Each epoch derives its own from it and the number of the epoch, so that a
             resumed run uses the same random numbers as an uninterrupted one.
@@ -72,6 +74,7 @@ class MeanTeacherModule(StepModule):
         evaluate: Validate,
         seed: int,
         augmentations: Sequence[Augmentation] = (),
+        waveforms: WaveformInput | None = None,
         teacher_rows: Iterable[int] = (),
     ) -> None:
         super().__init__(seed)
@@ -84,6 +87,7 @@ class MeanTeacherModule(StepModule):
         self.optimization = optimization
         self.loss = loss
         self.augmentations = augmentations
+        self.waveforms = waveforms
         self.ramp_steps = settings.ramp_epochs * optimization.steps_per_epoch
         self.normalise = normalise
         self.evaluate = evaluate
@@ -101,7 +105,10 @@ class MeanTeacherModule(StepModule):
 
     def prepare(self, batch: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, ...]:
         mel, strong, weak = batch
-        mel, targets = apply_all(self.augmentations, mel, EventTargets(strong, weak), self.rng)
+        targets = EventTargets(strong, weak)
+        if self.waveforms is not None:
+            mel, targets = self.waveforms(mel, targets, self.rng)
+        mel, targets = apply_all(self.augmentations, mel, targets, self.rng)
         return mel, targets.strong, targets.weak
 
     def step_numbers(self) -> dict[str, float]:

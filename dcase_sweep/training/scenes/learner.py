@@ -15,7 +15,8 @@ from dcase_sweep.complexity.layers import Layer, list_layers
 from dcase_sweep.config import Experiment, build_metrics, build_model, get_monitor
 from dcase_sweep.config.components import make_augmentations, make_loss
 from dcase_sweep.data.scenes import SceneData
-from dcase_sweep.training.batches import Batches, share_clips
+from dcase_sweep.data.waveforms import TrainingWaveforms
+from dcase_sweep.training.batches import Batches, Clips, MappedClips, share_clips
 from dcase_sweep.training.best_checkpoint import EpochListener
 from dcase_sweep.training.compiled import compile_calls
 from dcase_sweep.training.compression.compressor import Compressor
@@ -27,6 +28,7 @@ from dcase_sweep.training.gpu_memory import has_room, validation_batch
 from dcase_sweep.training.normalisation import network_frames, normalisation
 from dcase_sweep.training.optimization import Optimization
 from dcase_sweep.training.scenes.module import SceneModule
+from dcase_sweep.training.waveforms import make_waveform_input
 from dcase_sweep.utils import console
 
 log = logging.getLogger(__name__)
@@ -39,15 +41,24 @@ class SceneLearner:
         experiment: the validated experiment.
         data: recordings and their splits.
         features: stored features of all recordings ``[recording, mel, stored frame]``, possibly memory-mapped.
+        waveforms: waveforms of the training clips, from which the training computes their features
+            (``front_end.store=false``); None = it reads stored features.
 
     Raises:
         UserError: if the network cannot be compressed as configured, or the weights to start from do not match it.
     """
 
-    def __init__(self, experiment: Experiment, data: SceneData, features: NDArray[np.float32]) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        data: SceneData,
+        features: NDArray[np.float32],
+        waveforms: TrainingWaveforms | None = None,
+    ) -> None:
         self.experiment = experiment
         self.data = data
         self.features = network_frames(experiment, features)
+        self.waveforms = waveforms
         self.targets = data.targets
         self.device = resolve_device(experiment.hardware)
         pytorch_lightning.seed_everything(experiment.seed, verbose=False)
@@ -64,6 +75,7 @@ class SceneLearner:
             optimization=Optimization.of(experiment, self._steps_per_epoch),
             loss=make_loss(experiment.task.loss),
             augmentations=make_augmentations(experiment.augmentation),
+            waveforms=None if waveforms is None else make_waveform_input(experiment),
             seed=experiment.seed,
             metrics=build_metrics(experiment),
             call=quantized,
@@ -128,8 +140,8 @@ class SceneLearner:
             self.module.obstacle = "compression.quantize changes the network between epochs"
         return fit(
             self.module,
-            self._batches(self.data.train, self._batch_size, shuffled=True, on_batch=on_batch),
-            self._batches(self.data.validation, self._validation_batch()),
+            self._training_batches(on_batch),
+            Batches(self._clips(self.data.validation), self._validation_batch()),
             self.experiment,
             folder,
             monitor=get_monitor(self.experiment),
@@ -163,19 +175,26 @@ class SceneLearner:
         # The largest maps in float32, and as much again for the workspace of libraries.
         return validation_batch(self.device, 2 * 4 * live, least=self._batch_size)
 
-    def _batches(
-        self,
-        rows: NDArray[np.int64],
-        batch_size: int,
-        *,
-        shuffled: bool = False,
-        on_batch: Callable[[int], None] | None = None,
-    ) -> Batches:
+    def _training_batches(self, on_batch: Callable[[int], None] | None) -> Batches:
+        clips = self._clips(self.data.train) if self.waveforms is None else self._waveform_clips(self.waveforms)
+        return Batches(clips, self._batch_size, shuffle_seed=self.experiment.seed, on_batch=on_batch)
+
+    def _clips(self, rows: NDArray[np.int64]) -> Clips:
+        """Return stored features, copied to the device if configured and if they fit."""
         where = self.device if self.experiment.hardware.cache_device == "device" else "cpu"
         size = len(rows) * self.features[0].nbytes
         if not has_room(where, size):
             log.warning(f"features  {size / 2**30:.1f} GiB are too large for the device and stay in memory")
             where = "cpu"
-        clips = share_clips(self.features, rows, self.targets[rows], where)
-        seed = self.experiment.seed if shuffled else None
-        return Batches(clips, batch_size, shuffle_seed=seed, on_batch=on_batch)
+        return share_clips(self.features, rows, self.targets[rows], where)
+
+    def _waveform_clips(self, waveforms: TrainingWaveforms) -> Clips:
+        """Return the waveforms of the training clips: stored or, if configured and if they fit, on the device."""
+        rows, targets = waveforms.find(self.data.train), self.targets[self.data.train]
+        if self.experiment.hardware.cache_device == "memory":
+            return MappedClips(waveforms.packed, rows, targets)
+        size = len(rows) * waveforms.packed[0].nbytes
+        if not has_room(self.device, size):
+            log.warning(f"waveforms {size / 2**30:.1f} GiB are too large for the device and stay in memory")
+            return MappedClips(waveforms.packed, rows, targets)
+        return Clips(waveforms.packed, rows, targets, self.device)

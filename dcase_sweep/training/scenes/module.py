@@ -12,6 +12,7 @@ from dcase_sweep.training.augmentation.base import Augmentation, apply_all
 from dcase_sweep.training.optimization import Optimization
 from dcase_sweep.training.step_graph import StepValues
 from dcase_sweep.training.step_module import StepModule
+from dcase_sweep.training.waveforms import WaveformInput
 
 
 class SceneModule(StepModule):
@@ -24,6 +25,7 @@ class SceneModule(StepModule):
         loss: logits ``[batch, class]`` and targets → loss; targets are class indices ``[batch]``, or probabilities
             ``[batch, class]`` if an augmentation has changed them.
         augmentations: augmentations of training batches, in this order.
+        waveforms: computes the features of training batches from waveforms; None = batches have them.
         seed: seed of the random numbers. Each epoch derives its own from it and the number of the epoch, so that a
             resumed run uses the same random numbers as an uninterrupted one.
         metrics: metrics of the validation clips after each epoch, in addition to loss and accuracy.
@@ -43,6 +45,7 @@ class SceneModule(StepModule):
         loss: Callable[[Tensor, Tensor], Tensor],
         seed: int,
         augmentations: Sequence[Augmentation] = (),
+        waveforms: WaveformInput | None = None,
         metrics: Mapping[str, Metric] | None = None,
         call: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
@@ -57,6 +60,7 @@ class SceneModule(StepModule):
         self.optimization = optimization
         self.loss = loss
         self.augmentations = augmentations
+        self.waveforms = waveforms
         self.metrics = dict(metrics or {})
         self._validated: list[tuple[Tensor, Tensor]] = []
 
@@ -70,11 +74,13 @@ class SceneModule(StepModule):
 
     def _augmented(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Return normalised and augmented features, and targets, which an augmentation may turn into probabilities."""
+        if self.waveforms is None and not self.augmentations:
+            return (features - self.mean) / self.deviation, targets
+        probabilities = changed = functional.one_hot(targets, self.classes).float()
+        if self.waveforms is not None:
+            features, changed = self.waveforms(features, changed, self.rng)
         features = (features - self.mean) / self.deviation
-        if not self.augmentations:
-            return features, targets
-        probabilities = functional.one_hot(targets, self.classes).float()
-        features, changed = apply_all(self.augmentations, features, probabilities, self.rng)
+        features, changed = apply_all(self.augmentations, features, changed, self.rng)
         return features, targets if changed is probabilities else changed
 
     def prepare(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
