@@ -159,8 +159,6 @@ def test_batches_come_in_the_order_of_the_torch_learner() -> None:
     keras, torch_ = learner(small()), SceneLearner(small(framework="torch"), *scenes())
 
     _, batches, _ = keras._model_and_batches()
-    batch_size = small().training.batch_size
-    assert batch_size is not None
     expected = torch_._training_batches(None)
 
     assert batches.augmentations == []
