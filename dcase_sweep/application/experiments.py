@@ -352,6 +352,18 @@ class Experiments(Application):
         figures, violations = check_limits(experiment, self._classes, self._limits)
         return PreparedJob(config, experiment, figures, violations)
 
+    def find_obstacle(self, job: PreparedJob) -> str | None:
+        """Return the reason why the trainings of several seeds cannot be computed together, if it is known before."""
+        from dcase_sweep.application.together import find_obstacle
+
+        return find_obstacle(job.content)
+
+    def run_together(self, runs: Mapping[str, Callable[[], Outcome]]) -> list[Outcome]:
+        """Run experiments up to their trainings, and these together."""
+        from dcase_sweep.application.together import run_together
+
+        return run_together(runs, "hydra.sweeper.fused")
+
     def prepare_seed(self, config: DictConfig, job: PreparedJob) -> PreparedJob:
         """Check the job of one seed, which needs what the trial needs: it is not measured again."""
         config.hydra.job_logging.root.handlers = ["file"]

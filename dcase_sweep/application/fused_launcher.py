@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, configure_log, filter_overrides, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from dcase_sweep.application.together import SETTINGS, find_obstacle
 from dcase_sweep.utils.secrets import mask_word
-from dcase_sweep.utils.turns import STATES, GlobalState, Turn
+from dcase_sweep.utils.turns import STATES, Turn
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class FusedLauncher(Launcher):
         from dcase_sweep.training.fused.coordinator import Coordinator
         from dcase_sweep.training.fused.random_state import RANDOM
 
-        states = (*STATES, RANDOM, GlobalState(_read_settings, _write_settings))
+        states = (*STATES, RANDOM, SETTINGS)
         turns = [Turn(self._make_function(job), states, name=str(job.number)) for job in jobs]
         with _titled({turn.name: job.title for turn, job in zip(turns, jobs, strict=True)}):
             try:
@@ -152,33 +152,13 @@ def _without_hydra(config: DictConfig) -> DictConfig:
 
 def _find_obstacle(config: DictConfig) -> str | None:
     """Return the reason why jobs of a configuration are not trained together, if the configuration tells it."""
-    from dcase_sweep.config import check, get_learner
+    from dcase_sweep.config import check
     from dcase_sweep.utils.errors import UserError
 
     try:
-        experiment = check(_without_hydra(config))
-        learner = get_learner(experiment)
+        return find_obstacle(check(_without_hydra(config)))
     except UserError:
         return "the configuration is not valid"
-    if experiment.framework.name != "torch":
-        return f"framework={experiment.framework.name} trains one network at a time"
-    if not learner.startswith("dcase_sweep.training.scenes."):
-        return f"task={experiment.task.name}: its learner trains one network at a time"
-    if experiment.compressed is not None:
-        return "compression changes each network during the training"
-    if experiment.hardware.compile:
-        return "hardware.compile compiles each network by itself"
-    if experiment.published_checkpoint is not None:
-        return "nothing is trained"
-    return None
-
-
-def _read_settings() -> Any:
-    return HydraConfig.instance().cfg
-
-
-def _write_settings(settings: Any) -> None:
-    HydraConfig.instance().cfg = settings
 
 
 @contextmanager

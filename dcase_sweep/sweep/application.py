@@ -278,6 +278,18 @@ class Application:
         except UserError as error:
             raise ConstraintViolation(str(error)) from None
 
+    def find_obstacle(self, job: PreparedJob) -> str | None:
+        """Return the reason why jobs that differ from this one in their seed cannot run together; None if they can."""
+        return "the application runs one job at a time"
+
+    def run_together(self, runs: Mapping[str, Callable[[], Outcome]]) -> list[Outcome]:
+        """Run jobs that differ in their seed at the same time, and return their outcomes in the same order.
+
+        Args:
+            runs: name → function that runs a job and returns its outcome.
+        """
+        return [run() for run in runs.values()]
+
     def prepare_seed(self, config: DictConfig, job: PreparedJob) -> PreparedJob:
         """Prepare the job of one seed of a trial.
 

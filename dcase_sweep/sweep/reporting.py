@@ -58,6 +58,17 @@ def report(value: float, step: int) -> None:
         _current.report(value, step)
 
 
+def get_reporter() -> Reporter | None:
+    """Return the reporter that `report` passes its values to; None outside a search."""
+    return _current
+
+
+def set_reporter(reporter: Reporter | None) -> None:
+    """Set the reporter that `report` passes its values to."""
+    global _current
+    _current = reporter
+
+
 @contextmanager
 def reporting_to(reporter: Reporter) -> Iterator[None]:
     """Context in which `report` passes its values to this reporter."""

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -72,3 +73,26 @@ def test_a_trial_killed_in_its_second_seed_continues_there(
     assert sorted(run.seed for run in compared) == ["0", "1"], "the row of the trial is no run of its own"
     with pytest.raises(UserError, match=r"the run of a trial with the seeds 0, 1; expected the run of one of them"):
         read_run(row.info.run_id, settings)
+
+
+def test_the_seeds_of_a_trial_are_trained_together_with_the_results_of_lone_ones(
+    command_line: CommandLine, tiny: Callable[..., list[str]]
+) -> None:
+    more = ("hydra.sweeper.n_trials=1", "hydra.sweeper.seeds=2", "hydra.sweeper.sampler.seed=1")
+    precision = "hardware.precision=32-true"
+    for name, fused in (("alone", 1), ("together", 2)):
+        names = (f"hydra.sweeper.study_name={name}", f"hydra.sweeper.fused={fused}")
+        output = command_line("-m", *tiny(*SPACE, *more, *names, precision))
+
+    assert "trained with the seeds 0, 1, up to 2 together" in output
+    alone, together = (study(command_line.folder, name).best_trial for name in ("alone", "together"))
+    assert together.params == alone.params
+    assert together.user_attrs[records.METRICS] == pytest.approx(alone.user_attrs[records.METRICS], abs=1e-4)
+    jobs = read_seed_jobs(together)
+    store, _ = client(command_line.folder)
+    first, second = (store.get_run(jobs[seed].run_id).info for seed in (0, 1))  # type: ignore[attr-defined]
+    assert second.start_time < first.end_time
+    for job in jobs.values():
+        text = Path(job.folder, "dcase_sweep.log").read_text()
+        assert "alone" not in text
+        assert text.count("training  2 epochs") == 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from dcase_sweep.sweep.launchers import MOST_PROCESSES, check_launcher, is_basic, is_fused
-from dcase_sweep.sweep.optuna.seeds import check_seeds
+from dcase_sweep.sweep.optuna.seeds import check_fused, check_seeds
 from dcase_sweep.sweep.optuna.signature import Objective
 from dcase_sweep.sweep.outcomes import name_values
 from dcase_sweep.utils.errors import UserError
@@ -45,7 +45,8 @@ def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
     check_launcher(config)
     if is_fused(config):
         raise UserError(
-            "hydra/launcher=fused: trains the jobs of a grid; a search has workers: hydra.sweeper.workers=2"
+            "hydra/launcher=fused: trains the jobs of a grid; a search has workers, hydra.sweeper.workers=2, and "
+            "trains the seeds of a trial together, hydra.sweeper.seeds=3 hydra.sweeper.fused=3"
         )
     _check_memory(sweeper.workers, config)
     if not is_number(sweeper.max_failed) or not 0 <= sweeper.max_failed <= 1:
@@ -72,6 +73,7 @@ def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
             f"{_SHORTEST_HISTORY}, or null for all trials"
         )
     check_seeds(sweeper.seeds)
+    check_fused(sweeper.fused, sweeper.seeds)
     if not isinstance(sweeper.fresh, bool):
         raise UserError(f"hydra.sweeper.fresh={printable(sweeper.fresh)}: expected true or false")
     texts = ("study_name", "storage", "custom_search_space")

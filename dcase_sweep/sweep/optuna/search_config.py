@@ -43,3 +43,5 @@ class SearchConfig:
     sampler_history: int | None = 1000
     #: The seeds of each trial, whose mean is its result; none = each trial is one job with the configured seed.
     seeds: tuple[int, ...] = ()
+    #: Largest number of seeds of a trial that a worker trains together.
+    fused: int = 1

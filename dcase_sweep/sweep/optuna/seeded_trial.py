@@ -1,4 +1,4 @@
-"""A trial that is trained with several seeds, one after the other. Its result is their mean.
+"""A trial that is trained with several seeds, one after the other or together. Its result is their mean.
 
 The pruner sees the epochs of the first seed: a trial that is pruned costs a part of one training, and its steps compare
 with those of the other trials. A trial that survives its first seed is trained with all of them.
@@ -9,6 +9,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import optuna
 from optuna.trial import Trial
@@ -27,6 +28,9 @@ from dcase_sweep.sweep.summary import make_markdown
 
 log = logging.getLogger(__name__)
 
+#: How a trial ends of whose seeds several have not finished.
+_SEVERITY = ("finished", "failed", "interrupted", "pruned")  # the first one lacks an objective
+
 
 class SeedReporter(TrialReporter):
     """Receives the reports of the job of one seed. Those of the first seed reach the pruner.
@@ -36,6 +40,7 @@ class SeedReporter(TrialReporter):
         jobs: the jobs of the trial.
         seed: the seed.
         place: its place among the seeds of the trial, from 0.
+        is_over: whether another seed has ended the trial, by now.
         is_pruned: whether the trial may be pruned.
         earlier: step → value of earlier attempts.
     """
@@ -46,11 +51,13 @@ class SeedReporter(TrialReporter):
         jobs: SeedJobs,
         seed: int,
         place: int,
+        is_over: Callable[[], bool] = lambda: False,
         *,
         is_pruned: bool = True,
         earlier: Mapping[int, float] | None = None,
     ) -> None:
         super().__init__(trial, is_pruned=is_pruned and place == 0, earlier=earlier)
+        self._is_over = is_over
         self._jobs = jobs
         self._seed = seed
         self._place = place
@@ -72,6 +79,10 @@ class SeedReporter(TrialReporter):
     def is_best(self, values: Sequence[float]) -> bool:
         """Whether the trial may be the best: yes, because the mean over the seeds is not known yet."""
         return True
+
+    def should_prune(self) -> bool:
+        """Whether the pruner stops the trial now, or another seed that is trained at the same time has ended it."""
+        return super().should_prune() or self._is_over()
 
     def set_folder(self, folder: str) -> None:
         """Store the folder of the seed's job; the trial has one of its own."""
@@ -110,6 +121,7 @@ class SeededTrial:
         self._attempts = builder.list_attempts(study, trial)
         #: Step → value of the first seed in earlier attempts.
         self._reported = list_reported(self._attempts)
+        self._is_over = False
 
     def run(self, job: PreparedJob) -> Outcome:
         """Run the jobs of all seeds.
@@ -162,20 +174,35 @@ class SeededTrial:
         return record
 
     def _run_seeds(self, job: PreparedJob, record_id: str) -> Outcome:
-        has_run = False
-        for place, seed in enumerate(self._config.seeds):
-            if self._jobs[seed].is_finished:
-                continue
-            shortage = self._find_shortage() if has_run else None
+        pending = [(place, seed) for place, seed in enumerate(self._config.seeds) if not self._jobs[seed].is_finished]
+        size = self._count_together(job, len(pending))
+        for start in range(0, len(pending), size):
+            shortage = self._find_shortage() if start else None
             if shortage is not None:
                 return Outcome("interrupted", error=shortage)
-            outcome = self._run_seed(job, seed, place, record_id)
-            if outcome.status != "finished" or not self._is_result(outcome.metrics):
-                return self._end_early(outcome, seed)
-            self._jobs.finish(seed, outcome, self._wanted)
-            has_run = True
-            gc.collect()  # the network of this seed, before the next one is built
+            batch = pending[start : start + size]
+            runs = {
+                f"{self._trial.number}, seed {seed}": partial(self._run_seed, job, seed, place, record_id)
+                for place, seed in batch
+            }
+            outcomes = (
+                self._config.application.run_together(runs) if len(runs) > 1 else [run() for run in runs.values()]
+            )
+            ends = []
+            for (_, seed), outcome in zip(batch, outcomes, strict=True):
+                if self._is_finished(outcome):
+                    self._jobs.finish(seed, outcome, self._wanted)
+                else:
+                    ends.append(self._end_early(outcome, seed))
+            if ends:  # what a failed seed has stopped looks pruned
+                return min(ends, key=lambda each: _SEVERITY.index(each.status))
+            gc.collect()  # these networks, before the next ones are built
         return self._summarize()
+
+    def _count_together(self, job: PreparedJob, pending: int) -> int:
+        """Return how many seeds are trained at the same time."""
+        most = min(self._config.fused, pending)
+        return 1 if most < 2 or self._config.application.find_obstacle(job) is not None else most
 
     def _run_seed(self, job: PreparedJob, seed: int, place: int, record_id: str) -> Outcome:
         """Run the job of one seed, which continues its interrupted attempt."""
@@ -189,6 +216,7 @@ class SeededTrial:
             self._jobs,
             seed,
             place,
+            lambda: self._is_over,
             is_pruned=self._config.objective.is_single,
             earlier=self._reported if found and place == 0 else None,
         )
@@ -202,9 +230,14 @@ class SeededTrial:
         except ConstraintViolation:
             raise
         except Exception as error:
-            return Outcome("failed", error=describe_error(error))
-        reporter.adopt_rest()
+            outcome = Outcome("failed", error=describe_error(error))
+        else:
+            reporter.adopt_rest()
+        self._is_over = self._is_over or not self._is_finished(outcome)
         return outcome
+
+    def _is_finished(self, outcome: Outcome) -> bool:
+        return outcome.status == "finished" and self._is_result(outcome.metrics)
 
     @property
     def _wanted(self) -> Sequence[str]:

@@ -14,7 +14,7 @@ from dcase_sweep.sweep.optuna.attributes import SEED_STEP, SEEDS, SPREAD
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
-KEY = "hydra.sweeper.seeds"
+KEY, FUSED = "hydra.sweeper.seeds", "hydra.sweeper.fused"
 #: The key of a configuration that the seeds are values of.
 SEED = "seed"
 #: Largest number of seeds of a trial.
@@ -34,6 +34,18 @@ def check_seeds(wanted: Any) -> None:
     raise UserError(
         f"{KEY}={printable(wanted)}: expected a number of seeds from 1 to {_MOST}, or a list of different seeds"
     )
+
+
+def check_fused(fused: Any, seeds: Any) -> None:
+    """Check the largest number of seeds that are trained together.
+
+    Raises:
+        UserError: if it is none, or a trial has only one seed.
+    """
+    if not _is_seed(fused) or not 1 <= fused <= _MOST:
+        raise UserError(f"{FUSED}={printable(fused)}: expected a whole number from 1 to {_MOST}")
+    if fused > 1 and seeds == 1:
+        raise UserError(f"{FUSED}={fused}: trains the seeds of a trial together; expected {KEY} of 2 or more with it")
 
 
 def list_seeds(wanted: Any, config: DictConfig, varied: Collection[str] = ()) -> tuple[int, ...]:

@@ -31,7 +31,8 @@ def introduce(study: optuna.Study, search_config: SearchConfig, workers: int, fo
         log.info("search    the seed varies: trials that differ only in their seed are all trained")
     if search_config.seeds:
         listed = ", ".join(map(str, search_config.seeds))
-        log.info(f"search    each trial is trained with the seeds {listed}; their mean is its result")
+        together = f", up to {search_config.fused} together" if search_config.fused > 1 else ""
+        log.info(f"search    each trial is trained with the seeds {listed}{together}; their mean is its result")
     shown = mask_url(
         search_config.storage if "://" in search_config.storage else os.path.relpath(search_config.storage)
     )

@@ -12,6 +12,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.sweep.application import Application, Record
+from dcase_sweep.sweep.job import PreparedJob
 from dcase_sweep.sweep.shared_files import warn_about_file
 from dcase_sweep.utils.time_limit import parse_duration
 
@@ -53,6 +54,7 @@ class OptunaSweeper(Sweeper):
             that its suggestions take the same time in a long search; None = all trials.
         seeds: number of seeds that each trial is trained with, counted from the configured ``seed``, or a list of
             seeds. The mean is the result of the trial; the standard deviation is shown with it.
+        fused: largest number of seeds of a trial that a worker trains together, if the application can.
         objective: metric of the returned dictionary → ``maximize`` or ``minimize``.
         direction: the direction for a task function that returns one number, or a list of directions for several
             numbers.
@@ -80,6 +82,7 @@ class OptunaSweeper(Sweeper):
         time_limit: float | str | None = None,
         sampler_history: int | None = 1000,
         seeds: int | Sequence[int] = 1,
+        fused: int = 1,
         objective: Mapping[str, str] | None = None,
         direction: str | Sequence[str] | None = None,
         constraints: Mapping[str, float] | None = None,
@@ -100,6 +103,7 @@ class OptunaSweeper(Sweeper):
         self.time_limit = time_limit
         self.sampler_history = sampler_history
         self.seeds: Any = to_plain(seeds)
+        self.fused = fused
         self.sampler: Any = to_plain(sampler)
         self.pruner: Any = to_plain(pruner)
         self.objective: Any = to_plain(objective)
@@ -201,7 +205,10 @@ class OptunaSweeper(Sweeper):
         application.begin(base)
         seeds = list_seeds(self.seeds, base, varied)
         if seeds:  # the configured one is checked already
-            application.check(self.compose([*fixed, f"seed={max(seeds)}"]))
+            checked = application.check(self.compose([*fixed, f"seed={max(seeds)}"]))
+            obstacle = application.find_obstacle(PreparedJob(base, checked)) if self.fused > 1 else None
+            if obstacle is not None:
+                log.info(f"search    the seeds of a trial are trained one after the other: {obstacle}")
         name = check_name(str(self.study_name or application.name_study(base)), _NAME_KEY, _LONGEST_NAME)
         space = make_search_space(application, varied, base, self.parser, self.custom_search_space)
         objective = self.choose_objective()
@@ -246,6 +253,7 @@ class OptunaSweeper(Sweeper):
             time_limit=None if self.time_limit is None else parse_duration(self.time_limit),
             sampler_history=self.sampler_history,
             seeds=checked.seeds,
+            fused=self.fused,
         )
 
     def check_settings(self) -> None:

@@ -36,9 +36,17 @@ class Coordinator:
         max_jobs: largest number of trainings in a group; None = as many as fit in memory.
         stacked: whether the networks of a group are computed as one; None = on a GPU. On a CPU, grouped convolutions
             are slower than one convolution after the other.
+        key: the setting that limits a group, for a message.
     """
 
-    def __init__(self, turns: Sequence[Turn], max_jobs: int | None, stacked: bool | None = None) -> None:
+    def __init__(
+        self,
+        turns: Sequence[Turn],
+        max_jobs: int | None,
+        stacked: bool | None = None,
+        key: str = "hydra.launcher.max_jobs",
+    ) -> None:
+        self._key = key
         self._turns = turns
         self._stacked = stacked
         self._max_jobs = max_jobs
@@ -101,13 +109,14 @@ class Coordinator:
             use_threads(group[0].candidate.experiment.hardware)
             for turn in turns:
                 _resume(turn)
-            _Training(members, stacked=is_stacked).run()
+            _Training(members, self._key, stacked=is_stacked).run()
 
 
 class _Training:
     """The training of a group, epoch by epoch."""
 
-    def __init__(self, members: Sequence[Member], *, stacked: bool) -> None:
+    def __init__(self, members: Sequence[Member], key: str, *, stacked: bool) -> None:
+        self._key = key
         self._group = Group([member for member in members if member.turn.request is member], stacked=stacked)
 
     def run(self) -> None:
@@ -155,7 +164,7 @@ class _Training:
             each: Exception = error
             if isinstance(error, torch.OutOfMemoryError):
                 most = max(1, len(members) // 2)
-                each = UserError(f"out of memory with {len(members)} jobs together; use hydra.launcher.max_jobs={most}")
+                each = UserError(f"out of memory with {len(members)} jobs together; use {self._key}={most}")
             _resume(member.turn, error=each)
 
     def _pass_on(self) -> None:

@@ -68,6 +68,8 @@ class Search:
         custom: str | None = None,
         n_trials: int = 5,
         seeds: tuple[int, ...] = (),
+        fused: int = 1,
+        application: Application | None = None,
     ) -> optuna.Study:
         """The study after a worker worked on it."""
         space: Any = make_space({"x": "interval(0,1)"}, OverridesParser.create())
@@ -79,7 +81,7 @@ class Search:
             open_storage(where), "s", wanted, Signature(space.describe(), {}, {}), fresh=False
         )
         search_config = SearchConfig(
-            application=Application(),
+            application=application or Application(),
             storage=where,
             study="s",
             space=space,
@@ -91,6 +93,7 @@ class Search:
             pruner={"_target_": f"optuna.pruners.{pruner}"},
             constraints=constraints or {},
             seeds=seeds,
+            fused=fused,
         )
         Worker(search_config, HydraContext(self.loader, Callbacks()), self.config, task, threads=None).work(0)
         return study

@@ -16,7 +16,7 @@ from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.figures import draw
 from dcase_sweep.sweep.optuna.progress_table import outcome
 from dcase_sweep.sweep.optuna.report import describe_test, results, to_yaml, trials_csv
-from dcase_sweep.sweep.optuna.seeds import average, check_seeds, list_seeds
+from dcase_sweep.sweep.optuna.seeds import average, check_fused, check_seeds, list_seeds
 from dcase_sweep.sweep.optuna.signature import Objective, differences, make_signature
 from dcase_sweep.utils.errors import UserError
 
@@ -153,3 +153,20 @@ def test_figures_show_the_spread_and_say_what_they_show(tmp_path: Path, monkeypa
     assert lines.get_segments()[0][:, 1] == pytest.approx([0.5 - 0.0123, 0.5 + 0.0123])
     page = (tmp_path / "search.html").read_text()
     assert '"error_y":{"array":[0.0123]' in page.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("fused", "seeds", "message"),
+    [
+        (0, 3, "hydra.sweeper.fused=0: expected a whole number from 1 to 100"),
+        ("all", 3, "hydra.sweeper.fused=all: expected a whole number from 1 to 100"),
+        (
+            8,
+            1,
+            "hydra.sweeper.fused=8: trains the seeds of a trial together; expected hydra.sweeper.seeds of 2 or more",
+        ),
+    ],
+)
+def test_a_number_of_seeds_together_that_is_impossible_is_refused(fused: Any, seeds: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        check_fused(fused, seeds)

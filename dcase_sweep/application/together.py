@@ -1,0 +1,62 @@
+"""Experiments whose networks are trained together: when they can be, and those of the seeds of one trial."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+
+from dcase_sweep.sweep import reporting
+from dcase_sweep.sweep.outcomes import Outcome
+from dcase_sweep.utils.turns import STATES, GlobalState, Turn
+
+if TYPE_CHECKING:
+    from dcase_sweep.config import Experiment
+
+
+def _write_settings(settings: Any) -> None:
+    HydraConfig.instance().cfg = settings
+
+
+#: Hydra's settings, and where reports go, which each of several jobs has for itself.
+SETTINGS = GlobalState(lambda: HydraConfig.instance().cfg, _write_settings)
+REPORTER = GlobalState(reporting.get_reporter, reporting.set_reporter)
+
+
+def find_obstacle(experiment: "Experiment") -> str | None:
+    """Return the reason why experiments like this one are not trained together, if the configuration tells it.
+
+    Raises:
+        UserError: for a class of a learner that cannot be found.
+    """
+    from dcase_sweep.config import get_learner
+
+    if experiment.framework.name != "torch":
+        return f"framework={experiment.framework.name} trains one network at a time"
+    if not get_learner(experiment).startswith("dcase_sweep.training.scenes."):
+        return f"task={experiment.task.name}: its learner trains one network at a time"
+    if experiment.compressed is not None:
+        return "compression changes each network during the training"
+    if experiment.hardware.compile:
+        return "hardware.compile compiles each network by itself"
+    if experiment.published_checkpoint is not None:
+        return "nothing is trained"
+    return None
+
+
+def run_together(runs: Mapping[str, Callable[[], Outcome]], key: str) -> list[Outcome]:
+    """Run jobs of one architecture up to their trainings, and these together.
+
+    Args:
+        runs: name → function that runs a job and returns its outcome.
+        key: the setting of the number of jobs, for a message.
+
+    Raises:
+        Interrupted: after a signal, in every job that has begun, too.
+    """
+    from dcase_sweep.training.fused.coordinator import Coordinator
+    from dcase_sweep.training.fused.random_state import RANDOM
+
+    states = (*STATES, RANDOM, SETTINGS, REPORTER)
+    turns = [Turn(run, states, name=name) for name, run in runs.items()]
+    Coordinator(turns, None, key=key).run()
+    return [turn.result for turn in turns]
