@@ -45,6 +45,8 @@ class Continues(Enum):
     FOUND = auto()
     #: Because the command was requeued by its batch system: finished jobs are not run again.
     REQUEUED = auto()
+    #: Because jobs of an earlier command were still running there: jobs that have finished are not run again.
+    ATTACHED = auto()
 
 
 def choose_continuation(named: Path | None, folder: Path) -> Continues | None:
@@ -61,6 +63,18 @@ def choose_continuation(named: Path | None, folder: Path) -> Continues | None:
     return Continues.REQUEUED if is_requeued() else Continues.FOUND
 
 
+def check_ended(folder: Path, how: Continues) -> None:
+    """Check that no command runs the sweep of a folder.
+
+    Raises:
+        UserError: if one does.
+    """
+    key = "resume" if how is Continues.NAMED else "hydra.sweep.dir"
+    with claim(folder / SWEEP) as is_free:
+        if not is_free:
+            raise UserError(f"{key}={folder}: the sweep is still running; wait for its end, or stop it first")
+
+
 def continue_jobs(experiments: Sequence[Experiment], folder: Path, how: Continues = Continues.NAMED) -> Continuation:
     """Find the checkpoint of each job of a sweep.
 
@@ -73,13 +87,8 @@ def continue_jobs(experiments: Sequence[Experiment], folder: Path, how: Continue
         For each job the overrides that resume it or give it an unused folder, and the ID of the run of the sweep.
 
     Raises:
-        UserError: if the sweep is running; in a folder that the user names, also if a checkpoint cannot be read or
-            belongs to no job.
+        UserError: in a folder that the user names, if a checkpoint cannot be read or belongs to no job.
     """
-    key = "resume" if how is Continues.NAMED else "hydra.sweep.dir"
-    with claim(folder / SWEEP) as is_free:
-        if not is_free:
-            raise UserError(f"{key}={folder}: the sweep is still running; wait for its end, or stop it first")
     found: dict[int, tuple[int, Path]] = {}
     parents: Counter[str] = Counter()
     finished, others = 0, []
@@ -150,9 +159,10 @@ def resume_trial(job: PreparedJob, folder: str) -> tuple[PreparedJob, int]:
     Raises:
         UserError: if the folder has no checkpoint, or one of another experiment.
     """
-    moved = Path(job.config.hydra.sweep.dir) / Path(folder).name
-    if moved.is_dir() and not Path(folder).is_dir():  # the folder of the search has another place now
-        folder = str(moved)
+    if not Path(folder).is_dir():  # the folder of the search may have another place now
+        parts = Path(folder).parts  # the trial's, or the trial's and the seed's
+        places = [Path(job.config.hydra.sweep.dir, *parts[-depth:]) for depth in (2, 1)]
+        folder = next((str(place) for place in places if place.is_dir()), folder)
     experiment = replace(job.content, resume=folder)
     found = find_resumable(experiment)
     assert found is not None

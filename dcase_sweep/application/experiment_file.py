@@ -40,7 +40,7 @@ def make_experiment_file(best: BestTrial) -> str:
     groups: dict[str, str | list[str]] = {}
     values = OmegaConf.create({})
     secret: list[str] = []
-    lines = [*best.fixed, *stored_overrides(best)]
+    lines = [*best.fixed, *stored_overrides(best), *(f"seed={seed}" for seed in best.seeds[:1])]
     for line in lines:
         parsed = parser.parse_override(line)
         key, value = parsed.get_key_element().lstrip("+"), parsed.value()
@@ -61,10 +61,20 @@ def make_experiment_file(best: BestTrial) -> str:
     chosen += [f"  - override /{group}: {json.dumps(choice, ensure_ascii=False)}" for group, choice in groups.items()]
     found = ", ".join(f"{name} {value:.6g}" for name, value in best.metrics.items())
     text = f"# @package _global_\n# Trial {best.number} of the search {best.study}: {found}.\n"
+    text += _describe_seeds(best)
     text += "".join(f"# Note: {note}.\n" for note in best.notes)
     text += f"# Left out, as a secret: {', '.join(secret)}.\n" if secret else ""
     text += "defaults:\n" + "\n".join(chosen) + "\n\n" if chosen else ""
     return text + (OmegaConf.to_yaml(values) if values else "")
+
+
+def _describe_seeds(best: BestTrial) -> str:
+    """Say of which seeds the result is the mean. The file itself has the first one."""
+    if not best.seeds:
+        return ""
+    spread = ", ".join(f"{best.spread[name]:.3g}" for name in best.metrics if name in best.spread)
+    listed = ",".join(map(str, best.seeds))
+    return f"# Mean of the seeds {listed}, standard deviation {spread}; all of them again: -m seed={listed}\n"
 
 
 def _to_text(value: Any) -> str:

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -228,10 +229,13 @@ class Experiments(Application):
         return repeat_command(config.hydra, arguments, is_sweep=True)
 
     def describe_repetition(self, config: DictConfig, best: BestTrial, folder: Path) -> str:
-        """Return the command that runs the experiment file of one of the best trials."""
+        """Return the command that runs the experiment file of one of the best trials, with all of its seeds."""
         from dcase_sweep.config.command_line import repeat_command
 
-        return repeat_command(config.hydra, [f"+experiment={best.name}"], more=folder)
+        words = [f"+experiment={best.name}"]
+        if best.seeds:
+            words = ["-m", *words, f"seed={','.join(map(str, best.seeds))}"]
+        return repeat_command(config.hydra, words, more=folder)
 
     def describe_best(self, best: BestTrial) -> dict[str, str]:
         """Return an experiment file."""
@@ -254,12 +258,32 @@ class Experiments(Application):
         """Find the checkpoints of the jobs of a sweep that is continued."""
         if self.continuation is None:
             return super().continue_jobs(jobs, folder)
-        from dcase_sweep.application.continued import continue_jobs, find_results
+        from dcase_sweep.application.continued import check_ended, continue_jobs, find_results
+        from dcase_sweep.application.left_jobs import wait_for_jobs
 
+        check_ended(folder, self.continuation)
+        if wait_for_jobs(folder) and self.continuation is Continues.FOUND:
+            self.continuation = Continues.ATTACHED
         continuation = continue_jobs(jobs, folder, self.continuation)
-        if self.continuation is Continues.REQUEUED:
+        if self.continuation in (Continues.REQUEUED, Continues.ATTACHED):
             self._finished = find_results(jobs, folder)
-        return continuation
+        return replace(continuation, skips_finished=self.continuation is not Continues.FOUND)
+
+    def find_result(self, job: "Experiment", folder: Path) -> "Result | None":
+        """Return the result of a run that has finished in a folder."""
+        from dcase_sweep.application.left_jobs import has_result
+
+        if not has_result(folder):
+            return None
+        from dcase_sweep.runner.folder import read_result  # imports the libraries for training
+
+        return read_result(job, folder)
+
+    def find_progress(self, folder: Path) -> Any:
+        """Return when the last epoch in a folder was stored."""
+        from dcase_sweep.application.left_jobs import find_last_epoch
+
+        return find_last_epoch(folder)
 
     def pool(self, jobs: Sequence[GridJob]) -> list[PooledRow]:
         """Return a row for the folds of each cross-validation, evaluated together."""
@@ -287,6 +311,22 @@ class Experiments(Application):
         lines = [] if threads is None else [f"++hardware.threads={threads}"]
         return [*lines, *_describe_parent(record_id), f"++tracking.run_name={quote(f'{study} #{number}')}"]
 
+    def describe_seed(self, study: str, number: int, seed: int) -> list[str]:
+        """Return the seed, and the name and the tag of its run."""
+        from dcase_sweep.tracking import TRIAL
+
+        name = quote(f"{study} #{number} seed={seed}")
+        return [f"seed={seed}", f"++tracking.run_name={name}", f"++tracking.tags={{{TRIAL}:'{number}'}}"]
+
+    def start_trial(self, job: PreparedJob, number: int, seeds: Sequence[int], known_id: str | None = None) -> Record:
+        """Start the MLflow run of a trial, the parent of the runs of its seeds."""
+        from dcase_sweep import tracking
+        from dcase_sweep.application.trial_record import start_trial_record
+
+        if not tracking.logs_to_mlflow(job.content.logger):
+            return Record()
+        return start_trial_record(job, number, seeds, known_id)
+
     def prepare(self, config: DictConfig) -> PreparedJob:
         """Check a trial: its values, the memory that it needs, and its limits."""
         from dcase_sweep.complexity.capacity import check_capacity
@@ -303,6 +343,11 @@ class Experiments(Application):
 
         figures, violations = check_limits(experiment, self._classes, self._limits)
         return PreparedJob(config, experiment, figures, violations)
+
+    def prepare_seed(self, config: DictConfig, job: PreparedJob) -> PreparedJob:
+        """Check the job of one seed, which needs what the trial needs: it is not measured again."""
+        config.hydra.job_logging.root.handlers = ["file"]
+        return replace(job, config=config, content=self.check(config))
 
     def resume(self, job: PreparedJob, folder: str) -> tuple[PreparedJob, int | None] | None:
         """Continue the run in a folder from its last epoch.

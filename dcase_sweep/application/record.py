@@ -15,16 +15,17 @@ BEST = "dcase_sweep.best"
 
 
 class RunRecord(Record):
-    """The MLflow run of a sweep.
+    """The MLflow run of a sweep, or of a trial with several seeds.
 
     Args:
         run: the open run.
+        is_sweep: whether it is that of a sweep, which has a page that lists its jobs.
     """
 
-    def __init__(self, run: tracking.Run) -> None:
+    def __init__(self, run: tracking.Run, *, is_sweep: bool = True) -> None:
         self.id = run.id
         self.command = run.store.command
-        self.link = run.store.link_to_sweep(run.id)
+        self.link = run.store.link_to_sweep(run.id) if is_sweep else None
         self._run = run
 
     def log_text(self, text: str, name: str) -> None:

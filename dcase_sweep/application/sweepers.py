@@ -8,7 +8,7 @@ from typing import Any
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from dcase_sweep.application.continued import Continues, choose_continuation
+from dcase_sweep.application.continued import choose_continuation
 from dcase_sweep.application.experiments import Experiments
 from dcase_sweep.sweep import grid
 from dcase_sweep.sweep.application import Application
@@ -32,7 +32,7 @@ class GridSweeper(grid.GridSweeper):
     """Runs all combinations; see `dcase_sweep.sweep.grid`.
 
     Args:
-        max_batch_size: number of jobs passed to the launcher at a time; None = all.
+        max_batch_size: number of jobs that the launcher runs at a time; None = as many as it can.
         params: overrides for all sweeps, key → value.
         skip_finished: skip jobs that have finished with the same configuration, code and data.
         search: not supported; a grid has no search space.
@@ -71,8 +71,6 @@ class GridSweeper(grid.GridSweeper):
         arguments, resumed = _take_sweep(arguments)
         assert isinstance(self._application, Experiments)
         self._application.continuation = choose_continuation(resumed, Path(self._config.hydra.sweep.dir))
-        if resumed is not None or self._application.continuation is Continues.REQUEUED:
-            self.skip_finished = True
         results = super().sweep(arguments)
         if self.failures:
             raise SweepFailed(self.failures)
@@ -161,6 +159,7 @@ class OptunaSweeper(sweeper.OptunaSweeper):
 
     def choose_objective(self) -> Any:
         """Return the objective of the search, or the task's default."""
+        from dcase_sweep.application.objectives import check_names
         from dcase_sweep.application.search_settings import find_pruning_metric, parse_objective
         from dcase_sweep.config import get_objective
         from dcase_sweep.sweep.optuna.signature import Objective
@@ -170,5 +169,7 @@ class OptunaSweeper(sweeper.OptunaSweeper):
         typed = list(self.composed.hydra.overrides.hydra)
         wanted = parse_objective(self.parser, typed, self.search.get("objective") or {})
         objective = Objective.parse(wanted or get_objective(application.base), "search.objective")
+        check_names("search.objective" if wanted else "task.objective", objective.metrics, application.base)
+        check_names("hydra.sweeper.constraints", self.constraints, application.base)
         application.metric = find_pruning_metric(objective)
         return objective

@@ -83,6 +83,7 @@ def split_words(words: Sequence[str], keys: Sequence[str]) -> tuple[list[str], d
 
 def _describe(overview: "Overview", where: str) -> list[str]:
     """The lines of one search."""
+    from dcase_sweep.sweep.outcomes import format_value
     from dcase_sweep.utils.console import pluralize
     from dcase_sweep.utils.text import printable
     from dcase_sweep.utils.text_table import format_table, terminal_width
@@ -96,7 +97,10 @@ def _describe(overview: "Overview", where: str) -> list[str]:
         f"storage   {where}",
         f"state     {overview.state}{reason}; {overview.done:,}{wanted} trials{left}",
         f"trials    {', '.join(kinds) or 'none'}",
-        *(f"best      {printable(each.metric)} {each.value:.4g}, trial {each.trial}" for each in overview.best),
+        *(
+            f"best      {printable(each.metric)} {format_value(each.value, each.spread)}, trial {each.trial}"
+            for each in overview.best
+        ),
     ]
     if overview.trials_per_hour is not None:
         lines.append(f"speed     {_format_rate(overview.trials_per_hour)} trials an hour")
@@ -122,6 +126,7 @@ def _describe(overview: "Overview", where: str) -> list[str]:
 
 def _list(overviews: "Sequence[Overview]") -> str:
     """A table with one row for each search."""
+    from dcase_sweep.sweep.outcomes import format_value
     from dcase_sweep.utils.text import printable
     from dcase_sweep.utils.text_table import format_table, terminal_width
 
@@ -134,7 +139,7 @@ def _list(overviews: "Sequence[Overview]") -> str:
             "-" if each.wanted is None else f"{each.wanted:,}",
             f"{each.counts['running']:,}",
             f"{each.counts['failed']:,}",
-            " / ".join(f"{best.value:.4g}" for best in each.best) or "-",
+            " / ".join(format_value(best.value, best.spread) for best in each.best) or "-",
             _format_rate(each.trials_per_hour),
             _format_seconds(each.remaining) if each.remaining else "-",
         ]
@@ -169,7 +174,15 @@ def _to_plain(overview: "Overview") -> dict[str, Any]:
         "wanted": overview.wanted,
         "done": overview.done,
         "trials": dict(overview.counts),
-        "best": [{"metric": each.metric, "value": _finite(each.value), "trial": each.trial} for each in overview.best],
+        "best": [
+            {
+                "metric": each.metric,
+                "value": _finite(each.value),
+                "trial": each.trial,
+                **({} if each.spread is None else {"spread": each.spread}),
+            }
+            for each in overview.best
+        ],
         "trials_per_hour": overview.trials_per_hour,
         "remaining_seconds": overview.remaining,
         "hosts": [

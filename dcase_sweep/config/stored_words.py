@@ -26,9 +26,9 @@ _HYDRA = ("hydra.sweeper.", "hydra.launcher.")
 _HYDRA_GROUPS = ("hydra/sweeper", "hydra/sweeper/sampler", "hydra/sweeper/pruner", "hydra/launcher")
 #: Settings for the beginning of a sweep alone.
 _ONCE = ("hydra.sweeper.fresh", "hydra.sweeper.skip_finished")
-#: Code, by the keys of sweepers. A launcher may run commands, so nothing of it is obeyed but its number of jobs.
+#: Code, by the keys of sweepers. A launcher may run commands, so nothing of it is obeyed but these.
 _CODE = ("hydra.sweeper.custom_search_space",)
-_LAUNCHER_NUMBERS = ("hydra.launcher.n_jobs",)
+_LAUNCHER_NUMBERS = ("hydra.launcher.n_jobs", "hydra.launcher.max_jobs", "hydra.launcher.stacked")
 _NAME = r"'?[\w.\-]+'?|\[[\w.,\-]*\]"
 _CHOICE = re.compile(_NAME)
 _CHOICES = re.compile(rf"(?:choice\(\s*)?(?:{_NAME})(?:\s*,\s*(?:{_NAME}))*\s*\)?|glob\([\w.\-*?]+\)")

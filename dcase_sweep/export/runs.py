@@ -128,6 +128,9 @@ def read_run(
         return RunFiles(where, checkpoint, path.parent.parent if path.parent.name == FOLDER else None, known)
     logged = _logged(given, store)
     check(logged)
+    seeds = logged.parameters.get("seed", "")
+    if "," in seeds:  # it has their means, and no network
+        raise UserError(f"{where}: the run of a trial with the seeds {seeds}; expected the run of one of them")
     with tempfile.TemporaryDirectory() as temporary:
         fetched = logged.fetch(CHECKPOINT, Path(temporary))
         if fetched is None:

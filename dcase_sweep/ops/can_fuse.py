@@ -1,10 +1,26 @@
 """The conditions under which this package's CPU operations replace PyTorch's layers."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 _SIZES = (2, 4, 8)
+#: How many contexts of `only_layers` are entered.
+_contexts = 0
+
+
+@contextmanager
+def only_layers() -> Iterator[None]:
+    """Context in which PyTorch's layers compute everything, because functions of them are transformed."""
+    global _contexts
+    _contexts += 1
+    try:
+        yield
+    finally:
+        _contexts -= 1
 
 
 def can_fuse(values: Tensor, *bypassed: nn.Module) -> bool:
@@ -14,7 +30,8 @@ def can_fuse(values: Tensor, *bypassed: nn.Module) -> bool:
     modes count or change them, so with any of these PyTorch's layers run one by one.
     """
     return (
-        values.device.type == "cpu"
+        not _contexts
+        and values.device.type == "cpu"
         and values.is_floating_point()
         and values.element_size() in _SIZES
         and not torch.compiler.is_compiling()

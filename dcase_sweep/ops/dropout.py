@@ -43,27 +43,49 @@ class DropoutMask:
 
     @staticmethod
     def masks_for(count: int, dtype: torch.dtype) -> tuple[tuple[int], torch.dtype]:
-        """Shape and type of the memory that :meth:`zero_dropped_` needs for ``count`` values of type ``dtype``."""
+        """Shape and type of the memory that :class:`MaskMemory` needs for ``count`` values of type ``dtype``."""
         return (64 * -(-count // 64),), _INTEGER_OF_SIZE[dtype.itemsize]
 
-    def zero_dropped_(self, values: Tensor, masks: Tensor | None = None) -> Tensor:
+    def zero_dropped_(self, values: Tensor, memory: "MaskMemory | None" = None) -> Tensor:
         """Set the dropped entries of contiguous ``values`` to zero, in place. The others are not scaled.
 
-        ``masks`` is working memory of the shape and type of :meth:`masks_for`; by default it is allocated here.
+        ``memory`` is working memory for these values; by default it is allocated here.
         """
-        shape, integer = self.masks_for(self.count, values.dtype)
-        if masks is None:
-            masks = torch.empty(shape, dtype=integer)
+        if memory is None:
+            shape, integer = self.masks_for(self.count, values.dtype)
+            memory = MaskMemory.of(values, torch.empty(shape, dtype=integer))
         if self.is_packed:
             # Plane k of the masks: bit k of every word, copied to all bits of an integer.
-            bits = 8 * values.element_size()
-            shifts = torch.arange(bits, dtype=integer).unsqueeze(1)
-            torch.bitwise_left_shift(self.words.view(integer), shifts, out=masks.view(bits, -1))
-            masks.bitwise_right_shift_(bits - 1)
+            torch.bitwise_left_shift(self.words.view(memory.planes.dtype), memory.shifts, out=memory.planes)
+            memory.planes.bitwise_right_shift_(len(memory.planes) - 1)
         else:
-            masks[: self.count].copy_(self.words).neg_()
-        values.view(-1).view(integer).bitwise_and_(masks[: self.count])
+            memory.masks.copy_(self.words).neg_()
+        memory.values.bitwise_and_(memory.masks)
         return values
+
+
+@dataclass(frozen=True, slots=True)
+class MaskMemory:
+    """Working memory for the masks of some values, and the values, all as integers of their size.
+
+    Attributes:
+        values: the values, ``[value]``.
+        masks: one integer for each value, ``[value]``.
+        planes: the memory of the masks, ``[bit, word]``.
+        shifts: the number of each bit, ``[bit, 1]``.
+    """
+
+    values: Tensor
+    masks: Tensor
+    planes: Tensor
+    shifts: Tensor
+
+    @staticmethod
+    def of(values: Tensor, memory: Tensor) -> "MaskMemory":
+        """Use memory of the shape and type of :meth:`DropoutMask.masks_for` for contiguous ``values``."""
+        count, bits = values.numel(), 8 * values.element_size()
+        shifts = torch.arange(bits, dtype=memory.dtype).unsqueeze(1)
+        return MaskMemory(values.view(-1).view(memory.dtype), memory[:count], memory.view(bits, -1), shifts)
 
 
 class _Dropout(torch.autograd.Function):

@@ -7,7 +7,7 @@ the gradients of all parameters from sums over one pass of the batch. The result
 """
 
 import itertools
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,8 +19,8 @@ from torch.nn import functional
 
 from dcase_sweep.ops.dropout import DropoutMask
 from dcase_sweep.ops.fused_gate import NormalisationGradient, Statistics, Sums
-from dcase_sweep.ops.gate import Block, Gate, maps_in, spare_for
-from dcase_sweep.ops.threads import run_together, working_memory
+from dcase_sweep.ops.gate import Block, Gate, GateMemory
+from dcase_sweep.ops.threads import run_together, working_memory, workspace
 
 #: Values of the maps that one task processes.
 VALUES_PER_BLOCK = 1 << 18
@@ -53,13 +53,47 @@ class Patches:
         """Number of values in a patch."""
         return self.kernel[0] * self.kernel[1]
 
-    def write(self, clip: int, frames: slice, patches: Tensor) -> None:
-        """Write the patches at some frames of a clip, ``[patch, frame * mel]``."""
-        rows, mels = frames.stop - frames.start, self.shape[2]
-        offsets = itertools.product(*map(range, self.kernel))
-        for values, (frame, mel) in zip(patches.view(self.size, rows, mels), offsets, strict=True):
-            first = frames.start + frame
-            values.copy_(self.padded[clip, first : first + rows, mel : mel + mels])
+    def at(self, clip: int, frames: slice) -> Tensor:
+        """View the patches at some frames of a clip, ``[frame of the kernel, mel of the kernel, frame, mel]``."""
+        padded, (_, _, mels) = self.padded, self.shape
+        over_clips, over_frames, over_mels = padded.stride()
+        return padded.as_strided(
+            (*self.kernel, frames.stop - frames.start, mels),
+            (over_frames, over_mels, over_frames, over_mels),
+            padded.storage_offset() + clip * over_clips + frames.start * over_frames,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _PatchMemory:
+    """Working memory for patches, ``[patch, position]``, with a last row of ones, which stands for a bias.
+
+    Attributes:
+        all: the patches and the ones, ``[patch + 1, position]``.
+        rows: the same, ``[position, patch + 1]``.
+        values: the patches, ``[frame of the kernel, mel of the kernel, frame, mel]``.
+        ones: ``[position]``.
+    """
+
+    all: Tensor
+    rows: Tensor
+    values: Tensor
+    ones: Tensor
+
+    @staticmethod
+    def of(memory: Tensor, kernel: tuple[int, int], frames: int, mels: int) -> "_PatchMemory":
+        values = memory[:-1].view(*kernel, frames, mels)
+        return _PatchMemory(memory, memory.t(), values, memory[-1])
+
+    @staticmethod
+    def make(kernel: tuple[int, int], frames: int, mels: int, dtype: torch.dtype) -> "_PatchMemory":
+        (memory,) = working_memory([((kernel[0] * kernel[1] + 1, frames * mels), dtype)])
+        return _PatchMemory.of(memory, kernel, frames, mels)
+
+    def write(self, patches: Tensor) -> None:
+        """Write patches from :meth:`Patches.at`."""
+        self.values.copy_(patches)
+        self.ones.fill_(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +110,9 @@ class Moments:
         clips, frames, mels = patches.shape
 
         def sum_clip(clip: int) -> Tensor:
-            shape = patches.size + 1, frames * mels
-            (values,) = working_memory([(shape, patches.padded.dtype)])
-            patches.write(clip, slice(0, frames), values[:-1])
-            values[-1] = 1
-            return (values @ values.t()).double()
+            memory = workspace(_PatchMemory.make, patches.kernel, frames, mels, patches.padded.dtype)
+            memory.write(patches.at(clip, slice(0, frames)))
+            return (memory.all @ memory.rows).double()
 
         products = sum(run_together([partial(sum_clip, clip) for clip in range(clips)]), torch.zeros(1))
         return Moments(products[-1, :-1], products[:-1, :-1], clips * frames * mels)
@@ -95,75 +127,94 @@ class Moments:
         return Statistics((kernel @ mean + bias).to(dtype), variance.to(dtype), self.count, are_of_batch=True)
 
 
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """Working memory for the maps of some frames of a clip, and for the patches that they are computed from."""
+
+    patches: _PatchMemory
+    gate: GateMemory
+
+    @staticmethod
+    def make(
+        kernel: tuple[int, int], shape: tuple[int, int, int, int], dtype: torch.dtype, pool: tuple[int, int]
+    ) -> "_Memory":
+        _, frames, mels, _ = shape
+        patches, *gate = working_memory(
+            [((kernel[0] * kernel[1] + 1, frames * mels), dtype), *GateMemory.shapes(shape, dtype)]
+        )
+        return _Memory(_PatchMemory.of(patches, kernel, frames, mels), GateMemory.of(gate, pool))
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some frames of a clip.
+
+    Attributes:
+        patches: their patches, as :meth:`Patches.at` returns them.
+        pooled: their pooled maps or the gradient of these, ``[1, pooled frame, pooled mel, channel]``.
+        shape: the shape of their maps, ``(1, frame, mel, channel)``.
+    """
+
+    patches: Tensor
+    pooled: Tensor
+    shape: tuple[int, int, int, int]
+
+
 class _FirstBlock:
     """The layers of the block, for some frames of a clip at a time."""
 
     def __init__(self, patches: Patches, weight: Tensor, bias: Tensor, block: Block, statistics: Statistics) -> None:
         self.patches, self.dtype, self.channels = patches, weight.dtype, len(weight)
         factor = block.weight.double() * (statistics.variance.double() + block.epsilon).rsqrt()
-        # Convolution and normalisation are computed as one matrix product.
-        self.weight = (weight.flatten(1) * factor.unsqueeze(1)).to(self.dtype)
-        self.offset = (block.bias + (bias - statistics.mean.double()) * factor).to(self.dtype)
+        # Convolution and normalisation are one matrix product with the patches, and so is the linear map of the result.
+        kernel = weight.flatten(1) * factor.unsqueeze(1)
+        offset = block.bias + (bias - statistics.mean.double()) * factor
+        normalised = torch.cat([kernel.t(), offset.unsqueeze(0)])
+        linear = normalised @ block.gate_weight.double().t()
+        linear[-1] += block.gate_bias
+        #: ``[patch + 1, channel]``; the last row is that of the ones.
+        self.normalised, self.linear = normalised.to(self.dtype), linear.to(self.dtype)
         self.gate = Gate(block, self.dtype)
 
-    def parts(self) -> Iterator[tuple[int, slice]]:
-        """Yield clips and frames of each; the frames are whole windows of the pool."""
+    def parts(self, pooled: Tensor) -> list[_Part]:
+        """Split the batch; the frames of each part are whole windows of the pool, except at the end of a clip."""
         clips, frames, mels = self.patches.shape
         window = self.gate.pool[0]
         step = max(1, VALUES_PER_BLOCK // (mels * self.channels * window)) * window
-        starts = range(0, frames, step)
-        for clip, start in itertools.product(range(clips), starts):
-            yield clip, slice(start, min(start + step, frames))
+        parts = []
+        for clip, start in itertools.product(range(clips), range(0, frames, step)):
+            stop = min(start + step, frames)
+            of_pooled = pooled[clip : clip + 1, start // window : stop // window]
+            shape = 1, stop - start, mels, self.channels
+            parts.append(_Part(self.patches.at(clip, slice(start, stop)), of_pooled, shape))
+        return parts
 
-    def pooled(self, maps: Tensor, clip: int, frames: slice) -> Tensor:
-        """Return the pooled maps of a part, ``[1, frame, mel, channel]``."""
-        window = self.gate.pool[0]
-        return maps[clip : clip + 1, frames.start // window : frames.stop // window]
+    def _multiply(self, part: _Part) -> _Memory:
+        """Compute the normalised maps of a part and their linear map."""
+        memory = workspace(_Memory.make, self.patches.kernel, part.shape, self.dtype, self.gate.pool)
+        memory.patches.write(part.patches)
+        torch.mm(memory.patches.rows, self.normalised, out=memory.gate.normalised.rows)
+        torch.mm(memory.patches.rows, self.linear, out=memory.gate.linear.rows)
+        return memory
 
-    def size(self, frames: slice) -> int:
-        """Number of values in the maps of a part."""
-        return (frames.stop - frames.start) * self.patches.shape[2] * self.channels
-
-    def _normalise(self, clip: int, frames: slice, patches: Tensor, normalised: Tensor) -> None:
-        self.patches.write(clip, frames, patches)
-        torch.addmm(self.offset, patches.t(), self.weight.t(), out=normalised.view(-1, self.channels))
-
-    def _like(self, frames: slice) -> tuple[tuple[int, ...], torch.dtype]:
-        """Shape and type of the maps of a part."""
-        return (1, frames.stop - frames.start, self.patches.shape[2], self.channels), self.dtype
-
-    def _patches_like(self, frames: slice) -> tuple[tuple[int, int], torch.dtype]:
-        """Shape and type of the patches of a part."""
-        return (self.patches.size, self.size(frames) // self.channels), self.dtype
-
-    def forward(self, clip: int, frames: slice, mask: DropoutMask | None, pooled: Tensor) -> None:
+    def forward(self, part: _Part, mask: DropoutMask | None) -> None:
         """Write the gated and pooled maps of a part."""
-        like = self._like(frames)
-        patches, linear, sigmoid, spare = working_memory([self._patches_like(frames), like, like, spare_for(*like)])
-        normalised = maps_in(spare, *like)
-        self._normalise(clip, frames, patches, normalised)
-        target = self.pooled(pooled, clip, frames)
-        self.gate.forward(normalised, mask, target, linear=linear, sigmoid=sigmoid, spare=spare)
+        self.gate.forward(self._multiply(part).gate, mask, part.pooled)
 
-    def backward(self, clip: int, frames: slice, mask: DropoutMask | None, gradient: Tensor) -> Sums:
-        """Compute the sums of a part for the gradients of the parameters."""
-        like = self._like(frames)
-        patches, normalised, linear, sigmoid, result, spare = working_memory(
-            [self._patches_like(frames), *[like] * 4, spare_for(*like)]
-        )
-        self._normalise(clip, frames, patches, normalised)
-        gate_weight, gate_bias = self.gate.backward(
-            normalised,
-            mask,
-            self.pooled(gradient, clip, frames),
-            result,
-            linear=linear,
-            sigmoid=sigmoid,
-            spare=spare,
-            wide_memory=sigmoid,
-        )
-        rows = result.view(-1, self.channels)
-        return Sums(gate_weight, gate_bias, rows.sum(0), (patches @ rows).t())
+    def backward(self, part: _Part, mask: DropoutMask | None) -> Tensor:
+        """Sum patches times the gradients of the linear map and of the normalised maps, ``[2, patch + 1, channel]``."""
+        memory = self._multiply(part)
+        for_normalised = memory.gate.sigmoid.rows
+        self.gate.backward(memory.gate, mask, part.pooled, for_normalised)
+        sums = self.normalised.new_empty(2, *self.normalised.shape)
+        for rows, result in zip((memory.gate.spare.rows, for_normalised), sums, strict=True):
+            torch.mm(memory.patches.all, rows, out=result)
+        return sums
+
+    def sums(self, parts: list[Tensor]) -> Sums:
+        """Compute the sums for the gradients of the parameters from those of all parts, in float64."""
+        linear, normalised = sum((part.double() for part in parts), torch.zeros(1))
+        return Sums(linear.t() @ self.normalised.double(), linear[-1], normalised[-1], normalised[:-1].t())
 
 
 class _ConvolveNormaliseGatePool(torch.autograd.Function):
@@ -185,9 +236,9 @@ class _ConvolveNormaliseGatePool(torch.autograd.Function):
         layers = _FirstBlock(patches, weight, bias, block, statistics)
         clips, frames, mels = patches.shape
         pooled = weight.new_empty(clips, frames // block.pool[0], mels // block.pool[1], len(weight))
-        parts = list(layers.parts())
-        masks = [DropoutMask.draw(layers.size(part), block.dropout) if block.dropout else None for _, part in parts]
-        run_together([partial(layers.forward, *part, mask, pooled) for part, mask in zip(parts, masks, strict=True)])
+        parts = layers.parts(pooled)
+        masks = [DropoutMask.draw(math.prod(part.shape), block.dropout) if block.dropout else None for part in parts]
+        run_together([partial(layers.forward, part, mask) for part, mask in zip(parts, masks, strict=True)])
         ctx.save_for_backward(weight, bias, norm_weight, norm_bias, gate_weight, gate_bias)
         ctx.constants, ctx.patches, ctx.moments, ctx.statistics = constants, patches, moments, statistics
         ctx.masks = masks
@@ -199,11 +250,8 @@ class _ConvolveNormaliseGatePool(torch.autograd.Function):
         weight, bias, *of_block = ctx.saved_tensors
         block = Block(*of_block, *ctx.constants)
         layers = _FirstBlock(ctx.patches, weight, bias, block, ctx.statistics)
-        tasks = [
-            partial(layers.backward, *part, mask, gradient)
-            for part, mask in zip(layers.parts(), ctx.masks, strict=True)
-        ]
-        sums = Sums.add(run_together(tasks))
+        parts = zip(layers.parts(gradient), ctx.masks, strict=True)
+        sums = layers.sums(run_together([partial(layers.backward, part, mask) for part, mask in parts]))
         kernel = weight.flatten(1).double()
         # The maps are kernel · patches + bias, so sums of the maps follow from sums of the patches.
         product = (sums.product * kernel).sum(1) + bias * sums.normalised

@@ -5,6 +5,7 @@ Here each core takes a few clips through all layers, in memory that stays in its
 normalisation are stored; the backward pass computes the rest again. The result equals that of the layers.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +16,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from dcase_sweep.ops.dropout import DropoutMask
-from dcase_sweep.ops.gate import Block, Gate, maps_in, spare_for, wide, widened
-from dcase_sweep.ops.threads import run_together, working_memory
+from dcase_sweep.ops.gate import Block, Gate, GateMemory, wide, widened
+from dcase_sweep.ops.threads import run_together, working_memory, workspace
 
 #: Values of the maps that one task processes; it uses about 16 bytes of working memory for each.
 VALUES_PER_BLOCK = 1 << 19
@@ -114,6 +115,67 @@ class NormalisationGradient:
         return NormalisationGradient(factor, slope, -slope * mean - factor * summed / statistics.count, for_weight)
 
 
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """Working memory for a part of the batch.
+
+    Attributes:
+        gate: that of the gate.
+        normalised: the normalised maps, ``[clip * frame, mel * channel]``.
+        wide: memory in the type of :func:`wide`, ``[position, channel]``; in this type it is not used.
+        products: likewise; in this type it shares the memory of the linear map.
+        wide_frames: ``wide`` as ``[clip * frame, mel * channel]``.
+    """
+
+    gate: GateMemory
+    normalised: Tensor
+    wide: Tensor
+    products: Tensor
+    wide_frames: Tensor
+
+    @staticmethod
+    def make(shape: tuple[int, ...], dtype: torch.dtype, pool: tuple[int, int], for_backward: bool) -> "_Memory":
+        """Reserve the memory for maps of a shape; only the backward pass keeps the normalised maps."""
+        shapes = GateMemory.shapes(shape, dtype)
+        if for_backward:
+            shapes.append((shape, dtype))
+        if dtype != wide(dtype):
+            shapes += [(shape, wide(dtype))] * (2 if for_backward else 1)
+        linear, sigmoid, masks, *others = working_memory(shapes)
+        gate = GateMemory.of((linear, sigmoid, masks), pool, others.pop(0) if for_backward else None)
+        first, last = (others[0], others[-1]) if others else (linear, linear)
+        frames = -1, shape[2] * shape[3]
+        wide_rows, products = first.view(-1, shape[3]), last.view(-1, shape[3])
+        return _Memory(gate, gate.normalised.whole.view(frames), wide_rows, products, first.view(frames))
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some clips: the shape of their maps, these as ``[clip * frame, mel * channel]``, and the pooled ones.
+
+    In the backward pass ``pooled`` is the gradient of the pooled maps, and ``gradient`` is where that of the normalised
+    maps is written, as ``[position, channel]``.
+    """
+
+    shape: tuple[int, ...]
+    frames: Tensor
+    rows: Tensor
+    pooled: Tensor
+    gradient: Tensor | None = None
+
+    @staticmethod
+    def split(maps: Tensor, pooled: Tensor, gradient: Tensor | None = None) -> "list[_Part]":
+        """Split the batch. All views are created here, because in the tasks they would cost Python's lock."""
+        _, _, mels, channels = maps.shape
+        parts = []
+        for some in split_batch(maps):
+            part = maps[some]
+            rows = None if gradient is None else gradient[some].view(-1, channels)
+            frames = part.view(-1, mels * channels)
+            parts.append(_Part(tuple(part.shape), frames, part.view(-1, channels), pooled[some], rows))
+        return parts
+
+
 class _Layers:
     """The layers after a convolution, with their constants in the right types, for any part of the batch."""
 
@@ -125,44 +187,34 @@ class _Layers:
         self.factor, self.offset = factor.repeat(mels), offset.repeat(mels)
         self.gate = Gate(block, maps.dtype)
 
-    def _normalise(self, maps: Tensor, normalised: Tensor, memory: Tensor) -> None:
-        """Write the normalised maps; ``memory`` has their shape and the type of :func:`wide`."""
-        rows = widened(maps, memory).view(-1, len(self.factor))
-        target = normalised if normalised.dtype == memory.dtype else memory
-        torch.addcmul(self.offset, rows, self.factor, out=target.view(-1, len(self.factor)))
-        if target is memory:
-            normalised.copy_(memory)
+    def _normalise(self, part: _Part, *, for_backward: bool) -> _Memory:
+        """Compute the normalised maps of a part and their linear map."""
+        dtype = part.frames.dtype
+        memory = workspace(_Memory.make, part.shape, dtype, self.gate.pool, for_backward)
+        if dtype == self.wide:
+            torch.addcmul(self.offset, part.frames, self.factor, out=memory.normalised)
+        else:
+            values = memory.wide_frames.copy_(part.frames)
+            memory.normalised.copy_(torch.addcmul(self.offset, values, self.factor, out=values))
+        self.gate.multiply(memory.gate)
+        return memory
 
-    def forward(self, maps: Tensor, mask: DropoutMask | None, pooled: Tensor) -> None:
-        """Write the gated and pooled maps to ``pooled``."""
-        like = tuple(maps.shape), maps.dtype
-        memory, linear, sigmoid, spare = working_memory([(maps.shape, self.wide), like, like, spare_for(*like)])
-        normalised = maps_in(spare, *like)
-        self._normalise(maps, normalised, memory)
-        self.gate.forward(normalised, mask, pooled, linear=linear, sigmoid=sigmoid, spare=spare)
+    def forward(self, part: _Part, mask: DropoutMask | None) -> None:
+        """Write the gated and pooled maps."""
+        self.gate.forward(self._normalise(part, for_backward=False).gate, mask, part.pooled)
 
-    def backward(self, maps: Tensor, mask: DropoutMask | None, gradient: Tensor, for_normalised: Tensor) -> Sums:
+    def backward(self, part: _Part, mask: DropoutMask | None) -> Sums:
         """Write the gradient of the normalised maps and return this part's sums for the parameters."""
-        like, like_wide = (tuple(maps.shape), maps.dtype), (maps.shape, self.wide)
-        normalised, linear, sigmoid, spare, memory, products = working_memory(
-            [*[like] * 3, spare_for(*like), *[like_wide] * 2]
-        )
-        self._normalise(maps, normalised, memory)
-        gate_weight, gate_bias = self.gate.backward(
-            normalised,
-            mask,
-            gradient,
-            for_normalised,
-            linear=linear,
-            sigmoid=sigmoid,
-            spare=spare,
-            wide_memory=memory,
-        )
-        channels = maps.shape[-1]
-        wide_gradient = widened(for_normalised, products)
-        summed = wide_gradient.view(-1, channels).sum(0)
-        torch.mul(wide_gradient, widened(maps, memory), out=products)
-        return Sums(gate_weight, gate_bias, summed, products.view(-1, channels).sum(0))
+        assert part.gradient is not None
+        memory = self._normalise(part, for_backward=True)
+        self.gate.backward(memory.gate, mask, part.pooled, part.gradient)
+        rows = memory.gate.spare.rows
+        gate_weight = rows.t() @ memory.gate.normalised.rows
+        gate_bias = widened(rows, memory.wide).sum(0)
+        gradient = widened(part.gradient, memory.products)
+        summed = gradient.sum(0)
+        torch.mul(gradient, widened(part.rows, memory.wide), out=memory.products)
+        return Sums(gate_weight, gate_bias, summed, memory.products.sum(0))
 
 
 class _NormaliseGatePool(torch.autograd.Function):
@@ -181,11 +233,9 @@ class _NormaliseGatePool(torch.autograd.Function):
         layers = _Layers(maps, block, statistics)
         clips, frames, mels, channels = maps.shape
         pooled = maps.new_empty(clips, frames // block.pool[0], mels // block.pool[1], channels)
-        parts = split_batch(maps)
-        masks = [DropoutMask.draw(maps[part].numel(), block.dropout) if block.dropout else None for part in parts]
-        run_together(
-            [partial(layers.forward, maps[part], mask, pooled[part]) for part, mask in zip(parts, masks, strict=True)]
-        )
+        parts = _Part.split(maps, pooled)
+        masks = [DropoutMask.draw(math.prod(part.shape), block.dropout) if block.dropout else None for part in parts]
+        run_together([partial(layers.forward, part, mask) for part, mask in zip(parts, masks, strict=True)])
         ctx.save_for_backward(maps, weight, bias, gate_weight, gate_bias)
         ctx.masks, ctx.constants, ctx.statistics = masks, constants, statistics
         return pooled
@@ -197,14 +247,8 @@ class _NormaliseGatePool(torch.autograd.Function):
         block = Block(*parameters, *ctx.constants)
         layers = _Layers(maps, block, ctx.statistics)
         for_maps = torch.empty_like(maps)
-        sums = Sums.add(
-            run_together(
-                [
-                    partial(layers.backward, maps[part], mask, gradient[part], for_maps[part])
-                    for part, mask in zip(split_batch(maps), ctx.masks, strict=True)
-                ]
-            )
-        )
+        parts = zip(_Part.split(maps, gradient, for_maps), ctx.masks, strict=True)
+        sums = Sums.add(run_together([partial(layers.backward, part, mask) for part, mask in parts]))
         norm_gradient = NormalisationGradient.compute(block, ctx.statistics, sums.normalised, sums.product)
         _normalisation_backward_(for_maps, maps, norm_gradient)
         return for_maps, norm_gradient.for_weight, sums.normalised, sums.gate_weight, sums.gate_bias, None, None

@@ -2,12 +2,13 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dcase_sweep.ops.dropout import DropoutMask
+from dcase_sweep.ops.dropout import DropoutMask, MaskMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,106 +44,120 @@ def widened(values: Tensor, memory: Tensor) -> Tensor:
     return values if values.dtype == memory.dtype else memory.copy_(values)
 
 
-def spare_for(shape: tuple[int, ...], dtype: torch.dtype) -> tuple[tuple[int], torch.dtype]:
-    """Shape and type of memory for the dropout masks of maps; at other times it stores maps (:func:`maps_in`)."""
-    return DropoutMask.masks_for(math.prod(shape), dtype)
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """Maps ``[clip, frame, mel, channel]`` and the views of them that a part of the batch is computed with.
+
+    Attributes:
+        whole: the maps.
+        rows: ``[position, channel]``.
+        windows: the values at each position in the pool's windows, ``[clip, pooled frame, pooled mel, channel]`` each.
+        rest: the frames and mel bands outside of all windows, where there are any.
+    """
+
+    whole: Tensor
+    rows: Tensor
+    windows: tuple[Tensor, ...]
+    rest: tuple[Tensor, ...]
+
+    @staticmethod
+    def of(maps: Tensor, pool: tuple[int, int]) -> "Maps":
+        """Create the views of contiguous maps."""
+        over_frames, over_mels = pool
+        frames, mels = maps.shape[1] // over_frames * over_frames, maps.shape[2] // over_mels * over_mels
+        places = itertools.product(range(over_frames), range(over_mels))
+        windows = tuple(maps[:, frame:frames:over_frames, mel:mels:over_mels] for frame, mel in places)
+        rest = tuple(part for part in (maps[:, frames:], maps[:, :, mels:]) if part.numel())
+        return Maps(maps, maps.view(-1, maps.shape[-1]), windows, rest)
 
 
-def maps_in(spare: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """View the memory that :func:`spare_for` describes as maps."""
-    return spare[: math.prod(shape)].view(dtype).view(shape)
+@dataclass(frozen=True, slots=True)
+class GateMemory:
+    """Working memory of :class:`Gate` for maps of one shape.
+
+    ``spare`` is written last and read last. It may share its memory with the normalised maps if these are not needed
+    afterwards.
+    """
+
+    normalised: Maps
+    linear: Maps
+    sigmoid: Maps
+    spare: Maps
+    masks: MaskMemory
+
+    @staticmethod
+    def shapes(shape: tuple[int, ...], dtype: torch.dtype) -> list[tuple[tuple[int, ...], torch.dtype]]:
+        """Shapes and types of the memory that :meth:`of` needs, apart from the normalised maps."""
+        return [(shape, dtype), (shape, dtype), DropoutMask.masks_for(math.prod(shape), dtype)]
+
+    @staticmethod
+    def of(memory: Sequence[Tensor], pool: tuple[int, int], normalised: Tensor | None = None) -> "GateMemory":
+        """Create the views of memory of the :meth:`shapes`; by default the normalised maps share that of the masks."""
+        linear, sigmoid, masks = memory
+        spare = masks[: linear.numel()].view(linear.dtype).view(linear.shape)
+        return GateMemory(
+            Maps.of(spare if normalised is None else normalised, pool),
+            Maps.of(linear, pool),
+            Maps.of(sigmoid, pool),
+            Maps.of(spare, pool),
+            MaskMemory.of(sigmoid, masks),
+        )
 
 
 class Gate:
-    """(W y + b) · σ(y), dropout and average pooling of normalised maps y ``[clip, frame, mel, channel]``.
-
-    The methods write into memory that the caller provides. ``linear`` and ``sigmoid`` have the shape and type of the
-    maps, ``spare`` those of :func:`spare_for`. ``spare`` is written last, so it may hold the normalised maps if the
-    caller does not need them afterwards.
-    """
+    """(W y + b) · σ(y), dropout and average pooling of normalised maps y ``[clip, frame, mel, channel]``."""
 
     def __init__(self, block: Block, dtype: torch.dtype) -> None:
         self.weight, self.bias = block.gate_weight.to(dtype), block.gate_bias.to(dtype)
+        self.transposed = self.weight.t()
         self.pool = block.pool
 
-    def _open(
-        self, normalised: Tensor, mask: DropoutMask | None, linear: Tensor, sigmoid: Tensor, spare: Tensor
-    ) -> float:
-        """Write the linear map and the sigmoid with dropout applied; return the factor that remains to be applied."""
-        channels = normalised.shape[-1]
-        torch.addmm(self.bias, normalised.view(-1, channels), self.weight.t(), out=linear.view(-1, channels))
-        torch.sigmoid(normalised, out=sigmoid)
+    def multiply(self, memory: GateMemory) -> None:
+        """Write the linear map of the normalised maps."""
+        torch.addmm(self.bias, memory.normalised.rows, self.transposed, out=memory.linear.rows)
+
+    def _open(self, memory: GateMemory, mask: DropoutMask | None) -> float:
+        """Write the sigmoid with dropout applied; return the factor that remains to be applied."""
+        torch.sigmoid(memory.normalised.whole, out=memory.sigmoid.whole)
         scale = 1 / math.prod(self.pool)
         if mask is None:
             return scale
-        mask.zero_dropped_(sigmoid, spare)
+        mask.zero_dropped_(memory.sigmoid.whole, memory.masks)
         return scale * mask.scale
 
-    def forward(
-        self,
-        normalised: Tensor,
-        mask: DropoutMask | None,
-        pooled: Tensor,
-        *,
-        linear: Tensor,
-        sigmoid: Tensor,
-        spare: Tensor,
-    ) -> None:
-        """Write the gated and pooled maps ``[clip, frame, mel, channel]`` to ``pooled``."""
-        scale = self._open(normalised, mask, linear, sigmoid, spare)
+    def forward(self, memory: GateMemory, mask: DropoutMask | None, pooled: Tensor) -> None:
+        """Write the gated and pooled maps ``[clip, frame, mel, channel]`` to ``pooled``.
+
+        The memory holds the normalised maps and their linear map.
+        """
+        scale = self._open(memory, mask)
         if pooled.dtype == wide(pooled.dtype):
-            pairs = zip(self._windows(linear), self._windows(sigmoid), strict=True)
+            pairs = zip(memory.linear.windows, memory.sigmoid.windows, strict=True)
             torch.mul(*next(pairs), out=pooled)
             for pair in pairs:
                 pooled.addcmul_(*pair)
         else:
             # This operator accumulates in float32.
-            gated = linear.mul_(sigmoid).permute(0, 3, 1, 2)
+            gated = memory.linear.whole.mul_(memory.sigmoid.whole).permute(0, 3, 1, 2)
             torch.ops.aten.avg_pool2d.out(gated, list(self.pool), divisor_override=1, out=pooled.permute(0, 3, 1, 2))
         pooled.mul_(scale)
 
-    def backward(
-        self,
-        normalised: Tensor,
-        mask: DropoutMask | None,
-        gradient: Tensor,
-        for_normalised: Tensor,
-        *,
-        linear: Tensor,
-        sigmoid: Tensor,
-        spare: Tensor,
-        wide_memory: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Write the gradient of the normalised maps; return the gradients of the gate's weight and bias.
+    def backward(self, memory: GateMemory, mask: DropoutMask | None, gradient: Tensor, for_normalised: Tensor) -> None:
+        """Write the gradient of the linear map to the spare memory and that of the normalised maps to its own.
 
         Let l = y Wᵀ + b, let s = σ(y) with dropout applied, and let h be the gradient after the gate, spread over the
         windows of the pool. The gradient of l is h s, and that of y is (h s) W + h l s (1 - s). Where a value was
         dropped, s = 0 and both are 0.
 
-        ``wide_memory`` has the shape of the maps and the type of :func:`wide`.
+        The memory holds the normalised maps y and their linear map l. ``for_normalised`` is ``[position, channel]``
+        and may share the memory of the sigmoid.
         """
-        channels = normalised.shape[-1]
-        scale = self._open(normalised, mask, linear, sigmoid, spare)
-        for_linear = maps_in(spare, tuple(normalised.shape), normalised.dtype)
-        self._spread_times(gradient * scale, sigmoid, for_linear)
-        linear.mul_(for_linear)
-        torch.addcmul(linear, linear, sigmoid, value=-1, out=linear)
-        rows = for_linear.view(-1, channels)
-        torch.addmm(linear.view(-1, channels), rows, self.weight, out=for_normalised.view(-1, channels))
-        for_weight = rows.t() @ normalised.view(-1, channels)
-        return for_weight, widened(for_linear, wide_memory).view(-1, channels).sum(0)
-
-    def _windows(self, maps: Tensor) -> list[Tensor]:
-        """Return the values at each position in the pool's windows, ``[clip, pooled frame, pooled mel, channel]``."""
-        over_frames, over_mels = self.pool
-        frames, mels = maps.shape[1] // over_frames * over_frames, maps.shape[2] // over_mels * over_mels
-        places = itertools.product(range(over_frames), range(over_mels))
-        return [maps[:, frame:frames:over_frames, mel:mels:over_mels] for frame, mel in places]
-
-    def _spread_times(self, gradient: Tensor, sigmoid: Tensor, product: Tensor) -> None:
-        """Write the gradient of the pooled maps, spread over each window, times the sigmoid; 0 elsewhere."""
-        frames, mels = sigmoid.shape[1:3]
-        product[:, frames - frames % self.pool[0] :] = 0
-        product[:, :, mels - mels % self.pool[1] :] = 0
-        for target, values in zip(self._windows(product), self._windows(sigmoid), strict=True):
+        gradient = gradient * self._open(memory, mask)
+        linear, sigmoid, spare = memory.linear.whole, memory.sigmoid, memory.spare
+        for part in spare.rest:
+            part.zero_()
+        for target, values in zip(spare.windows, sigmoid.windows, strict=True):
             torch.mul(values, gradient, out=target)
+        linear.mul_(spare.whole)
+        torch.addcmul(linear, linear, sigmoid.whole, value=-1, out=linear)
+        torch.addmm(memory.linear.rows, spare.rows, self.weight, out=for_normalised)

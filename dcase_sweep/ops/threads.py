@@ -8,9 +8,9 @@ Whole tasks do not have to wait.
 import math
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -63,9 +63,11 @@ class _Memory(threading.local):
 
     def __init__(self) -> None:
         self.values = torch.empty(0, dtype=torch.uint8)
+        self.workspaces: dict[Hashable, Any] = {}
 
     def reserve(self, size: int) -> Tensor:
         if len(self.values) < size:
+            self.workspaces.clear()
             with torch.inference_mode(False):
                 self.values = torch.empty(size, dtype=torch.uint8)
         return self.values
@@ -73,6 +75,7 @@ class _Memory(threading.local):
 
 _memory = _Memory()
 _ALIGNMENT = 64
+_MOST_WORKSPACES = 256
 
 
 def working_memory(shapes: Sequence[tuple[Sequence[int], torch.dtype]]) -> list[Tensor]:
@@ -85,3 +88,20 @@ def working_memory(shapes: Sequence[tuple[Sequence[int], torch.dtype]]) -> list[
         tensors.append(memory[first : first + length].view(dtype).view(*shape))
         first += size
     return tensors
+
+
+def workspace(make: Callable[..., Result], *arguments: Hashable) -> Result:
+    """Return ``make(*arguments)``, an object with views of :func:`working_memory`, which ``make`` calls once.
+
+    The object is kept for the next call in the same thread; the values of its tensors are not. Each view that a task
+    creates costs Python's lock, for which the other threads wait.
+    """
+    key = make, arguments
+    kept: Result | None = _memory.workspaces.get(key)
+    if kept is None:
+        if len(_memory.workspaces) >= _MOST_WORKSPACES:
+            _memory.workspaces.clear()
+        with torch.inference_mode(False), torch.no_grad():
+            kept = make(*arguments)
+        _memory.workspaces[key] = kept
+    return kept

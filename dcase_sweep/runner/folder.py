@@ -6,6 +6,7 @@ A batch system that preempts a job starts the same command in the same folder ag
 import json
 import logging
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 #: A larger file is no result.
 _LARGEST = 2**22
+#: How often a folder is found in use before it is, and the seconds in between.
+_LOOKS, _PAUSE = 3, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +55,16 @@ def hold_folder(folder: Path) -> Iterator[None]:
     Raises:
         UserError: if one does.
     """
-    with claim_folder(folder) as is_free:
-        if not is_free:
-            raise UserError(
-                f"{folder}: another process runs in this folder; expected a folder of its own (hydra.run.dir, "
-                "hydra.sweep.dir), or the end of that process"
-            )
-        yield
+    for _ in range(_LOOKS):  # a command that looks whether a job runs holds its folder for a moment
+        with claim_folder(folder) as is_free:
+            if is_free:
+                yield
+                return
+        time.sleep(_PAUSE)
+    raise UserError(
+        f"{folder}: another process runs in this folder; expected a folder of its own (hydra.run.dir, "
+        "hydra.sweep.dir), or the end of that process"
+    )
 
 
 def find_start(experiment: Experiment, folder: Path, given: Resumable | None, *, is_trial: bool) -> Start:

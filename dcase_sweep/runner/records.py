@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dcase_sweep import tracking
 from dcase_sweep.complexity.networks import complexity_before_training, cost_metrics, describe_limit, within_limit
@@ -27,16 +28,20 @@ log = logging.getLogger(__name__)
 def log_configuration(
     mlrun: tracking.AnyRun, experiment: Experiment, job: Job, data: TaskData, fingerprint: str
 ) -> None:
-    parameters = flatten(experiment)
-    parameters |= {group: choice for group, choice in job.choices.items() if group not in parameters}
-    parameters["data.fingerprint"] = fingerprint
-    hidden = ("tracking.", "logger.", "store.", "resume")
     mlrun.log_parameters(
-        mask_values({key: value for key, value in parameters.items() if not key.startswith(hidden)}),
+        list_parameters(experiment, job.choices) | {"data.fingerprint": fingerprint},
         {tracking.SIGNATURE: signature(flatten(experiment), fingerprint), **describe_tags(data)},
     )
     mlrun.log_data(data.name, fingerprint, str(data.root))
     mlrun.log_text(job.composed, "config.yaml")
+
+
+def list_parameters(experiment: Experiment, choices: Mapping[str, str]) -> dict[str, Any]:
+    """Return the parameters of a run: its configuration without locations, secrets masked, and choices of groups."""
+    parameters = flatten(experiment)
+    parameters |= {group: choice for group, choice in choices.items() if group not in parameters}
+    hidden = ("tracking.", "logger.", "store.", "resume")
+    return mask_values({key: value for key, value in parameters.items() if not key.startswith(hidden)})
 
 
 def log_complexity(mlrun: tracking.AnyRun, experiment: Experiment, classes: int) -> dict[str, float]:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from dcase_sweep.sweep.optuna.reporter import TrialReporter
     from dcase_sweep.sweep.optuna.space import Space
 
+#: The key of the seeds of a trial.
+SEED = "seed"
 #: The default journal of studies.
 _JOURNAL = "optuna.log"
 
@@ -173,11 +175,12 @@ class Application:
         return command.join(sys.argv[1:])
 
     def describe_repetition(self, config: DictConfig, best: BestTrial, folder: Path) -> str:
-        """Return the command that repeats one of the best trials."""
+        """Return the command that repeats one of the best trials; of several seeds, the first."""
         hydra = [word for word in config.hydra.overrides.hydra if not word.lstrip("+").startswith(_OF_SWEEPS)]
         mode = [] if command.is_multirun() else ["hydra.mode=RUN"]
         overrides = [str(each) for each in best.overrides] if isinstance(best.overrides, list) else []
-        return command.join([*command.places(), *best.fixed, *overrides, *hydra, *mode])
+        seed = [f"{SEED}={each}" for each in best.seeds[:1]]
+        return command.join([*command.places(), *best.fixed, *overrides, *seed, *hydra, *mode])
 
     def describe_best(self, best: BestTrial) -> dict[str, str]:
         """Return further files for one of the best trials, name → text.
@@ -204,6 +207,19 @@ class Application:
             UserError: if the folder is that of other jobs.
         """
         return Continuation([()] * len(jobs))
+
+    def find_result(self, job: Any, folder: Path) -> Any:
+        """Return what a job has returned whose process was lost when it had finished; None if it had not.
+
+        Args:
+            job: the result of `check`.
+            folder: folder of the job.
+        """
+        return None
+
+    def find_progress(self, folder: Path) -> Any:
+        """Return a value that changes with each step that the job in a folder has stored; None = not known."""
+        return None
 
     def pool(self, jobs: Sequence[GridJob]) -> list[PooledRow]:
         """Return rows of the comparison for several jobs together, for example the folds of a cross-validation."""
@@ -236,6 +252,21 @@ class Application:
         """Return overrides that are added to a trial, in addition to those of the space."""
         return []
 
+    def describe_seed(self, study: str, number: int, seed: int) -> list[str]:
+        """Return overrides that are added to the job of one seed of a trial, after those of `describe_trial`."""
+        return [f"{SEED}={seed}"]
+
+    def start_trial(self, job: PreparedJob, number: int, seeds: Sequence[int], known_id: str | None = None) -> Record:
+        """Start the record of a trial with several seeds, to which their jobs belong, or continue the one with this ID.
+
+        Args:
+            job: the prepared job of the trial.
+            number: number of the trial.
+            seeds: its seeds.
+            known_id: ID of the record of its interrupted attempt.
+        """
+        return Record()
+
     def prepare(self, config: DictConfig) -> PreparedJob:
         """Validate a job before it runs.
 
@@ -246,6 +277,15 @@ class Application:
             return PreparedJob(config, self.check(config))
         except UserError as error:
             raise ConstraintViolation(str(error)) from None
+
+    def prepare_seed(self, config: DictConfig, job: PreparedJob) -> PreparedJob:
+        """Prepare the job of one seed of a trial.
+
+        Args:
+            config: its configuration, which differs from that of the trial in the seed.
+            job: the prepared job of the trial, which is within all limits.
+        """
+        return self.prepare(config)
 
     def resume(self, job: PreparedJob, folder: str) -> tuple[PreparedJob, int | None] | None:
         """Continue a job in the folder of its interrupted attempt.

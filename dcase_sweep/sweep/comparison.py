@@ -107,13 +107,13 @@ def _row(values: tuple[str, ...], group: Sequence[Entry]) -> Row:
     names = dict.fromkeys(name for entry in finished for name in entry.metrics)
     metrics = {}
     for name in names:
-        metrics[name] = _mean_and_std([entry.metrics[name] for entry in finished if name in entry.metrics])
+        metrics[name] = mean_and_std([entry.metrics[name] for entry in finished if name in entry.metrics])
     seconds = statistics.fmean(entry.seconds for entry in finished) if finished else math.nan
     note = next((entry.note for entry in finished if entry.note), None)
     return Row(values, len(group), len(finished), metrics, seconds, note, _scored_on(finished))
 
 
-def _mean_and_std(values: Sequence[float]) -> tuple[float, float]:
+def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
     """Compute the mean and the standard deviation of a sample (0 for one value).
 
     Does not use NumPy, whose import would slow down `--help` and `--cfg job`.

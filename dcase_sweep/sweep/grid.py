@@ -1,15 +1,12 @@
 """A sweep over all combinations, with checks in advance, a record and a comparison of the jobs."""
 
-import io
-import itertools
 import logging
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stderr
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
@@ -18,28 +15,26 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from dcase_sweep.sweep.application import Application, Record
-from dcase_sweep.sweep.comparison import Comparison, Entry, compare, table, to_csv
+from dcase_sweep.sweep.application import Application
 from dcase_sweep.sweep.composer import Composer
 from dcase_sweep.sweep.gpu_sharing import offering_gpus
-from dcase_sweep.sweep.job import GridJob, PooledRow
-from dcase_sweep.sweep.launchers import check_launcher, is_basic, is_batch_system, is_stopped_job, limit_workers
-from dcase_sweep.sweep.outcomes import Outcome
+from dcase_sweep.sweep.grid_report import read_outcome, report
+from dcase_sweep.sweep.job import GridJob
+from dcase_sweep.sweep.job_folders import JobFolders
+from dcase_sweep.sweep.launchers import check_launcher, is_basic, is_batch_system, is_fused, limit_jobs, takes_one_job
+from dcase_sweep.sweep.launches import BatchLaunches, Launches
+from dcase_sweep.sweep.lost_jobs import LostJobs, is_lost, run_each, run_together
 from dcase_sweep.sweep.shared_files import leaves_machine
 from dcase_sweep.sweep.stored_jobs import protect_stored_jobs
-from dcase_sweep.sweep.summary import draw_comparison, summarise, to_markdown
 from dcase_sweep.utils import leases
 from dcase_sweep.utils.console import describe_remaining, pluralize
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.overrides import combinations
 from dcase_sweep.utils.secrets import mask_word, masked_yaml
-from dcase_sweep.utils.text_table import terminal_width
 
 log = logging.getLogger(__name__)
 
-#: The figure of a comparison; by its name it comes before the tables in a list.
-FIGURE = "comparison-figure.png"
 #: Seconds between lines while the jobs are checked.
 _QUIET = 5.0
 
@@ -51,7 +46,7 @@ class GridSweeper(Sweeper):
     in ``failures``.
 
     Args:
-        max_batch_size: number of jobs passed to the launcher at a time; None = all.
+        max_batch_size: number of jobs that the launcher runs at a time; None = as many as it can.
         params: overrides for all sweeps, key → value.
         skip_finished: skip jobs that have finished earlier, according to the application. Continues an interrupted
             sweep.
@@ -77,6 +72,7 @@ class GridSweeper(Sweeper):
         """Store Hydra's context and the task function."""
         self._context = hydra_context
         self._config = config
+        self._task = task_function
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -93,6 +89,7 @@ class GridSweeper(Sweeper):
         folder = Path(self._config.hydra.sweep.dir)
         self._application.check_folder("hydra.sweep.dir", folder)
         continuation = self._application.continue_jobs([job.content for job in jobs], folder)
+        self.skip_finished = self.skip_finished or continuation.skips_finished
         jobs = [replace(job, continuation=more) for job, more in zip(jobs, continuation.jobs, strict=True)]
         with interruptible(), self._written(folder):
             record = self._application.start_record(self._name(jobs), arguments, known_id=continuation.record_id)
@@ -100,16 +97,19 @@ class GridSweeper(Sweeper):
             protect_stored_jobs(self._config, folder)
             given = self._application.describe_job(record.id, _varying(jobs))
             jobs, finished = self._without_finished(jobs)
-            results: list[JobReturn] = []
+            results: dict[int, JobReturn] = {}
             try:
-                self._launch([[*job.overrides, *given, *job.continuation] for job in jobs], results)
+                self._launch([[*job.overrides, *given, *job.continuation] for job in jobs], jobs, results)
             except BaseException as error:  # compare the finished jobs even if the sweep was interrupted
-                self._report(record, jobs, results, folder, finished, "KILLED" if _is_stop(error) else "FAILED")
+                status = "KILLED" if _is_stop(error) else "FAILED"
+                report(self._application, record, jobs, results, folder, finished, status)
                 log.info(f"continue  {self.describe_continuation(arguments, folder)}")
                 raise
-            if self._report(record, jobs, results, folder, finished):
+            failures = report(self._application, record, jobs, results, folder, finished)
+            self.failures = [*failures.failed, *failures.interrupted]
+            if failures.interrupted:
                 log.info(f"continue  {self.describe_continuation(arguments, folder)}")
-        return [results]
+        return [[results[number] for number in sorted(results)]]
 
     @contextmanager
     def _written(self, folder: Path) -> Iterator[None]:
@@ -187,19 +187,59 @@ class GridSweeper(Sweeper):
         except UserError as error:
             raise UserError(f"job {' '.join(map(mask_word, overrides))}: {error}") from None
 
-    def _launch(self, jobs: Sequence[Sequence[str]], results: list[JobReturn]) -> None:
-        """Run the jobs and append their results as they finish."""
-        # Sequential jobs can be launched one by one, so that an interruption loses no finished job.
-        size = self.max_batch_size or (1 if is_basic(self._config) else max(1, len(jobs)))
+    def _launch(self, words: Sequence[list[str]], jobs: Sequence[GridJob], results: dict[int, JobReturn]) -> None:
+        """Run the jobs and add their results as they finish.
+
+        Args:
+            words: all overrides of each job.
+            jobs: the jobs.
+            results: the result of each job that has ended, by its position.
+        """
+        if is_basic(self._config) or is_fused(self._config):
+            self._launch_here(words, results)
+            return
+        progress = _Progress(len(jobs), results)
+        lost = LostJobs(self._application, jobs, words, JobFolders(self._context, self._config, words).locate)
+        size = self.max_batch_size or max(1, len(jobs))
+        limit = min(size, limit_jobs(self._config, len(jobs)))
+        with self._offer_gpus(limit):
+            if takes_one_job(self._config):
+                run_each(self._make_launches(), limit, lost, progress.add)
+            else:
+                run_together(self._launcher, size, lost, progress.add, self._is_out_of_time)
+
+    def _make_launches(self) -> Launches:
+        if is_batch_system(self._config):
+            return BatchLaunches(lambda words, number: self._launcher.launch([words], initial_job_idx=number)[0])
+        from dcase_sweep.sweep.job_processes import LaunchInProcess, ProcessLaunches
+
+        return ProcessLaunches(LaunchInProcess(self._application, self._context, self._task, self._config))
+
+    def _launch_here(self, words: Sequence[list[str]], results: dict[int, JobReturn]) -> None:
+        """Run jobs in this process, by default one by one, so that an interruption loses no finished job.
+
+        Those that train together are launched together; their launcher keeps the results of jobs that have ended.
+        """
+        size = self.max_batch_size or (max(1, len(words)) if is_fused(self._config) else 1)
         began = time.monotonic()
-        with self._offer_gpus(min(size, len(jobs))):
-            for start in range(0, len(jobs), size):
-                left = describe_remaining(start, len(jobs), time.monotonic() - began)
-                if left:
-                    log.info(f"sweep     {start} of {len(jobs)} jobs have ended, about {left}")
-                results += self._launcher.launch(jobs[start : start + size], initial_job_idx=start)
-                if any(self._read(result).status == "interrupted" for result in results[start:]):
-                    return  # no time is left for the others either
+        for start in range(0, len(words), size):
+            left = describe_remaining(start, len(words), time.monotonic() - began)
+            if left:
+                log.info(f"sweep     {start} of {len(words)} jobs have ended, about {left}")
+            try:
+                launched = self._launcher.launch(words[start : start + size], initial_job_idx=start)
+            except BaseException:
+                kept = enumerate(getattr(self._launcher, "finished", ()), start)
+                results.update({number: result for number, result in kept if result is not None})
+                raise
+            ended = dict(enumerate(launched, start))
+            results.update(ended)
+            if any(map(self._is_out_of_time, ended.values())):
+                return  # no time is left for the others either
+
+    def _is_out_of_time(self, result: JobReturn) -> bool:
+        """Whether a job has been interrupted; one that was lost is run again."""
+        return not is_lost(result) and read_outcome(self._application, result).status == "interrupted"
 
     def _offer_gpus(self, jobs: int) -> AbstractContextManager[None]:
         """Context in which parallel jobs on this machine share its GPUs.
@@ -209,101 +249,12 @@ class GridSweeper(Sweeper):
         """
         if is_basic(self._config) or is_batch_system(self._config) or leaves_machine(self._config):
             return nullcontext()
-        return offering_gpus(limit_workers(self._config, jobs), mps=self._application.choose_mps(self._config))
+        return offering_gpus(limit_jobs(self._config, jobs), mps=self._application.choose_mps(self._config))
 
     @staticmethod
     def _name(jobs: Sequence[GridJob]) -> str:
         differing = _varying(jobs)
         return f"sweep over {', '.join(differing)}" if differing else "sweep"
-
-    def _report(
-        self,
-        record: Record,
-        jobs: Sequence[GridJob],
-        results: Sequence[JobReturn],
-        folder: Path,
-        finished: Sequence[GridJob] = (),
-        status: str | None = None,
-    ) -> bool:
-        """Compare the finished jobs; the others count as not finished. Returns whether a job was interrupted.
-
-        Args:
-            record: the record of the sweep.
-            jobs: the jobs that were run.
-            results: the results of the finished jobs, in the same order.
-            folder: the folder of the sweep.
-            finished: jobs that finished earlier.
-            status: status of the record; None = failed if any job has failed.
-        """
-        run = [
-            job if result is None else replace(job, outcome=self._read(result))
-            for job, result in itertools.zip_longest(jobs, results)
-        ]
-        failures = _list_errors(run, "failed")
-        interrupted = _list_errors(run, "interrupted")
-        self.failures = [*failures, *interrupted]
-        pooled = self._pool([*finished, *run])
-        entries = [_entry(job.values, job.outcome) for job in [*finished, *run]]
-        comparison = compare([*entries, *(_entry(each.values, each.outcome) for each in pooled)])
-        _save(record, comparison, pooled, folder)
-        record.log_metrics(summarise(entries))
-        if status or interrupted:
-            record.give_up(status or "KILLED")
-        else:
-            record.end("FAILED" if failures else "FINISHED")
-        log.info(f"\n{table(comparison, terminal_width())}\n")
-        done = len(results) - len(self.failures) + len(finished)
-        wanted = len(jobs) + len(finished)
-        log.info(f"sweep     {done} of {wanted} jobs finished, {os.path.relpath(folder)}")
-        if record.command:
-            log.info(f"compare   {record.command}")
-        if record.link:
-            log.info(f"page      {record.link}")
-        return bool(interrupted)
-
-    def _pool(self, jobs: Sequence[GridJob]) -> list[PooledRow]:
-        """Return the rows for several jobs together. An error is only logged."""
-        try:
-            return self._application.pool(jobs)
-        except UserError as error:
-            log.warning(f"pooled    none: {error}")
-            return []
-
-    def _read(self, result: JobReturn) -> Outcome:
-        """Read the outcome of a job. An error may come from the task function or from the launcher."""
-        try:
-            with redirect_stderr(io.StringIO()):  # Hydra's error names the job; here it is compared with the others
-                returned = result.return_value  # raises the error of the job
-        except BaseException as error:
-            status: Literal["failed", "interrupted"] = "interrupted" if is_stopped_job(error) else "failed"
-            return Outcome(status, error=f"{type(error).__name__}: {' '.join(str(error).split())}")
-        try:
-            return self._application.read_outcome(returned)
-        except UserError as error:
-            return Outcome("failed", error=str(error))
-
-
-def _list_errors(jobs: Sequence[GridJob], status: str) -> list[str]:
-    """Describe the jobs that ended in this way, one line each."""
-    return [
-        f"{' '.join(map(mask_word, job.overrides))}: {job.outcome.error}"
-        for job in jobs
-        if job.outcome is not None and job.outcome.status == status
-    ]
-
-
-def _entry(values: dict[str, str], outcome: Outcome | None) -> Entry:
-    if outcome is None:
-        return Entry(values, "interrupted", {})
-    return Entry(
-        values,
-        outcome.status,
-        dict(outcome.metrics),
-        outcome.seconds,
-        outcome.note,
-        outcome.coverage,
-        outcome.columns,
-    )
 
 
 def _is_stop(error: BaseException) -> bool:
@@ -317,27 +268,19 @@ def _varying(jobs: Sequence[GridJob]) -> list[str]:
     return [key for key in keys if len({job.values.get(key) for job in jobs}) > 1]
 
 
-def _save(record: Record, comparison: Comparison, pooled: Sequence[PooledRow], folder: Path) -> None:
-    record.describe(comparison.notes, to_markdown(comparison))
-    files = {"comparison.txt": table(comparison) + "\n", "comparison.csv": to_csv(comparison)}
-    reports = [f"{_describe(each.values)}\n\n{each.report}\n" for each in pooled if each.report]
-    if reports:
-        files["pooled.txt"] = "\n\n".join(reports)
-    for name, text in files.items():
-        write_text(folder / name, text)
-        record.log_text(text, name)
-    if len(pooled) == 1:
-        found = pooled[0].outcome.metrics
-        shown = [column.metric for column in pooled[0].outcome.columns if column.metric.startswith("test/")]
-        record.log_metrics({f"pooled/{name}": found[name] for name in shown if name in found})
-    try:
-        figure = draw_comparison(comparison, folder / FIGURE)
-    except Exception as error:  # what cannot be drawn costs a line, not the sweep
-        log.warning(f"note      {FIGURE} cannot be drawn: {type(error).__name__}: {str(error).splitlines()[:1]}")
-        return
-    if figure is not None:
-        record.log_file(figure, None)
+class _Progress:
+    """Collects the results of launched jobs, and reports now and then how many have ended."""
 
+    def __init__(self, count: int, results: dict[int, JobReturn]) -> None:
+        self._count = count
+        self._results = results
+        self._began = self._said = time.monotonic()
 
-def _describe(values: Mapping[str, str]) -> str:
-    return " ".join(f"{key}={value}" for key, value in values.items())
+    def add(self, number: int, result: JobReturn) -> None:
+        """Add the result of a job."""
+        self._results[number] = result
+        done, now = len(self._results), time.monotonic()
+        if done < self._count and now - self._said > _QUIET:
+            left = describe_remaining(done, self._count, now - self._began)
+            log.info(f"sweep     {done} of {self._count} jobs have ended, about {left}")
+            self._said = now

@@ -6,8 +6,11 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from dcase_sweep.sweep.outcomes import Outcome
+from dcase_sweep.sweep.outcomes import Outcome, format_value
 from dcase_sweep.utils.secrets import mask_word
+
+#: A job or a trial that has ended its process so many times in a row without a new step has failed.
+MOST_DEATHS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,12 @@ class Continuation:
     Attributes:
         jobs: further overrides of each job.
         record_id: ID of the record of the sweep; None = a new one.
+        skips_finished: whether jobs that have finished are not run again.
     """
 
     jobs: Sequence[Sequence[str]]
     record_id: str | None = None
+    skips_finished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +89,13 @@ class BestTrial:
     threads: Any
     metrics: Mapping[str, float]
     notes: tuple[str, ...]
+    #: The folder of its job, or of that of its first seed.
     folder: str
+    #: The seeds whose mean the metrics are, and metric → standard deviation; empty for one job.
+    seeds: tuple[int, ...] = ()
+    spread: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def values(self) -> dict[str, str]:
+        """Return the metrics as text, with the standard deviation over the seeds."""
+        return {name: format_value(value, self.spread.get(name)) for name, value in self.metrics.items()}

@@ -1,6 +1,8 @@
 """The Hydra launcher of a sweep: checks, and how many of its processes run at a time."""
 
 import copy
+import re
+from dataclasses import dataclass
 from importlib.util import find_spec
 
 from omegaconf import DictConfig, OmegaConf
@@ -18,12 +20,40 @@ def is_basic(config: DictConfig) -> bool:
 
 
 #: The packages of launchers, by which ``hydra.launcher._target_`` begins.
-SUBMITIT, _JOBLIB = "hydra_plugins.hydra_submitit_launcher", "hydra_plugins.hydra_joblib_launcher"
+SUBMITIT, JOBLIB = "hydra_plugins.hydra_submitit_launcher", "hydra_plugins.hydra_joblib_launcher"
 _RAY = "hydra_plugins.dcase_sweep.RayLauncher"
+#: The launcher that trains jobs together.
+FUSED = "hydra_plugins.dcase_sweep.FusedLauncher"
 
 
 class JobLost(Exception):
     """A job has ended without a result, because its process or its machine has ended."""
+
+
+class JobFailed(Exception):
+    """A job has failed outside the function that it runs. The message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """What submitit says of a job without a result: its ID, and its state in the batch system."""
+
+    job: str
+    name: str
+
+    @property
+    def is_time_limit(self) -> bool:
+        """Whether the job has come to the end of its time."""
+        return self.name.startswith("TIMEOUT")
+
+
+_STATE = re.compile(r"Job (\S+) .*?\(state: ([\w ]+)", re.DOTALL)
+
+
+def find_state(error: BaseException) -> JobState | None:
+    """Return the state of a job without a result from the error of submitit, whose message goes on with its output."""
+    found = _STATE.search(str(error))
+    return None if found is None else JobState(*found.groups())
 
 
 def _is_of(config: DictConfig, package: str) -> bool:
@@ -35,17 +65,37 @@ def is_batch_system(config: DictConfig) -> bool:
     return _is_of(config, SUBMITIT)
 
 
+def is_fused(config: DictConfig) -> bool:
+    """Whether the launcher trains jobs together."""
+    return bool(OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC) == FUSED)
+
+
+def takes_one_job(config: DictConfig) -> bool:
+    """Whether each job of a grid is launched and watched by itself.
+
+    Hydra's own launcher runs them one after the other anyway. Any other launcher (Ray, for example) gets all jobs in
+    one call, so that it can run them together.
+    """
+    return _is_of(config, SUBMITIT) or _is_of(config, JOBLIB)
+
+
+def limit_jobs(config: DictConfig, jobs: int) -> int:
+    """Return how many jobs of a grid are launched at a time, at most as many as there are."""
+    parallel = OmegaConf.select(config, "hydra.launcher.array_parallelism", default=None)
+    return limit_workers(config, jobs if not isinstance(parallel, int) else min(jobs, max(1, parallel)))
+
+
 def limit_workers(config: DictConfig, workers: int) -> int:
     """Return how many workers a launcher runs at a time, at most as many as are wanted."""
     count = OmegaConf.select(config, "hydra.launcher.n_jobs", default=None)
-    if not _is_of(config, _JOBLIB) or not isinstance(count, int):
+    if not _is_of(config, JOBLIB) or not isinstance(count, int):
         return workers
     return min(workers, count if count > 0 else max(1, usable_cores() + 1 + count))
 
 
 def without_processes(config: DictConfig) -> DictConfig:
     """Return a configuration whose launcher runs a single job in its own process, if it can."""
-    if not _is_of(config, _JOBLIB):
+    if not _is_of(config, JOBLIB):
         return config
     config = copy.deepcopy(config)
     config.hydra.launcher.n_jobs = 1
@@ -64,6 +114,8 @@ def check_launcher(config: DictConfig) -> None:
     """
     if OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC) == _RAY:
         _check_ray(config.hydra.launcher)
+    if is_fused(config):
+        _check_fused(config.hydra.launcher)
     count = OmegaConf.select(config, "hydra.launcher.n_jobs", default=None)
     if count is None:
         return
@@ -74,6 +126,14 @@ def check_launcher(config: DictConfig) -> None:
             f"hydra.launcher.n_jobs={count}: expected at most {MOST_PROCESSES:,} at a time (this process may use "
             f"{usable_cores()} cores)"
         )
+
+
+def _check_fused(launcher: DictConfig) -> None:
+    most, stacked = launcher.get("max_jobs"), launcher.get("stacked")
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        raise UserError(f"hydra.launcher.max_jobs={most}: expected a number of jobs, at least 1, or null")
+    if stacked is not None and not isinstance(stacked, bool):
+        raise UserError(f"hydra.launcher.stacked={stacked}: expected true, false or null")
 
 
 def _check_ray(launcher: DictConfig) -> None:

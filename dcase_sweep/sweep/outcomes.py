@@ -28,6 +28,8 @@ class Outcome:
     coverage: tuple[float, float] | None = None
     #: Metrics that a study stores with the trial in addition to its objectives; None = all.
     kept: Mapping[str, float] | None = None
+    #: Metric → standard deviation over the seeds, if the metrics are means over several.
+    spread: Mapping[str, float] = field(default_factory=dict)
     #: Wall-clock time of the whole job, and of its training and evaluation.
     seconds: float = 0.0
     work_seconds: float | None = None
@@ -67,6 +69,11 @@ def read_metrics(returned: Any) -> dict[str, float]:
 def name_values(count: int) -> list[str]:
     """Generate names for unnamed numbers."""
     return [VALUE] if count == 1 else [f"{VALUE}_{position}" for position in range(1, count + 1)]
+
+
+def format_value(value: float, spread: float | None = None) -> str:
+    """Format a value, and the standard deviation over the seeds if there is one: ``0.4875 ± 0.012``."""
+    return f"{value:.4g}" if spread is None else f"{value:.4g} ± {spread:.2g}"
 
 
 def _number(value: Any) -> float | None:

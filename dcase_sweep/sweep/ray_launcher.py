@@ -1,6 +1,6 @@
 """A Hydra launcher on Ray: each job is a task of a cluster, in a process of its own.
 
-Ray does not start a killed task again: a search retries its trial, and a grid reports the job as interrupted.
+Ray does not start a killed task again: a search retries its trial, and a grid launches the job once more.
 """
 
 import os

@@ -4,13 +4,14 @@ import logging
 
 from omegaconf import DictConfig, OmegaConf
 
-from dcase_sweep.sweep.launchers import SUBMITIT, is_basic
+from dcase_sweep.sweep.launchers import FUSED, SUBMITIT, is_basic
 
 log = logging.getLogger(__name__)
 
 #: Launchers whose jobs stay on this machine, by what ``hydra.launcher._target_`` begins with.
 _LOCAL = (
     "hydra_plugins.hydra_joblib_launcher.",
+    FUSED,
     f"{SUBMITIT}.submitit_launcher.LocalLauncher",
     "hydra_plugins.hydra_multiprocessing_launcher.",
 )

@@ -34,6 +34,8 @@ class Task(ABC):
     monitor: ClassVar[str]
     #: The metrics in the comparison of a sweep, in this order.
     columns: ClassVar[tuple[Column, ...]] = ()
+    #: Patterns (`fnmatch`) of the metrics of its evaluation, without extra ones. Not inherited; empty = unknown.
+    metrics: ClassVar[tuple[str, ...]] = ()
     #: The dataclass of the ``evaluation`` group; None = any keys, unchecked.
     evaluation: ClassVar[type | None] = None
     #: Full name of the class of generated recordings, used where a trained network is inspected without data.

@@ -42,6 +42,10 @@ class SceneClassification(Task):
         Column("test/log_loss", "log loss", larger_is_better=False),
         Column("best/validation/accuracy", "validation %", factor=100.0, digits=1),
     )
+    metrics: ClassVar[tuple[str, ...]] = (
+        *("test/accuracy", "test/log_loss", "test/f1", "test/accuracy_float16", "test/log_loss_float16"),
+        *("test/accuracy_scene_*", "test/log_loss_scene_*", "test/accuracy_device_*", "test/log_loss_device_*"),
+    )
     evaluation: ClassVar[type | None] = SceneEvaluation
     demo_data: ClassVar[str | None] = "dcase_sweep.demo.tau.DemoScenes"
     prediction: ClassVar[type | None] = ScenePrediction

@@ -31,6 +31,15 @@ _SHOWN = 3
 _OF_MEAN_TEACHER = ("normalise", "to_decibel", "hop")
 
 
+#: The metrics of a network, as patterns; those after a slash are of one class.
+_NAMES = (
+    *("psds_score_scenario1", "psds_score_scenario2", "psds_score_*", "psds_exact_*", "loss_strong"),
+    *("event_f1_macro", "event_f1_micro", "event_f1/*", "event_error_rate", "event_error_rate_macro"),
+    *("segment_f1_macro", "segment_f1_micro", "segment_f1/*", "segment_error_rate", "segment_error_rate_macro"),
+    *("intersection_f1_macro", "intersection_f1/*"),
+)
+
+
 class SoundEventDetection(Task):
     """Detection of sound events and their times with a student network and its teacher.
 
@@ -51,6 +60,10 @@ class SoundEventDetection(Task):
         Column("test/teacher/event_f1_macro", "collar F1 %", factor=100.0, digits=1),
         Column("test/teacher/intersection_f1_macro", "intersection F1 %", factor=100.0, digits=1),
         Column("best/validation/objective", "validation"),
+    )
+    metrics: ClassVar[tuple[str, ...]] = (
+        *("test/psds1", "test/psds2", "test/f1", "hp_metric", "test/clips_scored", "test/clips_listed", "reference/*"),
+        *(f"test/{network}/{name}" for network in ("teacher", "student") for name in _NAMES),
     )
     evaluation: ClassVar[type | None] = Evaluation
     demo_data: ClassVar[str | None] = "dcase_sweep.demo.desed.DemoSoundscapes"

@@ -17,7 +17,7 @@ from dcase_sweep.tracking.names import legal_name
 from dcase_sweep.tracking.owners import OpenRun, close_dead_runs, open_runs
 from dcase_sweep.tracking.run import Run
 from dcase_sweep.tracking.spool import find_unsent
-from dcase_sweep.tracking.starting import CONTINUED, SIGNATURE, check_parent, has_run, start_run
+from dcase_sweep.tracking.starting import CONTINUED, SEEDS, SIGNATURE, TRIAL, check_parent, has_run, start_run
 from dcase_sweep.tracking.stores import (
     Store,
     check_store,
@@ -32,7 +32,9 @@ from dcase_sweep.tracking.stores import (
 __all__ = [
     "CONTINUED",
     "NOTE",
+    "SEEDS",
     "SIGNATURE",
+    "TRIAL",
     "AnyRun",
     "FinishedRun",
     "ListedRun",

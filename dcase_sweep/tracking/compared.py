@@ -1,7 +1,7 @@
 """Finished runs as the comparison of sweeps reads them, each with its files. None of these is trusted."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,12 +11,15 @@ from dcase_sweep.tracking.clip_results import ClipStatistics, load_clip_results
 from dcase_sweep.tracking.finding import LoggedRun
 from dcase_sweep.tracking.fold_pooling import pool_runs
 from dcase_sweep.tracking.saved_view import link_to_run
+from dcase_sweep.tracking.starting import SEEDS
 from dcase_sweep.tracking.stores import Store
 from dcase_sweep.utils.errors import UserError
 
 #: Number of runs requested at a time.
 _PAGE = 1000
 _PARENT = "mlflow.parentRunId"
+#: Levels of runs: the sweep, a trial with several seeds, the run of one seed.
+_MOST_LEVELS = 3
 _RUN_ID = re.compile(r"[0-9a-f]{6,32}")
 #: Metrics of the epochs that learning curves show.
 _CURVES = ("train/loss", "validation/loss", "validation/accuracy", "validation/objective")
@@ -41,11 +44,13 @@ def read_compared_runs(store: Store, filters: Sequence[str], *, curves: bool = F
                 f"{word}: expected KEY=VALUE of a parameter, or at least 6 letters of a run's or sweep's id"
             )
     every = _find_all(store)
-    found = [run for run in every if run.info.status == "FINISHED"]
+    parents = {run.info.run_id: run.data.tags.get(_PARENT) for run in every}
+    # The run of a trial with several seeds has their means; it is the runs of its seeds that are compared.
+    found = [run for run in every if run.info.status == "FINISHED" and SEEDS not in run.data.tags]
     for word in ids:
-        if not any(_is_of(run, word) for run in found):
+        if not any(_is_of(run, word, parents) for run in found):
             raise UserError(f"{word}: no finished run or sweep of this id in {store.uri}")
-    chosen = [run for run in found if not ids or any(_is_of(run, word) for word in ids)]
+    chosen = [run for run in found if not ids or any(_is_of(run, word, parents) for word in ids)]
     for word in filters:
         key, sign, values = word.partition("=")
         if sign:
@@ -63,15 +68,23 @@ def read_compared_runs(store: Store, filters: Sequence[str], *, curves: bool = F
     unfinished = [
         ComparedRun(run.info.run_id, "", dict(run.data.params), {}, parent=run.data.tags.get(_PARENT))
         for run in every
-        if run.info.status != "FINISHED" and FOLD in run.data.params
+        if run.info.status != "FINISHED" and FOLD in run.data.params and SEEDS not in run.data.tags
     ]
     # The run of a sweep that is running, or was stopped.
     open_sweeps = {run.info.run_id for run in every if run.info.status not in ("FINISHED", "FAILED")}
     return pool_folds(runs, unfinished, open_sweeps, lambda folds: pool_runs(folds, logged))
 
 
-def _is_of(run: Any, word: str) -> bool:
-    return run.info.run_id.startswith(word) or run.data.tags.get(_PARENT, "").startswith(word)
+def _is_of(run: Any, word: str, parents: Mapping[str, str | None]) -> bool:
+    """Whether a run, its trial or its sweep has an id that begins with these letters."""
+    identity: str | None = run.info.run_id
+    for _ in range(_MOST_LEVELS):
+        if identity is None:
+            return False
+        if identity.startswith(word):
+            return True
+        identity = parents.get(identity)
+    return False
 
 
 def _find_all(store: Store) -> list[Any]:

@@ -68,12 +68,14 @@ def is_running(tags: Mapping[str, str], last_life: float) -> bool:
 
 
 def open_runs(store: "Store") -> list[OpenRun]:
-    """List the runs that are marked as running. A heartbeat of a child run counts for its parent too."""
+    """List the runs that are marked as running. A heartbeat of a child run counts for its parent too, and for its."""
     runs = _of_server(store) if store.database is None else _of_database(store.database)
-    newest: dict[str, float] = {}
-    for run in runs:
-        newest[run.parent] = max(newest.get(run.parent, 0.0), run.last_life)
-    return [replace(run, last_life=max(run.last_life, newest.get(run.id, 0.0))) for run in runs]
+    for _ in range(2):  # from the run of a seed to that of its trial, and from there to that of the search
+        newest: dict[str, float] = {}
+        for run in runs:
+            newest[run.parent] = max(newest.get(run.parent, 0.0), run.last_life)
+        runs = [replace(run, last_life=max(run.last_life, newest.get(run.id, 0.0))) for run in runs]
+    return runs
 
 
 def _of_database(path: Path) -> list[OpenRun]:

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 SIGNATURE = "dcase_sweep.signature"
 #: A tag: the run whose checkpoint this run continues, possibly with other code or data.
 CONTINUED = "dcase_sweep.continued"
+#: Tags of the runs of a trial with several seeds: its number, and on its own run, their parent, also the seeds.
+TRIAL, SEEDS = "dcase_sweep.trial", "dcase_sweep.seeds"
 
 #: The longest pause, in seconds, between two attempts to reach a server.
 _LONGEST_PAUSE = 15.0

@@ -1,11 +1,16 @@
 """Batches of stored features, in an order that depends only on the seed and the epoch."""
 
 from collections.abc import Callable, Iterator
+from hashlib import sha256
+from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from dcase_sweep.utils.turns import Turn
 
 
 def epoch_order(count: int, seed: int | None, epoch: int) -> NDArray[np.int64]:
@@ -32,6 +37,24 @@ class Clips:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+
+#: The clips of trainings that run at the same time in this process, as long as one of them uses them.
+_shared: WeakValueDictionary[Any, Clips] = WeakValueDictionary()
+
+
+def share_clips(
+    features: NDArray[np.float32], rows: NDArray[np.int64], targets: NDArray[np.int64], device: str
+) -> Clips:
+    """Return `Clips`; trainings that take turns in this process share those of the same stored features."""
+    if Turn.current() is None or not isinstance(features, np.memmap):
+        return Clips(features, rows, targets, device)
+    selection = sha256(rows.tobytes() + np.asarray(targets).tobytes()).hexdigest()
+    key = (str(features.filename), features.offset, features.shape, features.strides, selection, device)
+    clips = _shared.get(key)
+    if clips is None:
+        clips = _shared[key] = Clips(features, rows, targets, device)
+    return clips
 
 
 class Batches:
@@ -70,13 +93,17 @@ class Batches:
     def __len__(self) -> int:
         return -(-len(self.clips) // self.batch_size)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def load(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches of the epoch without calling ``on_batch``."""
         order = torch.from_numpy(epoch_order(len(self.clips), self.shuffle_seed, self.epoch))
-        order = order.to(self.clips.features.device)
-        for chosen in order.split(self.batch_size):
+        for chosen in order.to(self.clips.features.device).split(self.batch_size):
             yield self.clips.features[chosen], self.clips.targets[chosen]
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for features, targets in self.load():
+            yield features, targets
             if self.on_batch:
-                self.on_batch(len(chosen))
+                self.on_batch(len(targets))
 
 
 def band_statistics(

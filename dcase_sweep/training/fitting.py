@@ -19,6 +19,7 @@ from dcase_sweep.training.checkpoints import BEST, LAST
 from dcase_sweep.training.component_errors import naming_components
 from dcase_sweep.training.compression.compressor import Compressor
 from dcase_sweep.training.divergence import Divergence
+from dcase_sweep.training.fused.joining import join, leave
 from dcase_sweep.training.interruption import Interruption
 from dcase_sweep.training.lightning import make_trainer
 from dcase_sweep.training.out_of_memory import describe_out_of_memory, is_gpu_out_of_memory
@@ -98,8 +99,12 @@ def fit(
     def has_begun() -> bool:
         return resume is None or restored.has_begun
 
-    with restoring(resume, has_begun), naming_components(experiment, trainer, has_begun):
-        is_trained = _train(trainer, module, train, validation, None if resume is None else folder / LAST)
+    joined = join(trainer, module, train, experiment)
+    try:
+        with restoring(resume, has_begun), naming_components(experiment, trainer, has_begun):
+            is_trained = _train(trainer, module, joined, validation, None if resume is None else folder / LAST)
+    finally:
+        leave(module)
     if not is_trained:
         raise UserError(describe_out_of_memory(experiment, trainer, module, train))
     best_checkpoint.conclude()

@@ -39,6 +39,16 @@ class EpochMeans:
             self._numbers[name] = self._numbers.get(name, np.float32(0)) + np.float32(number) * np.float32(clips)
         self._clips += clips
 
+    def replace(self, names: Sequence[str], sums: Tensor, clips: int) -> None:
+        """Set the sums of an epoch whose batches were added elsewhere.
+
+        Args:
+            names: names of the values.
+            sums: float32 sums, weighted by the number of clips ``[value]``.
+            clips: number of clips in the epoch.
+        """
+        self._names, self._sums, self._clips = tuple(names), sums, clips
+
     def compute(self) -> dict[str, float]:
         """Return the means by name, copied in one transfer; empty without a batch."""
         if self._sums is None:

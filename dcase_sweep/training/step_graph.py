@@ -149,13 +149,15 @@ class StepGraph:
         self._recording.graph.replay()
         return self._recording.values
 
-    def plain_state(self, state: dict[str, Any]) -> dict[str, Any]:
+    def plain_state(self, state: dict[str, Any], first_group: int = 0) -> dict[str, Any]:
         """Return the state of the optimizer as without a graph, so that the training can be resumed on another device.
 
         Args:
             state: the result of ``state_dict``, which is not changed.
+            first_group: place of its first parameter group among those of the optimizer that the graph has.
         """
-        groups = [group | plain for group, plain in zip(state["param_groups"], self._plain, strict=False)]
+        plain = self._plain[first_group:]
+        groups = [group | settings for group, settings in zip(state["param_groups"], plain, strict=False)]
         values = {
             place: {
                 name: value.cpu() if name == "step" and torch.is_tensor(value) else value for name, value in of.items()

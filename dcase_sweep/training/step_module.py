@@ -4,20 +4,32 @@ Lightning counts steps, calls hooks, updates schedulers and writes checkpoints a
 replaces the parts between its hooks: forward pass, backward pass and update.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import GradientAccumulationScheduler
-from torch import Tensor
+from torch import Tensor, nn
 
 from dcase_sweep.training.means import EpochMeans
 from dcase_sweep.training.step_graph import StepGraph, StepValues, describe_obstacle, warn_not_used
 
 #: Hooks within a step, which a recorded step cannot call.
 _HOOKS = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")
+
+
+class JoinedEpochs(Protocol):
+    """The place of a training in a group that computes the epochs of several trainings together."""
+
+    def train_epoch(self) -> Tensor:
+        """Wait for the next epoch to be computed, and return the loss of its last batch."""
+        ...
+
+    def complete(self, checkpoint: dict[str, Any]) -> None:
+        """Change a checkpoint to that of a training by itself."""
+        ...
 
 
 class StepModule(LightningModule):
@@ -34,12 +46,23 @@ class StepModule(LightningModule):
     obstacle: str | None = None
     #: The names of `StepValues.reported`.
     reported: tuple[str, ...] = ("train/loss",)
+    #: Whether several trainings can be computed together by `compute_by`: there is one network, and what calls it.
+    can_join = False
+    network: nn.Module
+    call: Callable[..., Any]
 
     def __init__(self, seed: int) -> None:
         super().__init__()
         self.seed = seed
         self.means = EpochMeans()
         self.step_graph: StepGraph | None = None
+        #: The place of this training in a group that computes its epochs; None = it computes them itself.
+        self.member: JoinedEpochs | None = None
+
+    @property
+    def _has_whole_steps(self) -> bool:
+        """Whether a step is computed as a whole, and not between Lightning's hooks."""
+        return self.step_graph is not None or self.member is not None
 
     def prepare(self, batch: Any) -> tuple[Tensor, ...]:
         """Return the tensors from which a step is computed: the augmented batch."""
@@ -47,6 +70,10 @@ class StepModule(LightningModule):
 
     def compute(self, *inputs: Tensor, **numbers: Any) -> StepValues:
         """Compute the loss of a batch, and update everything that the step changes except the weights."""
+        raise NotImplementedError
+
+    def compute_by(self, call: Callable[[Tensor], Tensor], *inputs: Tensor) -> StepValues:
+        """Compute the loss of a batch with this call of the network; only if it `can_join`."""
         raise NotImplementedError
 
     def step_numbers(self) -> dict[str, float]:
@@ -58,7 +85,7 @@ class StepModule(LightningModule):
         return {}
 
     def on_train_start(self) -> None:
-        if self.graphs:
+        if self.graphs and self.member is None:
             self.step_graph = self._make_graph()
 
     def _make_graph(self) -> StepGraph | None:
@@ -74,11 +101,17 @@ class StepModule(LightningModule):
         self.step_graph = None
 
     def on_train_epoch_start(self) -> None:
-        torch.manual_seed((self.seed * 1_000_003 + self.current_epoch) % 2**63)
-        self.rng = np.random.default_rng([self.seed, self.current_epoch, 7])
+        self.seed_epoch(self.current_epoch)
         self.means.reset()
 
+    def seed_epoch(self, epoch: int) -> None:
+        """Set the random numbers to those of an epoch."""
+        torch.manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
+        self.rng = np.random.default_rng([self.seed, epoch, 7])
+
     def training_step(self, batch: Any, position: int) -> Tensor:
+        if self.member is not None:
+            return self.member.train_epoch()
         inputs = self.prepare(batch)
         numbers = self.step_numbers()
         values = self.compute(*inputs, **numbers) if self.step_graph is None else self.step_graph(inputs, numbers)
@@ -102,22 +135,24 @@ class StepModule(LightningModule):
             self.log_dict(means, on_step=False, on_epoch=True, batch_size=1)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        if self.step_graph is None:
+        if not self._has_whole_steps:
             super().backward(loss, *args, **kwargs)
 
     def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
-        if self.step_graph is None:
+        if not self._has_whole_steps:
             super().optimizer_zero_grad(epoch, batch_idx, optimizer)
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
-        if self.step_graph is None:
+        if not self._has_whole_steps:
             super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         else:
-            optimizer_closure()  # the whole step, this one included
+            optimizer_closure()  # the whole step, or epoch, this one included
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the state of the optimizer as without a graph, so that it can be resumed on another device."""
-        if self.step_graph is not None:
+        if self.member is not None:
+            self.member.complete(checkpoint)
+        elif self.step_graph is not None:
             states = checkpoint.get("optimizer_states", [])
             checkpoint["optimizer_states"] = [self.step_graph.plain_state(state) for state in states]
 

@@ -150,10 +150,24 @@ def be_quiet() -> None:
     _quiet = True
 
 
+#: Names of progress bars that are not shown.
+_hidden: set[str] = set()
+
+
+@contextmanager
+def hidden(name: str) -> Iterator[None]:
+    """Context in which progress of this name is not shown, because another bar shows it."""
+    _hidden.add(name)
+    try:
+        yield
+    finally:
+        _hidden.discard(name)
+
+
 @contextmanager
 def progress(name: str, total: float) -> Iterator[Progress]:
     """Show a progress bar, or a line every few seconds if standard error is not a terminal."""
-    if _quiet:
+    if _quiet or name in _hidden:
         yield Progress()
         return
     bar = _Bar(name, total) if sys.stderr.isatty() else _Lines(name, total)

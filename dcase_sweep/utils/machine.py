@@ -80,3 +80,14 @@ def _address_space() -> Iterator[int]:
         soft, _ = resource.getrlimit(resource.RLIMIT_AS)
         if soft != resource.RLIM_INFINITY:
             yield soft
+
+
+def available_bytes() -> int | None:
+    """Return the memory that this process can still take without swapping; None if the system does not report it."""
+    most = memory_bytes()
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("MemAvailable:"):
+                free = int(line.split()[1]) * 1024
+                return free if most is None else min(free, most)
+    return None if most is None else most // 2

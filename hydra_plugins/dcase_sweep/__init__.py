@@ -1,4 +1,4 @@
-"""The sweepers and a launcher as Hydra plugins: Hydra registers the classes that are defined in this namespace package.
+"""The sweepers and launchers as Hydra plugins: Hydra registers the classes that are defined in this namespace package.
 
 Every Hydra application in the environment imports this module at start-up, so it must not import slow modules.
 """
@@ -9,7 +9,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.errors import CompactHydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from dcase_sweep.application import sweepers
+from dcase_sweep.application import fused_launcher, sweepers
 from dcase_sweep.sweep import ray_launcher
 from dcase_sweep.sweep.optuna.sweeper import OptunaSweeper as AnyOptunaSweeper
 from dcase_sweep.utils.errors import UserError
@@ -52,6 +52,10 @@ class OptunaWorkersSweeper(AnyOptunaSweeper):
 
 class RayLauncher(ray_launcher.RayLauncher):
     """``hydra/launcher=ray`` for any Hydra application."""
+
+
+class FusedLauncher(fused_launcher.FusedLauncher):
+    """``hydra/launcher=fused`` of ``python -m dcase_sweep``."""
 
 
 class OptunaWorkersSearchPath(SearchPathPlugin):

@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from dcase_sweep.application.continued import Continues, choose_continuation, continue_jobs, find_results
+from dcase_sweep.application.continued import (
+    Continues,
+    check_ended,
+    choose_continuation,
+    continue_jobs,
+    find_results,
+)
 from dcase_sweep.config import Experiment, flatten
 from dcase_sweep.result import Result
 from dcase_sweep.runner.folder import write_result
@@ -67,12 +73,12 @@ def test_a_damaged_checkpoint_is_named(jobs: list[Experiment], tmp_path: Path) -
         continue_jobs(jobs, tmp_path)
 
 
-def test_a_sweep_that_is_running_is_left_alone(jobs: list[Experiment], tmp_path: Path) -> None:
+def test_a_sweep_that_is_running_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "multirun.yaml").touch()
     leases.hold(tmp_path / "multirun.yaml")
     try:
         with pytest.raises(UserError, match="the sweep is still running"):
-            continue_jobs(jobs, tmp_path)
+            check_ended(tmp_path, Continues.NAMED)
     finally:
         leases.release(tmp_path / "multirun.yaml")
 

@@ -43,6 +43,18 @@ def test_secrets_are_left_out_and_named() -> None:
     assert "epochs: 3" in text
 
 
+def test_the_mean_of_several_seeds_is_said_to_be_one_and_the_file_has_the_first() -> None:
+    best = replace(BEST, seeds=(5, 6), spread={"best/validation/accuracy": 0.0125})
+
+    text = make_experiment_file(best)
+
+    assert text.splitlines()[1:3] == [
+        "# Trial 4 of the search s: best/validation/accuracy 0.4.",
+        "# Mean of the seeds 5,6, standard deviation 0.0125; all of them again: -m seed=5,6",
+    ]
+    assert yaml.safe_load(text)["seed"] == 5
+
+
 def test_several_choices_of_a_group_are_written() -> None:
     text = make_experiment_file(replace(BEST, fixed=("metrics=[macro_f1,cohen_kappa]", "callbacks=early_stopping")))
 

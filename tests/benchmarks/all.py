@@ -108,6 +108,7 @@ PARTS = {
         lambda options: ["ask", "tell", "suggest", "display", "open", "--trials", "100", "500"],
     ),
     "comparison": Part(lambda options: [], None),
+    "fused": Part(lambda options: [], lambda options: ["--small"]),
     "gpu": Part(_desed, lambda options: ["--small"], _no_gpu),
 }
 

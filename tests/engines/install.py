@@ -11,6 +11,7 @@ from pathlib import Path
 #: A program → the packages of Debian that install it.
 PACKAGES = {
     "psql": ("postgresql",),
+    "mariadbd": ("mariadb-server",),
     "slurmctld": ("slurm-wlm", "slurmctld", "slurmd", "slurm-client"),
     "munged": ("munge",),
     "ip": ("iproute2",),

@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
 import torch
 
-from dcase_sweep.ops.threads import run_together, working_memory
+from dcase_sweep.ops.threads import run_together, working_memory, workspace
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +63,30 @@ def test_working_memory_has_room_for_all_and_is_each_threads_own() -> None:
     worker.join()
 
     assert first.eq(1).all()
+
+
+def test_a_workspace_is_made_once_for_each_thread_and_again_when_its_memory_has_moved() -> None:
+    made = []
+
+    def make(size: int) -> list[torch.Tensor]:
+        made.append(threading.get_ident())
+        return working_memory([((size,), torch.float32)])
+
+    def use(size: int) -> torch.Tensor:
+        return workspace(make, size)[0].fill_(size)
+
+    def work() -> None:
+        with torch.inference_mode():
+            first = use(1000)
+        assert use(1000) is first
+        assert not first.is_inference()
+        assert len(made) == before + 1
+        assert use(100_000).sum() == 1e10
+        assert use(1000).sum() == 1e6  # the memory has grown, so its first views are of another
+        assert use(1000).data_ptr() == use(100_000).data_ptr()
+
+    for _ in range(2):
+        before = len(made)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(work).result()
+        assert len(made) == before + 3

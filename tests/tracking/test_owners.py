@@ -102,6 +102,19 @@ def test_a_parent_on_another_machine_is_open_while_a_child_is(settings: Tracking
     assert statuses(settings) == {"parent": "RUNNING", "child": "RUNNING"}
 
 
+def test_a_search_on_another_machine_is_open_while_a_seed_of_a_trial_is(settings: Tracking) -> None:
+    search = tracking.start_run(settings, name="search", tags={})
+    trial = tracking.start_run(dataclasses.replace(settings, parent=search.id), name="trial", tags={})
+    seed = tracking.start_run(dataclasses.replace(settings, parent=trial.id), name="seed", tags={})
+    for run in (search, trial, seed):
+        set_owner(run, 1, machine="another:pid:[1]", minutes_ago=200)
+    seed.log_metrics({"train/loss": 1.0})
+    seed.flush()
+    tracking.stores._stores.clear()
+
+    assert statuses(settings) == {"search": "RUNNING", "trial": "RUNNING", "seed": "RUNNING"}
+
+
 def test_a_run_that_trains_gives_a_sign_of_life(settings: Tracking, monkeypatch: pytest.MonkeyPatch) -> None:
     run = tracking.start_run(settings, name="run", tags={})
     set_owner(run, 1, machine="another:pid:[1]", minutes_ago=200)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.benchmarks import gpu_data
+from tests.benchmarks import fused, gpu_data
 
 if not torch.cuda.is_available():
     pytest.skip("PyTorch finds no GPU on this machine", allow_module_level=True)
@@ -105,3 +105,29 @@ def test_a_batch_that_does_not_fit_is_reported_in_one_line(tmp_path: Any) -> Non
             train(learner, tmp_path)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def test_trainings_in_one_graph_give_the_losses_of_lone_ones(tmp_path: Any) -> None:
+    """Without dropout, of which the group draws other masks than a training by itself."""
+    features = fused.store(gpu_data.random_features((16 * STEPS + 5 + 16, 40, 500), "cuda"), tmp_path)
+
+    def train_all(name: str, run: Any) -> list[list[float]]:
+        losses: list[list[float]] = [[], [], []]
+
+        def train_one(seed: int) -> None:
+            overrides = ("hardware=gpu", "training.epochs=3", "hardware.precision=32-true", "model.dropout=0")
+            learner = gpu_data.scene_learner(features, (16 * STEPS + 5, 16), *overrides, f"seed={seed}")
+            learner.fit(
+                tmp_path / f"{name}{seed}",
+                extra={},
+                on_epoch=lambda epoch, metrics: losses[seed].append(metrics["train/loss"]),
+            )
+
+        run([lambda seed=seed: train_one(seed) for seed in range(3)])
+        return losses
+
+    together, alone = train_all("together", fused.run_together), train_all("alone", fused.run_alone)
+
+    for one, other in zip(together, alone, strict=True):
+        assert one == pytest.approx(other, rel=1e-2)
+        assert one[0] == pytest.approx(other[0], rel=1e-3)

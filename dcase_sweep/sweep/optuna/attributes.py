@@ -22,6 +22,9 @@ LAUNCHED = "launched"
 DIED, JOB = "died", "batch_job"
 #: The longest time that a trial took for an epoch, in seconds, stored by workers with a time limit.
 EPOCH = "epoch_seconds"
+#: The seeds of a trial that is trained with several; what is known of their jobs; the place of a seed after the first
+#: and its number of steps; metric → standard deviation over the seeds.
+SEEDS, SEED_JOBS, SEED_STEP, SPREAD = "seeds", "seed_jobs", "seed_step", "spread"
 #: The owning process of a trial, and the time of its last heartbeat in seconds since 1970.
 OWNER, ALIVE = "owner", "alive"
 

@@ -4,7 +4,7 @@ import copy
 import html
 import logging
 import warnings
-from collections.abc import Callable, Collection, Container, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.figure_sample import list_evaluated, sample
+from dcase_sweep.sweep.optuna.figure_spread import draw_interactive, draw_still, has_seeds, list_spreads
 from dcase_sweep.sweep.optuna.figure_style import Wording, dress_interactive, dress_still, to_words
 
 log = logging.getLogger(__name__)
@@ -43,8 +44,9 @@ def draw(study: optuna.Study, folder: Path, metrics: Sequence[str]) -> list[Path
     still_image = _for_people(study, drawn_trials, _without_mathematics)
     pages, paths = [], []
     words = [to_words(metric) for metric in metrics]
-    on_page = _list_kinds(page, [html.escape(each) for each in words], finished)
-    as_image = _list_kinds(still_image, [_without_mathematics(each) for each in words], finished)
+    spreads = list_spreads(trials, metrics) if has_seeds(trials) else None
+    on_page = _list_kinds(page, [html.escape(each) for each in words], finished, spreads)
+    as_image = _list_kinds(still_image, [_without_mathematics(each) for each in words], finished, spreads)
     for drawn, still in zip(on_page, as_image, strict=True):
         with warnings.catch_warnings(), matplotlib.rc_context():  # Optuna sets a style for the whole process
             warnings.simplefilter("ignore")
@@ -147,14 +149,18 @@ class _Kind:
     still: Callable[[optuna.Study], Any]
 
 
-def _list_kinds(study: optuna.Study, metrics: Sequence[str], finished: int) -> list[_Kind]:
+def _list_kinds(
+    study: optuna.Study, metrics: Sequence[str], finished: int, spreads: Sequence[Mapping[int, float]] | None
+) -> list[_Kind]:
     """The figures of a study.
 
     Args:
         study: a copy of the study made by `_for_people`.
         metrics: in words, escaped.
         finished: number of finished trials.
+        spreads: number of a trial → standard deviation, for each metric; None if trials have one seed.
     """
+    of_each = [None] * len(metrics) if spreads is None else spreads
     from optuna import visualization as plotly
     from optuna.visualization import matplotlib as stills
 
@@ -162,10 +168,11 @@ def _list_kinds(study: optuna.Study, metrics: Sequence[str], finished: int) -> l
         names = list(metrics)
         found = [_Kind("pareto_front", Wording(f"Trade-off of {' and '.join(names)}"), *_pareto(names))]
         for position, metric in enumerate(metrics):
-            found += _of_one(metric, lambda t, p=position: t.values[p], f"_{position + 1}", finished)
+            target = lambda t, p=position: t.values[p]  # noqa: E731
+            found += _of_one(metric, target, f"_{position + 1}", finished, of_each[position])
         return found if len(metrics) <= 3 else found[1:]
     (metric,) = metrics
-    found = _of_one(metric, None, "", finished)
+    found = _of_one(metric, None, "", finished, of_each[0])
     shared = _shared_names(study)
     if len(shared) > 1:
         given: dict[str, Any] = {"params": shared, "target_name": metric}
@@ -185,7 +192,8 @@ def _list_kinds(study: optuna.Study, metrics: Sequence[str], finished: int) -> l
             lambda s: stills.plot_slice(s, target_name=metric),
         )
     )
-    by_epoch = Wording("Validation of each trial over its epochs", "epoch", metric.removeprefix("best "))
+    of_first = "" if spreads is None else ", with its first seed"
+    by_epoch = Wording(f"Validation of each trial over its epochs{of_first}", "epoch", metric.removeprefix("best "))
     found.append(_Kind("epochs", by_epoch, plotly.plot_intermediate_values, stills.plot_intermediate_values))
     return found
 
@@ -200,18 +208,19 @@ def _pareto(names: list[str]) -> tuple[Callable[[optuna.Study], Any], Callable[[
     )
 
 
-def _of_one(metric: str, target: Any, suffix: str, finished: int) -> list[_Kind]:
+def _of_one(metric: str, target: Any, suffix: str, finished: int, spread: Mapping[int, float] | None) -> list[_Kind]:
     """The figures of one objective."""
     from optuna import visualization as plotly
     from optuna.visualization import matplotlib as stills
 
     given = {"target_name": metric, **({} if target is None else {"target": target})}
+    of_seeds = "" if spread is None else ", mean and standard deviation over its seeds"
     found = [
         _Kind(
             f"history{suffix}",
-            Wording(f"{metric} of each trial", "trial", metric),
-            lambda s: plotly.plot_optimization_history(s, **given),
-            lambda s: stills.plot_optimization_history(s, **given),
+            Wording(f"{metric} of each trial{of_seeds}", "trial", metric),
+            lambda s: draw_interactive(plotly.plot_optimization_history(s, **given), spread or {}),
+            lambda s: draw_still(stills.plot_optimization_history(s, **given), spread or {}),
         )
     ]
     if finished > 1:

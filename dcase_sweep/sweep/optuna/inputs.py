@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from dcase_sweep.sweep.launchers import MOST_PROCESSES, check_launcher, is_basic
+from dcase_sweep.sweep.launchers import MOST_PROCESSES, check_launcher, is_basic, is_fused
+from dcase_sweep.sweep.optuna.seeds import check_seeds
 from dcase_sweep.sweep.optuna.signature import Objective
 from dcase_sweep.sweep.outcomes import name_values
 from dcase_sweep.utils.errors import UserError
@@ -42,6 +43,10 @@ def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
         if value > most:
             raise UserError(f"hydra.sweeper.{name}={printable(value)}: expected at most {most:,}")
     check_launcher(config)
+    if is_fused(config):
+        raise UserError(
+            "hydra/launcher=fused: trains the jobs of a grid; a search has workers: hydra.sweeper.workers=2"
+        )
     _check_memory(sweeper.workers, config)
     if not is_number(sweeper.max_failed) or not 0 <= sweeper.max_failed <= 1:
         raise UserError(f"hydra.sweeper.max_failed={printable(sweeper.max_failed)}: expected a fraction from 0 to 1")
@@ -66,6 +71,7 @@ def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
             f"hydra.sweeper.sampler_history={printable(history)}: expected a whole number of at least "
             f"{_SHORTEST_HISTORY}, or null for all trials"
         )
+    check_seeds(sweeper.seeds)
     if not isinstance(sweeper.fresh, bool):
         raise UserError(f"hydra.sweeper.fresh={printable(sweeper.fresh)}: expected true or false")
     texts = ("study_name", "storage", "custom_search_space")

@@ -6,7 +6,6 @@ system (submitit) is called in a thread of the command; any other in a process o
 
 import copy
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +17,7 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from dcase_sweep.sweep.launchers import SUBMITIT, without_processes
+from dcase_sweep.sweep.launchers import SUBMITIT, find_state, without_processes
 from dcase_sweep.sweep.optuna import owners
 from dcase_sweep.sweep.optuna.attributes import ERROR, GONE, INTERRUPTED, LAUNCHED
 from dcase_sweep.sweep.optuna.processes import Death, Processes
@@ -40,7 +39,6 @@ _WITHOUT_RESULT = "its process has ended without a result"
 _BETWEEN = 10.0
 #: A launch that fails within so many seconds has not been accepted; the next one waits, at most so many seconds.
 _AT_ONCE, _LONGEST_DELAY = 10.0, 60.0
-_STATE = re.compile(r"Job (\S+) .*?\(state: ([\w ]+)", re.DOTALL)
 
 
 class Launcher:
@@ -273,10 +271,10 @@ def describe_death(error: Exception | None, label: str) -> Death | None:
     if error is None:
         return None
     text = str(error)
-    found = _STATE.search(text)
-    if found is not None:  # of submitit, whose message goes on with the output of the job
-        job, state = found.groups()
-        return Death(0, f"its job {job} has ended without a result (state {state})", label, state.startswith(_LOST))
+    state = find_state(error)
+    if state is not None:
+        how = f"its job {state.job} has ended without a result (state {state.name})"
+        return Death(0, how, label, state.name.startswith(_LOST))
     kind = "" if type(error) is RuntimeError else f"{type(error).__name__}: "
     return Death(0, printable(" ".join(f"{kind}{text}".split()), 300), label)
 

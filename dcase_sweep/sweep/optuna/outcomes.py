@@ -3,6 +3,7 @@
 import difflib
 
 import optuna
+from hydra.errors import HydraException
 from optuna.trial import Trial, TrialState
 
 from dcase_sweep.sweep.optuna import study as records
@@ -44,6 +45,8 @@ def tell_outcome(study: optuna.Study, trial: Trial, outcome: Outcome, search_con
     for name, largest in search_config.constraints.items():
         trial.set_constraint(name, outcome.metrics[name] - largest)
     trial.set_user_attr(records.METRICS, dict(outcome.metrics if outcome.kept is None else outcome.kept))
+    if outcome.spread:
+        trial.set_user_attr(records.SPREAD, dict(outcome.spread))
     if outcome.note:
         trial.set_user_attr(records.NOTE, outcome.note)
     if outcome.work_seconds is not None:
@@ -68,6 +71,13 @@ def _fail(study: optuna.Study, trial: Trial, error: str, search_config: SearchCo
     reason = too_many_failed(study, search_config.max_failed)
     if reason:
         study.set_user_attr(records.STOPPED, reason)
+
+
+def describe_error(error: BaseException) -> str:
+    """Describe an exception of a job in one line; errors of the user and of Hydra without the name of their class."""
+    text = str(error).splitlines()[0] if str(error) else ""
+    line = f"{type(error).__name__}: {text}" if not isinstance(error, (UserError, HydraException)) else text
+    return printable(line.strip())
 
 
 def too_many_failed(study: optuna.Study, largest: float) -> str | None:

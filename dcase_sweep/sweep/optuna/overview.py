@@ -8,6 +8,7 @@ from typing import Any
 
 from dcase_sweep.sweep.optuna import owners
 from dcase_sweep.sweep.optuna.attributes import EXHAUSTED, OWNER, STOPPED
+from dcase_sweep.sweep.optuna.seeds import read_spread
 from dcase_sweep.sweep.optuna.stored_study import StoredStudy, StoredTrial
 from dcase_sweep.utils.processes import parse_identity
 
@@ -18,11 +19,19 @@ DONE = ("finished", "pruned")
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The best value of one objective, in the first trial that has it."""
+    """The best value of one objective, in the first trial that has it.
+
+    Attributes:
+        metric: name of the objective.
+        value: its value, the mean of the seeds if the trial has several.
+        trial: number of the trial.
+        spread: the standard deviation over the seeds; None for one seed.
+    """
 
     metric: str
     value: float
     trial: int
+    spread: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +139,8 @@ def _find_best(study: StoredStudy) -> list[Best]:
         if valued:
             choose: Any = max if direction == "maximize" else min
             best = choose(valued, key=lambda trial, place=place: trial.values[place])
-            found.append(Best(names[place] if names else f"objective {place + 1}", best.values[place], best.number))
+            name = names[place] if names else f"objective {place + 1}"
+            found.append(Best(name, best.values[place], best.number, read_spread(best.user_attrs).get(name)))
     return found
 
 

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -15,13 +14,12 @@ from typing import Any, Protocol
 
 import cloudpickle
 
+from dcase_sweep.sweep.child_process import LOST, describe_exit, end_with
 from dcase_sweep.sweep.launchers import JobLost
 from dcase_sweep.utils.environment import changed_environment
 from dcase_sweep.utils.gpus import assign_gpu
 from dcase_sweep.utils.processes import this_process
 
-#: The exit code of a launcher's process whose job was lost: a temporary failure, in the numbers of BSD's sysexits.h.
-_LOST = 75
 #: Bytes of a worker's output that are searched for its last lines.
 _TAIL = 16_384
 
@@ -41,17 +39,6 @@ class Death:
     how: str
     label: str = ""
     is_lost: bool = False
-
-
-def describe_exit(code: int) -> str:
-    """Describe an exit code in words."""
-    if code == _LOST:
-        return "its job was lost with the process or the machine that ran it"
-    if code >= 0:
-        return f"its process ended with exit code {code}"
-    name = signal.Signals(-code).name
-    hint = " (out of memory?)" if name == "SIGKILL" else ""
-    return f"killed by {name}{hint}"
 
 
 def get_environment(worker: int, threads: int | None, workers: int = 1) -> dict[str, str]:
@@ -91,7 +78,7 @@ def _main(payload: bytes, number: int, log: str, parent: Connection) -> None:
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for standard in (1, 2):
         os.dup2(descriptor, standard)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     from dcase_sweep.utils.signals import Interrupted, ignore_repeats
 
     ignore_repeats()
@@ -103,18 +90,7 @@ def _main(payload: bytes, number: int, log: str, parent: Connection) -> None:
         raise SystemExit(interrupted.exit_code) from None
     except JobLost as lost:
         print(f"lost: {lost}", file=sys.stderr)
-        raise SystemExit(_LOST) from None
-
-
-def _end_with(parent: Connection) -> None:
-    """Wait until the parent's end of the pipe is closed for any reason, then stop as after a request."""
-    try:
-        parent.recv_bytes()
-    except (EOFError, OSError):
-        if sys.platform == "win32":  # os.kill would end the process at once there
-            signal.raise_signal(signal.SIGTERM)
-        else:
-            os.kill(os.getpid(), signal.SIGTERM)
+        raise SystemExit(LOST) from None
 
 
 class _Pipe(Protocol):
@@ -200,7 +176,7 @@ class Processes:
             assert process.pid is not None
             how = "" if process.exitcode == 0 else describe_exit(process.exitcode)
             label = f"{process.pid} {this_process()}"  # of a launcher's process
-            ended.append((number, Death(process.pid, how, label, process.exitcode == _LOST) if how else None))
+            ended.append((number, Death(process.pid, how, label, process.exitcode == LOST) if how else None))
         return ended
 
     def stop(self, patience: float = 20.0) -> None:

@@ -4,13 +4,15 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.seeds import read_progress, read_seeds, read_spread
 from dcase_sweep.sweep.optuna.tally import Tally
+from dcase_sweep.sweep.outcomes import format_value
 from dcase_sweep.utils.text import printable
 from dcase_sweep.utils.text_table import format_table, wrap
 
@@ -50,14 +52,23 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def outcome(trial: "FrozenTrial") -> str:
-    """Describe how a trial ended, or its progress."""
+def outcome(trial: "FrozenTrial", metrics: Sequence[str] = ()) -> str:
+    """Describe how a trial ended, or its progress.
+
+    Args:
+        trial: the trial.
+        metrics: the names of its objectives, of which it may know the standard deviation over its seeds.
+    """
     what = records.kind(trial)
     if what == "finished":
-        return " / ".join(f"{value:.4g}" for value in trial.values)
+        return " / ".join(format_values(trial, metrics).values())
     if what == "pruned" and trial.intermediate_values:
         last = max(trial.intermediate_values)
         return f"pruned after epoch {last + 1} at {trial.intermediate_values[last]:.4g}"
+    progress = read_progress(trial.user_attrs)
+    if what == "running" and progress is not None:
+        place, step = progress
+        return f"seed {place} of {len(read_seeds(trial.user_attrs))}, epoch {step}"
     if what == "running" and trial.intermediate_values:
         last = max(trial.intermediate_values)
         return f"epoch {last + 1}: {trial.intermediate_values[last]:.4g}"
@@ -66,6 +77,13 @@ def outcome(trial: "FrozenTrial") -> str:
     if what == "repeated":
         return f"the same as trial {trial.user_attrs[records.REPEAT_OF]}, not trained again"
     return what
+
+
+def format_values(trial: "FrozenTrial", metrics: Sequence[str]) -> dict[str, str]:
+    """Format the objectives of a finished trial, with the standard deviation if it has several seeds."""
+    names = metrics if len(metrics) == len(trial.values) else [str(place) for place in range(len(trial.values))]
+    spread = read_spread(trial.user_attrs)
+    return {name: format_value(value, spread.get(name)) for name, value in zip(names, trial.values, strict=True)}
 
 
 class ProgressTable:
@@ -111,15 +129,15 @@ class ProgressTable:
         note = ""
         if best is not None:
             note = " · the best so far" if best.number == trial.number else f" · best {best.value:.4g} ({best.number})"
-        done = self._count_done()
-        line = (
-            f"trial {trial.number:<{self.width}} {outcome(trial)}{note} · {done}/{self.search_config.n_trials} · "
-            f"{describe(trial)}"
-        )
+        done = f"{self._count_done()}/{self.search_config.n_trials}"
+        line = f"trial {trial.number:<{self.width}} {self._describe(trial)}{note} · {done} · {describe(trial)}"
         if self.table is not None:
             self.table.console.print(line, highlight=False, markup=False, soft_wrap=True)
         else:
             log.info(line)
+
+    def _describe(self, trial: "FrozenTrial") -> str:
+        return outcome(trial, self.search_config.objective.metrics)
 
     def _count_done(self) -> int:
         return self.tally.counts["finished"] + self.tally.counts["pruned"]
@@ -146,7 +164,8 @@ class ProgressTable:
             began = trial.datetime_start.timestamp() if trial.datetime_start else time.time()
             ended = trial.datetime_complete.timestamp() if trial.datetime_complete else time.time()
             what = "best" if trial is best else "running"
-            shown = "" if outcome(trial) == "running" else outcome(trial)  # no epoch has finished yet
+            ended_as = self._describe(trial)
+            shown = "" if ended_as == "running" else ended_as  # no epoch has finished yet
             rows.append([str(trial.number), what, shown, f"{ended - began:.0f}", describe(trial)])
         # The column has no room for the configuration of the best trial on a narrow terminal.
         caption = "" if best is None else f"best: {describe(best)}"

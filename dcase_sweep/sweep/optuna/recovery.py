@@ -5,9 +5,12 @@ import time
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from dcase_sweep.sweep.job import MOST_DEATHS
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.attributes import DIED
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
+from dcase_sweep.sweep.optuna.seed_jobs import read_seed_jobs
+from dcase_sweep.sweep.optuna.seeds import read_progress
 from dcase_sweep.utils.text import printable
 
 if TYPE_CHECKING:
@@ -15,9 +18,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 log = logging.getLogger(__name__)
-
-#: A trial that has ended its worker so many times in a row without a new step has failed.
-MOST_DEATHS = 3
 
 
 def is_hopeless(trials: "Sequence[FrozenTrial]", trial: "FrozenTrial") -> bool:
@@ -28,11 +28,15 @@ def is_hopeless(trials: "Sequence[FrozenTrial]", trial: "FrozenTrial") -> bool:
     attempts = records.tries(trials, trial)[:MOST_DEATHS]
     if len(attempts) < MOST_DEATHS or not all(attempt.user_attrs.get(DIED) for attempt in attempts[1:]):
         return False
-    return _count_steps(attempts[0]) <= _count_steps(attempts[-1])
+    return _measure_progress(attempts[0]) <= _measure_progress(attempts[-1])
 
 
-def _count_steps(trial: "FrozenTrial") -> int:
-    return max(len(trial.intermediate_values), int(trial.user_attrs.get(records.CONTINUED, 0)))
+def _measure_progress(trial: "FrozenTrial") -> tuple[int, int]:
+    """Return the number of finished seeds of a trial with several, and the number of its steps."""
+    reported = len(trial.intermediate_values)
+    place, step = read_progress(trial.user_attrs) or (1, 0)
+    steps = max(reported, (place - 1) * reported + step, int(trial.user_attrs.get(records.CONTINUED, 0)))
+    return sum(each.is_finished for each in read_seed_jobs(trial).values()), steps
 
 
 def close_died(study: "optuna.Study", trial: "FrozenTrial", how: str) -> str | None:
@@ -57,9 +61,10 @@ def close_died(study: "optuna.Study", trial: "FrozenTrial", how: str) -> str | N
 def close_jobs(search_config: SearchConfig, trials: "Sequence[FrozenTrial]", status: str) -> None:
     """Close the records of trials whose process has ended."""
     for trial in trials:
-        job_id = trial.user_attrs.get(records.RUN)
-        if isinstance(job_id, str) and not search_config.application.close_job(job_id, status):
-            log.info(f"trial {trial.number}: its run {printable(job_id)} is no longer in the store of runs")
+        open_jobs = [each.run_id for each in read_seed_jobs(trial).values() if each.run_id and not each.is_finished]
+        for job_id in [*open_jobs, trial.user_attrs.get(records.RUN)]:
+            if isinstance(job_id, str) and not search_config.application.close_job(job_id, status):
+                log.info(f"trial {trial.number}: its run {printable(job_id)} is no longer in the store of runs")
 
 
 class Recovery:

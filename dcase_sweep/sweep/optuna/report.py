@@ -18,6 +18,9 @@ from dcase_sweep.sweep.job import BestTrial
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.progress_table import describe
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
+from dcase_sweep.sweep.optuna.seed_jobs import read_seed_jobs
+from dcase_sweep.sweep.optuna.seeds import read_seeds, read_spread
+from dcase_sweep.sweep.outcomes import format_value
 from dcase_sweep.sweep.summary import make_markdown
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
@@ -50,14 +53,37 @@ def results(study: optuna.Study, metrics: Sequence[str]) -> dict[str, Any]:
         return head
     if len(metrics) == 1:
         (winner,) = best
-        return head | {
+        found_best = {
             "best_trial": winner.number,
             "best_evaluated_params": _values(winner),
             "best_evaluated_value": winner.value,
         }
+        if spread := _list_spread(winner, metrics):
+            found_best["best_evaluated_deviation"] = spread[0]
+        return head | found_best | _describe_seeds(winner)
     return head | {
-        "solutions": [{"trial": trial.number, "params": _values(trial), "values": list(trial.values)} for trial in best]
+        "solutions": [
+            {
+                "trial": trial.number,
+                "params": _values(trial),
+                "values": list(trial.values),
+                **({"deviations": spread} if (spread := _list_spread(trial, metrics)) else {}),
+                **_describe_seeds(trial),
+            }
+            for trial in best
+        ]
     }
+
+
+def _list_spread(trial: FrozenTrial, metrics: Sequence[str]) -> list[float | None]:
+    """Return the standard deviation of each objective over the seeds; empty if the trial has one seed."""
+    spread = read_spread(trial.user_attrs)
+    return [spread.get(name) for name in metrics] if spread else []
+
+
+def _describe_seeds(trial: FrozenTrial) -> dict[str, list[int]]:
+    seeds = read_seeds(trial.user_attrs)
+    return {"seeds": list(seeds)} if seeds else {}
 
 
 def to_yaml(values: Any) -> str:
@@ -76,10 +102,15 @@ def trials_csv(study: optuna.Study, metrics: Sequence[str]) -> str:
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["trial", "state", *metrics, "epochs", "seconds", *names, "run_id", "note"])
+    has_seeds = any(records.SEEDS in trial.user_attrs for trial in trials)
+    deviations = [f"{name} deviation" for name in metrics] if has_seeds else []
+    writer.writerow(["trial", "state", *metrics, *deviations, "epochs", "seconds", *names, "run_id", "note"])
     for trial in trials:
         kind = records.kind(trial)
-        values = list(trial.values) if kind == "finished" else [""] * len(metrics)
+        values: list[Any] = list(trial.values) if kind == "finished" else [""] * len(metrics)
+        if has_seeds:
+            spread = read_spread(trial.user_attrs) if kind == "finished" else {}
+            values += [spread.get(name, "") for name in metrics]
         note = trial.user_attrs.get(records.REJECTED) or trial.user_attrs.get(records.ERROR) or ""
         if kind == "repeated":
             note = f"the same configuration as trial {trial.user_attrs[records.REPEAT_OF]}"
@@ -160,7 +191,7 @@ def _describe(best: Sequence[BestTrial], trials: Sequence[FrozenTrial], metrics:
         [
             each.name,
             str(each.number),
-            *(f"{value:.4g}" for value in each.metrics.values()),
+            *each.values.values(),
             describe(trials[each.number]),
         ]
         for each in best
@@ -171,6 +202,9 @@ def _describe(best: Sequence[BestTrial], trials: Sequence[FrozenTrial], metrics:
 def _describe_best(
     name: str, trial: FrozenTrial, study: optuna.Study, search_config: SearchConfig, metrics: Sequence[str]
 ) -> BestTrial:
+    seeds = read_seeds(trial.user_attrs)
+    first = read_seed_jobs(trial).get(seeds[0]) if seeds else None
+    folder = first.folder if first else trial.user_attrs.get(records.FOLDER, "")
     return BestTrial(
         study=study.study_name,
         number=trial.number,
@@ -180,7 +214,9 @@ def _describe_best(
         threads=trial.user_attrs.get(records.THREADS),
         metrics=dict(zip(metrics, trial.values, strict=True)),
         notes=tuple(records.notes([trial])),
-        folder=str(trial.user_attrs.get(records.FOLDER, "")),
+        folder=str(folder),
+        seeds=seeds,
+        spread=read_spread(trial.user_attrs),
     )
 
 
@@ -199,12 +235,13 @@ def describe_test(trial: FrozenTrial, objectives: Collection[str]) -> str:
         objectives: the metrics that are shown already.
     """
     stored = trial.user_attrs.get(records.METRICS)
+    spread = read_spread(trial.user_attrs)
     found = {
-        printable(name.removeprefix("test/"), 60): value
+        printable(name.removeprefix("test/"), 60): format_value(value, spread.get(name))
         for name, value in (stored.items() if isinstance(stored, dict) else ())
         if name.startswith("test/") and name not in objectives and isinstance(value, int | float)
     }
-    return ", ".join(f"{name} {value:.4g}" for name, value in found.items())
+    return ", ".join(f"{name} {value}" for name, value in found.items())
 
 
 def _print(
@@ -227,8 +264,10 @@ def _print(
         log.info(f"best      none: {reason}")
         return
     for each in best:
-        values = ", ".join(f"{metric} {value:.4g}" for metric, value in each.metrics.items())
+        values = ", ".join(f"{metric} {value}" for metric, value in each.values.items())
         log.info(f"{each.name:<9} trial {each.number}: {values} · {describe(trials[each.number])}")
+        if each.seeds:
+            log.info(f"seeds     mean ± standard deviation of the seeds {', '.join(map(str, each.seeds))}")
         test = describe_test(trials[each.number], each.metrics)
         if test:
             log.info(f"test      {test}")

@@ -76,6 +76,10 @@ class TrialReporter:
         """Whether the pruner stops the trial now."""
         return self.is_pruned and self.trial.should_prune()
 
+    def set_folder(self, folder: str) -> None:
+        """Store the folder of the job, where a retry looks for its checkpoint."""
+        self.trial.set_user_attr(records.FOLDER, folder)
+
     def set_job_id(self, job_id: str) -> None:
         """Store the ID of the job's record, so that it can be closed if this process is killed."""
         self.trial.set_user_attr(records.RUN, job_id)

@@ -41,3 +41,5 @@ class SearchConfig:
     time_limit: float | None = None
     #: Largest number of trials that the sampler learns from; None = all.
     sampler_history: int | None = 1000
+    #: The seeds of each trial, whose mean is its result; none = each trial is one job with the configured seed.
+    seeds: tuple[int, ...] = ()

@@ -4,7 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dcase_sweep.sweep.optuna.seeds import KEY
 from dcase_sweep.utils.errors import UserError
+
+#: The part of a signature that only a study of several seeds has.
+_SEEDS = "seeds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +51,13 @@ class Signature:
     configuration: Mapping[str, Any] = field(default_factory=dict)
     #: Piece of code that trials depend on → hash of its source.
     sources: Mapping[str, str] = field(default_factory=dict)
+    #: The setting ``hydra.sweeper.seeds``: a number or a list.
+    seeds: Any = 1
 
     def plain(self) -> dict[str, dict[str, Any]]:
         """Return the signature as values that JSON supports."""
-        return {
+        several = {} if self.seeds == 1 else {_SEEDS: {KEY: self.seeds}}
+        return several | {
             "space": dict(self.space),
             "objective": dict(self.objective),
             "limits": dict(self.limits),
@@ -65,6 +72,7 @@ def make_signature(
     objective: Objective,
     limits: Mapping[str, float],
     sources: Mapping[str, str],
+    seeds: Any = 1,
 ) -> Signature:
     """Create the signature of a search.
 
@@ -74,10 +82,11 @@ def make_signature(
         objective: the objectives.
         limits: constraint → largest value.
         sources: piece of code that trials depend on → hash of its source.
+        seeds: the number of seeds of a trial, or a list of them.
     """
     shared = {key: value for key, value in configuration.items() if not any(_covers(each, key) for each in space)}
     directions = dict(zip(objective.metrics, objective.directions, strict=True))
-    return Signature(space, directions, limits, shared, sources)
+    return Signature(space, directions, limits, shared, sources, seeds)
 
 
 def drop_keys(configuration: Mapping[str, Any], keys: Sequence[Any]) -> dict[str, Any]:
@@ -100,7 +109,10 @@ def _covers(key: str, other: str) -> bool:
 def differences(then: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Describe the differences between two signatures, one per line."""
     lines = []
-    for part in now:
+    seeds, wanted = (each.get(_SEEDS, {}).get(KEY, 1) for each in (then, now))
+    if seeds != wanted:
+        lines.append(f"{KEY}: was {seeds}, is {wanted}")
+    for part in (each for each in now if each != _SEEDS):
         before, after = then.get(part, {}), now[part]
         for key in [*before, *(key for key in after if key not in before)]:
             if part == "sources" and key in before and key in after and before[key] != after[key]:

@@ -13,13 +13,14 @@ from dcase_sweep.sweep.optuna.attributes import (
     OWNER,
     REJECTED,
     REPEAT_OF,
+    SPREAD,
     STOPPED,
     SURPLUS,
     kind_of,
 )
 
 #: The attributes that are read. Others may be large.
-TRIAL_ATTRIBUTES = (ALIVE, INTERRUPTED, OWNER, REJECTED, REPEAT_OF, SURPLUS)
+TRIAL_ATTRIBUTES = (ALIVE, INTERRUPTED, OWNER, REJECTED, REPEAT_OF, SPREAD, SURPLUS)
 STUDY_ATTRIBUTES = (COMMAND, EXHAUSTED, STOPPED)
 #: Optuna's name for the names of the objectives, and the beginning of those of constraints.
 METRIC_NAMES, CONSTRAINTS = "study:metric_names", "constraints"

@@ -30,7 +30,11 @@ from dcase_sweep.sweep.optuna.attributes import REPEAT_OF as REPEAT_OF
 from dcase_sweep.sweep.optuna.attributes import RETRY_OF as RETRY_OF
 from dcase_sweep.sweep.optuna.attributes import RUN as RUN
 from dcase_sweep.sweep.optuna.attributes import SECONDS as SECONDS
+from dcase_sweep.sweep.optuna.attributes import SEED_JOBS as SEED_JOBS
+from dcase_sweep.sweep.optuna.attributes import SEED_STEP as SEED_STEP
+from dcase_sweep.sweep.optuna.attributes import SEEDS as SEEDS
 from dcase_sweep.sweep.optuna.attributes import SIGNATURE as SIGNATURE
+from dcase_sweep.sweep.optuna.attributes import SPREAD as SPREAD
 from dcase_sweep.sweep.optuna.attributes import STOPPED as STOPPED
 from dcase_sweep.sweep.optuna.attributes import SURPLUS as SURPLUS
 from dcase_sweep.sweep.optuna.attributes import THREADS as THREADS

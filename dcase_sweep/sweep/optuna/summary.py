@@ -29,6 +29,9 @@ def introduce(study: optuna.Study, search_config: SearchConfig, workers: int, fo
         log.info(f"search    {console.pluralize(found['waiting'], 'trial')} to retry first")
     if "seed" in search_config.space.describe():
         log.info("search    the seed varies: trials that differ only in their seed are all trained")
+    if search_config.seeds:
+        listed = ", ".join(map(str, search_config.seeds))
+        log.info(f"search    each trial is trained with the seeds {listed}; their mean is its result")
     shown = mask_url(
         search_config.storage if "://" in search_config.storage else os.path.relpath(search_config.storage)
     )

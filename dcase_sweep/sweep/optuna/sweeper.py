@@ -51,6 +51,8 @@ class OptunaSweeper(Sweeper):
             remaining time does not hold an epoch.
         sampler_history: largest number of trials that the sampler learns from, the best and the most recent ones, so
             that its suggestions take the same time in a long search; None = all trials.
+        seeds: number of seeds that each trial is trained with, counted from the configured ``seed``, or a list of
+            seeds. The mean is the result of the trial; the standard deviation is shown with it.
         objective: metric of the returned dictionary → ``maximize`` or ``minimize``.
         direction: the direction for a task function that returns one number, or a list of directions for several
             numbers.
@@ -77,6 +79,7 @@ class OptunaSweeper(Sweeper):
         grace_period: float = 300.0,
         time_limit: float | str | None = None,
         sampler_history: int | None = 1000,
+        seeds: int | Sequence[int] = 1,
         objective: Mapping[str, str] | None = None,
         direction: str | Sequence[str] | None = None,
         constraints: Mapping[str, float] | None = None,
@@ -96,6 +99,7 @@ class OptunaSweeper(Sweeper):
         self.grace_period = grace_period
         self.time_limit = time_limit
         self.sampler_history = sampler_history
+        self.seeds: Any = to_plain(seeds)
         self.sampler: Any = to_plain(sampler)
         self.pruner: Any = to_plain(pruner)
         self.objective: Any = to_plain(objective)
@@ -188,17 +192,21 @@ class OptunaSweeper(Sweeper):
     def _check(self, fixed: list[str], varied: dict[str, str]) -> "_Checked":
         """Check the space and an existing storage, and compose the configuration and one trial."""
         from dcase_sweep.sweep.optuna.rehearsal import make_search_space, rehearse
+        from dcase_sweep.sweep.optuna.seeds import list_seeds
         from dcase_sweep.utils.names import check_name
 
         application = self.application
         self.check_early(varied)
         base = self.compose(fixed)
         application.begin(base)
+        seeds = list_seeds(self.seeds, base, varied)
+        if seeds:  # the configured one is checked already
+            application.check(self.compose([*fixed, f"seed={max(seeds)}"]))
         name = check_name(str(self.study_name or application.name_study(base)), _NAME_KEY, _LONGEST_NAME)
         space = make_search_space(application, varied, base, self.parser, self.custom_search_space)
         objective = self.choose_objective()
         is_grid = rehearse(space, self.sampler, self.pruner, lambda more: self.compose([*fixed, *more]))
-        return _Checked(fixed, varied, base, name, space, objective, is_grid)
+        return _Checked(fixed, varied, base, name, space, objective, is_grid, seeds)
 
     def _sign(self, checked: "_Checked") -> "Signature":
         """Return what must not change when the study is continued."""
@@ -213,6 +221,7 @@ class OptunaSweeper(Sweeper):
             application.hash_sources(
                 base, checked.varied, self.parser, lambda more: self.compose([*checked.fixed, *more])
             ),
+            self.seeds,
         )
 
     def _make_search_config(self, checked: "_Checked", where: str, study: str, record_id: str) -> "SearchConfig":
@@ -236,6 +245,7 @@ class OptunaSweeper(Sweeper):
             grace_period=self.grace_period,
             time_limit=None if self.time_limit is None else parse_duration(self.time_limit),
             sampler_history=self.sampler_history,
+            seeds=checked.seeds,
         )
 
     def check_settings(self) -> None:
@@ -318,6 +328,8 @@ class _Checked:
     space: "Space"
     objective: "Objective"
     is_grid: bool
+    #: The seeds of each trial, if there are several.
+    seeds: tuple[int, ...]
 
 
 def name_class(application: Application) -> str:

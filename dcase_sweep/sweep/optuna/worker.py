@@ -11,7 +11,6 @@ from typing import Any
 import optuna
 from hydra.core.singleton import Singleton
 from hydra.core.utils import run_job
-from hydra.errors import HydraException
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.trial import Trial, TrialState
@@ -21,7 +20,7 @@ from dcase_sweep.sweep.job import PreparedJob
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.attributes import EPOCH
 from dcase_sweep.sweep.optuna.history import History, Repeated, take_known
-from dcase_sweep.sweep.optuna.outcomes import tell_outcome, too_many_failed
+from dcase_sweep.sweep.optuna.outcomes import describe_error, tell_outcome, too_many_failed
 from dcase_sweep.sweep.optuna.owners import HEARTBEATS, Heartbeat
 from dcase_sweep.sweep.optuna.points import list_points
 from dcase_sweep.sweep.optuna.processes import get_environment
@@ -29,6 +28,7 @@ from dcase_sweep.sweep.optuna.recovery import Recovery, close_died
 from dcase_sweep.sweep.optuna.reporter import TrialReporter
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
 from dcase_sweep.sweep.optuna.search_time import SearchTime
+from dcase_sweep.sweep.optuna.seeded_trial import SeededTrial
 from dcase_sweep.sweep.optuna.settings import load_study
 from dcase_sweep.sweep.optuna.tally import Tally
 from dcase_sweep.sweep.optuna.trial_builder import TrialBuilder
@@ -39,7 +39,6 @@ from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import mask_url, mask_word
 from dcase_sweep.utils.signals import report_time_limit
-from dcase_sweep.utils.text import printable
 from dcase_sweep.utils.time_limit import find_deadline, limit_process
 
 log = logging.getLogger(__name__)
@@ -108,7 +107,7 @@ class Worker:
             return self.work(number)
         except Exception as error:
             log.exception("the worker has ended with an error")
-            return _describe(error)
+            return describe_error(error)
 
     def work(self, number: int) -> int:
         """Run trials until there are enough. Returns how many this worker ran.
@@ -201,7 +200,9 @@ class Worker:
             self._close(study, trial, error)
             return "ran"
         try:
-            outcome = self._run_job(trial, job, reporter)
+            outcome = (
+                self._run_seeds(study, trial, job) if self.search_config.seeds else self._run_job(trial, job, reporter)
+            )
         except ConstraintViolation as violation:
             return _reject(study, trial, violation)
         except BaseException as error:
@@ -227,15 +228,25 @@ class Worker:
         """
         found = records.find_trial(study, trial)
         if isinstance(error, SystemExit):
-            close_died(study, found, _describe(error))
+            close_died(study, found, describe_error(error))
             raise error if error.code else SystemExit(1)  # a worker that was ended is no success
         interrupted = not isinstance(error, Exception)
-        records.fail(study, found, _describe(error), interrupted=interrupted)
+        records.fail(study, found, describe_error(error), interrupted=interrupted)
         if interrupted:
             raise error
         reason = too_many_failed(study, self.search_config.max_failed)
         if reason:
             study.set_user_attr(records.STOPPED, reason)
+
+    def _run_seeds(self, study: optuna.Study, trial: Trial, job: PreparedJob) -> Outcome:
+        """Run the jobs of a trial with several seeds."""
+        return SeededTrial(
+            study,
+            trial,
+            self.builder,
+            lambda job, reporter: self._run_job(trial, job, reporter),
+            lambda: self._time.find_shortage(study.get_trials(deepcopy=False)),
+        ).run(job)
 
     def _run_job(self, trial: Trial, job: PreparedJob, reporter: TrialReporter) -> Outcome:
         """Run the trial's job in its own folder, as Hydra does.
@@ -248,7 +259,7 @@ class Worker:
         errors: list[Exception] = []
 
         def run(composed: DictConfig) -> Any:
-            trial.set_user_attr(records.FOLDER, _folder(job.config))
+            reporter.set_folder(_folder(job.config))
             try:
                 with reporting_to(reporter):
                     return application.run(composed, self.task, job.content, reporter)
@@ -258,7 +269,8 @@ class Worker:
             finally:
                 if self._time.is_limited and reporter.longest_step:
                     with suppress(optuna.exceptions.UpdateFinishedTrialError):
-                        trial.set_user_attr(EPOCH, reporter.longest_step)
+                        longest = max(reporter.longest_step, trial.user_attrs.get(EPOCH, 0.0))  # of all seeds
+                        trial.set_user_attr(EPOCH, longest)
 
         _mask(job.config)
         returned = run_job(
@@ -302,9 +314,3 @@ def _mask(config: DictConfig) -> None:
         if config.hydra.sweeper.get("storage"):
             config.hydra.sweeper.storage = mask_url(str(config.hydra.sweeper.storage))
         config.hydra.overrides.hydra = [mask_word(word) for word in config.hydra.overrides.hydra]
-
-
-def _describe(error: BaseException) -> str:
-    text = str(error).splitlines()[0] if str(error) else ""
-    line = f"{type(error).__name__}: {text}" if not isinstance(error, (UserError, HydraException)) else text
-    return printable(line.strip())

@@ -15,7 +15,7 @@ from dcase_sweep.complexity.layers import Layer, list_layers
 from dcase_sweep.config import Experiment, build_metrics, build_model, get_monitor
 from dcase_sweep.config.components import make_augmentations, make_loss
 from dcase_sweep.data.scenes import SceneData
-from dcase_sweep.training.batches import Batches, Clips
+from dcase_sweep.training.batches import Batches, share_clips
 from dcase_sweep.training.best_checkpoint import EpochListener
 from dcase_sweep.training.compiled import compile_calls
 from dcase_sweep.training.compression.compressor import Compressor
@@ -176,6 +176,6 @@ class SceneLearner:
         if not has_room(where, size):
             log.warning(f"features  {size / 2**30:.1f} GiB are too large for the device and stay in memory")
             where = "cpu"
-        clips = Clips(self.features, rows, self.targets[rows], where)
+        clips = share_clips(self.features, rows, self.targets[rows], where)
         seed = self.experiment.seed if shuffled else None
         return Batches(clips, batch_size, shuffle_seed=seed, on_batch=on_batch)

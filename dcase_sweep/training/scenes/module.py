@@ -30,6 +30,8 @@ class SceneModule(StepModule):
         call: replaces the call of the network in training and validation, for example by fake quantisation.
     """
 
+    can_join = True
+
     def __init__(
         self,
         network: nn.Module,
@@ -79,8 +81,11 @@ class SceneModule(StepModule):
         return self._augmented(*batch)
 
     def compute(self, *inputs: Tensor, **numbers: Any) -> StepValues:
+        return self.compute_by(self.call, *inputs)
+
+    def compute_by(self, call: Callable[[Tensor], Tensor], *inputs: Tensor) -> StepValues:
         features, targets = inputs
-        loss = self.loss(self.call(features).float(), targets)
+        loss = self.loss(call(features).float(), targets)
         return StepValues(loss, loss.detach().float().reshape(1))
 
     def validation_step(self, batch: tuple[Tensor, Tensor], position: int) -> None:

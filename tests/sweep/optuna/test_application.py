@@ -36,6 +36,7 @@ from dcase_sweep.utils.time_limit import TimeLimit
 CONFIG = """
 x: 0.0
 kind: a
+seed: 4
 inner:
   y: 1
 hydra:
@@ -66,6 +67,7 @@ class Search:
         pruner: str = "NopPruner",
         custom: str | None = None,
         n_trials: int = 5,
+        seeds: tuple[int, ...] = (),
     ) -> optuna.Study:
         """The study after a worker worked on it."""
         space: Any = make_space({"x": "interval(0,1)"}, OverridesParser.create())
@@ -88,6 +90,7 @@ class Search:
             sampler={"_target_": "optuna.samplers.RandomSampler", "seed": 0},
             pruner={"_target_": f"optuna.pruners.{pruner}"},
             constraints=constraints or {},
+            seeds=seeds,
         )
         Worker(search_config, HydraContext(self.loader, Callbacks()), self.config, task, threads=None).work(0)
         return study

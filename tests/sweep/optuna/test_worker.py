@@ -55,6 +55,7 @@ def work(
     pruner: str = "NopPruner",
     sampler: Mapping[str, Any] | None = None,
     name: str = "s",
+    seeds: tuple[int, ...] = (),
 ) -> optuna.Study:
     """The study after one worker worked on it."""
     loader = ConfigLoaderImpl(create_config_search_path(str(conf_folder())))
@@ -84,6 +85,7 @@ def work(
         constraints={},
         record_id="0",
         is_grid=sampler is not None,
+        seeds=seeds,
     )
     Worker(search_config, HydraContext(loader, Callbacks()), config, lambda composed: None, threads=1).work(0)
     return study

@@ -1,0 +1,249 @@
+"""A trial that is trained with several seeds, one after the other. Its result is their mean.
+
+The pruner sees the epochs of the first seed: a trial that is pruned costs a part of one training, and its steps compare
+with those of the other trials. A trial that survives its first seed is trained with all of them.
+"""
+
+import gc
+import logging
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+import optuna
+from optuna.trial import Trial
+
+from dcase_sweep.sweep.job import PreparedJob
+from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.outcomes import describe_error
+from dcase_sweep.sweep.optuna.reporter import TrialReporter
+from dcase_sweep.sweep.optuna.seed_jobs import SeedJob, SeedJobs, read_seed_jobs
+from dcase_sweep.sweep.optuna.seeds import average
+from dcase_sweep.sweep.optuna.trial_builder import Attempt, TrialBuilder, list_reported
+from dcase_sweep.sweep.outcomes import Outcome, format_value
+from dcase_sweep.sweep.record import Record
+from dcase_sweep.sweep.reporting import ConstraintViolation, TrialPruned
+from dcase_sweep.sweep.summary import make_markdown
+
+log = logging.getLogger(__name__)
+
+
+class SeedReporter(TrialReporter):
+    """Receives the reports of the job of one seed. Those of the first seed reach the pruner.
+
+    Args:
+        trial: the trial.
+        jobs: the jobs of the trial.
+        seed: the seed.
+        place: its place among the seeds of the trial, from 0.
+        is_pruned: whether the trial may be pruned.
+        earlier: step → value of earlier attempts.
+    """
+
+    def __init__(
+        self,
+        trial: Trial,
+        jobs: SeedJobs,
+        seed: int,
+        place: int,
+        *,
+        is_pruned: bool = True,
+        earlier: Mapping[int, float] | None = None,
+    ) -> None:
+        super().__init__(trial, is_pruned=is_pruned and place == 0, earlier=earlier)
+        self._jobs = jobs
+        self._seed = seed
+        self._place = place
+
+    def keep(self, value: float, step: int) -> None:
+        """Store a value of the first seed, or the progress of a later one.
+
+        Raises:
+            TrialPruned: if another command has closed the trial.
+        """
+        if self._place == 0:
+            super().keep(value, step)
+            return
+        try:
+            self.trial.set_user_attr(records.SEED_STEP, [self._place + 1, step + 1])
+        except optuna.exceptions.UpdateFinishedTrialError:
+            raise TrialPruned("taken over by another command") from None
+
+    def set_folder(self, folder: str) -> None:
+        """Store the folder of the seed's job; the trial has one of its own."""
+        self._jobs.update(self._seed, folder=folder)
+
+    def set_job_id(self, job_id: str) -> None:
+        """Store the ID of the record of the seed's job."""
+        self._jobs.update(self._seed, run_id=job_id)
+
+
+class SeededTrial:
+    """Runs the jobs of one trial, except those that an earlier attempt has finished.
+
+    Args:
+        study: the study.
+        trial: the trial.
+        builder: builds the jobs.
+        run_job: runs a job and returns its outcome.
+        find_shortage: describes why the remaining time holds no epoch; None if it does.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        trial: Trial,
+        builder: TrialBuilder,
+        run_job: Callable[[PreparedJob, TrialReporter], Outcome],
+        find_shortage: Callable[[], str | None],
+    ) -> None:
+        self._trial = trial
+        self._builder = builder
+        self._config = builder.search_config
+        self._run_job = run_job
+        self._find_shortage = find_shortage
+        self._jobs = SeedJobs(trial)
+        self._attempts = builder.list_attempts(study, trial)
+        #: Step → value of the first seed in earlier attempts.
+        self._reported = list_reported(self._attempts)
+
+    def run(self, job: PreparedJob) -> Outcome:
+        """Run the jobs of all seeds.
+
+        Args:
+            job: the prepared job of the trial, with the configured seed.
+
+        Returns:
+            The mean of the seeds, or the first outcome that is not a result: one seed that fails, is pruned or is
+            interrupted ends the trial.
+        """
+        self._adopt()
+        self._trial.set_user_attr(records.SEEDS, list(self._config.seeds))
+        self._trial.set_user_attr(records.FOLDER, _locate(job))
+        record = self._start_record(job)
+        try:
+            outcome = self._run_seeds(job, record.id or self._config.record_id)
+        except BaseException as error:
+            record.give_up("FAILED" if isinstance(error, Exception) else "KILLED")
+            raise
+        self._close(record, outcome)
+        return outcome
+
+    def _adopt(self) -> None:
+        """Take over the seeds that earlier attempts have finished."""
+        seeds = self._config.seeds
+        finished: dict[int, SeedJob] = {}
+        for attempt in self._attempts:
+            for seed, stored in read_seed_jobs(attempt).items():
+                if seed in seeds and self._is_result(stored.metrics):
+                    finished.setdefault(seed, stored)
+        if not finished:
+            return
+        self._jobs.add(finished)
+        self._trial.set_user_attr(records.CONTINUED, len(finished) * len(self._reported))
+        if seeds[0] in finished:
+            is_pruned = self._config.objective.is_single
+            TrialReporter(self._trial, is_pruned=is_pruned, earlier=self._reported).adopt_rest()
+
+    def _start_record(self, job: PreparedJob) -> Record:
+        known = (attempt.user_attrs.get(records.RUN) for attempt in self._attempts)
+        record = self._config.application.start_trial(
+            job,
+            self._trial.number,
+            self._config.seeds,
+            next((each for each in known if isinstance(each, str) and each), None),
+        )
+        if record.id:
+            self._trial.set_user_attr(records.RUN, record.id)
+        return record
+
+    def _run_seeds(self, job: PreparedJob, record_id: str) -> Outcome:
+        has_run = False
+        for place, seed in enumerate(self._config.seeds):
+            if self._jobs[seed].is_finished:
+                continue
+            shortage = self._find_shortage() if has_run else None
+            if shortage is not None:
+                return Outcome("interrupted", error=shortage)
+            outcome = self._run_seed(job, seed, place, record_id)
+            if outcome.status != "finished" or not self._is_result(outcome.metrics):
+                return self._end_early(outcome, seed)
+            self._jobs.finish(seed, outcome, self._wanted)
+            has_run = True
+            gc.collect()  # the network of this seed, before the next one is built
+        return self._summarize()
+
+    def _run_seed(self, job: PreparedJob, seed: int, place: int, record_id: str) -> Outcome:
+        """Run the job of one seed, which continues its interrupted attempt."""
+        made = self._builder.build_seed(self._trial, job, seed, record_id)
+        stored = [(attempt.number, read_seed_jobs(attempt).get(seed, SeedJob())) for attempt in self._attempts]
+        attempts = [Attempt(number, each.folder, each.run_id) for number, each in stored if each.folder]
+        found = self._builder.find_start(self._trial.number, made, attempts)
+        made, steps = found or (made, None)
+        reporter = SeedReporter(
+            self._trial,
+            self._jobs,
+            seed,
+            place,
+            is_pruned=self._config.objective.is_single,
+            earlier=self._reported if found and place == 0 else None,
+        )
+        if steps is not None:
+            reporter.adopt(steps)
+            self._trial.set_user_attr(records.CONTINUED, place * len(self._reported) + steps)
+        elif attempts and not found:
+            log.info(f"trial {self._trial.number}, seed {seed}: begins again")
+        try:
+            outcome = self._run_job(made, reporter)
+        except ConstraintViolation:
+            raise
+        except Exception as error:
+            return Outcome("failed", error=describe_error(error))
+        reporter.adopt_rest()
+        return outcome
+
+    @property
+    def _wanted(self) -> Sequence[str]:
+        return [*self._config.objective.metrics, *self._config.constraints]
+
+    def _is_result(self, metrics: Mapping[str, float]) -> bool:
+        """Whether metrics have a value of each objective and constraint."""
+        return bool(metrics) and all(not math.isnan(metrics.get(name, math.nan)) for name in self._wanted)
+
+    def _end_early(self, outcome: Outcome, seed: int) -> Outcome:
+        """Return the outcome of a trial that one seed has ended."""
+        if outcome.status == "failed":
+            return Outcome("failed", error=f"seed {seed}: {outcome.error or outcome.status}")
+        if outcome.status == "finished" and all(name in outcome.metrics for name in self._wanted):
+            undefined = next(name for name in self._wanted if math.isnan(outcome.metrics[name]))
+            return Outcome("failed", error=f"seed {seed}: {undefined} is not a number")
+        return outcome
+
+    def _summarize(self) -> Outcome:
+        jobs = [self._jobs[seed] for seed in self._config.seeds]
+        means, spread = average([each.metrics for each in jobs])
+        seconds = [each.work_seconds for each in jobs if each.work_seconds is not None]
+        note = next((each.note for each in jobs if each.note), None)
+        return Outcome("finished", means, note=note, spread=spread, work_seconds=sum(seconds) if seconds else None)
+
+    def _close(self, record: Record, outcome: Outcome) -> None:
+        """Log the mean and the spread of the seeds, and close the record of the trial as that of its job would be."""
+        jobs = {seed: self._jobs[seed] for seed in self._config.seeds}
+        if outcome.status != "finished" or not all(each.is_finished for each in jobs.values()):
+            record.end("KILLED" if outcome.status in ("pruned", "interrupted") else "FAILED")
+            return
+        metrics = self._config.objective.metrics
+        rows = [
+            *([str(seed), *(f"{each.metrics[name]:.4g}" for name in metrics)] for seed, each in jobs.items()),
+            ["mean", *(format_value(outcome.metrics[name], outcome.spread.get(name)) for name in metrics)],
+        ]
+        record.describe([outcome.note] if outcome.note else [], make_markdown(["seed", *metrics], rows, left=1))
+        spread = {f"sd/{name}": value for name, value in outcome.spread.items() if value}
+        record.log_metrics({name: value for name, value in outcome.metrics.items() if math.isfinite(value)} | spread)
+        record.end("FINISHED")
+
+
+def _locate(job: PreparedJob) -> str:
+    """Return the folder of a trial, which contains those of its seeds."""
+    sweep = job.config.hydra.sweep
+    return os.path.abspath(os.path.join(str(sweep.dir), str(sweep.subdir)))

@@ -1,0 +1,165 @@
+"""Runs jobs in turns, and trains those together that can be."""
+
+import logging
+from collections import deque
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+
+from dcase_sweep.training.device import use_threads
+from dcase_sweep.training.fused.group import Group
+from dcase_sweep.training.fused.joining import Candidate
+from dcase_sweep.training.fused.member import Member
+from dcase_sweep.training.fused.similarity import Prepared, count_fitting, find_difference
+from dcase_sweep.utils import console
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.signals import Interrupted
+from dcase_sweep.utils.turns import Turn, copy_interruption
+
+log = logging.getLogger(__name__)
+
+
+def _resume(turn: Turn, reply: Any = None, error: BaseException | None = None) -> None:
+    """Let a job go on. What ends it and is not its result is raised here."""
+    turn.resume(reply, error)
+    if turn.error is not None:
+        raise turn.error
+
+
+class Coordinator:
+    """Runs jobs, each in a turn of its own, up to their trainings, and these in groups.
+
+    Args:
+        turns: the jobs.
+        max_jobs: largest number of trainings in a group; None = as many as fit in memory.
+        stacked: whether the networks of a group are computed as one; None = on a GPU. On a CPU, grouped convolutions
+            are slower than one convolution after the other.
+    """
+
+    def __init__(self, turns: Sequence[Turn], max_jobs: int | None, stacked: bool | None = None) -> None:
+        self._turns = turns
+        self._stacked = stacked
+        self._max_jobs = max_jobs
+
+    def run(self) -> None:
+        """Run all jobs to their end.
+
+        Raises:
+            Interrupted: after a signal. It is raised in every job that has begun, too.
+            BaseException: what has ended a job and is no error, likewise.
+        """
+        waiting = deque(self._turns)
+        try:
+            with console.hidden("training"):
+                while waiting:
+                    self._run_groups(self._begin(waiting))
+        except BaseException as error:
+            for turn in self._turns:
+                if turn.ident is not None:
+                    turn.end(copy_interruption(error) if not isinstance(error, Exception) else error)
+            if isinstance(error, Interrupted):
+                error.handled()
+            raise
+
+    def _begin(self, waiting: deque[Turn]) -> list[Prepared]:
+        """Run jobs up to their trainings, as many as may be trained at a time."""
+        found: list[Prepared] = []
+        most = self._max_jobs
+        while waiting and (most is None or len(found) < most):
+            turn = waiting.popleft()
+            _resume(turn)
+            if not isinstance(turn.request, Candidate):
+                continue
+            try:
+                found.append(Prepared(turn.request))
+            except Exception as error:  # of an augmentation or a network of the user's own
+                _resume(turn, f"a step of it cannot be tried ({type(error).__name__}: {error})")
+                continue
+            if len(found) == 1:
+                fitting = count_fitting(found[0])
+                most = fitting if most is None else min(fitting, most)
+        return found
+
+    def _run_groups(self, found: Sequence[Prepared]) -> None:
+        groups: dict[str, list[Prepared]] = {}
+        for prepared in found:
+            groups.setdefault(repr(prepared.describe()), []).append(prepared)
+        for group in groups.values():
+            members = [each.candidate.member for each in group]
+            turns = [member.turn for member in members]
+            is_on_gpu = members[0].trainer.strategy.root_device.type == "cuda"
+            is_stacked = is_on_gpu if self._stacked is None else self._stacked
+            reason = "no other job has the same architecture" if len(group) == 1 else None
+            if reason is None and is_stacked:
+                reason = find_difference(group)
+            if reason is not None:
+                for turn in turns:
+                    _resume(turn, reason)
+                continue
+            use_threads(group[0].candidate.experiment.hardware)
+            for turn in turns:
+                _resume(turn)
+            _Training(members, stacked=is_stacked).run()
+
+
+class _Training:
+    """The training of a group, epoch by epoch."""
+
+    def __init__(self, members: Sequence[Member], *, stacked: bool) -> None:
+        self._group = Group([member for member in members if member.turn.request is member], stacked=stacked)
+
+    def run(self) -> None:
+        """Train until the last member has left."""
+        names = ", ".join(f"#{member.turn.name}" for member in self._group.members)
+        log.info(f"together  {console.pluralize(len(self._group.members), 'job')} of one architecture: {names}")
+        with ExitStack() as shown:
+            bar: console.Progress | None = None
+            while self._group.members:
+                if bar is None:
+                    most = max(member.trainer.max_epochs or 1 for member in self._group.members)
+                    bar = shown.enter_context(console.progress("together", most))
+                self._train_epoch(bar)
+                if any(self._is_in_last_epoch(member) for member in self._group.members):
+                    shown.close()  # its results follow
+                    bar = None
+                self._pass_on()
+
+    @staticmethod
+    def _is_in_last_epoch(member: Member) -> bool:
+        return member.trainer.current_epoch + 1 >= (member.trainer.max_epochs or 0)
+
+    def _train_epoch(self, bar: console.Progress) -> None:
+        first = self._group.members[0]
+        epoch, clips = first.trainer.current_epoch, len(first.batches.clips)
+        done = [0]
+
+        def on_batch(size: int) -> None:
+            done[0] += size
+            bar.update(epoch + done[0] / clips, text=console.pluralize(len(self._group.members), "job"))
+
+        try:
+            failures = self._group.train_epoch(on_batch)
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            self._fail(error)
+            return
+        for member, failure in failures:
+            _resume(member.turn, error=failure)
+
+    def _fail(self, error: RuntimeError) -> None:
+        """Let all members fail because of an error of the group's step."""
+        members = self._group.members
+        self._group.keep([])
+        for member in members:
+            each: Exception = error
+            if isinstance(error, torch.OutOfMemoryError):
+                most = max(1, len(members) // 2)
+                each = UserError(f"out of memory with {len(members)} jobs together; use hydra.launcher.max_jobs={most}")
+            _resume(member.turn, error=each)
+
+    def _pass_on(self) -> None:
+        """Let each member end its epoch, up to the next one."""
+        for member in self._group.members:
+            _resume(member.turn)
+        self._group.keep([member for member in self._group.members if member.turn.request is member])
