@@ -219,7 +219,7 @@ def _make_trial(row: "Row[Any]") -> FrozenTrial:
 
 def _read(
     connection: "Connection", name: str, found: Mapping[int, FrozenTrial], order: str | None = None
-) -> "Iterator[Row[Any]]":
+) -> Iterator[Any]:
     """Read the columns of a table but its own ID, for some trials by their IDs. The names of kinds are texts."""
     from sqlalchemy import String, select, type_coerce
 
