@@ -12,6 +12,7 @@ from dcase_sweep.data.download import JOBS
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.errors import UserError, free_bytes
 from dcase_sweep.utils.machine import format_bytes
+from dcase_sweep.utils.text_table import format_table, terminal_width
 
 if TYPE_CHECKING:
     from dcase_sweep.data.download.catalogue import Archive, DataSet
@@ -114,13 +115,17 @@ def _list(data_set: "DataSet", state: "State", options: argparse.Namespace) -> N
         print(f"note: {error}", file=sys.stderr)
     print(f"{data_set.title}\n{data_set.page} ({data_set.licence})\n")
     names = short_names(data_set)
-    for archive in data_set.archives:
-        size = "?" if archive.size is None else format_bytes(archive.size)
-        print(f"{size:>9}  {names[archive.name]:<28}  {_state(archive, state)}".rstrip())
+    rows = [
+        ["?" if archive.size is None else format_bytes(archive.size), names[archive.name], _state(archive, state)]
+        for archive in data_set.archives
+    ]
     total = sum(archive.size or 0 for archive in data_set.archives)
     known = all(archive.size is not None for archive in data_set.archives)
     count = pluralize(len(data_set.archives), "archive")
-    print(f"{format_bytes(total) if known else '?':>9}  {count}, about {format_bytes(data_set.unpacked)} unpacked")
+    unpacked = f"{count}, about {format_bytes(data_set.unpacked)} unpacked"
+    rows.append([format_bytes(total) if known else "?", unpacked, ""])
+    titles = ["size", "archive", "downloaded"]
+    print(format_table([titles, *rows], left={1, 2}, whole={1}, width=terminal_width(), ruled=(1, -1)))
     if known:
         is_local = local_folder(options.mirror) is not None
         needed = needed_bytes(
@@ -151,8 +156,8 @@ def _conclude(result: "DownloadResult", kept: "State | None") -> None:
 
 def _describe_missing(missing: "Sequence[ListedClips]", root: Path) -> None:
     print("\nmissing clips, which no archive contains because they are from AudioSet:\n")
-    for clips in missing:
-        print(f"{clips.missing:>8,} of {clips.listed:>6,}  {clips.folder.relative_to(root)}")
+    rows = [[f"{clips.missing:,}", f"{clips.listed:,}", str(clips.folder.relative_to(root))] for clips in missing]
+    print(format_table([["missing", "listed", "folder"], *rows], left={2}, whole={2}, width=terminal_width()))
     print("\nThey are listed in missing_files/. The package desed downloads many of them")
     print("(https://github.com/turpaultn/DESED); docs/how-to/download.md has other sources.")
     print("An experiment needs some of them in each folder, but not all:")

@@ -1,6 +1,6 @@
 """``--help`` of the experiment command, and ``help KEY``: every group and every value with its description.
 
-Hydra's own help lists names without a word about them, and takes longer: it copies its store of files for each group.
+Hydra's own help lists names without descriptions, and is slower: it copies its store of files for each group.
 """
 
 import difflib
@@ -46,9 +46,9 @@ _DEFAULT = re.compile(r"\s*- (?:optional )?(\w+): .*?# (.*)")
 #: Sections in the order in which people need them; others follow.
 _ORDER = ("task", "data", "front_end", "model", "training", "optimizer", "scheduler", "augmentation", "callbacks")
 _EVALUATIONS = (SceneEvaluation, Evaluation)
-#: Parts of a configuration that are no values of a person's.
+#: Parts of a configuration that are not set by users.
 _HIDDEN = ("_target_", "_partial_", "_recursive_")
-#: The sweepers, whose keys are set as ``hydra.sweeper.KEY``, and folders of Hydra's that people set.
+#: The sweepers, whose keys are set as ``hydra.sweeper.KEY``, and the folders of Hydra that users set.
 _SWEEPERS = ("grid", "optuna", "optuna_workers")
 _HYDRA_FILES = Path(__file__).parents[1] / "sweep" / "conf" / "hydra" / "sweeper"
 

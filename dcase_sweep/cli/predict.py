@@ -5,13 +5,13 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcase_sweep.cli.parser import CONFIG_DIR, OneLineParser, split_settings
 from dcase_sweep.cli.stores import log_to_terminal
 from dcase_sweep.utils import console
+from dcase_sweep.utils.durations import format_duration
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
@@ -174,8 +174,7 @@ def _predict(
 
 
 def _summarise(count: int, skipped: int, seconds: float, taken: float) -> None:
-    length = timedelta(seconds=round(seconds)) if seconds >= 60 else f"{seconds:.1f} s"
-    line = f"{console.pluralize(count, 'recording')}, {length}, in {taken:.1f} s"
+    line = f"{console.pluralize(count, 'recording')}, {format_duration(seconds)}, in {format_duration(taken)}"
     if count:
         line += f" ({seconds / max(taken, 1e-9):,.0f} × real time)"
     print(line + (f"; {skipped} skipped" if skipped else ""), file=sys.stderr)

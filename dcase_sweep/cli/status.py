@@ -6,10 +6,10 @@ import math
 import shlex
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from dcase_sweep.cli.parser import OneLineParser
+from dcase_sweep.utils.durations import format_duration
 from dcase_sweep.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _describe(overview: "Overview", where: str) -> list[str]:
     from dcase_sweep.utils.text_table import format_table, terminal_width
 
     wanted = f" of {overview.wanted:,}" if overview.wanted is not None else ""
-    left = f"; about {_format_seconds(overview.remaining)} left" if overview.remaining else ""
+    left = f"; about {format_duration(overview.remaining)} left" if overview.remaining else ""
     reason = f": {printable(overview.reason)}" if overview.reason else ""
     kinds = [f"{overview.counts[kind]:,} {kind}" for kind in _KINDS if overview.counts[kind]]
     lines = [
@@ -141,7 +141,7 @@ def _list(overviews: "Sequence[Overview]") -> str:
             f"{each.counts['failed']:,}",
             " / ".join(format_value(best.value, best.spread) for best in each.best) or "-",
             _format_rate(each.trials_per_hour),
-            _format_seconds(each.remaining) if each.remaining else "-",
+            format_duration(each.remaining) if each.remaining else "-",
         ]
         for each in overviews
     ]
@@ -152,17 +152,11 @@ def _format_rate(rate: float | None) -> str:
     return "-" if rate is None else f"{rate:,.0f}" if rate >= 100 else f"{rate:.1f}" if rate >= 1 else f"{rate:.2f}"
 
 
-def _format_seconds(seconds: float) -> str:
-    """Minutes are exact enough for what takes hours."""
-    rounded = round(seconds) if seconds < 3600 else 60 * round(seconds / 60)
-    return str(timedelta(seconds=rounded))
-
-
 def _format_age(moment: float | None) -> str:
     if moment is None:
         return "-"
     age = max(0.0, time.time() - moment)
-    return "now" if age < 2 else f"{_format_seconds(age)} ago"
+    return "now" if age < 2 else f"{format_duration(age)} ago"
 
 
 def _to_plain(overview: "Overview") -> dict[str, Any]:

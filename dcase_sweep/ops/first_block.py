@@ -23,7 +23,7 @@ from dcase_sweep.ops.gate import Block, Gate, GateMemory
 from dcase_sweep.ops.threads import run_together, working_memory, workspace
 
 #: Values of the maps that one task processes.
-VALUES_PER_BLOCK = 1 << 18
+VALUES_PER_BLOCK = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)

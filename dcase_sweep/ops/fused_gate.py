@@ -21,6 +21,8 @@ from dcase_sweep.ops.threads import run_together, working_memory, workspace
 
 #: Values of the maps that one task processes; it uses about 16 bytes of working memory for each.
 VALUES_PER_BLOCK = 1 << 19
+#: Values of the maps that one task sums.
+VALUES_PER_SUM = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +45,25 @@ def split_batch(maps: Tensor) -> list[slice]:
     return [slice(first, min(first + step, clips)) for first in range(0, clips, step)]
 
 
+def _squares(rows: int, channels: int, dtype: torch.dtype, wide_type: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Reserve memory for rows in the wide type, which rows of this type do not need, and for their squares."""
+    shape = rows, channels
+    values, squares = working_memory([((0, 0) if dtype == wide_type else shape, wide_type), (shape, wide_type)])
+    return values, squares
+
+
 def batch_statistics(maps: Tensor) -> Statistics:
     """Measure each channel of contiguous maps ``[batch, frame, mel, channel]``."""
     channels, wide_type = maps.shape[-1], wide(maps.dtype)
 
     def sum_part(part: Tensor) -> Tensor:
-        memory, squares = working_memory([(part.shape, wide_type)] * 2)
+        memory, squares = workspace(_squares, len(part), channels, maps.dtype, wide_type)
         values = widened(part, memory)
         torch.square(values, out=squares)
-        return torch.stack([each.view(-1, channels).sum(0) for each in (values, squares)]).double()
+        return torch.stack([values.sum(0), squares.sum(0)])
 
-    sums = sum(run_together([partial(sum_part, maps[part]) for part in split_batch(maps)]), torch.zeros(1))
+    parts = maps.view(-1, channels).split(max(1, VALUES_PER_SUM // channels))
+    sums = sum((part.double() for part in run_together([partial(sum_part, part) for part in parts])), torch.zeros(1))
     count = maps.numel() // channels
     mean, square = sums / count
     variance = (square - mean.square()).clamp_(min=0)

@@ -8,8 +8,10 @@ Whole tasks do not have to wait.
 import math
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import torch
@@ -50,12 +52,29 @@ def run_together(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
         with torch.no_grad():
             return [task() for task in tasks]
     is_inference = torch.is_inference_mode_enabled()
+    results: dict[int, Result] = {}
+    waiting = deque(range(len(tasks)))
 
-    def run(task: Callable[[], Result]) -> Result:
+    def take() -> int | None:
+        with suppress(IndexError):  # another thread may take the last one
+            return waiting.popleft()
+        return None
+
+    def work() -> None:
+        # Each thread takes the next task by itself, which costs much less than a future for each task.
         with torch.inference_mode(is_inference), torch.no_grad():
-            return task()
+            for place in iter(take, None):
+                try:
+                    results[place] = tasks[place]()
+                except BaseException:
+                    waiting.clear()
+                    raise
 
-    return list(_pool(threads).map(run, tasks))
+    workers = [_pool(threads).submit(work) for _ in range(min(threads, len(tasks)))]
+    wait(workers)
+    for worker in workers:
+        worker.result()
+    return [results[place] for place in range(len(tasks))]
 
 
 class _Memory(threading.local):

@@ -178,13 +178,7 @@ def run_together(
         for start in range(0, len(waiting), size):
             batch = waiting[start : start + size]
             jobs = [lost.words[number] if is_first else lost.list_words_again(number) for number in batch]
-            try:
-                results = launcher.launch(jobs, initial_job_idx=batch[0])
-            except BaseException:
-                for number, returned in zip(batch, getattr(launcher, "finished", []), strict=False):
-                    if returned is not None:  # of a launcher that keeps the results of an interrupted call
-                        on_end(number, returned)
-                raise
+            results = launcher.launch(jobs, initial_job_idx=batch[0])
             for number, returned in zip(batch, results, strict=True):
                 result = lost.find_result(number, str(find_error(returned))) if is_lost(returned) else returned
                 if result is None:

@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
 from typing import TYPE_CHECKING, TextIO
 
+from dcase_sweep.utils.durations import format_duration
 from dcase_sweep.utils.secrets import mask_secrets
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def describe_remaining(done: float, total: float, seconds: float) -> str:
     """
     if done <= 0 or done >= total:
         return ""
-    return f"{timedelta(seconds=round(seconds / done * (total - done)))} left"
+    return f"{format_duration(seconds / done * (total - done))} left"
 
 
 class Progress:

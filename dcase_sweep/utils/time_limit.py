@@ -7,8 +7,9 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from functools import cache
+
+from dcase_sweep.utils.durations import format_duration
 
 #: ``[DAYS-][[HOURS:]MINUTES:]SECONDS``, as Slurm writes times.
 _DURATION = re.compile(
@@ -117,11 +118,7 @@ class TimeLimit:
 
 def describe_shortage(left: float, needed: float, what: str = "an epoch") -> str:
     """Describe why nothing is begun: ``time limit: 0:00:12 left, an epoch takes 0:00:40``."""
-    return f"time limit: {_format(left)} left, {what} takes {_format(needed)}"
-
-
-def _format(seconds: float) -> str:
-    return f"{timedelta(seconds=max(0, round(seconds)))}" if seconds >= 10 else f"{max(0.0, seconds):.1f} s"
+    return f"time limit: {format_duration(left)} left, {what} takes {format_duration(needed)}"
 
 
 class _Process:

@@ -152,4 +152,4 @@ def test_a_long_check_reports_its_progress(monkeypatch: pytest.MonkeyPatch, capl
         jobs = sweeper._check_jobs([["seed=0"], ["seed=1"]])
 
     assert [job.content for job in jobs] == [(["seed=0"], True), (["seed=1"], False)]
-    assert [each.message for each in caplog.records] == ["sweep     1 of 2 jobs checked, about 0:00:00 left"]
+    assert [each.message for each in caplog.records] == ["sweep     1 of 2 jobs checked, about 0.0 s left"]

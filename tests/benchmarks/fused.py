@@ -1,4 +1,4 @@
-"""How fast several seeds train together, beside one after the other: `python -m tests.benchmarks fused`.
+"""How fast several seeds train together, compared with one after the other: `python -m tests.benchmarks fused`.
 
 `baseline_cnn` on random features, by the recipe (batches of 16), on a GPU if there is one (TAU's size), else on a CPU.
 The first epoch of each training is not counted. `--small` takes few clips.
@@ -38,7 +38,7 @@ def main() -> None:
     sizes = (64, 16) if options.small else gpu_data.SCENES if has_gpu else ON_CPU
     hardware = "gpu" if has_gpu else "cpu"
     print(f"{torch.cuda.get_device_name() if has_gpu else describe_machine()}, PyTorch {torch.__version__}", flush=True)
-    rows = [("seeds together", "s an epoch of all", "clips/s of all", "beside one after another")]
+    rows = [("seeds together", "s an epoch of all", "clips/s of all", "compared with one after another")]
     with tempfile.TemporaryDirectory() as folder:
         features = store(gpu_data.random_features((sum(sizes), 40, 500), "cuda" if has_gpu else "cpu"), Path(folder))
 

@@ -48,24 +48,26 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8, help="epochs a side, the first not counted (default: 8)")
     parser.add_argument("--accuracy", type=int, metavar="EPOCHS", help="train so many epochs and compare accuracies")
     parser.add_argument("--seeds", type=int, default=1, help="how many trainings, one a seed (default: 1)")
+    parser.add_argument("--precision", default="auto", help="our hardware.precision (default: auto); Keras' is float32")
     options = parser.parse_args()
+    epochs = options.accuracy or options.epochs
     with recordings(options.root) as root, tempfile.TemporaryDirectory() as folder:
-        _compare(root, Path(folder), options.keras_python, options.accuracy or options.epochs, options.seeds)
+        _compare(root, Path(folder), options.keras_python, epochs, options.seeds, options.precision)
 
 
-def _compare(root: Path, folder: Path, keras_python: str, epochs: int, seeds: int) -> None:
+def _compare(root: Path, folder: Path, keras_python: str, epochs: int, seeds: int, asked: str) -> None:
     from dcase_sweep.data.scenes import SceneData
     from dcase_sweep.tasks.features import load_features
     from dcase_sweep.training.device import resolve_precision
     from dcase_sweep.training.scenes import SceneLearner
 
-    data, store = load_features(_experiment(root, folder, epochs, seed=0))
+    data, store = load_features(_experiment(root, folder, epochs, 0, asked))
     assert isinstance(data, SceneData)
-    _save_features(_experiment(root, folder, epochs, 0), data, store.features, folder / "features.npz")
+    _save_features(_experiment(root, folder, epochs, 0, asked), data, store.features, folder / "features.npz")
     measured: list[Epoch] = []
     accuracies: list[tuple[float, float]] = []
     for seed in range(seeds):
-        experiment = _experiment(root, folder, epochs, seed)
+        experiment = _experiment(root, folder, epochs, seed, asked)
         precision = resolve_precision(experiment.hardware)
         learner = SceneLearner(experiment, data, store.features)
         with Peer(keras_python, folder / "features.npz", seed) as peer:
@@ -103,7 +105,7 @@ def _percent(values: Sequence[float], middle: Callable[[Sequence[float]], float]
     return f"{100 * middle(values):.1f} %"
 
 
-def _experiment(root: Path, folder: Path, epochs: int, seed: int) -> "Experiment":
+def _experiment(root: Path, folder: Path, epochs: int, seed: int, precision: str) -> "Experiment":
     from hydra import compose
     from hydra.initialize import initialize_config_dir
 
@@ -111,7 +113,8 @@ def _experiment(root: Path, folder: Path, epochs: int, seed: int) -> "Experiment
     from dcase_sweep.config.folders import conf_folder
 
     overrides = ["data=tau2020", f"data.root={root.resolve()}", f"store.root={folder / 'features'}"]
-    overrides += ["model=baseline_cnn", "hardware=cpu", f"training.epochs={epochs}", f"seed={seed}"]
+    overrides += ["model=baseline_cnn", "hardware=cpu", f"hardware.precision={precision}"]
+    overrides += [f"training.epochs={epochs}", f"seed={seed}"]
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         return check(compose("config", overrides))
 

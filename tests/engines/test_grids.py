@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +62,8 @@ def find_processes(folder: Path) -> list[int]:
             words = path.read_bytes().decode().split("\0")
         except OSError:  # it has ended
             continue
-        if "submitit.core._submit" in words and any(word.startswith(str(folder)) for word in words):
+        is_python = Path(words[0]).name.startswith("python")  # not srun, which has the same words
+        if is_python and "submitit.core._submit" in words and any(word.startswith(str(folder)) for word in words):
             found.append(int(path.parent.name))
     return found
 
@@ -120,14 +122,21 @@ def test_a_grid_of_slurm_survives_a_cancelled_job_a_dead_host_and_its_command(
     wait_until(lambda: count_epochs(folder) == 4, "all jobs have stored an epoch", slurm.describe, patience=180)
     running = [job for job, state in slurm.jobs().items() if state == "RUNNING"]
     slurm.run("scancel", running[0])
+    wait_until(lambda: len(find_processes(folder)) == 3, "the job is cancelled", slurm.describe)
+    paused = find_processes(folder)
+    for each in paused:
+        os.kill(each, signal.SIGSTOP)
     first.wait_for("is run again: its job ")
     slurm.restart_host("south")
     first.kill()
 
     second = start(folder, "second", *words, **slurm.environment)
+    second.wait_for("that an earlier command has left running in grid")
+    for each in paused:
+        with suppress(ProcessLookupError):  # it has ended with its host
+            os.kill(each, signal.SIGCONT)
 
     assert second.process.wait(400) == 0, second.read() + slurm.describe()
-    assert "that an earlier command has left running in " in second.read()
     assert "sweep     4 of 4 jobs finished" in second.read()
     assert "Traceback" not in first.read() + second.read()
     assert count_compared(folder) == 4

@@ -16,6 +16,7 @@ FIXED = Statistics(torch.full((CHANNELS,), 0.3).double(), torch.full((CHANNELS,)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two clips at a time, so that a batch of five has three parts, one of them shorter."""
     monkeypatch.setattr(fused_gate, "VALUES_PER_BLOCK", 2 * 7 * 5 * CHANNELS)
+    monkeypatch.setattr(fused_gate, "VALUES_PER_SUM", 2 * 7 * 5 * CHANNELS)
 
 
 def tensors(*shapes: tuple[int, ...]) -> list[Tensor]:

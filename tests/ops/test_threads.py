@@ -52,6 +52,19 @@ def test_an_error_reaches_the_caller() -> None:
         run_together([fail, lambda: None])
 
 
+def test_after_an_error_no_further_task_begins_and_the_next_ones_run() -> None:
+    begun = []
+
+    def fail(place: int) -> None:
+        begun.append(place)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        run_together([partial(fail, place) for place in range(50)])
+    assert len(begun) <= 2
+    assert run_together([partial(pow, base, 2) for base in range(5)]) == [0, 1, 4, 9, 16]
+
+
 def test_working_memory_has_room_for_all_and_is_each_threads_own() -> None:
     first, second = working_memory([((3, 5), torch.float32), ((7,), torch.bfloat16)])
     first.fill_(1)

@@ -205,31 +205,6 @@ def test_a_launcher_that_takes_all_jobs_gets_the_lost_ones_once_more_for_their_f
     assert caplog.messages == [f"job       {number} is run again: its node has died" for number in (1, 3)]
 
 
-class Interrupting:
-    """Is interrupted in its second call, when it has finished one of two jobs."""
-
-    def __init__(self) -> None:
-        self.finished: list[JobReturn | None] = []
-        self.calls = 0
-
-    def launch(self, job_overrides: list[list[str]], initial_job_idx: int) -> list[JobReturn]:
-        self.calls += 1
-        if self.calls == 2:
-            self.finished = [None, returned(initial_job_idx + 1)]
-            raise KeyboardInterrupt
-        return [returned(number) for number, _ in enumerate(job_overrides, initial_job_idx)]
-
-
-def test_what_a_launcher_has_finished_before_it_was_interrupted_is_kept(tmp_path: Path) -> None:
-    launcher: Any = Interrupting()
-    results: dict[int, JobReturn] = {}
-
-    with pytest.raises(KeyboardInterrupt):
-        run_together(launcher, 2, lost_of(tmp_path, 6), results.__setitem__, lambda _: False)
-
-    assert sorted(results) == [0, 1, 3]
-
-
 def test_no_batch_is_begun_when_the_time_is_over(tmp_path: Path) -> None:
     launcher: Any = Together()
     results: dict[int, JobReturn] = {}

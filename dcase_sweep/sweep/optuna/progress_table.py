@@ -6,13 +6,13 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.seeds import read_progress, read_seeds, read_spread
 from dcase_sweep.sweep.optuna.tally import Tally
 from dcase_sweep.sweep.outcomes import format_value
+from dcase_sweep.utils.durations import format_duration
 from dcase_sweep.utils.text import printable
 from dcase_sweep.utils.text_table import format_table, wrap
 
@@ -148,8 +148,8 @@ class ProgressTable:
         wanted = self.search_config.n_trials - done
         if wanted <= 0 or done <= self.done_before:
             return ""
-        seconds = round((time.monotonic() - self.began) / (done - self.done_before) * wanted)
-        return f"; about {timedelta(seconds=seconds)} left"
+        seconds = (time.monotonic() - self.began) / (done - self.done_before) * wanted
+        return f"; about {format_duration(seconds)} left"
 
     def _draw(self) -> "_Drawn":
         found = self.tally.counts

@@ -237,6 +237,8 @@ class Group:
         if not any(used):
             return []
         if inputs[0].is_cuda:
-            rates = [call.probability for call in passes[place].dropouts]
-            return [self._rates.setdefault((place, shape), torch.tensor(rates, device=inputs[0].device))]
+            if (place, shape) not in self._rates:  # copied to the GPU once
+                rates = [call.probability for call in passes[place].dropouts]
+                self._rates[place, shape] = torch.tensor(rates, device=inputs[0].device)
+            return [self._rates[place, shape]]
         return [call.draw() for call in passes[place].dropouts]
