@@ -58,6 +58,14 @@ def test_a_trial_that_ends_without_a_failure_has_none(tmp_path: Path) -> None:
     assert (cost.failure, cost.repeated) == (None, 0)
 
 
+def test_a_time_limit_ends_a_trial_at_some_moment_before_it(tmp_path: Path) -> None:
+    limits = [Failure("command time limit", BEGAN - 5, "north", until=BEGAN + end) for end in (-4, 20)]
+
+    (cost,) = measure_costs([lost_trial(tmp_path, closed=16, alive=2)], limits, grace_period=10)
+
+    assert (cost.failure, cost.noticed) == (limits[1], 0)
+
+
 def test_two_processes_that_work_on_a_trial_at_a_time_are_seen(tmp_path: Path) -> None:
     rows = [(0, 41, "north", 1.0), (1, 41, "north", 2.0), (1, 41, "south", 3.0), (2, 41, "south", 4.0)]
     assert find_overlaps(write_epochs(tmp_path, *rows)) == []

@@ -104,7 +104,10 @@ PARTS = {
     "predict": Part(lambda options: ["--minutes", "5"], lambda options: ["--minutes", "1"]),
     "bootstrap": Part(lambda options: [], lambda options: []),
     "status": Part(lambda options: [], lambda options: ["--trials", "200"]),
-    "scale": Part(lambda options: [], lambda options: ["ask", "tell", "suggest", "display", "--trials", "100", "500"]),
+    "scale": Part(
+        lambda options: [],
+        lambda options: ["ask", "tell", "suggest", "display", "open", "--trials", "100", "500"],
+    ),
     "comparison": Part(lambda options: [], None),
     "fused": Part(lambda options: [], lambda options: ["--small"]),
     "gpu": Part(_desed, lambda options: ["--small"], _no_gpu),

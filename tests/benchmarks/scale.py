@@ -9,8 +9,9 @@
   compose  a job of a grid of as many jobs, composed and checked
 
 The trials are filled in: finished, pruned and rejected ones with the values of `search=scene_cnn`. Each figure is the
-median over some trials, in ms of the processor, unless another unit stands beside it. `--storage` chooses `journal`,
-`sqlite` (both by default) or the URL of an empty database; `--trials` the sizes.
+median over some trials, in ms of the processor, unless another unit stands beside it. For a database server it is the
+time of the clock, because the server works too. `--storage` chooses `journal`, `sqlite`, `postgresql` or `mariadb`,
+whose servers are started, or the URL of an empty database; `--trials` the sizes.
 """
 
 import argparse
@@ -23,13 +24,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from tests.benchmarks.figures import Figure, record
 from tests.benchmarks.measure import describe_machine, print_table
+from tests.benchmarks.studies import EPOCHS, KINDS, distributions, fill, make_overrides, open_place
 
 if TYPE_CHECKING:
     import optuna
@@ -38,9 +39,10 @@ PARTS = ("ask", "tell", "suggest", "display", "report", "open", "compose")
 SIZES = (10, 100, 1_000, 3_000, 6_000, 10_000)
 #: The parts that should take the same time for any number of trials.
 _FLAT = ("ask", "tell", "display")
+#: What is aimed at for 10,000 trials, by part: its unit, and the largest value.
+_AIMS = {"suggest": ("ms", 60.0), "open s": ("s", 2.0), "open MB": ("MB", 100.0), "report": ("s", 10.0)}
 #: Trials over which the median is taken.
 REPEATS = 15
-EPOCHS = 20
 #: The sampler of `hydra/sweeper/sampler=tpe`, and the number of trials that it learns from.
 _SAMPLER = {
     "_target_": "optuna.samplers.TPESampler",
@@ -49,14 +51,17 @@ _SAMPLER = {
     **{"multivariate": True, "group": True, "constant_liar": True},
 }
 HISTORY: int | None = 1000
-#: Blocks of the networks, each with three values, beside four values of the training.
-BLOCKS = 3
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all")
-    parser.add_argument("--storage", nargs="+", default=["journal", "sqlite"])
+    parser.add_argument(
+        "--storage",
+        nargs="+",
+        default=["journal", "sqlite", "postgresql"],
+        help=f"of {', '.join(KINDS)}, or a URL (default: journal sqlite postgresql)",
+    )
     parser.add_argument("--trials", nargs="+", type=int, default=list(SIZES))
     parser.add_argument("--history", type=int, default=1000, help="hydra.sweeper.sampler_history; 0 = all trials")
     options = parser.parse_args()
@@ -79,24 +84,32 @@ def measure_studies(storage: str, sizes: Sequence[int], parts: Sequence[str]) ->
     shown = [*parts]
     if "open" in parts:
         shown[shown.index("open") : shown.index("open") + 1] = ["open s", "open MB"]
-    rows = [(f"{storage.partition(':')[0]}: trials", *(_with_unit(part) for part in shown))]
+    kind = storage.partition(":")[0].partition("+")[0]
+    rows = [(f"{kind}: trials", *(_with_unit(part) for part in shown))]
     for size in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            where = {"journal": f"{folder}/optuna.log", "sqlite": f"sqlite:///{folder}/optuna.db"}.get(storage, storage)
+        with tempfile.TemporaryDirectory() as folder, open_place(storage, Path(folder)) as where:
+            if where is None:
+                return
             name = f"scale-{size}-{os.getpid()}"
             fill(where, name, size)
             found = measure_study(where, name, size, parts, Path(folder))
             rows.append((f"{size:,}", *(found[part] for part in shown)))
             print("  ".join(rows[-1]), file=sys.stderr)
     print_table(rows)
-    for column, part in enumerate(shown, start=1):
-        if part in _FLAT and len(sizes) > 1:
-            first, last = float(rows[1][column]), float(rows[-1][column])
-            name = f"{storage.partition(':')[0]}: {part} at {sizes[-1]:,} trials beside {sizes[0]:,}"
-            record(Figure(name, last / first if first else float("nan"), "×", "smaller"))
-    if "suggest" in parts:
-        last = float(rows[-1][1 + shown.index("suggest")])
-        record(Figure(f"{storage.partition(':')[0]}: suggest at {sizes[-1]:,} trials", last, "ms", "smaller", aim=60.0))
+    _record(kind, sizes, {part: [float(row[column]) for row in rows[1:]] for column, part in enumerate(shown, 1)})
+
+
+def _record(kind: str, sizes: Sequence[int], found: dict[str, list[float]]) -> None:
+    """Record how parts grow from the smallest to the largest study, and what is aimed at for the largest one."""
+    largest = f"at {sizes[-1]:,} trials"
+    for part in _FLAT:
+        if part in found and len(sizes) > 1:
+            ratio = found[part][-1] / found[part][0] if found[part][0] else float("nan")
+            record(Figure(f"{kind}: {part} {largest} beside {sizes[0]:,}", ratio, "×", "smaller"))
+    for part, (unit, aim) in _AIMS.items():
+        if part in found:
+            what = part.partition(" ")[0]
+            record(Figure(f"{kind}: {what} {largest}", found[part][-1], unit, "smaller", aim=aim))
 
 
 def _with_unit(part: str) -> str:
@@ -129,22 +142,24 @@ def measure_trials(where: str, name: str, size: int) -> dict[str, list[float]]:
     rng = random.Random(0)
     spent: dict[str, list[float]] = {part: [] for part in ("ask", "tell", "suggest", "display")}
 
+    clock = _choose_clock(where)
+
     def timed(part: str, call: Callable[[], Any]) -> Any:
-        began = time.process_time()
+        began = clock()
         result = call()
-        spent[part].append(time.process_time() - began)
+        spent[part].append(clock() - began)
         return result
 
     for repeat in range(REPEATS + 1):
         trial = timed("ask", lambda: records.ask(study, size + 100, tally))
         overrides = timed("suggest", lambda given=trial: suggest(given))
-        began = time.process_time()
+        began = clock()
         try:
             history.count(study.get_trials(deepcopy=False))
             history.admit(study, trial, overrides)
         except Repeated as repeated:
             raise SystemExit("the sampler has repeated itself") from repeated
-        spent["ask"][-1] += time.process_time() - began
+        spent["ask"][-1] += clock() - began
         timed("tell", lambda given=trial: finish(study, given, rng))
         with _silence():
             timed("display", lambda: (table.update(), table._draw()))
@@ -154,6 +169,12 @@ def measure_trials(where: str, name: str, size: int) -> dict[str, list[float]]:
             gc.collect()
             gc.freeze()  # as a worker does after a trial
     return spent
+
+
+def _choose_clock(where: str) -> Callable[[], float]:
+    """The clock for a server, whose work is not that of this process; the processor's time for a file."""
+    is_server = "://" in where and not where.startswith("sqlite")
+    return time.perf_counter if is_server else time.process_time
 
 
 class _silence:
@@ -205,13 +226,14 @@ def open_study(where: str, name: str) -> None:
 
     process, config = psutil.Process(), make_search_config(where, name, 100_000)
     load_study(make_search_config(where, f"{name}-small", 10))  # imports
-    before, began = process.memory_info().rss, time.process_time()
+    clock = _choose_clock(where)
+    before, began = process.memory_info().rss, clock()
     study, _ = load_study(config)
     trials = study.get_trials(deepcopy=False)
     history, tally = History(None), Tally("maximize")
     history.count(trials)
     tally.update(trials)
-    print(time.process_time() - began, (process.memory_info().rss - before) / 2**20)
+    print(clock() - began, (process.memory_info().rss - before) / 2**20)
 
 
 def make_search_config(where: str, name: str, n_trials: int) -> Any:
@@ -229,23 +251,6 @@ def make_search_config(where: str, name: str, n_trials: int) -> Any:
     )
 
 
-def distributions() -> "dict[str, optuna.distributions.BaseDistribution]":
-    """The values of a trial."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    own: dict[str, Any] = {
-        "optimizer.lr": FloatDistribution(1e-4, 1e-2, log=True),
-        "training.batch_size": IntDistribution(16, 128),
-        "model.dropout": FloatDistribution(0.0, 0.5),
-        "optimizer": CategoricalDistribution(("adam", "adamw", "sgd")),
-    }
-    for block in range(BLOCKS):
-        own[f"model.blocks.{block}.filters"] = IntDistribution(8, 64, step=8)
-        own[f"model.blocks.{block}.kernel"] = CategoricalDistribution(("[3,3]", "[5,5]", "[7,7]"))
-        own[f"model.blocks.{block}.pool"] = CategoricalDistribution(("[2,2]", "[2,5]", "[4,4]"))
-    return own
-
-
 def suggest(trial: Any) -> list[str]:
     """Draw the values of a trial, and return its overrides."""
     from dcase_sweep.sweep.optuna.space import Parameter
@@ -253,17 +258,6 @@ def suggest(trial: Any) -> list[str]:
     for name, distribution in distributions().items():
         Parameter(name, distribution).suggest(trial)
     return make_overrides(trial.params)
-
-
-def make_overrides(params: dict[str, Any]) -> list[str]:
-    blocks = [
-        "{"
-        + ",".join(f"{part}:{params[f'model.blocks.{block}.{part}']}" for part in ("filters", "kernel", "pool"))
-        + "}"
-        for block in range(BLOCKS)
-    ]
-    own = [f"{key}={value}" for key, value in params.items() if not key.startswith("model.blocks")]
-    return [*own, f"model.blocks=[{','.join(blocks)}]"]
 
 
 def finish(study: "optuna.Study", trial: Any, rng: random.Random) -> None:
@@ -278,118 +272,6 @@ def finish(study: "optuna.Study", trial: Any, rng: random.Random) -> None:
     trial.set_user_attr(records.FOLDER, "/data/multirun/2026-01-01/12-00-00/1")
     trial.set_user_attr(records.METRICS, dict.fromkeys(map("test/metric_{}".format, range(20)), 0.5))
     study.tell(trial, rng.random())
-
-
-def fill(where: str, name: str, size: int) -> None:
-    """Create a study with trials as searches leave them: three of four finished, the others pruned or rejected."""
-    import optuna
-
-    from dcase_sweep.sweep.optuna import study as records
-
-    storage = records.open_storage(where)
-    optuna.create_study(storage=storage, study_name=f"{name}-small", direction="maximize")
-    study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
-    # A signature as large as that of a search.
-    study.set_user_attr(records.SIGNATURE, {"configuration": dict.fromkeys(map("model.key_{}".format, range(150)), 1)})
-    if "://" not in where:
-        study.add_trials(make_trials(size))
-        return
-    insert(getattr(storage, "_backend", getattr(storage, "cached", None)), study._study_id, make_trials(size))
-
-
-def insert(storage: Any, study_id: int, trials: "Sequence[optuna.trial.FrozenTrial]") -> None:
-    """Add trials to a database in one transaction; Optuna takes one for each of a trial's forty values."""
-    import json
-
-    from optuna.distributions import distribution_to_json
-    from optuna.storages._rdb import models
-    from sqlalchemy import insert as into
-    from sqlalchemy.orm import Session
-
-    storage = getattr(storage, "_backend", storage)
-    rows: dict[Any, list[dict[str, Any]]] = {
-        kind: []
-        for kind in (
-            *(models.TrialModel, models.TrialValueModel, models.TrialParamModel),
-            *(models.TrialUserAttributeModel, models.TrialIntermediateValueModel),
-        )
-    }
-    described: dict[str, str] = {}
-    with Session(storage.engine) as session:
-        first = (session.query(models.TrialModel.trial_id).order_by(models.TrialModel.trial_id.desc()).first() or [0])[
-            0
-        ]
-        for number, trial in enumerate(trials):
-            of_trial = {"trial_id": first + number + 1}
-            times = {"datetime_start": trial.datetime_start, "datetime_complete": trial.datetime_complete}
-            rows[models.TrialModel].append(
-                {**of_trial, "number": number, "study_id": study_id, "state": trial.state, **times}
-            )
-            if trial.value is not None:
-                number_of_value = {"objective": 0, "value": trial.value}
-                kind = {"value_type": models.TrialValueModel.TrialValueType.FINITE}
-                rows[models.TrialValueModel].append({**of_trial, **number_of_value, **kind})
-            for name, value in trial.params.items():
-                own = trial.distributions[name]
-                text = described.setdefault(name, distribution_to_json(own))
-                parameter = {"param_name": name, "param_value": own.to_internal_repr(value), "distribution_json": text}
-                rows[models.TrialParamModel].append({**of_trial, **parameter})
-            for key, attribute in trial.user_attrs.items():
-                rows[models.TrialUserAttributeModel].append(
-                    {**of_trial, "key": key, "value_json": json.dumps(attribute)}
-                )
-            finite = models.TrialIntermediateValueModel.TrialIntermediateValueType.FINITE
-            for step, value in trial.intermediate_values.items():
-                rows[models.TrialIntermediateValueModel].append(
-                    {**of_trial, "step": step, "intermediate_value": value, "intermediate_value_type": finite}
-                )
-        for kind, values in rows.items():
-            if values:
-                session.execute(into(kind), values)
-        session.commit()
-
-
-def make_trials(size: int) -> "list[optuna.trial.FrozenTrial]":
-    import optuna
-    from optuna.trial import TrialState
-
-    from dcase_sweep.sweep.optuna import study as records
-
-    rng = random.Random(1)
-    space = distributions()
-    sampler = optuna.samplers.RandomSampler(seed=1)
-    blank: Any = None
-    trials = []
-    began = datetime(2026, 1, 1)
-    for number in range(size):
-        params = {key: sampler.sample_independent(blank, blank, key, each) for key, each in space.items()}
-        what = rng.choices(["finished", "pruned", "rejected"], [0.75, 0.15, 0.1])[0]
-        attributes: dict[str, Any] = {
-            records.OWNER: "host:12345:678901",
-            records.OVERRIDES: make_overrides(params),
-            records.THREADS: 1,
-        }
-        epochs = 0 if what == "rejected" else EPOCHS if what == "finished" else rng.randrange(1, EPOCHS)
-        if what == "rejected":
-            attributes[records.REJECTED] = "complexity/size_kib_16bit 412 > 128"
-        else:
-            attributes |= {records.RUN: f"{number:032x}", records.FOLDER: f"/data/multirun/12-00-00/{number}"}
-        if what == "finished":
-            attributes |= {records.SECONDS: 60.0, records.WORK: 59.0}
-            attributes[records.METRICS] = dict.fromkeys(map("test/metric_{}".format, range(20)), rng.random())
-        trials.append(
-            optuna.trial.create_trial(
-                state=TrialState.COMPLETE if what == "finished" else TrialState.PRUNED,
-                value=rng.random() if what == "finished" else None,
-                params=params,
-                distributions=space,
-                user_attrs=attributes,
-                intermediate_values={step: rng.random() for step in range(epochs)},
-            )
-        )
-        trials[-1].datetime_start = began + timedelta(seconds=number)
-        trials[-1].datetime_complete = began + timedelta(seconds=number + 1)
-    return trials
 
 
 def measure_grid(sizes: Sequence[int]) -> None:

@@ -1,20 +1,25 @@
 """The time of ``python -m dcase_sweep status``: `python -m tests.benchmarks.status [--trials N] [--storage URL ...]`.
 
-A study of 1,000 trials, with eight parameters, twenty epochs and the attributes of a real search each, in a journal and
-in SQLite; --storage names a database server too, in which the study is created and deleted. Both times are of whole
+A study of 1,000 trials, with eight parameters, twenty epochs and the attributes of a real search each, in a journal, in
+SQLite and in PostgreSQL, if it is installed; --storage names others, or servers in which the study is created and
+deleted. Both times are of whole
 processes: the command, and one that only imports what the command imports.
 """
 
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.benchmarks.figures import Figure, record
 from tests.benchmarks.measure import describe_machine, print_table
+from tests.benchmarks.studies import KINDS, add_trials, open_place
+
+if TYPE_CHECKING:
+    import optuna
 
 NAME = "benchmark-of-status"
 _IMPORTS = "import dcase_sweep.__main__, dcase_sweep.cli.status, dcase_sweep.sweep.optuna.overview, {}"
@@ -26,13 +31,19 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=1000, help="of the study (default: 1000)")
-    parser.add_argument("--storage", nargs="*", default=[], help="URLs of database servers")
+    parser.add_argument(
+        "--storage",
+        nargs="+",
+        default=["journal", "sqlite", "postgresql"],
+        help=f"of {', '.join(KINDS)}, or URLs (default: journal sqlite postgresql)",
+    )
     options = parser.parse_args()
     print(describe_machine())
     rows = [["storage", "status, s", "imports alone, s", "difference, s", "status of all, s"]]
-    with tempfile.TemporaryDirectory() as folder:
-        for where in (os.path.join(folder, "optuna.log"), f"sqlite:///{folder}/optuna.db", *options.storage):
-            rows.append(_measure(where, options.trials))
+    for storage in options.storage:
+        with tempfile.TemporaryDirectory() as folder, open_place(storage, Path(folder)) as where:
+            if where is not None:
+                rows.append(_measure(where, options.trials))
     print_table(rows)
 
 
@@ -49,7 +60,9 @@ def _measure(where: str, trials: int) -> list[str]:
 
         optuna.delete_study(study_name=NAME, storage=study._storage)
     kind = mask_url(where).partition("://")[0] if "://" in where else "journal"
-    record(Figure(f"status of {trials:,} trials, {kind}, without imports", one - imports, "s", "smaller", 1.0))
+    kind = kind.partition("+")[0]
+    record(Figure(f"status of {trials:,} trials, {kind}", one, "s", "smaller", 1.0))
+    record(Figure(f"status of {trials:,} trials, {kind}, without imports", one - imports, "s", "smaller"))
     return [kind, f"{one:.2f}", f"{imports:.2f}", f"{one - imports:.2f}", f"{every:.2f}"]
 
 
@@ -63,7 +76,7 @@ def _time(words: list[str]) -> float:
     return statistics.median(seconds)
 
 
-def _create(where: str, trials: int) -> "object":
+def _create(where: str, trials: int) -> "optuna.Study":
     import optuna
     from optuna.distributions import FloatDistribution
     from optuna.trial import TrialState, create_trial
@@ -83,27 +96,20 @@ def _create(where: str, trials: int) -> "object":
         records.METRICS: {f"test/metric_{place}": 0.5 for place in range(20)},
         records.SECONDS: 60.0,
     }
-    for number in range(trials):
-        if "://" in where:  # as many rows as if it had been written step by step
-            study.add_trial(
-                create_trial(
-                    state=TrialState.COMPLETE,
-                    value=number / trials,
-                    params=dict.fromkeys(names, 0.5),
-                    distributions=dict.fromkeys(names, FloatDistribution(0, 1)),
-                    user_attrs=attributes,
-                    intermediate_values=dict.fromkeys(range(20), 0.5),
-                )
+    add_trials(
+        study,
+        [
+            create_trial(
+                state=TrialState.COMPLETE,
+                value=number / trials,
+                params=dict.fromkeys(names, 0.5),
+                distributions=dict.fromkeys(names, FloatDistribution(0, 1)),
+                user_attrs=attributes,
+                intermediate_values=dict.fromkeys(range(20), 0.5),
             )
-            continue
-        trial = study.ask()
-        for name in names:
-            trial.suggest_float(name, 0, 1)
-        for key, value in attributes.items():
-            trial.set_user_attr(key, value)
-        for epoch in range(20):
-            trial.report(0.5, epoch)
-        study.tell(trial, number / trials)
+            for number in range(trials)
+        ],
+    )
     return study
 
 

@@ -1,5 +1,6 @@
 """A search on two machines that fail at random, repeated until it is complete."""
 
+import math
 import os
 import random
 import re
@@ -30,6 +31,8 @@ TRIALS, EPOCHS, GRACE = 20, 10, 10.0
 LAUNCHERS = ("basic", "joblib", "submitit_local")
 #: Seconds that a search may take with all its failures.
 _PATIENCE = 900.0
+#: The fraction of the commands that have a time limit, and the limit in seconds, from and to.
+_LIMITED, _LIMIT = 0.3, (5.0, 15.0)
 #: The exit code of a command that a signal has interrupted.
 _SIGNALS = ("SIGKILL", "SIGTERM", "SIGHUP", "SIGUSR2")
 
@@ -45,6 +48,8 @@ class Machine:
     process: "subprocess.Popen[bytes] | None" = None
     #: The signal that the command was sent; "host" if all processes were killed.
     hit: str = ""
+    #: When the batch system would kill the command, in seconds since 1970.
+    deadline: float = math.inf
     #: When it is started next.
     begins: float = 0.0
     commands: int = 0
@@ -54,13 +59,13 @@ class Machine:
         """What the current command has printed."""
         return self.folder / f"{self.host.name}-{self.commands}.txt"
 
-    def start(self) -> None:
-        """Start the command."""
+    def start(self, *more: str) -> None:
+        """Start the command, with more words."""
         self.commands += 1
         self.hit = ""
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                self.host.command(sys.executable, "train.py", *self.words, folder=self.folder),
+                self.host.command(sys.executable, "train.py", *self.words, *more, folder=self.folder),
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -110,9 +115,12 @@ class FailingSearch:
     violations: list[str] = field(default_factory=list)
     machines: dict[str, Machine] = field(default_factory=dict)
     commands: int = 0
+    #: The largest number of failures.
+    most: int = 0
 
     def run(self, count: int) -> None:
         """Cause up to so many failures, repeat the command until the search is complete, and repeat it once more."""
+        self.most = count
         shutil.copytree(_PROJECT, self.folder, dirs_exist_ok=True)
         with self._started():
             deadline = time.monotonic() + _PATIENCE
@@ -175,15 +183,34 @@ class FailingSearch:
         """Look at the exit code of a command that has ended; start the next one if the search is not complete."""
         if machine.process is None:
             if not self.is_complete() and time.monotonic() > machine.begins:
-                machine.start()
+                machine.start(*self._limit(machine))
                 self.commands += 1
             return
         code = machine.process.poll()
         if code is None:
+            self._enforce_limit(machine)
             return
         self._check_exit(machine, code)
         machine.process = None
         machine.begins = time.monotonic() + self.rng.uniform(0, 3)
+
+    def _enforce_limit(self, machine: Machine) -> None:
+        """Kill a command at its time limit, as batch systems do."""
+        process = machine.find_command()
+        if time.time() > machine.deadline and process is not None and not machine.hit:
+            machine.hit = "SIGKILL"
+            with suppress(psutil.Error):
+                process.kill()
+
+    def _limit(self, machine: Machine) -> list[str]:
+        """Return the time limit of a command, which is one of the failures; most commands have none."""
+        machine.deadline = math.inf
+        if len(self.failures) >= self.most or self.rng.random() > _LIMITED:
+            return []
+        limit, now = self.rng.uniform(*_LIMIT), time.time()
+        machine.deadline = now + limit
+        self.failures.append(Failure("command time limit", now, machine.host.name, until=machine.deadline))
+        return [f"hydra.sweeper.time_limit={limit:.1f}"]
 
     def _check_exit(self, machine: Machine, code: int) -> None:
         output = machine.output.read_text(errors="replace")

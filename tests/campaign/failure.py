@@ -22,12 +22,19 @@ class Failure:
         time: in seconds since 1970.
         host: whose processes it hit; None for a database server.
         process: the number of the only process that it hit on that host; None = any.
+        until: the end of a failure that lasts: a time limit ends a trial at some moment before it.
     """
 
     what: str
     time: float
     host: str | None = None
     process: int | None = None
+    until: float | None = None
+
+    @property
+    def end(self) -> float:
+        """The last moment at which it can have ended a trial."""
+        return self.time if self.until is None else self.until
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,8 @@ def _measure(trial: FrozenTrial, failures: Sequence[Failure], grace_period: floa
     causes = [
         each
         for each in failures
-        if began - _SLACK <= each.time <= closed + _SLACK
+        if began - _SLACK <= each.end
+        and each.time <= closed + _SLACK
         and (owner is None or each.host in (owner.host, None))
         and (owner is None or each.process in (owner.number, None))
     ]
@@ -98,7 +106,7 @@ def _measure(trial: FrozenTrial, failures: Sequence[Failure], grace_period: floa
         trial.number,
         records.kind(trial),
         len({each.number for each in own} & later),
-        closed - (cause.time if cause else closed),
+        max(0.0, closed - (cause.end if cause else closed)),
         closed - lease,
     )
 

@@ -8,7 +8,7 @@ Optuna's own operations are used.
 import gc
 import json
 import sys
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -26,7 +26,7 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Row, Select, Table
+    from sqlalchemy import Connection, Row, Table
 
 #: The columns of Optuna's tables that the queries were written for.
 _COLUMNS: dict[str, tuple[str, ...]] = {
@@ -42,6 +42,8 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
 }
 #: Trials whose values are read by one query, so that the rows of all trials are never in memory together.
 _CHUNK = 500
+#: Trials of all studies for each of one study, from which on they are named one by one.
+_SPARSE = 4
 #: What a number stands for by the name of its kind; FINITE is the number itself.
 _SPECIAL = {"INF_POS": float("inf"), "INF_NEG": float("-inf"), "NAN": float("nan")}
 
@@ -181,28 +183,21 @@ def _read_trials(connection: "Connection", study_id: int, earlier: Sequence[int]
 def _complete(connection: "Connection", rows: "Sequence[Row[Any]]") -> list[FrozenTrial]:
     """Make trials from their rows, with their values, parameters, attributes and steps."""
     found = {row.trial_id: _make_trial(row) for row in rows}
-    chosen = list(found)
     values: dict[int, dict[int, float]] = {}
-    for key, objective, value, kind in connection.execute(_select("trial_values", chosen)):
+    for key, objective, value, kind in _read(connection, "trial_values", found):
         values.setdefault(key, {})[objective] = _SPECIAL.get(kind, value)
     for key, of_trial in values.items():
         found[key].values = [of_trial[objective] for objective in sorted(of_trial)]
-    parameters: dict[int, tuple[dict[str, Any], dict[str, BaseDistribution]]] = {
-        key: (trial.params, trial.distributions) for key, trial in found.items()
-    }
-    for key, name, value, text in connection.execute(_select("trial_params", chosen, "param_id")):
-        params, distributions = parameters[key]
-        name, distribution = sys.intern(name), _read_distribution(text)
-        params[name] = distribution.to_external_repr(value)
-        distributions[name] = distribution
-    user = {key: trial.user_attrs for key, trial in found.items()}
-    system = {key: trial.system_attrs for key, trial in found.items()}
-    for own, attributes in (("trial_user_attributes", user), ("trial_system_attributes", system)):
-        for key, name, text in connection.execute(_select(own, chosen)):
-            attributes[key][sys.intern(name)] = json.loads(text)
-    steps = {key: trial.intermediate_values for key, trial in found.items()}
-    for key, step, value, kind in connection.execute(_select("trial_intermediate_values", chosen)):
-        steps[key][step] = _SPECIAL.get(kind, value)
+    for key, name, value, text in _read(connection, "trial_params", found, "param_id"):
+        trial, name, distribution = found[key], sys.intern(name), _read_distribution(text)
+        trial.params[name] = distribution.to_external_repr(value)
+        trial.distributions[name] = distribution
+    for key, name, text in _read(connection, "trial_user_attributes", found):
+        found[key].user_attrs[sys.intern(name)] = json.loads(text)
+    for key, name, text in _read(connection, "trial_system_attributes", found):
+        found[key].system_attrs[sys.intern(name)] = json.loads(text)
+    for key, step, value, kind in _read(connection, "trial_intermediate_values", found):
+        found[key].intermediate_values[step] = _SPECIAL.get(kind, value)
     return list(found.values())
 
 
@@ -222,15 +217,22 @@ def _make_trial(row: "Row[Any]") -> FrozenTrial:
     )
 
 
-def _select(name: str, chosen: Sequence[int], order: str | None = None) -> "Select[Any]":
-    """Select the columns of a table but its own ID, for some trials. The names of kinds are texts."""
+def _read(
+    connection: "Connection", name: str, found: Mapping[int, FrozenTrial], order: str | None = None
+) -> Iterator[Any]:
+    """Read the columns of a table but its own ID, for some trials by their IDs. The names of kinds are texts."""
     from sqlalchemy import String, select, type_coerce
 
     table = _table(name)
-    own, *columns = (table.c[column] for column in _COLUMNS[name])
+    columns = [table.c[column] for column in _COLUMNS[name][1:]]
     shown = [type_coerce(each, String) if each.name.endswith("_type") else each for each in columns]
-    query = select(*shown).where(table.c.trial_id.in_(chosen))
-    return query if order is None else query.order_by(own)
+    first, last = min(found), max(found)
+    # A range is much quicker than a list, unless it has many trials of other studies.
+    is_dense = last - first < _SPARSE * len(found)
+    chosen = table.c.trial_id.between(first, last) if is_dense else table.c.trial_id.in_(list(found))
+    query = select(*shown).where(chosen)
+    rows = connection.execute(query if order is None else query.order_by(table.c[order])).all()
+    return (row for row in rows if row[0] in found)
 
 
 @cache

@@ -7,7 +7,7 @@ import re
 from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -162,6 +162,7 @@ def canonical(text: str) -> str:
         return text
 
 
+@lru_cache(maxsize=10_000)
 def _canonical_part(text: str) -> str:
     """Return a number, a word or a bracket of a list or dictionary in the form that equal ones share."""
     text = text.strip()

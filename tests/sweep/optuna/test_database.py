@@ -69,10 +69,13 @@ def where(tmp_path: Path) -> str:
     return place
 
 
-@pytest.mark.parametrize("chunk", [2, 500])
+@pytest.mark.parametrize(("chunk", "sparse"), [(2, 4), (2, 0), (500, 4), (500, 0)])
 @pytest.mark.parametrize("name", ["one", "two"])
-def test_trials_are_those_that_optuna_reads(where: str, name: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trials_are_those_that_optuna_reads(
+    where: str, name: str, chunk: int, sparse: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(database, "_CHUNK", chunk)
+    monkeypatch.setattr(database, "_SPARSE", sparse)
 
     assert_same(*read_both(where, name))
 

@@ -1,6 +1,7 @@
 """Studies that are read without Optuna are those that Optuna reads."""
 
 import math
+import sqlite3
 from pathlib import Path
 
 import optuna
@@ -9,6 +10,7 @@ from optuna.storages.journal._storage import JournalOperation
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
+from dcase_sweep.sweep.optuna import stored_database
 from dcase_sweep.sweep.optuna import stored_journal as journal
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.stored import choose_storage, find_study, read_studies
@@ -163,3 +165,17 @@ def test_the_storage_is_that_of_the_command_line_or_the_environment(monkeypatch:
     monkeypatch.delenv("OPTUNA_STORAGE")
     assert choose_storage(None, None) == "mlruns/optuna.log"
     assert choose_storage(None, "runs") == "runs/optuna.log"
+
+
+def test_a_study_of_any_number_of_trials_is_read_by_eight_queries(tmp_path: Path) -> None:
+    fill(f"sqlite:///{tmp_path}/optuna.db")
+    said = []
+    with sqlite3.connect(tmp_path / "optuna.db") as connection:
+
+        def query(text: str) -> list[tuple[object, ...]]:
+            said.append(text)
+            return connection.execute(text).fetchall()
+
+        found = stored_database._read(query, "one")
+
+    assert len(found[0].trials) > len(said) == 8
