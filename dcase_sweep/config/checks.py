@@ -79,10 +79,10 @@ def convert(composed: DictConfig) -> Converted:
         check_hydra(composed.hydra)
     composed = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     OmegaConf.set_struct(composed, False)
+    _remove_default(composed)
     given = OmegaConf.to_container(composed, resolve=False)
     rename_composed(composed)
     remove_keys_of_others(composed, typed_words)
-    _remove_default(composed)
     if "logger" not in composed:
         composed.logger = {"mlflow": {"_target_": MLFLOW}}
     written = OmegaConf.to_container(composed, resolve=False)

@@ -163,6 +163,8 @@ def _shape(written: Mapping[str, Any]) -> Hashable:
 def _kind(key: str, value: Any) -> Any:
     if isinstance(value, str) and ("${" in value or value == "???" or key.endswith("_target_")):
         return value
+    if key == "front_end.store":  # which is removed if it is true
+        return value
     return tuple(_kind(key, each) for each in value) if isinstance(value, list) else type(value)
 
 

@@ -99,7 +99,7 @@ class ProcessLaunches:
             process.start()
         theirs.close()
         watched.close()
-        return _Process(process, ours, alive)
+        return _Process(process, ours, alive)  # type: ignore[arg-type,unused-ignore]  # named pipes on Windows
 
     def collect(self) -> list[Ended]:
         """Return the jobs that have ended since the last call."""

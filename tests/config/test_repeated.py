@@ -48,6 +48,7 @@ VALUES = {
         "model.depth": ["null", "2"],
         "data.seconds": ["10.0", "5.0"],
         "front_end.n_mels": ["40", "64"],
+        "front_end.store": ["true", "false"],
         "hardware.threads": ["1", "2"],
         "tracking.run_name": ["a", "b"],
         "scheduler": ["constant", "cosine"],
