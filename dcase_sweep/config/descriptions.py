@@ -18,11 +18,12 @@ from typing import Any, get_type_hints
 from dcase_sweep.config import schemas
 
 _KEY_LINE = re.compile(r"(?P<indent> *)(?P<key>[\w.\-]+):(?: (?P<rest>.*))?$")
-#: Keys of all data sets, which their classes do not describe again.
-_OF_ANY_DATA = {
+#: Keys of all data sets and front ends, which their classes do not describe again.
+_OF_ANY_CLASS = {
     "data.name": "Name of the data set.",
     "data.root": "Folder of the recordings.",
     "data.seconds": "Length of a clip, s; longer recordings are cut, shorter ones extended.",
+    "front_end.store": "Whether the training reads stored features; false computes them from waveforms in each step.",
 }
 _COMMENT = re.compile(r"(?:^|\s{1,})#\s?(?P<text>.*)$")
 
@@ -177,7 +178,7 @@ def describe_key(key: str, composed: Mapping[str, Any], comments: Mapping[str, s
         composed: the configuration as plain values.
         comments: full name of a key → its comment in the files of the group.
     """
-    return _of_schema(key) or _of_target(key, composed) or _OF_ANY_DATA.get(key) or comments.get(key, "")
+    return _of_schema(key) or _of_target(key, composed) or _OF_ANY_CLASS.get(key) or comments.get(key, "")
 
 
 def _of_schema(key: str) -> str:

@@ -99,6 +99,7 @@ PARTS = {
     "crnn": Part(_desed, lambda options: [*_desed(options), "--clips", "12", "--steps", "2"]),
     "waveforms": Part(lambda options: [], lambda options: ["--rounds", "2"]),
     "events": Part(lambda options: [], lambda options: ["--clips", "100"], _no_scores),
+    "start": Part(lambda options: [], lambda options: ["--rounds", "2"]),
     "search": Part(lambda options: _recordings(options), lambda options: ["overhead", "idle"]),
     "sweep": Part(_recordings, _recordings),
     "predict": Part(lambda options: ["--minutes", "5"], lambda options: ["--minutes", "1"]),
