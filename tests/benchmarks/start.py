@@ -4,8 +4,8 @@ Seconds from the command to its first line, and to the first batch of the demo, 
 stored. A table shows how long each library takes to import before the first line and after it, by
 ``python -X importtime``, which itself slows the imports down.
 
-With --template the same for lightning-hydra-template (https://github.com/ashleve/lightning-hydra-template), whose digits
-are replaced by random ones of the same size. The processes of both take turns.
+With --template the same for https://github.com/ashleve/lightning-hydra-template, whose digits are replaced by random
+ones of the same size. The processes of both take turns.
 """
 
 import argparse
