@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import scipy.ndimage
-import scipy.signal
 
 from dcase_sweep.demo.rendering import Signal
 
@@ -64,6 +62,8 @@ def impulse_response(name: str, sample_rate: int) -> Signal:
 
 def compress(clip: Signal, device: Device, sample_rate: int) -> Signal:
     """Reduce levels above the device's threshold by its ratio, and restore the RMS level of the clip."""
+    import scipy.ndimage  # takes half a second, for recordings that are generated once
+
     block = max(1, int(BLOCK_SECONDS * sample_rate))
     count = max(1, len(clip) // block)
     power = np.square(clip[: count * block].reshape(count, -1)).mean(axis=1) + 1e-12
@@ -81,6 +81,8 @@ def record_with(name: str, clip: Signal, sample_rate: int) -> Signal:
 
     Raises KeyError for a name that is not in `DEVICES`.
     """
+    import scipy.signal  # takes half a second, for recordings that are generated once
+
     device = DEVICES[name]
     recorded = scipy.signal.oaconvolve(clip, impulse_response(name, sample_rate))[: len(clip)].astype(np.float32)
     if device.ratio > 1:

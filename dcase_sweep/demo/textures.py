@@ -7,7 +7,6 @@ location (the reverberation of the hall, the engine of the bus); those from `rng
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.signal
 
 from dcase_sweep.demo.rendering import Grid, Signal
 
@@ -75,6 +74,8 @@ def hits(grid: Grid, onsets: Signal, strengths: Signal, decay: float) -> Signal:
 
 
 def _ring(grid: Grid, power: Signal, decay: float) -> Signal:
+    import scipy.signal  # takes half a second, for recordings that are generated once
+
     keep = 10 ** (-6 / max(decay * grid.frame_rate, 1.0))
     return scipy.signal.lfilter([1.0], [1.0, -keep], power, axis=0).astype(np.float32)
 
