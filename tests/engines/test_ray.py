@@ -54,9 +54,7 @@ def test_a_search_goes_on_when_a_node_dies_and_when_it_is_back(cluster: RayClust
     assert sorted(retried) == interrupted
 
 
-def test_a_grid_that_loses_a_node_ends_short_and_the_same_command_completes_it(
-    cluster: RayCluster, tmp_path: Path
-) -> None:
+def test_a_grid_that_loses_a_node_runs_its_jobs_again_on_the_other(cluster: RayCluster, tmp_path: Path) -> None:
     root = make_tau(tmp_path / "tau")
     tiny = ["data=tau2020", f"data.root={root}", "data.seconds=1", "model.blocks.2.pool=[4,5]", "training.epochs=150"]
     words = ["-m", "dcase_sweep", "-m", *tiny, "training.batch_size=4", "hardware.threads=1", "seed=0,1,2,3"]
@@ -72,11 +70,6 @@ def test_a_grid_that_loses_a_node_ends_short_and_the_same_command_completes_it(
     subprocess.run(kill_processes, timeout=20)
 
     process.wait(400)
-    assert process.returncode == 1, output
-    cluster.start_node("south")
-    process = cluster.start(*words, "hydra.sweeper.skip_finished=true", folder=tmp_path, variables=variables)
-    output = read(process)
-    process.wait(500)
     assert process.returncode == 0, output
     assert "4 of 4 jobs finished" in "".join(output)
 
