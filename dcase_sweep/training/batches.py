@@ -39,6 +39,11 @@ class Clips:
         return len(self.targets)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a clip's features."""
+        return tuple(self.features.shape[1:])
+
+    @property
     def device(self) -> torch.device:
         """The device of the features."""
         return self.features.device
@@ -69,6 +74,11 @@ class MappedClips(Clips):
         self._stored = features
         self._rows = rows
         self.targets = torch.from_numpy(np.asarray(targets))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of a clip's waveform."""
+        return tuple(self._stored.shape[1:])
 
     def take(self, chosen: Tensor) -> Tensor:
         """Read the waveforms of some clips."""

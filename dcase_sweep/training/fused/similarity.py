@@ -11,6 +11,7 @@ from dcase_sweep.config import flatten
 from dcase_sweep.training.fused.dropout import ForwardPass, trace, without_dropout
 from dcase_sweep.training.fused.joining import Candidate
 from dcase_sweep.training.fused.stack import Stack
+from dcase_sweep.training.gpu_memory import get_free_memory
 from dcase_sweep.utils.machine import available_bytes
 
 #: Clips in the batch by which a group is tried.
@@ -46,7 +47,8 @@ class Prepared:
         module = member.module
         module.seed_epoch(0)
         clips = member.batches.clips
-        batch = (clips.features[: member.batches.batch_size], clips.targets[: member.batches.batch_size])
+        first = torch.arange(min(member.batches.batch_size, len(clips)), device=clips.device)
+        batch = (clips.take(first), clips.targets[first])
         module.to(device)
         whole = module.prepare(tuple(each.to(device) for each in batch))
         torch.set_rng_state(before)
@@ -59,7 +61,7 @@ class Prepared:
         batches, hardware = member.batches, experiment.hardware
         return (
             _describe_network(member.network),
-            (len(batches.clips), batches.batch_size, tuple(batches.clips.features.shape[1:])),
+            (len(batches.clips), batches.batch_size, batches.clips.shape),
             [(tuple(each.shape[1:]), each.dtype) for each in self.inputs],
             len(self.forward.dropouts),
             repr(flatten(experiment.task.loss)) if hasattr(experiment.task.loss, "_target_") else None,
@@ -75,7 +77,7 @@ class Prepared:
 def count_fitting(prepared: Prepared) -> int:
     """Return how many trainings like this one fit in the free memory of their device, at least one."""
     device = prepared.candidate.member.trainer.strategy.root_device
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_bytes()
+    free = get_free_memory(str(device)) if device.type == "cuda" else available_bytes()
     return max(1, int(_FRACTION * free / max(prepared.count_bytes(), 1))) if free is not None else 1
 
 

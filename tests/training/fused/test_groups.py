@@ -12,6 +12,7 @@ from pytorch_lightning import Callback
 from torch import Tensor, nn
 
 from dcase_sweep.training.augmentation.clips import MaskMels, Mixup
+from dcase_sweep.training.batches import MappedClips
 from dcase_sweep.training.fused import group as groups
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.signals import Interrupted, interruptible
@@ -54,6 +55,17 @@ def test_seeds_have_the_losses_of_lone_trainings(tmp_path: Path, sizes: list[int
     assert sizes == [3]
     for each in trainings:
         assert_same(each, alone(Tiny(tmp_path / f"alone{each.seed}", each.seed, graphs=graphs)))
+
+
+def test_clips_may_stay_where_they_are_stored(tmp_path: Path, sizes: list[int]) -> None:
+    """As waveforms do, from which the training computes its features."""
+    trainings = [Tiny(tmp_path / f"{seed}", seed, clips=MappedClips) for seed in (0, 1)]
+
+    together(*trainings)
+
+    assert sizes == [2]
+    for each in trainings:
+        assert_same(each, alone(Tiny(tmp_path / f"alone{each.seed}", each.seed)))
 
 
 def test_on_a_cpu_the_results_are_those_of_lone_trainings_to_the_last_bit(tmp_path: Path, sizes: list[int]) -> None:

@@ -13,7 +13,7 @@ from torch import nn
 from dcase_sweep.config import Experiment, Hardware, Monitor
 from dcase_sweep.config.schemas import Training
 from dcase_sweep.models.cnn import CNN
-from dcase_sweep.training.batches import Batches, Clips
+from dcase_sweep.training.batches import Batches, Clips, MappedClips
 from dcase_sweep.training.fitting import Fitted, fit
 from dcase_sweep.training.fused.coordinator import Coordinator
 from dcase_sweep.training.fused.random_state import RANDOM
@@ -45,6 +45,7 @@ class Tiny:
     channels_last: bool = True
     precision: str = "32-true"
     callbacks: dict[str, Any] = field(default_factory=dict)
+    clips: type[Clips] | type[MappedClips] = Clips
     on_batch: Callable[[int], None] | None = None
     history: list[dict[str, float]] = field(default_factory=list)
     fitted: Fitted | None = None
@@ -60,7 +61,8 @@ class Tiny:
     def _fit(self) -> None:
         features = torch.randn(CLIPS, *SHAPE, generator=torch.Generator().manual_seed(9)).numpy()
         targets = torch.arange(CLIPS).numpy() % CLASSES
-        clips = Clips(features + targets.astype(np.float32)[:, None, None], torch.arange(CLIPS).numpy(), targets)
+        whole = features + targets.astype(np.float32)[:, None, None]
+        clips = self.clips(whole, torch.arange(CLIPS).numpy(), targets)
         torch.manual_seed(self.seed)
         module = SceneModule(
             self.network(),
