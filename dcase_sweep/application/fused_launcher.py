@@ -1,8 +1,9 @@
 """A Hydra launcher that trains the jobs of one architecture together, in one process on one device."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from dcase_sweep.application.together import SETTINGS, find_obstacle
+from dcase_sweep.application.together import find_obstacle, make_turns
+from dcase_sweep.sweep.composer import Composer
 from dcase_sweep.utils.secrets import mask_word
-from dcase_sweep.utils.turns import STATES, Turn
+from dcase_sweep.utils.turns import Turn
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ class FusedLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Store Hydra's context and the task function."""
         self._context, self._task, self._config = hydra_context, task_function, config
+        self._composer = Composer(hydra_context, config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the jobs and return their results in the same order.
@@ -70,7 +73,7 @@ class FusedLauncher(Launcher):
         return [result for result in self.finished if result is not None]
 
     def _compose(self, overrides: Sequence[str], number: int) -> DictConfig:
-        config = self._context.config_loader.load_sweep_config(self._config, list(overrides))
+        config = self._composer.compose(overrides)
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = number
         return config
@@ -86,19 +89,14 @@ class FusedLauncher(Launcher):
                 self.finished[job.place] = self._run_job(job)
             return
         from dcase_sweep.training.fused.coordinator import Coordinator
-        from dcase_sweep.training.fused.random_state import RANDOM
 
-        states = (*STATES, RANDOM, SETTINGS)
-        turns = [Turn(self._make_function(job), states, name=str(job.number)) for job in jobs]
+        turns = make_turns({str(job.number): partial(self._run_job, job) for job in jobs})
         with _titled({turn.name: job.title for turn, job in zip(turns, jobs, strict=True)}):
             try:
                 Coordinator(turns, self.max_jobs, self.stacked).run()
             finally:
                 for turn, job in zip(turns, jobs, strict=True):
                     self.finished[job.place] = turn.result
-
-    def _make_function(self, job: "_Job") -> Callable[[], JobReturn]:
-        return lambda: self._run_job(job)
 
     def _run_job(self, job: "_Job") -> JobReturn:
         try:

@@ -18,8 +18,8 @@ def _write_settings(settings: Any) -> None:
 
 
 #: Hydra's settings, and where reports go, which each of several jobs has for itself.
-SETTINGS = GlobalState(lambda: HydraConfig.instance().cfg, _write_settings)
-REPORTER = GlobalState(reporting.get_reporter, reporting.set_reporter)
+_SETTINGS = GlobalState(lambda: HydraConfig.instance().cfg, _write_settings)
+_REPORTER = GlobalState(reporting.get_reporter, reporting.set_reporter)
 
 
 def find_obstacle(experiment: "Experiment") -> str | None:
@@ -43,6 +43,13 @@ def find_obstacle(experiment: "Experiment") -> str | None:
     return None
 
 
+def make_turns(runs: Mapping[str, Callable[[], Any]]) -> list[Turn]:
+    """Make the turns of jobs, name → function that runs the job. Each job has all state of the process for itself."""
+    from dcase_sweep.training.fused.random_state import RANDOM
+
+    return [Turn(run, (*STATES, RANDOM, _SETTINGS, _REPORTER), name=name) for name, run in runs.items()]
+
+
 def run_together(runs: Mapping[str, Callable[[], Outcome]], key: str) -> list[Outcome]:
     """Run jobs of one architecture up to their trainings, and these together.
 
@@ -54,9 +61,7 @@ def run_together(runs: Mapping[str, Callable[[], Outcome]], key: str) -> list[Ou
         Interrupted: after a signal, in every job that has begun, too.
     """
     from dcase_sweep.training.fused.coordinator import Coordinator
-    from dcase_sweep.training.fused.random_state import RANDOM
 
-    states = (*STATES, RANDOM, SETTINGS, REPORTER)
-    turns = [Turn(run, states, name=name) for name, run in runs.items()]
+    turns = make_turns(runs)
     Coordinator(turns, None, key=key).run()
     return [turn.result for turn in turns]

@@ -21,7 +21,7 @@ def start_trial_record(job: PreparedJob, number: int, seeds: Sequence[int], know
     """
     settings = job.content.tracking
     hydra = job.config.hydra
-    folder = Path(hydra.sweep.dir, str(hydra.sweep.subdir))
+    folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
     shown = ", ".join(map(str, seeds))
     run = tracking.start_run(

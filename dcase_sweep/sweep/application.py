@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.sweep import command
+from dcase_sweep.sweep.job import SEED
 from dcase_sweep.sweep.job import BestTrial as BestTrial
 from dcase_sweep.sweep.job import Continuation as Continuation
 from dcase_sweep.sweep.job import GridJob as GridJob
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from dcase_sweep.sweep.optuna.reporter import TrialReporter
     from dcase_sweep.sweep.optuna.space import Space
 
-#: The key of the seeds of a trial.
-SEED = "seed"
 #: The default journal of studies.
 _JOURNAL = "optuna.log"
 

@@ -6,9 +6,23 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from typing import Protocol
 
 #: The exit code of a launcher's process whose job was lost: a temporary failure, in the numbers of BSD's sysexits.h.
 LOST = 75
+
+
+class Pipe(Protocol):
+    """A parent's end of a pipe to its child; its class is another one on Windows."""
+
+    def close(self) -> None:
+        """Close this end, which the child notices."""
+
+    def send_bytes(self, buf: bytes) -> None:
+        """Send a message."""
+
+    def recv_bytes(self) -> bytes:
+        """Wait for a message and return it."""
 
 
 def describe_exit(code: int) -> str:

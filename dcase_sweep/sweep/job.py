@@ -1,5 +1,6 @@
 """Jobs and trials of a sweep, as passed between a sweeper and an application."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,8 @@ from dcase_sweep.utils.secrets import mask_word
 
 #: A job or a trial that has ended its process so many times in a row without a new step has failed.
 MOST_DEATHS = 3
+#: The key of a configuration that the seeds of a trial are values of.
+SEED = "seed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,12 @@ class PreparedJob:
     figures: Mapping[str, float] = field(default_factory=dict)
     #: Constraint → amount by which it is exceeded. `prepare` raises an error unless all are 0 or less.
     violations: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """Return the folder of the job, as an absolute path."""
+        sweep = self.config.hydra.sweep
+        return os.path.abspath(os.path.join(str(sweep.dir), str(sweep.subdir)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from dcase_sweep.sweep.application import Application
-from dcase_sweep.sweep.child_process import describe_exit, end_with, leave_terminal, without_interrupts
+from dcase_sweep.sweep.child_process import Pipe, describe_exit, end_with, leave_terminal, without_interrupts
 from dcase_sweep.sweep.launchers import JOBLIB, JobFailed, without_processes
 from dcase_sweep.sweep.launches import Ended, Launch, make_return
 
@@ -62,8 +62,8 @@ class _Process(NamedTuple):
     """A process, the pipe of its jobs and results, and the one by whose end it notices that of its parent."""
 
     process: SpawnProcess
-    jobs: Connection
-    alive: Connection
+    jobs: Pipe
+    alive: Pipe
 
 
 class ProcessLaunches:
@@ -99,7 +99,7 @@ class ProcessLaunches:
             process.start()
         theirs.close()
         watched.close()
-        return _Process(process, ours, alive)  # type: ignore[arg-type,unused-ignore]  # named pipes on Windows
+        return _Process(process, ours, alive)
 
     def collect(self) -> list[Ended]:
         """Return the jobs that have ended since the last call."""

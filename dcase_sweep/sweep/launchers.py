@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.utils.cpu import usable_cores
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.text import printable
 
 #: Hydra imports its plugins a second time for itself, so our classes are never instances of its launcher classes.
 _BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -26,6 +27,10 @@ _RAY = "hydra_plugins.dcase_sweep.RayLauncher"
 FUSED = "hydra_plugins.dcase_sweep.FusedLauncher"
 
 
+#: A launch that fails within so many seconds has not been accepted.
+AT_ONCE = 10.0
+
+
 class JobLost(Exception):
     """A job has ended without a result, because its process or its machine has ended."""
 
@@ -41,6 +46,10 @@ class JobState:
     job: str
     name: str
 
+    def describe(self) -> str:
+        """Describe the end of the job in words."""
+        return f"its job {self.job} has ended without a result (state {self.name})"
+
     @property
     def is_time_limit(self) -> bool:
         """Whether the job has come to the end of its time."""
@@ -54,6 +63,12 @@ def find_state(error: BaseException) -> JobState | None:
     """Return the state of a job without a result from the error of submitit, whose message goes on with its output."""
     found = _STATE.search(str(error))
     return None if found is None else JobState(*found.groups())
+
+
+def describe_error(error: Exception) -> str:
+    """Describe an error that a launcher has raised in one line."""
+    kind = "" if type(error) is RuntimeError else f"{type(error).__name__}: "
+    return printable(" ".join(f"{kind}{error}".split()), 300)
 
 
 def _is_of(config: DictConfig, package: str) -> bool:

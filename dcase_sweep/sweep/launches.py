@@ -14,14 +14,11 @@ from typing import Literal, Protocol
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from dcase_sweep.sweep.launchers import SUBMITIT, JobFailed, JobLost, find_state
+from dcase_sweep.sweep.launchers import AT_ONCE, SUBMITIT, JobFailed, JobLost, describe_error, find_state
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.text import printable
 
 log = logging.getLogger(__name__)
-
-#: A launch that fails within so many seconds has not been accepted.
-_AT_ONCE = 10.0
 
 #: Calls a launcher for one job with its overrides and its number.
 Launch = Callable[[list[str], int], JobReturn]
@@ -115,19 +112,17 @@ def describe_end(number: int, error: Exception, *, seconds: float) -> Ended:
     """
     state = find_state(error)
     if state is not None:
-        how = f"its job {state.job} has ended without a result (state {state.name})"
+        how = state.describe()
         if state.is_time_limit:  # the time is what the user has given it, so that it is not run again
             return Ended(number, make_return(JobLost(how)))
         return Ended(number, how=how)
-    text = str(error)
-    trace = re.search(r"with trace:\n-+\n(.*?)\n-{10,}\n", text, re.DOTALL)
+    trace = re.search(r"with trace:\n-+\n(.*?)\n-{10,}\n", str(error), re.DOTALL)
     if trace is not None:  # of submitit: what has gone wrong in the job, before or after the function of the job
         line = trace[1].strip().splitlines()[-1]
         kind = JobLost if "UncompletedJobError" in line else JobFailed
         return Ended(number, make_return(kind(printable(line, 300))))
-    kind_name = "" if type(error) is RuntimeError else f"{type(error).__name__}: "
-    line = printable(" ".join(f"{kind_name}{text}".split()), 300)
-    if seconds < _AT_ONCE:
+    line = describe_error(error)
+    if seconds < AT_ONCE:
         return Ended(number, how=line, why="refused")
     return Ended(number, make_return(JobFailed(line)))
 

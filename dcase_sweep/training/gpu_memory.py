@@ -1,9 +1,13 @@
 """The memory of a GPU: what is free, and what a worker takes that shares the GPU with others."""
 
+import logging
+
 import torch
 
 from dcase_sweep.utils.gpus import find_share
 from dcase_sweep.utils.machine import format_bytes
+
+log = logging.getLogger(__name__)
 
 #: What a process takes beside the memory of PyTorch's allocator: CUDA's context, kernels and libraries.
 _CONTEXT = 600 * 2**20
@@ -61,6 +65,20 @@ def has_room(device: str, size: int) -> bool:
     if torch.device(device).type != "cuda":
         return True
     return size <= 0.5 * get_free_memory(device)
+
+
+def fits(device: str, size: int, what: str) -> bool:
+    """Whether a device has room for some data, as `has_room`; a line says so if not.
+
+    Args:
+        device: PyTorch's name of the device.
+        size: size of the data, bytes.
+        what: the data, for the line.
+    """
+    if has_room(device, size):
+        return True
+    log.warning(f"{what:<9} {size / 2**30:.1f} GiB are too large for the device and stay in memory")
+    return False
 
 
 def validation_batch(device: str, bytes_per_clip: int, *, least: int, most: int = 1024) -> int:

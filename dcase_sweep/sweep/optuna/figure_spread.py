@@ -5,7 +5,6 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from dcase_sweep.sweep.optuna.attributes import SEEDS
 from dcase_sweep.sweep.optuna.seeds import read_spread
 
 #: Their colour, and that with which Plotly blends it with the ground.
@@ -16,11 +15,6 @@ def list_spreads(trials: Sequence[FrozenTrial], metrics: Sequence[str]) -> list[
     """Return number of a trial → standard deviation, for each objective; empty where trials have one seed."""
     stored = {trial.number: read_spread(trial.user_attrs) for trial in trials}
     return [{number: spread[metric] for number, spread in stored.items() if metric in spread} for metric in metrics]
-
-
-def has_seeds(trials: Sequence[FrozenTrial]) -> bool:
-    """Whether trials are trained with several seeds."""
-    return any(SEEDS in trial.user_attrs for trial in trials)
 
 
 def draw_interactive(figure: Any, spread: Mapping[int, float]) -> Any:

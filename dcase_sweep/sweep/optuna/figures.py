@@ -15,8 +15,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.figure_sample import list_evaluated, sample
-from dcase_sweep.sweep.optuna.figure_spread import draw_interactive, draw_still, has_seeds, list_spreads
+from dcase_sweep.sweep.optuna.figure_spread import draw_interactive, draw_still, list_spreads
 from dcase_sweep.sweep.optuna.figure_style import Wording, dress_interactive, dress_still, to_words
+from dcase_sweep.sweep.optuna.seeds import has_seeds
 
 log = logging.getLogger(__name__)
 

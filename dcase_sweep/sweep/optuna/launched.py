@@ -17,13 +17,12 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from dcase_sweep.sweep.launchers import SUBMITIT, find_state, without_processes
+from dcase_sweep.sweep.launchers import AT_ONCE, SUBMITIT, describe_error, find_state, without_processes
 from dcase_sweep.sweep.optuna import owners
 from dcase_sweep.sweep.optuna.attributes import ERROR, GONE, INTERRUPTED, LAUNCHED
 from dcase_sweep.sweep.optuna.processes import Death, Processes
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.processes import parse_identity, this_process
-from dcase_sweep.utils.text import printable
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -37,8 +36,8 @@ _LOST = ("BOOT_FAIL", "CANCELLED", "NODE_FAIL", "PREEMPTED", "TIMEOUT", "REVOKED
 _WITHOUT_RESULT = "its process has ended without a result"
 #: Seconds within which a worker begins its next trial.
 _BETWEEN = 10.0
-#: A launch that fails within so many seconds has not been accepted; the next one waits, at most so many seconds.
-_AT_ONCE, _LONGEST_DELAY = 10.0, 60.0
+#: After a launch that was not accepted the next one waits, at most so many seconds.
+_LONGEST_DELAY = 60.0
 
 
 class Launcher:
@@ -186,7 +185,7 @@ class _Launch:
         try:
             self._launch(self._number, self.label)
         except Exception as error:
-            self.has_failed_at_once = time.monotonic() - began < _AT_ONCE
+            self.has_failed_at_once = time.monotonic() - began < AT_ONCE
             self.error = error
 
 
@@ -270,13 +269,10 @@ def describe_death(error: Exception | None, label: str) -> Death | None:
     """Describe the error of a launcher in one line; None if there is none."""
     if error is None:
         return None
-    text = str(error)
     state = find_state(error)
     if state is not None:
-        how = f"its job {state.job} has ended without a result (state {state.name})"
-        return Death(0, how, label, state.name.startswith(_LOST))
-    kind = "" if type(error) is RuntimeError else f"{type(error).__name__}: "
-    return Death(0, printable(" ".join(f"{kind}{text}".split()), 300), label)
+        return Death(0, state.describe(), label, state.name.startswith(_LOST))
+    return Death(0, describe_error(error), label)
 
 
 Workers = Processes | LaunchedWorkers

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import cloudpickle
 
-from dcase_sweep.sweep.child_process import LOST, describe_exit, end_with
+from dcase_sweep.sweep.child_process import LOST, Pipe, describe_exit, end_with
 from dcase_sweep.sweep.launchers import JobLost
 from dcase_sweep.utils.environment import changed_environment
 from dcase_sweep.utils.gpus import assign_gpu
@@ -93,14 +93,7 @@ def _main(payload: bytes, number: int, log: str, parent: Connection) -> None:
         raise SystemExit(LOST) from None
 
 
-class _Pipe(Protocol):
-    """A parent's end of the pipe to its worker; its class is another one on Windows."""
-
-    def close(self) -> None:
-        """Close this end, which the worker notices."""
-
-
-def _ask_to_stop(process: SpawnProcess, pipe: _Pipe) -> None:
+def _ask_to_stop(process: SpawnProcess, pipe: Pipe) -> None:
     """Ask a worker to stop and to store its trial as interrupted."""
     if sys.platform == "win32":  # ``terminate`` would end it at once there
         pipe.close()
@@ -124,7 +117,7 @@ class Processes:
         self._threads = threads
         self._count = count
         self._context = multiprocessing.get_context("spawn")
-        self._workers: dict[int, tuple[SpawnProcess, _Pipe]] = {}
+        self._workers: dict[int, tuple[SpawnProcess, Pipe]] = {}
         folder.mkdir(parents=True, exist_ok=True)
         for number in range(count):
             self.start(number)

@@ -19,7 +19,7 @@ from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.progress_table import describe
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
 from dcase_sweep.sweep.optuna.seed_jobs import read_seed_jobs
-from dcase_sweep.sweep.optuna.seeds import read_seeds, read_spread
+from dcase_sweep.sweep.optuna.seeds import has_seeds, read_seeds, read_spread
 from dcase_sweep.sweep.outcomes import format_value
 from dcase_sweep.sweep.summary import make_markdown
 from dcase_sweep.utils.errors import UserError
@@ -102,13 +102,13 @@ def trials_csv(study: optuna.Study, metrics: Sequence[str]) -> str:
     names = list(dict.fromkeys(name for trial in trials for name in trial.params))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    has_seeds = any(records.SEEDS in trial.user_attrs for trial in trials)
-    deviations = [f"{name} deviation" for name in metrics] if has_seeds else []
+    several = has_seeds(trials)
+    deviations = [f"{name} deviation" for name in metrics] if several else []
     writer.writerow(["trial", "state", *metrics, *deviations, "epochs", "seconds", *names, "run_id", "note"])
     for trial in trials:
         kind = records.kind(trial)
         values: list[Any] = list(trial.values) if kind == "finished" else [""] * len(metrics)
-        if has_seeds:
+        if several:
             spread = read_spread(trial.user_attrs) if kind == "finished" else {}
             values += [spread.get(name, "") for name in metrics]
         note = trial.user_attrs.get(records.REJECTED) or trial.user_attrs.get(records.ERROR) or ""

@@ -5,7 +5,8 @@ from itertools import islice
 
 from optuna.trial import FrozenTrial
 
-from dcase_sweep.sweep.optuna.attributes import EPOCH, REPEAT_OF, SECONDS, SEEDS
+from dcase_sweep.sweep.optuna.attributes import EPOCH, REPEAT_OF, SECONDS
+from dcase_sweep.sweep.optuna.seeds import read_seeds
 from dcase_sweep.utils.time_limit import TimeLimit, describe_shortage
 
 #: The newest trials of which so many are looked at, and of these so many with a known time.
@@ -57,6 +58,5 @@ def _seconds_of_epoch(trial: FrozenTrial) -> float:
     whole = trial.user_attrs.get(SECONDS)  # of a worker without a limit
     if not isinstance(whole, int | float) or REPEAT_OF in trial.user_attrs:
         return 0.0
-    seeds = trial.user_attrs.get(SEEDS)
-    trainings = len(seeds) if isinstance(seeds, list) and seeds else 1
+    trainings = max(1, len(read_seeds(trial.user_attrs)))
     return float(whole) / trainings / max(1, len(trial.intermediate_values))

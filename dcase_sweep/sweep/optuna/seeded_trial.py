@@ -7,7 +7,6 @@ with those of the other trials. A trial that survives its first seed is trained 
 import gc
 import logging
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -135,7 +134,7 @@ class SeededTrial:
         """
         self._adopt()
         self._trial.set_user_attr(records.SEEDS, list(self._config.seeds))
-        self._trial.set_user_attr(records.FOLDER, _locate(job))
+        self._trial.set_user_attr(records.FOLDER, job.folder)
         record = self._start_record(job)
         try:
             outcome = self._run_seeds(job, record.id or self._config.record_id)
@@ -278,9 +277,3 @@ class SeededTrial:
         spread = {f"sd/{name}": value for name, value in outcome.spread.items() if value}
         record.log_metrics({name: value for name, value in outcome.metrics.items() if math.isfinite(value)} | spread)
         record.end("FINISHED")
-
-
-def _locate(job: PreparedJob) -> str:
-    """Return the folder of a trial, which contains those of its seeds."""
-    sweep = job.config.hydra.sweep
-    return os.path.abspath(os.path.join(str(sweep.dir), str(sweep.subdir)))

@@ -4,19 +4,21 @@ This module imports nothing slow, so that settings are checked and the state of 
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
 from dcase_sweep.sweep.comparison import mean_and_std
+from dcase_sweep.sweep.job import SEED
 from dcase_sweep.sweep.optuna.attributes import SEED_STEP, SEEDS, SPREAD
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
 KEY, FUSED = "hydra.sweeper.seeds", "hydra.sweeper.fused"
-#: The key of a configuration that the seeds are values of.
-SEED = "seed"
 #: Largest number of seeds of a trial.
 _MOST = 100
 
@@ -109,6 +111,11 @@ def read_seeds(attributes: Mapping[str, Any]) -> tuple[int, ...]:
     """Read the seeds from the attributes of a trial; none if it is one job."""
     found = attributes.get(SEEDS)
     return tuple(found) if isinstance(found, list) and all(map(_is_seed, found)) else ()
+
+
+def has_seeds(trials: "Iterable[FrozenTrial]") -> bool:
+    """Whether trials are trained with several seeds."""
+    return any(SEEDS in trial.user_attrs for trial in trials)
 
 
 def read_progress(attributes: Mapping[str, Any]) -> tuple[int, int] | None:

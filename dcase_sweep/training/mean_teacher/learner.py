@@ -1,6 +1,5 @@
 """The learner of sound event detection with a mean teacher."""
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from dcase_sweep.training.best_checkpoint import EpochListener
 from dcase_sweep.training.compiled import compile_calls
 from dcase_sweep.training.device import resolve_device
 from dcase_sweep.training.fitting import Fitted, fit
-from dcase_sweep.training.gpu_memory import has_room, validation_batch
+from dcase_sweep.training.gpu_memory import fits, validation_batch
 from dcase_sweep.training.mean_teacher.batches import (
     BATCH_SIZE,
     DeviceFeatures,
@@ -40,8 +39,6 @@ from dcase_sweep.training.optimization import Optimization
 from dcase_sweep.training.waveforms import make_waveform_input
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,14 +256,11 @@ class MeanTeacherLearner:
             stored: features ``[clip, mel, frame]`` or packed waveforms ``[clip, sample + 2]``.
             rows: the rows that are used.
         """
-        if self.experiment.hardware.cache_device == "memory":
-            return StoredFeatures(stored)
-        size = len(rows) * stored[0].nbytes
-        if not has_room(self.device, size):
-            what = "features " if stored is self.features else "waveforms"
-            log.warning(f"{what} {size / 2**30:.1f} GiB are too large for the device and stay in memory")
-            return StoredFeatures(stored)
-        return DeviceFeatures(stored, rows, self.device)
+        what = "features" if stored is self.features else "waveforms"
+        is_copied = self.experiment.hardware.cache_device == "device"
+        if is_copied and fits(self.device, len(rows) * stored[0].nbytes, what):
+            return DeviceFeatures(stored, rows, self.device)
+        return StoredFeatures(stored)
 
     def predict(self, rows: NDArray[np.int64]) -> dict[str, EventScores]:
         """Compute the scores of student and teacher for some clips in float32."""

@@ -1,6 +1,5 @@
 """The learner of scene classification."""
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,12 @@ from dcase_sweep.training.compression.start import find_start
 from dcase_sweep.training.device import resolve_device
 from dcase_sweep.training.fitting import Fitted, fit, load_weights
 from dcase_sweep.training.float16 import float16_probabilities
-from dcase_sweep.training.gpu_memory import has_room, validation_batch
+from dcase_sweep.training.gpu_memory import fits, validation_batch
 from dcase_sweep.training.normalisation import network_frames, normalisation
 from dcase_sweep.training.optimization import Optimization
 from dcase_sweep.training.scenes.module import SceneModule
 from dcase_sweep.training.waveforms import make_waveform_input
 from dcase_sweep.utils import console
-
-log = logging.getLogger(__name__)
 
 
 class SceneLearner:
@@ -182,19 +179,14 @@ class SceneLearner:
     def _clips(self, rows: NDArray[np.int64]) -> Clips:
         """Return stored features, copied to the device if configured and if they fit."""
         where = self.device if self.experiment.hardware.cache_device == "device" else "cpu"
-        size = len(rows) * self.features[0].nbytes
-        if not has_room(where, size):
-            log.warning(f"features  {size / 2**30:.1f} GiB are too large for the device and stay in memory")
+        if not fits(where, len(rows) * self.features[0].nbytes, "features"):
             where = "cpu"
         return share_clips(self.features, rows, self.targets[rows], where)
 
     def _waveform_clips(self, waveforms: TrainingWaveforms) -> Clips:
         """Return the waveforms of the training clips: stored or, if configured and if they fit, on the device."""
         rows, targets = waveforms.find(self.data.train), self.targets[self.data.train]
-        if self.experiment.hardware.cache_device == "memory":
-            return MappedClips(waveforms.packed, rows, targets)
-        size = len(rows) * waveforms.packed[0].nbytes
-        if not has_room(self.device, size):
-            log.warning(f"waveforms {size / 2**30:.1f} GiB are too large for the device and stay in memory")
-            return MappedClips(waveforms.packed, rows, targets)
-        return Clips(waveforms.packed, rows, targets, self.device)
+        is_copied = self.experiment.hardware.cache_device == "device"
+        if is_copied and fits(self.device, len(rows) * waveforms.packed[0].nbytes, "waveforms"):
+            return Clips(waveforms.packed, rows, targets, self.device)
+        return MappedClips(waveforms.packed, rows, targets)

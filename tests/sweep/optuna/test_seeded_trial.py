@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from dcase_sweep.application import limits
-from dcase_sweep.application.together import REPORTER, SETTINGS
+from dcase_sweep.application.together import make_turns
 from dcase_sweep.runner import Result
 from dcase_sweep.sweep import ConstraintViolation, report
 from dcase_sweep.sweep.application import Application
@@ -25,7 +25,7 @@ from dcase_sweep.sweep.optuna.study import open_storage
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.time_limit import TimeLimit
-from dcase_sweep.utils.turns import STATES, Turn
+from dcase_sweep.utils.turns import Turn
 from tests.sweep.optuna.test_application import Search, kinds
 from tests.sweep.optuna.test_worker import METRIC, finished, work
 
@@ -332,7 +332,7 @@ class Together(Application):
 
     def run_together(self, runs: Mapping[str, Callable[[], Outcome]]) -> list[Outcome]:
         self.sizes.append(len(runs))
-        turns = [Turn(run, (*STATES, SETTINGS, REPORTER), name=name) for name, run in runs.items()]
+        turns = make_turns(runs)
         while not all(turn.has_ended for turn in turns):
             for turn in turns:
                 turn.resume()
