@@ -147,3 +147,18 @@ def test_a_task_alone_chooses_its_model_and_tasks_can_be_swept(command_line: Com
     refused = command_line("task=1a", "model=crnn_meanteacher", code=1)
 
     assert "model CRNN is for events, but task=1a is for scenes" in refused
+
+
+def test_seeds_are_trained_together_with_the_results_of_lone_ones(
+    output: str, command_line: CommandLine, small: Callable[..., list[str]]
+) -> None:
+    more = ("metrics=macro_f1", "hydra.sweep.dir=together", "mean_teacher.consistency_weight=1,2.0")
+
+    said = command_line("-m", *small("seed=0,1", "hydra/launcher=fused", *more))
+
+    assert "together  4 jobs of one architecture: #0, #1, #2, #3" in said
+    assert "4 of 4 jobs finished" in said
+    lone, folder = run_folder(output, command_line.folder), command_line.folder / "together"
+    numbers = [number for number in "0123" if "seed=0" in (folder / number / ".hydra/overrides.yaml").read_text()]
+    same = [(folder / number / "teacher.csv").read_text() == (lone / "teacher.csv").read_text() for number in numbers]
+    assert same == [False, True], "of the weights 1 and 2, which is the default"
