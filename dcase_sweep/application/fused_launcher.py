@@ -12,16 +12,12 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from dcase_sweep.application.together import find_obstacle, make_turns
+from dcase_sweep.application.together import find_obstacle, make_turns, must_be_shared
 from dcase_sweep.sweep.composer import Composer
 from dcase_sweep.utils.secrets import mask_word
 from dcase_sweep.utils.turns import Turn
 
 log = logging.getLogger(__name__)
-
-#: Keys in which the jobs of a group may differ, apart from numbers with a fraction. Whether they really have the same
-#: architecture is decided when their networks have been built.
-_FREE = ("seed", "optimizer.", "scheduler.", "augmentation.", "tracking.", "resume", "hydra.", "training.epochs")
 
 
 class FusedLauncher(Launcher):
@@ -135,13 +131,7 @@ class _Job:
         from dcase_sweep.config.flat import flatten
 
         content = OmegaConf.to_container(_without_hydra(self.config))
-        return repr(
-            {
-                key: value
-                for key, value in sorted(flatten(content).items())
-                if not isinstance(value, float) and not key.startswith(_FREE)
-            }
-        )
+        return repr({key: value for key, value in sorted(flatten(content).items()) if must_be_shared(key, value)})
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:
