@@ -96,6 +96,8 @@ class MeanTeacherLearner:
         self.hop = student.frame_stride * front_end.hop / front_end.sample_rate
         self.frames = student.frames
         self.sampler = self._make_sampler()
+        #: Names of the soundscapes that are validated. Finding them takes a while, which each epoch would wait for.
+        self._synthetic = data.names(data.synthetic_validation)
         self.synthesis = SyntheticValidation(
             data.reference_events(data.synthetic_validation),
             data.durations(data.synthetic_validation),
@@ -163,10 +165,9 @@ class MeanTeacherLearner:
 
     def _validate(self, scores: ValidationScores) -> dict[str, float]:
         """Compute the objective of the recipe: macro F1 of weak clips, if any, plus intersection F1 of the others."""
-        names = self.data.names(self.data.synthetic_validation)
         rows = self.data.synthetic_validation.tolist()
         of_synthetic = self.synthesis.intersection_f1(
-            {name: scores.strong[row] for name, row in zip(names, rows, strict=True)}
+            {name: scores.strong[row] for name, row in zip(self._synthetic, rows, strict=True)}
         )
         of_weak: dict[str, float] = {}
         if len(self.data.weak_validation):
