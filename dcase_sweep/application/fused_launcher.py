@@ -1,7 +1,7 @@
 """A Hydra launcher that trains the jobs of one architecture together, in one process on one device."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,26 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from dcase_sweep.application.together import find_obstacle, make_turns, must_be_shared
+from dcase_sweep.application.together import find_obstacle, is_free, make_turns
 from dcase_sweep.sweep.composer import Composer
 from dcase_sweep.utils.secrets import mask_word
 from dcase_sweep.utils.turns import Turn
 
 log = logging.getLogger(__name__)
+
+
+def group(configurations: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """Return the places of configurations that suggest one architecture, in groups.
+
+    Args:
+        configurations: their values by key.
+    """
+    varying = {key for each in configurations for key, value in each.items() if isinstance(value, float)}
+    groups: dict[str, list[int]] = {}
+    for place, each in enumerate(configurations):
+        fixed = {key: value for key, value in each.items() if key not in varying and not is_free(key)}
+        groups.setdefault(repr(sorted(fixed.items())), []).append(place)
+    return list(groups.values())
 
 
 class FusedLauncher(Launcher):
@@ -28,7 +42,7 @@ class FusedLauncher(Launcher):
 
     Args:
         max_jobs: largest number of jobs that are trained together; None = as many as fit in memory.
-        stacked: whether their networks are computed as one; None = on a GPU.
+        stacked: whether their networks are computed as one, if their learner can; None = on a GPU.
 
     Attributes:
         finished: the results of the jobs that have ended, by their places; the others are None.
@@ -60,12 +74,9 @@ class FusedLauncher(Launcher):
             _Job(self._compose(overrides, initial_job_idx + place), place, initial_job_idx + place, overrides)
             for place, overrides in enumerate(job_overrides)
         ]
-        groups: dict[str, list[_Job]] = {}
-        for job in jobs:
-            groups.setdefault(job.describe(), []).append(job)
         with interruptible():
-            for group in groups.values():
-                self._run(group)
+            for places in group([job.read() for job in jobs]):
+                self._run([jobs[place] for place in places])
         return [result for result in self.finished if result is not None]
 
     def _compose(self, overrides: Sequence[str], number: int) -> DictConfig:
@@ -126,12 +137,11 @@ class _Job:
         shown = [word for word in words if word.lstrip("+").partition("=")[0] in varying]
         self.title = f"#{number:<8} {' '.join(map(mask_word, shown))}".rstrip()
 
-    def describe(self) -> str:
-        """Return the part of the configuration in which the jobs of a group do not differ."""
+    def read(self) -> dict[str, Any]:
+        """Return the values of the configuration by key."""
         from dcase_sweep.config.flat import flatten
 
-        content = OmegaConf.to_container(_without_hydra(self.config))
-        return repr({key: value for key, value in sorted(flatten(content).items()) if must_be_shared(key, value)})
+        return flatten(OmegaConf.to_container(_without_hydra(self.config)))
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:

@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from dcase_sweep.config import Experiment
 
 Returned = TypeVar("Returned")
-#: Keys in which experiments that are trained together may differ, apart from numbers with a fraction. Whether they
-#: really have the same architecture is decided when their networks have been built.
-_FREE = ("seed", "optimizer.", "scheduler.", "augmentation.", "tracking.", "resume", "hydra.", "training.epochs")
+#: Keys in which experiments that are trained together may differ, apart from those that are a number with a fraction in
+#: one of them. Whether they really have the same architecture is decided when their networks have been built.
+_FREE = (
+    *("seed", "optimizer.", "scheduler.", "augmentation.", "tracking.", "resume", "hydra.", "training.epochs"),
+    *(f"mean_teacher.{name}" for name in ("consistency_weight", "ema_decay", "ramp_epochs", "median_filter")),
+)
 
 
 def _write_settings(settings: Any) -> None:
@@ -25,6 +28,9 @@ def _write_settings(settings: Any) -> None:
 _SETTINGS = GlobalState(lambda: HydraConfig.instance().cfg, _write_settings)
 _REPORTER = GlobalState(reporting.get_reporter, reporting.set_reporter)
 
+#: Packages of learners that are known to train together, so that they need not be imported to be asked.
+_SHIPPED = ("dcase_sweep.training.scenes.", "dcase_sweep.training.mean_teacher.")
+
 
 def find_obstacle(experiment: "Experiment") -> str | None:
     """Return the reason why experiments like this one are not trained together, if the configuration tells it.
@@ -32,12 +38,13 @@ def find_obstacle(experiment: "Experiment") -> str | None:
     Raises:
         UserError: for a class of a learner that cannot be found.
     """
-    from dcase_sweep.config import get_learner
+    from dcase_sweep.config import find_learner, get_learner
 
     if experiment.framework.name != "torch":
         return f"framework={experiment.framework.name} trains one network at a time"
-    if not get_learner(experiment).startswith("dcase_sweep.training.scenes."):
-        return f"task={experiment.task.name}: its learner trains one network at a time"
+    learner = get_learner(experiment)
+    if not learner.startswith(_SHIPPED) and not vars(find_learner(experiment)).get("trains_together", False):
+        return f"task.learner={learner} trains one network at a time (it does not say trains_together)"
     if experiment.compressed is not None:
         return "compression changes each network during the training"
     if experiment.hardware.compile:
@@ -47,9 +54,14 @@ def find_obstacle(experiment: "Experiment") -> str | None:
     return None
 
 
+def is_free(key: str) -> bool:
+    """Whether experiments that are trained together may differ in a key, or in a group of keys, whatever it is."""
+    return f"{key}.".startswith(_FREE)
+
+
 def must_be_shared(key: str, value: Any) -> bool:
     """Whether experiments that are trained together must have the same value of a key, or of a group of keys."""
-    return not isinstance(value, float) and not f"{key}.".startswith(_FREE)
+    return not isinstance(value, float) and not is_free(key)
 
 
 def make_turns(runs: Mapping[str, Callable[[], Any]]) -> list[Turn]:

@@ -16,14 +16,19 @@ from dcase_sweep.sweep.optuna.space import Space
 log = logging.getLogger(__name__)
 
 
-def list_shared(application: Application, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def list_shared(
+    application: Application, parameters: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]
+) -> dict[str, Any]:
     """Return those of the parameters of a trial that decide its architecture.
 
     Args:
         application: says which keys may differ.
         parameters: name → value. A name is a key; a choice is a text as typed on the command line.
+        distributions: name → possible values. A key that can be a number with a fraction may differ.
     """
-    return {name: value for name, value in parameters.items() if _is_shared(application, name, value)}
+    return {
+        name: value for name, value in parameters.items() if not _can_differ(application, name, distributions[name])
+    }
 
 
 def count_trials_together(application: Application, space: Space, job: PreparedJob, *, seeds: int, fused: int) -> int:

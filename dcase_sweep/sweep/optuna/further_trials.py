@@ -49,7 +49,7 @@ class FurtherTrials:
         trials = self._study.get_trials(deepcopy=False)
         if is_suspected(trials, trials[trial.number]):
             return None
-        shared = list_shared(config.application, trial.params)
+        shared = list_shared(config.application, trial.params, trial.distributions)
         return shared if len(shared) < len(trial.params) else None
 
     def ask(self, shared: Mapping[str, Any], *, chooses: bool) -> Trial | None:

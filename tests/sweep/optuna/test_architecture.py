@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 
+import optuna
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
@@ -65,7 +66,10 @@ def test_an_application_that_cannot_says_so(seeds: int, says: str, caplog: pytes
     assert says in caplog.text
 
 
-def test_the_values_of_choices_decide() -> None:
-    parameters = {"a": "0.1", "b": "1", "c": "[0.1,0.2]", "d": "x y: z", "e": 0.5, "f": 5, "seed": 3, "+g": "1e-3"}
+def test_a_key_is_shared_whose_values_are_no_numbers_with_a_fraction() -> None:
+    space = {"a": "choice(0,0.1)", "b": "choice(1,2)", "c": "choice([0.1],[0.2])", "d": "choice('x y: z',x)"}
+    space |= {"e": "interval(0,1)", "f": "range(1,5)", "seed": "range(1,5)", "+g": "choice(1e-3,1e-2)"}
+    trial = optuna.create_study().ask()
+    make_space(space, OverridesParser.create()).suggest(trial)
 
-    assert list_shared(Together("seed"), parameters).keys() == {"b", "c", "d", "f"}
+    assert list_shared(Together("seed"), trial.params, trial.distributions).keys() == {"b", "c", "d", "f"}
