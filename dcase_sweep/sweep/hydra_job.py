@@ -5,6 +5,7 @@ Hydra copies a job's configuration five times, and writes its files by PyYAML's 
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +51,10 @@ def run_job(context: HydraContext, task: TaskFunction, config: DictConfig) -> An
             _write_files(folder / config.hydra.output_subdir, given, config)
         return task(given)
     finally:
-        for handler in logging.getLogger().handlers:
-            handler.flush()
         singleton.cfg = before
+        for handler in logging.getLogger().handlers:
+            with suppress(OSError, ValueError):  # a closed terminal or file
+                handler.flush()
 
 
 def _run_by_hydra(context: HydraContext, task: TaskFunction, config: DictConfig) -> Any:
