@@ -17,6 +17,7 @@ from dcase_sweep.sweep.gpu_sharing import take_gpu
 from dcase_sweep.sweep.stored_jobs import mask_saved_configurations
 from dcase_sweep.training.callbacks import RunCallback
 from dcase_sweep.utils.errors import UserError, describe_os_error
+from dcase_sweep.utils.gpus import DeviceLost, is_gpu_lost
 from dcase_sweep.utils.secrets import mask_word, masked_yaml
 
 if TYPE_CHECKING:
@@ -84,19 +85,27 @@ def _run_checked(experiment: "Experiment", composed: DictConfig, callback: RunCa
 
 
 def _run_safely(run: Callable[[], Result], job: "Job") -> Result:
-    """Run an experiment; an error is its result."""
+    """Run an experiment; an error is its result.
+
+    Raises:
+        DeviceLost: after an error of a GPU that this process cannot use any more. All further jobs would fail, too.
+    """
     try:
         return run()
     except UserError as error:
-        _say_error(str(error))
-        return Result("failed", job.name, str(job.folder), error=str(error).splitlines()[0])
+        line = str(error)
+        _say_error(line)
     except Exception as error:
-        line = describe_os_error(error)
-        if line is not None:
+        found = describe_os_error(error)
+        line = found or f"{type(error).__name__}: {error}"
+        if found is not None:
             _say_error(line)
-            return Result("failed", job.name, str(job.folder), error=line)
-        log.exception(f"error: {job.name} failed: {type(error).__name__}: {error}")
-        return Result("failed", job.name, str(job.folder), error=f"{type(error).__name__}: {error}")
+        else:
+            log.exception(f"error: {job.name} failed: {line}")
+    line = line.splitlines()[0]
+    if is_gpu_lost():
+        raise DeviceLost(f"this process cannot use the GPU any more: {line}")
+    return Result("failed", job.name, str(job.folder), error=line)
 
 
 def _say_error(line: str) -> None:

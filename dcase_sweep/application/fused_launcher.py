@@ -1,7 +1,7 @@
 """A Hydra launcher that trains the jobs of one architecture together, in one process on one device."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,26 @@ from dcase_sweep.utils.turns import Turn
 
 log = logging.getLogger(__name__)
 
-#: Keys in which the jobs of a group may differ, apart from numbers with a fraction. Whether they really have the same
-#: architecture is decided when their networks have been built.
-_FREE = ("seed", "optimizer.", "scheduler.", "augmentation.", "tracking.", "resume", "hydra.", "training.epochs")
+#: Keys in which the jobs of a group may differ, apart from those that are a number with a fraction in some job. Whether
+#: they really have the same architecture is decided when their networks have been built.
+_FREE = (
+    *("seed", "optimizer.", "scheduler.", "augmentation.", "tracking.", "resume", "hydra.", "training.epochs"),
+    *(f"mean_teacher.{name}" for name in ("consistency_weight", "ema_decay", "ramp_epochs", "median_filter")),
+)
+
+
+def group(configurations: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """Return the places of configurations that suggest one architecture, in groups.
+
+    Args:
+        configurations: their values by key.
+    """
+    varying = {key for each in configurations for key, value in each.items() if isinstance(value, float)}
+    groups: dict[str, list[int]] = {}
+    for place, each in enumerate(configurations):
+        fixed = {key: value for key, value in each.items() if key not in varying and not key.startswith(_FREE)}
+        groups.setdefault(repr(sorted(fixed.items())), []).append(place)
+    return list(groups.values())
 
 
 class FusedLauncher(Launcher):
@@ -32,7 +49,7 @@ class FusedLauncher(Launcher):
 
     Args:
         max_jobs: largest number of jobs that are trained together; None = as many as fit in memory.
-        stacked: whether their networks are computed as one; None = on a GPU.
+        stacked: whether their networks are computed as one, if their learner can; None = on a GPU.
 
     Attributes:
         finished: the results of the jobs that have ended, by their places; the others are None.
@@ -64,12 +81,9 @@ class FusedLauncher(Launcher):
             _Job(self._compose(overrides, initial_job_idx + place), place, initial_job_idx + place, overrides)
             for place, overrides in enumerate(job_overrides)
         ]
-        groups: dict[str, list[_Job]] = {}
-        for job in jobs:
-            groups.setdefault(job.describe(), []).append(job)
         with interruptible():
-            for group in groups.values():
-                self._run(group)
+            for places in group([job.read() for job in jobs]):
+                self._run([jobs[place] for place in places])
         return [result for result in self.finished if result is not None]
 
     def _compose(self, overrides: Sequence[str], number: int) -> DictConfig:
@@ -130,18 +144,11 @@ class _Job:
         shown = [word for word in words if word.lstrip("+").partition("=")[0] in varying]
         self.title = f"#{number:<8} {' '.join(map(mask_word, shown))}".rstrip()
 
-    def describe(self) -> str:
-        """Return the part of the configuration in which the jobs of a group do not differ."""
+    def read(self) -> dict[str, Any]:
+        """Return the values of the configuration by key."""
         from dcase_sweep.config.flat import flatten
 
-        content = OmegaConf.to_container(_without_hydra(self.config))
-        return repr(
-            {
-                key: value
-                for key, value in sorted(flatten(content).items())
-                if not isinstance(value, float) and not key.startswith(_FREE)
-            }
-        )
+        return flatten(OmegaConf.to_container(_without_hydra(self.config)))
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:

@@ -21,6 +21,9 @@ def _write_settings(settings: Any) -> None:
 _SETTINGS = GlobalState(lambda: HydraConfig.instance().cfg, _write_settings)
 _REPORTER = GlobalState(reporting.get_reporter, reporting.set_reporter)
 
+#: Packages of learners that are known to train together, so that they need not be imported to be asked.
+_SHIPPED = ("dcase_sweep.training.scenes.", "dcase_sweep.training.mean_teacher.")
+
 
 def find_obstacle(experiment: "Experiment") -> str | None:
     """Return the reason why experiments like this one are not trained together, if the configuration tells it.
@@ -28,12 +31,13 @@ def find_obstacle(experiment: "Experiment") -> str | None:
     Raises:
         UserError: for a class of a learner that cannot be found.
     """
-    from dcase_sweep.config import get_learner
+    from dcase_sweep.config import find_learner, get_learner
 
     if experiment.framework.name != "torch":
         return f"framework={experiment.framework.name} trains one network at a time"
-    if not get_learner(experiment).startswith("dcase_sweep.training.scenes."):
-        return f"task={experiment.task.name}: its learner trains one network at a time"
+    learner = get_learner(experiment)
+    if not learner.startswith(_SHIPPED) and not vars(find_learner(experiment)).get("trains_together", False):
+        return f"task.learner={learner} trains one network at a time (it does not say trains_together)"
     if experiment.compressed is not None:
         return "compression changes each network during the training"
     if experiment.hardware.compile:

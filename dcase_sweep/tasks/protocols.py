@@ -81,6 +81,10 @@ class Learner(Protocol):
     """A network in training, constructed as ``Learner(experiment, data, features)``.
 
     `training.fitting.fit` implements most of `fit` for any Lightning module.
+
+    Optional class attribute: ``trains_together``, whether `fit` calls ``training.fitting.fit`` with a
+    ``training.step_module.StepModule`` that ``can_join`` and with ``training.batches.EpochBatches``, so that
+    ``hydra/launcher=fused`` can train several of it together. A subclass says so for itself.
     """
 
     @property

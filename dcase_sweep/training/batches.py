@@ -1,16 +1,12 @@
 """Batches of stored features, in an order that depends only on the seed and the epoch."""
 
 from collections.abc import Callable, Iterator
-from hashlib import sha256
-from typing import Any
-from weakref import WeakValueDictionary
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-
-from dcase_sweep.utils.turns import Turn
 
 
 def epoch_order(count: int, seed: int | None, epoch: int) -> NDArray[np.int64]:
@@ -85,26 +81,55 @@ class MappedClips(Clips):
         return torch.from_numpy(self._stored[self._rows[chosen.numpy()]])
 
 
-#: The clips of trainings that run at the same time in this process, as long as one of them uses them.
-_shared: WeakValueDictionary[Any, Clips] = WeakValueDictionary()
+class EpochSampler(Protocol):
+    """What determines the order of an epoch."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch that determines the next order."""
+        ...
 
 
-def share_clips(
-    features: NDArray[np.float32], rows: NDArray[np.int64], targets: NDArray[np.int64], device: str
-) -> Clips:
-    """Return `Clips`; trainings that take turns in this process share those of the same stored features."""
-    if Turn.current() is None or not isinstance(features, np.memmap):
-        return Clips(features, rows, targets, device)
-    selection = sha256(rows.tobytes() + np.asarray(targets).tobytes()).hexdigest()
-    key = (str(features.filename), features.offset, features.shape, features.strides, selection, device)
-    clips = _shared.get(key)
-    if clips is None:
-        clips = _shared[key] = Clips(features, rows, targets, device)
-    return clips
+class EpochBatches:
+    """The training batches of an epoch, which a group of trainings can also load one by one.
+
+    Lightning sets the epoch by ``sampler.set_epoch``. A subclass defines `load`, `describe`, ``__len__`` and
+    `clips_per_epoch`.
+
+    Attributes:
+        sampler: determines the order.
+        on_batch: called with the number of clips of each batch.
+    """
+
+    sampler: EpochSampler
+    on_batch: Callable[[int], None] | None = None
+    #: Tells Lightning, with ``sampler``, that it need not add its own shuffling.
+    batch_sampler = None
+
+    @property
+    def clips_per_epoch(self) -> int:
+        """Number of clips in an epoch."""
+        raise NotImplementedError
+
+    def describe(self) -> Any:
+        """Return the sizes of the batches, which do not differ within a group of trainings."""
+        raise NotImplementedError
+
+    def load(self) -> Iterator[tuple[Tensor, ...]]:
+        """Yield the batches of the epoch without calling ``on_batch``. The first tensor of each has all its clips."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        for batch in self.load():
+            yield batch
+            if self.on_batch:
+                self.on_batch(len(batch[0]))
 
 
-class Batches:
-    """An iterable over ``(features, targets)``. Lightning sets the epoch by ``sampler.set_epoch``.
+class Batches(EpochBatches):
+    """An iterable over ``(features, targets)``.
 
     The order of an epoch is a function of the seed and the epoch's number, so that a resumed run sees the same batches
     as an uninterrupted one.
@@ -123,14 +148,19 @@ class Batches:
         self.shuffle_seed = shuffle_seed
         self.on_batch = on_batch
         self.epoch = 0
-        # Lightning uses these two to set the epoch, and to see that it need not add its own shuffling.
         self.sampler = self
-        self.batch_sampler = None
 
     @property
     def device_bytes(self) -> int:
         """Size of the features on a GPU, in bytes."""
         return self.clips.device_bytes
+
+    @property
+    def clips_per_epoch(self) -> int:
+        return len(self.clips)
+
+    def describe(self) -> Any:
+        return len(self.clips), self.batch_size, self.clips.shape
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch that determines the next order."""
@@ -139,17 +169,10 @@ class Batches:
     def __len__(self) -> int:
         return -(-len(self.clips) // self.batch_size)
 
-    def load(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of the epoch without calling ``on_batch``."""
+    def load(self) -> Iterator[tuple[Tensor, ...]]:
         order = torch.from_numpy(epoch_order(len(self.clips), self.shuffle_seed, self.epoch))
         for chosen in order.to(self.clips.device).split(self.batch_size):
             yield self.clips.take(chosen), self.clips.targets[chosen]
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for features, targets in self.load():
-            yield features, targets
-            if self.on_batch:
-                self.on_batch(len(targets))
 
 
 def band_statistics(

@@ -93,9 +93,20 @@ class StepGraph:
         optimizer: the optimizer; its learning rates may change from step to step.
         module: the module with all parameters and buffers that the step reads or changes.
         can_record: False = compute all steps without a graph, as on a CPU.
+        stream: the stream on which the step is recorded; None = a new one. If recorded steps of several trainings run
+            beside one another, each must be recorded on the stream on which it is replayed: libraries keep memory for
+            each stream.
     """
 
-    def __init__(self, compute: Compute, optimizer: Optimizer, module: nn.Module, *, can_record: bool) -> None:
+    def __init__(
+        self,
+        compute: Compute,
+        optimizer: Optimizer,
+        module: nn.Module,
+        *,
+        can_record: bool,
+        stream: torch.cuda.Stream | None = None,
+    ) -> None:
         self.compute = compute
         self.optimizer = optimizer
         self.can_record = can_record
@@ -105,7 +116,7 @@ class StepGraph:
         self._layers = list(module.modules())
         self._device = self._parameters[0].device
         self._plain = [{name: group[name] for name in _ON_DEVICE if name in group} for group in self._groups()]
-        self._stream = torch.cuda.Stream(self._device) if can_record else None
+        self._stream = (stream or torch.cuda.Stream(self._device)) if can_record else None
         self._rates: list[Tensor] = []
         self._numbers: dict[str, Tensor] = {}
         self._written: dict[Any, float] = {}

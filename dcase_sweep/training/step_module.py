@@ -23,6 +23,16 @@ _HOOKS = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_
 class JoinedEpochs(Protocol):
     """The place of a training in a group that computes the epochs of several trainings together."""
 
+    @property
+    def is_stacked(self) -> bool:
+        """Whether the network of this training is computed as one with those of the others."""
+        ...
+
+    @property
+    def stream(self) -> torch.cuda.Stream | None:
+        """The stream of a GPU on which the steps of this training are computed; None = the default one."""
+        ...
+
     def train_epoch(self) -> Tensor:
         """Wait for the next epoch to be computed, and return the loss of its last batch."""
         ...
@@ -46,10 +56,11 @@ class StepModule(LightningModule):
     obstacle: str | None = None
     #: The names of `StepValues.reported`.
     reported: tuple[str, ...] = ("train/loss",)
-    #: Whether several trainings can be computed together by `compute_by`: there is one network, and what calls it.
+    #: Whether several trainings can be computed together, by `take_step`. A subclass says so for itself, because it may
+    #: compute something else.
     can_join = False
-    network: nn.Module
-    call: Callable[..., Any]
+    #: Whether their networks can also be computed as one, by `compute_by`. Each training has one network.
+    can_stack = False
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -58,6 +69,10 @@ class StepModule(LightningModule):
         self.step_graph: StepGraph | None = None
         #: The place of this training in a group that computes its epochs; None = it computes them itself.
         self.member: JoinedEpochs | None = None
+
+    @property
+    def _is_stacked(self) -> bool:
+        return self.member is not None and self.member.is_stacked
 
     @property
     def _has_whole_steps(self) -> bool:
@@ -73,8 +88,21 @@ class StepModule(LightningModule):
         raise NotImplementedError
 
     def compute_by(self, call: Callable[[Tensor], Tensor], *inputs: Tensor) -> StepValues:
-        """Compute the loss of a batch with this call of the network; only if it `can_join`."""
+        """Compute the loss of a batch with this call of the network; only if it `can_stack`."""
         raise NotImplementedError
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The networks that a step computes; only if it `can_join`."""
+        raise NotImplementedError
+
+    def has_own_calls(self) -> bool:
+        """Whether something else than the `networks` is called, such as compiled ones."""
+        return False
+
+    def get_features(self, *inputs: Tensor) -> Tensor:
+        """Return what the networks compute on, of the tensors of `prepare`."""
+        return inputs[0]
 
     def step_numbers(self) -> dict[str, float]:
         """Return the arguments of `compute` that are numbers and change from step to step."""
@@ -85,7 +113,7 @@ class StepModule(LightningModule):
         return {}
 
     def on_train_start(self) -> None:
-        if self.graphs and self.member is None:
+        if self.graphs and not self._is_stacked:
             self.step_graph = self._make_graph()
 
     def _make_graph(self) -> StepGraph | None:
@@ -94,7 +122,8 @@ class StepModule(LightningModule):
         if obstacle is not None:
             warn_not_used(obstacle)
             return None
-        return StepGraph(self.compute, optimizer, self, can_record=self.device.type == "cuda")
+        stream = None if self.member is None else self.member.stream
+        return StepGraph(self.compute, optimizer, self, can_record=self.device.type == "cuda", stream=stream)
 
     def forget_graph(self) -> None:
         """Free the memory of the graph."""
@@ -110,8 +139,10 @@ class StepModule(LightningModule):
         self.rng = np.random.default_rng([self.seed, epoch, 7])
 
     def training_step(self, batch: Any, position: int) -> Tensor:
-        if self.member is not None:
-            return self.member.train_epoch()
+        return self.take_step(batch) if self.member is None else self.member.train_epoch()
+
+    def take_step(self, batch: Any) -> Tensor:
+        """Compute the loss of a batch and note what is reported. A recorded step is taken as a whole."""
         inputs = self.prepare(batch)
         numbers = self.step_numbers()
         values = self.compute(*inputs, **numbers) if self.step_graph is None else self.step_graph(inputs, numbers)
@@ -150,7 +181,7 @@ class StepModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the state of the optimizer as without a graph, so that it can be resumed on another device."""
-        if self.member is not None:
+        if self.member is not None and self.member.is_stacked:
             self.member.complete(checkpoint)
         elif self.step_graph is not None:
             states = checkpoint.get("optimizer_states", [])

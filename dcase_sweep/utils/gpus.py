@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,25 @@ class GpuShare:
         """Describe the share in words: ``GPU 0 of 1, shared with 3 other workers``."""
         others = self.workers - 1
         return f"GPU {self.index} of {self.gpus}, shared with {others} other worker{'' if others == 1 else 's'}"
+
+
+class DeviceLost(SystemExit):
+    """The end of a process that cannot use its GPU any more. A worker of a search is replaced then."""
+
+
+def is_gpu_lost() -> bool:
+    """Whether this process has used a GPU and cannot use it any more.
+
+    After an error such as an index out of range in a kernel, every further call of CUDA in the process fails.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return False
+    try:
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return True
+    return False
 
 
 def find_visible_gpus() -> list[str]:

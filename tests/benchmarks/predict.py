@@ -3,7 +3,7 @@
 Each network has its full size and weights that are drawn by chance. The command is a process of its own, as people
 start it; it reads one long recording of noise at 44.1 kHz, 24 bits, which is resampled where the network's rate is
 another. A row follows for each network: how many times faster than real time the command says that it was, how long
-the process took with its imports, and the most memory that it had.
+the process took with its imports, its processor time, and the most memory that it had.
 """
 
 import argparse
@@ -40,6 +40,7 @@ class Measured:
 
     speed: float
     seconds: float
+    processor_seconds: float
     peak_mib: float
 
 
@@ -53,14 +54,16 @@ def main() -> None:
         recording = write_noise(Path(temporary) / "long.wav", options.minutes)
         print(describe_machine())
         print(f"{options.minutes} minutes at {RATE} Hz, overlap {options.overlap:g}")
-        rows: list[tuple[str, ...]] = [("", "× real time", "aimed at", "with imports", "peak")]
+        rows: list[tuple[str, ...]] = [("", "× real time", "aimed at", "with imports", "processor", "peak")]
         for name in options.networks:
             overrides, prefix, aim = NETWORKS[name]
             checkpoint = write_checkpoint(Path(temporary) / f"{name}.ckpt", overrides, CLASSES, prefix=prefix)
             found = measure([str(checkpoint), str(recording), "--overlap", str(options.overlap)], Path(temporary))
             record(Figure(f"{name}, times real time", found.speed, "× real time", aim=aim))
             record(Figure(f"{name}, peak memory", found.peak_mib, "MiB", "smaller"))
-            rows.append((name, f"{found.speed:,.0f}", str(aim), f"{found.seconds:.1f} s", f"{found.peak_mib:,.0f} MiB"))
+            record(Figure(f"{name}, processor time with imports", found.processor_seconds, "s", "smaller"))
+            seconds = [f"{each:.1f} s" for each in (found.seconds, found.processor_seconds)]
+            rows.append((name, f"{found.speed:,.0f}", str(aim), *seconds, f"{found.peak_mib:,.0f} MiB"))
     print_table(rows)
 
 
@@ -88,7 +91,8 @@ def measure(words: Sequence[str], folder: Path) -> Measured:
     said = re.search(r"\(([\d,]+) × real time\)", errors.read_text(encoding="utf-8"))
     if process.returncode or said is None:
         raise SystemExit(errors.read_text(encoding="utf-8"))
-    return Measured(float(said[1].replace(",", "")), seconds, usage.ru_maxrss / 1024)
+    speed = float(said[1].replace(",", ""))
+    return Measured(speed, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 if __name__ == "__main__":

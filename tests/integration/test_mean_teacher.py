@@ -147,3 +147,28 @@ def test_a_task_alone_chooses_its_model_and_tasks_can_be_swept(command_line: Com
     refused = command_line("task=1a", "model=crnn_meanteacher", code=1)
 
     assert "model CRNN is for events, but task=1a is for scenes" in refused
+
+
+def test_seeds_are_trained_together_with_the_results_of_lone_ones(
+    output: str, command_line: CommandLine, small: Callable[..., list[str]]
+) -> None:
+    more = ("metrics=macro_f1", "hydra.sweep.dir=together", "mean_teacher.consistency_weight=1,2.0")
+
+    said = command_line("-m", *small("seed=0,1", "hydra/launcher=fused", *more))
+
+    assert "together  4 jobs of one architecture: #0, #1, #2, #3" in said
+    assert "4 of 4 jobs finished" in said
+    store, experiment = client(command_line.folder)
+    runs = store.search_runs([experiment], "params.seed = '0'")  # type: ignore[attr-defined]
+    found = {
+        float(run.data.params["mean_teacher.consistency_weight"]): run.data.metrics
+        for run in runs
+        if "mlflow.parentRunId" in run.data.tags
+    }
+    (lone,) = [run.data.metrics for run in runs if run.info.run_id in output]
+    timed = {name for name in lone if name.startswith(("time/", "speed/"))}
+    assert {name: value for name, value in found[2.0].items() if name not in timed} == {
+        name: value for name, value in lone.items() if name not in timed
+    }
+    assert found[1.0]["train/loss"] != lone["train/loss"]
+    assert (command_line.folder / "together/0/checkpoints/last.ckpt").is_file()

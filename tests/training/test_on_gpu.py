@@ -131,3 +131,30 @@ def test_trainings_in_one_graph_give_the_losses_of_lone_ones(tmp_path: Any) -> N
     for one, other in zip(together, alone, strict=True):
         assert one == pytest.approx(other, rel=1e-2)
         assert one[0] == pytest.approx(other[0], rel=1e-3)
+
+
+def test_mean_teachers_beside_one_another_give_the_losses_of_lone_ones(tmp_path: Any) -> None:
+    """Each has a stream, a recorded step and random numbers of its own, those of dropout among them."""
+    shape = (gpu_data.event_sizes(STEPS, (8, 8)), 128, 626)
+    features = fused.store(abs(gpu_data.random_features(shape, "cuda")), tmp_path)
+
+    def train_all(name: str, run: Any) -> list[list[float]]:
+        losses: list[list[float]] = [[], [], []]
+
+        def train_one(seed: int) -> None:
+            overrides = ("hardware=gpu", "training.epochs=3", "hardware.precision=32-true", f"seed={seed}")
+            learner = gpu_data.event_learner(features, STEPS, (8, 8), *overrides)
+            learner.fit(
+                tmp_path / f"{name}{seed}",
+                extra={},
+                on_epoch=lambda epoch, metrics: losses[seed].append(metrics["train/loss"]),
+            )
+
+        run([lambda seed=seed: train_one(seed) for seed in range(3)])
+        return losses
+
+    together, alone = train_all("together", fused.run_together), train_all("alone", fused.run_alone)
+
+    for one, other in zip(together, alone, strict=True):
+        assert one == pytest.approx(other, rel=1e-2)
+        assert one[0] == pytest.approx(other[0], rel=1e-3)

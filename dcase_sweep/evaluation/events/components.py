@@ -58,6 +58,26 @@ def find_components(levels: NDArray[Any]) -> Components:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Runs:
+    """Active segments of signals: frames `start:stop` of signal `track`, ordered by track, then start."""
+
+    track: NDArray[np.intp]
+    start: NDArray[np.intp]
+    stop: NDArray[np.intp]
+
+
+def find_runs(active: NDArray[np.bool_]) -> Runs:
+    """Find the maximal runs of active frames in `active` [frame, track]: the components at a single threshold."""
+    frames, tracks = active.shape
+    padded = np.zeros((tracks, frames + 2), dtype=np.bool_)
+    padded[:, 1:-1] = active.T
+    change = np.flatnonzero(padded[:, 1:] != padded[:, :-1])
+    start, stop = change[::2], change[1::2]  # a track begins and ends inactive, so they alternate
+    track = start // (frames + 1)
+    return Runs(track, start - track * (frames + 1), stop - track * (frames + 1))
+
+
 def _previous_lower(padded: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Find for every frame the last lower one before it, and the lowest frame of the segment that this one is in."""
     previous = np.zeros(padded.shape, dtype=np.int32)

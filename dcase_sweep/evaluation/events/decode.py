@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from dcase_sweep.evaluation.events.components import find_components
+from dcase_sweep.evaluation.events.components import find_components, find_runs
 from dcase_sweep.evaluation.events.detections import Detections
 from dcase_sweep.utils.errors import DataError
 
@@ -144,13 +144,9 @@ def decode(scores: FilteredScores, thresholds: Sequence[float] | NDArray[np.floa
     columns: list[tuple[NDArray[Any], ...]] = []
     for batch in scores.batches:
         frames, clips, labels = batch.values.shape
-        track, levels = _active_levels(batch.values.reshape(frames, clips * labels), limits)
-        found = find_components(levels)
-        track = track[found.track]
+        track, start, stop, low, high = _find_segments(batch.values.reshape(frames, clips * labels), limits)
         times = scores.border_times(frames + 1)
-        columns.append(
-            (batch.clip[track // labels], track % labels, times[found.start], times[found.stop], found.low, found.high)
-        )
+        columns.append((batch.clip[track // labels], track % labels, times[start], times[stop], low, high))
     if not columns:
         columns.append(tuple(np.empty(0) for _ in range(6)))
     clip, label, onset, offset, low, high = (np.concatenate(parts) for parts in zip(*columns, strict=True))
@@ -168,13 +164,18 @@ def decode(scores: FilteredScores, thresholds: Sequence[float] | NDArray[np.floa
     )
 
 
-def _active_levels(
+def _find_segments(
     values: NDArray[np.floating[Any]], thresholds: NDArray[np.float64]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Tracks with a detection at any threshold, and how many thresholds each of their scores is above."""
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Find the segments of `values` [frame, track]: track, first frame, frame after the last one, thresholds."""
     limits = thresholds.astype(values.dtype)
+    if len(limits) == 1:
+        runs = find_runs(values > limits[0])
+        low = np.zeros(len(runs.track), dtype=np.intp)
+        return runs.track, runs.start, runs.stop, low, low + 1
     track = np.flatnonzero((values > limits[0]).any(axis=0))
-    return track, np.searchsorted(limits, values[:, track], side="left")
+    found = find_components(np.searchsorted(limits, values[:, track], side="left"))
+    return track[found.track], found.start, found.stop, found.low, found.high
 
 
 def _median_lengths(median_length: int | Mapping[str, int], labels: Sequence[str]) -> NDArray[np.intp]:
@@ -213,8 +214,9 @@ def _count_majorities(active: NDArray[np.bool_], lengths: NDArray[np.intp]) -> N
         same = lengths == length
         margin = int(length) // 2
         mirrored = np.pad(active[..., same], ((margin, margin), (0, 0), (0, 0)), mode="symmetric")
-        sums = np.zeros((len(mirrored) + 1, *mirrored.shape[1:]), dtype=np.int32)
-        np.cumsum(mirrored, axis=0, out=sums[1:])
+        # Sums may overflow, because only their differences are used, which are at most the length.
+        sums = np.zeros((len(mirrored) + 1, *mirrored.shape[1:]), dtype=np.uint8 if length < 256 else np.uint32)
+        np.cumsum(mirrored, axis=0, dtype=sums.dtype, out=sums[1:])
         # SciPy takes the upper one of the two middle values of a window of even length.
         decided[..., same] = sums[length : length + frames] - sums[:frames] >= length - length // 2
     return decided

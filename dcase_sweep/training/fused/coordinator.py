@@ -13,6 +13,7 @@ from dcase_sweep.training.fused.group import Group
 from dcase_sweep.training.fused.joining import Candidate
 from dcase_sweep.training.fused.member import Member
 from dcase_sweep.training.fused.similarity import Prepared, count_fitting, find_difference
+from dcase_sweep.training.fused.stacked_group import StackedGroup
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.signals import Interrupted
@@ -34,8 +35,8 @@ class Coordinator:
     Args:
         turns: the jobs.
         max_jobs: largest number of trainings in a group; None = as many as fit in memory.
-        stacked: whether the networks of a group are computed as one; None = on a GPU. On a CPU, grouped convolutions
-            are slower than one convolution after the other.
+        stacked: whether the networks of a group are computed as one, if their learner can; None = on a GPU. On a CPU,
+            grouped convolutions are slower than one convolution after the other.
         key: the setting that limits a group, for a message.
     """
 
@@ -86,7 +87,7 @@ class Coordinator:
                 _resume(turn, f"a step of it cannot be tried ({type(error).__name__}: {error})")
                 continue
             if len(found) == 1:
-                fitting = count_fitting(found[0])
+                fitting = count_fitting(found[0], is_stacked=self._is_stacked(turn.request.member))
                 most = fitting if most is None else min(fitting, most)
         return found
 
@@ -97,8 +98,7 @@ class Coordinator:
         for group in groups.values():
             members = [each.candidate.member for each in group]
             turns = [member.turn for member in members]
-            is_on_gpu = members[0].trainer.strategy.root_device.type == "cuda"
-            is_stacked = is_on_gpu if self._stacked is None else self._stacked
+            is_stacked = self._is_stacked(members[0])
             reason = "no other job has the same architecture" if len(group) == 1 else None
             if reason is None and is_stacked:
                 reason = find_difference(group)
@@ -106,10 +106,21 @@ class Coordinator:
                 for turn in turns:
                     _resume(turn, reason)
                 continue
+            if self._stacked and not is_stacked:
+                log.warning(
+                    f"stacked   not used: networks of {type(members[0].module).__name__} are not computed as one"
+                )
             use_threads(group[0].candidate.experiment.hardware)
-            for turn in turns:
-                _resume(turn)
+            for member in members:
+                member.enter(is_stacked=is_stacked)
+                _resume(member.turn)
             _Training(members, self._key, stacked=is_stacked).run()
+
+    def _is_stacked(self, member: Member) -> bool:
+        """Whether the networks of trainings like this one are computed as one."""
+        if not vars(type(member.module)).get("can_stack", False):
+            return False
+        return member.device.type == "cuda" if self._stacked is None else self._stacked
 
 
 class _Training:
@@ -117,7 +128,8 @@ class _Training:
 
     def __init__(self, members: Sequence[Member], key: str, *, stacked: bool) -> None:
         self._key = key
-        self._group = Group([member for member in members if member.turn.request is member], stacked=stacked)
+        started = [member for member in members if member.turn.request is member]
+        self._group = StackedGroup(started) if stacked else Group(started)
 
     def run(self) -> None:
         """Train until the last member has left."""
@@ -141,7 +153,8 @@ class _Training:
 
     def _train_epoch(self, bar: console.Progress) -> None:
         first = self._group.members[0]
-        epoch, clips = first.trainer.current_epoch, len(first.batches.clips)
+        epoch, clips = first.trainer.current_epoch, first.batches.clips_per_epoch
+        count = len(self._group.members)
         done = [0]
 
         def on_batch(size: int) -> None:
@@ -154,18 +167,20 @@ class _Training:
             self._fail(error)
             return
         for member, failure in failures:
-            _resume(member.turn, error=failure)
+            _resume(member.turn, error=self._explain(failure, count))
+
+    def _explain(self, error: Exception, jobs: int) -> Exception:
+        """Return the error of a member of a group of some jobs, with a remedy if the memory was too small for all."""
+        if not isinstance(error, torch.OutOfMemoryError) or jobs < 2:
+            return error
+        return UserError(f"out of memory with {jobs} jobs together; use {self._key}={max(1, jobs // 2)}")
 
     def _fail(self, error: RuntimeError) -> None:
         """Let all members fail because of an error of the group's step."""
         members = self._group.members
         self._group.keep([])
         for member in members:
-            each: Exception = error
-            if isinstance(error, torch.OutOfMemoryError):
-                most = max(1, len(members) // 2)
-                each = UserError(f"out of memory with {len(members)} jobs together; use {self._key}={most}")
-            _resume(member.turn, error=each)
+            _resume(member.turn, error=self._explain(error, len(members)))
 
     def _pass_on(self) -> None:
         """Let each member end its epoch, up to the next one."""

@@ -112,7 +112,8 @@ def trace(network: nn.Module, features: Tensor) -> ForwardPass:
     counted = [0]
 
     def count(layer: nn.Module, inputs: Any, output: Any) -> None:
-        counted[0] += output.numel() if isinstance(output, Tensor) else 0
+        parts = output if isinstance(output, tuple) else (output,)  # of a recurrent layer
+        counted[0] += sum(each.numel() for each in parts if isinstance(each, Tensor))
 
     for layer in twin.modules():
         if not list(layer.children()):

@@ -1,81 +1,39 @@
-"""A group of trainings of one architecture, whose epochs are computed together."""
+"""A group of trainings whose epochs are computed together, step by step."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from dcase_sweep.training.fused.member import Member
 
-from dcase_sweep.ops.can_fuse import only_layers
-from dcase_sweep.training.fused.dropout import Dropouts, ForwardPass, trace
-from dcase_sweep.training.fused.member import Member, PreparedBatch
-from dcase_sweep.training.fused.stack import Stack
-from dcase_sweep.training.step_graph import StepGraph, StepValues, describe_obstacle, warn_not_used
-
-
-class _Optimizers:
-    """The optimizers of several trainings as one, as far as `StepGraph` uses it."""
-
-    def __init__(self, optimizers: Sequence[Optimizer], stack: Stack) -> None:
-        self._optimizers = optimizers
-        self._stack = stack
-
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        return [group for optimizer in self._optimizers for group in optimizer.param_groups]
-
-    @property
-    def state(self) -> dict[Any, Any]:
-        return {parameter: state for optimizer in self._optimizers for parameter, state in optimizer.state.items()}
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        self._stack.zero_grad()
-
-    def step(self) -> None:
-        self._stack.share_gradients()
-        for optimizer in self._optimizers:
-            optimizer.step()
+#: Members that have left their group because something of them has failed, with the errors.
+Failures = list[tuple[Member, Exception]]
 
 
 class Group:
-    """Trainings that are computed together. Their networks differ in nothing but their values.
+    """Trainings that are computed together. Each one computes its own step, as by itself.
+
+    On a CPU one step is computed after the other. On a GPU each training has a stream of its own: the steps of an epoch
+    are started without waiting for the device, so those of different trainings run at the same time.
 
     Args:
-        members: the trainings, which have the same numbers of clips and of batches.
-        stacked: whether the networks are computed as one. Otherwise each step computes one network after the other, as
-            by itself.
+        members: the trainings, which have the same number of batches.
 
     Attributes:
         members: those that have not failed.
     """
 
-    def __init__(self, members: Sequence[Member], *, stacked: bool) -> None:
+    def __init__(self, members: Sequence[Member]) -> None:
         self.members = list(members)
-        self._is_stacked = stacked
-        self._stack: Stack | None = None
-        self._optimizers: _Optimizers | None = None
-        self._graph: StepGraph | None = None
-        self._passes: dict[Any, list[ForwardPass]] = {}
-        self._rates: dict[Any, Tensor] = {}
-        self._inputs = 0
-        #: Per member: the sums of the reported values, the clips, and the latest loss or the first infinite one.
-        self._sums: Tensor | None = None
-        self._clips = torch.zeros(0)
-        self._losses = torch.zeros(0)
 
     def keep(self, members: Sequence[Member]) -> None:
         """Go on with some of the members."""
         if len(members) == len(self.members):
             return
         kept = [self.members.index(member) for member in members]
-        if self._sums is not None:
-            self._sums, self._clips, self._losses = self._sums[kept], self._clips[kept], self._losses[kept]
         self.members = list(members)
-        self._stack = None
+        self._forget(kept)
 
-    def train_epoch(self, on_batch: Callable[[int], None]) -> list[tuple[Member, Exception]]:
+    def train_epoch(self, on_batch: Callable[[int], None]) -> Failures:
         """Compute an epoch.
 
         Args:
@@ -84,161 +42,52 @@ class Group:
         Returns:
             The members that have left the group because their augmentation or optimizer has failed, with the errors.
         """
-        if self._stack is not None and not self._stack.is_current():  # a callback has replaced or frozen weights
-            self._stack = None
-        self._sums = None
-        failures: list[tuple[Member, Exception]] = []
-        for member in self.members:
-            member.begin()
-        steps = len(self.members[0].batches)
-        for step in range(steps):
-            clips = self._take_step(failures)
-            if not self.members:
-                break
-            self._end_step(clips, failures, is_last=step + 1 == steps)
-            on_batch(clips)
-        self._share()
+        failures: Failures = []
+        try:
+            self._begin()
+            self._each(Member.begin, failures)
+            steps = len(self.members[0].batches) if self.members else 0
+            for step in range(steps):
+                clips = self._take_step(failures)
+                if not self.members:
+                    break
+                self._end_step(clips, failures, is_last=step + 1 == steps)
+                on_batch(clips)
+            self._end(failures)
+        except BaseException:  # of a signal, or of a step of all members
+            for member in self.members:
+                member.abandon()
+            raise
         return failures
 
-    def _take_step(self, failures: list[tuple[Member, Exception]]) -> int:
-        """Perform a step of all members, and return the number of clips in a batch."""
-        if not self._is_stacked:
-            steps = self._each(Member.take_step, failures)
-            if steps:
-                self._add(torch.stack([step.values for step in steps]), [step.size for step in steps])
-            return steps[0].clips if steps else 0
-        prepared = self._prepare(failures)
-        if not prepared:
-            return 0
-        self._add(self._compute(prepared), [len(batch.inputs[0]) for batch in prepared])
-        return prepared[0].clips
+    def _forget(self, kept: Sequence[int]) -> None:
+        """Change what depends on the members, of whom those at some places are kept."""
 
-    def _end_step(self, clips: int, failures: list[tuple[Member, Exception]], *, is_last: bool) -> None:
+    def _begin(self) -> None:
+        """Begin an epoch."""
+
+    def _take_step(self, failures: Failures) -> int:
+        """Perform a step of all members, and return the number of clips in a batch."""
+        clips = self._each(Member.take_step, failures)
+        return clips[0] if clips else 0
+
+    def _end_step(self, clips: int, failures: Failures, *, is_last: bool) -> None:
         self._each(lambda member: member.end_step(clips, is_last=is_last), failures)
 
-    def _each(self, function: Callable[[Member], Any], failures: list[tuple[Member, Exception]]) -> list[Any]:
+    def _end(self, failures: Failures) -> None:
+        """Give each member the values of its epoch."""
+        self._each(Member.end, failures)
+
+    def _each(self, function: Callable[[Member], Any], failures: Failures) -> list[Any]:
         """Call a function of each member, and return the values. Those for whom it fails leave the group."""
         values, failed = [], []
         for member in self.members:
             try:
                 values.append(function(member))
             except Exception as error:  # of an augmentation or a scheduler of the user's own
+                member.abandon()
                 failed.append((member, error))
         gone = [member for member, _ in failed]
         failures += failed
         self.keep([member for member in self.members if member not in gone])
         return values
-
-    def _prepare(self, failures: list[tuple[Member, Exception]]) -> list[PreparedBatch]:
-        """Return the next batch of each member."""
-        places = {id(member): place for place, member in enumerate(self.members)}
-
-        def prepare(member: Member) -> PreparedBatch:
-            return member.prepare(lambda inputs: self._draw(places[id(member)], inputs))
-
-        return self._each(prepare, failures)
-
-    def _compute(self, prepared: Sequence[PreparedBatch]) -> Tensor:
-        """Perform a step, and return the loss and the reported values of each member ``[member, value]``."""
-        if self._stack is None:
-            self._build()
-        assert self._optimizers is not None
-        if len({batch.describe() for batch in prepared}) > 1:
-            return self._compute_one_by_one(prepared)
-        inputs = [torch.stack(parts) for parts in zip(*(batch.inputs for batch in prepared), strict=True)]
-        self._inputs = len(inputs)
-        dropouts = [torch.stack(masks) for masks in zip(*(batch.dropouts for batch in prepared), strict=True)]
-        with self._precision():
-            if self._graph is not None:
-                return self._graph((*inputs, *dropouts), {}).reported
-            self._optimizers.zero_grad()
-            values = self._step(*inputs, *dropouts)
-        values.loss.backward()
-        self._optimizers.step()
-        return values.reported
-
-    def _compute_one_by_one(self, prepared: Sequence[PreparedBatch]) -> Tensor:
-        """Perform a step whose batches have different shapes, because an augmentation has changed them."""
-        rows = []
-        for member, batch in zip(self.members, prepared, strict=True):
-            with self._precision(), Dropouts(batch.dropouts, draws=batch.inputs[0].is_cuda), only_layers():
-                values = member.module.compute_by(member.network, *batch.inputs)
-            rows.append(member.update(values))
-        return torch.stack(rows)
-
-    def _precision(self) -> AbstractContextManager[None]:
-        return self.members[0].precision()
-
-    def _add(self, values: Tensor, sizes: list[int]) -> None:
-        """Add the values of a step, whose batches have so many clips, to those of the epoch."""
-        counts = torch.tensor(sizes)
-        is_same = len(set(sizes)) == 1
-        losses, reported = values[:, 0], values[:, 1:] * (sizes[0] if is_same else counts.to(values.device)[:, None])
-        if self._sums is None:
-            self._sums, self._clips, self._losses = reported, counts, losses.clone()
-        else:
-            self._sums, self._clips = self._sums + reported, self._clips + counts
-            self._losses = torch.where(torch.isfinite(self._losses), losses, self._losses)
-
-    def _share(self) -> None:
-        """Give each member the values of its epoch, in one transfer of the losses."""
-        if self._sums is None:
-            return
-        for place, (member, loss) in enumerate(zip(self.members, self._losses.cpu(), strict=True)):
-            member.loss = loss.clone()
-            member.module.means.replace(member.module.reported, self._sums[place], int(self._clips[place]))
-
-    def _build(self) -> None:
-        """Stack the networks as they are."""
-        first = self.members[0].module
-        networks = [member.network for member in self.members]
-        optimizers = [member.optimizer for member in self.members]
-        self._passes, self._rates = {}, {}
-        self._stack = Stack(networks)
-        self._optimizers = _Optimizers(optimizers, self._stack)
-        self._graph = None
-        if not first.graphs:
-            return
-        obstacle = next(filter(None, map(describe_obstacle, optimizers)), None)
-        if obstacle is not None:
-            warn_not_used(obstacle)
-            return
-        both: Any = self._optimizers
-        can_record = first.device.type == "cuda"
-        self._graph = StepGraph(self._step, both, nn.ModuleList(networks), can_record=can_record)
-        groups = 0
-        for member, optimizer in zip(self.members, optimizers, strict=True):
-            member.use_graph(self._graph, groups)
-            groups += len(optimizer.param_groups)
-
-    def _step(self, *tensors: Tensor, **numbers: Any) -> StepValues:
-        """Compute the losses of all members; this is what is recorded."""
-        assert self._stack is not None
-        module = self.members[0].module
-
-        def step(call: Callable[[Tensor], Tensor], *inputs: Tensor) -> tuple[Tensor, Tensor]:
-            values = module.compute_by(call, *inputs)
-            return values.loss, values.reported
-
-        inputs, dropouts = tensors[: self._inputs], tensors[self._inputs :]
-        losses, reported = self._stack.compute(step, inputs, dropouts, draws=inputs[0].is_cuda)
-        return StepValues(losses.sum(), torch.cat([losses.detach().float()[:, None], reported], dim=1))
-
-    def _draw(self, place: int, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-        """Return the masks of dropout of a member, or its probabilities on a GPU, which draws the masks itself."""
-        shape = inputs[0].shape
-        if shape not in self._passes:
-            with self._precision():
-                self._passes[shape] = [trace(member.network, inputs[0]) for member in self.members]
-        passes = self._passes[shape]
-        used = [
-            any(calls) for calls in zip(*([each.probability for each in one.dropouts] for one in passes), strict=True)
-        ]
-        if not any(used):
-            return []
-        if inputs[0].is_cuda:
-            if (place, shape) not in self._rates:  # copied to the GPU once
-                rates = [call.probability for call in passes[place].dropouts]
-                self._rates[place, shape] = torch.tensor(rates, device=inputs[0].device)
-            return [self._rates[place, shape]]
-        return [call.draw() for call in passes[place].dropouts]

@@ -10,7 +10,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from dcase_sweep.config import Experiment
 from dcase_sweep.config.classes import locate
 from dcase_sweep.training import step_module
-from dcase_sweep.training.batches import Batches
+from dcase_sweep.training.batches import EpochBatches
 from dcase_sweep.training.divergence import Divergence
 from dcase_sweep.training.fused.member import Member, WholeEpochs
 from dcase_sweep.training.fused.stack import take_out
@@ -48,7 +48,7 @@ def join(trainer: Trainer, module: LightningModule, train: Iterable[Any], experi
     obstacle = find_obstacle(trainer, module, train, experiment)
     if obstacle is None:
         assert isinstance(module, StepModule)
-        assert isinstance(train, Batches)
+        assert isinstance(train, EpochBatches)
         member = Member(trainer, module, train, turn)
         obstacle = turn.wait_for(Candidate(member, experiment))
     if obstacle is not None:
@@ -62,17 +62,20 @@ def join(trainer: Trainer, module: LightningModule, train: Iterable[Any], experi
 def leave(module: LightningModule) -> None:
     """End the membership of a training."""
     if isinstance(module, StepModule) and module.member is not None:
+        if module.member.is_stacked:
+            take_out(module.networks[0])
         module.member = None
-        take_out(module.network)
 
 
 def find_obstacle(
     trainer: Trainer, module: LightningModule, train: Iterable[Any], experiment: Experiment
 ) -> str | None:
     """Return the reason why a training cannot be computed with others; None if it can."""
-    if not isinstance(module, StepModule) or not module.can_join or type(train) is not Batches:
-        return "only the learner of task 1A trains several networks together"
-    if module.call != module.network.__call__:
+    if not isinstance(module, StepModule) or not vars(type(module)).get("can_join", False):
+        return f"{type(module).__name__} does not say that it can be computed together with others (can_join)"
+    if not isinstance(train, EpochBatches) or type(train).__iter__ is not EpochBatches.__iter__:
+        return f"its batches are no EpochBatches ({type(train).__name__})"
+    if module.has_own_calls():
         return "its network is compiled or quantized"
     if trainer.strategy.root_device.type == "mps":
         return "on a GPU of a Mac, networks are trained one by one"

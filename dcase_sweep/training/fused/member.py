@@ -1,7 +1,7 @@
 """One training in a group of trainings, as Lightning and as the group see it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from dcase_sweep.training.batches import Batches
+from dcase_sweep.training.batches import EpochBatches
+from dcase_sweep.training.fused.streams import OwnStream
 from dcase_sweep.training.step_graph import StepGraph, StepValues
 from dcase_sweep.utils.turns import Turn
 
@@ -41,21 +42,6 @@ class PreparedBatch:
         return tuple((each.shape, each.dtype) for each in self.inputs)
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A step that a member has performed by itself.
-
-    Attributes:
-        clips: number of clips in the batch.
-        size: number of clips after augmentation.
-        values: the loss and the reported values ``[value]``.
-    """
-
-    clips: int
-    size: int
-    values: Tensor
-
-
 class Member:
     """A training whose epochs are computed by a group.
 
@@ -70,41 +56,80 @@ class Member:
 
     Attributes:
         loss: the loss of the last batch, or the first one that is not finite.
+        is_stacked: whether its network is computed as one with those of the others; set by `enter`.
     """
 
-    def __init__(self, trainer: "Trainer", module: "StepModule", batches: Batches, turn: Turn) -> None:
+    def __init__(self, trainer: "Trainer", module: "StepModule", batches: EpochBatches, turn: Turn) -> None:
         self.trainer = trainer
         self.module = module
         self.batches = batches
         self.turn = turn
         self.loss = torch.zeros(())
+        self.is_stacked = False
         self._random = torch.get_rng_state()
-        self._loaded: Iterator[tuple[Tensor, Tensor]] = iter(())
+        self._random_of_gpu: Tensor | None = None
+        self._own_stream: OwnStream | None = None
+        self._loaded: Iterator[tuple[Tensor, ...]] = iter(())
         self._graph: tuple[StepGraph, int] | None = None
         self._unreported: list[int] = []
 
     @property
+    def device(self) -> torch.device:
+        """The device of the training."""
+        device: torch.device = self.trainer.strategy.root_device
+        return device
+
+    @property
+    def stream(self) -> torch.cuda.Stream | None:
+        """The stream on which steps are computed; None = the default one."""
+        return None if self._own_stream is None else self._own_stream.stream
+
+    @property
     def network(self) -> nn.Module:
-        """The trained network."""
-        return self.module.network
+        """The network that is computed as one with others; only if the module can be stacked."""
+        return self.module.networks[0]
 
     @property
     def optimizer(self) -> Optimizer:
         """The optimizer of this training."""
         return self.trainer.optimizers[0]
 
+    def enter(self, *, is_stacked: bool) -> None:
+        """Enter a group, before the training starts."""
+        self.is_stacked = is_stacked
+        if not is_stacked and self.device.type == "cuda":
+            self._own_stream = OwnStream(self.device)
+
     def train_epoch(self) -> Tensor:
         """Wait until the group has computed an epoch, and return `loss`. Called by Lightning in the turn's thread."""
         self._report(0)  # may raise OutOfTime
         self._random = torch.get_rng_state()
+        if self._own_stream is not None:
+            self._random_of_gpu = torch.cuda.get_rng_state(self.device)
         self.turn.wait_for(self)
         torch.set_rng_state(self._random)
+        if self._random_of_gpu is not None:
+            torch.cuda.set_rng_state(self._random_of_gpu, self.device)
         return self.loss
 
     def begin(self) -> None:
         """Begin an epoch. This and the methods below are called by the group."""
-        self._loaded = self.batches.load()
         self._unreported = []
+        self.loss = torch.zeros((), device=self.device)
+        if self._own_stream is not None and self._random_of_gpu is not None:
+            self._own_stream.begin(self._random_of_gpu)
+        self._loaded = self.batches.load()
+
+    def end(self) -> None:
+        """End an epoch that this training has computed by itself."""
+        if self._own_stream is not None:
+            self._random_of_gpu = self._own_stream.end()
+        self.loss = self.loss.cpu()
+
+    def abandon(self) -> None:
+        """End an epoch that is not computed to its end."""
+        if self._own_stream is not None:
+            self._own_stream.end()
 
     def prepare(self, draw: Callable[[tuple[Tensor, ...]], list[Tensor]]) -> PreparedBatch:
         """Return the next batch, prepared for the step.
@@ -112,26 +137,31 @@ class Member:
         Args:
             draw: returns the masks of dropout for the batch; called with the random numbers of this training.
         """
-        with self.own_random():
+        with self.own_random(), self.precision():
             batch = next(self._loaded)
             inputs = self.module.prepare(batch)
             return PreparedBatch(len(batch[0]), inputs, draw(inputs))
 
-    def take_step(self) -> Step:
-        """Perform the next step by itself."""
-        with self.own_random():
+    def take_step(self) -> int:
+        """Perform the next step by itself, and return the number of clips in its batch. It never waits for a GPU."""
+        with self.own_random(), nullcontext() if self._own_stream is None else self._own_stream.active():
             batch = next(self._loaded)
-            inputs = self.module.prepare(batch)
             with self.precision():
-                values = self.module.compute(*inputs)
-        return Step(len(batch[0]), len(inputs[0]), self.update(values))
+                loss = self.module.take_step(batch)
+            if self.module.step_graph is None:
+                self._update(loss)
+            self.loss = torch.where(torch.isfinite(self.loss), loss.detach().to(self.loss.dtype), self.loss)
+        return len(batch[0])
 
     def update(self, values: StepValues) -> Tensor:
         """Update the network, and return the loss and the reported values ``[value]``."""
-        self.optimizer.zero_grad()
-        values.loss.backward()
-        self.optimizer.step()
+        self._update(values.loss)
         return torch.cat([values.loss.detach().float().reshape(1), values.reported])
+
+    def _update(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
 
     def precision(self) -> AbstractContextManager[None]:
         """Context of the configured precision."""
@@ -185,7 +215,7 @@ class Member:
 class WholeEpochs:
     """What Lightning iterates over in place of the batches: one item an epoch."""
 
-    def __init__(self, batches: Batches) -> None:
+    def __init__(self, batches: EpochBatches) -> None:
         self._batches = batches
         # Lightning uses these two to set the epoch, and to see that it need not add its own shuffling.
         self.sampler = self
@@ -193,7 +223,7 @@ class WholeEpochs:
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch that determines the next order."""
-        self._batches.set_epoch(epoch)
+        self._batches.sampler.set_epoch(epoch)
 
     def __len__(self) -> int:
         return 1

@@ -20,10 +20,14 @@ _CLIPS = 2
 _TOLERANCE = 0.05
 #: The part of the free memory that a group may take.
 _FRACTION = 0.8
-#: Values in memory for each parameter: itself, its gradient, two moments, the best epoch's.
+#: Values in memory for each parameter that is trained: itself, its gradient, two moments, the best epoch's.
 _PER_PARAMETER = 5
-#: Values for each activation: itself and its gradient.
+#: Values for each other parameter, such as of a teacher: itself, the best epoch's.
+_PER_OTHER_PARAMETER = 2
+#: Values for each activation of a trained network: itself and its gradient; of another network only itself.
 _PER_ACTIVATION = 2
+#: What a job takes besides: the objects of its run, its trainer and its logger.
+_PER_JOB = 32 * 2**20
 #: Values of layers that are not compared, because they may differ within a group.
 _FREE = ("p", "probability", "training")
 
@@ -35,50 +39,71 @@ class Prepared:
         candidate: the training.
 
     Attributes:
-        inputs: the tensors from which a step of the first clips is computed.
-        forward: what the forward pass of a whole batch does.
+        inputs: the tensors from which a step of a few clips is computed.
+        passes: what the forward pass of each network does with a whole batch, the masks of dropout aside.
+        activations: number of values that are in memory for the activations of a step.
     """
 
     def __init__(self, candidate: Candidate) -> None:
         self.candidate = candidate
         member = candidate.member
-        device = member.trainer.strategy.root_device
-        before = torch.get_rng_state()
         module = member.module
+        before = torch.get_rng_state()
         module.seed_epoch(0)
-        clips = member.batches.clips
-        first = torch.arange(min(member.batches.batch_size, len(clips)), device=clips.device)
-        batch = (clips.take(first), clips.targets[first])
-        module.to(device)
-        whole = module.prepare(tuple(each.to(device) for each in batch))
+        batch = next(iter(member.batches.load()))
+        module.to(member.device)
+        whole = module.prepare(tuple(each.to(member.device) for each in batch))
+        self.inputs: tuple[Tensor, ...] = module.divide_batch(whole, max(1, len(whole[0]) // _CLIPS))
+        features = module.get_features(*self.inputs)
+        self.passes: list[ForwardPass] = [trace(network, features) for network in module.networks]
         torch.set_rng_state(before)
-        self.inputs = tuple(each[:_CLIPS] for each in whole)
-        self.forward: ForwardPass = trace(member.network, whole[0])
+        values = sum(
+            one.activations * (_PER_ACTIVATION if any(each.requires_grad for each in network.parameters()) else 1)
+            for network, one in zip(module.networks, self.passes, strict=True)
+        )
+        self.activations = -(-values * len(whole[0]) // len(self.inputs[0]))
 
     def describe(self) -> Any:
         """Return everything in which the trainings of a group do not differ."""
         member, experiment = self.candidate.member, self.candidate.experiment
-        batches, hardware = member.batches, experiment.hardware
+        hardware = experiment.hardware
         return (
-            _describe_network(member.network),
-            (len(batches.clips), batches.batch_size, batches.clips.shape),
+            type(member.module),
+            [_describe_network(network) for network in member.module.networks],
+            member.batches.describe(),
             [(tuple(each.shape[1:]), each.dtype) for each in self.inputs],
-            len(self.forward.dropouts),
+            [len(each.dropouts) for each in self.passes],
             repr(flatten(experiment.task.loss)) if hasattr(experiment.task.loss, "_target_") else None,
             (member.trainer.precision, hardware.accelerator, hardware.deterministic, hardware.graphs, hardware.threads),
         )
 
     def count_bytes(self) -> int:
-        """Estimate the memory that the training of this network takes on its device."""
-        parameters = sum(each.numel() for each in self.candidate.member.network.parameters())
-        return 4 * (_PER_PARAMETER * parameters + _PER_ACTIVATION * self.forward.activations)
+        """Estimate the memory that this training takes beside the activations of its step, in bytes."""
+        parameters = [each for network in self.candidate.member.module.networks for each in network.parameters()]
+        return 4 * sum(
+            each.numel() * (_PER_PARAMETER if each.requires_grad else _PER_OTHER_PARAMETER) for each in parameters
+        )
 
 
-def count_fitting(prepared: Prepared) -> int:
-    """Return how many trainings like this one fit in the free memory of their device, at least one."""
-    device = prepared.candidate.member.trainer.strategy.root_device
-    free = get_free_memory(str(device)) if device.type == "cuda" else available_bytes()
-    return max(1, int(_FRACTION * free / max(prepared.count_bytes(), 1))) if free is not None else 1
+def count_fitting(prepared: Prepared, *, is_stacked: bool) -> int:
+    """Return how many trainings like this one fit in the free memory of their device, at least one.
+
+    On a CPU, unless the networks are computed as one, the activations of a single step are in memory at a time. On a
+    GPU the recorded step of each training has its own.
+
+    Args:
+        prepared: the training.
+        is_stacked: whether the networks are computed as one.
+    """
+    device = prepared.candidate.member.device
+    is_on_gpu = device.type == "cuda"
+    free = get_free_memory(str(device)) if is_on_gpu else available_bytes()
+    if free is None:
+        return 1
+    of_step, of_training = 4 * prepared.activations, prepared.count_bytes() + (0 if is_on_gpu else _PER_JOB)
+    if is_stacked or is_on_gpu:
+        of_step, of_training = 0, of_training + of_step
+    return max(1, int((_FRACTION * free - of_step) / max(of_training, 1)))
 
 
 def find_difference(group: Sequence[Prepared]) -> str | None:

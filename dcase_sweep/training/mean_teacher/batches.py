@@ -1,12 +1,13 @@
 """Batches of stored mel amplitudes with their strong and weak labels."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dcase_sweep.training.batches import EpochBatches
 from dcase_sweep.training.mean_teacher.sampling import MultiSourceBatchSampler
 
 #: Batch size of validation and prediction on a CPU.
@@ -24,6 +25,10 @@ class StoredFeatures:
 
     def __init__(self, features: NDArray[Any]) -> None:
         self.features = features
+
+    def read(self, batches: Sequence[NDArray[np.int64]]) -> Iterator[torch.Tensor]:
+        """Yield the features of one batch of rows after another."""
+        yield from map(self, batches)
 
     def __call__(self, rows: NDArray[np.int64]) -> torch.Tensor:
         return torch.from_numpy(self.features[rows])
@@ -50,15 +55,24 @@ class DeviceFeatures:
             self.features[start : start + chunk_size] = torch.from_numpy(chunk).to(device)
 
     def __call__(self, rows: NDArray[np.int64]) -> torch.Tensor:
-        return self.features[torch.from_numpy(self.position[rows]).to(self.features.device, non_blocking=True)]
+        return self.features[self._find(rows)]
+
+    def read(self, batches: Sequence[NDArray[np.int64]]) -> Iterator[torch.Tensor]:
+        """Yield the features of one batch of rows after another. All positions are copied to the device at once."""
+        places = self._find(np.concatenate(batches)) if batches else torch.empty(0, dtype=torch.int64)
+        for chosen in places.split([len(rows) for rows in batches]):
+            yield self.features[chosen]
+
+    def _find(self, rows: NDArray[np.int64]) -> torch.Tensor:
+        return torch.from_numpy(self.position[rows]).to(self.features.device, non_blocking=True)
 
 
 #: A source of mel amplitudes or packed waveforms.
 FeatureSource = StoredFeatures | DeviceFeatures
 
 
-class MelBatches:
-    """An iterable over the labelled batches of an epoch. Lightning sets the epoch by ``sampler.set_epoch``.
+class MelBatches(EpochBatches):
+    """An iterable over the labelled batches of an epoch ``(mel, strong, weak)``.
 
     Args:
         features: source of mel amplitudes. Labels are stored on its device.
@@ -84,30 +98,41 @@ class MelBatches:
         self.strong = torch.from_numpy(strong).to(features.device)
         self.weak = torch.from_numpy(weak).to(features.device)
         self.on_batch = on_batch
-        # Lightning uses these two to set the epoch, and to see that it need not add its own shuffling.
-        self.sampler = sampler
-        self.batch_sampler = None
+        self._batches = self.sampler = sampler
 
     @property
     def device_bytes(self) -> int:
         """Size of the features on a GPU, in bytes."""
         return self.features.features.nbytes if isinstance(self.features, DeviceFeatures) else 0
 
+    @property
+    def clips_per_epoch(self) -> int:
+        return len(self) * self._batches.composition.size
+
+    def describe(self) -> Any:
+        sizes = [len(rows) for rows in self.rows]
+        return sizes, self._batches.composition, self.features.features.shape[1:], self.strong.shape[1:]
+
     def __len__(self) -> int:
-        return len(self.sampler)
+        return len(self._batches)
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    def load(self) -> Iterator[tuple[torch.Tensor, ...]]:
+        chosen = list(self._batches)
         strong_rows, weak_rows, unlabelled_rows = self.rows
-        for chosen in self.sampler:
-            rows = [strong_rows[chosen.strong], weak_rows[chosen.weak], unlabelled_rows[chosen.unlabelled]]
-            mel = self.features(np.concatenate(rows))
-            yield mel, self._labels(self.strong, chosen.strong), self._labels(self.weak, chosen.weak)
-            if self.on_batch:
-                self.on_batch(len(mel))
+        rows = [
+            np.concatenate([strong_rows[each.strong], weak_rows[each.weak], unlabelled_rows[each.unlabelled]])
+            for each in chosen
+        ]
+        strong = _split(self.strong, [each.strong for each in chosen])
+        weak = _split(self.weak, [each.weak for each in chosen])
+        yield from zip(self.features.read(rows), strong, weak, strict=True)
 
-    @staticmethod
-    def _labels(labels: torch.Tensor, chosen: NDArray[np.int64]) -> torch.Tensor:
-        return labels[torch.from_numpy(chosen).to(labels.device, non_blocking=True)]
+
+def _split(labels: torch.Tensor, batches: Sequence[NDArray[np.int64]]) -> Iterator[torch.Tensor]:
+    """Yield the labels of one batch after another. All positions are copied to the device at once."""
+    places = torch.from_numpy(np.concatenate(batches) if batches else np.empty(0, np.int64)).to(labels.device)
+    for chosen in places.split([len(rows) for rows in batches]):
+        yield labels[chosen]
 
 
 class MelClips:

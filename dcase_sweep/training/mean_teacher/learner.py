@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from dcase_sweep.training.best_checkpoint import EpochListener
 from dcase_sweep.training.compiled import compile_calls
 from dcase_sweep.training.device import resolve_device
 from dcase_sweep.training.fitting import Fitted, fit
-from dcase_sweep.training.gpu_memory import fits, validation_batch
+from dcase_sweep.training.gpu_memory import validation_batch
 from dcase_sweep.training.mean_teacher.batches import (
     BATCH_SIZE,
     DeviceFeatures,
@@ -36,6 +37,7 @@ from dcase_sweep.training.mean_teacher.module import MeanTeacherModule, Validati
 from dcase_sweep.training.mean_teacher.pretrained import read_published, scale_as_published
 from dcase_sweep.training.mean_teacher.sampling import BatchComposition, MultiSourceBatchSampler
 from dcase_sweep.training.optimization import Optimization
+from dcase_sweep.training.sharing import share
 from dcase_sweep.training.waveforms import make_waveform_input
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
@@ -67,6 +69,8 @@ class MeanTeacherLearner:
         UserError: if a subset is too small for one batch, or the published checkpoint is not of this network.
     """
 
+    trains_together = True
+
     def __init__(
         self,
         experiment: Experiment,
@@ -96,6 +100,8 @@ class MeanTeacherLearner:
         self.hop = student.frame_stride * front_end.hop / front_end.sample_rate
         self.frames = student.frames
         self.sampler = self._make_sampler()
+        #: Names of the soundscapes that are validated. Finding them takes a while, which each epoch would wait for.
+        self._synthetic = data.names(data.synthetic_validation)
         self.synthesis = SyntheticValidation(
             data.reference_events(data.synthetic_validation),
             data.durations(data.synthetic_validation),
@@ -163,10 +169,9 @@ class MeanTeacherLearner:
 
     def _validate(self, scores: ValidationScores) -> dict[str, float]:
         """Compute the objective of the recipe: macro F1 of weak clips, if any, plus intersection F1 of the others."""
-        names = self.data.names(self.data.synthetic_validation)
         rows = self.data.synthetic_validation.tolist()
         of_synthetic = self.synthesis.intersection_f1(
-            {name: scores.strong[row] for name, row in zip(names, rows, strict=True)}
+            {name: scores.strong[row] for name, row in zip(self._synthetic, rows, strict=True)}
         )
         of_weak: dict[str, float] = {}
         if len(self.data.weak_validation):
@@ -257,9 +262,11 @@ class MeanTeacherLearner:
             rows: the rows that are used.
         """
         what = "features" if stored is self.features else "waveforms"
-        is_copied = self.experiment.hardware.cache_device == "device"
-        if is_copied and fits(self.device, len(rows) * stored[0].nbytes, what):
-            return DeviceFeatures(stored, rows, self.device)
+        if self.experiment.hardware.cache_device == "device":
+            make = partial(DeviceFeatures, stored, rows, self.device)
+            copied = share(make, stored, rows, device=self.device, what=what)
+            if copied is not None:
+                return copied
         return StoredFeatures(stored)
 
     def predict(self, rows: NDArray[np.int64]) -> dict[str, EventScores]:

@@ -41,11 +41,33 @@ def supervised_losses(predictions: Predictions, targets: EventTargets, loss: Los
 
 
 def _in_float32(loss: Loss, probabilities: Tensor, targets: Tensor) -> Tensor:
-    """Compute the loss in float32, which PyTorch requires for binary cross-entropy; 0 without targets."""
+    """Compute the loss in float32, which PyTorch requires for binary cross-entropy; 0 without targets.
+
+    The loss of a diverged network, whose probabilities are no numbers, is NaN.
+    """
     if not targets.numel():
         return probabilities.sum()
     with torch.autocast(probabilities.device.type, enabled=False):
-        return loss(probabilities.float(), targets.float())
+        values = probabilities.float()
+        if values.is_cuda:
+            return masked_loss(loss, values, targets.float())
+        try:
+            return loss(values, targets.float())
+        except RuntimeError:
+            if bool(values.isfinite().all()):
+                raise
+            return values.sum()
+
+
+def masked_loss(loss: Loss, probabilities: Tensor, targets: Tensor) -> Tensor:
+    """Compute a loss on a GPU; NaN if a probability is NaN.
+
+    PyTorch's binary cross-entropy would stop all computations of the process on that GPU. Other values and gradients
+    are not changed.
+    """
+    missing = probabilities.isnan()
+    value = loss(probabilities.masked_fill(missing, 0.5), targets)
+    return value.masked_fill(missing.any(), torch.nan)
 
 
 def consistency_losses(student: Predictions, teacher: Predictions) -> HeadLosses:

@@ -53,6 +53,7 @@ class MeanTeacherModule(StepModule):
             resumed run uses the same random numbers as an uninterrupted one.
     """
 
+    can_join = True
     reported = (
         "train/loss",
         "train/loss_strong",
@@ -102,6 +103,16 @@ class MeanTeacherModule(StepModule):
     def on_train_start(self) -> None:
         self.teacher.train()
         super().on_train_start()
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        return self.student, self.teacher
+
+    def has_own_calls(self) -> bool:
+        return self.call_student != self.student.__call__ or self.call_teacher != self.teacher.__call__
+
+    def get_features(self, *inputs: Tensor) -> Tensor:
+        return self.normalise(inputs[0])
 
     def prepare(self, batch: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, ...]:
         mel, strong, weak = batch

@@ -1,6 +1,7 @@
 """The learner of scene classification."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from dcase_sweep.config import Experiment, build_metrics, build_model, get_monit
 from dcase_sweep.config.components import make_augmentations, make_loss
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.data.waveforms import TrainingWaveforms
-from dcase_sweep.training.batches import Batches, Clips, MappedClips, share_clips
+from dcase_sweep.training.batches import Batches, Clips, MappedClips
 from dcase_sweep.training.best_checkpoint import EpochListener
 from dcase_sweep.training.compiled import compile_calls
 from dcase_sweep.training.compression.compressor import Compressor
@@ -23,10 +24,11 @@ from dcase_sweep.training.compression.start import find_start
 from dcase_sweep.training.device import resolve_device
 from dcase_sweep.training.fitting import Fitted, fit, load_weights
 from dcase_sweep.training.float16 import float16_probabilities
-from dcase_sweep.training.gpu_memory import fits, validation_batch
+from dcase_sweep.training.gpu_memory import validation_batch
 from dcase_sweep.training.normalisation import network_frames, normalisation
 from dcase_sweep.training.optimization import Optimization
 from dcase_sweep.training.scenes.module import SceneModule
+from dcase_sweep.training.sharing import share
 from dcase_sweep.training.waveforms import make_waveform_input
 from dcase_sweep.utils import console
 
@@ -44,6 +46,8 @@ class SceneLearner:
     Raises:
         UserError: if the network cannot be compressed as configured, or the weights to start from do not match it.
     """
+
+    trains_together = True
 
     def __init__(
         self,
@@ -178,15 +182,27 @@ class SceneLearner:
 
     def _clips(self, rows: NDArray[np.int64]) -> Clips:
         """Return stored features, copied to the device if configured and if they fit."""
-        where = self.device if self.experiment.hardware.cache_device == "device" else "cpu"
-        if not fits(where, len(rows) * self.features[0].nbytes, "features"):
-            where = "cpu"
-        return share_clips(self.features, rows, self.targets[rows], where)
+        targets = self.targets[rows]
+        if self._copies_to_device:
+            make = partial(Clips, self.features, rows, targets, self.device)
+            clips = share(make, self.features, rows, [targets], device=self.device)
+            if clips is not None:
+                return clips
+        make = partial(Clips, self.features, rows, targets)
+        clips = share(make, self.features, rows, [targets], device="cpu")
+        assert clips is not None  # main memory is not checked
+        return clips
 
     def _waveform_clips(self, waveforms: TrainingWaveforms) -> Clips:
         """Return the waveforms of the training clips: stored or, if configured and if they fit, on the device."""
-        rows, targets = waveforms.find(self.data.train), self.targets[self.data.train]
-        is_copied = self.experiment.hardware.cache_device == "device"
-        if is_copied and fits(self.device, len(rows) * waveforms.packed[0].nbytes, "waveforms"):
-            return Clips(waveforms.packed, rows, targets, self.device)
-        return MappedClips(waveforms.packed, rows, targets)
+        packed, rows, targets = waveforms.packed, waveforms.find(self.data.train), self.targets[self.data.train]
+        if self._copies_to_device:
+            make = partial(Clips, packed, rows, targets, self.device)
+            clips = share(make, packed, rows, [targets], device=self.device, what="waveforms")
+            if clips is not None:
+                return clips
+        return MappedClips(packed, rows, targets)
+
+    @property
+    def _copies_to_device(self) -> bool:
+        return self.experiment.hardware.cache_device == "device"

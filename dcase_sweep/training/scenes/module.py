@@ -33,6 +33,7 @@ class SceneModule(StepModule):
     """
 
     can_join = True
+    can_stack = True
 
     def __init__(
         self,
@@ -82,6 +83,13 @@ class SceneModule(StepModule):
         features = (features - self.mean) / self.deviation
         features, changed = apply_all(self.augmentations, features, changed, self.rng)
         return features, targets if changed is probabilities else changed
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        return (self.network,)
+
+    def has_own_calls(self) -> bool:
+        return self.call != self.network.__call__
 
     def prepare(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:
         return self._augmented(*batch)

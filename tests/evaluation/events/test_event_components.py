@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dcase_sweep.evaluation.events.components import find_components
+from dcase_sweep.evaluation.events.components import find_components, find_runs
 from tests.evaluation.events.event_reference import active_runs
 
 
@@ -19,6 +19,16 @@ def test_segments_are_active_exactly_where_thresholding_finds_them(seed: int) ->
             here = (found.track == track) & (found.low <= threshold) & (threshold < found.high)
             segments = sorted(zip(found.start[here].tolist(), found.stop[here].tolist(), strict=True))
             assert segments == active_runs(levels[:, track] > threshold)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_runs_are_the_active_segments_of_each_track(seed: int) -> None:
+    active = np.random.default_rng(seed).random((seed, 7)) < 0.6
+
+    found = find_runs(active)
+
+    segments = list(zip(found.track.tolist(), found.start.tolist(), found.stop.tolist(), strict=True))
+    assert segments == [(track, *run) for track in range(7) for run in sorted(active_runs(active[:, track]))]
 
 
 def test_a_parent_takes_over_where_its_children_end() -> None:

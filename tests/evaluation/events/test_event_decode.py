@@ -55,6 +55,19 @@ def test_events_are_those_of_the_recipe_which_filters_decisions(median_length: i
             assert found.at(index).events_in(clip) == expected
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_events_at_one_threshold_are_those_among_several(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = {f"{i}.wav": np.round(rng.random((rng.integers(1, 40), 3)), 1).astype(np.float32) for i in range(8)}
+    filtered = filter_scores(scores, labels=LABELS, hop=HOP, median_length=3)
+
+    alone, among = decode(filtered, [0.5]), decode(filtered, [0.3, 0.5]).at(1)
+
+    for name in ("clip", "label", "onset", "offset", "first", "last"):
+        np.testing.assert_array_equal(getattr(alone, name), getattr(among, name))
+    assert alone.thresholds.tolist() == among.thresholds.tolist()
+
+
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 30])
 @pytest.mark.parametrize("median_length", [2, 7, 31])
 def test_clips_shorter_than_the_filter_are_mirrored_as_often_as_it_takes(frames: int, median_length: int) -> None:
@@ -122,3 +135,15 @@ def test_decisions_are_those_of_filtered_scores(median_length: int | dict[str, i
 
     for ours, expected in zip(decided.batches, filtered.batches, strict=True):
         np.testing.assert_array_equal(ours.values, expected.values > np.float32(0.3))
+
+
+@pytest.mark.parametrize("median_length", [127, 128, 255, 256, 301])
+def test_decisions_of_long_windows_are_counted_to_the_end(median_length: int) -> None:
+    rng = np.random.default_rng(median_length)
+    scores = {"a.wav": np.repeat(rng.random((9, 1), dtype=np.float32), 130, axis=0)}
+
+    decided = filter_decisions(scores, threshold=0.4, labels=("Dog",), hop=1, median_length=median_length)
+
+    filtered = median_filter(scores["a.wav"][:, 0], median_length) > np.float32(0.4)
+    np.testing.assert_array_equal(decided.batches[0].values[:, 0, 0], filtered)
+    assert 0 < filtered.mean() < 1

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from dcase_sweep.training.augmentation.clips import MaskMels, Mixup
 from dcase_sweep.training.batches import MappedClips
-from dcase_sweep.training.fused import group as groups
+from dcase_sweep.training.fused import stacked_group as groups
+from dcase_sweep.training.scenes.module import SceneModule
+from dcase_sweep.training.step_graph import StepValues
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.signals import Interrupted, interruptible
 from tests.training.fused.trainings import CLIPS, EPOCHS, Tiny, alone, make_network, together
@@ -196,6 +198,20 @@ class Branching(nn.Module):
         return result
 
 
+class Silent(SceneModule):
+    """A module of the user's own that does not say that it can be computed with others."""
+
+
+class Willing(SceneModule):
+    """One that says so, but not that the networks can be computed as one."""
+
+    can_join = True
+
+    def compute(self, *inputs: Tensor, **numbers: Any) -> StepValues:
+        values = super().compute(*inputs, **numbers)
+        return StepValues(2 * values.loss, values.reported)
+
+
 class Noting(Callback):
     """A callback that is called for each batch."""
 
@@ -206,6 +222,7 @@ class Noting(Callback):
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
+        ({"kind": Silent}, "Silent does not say that it can be computed together with others (can_join)"),
         ({"network": Branching}, "its network cannot be computed together with others (RuntimeError: vmap:"),
         ({"callbacks": {"noting": {"_target_": f"{__name__}.Noting"}}}, "the callback Noting is called for each batch"),
         (
@@ -226,6 +243,18 @@ def test_what_cannot_be_computed_together_is_trained_alone(
     assert sum(reason in each.message for each in caplog.records) == 2, caplog.text
     for each in trainings:
         assert_same(each, alone(replace(each, folder=tmp_path / f"alone{each.seed}", history=[])))
+
+
+def test_a_module_of_the_users_own_is_computed_as_it_says(tmp_path: Path, sizes: list[int]) -> None:
+    trainings = [Tiny(tmp_path / f"{seed}", seed, epochs=2, kind=Willing) for seed in (0, 1)]
+
+    together(*trainings)
+
+    assert sizes == []
+    for each in trainings:
+        lone = alone(replace(each, folder=tmp_path / f"alone{each.seed}", history=[]))
+        assert each.history == lone.history
+        assert_same(each, lone)
 
 
 class FailsLater:

@@ -19,9 +19,11 @@ from dcase_sweep.training.fused.coordinator import Coordinator
 from dcase_sweep.training.fused.random_state import RANDOM
 from dcase_sweep.training.optimization import Optimization
 from dcase_sweep.training.scenes.module import SceneModule
+from dcase_sweep.training.step_module import StepModule
 from dcase_sweep.utils.turns import STATES, Turn
 
 SHAPE, CLASSES, EPOCHS, CLIPS = (4, 8), 3, 3, 14  # three batches of four and one of two
+LOSS = Monitor("validation/loss", "min")
 COSINE = {"_target_": "dcase_sweep.training.schedules.cosine", "interval": "step"}
 
 
@@ -46,9 +48,12 @@ class Tiny:
     precision: str = "32-true"
     callbacks: dict[str, Any] = field(default_factory=dict)
     clips: type[Clips] | type[MappedClips] = Clips
+    kind: type[SceneModule] = SceneModule
+    monitor: Monitor = LOSS
     on_batch: Callable[[int], None] | None = None
     history: list[dict[str, float]] = field(default_factory=list)
     fitted: Fitted | None = None
+    module: StepModule = field(init=False, repr=False)
     error: BaseException | None = None
 
     def run(self) -> None:
@@ -59,12 +64,30 @@ class Tiny:
             self.error = error
 
     def _fit(self) -> None:
-        features = torch.randn(CLIPS, *SHAPE, generator=torch.Generator().manual_seed(9)).numpy()
-        targets = torch.arange(CLIPS).numpy() % CLASSES
-        whole = features + targets.astype(np.float32)[:, None, None]
-        clips = self.clips(whole, torch.arange(CLIPS).numpy(), targets)
         torch.manual_seed(self.seed)
-        module = SceneModule(
+        self.module = self.make_module()
+        self.module.graphs = self.graphs
+        experiment = Experiment(
+            training=Training(epochs=self.epochs, batch_size=4, best_after_fraction=0.0),
+            hardware=Hardware(accelerator="cpu", precision=self.precision),
+            optimizer=SimpleNamespace(**self.optimizer),
+            callbacks=self.callbacks,
+        )
+        batches, validation = self.make_batches()
+        self.fitted = fit(
+            self.module,
+            batches,
+            validation,
+            experiment,
+            self.folder,
+            monitor=self.monitor,
+            extra={},
+            on_epoch=lambda epoch, metrics: self.history.append(metrics),
+            resume=self.resume,
+        )
+
+    def make_module(self) -> StepModule:
+        module = self.kind(
             self.network(),
             classes=CLASSES,
             mean=torch.full(SHAPE[:1], 0.5),
@@ -76,24 +99,14 @@ class Tiny:
         )
         if self.channels_last:
             module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        module.graphs = self.graphs
-        experiment = Experiment(
-            training=Training(epochs=self.epochs, batch_size=4, best_after_fraction=0.0),
-            hardware=Hardware(accelerator="cpu", precision=self.precision),
-            optimizer=SimpleNamespace(**self.optimizer),
-            callbacks=self.callbacks,
-        )
-        self.fitted = fit(
-            module,
-            Batches(clips, 4, shuffle_seed=self.seed, on_batch=self.on_batch),
-            Batches(clips, 4),
-            experiment,
-            self.folder,
-            monitor=Monitor("validation/loss", "min"),
-            extra={},
-            on_epoch=lambda epoch, metrics: self.history.append(metrics),
-            resume=self.resume,
-        )
+        return module
+
+    def make_batches(self) -> tuple[Any, Any]:
+        features = torch.randn(CLIPS, *SHAPE, generator=torch.Generator().manual_seed(9)).numpy()
+        targets = torch.arange(CLIPS).numpy() % CLASSES
+        whole = features + targets.astype(np.float32)[:, None, None]
+        clips = self.clips(whole, torch.arange(CLIPS).numpy(), targets)
+        return Batches(clips, 4, shuffle_seed=self.seed, on_batch=self.on_batch), Batches(clips, 4)
 
 
 def alone(training: Tiny) -> Tiny:

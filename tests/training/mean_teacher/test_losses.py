@@ -7,7 +7,7 @@ import torch
 
 from dcase_sweep.models.crnn import Predictions
 from dcase_sweep.training.augmentation.base import EventTargets
-from dcase_sweep.training.mean_teacher.losses import consistency_losses, supervised_losses, weak_targets
+from dcase_sweep.training.mean_teacher.losses import consistency_losses, masked_loss, supervised_losses, weak_targets
 
 LOSS = torch.nn.BCELoss()
 
@@ -55,6 +55,31 @@ def test_supervised_losses_are_single_precision_under_autocast() -> None:
         losses = supervised_losses(low, EventTargets(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[1.0]])), LOSS)
 
     assert losses.strong.dtype == torch.float32
+
+
+def test_the_loss_of_no_numbers_is_no_number() -> None:
+    """PyTorch's loss refuses them, on a GPU by stopping the process."""
+    found = predictions([[0.5, torch.nan], [0.5, 0.5], [0.5, 0.5]], [0.5, 0.5, 0.5])
+    targets = EventTargets(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[1.0]]))
+
+    losses = supervised_losses(found, targets, LOSS)
+
+    assert losses.strong.isnan()
+    assert losses.weak.item() == pytest.approx(math.log(2))
+    with pytest.raises(RuntimeError, match="between 0 and 1"):
+        supervised_losses(predictions([[2.0, 2.0]] * 3, [0.5] * 3), targets, LOSS)
+
+
+def test_the_loss_of_a_gpu_is_the_same_and_never_refuses() -> None:
+    generator = torch.Generator().manual_seed(0)
+    values = torch.rand(4, 5, generator=generator).requires_grad_()
+    targets = torch.rand(4, 5, generator=generator)
+
+    masked, plain = masked_loss(LOSS, values, targets), LOSS(values, targets)
+
+    assert torch.equal(masked, plain)
+    assert torch.equal(*(torch.autograd.grad(each, values)[0] for each in (masked, plain)))
+    assert masked_loss(LOSS, values.detach().index_fill(0, torch.tensor([1]), torch.nan), targets).isnan()
 
 
 def test_consistency_is_over_all_clips_and_gives_the_teacher_no_gradient() -> None:
