@@ -14,6 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from dcase_sweep.sweep.optuna.space import Space
+from dcase_sweep.sweep.quick_overrides import parse_simple
 
 #: A point: parameter name → index of the value among its choices.
 Point = frozenset[tuple[str, int]]
@@ -180,7 +181,8 @@ def canonical(text: str) -> str:
     if len(text) > 200:
         return text
     try:
-        return json.dumps(OverridesParser.create().parse_override(f"x={text}").value(), default=str)
+        parsed = parse_simple(f"x={text}") or OverridesParser.create().parse_override(f"x={text}")
+        return json.dumps(parsed.value(), default=str)
     except Exception:  # values that the grammar cannot parse are compared as text
         return text
 

@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any
 
 import optuna
-from hydra.core.utils import run_job
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.trial import Trial, TrialState
 
+from dcase_sweep.sweep.hydra_job import run_job
 from dcase_sweep.sweep.job import PreparedJob
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.attributes import EPOCH
@@ -248,16 +248,14 @@ class TrialRunner:
                         trial.set_user_attr(EPOCH, longest)
 
         _mask(job.config)
-        returned = run_job(
-            hydra_context=self._context,
-            task_function=run,
-            config=job.config,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-        )
+        try:
+            returned = run_job(self._context, run, job.config)
+        except Exception:
+            if not errors:
+                raise
         if not errors:
             try:
-                return application.read_outcome(returned.return_value)
+                return application.read_outcome(returned)
             except UserError as error:
                 trial.study.set_user_attr(records.STOPPED, str(error))
                 raise
