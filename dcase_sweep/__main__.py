@@ -6,6 +6,7 @@ import os
 import sys
 from importlib import import_module
 
+from dcase_sweep.utils.collection import own_process
 from dcase_sweep.utils.cpu import set_openmp_wait_policy
 
 #: The commands in addition to an experiment, each a module of ``cli``.
@@ -36,7 +37,13 @@ def script() -> int:
     """``dcase-sweep``. Modules in the working directory are found, as with ``python -m``."""
     if not sys.flags.safe_path:
         sys.path.insert(0, os.getcwd())
-    return main()
+    return run()
+
+
+def run() -> int:
+    """Run the command line of this process, which ends afterwards."""
+    with own_process():
+        return main()
 
 
 def _flush() -> None:
@@ -94,4 +101,4 @@ def _run(arguments: list[str] | None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -10,8 +10,10 @@ import gc
 import json
 import math
 import multiprocessing.context
+import multiprocessing.process
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -20,12 +22,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from multiprocessing import forkserver, spawn
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
+
+from dcase_sweep.training.keras.library import import_tensorflow, is_installed
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PRELOADED = (
@@ -42,7 +47,10 @@ PRELOADED = (
     "mlflow",
     "mlflow.store.tracking.sqlalchemy_store",
     "optuna.visualization.matplotlib",
+    "sklearn.datasets",
     "sklearn.ensemble",
+    "sklearn.linear_model",
+    "sklearn.model_selection",
     "soundfile",
     "sqlalchemy.dialects.sqlite",
 )
@@ -80,31 +88,48 @@ class WarmProcess:
                 self.kill()
                 raise subprocess.TimeoutExpired(str(self.pid), timeout, self._output.read_bytes())
             time.sleep(0.02)
-        return self._output.read_text(), None
+        return self.printed(), None
+
+    def printed(self) -> str:
+        """What was printed so far."""
+        return self._output.read_text()
 
 
 class WarmServer:
-    """The process from which commands are forked. It handles one request at a time."""
+    """The process from which commands are forked. It handles one request at a time.
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    Args:
+        environment: of its own.
+        name: of a server that several processes use: the first one starts it, and it ends with the last one. None =
+            one for this process alone.
+    """
+
+    def __init__(self, environment: Mapping[str, str], name: str | None = None) -> None:
         self._outputs = tempfile.TemporaryDirectory()
         self._begun = 0
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.warm"],
-            cwd=REPOSITORY,
-            # MLflow would begin a thread to tell its makers of its import, and only one thread may be forked.
-            env={**environment, "MLFLOW_DISABLE_TELEMETRY": "true"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        address = f"\0dcase-sweep-tests-{name or self._outputs.name}"  # no file
+        self._process: subprocess.Popen[bytes] | None = None
+        with socket.socket(socket.AF_UNIX) as listener:
+            with suppress(OSError):  # another process has started it
+                listener.bind(address)
+                listener.listen()
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "tests.warm", str(listener.fileno())],
+                    cwd=REPOSITORY,
+                    # MLflow would begin a thread to tell its makers of its import, and only one thread may be forked.
+                    env={**environment, "MLFLOW_DISABLE_TELEMETRY": "true"},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=[listener.fileno()],
+                )
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.connect(address)
+        self._stream = self._socket.makefile("rw")
 
     def ask(self, **request: object) -> int | None:
         """Send a request and read its answer."""
-        assert self._process.stdin
-        assert self._process.stdout
-        print(json.dumps(request), file=self._process.stdin, flush=True)
-        answer: int | None = json.loads(self._process.stdout.readline())
+        print(json.dumps(request), file=self._stream, flush=True)
+        answer: int | None = json.loads(self._stream.readline())
         return answer
 
     def start(
@@ -116,8 +141,10 @@ class WarmServer:
         terminal: str | None = None,
         ignored: Sequence[int] = (),
         warm_workers: bool = True,
+        module: str = "dcase_sweep",
+        script: str | None = None,
     ) -> WarmProcess:
-        """Start ``python -m dcase_sweep`` with these arguments.
+        """Start ``python -m dcase_sweep``, another module or a script with these arguments.
 
         Args:
             arguments: of the command.
@@ -127,6 +154,8 @@ class WarmServer:
                 what it prints goes to a file.
             ignored: signals that it is started without, as nohup does.
             warm_workers: whether the workers of its search are forked, too; otherwise they are started as people's are.
+            module: what is run as by ``-m``.
+            script: the path of a script, which is run instead of a module.
         """
         self._begun += 1
         output = Path(self._outputs.name) / f"{self._begun}.txt"
@@ -139,15 +168,18 @@ class WarmServer:
             ignored=[int(number) for number in ignored],
             is_terminal=terminal is not None,
             warm_workers=warm_workers,
+            module=module,
+            script=script,
         )
         assert pid
         return WarmProcess(self, pid, output)
 
     def close(self) -> None:
-        """Stop the process. Running commands are not affected."""
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait()
+        """Stop the process when nobody else uses it. Running commands are not affected."""
+        self._stream.close()
+        self._socket.close()
+        if self._process is not None:
+            self._process.wait()
         self._outputs.cleanup()
 
 
@@ -159,6 +191,8 @@ def _become(
     ignored: list[int],
     is_terminal: bool,
     warm_workers: bool,
+    module: str,
+    script: str | None,
 ) -> None:
     """Turn this forked process into the command."""
     import numpy as np
@@ -179,11 +213,15 @@ def _become(
     for opened in {read, written}:
         os.close(opened)
     sys.path[0] = folder
-    sys.argv = ["dcase_sweep", *arguments]
-    if warm_workers and any(word == "-m" or word.startswith(("search=", "resume=")) for word in arguments):
+    sys.argv = [script or module, *arguments]
+    multiprocessing.process.ORIGINAL_DIR = folder  # type: ignore[attr-defined]
+    if warm_workers and any(word in ("-m", "join") or word.startswith(("search=", "resume=")) for word in arguments):
         _fork_workers()
     try:
-        runpy.run_module("dcase_sweep", run_name="__main__", alter_sys=True)
+        if script is None:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(script, run_name="__main__")
     except SystemExit as end:
         _end(end.code)
     _end(None)
@@ -259,23 +297,38 @@ def _preload() -> None:
     for name in PRELOADED:
         import_module(name)
     del sys.modules[stand_in.__name__]
+    if is_installed():
+        import_tensorflow()
     assert threading.active_count() == 1, threading.enumerate()
     gc.collect()
     gc.freeze()  # or each process would go through all that was imported when it ends: two seconds
 
 
-def _serve() -> None:
+def _serve(listener: socket.socket) -> None:
+    """Answer requests until everybody who has connected has left."""
     _preload()
-    for line in sys.stdin:
-        request = json.loads(line)
-        if "poll" in request:
-            print(json.dumps(_poll(request["poll"])), flush=True)
-            continue
-        pid = os.fork()
-        if pid == 0:
-            return _become(**request)
-        print(pid, flush=True)
+    clients: dict[socket.socket, TextIO] = {}
+    is_first = True
+    while clients or is_first:
+        for ready in select.select([listener, *clients], [], [])[0]:
+            if ready is listener:
+                client, _ = listener.accept()
+                clients[client], is_first = client.makefile("rw"), False
+            elif line := clients[ready].readline():
+                request = json.loads(line)
+                if "poll" in request:
+                    answer = _poll(request["poll"])
+                else:
+                    answer = os.fork()
+                    if answer == 0:
+                        for each in (listener, *clients):
+                            os.close(each.detach())
+                        return _become(**request)
+                print(json.dumps(answer), file=clients[ready], flush=True)
+            else:
+                clients.pop(ready).close()
+                ready.close()
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(socket.socket(fileno=int(sys.argv[1])))

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.application.continued import Continues
 from dcase_sweep.application.outcomes import make_outcome
-from dcase_sweep.sweep.application import Application, Record
+from dcase_sweep.sweep.application import Application, Record, Returned
 from dcase_sweep.sweep.job import BestTrial, Continuation, GridJob, PooledRow, PreparedJob
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.reporting import ConstraintViolation
@@ -353,12 +353,18 @@ class Experiments(Application):
         return PreparedJob(config, experiment, figures, violations)
 
     def find_obstacle(self, job: PreparedJob) -> str | None:
-        """Return the reason why the trainings of several seeds cannot be computed together, if it is known before."""
+        """Return the reason why trainings cannot be computed together with this one, if it is known before."""
         from dcase_sweep.application.together import find_obstacle
 
         return find_obstacle(job.content)
 
-    def run_together(self, runs: Mapping[str, Callable[[], Outcome]]) -> list[Outcome]:
+    def must_be_shared(self, key: str, value: Any) -> bool:
+        """Whether experiments that are trained together must have the same value of a key."""
+        from dcase_sweep.application.together import must_be_shared
+
+        return must_be_shared(key, value)
+
+    def run_together(self, runs: Mapping[str, Callable[[], Returned]]) -> list[Returned]:
         """Run experiments up to their trainings, and these together."""
         from dcase_sweep.application.together import run_together
 

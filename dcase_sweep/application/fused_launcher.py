@@ -12,19 +12,12 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from dcase_sweep.application.together import find_obstacle, make_turns
+from dcase_sweep.application.together import find_obstacle, is_free, make_turns
 from dcase_sweep.sweep.composer import Composer
 from dcase_sweep.utils.secrets import mask_word
 from dcase_sweep.utils.turns import Turn
 
 log = logging.getLogger(__name__)
-
-#: Keys in which the jobs of a group may differ, apart from those that are a number with a fraction in some job. Whether
-#: they really have the same architecture is decided when their networks have been built.
-_FREE = (
-    *("seed", "optimizer.", "scheduler.", "augmentation.", "tracking.", "resume", "hydra.", "training.epochs"),
-    *(f"mean_teacher.{name}" for name in ("consistency_weight", "ema_decay", "ramp_epochs", "median_filter")),
-)
 
 
 def group(configurations: Sequence[Mapping[str, Any]]) -> list[list[int]]:
@@ -36,7 +29,7 @@ def group(configurations: Sequence[Mapping[str, Any]]) -> list[list[int]]:
     varying = {key for each in configurations for key, value in each.items() if isinstance(value, float)}
     groups: dict[str, list[int]] = {}
     for place, each in enumerate(configurations):
-        fixed = {key: value for key, value in each.items() if key not in varying and not key.startswith(_FREE)}
+        fixed = {key: value for key, value in each.items() if key not in varying and not is_free(key)}
         groups.setdefault(repr(sorted(fixed.items())), []).append(place)
     return list(groups.values())
 

@@ -1,16 +1,23 @@
-"""Experiments whose networks are trained together: when they can be, and those of the seeds of one trial."""
+"""Experiments whose networks are trained together: when they can be, and those of the trials of a search."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
 
 from dcase_sweep.sweep import reporting
-from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.utils.turns import STATES, GlobalState, Turn
 
 if TYPE_CHECKING:
     from dcase_sweep.config import Experiment
+
+Returned = TypeVar("Returned")
+#: Keys in which experiments that are trained together may differ, apart from those that are a number with a fraction in
+#: one of them. Whether they really have the same architecture is decided when their networks have been built.
+_FREE = (
+    *("seed", "optimizer.", "scheduler.", "augmentation.", "tracking.", "resume", "hydra.", "training.epochs"),
+    *(f"mean_teacher.{name}" for name in ("consistency_weight", "ema_decay", "ramp_epochs", "median_filter")),
+)
 
 
 def _write_settings(settings: Any) -> None:
@@ -47,6 +54,16 @@ def find_obstacle(experiment: "Experiment") -> str | None:
     return None
 
 
+def is_free(key: str) -> bool:
+    """Whether experiments that are trained together may differ in a key, or in a group of keys, whatever it is."""
+    return f"{key}.".startswith(_FREE)
+
+
+def must_be_shared(key: str, value: Any) -> bool:
+    """Whether experiments that are trained together must have the same value of a key, or of a group of keys."""
+    return not isinstance(value, float) and not is_free(key)
+
+
 def make_turns(runs: Mapping[str, Callable[[], Any]]) -> list[Turn]:
     """Make the turns of jobs, name → function that runs the job. Each job has all state of the process for itself."""
     from dcase_sweep.training.fused.random_state import RANDOM
@@ -54,15 +71,16 @@ def make_turns(runs: Mapping[str, Callable[[], Any]]) -> list[Turn]:
     return [Turn(run, (*STATES, RANDOM, _SETTINGS, _REPORTER), name=name) for name, run in runs.items()]
 
 
-def run_together(runs: Mapping[str, Callable[[], Outcome]], key: str) -> list[Outcome]:
-    """Run jobs of one architecture up to their trainings, and these together.
+def run_together(runs: Mapping[str, Callable[[], Returned]], key: str) -> list[Returned]:
+    """Run jobs of one architecture up to their trainings, and these together. Returns the values of their functions.
 
     Args:
-        runs: name → function that runs a job and returns its outcome.
+        runs: name → function that runs a job.
         key: the setting of the number of jobs, for a message.
 
     Raises:
         Interrupted: after a signal, in every job that has begun, too.
+        BaseException: what has ended a job, likewise.
     """
     from dcase_sweep.training.fused.coordinator import Coordinator
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from dcase_sweep.utils.collection import importing
 from dcase_sweep.utils.errors import UserError
 
 #: The modules of this package's classes of each group.
@@ -43,7 +44,8 @@ def locate(key: str, target: str) -> Any:
     """
     module, _, name = target.rpartition(".")
     try:
-        return getattr(import_module(module), name)
+        with importing():
+            return getattr(import_module(module), name)
     except Exception as error:  # a user's module can raise any error
         reason = str(error).splitlines()[0] if str(error) else ""
         reason = reason if isinstance(error, (ImportError, AttributeError, ValueError)) else _named(error, reason)

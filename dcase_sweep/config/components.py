@@ -17,6 +17,7 @@ from dcase_sweep.config.failures import describe_failure
 from dcase_sweep.config.instantiate import make_objects
 from dcase_sweep.config.signatures import PARTIAL, TARGET, Shape, Signature, cached_schema, check_keys, read_signature
 from dcase_sweep.config.tensors import convert_lists
+from dcase_sweep.utils.collection import importing
 from dcase_sweep.utils.errors import UserError, is_out_of_memory
 from dcase_sweep.utils.text import printable
 
@@ -177,7 +178,8 @@ def _call(target: Any, role: Role, given: Sequence[Any], arguments: Mapping[str,
     names = given_arguments(target, role)
     if given and names == [role.given_name] and next(iter(read_signature(target).arguments)) != role.given_name:
         return target(**arguments, **dict(zip(names, given, strict=True)))
-    return target(*given, **arguments)
+    with importing():  # the first optimizer of a process imports PyTorch's compiler
+        return target(*given, **arguments)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Typed configurations as plain values, for logs and comparisons."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -22,17 +22,21 @@ def plain(value: Any) -> Any:
 
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     """Flatten to dotted keys and scalar values. A list of scalars is one value."""
-    value = plain(value)
-    if isinstance(value, dict):
-        pairs = [(f"{prefix}.{key}" if prefix else key, item) for key, item in value.items()]
-    elif isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
-        pairs = [(f"{prefix}.{position}", item) for position, item in enumerate(value)]
-    else:
-        return {prefix: value}
     flat: dict[str, Any] = {}
-    for key, item in pairs:
-        flat |= flatten(item, key)
+    _add(flat, prefix, plain(value))
     return flat
+
+
+def _add(flat: dict[str, Any], prefix: str, value: Any) -> None:
+    if isinstance(value, dict):
+        pairs: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
+        pairs = enumerate(value)
+    else:
+        flat[prefix] = value
+        return
+    for key, item in pairs:
+        _add(flat, f"{prefix}.{key}" if prefix else str(key), item)
 
 
 def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import copy
 import os
 import re
-from collections.abc import Collection, Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from dcase_sweep.config.bounds import check_literals
 from dcase_sweep.config.checks import check, check_hydra, convert, is_settled
 from dcase_sweep.config.flat import flatten
 from dcase_sweep.config.schemas import Experiment
+from dcase_sweep.config.signatures import names_class
 from dcase_sweep.config.value_checks import Changed, check_experiment
 
 #: Largest number of different sets of keys that are kept.
@@ -26,8 +27,9 @@ class RepeatedCheck:
     """Validates configurations like `check`, in a tenth of the time if they differ in values from an earlier one.
 
     For the keys, types of values, classes and references of an earlier configuration only the changed values are
-    converted, and only what depends on their groups is checked. A configuration that fails is checked as a whole, so
-    the results and the messages are those of `check`.
+    converted, and only what depends on their groups is checked. A list of mappings, such as the blocks of a network, is
+    one value, whatever its length. A configuration that fails is checked as a whole, so the results and the messages
+    are those of `check`.
     """
 
     def __init__(self) -> None:
@@ -39,8 +41,8 @@ class RepeatedCheck:
         Raises:
             UserError: in one line that names the key, what was found and what is expected.
         """
-        written = dict(_read_leaves(composed))
-        shape = _shape(written)
+        written = _Written.read(composed)
+        shape = written.shape
         # A failure leaves values that were not checked, so what is known is kept only after a success.
         known = self._known.pop(shape, None)
         if known is not None:
@@ -54,14 +56,86 @@ class RepeatedCheck:
         unchecked = _copy(converted.experiment)
         experiment = converted.experiment
         network = check_experiment(experiment, flatten(experiment))
-        found = _find_references(written)
+        found = _find_references(written.leaves)
         if converted.as_given and found is not None:
-            references, environment = found[0], _read_environment(found[1])
             if len(self._known) >= _MOST:
                 self._known.pop(next(iter(self._known)))
             values = {member.name: _flatten_group(unchecked, member.name) for member in fields(unchecked)}
-            self._known[shape] = _Known(written, references, environment, converted.schema, unchecked, values, network)
+            self._known[shape] = _Known(
+                written, found, _read_environment(found.variables), converted.schema, unchecked, values, network
+            )
         return experiment
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A configuration without Hydra's part, as it is composed: references are texts.
+
+    Attributes:
+        leaves: dotted key → plain value. Lists of scalars and empty dictionaries are values.
+        lists: the lists of mappings by their keys. What is in them is also among the leaves.
+    """
+
+    leaves: dict[str, Any]
+    lists: dict[str, list[Any]]
+
+    @staticmethod
+    def read(composed: DictConfig) -> "_Written":
+        """Read a composed configuration."""
+        found = _Written({}, {})
+        for name, node in composed.items_ex(resolve=False):
+            if name != "hydra":
+                plain = OmegaConf.to_container(node, resolve=False) if isinstance(node, Container) else node
+                found._add(str(name), plain, None)
+        return found
+
+    def _add(self, key: str, value: Any, place: str | None) -> None:
+        """Add a value, which is within the list of mappings with the key ``place``, if that is not None."""
+        if isinstance(value, dict) and value:
+            for name, each in value.items():
+                self._add(f"{key}.{name}", each, place)
+        elif isinstance(value, list) and any(isinstance(each, (dict, list)) for each in value):
+            if place is None and _is_one_value(value):
+                self.lists[key] = value
+                place = key
+            for position, each in enumerate(value):
+                self._add(f"{key}.{position}", each, place)
+        else:
+            self.leaves[key] = value
+
+    @property
+    def shape(self) -> Hashable:
+        """What must be equal for only values to differ: the keys, the types, the classes and the references."""
+        within = tuple(f"{key}." for key in self.lists)
+        rest = ((key, _kind(key, value)) for key, value in self.leaves.items() if not key.startswith(within))
+        return (*rest, *self.lists)
+
+    def find_changes(self, earlier: "_Written") -> set[str]:
+        """Return the keys of the values that differ from those of an earlier configuration of this shape."""
+        within = tuple(f"{key}." for key in self.lists)
+        changed = {
+            key for key, value in self.leaves.items() if not key.startswith(within) and value != earlier.leaves[key]
+        }
+        # The shape does not contain the types of what is in a list: 8 and 8.0 are equal, but only one is an integer.
+        return changed | {key for key, value in self.lists.items() if repr(value) != repr(earlier.lists[key])}
+
+    def list_leaves(self, keys: Collection[str]) -> dict[str, Any]:
+        """Return the leaves with these keys, and those within the lists with these keys."""
+        within = tuple(f"{key}." for key in self.lists.keys() & keys)
+        return {key: value for key, value in self.leaves.items() if key in keys or key.startswith(within)}
+
+
+def _is_one_value(value: Any) -> bool:
+    """Whether a list is one value: it has mappings, and no class is named in it, which would have a schema."""
+    return all(isinstance(each, dict) for each in value) and not names_class(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _References:
+    """The keys that refer to others, each with the other one, and the environment variables that are read."""
+
+    keys: Mapping[str, str]
+    variables: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -70,7 +144,7 @@ class _Known:
 
     Attributes:
         written: its values as composed.
-        references: key → the key or group that its value refers to.
+        references: what its values refer to.
         environment: the environment variables to which it refers.
         schema: its typed configuration.
         experiment: its typed values, without what checks set.
@@ -78,15 +152,15 @@ class _Known:
         network: its network without weights.
     """
 
-    written: dict[str, Any]
-    references: Mapping[str, str]
+    written: _Written
+    references: _References
     environment: Mapping[str, str | None]
     schema: DictConfig
     experiment: Experiment
     values: dict[str, dict[str, Any]]
     network: Any
 
-    def check(self, composed: DictConfig, written: dict[str, Any]) -> Experiment:
+    def check(self, composed: DictConfig, written: _Written) -> Experiment:
         """Validate the next configuration of the same shape.
 
         Raises:
@@ -94,13 +168,19 @@ class _Known:
         """
         if "hydra" in composed:
             check_hydra(composed.hydra)
+        changed = written.find_changes(self.written)
+        check_literals(written.list_leaves(changed))
+        if not changed.isdisjoint(written.lists):
+            found = _find_references(written.leaves)
+            if found is None or found.variables != self.references.variables:
+                raise ValueError("other references")
+            self.references = found
         if _read_environment(self.environment) != self.environment:
             raise ValueError("the environment has changed")
-        changed = {key for key, value in written.items() if value != self.written[key]}
-        check_literals({key: written[key] for key in changed})
         for key in changed:
-            OmegaConf.update(self.schema, key, written[key])
-        groups = {_group(key) for key in changed | self._follow(composed, changed, written)}
+            is_list = key in written.lists
+            OmegaConf.update(self.schema, key, written.lists[key] if is_list else written.leaves[key])
+        groups = {_group(key) for key in changed | self._follow(composed, changed, written.leaves)}
         for name in groups:
             node = self.schema[name]
             setattr(self.experiment, name, OmegaConf.to_object(node) if isinstance(node, Container) else node)
@@ -113,13 +193,13 @@ class _Known:
         return experiment
 
     def _follow(self, composed: DictConfig, changed: Collection[str], written: Mapping[str, Any]) -> set[str]:
-        """Return the keys that refer to changed ones.
+        """Return the keys that refer to changed ones, and those within changed lists that refer to anything.
 
         Raises:
             ValueError: if the schema may convert such a value differently now.
         """
         found: set[str] = set()
-        while more := {key for key in self.references.keys() - found if self._refers(key, {*changed, *found})}:
+        while more := {key for key in self.references.keys.keys() - found if self._refers(key, {*changed, *found})}:
             found |= more
         for key in found:
             value = OmegaConf.select(composed, key)
@@ -130,34 +210,12 @@ class _Known:
         return found
 
     def _refers(self, key: str, names: Collection[str]) -> bool:
-        """Whether the value of a key refers to one of these, or to the group of one."""
-        target = self.references[key]
-        return any(name == target or name.startswith(f"{target}.") for name in names)
-
-
-def _read_leaves(composed: DictConfig) -> Iterator[tuple[str, Any]]:
-    """Yield the dotted keys and plain values of a configuration without Hydra's part; references as written."""
-    for name, node in composed.items_ex(resolve=False):
-        if name != "hydra":
-            plain = OmegaConf.to_container(node, resolve=False) if isinstance(node, Container) else node
-            yield from _walk(str(name), plain)
-
-
-def _walk(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what is in a value: lists of scalars, and empty dictionaries, are values."""
-    if isinstance(value, dict) and value:
-        for name, each in value.items():
-            yield from _walk(f"{key}.{name}", each)
-    elif isinstance(value, list) and any(isinstance(each, (dict, list)) for each in value):
-        for position, each in enumerate(value):
-            yield from _walk(f"{key}.{position}", each)
-    else:
-        yield key, value
-
-
-def _shape(written: Mapping[str, Any]) -> Hashable:
-    """Return what must be equal for only values to differ: the keys, the types, the classes and the references."""
-    return tuple((key, _kind(key, value)) for key, value in written.items())
+        """Whether a key is in one of these or refers to one: to itself, to a group that it is in, or to its inside."""
+        target = self.references.keys[key]
+        return any(
+            f"{target}.".startswith(f"{name}.") or name.startswith(f"{target}.") or key.startswith(f"{name}.")
+            for name in names
+        )
 
 
 def _kind(key: str, value: Any) -> Any:
@@ -168,8 +226,8 @@ def _kind(key: str, value: Any) -> Any:
     return tuple(_kind(key, each) for each in value) if isinstance(value, list) else type(value)
 
 
-def _find_references(written: Mapping[str, Any]) -> tuple[dict[str, str], frozenset[str]] | None:
-    """Return the keys that refer to others, each with the other one, and the environment variables that are read.
+def _find_references(written: Mapping[str, Any]) -> _References | None:
+    """Return what values refer to.
 
     Returns:
         None if something else is written, such as a relative reference or a missing value.
@@ -189,7 +247,7 @@ def _find_references(written: Mapping[str, Any]) -> tuple[dict[str, str], frozen
                 references[key] = reference[1]
             else:
                 return None
-    return references, frozenset(variables)
+    return _References(references, frozenset(variables))
 
 
 def _read_environment(variables: Collection[str]) -> dict[str, str | None]:

@@ -231,8 +231,14 @@ def is_whole(path: Path, *, samples: int, subtype: str) -> bool:
 
     Opening each of hundreds of files would take a tenth of a second of every run.
     """
+    return are_whole(path.parent, [path.name], samples=samples, subtype=subtype)
+
+
+def are_whole(root: Path, names: Iterable[str], *, samples: int, subtype: str) -> bool:
+    """Whether all of these recordings under a folder have the right size."""
+    size = wav_bytes(samples, subtype)
     try:
-        return path.stat().st_size == wav_bytes(samples, subtype)
+        return all(os.stat(os.path.join(root, name)).st_size == size for name in names)
     except OSError:
         return False
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from dcase_sweep.demo.devices import record_with
 from dcase_sweep.demo.generation import (
     GeneratedFolder,
+    are_whole,
     in_parallel,
     is_whole,
     table_text,
@@ -28,6 +29,10 @@ SUBTYPE = "PCM_24"
 SMALLEST_SAMPLE_RATE = 8_000
 
 SCENES = tuple(sorted(RECIPES))
+_LISTS = (
+    "meta.csv",
+    *(f"evaluation_setup/fold1_{name}.csv" for name in ("train", "test", "evaluate")),
+)
 TRAINING_CITIES = ("barcelona", "helsinki", "lisbon", "london", "lyon")
 TEST_CITIES = (*TRAINING_CITIES, "milan")
 #: Locations per scene and city in the training split. The test split has one.
@@ -159,8 +164,8 @@ def is_complete(
         return False
     training, test = _plan(parameters)
     recordings = [segment.filename(device) for segment in training + test for device in segment.devices]
-    return all((root / name).is_file() for name in _lists(training, test)) and all(
-        is_whole(root / name, samples=parameters.grid.samples, subtype=SUBTYPE) for name in recordings
+    return all((root / name).is_file() for name in _LISTS) and are_whole(
+        root, recordings, samples=parameters.grid.samples, subtype=SUBTYPE
     )
 
 
@@ -234,12 +239,13 @@ def _lists(training: Sequence[_Segment], test: Sequence[_Segment]) -> dict[str, 
         ]
 
     names = ("filename", "scene_label", "identifier", "source_label")
-    return {
-        "meta.csv": table_text(names, rows(training) + rows(test)),
-        "evaluation_setup/fold1_train.csv": table_text(names[:2], [row[:2] for row in rows(training)]),
-        "evaluation_setup/fold1_test.csv": table_text(names[:1], [row[:1] for row in rows(test)]),
-        "evaluation_setup/fold1_evaluate.csv": table_text(names[:2], [row[:2] for row in rows(test)]),
-    }
+    texts = (
+        table_text(names, rows(training) + rows(test)),
+        table_text(names[:2], [row[:2] for row in rows(training)]),
+        table_text(names[:1], [row[:1] for row in rows(test)]),
+        table_text(names[:2], [row[:2] for row in rows(test)]),
+    )
+    return dict(zip(_LISTS, texts, strict=True))
 
 
 def _remove_old_recordings(root: Path) -> None:

@@ -17,6 +17,7 @@ from dcase_sweep.data.events import SUBSETS, SoundEvent
 from dcase_sweep.demo import textures
 from dcase_sweep.demo.generation import (
     GeneratedFolder,
+    are_whole,
     in_parallel,
     is_whole,
     table_text,
@@ -179,8 +180,8 @@ def is_complete(
         return False
     where = places(root)
     audio = [f"{where[subset].audio}/{n}.wav" for subset, clips in parameters.clips.items() for n in range(clips)]
-    return all((root / name).is_file() for name in _tables(where, [], seconds)) and all(
-        is_whole(root / name, samples=parameters.grid.samples, subtype=SUBTYPE) for name in audio
+    return all((root / name).is_file() for name in _tables(where, [], seconds)) and are_whole(
+        root, audio, samples=parameters.grid.samples, subtype=SUBTYPE
     )
 
 

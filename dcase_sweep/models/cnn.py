@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from dcase_sweep.models.planned_layer import PlannedLayer
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -25,6 +27,8 @@ class Block:
             ValueError: for a missing or unknown key or an impossible value.
         """
         where = f"blocks[{position}]"
+        if not isinstance(entry, Mapping):
+            raise ValueError(f"{where}: a {type(entry).__name__}; expected filters, kernel, pool, dropout")
         unknown = sorted(set(entry) - {"filters", "kernel", "pool", "dropout"})
         if unknown:
             raise ValueError(f"{where}: unknown key {unknown[0]!r}; expected filters, kernel, pool, dropout")
@@ -153,6 +157,50 @@ class CNN(nn.Module):
             nn.Dropout(_probability("dropout", dropout)),
             _dense(units, classes),
         )
+
+    @classmethod
+    def plan_layers(
+        cls,
+        *,
+        input_shape: tuple[int, int],
+        classes: int,
+        blocks: Sequence[Mapping[str, Any]],
+        depth: int | None = None,
+        units: int = 100,
+        dropout: float = 0.3,
+        statistics: bool = True,
+    ) -> list[PlannedLayer]:
+        """Return the layers of the network with these arguments, which is not built, as its trace finds them.
+
+        An operation needs its input and its output; batch normalisation and ReLU overwrite theirs.
+
+        Args:
+            input_shape: as of the network, like the other arguments.
+            statistics: whether the running statistics of batch normalisation count as parameters.
+
+        Raises:
+            ValueError: for an impossible value.
+        """
+        mels, frames = input_shape
+        channels, before, position = 1, mels * frames, 0
+        layers = []
+        for block in resolve_blocks(blocks, depth):
+            after = block.filters * mels * frames
+            weights = channels * block.kernel[0] * block.kernel[1]
+            name, norm = f"convolutions.{position}", f"convolutions.{position + 1}"
+            layers.append(PlannedLayer(name, "Conv2d", block.filters * (weights + 1), after * weights, before + after))
+            pooled = after
+            if block.pool is not None:
+                mels, frames = mels // block.pool[0], frames // block.pool[1]
+                pooled = block.filters * mels * frames
+            live = after if block.pool is None else after + pooled
+            layers.append(PlannedLayer(norm, "BatchNorm2d", block.filters * (4 if statistics else 2), 0, live))
+            channels, before = block.filters, pooled
+            position += 3 + (block.pool is not None) + bool(block.dropout)
+        for name, outputs in (("head.1", units), ("head.4", classes)):
+            layers.append(PlannedLayer(name, "Linear", outputs * (before + 1), outputs * before, before + outputs))
+            before = outputs
+        return layers
 
     def forward(self, features: Tensor) -> Tensor:
         """Compute the class logits ``[batch, class]`` of ``[batch, mel, frame]``."""

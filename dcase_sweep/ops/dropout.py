@@ -1,5 +1,6 @@
 """Dropout that draws 64 random bits at a time instead of one random number a value."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,15 @@ class DropoutMask:
         dropped = min(round(probability * _LEVELS), _LEVELS - 1)
         kept = words.view(torch.int16)[:count] >= dropped - _LEVELS // 2
         return DropoutMask(kept, count, _LEVELS / (_LEVELS - dropped), False)
+
+    @staticmethod
+    def draw_into(
+        masks: "list[DropoutMask | None]", counts: Iterable[int], probability: float
+    ) -> "Iterator[DropoutMask | None]":
+        """Draw masks one by one as they are asked for, and append them to ``masks``; without dropout they are None."""
+        for count in counts:
+            masks.append(DropoutMask.draw(count, probability) if probability else None)
+            yield masks[-1]
 
     @staticmethod
     def masks_for(count: int, dtype: torch.dtype) -> tuple[tuple[int], torch.dtype]:

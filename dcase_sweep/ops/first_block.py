@@ -10,6 +10,7 @@ import itertools
 import math
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -18,8 +19,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from dcase_sweep.ops.dropout import DropoutMask
-from dcase_sweep.ops.fused_gate import NormalisationGradient, Statistics, Sums
+from dcase_sweep.ops.fused_gate import NormalisationGradient, Sums
 from dcase_sweep.ops.gate import Block, Gate, GateMemory
+from dcase_sweep.ops.statistics import Statistics
 from dcase_sweep.ops.threads import run_together, working_memory, workspace
 
 #: Values of the maps that one task processes.
@@ -237,8 +239,10 @@ class _ConvolveNormaliseGatePool(torch.autograd.Function):
         clips, frames, mels = patches.shape
         pooled = weight.new_empty(clips, frames // block.pool[0], mels // block.pool[1], len(weight))
         parts = layers.parts(pooled)
-        masks = [DropoutMask.draw(math.prod(part.shape), block.dropout) if block.dropout else None for part in parts]
-        run_together([partial(layers.forward, part, mask) for part, mask in zip(parts, masks, strict=True)])
+        masks: list[DropoutMask | None] = []
+        drawn = DropoutMask.draw_into(masks, [math.prod(part.shape) for part in parts], block.dropout)
+        # Drawing is work for one thread, so each mask is drawn while the other threads compute.
+        run_together(map(partial, repeat(layers.forward), parts, drawn), len(parts))
         ctx.save_for_backward(weight, bias, norm_weight, norm_bias, gate_weight, gate_bias)
         ctx.constants, ctx.patches, ctx.moments, ctx.statistics = constants, patches, moments, statistics
         ctx.masks = masks

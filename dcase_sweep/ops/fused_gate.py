@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -17,25 +18,11 @@ from torch.autograd.function import once_differentiable
 
 from dcase_sweep.ops.dropout import DropoutMask
 from dcase_sweep.ops.gate import Block, Gate, GateMemory, wide, widened
+from dcase_sweep.ops.statistics import Statistics
 from dcase_sweep.ops.threads import run_together, working_memory, workspace
 
 #: Values of the maps that one task processes; it uses about 16 bytes of working memory for each.
 VALUES_PER_BLOCK = 1 << 19
-#: Values of the maps that one task sums.
-VALUES_PER_SUM = 1 << 19
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """Mean and biased variance ``[channel]`` of every channel over ``count`` values, in float32 or wider.
-
-    ``are_of_batch`` is true if they were computed from the maps themselves, so that gradients flow through them.
-    """
-
-    mean: Tensor
-    variance: Tensor
-    count: int
-    are_of_batch: bool
 
 
 def split_batch(maps: Tensor) -> list[slice]:
@@ -43,31 +30,6 @@ def split_batch(maps: Tensor) -> list[slice]:
     clips = len(maps)
     step = max(1, VALUES_PER_BLOCK * clips // max(1, maps.numel()))
     return [slice(first, min(first + step, clips)) for first in range(0, clips, step)]
-
-
-def _squares(rows: int, channels: int, dtype: torch.dtype, wide_type: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Reserve memory for rows in the wide type, which rows of this type do not need, and for their squares."""
-    shape = rows, channels
-    values, squares = working_memory([((0, 0) if dtype == wide_type else shape, wide_type), (shape, wide_type)])
-    return values, squares
-
-
-def batch_statistics(maps: Tensor) -> Statistics:
-    """Measure each channel of contiguous maps ``[batch, frame, mel, channel]``."""
-    channels, wide_type = maps.shape[-1], wide(maps.dtype)
-
-    def sum_part(part: Tensor) -> Tensor:
-        memory, squares = workspace(_squares, len(part), channels, maps.dtype, wide_type)
-        values = widened(part, memory)
-        torch.square(values, out=squares)
-        return torch.stack([values.sum(0), squares.sum(0)])
-
-    parts = maps.view(-1, channels).split(max(1, VALUES_PER_SUM // channels))
-    sums = sum((part.double() for part in run_together([partial(sum_part, part) for part in parts])), torch.zeros(1))
-    count = maps.numel() // channels
-    mean, square = sums / count
-    variance = (square - mean.square()).clamp_(min=0)
-    return Statistics(mean.to(wide_type), variance.to(wide_type), count, are_of_batch=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +206,10 @@ class _NormaliseGatePool(torch.autograd.Function):
         clips, frames, mels, channels = maps.shape
         pooled = maps.new_empty(clips, frames // block.pool[0], mels // block.pool[1], channels)
         parts = _Part.split(maps, pooled)
-        masks = [DropoutMask.draw(math.prod(part.shape), block.dropout) if block.dropout else None for part in parts]
-        run_together([partial(layers.forward, part, mask) for part, mask in zip(parts, masks, strict=True)])
+        masks: list[DropoutMask | None] = []
+        drawn = DropoutMask.draw_into(masks, [math.prod(part.shape) for part in parts], block.dropout)
+        # Drawing is work for one thread, so each mask is drawn while the other threads compute.
+        run_together(map(partial, repeat(layers.forward), parts, drawn), len(parts))
         ctx.save_for_backward(maps, weight, bias, gate_weight, gate_bias)
         ctx.masks, ctx.constants, ctx.statistics = masks, constants, statistics
         return pooled

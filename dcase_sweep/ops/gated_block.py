@@ -4,19 +4,17 @@ The fastest operations that apply are chosen here:
 
 - A spectrogram in float32 or wider that needs no gradient goes through the whole block as one operation
   (:mod:`dcase_sweep.ops.first_block`).
-- Otherwise the convolution is PyTorch's or, for many channels in float32, :mod:`dcase_sweep.ops.convolution`, and the
-  layers after it are one operation (:mod:`dcase_sweep.ops.fused_gate`).
+- Otherwise the convolution is PyTorch's or, in float32, that of :mod:`dcase_sweep.ops.convolution`, and the layers
+  after it are one operation (:mod:`dcase_sweep.ops.fused_gate`).
 """
-
-from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from dcase_sweep.ops import convolution as winograd
 from dcase_sweep.ops import first_block, fused_gate
+from dcase_sweep.ops.convolution import convolve, is_faster
 from dcase_sweep.ops.gate import Block
+from dcase_sweep.ops.statistics import Statistics, batch_statistics
 
 
 def gated_block(
@@ -46,9 +44,8 @@ def gated_block(
     block = Block(norm.weight, norm.bias, gate.weight, gate.bias, norm.eps, pool, dropout)
     if _is_spectrogram(maps, convolution):
         return _compute_from_spectrograms(maps.squeeze(3), convolution, norm, block)
-    convolved = _convolve(maps, convolution).permute(0, 2, 3, 1).contiguous()
-    measure = partial(fused_gate.batch_statistics, convolved.detach()) if norm.training else None
-    return fused_gate.normalise_gate_pool(convolved, block, _get_statistics(norm, measure))
+    convolved, measured = _convolve(maps, convolution, measure=norm.training)
+    return fused_gate.normalise_gate_pool(convolved, block, _get_statistics(norm, measured))
 
 
 def _is_spectrogram(maps: Tensor, convolution: nn.Conv2d) -> bool:
@@ -69,33 +66,32 @@ def _compute_from_spectrograms(
     assert bias is not None
     patches = first_block.Patches.extract(spectrograms, (weight.shape[2], weight.shape[3]))
     moments = first_block.Moments.compute(patches) if norm.training else None
-    measure = None if moments is None else partial(moments.statistics, weight.detach(), bias.detach())
-    statistics = _get_statistics(norm, measure)
+    measured = None if moments is None else moments.statistics(weight.detach(), bias.detach())
+    statistics = _get_statistics(norm, measured)
     return first_block.convolve_normalise_gate_pool(patches, weight, bias, block, statistics, moments)
 
 
-def _convolve(maps: Tensor, convolution: nn.Conv2d) -> Tensor:
-    """Compute ``[batch, channel, frame, mel]``."""
+def _convolve(maps: Tensor, convolution: nn.Conv2d, *, measure: bool) -> tuple[Tensor, Statistics | None]:
+    """Compute ``[batch, frame, mel, channel]``, and its statistics if they are to be measured."""
     weight, bias = convolution.weight, convolution.bias
     assert bias is not None
-    if winograd.is_faster(maps, weight):
-        return winograd.convolve(maps, weight, bias).permute(0, 3, 1, 2)
-    convolved: Tensor = convolution(maps.permute(0, 3, 1, 2))
-    return convolved
+    if is_faster(maps, weight, measure=measure):
+        return convolve(maps, weight, bias, measure=measure)
+    convolved = convolution(maps.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).contiguous()
+    return convolved, batch_statistics(convolved.detach()) if measure else None
 
 
-def _get_statistics(norm: nn.BatchNorm2d, measure: Callable[[], fused_gate.Statistics] | None) -> fused_gate.Statistics:
-    """Measure the batch and update the running statistics; without ``measure``, return the running statistics."""
+def _get_statistics(norm: nn.BatchNorm2d, measured: Statistics | None) -> Statistics:
+    """Update the running statistics with those of the batch, or return them where these were not measured."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     assert norm.momentum is not None
-    if measure is None:
-        return fused_gate.Statistics(norm.running_mean, norm.running_var, 1, are_of_batch=False)
-    statistics = measure()
+    if measured is None:
+        return Statistics(norm.running_mean, norm.running_var, 1, are_of_batch=False)
     with torch.no_grad():
-        unbiased = statistics.variance * (statistics.count / max(1, statistics.count - 1))
-        norm.running_mean.lerp_(statistics.mean.to(norm.running_mean.dtype), norm.momentum)
+        unbiased = measured.variance * (measured.count / max(1, measured.count - 1))
+        norm.running_mean.lerp_(measured.mean.to(norm.running_mean.dtype), norm.momentum)
         norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), norm.momentum)
         assert norm.num_batches_tracked is not None
         norm.num_batches_tracked.add_(1)
-    return statistics
+    return measured

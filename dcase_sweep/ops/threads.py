@@ -8,11 +8,9 @@ Whole tasks do not have to wait.
 import math
 import os
 import threading
-from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -45,36 +43,53 @@ def _pool(threads: int) -> ThreadPoolExecutor:
         return _pools[threads]
 
 
-def run_together(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
-    """Run all tasks without gradients, on as many threads as PyTorch may use, and return the results in order."""
+class _Tasks(Generic[Result]):
+    """Tasks that threads take in their order, one at a time, and what they return."""
+
+    def __init__(self, tasks: Iterable[Callable[[], Result]]) -> None:
+        self._tasks, self._taking = enumerate(tasks), threading.Lock()
+        self.results: dict[int, Result] = {}
+
+    def _take(self) -> tuple[int, Callable[[], Result]] | None:
+        with self._taking:
+            return next(self._tasks, None)
+
+    def run(self) -> None:
+        """Take and run tasks until none is left or one has failed."""
+        # Each thread takes the next task by itself, which costs much less than a future for each task.
+        try:
+            for place, task in iter(self._take, None):
+                self.results[place] = task()
+        except BaseException:
+            self._tasks = enumerate(())
+            raise
+
+
+def run_together(tasks: Iterable[Callable[[], Result]], count: int | None = None) -> list[Result]:
+    """Run all tasks without gradients, on as many threads as PyTorch may use, and return the results in order.
+
+    Instead of a list, ``tasks`` may be an iterator of ``count`` tasks, which makes each task when a thread takes it, in
+    their order, while the other threads work.
+    """
+    if count is None:
+        tasks = list(tasks)
+        count = len(tasks)
     threads = torch.get_num_threads()
-    if threads == 1 or len(tasks) == 1:
+    if threads == 1 or count == 1:
         with torch.no_grad():
             return [task() for task in tasks]
     is_inference = torch.is_inference_mode_enabled()
-    results: dict[int, Result] = {}
-    waiting = deque(range(len(tasks)))
-
-    def take() -> int | None:
-        with suppress(IndexError):  # another thread may take the last one
-            return waiting.popleft()
-        return None
+    shared = _Tasks(tasks)
 
     def work() -> None:
-        # Each thread takes the next task by itself, which costs much less than a future for each task.
         with torch.inference_mode(is_inference), torch.no_grad():
-            for place in iter(take, None):
-                try:
-                    results[place] = tasks[place]()
-                except BaseException:
-                    waiting.clear()
-                    raise
+            shared.run()
 
-    workers = [_pool(threads).submit(work) for _ in range(min(threads, len(tasks)))]
+    workers = [_pool(threads).submit(work) for _ in range(min(threads, count))]
     wait(workers)
     for worker in workers:
         worker.result()
-    return [results[place] for place in range(len(tasks))]
+    return [shared.results[place] for place in range(count)]
 
 
 class _Memory(threading.local):

@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 #: The default journal of studies.
 _JOURNAL = "optuna.log"
+Returned = TypeVar("Returned")
 
 
 class Application:
@@ -278,14 +279,25 @@ class Application:
             raise ConstraintViolation(str(error)) from None
 
     def find_obstacle(self, job: PreparedJob) -> str | None:
-        """Return the reason why jobs that differ from this one in their seed cannot run together; None if they can."""
+        """Return the reason why jobs cannot run together with this one; None if they can.
+
+        They differ from it in their seed, and in keys that `must_be_shared` allows to differ.
+        """
         return "the application runs one job at a time"
 
-    def run_together(self, runs: Mapping[str, Callable[[], Outcome]]) -> list[Outcome]:
-        """Run jobs that differ in their seed at the same time, and return their outcomes in the same order.
+    def must_be_shared(self, key: str, value: Any) -> bool:
+        """Whether jobs that run together must have the same value of a key: because it decides their architecture."""
+        return not isinstance(value, float)
+
+    def run_together(self, runs: Mapping[str, Callable[[], Returned]]) -> list[Returned]:
+        """Run jobs at the same time, and return the values of their functions in the same order.
 
         Args:
-            runs: name → function that runs a job and returns its outcome.
+            runs: name → function that runs a job, and reports its trial if it is the last job of the trial.
+
+        Raises:
+            BaseException: an interruption, or what one of the functions has raised. It is raised in every job that has
+                begun, too.
         """
         return [run() for run in runs.values()]
 

@@ -9,6 +9,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from dcase_sweep.sweep.copies import CopiedConfig
+from dcase_sweep.sweep.quick_overrides import parse_simple
 
 #: Largest number of parsed overrides that are kept. Values of a continuous space never occur again.
 _MOST_PARSED = 20_000
@@ -72,8 +73,11 @@ class Composer:
         if line not in self._parsed:
             if len(self._parsed) >= _MOST_PARSED:
                 self._parsed.clear()
-            parser = OverridesParser.create(config_loader=self.context.config_loader)
-            self._parsed[line] = parser.parse_override(line)
+            parsed = parse_simple(line)
+            if parsed is None:
+                parser = OverridesParser.create(config_loader=self.context.config_loader)
+                parsed = parser.parse_override(line)
+            self._parsed[line] = parsed
         return self._parsed[line]
 
     def _is_choice(self, override: Override) -> bool:

@@ -22,6 +22,7 @@ from dcase_sweep.sweep.application import Application
 from dcase_sweep.sweep.child_process import Pipe, describe_exit, end_with, leave_terminal, without_interrupts
 from dcase_sweep.sweep.launchers import JOBLIB, JobFailed, without_processes
 from dcase_sweep.sweep.launches import Ended, Launch, make_return
+from dcase_sweep.utils.collection import importing, own_process
 
 #: Seconds within which interrupted jobs write their last epochs.
 _PATIENCE = 20.0
@@ -136,6 +137,7 @@ def _close(found: _Process) -> None:
     found.alive.close()
 
 
+@own_process()
 def _main(payload: bytes, jobs: Connection, parent: Connection) -> None:
     """Run jobs until the parent closes its end of a pipe or ends for any reason."""
     leave_terminal()
@@ -143,7 +145,8 @@ def _main(payload: bytes, jobs: Connection, parent: Connection) -> None:
 
     threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     ignore_repeats()
-    launch: Launch = cloudpickle.loads(payload)
+    with importing():
+        launch: Launch = cloudpickle.loads(payload)
     try:
         while True:
             overrides, number = pickle.loads(jobs.recv_bytes())

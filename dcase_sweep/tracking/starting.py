@@ -27,6 +27,8 @@ CONTINUED = "dcase_sweep.continued"
 #: Tags of the runs of a trial with several seeds: its number, and on its own run, their parent, also the seeds.
 TRIAL, SEEDS = "dcase_sweep.trial", "dcase_sweep.seeds"
 
+#: The parent runs that this process has found, by the addresses of their stores. All jobs of a sweep have the same one.
+_parents: set[tuple[str, str]] = set()
 #: The longest pause, in seconds, between two attempts to reach a server.
 _LONGEST_PAUSE = 15.0
 
@@ -153,8 +155,11 @@ def check_parent(tracking: Tracking) -> None:
     if not tracking.parent:
         return
     store, parent = open_store(tracking), tracking.parent
+    if (store.uri, parent) in _parents:
+        return
     if _find(store, parent) is None:
         raise no_parent(parent, store.uri)
+    _parents.add((store.uri, parent))
 
 
 def _find_obstacle(store: Store, found: Any, signature: str | None) -> str | None:

@@ -1,5 +1,6 @@
 """Locating, preparing and opening MLflow stores."""
 
+import atexit
 import os
 import re
 import time
@@ -22,6 +23,7 @@ from dcase_sweep.tracking.database import (
 from dcase_sweep.tracking.owners import close_dead_runs
 from dcase_sweep.tracking.saved_view import link_to_run, link_to_runs, save_sweep_view, save_view
 from dcase_sweep.tracking.servers import prepare_server
+from dcase_sweep.utils.collection import importing
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import mask_secrets, mask_url
 
@@ -187,10 +189,11 @@ def open_store(tracking: Tracking, *, experiment: bool = True) -> Store:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         check_address(tracking)
         database = locate_database(uri)
-        if database is None:
-            _stores[key] = _open(prepare_server(uri), name)
-        else:
-            _stores[key] = _open_database(uri, name, database)
+        with importing():
+            if database is None:
+                _stores[key] = _open(prepare_server(uri), name)
+            else:
+                _stores[key] = _open_database(uri, name, database)
     return _stores[key]
 
 
@@ -232,7 +235,7 @@ def _open(uri: str, experiment: str | None, database: Path | None = None) -> Sto
     shown = mask_url(uri)
     try:
         client = MlflowClient(tracking_uri=absolute_uri(uri))
-        _relax_synchronisation(client)
+        _set_up_sqlite(client)
         if experiment is None:
             return Store(client, shown, "", database)
         found = client.get_experiment_by_name(experiment) or _create_experiment(client, experiment, database)
@@ -260,8 +263,8 @@ def _create_experiment(client: "MlflowClient", name: str, database: Path | None)
         return found
 
 
-def _relax_synchronisation(client: "MlflowClient") -> None:
-    """Let SQLite commit without waiting for the disk.
+def _set_up_sqlite(client: "MlflowClient") -> None:
+    """Let SQLite commit without waiting for the disk, and keep everything in one file when the process has ended.
 
     With a write-ahead log, a crash of the process loses nothing, and a power failure does not corrupt the database.
     """
@@ -275,6 +278,7 @@ def _relax_synchronisation(client: "MlflowClient") -> None:
         connection.execute("PRAGMA synchronous=NORMAL")
 
     event.listen(engine, "connect", configure)
+    atexit.register(engine.dispose)  # the last connection that is closed moves the log into the database
 
 
 def opened_stores() -> list[Store]:

@@ -53,6 +53,11 @@ PRIVATE_NAMES = (
         "Tells whether jobs run in this process: hydra.launcher names the class, and there is no public name for it.",
     ),
     PrivateName(
+        "omegaconf",
+        "omegaconf._utils.get_omega_conf_dumper",
+        "The rules by which OmegaConf quotes texts in YAML, for libyaml's writer.",
+    ),
+    PrivateName(
         "optuna",
         "optuna.storages.journal._storage.JournalOperation",
         "Tells which records of a journal end a trial: these are flushed to the disk.",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -73,6 +74,7 @@ def _masked_user(found: re.Match[str]) -> str:
     return f"{scheme}{user}:{MASK}@"
 
 
+@lru_cache(maxsize=10_000)
 def mask_word(word: str) -> str:
     """Mask the secrets of one word of a command line, such as ``tracking.uri='http://user:password@host'``."""
     key, equals, value = word.partition("=")
@@ -118,9 +120,9 @@ def masked_yaml(config: Any) -> str:
     """Write a configuration as YAML with its secrets masked; interpolations are kept."""
     from omegaconf import OmegaConf
 
-    plain = OmegaConf.to_container(config, resolve=False)
-    masked = mask_values(plain)
-    return OmegaConf.to_yaml(config if masked == plain else OmegaConf.create(masked), resolve=False)
+    from dcase_sweep.utils.yaml_text import to_yaml
+
+    return to_yaml(mask_values(OmegaConf.to_container(config, resolve=False, enum_to_str=True)))
 
 
 def is_masked(url: str) -> bool:

@@ -124,7 +124,8 @@ def unknown_name(name: str, known: Iterable[str]) -> str:
 
 def tidy_path(name: str) -> str:
     """Remove `./` and doubled slashes from a file name, so that each file has one name."""
-    return name if "/" not in name else str(PurePosixPath(name))
+    is_tidy = "//" not in name and "./" not in name and not name.endswith(("/", "/."))
+    return name if is_tidy else str(PurePosixPath(name))
 
 
 def path_problem(name: str) -> str | None:

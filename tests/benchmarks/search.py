@@ -1,7 +1,8 @@
 """What a search costs beside its trainings: `python -m tests.benchmarks.search [overhead] [idle] [pruning]`.
 
   overhead  a real search of the scene classifier, an epoch a trial: seconds a trial that are neither training nor
-            evaluation: asking, composing, checking, MLflow, telling
+            evaluation: asking, composing, checking, MLflow, telling. `--before` names the number of trials that the
+            study has already, or several; `--storage` where it is stored
   idle      two workers, trials that sleep for times of very different lengths: the share of the workers' time in which
             they wait, beside batches of two of the same trials, each waited for as Hydra's Optuna plugin does
   pruning   the same trials, drawn at random from one seed, on the demo recordings without a pruner, with the median
@@ -16,14 +17,22 @@ import itertools
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest import mock
 
 import numpy as np
 
 from tests.benchmarks.figures import Figure, record
 from tests.benchmarks.measure import describe_machine, make_parser, print_table
+from tests.benchmarks.studies import add_trials, make_trials
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 #: Seconds of the sleeping trials: most are short, some are eight times as long, as with pruning.
 DURATIONS = tuple(
@@ -36,6 +45,10 @@ def main() -> None:
     parser.add_argument("what", nargs="*", choices=["overhead", "idle", "pruning", []], help="default: all")
     parser.add_argument("--trials", type=int, default=20, help="of each search of `pruning` (default: 20)")
     parser.add_argument("--epochs", type=int, default=20, help="of each trial of `pruning` (default: 20)")
+    parser.add_argument("--before", nargs="+", type=int, default=[0], help="trials of the study of `overhead`, earlier")
+    parser.add_argument(
+        "--storage", nargs="+", choices=["journal", "sqlite"], default=["journal"], help="of `overhead`"
+    )
     options = parser.parse_args()
     data = ["data=tau2020", f"data.root={options.root.resolve()}"] if options.root else ["data=demo"]
     wanted = options.what or ["overhead", "idle", "pruning"]
@@ -43,12 +56,12 @@ def main() -> None:
     if "idle" in wanted:
         measure_idle()
     if "overhead" in wanted:
-        measure_overhead(data)
+        measure_overhead(data, options.before, options.storage)
     if "pruning" in wanted:
         measure_pruning(data, options.trials, options.epochs)
 
 
-def _search(arguments: Sequence[str], folder: Path) -> "list[object]":
+def _search(arguments: Sequence[str], folder: Path, storage: str = "journal") -> "list[FrozenTrial]":
     """The trials of a real search in a folder of its own."""
     import optuna
 
@@ -64,33 +77,74 @@ def _search(arguments: Sequence[str], folder: Path) -> "list[object]":
         os.chdir(before)
     if code:
         raise SystemExit(f"the search ended with exit code {code}")
-    study = optuna.load_study(study_name="s", storage=open_storage(str(folder / "mlruns" / "optuna.log")))
-    return list(study.get_trials())
+    where = folder / "mlruns" / "optuna.log" if storage == "journal" else f"sqlite:///{folder}/mlruns/optuna.db"
+    return list(optuna.load_study(study_name="s", storage=open_storage(str(where))).get_trials())
 
 
-def measure_overhead(data: Sequence[str]) -> None:
+@contextmanager
+def _earlier_trials(size: int) -> Iterator[None]:
+    """Let a search begin with trials in its study, drawn at random from its space."""
+    from dcase_sweep.sweep.optuna import study as records
+    from dcase_sweep.sweep.optuna.search import Search
+
+    run = Search.run
+
+    def run_later(search: Search, arguments: Sequence[str]) -> None:
+        trials = make_trials(size, search.config.space.suggest)
+        add_trials(search.study, trials)
+        n_trials = search.config.n_trials + sum(map(records.is_counted, trials))
+        run(replace(search, config=replace(search.config, n_trials=n_trials)), arguments)
+
+    with mock.patch.object(Search, "run", run_later) if size else nullcontext():
+        yield
+
+
+def measure_overhead(data: Sequence[str], before: Sequence[int], storages: Sequence[str]) -> None:
     """From the start of the first trial that trains to the end of the last, less what they trained and predicted."""
+    rows = [("search: its own cost", "trials before", "median s", "largest s")]
+    for storage, size in itertools.product(storages, before):
+        own, rejected = _measure_own(data, size, storage)
+        shown = "" if storages == ["journal"] else f" ({storage})"
+        of = f" after {size:,} trials" if size else ""
+        median = float(np.median(own))
+        label = f"a trial, besides training and evaluation{shown}"
+        rows.append((label, f"{size:,}", f"{median:.3f}", f"{max(own):.3f}"))
+        record(Figure(f"{label}{of}", median, "s", "smaller", 0.15))
+        if rejected:
+            median, label = float(np.median(rejected)), f"a rejected trial{shown}"
+            rows.append((f"{label}: {len(rejected)}", f"{size:,}", f"{median:.3f}", f"{max(rejected):.3f}"))
+            record(Figure(f"{label}{of}", median, "s", "smaller", 0.02))
+    print_table(rows)
+    print("aimed at: at most 0.15 s a trial and 0.02 s a rejected one, however many there are")
+
+
+def _measure_own(data: Sequence[str], before: int, storage: str) -> tuple[list[float], list[float]]:
+    """Return the own seconds of each trial but the first, which pays for imports, and those of rejected trials.
+
+    Args:
+        data: overrides for the recordings.
+        before: the number of trials that the study has already.
+        storage: its kind.
+    """
     from dcase_sweep.sweep.optuna import study as records
 
-    with tempfile.TemporaryDirectory() as folder:
-        trials = _search([*data, "training.epochs=1", "hydra.sweeper.n_trials=8", "hardware.threads=1"], Path(folder))
-        ran = [trial for trial in trials if records.kind(trial) == "finished"]  # type: ignore[arg-type]
-        rejected = [trial for trial in trials if records.kind(trial) == "rejected"]  # type: ignore[arg-type]
-        own = []
-        for previous, trial in itertools.pairwise(ran):  # the first one pays for imports
-            wall = (_at(trial.datetime_complete) - _at(previous.datetime_complete)).total_seconds()  # type: ignore[attr-defined]
-            between = [r for r in rejected if previous.number < r.number < trial.number]  # type: ignore[attr-defined]
-            spent = sum((_at(r.datetime_complete) - _at(r.datetime_start)).total_seconds() for r in between)  # type: ignore[attr-defined]
-            own.append(wall - spent - trial.user_attrs[records.WORK])  # type: ignore[attr-defined]
-        each = [(_at(r.datetime_complete) - _at(r.datetime_start)).total_seconds() for r in rejected]  # type: ignore[attr-defined]
-    rows = [("search: its own cost", "median s", "largest s")]
-    rows.append(("a trial, beside training and evaluation", f"{np.median(own):.2f}", f"{max(own):.2f}"))
-    if each:
-        rows.append((f"a rejected trial ({len(each)})", f"{np.median(each):.3f}", f"{max(each):.3f}"))
-        record(Figure("a rejected trial", float(np.median(each)), "s", "smaller", 0.02))
-    record(Figure("a trial, besides training and evaluation", float(np.median(own)), "s", "smaller", 0.15))
-    print_table(rows)
-    print("aimed at: at most 1 s a trial")
+    with tempfile.TemporaryDirectory() as folder, _earlier_trials(before):
+        wanted = ["training.epochs=1", "hydra.sweeper.n_trials=8", "hardware.threads=1"]
+        if storage == "sqlite":
+            wanted.append("hydra.sweeper.storage=sqlite:///mlruns/optuna.db")
+        trials = _search([*data, *wanted], Path(folder), storage)[before:]
+    ran = [trial for trial in trials if records.kind(trial) == "finished"]
+    rejected = [trial for trial in trials if records.kind(trial) == "rejected"]
+    own = []
+    for previous, trial in itertools.pairwise(ran):
+        wall = (_at(trial.datetime_complete) - _at(previous.datetime_complete)).total_seconds()
+        between = [each for each in rejected if previous.number < each.number < trial.number]
+        own.append(wall - sum(map(_seconds, between)) - trial.user_attrs[records.WORK])
+    return own, [_seconds(each) for each in rejected]
+
+
+def _seconds(trial: "FrozenTrial") -> float:
+    return (_at(trial.datetime_complete) - _at(trial.datetime_start)).total_seconds()
 
 
 def _at(moment: datetime | None) -> datetime:
@@ -159,11 +213,11 @@ def measure_pruning(data: Sequence[str], n_trials: int, epochs: int) -> None:
             arguments = [*data, *more]
             chosen = [f"hydra/sweeper/pruner={pruner}", "hydra/sweeper/sampler=random"]
             trials = _search([*arguments, *chosen], Path(folder))
-        kinds = [records.kind(trial) for trial in trials]  # type: ignore[arg-type]
+        kinds = [records.kind(trial) for trial in trials]
         ran = [trial for trial, kind in zip(trials, kinds, strict=True) if kind in ("finished", "pruned")]
-        seconds = sum(trial.user_attrs[records.SECONDS] for trial in ran)  # type: ignore[attr-defined]
-        trained = sum(len(trial.intermediate_values) for trial in ran)  # type: ignore[attr-defined]
-        best = max(trial.value for trial in trials if records.kind(trial) == "finished")  # type: ignore
+        seconds = sum(trial.user_attrs[records.SECONDS] for trial in ran)
+        trained = sum(len(trial.intermediate_values) for trial in ran)
+        best = max(trial.values[0] for trial in trials if records.kind(trial) == "finished")
         most = most or (trained, seconds)
         record(Figure(f"training time with pruner={pruner}", 100 * seconds / most[1], "%", "smaller"))
         figures = (str(trained), f"{trained / most[0]:.2f}", f"{seconds:.0f}", f"{seconds / most[1]:.2f}")

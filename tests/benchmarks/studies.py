@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -147,24 +147,65 @@ def insert(storage: Any, study_id: int, trials: "Sequence[optuna.trial.FrozenTri
         session.commit()
 
 
-def make_trials(size: int) -> "list[optuna.trial.FrozenTrial]":
+class _RandomTrial:
+    """Draws the values that a space asks a trial for."""
+
+    def __init__(self, sampler: "optuna.samplers.BaseSampler") -> None:
+        self.params: dict[str, Any] = {}
+        self.distributions: dict[str, Any] = {}
+        self._sampler = sampler
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        from optuna.distributions import CategoricalDistribution
+
+        return self.draw(name, CategoricalDistribution(choices))
+
+    def suggest_int(self, name: str, low: int, high: int, **more: Any) -> Any:
+        from optuna.distributions import IntDistribution
+
+        return self.draw(name, IntDistribution(low, high, **more))
+
+    def suggest_float(self, name: str, low: float, high: float, **more: Any) -> Any:
+        from optuna.distributions import FloatDistribution
+
+        return self.draw(name, FloatDistribution(low, high, **more))
+
+    def draw(self, name: str, distribution: "optuna.distributions.BaseDistribution") -> Any:
+        blank: Any = None
+        self.distributions[name] = distribution
+        self.params[name] = self._sampler.sample_independent(blank, blank, name, distribution)
+        return self.params[name]
+
+
+def _suggest(trial: Any) -> list[str]:
+    for name, distribution in distributions().items():
+        trial.draw(name, distribution)
+    return make_overrides(trial.params)
+
+
+def make_trials(size: int, suggest: Callable[[Any], list[str]] = _suggest) -> "list[optuna.trial.FrozenTrial]":
+    """Make trials as searches leave them: three of four finished, the others pruned or rejected.
+
+    Args:
+        size: their number.
+        suggest: draws the values of a trial, and returns its overrides, as `Space.suggest` does.
+    """
     import optuna
     from optuna.trial import TrialState
 
     from dcase_sweep.sweep.optuna import study as records
 
     rng = random.Random(1)
-    space = distributions()
     sampler = optuna.samplers.RandomSampler(seed=1)
-    blank: Any = None
     trials = []
     began = datetime(2026, 1, 1)
     for number in range(size):
-        params = {key: sampler.sample_independent(blank, blank, key, each) for key, each in space.items()}
+        drawn = _RandomTrial(sampler)
+        overrides = suggest(drawn)
         what = rng.choices(["finished", "pruned", "rejected"], [0.75, 0.15, 0.1])[0]
         attributes: dict[str, Any] = {
             records.OWNER: "host:12345:678901",
-            records.OVERRIDES: make_overrides(params),
+            records.OVERRIDES: overrides,
             records.THREADS: 1,
         }
         epochs = 0 if what == "rejected" else EPOCHS if what == "finished" else rng.randrange(1, EPOCHS)
@@ -179,8 +220,8 @@ def make_trials(size: int) -> "list[optuna.trial.FrozenTrial]":
             optuna.trial.create_trial(
                 state=TrialState.COMPLETE if what == "finished" else TrialState.PRUNED,
                 value=rng.random() if what == "finished" else None,
-                params=params,
-                distributions=space,
+                params=drawn.params,
+                distributions=drawn.distributions,
                 user_attrs=attributes,
                 intermediate_values={step: rng.random() for step in range(epochs)},
             )

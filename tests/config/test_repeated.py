@@ -55,7 +55,12 @@ VALUES = {
         "augmentation": ["[]", "[mixup]"],
         "model.blocks": [
             "[{filters: 8, kernel: [3, 3], pool: [2, 2], dropout: 0.1}]",
-            "[{filters: 4, kernel: [5, 3], pool: [4, 2], dropout: 0.2}]",
+            "[{filters: 4, kernel: [5, 3], pool: [4, 2], dropout: '${model.dropout}'}]",
+            "[{filters: 4, kernel: 5, pool: null, dropout: 0}, {filters: 8, kernel: [3, 3], pool: [4, 2]}]",
+            "[{filters: 4, kernel: [3, 5], pool: '${model.blocks.1.kernel}', dropout: '${model.dropout}'},"
+            " {filters: 16, kernel: [3, 3], dropout: '${model.blocks.0.dropout}'}]",
+            "[{filters: '${oc.env:DCASE_SWEEP_FILTERS}', kernel: [3, 3]}]",  # a text, which is refused
+            "[]",
         ],
     },
     "4": {
@@ -84,6 +89,29 @@ def test_jobs_are_validated_as_one_by_one(task: str, converted: list[DictConfig]
         composed = job(*TASKS[task], *(f"{key}={rng.choice(VALUES[task][key])}" for key in keys))
         assert describe(checks.check, composed) == describe(check, composed)
     assert len(converted) < 16
+
+
+def test_lists_of_mappings_are_values_whatever_their_length(converted: list[DictConfig]) -> None:
+    checks, rng = RepeatedCheck(), random.Random(0)
+    for _ in range(12):
+        blocks = [
+            f"{{filters:{rng.choice([4, 8])},kernel:[3,3],pool:{rng.choice(['null', '[2,2]'])},"
+            f"dropout:{rng.choice(['0', '0.1', '${model.dropout}'])}}}"
+            for _ in range(rng.choice([1, 2, 4]))
+        ]
+        composed = job(f"model.blocks=[{','.join(blocks)}]", f"model.dropout={rng.choice(['0', '0.2', '0.3'])}")
+        assert describe(checks.check, composed) == describe(check, composed)
+    # The first one, and those in which a reference was to another type of number before.
+    assert len(converted) <= 4
+
+
+def test_a_value_in_a_list_that_is_equal_but_of_another_type_is_checked() -> None:
+    block = "model.blocks=[{{filters:{},kernel:[3,3],pool:null,dropout:0.1}}]"
+    checks = RepeatedCheck()
+    checks.check(job(block.format(8)))
+
+    with pytest.raises(UserError, match=r"filters=8\.0: expected a positive whole number"):
+        checks.check(job(block.format(8.0)))
 
 
 def test_only_values_are_converted_again(converted: list[DictConfig]) -> None:
@@ -115,6 +143,11 @@ def test_what_a_caller_changes_does_not_reach_the_next_job() -> None:
         "model.dropout=7",
         "model.blocks=[{filters: 0, kernel: [3, 3], pool: [2, 2], dropout: 0.1}]",
         "model.blocks=[{filters: 8, kernel: [3, 3], pool: [900, 2], dropout: 0.1}]",
+        "model.blocks=[{filters: 8, kernel: [3, 3]}, {filters: 8, kernel: [3, 3], dropout: '${model.drop}'}]",
+        "model.blocks=[{filters: 8, kernel: [3, 3]}, {filters: 12345678901234567890, kernel: [3, 3]}]",
+        "model.blocks=[{filters: 8, kernel: [3, 3]}, {filter: 8, kernel: [3, 3]}]",
+        "model.blocks=[{filters: 8, kernel: [3, 3]}, {_target_: torch.nn.ReLU}]",
+        "model.blocks=[{filters: 8, kernel: [3, 3]}, [3]]",
         "front_end.n_mels=100000000",
         "training.normalise_over=nothing",
         "tracking.run_name=''",

@@ -12,7 +12,8 @@ from optuna.trial import FrozenTrial
 
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.utils.processes import parse_identity
-from tests.integration.test_other_applications import Project
+from tests.integration.test_other_applications import Project, WarmProject
+from tests.warm import WarmServer
 
 
 def _trials(project: Project) -> list[FrozenTrial]:
@@ -53,7 +54,7 @@ def _workers(project: Project) -> set[str]:
 def test_a_worker_of_joblib_that_dies_costs_its_trial_alone(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     project = Project(tmp_path)
-    process = project.start("-m", "seconds_per_epoch=0.2", "hydra/launcher=joblib")
+    process = project.start("-m", "seconds_per_epoch=0.2", "hydra/launcher=joblib", "hydra.sweeper.n_trials=5")
     _wait_for(lambda: _finished(project) >= 1, "a trial")
     killed, other = _pause_both(project)
     _signal_worker_of(killed, signal.SIGKILL)
@@ -65,39 +66,37 @@ def test_a_worker_of_joblib_that_dies_costs_its_trial_alone(tmp_path: Path) -> N
     found = _trials(project)
     assert records.kind(found[killed.number]) == "interrupted"
     assert records.kind(found[other.number]) == "finished"
-    assert records.counts(found) == {"finished": 8, "interrupted": 1}
+    assert records.counts(found) == {"finished": 5, "interrupted": 1}
     (again,) = [each for each in found if each.user_attrs.get(records.RETRY_OF) == killed.number]
     assert again.params == killed.params
     assert "is replaced: killed by SIGKILL (out of memory?)" in output
     assert "Traceback" not in output
 
 
-def test_jobs_of_a_batch_system_go_on_without_their_command_which_attaches_again(tmp_path: Path) -> None:
+def test_jobs_of_a_batch_system_go_on_without_their_command_which_attaches_again(
+    tmp_path: Path, warm: WarmServer
+) -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
-    project = Project(tmp_path)
-    words = ("-m", "seconds_per_epoch=0.2", "hydra/launcher=submitit_local", "hydra.sweeper.n_trials=10")
-    first = project.start(*words)
+    project = WarmProject(tmp_path, warm)
+    words = ("-m", "seconds_per_epoch=0.2", "hydra/launcher=submitit_local", "hydra.sweeper.n_trials=6")
+    first = project.fork(*words)
     _wait_for(lambda: len(_running(project)) == 2, "two workers")
     first.kill()  # not its workers
-    first.wait()
+    first.communicate()
     before = _finished(project)
     _wait_for(lambda: _finished(project) >= before + 1, "workers that go on")
     killed, other = _pause_both(project)
 
-    second = project.start(*words)
-    assert second.stdout is not None
-    printed = []
-    while "waiting" not in "".join(printed) and second.poll() is None:
-        printed.append(second.stdout.readline())
+    second = project.fork(*words)
+    _wait_for(lambda: "waiting" in second.printed() or second.poll() is not None, "a command that waits")
     _signal_worker_of(killed, signal.SIGKILL)
     _wait_for(lambda: len(_workers(project)) == 3, "one worker for the one that was killed")
     _signal_worker_of(other, signal.SIGCONT)
-    rest, _ = second.communicate(timeout=200)
+    output, _ = second.communicate(timeout=200)
 
-    output = "".join([*printed, rest])
     assert second.returncode == 0, output
     assert "waiting   for the trials of 2 workers of an earlier command" in output, output
-    assert records.counts(_trials(project)) == {"finished": 10, "interrupted": 1}, output
+    assert records.counts(_trials(project)) == {"finished": 6, "interrupted": 1}, output
     assert len(_workers(project)) == 3
     assert "Traceback" not in output
 

@@ -33,12 +33,12 @@ def test_jobs_are_children_of_one_run_and_compared(command_line: CommandLine, ti
 
 def test_front_ends_are_swept_over(command_line: CommandLine, tiny: Callable[..., list[str]]) -> None:
     store = f"store.root={command_line.folder / 'new_features'}"
-    output = command_line("-m", *tiny("front_end=log_mel,pcen,cqt", "training.epochs=1", store))
+    output = command_line("-m", *tiny("front_end=log_mel,mfcc", "training.epochs=1", store))
 
     lines = output.splitlines()
     header = next(index for index, line in enumerate(lines) if line.split()[:2] == ["front_end", "accuracy"])
-    assert {line.split()[0] for line in lines[header + 2 : header + 5]} == {"log_mel", "pcen", "cqt"}
-    assert output.count("48 clips in") == 3  # each has features of its own
+    assert {line.split()[0] for line in lines[header + 2 : header + 4]} == {"log_mel", "mfcc"}
+    assert output.count("48 clips in") == 2  # each has features of its own
 
 
 def test_a_job_that_fails_does_not_stop_the_others(command_line: CommandLine, tiny: Callable[..., list[str]]) -> None:

@@ -18,6 +18,7 @@ import pytest
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.study import open_storage
 from tests.engines.hosts import on_host
+from tests.warm import WarmProcess, WarmServer
 
 PROJECT = Path(__file__).resolve().parents[1] / "projects" / "sklearn_search"
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,17 +32,19 @@ class Project:
         self.folder = folder
         shutil.copytree(PROJECT, folder, dirs_exist_ok=True)
 
+    def environment(self, **more: str) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("HYDRA_")}
+        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+        return kept | more | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+
     def start(
         self, *arguments: str, host: str | None = None, environment: Mapping[str, str] | None = None
     ) -> "subprocess.Popen[str]":
         """Start the command without waiting; with a host, on a machine of this name."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("HYDRA_")}
         return subprocess.Popen(
             [*(on_host(host) if host else ()), sys.executable, "train.py", *arguments],
             cwd=self.folder,
-            env=kept
-            | dict(environment or {})
-            | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
+            env=self.environment(**environment or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -59,15 +62,47 @@ class Project:
         return optuna.load_study(study_name="train", storage=open_storage(str(self.folder / "optuna.log")))
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    return Project(tmp_path_factory.mktemp("project"))
+class WarmProject(Project):
+    """The application, whose commands are forked from a process that has imported what it needs."""
+
+    def __init__(self, folder: Path, warm: WarmServer) -> None:
+        super().__init__(folder)
+        self._warm = warm
+
+    def fork(self, *arguments: str, warm_workers: bool = True) -> WarmProcess:
+        """Start the command without waiting.
+
+        Args:
+            arguments: of the command.
+            warm_workers: as in `WarmServer.start`.
+        """
+        return self._warm.start(
+            arguments,
+            folder=self.folder,
+            environment=self.environment(),
+            warm_workers=warm_workers,
+            script="train.py",
+        )
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        process = self.fork(*arguments)
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == code, output
+        return output
 
 
 @pytest.fixture(scope="module")
-def continued(project: Project) -> str:
-    """The output of the second command, after the first one was killed during its trials."""
-    process = project.start(*SLOW)
+def project(tmp_path_factory: pytest.TempPathFactory, warm: WarmServer) -> WarmProject:
+    return WarmProject(tmp_path_factory.mktemp("project"), warm)
+
+
+@pytest.fixture(scope="module")
+def continued(project: WarmProject) -> str:
+    """The output of the second command, after the first one was killed during its trials.
+
+    The workers of the first one are started as people's are.
+    """
+    process = project.fork(*SLOW, warm_workers=False)
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(KeyError):  # there is no study yet

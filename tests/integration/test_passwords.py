@@ -5,8 +5,6 @@ import re
 import shlex
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -21,6 +19,9 @@ import pytest
 
 from tests.conftest import CommandLine, copy_database
 from tests.integration.test_interruption import wait_for_checkpoint
+from tests.warm import WarmServer
+
+ROOT = Path(__file__).resolve().parents[2]
 
 #: With what ends a password for those who read an address carelessly.
 PASSWORD = "hunter2@home/x"
@@ -57,20 +58,16 @@ class Guard(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[tuple[int, Path]]:
+def server(tmp_path_factory: pytest.TempPathFactory, database: Path, warm: WarmServer) -> Iterator[tuple[int, Path]]:
     """The port of an MLflow server behind a password, and the folder that it writes to."""
     folder = copy_database(database, tmp_path_factory.mktemp("server") / "runs")
     Guard.backend = port = free_port()
     with ThreadingHTTPServer(("127.0.0.1", 0), Guard) as guard:
-        words = ["server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-        store = ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder)]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", *words, *store],
-            cwd=folder.parent,
-            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
+        process = warm.start(
+            [str(port), str(folder)],
+            folder=folder.parent,
+            environment={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+            script=str(ROOT / "tests/mlflow_application.py"),
         )
         thread = threading.Thread(target=guard.serve_forever)
         thread.start()
@@ -80,8 +77,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator
         finally:
             guard.shutdown()
             thread.join()
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            process.kill()
+            process.communicate(timeout=60)
 
 
 def free_port() -> int:

@@ -6,7 +6,6 @@ import re
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -31,9 +30,9 @@ def newest(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def searched(command_line: CommandLine, tiny: Callable[..., list[str]]) -> str:
-    """What a search of three trials printed, by two workers at a time that are started as people's are."""
+    """What a search of three trials printed, by two workers at a time."""
     more = ("hydra.sweeper.n_trials=3", "hydra.sweeper.workers=2", "hydra.sweeper.study_name=s")
-    return replace(command_line, warm_workers=False)("-m", *tiny(*SPACE, *more))
+    return command_line("-m", *tiny(*SPACE, *more))
 
 
 def test_a_search_ends_with_its_best_and_how_to_repeat_it(

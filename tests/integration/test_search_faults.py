@@ -14,7 +14,9 @@ from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.study import open_storage
 from tests.conftest import CommandLine
 from tests.integration.test_experiment import client
+from tests.integration.test_other_applications import WarmProject
 from tests.integration.test_search import SPACE, _owner, _running, _wait_for, newest, study
+from tests.warm import WarmServer
 
 Tiny = Callable[..., list[str]]
 #: Kills a worker while it imports what it works with, as often as a file has letters.
@@ -39,33 +41,38 @@ def points(*more: str) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def trap(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, str], None]:
-    """Kills this number of workers during their start. They are identified by a word of their command line."""
+def trap(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Callable[[int, str], Path]:
+    """Kills this number of workers during their start. They are identified by a word of their command line.
+
+    Returns a file with a letter for each that is still to be killed.
+    """
     folder = command_line.folder / "trap"
     folder.mkdir(exist_ok=True)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setattr(command_line, "warm_workers", False)
 
-    def set_trap(deaths: int, sign: str) -> None:
+    def set_trap(deaths: int, sign: str) -> Path:
         (folder / "left").write_text("x" * deaths)
         (folder / "sitecustomize.py").write_text(TRAP.format(sign=sign, path=str(folder / "left")))
+        return folder / "left"
 
     yield set_trap  # type: ignore[misc]
     shutil.rmtree(folder)
 
 
 def test_a_worker_that_dies_while_it_starts_is_replaced(
-    command_line: CommandLine, tiny: Tiny, trap: Callable[[int, str], None]
+    command_line: CommandLine, tiny: Tiny, trap: Callable[[int, str], Path]
 ) -> None:
-    trap(2, "spawn_main")
+    left = trap(2, "spawn_main")
 
     output = command_line("-m", *tiny(*points(), "hydra.sweeper.n_trials=2", "hydra.sweeper.study_name=replaced"))
 
+    assert not left.read_text()
     assert "search    replaced: 2 finished" in output
 
 
 def test_workers_that_die_repeatedly_end_the_search_with_their_output(
-    command_line: CommandLine, tiny: Tiny, trap: Callable[[int, str], None]
+    command_line: CommandLine, tiny: Tiny, trap: Callable[[int, str], Path]
 ) -> None:
     trap(100, "spawn_main")
 
@@ -77,15 +84,18 @@ def test_workers_that_die_repeatedly_end_the_search_with_their_output(
 
 
 def test_the_workers_of_joblib_are_restarted(
-    command_line: CommandLine, tiny: Tiny, trap: Callable[[int, str], None]
+    tmp_path: Path, warm: WarmServer, trap: Callable[[int, str], Path]
 ) -> None:
+    """Of another application, which imports less; its workers run in processes of this package, too."""
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    trap(1, "spawn_main")
-    more = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.workers=2", "hydra.sweeper.n_trials=2")
+    left = trap(1, "spawn_main")
+    project = WarmProject(tmp_path, warm)
 
-    output = command_line("-m", *tiny(*points(*more), "hydra.sweeper.study_name=loky"))
+    words = ("-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.n_trials=2")
+    output, _ = project.fork(*words, warm_workers=False).communicate(timeout=300)
 
-    assert "search    loky: 2 finished" in output
+    assert not left.read_text()
+    assert "search    train: 2 finished" in output
 
 
 def test_the_trial_of_a_terminated_worker_is_retried(command_line: CommandLine, tiny: Tiny) -> None:

@@ -5,8 +5,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dcase_sweep.ops import fused_gate
-from dcase_sweep.ops.fused_gate import Block, Statistics, batch_statistics, normalise_gate_pool
+from dcase_sweep.ops import fused_gate, statistics
+from dcase_sweep.ops.fused_gate import Block, normalise_gate_pool
+from dcase_sweep.ops.statistics import Statistics, batch_statistics
 
 CHANNELS = 3
 FIXED = Statistics(torch.full((CHANNELS,), 0.3).double(), torch.full((CHANNELS,), 2.0).double(), 1, False)
@@ -16,7 +17,7 @@ FIXED = Statistics(torch.full((CHANNELS,), 0.3).double(), torch.full((CHANNELS,)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two clips at a time, so that a batch of five has three parts, one of them shorter."""
     monkeypatch.setattr(fused_gate, "VALUES_PER_BLOCK", 2 * 7 * 5 * CHANNELS)
-    monkeypatch.setattr(fused_gate, "VALUES_PER_SUM", 2 * 7 * 5 * CHANNELS)
+    monkeypatch.setattr(statistics, "VALUES_PER_SUM", 2 * 7 * 5 * CHANNELS)
 
 
 def tensors(*shapes: tuple[int, ...]) -> list[Tensor]:
@@ -35,8 +36,8 @@ def one_by_one(inputs: list[Tensor], pool: tuple[int, int], *, of_batch: bool) -
 
 def fused(inputs: list[Tensor], pool: tuple[int, int], *, of_batch: bool, dropout: float = 0.0) -> Tensor:
     maps, *parameters = inputs
-    statistics = batch_statistics(maps.detach()) if of_batch else FIXED
-    return normalise_gate_pool(maps, Block(*parameters, 1e-3, pool, dropout), statistics)
+    measured = batch_statistics(maps.detach()) if of_batch else FIXED
+    return normalise_gate_pool(maps, Block(*parameters, 1e-3, pool, dropout), measured)
 
 
 SHAPES = [(5, 7, 5, CHANNELS), (CHANNELS,), (CHANNELS,), (CHANNELS, CHANNELS), (CHANNELS,)]
@@ -82,12 +83,12 @@ def test_dropout_keeps_the_mean_and_can_drop_every_value() -> None:
 def test_statistics_cover_all_parts_of_the_batch() -> None:
     maps = torch.randn(5, 7, 5, CHANNELS) * 3 + 10
 
-    statistics = batch_statistics(maps)
+    measured = batch_statistics(maps)
 
     flat = maps.double().view(-1, CHANNELS)
-    torch.testing.assert_close(statistics.mean.double(), flat.mean(0))
-    torch.testing.assert_close(statistics.variance.double(), flat.var(0, correction=0), rtol=1e-5, atol=0)
-    assert statistics.count == 5 * 7 * 5
+    torch.testing.assert_close(measured.mean.double(), flat.mean(0))
+    torch.testing.assert_close(measured.variance.double(), flat.var(0, correction=0), rtol=1e-5, atol=0)
+    assert measured.count == 5 * 7 * 5
 
 
 def test_bfloat16_input_gives_bfloat16_output() -> None:

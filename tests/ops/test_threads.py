@@ -1,7 +1,7 @@
 """Work shared among threads."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -21,6 +21,33 @@ def _two_threads() -> Iterator[None]:
 
 def test_results_come_in_the_order_of_the_tasks() -> None:
     assert run_together([partial(pow, base, 2) for base in range(20)]) == [base**2 for base in range(20)]
+
+
+def test_an_iterator_makes_each_task_in_order_when_it_is_taken() -> None:
+    made: list[int] = []
+    running = threading.Barrier(2)
+
+    def meet(place: int) -> list[int]:
+        running.wait(timeout=10)
+        return made[: place + 1]
+
+    def make() -> Iterator[Callable[[], list[int]]]:
+        for place in range(4):
+            made.append(place)
+            yield partial(meet, place)
+
+    assert run_together(make(), 4) == [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3]]
+    torch.set_num_threads(1)
+    assert run_together((partial(len, made[:count]) for count in range(3)), 3) == [0, 1, 2]
+
+
+def test_an_error_of_an_iterator_reaches_the_caller() -> None:
+    def make() -> Iterator[Callable[[], None]]:
+        yield lambda: None
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        run_together(make(), 2)
 
 
 def test_two_tasks_run_at_once_with_operators_on_one_core_each() -> None:

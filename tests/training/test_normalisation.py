@@ -1,5 +1,6 @@
 """Mean and deviation of the mel bands, compared with double precision results from the recordings."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import soundfile
 from dcase_sweep.config import Experiment, find_learner
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.tasks.features import load_features
+from dcase_sweep.training import normalisation as module
 from dcase_sweep.training.keras.library import is_installed
 from dcase_sweep.training.normalisation import network_frames, normalisation
 from tests.composing import composed
@@ -100,3 +102,23 @@ def test_the_network_sees_what_it_saw_before_there_was_one_frame_more(root: Path
 
     assert store.features.shape[1:] == front_end.stored_shape == (40, 51)
     assert np.array_equal(network_frames(experiment, store.features)[0], alone)
+
+
+def test_the_statistics_of_stored_features_are_computed_once_for_the_same_recordings(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = experiment_of(root)
+    data, store = load_features(experiment)
+    assert isinstance(data, SceneData)
+    first = normalisation(experiment, data, store.features)
+    first[0][:] = 0  # what a caller does with them does not reach the next one
+    monkeypatch.setattr(module, "band_statistics", None)
+
+    second = normalisation(experiment, data, store.features)
+
+    assert second[0].any()
+    np.testing.assert_array_equal(second[1], first[1])
+    with pytest.raises(TypeError):  # others are computed
+        normalisation(experiment, replace(data, train=data.train[1:]), store.features)
+    with pytest.raises(TypeError):
+        normalisation(experiment, data, np.array(store.features))

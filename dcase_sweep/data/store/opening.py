@@ -21,6 +21,8 @@ _NOTICE_SECONDS = 3.0
 
 #: Stores that this process has verified, so that the jobs of a sweep do not read gigabytes again.
 _verified: dict[Path, FeatureStore] = {}
+#: The root and the names for which each of them was returned last.
+_opened: dict[Path, tuple[Path, list[str]]] = {}
 #: Hashes of files by their folder and the root of the stores.
 _contents: dict[tuple[str, str], FileContents] = {}
 
@@ -115,10 +117,12 @@ def open_store(
     contents = get_contents(root, store_root)
     digests = contents.digests(files, workers)
     path = locate_store(digests, store_root, configuration)
-    recordings = tuple(root / file for file in files)
     known = _verified.get(path)
     if known is not None and (path / INDEX).is_file() and None not in digests:
-        return replace(known, files=recordings)
+        if _opened.get(path) != (root, list(files)):
+            _verified[path] = known = replace(known, files=tuple(root / file for file in files))
+            _opened[path] = root, list(files)
+        return known
     note = on_note or (lambda text: None)
     folder = Folder(path, (len(files), *stored_shape(front_end)), stored_dtype(front_end))
     build = Build(folder, contents, list(files), digests, front_end, device, workers, on_progress, note)
@@ -131,6 +135,7 @@ def open_store(
     contents.save()
     note_use(path, name, root)
     _verified[path] = replace(store, computed=0)
+    _opened.pop(path, None)
     return store
 
 

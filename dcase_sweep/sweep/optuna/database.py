@@ -5,11 +5,9 @@ some. Here a few queries return their values. They know the tables of Optuna by 
 Optuna's own operations are used.
 """
 
-import gc
 import json
 import sys
 from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -24,6 +22,8 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
+
+from dcase_sweep.utils.collection import paused_collection
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row, Table
@@ -79,7 +79,7 @@ class TrialDatabase(RDBStorage):
 
         earlier = sorted(each for each in included_trial_ids if each <= trial_id_greater_than)
         try:
-            with self.engine.connect() as connection, _paused_collection():
+            with self.engine.connect() as connection, paused_collection():
                 trials = _read_trials(connection, study_id, earlier, trial_id_greater_than)
         except SQLAlchemyError as error:
             raise StorageInternalError("the trials of a study cannot be read") from error
@@ -142,18 +142,6 @@ def has_known_tables() -> bool:
 def _table(name: str) -> "Table":
     found: Table = models.BaseModel.metadata.tables[name]
     return found
-
-
-@contextmanager
-def _paused_collection() -> Iterator[None]:
-    """Keep the garbage collector from going through thousands of new trials again and again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _read_trials(connection: "Connection", study_id: int, earlier: Sequence[int], last: int) -> list[FrozenTrial]:

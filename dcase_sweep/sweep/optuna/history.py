@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -115,12 +115,20 @@ class History:
             return False
         return len(self._tried) >= self.points.size
 
-    def find_untried(self, trials: Sequence[FrozenTrial], rng: random.Random) -> dict[str, Any] | None:
-        """Return the values of an untried point; None if there is none or the space is continuous."""
+    def find_untried(
+        self, trials: Sequence[FrozenTrial], rng: random.Random, values: Mapping[str, Any] | None = None
+    ) -> dict[str, Any] | None:
+        """Return the values of an untried point; None if there is none or the space is continuous.
+
+        Args:
+            trials: all trials of the study by their numbers.
+            rng: random number generator.
+            values: values that the point must have.
+        """
         if self.points is None:
             return None
         self._follow(trials)
-        return self.points.find_untried(self._tried, len(self._tried), rng)
+        return self.points.find_untried(self._tried, len(self._tried), rng, values)
 
     def failed(self, trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:
         """Return the values of the failed points without a result, without duplicates."""

@@ -46,7 +46,7 @@ def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
     if is_fused(config):
         raise UserError(
             "hydra/launcher=fused: trains the jobs of a grid; a search has workers, hydra.sweeper.workers=2, and "
-            "trains the seeds of a trial together, hydra.sweeper.seeds=3 hydra.sweeper.fused=3"
+            "trains trials of one architecture together, hydra.sweeper.fused=8"
         )
     _check_memory(sweeper.workers, config)
     if not is_number(sweeper.max_failed) or not 0 <= sweeper.max_failed <= 1:
@@ -73,7 +73,7 @@ def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
             f"{_SHORTEST_HISTORY}, or null for all trials"
         )
     check_seeds(sweeper.seeds)
-    check_fused(sweeper.fused, sweeper.seeds)
+    check_fused(sweeper.fused)
     if not isinstance(sweeper.fresh, bool):
         raise UserError(f"hydra.sweeper.fresh={printable(sweeper.fresh)}: expected true or false")
     texts = ("study_name", "storage", "custom_search_space")

@@ -93,9 +93,9 @@ def make_label(key: int, command: str) -> str:
 def count_left(trials: "Iterable[FrozenTrial]", grace_period: float) -> int:
     """Count the launched workers that run although their command has ended, or cannot be seen from this machine.
 
-    A worker runs if its newest trial does. Between two trials it is given some seconds to begin the next one.
+    A worker runs if its newest trial that has not ended does. Between two trials it is given some seconds.
     """
-    newest = {trial.user_attrs[LAUNCHED]: trial for trial in trials if LAUNCHED in trial.user_attrs}
+    newest = _find_newest(trials)
     commands = {label: parse_identity(str(label).partition(" ")[2]) for label in newest}
     return sum(
         _goes_on(trial, grace_period)
@@ -114,8 +114,14 @@ def _goes_on(trial: "FrozenTrial", grace_period: float) -> bool:
 
 def find_gone(trials: "Iterable[FrozenTrial]", grace_period: float) -> set[str]:
     """Return the labels of the launched workers whose process has ended during their newest trial."""
-    newest = {trial.user_attrs[LAUNCHED]: trial for trial in trials if LAUNCHED in trial.user_attrs}
-    return {label for label, trial in newest.items() if _is_gone(trial, grace_period)}
+    return {label for label, trial in _find_newest(trials).items() if _is_gone(trial, grace_period)}
+
+
+def _find_newest(trials: "Iterable[FrozenTrial]") -> "dict[str, FrozenTrial]":
+    """Return the newest trial of each launched worker: of several at a time, one that has not ended."""
+    of_workers = [trial for trial in trials if LAUNCHED in trial.user_attrs]
+    of_workers.sort(key=lambda trial: not trial.state.is_finished())
+    return {trial.user_attrs[LAUNCHED]: trial for trial in of_workers}
 
 
 def _is_gone(trial: "FrozenTrial", grace_period: float) -> bool:

@@ -78,7 +78,7 @@ def _is_earlier_running(text: str, began: float) -> bool | None:
 
 
 class Heartbeat:
-    """Sends heartbeats for the current trial of this process at regular intervals, from a separate thread.
+    """Sends heartbeats for the current trials of this process at regular intervals, from a separate thread.
 
     Args:
         study: the study. Its storage may be used by several threads; to load the study once more would take as long
@@ -89,7 +89,7 @@ class Heartbeat:
     def __init__(self, study: "optuna.Study", interval: float = GRACE_PERIOD / HEARTBEATS) -> None:
         self._study = study
         self._interval = interval
-        self._trial: int | None = None
+        self._trials: tuple[int, ...] = ()
         self._changed = threading.Event()
         self._ended = False
         self._thread = threading.Thread(target=self._run, daemon=True, name="heartbeat")
@@ -102,19 +102,19 @@ class Heartbeat:
         self._ended = True
         self._changed.set()
 
-    def follow(self, trial: "optuna.Trial | None") -> None:
-        """Send heartbeats for this trial from now on; None stops them."""
-        self._trial = None if trial is None else trial._trial_id
-        if trial is not None:
+    def follow(self, *trials: "optuna.Trial") -> None:
+        """Send heartbeats for these trials from now on; none stops them."""
+        self._trials = tuple(trial._trial_id for trial in trials)
+        if trials:
             self._changed.set()
 
     def _run(self) -> None:
         while not self._ended:
             self._changed.wait(self._interval)
             self._changed.clear()
-            trial = self._trial
-            if trial is None or self._ended:
-                continue
-            # A finished trial accepts no attributes. A database that does not answer may answer next time.
-            with suppress(Exception):
-                self._study._storage.set_trial_user_attr(trial, ALIVE, time.time())
+            for trial in self._trials:
+                if self._ended:
+                    return
+                # A finished trial accepts no attributes. A database that does not answer may answer next time.
+                with suppress(Exception):
+                    self._study._storage.set_trial_user_attr(trial, ALIVE, time.time())

@@ -4,9 +4,9 @@ import json
 import math
 import random
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any
 
@@ -14,6 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from dcase_sweep.sweep.optuna.space import Space
+from dcase_sweep.sweep.quick_overrides import parse_simple
 
 #: A point: parameter name → index of the value among its choices.
 Point = frozenset[tuple[str, int]]
@@ -42,6 +43,11 @@ class Axis:
             return found if 0 <= found < len(self.values) else None
         wanted = canonical(str(value))
         return next((index for index, each in enumerate(self.values) if canonical(str(each)) == wanted), None)
+
+    def restrict(self, value: Any) -> "Axis":
+        """Return the axis with one of its values, or without any if this is none of them."""
+        place = self.position(value)
+        return replace(self, values=() if place is None else (self.values[place],))
 
 
 def make_axis(name: str, distribution: BaseDistribution) -> Axis | None:
@@ -102,27 +108,45 @@ class Points:
                 return frozenset((name, position) for name, position in positions if position is not None)
         return None
 
-    def find_untried(self, tried: Container[Point], count: int, rng: random.Random) -> dict[str, Any] | None:
+    def restrict(self, values: Mapping[str, Any]) -> "Points":
+        """Return the points that have these values, numbered anew."""
+        parts = (
+            tuple(axis.restrict(values[axis.name]) if axis.name in values else axis for axis in part)
+            for part in self.parts
+            if values.keys() <= {axis.name for axis in part}
+        )
+        return Points(tuple(part for part in parts if _product(part)))
+
+    def find_untried(
+        self,
+        tried: Container[Point],
+        count: int,
+        rng: random.Random,
+        values: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any] | None:
         """Return the values of a random untried point; None if there is none.
 
         Args:
             tried: the points that were tried.
             count: number of tried points.
             rng: random number generator.
+            values: values that the point must have.
         """
-        size = self.size
-        if count >= size:
+        points = self.restrict(values) if values else self
+        size = points.size
+        if not size or (points is self and count >= size):
             return None
-        for number in (rng.randrange(size) for _ in range(_DRAWS)):
-            if self._is_new(number, tried):
-                return self.parameters(number)
+
+        def find(numbers: Iterable[int]) -> dict[str, Any] | None:
+            found = map(points.parameters, numbers)
+            return next((each for each in found if self.identify(each) not in tried), None)
+
+        drawn = find(rng.randrange(size) for _ in range(_DRAWS))
+        if drawn is not None:
+            return drawn
         begin = rng.randrange(size)
         # Of count + 1 points at least one is untried.
-        numbers = ((begin + step) % size for step in range(count + 1))
-        return next((self.parameters(number) for number in numbers if self._is_new(number, tried)), None)
-
-    def _is_new(self, number: int, tried: Container[Point]) -> bool:
-        return self.identify(self.parameters(number)) not in tried
+        return find((begin + step) % size for step in range(min(size, count + 1)))
 
 
 def _product(part: Sequence[Axis]) -> int:
@@ -157,7 +181,8 @@ def canonical(text: str) -> str:
     if len(text) > 200:
         return text
     try:
-        return json.dumps(OverridesParser.create().parse_override(f"x={text}").value(), default=str)
+        parsed = parse_simple(f"x={text}") or OverridesParser.create().parse_override(f"x={text}")
+        return json.dumps(parsed.value(), default=str)
     except Exception:  # values that the grammar cannot parse are compared as text
         return text
 

@@ -16,6 +16,7 @@ import cloudpickle
 
 from dcase_sweep.sweep.child_process import LOST, Pipe, describe_exit, end_with
 from dcase_sweep.sweep.launchers import JobLost
+from dcase_sweep.utils.collection import importing, own_process
 from dcase_sweep.utils.environment import changed_environment
 from dcase_sweep.utils.gpus import assign_gpu
 from dcase_sweep.utils.processes import this_process
@@ -71,6 +72,7 @@ def _errors_in(log: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+@own_process()
 def _main(payload: bytes, number: int, log: str, parent: Connection) -> None:
     """Run a worker. Its output is written to a file, and it ends when its parent ends for any reason."""
     if hasattr(os, "setsid"):
@@ -83,7 +85,8 @@ def _main(payload: bytes, number: int, log: str, parent: Connection) -> None:
 
     ignore_repeats()
 
-    work: Callable[[int], Any] = cloudpickle.loads(payload)
+    with importing():
+        work: Callable[[int], Any] = cloudpickle.loads(payload)
     try:
         work(number)
     except Interrupted as interrupted:

@@ -31,6 +31,17 @@ def is_hopeless(trials: "Sequence[FrozenTrial]", trial: "FrozenTrial") -> bool:
     return _measure_progress(attempts[0]) <= _measure_progress(attempts[-1])
 
 
+def is_suspected(trials: "Sequence[FrozenTrial]", trial: "FrozenTrial") -> bool:
+    """Whether a trial has failed if it ends its worker once more, without a new step.
+
+    It then runs alone: which one of several trials that ran together has ended their worker is not known.
+    """
+    attempts = records.tries(trials, trial)[1:MOST_DEATHS]
+    if len(attempts) < MOST_DEATHS - 1 or not all(attempt.user_attrs.get(DIED) for attempt in attempts):
+        return False
+    return _measure_progress(attempts[0]) <= _measure_progress(attempts[-1])
+
+
 def _measure_progress(trial: "FrozenTrial") -> tuple[int, int]:
     """Return the number of finished seeds of a trial with several, and the number of its steps."""
     reported = len(trial.intermediate_values)

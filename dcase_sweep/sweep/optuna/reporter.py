@@ -21,7 +21,7 @@ class TrialReporter:
             are adopted.
 
     Attributes:
-        longest_step: the longest time between two steps in seconds, the first one from the start of the trial.
+        longest_step: the longest time between two steps in seconds, the first one from the start of the job.
     """
 
     def __init__(self, trial: Trial, *, is_pruned: bool = True, earlier: Mapping[int, float] | None = None) -> None:
@@ -29,6 +29,10 @@ class TrialReporter:
         self.is_pruned = is_pruned
         self.longest_step = 0.0
         self._earlier: dict[int, float] = dict(earlier or {})
+        self._marked = time.perf_counter()
+
+    def begin(self) -> None:
+        """Note that the job begins."""
         self._marked = time.perf_counter()
 
     def mark_step(self) -> None:

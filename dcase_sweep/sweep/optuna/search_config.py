@@ -43,5 +43,7 @@ class SearchConfig:
     sampler_history: int | None = 1000
     #: The seeds of each trial, whose mean is its result; none = each trial is one job with the configured seed.
     seeds: tuple[int, ...] = ()
-    #: Largest number of seeds of a trial that a worker trains together.
+    #: Largest number of trainings that a worker computes together: of the seeds of a trial, or of several trials.
     fused: int = 1
+    #: Largest number of trials of one architecture that it asks for together.
+    together: int = 1

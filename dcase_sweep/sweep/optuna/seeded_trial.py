@@ -18,78 +18,18 @@ from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.outcomes import describe_error
 from dcase_sweep.sweep.optuna.reporter import TrialReporter
 from dcase_sweep.sweep.optuna.seed_jobs import SeedJob, SeedJobs, read_seed_jobs
+from dcase_sweep.sweep.optuna.seed_reporter import SeedReporter
 from dcase_sweep.sweep.optuna.seeds import average
 from dcase_sweep.sweep.optuna.trial_builder import Attempt, TrialBuilder, list_reported
 from dcase_sweep.sweep.outcomes import Outcome, format_value
 from dcase_sweep.sweep.record import Record
-from dcase_sweep.sweep.reporting import ConstraintViolation, TrialPruned
+from dcase_sweep.sweep.reporting import ConstraintViolation
 from dcase_sweep.sweep.summary import make_markdown
 
 log = logging.getLogger(__name__)
 
 #: How a trial ends of whose seeds several have not finished.
 _SEVERITY = ("finished", "failed", "interrupted", "pruned")  # the first one lacks an objective
-
-
-class SeedReporter(TrialReporter):
-    """Receives the reports of the job of one seed. Those of the first seed reach the pruner.
-
-    Args:
-        trial: the trial.
-        jobs: the jobs of the trial.
-        seed: the seed.
-        place: its place among the seeds of the trial, from 0.
-        is_over: whether another seed has ended the trial, by now.
-        is_pruned: whether the trial may be pruned.
-        earlier: step → value of earlier attempts.
-    """
-
-    def __init__(
-        self,
-        trial: Trial,
-        jobs: SeedJobs,
-        seed: int,
-        place: int,
-        is_over: Callable[[], bool] = lambda: False,
-        *,
-        is_pruned: bool = True,
-        earlier: Mapping[int, float] | None = None,
-    ) -> None:
-        super().__init__(trial, is_pruned=is_pruned and place == 0, earlier=earlier)
-        self._is_over = is_over
-        self._jobs = jobs
-        self._seed = seed
-        self._place = place
-
-    def keep(self, value: float, step: int) -> None:
-        """Store a value of the first seed, or the progress of a later one.
-
-        Raises:
-            TrialPruned: if another command has closed the trial.
-        """
-        if self._place == 0:
-            super().keep(value, step)
-            return
-        try:
-            self.trial.set_user_attr(records.SEED_STEP, [self._place + 1, step + 1])
-        except optuna.exceptions.UpdateFinishedTrialError:
-            raise TrialPruned("taken over by another command") from None
-
-    def is_best(self, values: Sequence[float]) -> bool:
-        """Whether the trial may be the best: yes, because the mean over the seeds is not known yet."""
-        return True
-
-    def should_prune(self) -> bool:
-        """Whether the pruner stops the trial now, or another seed that is trained at the same time has ended it."""
-        return super().should_prune() or self._is_over()
-
-    def set_folder(self, folder: str) -> None:
-        """Store the folder of the seed's job; the trial has one of its own."""
-        self._jobs.update(self._seed, folder=folder)
-
-    def set_job_id(self, job_id: str) -> None:
-        """Store the ID of the record of the seed's job."""
-        self._jobs.update(self._seed, run_id=job_id)
 
 
 class SeededTrial:
@@ -121,6 +61,12 @@ class SeededTrial:
         #: Step → value of the first seed in earlier attempts.
         self._reported = list_reported(self._attempts)
         self._is_over = False
+        self._record: Record | None = None
+        #: How the seeds have ended that have no result, and what the first one has raised.
+        self._ends: list[Outcome] = []
+        self._error: BaseException | None = None
+        #: The seeds whose jobs have not ended.
+        self._open: set[int] = set()
 
     def run(self, job: PreparedJob) -> Outcome:
         """Run the jobs of all seeds.
@@ -132,16 +78,71 @@ class SeededTrial:
             The mean of the seeds, or the first outcome that is not a result: one seed that fails, is pruned or is
             interrupted ends the trial.
         """
+        self._begin(job)
+        self._record = self._start_record(job)
+        try:
+            outcome = self._run_seeds(job)
+        except BaseException as error:
+            self.give_up(error)
+            raise
+        self._close(outcome)
+        return outcome
+
+    def list_runs(
+        self, job: PreparedJob, end: Callable[[Callable[[], Outcome]], None]
+    ) -> dict[str, Callable[[], None]]:
+        """Return the jobs of the seeds, to be run together with those of other trials, by their names.
+
+        Args:
+            job: the prepared job of the trial, with the configured seed.
+            end: called by the last job to end, with a function that returns the outcome of the trial or raises what
+                has ended it.
+        """
+        self._begin(job)
+        pending = self._list_pending()
+        if not pending:
+            return {f"{self._trial.number}": partial(end, partial(self._finish, job))}
+        self._open = {seed for _, seed in pending}
+        return {
+            self._name(seed): partial(self._run_with_others, job, seed, place, partial(end, partial(self._finish, job)))
+            for place, seed in pending
+        }
+
+    def give_up(self, error: BaseException) -> None:
+        """Close the record of the trial, if it is open, because of an error or an interruption."""
+        if self._record is not None:
+            self._record.give_up("FAILED" if isinstance(error, Exception) else "KILLED")
+            self._record = None
+
+    def _begin(self, job: PreparedJob) -> None:
         self._adopt()
         self._trial.set_user_attr(records.SEEDS, list(self._config.seeds))
         self._trial.set_user_attr(records.FOLDER, job.folder)
-        record = self._start_record(job)
-        try:
-            outcome = self._run_seeds(job, record.id or self._config.record_id)
-        except BaseException as error:
-            record.give_up("FAILED" if isinstance(error, Exception) else "KILLED")
-            raise
-        self._close(record, outcome)
+
+    def _run_with_others(self, job: PreparedJob, seed: int, place: int, end: Callable[[], None]) -> None:
+        """Run the job of one seed, unless another one has ended the trial. The last one to end ends it."""
+        interruption: BaseException | None = None
+        if not self._is_over:
+            try:
+                self._record = self._record or self._start_record(job)
+                self._take(seed, self._run_seed(job, seed, place, self._record.id or self._config.record_id))
+            except BaseException as error:
+                self._is_over, self._error = True, self._error or error
+                interruption = None if isinstance(error, Exception) else error
+        self._open.discard(seed)
+        if not self._open:
+            end()
+        elif interruption is not None:
+            raise interruption
+
+    def _finish(self, job: PreparedJob) -> Outcome:
+        """Return the outcome of the trial when all of its jobs have ended."""
+        if self._error is not None:
+            self.give_up(self._error)
+            raise self._error
+        self._record = self._record or self._start_record(job)
+        outcome = self._conclude()
+        self._close(outcome)
         return outcome
 
     def _adopt(self) -> None:
@@ -172,30 +173,45 @@ class SeededTrial:
             self._trial.set_user_attr(records.RUN, record.id)
         return record
 
-    def _run_seeds(self, job: PreparedJob, record_id: str) -> Outcome:
-        pending = [(place, seed) for place, seed in enumerate(self._config.seeds) if not self._jobs[seed].is_finished]
+    def _list_pending(self) -> list[tuple[int, int]]:
+        """Return the places of the seeds without a result, with the seeds."""
+        return [(place, seed) for place, seed in enumerate(self._config.seeds) if not self._jobs[seed].is_finished]
+
+    def _name(self, seed: int) -> str:
+        return f"{self._trial.number} seed {seed}"
+
+    def _run_seeds(self, job: PreparedJob) -> Outcome:
+        assert self._record is not None
+        record_id = self._record.id or self._config.record_id
+        pending = self._list_pending()
         size = self._count_together(job, len(pending))
         for start in range(0, len(pending), size):
             shortage = self._find_shortage() if start else None
             if shortage is not None:
                 return Outcome("interrupted", error=shortage)
             batch = pending[start : start + size]
-            runs = {
-                f"{self._trial.number}, seed {seed}": partial(self._run_seed, job, seed, place, record_id)
-                for place, seed in batch
-            }
+            runs = {self._name(seed): partial(self._run_seed, job, seed, place, record_id) for place, seed in batch}
             outcomes = (
                 self._config.application.run_together(runs) if len(runs) > 1 else [run() for run in runs.values()]
             )
-            ends = []
             for (_, seed), outcome in zip(batch, outcomes, strict=True):
-                if self._is_finished(outcome):
-                    self._jobs.finish(seed, outcome, self._wanted)
-                else:
-                    ends.append(self._end_early(outcome, seed))
-            if ends:  # what a failed seed has stopped looks pruned
-                return min(ends, key=lambda each: _SEVERITY.index(each.status))
+                self._take(seed, outcome)
+            if self._ends:
+                break
             gc.collect()  # these networks, before the next ones are built
+        return self._conclude()
+
+    def _take(self, seed: int, outcome: Outcome) -> None:
+        """Store how the job of a seed has ended."""
+        if self._is_finished(outcome):
+            self._jobs.finish(seed, outcome, self._wanted)
+        else:
+            self._ends.append(self._end_early(outcome, seed))
+
+    def _conclude(self) -> Outcome:
+        """Return the mean of the seeds, or why there is none."""
+        if self._ends:  # what a failed seed has stopped looks pruned
+            return min(self._ends, key=lambda each: _SEVERITY.index(each.status))
         return self._summarize()
 
     def _count_together(self, job: PreparedJob, pending: int) -> int:
@@ -262,8 +278,10 @@ class SeededTrial:
         note = next((each.note for each in jobs if each.note), None)
         return Outcome("finished", means, note=note, spread=spread, work_seconds=sum(seconds) if seconds else None)
 
-    def _close(self, record: Record, outcome: Outcome) -> None:
+    def _close(self, outcome: Outcome) -> None:
         """Log the mean and the spread of the seeds, and close the record of the trial as that of its job would be."""
+        assert self._record is not None
+        record, self._record = self._record, None
         jobs = {seed: self._jobs[seed] for seed in self._config.seeds}
         if outcome.status != "finished" or not all(each.is_finished for each in jobs.values()):
             record.end("KILLED" if outcome.status in ("pruned", "interrupted") else "FAILED")

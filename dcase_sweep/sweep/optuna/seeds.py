@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 KEY, FUSED = "hydra.sweeper.seeds", "hydra.sweeper.fused"
-#: Largest number of seeds of a trial.
+#: Largest number of seeds of a trial, and of trainings at the same time.
 _MOST = 100
 
 
@@ -38,16 +38,14 @@ def check_seeds(wanted: Any) -> None:
     )
 
 
-def check_fused(fused: Any, seeds: Any) -> None:
-    """Check the largest number of seeds that are trained together.
+def check_fused(fused: Any) -> None:
+    """Check the largest number of trainings that a worker computes together.
 
     Raises:
-        UserError: if it is none, or a trial has only one seed.
+        UserError: if it is none.
     """
     if not _is_seed(fused) or not 1 <= fused <= _MOST:
         raise UserError(f"{FUSED}={printable(fused)}: expected a whole number from 1 to {_MOST}")
-    if fused > 1 and seeds == 1:
-        raise UserError(f"{FUSED}={fused}: trains the seeds of a trial together; expected {KEY} of 2 or more with it")
 
 
 def list_seeds(wanted: Any, config: DictConfig, varied: Collection[str] = ()) -> tuple[int, ...]:

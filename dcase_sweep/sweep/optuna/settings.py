@@ -73,14 +73,18 @@ def load_study(search_config: "SearchConfig") -> tuple[optuna.Study, int]:
     shared = optuna.load_study(study_name=search_config.study, storage=storage)
     worker = records.claim_worker_number(shared)
     trials = len(shared.get_trials(deepcopy=False))
+    sampler = make_sampler(search_config.sampler, worker=worker, trials=trials)
+    if is_grid(sampler):
+        # It only looks whether the last combination was tried, and fails for a trial with a combination of our choice.
+        setattr(sampler, "after_trial", lambda *_: None)  # noqa: B010
     study = optuna.load_study(
         study_name=search_config.study,
         storage=storage,
-        sampler=bound(make_sampler(search_config.sampler, worker=worker, trials=trials), search_config.sampler_history),
+        sampler=bound(sampler, search_config.sampler_history),
         pruner=make("pruner", search_config.pruner),
     )
-    # Samplers that try all combinations stop the study at the last one, which Optuna allows only within its own loop.
-    # The worker itself determines when nothing is left.
+    # Samplers may stop the study, which Optuna allows only within its own loop. The worker itself determines when
+    # nothing is left.
     setattr(study, "stop", lambda: None)  # noqa: B010
     return study, worker
 

@@ -22,7 +22,8 @@ def introduce(study: optuna.Study, search_config: SearchConfig, workers: int, fo
     found = records.counts(study.get_trials(deepcopy=False))
     known = ", ".join(f"{found[name]} {name}" for name in ("finished", "pruned", "failed", "rejected") if found[name])
     known = f"continued with {known}" if known else "new"
-    log.info(f"search    {study.study_name} ({known}), {search_config.n_trials} trials wanted, {workers} at a time")
+    at_a_time = workers * search_config.together
+    log.info(f"search    {study.study_name} ({known}), {search_config.n_trials} trials wanted, {at_a_time} at a time")
     if found["finished"] + found["pruned"] >= search_config.n_trials:
         log.info("search    complete: nothing is left to run; more trials need a larger hydra.sweeper.n_trials")
     if found["waiting"]:
@@ -31,8 +32,11 @@ def introduce(study: optuna.Study, search_config: SearchConfig, workers: int, fo
         log.info("search    the seed varies: trials that differ only in their seed are all trained")
     if search_config.seeds:
         listed = ", ".join(map(str, search_config.seeds))
-        together = f", up to {search_config.fused} together" if search_config.fused > 1 else ""
+        size = min(search_config.fused, len(search_config.seeds))
+        together = f", up to {size} together" if size > 1 else ""
         log.info(f"search    each trial is trained with the seeds {listed}{together}; their mean is its result")
+    if search_config.together > 1:
+        log.info(f"search    each worker trains up to {search_config.together} trials of one architecture together")
     shown = mask_url(
         search_config.storage if "://" in search_config.storage else os.path.relpath(search_config.storage)
     )

@@ -54,7 +54,8 @@ class OptunaSweeper(Sweeper):
             that its suggestions take the same time in a long search; None = all trials.
         seeds: number of seeds that each trial is trained with, counted from the configured ``seed``, or a list of
             seeds. The mean is the result of the trial; the standard deviation is shown with it.
-        fused: largest number of seeds of a trial that a worker trains together, if the application can.
+        fused: largest number of trainings that a worker computes together, if the application can: the seeds of a
+            trial, and further trials of the same architecture.
         objective: metric of the returned dictionary → ``maximize`` or ``minimize``.
         direction: the direction for a task function that returns one number, or a list of directions for several
             numbers.
@@ -195,6 +196,7 @@ class OptunaSweeper(Sweeper):
 
     def _check(self, fixed: list[str], varied: dict[str, str]) -> "_Checked":
         """Check the space and an existing storage, and compose the configuration and one trial."""
+        from dcase_sweep.sweep.optuna.architecture import count_trials_together
         from dcase_sweep.sweep.optuna.rehearsal import make_search_space, rehearse
         from dcase_sweep.sweep.optuna.seeds import list_seeds
         from dcase_sweep.utils.names import check_name
@@ -204,16 +206,16 @@ class OptunaSweeper(Sweeper):
         base = self.compose(fixed)
         application.begin(base)
         seeds = list_seeds(self.seeds, base, varied)
-        if seeds:  # the configured one is checked already
-            checked = application.check(self.compose([*fixed, f"seed={max(seeds)}"]))
-            obstacle = application.find_obstacle(PreparedJob(base, checked)) if self.fused > 1 else None
-            if obstacle is not None:
-                log.info(f"search    the seeds of a trial are trained one after the other: {obstacle}")
+        # Of several seeds, the configured one is checked already.
+        last = application.check(self.compose([*fixed, f"seed={max(seeds)}"]) if seeds else base)
         name = check_name(str(self.study_name or application.name_study(base)), _NAME_KEY, _LONGEST_NAME)
         space = make_search_space(application, varied, base, self.parser, self.custom_search_space)
         objective = self.choose_objective()
         is_grid = rehearse(space, self.sampler, self.pruner, lambda more: self.compose([*fixed, *more]))
-        return _Checked(fixed, varied, base, name, space, objective, is_grid, seeds)
+        together = count_trials_together(
+            application, space, PreparedJob(base, last), seeds=max(1, len(seeds)), fused=self.fused
+        )
+        return _Checked(fixed, varied, base, name, space, objective, is_grid, seeds, together)
 
     def _sign(self, checked: "_Checked") -> "Signature":
         """Return what must not change when the study is continued."""
@@ -254,6 +256,7 @@ class OptunaSweeper(Sweeper):
             sampler_history=self.sampler_history,
             seeds=checked.seeds,
             fused=self.fused,
+            together=checked.together,
         )
 
     def check_settings(self) -> None:
@@ -338,6 +341,8 @@ class _Checked:
     is_grid: bool
     #: The seeds of each trial, if there are several.
     seeds: tuple[int, ...]
+    #: Largest number of trials that a worker trains together.
+    together: int
 
 
 def name_class(application: Application) -> str:

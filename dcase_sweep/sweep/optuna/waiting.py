@@ -1,7 +1,7 @@
 """Which of the waiting trials a worker takes first."""
 
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -13,19 +13,24 @@ from dcase_sweep.utils.processes import parse_identity
 
 
 def take_waiting(
-    study: optuna.Study, trials: Sequence[FrozenTrial], unfinished: Iterable[FrozenTrial]
+    study: optuna.Study,
+    trials: Sequence[FrozenTrial],
+    unfinished: Iterable[FrozenTrial],
+    is_wanted: Callable[[FrozenTrial], bool] = lambda trial: RETRY_OF in trial.user_attrs,
 ) -> optuna.Trial | None:
-    """Take a waiting trial: first a retry of this batch job's, then of this host's, then any other retry.
+    """Take a waiting trial: first a retry of this batch job's, then of this host's, then any other one.
 
     Args:
         study: the study.
         trials: its trials, by their numbers.
         unfinished: those that wait or run.
+        is_wanted: whether a waiting trial is taken. Optuna takes those that are no retries itself, in the order of
+            their numbers.
 
     Returns:
-        The trial; None if no retry waits. Optuna takes other waiting trials itself, in the order of their numbers.
+        The trial; None if no wanted one waits.
     """
-    waiting = [trial for trial in unfinished if trial.state == TrialState.WAITING and RETRY_OF in trial.user_attrs]
+    waiting = [trial for trial in unfinished if trial.state == TrialState.WAITING and is_wanted(trial)]
     if not waiting:
         return None
     job, host = find_batch_job(), socket.gethostname()
@@ -40,7 +45,7 @@ def take_waiting(
 
 
 def _find_lost(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> FrozenTrial | None:
-    number = trial.user_attrs[RETRY_OF]
+    number = trial.user_attrs.get(RETRY_OF)
     return trials[number] if isinstance(number, int) and 0 <= number < len(trials) else None
 
 

@@ -1,43 +1,34 @@
 """A worker of a search. It prepares, runs and reports trials until there are enough."""
 
-import gc
 import logging
 import os
 import random
-import time
-from contextlib import suppress
-from typing import Any
+from collections.abc import Sequence
 
 import optuna
 from hydra.core.singleton import Singleton
-from hydra.core.utils import run_job
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
-from optuna.trial import Trial, TrialState
+from omegaconf import DictConfig
+from optuna.trial import Trial
 
 from dcase_sweep.sweep.composer import Composer
-from dcase_sweep.sweep.job import PreparedJob
 from dcase_sweep.sweep.optuna import study as records
-from dcase_sweep.sweep.optuna.attributes import EPOCH
-from dcase_sweep.sweep.optuna.history import History, Repeated, take_known
-from dcase_sweep.sweep.optuna.outcomes import describe_error, tell_outcome, too_many_failed
+from dcase_sweep.sweep.optuna.further_trials import FurtherTrials
+from dcase_sweep.sweep.optuna.history import History
+from dcase_sweep.sweep.optuna.outcomes import describe_error
 from dcase_sweep.sweep.optuna.owners import HEARTBEATS, Heartbeat
 from dcase_sweep.sweep.optuna.points import list_points
 from dcase_sweep.sweep.optuna.processes import get_environment
-from dcase_sweep.sweep.optuna.recovery import Recovery, close_died
-from dcase_sweep.sweep.optuna.reporter import TrialReporter
+from dcase_sweep.sweep.optuna.recovery import Recovery
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
 from dcase_sweep.sweep.optuna.search_time import SearchTime
-from dcase_sweep.sweep.optuna.seeded_trial import SeededTrial
 from dcase_sweep.sweep.optuna.settings import load_study
 from dcase_sweep.sweep.optuna.tally import Tally
 from dcase_sweep.sweep.optuna.trial_builder import TrialBuilder
-from dcase_sweep.sweep.outcomes import Outcome
-from dcase_sweep.sweep.reporting import ConstraintViolation, TrialPruned, reporting_to
+from dcase_sweep.sweep.optuna.trial_runner import TrialRunner
 from dcase_sweep.sweep.stored_jobs import mask_saved_configurations
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
-from dcase_sweep.utils.secrets import mask_url, mask_word
 from dcase_sweep.utils.signals import report_time_limit
 from dcase_sweep.utils.time_limit import find_deadline, limit_process
 
@@ -117,7 +108,7 @@ class Worker:
 
         Raises:
             UserError: if no configuration is within the limits, or an objective is not among a job's metrics.
-            Interrupted: after Ctrl-C, SIGTERM or another signal that asks for an end. The running trial is stored as
+            Interrupted: after Ctrl-C, SIGTERM or another signal that asks for an end. The running trials are stored as
                 interrupted.
         """
         from dcase_sweep.utils.signals import interruptible
@@ -129,6 +120,8 @@ class Worker:
         study, unique = load_study(self.search_config)
         rng = random.Random(unique)
         recovery = None if self.is_watched else Recovery(study, self.search_config, _RECOVER)
+        runner = TrialRunner(study, self.builder, self.context, self.task, self._time)
+        further = FurtherTrials(study, self.search_config, self.history, self._tally, rng)
         ran = rejected = repeated = 0
         beats = Heartbeat(study, self.search_config.grace_period / HEARTBEATS)
         with interruptible(), limit_process(deadline), beats as heartbeat:
@@ -136,14 +129,11 @@ class Worker:
                 self._goes_on(study, repeated, rng, recovery)
                 and (trial := records.ask(study, self.search_config.n_trials, self._tally)) is not None
             ):
-                if self.label:
-                    trial.set_user_attr(records.LAUNCHED, self.label)
-                heartbeat.follow(trial)
-                came_to = self._run(study, trial)
-                heartbeat.follow(None)
-                ran += came_to == "ran"
-                rejected = rejected + 1 if came_to == "rejected" else 0
-                repeated = repeated + 1 if came_to == "repeated" else 0
+                ends = self._run(trial, runner, further, heartbeat)
+                heartbeat.follow()
+                ran += ends.count("ran")
+                rejected = _count_in_a_row("rejected", ends, rejected)
+                repeated = _count_in_a_row("repeated", ends, repeated)
                 if rejected >= _HOPELESS:
                     reason = f"{rejected} trials in a row were rejected; widen the limits or the space"
                     study.set_user_attr(records.STOPPED, reason)
@@ -186,131 +176,50 @@ class Worker:
                 study.enqueue_trial(untried)
         return True
 
-    def _run(self, study: optuna.Study, trial: Trial) -> str:
-        """Run one trial and report it to the study. Returns whether it ran, was rejected or was repeated."""
-        began = time.perf_counter()
-        try:
-            job, reporter = self.builder.build(study, trial)
-        except ConstraintViolation as violation:
-            return _reject(study, trial, violation)
-        except Repeated as repeated:
-            take_known(study, trial, repeated.earlier)
-            return "rejected" if records.kind(repeated.earlier) == "rejected" else "repeated"
-        except BaseException as error:
-            self._close(study, trial, error)
-            return "ran"
-        try:
-            outcome = (
-                self._run_seeds(study, trial, job) if self.search_config.seeds else self._run_job(trial, job, reporter)
-            )
-        except ConstraintViolation as violation:
-            return _reject(study, trial, violation)
-        except BaseException as error:
-            self._close(study, trial, error)
-            return "ran"
-        try:
-            reporter.adopt_rest()
-            trial.set_user_attr(records.SECONDS, time.perf_counter() - began)
-            tell_outcome(study, trial, outcome, self.search_config)
-        except optuna.exceptions.UpdateFinishedTrialError:
-            log.info(f"trial {trial.number} was taken over by another command")
-        # Free the memory of a trial now. Objects that outlive the first trial belong to libraries; scanning them again
-        # would take most of a second each time.
-        gc.collect()
-        gc.freeze()
-        return "ran"
+    def _run(self, trial: Trial, runner: TrialRunner, further: FurtherTrials, heartbeat: Heartbeat) -> list[str]:
+        """Run a trial, together with further ones of its architecture. Returns how each has ended, one after the other.
 
-    def _close(self, study: optuna.Study, trial: Trial, error: BaseException) -> None:
-        """Close a trial that ended with an error.
-
-        Raises:
-            BaseException: the error itself, if it is an interruption or means that no trial can be used.
+        Those that are rejected or repeat a known one cost no place among them.
         """
-        found = records.find_trial(study, trial)
-        if isinstance(error, SystemExit):
-            close_died(study, found, describe_error(error))
-            raise error if error.code else SystemExit(1)  # a worker that was ended is no success
-        interrupted = not isinstance(error, Exception)
-        records.fail(study, found, describe_error(error), interrupted=interrupted)
-        if interrupted:
-            raise error
-        reason = too_many_failed(study, self.search_config.max_failed)
-        if reason:
-            study.set_user_attr(records.STOPPED, reason)
+        asked = [trial]
+        self._begin(trial)
+        heartbeat.follow(trial)
+        first = runner.build(trial)
+        if isinstance(first, str):
+            return [first]
+        group, ends, in_vain = [first], [], 0
+        with runner.interrupting(asked):
+            shared = further.find_shared(first)
+            while shared is not None and len(group) < self.search_config.together and in_vain < 2 * _REPEATED:
+                another = further.ask(shared, chooses=in_vain >= _REPEATED)
+                if another is None:
+                    break
+                asked.append(another)
+                self._begin(another)
+                heartbeat.follow(*asked)
+                built = runner.build(another)
+                if isinstance(built, str):
+                    ends.append(built)
+                    in_vain += 1
+                else:
+                    group.append(built)
+                    in_vain = 0
+        return [*ends, *runner.run(group)]
 
-    def _run_seeds(self, study: optuna.Study, trial: Trial, job: PreparedJob) -> Outcome:
-        """Run the jobs of a trial with several seeds."""
-        return SeededTrial(
-            study,
-            trial,
-            self.builder,
-            lambda job, reporter: self._run_job(trial, job, reporter),
-            lambda: self._time.find_shortage(study.get_trials(deepcopy=False)),
-        ).run(job)
-
-    def _run_job(self, trial: Trial, job: PreparedJob, reporter: TrialReporter) -> Outcome:
-        """Run the trial's job in its own folder, as Hydra does.
-
-        Raises:
-            ConstraintViolation: if the job rejects its configuration.
-            Exception: any error of the job.
-        """
-        application = self.search_config.application
-        errors: list[Exception] = []
-
-        def run(composed: DictConfig) -> Any:
-            reporter.set_folder(_folder(job.config))
-            try:
-                with reporting_to(reporter):
-                    return application.run(composed, self.task, job.content, reporter)
-            except Exception as error:
-                errors.append(error)
-                raise
-            finally:
-                if self._time.is_limited and reporter.longest_step:
-                    with suppress(optuna.exceptions.UpdateFinishedTrialError):
-                        longest = max(reporter.longest_step, trial.user_attrs.get(EPOCH, 0.0))  # of all seeds
-                        trial.set_user_attr(EPOCH, longest)
-
-        _mask(job.config)
-        returned = run_job(
-            hydra_context=self.context,
-            task_function=run,
-            config=job.config,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-        )
-        if not errors:
-            try:
-                return application.read_outcome(returned.return_value)
-            except UserError as error:
-                trial.study.set_user_attr(records.STOPPED, str(error))
-                raise
-        if isinstance(errors[0], (TrialPruned, optuna.TrialPruned)):
-            return Outcome("pruned")
-        if not isinstance(errors[0], ConstraintViolation):
-            log.error(f"trial {trial.number} failed", exc_info=errors[0])
-        raise errors[0]
+    def _begin(self, trial: Trial) -> None:
+        if self.label:
+            trial.set_user_attr(records.LAUNCHED, self.label)
 
 
-def _folder(config: DictConfig) -> str:
-    return str(OmegaConf.select(config, "hydra.runtime.output_dir"))
+def _count_in_a_row(kind: str, ends: Sequence[str], before: int) -> int:
+    """Return how many of the latest trials have all ended in one way.
 
-
-def _reject(study: optuna.Study, trial: Trial, violation: ConstraintViolation) -> str:
-    """Close a trial whose configuration is not allowed."""
-    for name, value in violation.figures.items():
-        trial.set_user_attr(name, value)
-    for name, exceeded in violation.violations.items():
-        trial.set_constraint(name, exceeded)
-    trial.set_user_attr(records.REJECTED, str(violation))
-    study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
-    return "rejected"
-
-
-def _mask(config: DictConfig) -> None:
-    """Mask passwords of the storage's URL in the files that Hydra writes for a job."""
-    with open_dict(config):
-        if config.hydra.sweeper.get("storage"):
-            config.hydra.sweeper.storage = mask_url(str(config.hydra.sweeper.storage))
-        config.hydra.overrides.hydra = [mask_word(word) for word in config.hydra.overrides.hydra]
+    Args:
+        kind: how.
+        ends: how trials have ended.
+        before: how many had ended in this way before them.
+    """
+    count = before
+    for end in ends:
+        count = count + 1 if end == kind else 0
+    return count

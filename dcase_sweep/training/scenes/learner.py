@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dcase_sweep.complexity.layers import Layer, list_layers
+from dcase_sweep.complexity.networks import plan_layers
 from dcase_sweep.config import Experiment, build_metrics, build_model, get_monitor
 from dcase_sweep.config.components import make_augmentations, make_loss
 from dcase_sweep.data.scenes import SceneData
@@ -113,7 +114,10 @@ class SceneLearner:
 
     def layers(self) -> list[Layer]:
         """Return the layers of the network with their current weights."""
-        return list_layers(self.module.network, (self.features.shape[1], self.features.shape[2]))
+        shape = (self.features.shape[1], self.features.shape[2])
+        return list_layers(
+            self.module.network, shape, planned=plan_layers(self.experiment, classes=len(self.data.classes))
+        )
 
     @staticmethod
     def headline(metrics: dict[str, float]) -> str:

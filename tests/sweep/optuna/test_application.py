@@ -69,10 +69,14 @@ class Search:
         n_trials: int = 5,
         seeds: tuple[int, ...] = (),
         fused: int = 1,
+        together: int = 1,
         application: Application | None = None,
+        params: Mapping[str, str] | None = None,
+        sampler: str = "RandomSampler",
+        sampler_options: Mapping[str, Any] | None = None,
     ) -> optuna.Study:
         """The study after a worker worked on it."""
-        space: Any = make_space({"x": "interval(0,1)"}, OverridesParser.create())
+        space: Any = make_space(params or {"x": "interval(0,1)"}, OverridesParser.create())
         if custom is not None:
             space = CustomSpace(FlatSpace(()), custom, self.config)
         wanted = Objective.parse(objective, "objective") if objective else parse_direction(direction)
@@ -89,11 +93,13 @@ class Search:
             fixed=(),
             n_trials=n_trials,
             max_failed=0.5,
-            sampler={"_target_": "optuna.samplers.RandomSampler", "seed": 0},
+            sampler={"_target_": f"optuna.samplers.{sampler}", "seed": 0, **(sampler_options or {})},
             pruner={"_target_": f"optuna.pruners.{pruner}"},
             constraints=constraints or {},
+            is_grid=sampler in ("BruteForceSampler", "GridSampler"),
             seeds=seeds,
             fused=fused,
+            together=together,
         )
         Worker(search_config, HydraContext(self.loader, Callbacks()), self.config, task, threads=None).work(0)
         return study

@@ -59,6 +59,15 @@ def test_a_worker_between_two_trials_still_runs() -> None:
     assert count_left([trial(label, ended=1, **{INTERRUPTED: True})], 300) == 0
 
 
+def test_a_worker_runs_as_long_as_one_of_its_trials_does() -> None:
+    """It may run several at a time, of which the newest one ends first."""
+    label = make_label(1, str(GONE))
+
+    assert count_left([trial(label), trial(label, ended=60)], 300) == 1
+    assert find_gone([trial(label), trial(label, ended=60)], 300) == set()
+    assert find_gone([trial(label, owner=GONE), trial(label, ended=60)], 300) == {label}
+
+
 @pytest.mark.parametrize(
     ("error", "how", "is_lost"),
     [

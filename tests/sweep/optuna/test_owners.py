@@ -82,14 +82,28 @@ def test_a_sign_of_life_is_given_from_time_to_time() -> None:
         heartbeat.follow(trial)
         first = _wait_for_change(study, None)
         assert _wait_for_change(study, first) > first
-        heartbeat.follow(None)
+        heartbeat.follow()
         study.tell(trial, 1.0)
 
 
-def _wait_for_change(study: optuna.Study, before: float | None) -> float:
+def test_each_trial_of_a_group_gives_signs_of_life_also_when_another_one_has_ended() -> None:
+    study = optuna.create_study()
+    trials = [study.ask() for _ in range(3)]
+    study.tell(trials[0], 1.0)
+
+    with Heartbeat(study, interval=0.05) as heartbeat:
+        heartbeat.follow(*trials)
+        for number in (1, 2):
+            first = _wait_for_change(study, None, number)
+            assert _wait_for_change(study, first, number) > first
+
+    assert ALIVE not in study.get_trials()[0].user_attrs
+
+
+def _wait_for_change(study: optuna.Study, before: float | None, number: int = 0) -> float:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
-        found = study.get_trials()[0].user_attrs.get(ALIVE)
+        found = study.get_trials()[number].user_attrs.get(ALIVE)
         if found is not None and found != before:
             return float(found)
         time.sleep(0.01)

@@ -1,7 +1,6 @@
 """Trials that are trained with several seeds: their mean, pruning, failures, and continuation in a later seed."""
 
 import math
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +10,19 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from dcase_sweep.application import limits
-from dcase_sweep.application.together import make_turns
 from dcase_sweep.runner import Result
 from dcase_sweep.sweep import ConstraintViolation, report
-from dcase_sweep.sweep.application import Application
-from dcase_sweep.sweep.job import PreparedJob
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna import worker
 from dcase_sweep.sweep.optuna.recovery import MOST_DEATHS, is_hopeless
 from dcase_sweep.sweep.optuna.seed_jobs import read_seed_jobs
-from dcase_sweep.sweep.optuna.seeded_trial import SeedReporter
+from dcase_sweep.sweep.optuna.seed_reporter import SeedReporter
 from dcase_sweep.sweep.optuna.study import open_storage
-from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.time_limit import TimeLimit
-from dcase_sweep.utils.turns import Turn
 from tests.sweep.optuna.test_application import Search, kinds
 from tests.sweep.optuna.test_worker import METRIC, finished, work
+from tests.sweep.optuna.together import Together, take_step
 
 SEEDS = (4, 5, 6)
 
@@ -321,39 +316,13 @@ def test_the_jobs_of_a_trial_of_several_seeds_draw_their_figures() -> None:
     assert reporter.is_best([0.5])  # the mean over the seeds may be the best one yet
 
 
-class Together(Application):
-    """Runs the jobs of several seeds in turns: each gives its turn to the next one when it reports a step."""
-
-    def __init__(self) -> None:
-        self.sizes: list[int] = []
-
-    def find_obstacle(self, job: PreparedJob) -> str | None:
-        return None
-
-    def run_together(self, runs: Mapping[str, Callable[[], Outcome]]) -> list[Outcome]:
-        self.sizes.append(len(runs))
-        turns = make_turns(runs)
-        while not all(turn.has_ended for turn in turns):
-            for turn in turns:
-                turn.resume()
-        return [turn.result for turn in turns]
-
-
-def step(value: float, number: int) -> None:
-    """Report a step, and let the other seeds report it."""
-    report(value, number)
-    turn = Turn.current()
-    if turn is not None:
-        turn.wait_for("the next step")
-
-
 def test_seeds_that_run_together_have_the_results_of_lone_ones(search: Search, tmp_path: Path) -> None:
     application, order = Together(), []
 
     def task(config: DictConfig) -> float:
         for number in range(2):
             order.append((config.seed, number, job_folder().name))
-            step(config.seed / 10, number)
+            take_step(config.seed / 10, number)
         return float(config.seed)
 
     study = search(task, n_trials=1, seeds=SEEDS, fused=2, application=application)
@@ -378,7 +347,7 @@ def test_a_seed_that_is_pruned_or_fails_stops_those_that_run_with_it(search: Sea
             if (trial, config.seed, number) == (5, 5, 1):
                 raise ValueError("no room")
             steps.append((trial, config.seed, number))
-            step(1.0 / (trial + 1), number)
+            take_step(1.0 / (trial + 1), number)
         return 0.5
 
     study = search(
@@ -398,7 +367,7 @@ def test_a_seed_that_fails_while_others_run_fails_the_trial(search: Search) -> N
             if (trial, config.seed, number) == (0, 5, 1):
                 raise ValueError("no room")
             steps.append((trial, config.seed, number))
-            step(0.5, number)
+            take_step(0.5, number)
         return 0.5
 
     study = search(task, n_trials=1, seeds=SEEDS, fused=3, application=Together())
