@@ -16,11 +16,13 @@ from filelock import FileLock
 
 from dcase_sweep.utils.cpu import set_openmp_wait_policy
 from tests.layout import make_tau
+from tests.parsing import parse_once
 from tests.warm import WarmProcess, WarmServer
 
 # Tests run side by side: an operator that was split among all cores would wait for those that others use.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 set_openmp_wait_policy()
+parse_once()
 # absl, which TensorFlow brings, keeps what standard error is at its import and closes it when logging is configured
 # anew, unless it is the real one: here it would be pytest's own file.
 with suppress(ImportError), redirect_stderr(sys.__stderr__):

@@ -30,7 +30,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn, TextIO
 
+from omegaconf import OmegaConf
+
+from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.training.keras.library import import_tensorflow, is_installed
+from tests.parsing import parse_once
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PRELOADED = (
@@ -299,6 +303,9 @@ def _preload() -> None:
     del sys.modules[stand_in.__name__]
     if is_installed():
         import_tensorflow()
+    parse_once()
+    for path in conf_folder().rglob("*.yaml"):
+        OmegaConf.load(path)
     assert threading.active_count() == 1, threading.enumerate()
     gc.collect()
     gc.freeze()  # or each process would go through all that was imported when it ends: two seconds
