@@ -87,6 +87,7 @@ PRIVATE_NAMES = (
     PrivateName("optuna", "_studies", "Of that: the trials that were read."),
     PrivateName("optuna", "_storage", "Of a study: trials are closed, and taken over, by the storage."),
     PrivateName("optuna", "_trial_id", "By which the storage knows a trial."),
+    PrivateName("optuna", "_study_id", "By which the storage knows a study."),
     PrivateName("mlflow", "_tracking_client", "SQLite is told not to wait for the disk at each commit."),
     PrivateName("codecarbon", "_scheduler", "Its threads are waited for: they write after stop() otherwise."),
     PrivateName("codecarbon", "_scheduler_monitor_power", "Likewise."),

@@ -181,4 +181,5 @@ def _make_kind(error: BaseException) -> type[BaseException]:
         def __init__(self) -> None:
             super().__init__(number)
 
+    InterruptedThread.__name__ = Interrupted.__name__  # it is shown as the reason
     return InterruptedThread

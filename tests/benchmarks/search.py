@@ -119,7 +119,7 @@ def measure_overhead(data: Sequence[str], before: Sequence[int], storages: Seque
 
 
 def _measure_own(data: Sequence[str], before: int, storage: str) -> tuple[list[float], list[float]]:
-    """Return the own seconds of each trial but the first, which pays for imports, and those of rejected trials.
+    """Return the own seconds of trials that ran, and those of rejected ones, without the first, which pays for imports.
 
     Args:
         data: overrides for the recordings.
@@ -134,7 +134,7 @@ def _measure_own(data: Sequence[str], before: int, storage: str) -> tuple[list[f
             wanted.append("hydra.sweeper.storage=sqlite:///mlruns/optuna.db")
         trials = _search([*data, *wanted], Path(folder), storage)[before:]
     ran = [trial for trial in trials if records.kind(trial) == "finished"]
-    rejected = [trial for trial in trials if records.kind(trial) == "rejected"]
+    rejected = [trial for trial in trials[1:] if records.kind(trial) == "rejected"]
     own = []
     for previous, trial in itertools.pairwise(ran):
         wall = (_at(trial.datetime_complete) - _at(previous.datetime_complete)).total_seconds()

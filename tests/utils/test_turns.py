@@ -105,6 +105,7 @@ def test_a_signal_is_raised_in_the_running_function_too() -> None:
     assert ended == [True]
     assert isinstance(turn.error, Interrupted)
     assert turn.error.signal_number == signal.SIGINT
+    assert type(turn.error).__name__ == "Interrupted"
 
 
 def test_waiting_functions_are_ended() -> None:

@@ -112,9 +112,9 @@ class TrialRunner:
         """Context whose exception interrupts those of the trials that have not ended."""
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             for trial in trials:
-                self._interrupt(trial)
+                self._interrupt(trial, error)
             raise
 
     def _run_alone(self, built: BuiltTrial) -> str:
@@ -166,7 +166,7 @@ class TrialRunner:
             if not self._is_over or not isinstance(error, (Exception, SystemExit)):
                 self._close(trial, error)
             else:  # of the trial that ends all
-                self._interrupt(trial)
+                self._interrupt(trial, error)
                 if isinstance(error, SystemExit):
                     raise
             return "ran"
@@ -180,8 +180,10 @@ class TrialRunner:
             log.info(f"trial {trial.number} was taken over by another command")
         return "ran"
 
-    def _interrupt(self, trial: Trial) -> None:
-        records.fail(self._study, records.find_trial(self._study, trial), _WITH_OTHERS, interrupted=True)
+    def _interrupt(self, trial: Trial, error: BaseException) -> None:
+        """Close a trial as interrupted, unless it has ended: by a signal, or by what has ended another one."""
+        reason = _WITH_OTHERS if isinstance(error, (Exception, SystemExit)) else describe_error(error)
+        records.fail(self._study, records.find_trial(self._study, trial), reason, interrupted=True)
 
     def _close(self, trial: Trial, error: BaseException) -> None:
         """Close a trial that ended with an error.

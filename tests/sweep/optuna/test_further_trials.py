@@ -306,6 +306,7 @@ def test_an_interruption_before_a_job_has_begun_interrupts_its_trial(search: Sea
         search(task, n_trials=3, together=3, application=Together())
 
     assert kinds(load(search)) == ["interrupted"] * 3
+    assert {trial.user_attrs[records.ERROR] for trial in load(search).get_trials()} == {"KeyboardInterrupt:"}
 
 
 def test_an_interruption_while_a_group_is_built_interrupts_its_trials(search: Search) -> None:
