@@ -5,7 +5,20 @@ import sys
 from pathlib import Path
 
 #: Modules that are no part of their own.
-_SHARED = ("__init__", "__main__", "figures", "measure", "gpu_data", "gpu_peers", "gpu_step", "keras_peer", "studies")
+_SHARED = (
+    "__init__",
+    "__main__",
+    "figures",
+    "fused_trainings",
+    "measure",
+    "gpu_data",
+    "gpu_device",
+    "gpu_peers",
+    "gpu_step",
+    "gpu_whole",
+    "keras_peer",
+    "studies",
+)
 
 
 def main() -> None:

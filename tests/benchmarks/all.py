@@ -64,6 +64,10 @@ def _no_gpu(options: argparse.Namespace) -> str | None:
     return None if torch.cuda.is_available() else "PyTorch finds no GPU on this machine"
 
 
+def _has_gpu(options: argparse.Namespace) -> str | None:
+    return "it is measured by gpu on this machine" if _no_gpu(options) is None else None
+
+
 def _no_scores(options: argparse.Namespace) -> str | None:
     from tests.benchmarks.events import DATA
 
@@ -84,6 +88,15 @@ def _keras(options: argparse.Namespace) -> list[str]:
 
 def _desed(options: argparse.Namespace) -> list[str]:
     return ["--desed-task", str(options.desed_task)] if options.desed_task else []
+
+
+#: Both tasks, for `fused`.
+_BOTH = ["--task", "1a", "4"]
+
+
+def _on_gpu(options: argparse.Namespace) -> list[str]:
+    roots = (("--tau", options.root), ("--desed", options.desed_root))
+    return [*_desed(options), *(word for name, root in roots if root for word in (name, str(root)))]
 
 
 PARTS = {
@@ -113,8 +126,8 @@ PARTS = {
         lambda options: ["ask", "tell", "suggest", "display", "open", "--trials", "100", "500"],
     ),
     "comparison": Part(lambda options: [], None),
-    "fused": Part(lambda options: [], lambda options: ["--small"]),
-    "gpu": Part(_desed, lambda options: ["--small"], _no_gpu),
+    "fused": Part(lambda options: _BOTH, lambda options: [*_BOTH, "--small"], _has_gpu),
+    "gpu": Part(_on_gpu, lambda options: ["--small"], _no_gpu),
 }
 
 
@@ -155,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--root", type=Path, help="a folder in TAU's layout (default: the generated demo set)")
     parser.add_argument("--keras-python", help="the Python of an environment with TensorFlow (default: this one)")
+    parser.add_argument("--desed-root", type=Path, help="a folder in DESED's layout, for gpu")
     parser.add_argument("--desed-task", type=Path, help="a checkout of DESED_task")
     return parser
 

@@ -24,7 +24,7 @@ _TRAIN = """
 import sys, tempfile
 from pathlib import Path
 from tests.benchmarks import gpu_data
-from tests.benchmarks.fused import store, time_epochs, run_alone
+from tests.benchmarks.fused_trainings import store, time_epochs, run_alone
 with tempfile.TemporaryDirectory() as folder:
     features = store(gpu_data.random_features(({clips}, 40, 500), "cpu"), Path(folder))
     def make(seed):

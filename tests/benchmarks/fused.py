@@ -1,97 +1,98 @@
-"""How fast several seeds train together, compared with one after the other: `python -m tests.benchmarks fused`.
+"""How fast several seeds train together: `python -m tests.benchmarks fused`.
 
-`baseline_cnn` on random features, by the recipe (batches of 16), on a GPU if there is one (TAU's size), else on a CPU.
+Compared with one seed after the other, and with as many processes at the same time: on a GPU under MPS, if it is
+installed, on a CPU with the cores divided among them. `--task 1a` is `baseline_cnn` on random features by the recipe
+(batches of 16), `--task 4` the mean teacher (batches of 48); on a GPU, if there is one, of the sizes of TAU and DESED.
 The first epoch of each training is not counted. `--small` takes few clips.
 """
 
 import argparse
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tests.benchmarks import gpu_data
 from tests.benchmarks.figures import Figure, record
+from tests.benchmarks.fused_trainings import Trainings, run_alone, run_together, time_epochs, time_processes
 from tests.benchmarks.measure import describe_machine, print_table
 
-#: Clips that are trained on and validated on a CPU.
-ON_CPU = (160, 32)
-AIM = 8.0
+#: Aims on a GPU with 16 seeds of task 1A: compared with one after the other, and with 16 processes under MPS.
+AIMS, AIMED = (8.0, 2.0), 16
+#: Seeds at a time.
+JOBS = {"small": [2], "cpu": [2, 4, 8], "cuda": [8, 16]}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", nargs="+", choices=("1a", "4"), default=["1a"], help="(default: 1a)")
     parser.add_argument("--jobs", type=int, nargs="+", help="trainings at a time (default: 2 4 8; on a GPU 8 16)")
     parser.add_argument("--epochs", type=int, default=3, help="of each training, the first not counted (default: 3)")
-    parser.add_argument("--stacked", action="store_true", help="compute the networks as one on a CPU too")
+    parser.add_argument("--stacked", action="store_true", help="compute the networks of task 1A as one on a CPU too")
+    parser.add_argument("--no-processes", action="store_true", help="do not compare with separate processes")
     parser.add_argument("--small", action="store_true", help="few clips")
     parser.add_argument("overrides", nargs="*", help="of the experiment, such as hardware.precision=32-true")
     options = parser.parse_args()
     import torch
 
     has_gpu = torch.cuda.is_available()
-    sizes = (64, 16) if options.small else gpu_data.SCENES if has_gpu else ON_CPU
-    hardware = "gpu" if has_gpu else "cpu"
     print(f"{torch.cuda.get_device_name() if has_gpu else describe_machine()}, PyTorch {torch.__version__}", flush=True)
-    rows = [("seeds together", "s an epoch of all", "clips/s of all", "compared with one after another")]
+    for task in options.task:
+        measure(
+            task,
+            "cuda" if has_gpu else "cpu",
+            small=options.small,
+            jobs=options.jobs,
+            epochs=options.epochs,
+            stacked=options.stacked or None,
+            has_processes=not options.no_processes,
+            overrides=options.overrides,
+        )
+
+
+def measure(
+    task: str,
+    device: str,
+    *,
+    small: bool = False,
+    jobs: Sequence[int] | None = None,
+    epochs: int = 3,
+    stacked: bool | None = None,
+    has_processes: bool = True,
+    overrides: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Measure and print one task; returns seconds of an epoch of all trainings, by what was run and their number."""
+    size = "small" if small else device
+    hardware = "gpu" if device == "cuda" else "cpu"
+    name = "seeds" if task == "1a" else "seeds of task 4"
+    rows = [(f"task {task}: seeds", "s an epoch of all", "clips/s of all", "one after another", "as many processes")]
+    found: dict[str, Any] = {"together": {}, "processes": {}}
     with tempfile.TemporaryDirectory() as folder:
-        features = store(gpu_data.random_features((sum(sizes), 40, 500), "cuda" if has_gpu else "cpu"), Path(folder))
-
-        def make(seed: int) -> Any:
-            fixed = (f"hardware={hardware}", f"training.epochs={options.epochs}", *options.overrides, f"seed={seed}")
-            return gpu_data.scene_learner(features, sizes, *fixed)
-
-        lone = time_epochs([Path(folder) / "lone"], make, run_alone)
-        rows.append(("1", f"{lone:.3f}", f"{sizes[0] / lone:,.0f}", ""))
-        for jobs in options.jobs or ([2] if options.small else [8, 16] if has_gpu else [2, 4, 8]):
-            folders = [Path(folder) / f"{jobs}" / f"{seed}" for seed in range(jobs)]
-            seconds = time_epochs(folders, make, partial(run_together, stacked=options.stacked or None))
-            faster = jobs * lone / seconds
-            record(Figure(f"{jobs} seeds together on a {hardware}", faster, "×", aim=AIM if jobs == 16 else None))
-            rows.append((f"{jobs}", f"{seconds:.3f}", f"{jobs * sizes[0] / seconds:,.0f}", f"{faster:.2f} ×"))
+        features = Path(folder) / "features.npy"
+        trainings = Trainings(task, size, device, features, (f"training.epochs={epochs}", *overrides))
+        trainings.draw()
+        lone = found["lone"] = time_epochs([Path(folder) / "lone"], trainings.make, run_alone)
+        rows.append(("1", f"{lone:.3f}", f"{trainings.clips / lone:,.0f}", "", ""))
+        for count in jobs or JOBS[size]:
+            folders = [Path(folder) / f"{count}" / f"{seed}" for seed in range(count)]
+            seconds = time_epochs(folders, trainings.make, partial(run_together, stacked=stacked))
+            found["together"][count] = seconds
+            aims = AIMS if (task, device, count, small) == ("1a", "cuda", AIMED, False) else (None, None)
+            record(Figure(f"{count} {name} together on a {hardware}", count * lone / seconds, "×", aim=aims[0]))
+            row = (f"{count}", f"{seconds:.3f}", f"{count * trainings.clips / seconds:,.0f}")
+            compared = f"{count * lone / seconds:.2f} ×"
+            if not has_processes:
+                rows.append((*row, compared, ""))
+                continue
+            apart, how = time_processes(trainings, count, Path(folder) / f"{count}processes")
+            found["processes"][count] = apart
+            print(f"{count} processes: {how}", flush=True)
+            record(
+                Figure(f"{count} {name} beside {count} processes on a {hardware}", apart / seconds, "×", aim=aims[1])
+            )
+            rows.append((*row, compared, f"{apart / seconds:.2f} ×"))
     print_table(rows)
-
-
-def store(features: NDArray[np.float32], folder: Path) -> NDArray[np.float32]:
-    """Features in a file, which trainings share as those of the feature store."""
-    np.save(folder / "features.npy", features)
-    stored: NDArray[np.float32] = np.load(folder / "features.npy", mmap_mode="r")
-    return stored
-
-
-def run_alone(functions: Sequence[Callable[[], Any]]) -> None:
-    for function in functions:
-        function()
-
-
-def run_together(functions: Sequence[Callable[[], Any]], stacked: bool | None = None) -> None:
-    """Run trainings as the jobs of `hydra/launcher=fused`."""
-    from dcase_sweep.training.fused.coordinator import Coordinator
-    from dcase_sweep.training.fused.random_state import RANDOM
-    from dcase_sweep.utils.turns import STATES, Turn
-
-    turns = [Turn(each, (*STATES, RANDOM), name=str(number)) for number, each in enumerate(functions)]
-    Coordinator(turns, None, stacked).run()
-
-
-def time_epochs(
-    folders: Sequence[Path], make: Callable[[int], Any], run: Callable[[Sequence[Callable[[], Any]]], None]
-) -> float:
-    """Seconds of an epoch of all trainings together, validation included."""
-    ends: list[list[float]] = [[] for _ in folders]
-
-    def train(seed: int) -> None:
-        learner = make(seed)
-        learner.fit(folders[seed], extra={}, on_epoch=lambda epoch, metrics: ends[seed].append(time.perf_counter()))
-
-    run([lambda seed=seed: train(seed) for seed in range(len(folders))])  # type: ignore[misc]
-    counted = len(ends[0]) - 1
-    return (max(each[-1] for each in ends) - max(each[0] for each in ends)) / counted
+    return found
 
 
 if __name__ == "__main__":

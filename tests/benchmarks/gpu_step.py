@@ -1,9 +1,12 @@
 """One training step on a GPU beside the limits of the card: what it multiplies and moves, and how long it takes."""
 
+from argparse import Namespace
 from typing import Any
 
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from tests.benchmarks.gpu_device import Device
 
 
 class Traffic(TorchDispatchMode):
@@ -31,12 +34,12 @@ class Traffic(TorchDispatchMode):
         return results
 
 
-def describe_step(learner: Any) -> dict[str, float]:
+def describe_step(learner: Any, device: Device) -> dict[str, float]:
     """The step of a learner: its operators, bytes and products, and the milliseconds of its graph alone."""
     import tempfile
     from pathlib import Path
 
-    from tests.benchmarks.gpu import measure_limits, seconds_of
+    from tests.benchmarks.gpu import measure_limits
 
     found: dict[str, float] = {}
     module = learner.module
@@ -50,7 +53,7 @@ def describe_step(learner: Any) -> dict[str, float]:
             for _ in range(6):  # beyond the recording
                 step(*arguments)
             inputs, numbers = module.prepare(arguments[0]), module.step_numbers()
-            found["seconds"] = seconds_of(lambda: graph(inputs, numbers), repeat=50)
+            found["seconds"] = device.seconds_of(lambda: graph(inputs, numbers), repeat=50)
             found["clips"] = len(inputs[0])
             with Traffic() as traffic:
                 graph._step(inputs)
@@ -66,7 +69,7 @@ def describe_step(learner: Any) -> dict[str, float]:
     # Forward and backward are three times the forward pass; the teacher's forward pass comes on top.
     passes = 4 if hasattr(module, "teacher") else 3
     found["flops"] = 2 * passes * products * found["clips"]
-    limits = measure_limits(None)  # type: ignore[arg-type]
+    limits = measure_limits(Namespace(device=device))
     found["share_of_flops"] = found["flops"] / found["seconds"] / limits["flops"]
     found["share_of_bytes"] = found["bytes"] / found["seconds"] / limits["bytes"]
     print(

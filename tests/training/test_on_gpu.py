@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.benchmarks import fused, gpu_data
+from tests.benchmarks import fused_trainings, gpu_data
 
 if not torch.cuda.is_available():
     pytest.skip("PyTorch finds no GPU on this machine", allow_module_level=True)
@@ -109,7 +109,7 @@ def test_a_batch_that_does_not_fit_is_reported_in_one_line(tmp_path: Any) -> Non
 
 def test_trainings_in_one_graph_give_the_losses_of_lone_ones(tmp_path: Any) -> None:
     """Without dropout, of which the group draws other masks than a training by itself."""
-    features = fused.store(gpu_data.random_features((16 * STEPS + 5 + 16, 40, 500), "cuda"), tmp_path)
+    features = fused_trainings.store(gpu_data.random_features((16 * STEPS + 5 + 16, 40, 500), "cuda"), tmp_path)
 
     def train_all(name: str, run: Any) -> list[list[float]]:
         losses: list[list[float]] = [[], [], []]
@@ -126,7 +126,7 @@ def test_trainings_in_one_graph_give_the_losses_of_lone_ones(tmp_path: Any) -> N
         run([lambda seed=seed: train_one(seed) for seed in range(3)])
         return losses
 
-    together, alone = train_all("together", fused.run_together), train_all("alone", fused.run_alone)
+    together, alone = train_all("together", fused_trainings.run_together), train_all("alone", fused_trainings.run_alone)
 
     for one, other in zip(together, alone, strict=True):
         assert one == pytest.approx(other, rel=1e-2)
@@ -136,7 +136,7 @@ def test_trainings_in_one_graph_give_the_losses_of_lone_ones(tmp_path: Any) -> N
 def test_mean_teachers_beside_one_another_give_the_losses_of_lone_ones(tmp_path: Any) -> None:
     """Each has a stream, a recorded step and random numbers of its own, those of dropout among them."""
     shape = (gpu_data.event_sizes(STEPS, (8, 8)), 128, 626)
-    features = fused.store(abs(gpu_data.random_features(shape, "cuda")), tmp_path)
+    features = fused_trainings.store(abs(gpu_data.random_features(shape, "cuda")), tmp_path)
 
     def train_all(name: str, run: Any) -> list[list[float]]:
         losses: list[list[float]] = [[], [], []]
@@ -153,7 +153,7 @@ def test_mean_teachers_beside_one_another_give_the_losses_of_lone_ones(tmp_path:
         run([lambda seed=seed: train_one(seed) for seed in range(3)])
         return losses
 
-    together, alone = train_all("together", fused.run_together), train_all("alone", fused.run_alone)
+    together, alone = train_all("together", fused_trainings.run_together), train_all("alone", fused_trainings.run_alone)
 
     for one, other in zip(together, alone, strict=True):
         assert one == pytest.approx(other, rel=1e-2)

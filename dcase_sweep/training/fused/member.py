@@ -138,20 +138,24 @@ class Member:
             draw: returns the masks of dropout for the batch; called with the random numbers of this training.
         """
         with self.own_random(), self.precision():
-            batch = next(self._loaded)
+            batch = self._load()
             inputs = self.module.prepare(batch)
             return PreparedBatch(len(batch[0]), inputs, draw(inputs))
 
     def take_step(self) -> int:
         """Perform the next step by itself, and return the number of clips in its batch. It never waits for a GPU."""
         with self.own_random(), nullcontext() if self._own_stream is None else self._own_stream.active():
-            batch = next(self._loaded)
+            batch = self._load()
             with self.precision():
                 loss = self.module.take_step(batch)
             if self.module.step_graph is None:
                 self._update(loss)
             self.loss = torch.where(torch.isfinite(self.loss), loss.detach().to(self.loss.dtype), self.loss)
         return len(batch[0])
+
+    def _load(self) -> tuple[Tensor, ...]:
+        """Return the next batch on the device of the training."""
+        return tuple(each.to(self.device, non_blocking=True) for each in next(self._loaded))
 
     def update(self, values: StepValues) -> Tensor:
         """Update the network, and return the loss and the reported values ``[value]``."""
