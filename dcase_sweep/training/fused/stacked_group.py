@@ -1,5 +1,7 @@
 """A group of trainings whose networks are computed as one."""
 
+import gc
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -15,6 +17,8 @@ from dcase_sweep.training.fused.member import Member, PreparedBatch
 from dcase_sweep.training.fused.stack import Stack
 from dcase_sweep.training.step_graph import StepGraph, StepValues, describe_obstacle, warn_not_used
 
+log = logging.getLogger(__name__)
+
 
 class _Optimizers:
     """The optimizers of several trainings as one, as far as `StepGraph` uses it."""
@@ -22,6 +26,8 @@ class _Optimizers:
     def __init__(self, optimizers: Sequence[Optimizer], stack: Stack) -> None:
         self._optimizers = optimizers
         self._stack = stack
+        #: Whether some of them may have changed their parameters in the latest step.
+        self.has_begun = False
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
@@ -32,9 +38,11 @@ class _Optimizers:
         return {parameter: state for optimizer in self._optimizers for parameter, state in optimizer.state.items()}
 
     def zero_grad(self, set_to_none: bool = True) -> None:
+        self.has_begun = False
         self._stack.zero_grad()
 
     def step(self) -> None:
+        self.has_begun = True
         self._stack.share_gradients()
         for optimizer in self._optimizers:
             optimizer.step()
@@ -53,6 +61,8 @@ class StackedGroup(Group):
         self._stack: Stack | None = None
         self._optimizers: _Optimizers | None = None
         self._graph: StepGraph | None = None
+        #: Whether the memory is too small for a step of all networks as one.
+        self._is_divided = False
         self._passes: dict[Any, list[ForwardPass]] = {}
         self._rates: dict[Any, Tensor] = {}
         self._inputs = 0
@@ -100,8 +110,17 @@ class StackedGroup(Group):
         if self._stack is None:
             self._build()
         assert self._optimizers is not None
-        if len({batch.describe() for batch in prepared}) > 1:
-            return self._compute_one_by_one(prepared)
+        if not self._is_divided and len({batch.describe() for batch in prepared}) == 1:
+            try:
+                return self._compute_as_one(prepared)
+            except torch.OutOfMemoryError:
+                if self._optimizers.has_begun or len(prepared) == 1:
+                    raise
+            self._divide()  # not while the error is handled, whose traceback keeps tensors
+        return self._compute_one_by_one(prepared)
+
+    def _compute_as_one(self, prepared: Sequence[PreparedBatch]) -> Tensor:
+        assert self._optimizers is not None
         inputs = [torch.stack(parts) for parts in zip(*(batch.inputs for batch in prepared), strict=True)]
         self._inputs = len(inputs)
         dropouts = [torch.stack(masks) for masks in zip(*(batch.dropouts for batch in prepared), strict=True)]
@@ -114,8 +133,26 @@ class StackedGroup(Group):
         self._optimizers.step()
         return values.reported
 
+    def _divide(self) -> None:
+        """Compute the networks one by one from now on. No step has changed them since the latest complete one."""
+        assert self._optimizers is not None
+        log.warning(
+            f"together  out of memory with the networks of {len(self.members)} jobs as one: they are computed one after "
+            "the other"
+        )
+        self._is_divided = True
+        self._optimizers.zero_grad()
+        if self._graph is not None:
+            self._graph.can_record = False
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
     def _compute_one_by_one(self, prepared: Sequence[PreparedBatch]) -> Tensor:
-        """Perform a step whose batches have different shapes, because an augmentation has changed them."""
+        """Perform a step of each network.
+
+        That is for batches whose shapes an augmentation has made different, and for those that need too much memory.
+        """
         rows = []
         for member, batch in zip(self.members, prepared, strict=True):
             with self._precision(), Dropouts(batch.dropouts, draws=batch.inputs[0].is_cuda), only_layers():

@@ -331,6 +331,45 @@ def test_a_signal_interrupts_every_training_which_is_continued(tmp_path: Path) -
         assert each.history == [pytest.approx(metrics, abs=1e-5) for metrics in whole.history[1:]]
 
 
+@pytest.mark.parametrize("failing", [0, 5])
+def test_networks_that_do_not_fit_in_the_memory_as_one_are_computed_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failing: int
+) -> None:
+    steps = []
+
+    class Large(groups.Stack):
+        def compute(self, *arguments: Any, **keywords: Any) -> Any:
+            if not keywords["draws"]:
+                steps.append(len(self.networks))
+            if len(steps) > failing:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().compute(*arguments, **keywords)
+
+    monkeypatch.setattr(groups, "Stack", Large)
+    trainings = [Tiny(tmp_path / f"{seed}", seed) for seed in (0, 1, 2)]
+
+    together(*trainings)
+
+    assert len(steps) == failing + 1
+    assert caplog.text.count("out of memory with the networks of 3 jobs as one") == 1
+    for each in trainings:
+        assert_same(each, alone(Tiny(tmp_path / f"alone{each.seed}", each.seed)))
+
+
+def test_a_step_that_fails_while_it_changes_networks_ends_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(optimizers: Any) -> None:
+        optimizers.has_begun = True
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(groups._Optimizers, "step", step)
+    trainings = [Tiny(tmp_path / f"{seed}", seed) for seed in (0, 1)]
+
+    together(*trainings)
+
+    for each in trainings:
+        assert str(each.error) == "out of memory with 2 jobs together; use hydra.launcher.max_jobs=1"
+
+
 def test_a_callback_may_stop_a_training_early(tmp_path: Path, sizes: list[int]) -> None:
     stopping = {
         "stop": {
