@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 
-from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.bounded import bound
+from dcase_sweep.sweep.optuna.opening import claim_worker_number
+from dcase_sweep.sweep.optuna.storage import open_storage
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
@@ -69,9 +70,9 @@ def load_study(search_config: "SearchConfig") -> tuple[optuna.Study, int]:
         the study, and the number of the worker, which no other worker of the study has on any machine.
     """
     silence_optuna()
-    storage = records.open_storage(search_config.storage, is_known=True)
+    storage = open_storage(search_config.storage, is_known=True)
     shared = optuna.load_study(study_name=search_config.study, storage=storage)
-    worker = records.claim_worker_number(shared)
+    worker = claim_worker_number(shared)
     trials = len(shared.get_trials(deepcopy=False))
     sampler = make_sampler(search_config.sampler, worker=worker, trials=trials)
     if is_grid(sampler):

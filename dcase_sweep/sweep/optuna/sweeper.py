@@ -139,9 +139,10 @@ class OptunaSweeper(Sweeper):
         fixed, varied = self.split(arguments)
         log.info("search    checking the space and a first trial")  # before the imports, which take seconds
         from dcase_sweep.sweep.optuna import settings
-        from dcase_sweep.sweep.optuna import study as records
         from dcase_sweep.sweep.optuna.joining import find_joined, get_record_id, store_command
+        from dcase_sweep.sweep.optuna.opening import join_study, open_study
         from dcase_sweep.sweep.optuna.search import Search, make_folder, start_record
+        from dcase_sweep.sweep.optuna.storage import claim, open_storage
         from dcase_sweep.utils.signals import interruptible
 
         settings.silence_optuna()
@@ -150,20 +151,20 @@ class OptunaSweeper(Sweeper):
         where = str(self.storage or application.locate_storage(checked.base))
         if "://" not in where or where.startswith("sqlite"):
             warn_about_file(self.composed, "hydra.sweeper.storage", where, "a server: postgresql://USER@HOST/DATABASE")
-        storage = records.open_storage(where)
+        storage = open_storage(where)
         application.load()
         signature = self._sign(checked)
         joined = find_joined()
         with interruptible():
             if joined is not None:
-                study = records.join_study(
+                study = join_study(
                     storage, joined.study, checked.objective, signature, rename=application.rename_stored
                 )
                 folder = make_folder(application, self.composed, study.study_name)
                 record, record_id = Record(), application.find_record(get_record_id(study))
             else:
-                with records.claim(storage):
-                    study = records.open_study(
+                with claim(storage):
+                    study = open_study(
                         storage,
                         checked.name,
                         checked.objective,

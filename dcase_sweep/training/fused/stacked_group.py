@@ -137,7 +137,7 @@ class StackedGroup(Group):
         """Compute the networks one by one from now on. No step has changed them since the latest complete one."""
         assert self._optimizers is not None
         log.warning(
-            f"together  out of memory with the networks of {len(self.members)} jobs as one: they are computed one by one"
+            f"together  out of memory with {len(self.members)} networks as one: they are computed one after the other"
         )
         self._is_divided = True
         self._optimizers.zero_grad()

@@ -26,9 +26,10 @@ from dcase_sweep.sweep.optuna import worker
 from dcase_sweep.sweep.optuna.attributes import EPOCH
 from dcase_sweep.sweep.optuna.custom_space import CustomSpace
 from dcase_sweep.sweep.optuna.inputs import parse_direction
+from dcase_sweep.sweep.optuna.opening import open_study
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
 from dcase_sweep.sweep.optuna.space import FlatSpace, make_space
-from dcase_sweep.sweep.optuna.study import Objective, Signature, open_storage, open_study
+from dcase_sweep.sweep.optuna.study import Objective, Signature, open_storage
 from dcase_sweep.sweep.optuna.worker import Worker
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.time_limit import TimeLimit

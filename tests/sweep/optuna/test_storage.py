@@ -16,6 +16,7 @@ import pytest
 
 from dcase_sweep.sweep.optuna import journal as journals
 from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.opening import open_study
 from dcase_sweep.sweep.optuna.storage import claim, open_storage
 from dcase_sweep.utils.errors import UserError
 from tests.sweep.optuna.test_study import OBJECTIVE, finish, opened, signature
@@ -211,7 +212,7 @@ def begin(where: str, all_are_there: Any, told: Any) -> None:
     try:
         storage = records.open_storage(where)
         with records.claim(storage):
-            study = records.open_study(storage, "s", OBJECTIVE, signature(), fresh=False)
+            study = open_study(storage, "s", OBJECTIVE, signature(), fresh=False)
             if study.user_attrs.get(records.RECORD) is None:
                 study.set_user_attr(records.RECORD, "a parent")
                 told.put("made its parent")

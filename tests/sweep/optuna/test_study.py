@@ -12,7 +12,8 @@ import pytest
 from optuna.trial import TrialState
 
 from dcase_sweep.sweep.optuna import study as records
-from dcase_sweep.sweep.optuna.study import Objective, Signature, open_storage, open_study
+from dcase_sweep.sweep.optuna.opening import claim_worker_number, open_study
+from dcase_sweep.sweep.optuna.study import Objective, Signature, open_storage
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.processes import ProcessIdentity, this_process
 
@@ -53,7 +54,7 @@ def test_each_worker_has_a_number_of_its_own_on_any_machine(where: str) -> None:
     opened(where)
 
     def claim(_: int) -> int:
-        return records.claim_worker_number(optuna.load_study(study_name="s", storage=open_storage(where)))
+        return claim_worker_number(optuna.load_study(study_name="s", storage=open_storage(where)))
 
     with ThreadPoolExecutor(4) as machines:
         numbers = sorted(machines.map(claim, range(8)))

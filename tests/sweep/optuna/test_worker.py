@@ -19,11 +19,13 @@ from dcase_sweep.application.callback import TrialCallback
 from dcase_sweep.application.experiments import Experiments
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.runner import Result
+from dcase_sweep.sweep.optuna import settings
 from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.opening import open_study
 from dcase_sweep.sweep.optuna.reporter import TrialReporter
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
 from dcase_sweep.sweep.optuna.space import make_space
-from dcase_sweep.sweep.optuna.study import Objective, Signature, open_storage, open_study
+from dcase_sweep.sweep.optuna.study import Objective, Signature, open_storage
 from dcase_sweep.sweep.optuna.worker import Worker
 from dcase_sweep.training.callbacks import StopTraining
 from dcase_sweep.utils.errors import UserError
@@ -114,7 +116,7 @@ def test_workers_that_have_the_same_number_on_their_machines_draw_other_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = []
-    monkeypatch.setattr(records, "open_storage", lambda where, **_: opened.append(where) or open_storage(where))
+    monkeypatch.setattr(settings, "open_storage", lambda where, **_: opened.append(where) or open_storage(where))
 
     def draw(folder: Path) -> list[float]:
         folder.mkdir()

@@ -351,7 +351,7 @@ def test_networks_that_do_not_fit_in_the_memory_as_one_are_computed_one_by_one(
     together(*trainings)
 
     assert len(steps) == failing + 1
-    assert caplog.text.count("out of memory with the networks of 3 jobs as one") == 1
+    assert caplog.text.count("out of memory with 3 networks as one") == 1
     for each in trainings:
         assert_same(each, alone(Tiny(tmp_path / f"alone{each.seed}", each.seed)))
 
