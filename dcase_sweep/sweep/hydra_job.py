@@ -4,7 +4,6 @@ Hydra copies a job's configuration five times, and writes its files by PyYAML's 
 """
 
 import logging
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from dcase_sweep.sweep.job import locate_folder
 from dcase_sweep.utils.yaml_text import to_yaml
 
 
@@ -82,10 +82,10 @@ def _is_plain(config: DictConfig) -> bool:
 
 def _choose_folder(config: DictConfig) -> Path:
     """Return the folder of a job, and set it in its configuration."""
-    place = os.path.join(*(str(OmegaConf.select(config, f"hydra.sweep.{key}")) for key in ("dir", "subdir")))
+    folder = locate_folder(config)
     with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
-        config.hydra.runtime.output_dir = os.path.abspath(place)
-    return Path(config.hydra.runtime.output_dir)
+        config.hydra.runtime.output_dir = folder
+    return Path(folder)
 
 
 def _write_files(folder: Path, given: DictConfig, config: DictConfig) -> None:

@@ -16,6 +16,12 @@ MOST_DEATHS = 3
 SEED = "seed"
 
 
+def locate_folder(config: DictConfig) -> str:
+    """Return the folder of the job with this configuration, as an absolute path."""
+    sweep = config.hydra.sweep
+    return os.path.abspath(os.path.join(str(sweep.dir), str(sweep.subdir)))
+
+
 @dataclass(frozen=True, slots=True)
 class PreparedJob:
     """A composed and validated job."""
@@ -31,8 +37,7 @@ class PreparedJob:
     @property
     def folder(self) -> str:
         """Return the folder of the job, as an absolute path."""
-        sweep = self.config.hydra.sweep
-        return os.path.abspath(os.path.join(str(sweep.dir), str(sweep.subdir)))
+        return locate_folder(self.config)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The memory of a GPU: what is free, and what a worker takes that shares the GPU with others."""
 
+import gc
 import logging
 
 import torch
@@ -11,6 +12,18 @@ log = logging.getLogger(__name__)
 
 #: What a process takes beside the memory of PyTorch's allocator: CUDA's context, kernels and libraries.
 _CONTEXT = 600 * 2**20
+
+
+def release_memory() -> None:
+    """Give memory that no tensor uses back to the GPU.
+
+    Not while an error is handled: its traceback keeps tensors.
+    """
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()
 
 
 def get_limit(total: int) -> int | None:

@@ -1,6 +1,5 @@
 """The message for a batch that does not fit in the memory of a GPU, with a batch size that fits."""
 
-import gc
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -8,7 +7,7 @@ import torch
 from pytorch_lightning import Trainer
 
 from dcase_sweep.config import Experiment
-from dcase_sweep.training.gpu_memory import get_limit
+from dcase_sweep.training.gpu_memory import get_limit, release_memory
 from dcase_sweep.training.step_module import StepModule
 from dcase_sweep.utils.gpus import find_share
 from dcase_sweep.utils.machine import format_bytes
@@ -35,7 +34,7 @@ def find_fitting_fraction(attempt: Callable[[int], object], largest: int) -> int
             if not is_gpu_out_of_memory(error):
                 raise
             divisor *= 2
-        _free()
+        release_memory()
     return None
 
 
@@ -48,7 +47,7 @@ def describe_out_of_memory(experiment: Experiment, trainer: Trainer, module: Any
         module: the trained module. Smaller batches are tried only for a `StepModule`.
         train: the training batches.
     """
-    _free()
+    release_memory()
     found, advice = (
         _sizes(experiment, 1),
         ["end other programs on the GPU" if find_share() is None else "fewer workers"],
@@ -98,11 +97,3 @@ def _describe_use() -> str:
         return f" in this worker's part of the GPU ({format_bytes(limit)}; {share.workers} workers use it)"
     others = total - free - torch.cuda.memory_reserved()
     return f" on the GPU ({format_bytes(total)}, of which {format_bytes(max(others, 0))} are used by other programs)"
-
-
-def _free() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    elif torch.backends.mps.is_available():
-        torch.mps.empty_cache()

@@ -21,7 +21,7 @@ from tests.benchmarks.measure import describe_machine, print_table, ratio
 SIZES = (208, 16)
 #: Trains in a process, and writes the seconds of the epochs after the first.
 _TRAIN = """
-import sys, tempfile
+import tempfile
 from pathlib import Path
 from tests.benchmarks import gpu_data
 from tests.benchmarks.fused_trainings import store, time_epochs, run_alone

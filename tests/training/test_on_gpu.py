@@ -1,5 +1,7 @@
 """Recorded steps on a GPU, compared with others, and errors of recordings. Skipped without a GPU."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -107,18 +109,21 @@ def test_a_batch_that_does_not_fit_is_reported_in_one_line(tmp_path: Any) -> Non
         torch.cuda.set_per_process_memory_fraction(1.0)
 
 
-def test_trainings_in_one_graph_give_the_losses_of_lone_ones(tmp_path: Any) -> None:
-    """Without dropout, of which the group draws other masks than a training by itself."""
-    features = fused_trainings.store(gpu_data.random_features((16 * STEPS + 5 + 16, 40, 500), "cuda"), tmp_path)
+def check_together(folder: Any, make_learner: Callable[..., Any]) -> None:
+    """Check that three seeds trained together have about the losses of lone ones.
+
+    Args:
+        folder: a folder for their files.
+        make_learner: overrides → learner.
+    """
 
     def train_all(name: str, run: Any) -> list[list[float]]:
         losses: list[list[float]] = [[], [], []]
 
         def train_one(seed: int) -> None:
-            overrides = ("hardware=gpu", "training.epochs=3", "hardware.precision=32-true", "model.dropout=0")
-            learner = gpu_data.scene_learner(features, (16 * STEPS + 5, 16), *overrides, f"seed={seed}")
-            learner.fit(
-                tmp_path / f"{name}{seed}",
+            overrides = ("hardware=gpu", "training.epochs=3", "hardware.precision=32-true", f"seed={seed}")
+            make_learner(*overrides).fit(
+                folder / f"{name}{seed}",
                 extra={},
                 on_epoch=lambda epoch, metrics: losses[seed].append(metrics["train/loss"]),
             )
@@ -131,6 +136,14 @@ def test_trainings_in_one_graph_give_the_losses_of_lone_ones(tmp_path: Any) -> N
     for one, other in zip(together, alone, strict=True):
         assert one == pytest.approx(other, rel=1e-2)
         assert one[0] == pytest.approx(other[0], rel=1e-3)
+
+
+def test_trainings_in_one_graph_give_the_losses_of_lone_ones(tmp_path: Any) -> None:
+    """Without dropout, of which the group draws other masks than a training by itself."""
+    sizes = (16 * STEPS + 5, 16)
+    features = fused_trainings.store(gpu_data.random_features((sum(sizes), 40, 500), "cuda"), tmp_path)
+
+    check_together(tmp_path, partial(gpu_data.scene_learner, features, sizes, "model.dropout=0"))
 
 
 def test_mean_teachers_beside_one_another_give_the_losses_of_lone_ones(tmp_path: Any) -> None:
@@ -138,23 +151,4 @@ def test_mean_teachers_beside_one_another_give_the_losses_of_lone_ones(tmp_path:
     shape = (gpu_data.event_sizes(STEPS, (8, 8)), 128, 626)
     features = fused_trainings.store(abs(gpu_data.random_features(shape, "cuda")), tmp_path)
 
-    def train_all(name: str, run: Any) -> list[list[float]]:
-        losses: list[list[float]] = [[], [], []]
-
-        def train_one(seed: int) -> None:
-            overrides = ("hardware=gpu", "training.epochs=3", "hardware.precision=32-true", f"seed={seed}")
-            learner = gpu_data.event_learner(features, STEPS, (8, 8), *overrides)
-            learner.fit(
-                tmp_path / f"{name}{seed}",
-                extra={},
-                on_epoch=lambda epoch, metrics: losses[seed].append(metrics["train/loss"]),
-            )
-
-        run([lambda seed=seed: train_one(seed) for seed in range(3)])
-        return losses
-
-    together, alone = train_all("together", fused_trainings.run_together), train_all("alone", fused_trainings.run_alone)
-
-    for one, other in zip(together, alone, strict=True):
-        assert one == pytest.approx(other, rel=1e-2)
-        assert one[0] == pytest.approx(other[0], rel=1e-3)
+    check_together(tmp_path, partial(gpu_data.event_learner, features, STEPS, (8, 8)))

@@ -163,7 +163,7 @@ class _Training:
 
         try:
             failures = self._group.train_epoch(on_batch)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
+        except RuntimeError as error:
             self._fail(error)
             return
         for member, failure in failures:

@@ -1,6 +1,5 @@
 """A group of trainings whose networks are computed as one."""
 
-import gc
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -15,6 +14,7 @@ from dcase_sweep.training.fused.dropout import Dropouts, ForwardPass, trace
 from dcase_sweep.training.fused.group import Failures, Group
 from dcase_sweep.training.fused.member import Member, PreparedBatch
 from dcase_sweep.training.fused.stack import Stack
+from dcase_sweep.training.gpu_memory import release_memory
 from dcase_sweep.training.step_graph import StepGraph, StepValues, describe_obstacle, warn_not_used
 
 log = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ class StackedGroup(Group):
             except torch.OutOfMemoryError:
                 if self._optimizers.has_begun or len(prepared) == 1:
                     raise
-            self._divide()  # not while the error is handled, whose traceback keeps tensors
+            self._divide()  # after the error is handled: see release_memory
         return self._compute_one_by_one(prepared)
 
     def _compute_as_one(self, prepared: Sequence[PreparedBatch]) -> Tensor:
@@ -143,9 +143,7 @@ class StackedGroup(Group):
         self._optimizers.zero_grad()
         if self._graph is not None:
             self._graph.can_record = False
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        release_memory()
 
     def _compute_one_by_one(self, prepared: Sequence[PreparedBatch]) -> Tensor:
         """Perform a step of each network.
