@@ -72,7 +72,7 @@ def _compute_from_spectrograms(
     weight, bias = convolution.weight, convolution.bias
     assert bias is not None
     patches = first_block.Patches.extract(spectrograms, (weight.shape[2], weight.shape[3]))
-    moments = first_block.Moments.compute(patches) if norm.training else None
+    moments = first_block.measure(patches) if norm.training else None
     measured = None if moments is None else moments.statistics(weight.detach(), bias.detach())
     statistics = _get_statistics(norm, measured)
     return first_block.convolve_normalise_gate_pool(patches, weight, bias, block, statistics, moments)
