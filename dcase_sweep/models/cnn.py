@@ -160,11 +160,12 @@ class CNN(nn.Module):
     ) -> None:
         super().__init__()
         placed = _place_blocks(input_shape, resolve_blocks(blocks, depth), units, dropout)
-        channels, mels, frames = 1, *input_shape
+        channels = 1
         layers: list[nn.Module] = []
-        for block, (mels, frames) in placed:
+        for block, _ in placed:
             layers += _convolution(channels, block)
             channels = block.filters
+        mels, frames = placed[-1][1]
         self.convolutions = nn.Sequential(*layers)
         self.head = nn.Sequential(
             nn.Flatten(),

@@ -93,13 +93,15 @@ def test_the_weights_of_planned_layers_are_those_of_the_network() -> None:
 )
 def test_a_plan_rejects_what_the_constructor_rejects(bad: dict[str, Any]) -> None:
     arguments = {"input_shape": SHAPE, "classes": 10, "blocks": [{"filters": 8, "kernel": [3, 3]}]} | bad
-    with pytest.raises(ValueError, match=".") as expected:
-        CNN(**arguments)
 
-    with pytest.raises(ValueError, match=".") as found:
-        CNN.plan_layers(**arguments)
+    def describe(call: Any) -> str:
+        try:
+            call(**arguments)
+        except ValueError as error:
+            return str(error)
+        return "accepted"
 
-    assert str(found.value) == str(expected.value)
+    assert describe(CNN.plan_layers) == describe(CNN) != "accepted"
 
 
 def test_a_plan_that_does_not_fit_the_network_is_not_used() -> None:
