@@ -62,7 +62,7 @@ class RepeatedCheck:
                 self._known.pop(next(iter(self._known)))
             values = {member.name: _flatten_group(unchecked, member.name) for member in fields(unchecked)}
             self._known[shape] = _Known(
-                written, found, _read_environment(found.variables), converted.schema, unchecked, values, network
+                written, found, _read_environment(found.variables), converted.schema, unchecked, values, network, {}
             )
         return experiment
 
@@ -149,7 +149,8 @@ class _Known:
         schema: its typed configuration.
         experiment: its typed values, without what checks set.
         values: the flattened values of each group.
-        network: its network without weights.
+        network: a network without weights, of this or of an earlier configuration of the shape.
+        plain: lists of mappings that are not in the schema, since they need no conversion, by their keys.
     """
 
     written: _Written
@@ -159,6 +160,7 @@ class _Known:
     experiment: Experiment
     values: dict[str, dict[str, Any]]
     network: Any
+    plain: dict[str, list[Any]]
 
     def check(self, composed: DictConfig, written: _Written) -> Experiment:
         """Validate the next configuration of the same shape.
@@ -178,12 +180,23 @@ class _Known:
         if _read_environment(self.environment) != self.environment:
             raise ValueError("the environment has changed")
         for key in changed:
-            is_list = key in written.lists
-            OmegaConf.update(self.schema, key, written.lists[key] if is_list else written.leaves[key])
+            if key not in written.lists:
+                OmegaConf.update(self.schema, key, written.leaves[key])
+            elif self._is_plain(key, written.lists[key]):
+                if key not in self.plain:
+                    OmegaConf.update(self.schema, key, [], merge=False)
+                self.plain[key] = written.lists[key]
+            else:
+                self.plain.pop(key, None)
+                OmegaConf.update(self.schema, key, written.lists[key], merge=False)
         groups = {_group(key) for key in changed | self._follow(composed, changed, written.leaves)}
         for name in groups:
             node = self.schema[name]
-            setattr(self.experiment, name, OmegaConf.to_object(node) if isinstance(node, Container) else node)
+            made = OmegaConf.to_object(node) if isinstance(node, Container) else node
+            for key, value in self.plain.items():
+                if _group(key) == name:
+                    setattr(made, key.partition(".")[2], value)
+            setattr(self.experiment, name, made)
             self.values[name] = _flatten_group(self.experiment, name)
         self.written = written
         experiment = _copy(self.experiment)
@@ -191,6 +204,21 @@ class _Known:
         values = {key: value for part in self.values.values() for key, value in part.items()}
         self.network = check_experiment(experiment, values, Changed(frozenset(groups)), self.network)
         return experiment
+
+    def _is_plain(self, key: str, value: list[Any]) -> bool:
+        """Whether a list of mappings is its own conversion, and no other value depends on it in the schema."""
+        name, _, attribute = key.partition(".")
+        group = getattr(self.experiment, name)
+        types = {each.name: each.type for each in fields(group)} if is_dataclass(group) else {}
+        if types.get(attribute) != list[dict[str, Any]] or not all(
+            type(word) is str for each in value for word in each
+        ):
+            return False
+        text = repr(value)
+        if "${" in text or "???" in text:
+            return False
+        targets = self.references.keys.values()
+        return not any(f"{each}.".startswith(f"{key}.") or key.startswith(f"{each}.") for each in targets)
 
     def _follow(self, composed: DictConfig, changed: Collection[str], written: Mapping[str, Any]) -> set[str]:
         """Return the keys that refer to changed ones, and those within changed lists that refer to anything.

@@ -71,6 +71,8 @@ PRIVATE_NAMES = (
     PrivateName("optuna", "_study_id_to_trial_ids", "Of that: the IDs of the trials of a study by their numbers."),
     PrivateName("optuna", "_sync_with_backend", "Of the storage: reads new records."),
     PrivateName("optuna", "_thread_lock", "Of the storage: held meanwhile."),
+    PrivateName("optuna", "_write_log", "Of the storage: writes a record, which may wait for those after it."),
+    PrivateName("optuna", "_backend", "Of the storage: the file that records are appended to."),
     PrivateName("optuna", "_get_trials", "Of a study: samplers read its trials by it, of which they are given a part."),
     PrivateName(
         "optuna",
