@@ -14,7 +14,7 @@ _parsed: dict[str, DictConfig | ListConfig] = {}
 
 
 def parse_once() -> None:
-    """Let OmegaConf parse each text and each interpolation once in this process and in those that are forked from it."""
+    """Let OmegaConf parse each text and interpolation once in this process and in those that are forked from it."""
     OmegaConf.load = staticmethod(_load_once)  # type: ignore[method-assign]
     base.parse = lru_cache(maxsize=10_000)(base.parse)  # type: ignore[attr-defined]
 
