@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -317,6 +318,9 @@ def _preload() -> None:
         OmegaConf.load(path)
     compose_once()
     compose_before()
+    for finalizer in weakref.finalize._registry:  # type: ignore[attr-defined]
+        if finalizer.peek()[1].__module__ == "torch.library":
+            finalizer.atexit = False  # its operators end with the process; to take each back takes longer
     assert threading.active_count() == 1, threading.enumerate()
     gc.collect()
     gc.freeze()  # or each process would go through all that was imported when it ends: two seconds
