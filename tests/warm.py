@@ -94,12 +94,22 @@ class WarmProcess:
             TimeoutExpired: after so many seconds; the process is killed then.
         """
         deadline = time.monotonic() + timeout
+        with suppress(ProcessLookupError):  # its end was seen before
+            self._wait(timeout)
         while self.poll() is None:
             if time.monotonic() > deadline:
                 self.kill()
                 raise subprocess.TimeoutExpired(str(self.pid), timeout, self._output.read_bytes())
             time.sleep(0.02)
         return self.printed(), None
+
+    def _wait(self, timeout: float) -> None:
+        """Wait for the end without asking for it again and again, which takes time of the processor."""
+        ending = os.pidfd_open(self.pid)
+        try:
+            select.select([ending], [], [], None if math.isinf(timeout) else timeout)
+        finally:
+            os.close(ending)
 
     def printed(self) -> str:
         """What was printed so far."""
