@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dcase_sweep.ops import first_block, fused_gate
 from dcase_sweep.ops.convolution import convolve, is_faster
 from dcase_sweep.ops.gate import Block
-from dcase_sweep.ops.statistics import Statistics, batch_statistics
+from dcase_sweep.ops.statistics import Statistics, batch_statistics, update_running
 
 
 def gated_block(
@@ -45,7 +45,7 @@ def gated_block(
     if _is_spectrogram(maps, convolution):
         return _compute_from_spectrograms(maps.squeeze(3), convolution, norm, block)
     convolved, measured = _convolve(maps, convolution, measure=norm.training)
-    return fused_gate.normalise_gate_pool(convolved, block, _get_statistics(norm, measured))
+    return fused_gate.normalise_gate_pool(convolved, block, update_running(norm, measured))
 
 
 def _is_spectrogram(maps: Tensor, convolution: nn.Conv2d) -> bool:
@@ -67,7 +67,7 @@ def _compute_from_spectrograms(
     patches = first_block.Patches.extract(spectrograms, (weight.shape[2], weight.shape[3]))
     moments = first_block.Moments.compute(patches) if norm.training else None
     measured = None if moments is None else moments.statistics(weight.detach(), bias.detach())
-    statistics = _get_statistics(norm, measured)
+    statistics = update_running(norm, measured)
     return first_block.convolve_normalise_gate_pool(patches, weight, bias, block, statistics, moments)
 
 
@@ -79,19 +79,3 @@ def _convolve(maps: Tensor, convolution: nn.Conv2d, *, measure: bool) -> tuple[T
         return convolve(maps, weight, bias, measure=measure)
     convolved = convolution(maps.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).contiguous()
     return convolved, batch_statistics(convolved.detach()) if measure else None
-
-
-def _get_statistics(norm: nn.BatchNorm2d, measured: Statistics | None) -> Statistics:
-    """Update the running statistics with those of the batch, or return them where these were not measured."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    assert norm.momentum is not None
-    if measured is None:
-        return Statistics(norm.running_mean, norm.running_var, 1, are_of_batch=False)
-    with torch.no_grad():
-        unbiased = measured.variance * (measured.count / max(1, measured.count - 1))
-        norm.running_mean.lerp_(measured.mean.to(norm.running_mean.dtype), norm.momentum)
-        norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), norm.momentum)
-        assert norm.num_batches_tracked is not None
-        norm.num_batches_tracked.add_(1)
-    return measured
