@@ -67,15 +67,15 @@ def update_running(norm: nn.BatchNorm2d, measured: Statistics | None, bias: Tens
     """
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    assert norm.momentum is not None
     with torch.no_grad():
         if measured is None:
             mean = norm.running_mean if bias is None else norm.running_mean - bias
             return Statistics(mean, norm.running_var, 1, are_of_batch=False)
         mean = measured.mean if bias is None else measured.mean + bias
         unbiased = measured.variance * (measured.count / max(1, measured.count - 1))
-        norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), norm.momentum)
-        norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), norm.momentum)
         assert norm.num_batches_tracked is not None
         norm.num_batches_tracked.add_(1)
+        momentum = 1 / int(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
+        norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), momentum)
+        norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), momentum)
     return measured

@@ -65,6 +65,19 @@ def test_gradients_are_those_of_differences(pool: tuple[int, int] | None) -> Non
     assert torch.autograd.gradcheck(compute, inputs, fast_mode=True)
 
 
+def test_running_statistics_without_momentum_are_means_of_all_batches() -> None:
+    (convolution, norm), others = layers(16, 16, (7, 7), True), layers(16, 16, (7, 7), True)
+    norm.momentum = others[1].momentum = None
+
+    for _ in range(2):
+        maps = torch.randn(2, 16, 8, 4, dtype=torch.float64)
+        relu_block(maps, convolution, norm, None)
+        one_by_one(maps, *others, None)
+
+    torch.testing.assert_close(norm.running_mean, others[1].running_mean)
+    torch.testing.assert_close(norm.running_var, others[1].running_var)
+
+
 def test_results_do_not_depend_on_the_number_of_threads() -> None:
     found = []
     for threads in (1, 2):
