@@ -15,6 +15,7 @@ import pytest
 from filelock import FileLock
 
 from dcase_sweep.utils.cpu import set_openmp_wait_policy
+from tests.compositions import compose_once
 from tests.layout import make_tau
 from tests.parsing import parse_once
 from tests.warm import WarmProcess, WarmServer
@@ -23,14 +24,19 @@ from tests.warm import WarmProcess, WarmServer
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 set_openmp_wait_policy()
 parse_once()
+compose_once()
 # absl, which TensorFlow brings, keeps what standard error is at its import and closes it when logging is configured
 # anew, unless it is the real one: here it would be pytest's own file.
 with suppress(ImportError), redirect_stderr(sys.__stderr__):
     import absl.logging  # noqa: F401
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+#: Figures take longer to draw than a tiny network to train: tests that look at them ask for them.
+UNDRAWN = "tracking.figures=none"
+DRAWN = "tracking.figures=auto"
 #: An experiment that trains in a second: one-second clips and pools that fit their smaller map.
 TINY = (
+    UNDRAWN,
     "data.seconds=1",
     "model.blocks.2.pool=[4,5]",
     "training.epochs=2",
@@ -41,12 +47,15 @@ TINY = (
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that run complete commands as slow, and run them first, to balance the load of the workers."""
+    """Mark tests that run complete commands as slow, and run them first, to balance the load of the workers.
+
+    One worker begins with a file whose command is not forked: what commands are forked from needs ten seconds to begin.
+    """
     here = Path(__file__).parent
     for item in items:
         if item.path.parent in (here / "integration", here):
             item.add_marker("slow")
-    items.sort(key=lambda item: "slow" not in item.keywords)
+    items.sort(key=lambda item: ("slow" not in item.keywords, item.path.name != "test_platforms.py"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TINY, CommandLine, copy_database
+from tests.conftest import DRAWN, TINY, CommandLine, copy_database
 from tests.layout import make_tau
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Path:
     folder = tmp_path_factory.mktemp("without_posix")
     copy_database(database, folder / "mlruns")
     root = make_tau(folder / "tau")
-    tiny = ["data=tau2020", f"data.root={root}", *TINY]
+    tiny = ["data=tau2020", f"data.root={root}", *TINY, DRAWN]
     commands = [["-m", "seed=0,1", *tiny], ["compare"], ["runs"], ["cache", "--prune", "--older-than", "0h"]]
     words = " -- ".join(" ".join(each) for each in commands).split()
     done = subprocess.run(

@@ -21,36 +21,43 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from multiprocessing import forkserver, spawn
 from pathlib import Path
+from pkgutil import walk_packages
 from types import ModuleType
 from typing import Any, NoReturn, TextIO
 
 from omegaconf import OmegaConf
 
+import dcase_sweep
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.training.keras.library import import_tensorflow, is_installed
+from tests.compositions import compose_before, compose_once
 from tests.parsing import parse_once
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+#: What commands import sooner or later, beside the modules of this package.
 PRELOADED = (
-    "dcase_sweep.cli.main",
-    "dcase_sweep.runner",
-    "dcase_sweep.sweep.optuna.figures",
-    "dcase_sweep.sweep.optuna.worker_pool",
-    "dcase_sweep.training.scenes",
-    "dcase_sweep.training.mean_teacher.learner",
-    "dcase_sweep.evaluation.events.figures",
-    "dcase_sweep.evaluation.scenes.figures",
+    "PIL.GifImagePlugin",
+    "PIL.JpegImagePlugin",
+    "alembic.command",
     "hydra.main",
     "matplotlib.backends.backend_agg",
     "mlflow",
+    "mlflow.pyfunc",
     "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "mlflow.utils.spark_utils",
+    "optuna.importance._fanova",
+    "optuna.importance._ped_anova",
     "optuna.visualization.matplotlib",
+    "plotly.graph_objects",
+    "plotly.io",
     "sklearn.datasets",
     "sklearn.ensemble",
     "sklearn.linear_model",
@@ -300,12 +307,20 @@ def _preload() -> None:
     sys.modules[stand_in.__name__] = stand_in
     for name in PRELOADED:
         import_module(name)
-    del sys.modules[stand_in.__name__]
     if is_installed():
         import_tensorflow()
+    for module in walk_packages(dcase_sweep.__path__, "dcase_sweep."):
+        with suppress(ImportError):  # some need a library that is not installed
+            import_module(module.name)
+    del sys.modules[stand_in.__name__]
     parse_once()
     for path in conf_folder().rglob("*.yaml"):
         OmegaConf.load(path)
+    compose_once()
+    compose_before()
+    for finalizer in weakref.finalize._registry:  # type: ignore[attr-defined]
+        if finalizer.peek()[1].__module__ == "torch.library":
+            finalizer.atexit = False  # its operators end with the process; to take each back takes longer
     assert threading.active_count() == 1, threading.enumerate()
     gc.collect()
     gc.freeze()  # or each process would go through all that was imported when it ends: two seconds

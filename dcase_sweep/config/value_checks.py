@@ -13,6 +13,7 @@ from dcase_sweep.config.group_schemas import TARGETED
 from dcase_sweep.config.instantiate import build, build_front_end, build_model
 from dcase_sweep.config.metrics import check_metrics
 from dcase_sweep.config.places import check_places
+from dcase_sweep.config.planned import is_plannable
 from dcase_sweep.config.ranges import Range, check_choices, check_ranges
 from dcase_sweep.config.schemas import Experiment, Hardware
 from dcase_sweep.config.task import build_task, get_learner, locate_task
@@ -42,11 +43,10 @@ RANGES: dict[str, Range] = {
 }
 #: The kind of recordings that are not read, which fit every task.
 ANY_KIND = "*"
-#: Groups on which the features depend, and the network.
+#: Groups on which the features depend, and with them the network.
 _OF_FEATURES = ("front_end", "task", "data")
-_OF_NETWORK = ("model", *_OF_FEATURES)
-#: Groups on which the components of a training depend.
-_OF_TRAINING = (*_OF_NETWORK, "training", "optimizer", "scheduler", "augmentation", "callbacks")
+#: Further groups on which the components of a training depend. On the network only an optimizer may depend.
+_OF_TRAINING = ("training", "optimizer", "scheduler", "augmentation", "callbacks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,10 @@ def check_experiment(
         experiment: the experiment; a learner from outside this package is set in it.
         values: its values as dotted keys and plain values.
         changed: the groups that have changed since the last check.
-        network: the network without weights that the last check has returned.
+        network: the network without weights that the last check has returned, for the same class and optimizer.
 
     Returns:
-        The network without weights.
+        The network without weights; that of the last check if a network like it need not be built to check it.
 
     Raises:
         UserError: in one line that names the key, what was found and what is expected.
@@ -147,7 +147,7 @@ def check_duration(key: str, value: object) -> None:
 
 
 def _check_pairs(experiment: Experiment, changed: Changed, network: Any) -> Any:
-    """Check combinations of settings from different groups, and return the network without weights."""
+    """Check combinations of settings from different groups, and return a network without weights."""
     _check_hardware(experiment.hardware)
     task = locate_task(experiment.task._target_)
     for group in ("model", "data"):
@@ -162,9 +162,11 @@ def _check_pairs(experiment: Experiment, changed: Changed, network: Any) -> Any:
     if changed.has(*_OF_FEATURES):
         build_task(experiment).check_front_end(experiment, build_front_end(experiment))
     check_waveforms(experiment)
-    if network is None or changed.has(*_OF_NETWORK):
+    is_known = network is not None and not changed.has(*_OF_FEATURES)
+    if not is_known or (changed.has("model") and not is_plannable(experiment)):
         network = build_model(experiment, classes=2, device="meta")
-    if changed.has(*_OF_TRAINING):
+        check_components(experiment, network)
+    elif changed.has(*_OF_TRAINING):
         check_components(experiment, network)
     return network
 

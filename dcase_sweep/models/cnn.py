@@ -77,6 +77,32 @@ def resolve_blocks(blocks: Sequence[Mapping[str, Any]], depth: int | None) -> li
     return parsed[:depth] + [more] * (depth - len(parsed))
 
 
+def _place_blocks(
+    input_shape: tuple[int, int], blocks: Sequence[Block], units: int, dropout: float
+) -> list[tuple[Block, tuple[int, int]]]:
+    """Return each block with the ``(mel, frame)`` that is left of the map after it.
+
+    Raises:
+        ValueError: for a pool that is larger than the map at its place, or an impossible value of the head.
+    """
+    if units < 1:
+        raise ValueError(f"units={units}: expected at least 1")
+    mels, frames = input_shape
+    placed = []
+    for position, block in enumerate(blocks):
+        if block.pool is not None:
+            if block.pool[0] > mels or block.pool[1] > frames:
+                largest = f"[{min(block.pool[0], mels)},{min(block.pool[1], frames)}]"
+                raise ValueError(
+                    f"blocks[{position}].pool={list(block.pool)}: only {mels} × {frames} (mel × frame) is left of "
+                    f"the map; use a smaller pool here or before: model.blocks.{position}.pool={largest} fits"
+                )
+            mels, frames = mels // block.pool[0], frames // block.pool[1]
+        placed.append((block, (mels, frames)))
+    _probability("dropout", dropout)
+    return placed
+
+
 def _convolution(channels: int, block: Block) -> list[nn.Module]:
     """Create the layers of one block, initialised as in Keras (Glorot-uniform kernels, zero biases)."""
     convolution = nn.Conv2d(channels, block.filters, block.kernel, padding="same")
@@ -135,28 +161,19 @@ class CNN(nn.Module):
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
-        if units < 1:
-            raise ValueError(f"units={units}: expected at least 1")
-        mels, frames = input_shape
+        placed = _place_blocks(input_shape, resolve_blocks(blocks, depth), units, dropout)
         channels = 1
         layers: list[nn.Module] = []
-        for position, block in enumerate(resolve_blocks(blocks, depth)):
+        for block, _ in placed:
             layers += _convolution(channels, block)
             channels = block.filters
-            if block.pool is not None:
-                if block.pool[0] > mels or block.pool[1] > frames:
-                    largest = f"[{min(block.pool[0], mels)},{min(block.pool[1], frames)}]"
-                    raise ValueError(
-                        f"blocks[{position}].pool={list(block.pool)}: only {mels} × {frames} (mel × frame) is left of "
-                        f"the map; use a smaller pool here or before: model.blocks.{position}.pool={largest} fits"
-                    )
-                mels, frames = mels // block.pool[0], frames // block.pool[1]
+        mels, frames = placed[-1][1]
         self.convolutions = nn.Sequential(*layers)
         self.head = nn.Sequential(
             nn.Flatten(),
             _dense(channels * mels * frames, units),
             nn.ReLU(),
-            nn.Dropout(_probability("dropout", dropout)),
+            nn.Dropout(float(dropout)),
             _dense(units, classes),
         )
 
@@ -181,19 +198,19 @@ class CNN(nn.Module):
             statistics: whether the running statistics of batch normalisation count as parameters.
 
         Raises:
-            ValueError: for an impossible value.
+            ValueError: for what the constructor does not accept.
         """
         mels, frames = input_shape
         channels, before, position = 1, mels * frames, 0
         layers = []
-        for block in resolve_blocks(blocks, depth):
+        for block, size in _place_blocks(input_shape, resolve_blocks(blocks, depth), units, dropout):
             after = block.filters * mels * frames
             weights = channels * block.kernel[0] * block.kernel[1]
             name, norm = f"convolutions.{position}", f"convolutions.{position + 1}"
             layers.append(PlannedLayer(name, "Conv2d", block.filters * (weights + 1), after * weights, before + after))
             pooled = after
+            mels, frames = size
             if block.pool is not None:
-                mels, frames = mels // block.pool[0], frames // block.pool[1]
                 pooled = block.filters * mels * frames
             live = after if block.pool is None else after + pooled
             layers.append(PlannedLayer(norm, "BatchNorm2d", block.filters * (4 if statistics else 2), 0, live))

@@ -129,6 +129,25 @@ class Moments:
         return Statistics((kernel @ mean + bias).to(dtype), variance.to(dtype), self.count, are_of_batch=True)
 
 
+_measured: "tuple[Patches, Moments] | None" = None
+
+
+def measure(patches: Patches) -> Moments:
+    """Compute the moments of a batch's patches, or return those of the last call if its spectrograms were the same.
+
+    The student and the teacher of a mean teacher see the same batch.
+    """
+    global _measured
+    last = _measured
+    if last is None or last[0].kernel != patches.kernel or not _are_equal(last[0].padded, patches.padded):
+        last = _measured = patches, Moments.compute(patches)
+    return last[1]
+
+
+def _are_equal(one: Tensor, other: Tensor) -> bool:
+    return one.dtype == other.dtype and torch.equal(one, other)
+
+
 @dataclass(frozen=True, slots=True)
 class _Memory:
     """Working memory for the maps of some frames of a clip, and for the patches that they are computed from."""

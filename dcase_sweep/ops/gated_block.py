@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dcase_sweep.ops import first_block, fused_gate
 from dcase_sweep.ops.convolution import convolve, is_faster
 from dcase_sweep.ops.gate import Block
-from dcase_sweep.ops.statistics import Statistics, batch_statistics, update_running
+from dcase_sweep.ops.statistics import batch_statistics, update_running
 
 
 def gated_block(
@@ -44,8 +44,15 @@ def gated_block(
     block = Block(norm.weight, norm.bias, gate.weight, gate.bias, norm.eps, pool, dropout)
     if _is_spectrogram(maps, convolution):
         return _compute_from_spectrograms(maps.squeeze(3), convolution, norm, block)
-    convolved, measured = _convolve(maps, convolution, measure=norm.training)
-    return fused_gate.normalise_gate_pool(convolved, block, update_running(norm, measured))
+    weight, bias = convolution.weight, convolution.bias
+    assert bias is not None
+    if is_faster(maps, weight, measure=norm.training):
+        convolved, measured = convolve(maps, weight, bias, measure=norm.training)
+        statistics = update_running(norm, measured, bias.detach())
+    else:
+        convolved = convolution(maps.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).contiguous()
+        statistics = update_running(norm, batch_statistics(convolved.detach()) if norm.training else None)
+    return fused_gate.normalise_gate_pool(convolved, block, statistics)
 
 
 def _is_spectrogram(maps: Tensor, convolution: nn.Conv2d) -> bool:
@@ -65,17 +72,7 @@ def _compute_from_spectrograms(
     weight, bias = convolution.weight, convolution.bias
     assert bias is not None
     patches = first_block.Patches.extract(spectrograms, (weight.shape[2], weight.shape[3]))
-    moments = first_block.Moments.compute(patches) if norm.training else None
+    moments = first_block.measure(patches) if norm.training else None
     measured = None if moments is None else moments.statistics(weight.detach(), bias.detach())
     statistics = update_running(norm, measured)
     return first_block.convolve_normalise_gate_pool(patches, weight, bias, block, statistics, moments)
-
-
-def _convolve(maps: Tensor, convolution: nn.Conv2d, *, measure: bool) -> tuple[Tensor, Statistics | None]:
-    """Compute ``[batch, frame, mel, channel]``, and its statistics if they are to be measured."""
-    weight, bias = convolution.weight, convolution.bias
-    assert bias is not None
-    if is_faster(maps, weight, measure=measure):
-        return convolve(maps, weight, bias, measure=measure)
-    convolved = convolution(maps.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).contiguous()
-    return convolved, batch_statistics(convolved.detach()) if measure else None

@@ -42,6 +42,7 @@ class _Direction:
         new_from_hidden = torch.empty_like(states)
         from_hidden = weight.new_empty(clips, 3 * units)
         from_hidden_both, from_hidden_new = from_hidden[:, : 2 * units], from_hidden[:, 2 * units :]
+        twice = weight.new_empty(clips, units)
         state = weight.new_zeros(clips, units)
         for reset, update, both, new, hidden, after in zip(
             *(self.in_time(part) for part in gates[..., : 2 * units].chunk(2, dim=2)),
@@ -53,7 +54,9 @@ class _Direction:
             torch.mm(state, weight, out=from_hidden)
             both.add_(from_hidden_both).sigmoid_()
             torch.add(from_hidden_new, bias, out=hidden)
-            new.addcmul_(reset, hidden).tanh_()
+            torch.addcmul(new, reset, hidden, out=twice)
+            # tanh(x) = 2 σ(2 x) - 1, several times as fast as PyTorch's tanh.
+            torch.sub(twice.mul_(2).sigmoid_().mul_(2), 1, out=new)
             state = torch.lerp(new, state, update, out=after)
         return _States(states, gates, new_from_hidden)
 

@@ -1,7 +1,8 @@
-"""Maps in tiles of 4 × 2 values (frame, mel), on which a convolution takes 24 products instead of 72.
+"""Maps in tiles, on which a convolution takes a quarter or a third of the products.
 
-Winograd's algorithm runs along frames and mel bands, for a part of the batch that fits the cache. Sums over frames are
-sums of whole rows of memory, and those over mel bands of all channels at a position.
+A tile has 4 × 4 values (frame, mel) and takes 36 products instead of 144, or where that is cheaper, 4 × 2 values and 24
+products instead of 72. Winograd's algorithm runs along frames and mel bands, for a part of the batch that fits the
+cache. Sums over frames are sums of whole rows of memory, and those over mel bands of all channels at a position.
 """
 
 import math
@@ -11,12 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dcase_sweep.ops import winograd
 from dcase_sweep.ops.threads import working_memory
-from dcase_sweep.ops.winograd import FOUR, TWO, Factors
+from dcase_sweep.ops.winograd import FOUR, TWO, Axis
 
-FRAMES, MELS = FOUR, TWO
-#: Products for each tile.
-POINTS = FRAMES.points * MELS.points
+#: The algorithm along frames.
+FRAMES = FOUR
 
 Shape = tuple[int, ...]
 
@@ -30,19 +31,29 @@ class Tiles:
     mels: int
 
     @property
+    def along_mels(self) -> Axis:
+        """The algorithm along mel bands that takes fewer products, with a last tile that reaches beyond the maps."""
+        return min((TWO, FOUR), key=lambda axis: -(-self.mels // axis.outputs) * axis.points)
+
+    @property
+    def points(self) -> int:
+        """Products for each tile."""
+        return FRAMES.points * self.along_mels.points
+
+    @property
     def counts(self) -> tuple[int, int, int]:
         """Tiles ``(clip, frame, mel)``; the last ones reach beyond maps whose sizes are no multiples."""
-        return self.clips, -(-self.frames // FRAMES.outputs), -(-self.mels // MELS.outputs)
+        return self.clips, -(-self.frames // FRAMES.outputs), -(-self.mels // self.along_mels.outputs)
 
     @property
     def are_exact(self) -> bool:
         """Whether no tile reaches beyond the maps."""
-        return self.frames % FRAMES.outputs == 0 and self.mels % MELS.outputs == 0
+        return self.frames % FRAMES.outputs == 0 and self.mels % self.along_mels.outputs == 0
 
-    def split(self, outputs: Tensor) -> tuple[Tensor, ...]:
-        """View exact maps ``[clip, frame, mel, channel]`` at each frame of a tile, ``[clip, tile, mel * channel]``."""
+    def split(self, maps: Tensor) -> Tensor:
+        """View exact maps ``[clip, frame, mel, channel]`` as ``[place in a tile, clip, tile, mel * channel]``."""
         clips, over_frames, _ = self.counts
-        return outputs.view(clips, over_frames, FRAMES.outputs, -1).unbind(2)
+        return maps.view(clips, over_frames, FRAMES.outputs, -1).permute(2, 0, 1, 3)
 
 
 def _carve(memory: Tensor, shapes: Sequence[Shape]) -> list[Tensor]:
@@ -56,113 +67,117 @@ def _sizes(shapes: Sequence[Shape]) -> int:
     return sum(math.prod(shape) for shape in shapes)
 
 
+def _tile(values: Tensor, axis: int, size: int, step: int) -> Tensor:
+    """View values at each place of overlapping tiles along an axis, ``[place, ..., tile, ...]``."""
+    return values.unfold(axis, size, step).movedim(-1, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Memory and views for a part of the batch, and for what its values are at all points of both axes.
+    """Memory for a part of the batch, and for what its values are at all points of both axes.
 
     Attributes:
         inner: where the values are written, ``[clip, frame, mel, channel]``.
         borders: the zeros around them.
-        frames: the values at each place of a tile along frames, ``[clip, tile, mel * channel]`` each.
-        by_frame: the values at each point, likewise.
-        mels: these at each place of a tile along mel bands, ``[point, clip, tile, tile, channel]`` each.
-        by_mel: these at each point, likewise.
-        points: the same values, ``[point, tile, channel]``.
-        spare: memory for two more of ``by_frame``, and for two more of ``by_mel``.
+        along_frames: computes from these the values at each point of the frames.
+        along_mels: computes from the latter the values at each point of both axes.
+        by_frame: the values at each point of the frames, ``[point, clip, tile, mel * channel]``.
+        spare: memory for values of the same shape, as many as a tile has outputs.
+        points: the values at each point of both axes, ``[point, tile, channel]``.
     """
 
     inner: Tensor
     borders: tuple[Tensor, ...]
-    frames: tuple[Tensor, ...]
-    by_frame: tuple[Tensor, ...]
-    mels: tuple[Tensor, ...]
-    by_mel: tuple[Tensor, ...]
+    along_frames: winograd.Spread
+    along_mels: winograd.Spread
+    by_frame: Tensor
+    spare: Tensor
     points: Tensor
-    spare: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
 
     @staticmethod
     def shapes(tiles: Tiles, channels: int, overlap: int) -> tuple[list[Shape], Shape]:
         """Shapes of the memory that is free again once the points are written, and of the points."""
-        clips, over_frames, over_mels = tiles.counts
-        frames, mels = over_frames * FRAMES.outputs + overlap, over_mels * MELS.outputs + overlap
-        before = [
-            (clips, frames, mels, channels),
-            (FRAMES.points + 2, clips, over_frames, mels, channels),
-            (2, FRAMES.points, *tiles.counts, channels),
-        ]
-        return before, (FRAMES.points, MELS.points, *tiles.counts, channels)
+        (clips, over_frames, over_mels), axis = tiles.counts, tiles.along_mels
+        frames, mels = over_frames * FRAMES.outputs + overlap, over_mels * axis.outputs + overlap
+        by_frame = clips, over_frames, mels, channels
+        spare = FRAMES.outputs * math.prod(by_frame), axis.outputs * FRAMES.points * math.prod(tiles.counts) * channels
+        before = [(clips, frames, mels, channels), (FRAMES.points, *by_frame), (max(spare),)]
+        return before, (FRAMES.points, axis.points, *tiles.counts, channels)
 
     @staticmethod
     def of(tiles: Tiles, channels: int, overlap: int, memory: Tensor, for_points: Tensor) -> "Spread":
-        """Create the views; neighbouring tiles share ``overlap`` values along each axis."""
+        """Create the views; neighbouring tiles of maps share ``overlap`` values along each axis, gradients none."""
         before, of_points = Spread.shapes(tiles, channels, overlap)
-        padded, spread, for_mels = _carve(memory, before)
+        padded, by_frame, spare = _carve(memory, before)
         (points,) = _carve(for_points, [of_points])
-        _, over_frames, over_mels = tiles.counts
-        edge = overlap // 2
+        edge, axis = overlap // 2, tiles.along_mels
         after_frames, after_mels = tiles.frames + edge, tiles.mels + edge
         borders = padded[:, :edge], padded[:, after_frames:], padded[:, :, :edge], padded[:, :, after_mels:]
-        frames, mels = padded.flatten(2), spread[: FRAMES.points]
+        frames = _tile(padded.flatten(2), 1, FRAMES.outputs + overlap, FRAMES.outputs)
+        mels = _tile(by_frame, 3, axis.outputs + overlap, axis.outputs)
+        (for_frames,) = _carve(spare, [(FRAMES.outputs, *frames.shape[1:])])
+        (for_mels,) = _carve(spare, [(axis.outputs, *mels.shape[1:])])
+        rows, columns = by_frame.flatten(3), points.transpose(0, 1)
         return Spread(
             padded[:, edge:after_frames, edge:after_mels],
             tuple(border for border in borders if border.numel()),
-            tuple(
-                frames[:, place:][:, :: FRAMES.outputs][:, :over_frames] for place in range(FRAMES.outputs + overlap)
-            ),
-            mels.flatten(3).unbind(),
-            tuple(
-                mels[:, :, :, place:][:, :, :, :: MELS.outputs][:, :, :, :over_mels]
-                for place in range(MELS.outputs + overlap)
-            ),
-            points.unbind(1),
-            points.view(POINTS, -1, channels),
-            (spread[FRAMES.points :].flatten(3).unbind(), for_mels.unbind()),
+            FRAMES.spread_maps(frames, rows, for_frames)
+            if overlap
+            else FRAMES.spread_gradient(frames, rows, for_frames),
+            axis.spread_maps(mels, columns, for_mels) if overlap else axis.spread_gradient(mels, columns, for_mels),
+            rows,
+            for_frames,
+            points.view(tiles.points, -1, channels),
         )
 
-    def write(self, values: Tensor, of_frames: Factors, of_mels: Factors) -> Tensor:
-        """Compute the points of values ``[clip, frame, mel, channel]``."""
+    def write(self, values: Tensor) -> Tensor:
+        """Compute the points of maps or of a gradient ``[clip, frame, mel, channel]``."""
         for border in self.borders:
             border.zero_()
         self.inner.copy_(values)
-        FRAMES.spread(of_frames, self.frames, self.by_frame, self.spare[0])
-        MELS.spread(of_mels, self.mels, self.by_mel, self.spare[1])
+        self.along_frames()
+        self.along_mels()
+        return self.points
+
+    def write_gradient(self, tiles: Tiles, gradient: Tensor) -> Tensor:
+        """Compute the points of a gradient, which is not copied if its size is a multiple of a tile's."""
+        if not tiles.are_exact:
+            return self.write(gradient)
+        FRAMES.spread_gradient(tiles.split(gradient), self.by_frame, self.spare)()
+        self.along_mels()
         return self.points
 
 
 @dataclass(frozen=True, slots=True)
 class Collect:
-    """Memory and views for products at all points of both axes, and for the outputs that they give.
+    """Memory for products at all points of both axes, and for the outputs that they give.
 
     Attributes:
         products: ``[point, tile, channel]``.
-        constant: the product that every output contains once.
-        mels: the products at each point of the mel bands, ``[point, clip, tile, tile, channel]`` each.
-        by_mel: the outputs at each place of a tile along mel bands, likewise.
-        frames: these at each point of the frames, ``[clip, tile, mel * channel]`` each.
-        by_frame: the outputs at each place of a tile along frames, likewise.
-        outputs: the same outputs, ``[clip, frame, mel, channel]``.
-        spare: memory for one pair of ``mels``, and for two pairs of ``frames``.
+        along_mels: computes from these the outputs along mel bands.
+        by_mel: where these are written, ``[point, clip, tile, tile, channel]`` for each place of a tile.
+        along_frames: computes from the latter the outputs.
+        by_frame: where these are written, ``[clip, tile, mel * channel]`` for each place of a tile.
+        outputs: the same, ``[clip, frame, mel, channel]``.
     """
 
     products: Tensor
-    constant: Tensor
-    mels: tuple[Tensor, ...]
+    along_mels: winograd.Collect
     by_mel: tuple[Tensor, ...]
-    frames: tuple[Tensor, ...]
+    along_frames: winograd.Collect
     by_frame: tuple[Tensor, ...]
     outputs: Tensor
-    spare: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
 
     @staticmethod
     def shapes(tiles: Tiles, channels: int) -> tuple[Shape, list[Shape]]:
         """Shapes of the products, and of the other memory."""
-        clips, over_frames, over_mels = tiles.counts
-        rows = MELS.outputs * channels
-        return (FRAMES.points, MELS.points, *tiles.counts, channels), [
-            (FRAMES.points, clips, over_frames, over_mels, rows),
-            (clips, over_frames, FRAMES.outputs, over_mels, rows),
-            (len(MELS.scales), FRAMES.points, *tiles.counts, channels),
-            (len(FRAMES.scales), clips, over_frames, over_mels, rows),
+        (clips, over_frames, over_mels), axis = tiles.counts, tiles.along_mels
+        rows = over_mels * axis.outputs * channels
+        spare = max(FRAMES.outputs, FRAMES.points) * clips * over_frames * rows // 2
+        return (FRAMES.points, axis.points, *tiles.counts, channels), [
+            (FRAMES.points, clips, over_frames, rows),
+            (clips, over_frames, FRAMES.outputs, rows),
+            (spare,),
         ]
 
     @staticmethod
@@ -170,25 +185,29 @@ class Collect:
         """Create the views."""
         of_products, after = Collect.shapes(tiles, channels)
         (products,) = _carve(for_products, [of_products])
-        by_mel, outputs, for_mels, for_frames = _carve(memory, after)
-        clips, over_frames, over_mels = tiles.counts
-        whole = outputs.view(clips, over_frames * FRAMES.outputs, over_mels * MELS.outputs, channels)
+        by_mel, outputs, spare = _carve(memory, after)
+        axis, (clips, over_frames, over_mels) = tiles.along_mels, tiles.counts
+        frames = outputs.permute(2, 0, 1, 3)
+        mels = by_mel.view(FRAMES.points, *tiles.counts, axis.outputs, channels).movedim(-2, 0)
+        (for_frames,) = _carve(spare, [(FRAMES.outputs // 2, *frames.shape[1:])])
+        (for_mels,) = _carve(spare, [(axis.outputs // 2, *mels.shape[1:])])
+        whole = outputs.view(clips, over_frames * FRAMES.outputs, over_mels * axis.outputs, channels)
         return Collect(
-            products.view(POINTS, -1, channels),
-            products[1, 1],
-            products.unbind(1),
-            by_mel.view(*by_mel.shape[:-1], MELS.outputs, channels).unbind(-2),
-            by_mel.flatten(3).unbind(),
-            outputs.flatten(3).unbind(2),
+            products.view(tiles.points, -1, channels),
+            axis.collect(products.transpose(0, 1), for_mels),
+            mels.unbind(),
+            FRAMES.collect(by_mel, for_frames),
+            frames.unbind(),
             whole[:, : tiles.frames, : tiles.mels],
-            (for_mels.unbind(), for_frames.flatten(3).unbind()),
         )
 
     def read(self, tiles: Tiles, outputs: Tensor) -> None:
         """Write the outputs ``[clip, frame, mel, channel]``; the products are overwritten."""
-        MELS.collect(self.mels, self.by_mel, self.spare[0])
-        FRAMES.collect(self.frames, tiles.split(outputs) if tiles.are_exact else self.by_frame, self.spare[1])
-        if not tiles.are_exact:
+        self.along_mels(self.by_mel)
+        if tiles.are_exact:
+            self.along_frames(tiles.split(outputs).unbind())
+        else:
+            self.along_frames(self.by_frame)
             outputs.copy_(self.outputs)
 
 

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from dcase_sweep.sweep.copies import CopiedConfig
 from dcase_sweep.sweep.quick_overrides import parse_simple
+from dcase_sweep.sweep.replaced_lists import ReplacedLists
 
 #: Largest number of parsed overrides that are kept. Values of a continuous space never occur again.
 _MOST_PARSED = 20_000
@@ -35,6 +36,7 @@ class Composer:
         self._bases: dict[tuple[str, ...], CopiedConfig] = {}
         self._parsed: dict[str, Override] = {}
         self._groups: dict[str, bool] = {}
+        self._lists = ReplacedLists()
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """Compose the configuration with these overrides after the fixed ones.
@@ -50,7 +52,9 @@ class Composer:
         config = self._base(choices)
         # Hydra chooses files first, whatever the order, and then changes values in the order of the overrides.
         values = [each for each, is_one in zip(parsed, is_choice, strict=True) if not is_one]
-        ConfigLoaderImpl._apply_overrides_to_config(values, config)
+        for each in values:
+            if not self._lists.replace(each, config):
+                ConfigLoaderImpl._apply_overrides_to_config([each], config)
         self._describe(config, [*map(self._parse, self._tasks), *parsed])
         return config
 

@@ -71,6 +71,8 @@ PRIVATE_NAMES = (
     PrivateName("optuna", "_study_id_to_trial_ids", "Of that: the IDs of the trials of a study by their numbers."),
     PrivateName("optuna", "_sync_with_backend", "Of the storage: reads new records."),
     PrivateName("optuna", "_thread_lock", "Of the storage: held meanwhile."),
+    PrivateName("optuna", "_write_log", "Of the storage: writes a record, which may wait for those after it."),
+    PrivateName("optuna", "_backend", "Of the storage: the file that records are appended to."),
     PrivateName("optuna", "_get_trials", "Of a study: samplers read its trials by it, of which they are given a part."),
     PrivateName(
         "optuna",
@@ -88,6 +90,32 @@ PRIVATE_NAMES = (
     PrivateName("optuna", "_storage", "Of a study: trials are closed, and taken over, by the storage."),
     PrivateName("optuna", "_trial_id", "By which the storage knows a trial."),
     PrivateName("optuna", "_study_id", "By which the storage knows a study."),
+    PrivateName(
+        "optuna",
+        "optuna.samplers._tpe.sampler._split_trials",
+        "TPE with a memory divides the trials of several objectives as Optuna's own does. Without one of its private "
+        "names, or with another version of Optuna, the latter is used.",
+    ),
+    PrivateName("optuna", "optuna.samplers._tpe.sampler.default_gamma", "Likewise: the number of good trials."),
+    PrivateName(
+        "optuna", "optuna.samplers._tpe.sampler.default_gamma_multiobjective", "Likewise, of several objectives."
+    ),
+    PrivateName(
+        "optuna",
+        "optuna.search_space.group_decomposed._GroupDecomposedSearchSpace",
+        "Likewise: groups of parameters, which are divided by new trials only.",
+    ),
+    PrivateName("optuna", "_search_space", "Of that: the groups."),
+    PrivateName("optuna", "_group_decomposed_search_space", "Of TPE: these groups, if it is to use them."),
+    PrivateName("optuna", "_constant_liar", "Of TPE: whether it takes running trials into account."),
+    PrivateName("optuna", "_n_startup_trials", "Of TPE: its number of random trials."),
+    PrivateName("optuna", "_n_ei_candidates", "Of TPE: its number of candidates."),
+    PrivateName("optuna", "_parzen_estimator_cls", "Of TPE: what it estimates densities with."),
+    PrivateName("optuna", "_parzen_estimator_parameters", "Of TPE: the settings of that."),
+    PrivateName("optuna", "_rng", "Of TPE: its random numbers."),
+    PrivateName("optuna", "_get_params", "Of TPE: the values of a trial, also of a running one."),
+    PrivateName("optuna", "_compute_acquisition_func", "Of TPE: compares candidates."),
+    PrivateName("optuna", "_compare", "Of TPE: chooses the best candidate."),
     PrivateName("mlflow", "_tracking_client", "SQLite is told not to wait for the disk at each commit."),
     PrivateName("codecarbon", "_scheduler", "Its threads are waited for: they write after stop() otherwise."),
     PrivateName("codecarbon", "_scheduler_monitor_power", "Likewise."),

@@ -14,11 +14,12 @@ import dcase_sweep
 from dcase_sweep import tracking
 from dcase_sweep.data.events import DESED_CLASSES
 from dcase_sweep.utils.errors import UserError
-from tests.conftest import TINY, copy_database
+from tests.conftest import TINY, UNDRAWN, copy_database
 from tests.desed_layout import VALIDATION_AUDIO, make_desed
 from tests.layout import make_tau, read_table
 
 EVENTS = (
+    UNDRAWN,
     "model=crnn_meanteacher",
     "model.filters=[4,8]",
     "model.pools=[[8,2],[8,2]]",

@@ -78,6 +78,32 @@ def test_the_weights_of_planned_layers_are_those_of_the_network() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"units": 0},
+        {"dropout": 1.0},
+        {"depth": 0},
+        {"blocks": []},
+        {"blocks": [{"filters": 8, "kernel": [2, 3]}]},
+        {"blocks": [{"filters": 8, "kernel": [3, 3], "dropout": -0.1}]},
+        {"blocks": [{"filters": 8, "kernel": [3, 3], "pool": [20, 2]}, {"filters": 8, "kernel": 3, "pool": [3, 1]}]},
+    ],
+    ids=str,
+)
+def test_a_plan_rejects_what_the_constructor_rejects(bad: dict[str, Any]) -> None:
+    arguments = {"input_shape": SHAPE, "classes": 10, "blocks": [{"filters": 8, "kernel": [3, 3]}]} | bad
+
+    def describe(call: Any) -> str:
+        try:
+            call(**arguments)
+        except ValueError as error:
+            return str(error)
+        return "accepted"
+
+    assert describe(CNN.plan_layers) == describe(CNN) != "accepted"
+
+
 def test_a_plan_that_does_not_fit_the_network_is_not_used() -> None:
     arguments = draw(random.Random(0))
     network = CNN(input_shape=SHAPE, classes=10, **arguments)

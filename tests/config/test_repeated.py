@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
+from unittest import mock
 
 import pytest
 from hydra import compose
@@ -9,7 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.initialize import initialize_config_dir
 from omegaconf import DictConfig
 
-from dcase_sweep.config import Experiment, check, flatten, repeated
+from dcase_sweep.config import Experiment, check, flatten, repeated, value_checks
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.repeated import RepeatedCheck
 from dcase_sweep.utils.errors import UserError
@@ -119,6 +120,26 @@ def test_only_values_are_converted_again(converted: list[DictConfig]) -> None:
     for seed in range(4):
         assert checks.check(job(f"seed={seed}", f"optimizer.lr={0.1 + seed}")).seed == seed
     assert len(converted) == 1
+
+
+def test_blocks_that_vary_are_checked_without_building_their_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    block = "model.blocks=[{{filters:{},kernel:[3,3],pool:[2,2],dropout:0.1}}]"
+    checks = RepeatedCheck()
+    checks.check(job(block.format(8)))
+    monkeypatch.setattr(value_checks, "build_model", None)
+
+    assert checks.check(job(block.format(16))).model.blocks[0]["filters"] == 16
+
+
+def test_blocks_are_checked_by_their_network_for_an_optimizer_that_may_depend_on_it() -> None:
+    block = "model.blocks=[{{filters:{},kernel:[3,3],pool:[2,2],dropout:0.1}}]"
+    optimizer = "optimizer._target_=torch.optim.Adagrad"
+    checks = RepeatedCheck()
+    checks.check(job(block.format(8), optimizer))
+    with mock.patch.object(value_checks, "build_model", wraps=value_checks.build_model) as build:
+        checks.check(job(block.format(16), optimizer))
+
+    assert build.call_count == 1
 
 
 def test_what_a_caller_changes_does_not_reach_the_next_job() -> None:

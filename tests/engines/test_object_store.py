@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import CommandLine
+from tests.conftest import DRAWN, CommandLine
 from tests.engines.mlflow_server import start_mlflow
 from tests.integration.test_passwords import free_port
 
@@ -74,7 +74,7 @@ def test_a_run_writes_to_an_object_store_and_is_used_from_there(
 ) -> None:
     uri = f"tracking.uri={store.uri}"
 
-    output = command_line(*tiny(uri, "training.epochs=2"))
+    output = command_line(*tiny(uri, DRAWN, "training.epochs=2"))
 
     assert {"checkpoints/best.ckpt", "model/MLmodel", "model/data/best.ckpt", "training.png", "metrics.json"} <= (
         store.names()

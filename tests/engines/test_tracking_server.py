@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tests.conftest import CommandLine
+from tests.conftest import DRAWN, CommandLine
 from tests.engines.gate import Gate, gate_before
 from tests.engines.mlflow_server import start_mlflow
 from tests.integration.test_interruption import wait_for_checkpoint
@@ -70,7 +70,7 @@ def test_an_outage_during_epochs_holds_nothing_up(
     gate: Gate, client: MlflowClient, command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:
     known = set(command_line.folder.rglob("last.ckpt"))
-    process = command_line.start(*tiny(f"tracking.uri={gate.url}", f"training.epochs={EPOCHS}"))
+    process = command_line.start(*tiny(f"tracking.uri={gate.url}", DRAWN, f"training.epochs={EPOCHS}"))
     wait_for_checkpoint(command_line.folder, known)
     gate.close()
     wait_for(lambda: list(command_line.folder.rglob("mlflow_unsent")))
@@ -91,7 +91,13 @@ def test_a_run_that_ends_without_its_server_is_sent_by_a_command(
 ) -> None:
     known = set(command_line.folder.rglob("last.ckpt"))
     process = command_line.start(
-        *tiny(f"tracking.uri={gate.url}", f"training.epochs={EPOCHS}", "tracking.timeout=2", "training.batch_size=4")
+        *tiny(
+            f"tracking.uri={gate.url}",
+            DRAWN,
+            f"training.epochs={EPOCHS}",
+            "tracking.timeout=2",
+            "training.batch_size=4",
+        )
     )
     wait_for_checkpoint(command_line.folder, known)
     getattr(gate, how)()
@@ -115,7 +121,7 @@ def test_a_run_that_was_killed_during_an_outage_is_resumed_with_every_metric_onc
     gate: Gate, client: MlflowClient, command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:
     known = set(command_line.folder.rglob("last.ckpt"))
-    words = tiny(f"tracking.uri={gate.url}", "training.epochs=80", "tracking.timeout=1")
+    words = tiny(f"tracking.uri={gate.url}", DRAWN, "training.epochs=80", "tracking.timeout=1")
     process = command_line.start(*words)
     wait_for_checkpoint(command_line.folder, known)
     gate.close()
@@ -138,7 +144,7 @@ def test_a_slow_server_is_a_server(
     gate: Gate, client: MlflowClient, command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:
     gate.delay = 6
-    process = command_line.start(*tiny(f"tracking.uri={gate.url}", "training.epochs=1"))
+    process = command_line.start(*tiny(f"tracking.uri={gate.url}", DRAWN, "training.epochs=1"))
     time.sleep(15)
     gate.delay = 0
 

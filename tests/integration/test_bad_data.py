@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.conftest import TINY, CommandLine
+from tests.conftest import DRAWN, TINY, CommandLine
 from tests.layout import RATE, make_tau, read_table, write_table
 
 
@@ -66,7 +66,7 @@ def test_labels_that_cannot_be_drawn_cost_no_results(
         named = dict(zip(("bus", "park", "tram"), labels, strict=True))
         write_table(tau / table, [row | {"scene_label": named[row["scene_label"]]} for row in read_table(tau / table)])
 
-    output = command_line("data=tau2020", f"data.root={tau}", *TINY, "training.epochs=1")
+    output = command_line("data=tau2020", f"data.root={tau}", *TINY, DRAWN, "training.epochs=1")
 
     assert "cannot be drawn" not in output
     assert max(map(len, output.splitlines())) < 400

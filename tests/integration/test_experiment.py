@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import CommandLine
+from tests.conftest import DRAWN, CommandLine
 
 Tiny = Callable[..., list[str]]
 #: What draws random numbers while it trains.
@@ -62,7 +62,9 @@ def output(command_line: CommandLine, tiny: Tiny) -> str:
     (traps / "first_batch.py").write_text(FIRST_BATCH.format(path=str(traps / "before_the_first_batch")))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(traps), os.environ.get("PYTHONPATH", "")]))
-        return CommandLine(command_line.folder)(*tiny(*CHANCE, "+callbacks.first._target_=first_batch.FirstBatch"))
+        return CommandLine(command_line.folder)(
+            *tiny(DRAWN, *CHANCE, "+callbacks.first._target_=first_batch.FirstBatch")
+        )
 
 
 def test_training_begins_before_what_only_its_end_needs_is_imported(output: str, command_line: CommandLine) -> None:

@@ -8,13 +8,14 @@ from collections.abc import Callable
 import pytest
 
 from dcase_sweep.data.events import DESED_CLASSES
-from tests.conftest import CommandLine
+from tests.conftest import DRAWN, UNDRAWN, CommandLine
 from tests.desed_layout import VALIDATION_AUDIO, make_desed, recording
 from tests.integration.test_experiment import client, run_folder
 from tests.integration.test_interruption import wait_for_checkpoint
 
 #: A mean teacher that trains in a second.
 SMALL = (
+    UNDRAWN,
     "model=crnn_meanteacher",
     "model.filters=[4,8]",
     "model.pools=[[8,2],[8,2]]",
@@ -37,7 +38,7 @@ def small(command_line: CommandLine) -> Callable[..., list[str]]:
 
 @pytest.fixture(scope="module")
 def output(command_line: CommandLine, small: Callable[..., list[str]]) -> str:
-    return command_line(*small("metrics=macro_f1"))
+    return command_line(*small("metrics=macro_f1", DRAWN))
 
 
 def test_the_headline_is_printed_and_the_published_keys_are_in_a_file(output: str, command_line: CommandLine) -> None:

@@ -11,10 +11,10 @@ import pytest
 from dcase_sweep.cli.init import main as init
 from dcase_sweep.cli.init import package_name
 from dcase_sweep.utils.errors import UserError
-from tests.conftest import CommandLine, copy_database
+from tests.conftest import UNDRAWN, CommandLine, copy_database
 from tests.warm import WarmServer
 
-FAST = ("training.epochs=2", "hardware.threads=1")
+FAST = ("training.epochs=2", "hardware.threads=1", UNDRAWN)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_other_processes_find_the_project(project: CommandLine) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     """One process is started: what it finds, each of several would find."""
     grid = [word.replace("model.width=4,8", "model.width=8") for word in commands(project, " -m --")]
-    more = ("training.epochs=1", "hardware.threads=1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=3")
+    more = (*FAST, "training.epochs=1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=3")
 
     output = project(*grid, *more)
 

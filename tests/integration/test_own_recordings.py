@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TINY, CommandLine
+from tests.conftest import TINY, UNDRAWN, CommandLine
 from tests.folder_layouts import make_desed_like, make_esc50, make_events, make_urbansound8k
 from tests.layout import read_table
 
@@ -64,7 +64,8 @@ def test_a_sweep_over_folds_ends_with_a_pooled_row(command_line: CommandLine) ->
 
 def test_events_without_weak_labels_are_learned(command_line: CommandLine) -> None:
     root = make_events(command_line.folder / "events")
-    words = ["task=4", "data=folder", f"data.root={root}", "data.seconds=1", "training.epochs=1", "hardware.threads=1"]
+    words = ["task=4", "data=folder", f"data.root={root}", "data.seconds=1", "training.epochs=1"]
+    words += ["hardware.threads=1", UNDRAWN]
 
     refused = command_line(*words, code=1)
     fitting = ["mean_teacher.strong=3", "mean_teacher.weak=0", "mean_teacher.unlabelled=0", "evaluation.thresholds=5"]
@@ -102,7 +103,7 @@ def test_the_three_commands_of_the_documentation(
 ) -> None:
     root = make(command_line.folder / data_set)
     inspect, single, sweep = commands_of(data_set)
-    short = [f"data.root={root}", "training.epochs=1", "hardware.threads=1", *more]
+    short = [f"data.root={root}", "training.epochs=1", "hardware.threads=1", UNDRAWN, *more]
 
     assert "wrote inspect.html" in command_line(*inspect, f"data.root={root}")
     fold = [word for word in short if not word.startswith("data.fold=")]

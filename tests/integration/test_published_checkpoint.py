@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import CommandLine
+from tests.conftest import UNDRAWN, CommandLine
 from tests.desed_layout import make_desed
 from tests.integration.test_experiment import client, run_folder
 from tests.models.published_crnn import PublishedCRNN
 
 #: The published network, smaller; its pools are (frame, mel).
 SIZES = ("model.filters=[4,8]", "model.pools=[[8,2],[8,2]]", "model.recurrent_units=8", "front_end.n_mels=64")
-SMALL = ("mean_teacher.strong=2", "mean_teacher.weak=2", "mean_teacher.unlabelled=2", "data.seconds=1")
+SMALL = ("mean_teacher.strong=2", "mean_teacher.weak=2", "mean_teacher.unlabelled=2", "data.seconds=1", UNDRAWN)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.study import open_storage
 from dcase_sweep.utils.processes import parse_identity
-from tests.conftest import CommandLine
+from tests.conftest import DRAWN, CommandLine
 from tests.integration.test_experiment import client
 
 SPACE = ("hydra/sweeper=optuna", "model.units=tag(int,interval(8,32))", "optimizer.lr=tag(log,interval(1e-4,1e-2))")
@@ -31,7 +31,7 @@ def newest(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def searched(command_line: CommandLine, tiny: Callable[..., list[str]]) -> str:
     """What a search of three trials printed, by two workers at a time."""
-    more = ("hydra.sweeper.n_trials=3", "hydra.sweeper.workers=2", "hydra.sweeper.study_name=s")
+    more = ("hydra.sweeper.n_trials=3", "hydra.sweeper.workers=2", "hydra.sweeper.study_name=s", DRAWN)
     return command_line("-m", *tiny(*SPACE, *more))
 
 
@@ -86,9 +86,10 @@ def test_killed_workers_and_killed_searches_cost_an_epoch(
     """A worker is killed, then the whole search; its folder, which is moved, goes on from the last epoch to the end."""
     arguments = ["-m", *tiny(*SPACE, "training.epochs=20", "hydra.sweeper.n_trials=2", "hydra.sweeper.study_name=k")]
     process = command_line.start(*arguments)
-    first = _running(command_line.folder, set())
+    first = _running(command_line.folder, set(), epochs=2)  # the checkpoint of the epoch before is written
     os.kill(_owner(first), signal.SIGKILL)
-    second = _running(command_line.folder, {first.number}, epochs=3)
+    told = len(study(command_line.folder, "k").get_trials()[first.number].intermediate_values)
+    second = _running(command_line.folder, {first.number}, epochs=told + 1)  # it has trained itself
     worker = _owner(second)
     process.kill()
     printed, _ = process.communicate()

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.conftest import CommandLine
+from tests.conftest import DRAWN, UNDRAWN, CommandLine
 from tests.integration.test_experiment import client, run_folder
 
 PROJECT = Path(__file__).parents[1] / "projects" / "tagging"
-SMALL = ("model.blocks.2.pool=[4,5]", "hardware.threads=1")
+SMALL = ("model.blocks.2.pool=[4,5]", "hardware.threads=1", UNDRAWN)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_the_project_is_one_python_file_and_one_configuration_file() -> None:
 def test_it_is_trained_evaluated_and_logged_by_its_own_metric(
     tagging: Callable[..., str], command_line: CommandLine
 ) -> None:
-    output = tagging("training.epochs=8", "metrics=macro_f1")
+    output = tagging("training.epochs=8", "metrics=macro_f1", DRAWN)
 
     assert "task tagging, baseline_cnn on demo" in output
     table = output[output.index("map: ") :].splitlines()

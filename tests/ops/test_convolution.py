@@ -17,7 +17,7 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("in_tiles", [True, False])
-@pytest.mark.parametrize(("frames", "mels"), [(12, 4), (13, 5), (2, 1)])
+@pytest.mark.parametrize(("frames", "mels"), [(12, 4), (13, 5), (6, 7), (5, 2), (2, 1)])
 def test_values_and_gradients_are_those_of_pytorch(
     in_tiles: bool, frames: int, mels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -26,9 +26,9 @@ def test_values_and_gradients_are_those_of_pytorch(
 
     found, statistics = convolve(maps, weight, bias, measure=True)
 
-    wanted = by_pytorch(maps, weight, bias)
+    wanted = by_pytorch(maps, weight)
     torch.testing.assert_close(found, wanted)
-    check_gradients(found, wanted, (maps, weight, bias))
+    check_gradients(found, wanted, (maps, weight))
     measured = batch_statistics(wanted.detach())
     assert statistics is not None
     torch.testing.assert_close(statistics.mean, measured.mean)
@@ -42,9 +42,9 @@ def test_other_kernels_are_measured_too(kernel: tuple[int, int]) -> None:
 
     found, statistics = convolve(maps, weight, bias, measure=True)
 
-    wanted = by_pytorch(maps, weight, bias)
+    wanted = by_pytorch(maps, weight)
     torch.testing.assert_close(found, wanted)
-    check_gradients(found, wanted, (maps, weight, bias))
+    check_gradients(found, wanted, (maps, weight))
     assert statistics is not None
     torch.testing.assert_close(statistics.variance, batch_statistics(wanted.detach()).variance)
 
@@ -55,22 +55,39 @@ def test_nothing_is_measured_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -
 
     found, statistics = convolve(maps.detach(), weight, bias, measure=False)
 
-    torch.testing.assert_close(found, by_pytorch(maps, weight, bias))
+    torch.testing.assert_close(found, by_pytorch(maps, weight))
     assert statistics is None
     (for_weight,) = torch.autograd.grad(found.sum(), (weight,))
-    torch.testing.assert_close(for_weight, torch.autograd.grad(by_pytorch(maps, weight, bias).sum(), (weight,))[0])
+    torch.testing.assert_close(for_weight, torch.autograd.grad(by_pytorch(maps, weight).sum(), (weight,))[0])
 
 
-def test_float32_tiles_are_as_accurate_as_pytorch() -> None:
+@pytest.mark.parametrize("in_tiles", [True, False])
+def test_the_bias_has_a_gradient_unless_the_batch_is_normalised(
+    in_tiles: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convolution, "LEAST_CHANNELS", 4 if in_tiles else 5)
+    maps, weight, bias = tensors((3, 8, 4, 4), (6, 4, 3, 3), (6,))
+
+    for_bias = {}
+    for measure in (True, False):
+        found, _ = convolve(maps, weight, bias, measure=measure)
+        (for_bias[measure],) = torch.autograd.grad(found, (bias,), torch.ones_like(found))
+
+    assert for_bias[True].tolist() == [0] * 6
+    assert for_bias[False].tolist() == [3 * 8 * 4] * 6
+
+
+@pytest.mark.parametrize("mels", [2, 4])
+def test_float32_tiles_are_as_accurate_as_pytorch(mels: int) -> None:
     torch.manual_seed(0)
-    maps, gradient, weight = torch.randn(4, 156, 4, 32), torch.randn(4, 156, 4, 64), torch.randn(64, 32, 3, 3)
+    maps, gradient, weight = torch.randn(4, 156, mels, 32), torch.randn(4, 156, mels, 64), torch.randn(64, 32, 3, 3)
 
     def compute(dtype: torch.dtype) -> list[Tensor]:
         kernel = weight.to(dtype).requires_grad_()
-        result = by_pytorch(maps.to(dtype), kernel, torch.zeros(64, dtype=dtype))
+        result = by_pytorch(maps.to(dtype), kernel)
         return [result.detach(), torch.autograd.grad(result, kernel, gradient.to(dtype))[0]]
 
-    found = [multiply_tiles(maps, weight, None)[0], weight_gradient(maps, gradient)[0]]
+    found = [multiply_tiles(maps, weight)[0], weight_gradient(maps, gradient)]
 
     for here, exact in zip(found, compute(torch.float64), strict=True):
         assert (here.double() - exact).abs().max() < 5e-6 * exact.abs().max()
@@ -93,8 +110,8 @@ def tensors(*shapes: tuple[int, ...]) -> tuple[Tensor, ...]:
     return tuple(torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes)
 
 
-def by_pytorch(maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return functional.conv2d(maps.permute(0, 3, 1, 2), weight, bias, padding="same").permute(0, 2, 3, 1)
+def by_pytorch(maps: Tensor, weight: Tensor) -> Tensor:
+    return functional.conv2d(maps.permute(0, 3, 1, 2), weight, padding="same").permute(0, 2, 3, 1)
 
 
 def check_gradients(found: Tensor, wanted: Tensor, inputs: tuple[Tensor, ...]) -> None:

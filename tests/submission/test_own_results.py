@@ -81,9 +81,6 @@ def test_the_tables_of_events_have_the_results_of_the_test(events: Trained, tmp_
     )
     metrics = json.loads((events.folder / "run/metrics.json").read_text())
     assert len(tables) == 50
-    print(
-        "VALUES", [s.value for s in evaluation.psds], len(evaluation.detections.onset), len(evaluation.decisions.onset)
-    )
     # Of a network after one epoch F1 is 0, and its errors tell most.
     own = {name.removeprefix(f"test/{member}/"): value for name, value in metrics.items()}
     assert own["event_error_rate"] > 1

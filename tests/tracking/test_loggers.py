@@ -8,7 +8,7 @@ import pytest
 
 from dcase_sweep.tracking import MultiLoggerRun, UntrackedRun, build_loggers, check_loggers
 from dcase_sweep.utils.errors import UserError
-from tests.conftest import CommandLine
+from tests.conftest import DRAWN, CommandLine
 
 CSV = {"_target_": "pytorch_lightning.loggers.CSVLogger", "_partial_": True, "name": "csv", "version": ""}
 
@@ -120,7 +120,7 @@ def test_arguments_that_a_logger_does_not_take_are_rejected_in_one_line(tmp_path
 
 
 def test_a_run_without_mlflow_leaves_its_results_in_its_folder(tmp_path: Path, warm: Any, tiny: Any) -> None:
-    output = CommandLine(tmp_path, warm)(*tiny("logger=csv"))
+    output = CommandLine(tmp_path, warm)(*tiny("logger=csv", DRAWN))
     folder = next(tmp_path.glob("outputs/*/*"))
     assert not (tmp_path / "mlruns").exists()
     assert "mlflow ui" not in output

@@ -82,10 +82,10 @@ def test_optunas_study_has_its_storage_and_a_trial_its_number_there() -> None:
     assert study.get_trials()[0]._trial_id == trial._trial_id
 
 
-def test_mlflows_client_has_the_engine_of_its_store(tmp_path: Path) -> None:
+def test_mlflows_client_has_the_engine_of_its_store(mlruns: Path) -> None:
     from mlflow import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    client = MlflowClient(f"sqlite:///{mlruns / 'mlflow.db'}")
 
     assert client._tracking_client.store.engine.dialect.name == "sqlite"
 

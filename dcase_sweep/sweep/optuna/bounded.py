@@ -12,6 +12,7 @@ from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from dcase_sweep.sweep.optuna.rank import rank, sum_violations
 from dcase_sweep.sweep.optuna.tally import Changes
 
 #: Samplers that compare all trials for each suggestion. Others need all of them, or only the newest generation.
@@ -144,11 +145,11 @@ class Selection:
         if len(signs) > 1:
             self._add_to_front(trial, signs)
             return
-        bisect.insort(self._best, (_rank(trial, signs[0]), trial.number, trial), key=lambda entry: entry[:2])
+        bisect.insort(self._best, (rank(trial, signs[0]), trial.number, trial), key=lambda entry: entry[:2])
         del self._best[self._best_count :]
 
     def _add_to_front(self, trial: FrozenTrial, signs: Sequence[float]) -> None:
-        if trial.state != TrialState.COMPLETE or _violation(trial) > 0:
+        if trial.state != TrialState.COMPLETE or sum_violations(trial) > 0:
             return
         losses = np.multiply(signs, trial.values)
         others = np.array([np.multiply(signs, other.values) for other in self._front]).reshape(-1, len(signs))
@@ -157,21 +158,3 @@ class Selection:
         is_kept = np.any(others < losses, axis=1)
         kept = [other for other, is_one in zip(self._front, is_kept, strict=True) if is_one]
         self._front = [*kept, trial][-self._best_count :]
-
-
-def _violation(trial: FrozenTrial) -> float:
-    return sum(violation for violation in trial.constraints.values() if violation > 0)
-
-
-def _rank(trial: FrozenTrial, sign: float) -> tuple[float, ...]:
-    """Return the place of a trial among others; smaller is better."""
-    violation = _violation(trial)
-    if violation > 0:
-        return 2.0, violation
-    if trial.state == TrialState.COMPLETE:
-        return 0.0, sign * float(trial.values[0])
-    if not trial.intermediate_values:
-        return 1.0, 1.0, 0.0
-    last = max(trial.intermediate_values)
-    value = trial.intermediate_values[last]
-    return 1.0, -float(last), float("inf") if value != value else sign * value

@@ -36,6 +36,9 @@ _LOST = ("BOOT_FAIL", "CANCELLED", "NODE_FAIL", "PREEMPTED", "TIMEOUT", "REVOKED
 _WITHOUT_RESULT = "its process has ended without a result"
 #: Seconds within which a worker begins its next trial.
 _BETWEEN = 10.0
+#: Seconds within which a process ends whose worker counts as ended. It may be the worker: the system reports the end of
+#: a process after that of its main thread, which the study shows.
+_ENDING = 5.0
 #: After a launch that was not accepted the next one waits, at most so many seconds.
 _LONGEST_DELAY = 60.0
 
@@ -162,9 +165,11 @@ class LaunchedProcesses(Processes):
         lost = set()
         for number, (process, _) in self._workers.items():
             if process.exitcode is None and make_label(process.pid or 0, str(this_process())) in gone:
-                process.kill()
-                process.join()
-                lost.add(number)
+                process.join(_ENDING)
+                if process.exitcode is None:
+                    process.kill()
+                    process.join()
+                    lost.add(number)
         return [
             (number, replace(death, how=_WITHOUT_RESULT, is_lost=True) if death and number in lost else death)
             for number, death in super().collect()

@@ -11,13 +11,14 @@ from typing import Any
 
 from optuna.storages import RDBStorage
 from optuna.storages._cached_storage import _CachedStorage
-from optuna.storages.journal import JournalStorage
 from optuna.trial import FrozenTrial, TrialState
+
+from dcase_sweep.sweep.optuna.together import GatheringJournal
 
 _UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
 
 
-class StudyJournal(JournalStorage):
+class StudyJournal(GatheringJournal):
     """A journal whose list of trials takes the same time for any number of them."""
 
     def __init__(self, backend: Any) -> None:

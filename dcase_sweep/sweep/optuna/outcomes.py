@@ -8,6 +8,7 @@ from optuna.trial import Trial, TrialState
 
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
+from dcase_sweep.sweep.optuna.together import together
 from dcase_sweep.sweep.outcomes import VALUE, Outcome
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.gpus import DeviceLost
@@ -43,15 +44,16 @@ def tell_outcome(study: optuna.Study, trial: Trial, outcome: Outcome, search_con
     if undefined:
         _fail(study, trial, f"{undefined[0]} is not a number", search_config)
         return
-    for name, largest in search_config.constraints.items():
-        trial.set_constraint(name, outcome.metrics[name] - largest)
-    trial.set_user_attr(records.METRICS, dict(outcome.metrics if outcome.kept is None else outcome.kept))
-    if outcome.spread:
-        trial.set_user_attr(records.SPREAD, dict(outcome.spread))
-    if outcome.note:
-        trial.set_user_attr(records.NOTE, outcome.note)
-    if outcome.work_seconds is not None:
-        trial.set_user_attr(records.WORK, outcome.work_seconds)
+    with together(study._storage):
+        for name, largest in search_config.constraints.items():
+            trial.set_constraint(name, outcome.metrics[name] - largest)
+        trial.set_user_attr(records.METRICS, dict(outcome.metrics if outcome.kept is None else outcome.kept))
+        if outcome.spread:
+            trial.set_user_attr(records.SPREAD, dict(outcome.spread))
+        if outcome.note:
+            trial.set_user_attr(records.NOTE, outcome.note)
+        if outcome.work_seconds is not None:
+            trial.set_user_attr(records.WORK, outcome.work_seconds)
     study.tell(trial, values, skip_if_finished=True)
 
 

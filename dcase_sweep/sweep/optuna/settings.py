@@ -8,6 +8,7 @@ import optuna
 from dcase_sweep.sweep.optuna.bounded import bound
 from dcase_sweep.sweep.optuna.opening import claim_worker_number
 from dcase_sweep.sweep.optuna.storage import open_storage
+from dcase_sweep.sweep.optuna.tpe import remember
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
@@ -81,7 +82,7 @@ def load_study(search_config: "SearchConfig") -> tuple[optuna.Study, int]:
     study = optuna.load_study(
         study_name=search_config.study,
         storage=storage,
-        sampler=bound(sampler, search_config.sampler_history),
+        sampler=bound(remember(sampler), search_config.sampler_history),
         pruner=make("pruner", search_config.pruner),
     )
     # Samplers may stop the study, which Optuna allows only within its own loop. The worker itself determines when

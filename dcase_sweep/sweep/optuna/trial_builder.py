@@ -16,6 +16,7 @@ from dcase_sweep.sweep.optuna.history import History
 from dcase_sweep.sweep.optuna.reporter import TrialReporter
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
 from dcase_sweep.sweep.optuna.seeds import check_suggested
+from dcase_sweep.sweep.optuna.together import together
 from dcase_sweep.utils.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,8 @@ class TrialBuilder:
             ConstraintViolation: if the job cannot be built or exceeds a limit.
             Repeated: if the result of the configuration is known, or it is running.
         """
-        overrides = self.search_config.space.suggest(trial)
+        with together(study._storage):
+            overrides = self.search_config.space.suggest(trial)
         if self.search_config.seeds:
             check_suggested(overrides)
         self.history.admit(study, trial, overrides)
@@ -61,10 +63,11 @@ class TrialBuilder:
             trial.set_user_attr(records.THREADS, self.threads)
         application = self.search_config.application
         job = application.prepare(self._compose(trial, overrides, self.search_config.record_id))
-        for name, value in job.figures.items():
-            trial.set_user_attr(name, value)
-        for name, violation in job.violations.items():
-            trial.set_constraint(name, violation)
+        with together(study._storage):
+            for name, violation in job.violations.items():
+                trial.set_constraint(name, violation)
+            for name, value in job.figures.items():
+                trial.set_user_attr(name, value)
         is_pruned = self.search_config.objective.is_single
         if self.search_config.seeds or records.RETRY_OF not in trial.user_attrs:
             return job, TrialReporter(trial, is_pruned=is_pruned)

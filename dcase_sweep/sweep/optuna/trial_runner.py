@@ -25,6 +25,7 @@ from dcase_sweep.sweep.optuna.recovery import close_died
 from dcase_sweep.sweep.optuna.reporter import TrialReporter
 from dcase_sweep.sweep.optuna.search_time import SearchTime
 from dcase_sweep.sweep.optuna.seeded_trial import SeededTrial
+from dcase_sweep.sweep.optuna.together import together
 from dcase_sweep.sweep.optuna.trial_builder import TrialBuilder
 from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.reporting import ConstraintViolation, TrialPruned, reporting_to
@@ -205,11 +206,12 @@ class TrialRunner:
 
     def _reject(self, trial: Trial, violation: ConstraintViolation) -> str:
         """Close a trial whose configuration is not allowed."""
-        for name, value in violation.figures.items():
-            trial.set_user_attr(name, value)
-        for name, exceeded in violation.violations.items():
-            trial.set_constraint(name, exceeded)
-        trial.set_user_attr(records.REJECTED, str(violation))
+        with together(self._study._storage):
+            for name, exceeded in violation.violations.items():
+                trial.set_constraint(name, exceeded)
+            for name, value in violation.figures.items():
+                trial.set_user_attr(name, value)
+            trial.set_user_attr(records.REJECTED, str(violation))
         self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
         return "rejected"
 

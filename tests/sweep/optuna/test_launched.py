@@ -1,5 +1,7 @@
 """Workers of Hydra launchers: their deaths, those that an earlier command has left, and their number."""
 
+import os
+import signal
 import threading
 import time
 from dataclasses import replace
@@ -152,7 +154,10 @@ def wait(number: int) -> None:
     time.sleep(60)
 
 
-def test_a_process_whose_worker_has_ended_with_its_machine_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_process_whose_worker_has_ended_with_its_machine_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launched, "_ENDING", 0.1)
     trials: list[FrozenTrial] = []
     launcher: Any = wait
     workers = LaunchedProcesses(launcher, 1, tmp_path, None, lambda: trials, 300)
@@ -164,6 +169,23 @@ def test_a_process_whose_worker_has_ended_with_its_machine_is_not_waited_for(tmp
     assert death is not None
     assert (number, death.how, death.is_lost) == (0, "its process has ended without a result", True)
     assert workers.running == 0
+
+
+def kill_itself(number: int) -> None:
+    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_has_been_the_worker_says_how_it_ended_although_its_trial_shows_it_first(tmp_path: Path) -> None:
+    trials: list[FrozenTrial] = []
+    launcher: Any = kill_itself
+    workers = LaunchedProcesses(launcher, 1, tmp_path, None, lambda: trials, 300)
+    trials.append(trial(make_label(workers.pids[0], str(HERE)), GONE))
+
+    ((number, death),) = workers.collect()
+
+    assert death is not None
+    assert (number, death.how, death.is_lost) == (0, "killed by SIGKILL (out of memory?)", False)
 
 
 def test_a_batch_system_that_accepts_no_job_is_asked_later(monkeypatch: pytest.MonkeyPatch) -> None:
