@@ -48,7 +48,7 @@ def relu_block(maps: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d, pool:
         maps: ``[batch, channel, mel, frame]``, best with the channels last in memory.
         convolution: a convolution with a kernel of seven mel bands and an odd number of frames that keeps the size of
             the maps, with a bias.
-        norm: batch normalisation with weights, running statistics and a momentum.
+        norm: batch normalisation with weights and running statistics.
         pool: window sizes of the max pool, ``(mel, frame)``, or None.
 
     Returns:
@@ -72,7 +72,8 @@ def relu_block(maps: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d, pool:
 def _split(maps: Tensor, outputs: int) -> list[slice]:
     """Split the batch into slices of about the same length."""
     clips, mels, frames, inputs = maps.shape
-    count = -(-clips // max(1, VALUES_PER_BLOCK // (mels * frames * max(inputs, outputs))))
+    each = max(1, VALUES_PER_BLOCK // (mels * frames * max(inputs, outputs)))
+    count = max(1, -(-clips // each))
     edges = [clips * place // count for place in range(count + 1)]
     return [slice(*pair) for pair in itertools.pairwise(edges)]
 
@@ -107,7 +108,8 @@ class _ReluBlock(torch.autograd.Function):
         (clips, mels, frames, _), outputs = maps.shape, len(weight)
         kernel, parts = TiledKernel(weight, mels, frames), _split(maps, outputs)
         convolved = maps.new_empty(clips, mels, frames, outputs)
-        signs = norm_weight.sign() if bool((norm_weight < 0).any()) else None
+        falls = norm_weight < 0
+        signs = 1 - 2 * falls.to(maps.dtype) if bool(falls.any()) else None
         if pool is not None:
             pooled = maps.new_empty(clips, mels // pool[0], frames // pool[1], outputs)
             places = torch.empty_like(pooled, dtype=torch.int64)
