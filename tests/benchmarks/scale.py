@@ -135,6 +135,7 @@ def measure_trials(where: str, name: str, size: int) -> dict[str, list[float]]:
     from dcase_sweep.sweep.optuna.progress_table import ProgressTable
     from dcase_sweep.sweep.optuna.settings import load_study
     from dcase_sweep.sweep.optuna.tally import Tally
+    from dcase_sweep.sweep.optuna.together import together
 
     config = make_search_config(where, name, size + 100)
     study, _ = load_study(config)
@@ -144,6 +145,10 @@ def measure_trials(where: str, name: str, size: int) -> dict[str, list[float]]:
 
     clock = _choose_clock(where)
 
+    def suggest_together(trial: Any) -> list[str]:  # as a worker does
+        with together(study._storage):
+            return suggest(trial)
+
     def timed(part: str, call: Callable[[], Any]) -> Any:
         began = clock()
         result = call()
@@ -152,7 +157,7 @@ def measure_trials(where: str, name: str, size: int) -> dict[str, list[float]]:
 
     for repeat in range(REPEATS + 1):
         trial = timed("ask", lambda: records.ask(study, size + 100, tally))
-        overrides = timed("suggest", lambda given=trial: suggest(given))
+        overrides = timed("suggest", lambda given=trial: suggest_together(given))
         began = clock()
         try:
             history.count(study.get_trials(deepcopy=False))

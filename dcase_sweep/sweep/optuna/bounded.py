@@ -136,6 +136,8 @@ class Selection:
             best = self._front if len(directions) > 1 else [trial for _, _, trial in self._best]
             by_number = {trial.number: trial for trial in (*best, *self._recent)}
             self._selected = [by_number[number] for number in sorted(by_number)]
+        if not self._unfinished or min(self._unfinished) > self._selected[-1].number:  # without sorting all
+            return [*self._selected, *(self._unfinished[number] for number in sorted(self._unfinished))]
         return sorted((*self._selected, *self._unfinished.values()), key=lambda trial: trial.number)
 
     def _add(self, trial: FrozenTrial, signs: Sequence[float]) -> None:

@@ -49,7 +49,7 @@ class GatheringJournal(JournalStorage):
         if self._gathers is not None:
             yield
             return
-        self._gathers = threading.get_ident()
+        self._gathers, self._waits = threading.get_ident(), False
         try:
             yield
         finally:

@@ -1,6 +1,8 @@
 """TPE with a memory suggests what Optuna's own suggests."""
 
 import random
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
@@ -8,7 +10,9 @@ import pytest
 from optuna.samplers import TPESampler
 from optuna.trial import TrialState
 
-from dcase_sweep.sweep.optuna.bounded import bound
+from dcase_sweep.sweep.optuna.bounded import BoundedSampler, bound
+from dcase_sweep.sweep.optuna.settings import load_study
+from dcase_sweep.sweep.optuna.storage import open_storage
 from dcase_sweep.sweep.optuna.tpe import RememberingTPE, remember
 
 
@@ -104,6 +108,23 @@ def test_the_values_of_a_running_trial_may_change() -> None:
         found.append([study.ask().suggest_float("x", 0, 1) for _ in range(3)])
 
     assert found[0] == found[1]
+
+
+def test_workers_of_a_search_sample_with_it(tmp_path: Path) -> None:
+    where = str(tmp_path / "optuna.log")
+    optuna.create_study(storage=open_storage(where), study_name="s")
+    settings: Any = SimpleNamespace(
+        storage=where,
+        study="s",
+        sampler={"_target_": "optuna.samplers.TPESampler", "seed": 0},
+        sampler_history=1000,
+        pruner={"_target_": "optuna.pruners.NopPruner"},
+    )
+
+    study, _ = load_study(settings)
+
+    assert isinstance(study.sampler, BoundedSampler)
+    assert isinstance(study.sampler.sampler, RememberingTPE)
 
 
 class Own(TPESampler):

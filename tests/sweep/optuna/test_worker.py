@@ -21,6 +21,7 @@ from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.runner import Result
 from dcase_sweep.sweep.optuna import settings
 from dcase_sweep.sweep.optuna import study as records
+from dcase_sweep.sweep.optuna.journal import Journal
 from dcase_sweep.sweep.optuna.opening import open_study
 from dcase_sweep.sweep.optuna.reporter import TrialReporter
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
@@ -131,8 +132,17 @@ def test_workers_that_have_the_same_number_on_their_machines_draw_other_values(
     assert len(opened) == 4, "each worker opens the storage once"
 
 
-def test_a_network_over_the_limit_is_rejected_before_it_trains_and_learned_from(tmp_path: Path) -> None:
+def test_a_network_over_the_limit_is_rejected_before_it_trains_and_learned_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sizes = []
+    written: list[set[int | None]] = []
+    write = Journal.append_logs
+    monkeypatch.setattr(
+        Journal,
+        "append_logs",
+        lambda self, logs: (written.append({each.get("trial_id") for each in logs}), write(self, logs)),
+    )
 
     def experiment(trial: optuna.Trial, config: DictConfig) -> Result:
         sizes.append(trial.user_attrs["complexity/size_kib_16bit"])
@@ -147,6 +157,8 @@ def test_a_network_over_the_limit_is_rejected_before_it_trains_and_learned_from(
     for trial in rejected:
         assert trial.user_attrs["rejected"].startswith("complexity/size_kib_16bit ")
         assert trial.constraints["complexity/size_kib_16bit"] > 0
+        # Its owner, a heartbeat, its values, its overrides, its threads, why it is rejected, and its end.
+        assert sum(trial._trial_id in each for each in written) <= 7
 
 
 def test_an_impossible_configuration_is_rejected_with_its_reason(tmp_path: Path) -> None:
