@@ -13,6 +13,7 @@ import pytest
 
 import dcase_sweep
 from dcase_sweep.result import Result
+from tests.conftest import UNDRAWN
 from tests.layout import make_tau
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -209,7 +210,7 @@ def test_a_change_is_made_in_a_project_of_ones_own(
     (project / "conf").mkdir(exist_ok=True)
     root = make_tau(tmp_path_factory.mktemp("recordings"))
     data = () if any(word.startswith("data=") for word in change.overrides) else ("data=tau2020",)
-    small = ["training.epochs=1", "training.batch_size=4", "hardware.threads=1", "data.seconds=1"]
+    small = ["training.epochs=1", "training.batch_size=4", "hardware.threads=1", "data.seconds=1", UNDRAWN]
     if change.name != "model":
         small.append("model.blocks.2.pool=[4,5]")
     places = [f"data.root={root}", f"tracking.folder={mlruns}", f"store.root={project / 'features'}"]

@@ -1,9 +1,12 @@
 """The documents: every command in them is composed or run, and the site builds without a warning."""
 
+import io
+import os
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +18,10 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.initialize import initialize_config_dir
 from omegaconf import DictConfig
 
+from dcase_sweep.__main__ import main
+from dcase_sweep.config.files import restored_config_source
 from dcase_sweep.config.folders import conf_folder
-from tests.conftest import CommandLine, copy_database
+from tests.conftest import UNDRAWN, CommandLine, copy_database
 from tests.layout import make_tau
 from tests.warm import WarmServer
 
@@ -106,49 +111,79 @@ def project(tmp_path_factory: pytest.TempPathFactory, warm: WarmServer, database
     return CommandLine(folder, warm)
 
 
+@pytest.fixture
+def shown(
+    project: CommandLine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., str]]:
+    """Runs a command in this process, which keeps what is composed, and returns what it prints."""
+    environment = project.environment()
+    for name in os.environ.keys() - environment.keys():
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["dcase_sweep"])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+    monkeypatch.chdir(project.folder)
+
+    def run(*words: str, code: int = 0) -> str:
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+        try:
+            found = main([*words])
+        except SystemExit as end:
+            found = end.code  # type: ignore[assignment]
+        printed = "".join(capsys.readouterr())
+        assert (found or 0) == code, printed
+        return printed
+
+    with restored_config_source():
+        yield run
+
+
 @pytest.mark.parametrize(("page", "commands"), pages())
-def test_commands_are_composed_or_run(page: Page, commands: list[list[str]], project: CommandLine) -> None:
+def test_commands_are_composed_or_run(
+    page: Page, commands: list[list[str]], project: CommandLine, shown: Callable[..., str]
+) -> None:
     for name, text in page.files.items():
         (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (project.folder / name).write_text(text, encoding="utf-8")
     for words in ([word for word in words if word != "--detach"] for words in commands):
         verb = words[0] if words and "=" not in words[0] and words[0][0] not in "-+~" else None
         if verb in ("complexity", "runs", "cache") and not _PLACEHOLDER.search(" ".join(words)):
-            assert project(*words)
+            assert shown(*words)
         elif verb == "inspect":
-            assert "task:" in project(*words[1:], "--cfg", "job")
+            assert "task:" in shown(*words[1:], "--cfg", "job")
         elif verb == "evaluate":
-            described = project(*words[:2], "--help")
+            described = shown(*words[:2], "--help")
             assert "usage" in described
             assert all(word in described for word in words if word.startswith("--"))
         elif verb == "compare":
-            described = project("compare", "--help")
+            described = shown("compare", "--help")
             assert all(word in described for word in words if word.startswith("--"))
         elif verb == "predict":
-            assert "error: " in project(*words, code=1)  # what is trained and recorded is the reader's
-            described = project("predict", "--help")
+            assert "error: " in shown(*words, code=1)  # what is trained and recorded is the reader's
+            described = shown("predict", "--help")
             assert all(word in described for word in words if word.startswith("-") and word != "-")
         elif verb == "download":
-            described = project("download", "--help")
+            described = shown("download", "--help")
             assert all(word in described for word in words if word.startswith("--"))
         elif verb in ("join", "status"):
-            assert "error: " in project(*words, code=1)  # the study is the reader's
-            described = project(verb, "--help")
+            assert "error: " in shown(*words, code=1)  # the study is the reader's
+            described = shown(verb, "--help")
             assert all(word in described for word in words if word.startswith("--"))
         elif verb == "send":
-            assert "nothing to send" in project("send")
-            assert "usage" in project("send", "--help")
+            assert "nothing to send" in shown("send")
+            assert "usage" in shown("send", "--help")
         elif verb == "submit":
-            assert "error: " in project(*words, code=1)  # likewise
-            described = project("submit", "--help")
+            assert "error: " in shown(*words, code=1)  # likewise
+            described = shown("submit", "--help")
             assert all(word in described for word in words if word.startswith("--"))
         elif verb == "export":
-            assert "no such run" in project(*words, code=1) or "not found" in project(*words, code=1)
+            assert "no such run" in shown(*words, code=1) or "not found" in shown(*words, code=1)
         elif any(word.startswith("search=") or word == "hydra/sweeper=optuna" for word in words):
             assert compose_search(without_sweep(words)).hydra.sweeper.n_trials > 0
         elif verb is None and "+experiment=best" not in words and "--help" not in words:
             job = without_sweep([word for word in words if word not in ("--cfg", "job")])
-            assert "task:" in project(*job, "--cfg", "job")
+            assert "task:" in shown(*job, "--cfg", "job")
 
 
 def test_pages_show_commands() -> None:
@@ -195,7 +230,7 @@ def test_a_model_of_the_tutorial_trains(project: CommandLine) -> None:
 
     printed = project(
         *("--config-dir", "conf", "model=pooling", "data=tau2020", f"data.root={root}"),
-        *("front_end.seconds=1", "training.epochs=1", "hardware.threads=1"),
+        *("front_end.seconds=1", "training.epochs=1", "hardware.threads=1", UNDRAWN),
     )
 
     assert "pooling" in printed
@@ -214,7 +249,7 @@ def test_a_data_set_of_the_tutorial_trains(project: CommandLine) -> None:
 
     printed = project(
         *("--config-dir", "conf", "data=folders", f"data.root={root / 'by_class'}", "model.blocks.2.pool=[4,5]"),
-        *("front_end.seconds=1", "training.epochs=1", "hardware.threads=1"),
+        *("front_end.seconds=1", "training.epochs=1", "hardware.threads=1", UNDRAWN),
     )
 
     assert "folders" in printed

@@ -21,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -93,12 +94,22 @@ class WarmProcess:
             TimeoutExpired: after so many seconds; the process is killed then.
         """
         deadline = time.monotonic() + timeout
+        with suppress(ProcessLookupError):  # its end was seen before
+            self._wait(timeout)
         while self.poll() is None:
             if time.monotonic() > deadline:
                 self.kill()
                 raise subprocess.TimeoutExpired(str(self.pid), timeout, self._output.read_bytes())
             time.sleep(0.02)
         return self.printed(), None
+
+    def _wait(self, timeout: float) -> None:
+        """Wait for the end without asking for it again and again, which takes time of the processor."""
+        ending = os.pidfd_open(self.pid)
+        try:
+            select.select([ending], [], [], None if math.isinf(timeout) else timeout)
+        finally:
+            os.close(ending)
 
     def printed(self) -> str:
         """What was printed so far."""
@@ -317,6 +328,9 @@ def _preload() -> None:
         OmegaConf.load(path)
     compose_once()
     compose_before()
+    for finalizer in weakref.finalize._registry:  # type: ignore[attr-defined]
+        if finalizer.peek()[1].__module__ == "torch.library":
+            finalizer.atexit = False  # its operators end with the process; to take each back takes longer
     assert threading.active_count() == 1, threading.enumerate()
     gc.collect()
     gc.freeze()  # or each process would go through all that was imported when it ends: two seconds

@@ -165,12 +165,17 @@ def _matching(values: Mapping[str, Any], pattern: str) -> Iterator[tuple[str, An
     group, depth = pattern.partition(".")[0], pattern.count(".")
     if group in _TARGETED and pattern != _SECONDS and not _is_own(values, group):
         return
-    exact = pattern in values  # true for most patterns; matching every key would add milliseconds to each trial
+    exact = pattern in values
+    if not exact and "*" not in pattern:
+        return
+    before = pattern.partition("*")[0]
     for key, value in [(pattern, values[pattern])] if exact else values.items():
+        if not key.startswith(before):  # matching every key would add milliseconds to each trial
+            continue
         is_text = isinstance(value, str) and (not key.startswith("model.blocks") or value.startswith("${"))
         if value is None or is_text or key.count(".") < depth:
             continue
-        if exact or ("*" in pattern and fnmatchcase(key, pattern)):
+        if exact or fnmatchcase(key, pattern):
             yield key, value
 
 

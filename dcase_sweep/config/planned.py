@@ -10,6 +10,8 @@ _OF_ANY_SHAPE = tuple(f"torch.optim.{name}" for name in ("Adam", "AdamW", "NAdam
 #: The largest number of layers of such a network. Larger ones are built, with limits on time and memory.
 _MOST_LAYERS = 1000
 _BYTES = 4
+#: Bytes that every process has.
+_SMALL = 2**20
 
 
 def is_plannable(experiment: Experiment) -> bool:
@@ -28,6 +30,5 @@ def is_plannable(experiment: Experiment) -> bool:
         layers = target.plan_layers(**given, **keyword_arguments(experiment.model))  # type: ignore[attr-defined]
     except ValueError:
         return False
-    memory = memory_bytes()
     needed = _BYTES * sum(layer.parameters for layer in layers)
-    return memory is not None and needed <= memory and len(layers) <= _MOST_LAYERS
+    return len(layers) <= _MOST_LAYERS and (needed <= _SMALL or needed <= (memory_bytes() or 0))

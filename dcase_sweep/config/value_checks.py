@@ -43,11 +43,10 @@ RANGES: dict[str, Range] = {
 }
 #: The kind of recordings that are not read, which fit every task.
 ANY_KIND = "*"
-#: Groups on which the features depend, and the network.
+#: Groups on which the features depend, and with them the network.
 _OF_FEATURES = ("front_end", "task", "data")
-_OF_NETWORK = ("model", *_OF_FEATURES)
-#: Groups on which the components of a training depend.
-_OF_TRAINING = (*_OF_NETWORK, "training", "optimizer", "scheduler", "augmentation", "callbacks")
+#: Further groups on which the components of a training depend. On the network only an optimizer may depend.
+_OF_TRAINING = ("training", "optimizer", "scheduler", "augmentation", "callbacks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +162,11 @@ def _check_pairs(experiment: Experiment, changed: Changed, network: Any) -> Any:
     if changed.has(*_OF_FEATURES):
         build_task(experiment).check_front_end(experiment, build_front_end(experiment))
     check_waveforms(experiment)
-    if network is None or changed.has(*_OF_FEATURES) or (changed.has("model") and not is_plannable(experiment)):
+    is_known = network is not None and not changed.has(*_OF_FEATURES)
+    if not is_known or (changed.has("model") and not is_plannable(experiment)):
         network = build_model(experiment, classes=2, device="meta")
-    if changed.has(*_OF_TRAINING):
+        check_components(experiment, network)
+    elif changed.has(*_OF_TRAINING):
         check_components(experiment, network)
     return network
 

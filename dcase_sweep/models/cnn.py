@@ -7,6 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from dcase_sweep.models.planned_layer import PlannedLayer
+from dcase_sweep.ops.can_fuse import can_fuse
+from dcase_sweep.ops.relu_block import is_faster, relu_block
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,24 @@ class CNN(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Compute the class logits ``[batch, class]`` of ``[batch, mel, frame]``."""
-        maps: Tensor = self.convolutions(features.unsqueeze(1))
-        logits: Tensor = self.head(maps)
+        logits: Tensor = self.head(self._convolve(features.unsqueeze(1)))
         return logits
+
+    def _convolve(self, maps: Tensor) -> Tensor:
+        """Compute all blocks, each as one operation where that is possible and faster."""
+        layers = list(self.convolutions)
+        if not can_fuse(maps, self.convolutions, *layers):
+            result: Tensor = self.convolutions(maps)
+            return result
+        while layers:
+            match layers:
+                case [nn.Conv2d() as convolution, nn.BatchNorm2d() as norm, nn.ReLU(), *others] if is_faster(
+                    maps, convolution
+                ):
+                    after = others[0] if others else None
+                    pool = after.kernel_size if isinstance(after, nn.MaxPool2d) else None
+                    assert not isinstance(pool, int)  # as blocks are parsed
+                    maps, layers = relu_block(maps, convolution, norm, pool), others[pool is not None :]
+                case [layer, *others]:
+                    maps, layers = layer(maps), others
+        return maps

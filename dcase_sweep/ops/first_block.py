@@ -281,7 +281,9 @@ class _ConvolveNormaliseGatePool(torch.autograd.Function):
         kernel = weight.flatten(1).double()
         # The maps are kernel · patches + bias, so sums of the maps follow from sums of the patches.
         product = (sums.product * kernel).sum(1) + bias * sums.normalised
-        norm_gradient = NormalisationGradient.compute(block, ctx.statistics, sums.normalised, product)
+        norm_gradient = NormalisationGradient.compute(
+            block.weight, block.epsilon, ctx.statistics, sums.normalised, product
+        )
         for_weight = norm_gradient.factor.unsqueeze(1) * sums.product
         for_bias = norm_gradient.factor * sums.normalised
         if ctx.moments is not None:

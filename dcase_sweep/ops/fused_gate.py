@@ -74,12 +74,17 @@ class NormalisationGradient:
     for_weight: Tensor
 
     @staticmethod
-    def compute(block: Block, statistics: Statistics, summed: Tensor, product: Tensor) -> "NormalisationGradient":
-        """Compute them from the gradient of the normalised maps, summed, and summed times the maps."""
-        rate = (statistics.variance.double() + block.epsilon).rsqrt()
+    def compute(
+        weight: Tensor, epsilon: float, statistics: Statistics, summed: Tensor, product: Tensor
+    ) -> "NormalisationGradient":
+        """Compute them from the gradient of the normalised maps, summed, and summed times the maps.
+
+        ``weight`` and ``epsilon`` are those of the normalisation.
+        """
+        rate = (statistics.variance.double() + epsilon).rsqrt()
         mean = statistics.mean.double()
         for_weight = rate * (product - mean * summed)
-        factor = block.weight.double() * rate
+        factor = weight.double() * rate
         if not statistics.are_of_batch:
             zero = torch.zeros_like(factor)
             return NormalisationGradient(factor, zero, zero, for_weight)
@@ -223,7 +228,9 @@ class _NormaliseGatePool(torch.autograd.Function):
         for_maps = torch.empty_like(maps)
         parts = zip(_Part.split(maps, gradient, for_maps), ctx.masks, strict=True)
         sums = Sums.add(run_together([partial(layers.backward, part, mask) for part, mask in parts]))
-        norm_gradient = NormalisationGradient.compute(block, ctx.statistics, sums.normalised, sums.product)
+        norm_gradient = NormalisationGradient.compute(
+            block.weight, block.epsilon, ctx.statistics, sums.normalised, sums.product
+        )
         _normalisation_backward_(for_maps, maps, norm_gradient)
         return for_maps, norm_gradient.for_weight, sums.normalised, sums.gate_weight, sums.gate_bias, None, None
 

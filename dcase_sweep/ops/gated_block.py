@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dcase_sweep.ops import first_block, fused_gate
 from dcase_sweep.ops.convolution import convolve, is_faster
 from dcase_sweep.ops.gate import Block
-from dcase_sweep.ops.statistics import Statistics, batch_statistics
+from dcase_sweep.ops.statistics import batch_statistics, update_running
 
 
 def gated_block(
@@ -48,10 +48,10 @@ def gated_block(
     assert bias is not None
     if is_faster(maps, weight, measure=norm.training):
         convolved, measured = convolve(maps, weight, bias, measure=norm.training)
-        statistics = _get_statistics(norm, measured, left_out=bias.detach())
+        statistics = update_running(norm, measured, bias.detach())
     else:
         convolved = convolution(maps.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).contiguous()
-        statistics = _get_statistics(norm, batch_statistics(convolved.detach()) if norm.training else None)
+        statistics = update_running(norm, batch_statistics(convolved.detach()) if norm.training else None)
     return fused_gate.normalise_gate_pool(convolved, block, statistics)
 
 
@@ -74,24 +74,5 @@ def _compute_from_spectrograms(
     patches = first_block.Patches.extract(spectrograms, (weight.shape[2], weight.shape[3]))
     moments = first_block.measure(patches) if norm.training else None
     measured = None if moments is None else moments.statistics(weight.detach(), bias.detach())
-    statistics = _get_statistics(norm, measured)
+    statistics = update_running(norm, measured)
     return first_block.convolve_normalise_gate_pool(patches, weight, bias, block, statistics, moments)
-
-
-def _get_statistics(norm: nn.BatchNorm2d, measured: Statistics | None, left_out: Tensor | float = 0.0) -> Statistics:
-    """Update the running statistics with those of the batch, or return them where these were not measured.
-
-    ``left_out`` is what was not added to the maps that are normalised, but belongs to the running means.
-    """
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    assert norm.momentum is not None
-    if measured is None:
-        return Statistics(norm.running_mean - left_out, norm.running_var, 1, are_of_batch=False)
-    with torch.no_grad():
-        unbiased = measured.variance * (measured.count / max(1, measured.count - 1))
-        norm.running_mean.lerp_((measured.mean + left_out).to(norm.running_mean.dtype), norm.momentum)
-        norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), norm.momentum)
-        assert norm.num_batches_tracked is not None
-        norm.num_batches_tracked.add_(1)
-    return measured

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
 from dcase_sweep.sweep.copies import CopiedConfig
 from dcase_sweep.sweep.quick_overrides import parse_simple
+from dcase_sweep.sweep.replaced_lists import ReplacedLists
 
 #: Largest number of parsed overrides that are kept. Values of a continuous space never occur again.
 _MOST_PARSED = 20_000
@@ -36,6 +36,7 @@ class Composer:
         self._bases: dict[tuple[str, ...], CopiedConfig] = {}
         self._parsed: dict[str, Override] = {}
         self._groups: dict[str, bool] = {}
+        self._lists = ReplacedLists()
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """Compose the configuration with these overrides after the fixed ones.
@@ -52,7 +53,7 @@ class Composer:
         # Hydra chooses files first, whatever the order, and then changes values in the order of the overrides.
         values = [each for each, is_one in zip(parsed, is_choice, strict=True) if not is_one]
         for each in values:
-            if not _replace_list(each, config):
+            if not self._lists.replace(each, config):
                 ConfigLoaderImpl._apply_overrides_to_config([each], config)
         self._describe(config, [*map(self._parse, self._tasks), *parsed])
         return config
@@ -104,24 +105,3 @@ class Composer:
             item_sep=job.config.override_dirname.item_sep,
             exclude_keys=job.config.override_dirname.exclude_keys,
         )
-
-
-def _replace_list(override: Override, config: DictConfig) -> bool:
-    """Replace a list by that of an override, and return whether this is possible.
-
-    Hydra merges the new list into the old one, which has the same result and copies each of its entries.
-    """
-    value = override.value()
-    if override.type is not OverrideType.CHANGE or override.package is not None or not isinstance(value, list):
-        return False
-    place, _, name = override.key_or_group.rpartition(".")
-    try:
-        node = OmegaConf.select(config, place) if place else config
-        if not isinstance(node, DictConfig) or name not in node or OmegaConf.is_interpolation(node, name):
-            return False
-        if not isinstance(node.get(name), ListConfig):
-            return False
-        OmegaConf.update(node, name, value, merge=False)
-    except OmegaConfBaseException:  # Hydra says what is wrong
-        return False
-    return True

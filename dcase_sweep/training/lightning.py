@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 import pytorch_lightning
+import torch
 
 from dcase_sweep.config import Hardware
 from dcase_sweep.training.best_checkpoint import WholeFiles
@@ -17,6 +18,8 @@ def make_trainer(
 ) -> pytorch_lightning.Trainer:
     """Create a trainer that writes nothing itself: logging, checkpoints and progress are handled by callbacks."""
     keep_large_allocations()
+    # No operation reads memory before it is written, and filling all of it takes a part of each step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     logging.getLogger("lightning").setLevel(logging.ERROR)
     has_checkpoints = any(isinstance(each, pytorch_lightning.callbacks.Checkpoint) for each in callbacks)

@@ -30,8 +30,16 @@ def _forget() -> Iterator[None]:
     forget()
 
 
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Demo recordings, which are copied."""
+    folder = tmp_path_factory.mktemp("scenes")
+    generate_scenes(folder / "scenes-20-10-2021", **TINY)
+    return folder
+
+
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two stores, of data sets that were used today and 40 days ago, and demo recordings."""
     folder = tmp_path / "cache"
     monkeypatch.setattr(contents, "_RACY", -(10**9))  # files of this moment are entered in the table, too
@@ -44,7 +52,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path / "old")
     old = store_of(make(tmp_path / "b", 2), folder / "features", NAMES[:4], name="desed")
     age(old.path, 40)
-    generate_scenes(folder / "demo/scenes-20-10-2021", **TINY)
+    shutil.copytree(scenes, folder / "demo")
     monkeypatch.chdir(tmp_path)
     forget()
     return folder

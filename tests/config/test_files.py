@@ -38,12 +38,12 @@ from tests.campaign.corpus.trust import BOMB, MERGED
 def test_a_broken_file_is_rejected_in_one_line(text: str | bytes, says: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    began = time.perf_counter()
+    began = time.process_time()
 
     with pytest.raises(UserError, match=says) as caught:
         read_config(path)
 
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
 

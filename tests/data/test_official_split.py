@@ -95,15 +95,12 @@ def test_the_official_list_is_reproduced(shared: Path) -> None:
     assert {(by_name[name].scene_label, by_name[name].city) for name in names} == pairs
 
 
-@pytest.mark.parametrize(("fraction", "seed"), [(0.3, 0), (0.25, 7)])
-def test_the_split_of_the_official_list_equals_that_of_dcase_util(
-    shared: Path, monkeypatch: pytest.MonkeyPatch, fraction: float, seed: int
+def test_another_split_of_the_official_list_equals_that_of_dcase_util(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recordings = official_training_list(shared)
 
-    assert held_out(recordings, fraction=fraction, seed=seed) == reference(
-        recordings, monkeypatch, fraction=fraction, seed=seed
-    )
+    assert held_out(recordings, fraction=0.25, seed=7) == reference(recordings, monkeypatch, fraction=0.25, seed=7)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -47,5 +47,6 @@ def test_mistakes_are_found_in_the_terminal(command_line: CommandLine, tiny: Tin
 
 def _wait_for_line(log: Path, begin: str) -> None:
     deadline = time.monotonic() + 120
-    while f"\n{begin}" not in log.read_text() and time.monotonic() < deadline:
+    while f"\n{begin}" not in log.read_text():
+        assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.1)

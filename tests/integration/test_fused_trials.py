@@ -62,7 +62,7 @@ def test_trials_trained_together_have_the_results_of_lone_ones(
 def test_a_group_that_is_killed_continues_from_its_last_epochs(
     command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:
-    more = ("hydra.sweeper.study_name=g", "hydra.sweeper.n_trials=3", "hydra.sweeper.fused=3", "training.epochs=8")
+    more = ("hydra.sweeper.study_name=g", "hydra.sweeper.n_trials=3", "hydra.sweeper.fused=3", "training.epochs=16")
     arguments = ["-m", *tiny(*SPACE, *more)]
     process = command_line.start(*arguments)
 
@@ -89,7 +89,7 @@ def test_a_group_that_is_killed_continues_from_its_last_epochs(
     for first, second in zip(trials[:3], trials[3:], strict=True):
         assert second.params == first.params
         assert second.user_attrs[records.CONTINUED] >= 2
-        assert sorted(second.intermediate_values) == list(range(8))
+        assert sorted(second.intermediate_values) == list(range(16))
         assert second.user_attrs[records.RUN] == first.user_attrs[records.RUN]
     printed = (newest(command_line.folder) / "workers" / "worker-0.log").read_text()
     assert "together  3 jobs of one architecture: #3, #4, #5" in printed

@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import CommandLine
 from tests.integration.test_experiment import client, run_folder
 
-EPOCHS = ("training.epochs=24", "augmentation.roll=0.3")
+EPOCHS = ("training.epochs=32", "augmentation.roll=0.3")
 
 
 def wait_for_checkpoint(folder: Path, known: set[Path]) -> None:
@@ -52,7 +52,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert (resumed / "scores.csv").read_text() == (whole / "scores.csv").read_text()
     assert store.get_run(killed.info.run_id).info.status == "FINISHED"  # type: ignore[attr-defined]
     history = store.get_metric_history(killed.info.run_id, "train/loss")  # type: ignore[attr-defined]
-    assert {metric.step for metric in history} == set(range(24))
+    assert {metric.step for metric in history} == set(range(32))
 
 
 def test_a_folder_alone_is_continued(whole: Path, command_line: CommandLine, tiny: Callable[..., list[str]]) -> None:

@@ -20,7 +20,7 @@ from tests.integration.test_mean_teacher import SMALL
 from tests.layout import make_tau
 
 #: So many that the first one is noticed before the last one ends; those of events take longer.
-EPOCHS = {"scenes": 12, "keras": 12, "events": 6}
+EPOCHS = {"scenes": 24, "keras": 24, "events": 10}
 
 
 def overrides(folder: Path, what: str) -> list[str]:

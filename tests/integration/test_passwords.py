@@ -106,7 +106,7 @@ def test_a_password_works_and_is_written_nowhere(
     port, folder = server
     uri = f"tracking.uri='http://ann:{WRITTEN}@127.0.0.1:{port}'"
 
-    process = command_line.start(*tiny(uri, "training.epochs=16"))
+    process = command_line.start(*tiny(uri, "training.epochs=32"))
     wait_for_checkpoint(command_line.folder, set())
     os.kill(process.pid, signal.SIGTERM)
     interrupted, _ = process.communicate(timeout=120)

@@ -84,7 +84,7 @@ def test_killed_workers_and_killed_searches_cost_an_epoch(
     command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:
     """A worker is killed, then the whole search; its folder, which is moved, goes on from the last epoch to the end."""
-    arguments = ["-m", *tiny(*SPACE, "training.epochs=20", "hydra.sweeper.n_trials=2", "hydra.sweeper.study_name=k")]
+    arguments = ["-m", *tiny(*SPACE, "training.epochs=32", "hydra.sweeper.n_trials=2", "hydra.sweeper.study_name=k")]
     process = command_line.start(*arguments)
     first = _running(command_line.folder, set(), epochs=2)  # the checkpoint of the epoch before is written
     os.kill(_owner(first), signal.SIGKILL)
@@ -107,7 +107,7 @@ def test_killed_workers_and_killed_searches_cost_an_epoch(
     assert [trial.params for trial in retried] == [first.params, first.params]
     assert retried[0].number == second.number
     assert retried[1].user_attrs[records.CONTINUED] >= 2
-    assert sorted(retried[1].intermediate_values) == list(range(20))
+    assert sorted(retried[1].intermediate_values) == list(range(32))
     assert retried[1].user_attrs[records.RUN] == second.user_attrs[records.RUN]
     store, experiment = client(command_line.folder)
     runs = {run.info.run_id: run.info.status for run in store.search_runs([experiment])}  # type: ignore[attr-defined]

@@ -99,7 +99,7 @@ def test_the_workers_of_joblib_are_restarted(
 
 
 def test_the_trial_of_a_terminated_worker_is_retried(command_line: CommandLine, tiny: Tiny) -> None:
-    more = ("training.epochs=20", "hydra.sweeper.n_trials=1", "hydra.sweeper.study_name=asked")
+    more = ("training.epochs=32", "hydra.sweeper.n_trials=1", "hydra.sweeper.study_name=asked")
     process = command_line.start("-m", *tiny(*SPACE, *more))
     first = _running(command_line.folder, set(), epochs=3, name="asked")
     os.kill(_owner(first), signal.SIGTERM)
@@ -109,7 +109,7 @@ def test_the_trial_of_a_terminated_worker_is_retried(command_line: CommandLine, 
     trials = study(command_line.folder, "asked").get_trials()
     assert records.counts(trials) == {"interrupted": 1, "finished": 1}, output
     assert trials[1].user_attrs[records.CONTINUED] >= 2
-    assert sorted(trials[1].intermediate_values) == list(range(20))
+    assert sorted(trials[1].intermediate_values) == list(range(32))
 
 
 def test_two_commands_at_once_share_one_study_and_one_parent(command_line: CommandLine, tiny: Tiny) -> None:
@@ -131,7 +131,7 @@ def test_two_commands_at_once_share_one_study_and_one_parent(command_line: Comma
 
 def test_a_command_takes_over_what_another_one_leaves_while_it_waits(command_line: CommandLine, tiny: Tiny) -> None:
     """The second command has nothing to do until the first one and its worker are killed."""
-    arguments = ["-m", *tiny(*SPACE, "training.epochs=20", "hydra.sweeper.n_trials=1", "hydra.sweeper.study_name=over")]
+    arguments = ["-m", *tiny(*SPACE, "training.epochs=32", "hydra.sweeper.n_trials=1", "hydra.sweeper.study_name=over")]
     first = command_line.start(*arguments)
     trial = _running(command_line.folder, set(), name="over")
     second = command_line.start(*arguments)
@@ -210,7 +210,7 @@ def test_passwords_are_written_nowhere(command_line: CommandLine, tiny: Tiny) ->
 
 def test_a_search_that_was_killed_again_and_again_comes_to_its_end(command_line: CommandLine, tiny: Tiny) -> None:
     """Each continuation starts with the last epoch of the previous one."""
-    more = ("training.epochs=24", "hydra.sweeper.n_trials=1", "hydra.sweeper.study_name=again")
+    more = ("training.epochs=36", "hydra.sweeper.n_trials=1", "hydra.sweeper.study_name=again")
     arguments = ["-m", *tiny(*SPACE, *more)]
     seen: set[int] = set()
     for epochs in (2, 5):
@@ -229,7 +229,7 @@ def test_a_search_that_was_killed_again_and_again_comes_to_its_end(command_line:
     continued = [trial.user_attrs.get(records.CONTINUED, 0) for trial in trials]
     assert continued == sorted(continued)
     assert continued[-1] >= 4
-    assert sorted(trials[-1].intermediate_values) == list(range(24))
+    assert sorted(trials[-1].intermediate_values) == list(range(36))
     # One that is killed before its run is taken up again names none.
     assert len({trial.user_attrs[records.RUN] for trial in trials if records.RUN in trial.user_attrs}) == 1
     assert records.RUN in trials[-1].user_attrs

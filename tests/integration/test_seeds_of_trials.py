@@ -23,7 +23,7 @@ from tests.integration.test_search import SPACE, _owner, _wait_for, newest, stud
 def test_a_trial_killed_in_its_second_seed_continues_there(
     command_line: CommandLine, tiny: Callable[..., list[str]]
 ) -> None:
-    more = ("training.epochs=6", "hydra.sweeper.n_trials=1", "hydra.sweeper.study_name=m", "hydra.sweeper.seeds=2")
+    more = ("training.epochs=16", "hydra.sweeper.n_trials=1", "hydra.sweeper.study_name=m", "hydra.sweeper.seeds=2")
     arguments = ["-m", *tiny(*SPACE, *more)]
     process = command_line.start(*arguments)
 
@@ -47,8 +47,8 @@ def test_a_trial_killed_in_its_second_seed_continues_there(
 
     first, second = study(command_line.folder, "m").get_trials()
     assert [records.kind(first), records.kind(second)] == ["interrupted", "finished"], output
-    assert second.user_attrs[records.CONTINUED] >= 8
-    assert sorted(second.intermediate_values) == list(range(6))
+    assert second.user_attrs[records.CONTINUED] >= 18
+    assert sorted(second.intermediate_values) == list(range(16))
     jobs, stored = read_seed_jobs(second), second.user_attrs[records.SEED_JOBS]
     assert [job.run_id for job in jobs.values()] == [job.run_id for job in read_seed_jobs(first).values()]
     assert stored["0"] == first.user_attrs[records.SEED_JOBS]["0"], "the first seed is not trained again"

@@ -1,5 +1,6 @@
 """The depth-configurable CNN and its three published configurations."""
 
+import copy
 from typing import Any
 
 import pytest
@@ -8,7 +9,10 @@ import yaml
 from torch import nn
 
 from dcase_sweep.config.folders import conf_folder
+from dcase_sweep.models import cnn
 from dcase_sweep.models.cnn import CNN
+from dcase_sweep.ops.can_fuse import only_layers
+from dcase_sweep.ops.relu_block import relu_block
 
 
 def published(name: str, **changes: Any) -> CNN:
@@ -90,3 +94,57 @@ def block(**changes: Any) -> dict[str, Any]:
 def test_rejects_what_cannot_be(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         CNN(input_shape=(40, 500), classes=10, **changes)
+
+
+def train_once(network: CNN, features: torch.Tensor) -> list[torch.Tensor]:
+    """Logits, gradients and running statistics of a step."""
+    torch.manual_seed(0)
+    logits = network(features)
+    logits.square().sum().backward()
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    return [logits, *gradients, *network.buffers()]
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("training", [True, False])
+def test_blocks_as_one_operation_are_their_layers(training: bool, layout: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    features, network = torch.randn(2, 40, 500).double(), published("cnn5", dropout=0.0).double().train(training)
+    network.to(memory_format=layout)
+    other = copy.deepcopy(network)
+
+    found = train_once(network, features)
+
+    with only_layers():
+        wanted = train_once(other, features)
+    for one, two in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-6, atol=1e-9)
+
+
+def test_the_second_block_of_the_baseline_is_one_operation_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[torch.Size] = []
+    monkeypatch.setattr(
+        cnn, "relu_block", lambda maps, *rest: (computed.append(maps.shape), relu_block(maps, *rest))[1]
+    )
+    network, features = published("baseline_cnn"), torch.zeros(1, 40, 500)
+
+    network(features)
+    with torch.autocast("cpu", torch.bfloat16):
+        network(features)
+    network.half()(features.half())
+
+    assert computed == [(1, 16, 40, 500)]
+
+
+def test_traces_and_transformed_functions_have_pytorchs_operators() -> None:
+    network, features = published("baseline_cnn").eval(), torch.randn(2, 40, 500)
+
+    traced = torch.jit.trace(network, features)
+    exported = torch.export.export(network, (features,))
+    with only_layers():
+        mapped = torch.func.vmap(lambda clip: network(clip.unsqueeze(0)))(features)
+
+    assert str(traced.inlined_graph).count("aten::_convolution_mode(") == 3
+    assert str(exported.graph).count("aten.conv2d") == 3
+    torch.testing.assert_close(traced(features), network(features), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(mapped.squeeze(1), network(features), rtol=1e-4, atol=1e-5)

@@ -30,5 +30,5 @@ class Stop(Callback):
 
 
 def stopping(path: Path) -> str:
-    """The override that adds the callback."""
-    return f"++callbacks.stop={{_target_: tests.runner.interruptions.Stop, path: {path}}}"
+    """The override that adds the callback, by this file alone: the sources of a whole package would be hashed."""
+    return f"++callbacks.stop={{_target_: interruptions.Stop, path: {path}}}"

@@ -25,6 +25,12 @@ Compose = Callable[..., Experiment]
 EPOCHS = "training.epochs=4"
 
 
+@pytest.fixture(autouse=True)
+def _interruptions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a configuration find the callback that ends a training."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+
+
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
     """What was printed since the last call."""

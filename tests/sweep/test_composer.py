@@ -69,6 +69,26 @@ def test_both_ways_give_the_same(which: str, overrides: list[str], request: pyte
     assert everything(composed) == everything(compose_slowly(chosen, overrides))
 
 
+def test_blocks_that_occur_again_are_those_that_hydra_composes(composer: Composer) -> None:
+    block = "{filters:8,kernel:[7,7],pool:null,dropout:${model.dropout}}"
+    for rate in ("0.1", "0.2", "0.3"):
+        overrides = [f"model.dropout={rate}", f"model.blocks=[{block},{block}]"]
+        composed = composer.compose(overrides)
+        assert everything(composed) == everything(compose_slowly(composer, overrides))
+        assert [each.dropout for each in composed.model.blocks] == [float(rate)] * 2
+        composed.model.blocks[0].filters = 9
+
+
+def test_a_list_in_the_place_of_something_else_is_set_as_by_hydra(composer: Composer) -> None:
+    for overrides in (
+        ["model.units=[1,2]"],
+        ["model.blocks.1.pool=[3,3]"],
+        ["+tracking.tags.note=[1]"],
+        ["++model.blocks=[4]"],
+    ):
+        assert everything(composer.compose(overrides)) == everything(compose_slowly(composer, overrides))
+
+
 def test_a_job_does_not_change_the_next_one(grid: Composer) -> None:
     first = grid.compose(["seed=1", "+tracking.tags.note=a"])
     first.model.units = 1

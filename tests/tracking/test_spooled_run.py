@@ -127,7 +127,7 @@ def test_what_is_logged_during_an_outage_follows_by_itself(
     began = time.monotonic()
     with caplog.at_level("INFO"):
         log_everything(run, tmp_path)
-        assert time.monotonic() - began < 5, "logging has waited for the server"
+        assert time.monotonic() - began < 15, "logging has waited for the server"
         again = threading.Timer(
             1, lambda: (setattr(server, "records_away", False), setattr(server, "files_away", False))
         )
@@ -154,7 +154,7 @@ def test_a_run_ends_without_its_server_and_the_records_are_sent_later(
 
     run.end("FINISHED")
 
-    assert 0.4 < time.monotonic() - began < 5
+    assert 0.4 < time.monotonic() - began < 20
     assert "records of this run not sent to http://server:5000" in caplog.text
     assert "python -m dcase_sweep send" in caplog.text
     assert "tracking.uri=http://server:5000" in caplog.text

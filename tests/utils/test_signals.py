@@ -14,7 +14,7 @@ PROGRAM = """
 import signal, sys, time
 from dcase_sweep.utils import signals
 
-signals.PATIENCE = 0.5
+signals.PATIENCE = {patience}
 signal.signal({number}, signal.SIG_DFL)  # under nohup SIGHUP is ignored
 try:
     with signals.interruptible():
@@ -31,9 +31,9 @@ except signals.Interrupted as interrupted:
 """
 
 
-def end(then: str, seconds: float, number: int = signal.SIGTERM) -> tuple[int, str, str]:
+def end(then: str, seconds: float, number: int = signal.SIGTERM, patience: float = 20) -> tuple[int, str, str]:
     """The exit code and the output of a process that gets a signal."""
-    program = PROGRAM.format(then=then, seconds=seconds, number=int(number))
+    program = PROGRAM.format(then=then, seconds=seconds, number=int(number), patience=patience)
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -45,14 +45,16 @@ def end(then: str, seconds: float, number: int = signal.SIGTERM) -> tuple[int, s
 
 
 def test_an_exception_that_does_not_arrive_ends_the_process() -> None:
-    code, output, errors = end("pass", 30)
+    code, output, errors = end("pass", 30, patience=0.5)
 
     assert (code, output) == (-signal.SIGTERM, "")
     assert errors.startswith("error: SIGTERM has not ended this process within ")
 
 
 def test_the_work_after_a_signal_is_not_interrupted() -> None:
-    assert end("interrupted.handled()", 1.0) == (128 + signal.SIGTERM, "cleaned up\n", "")
+    ended = end("interrupted.handled()", 2.5, patience=2)
+
+    assert ended == (128 + signal.SIGTERM, "cleaned up\n", "")
 
 
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1", "SIGUSR2"])

@@ -125,17 +125,33 @@ class RememberingTPE(TPESampler):
         values = self._values.get(names)
         if values is None or values.space != search_space:
             values = self._values[names] = _Values(search_space)
-        estimators = []
-        for numbers, is_weighted in ((split.below, len(study.directions) > 1), (split.above, False)):
-            found = values.read(numbers, split.trials, lambda each: self._get_params(each, study))
-            weights = (np.ones(len(found)),) if is_weighted else ()
-            observed = {name: found[:, column] for column, name in enumerate(names)}
-            estimators.append(
-                self._parzen_estimator_cls(observed, search_space, self._parzen_estimator_parameters, *weights)
-            )
-        candidates = estimators[0].sample(self._rng.rng, self._n_ei_candidates)
-        best = self._compare(candidates, self._compute_acquisition_func(candidates, *estimators))
+        good = self._estimate(study, search_space, values, split, split.below, is_good=True)
+        others = self._estimate(study, search_space, values, split, split.above)
+        candidates = good.sample(self._rng.rng, self._n_ei_candidates)
+        best = self._compare(candidates, self._compute_acquisition_func(candidates, good, others))
         return {name: search_space[name].to_external_repr(value) for name, value in best.items()}
+
+    def _estimate(
+        self,
+        study: Study,
+        search_space: dict[str, BaseDistribution],
+        values: "_Values",
+        split: _Split,
+        numbers: np.ndarray,
+        *,
+        is_good: bool = False,
+    ) -> Any:
+        """Estimate the density of the values of these trials. That of the good ones is kept until others are better."""
+        key = numbers.tobytes()
+        if is_good and values.good is not None and values.good[0] == key:
+            return values.good[1]
+        found = values.read(numbers, split.trials, lambda each: self._get_params(each, study))
+        weights = (np.ones(len(found)),) if is_good and len(study.directions) > 1 else ()
+        observed = {name: found[:, column] for column, name in enumerate(search_space)}
+        made = self._parzen_estimator_cls(observed, search_space, self._parzen_estimator_parameters, *weights)
+        if is_good:
+            values.good = key, made
+        return made
 
     def _split(self, study: Study, trial: FrozenTrial) -> _Split:
         """Divide the trials of a study but this one."""
@@ -217,6 +233,8 @@ class _Values:
         self.space = dict(space)
         #: The last column tells whether a trial has all of the parameters.
         self._rows = _Rows(len(self.space) + 1)
+        #: The numbers of the good trials, as bytes, and the density of their values.
+        self.good: tuple[bytes, Any] | None = None
 
     def read(self, numbers: np.ndarray, trials: Mapping[int, FrozenTrial], list_parameters: Any) -> np.ndarray:
         """Return the values of those of these trials that have all of the parameters, shape (trial, parameter).

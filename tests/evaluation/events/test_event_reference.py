@@ -34,6 +34,8 @@ from tests.evaluation.events.event_reference import HOP, random_scores, random_t
 
 pytest.importorskip("psds_eval")
 pandas = pytest.importorskip("pandas")
+#: A fifth of those by default: psds_eval takes long for each.
+THRESHOLDS = np.linspace(0.05, 0.95, 10)
 #: What sed_eval computes for each of its two criteria.
 _SED_EVAL = (("f1", "macro"), ("f1", "micro"), ("error_rate", "micro"), ("error_rate", "macro"))
 
@@ -64,7 +66,9 @@ def test_the_figures_of_the_packages_are_shown_with_ours_and_agree(seed: int) ->
     rng = np.random.default_rng(seed)
     truth = random_truth(rng)
 
-    evaluation = evaluate(random_scores(rng, truth), truth, hop=HOP, median_length=3, reference=True)
+    evaluation = evaluate(
+        random_scores(rng, truth), truth, hop=HOP, median_length=3, thresholds=THRESHOLDS, reference=True
+    )
 
     found = {(each.metric, each.average): each for each in evaluation.reference}
     assert list(found) == [
@@ -90,7 +94,8 @@ def test_a_figure_that_a_package_cannot_compute_is_reported_with_the_reason() ->
     truth = random_truth(rng)
     criteria = F1Criteria(onset_collar=0.2, offset_collar=0.5)
 
-    evaluation = evaluate(random_scores(rng, truth), truth, hop=HOP, criteria=criteria, reference=True)
+    scores = random_scores(rng, truth)
+    evaluation = evaluate(scores, truth, hop=HOP, thresholds=THRESHOLDS, criteria=criteria, reference=True)
 
     collar = [each for each in evaluation.reference if each.metric == "collar_f1"]
     assert [each.theirs for each in collar] == [None, None]

@@ -153,7 +153,7 @@ def test_figures_are_drawn_on_request_only(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_figures_of_psds_eval_and_sed_eval_are_logged_on_request() -> None:
     pytest.importorskip("psds_eval")
-    result = judge(rules=EventRules(reference=True), networks=("student",))
+    result = judge(rules=EventRules(reference=True, thresholds=10), networks=("student",))
 
     theirs = {name: value for name, value in result.metrics.items() if name.startswith("reference/student/")}
     assert len(theirs) == 12

@@ -1,8 +1,9 @@
 """Trials that are read by a few queries are those that Optuna reads."""
 
 import math
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +62,20 @@ def assert_same(found: list[Any], expected: list[Any]) -> None:
         assert left == right
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with these studies, which is copied."""
+    path = tmp_path_factory.mktemp("filled") / "optuna.db"
+    fill(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture
-def where(tmp_path: Path) -> str:
+def where(filled: Path, tmp_path: Path) -> str:
     """A database with these studies."""
-    place = f"sqlite:///{tmp_path / 'optuna.db'}"
-    fill(place)
-    return place
+    with closing(sqlite3.connect(filled)) as source, closing(sqlite3.connect(tmp_path / "optuna.db")) as copy:
+        source.backup(copy)
+    return f"sqlite:///{tmp_path / 'optuna.db'}"
 
 
 @pytest.mark.parametrize(("chunk", "sparse"), [(2, 4), (2, 0), (500, 4), (500, 0)])

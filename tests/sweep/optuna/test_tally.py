@@ -99,6 +99,8 @@ def test_a_storage_lists_the_trials_that_optuna_finds(tmp_path: Path, kind: str)
     wanted = [None, (TrialState.WAITING,), (TrialState.COMPLETE,), (TrialState.PRUNED, TrialState.RUNNING), ()]
     for step in range(40):
         change(studies[step % 2], running[step % 2], rng)
+        if step % 3:
+            continue
         other: Any = optuna.storages.RDBStorage(url) if kind == "sqlite" else None
         other = other or optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(path))
         for study in studies:
