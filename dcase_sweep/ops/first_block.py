@@ -129,19 +129,22 @@ class Moments:
         return Statistics((kernel @ mean + bias).to(dtype), variance.to(dtype), self.count, are_of_batch=True)
 
 
+#: The patches that were measured last and have been asked for once.
 _measured: "tuple[Patches, Moments] | None" = None
 
 
 def measure(patches: Patches) -> Moments:
-    """Compute the moments of a batch's patches, or return those of the last call if its spectrograms were the same.
+    """Compute the moments of a batch's patches, once for two networks in a row that see the same spectrograms.
 
-    The student and the teacher of a mean teacher see the same batch.
+    So do the student and the teacher of a mean teacher.
     """
     global _measured
-    last = _measured
-    if last is None or last[0].kernel != patches.kernel or not _are_equal(last[0].padded, patches.padded):
-        last = _measured = patches, Moments.compute(patches)
-    return last[1]
+    last, _measured = _measured, None
+    if last is not None and last[0].kernel == patches.kernel and _are_equal(last[0].padded, patches.padded):
+        return last[1]
+    moments = Moments.compute(patches)
+    _measured = patches, moments
+    return moments
 
 
 def _are_equal(one: Tensor, other: Tensor) -> bool:

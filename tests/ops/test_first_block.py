@@ -119,7 +119,7 @@ def test_the_result_does_not_depend_on_the_number_of_threads() -> None:
     assert all(torch.equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
-def test_the_patches_of_one_batch_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_patches_of_one_batch_are_measured_once_for_two_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     compute, batches = Moments.compute, []
     monkeypatch.setattr(first_block, "_measured", None)
     monkeypatch.setattr(Moments, "compute", lambda patches: batches.append(len(batches)) or compute(patches))
@@ -127,11 +127,12 @@ def test_the_patches_of_one_batch_are_measured_once(monkeypatch: pytest.MonkeyPa
 
     first = first_block.measure(Patches.extract(batch, (3, 5)))
     again = first_block.measure(Patches.extract(batch.clone(), (3, 5)))
+    first_block.measure(Patches.extract(batch, (3, 5)))
     batch[2, 16, 10] += 1
     other = first_block.measure(Patches.extract(batch, (3, 5)))
     wider = first_block.measure(Patches.extract(batch, (5, 5)))
 
     assert again is first
-    assert batches == [0, 1, 2]
+    assert batches == [0, 1, 2, 3]
     torch.testing.assert_close(other.products, compute(Patches.extract(batch, (3, 5))).products)
     assert len(wider.sums) == 25
