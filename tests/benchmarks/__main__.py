@@ -15,6 +15,7 @@ _SHARED = (
     "gpu_device",
     "gpu_peers",
     "gpu_step",
+    "gpu_variants",
     "gpu_whole",
     "keras_peer",
     "studies",

@@ -5,6 +5,7 @@
   scenes    `baseline_cnn` on random features of TAU's size, by the recipe (batches of 16): seconds an epoch without
             graphs, with them and compiled, and of a plain loop (a DataLoader, autocast, Adam, `loss.item()`)
   events    the mean teacher on random features of DESED's size: likewise, beside the published network and loop
+  variants  its step as it is, with any algorithm, and with the teacher on a stream of its own beside the student
   waveforms the mean teacher with features that are computed in each step (`front_end.store=false`), without and with
             augmentations of waveforms, beside stored features: the share of both in a step
   fused     seeds of both tasks together, compared with one after another and with as many processes under MPS
@@ -33,6 +34,7 @@ from typing import Any
 from tests.benchmarks import fused, gpu_data, gpu_whole
 from tests.benchmarks.figures import Figure, record
 from tests.benchmarks.gpu_device import Device
+from tests.benchmarks.gpu_variants import compare_variants
 from tests.benchmarks.measure import print_table
 
 #: What is compared, and how each is configured.
@@ -43,7 +45,7 @@ MODES = {
     "compile and graph": ("hardware.graphs=true", "hardware.compile=true"),
 }
 WANTED = (
-    *("limits", "losses", "scenes", "events", "waveforms"),
+    *("limits", "losses", "scenes", "events", "variants", "waveforms"),
     *("fused", "energy", "memory", "signals", "recordings"),
 )
 
@@ -114,6 +116,7 @@ def main() -> None:
         "losses": compare_losses,
         "scenes": measure_scenes,
         "events": measure_events,
+        "variants": compare_variants,
         "waveforms": measure_waveforms,
         "fused": measure_fused,
         "energy": gpu_whole.measure_energy,

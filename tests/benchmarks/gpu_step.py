@@ -1,6 +1,9 @@
 """One training step on a GPU beside the limits of the card: what it multiplies and moves, and how long it takes."""
 
+import tempfile
 from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -34,14 +37,8 @@ class Traffic(TorchDispatchMode):
         return results
 
 
-def describe_step(learner: Any, device: Device) -> dict[str, float]:
-    """The step of a learner: its operators, bytes and products, and the milliseconds of its graph alone."""
-    import tempfile
-    from pathlib import Path
-
-    from tests.benchmarks.gpu import measure_limits
-
-    found: dict[str, float] = {}
+def at_a_step(learner: Any, look: Callable[[Any, Any, Any], None]) -> None:
+    """Train, and show the graph with the tensors and numbers of a step, once it is recorded."""
     module = learner.module
     step, taken = module.training_step, 0
 
@@ -52,17 +49,39 @@ def describe_step(learner: Any, device: Device) -> dict[str, float]:
         if taken == 2 and graph is not None:
             for _ in range(6):  # beyond the recording
                 step(*arguments)
-            inputs, numbers = module.prepare(arguments[0]), module.step_numbers()
-            found["seconds"] = device.seconds_of(lambda: graph(inputs, numbers), repeat=50)
-            found["clips"] = len(inputs[0])
-            with Traffic() as traffic:
-                graph._step(inputs)
-            found["bytes"], found["operators"] = traffic.bytes, traffic.operators
+            look(graph, module.prepare(arguments[0]), module.step_numbers())
         return step(*arguments)
 
     module.training_step = watched
     with tempfile.TemporaryDirectory() as folder:
         learner.fit(Path(folder), extra={}, on_epoch=lambda epoch, metrics: None)
+
+
+def time_step(learner: Any, device: Device) -> float:
+    """Seconds of the graph of a learner's step, alone."""
+    found: list[float] = []
+    at_a_step(
+        learner,
+        lambda graph, inputs, numbers: found.append(device.seconds_of(lambda: graph(inputs, numbers), repeat=50)),
+    )
+    return found[0]
+
+
+def describe_step(learner: Any, device: Device) -> dict[str, float]:
+    """The step of a learner: its operators, bytes and products, and the milliseconds of its graph alone."""
+    from tests.benchmarks.gpu import measure_limits
+
+    found: dict[str, float] = {}
+    module = learner.module
+
+    def look(graph: Any, inputs: Any, numbers: Any) -> None:
+        found["seconds"] = device.seconds_of(lambda: graph(inputs, numbers), repeat=50)
+        found["clips"] = len(inputs[0])
+        with Traffic() as traffic:
+            graph._step(inputs)
+        found["bytes"], found["operators"] = traffic.bytes, traffic.operators
+
+    at_a_step(learner, look)
     if not found:
         return found
     products = sum(layer.multiply_accumulates for layer in learner.layers())
