@@ -2,7 +2,8 @@
 
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -48,6 +49,10 @@ def import_keras() -> Any:
 def import_tensorflow() -> Any:
     """Import TensorFlow with GPU memory allocated on demand, so that PyTorch can use the rest."""
     is_first = "tensorflow" not in sys.modules
+    if is_first:
+        # PyTorch with CUDA imports it sooner or later. If TensorFlow is there before, that ends the process.
+        with suppress(ImportError):
+            import_module("triton")
     with without_notices() if is_first else nullcontext():
         import tensorflow
 
