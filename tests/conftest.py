@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ compose_once()
 # anew, unless it is the real one: here it would be pytest's own file.
 with suppress(ImportError), redirect_stderr(sys.__stderr__):
     import absl.logging  # noqa: F401
+# Tests import TensorFlow themselves; see `import_tensorflow`.
+with suppress(ImportError):
+    import_module("triton")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 #: Figures take longer to draw than a tiny network to train: tests that look at them ask for them.
