@@ -39,3 +39,12 @@ def can_fuse(values: Tensor, *bypassed: nn.Module) -> bool:
         and _get_current_dispatch_mode() is None
         and not any(module._forward_hooks or module._forward_pre_hooks for module in bypassed)
     )
+
+
+def computes_in_full(values: Tensor, weight: Tensor) -> bool:
+    """Whether a layer with this weight computes in float32 or float64 throughout, on a CPU."""
+    return (
+        values.dtype == weight.dtype
+        and values.dtype in (torch.float32, torch.float64)
+        and not torch.is_autocast_enabled("cpu")
+    )

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from dcase_sweep.ops.can_fuse import computes_in_full
 from dcase_sweep.ops.statistics import Statistics, sum_channels
 from dcase_sweep.ops.threads import run_together, workspace
 from dcase_sweep.ops.tiles import FRAMES, Tiles, for_convolution, for_gradient
@@ -139,12 +140,7 @@ class _Convolution(torch.autograd.Function):
 
 def is_faster(maps: Tensor, weight: Tensor, *, measure: bool) -> bool:
     """Whether :func:`convolve` is faster than PyTorch's convolution, followed by a pass for the statistics."""
-    return (
-        maps.dtype == weight.dtype
-        and maps.dtype in (torch.float32, torch.float64)
-        and not torch.is_autocast_enabled("cpu")
-        and (measure or takes_tiles(weight))
-    )
+    return computes_in_full(maps, weight) and (measure or takes_tiles(weight))
 
 
 def convolve(maps: Tensor, weight: Tensor, bias: Tensor, *, measure: bool) -> tuple[Tensor, Statistics | None]:

@@ -19,8 +19,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from dcase_sweep.ops.dropout import DropoutMask
-from dcase_sweep.ops.fused_gate import NormalisationGradient, Sums
+from dcase_sweep.ops.fused_gate import Sums
 from dcase_sweep.ops.gate import Block, Gate, GateMemory
+from dcase_sweep.ops.normalisation import NormalisationGradient
 from dcase_sweep.ops.statistics import Statistics
 from dcase_sweep.ops.threads import run_together, working_memory, workspace
 

@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from dcase_sweep.ops.dropout import DropoutMask
 from dcase_sweep.ops.gate import Block, Gate, GateMemory, wide, widened
+from dcase_sweep.ops.normalisation import NormalisationGradient, scale
 from dcase_sweep.ops.statistics import Statistics
 from dcase_sweep.ops.threads import run_together, working_memory, workspace
 
@@ -58,38 +59,6 @@ class Sums:
             sum((part.normalised.double() for part in parts), torch.zeros(1)),
             sum((part.product.double() for part in parts), torch.zeros(1)),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class NormalisationGradient:
-    """Coefficients of the backward pass of batch normalisation, ``[channel]`` each, in float64.
-
-    The gradient of the maps is ``factor`` times the gradient of the normalised maps, plus ``slope`` times the maps,
-    plus ``constant``. ``for_weight`` is the gradient of the normalisation's weight.
-    """
-
-    factor: Tensor
-    slope: Tensor
-    constant: Tensor
-    for_weight: Tensor
-
-    @staticmethod
-    def compute(
-        weight: Tensor, epsilon: float, statistics: Statistics, summed: Tensor, product: Tensor
-    ) -> "NormalisationGradient":
-        """Compute them from the gradient of the normalised maps, summed, and summed times the maps.
-
-        ``weight`` and ``epsilon`` are those of the normalisation.
-        """
-        rate = (statistics.variance.double() + epsilon).rsqrt()
-        mean = statistics.mean.double()
-        for_weight = rate * (product - mean * summed)
-        factor = weight.double() * rate
-        if not statistics.are_of_batch:
-            zero = torch.zeros_like(factor)
-            return NormalisationGradient(factor, zero, zero, for_weight)
-        slope = -factor * rate * for_weight / statistics.count
-        return NormalisationGradient(factor, slope, -slope * mean - factor * summed / statistics.count, for_weight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +127,7 @@ class _Layers:
 
     def __init__(self, maps: Tensor, block: Block, statistics: Statistics) -> None:
         self.wide, mels = wide(maps.dtype), maps.shape[2]
-        factor = block.weight.to(self.wide) * (statistics.variance + block.epsilon).rsqrt()
-        offset = block.bias.to(self.wide) - statistics.mean * factor
+        factor, offset = scale(block.weight, block.bias, block.epsilon, statistics, self.wide)
         # Repeated to one long row, because a loop over a few channels is slow.
         self.factor, self.offset = factor.repeat(mels), offset.repeat(mels)
         self.gate = Gate(block, maps.dtype)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from dcase_sweep.ops import first_block, fused_gate
 from dcase_sweep.ops.convolution import convolve, is_faster
 from dcase_sweep.ops.gate import Block
-from dcase_sweep.ops.statistics import batch_statistics, update_running
+from dcase_sweep.ops.normalisation import update_running
+from dcase_sweep.ops.statistics import batch_statistics
 
 
 def gated_block(

@@ -16,9 +16,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from dcase_sweep.ops import mel_tiles
-from dcase_sweep.ops.fused_gate import NormalisationGradient
+from dcase_sweep.ops.can_fuse import computes_in_full
 from dcase_sweep.ops.mel_tiles import TiledKernel
-from dcase_sweep.ops.statistics import Statistics, sum_channels, update_running
+from dcase_sweep.ops.normalisation import NormalisationGradient, scale, update_running
+from dcase_sweep.ops.statistics import Statistics, sum_channels
 from dcase_sweep.ops.threads import run_together, working_memory
 
 #: Values of the input or the output, whichever has more channels, that one task processes at most.
@@ -30,12 +31,7 @@ Pool = tuple[int, int]
 def is_faster(maps: Tensor, convolution: nn.Conv2d) -> bool:
     """Whether :func:`relu_block` is faster than the layers, for maps ``[batch, channel, mel, frame]``."""
     weight = convolution.weight
-    return (
-        maps.dtype in (torch.float32, torch.float64)
-        and maps.dtype == weight.dtype
-        and not torch.is_autocast_enabled("cpu")
-        and mel_tiles.is_worthwhile(weight, maps.shape[2], maps.shape[3])
-    )
+    return computes_in_full(maps, weight) and mel_tiles.is_worthwhile(weight, maps.shape[2], maps.shape[3])
 
 
 def relu_block(maps: Tensor, convolution: nn.Conv2d, norm: nn.BatchNorm2d, pool: Pool | None) -> Tensor:
@@ -86,13 +82,6 @@ def _pool(maps: Tensor, pool: Pool, signs: Tensor | None, largest: Tensor, place
     places.copy_(found.permute(0, 2, 3, 1))
 
 
-def _scale(norm_weight: Tensor, norm_bias: Tensor, epsilon: float, statistics: Statistics) -> tuple[Tensor, Tensor]:
-    """Return factor and offset ``[channel]`` of the normalisation."""
-    factor = norm_weight.double() * (statistics.variance.double() + epsilon).rsqrt()
-    offset = norm_bias - statistics.mean.double() * factor
-    return factor.to(norm_weight.dtype), offset.to(norm_weight.dtype)
-
-
 class _ReluBlock(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -124,7 +113,8 @@ class _ReluBlock(torch.autograd.Function):
         sums = [part for part in run_together([partial(convolve, some) for some in parts]) if part is not None]
         measured = Statistics.of_sums(sums, clips * mels * frames) if norm.training else None
         statistics = update_running(norm, measured, bias)
-        factor, offset = _scale(norm_weight, norm_bias, norm.eps, statistics)
+        scaling = scale(norm_weight, norm_bias, norm.eps, statistics, torch.float64)
+        factor, offset = (values.to(maps.dtype) for values in scaling)
         if pool is None:
             result = torch.empty_like(convolved)
             by_frame = factor.repeat(frames), offset.repeat(frames)

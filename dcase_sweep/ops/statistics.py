@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dcase_sweep.ops.gate import wide, widened
 from dcase_sweep.ops.threads import run_together, working_memory, workspace
@@ -58,24 +58,3 @@ def batch_statistics(maps: Tensor) -> Statistics:
     channels = maps.shape[-1]
     parts = maps.view(-1, channels).split(max(1, VALUES_PER_SUM // channels))
     return Statistics.of_sums(run_together([partial(sum_channels, part) for part in parts]), maps.numel() // channels)
-
-
-def update_running(norm: nn.BatchNorm2d, measured: Statistics | None, bias: Tensor | None = None) -> Statistics:
-    """Update the running statistics with those of the batch, or return them where these were not measured.
-
-    The measured and the returned statistics are of maps without a bias ``[channel]`` that the normalised ones have.
-    """
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    with torch.no_grad():
-        if measured is None:
-            mean = norm.running_mean if bias is None else norm.running_mean - bias
-            return Statistics(mean, norm.running_var, 1, are_of_batch=False)
-        mean = measured.mean if bias is None else measured.mean + bias
-        unbiased = measured.variance * (measured.count / max(1, measured.count - 1))
-        assert norm.num_batches_tracked is not None
-        norm.num_batches_tracked.add_(1)
-        momentum = 1 / int(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
-        norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), momentum)
-        norm.running_var.lerp_(unbiased.to(norm.running_var.dtype), momentum)
-    return measured
