@@ -22,6 +22,7 @@ from dcase_sweep.__main__ import main
 from dcase_sweep.config.files import restored_config_source
 from dcase_sweep.config.folders import conf_folder
 from tests.conftest import UNDRAWN, CommandLine, copy_database
+from tests.desed_layout import make_desed
 from tests.layout import make_tau
 from tests.warm import WarmServer
 
@@ -235,6 +236,24 @@ def test_a_model_of_the_tutorial_trains(project: CommandLine) -> None:
 
     assert "pooling" in printed
     assert "Accuracy" in printed
+
+
+def test_a_detector_of_the_tutorial_trains_and_predicts(project: CommandLine) -> None:
+    for name, text in Page(ROOT / "docs/tutorial/own-model.md").files.items():
+        (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.folder / name).write_text(text, encoding="utf-8")
+    root = make_desed(project.folder / "desed")
+
+    printed = project(
+        *("--config-dir", "conf", "task=4", "model=convolutions", "data=desed", f"data.root={root}"),
+        *("mean_teacher={strong:2,weak:2,unlabelled:2}", "training.epochs=1", "hardware.threads=1", UNDRAWN),
+        *("data.seconds=1", "hydra.run.dir=outputs/detector"),
+    )
+    found = project("predict", "--config-dir", "conf", "outputs/detector", str(root / "audio/validation"))
+
+    assert "convolutions" in printed
+    assert "PSDS 1" in printed
+    assert found.startswith("filename")
 
 
 def test_a_data_set_of_the_tutorial_trains(project: CommandLine) -> None:

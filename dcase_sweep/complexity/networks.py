@@ -8,8 +8,10 @@ from typing import Any
 from dcase_sweep.complexity.rules import DCASE_2021, Complexity, LayerComplexity, layer_complexity
 from dcase_sweep.config import Experiment, build_front_end, build_model, clip_seconds, locate_task, plain
 from dcase_sweep.config.classes import locate_class
+from dcase_sweep.config.failures import describe_failure
 from dcase_sweep.config.instantiate import keyword_arguments
 from dcase_sweep.models.planned_layer import PlannedLayer
+from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.precision import PRECISIONS, Bits
 
 #: Cached complexities by model, front end, task and clip length as JSON, and the number of classes.
@@ -39,11 +41,30 @@ def complexity_before_training(experiment: Experiment, classes: int) -> Complexi
             _latest.pop(next(iter(_latest)))
         planned = plan_layers(experiment, classes)
         if planned is None:
-            network = build_model(experiment, classes=classes, device="meta")
-            _latest[known, classes] = network_complexity(network, experiment)
+            _latest[known, classes] = _built_complexity(experiment, classes)
         else:
             _latest[known, classes] = _planned_complexity(planned, experiment)
     return _latest[known, classes]
+
+
+def _built_complexity(experiment: Experiment, classes: int) -> Complexity:
+    """Count the layers of a network without weights.
+
+    Raises:
+        UserError: if a network from outside this package cannot be called.
+    """
+    network = build_model(experiment, classes=classes, device="meta")
+    target = experiment.model._target_
+    try:
+        return network_complexity(network, experiment)
+    except Exception as error:  # a user's network can raise any error
+        if target.startswith("dcase_sweep.") or isinstance(error, UserError):
+            raise
+        shape = list(build_front_end(experiment).shape)
+        raise UserError(
+            f"model: {describe_failure(error, target)}; expected a network of features {[1, *shape]} (batch, mel, "
+            "frame), which PyTorch can also compute without values (device meta)"
+        ) from error
 
 
 def plan_layers(experiment: Experiment, classes: int) -> list[PlannedLayer] | None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dcase_sweep.config import Experiment, build_front_end, clip_seconds, event_rules
 from dcase_sweep.evaluation.events import decode, filter_scores
+from dcase_sweep.models.crnn import Predictions
 from dcase_sweep.tasks.prediction import DetectedEvent, EventPrediction, Scores
 from dcase_sweep.tasks.predictors import rank
 
@@ -22,9 +23,9 @@ class _Detector(nn.Module):
         self.normalise = front_end.normalise
         self.network = network
 
-    def forward(self, features: Tensor) -> Any:
-        """Compute probabilities (`models.crnn.Predictions`) for mel amplitudes ``[batch, mel, frame]``."""
-        return self.network(self.normalise(features))
+    def forward(self, features: Tensor) -> Predictions:
+        """Compute probabilities for mel amplitudes ``[batch, mel, frame]``."""
+        return Predictions(*self.network(self.normalise(features)))
 
 
 class EventPredictor:
@@ -35,7 +36,7 @@ class EventPredictor:
 
     Args:
         experiment: the experiment that trained the network.
-        network: scaled features ``[batch, mel, frame]`` → `models.crnn.Predictions`.
+        network: scaled features ``[batch, mel, frame]`` → `models.crnn.Predictions`, or a pair of these two tensors.
         classes: class labels in the order of the outputs.
     """
 

@@ -75,7 +75,9 @@ class SceneClassification(Task):
     def validate_data(self, experiment: Experiment, data: SceneData) -> None:
         """Check that the loss and the extra metrics can be computed for these classes."""
         from dcase_sweep.training.loss_check import try_scene_loss
+        from dcase_sweep.training.network_check import try_scene_network
 
+        try_scene_network(experiment, len(data.classes))
         try_scene_loss(experiment, len(data.classes))
         try_metrics(build_metrics(experiment), data.targets[data.validation], len(data.classes))
 

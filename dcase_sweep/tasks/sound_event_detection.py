@@ -98,8 +98,10 @@ class SoundEventDetection(Task):
         _check_classes(experiment.mean_teacher.median_filter, data.classes)
         if experiment.published_checkpoint is None:
             from dcase_sweep.training.loss_check import try_event_loss
+            from dcase_sweep.training.network_check import try_event_network
 
             _check_batches(experiment.mean_teacher, data)
+            try_event_network(experiment, len(data.classes))
             try_event_loss(experiment, len(data.classes))
         if not data.reference_events(data.test):
             log.warning("data      no event in the test set: PSDS and F1 are not defined on it")

@@ -18,8 +18,8 @@ TASK = SoundEventDetection(name="4", title="sound event detection")
 
 def experiment(**settings: object) -> Experiment:
     wanted = {"strong": 1, "weak": 1, "unlabelled": 1, "median_filter": 7} | settings
-    data = SimpleNamespace(seconds=10.0)
-    return Experiment(mean_teacher=MeanTeacher(**wanted), data=data)  # type: ignore[arg-type]
+    data, model = SimpleNamespace(seconds=10.0), SimpleNamespace(_target_="dcase_sweep.models.crnn.CRNN")
+    return Experiment(mean_teacher=MeanTeacher(**wanted), data=data, model=model)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from dcase_sweep.data.events import EventData
 from dcase_sweep.data.waveforms import TrainingWaveforms
 from dcase_sweep.evaluation.events.validation import SyntheticValidation, weak_f1
 from dcase_sweep.evaluation.metrics import compute_metrics
+from dcase_sweep.models.crnn import Predictions
 from dcase_sweep.training.best_checkpoint import EpochListener
 from dcase_sweep.training.compiled import compile_calls
 from dcase_sweep.training.device import resolve_device
@@ -283,7 +284,7 @@ class MeanTeacherLearner:
         total, values = 0.0, 0
         with torch.inference_mode(), console.progress("test", len(rows)) as bar:
             for chosen, mel in MelClips(StoredFeatures(self.features), rows):
-                predictions = network(self.normalise(mel.to(self.device)))
+                predictions = Predictions(*network(self.normalise(mel.to(self.device))))
                 targets = torch.from_numpy(self.data.strong_targets(chosen.tolist(), self.frames, self.hop))
                 estimated = predictions.strong.float().cpu()
                 total += float(functional.binary_cross_entropy(estimated, targets, reduction="sum"))

@@ -40,7 +40,7 @@ class MeanTeacherModule(StepModule):
     """Trains a student with labels and with the predictions of its teacher, a moving average of the student.
 
     Args:
-        student: features ``[batch, mel, frame]`` → `Predictions`.
+        student: features ``[batch, mel, frame]`` → `Predictions`, or a pair of these two tensors.
         settings: settings of the ramp, the consistency loss and the teacher.
         optimization: optimizer and schedule of the student; its steps per epoch are those of the ramp.
         loss: probabilities and targets → supervised loss.
@@ -139,9 +139,9 @@ class MeanTeacherModule(StepModule):
         mel, strong, weak = inputs
         targets = EventTargets(strong, weak)
         features = self.normalise(mel)
-        student: Predictions = self.call_student(features)
+        student = Predictions(*self.call_student(features))
         with torch.no_grad():
-            teacher: Predictions = self.call_teacher(features)
+            teacher = Predictions(*self.call_teacher(features))
             of_teacher = supervised_losses(teacher, targets, self.loss)
         supervised = supervised_losses(student, targets, self.loss)
         agreement = consistency_losses(student, teacher)
@@ -164,12 +164,12 @@ class MeanTeacherModule(StepModule):
     def validation_step(self, batch: tuple[Any, Tensor], position: int) -> None:
         rows, mel = batch[0].tolist(), batch[1]
         features = self.normalise(mel)
-        predictions: Predictions = self.student(features)
+        predictions = Predictions(*self.student(features))
         self._predicted.append((rows, predictions.strong.float(), predictions.weak.float()))
         selected = [position for position, row in enumerate(rows) if row in self.teacher_rows]
         if selected:
             positions = torch.tensor(selected).to(features.device, non_blocking=True)
-            of_teacher: Predictions = self.teacher(features[positions])
+            of_teacher = Predictions(*self.teacher(features[positions]))
             self._of_teacher.append(([rows[position] for position in selected], of_teacher.weak.float()))
 
     def on_validation_epoch_end(self) -> None:
