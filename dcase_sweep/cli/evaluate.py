@@ -8,7 +8,7 @@ usage: python -m dcase_sweep evaluate WHAT ...
 
 Evaluate the results of any system by the rules of the challenge:
   scenes SCORES REFERENCE_CSV                              task 1A: accuracy and log loss, per scene and device
-  events DETECTIONS_FOLDER GROUND_TRUTH_TSV DURATIONS_TSV  task 4: PSDS, collar, segment and intersection F1
+  events DETECTIONS GROUND_TRUTH_TSV DURATIONS_TSV         task 4: PSDS, collar, segment and intersection F1
 
 See also python -m dcase_sweep evaluate WHAT --help."""
 

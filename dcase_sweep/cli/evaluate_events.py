@@ -13,16 +13,22 @@ from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
 from dcase_sweep.utils.text_table import terminal_width
 
 if TYPE_CHECKING:
-    from dcase_sweep.evaluation.events import EventEvaluation
+    from dcase_sweep.evaluation.events import EventEvaluation, GroundTruth
 
 _DESCRIPTION = """\
 Evaluate detected sound events by the rules of DCASE 2021, task 4: PSDS of both scenarios, collar-based, segment-based
 and intersection F1, and sed_eval's error rates, over all classes and for each class.
 
-DETECTIONS_FOLDER, or a folder in it, contains one table of detections per decision threshold, such as
-predictions_th_0.05.tsv, with the columns filename, onset, offset, event_label (others are ignored). PSDS uses all
-tables. The F1 metrics use the one at --f1-threshold, otherwise a table with that threshold in the parent folder,
-otherwise the one at the nearest threshold, with a message; or the table given by --f1-table.
+DETECTIONS is one of these:
+
+- A folder, or one that contains it, with one table of detections per decision threshold, such as
+  predictions_th_0.05.tsv, with the columns filename, onset, offset, event_label (others are ignored). PSDS uses all
+  tables. The F1 metrics use the one at --f1-threshold, otherwise a table with that threshold in the parent folder,
+  otherwise the one at the nearest threshold, with a message; or the table given by --f1-table.
+- A folder with one table of scores per clip, as sed_scores_eval writes them: a row for each frame, with the columns
+  onset, offset and the score of each class, 0 to 1. The scores are not filtered. PSDS is computed from 50 thresholds
+  and from all (exact PSDS). Clips without a table are left out, and the coverage is printed.
+- One table of detections, such as that of predict, for the F1 metrics. PSDS then has one threshold.
 
 All metrics are computed from the same tables, so these must be valid for psds_eval (PSDS, intersection F1) and for
 sed_eval (collar and segment F1, error rates). Errors are: offsets before their onset, overlapping events of one class
@@ -71,13 +77,18 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dcase_sweep evaluate events",
-        usage="python -m dcase_sweep evaluate events DETECTIONS_FOLDER GROUND_TRUTH_TSV\n"
-        "                                             DURATIONS_TSV [options]",
+        usage="python -m dcase_sweep evaluate events DETECTIONS GROUND_TRUTH_TSV DURATIONS_TSV\n"
+        "                                             [options]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=HelpFormatter,
     )
-    parser.add_argument("detections", metavar="DETECTIONS_FOLDER", type=Path, help="one table per threshold")
+    parser.add_argument(
+        "detections",
+        metavar="DETECTIONS",
+        type=Path,
+        help="a folder with one table per threshold, or with one table of scores per clip; or one table",
+    )
     parser.add_argument(
         "ground_truth",
         metavar="GROUND_TRUTH_TSV",
@@ -142,8 +153,8 @@ def _evaluate(options: argparse.Namespace) -> "EventEvaluation":
         evaluate_detections,
         find_threshold_tables,
         read_detections,
-        read_ground_truth,
     )
+    from dcase_sweep.evaluation.events.score_tables import holds_scores
 
     if not 0 <= options.f1_threshold <= 1:  # NaN included
         raise UserError(f"--f1-threshold {options.f1_threshold}: expected a number from 0 to 1")
@@ -153,17 +164,14 @@ def _evaluate(options: argparse.Namespace) -> "EventEvaluation":
         check_reference("--reference")
     labels = _labels(options.labels) if options.labels is not None else None
     options.detections = _threshold_folder(options.detections)
-    tables = find_threshold_tables(options.detections)
+    if holds_scores(options.detections):
+        return _evaluate_scores(options, labels)
+    if options.detections.is_file():
+        tables = {options.f1_threshold: options.detections}
+    else:
+        tables = find_threshold_tables(options.detections)
     f1_threshold, f1_table = _find_f1_table(options, tables)
-    try:
-        truth = read_ground_truth(
-            options.ground_truth, options.durations, labels=labels, merge_overlaps=options.merge_overlaps
-        )
-    except DataError as error:
-        remedy = "merge them into one"
-        raise DataError(
-            [f"{line}, or add --merge-overlaps" if line.endswith(remedy) else line for line in error.problems]
-        ) from None
+    truth = _read_truth(options, labels)
     return evaluate_detections(
         read_detections(tables, clips=truth.clips, labels=truth.labels),
         read_detections({f1_threshold: f1_table}, clips=truth.clips, labels=truth.labels),
@@ -171,6 +179,40 @@ def _evaluate(options: argparse.Namespace) -> "EventEvaluation":
         cross_trigger_average=options.cross_trigger_average,
         reference=options.reference,
     )
+
+
+def _evaluate_scores(options: argparse.Namespace, labels: list[str] | None) -> "EventEvaluation":
+    """Evaluate a folder with a table of scores for each clip."""
+    from dcase_sweep.evaluation.events import Coverage
+    from dcase_sweep.evaluation.events.evaluation import evaluate_filtered
+    from dcase_sweep.evaluation.events.score_tables import read_score_tables
+
+    if options.f1_table:
+        raise UserError(f"--f1-table {options.f1_table}: F1 is computed from the scores; leave it out")
+    truth = _read_truth(options, labels)
+    scores, scored = read_score_tables(options.detections, truth, labels=labels)
+    return evaluate_filtered(
+        scores,
+        scored,
+        coverage=Coverage(len(scored.clips), len(truth.clips)),
+        f1_threshold=options.f1_threshold,
+        cross_trigger_average=options.cross_trigger_average,
+        reference=options.reference,
+    )
+
+
+def _read_truth(options: argparse.Namespace, labels: list[str] | None) -> "GroundTruth":
+    from dcase_sweep.evaluation.events import read_ground_truth
+
+    try:
+        return read_ground_truth(
+            options.ground_truth, options.durations, labels=labels, merge_overlaps=options.merge_overlaps
+        )
+    except DataError as error:
+        remedy = "merge them into one"
+        raise DataError(
+            [f"{line}, or add --merge-overlaps" if line.endswith(remedy) else line for line in error.problems]
+        ) from None
 
 
 def _labels(text: str) -> list[str]:

@@ -77,7 +77,7 @@ def write_scores(
         for batch in filtered.batches:
             for index, values in zip(batch.clip, batch.values.transpose(1, 0, 2), strict=True):
                 recording = scored[index].recording
-                times = np.minimum(filtered.border_times(len(values) + 1), round(recording.seconds, 6))
+                times = np.minimum(batch.borders, round(recording.seconds, 6))
                 text = _score_table(times, values, filtered.labels)
                 write_text(place / f"{Path(recording.filename).stem}.tsv", text)
 

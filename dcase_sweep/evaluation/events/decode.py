@@ -31,28 +31,24 @@ def psds_thresholds(count: int = OFFICIAL_THRESHOLDS) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreBatch:
-    """Filtered scores of the clips with the same number of frames.
+    """Filtered scores of the clips with the same frames.
 
     `clip` [clip] are indices into the clips' names; `values` are [frame, clip, class], so that all clips and classes of
-    a frame are processed together.
+    a frame are processed together. `borders` [frame + 1] are the times (s) at which frames begin and end.
     """
 
     clip: NDArray[np.intp]
     values: NDArray[np.floating[Any]]
+    borders: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FilteredScores:
-    """Median-filtered scores of a set of clips; frame `t` lasts from `t * hop` to `(t + 1) * hop` s."""
+    """Scores of a set of clips after any filter."""
 
     clips: tuple[str, ...]
     labels: tuple[str, ...]
-    hop: float
     batches: tuple[ScoreBatch, ...]
-
-    def border_times(self, count: int) -> NDArray[np.float64]:
-        """Return the first `count` frame borders in s."""
-        return np.round(np.arange(count) * self.hop, TIME_DECIMALS)
 
 
 def filter_scores(
@@ -128,8 +124,9 @@ def _filter_clips(
     for frames, members in sorted(by_frames.items()):
         if frames:
             values = np.stack([scores[clips[index]] for index in members], axis=1)
-            batches.append(ScoreBatch(np.array(members, dtype=np.intp), filter_values(values, lengths)))
-    return FilteredScores(clips, tuple(labels), float(hop), tuple(batches))
+            borders = np.round(np.arange(frames + 1) * float(hop), TIME_DECIMALS)
+            batches.append(ScoreBatch(np.array(members, dtype=np.intp), filter_values(values, lengths), borders))
+    return FilteredScores(clips, tuple(labels), tuple(batches))
 
 
 def decode(scores: FilteredScores, thresholds: Sequence[float] | NDArray[np.float64]) -> Detections:
@@ -145,7 +142,7 @@ def decode(scores: FilteredScores, thresholds: Sequence[float] | NDArray[np.floa
     for batch in scores.batches:
         frames, clips, labels = batch.values.shape
         track, start, stop, low, high = _find_segments(batch.values.reshape(frames, clips * labels), limits)
-        times = scores.border_times(frames + 1)
+        times = batch.borders
         columns.append((batch.clip[track // labels], track % labels, times[start], times[stop], low, high))
     if not columns:
         columns.append(tuple(np.empty(0) for _ in range(6)))

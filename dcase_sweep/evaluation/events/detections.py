@@ -111,7 +111,7 @@ def find_threshold_tables(folder: Path | str) -> dict[float, Path]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UserError(f"{folder}: not a folder; expected one table of detections (.tsv or .csv) per threshold")
+        raise UserError(f"{folder}: not a folder; expected one with a table of detections (.tsv or .csv) per threshold")
     tables: dict[float, Path] = {}
     for path in sorted(path for path in folder.iterdir() if path.suffix in (".tsv", ".csv")):
         threshold = get_threshold(path)

@@ -139,6 +139,38 @@ def evaluate(
     truth = truth.with_labels(truth.labels if labels is None else labels).restricted_to(scores.keys())
     _check_hop(scores, hop, truth.durations if clip_seconds is None else np.full(len(scores), clip_seconds))
     filtered = filter_scores(scores, labels=truth.labels, hop=hop, median_length=median_length, clips=truth.clips)
+    return evaluate_filtered(
+        filtered,
+        truth,
+        coverage=coverage,
+        thresholds=thresholds,
+        f1_threshold=f1_threshold,
+        scenarios=scenarios,
+        cross_trigger_average=cross_trigger_average,
+        criteria=criteria,
+        exact=exact,
+        reference=reference,
+    )
+
+
+def evaluate_filtered(
+    filtered: FilteredScores,
+    truth: GroundTruth,
+    *,
+    coverage: Coverage | None = None,
+    thresholds: Sequence[float] | NDArray[np.float64] | None = None,
+    f1_threshold: float = 0.5,
+    scenarios: Sequence[PsdsParameters] = SCENARIOS,
+    cross_trigger_average: CrossTriggerAverage = PUBLISHED_AVERAGE,
+    criteria: F1Criteria = F1Criteria(),  # noqa: B008 (it cannot change)
+    exact: bool = True,
+    reference: bool = False,
+) -> EventEvaluation:
+    """Compute all metrics from scores that are used as they are; the arguments are those of `evaluate`.
+
+    Raises:
+        ValueError: a parameter out of its range, or clips or classes in another order than the ground truth's.
+    """
     chosen, other = _exact(filtered, truth, scenarios, cross_trigger_average) if exact else ((), ())
     return evaluate_detections(
         decode(filtered, psds_thresholds() if thresholds is None else thresholds),

@@ -119,7 +119,7 @@ def _find_segments(scores: FilteredScores, truth: GroundTruth) -> list[_Segments
     for batch in scores.batches:
         frames, clips, _ = batch.values.shape
         tree = find_components(batch.values.reshape(frames, clips * n_labels))
-        border = np.rint(scores.border_times(frames + 1) * MICROSECONDS).astype(np.int64)
+        border = _microseconds(batch.borders)
         covered, covered_row = _coverage(truth, border)
         found.append(
             _Segments(tree, batch.clip[tree.track // n_labels], tree.track % n_labels, border, covered, covered_row)

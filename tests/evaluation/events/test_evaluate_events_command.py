@@ -65,6 +65,34 @@ def test_published_detections_give_the_published_figures(
     assert figures["segment F1, micro"] == "75.47 %"
 
 
+def test_scores_of_each_clip_may_be_given(
+    tables: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "scores").mkdir()
+    rows = ["onset\toffset\tCat\tDog", *(f"{t}\t{t + 1}\t0.3\t{0.9 if t == 1 else 0.1}" for t in range(10))]
+    (tmp_path / "scores" / "a.tsv").write_text("\n".join(rows) + "\n")
+    written = tmp_path / "scores.json"
+
+    assert main([str(tmp_path / "scores"), *tables[1:], "--f1-threshold", "0.85", "--json", str(written)]) == 0
+
+    assert capsys.readouterr().out.startswith("Sound event detection: 1 of 2 clips (50.0 %), 1 reference events")
+    found = {(each["metric"], each["class"]): each["value"] for each in json.loads(written.read_text())["figures"]}
+    assert (found["exact_psds_scenario_1", "Dog"], found["collar_f1", "Dog"]) == (1, 1)
+    with pytest.raises(UserError, match=r"--f1-table .*: F1 is computed from the scores; leave it out"):
+        main([str(tmp_path / "scores"), *tables[1:], "--f1-table", tables[1]])
+
+
+def test_a_single_table_may_be_given(tables: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "found.csv"  # as predict writes it
+    table.write_text("filename,onset,offset,event_label,confidence\na.wav,1,2,Dog,0.9\n")
+
+    assert main([str(table), *tables[1:]]) == 0
+
+    text = capsys.readouterr().out
+    assert "1 threshold (the recipe takes 50)" in text
+    assert [line.split()[3] for line in text.splitlines() if line.startswith("collar F1")] == ["50.00", "66.67"]
+
+
 def test_the_figures_of_psds_eval_and_sed_eval_are_shown_with_ours(
     tables: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,7 +170,7 @@ def test_help_describes_the_input(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
 
     text = capsys.readouterr().out
-    assert "DETECTIONS_FOLDER GROUND_TRUTH_TSV DURATIONS_TSV" in " ".join(text.split())
+    assert "DETECTIONS GROUND_TRUTH_TSV DURATIONS_TSV" in " ".join(text.split())
     assert "predictions_th_0.05.tsv" in text
 
 
