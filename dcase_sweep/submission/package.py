@@ -52,9 +52,11 @@ def plan_systems(systems: Sequence[TrainedSystem], first: Label, rules: Submissi
         rules: the rules of the challenge.
 
     Raises:
-        UserError: for more systems than a submission may have.
+        UserError: for more systems than a submission may have, or a training that is given twice.
     """
     groups = group_trainings(systems) if rules.trainings > 1 else [[system] for system in systems]
+    for group in groups:
+        _check_different(group)
     if first.number + len(groups) - 1 > rules.most_systems:
         raise UserError(
             f"{len(groups)} systems from {first} on; expected at most {rules.most_systems} in a submission, numbered "
@@ -63,6 +65,16 @@ def plan_systems(systems: Sequence[TrainedSystem], first: Label, rules: Submissi
     return [
         PlannedSystem(replace(first, number=first.number + place), tuple(group)) for place, group in enumerate(groups)
     ]
+
+
+def _check_different(trainings: Sequence[TrainedSystem]) -> None:
+    """Check that the trainings of a system are different networks, so that their spread is one over seeds."""
+    seen: dict[str, str] = {}
+    for training in trainings:
+        if training.identity in seen:
+            same, given = printable(seen[training.identity]), printable(training.given)
+            raise UserError(f"run={given}: the same network as run={same}; expected trainings with different seeds")
+        seen[training.identity] = training.given
 
 
 def check_output(output: Path, systems: Sequence[PlannedSystem], rules: SubmissionRules) -> None:

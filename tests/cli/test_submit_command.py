@@ -378,6 +378,10 @@ def test_three_trainings_are_a_submission_of_2023(submit: Submit, monkeypatch: p
     assert "Kim_SNU_task4a_1: 2 trainings (events0.ckpt, events1.ckpt); expected 3 that differ in their seed" in errors
 
     monkeypatch.setattr(energy_of_predictions, "measured_energy", two_watt_hours)
+    code, _, errors = submit(*runs[:2], runs[0], *words)
+    assert code == 1
+    assert errors.startswith("error: run=events0.ckpt: the same network as run=events0.ckpt; expected trainings with")
+
     code, output, errors = submit(*runs, *words, "--energy")
     assert (code, errors) == (0, "")
     assert "3 trainings" in output
