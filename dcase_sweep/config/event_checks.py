@@ -30,6 +30,11 @@ def check_events(experiment: Experiment) -> None:
 
         check_reference("evaluation.reference=true")
     _check_mean_teacher(settings)
+    if settings.strong + settings.weak == 0 and experiment.published_checkpoint is None:
+        raise UserError(
+            "mean_teacher.strong=0, mean_teacher.weak=0: no labels in a batch, so nothing can be learned; expected at "
+            "least one labelled clip"
+        )
     _check_median_filter(settings.median_filter)
     _check_unused(experiment)
 

@@ -161,6 +161,10 @@ def test_rejected_in_one_line(overrides: list[str], says: str) -> None:
 @pytest.mark.parametrize(
     ("override", "says"),
     [
+        (
+            "mean_teacher={strong:0,weak:0}",
+            "mean_teacher.strong=0, mean_teacher.weak=0: no labels in a batch, so nothing can be learned; expected",
+        ),
         ("mean_teacher.ema_decay=1", "mean_teacher.ema_decay=1.0: expected 0 to below 1"),
         ("mean_teacher.consistency_weight=-1", "mean_teacher.consistency_weight=-1.0: expected at least 0"),
         ("mean_teacher.ramp_epochs=-1", "mean_teacher.ramp_epochs=-1: expected at least 0"),
