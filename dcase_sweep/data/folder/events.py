@@ -21,7 +21,7 @@ from dcase_sweep.data.folder.splits import Strata, hold_out, parse_split
 from dcase_sweep.data.folder.tables import find_label_tables, locate_table
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.errors import DataError, UserError
-from dcase_sweep.utils.lookalikes import find_lookalikes
+from dcase_sweep.utils.lookalikes import find_lookalikes, shorten
 
 #: Number of missing files of a subset in a message.
 _SHOWN = 3
@@ -157,6 +157,13 @@ class EventFolder:
                 labels.merged += count
         counts = Counter(label for name in [*labels.strong, *labels.weak] for label in labels.labels_of(name))
         problems += [f"{self.root}: the classes {pair}; expected one spelling" for pair in find_lookalikes(counts)]
+        if labels.weak:
+            problems += [
+                f"{self.root}: the class '{shorten(label, 80)}' has a comma, which separates classes in the tables of "
+                "weak labels; rename it"
+                for label in sorted(counts)
+                if "," in label
+            ]
         return tuple(sorted(counts))
 
     def _split_strong(self, labels: _Labels, problems: list[str]) -> Splits | None:

@@ -50,6 +50,19 @@ def test_one_table_is_enough(tmp_path: Path) -> None:
     assert {data.clips[index].labels for index in data.test} == {("knock",), ("ring",)}
 
 
+def test_a_class_with_a_comma_needs_strong_labels_alone(tmp_path: Path) -> None:
+    write_tone(root := tmp_path / "a.wav", hertz=300.0, seconds=1.0)
+    write_csv(tmp_path / "own/events.csv", STRONG, [[f"{n}.wav", "0.1", "0.2", "dog, loud"] for n in range(3)])
+    for name in ("0", "1", "2", "weak"):
+        (tmp_path / "own" / f"{name}.wav").write_bytes(root.read_bytes())
+    assert load(tmp_path / "own").classes == ("dog, loud",)
+    write_csv(tmp_path / "own/weak.csv", ("filename", "event_labels"), [["weak.wav", "dog, loud"]])
+
+    (problem,) = problems_of(tmp_path / "own")
+
+    assert "the class 'dog, loud' has a comma, which separates classes in the tables of weak labels" in problem
+
+
 def test_results_of_predict_are_not_labels(tmp_path: Path) -> None:
     root = make_events(tmp_path)
     before = load(root)
