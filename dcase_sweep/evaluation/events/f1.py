@@ -76,11 +76,11 @@ def mean_over_classes(per_class: Sequence[ClassF1]) -> tuple[float, int]:
 
 
 def summarise(per_class: Sequence[ClassF1], *, hits: int, zero_if_undetected: bool, rule: str) -> F1:
-    """Compute macro and micro F1 of all classes; 0 without any detection, as in the DCASE recipe."""
+    """Compute macro and micro F1 of all classes; 0 if nothing is detected (the DCASE recipe), NaN without events."""
     macro, averaged = mean_over_classes(per_class)
     reference, detected = (sum(getattr(item, name) for item in per_class) for name in ("reference", "detected"))
     overall = class_f1("", hits=hits, reference=reference, detected=detected, zero_if_undetected=zero_if_undetected)
-    if not detected:
+    if reference and not detected:
         return F1(macro=0.0, micro=0.0, per_class=tuple(per_class), averaged=averaged, rule=rule)
     return F1(macro=macro, micro=overall.f1, per_class=tuple(per_class), averaged=averaged, rule=rule)
 

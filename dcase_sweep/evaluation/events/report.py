@@ -187,6 +187,8 @@ def _over_classes(score: Psds, evaluation: EventEvaluation) -> str:
 
 
 def _parts(errors: ErrorRates) -> str:
+    if math.isnan(errors.overall):
+        return "no reference event"
     return (
         f"substitutions {errors.substitutions:.3f}, deletions {errors.deletions:.3f}, "
         f"insertions {errors.insertions:.3f}"
@@ -250,7 +252,7 @@ def list_notes(evaluation: EventEvaluation) -> list[str]:
             f"without a reference event: {_listed(absent)}; PSDS and intersection F1 leave their detections out, "
             "collar and segment F1 count them in the micro average only"
         )
-    if not len(evaluation.decisions.clip):
+    if not len(evaluation.decisions.clip) and len(evaluation.truth.clip):
         notes.append(f"nothing is detected at threshold {evaluation.f1_threshold:g}: F1 is 0, as in the recipe")
     for name, result in list_f1(evaluation) if len(evaluation.decisions.clip) else ():
         left_out = [item.label for item in result.per_class if math.isnan(item.f1) and item.reference]

@@ -79,6 +79,17 @@ def test_a_set_without_any_event_has_no_score() -> None:
     assert "PSDS scenario 1 - 50 thresholds" in " ".join(format_text(result).split())
 
 
+def test_a_set_without_any_event_has_no_score_where_nothing_is_detected() -> None:
+    truth = ground_truth_from_events([], {"a.wav": 10.0}, labels=LABELS)
+
+    result = evaluate({"a.wav": np.zeros((156, 3))}, truth, hop=HOP)
+
+    assert np.isnan([result.collar.macro, result.segment.macro, result.intersection.macro]).all()
+    text = format_text(result)
+    assert "nothing is detected" not in text
+    assert "nan" not in text
+
+
 def test_missing_clips_are_left_out_and_reported(case) -> None:
     truth, scores = case
     some = {clip: scores[clip] for clip in truth.clips if clip not in ("clip1.wav", "clip4.wav")}
