@@ -206,7 +206,9 @@ def _warn_of_cut_events(seconds: float, data: EventData) -> None:
     """Warn of events after the end of the network's input, which count as missed."""
     behind = sum(onset >= seconds for _, onset, _, _ in data.reference_events(data.test))
     if behind:
-        log.warning(f"data      {behind} test events begin after data.seconds={seconds:g} and count as missed")
+        found = "1 test event begins" if behind == 1 else f"{behind:,} test events begin"
+        counted = "counts" if behind == 1 else "count"
+        log.warning(f"data      {found} after data.seconds={seconds:g} and {counted} as missed")
 
 
 def _check_classes(median_filter: object, classes: tuple[str, ...]) -> None:
@@ -231,7 +233,7 @@ def _check_batches(settings: MeanTeacher, data: EventData) -> None:
     if not few:
         return
     found = ", ".join(
-        f"mean_teacher.{name}={getattr(settings, name)}: only {count} clips" for name, count in few.items()
+        f"mean_teacher.{name}={getattr(settings, name)}: only {pluralize(count, 'clip')}" for name, count in few.items()
     )
     fix = " ".join(f"mean_teacher.{name}={count}" for name, count in few.items())
     raise UserError(f"{found}; expected at most as many a batch, as {fix}")

@@ -32,11 +32,11 @@ def experiment(**settings: object) -> Experiment:
         ),
         (
             {"strong": 12},
-            "mean_teacher.strong=12: only 1 clips; expected at most as many a batch, as mean_teacher.strong=1",
+            "mean_teacher.strong=12: only 1 clip; expected at most as many a batch, as mean_teacher.strong=1",
         ),
         (
             {"unlabelled": 2},
-            "mean_teacher.unlabelled=2: only 1 clips; expected at most as many a batch, as mean_teacher.unlabelled=1",
+            "mean_teacher.unlabelled=2: only 1 clip; expected at most as many a batch, as mean_teacher.unlabelled=1",
         ),
     ],
 )
@@ -69,4 +69,4 @@ def test_events_after_the_end_of_the_input_are_reported(caplog: pytest.LogCaptur
     with caplog.at_level(logging.WARNING):
         TASK.validate_data(tried, make_data())
 
-    assert "1 test events begin after data.seconds=9 and count as missed" in caplog.text
+    assert "1 test event begins after data.seconds=9 and counts as missed" in caplog.text
