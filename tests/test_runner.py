@@ -51,7 +51,10 @@ def test_a_jobs_name_contains_locations_only_if_they_vary() -> None:
         ("+experiment=best", "model=cnn4", "seed=1"),
     )
 
+    of_events = runner.Job(Path("."), {"model": "crnn_meanteacher"}, ("task='4'", "seed=1"))
+
     assert alone.name == "cnn5 seed=1"
+    assert of_events.name == "crnn_meanteacher seed=1"
     assert chosen.name == "best model=cnn4 seed=1"
 
 

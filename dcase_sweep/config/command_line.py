@@ -105,6 +105,12 @@ def quote_choices(arguments: Sequence[str], path: SearchPath) -> list[str]:
     return quoted
 
 
+def _unquote_choice(word: str, path: SearchPath) -> str:
+    """Return a choice as it is typed, ``task=4``: the reverse of `quote_choices`."""
+    found = re.fullmatch(r"(\+?([\w/]+)=)([0-9A-Za-z_,.']+)", word)
+    return found[1] + found[3].replace("'", "") if found and path.has_group(found[2]) else word
+
+
 def with_model_of_task(overrides: Sequence[str], path: SearchPath) -> list[str]:
     """Add the model that a task's file names, if a task is chosen but no model.
 
@@ -157,4 +163,5 @@ def repeat_command(settings: Any, words: Sequence[str], *, is_sweep: bool = Fals
     hydra: Any = [] if used is None else OmegaConf.to_container(used, resolve=False)
     own = [str(word) for word in hydra if not str(word).lstrip("+").startswith(("hydra.mode=", "hydra.searchpath="))]
     flag = ["-m"] if is_sweep else []
-    return shlex.join(["python", "-m", "dcase_sweep", *flag, *path.words, *map(mask_word, [*own, *words])])
+    shown = [mask_word(_unquote_choice(word, path)) for word in [*own, *words]]
+    return shlex.join(["python", "-m", "dcase_sweep", *flag, *path.words, *shown])

@@ -38,6 +38,7 @@ class Job:
         first = "experiment" if self.choices.get("experiment") else "model"
         hidden = (
             f"{first}=",
+            "task=",  # the model belongs to one
             "+experiment",
             "data=",
             "data.root",

@@ -122,6 +122,15 @@ def test_a_command_to_repeat_finds_the_same_files(conf: Path) -> None:
     )
 
 
+def test_a_command_to_repeat_names_a_task_as_it_was_typed() -> None:
+    words = ["task='4'", "data.name='4'", "augmentation=[roll,mixup]"]
+
+    assert repeat_command(settings(), words) == (
+        "python -m dcase_sweep task=4 'data.name='\"'\"'4'\"'\"'' 'augmentation=[roll,mixup]'"
+    )
+    assert repeat_command(settings(), ["task=1a,'4'"], is_sweep=True).endswith(" task=1a,4")
+
+
 def test_classes_that_ones_own_files_name(conf: Path) -> None:
     (conf / "model/own.yaml").write_text("_target_: own.Net\n")
     (conf / "data").mkdir()
