@@ -9,7 +9,8 @@ from dcase_sweep.utils.secrets import mask_word
 
 #: Flags of Hydra that specify the location of the configuration; each is followed by a value.
 _PLACES = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
-_SWEEPS = ("-m", "--multirun")
+#: Hydra's flag for a sweep, short and long.
+MULTIRUN = ("-m", "--multirun")
 
 
 def program() -> list[str]:
@@ -37,7 +38,7 @@ def places(arguments: Sequence[str] | None = None) -> list[str]:
 
 def is_multirun(arguments: Sequence[str] | None = None) -> bool:
     """Whether a command line requests a sweep by a flag. A configuration may also do so by ``hydra.mode``."""
-    return any(word in _SWEEPS for word in (sys.argv[1:] if arguments is None else arguments))
+    return any(word in MULTIRUN for word in (sys.argv[1:] if arguments is None else arguments))
 
 
 def join(words: Sequence[str]) -> str:

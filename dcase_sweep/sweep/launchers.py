@@ -13,22 +13,16 @@ from dcase_sweep.utils.text import printable
 
 #: Hydra imports its plugins a second time for itself, so our classes are never instances of its launcher classes.
 _BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
-
-
-def is_basic(config: DictConfig) -> bool:
-    """Whether jobs run in this process, one after the other, which is Hydra's default."""
-    return bool(OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC) == _BASIC)
-
-
 #: The packages of launchers, by which ``hydra.launcher._target_`` begins.
 SUBMITIT, JOBLIB = "hydra_plugins.hydra_submitit_launcher", "hydra_plugins.hydra_joblib_launcher"
 _RAY = "hydra_plugins.dcase_sweep.RayLauncher"
 #: The launcher that trains jobs together.
 FUSED = "hydra_plugins.dcase_sweep.FusedLauncher"
-
-
 #: A launch that fails within so many seconds has not been accepted.
 AT_ONCE = 10.0
+#: Largest number of parallel processes of a launcher or a search on one machine.
+MOST_PROCESSES = 1024
+_STATE = re.compile(r"Job (\S+) .*?\(state: ([\w ]+)", re.DOTALL)
 
 
 class JobLost(Exception):
@@ -56,9 +50,6 @@ class JobState:
         return self.name.startswith("TIMEOUT")
 
 
-_STATE = re.compile(r"Job (\S+) .*?\(state: ([\w ]+)", re.DOTALL)
-
-
 def find_state(error: BaseException) -> JobState | None:
     """Return the state of a job without a result from the error of submitit, whose message goes on with its output."""
     found = _STATE.search(str(error))
@@ -71,8 +62,17 @@ def describe_error(error: Exception) -> str:
     return printable(" ".join(f"{kind}{error}".split()), 300)
 
 
+def _get_class(config: DictConfig) -> str:
+    return str(OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC))
+
+
 def _is_of(config: DictConfig, package: str) -> bool:
-    return str(OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC)).startswith(f"{package}.")
+    return _get_class(config).startswith(f"{package}.")
+
+
+def is_basic(config: DictConfig) -> bool:
+    """Whether jobs run in this process, one after the other, which is Hydra's default."""
+    return _get_class(config) == _BASIC
 
 
 def is_batch_system(config: DictConfig) -> bool:
@@ -82,7 +82,7 @@ def is_batch_system(config: DictConfig) -> bool:
 
 def is_fused(config: DictConfig) -> bool:
     """Whether the launcher trains jobs together."""
-    return bool(OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC) == FUSED)
+    return _get_class(config) == FUSED
 
 
 def takes_one_job(config: DictConfig) -> bool:
@@ -117,17 +117,13 @@ def without_processes(config: DictConfig) -> DictConfig:
     return config
 
 
-#: Largest number of parallel processes of a launcher or a search on one machine.
-MOST_PROCESSES = 1024
-
-
 def check_launcher(config: DictConfig) -> None:
     """Check that a launcher is installed, and its number of parallel jobs.
 
     Raises:
         UserError: for a missing package or an impossible number, with the key.
     """
-    if OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC) == _RAY:
+    if _get_class(config) == _RAY:
         _check_ray(config.hydra.launcher)
     if is_fused(config):
         _check_fused(config.hydra.launcher)
