@@ -9,6 +9,7 @@ from dcase_sweep.submission.metadata import DEVICES, OPEN, find_open, kilobytes
 from dcase_sweep.submission.person import SECTIONS
 from dcase_sweep.submission.problems import Problems
 from dcase_sweep.submission.rules import SubmissionRules
+from dcase_sweep.utils.numbers import is_integer
 from dcase_sweep.utils.text import printable
 
 #: Keys of the sections [V1]; task 4 has the same, but fewer of a description [V4].
@@ -211,7 +212,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST
+    return is_integer(value) and 0 <= value < _LARGEST
 
 
 def _shown(value: Any) -> str:

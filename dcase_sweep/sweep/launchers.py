@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.utils.cpu import usable_cores
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.numbers import is_integer, is_number
 from dcase_sweep.utils.text import printable
 
 #: Hydra imports its plugins a second time for itself, so our classes are never instances of its launcher classes.
@@ -130,7 +131,7 @@ def check_launcher(config: DictConfig) -> None:
     count = OmegaConf.select(config, "hydra.launcher.n_jobs", default=None)
     if count is None:
         return
-    if isinstance(count, bool) or not isinstance(count, int) or count == 0:
+    if not is_integer(count) or count == 0:
         raise UserError(f"hydra.launcher.n_jobs={count}: expected a whole number of jobs, or -1 for one a core")
     if not -MOST_PROCESSES <= count <= MOST_PROCESSES:
         raise UserError(
@@ -141,7 +142,7 @@ def check_launcher(config: DictConfig) -> None:
 
 def _check_fused(launcher: DictConfig) -> None:
     most, stacked = launcher.get("max_jobs"), launcher.get("stacked")
-    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+    if most is not None and (not is_integer(most) or most < 1):
         raise UserError(f"hydra.launcher.max_jobs={most}: expected a number of jobs, at least 1, or null")
     if stacked is not None and not isinstance(stacked, bool):
         raise UserError(f"hydra.launcher.stacked={stacked}: expected true, false or null")
@@ -152,7 +153,7 @@ def _check_ray(launcher: DictConfig) -> None:
         raise UserError("hydra/launcher=ray: Ray is not installed; pip install 'dcase-sweep[ray]'")
     for name in ("num_cpus", "num_gpus"):
         count = launcher[name]
-        if isinstance(count, bool) or not isinstance(count, int | float) or not 0 <= count < float("inf"):
+        if not is_number(count) or count < 0:
             raise UserError(f"hydra.launcher.{name}={count}: expected a number of at least 0")
 
 
