@@ -7,8 +7,7 @@ from typing import Any
 
 from dcase_sweep.complexity.rules import DCASE_2021, Complexity, LayerComplexity, layer_complexity
 from dcase_sweep.config import Experiment, build_front_end, build_model, clip_seconds, locate_task, plain
-from dcase_sweep.config.classes import locate_class
-from dcase_sweep.config.instantiate import keyword_arguments
+from dcase_sweep.config.planned import plan_layers
 from dcase_sweep.models.planned_layer import PlannedLayer
 from dcase_sweep.utils.precision import PRECISIONS, Bits
 
@@ -29,7 +28,7 @@ def measure_complexity(layers: Sequence[Any], experiment: Experiment) -> Complex
 def complexity_before_training(experiment: Experiment, classes: int) -> Complexity:
     """Compute the complexity of the experiment's network with all parameters non-zero.
 
-    Its class tells the layers, or the network is built without weights, which takes some milliseconds. No data are
+    Its class plans the layers, or the network is built without weights, which takes some milliseconds. No data are
     read. A trial needs the result up to four times, so the latest results are cached.
     """
     parts = (experiment.model, experiment.front_end, experiment.task, clip_seconds(experiment))
@@ -44,22 +43,6 @@ def complexity_before_training(experiment: Experiment, classes: int) -> Complexi
         else:
             _latest[known, classes] = _planned_complexity(planned, experiment)
     return _latest[known, classes]
-
-
-def plan_layers(experiment: Experiment, classes: int) -> list[PlannedLayer] | None:
-    """Return the layers of the experiment's network without building it; None if its class cannot tell them."""
-    target = locate_class("model", experiment.model._target_)
-    if "plan_layers" not in vars(target):  # that of a parent may not describe it
-        return None
-    given = {"input_shape": build_front_end(experiment).shape, "classes": classes}
-    statistics = locate_task(experiment.task._target_).counts_statistics
-    try:
-        planned: list[PlannedLayer] = target.plan_layers(  # type: ignore[attr-defined]
-            **given, **keyword_arguments(experiment.model), statistics=statistics
-        )
-    except ValueError:  # its constructor says what is wrong
-        return None
-    return planned
 
 
 def _planned_complexity(planned: Sequence[PlannedLayer], experiment: Experiment) -> Complexity:
