@@ -18,11 +18,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.files import read_config
 from dcase_sweep.config.search_path import SearchPath
-from dcase_sweep.sweep.command import MULTIRUN, is_multirun
+from dcase_sweep.sweep.command import MULTIRUN, PLACES, is_multirun
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.overrides import combinations
 from dcase_sweep.utils.secrets import mask_word
 
+#: Options of Hydra that are followed by a value.
+_VALUED = (*PLACES, "--cfg", "-c", "--info", "-i", "--package", "-p")
 _SWEEPS = ("search=", "experiment=", "hydra.mode=")
 #: Options that print information instead of running.
 _SHOWS = ("-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help", "-sc", "--shell-completion")
@@ -74,14 +76,7 @@ def jobs_to_show(arguments: Sequence[str]) -> list[list[str]]:
     is_shown = any(word.partition("=")[0] in ("--cfg", "-c") for word in arguments)
     if not is_shown or not is_multirun(arguments):
         return [list(arguments)]
-    words = [word for word in arguments if word not in MULTIRUN]
-    options: list[str] = []
-    overrides: list[str] = []
-    is_value = False
-    for word in words:
-        is_option = word.startswith("-") or is_value
-        (options if is_option else overrides).append(word)
-        is_value = word in ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-name", "-cn")
+    options, overrides = split_options([word for word in arguments if word not in MULTIRUN])
     parser = OverridesParser.create()
     if any(word.lstrip("+").startswith(("hydra/sweeper=optuna", "search=")) for word in overrides):
         shared = [
@@ -91,6 +86,17 @@ def jobs_to_show(arguments: Sequence[str]) -> list[list[str]]:
         ]
         return [[*options, *shared]]
     return [[*options, *job] for job in combinations(parser, overrides)]
+
+
+def split_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split a command line into Hydra's options, with their values, and the overrides."""
+    options: list[str] = []
+    overrides: list[str] = []
+    is_value = False
+    for word in arguments:
+        (options if is_value or word.startswith("-") else overrides).append(word)
+        is_value = word in _VALUED
+    return options, overrides
 
 
 def quote_choices(arguments: Sequence[str], path: SearchPath) -> list[str]:

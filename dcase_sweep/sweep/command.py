@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dcase_sweep.utils.secrets import mask_word
 
 #: Flags of Hydra that specify the location of the configuration; each is followed by a value.
-_PLACES = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
+PLACES = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
 #: Hydra's flag for a sweep, short and long.
 MULTIRUN = ("-m", "--multirun")
 
@@ -29,9 +29,9 @@ def places(arguments: Sequence[str] | None = None) -> list[str]:
     words = list(sys.argv[1:] if arguments is None else arguments)
     found: list[str] = []
     for position, word in enumerate(words):
-        if word in _PLACES:
+        if word in PLACES:
             found += words[position : position + 2]
-        elif word.startswith(tuple(f"{flag}=" for flag in _PLACES)):
+        elif word.startswith(tuple(f"{flag}=" for flag in PLACES)):
             found.append(word)
     return found
 
