@@ -12,11 +12,10 @@ from dcase_sweep.evaluation.comparison.cells import (
     TaskRows,
     difference_cells,
     explain_differences,
-    shown_measures,
     split_by_task,
 )
 from dcase_sweep.evaluation.comparison.differences import Comparison
-from dcase_sweep.evaluation.comparison.measures import Measure
+from dcase_sweep.evaluation.comparison.measures import Measure, list_measures
 from dcase_sweep.evaluation.comparison.published import PublishedResult
 from dcase_sweep.evaluation.comparison.systems import System, list_notes
 from dcase_sweep.utils.palette import COLOURS
@@ -34,7 +33,7 @@ def to_html(systems: Sequence[System], comparisons: Sequence[Comparison], *, tit
         comparisons: comparison of each system with the best.
         title: title of the page.
     """
-    shown = shown_measures(systems)
+    shown = list_measures(systems)
     tasks = split_by_task(systems)
     content = {
         "palette": COLOURS,
