@@ -83,12 +83,12 @@ def list_layers(
         input_shape: ``(mel, frame)`` of a clip.
         statistics: count the running statistics of batch normalisation as parameters, as in Keras and task 1A. Task 4
             counts trained parameters only.
-        planned: the layers that its class plans. If these are its layers, only their weights are read, and the network
+        planned: the layers that its class tells. If these are its layers, only their weights are read, and the network
             is not called.
     """
-    known = _find_planned(network, planned or (), statistics)
-    if known is not None:
-        return known
+    told = _find_planned(network, planned or (), statistics)
+    if told is not None:
+        return told
     found: list[Layer] = []
     device = next(network.parameters()).device
     clip = torch.zeros(1, *input_shape, device=device)
