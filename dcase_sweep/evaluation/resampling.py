@@ -35,29 +35,28 @@ class Difference:
     level: float
 
 
-def draw_statistic(statistic: Statistic, clips: int, *, resamples: int = 1000, seed: int = 0) -> NDArray[np.float64]:
+def draw_statistic(statistic: Statistic, clips: int, *, resamples: int = 1000) -> NDArray[np.float64]:
     """Compute a metric on all clips, then on resamples of them, ``[1 + resample]``.
 
-    With the same seed, the resamples of several systems contain the same clips.
+    The resamples of several systems contain the same clips.
 
     Args:
         statistic: computes the metric for weights of the clips.
         clips: number of clips.
         resamples: number of resamples.
-        seed: seed of the random numbers.
 
     Raises:
         ValueError: no clip or no resample.
     """
     if clips < 1 or resamples < 1:
         raise ValueError(f"{clips} clips, {resamples} resamples; expected at least 1 and 1")
-    return statistic(_draw_once(clips, resamples, seed))
+    return statistic(_draw_once(clips, resamples))
 
 
 @lru_cache(maxsize=1)  # of the many runs on the same clips
-def _draw_once(clips: int, resamples: int, seed: int) -> NDArray[np.float64]:
+def _draw_once(clips: int, resamples: int) -> NDArray[np.float64]:
     """Weights of all clips alike, then those of the resamples, ``[1 + resample, clip]``; not to be written to."""
-    drawn = np.random.default_rng(seed).multinomial(clips, np.full(clips, 1 / clips), size=resamples)
+    drawn = np.random.default_rng(0).multinomial(clips, np.full(clips, 1 / clips), size=resamples)
     weights = np.concatenate([np.ones((1, clips)), drawn])
     weights.flags.writeable = False
     return weights
@@ -71,7 +70,7 @@ def compare_drawn(first: NDArray[np.float64], second: NDArray[np.float64], *, le
 
     Args:
         first: result of `draw_statistic` for one system.
-        second: result for the other system, with the same clips and the same seed.
+        second: result for the other system, with the same clips.
         level: confidence level of the interval.
 
     Raises:

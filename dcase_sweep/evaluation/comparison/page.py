@@ -1,6 +1,5 @@
 """A comparison as one HTML file that needs no network access, with sortable tables, learning curves and bars."""
 
-import html
 import json
 import math
 from collections.abc import Sequence
@@ -25,13 +24,12 @@ from dcase_sweep.utils.text import printable
 _MOST_POINTS = 200
 
 
-def to_html(systems: Sequence[System], comparisons: Sequence[Comparison], *, title: str = "Comparison of runs") -> str:
+def to_html(systems: Sequence[System], comparisons: Sequence[Comparison]) -> str:
     """Return the page. Names are embedded as data and inserted as text, so they cannot contain markup.
 
     Args:
         systems: systems in the order of `group_runs`, the best of each task first.
         comparisons: comparison of each system with the best.
-        title: title of the page.
     """
     shown = list_measures(systems)
     tasks = split_by_task(systems)
@@ -52,7 +50,7 @@ def to_html(systems: Sequence[System], comparisons: Sequence[Comparison], *, tit
     for letter in "<>&\u2028\u2029":
         data = data.replace(letter, f"\\u{ord(letter):04x}")
     template = (files("dcase_sweep.evaluation.comparison") / "page.html").read_text(encoding="utf-8")
-    return template.replace("@TITLE@", html.escape(title)).replace("@DATA@", data)
+    return template.replace("@DATA@", data)
 
 
 def _describe_measure(measure: Measure) -> dict[str, Any]:
