@@ -142,9 +142,7 @@ def find_results(experiments: Sequence[Experiment], folder: Path) -> list[tuple[
         if result is None
         else (
             " · ".join(filter(None, [result.name, result.run_id])),
-            make_outcome(
-                "finished", result.metrics, result.note, result.seconds, result.columns, os.path.relpath(result.folder)
-            ),
+            make_outcome(result.metrics, result.note, result.seconds, result.columns, os.path.relpath(result.folder)),
         )
         for result in find_results(experiments, places)
     ]

@@ -33,20 +33,15 @@ class Experiments(DescribedExperiments):
     Args:
         limits: metric of the complexity → largest value; null values are ignored.
         blocks: part of a convolution block → expression, for a search of block-wise parameters.
-        metric: the metric of an epoch by which trials are pruned; None = no pruning.
     """
 
-    def __init__(
-        self,
-        limits: Mapping[str, float] | None = None,
-        blocks: Mapping[str, str] | None = None,
-        metric: str | None = None,
-    ) -> None:
+    def __init__(self, limits: Mapping[str, float] | None = None, blocks: Mapping[str, str] | None = None) -> None:
         from dcase_sweep.config.search_path import SearchPath
 
         super().__init__(blocks)
         self._limits = dict(limits or {})
-        self.metric = metric
+        #: The metric of an epoch by which trials are pruned, set by the sweeper; None = no pruning.
+        self.metric: str | None = None
         #: What a search optimizes, set by the sweeper.
         self.objective: Objective | None = None
         #: Folders of the user's own configuration, set by the sweeper.
@@ -290,6 +285,4 @@ class Experiments(DescribedExperiments):
             return Outcome("interrupted", error=returned.error)
         if returned.status != "finished":
             return Outcome("failed", error=returned.error or returned.status)
-        return make_outcome(
-            "finished", returned.metrics, returned.note, returned.seconds, returned.columns, returned.folder
-        )
+        return make_outcome(returned.metrics, returned.note, returned.seconds, returned.columns, returned.folder)

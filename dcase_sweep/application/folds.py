@@ -67,6 +67,4 @@ def _together(outcomes: Sequence[Outcome], metrics: dict[str, float]) -> Outcome
     first = outcomes[0]
     same = {name: value for name, value in first.metrics.items() if name.startswith("complexity/")}
     seconds = sum(outcome.seconds for outcome in outcomes)
-    return replace(
-        make_outcome("finished", same | metrics, first.note, seconds, first.columns), coverage=first.coverage
-    )
+    return replace(make_outcome(same | metrics, first.note, seconds, first.columns), coverage=first.coverage)

@@ -21,6 +21,8 @@ LIMITED = (
     "complexity/peak_activation_kib_8bit",
     "complexity/latency_ms",
 )
+#: Measured forward passes of a latency.
+_RUNS = 7
 
 
 def check_limit_names(names: Iterable[str]) -> None:
@@ -66,7 +68,7 @@ def check_limits(
     return found, violations
 
 
-def latency_ms(experiment: Experiment, classes: int, *, runs: int = 7) -> float:
+def latency_ms(experiment: Experiment, classes: int) -> float:
     """Measure the latency of one clip on this CPU in ms: the median of several forward passes after a warm-up."""
     import torch
 
@@ -74,7 +76,7 @@ def latency_ms(experiment: Experiment, classes: int, *, runs: int = 7) -> float:
     clip = torch.zeros(1, *build_front_end(experiment).shape)
     seconds = []
     with torch.inference_mode():
-        for _ in range(runs + 1):
+        for _ in range(_RUNS + 1):
             began = time.perf_counter()
             network(clip)
             seconds.append(time.perf_counter() - began)

@@ -1,7 +1,6 @@
-"""The outcome of an experiment in the form that a sweep uses."""
+"""The outcome of a finished experiment in the form that a sweep uses."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from dcase_sweep.sweep.comparison import Column
 from dcase_sweep.sweep.outcomes import Outcome
@@ -11,17 +10,16 @@ _WORK = ("time/training_seconds", "time/evaluation_seconds")
 
 
 def make_outcome(
-    status: Any,
     metrics: Mapping[str, float],
     note: str | None,
     seconds: float,
     columns: Sequence[Column],
     folder: str | None = None,
 ) -> Outcome:
-    """Create the outcome of an experiment from the metrics of its run."""
+    """Create the outcome of a finished experiment from the metrics of its run."""
     listed = metrics.get("test/clips_listed", 0.0)
     return Outcome(
-        status,
+        "finished",
         metrics,
         note=note,
         columns=tuple(columns),

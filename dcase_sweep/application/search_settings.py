@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from dcase_sweep.sweep.optuna.inputs import check_expressions, check_mapping, is_number
+from dcase_sweep.sweep.optuna.inputs import check_expressions, check_mapping
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.numbers import is_number
 from dcase_sweep.utils.text import printable
 
 if TYPE_CHECKING:

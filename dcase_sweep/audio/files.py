@@ -9,6 +9,11 @@ from pathlib import Path
 
 from dcase_sweep.audio.problems import AudioProblem, no_recording
 
+#: Suffixes of recordings in a folder. A file that is named itself may have any suffix.
+AUDIO_SUFFIXES = (
+    *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf"),
+    *(".w64", ".rf64", ".sph", ".nist"),
+)
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",

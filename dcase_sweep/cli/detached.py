@@ -22,6 +22,7 @@ from dcase_sweep.config.command_line import quote_choices
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.resumed import SWEEP, find_sweep, insert_overrides
 from dcase_sweep.config.search_path import SearchPath
+from dcase_sweep.sweep.command import is_multirun
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.overrides import quote
 from dcase_sweep.utils.secrets import is_masked
@@ -30,7 +31,6 @@ FLAG = "--detach"
 #: Set in the background process, which then ends its log with its exit code.
 VARIABLE = "DCASE_SWEEP_DETACHED"
 LOG = "detached.log"
-_SWEEPS = ("-m", "--multirun")
 #: Keys of which a sweep's folder may depend, beside those of Hydra.
 _FILES = ("experiment", "search")
 _PAUSE = 0.1
@@ -90,7 +90,7 @@ def _find_folder(words: Sequence[str]) -> tuple[Path, bool]:
         return continued, True
     settings = _compose_settings(words)
     is_search = any(word.lstrip("+").startswith("search=") for word in words)
-    if not (set(_SWEEPS) & set(words) or is_search or settings.mode == RunMode.MULTIRUN):
+    if not (is_multirun(words) or is_search or settings.mode == RunMode.MULTIRUN):
         raise UserError(f"{FLAG}: only a sweep or a search goes on in the background; add -m, or leave {FLAG} out")
     return Path(str(settings.sweep.dir)), any(word.lstrip("+").startswith("hydra.sweep.dir=") for word in words)
 

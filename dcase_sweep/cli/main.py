@@ -28,6 +28,7 @@ from dcase_sweep.config.command_line import (
     place_limits,
     put_flags_first,
     quote_choices,
+    split_options,
     with_model_of_task,
 )
 from dcase_sweep.config.compose import ENDLESS, register_experiments, shared_config_store
@@ -137,13 +138,8 @@ def _complete(arguments: list[str]) -> list[str]:
 
 def _without_options(words: Sequence[str]) -> list[str]:
     """The overrides of a command line, without the options of Hydra and their values."""
-    found: list[str] = []
-    is_value = False
-    for word in words:
-        if not is_value and "=" in word and not word.startswith("-"):
-            found.append(word)
-        is_value = word in ("--config-dir", "-cd", "--cfg", "-c", "--info", "-i", "--package", "-p")
-    return [word for word in found if not word.lstrip("+").startswith("hydra.searchpath=")]
+    _, overrides = split_options(words)
+    return [word for word in overrides if "=" in word and not word.lstrip("+").startswith("hydra.searchpath=")]
 
 
 def _describe_error(error: Exception, *, has_run: bool) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcase_sweep.cli.parser import CONFIG_DIR, OneLineParser, split_settings
-from dcase_sweep.cli.stores import log_to_terminal
+from dcase_sweep.cli.stores import KEYS, log_to_terminal
 from dcase_sweep.utils import console
 from dcase_sweep.utils.durations import format_duration
 from dcase_sweep.utils.errors import UserError
@@ -43,7 +43,6 @@ examples:
   {PROG} outputs/2026-01-31/12-00-00-000000 recordings/ -o scenes.csv
   {PROG} best.ckpt street.wav --format audacity > street.txt
   arecord -d 10 -f cd | {PROG} best.ckpt -"""
-KEYS = ("tracking.uri", "tracking.folder")
 
 
 def main(arguments: list[str]) -> int:

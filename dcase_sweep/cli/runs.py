@@ -4,11 +4,10 @@ import argparse
 from collections.abc import Sequence
 
 from dcase_sweep.cli.parser import HelpFormatter
-from dcase_sweep.cli.stores import log_to_terminal, open_existing_store
+from dcase_sweep.cli.stores import KEYS, log_to_terminal, open_existing_store
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text_table import terminal_width
 
-KEYS = ("tracking.uri", "tracking.folder")
 _EPILOG = """\
 KEY=VALUE: tracking.uri=... or tracking.folder=...: the store, if not in mlruns
 

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dcase_sweep.cli.parser import OneLineParser
-from dcase_sweep.cli.stores import log_to_terminal, open_existing_store
+from dcase_sweep.cli.stores import KEYS, log_to_terminal, open_existing_store
 from dcase_sweep.utils.errors import UserError
 
-KEYS = ("tracking.uri", "tracking.folder")
 #: The folders that runs and sweeps are written to unless the command line names others.
 _FOLDERS = ("outputs", "multirun")
 _EPILOG = """\

@@ -10,6 +10,9 @@ from dcase_sweep.utils.errors import UserError
 if TYPE_CHECKING:
     from dcase_sweep.tracking import Store
 
+#: The keys that say where the runs are.
+KEYS = ("tracking.uri", "tracking.folder")
+
 
 def open_existing_store(settings: Mapping[str, str]) -> "Store":
     """Open the store that ``tracking.uri`` and ``tracking.folder`` describe, without making one.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcase_sweep.cli.parser import CONFIG_DIR, OneLineParser, split_settings
+from dcase_sweep.cli.stores import KEYS
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
@@ -41,7 +42,6 @@ examples:
   {PROG} RUN_ID --recordings TAU-evaluation \\
       --label Kim_SNU_task1a_1 --report report.pdf
   {PROG} --check Kim_SNU_task1a.zip"""
-KEYS = ("tracking.uri", "tracking.folder")
 #: The default output folder, and names in it: the file to fill in, and the folder of predictions.
 OUTPUT, PERSON, SCORES = Path("submission"), "submission.yaml", ".scores"
 #: Largest number of problems that are printed.

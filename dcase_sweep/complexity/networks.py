@@ -7,9 +7,8 @@ from typing import Any
 
 from dcase_sweep.complexity.rules import DCASE_2021, Complexity, LayerComplexity, layer_complexity
 from dcase_sweep.config import Experiment, build_front_end, build_model, clip_seconds, locate_task, plain
-from dcase_sweep.config.classes import locate_class
 from dcase_sweep.config.failures import describe_failure
-from dcase_sweep.config.instantiate import keyword_arguments
+from dcase_sweep.config.planned import plan_layers
 from dcase_sweep.models.planned_layer import PlannedLayer
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.precision import PRECISIONS, Bits
@@ -31,7 +30,7 @@ def measure_complexity(layers: Sequence[Any], experiment: Experiment) -> Complex
 def complexity_before_training(experiment: Experiment, classes: int) -> Complexity:
     """Compute the complexity of the experiment's network with all parameters non-zero.
 
-    Its class tells the layers, or the network is built without weights, which takes some milliseconds. No data are
+    Its class plans the layers, or the network is built without weights, which takes some milliseconds. No data are
     read. A trial needs the result up to four times, so the latest results are cached.
     """
     parts = (experiment.model, experiment.front_end, experiment.task, clip_seconds(experiment))
@@ -65,22 +64,6 @@ def _built_complexity(experiment: Experiment, classes: int) -> Complexity:
             f"model: {describe_failure(error, target)}; expected a network of features {[1, *shape]} (batch, mel, "
             "frame), which PyTorch can also compute without values (device meta)"
         ) from error
-
-
-def plan_layers(experiment: Experiment, classes: int) -> list[PlannedLayer] | None:
-    """Return the layers of the experiment's network without building it; None if its class cannot tell them."""
-    target = locate_class("model", experiment.model._target_)
-    if "plan_layers" not in vars(target):  # that of a parent may not describe it
-        return None
-    given = {"input_shape": build_front_end(experiment).shape, "classes": classes}
-    statistics = locate_task(experiment.task._target_).counts_statistics
-    try:
-        planned: list[PlannedLayer] = target.plan_layers(  # type: ignore[attr-defined]
-            **given, **keyword_arguments(experiment.model), statistics=statistics
-        )
-    except ValueError:  # its constructor says what is wrong
-        return None
-    return planned
 
 
 def _planned_complexity(planned: Sequence[PlannedLayer], experiment: Experiment) -> Complexity:

@@ -1,6 +1,6 @@
 """Complexity as text and JSON: a table of one network's layers, and a table that compares networks."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dcase_sweep.complexity.rules import RULES, Complexity, ComplexityRule
@@ -47,7 +47,6 @@ def comparing_table(
     networks: Mapping[str, Complexity],
     *,
     bits: Bits = 16,
-    rules: Sequence[ComplexityRule] = RULES,
     width: int | None = None,
 ) -> str:
     """Format a table with one row for each network and pass or FAIL for each rule, and list the exceeded limits.
@@ -63,7 +62,7 @@ def comparing_table(
         "MMAC/clip",
         "MMAC/s",
         f"Peak KiB, {bits} bit",
-        *(rule.name.partition(" task")[0] for rule in rules),
+        *(rule.name.partition(" task")[0] for rule in RULES),
     )
     rows = [
         (
@@ -74,14 +73,14 @@ def comparing_table(
             f"{complexity.multiply_accumulates / 1e6:,.1f}",
             f"{complexity.multiply_accumulates_per_second / 1e6:,.2f}",
             f"{complexity.peak_activation_bytes(bits) / 1024:,.1f}" if complexity.peak_activations else "-",
-            *("pass" if complexity.within_limit(rule, bits=bits) else "FAIL" for rule in rules),
+            *("pass" if complexity.within_limit(rule, bits=bits) else "FAIL" for rule in RULES),
         )
         for name, complexity in networks.items()
     ]
     exceeded = [
         f"{name}: {line}"
         for name, complexity in networks.items()
-        for rule in rules
+        for rule in RULES
         for line in complexity.exceeded(rule, bits=bits)
     ]
     shown = format_table([header, *rows], width=width, where="--json FILE")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from dcase_sweep.config.checks import GROUPS, check_single_choice
+from dcase_sweep.config.path_words import HYDRA_TEXTS
 from dcase_sweep.config.places import check_written
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.utils.errors import UserError
@@ -20,16 +21,6 @@ _DEEPEST = 20
 _FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
 #: Values that Hydra does not parse as text, although the choice of a group must be text.
 _NO_TEXT = re.compile(r"null|true|false|[-+]?(\d[\d_]*)?\.?\d[\d_]*([eE][-+]?\d+)?|[-+]?(inf|nan)", re.IGNORECASE)
-
-
-#: Hydra's texts that name a location or a study.
-_HYDRA_TEXTS = (
-    "hydra.run.dir",
-    "hydra.sweep.dir",
-    "hydra.sweep.subdir",
-    "hydra.sweeper.study_name",
-    "hydra.sweeper.storage",
-)
 #: Settings without an effect on a single run.
 _OF_SWEEPS = ("hydra/sweeper", "hydra.sweeper.", "hydra/launcher", "hydra.launcher.", "hydra.sweep.")
 
@@ -51,13 +42,13 @@ def check_supported(arguments: Sequence[str]) -> None:
             raise UserError(f"{flag}: would run code from a file; expected the command line in the run's log")
         key, equals, value = argument.partition("=")
         key = key.lstrip("+")
-        if not equals or not (key in GROUPS or key.startswith("hydra/") or key in _HYDRA_TEXTS):
+        if not equals or not (key in GROUPS or key.startswith("hydra/") or key in HYDRA_TEXTS):
             continue
         if not value.strip("'\" "):
             raise UserError(f"{argument}: empty; expected a name or a path, or leave it out")
-        if key in ("hydra.run.dir", "hydra.sweep.dir"):  # Hydra creates it before it calls our code
+        if key in _FOLDERS:  # Hydra creates it before it calls our code
             check_written(key, value.strip("'\""))
-        elif key not in _HYDRA_TEXTS:
+        elif key not in HYDRA_TEXTS:
             check_single_choice(argument)
     idle = [each for each in arguments if each.lstrip("+").startswith(_OF_SWEEPS)] if is_single else []
     if idle:

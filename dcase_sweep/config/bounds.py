@@ -11,12 +11,13 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from dcase_sweep.config.classes import locate_class
-from dcase_sweep.config.ranges import Range
 from dcase_sweep.utils.cpu import usable_cores
 from dcase_sweep.utils.errors import UserError, free_bytes
 from dcase_sweep.utils.machine import format_bytes, memory_bytes
 from dcase_sweep.utils.text import printable
 
+#: The lowest and the highest valid value; None = no bound.
+Range = tuple[float | None, float | None]
 #: Epochs; also for the lengths of ramps.
 _EPOCHS: Range = (0, 10_000_000)
 #: Coefficients of the training; larger values exceed single precision.

@@ -18,11 +18,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.files import read_config
 from dcase_sweep.config.search_path import SearchPath
+from dcase_sweep.sweep.command import MULTIRUN, PLACES, is_multirun
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.overrides import combinations
 from dcase_sweep.utils.secrets import mask_word
 
-_FLAGS = ("-m", "--multirun")
+#: Options of Hydra that are followed by a value.
+_VALUED = (*PLACES, "--cfg", "-c", "--info", "-i", "--package", "-p")
 _SWEEPS = ("search=", "experiment=", "hydra.mode=")
 #: Options that print information instead of running.
 _SHOWS = ("-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help", "-sc", "--shell-completion")
@@ -33,19 +35,19 @@ _NUMBER = re.compile(r"\d[\d_]*(\.\d*)?(e\d+)?")
 
 def put_flags_first(arguments: Sequence[str]) -> list[str]:
     """Allow ``-m`` anywhere. Hydra accepts it before or after all overrides, but not between them."""
-    return [word for word in arguments if word in _FLAGS] + [word for word in arguments if word not in _FLAGS]
+    return [word for word in arguments if word in MULTIRUN] + [word for word in arguments if word not in MULTIRUN]
 
 
 def may_be_sweep(arguments: Sequence[str]) -> bool:
     """Whether a command line asks for a sweep, or names a file that may ask for one: a search or an experiment."""
-    return any(word in _FLAGS or word.lstrip("+").startswith(_SWEEPS) for word in arguments)
+    return is_multirun(arguments) or any(word.lstrip("+").startswith(_SWEEPS) for word in arguments)
 
 
 def make_search_a_sweep(arguments: Sequence[str]) -> list[str]:
     """Add the multirun mode to a command with ``search=NAME``, which is only useful for a sweep."""
     is_search = any(word.lstrip("+").startswith("search=") for word in arguments)
     is_shown = any(word.partition("=")[0] in _SHOWS for word in arguments)
-    flag = ["--multirun"] if is_search and not is_shown and not set(_FLAGS) & set(arguments) else []
+    flag = ["--multirun"] if is_search and not is_shown and not is_multirun(arguments) else []
     return [*flag, *arguments]
 
 
@@ -72,16 +74,9 @@ def jobs_to_show(arguments: Sequence[str]) -> list[list[str]]:
         UserError: for a sweep of too many jobs.
     """
     is_shown = any(word.partition("=")[0] in ("--cfg", "-c") for word in arguments)
-    if not is_shown or not set(_FLAGS) & set(arguments):
+    if not is_shown or not is_multirun(arguments):
         return [list(arguments)]
-    words = [word for word in arguments if word not in _FLAGS]
-    options: list[str] = []
-    overrides: list[str] = []
-    is_value = False
-    for word in words:
-        is_option = word.startswith("-") or is_value
-        (options if is_option else overrides).append(word)
-        is_value = word in ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-name", "-cn")
+    options, overrides = split_options([word for word in arguments if word not in MULTIRUN])
     parser = OverridesParser.create()
     if any(word.lstrip("+").startswith(("hydra/sweeper=optuna", "search=")) for word in overrides):
         shared = [
@@ -91,6 +86,17 @@ def jobs_to_show(arguments: Sequence[str]) -> list[list[str]]:
         ]
         return [[*options, *shared]]
     return [[*options, *job] for job in combinations(parser, overrides)]
+
+
+def split_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split a command line into Hydra's options, with their values, and the overrides."""
+    options: list[str] = []
+    overrides: list[str] = []
+    is_value = False
+    for word in arguments:
+        (options if is_value or word.startswith("-") else overrides).append(word)
+        is_value = word in _VALUED
+    return options, overrides
 
 
 def quote_choices(arguments: Sequence[str], path: SearchPath) -> list[str]:

@@ -1,17 +1,9 @@
 """Checks of the settings of task 4, and of settings that it does not use."""
 
 from dcase_sweep.config.event_rules import event_rules
-from dcase_sweep.config.ranges import Range, check_ranges
 from dcase_sweep.config.schemas import Experiment, MeanTeacher
 from dcase_sweep.utils.errors import UserError
-
-_RANGES: dict[str, Range] = {
-    "strong": (0, None),
-    "weak": (0, None),
-    "unlabelled": (0, None),
-    "ramp_epochs": (0, None),
-    "consistency_weight": (0, None),
-}
+from dcase_sweep.utils.numbers import is_integer
 
 
 def check_events(experiment: Experiment) -> None:
@@ -40,9 +32,10 @@ def check_events(experiment: Experiment) -> None:
 
 
 def _check_mean_teacher(settings: MeanTeacher) -> None:
-    check_ranges(settings, _RANGES, "mean_teacher.")
     if settings.strong + settings.weak + settings.unlabelled == 0:
         raise UserError("mean_teacher.strong, weak, unlabelled=0: expected at least one clip a batch")
+    if settings.consistency_weight < 0:
+        raise UserError(f"mean_teacher.consistency_weight={settings.consistency_weight}: expected at least 0")
     if not 0 <= settings.ema_decay < 1:
         raise UserError(f"mean_teacher.ema_decay={settings.ema_decay}: expected 0 to below 1")
 
@@ -51,7 +44,7 @@ def _check_median_filter(value: object) -> None:
     """Check the lengths of the median filter. Class names are compared with the data when these are read."""
     pairs = [(f".{label}", length) for label, length in value.items()] if isinstance(value, dict) else [("", value)]
     for label, length in pairs:
-        if isinstance(length, bool) or not isinstance(length, int) or length < 1:
+        if not is_integer(length) or length < 1:
             raise UserError(f"mean_teacher.median_filter{label}={length}: expected whole frames, at least 1")
 
 

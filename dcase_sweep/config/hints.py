@@ -11,9 +11,9 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dcase_sweep.config.checks import GROUPS
+from dcase_sweep.config.checks import GROUPS, SEVERAL
 from dcase_sweep.config.classes import locate
-from dcase_sweep.config.components import SEVERAL, SINGLE
+from dcase_sweep.config.components import SINGLE
 from dcase_sweep.config.files import read_config
 from dcase_sweep.config.folders import conf_folder, experiment_folders
 from dcase_sweep.config.path_words import holds_path, typed_word
@@ -22,8 +22,6 @@ from dcase_sweep.config.signatures import TARGET, read_signature
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import LONGEST, printable
 
-#: Groups with several named components.
-_OF_SEVERAL = (*SEVERAL, "metrics", "logger")
 #: Largest number of combinations of a sweep that are searched for the intended key.
 _COMPOSED_FOR_HINTS = 16
 
@@ -155,7 +153,7 @@ def _how_to_add(key: str, arguments: Sequence[str]) -> str:
     group, _, rest = key.partition(".")
     choice = rest.partition(".")[0]
     is_chosen = any(found.startswith(f"{group}.{choice}.") for flat in composed for found in flat)
-    if group in _OF_SEVERAL and not is_chosen and choice in SearchPath.of_arguments(arguments).choices(group):
+    if group in SEVERAL and not is_chosen and choice in SearchPath.of_arguments(arguments).choices(group):
         return f"{choice} is not chosen; expected {group}={choice}, or it in a list: {group}=[...,{choice}]"
     return ""
 

@@ -27,8 +27,14 @@ _OWN_PATHS = re.compile(r"(?!hydra\.)[\w.]+\.(?:\w+_)?(?:root|path|file|folder|d
 _TEXTS = re.compile(
     r"tracking\.(?:uri|experiment|run_name)|tracking\.tags\.\w+|hydra\.sweeper\.(?:storage|study_name)|hydra\.job\.name"
 )
-#: Folders of Hydra's own, of which there is one in a sweep too.
-_ONE = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.sweeper.storage", "hydra.sweeper.study_name")
+#: Hydra's own texts that name a location or a study, of which there is one in a sweep too.
+HYDRA_TEXTS = (
+    "hydra.run.dir",
+    "hydra.sweep.dir",
+    "hydra.sweep.subdir",
+    "hydra.sweeper.storage",
+    "hydra.sweeper.study_name",
+)
 _SEARCH_PATH = "hydra.searchpath"
 _QUOTED = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"", re.DOTALL)
 _ITEM = re.compile(rf"(?:{_QUOTED.pattern}|[^,])+", re.DOTALL)
@@ -83,7 +89,7 @@ def _quote_word(word: str, is_sweep: bool) -> str:
         return word
     if _FUNCTION.fullmatch(value.strip()) or value.strip() == "null":
         return word
-    items = _ITEM.findall(value) if is_sweep and name not in _ONE else [value]
+    items = _ITEM.findall(value) if is_sweep and name not in HYDRA_TEXTS else [value]
     return f"{key}={','.join(_quote_item(name, item, is_path) for item in items)}"
 
 

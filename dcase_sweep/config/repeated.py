@@ -1,17 +1,16 @@
 """Validation of many configurations of one sweep, which differ in few values."""
 
-import copy
 import os
 import re
 from collections.abc import Collection, Hashable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from omegaconf import Container, DictConfig, OmegaConf
 
 from dcase_sweep.config.bounds import check_literals
 from dcase_sweep.config.checks import check, check_hydra, convert, is_settled
-from dcase_sweep.config.flat import flatten
+from dcase_sweep.config.flat import copy_typed, flatten
 from dcase_sweep.config.plain_lists import fill, is_plain
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.config.signatures import names_class
@@ -54,7 +53,7 @@ class RepeatedCheck:
             self._known[shape] = known
             return experiment
         converted = convert(composed)
-        unchecked = _copy(converted.experiment)
+        unchecked = copy_typed(converted.experiment)
         experiment = converted.experiment
         network = check_experiment(experiment, flatten(experiment))
         found = _find_references(written.leaves)
@@ -201,7 +200,7 @@ class _Known:
         for name in groups:
             self.values[name] = _flatten_group(self.experiment, name)
         self.written = written
-        experiment = _copy(self.experiment)
+        experiment = copy_typed(self.experiment)
         assert isinstance(experiment, Experiment)
         values = {key: value for part in self.values.values() for key, value in part.items()}
         self.network = check_experiment(experiment, values, Changed(frozenset(groups)), self.network)
@@ -285,24 +284,3 @@ def _group(key: str) -> str:
 
 def _flatten_group(experiment: Experiment, name: str) -> dict[str, Any]:
     return flatten({name: getattr(experiment, name)})
-
-
-#: Types whose values are not copied.
-_SINGLE = frozenset({str, int, float, bool, type(None)})
-
-
-def _copy(value: Any) -> Any:
-    """Copy typed values; ``copy.deepcopy`` takes twenty times as long."""
-    kind = type(value)
-    if kind in _SINGLE:
-        return value
-    if kind is dict:
-        return {name: _copy(each) for name, each in value.items()}
-    if kind is list:
-        return [_copy(each) for each in value]
-    if is_dataclass(kind):
-        made = copy.copy(value)
-        for name, each in vars(value).items():
-            object.__setattr__(made, name, _copy(each))
-        return made
-    return value

@@ -13,6 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from dcase_sweep.config.command_line import split_options
 from dcase_sweep.config.files import check_config
 from dcase_sweep.config.path_words import typed_word
 from dcase_sweep.config.search_path import SearchPath
@@ -29,8 +30,6 @@ SWEEP = "multirun.yaml"
 #: A run's folder, seen from what ``resume`` may name: itself, its folder of checkpoints, or a file in that.
 _ABOVE = 3
 _MOST, _LONGEST = 1_000, 10_000
-#: Options of Hydra that are followed by a value.
-_OPTIONS = ("--config-dir", "-cd", "--cfg", "-c", "--info", "-i", "--package", "-p")
 #: Keys of Hydra that the continuation of a sweep sets itself.
 _FOLDERS = ("hydra.sweep.dir", "hydra.sweep.subdir")
 
@@ -83,13 +82,9 @@ def with_words_of_folder(arguments: Sequence[str], path: SearchPath | None = Non
 
 
 def insert_overrides(overrides: Sequence[str], arguments: Sequence[str]) -> list[str]:
-    """Put overrides before the first one of a command line; Hydra does not accept options between overrides."""
-    is_value = False
-    for position, word in enumerate(arguments):
-        if not is_value and not word.startswith("-"):
-            return [*arguments[:position], *overrides, *arguments[position:]]
-        is_value = word in _OPTIONS
-    return [*arguments, *overrides]
+    """Put overrides before the first one of a command line, after the options, which must not be between overrides."""
+    options, own = split_options(arguments)
+    return [*options, *overrides, *own]
 
 
 def continuation_words(folder: Path, path: SearchPath) -> list[str]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from dcase_sweep.config.bounds import check_bounds
@@ -14,7 +15,6 @@ from dcase_sweep.config.instantiate import build, build_front_end, build_model
 from dcase_sweep.config.metrics import check_metrics
 from dcase_sweep.config.places import check_places
 from dcase_sweep.config.planned import is_plannable
-from dcase_sweep.config.ranges import Range, check_choices, check_ranges
 from dcase_sweep.config.schemas import Experiment, Hardware
 from dcase_sweep.config.task import build_task, get_learner, locate_task
 from dcase_sweep.config.waveform_checks import check_waveforms
@@ -23,7 +23,7 @@ from dcase_sweep.utils.names import LONGEST_RUN_NAME, check_name
 from dcase_sweep.utils.text import printable
 from dcase_sweep.utils.time_limit import parse_duration
 
-CHOICES = {
+_CHOICES = {
     "training.normalise_over": ("train+validation", "train"),
     "hardware.accelerator": ("cpu", "gpu", "mps"),
     "hardware.precision": ("auto", "32-true", "16-mixed", "bf16-mixed"),
@@ -31,12 +31,9 @@ CHOICES = {
     "tracking.figures": ("auto", "all", "none"),
     "tracking.energy_mode": ("machine", "process"),
 }
-RANGES: dict[str, Range] = {
-    "training.epochs": (1, None),
-    "training.batch_size": (1, None),
+#: Ranges, besides those of `BOUNDS`, which prevent exhausting the machine.
+_RANGES: dict[str, tuple[float, float]] = {
     "training.best_after_fraction": (0, 0.999),
-    "hardware.threads": (1, None),
-    "hardware.workers": (1, None),
     "tracking.timeout": (0, 3600),
     "tracking.start_timeout": (0, 86_400),
     "seed": (0, 2**32 - 1),
@@ -123,8 +120,14 @@ def _check_values(experiment: Experiment, values: Mapping[str, Any], changed: Ch
         numbers = value if isinstance(value, list) else [value]
         if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
             raise UserError(f"{key}={value}: expected a finite number")
-    check_choices(experiment, CHOICES)
-    check_ranges(experiment, RANGES)
+    for key, allowed in _CHOICES.items():
+        choice = attrgetter(key)(experiment)
+        if choice not in allowed:
+            raise UserError(f"{key}={choice}: expected one of {', '.join(allowed)}")
+    for key, (low, high) in _RANGES.items():
+        number = attrgetter(key)(experiment)
+        if not low <= number <= high:
+            raise UserError(f"{key}={number}: expected from {low} to {high}")
     check_duration("hardware.time_limit", experiment.hardware.time_limit)
     if experiment.task.mode not in (None, "max", "min"):
         raise UserError(f"task.mode={experiment.task.mode}: expected max, min or null")

@@ -19,9 +19,7 @@ from dcase_sweep.utils.tables import (
 META = "meta.csv"
 
 
-def read_rows(
-    path: Path, columns: Sequence[str], holds: str, problems: list[str], optional: Sequence[str] = ()
-) -> Table | None:
+def read_rows(path: Path, columns: Sequence[str], holds: str, problems: list[str]) -> Table | None:
     """Read columns of a table; return None and add a problem if it has no rows.
 
     Args:
@@ -29,12 +27,11 @@ def read_rows(
         columns: names of the columns; the first contains file names.
         holds: description of the rows for messages.
         problems: list that receives a line for each problem.
-        optional: columns that are also read if the table has them.
     """
     expected = f"a tab-separated table with {', '.join(columns)}"
     found: list[str] = []
     try:
-        table = read_table(path, columns, optional=optional, expected=expected, problems=found)
+        table = read_table(path, columns, expected=expected, problems=found)
     except UserError as error:
         problems.append(str(error))
         return None

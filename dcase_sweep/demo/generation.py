@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
@@ -21,9 +20,12 @@ from dcase_sweep.utils.errors import UserError, free_bytes, is_disk_full
 from dcase_sweep.utils.files import write_text as write_whole_text
 from dcase_sweep.utils.leases import hold
 from dcase_sweep.utils.machine import format_bytes
+from dcase_sweep.utils.small_files import read_object, read_small
 
 MARKER = "generator.json"
 README = "README.txt"
+#: Bytes of either of them at most.
+_LARGEST = 2**16
 #: Size of the header of libsndfile's WAV files, and of a sample of each format, bytes.
 _HEADER = 44
 _SAMPLE = {"PCM_16": 2, "PCM_24": 3}
@@ -51,7 +53,7 @@ class GeneratedFolder:
     @property
     def is_ours(self) -> bool:
         """Whether the folder was generated."""
-        return self._marker() is not None or _small_text(self.root / README) == self.readme
+        return self._marker() is not None or read_small(self.root / README, _LARGEST) == self.readme
 
     @property
     def has_other_parameters(self) -> bool:
@@ -102,11 +104,8 @@ class GeneratedFolder:
 
 def read_marker(root: Path) -> dict[str, Any] | None:
     """Read the marker of a generated folder; None if there is none or it is damaged."""
-    try:
-        found = json.loads(_small_text(root / MARKER) or "")
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) and isinstance(found.get("parameters"), dict) else None
+    found = read_object(root / MARKER, _LARGEST)
+    return found if found is not None and isinstance(found.get("parameters"), dict) else None
 
 
 def generate_once(root: Path, *, is_complete: Callable[[], bool], generate: Callable[[], None]) -> None:
@@ -160,17 +159,6 @@ def check_demo_root(root: Path) -> None:
             f"data.root={root}: holds {foreign[0]!r}, which the demo generator did not make; expected a new or empty "
             "folder, or data=tau2020 or data=desed for recordings of your own"
         )
-
-
-def _small_text(path: Path) -> str | None:
-    """Read a regular file of at most 64 KiB as text."""
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode) or status.st_size > 2**16:
-            return None
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
 
 
 def in_parallel(

@@ -34,41 +34,30 @@ class Difference:
     resamples: int
     level: float
 
-    @property
-    def is_significant(self) -> bool:
-        """Whether the interval is on one side of 0."""
-        return self.low > 0 or self.high < 0
 
-
-def draw_weights(clips: int, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Draw resamples of the clips: the number of times that each clip is in each resample ``[resample, clip]``."""
-    return rng.multinomial(clips, np.full(clips, 1 / clips), size=resamples).astype(np.float64)
-
-
-def draw_statistic(statistic: Statistic, clips: int, *, resamples: int = 1000, seed: int = 0) -> NDArray[np.float64]:
+def draw_statistic(statistic: Statistic, clips: int, *, resamples: int = 1000) -> NDArray[np.float64]:
     """Compute a metric on all clips, then on resamples of them, ``[1 + resample]``.
 
-    With the same seed, the resamples of several systems contain the same clips.
+    The resamples of several systems contain the same clips.
 
     Args:
         statistic: computes the metric for weights of the clips.
         clips: number of clips.
         resamples: number of resamples.
-        seed: seed of the random numbers.
 
     Raises:
         ValueError: no clip or no resample.
     """
     if clips < 1 or resamples < 1:
         raise ValueError(f"{clips} clips, {resamples} resamples; expected at least 1 and 1")
-    return statistic(_draw_once(clips, resamples, seed))
+    return statistic(_draw_once(clips, resamples))
 
 
 @lru_cache(maxsize=1)  # of the many runs on the same clips
-def _draw_once(clips: int, resamples: int, seed: int) -> NDArray[np.float64]:
+def _draw_once(clips: int, resamples: int) -> NDArray[np.float64]:
     """Weights of all clips alike, then those of the resamples, ``[1 + resample, clip]``; not to be written to."""
-    weights = draw_weights(clips, resamples, np.random.default_rng(seed))
-    weights = np.concatenate([np.ones((1, clips)), weights])
+    drawn = np.random.default_rng(0).multinomial(clips, np.full(clips, 1 / clips), size=resamples)
+    weights = np.concatenate([np.ones((1, clips)), drawn])
     weights.flags.writeable = False
     return weights
 
@@ -81,7 +70,7 @@ def compare_drawn(first: NDArray[np.float64], second: NDArray[np.float64], *, le
 
     Args:
         first: result of `draw_statistic` for one system.
-        second: result for the other system, with the same clips and the same seed.
+        second: result for the other system, with the same clips.
         level: confidence level of the interval.
 
     Raises:
@@ -96,18 +85,6 @@ def compare_drawn(first: NDArray[np.float64], second: NDArray[np.float64], *, le
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     p_value = min(1.0, 2 * min(float((drawn <= 0).mean()), float((drawn >= 0).mean())))
     return Difference(value, float(low), float(high), max(p_value, 1 / len(drawn)), len(drawn), level)
-
-
-def compare_clips(
-    first: Statistic, second: Statistic, clips: int, *, resamples: int = 1000, level: float = 0.95, seed: int = 0
-) -> Difference:
-    """Resample the clips of two systems together: `draw_statistic` of both, and `compare_drawn`.
-
-    Raises:
-        ValueError: no clip, no resample, or a level outside of 0 to 1.
-    """
-    drawn = (draw_statistic(each, clips, resamples=resamples, seed=seed) for each in (first, second))
-    return compare_drawn(*drawn, level=level)
 
 
 def compare_seeds(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:

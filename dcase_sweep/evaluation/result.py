@@ -1,11 +1,12 @@
 """The result of an evaluation, for any task."""
 
-import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from dcase_sweep.utils.numbers import is_number
+from dcase_sweep.utils.small_files import read_object
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,18 +43,8 @@ _LARGEST_METRICS = 2**22
 
 def read_metrics(path: Path) -> dict[str, float]:
     """Read such a file; nothing from one that holds something else."""
-    try:
-        if path.stat().st_size > _LARGEST_METRICS:
-            return {}
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(found, dict):
-        return {}
     return {
-        name: float(value)
-        for name, value in found.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        name: float(value) for name, value in (read_object(path, _LARGEST_METRICS) or {}).items() if is_number(value)
     }
 
 

@@ -1,6 +1,5 @@
 """Checks that the optional packages of an export are installed."""
 
-import sys
 from importlib.util import find_spec
 
 from dcase_sweep.utils.errors import UserError
@@ -15,6 +14,8 @@ NEEDED = {
 }
 #: The file formats.
 FORMATS = tuple(NEEDED)
+#: What runs a file, by its format.
+_RUNTIMES = {"tflite": ("ai_edge_litert", "ai-edge-litert"), "onnx": ("onnxruntime", "onnxruntime")}
 
 
 def check_packages(what: str) -> None:
@@ -24,12 +25,8 @@ def check_packages(what: str) -> None:
         UserError: for the first that is missing, with the extra that installs it.
     """
     for module, package, extra in NEEDED[what]:
-        if not _is_there(module):
+        if find_spec(module) is None:
             raise UserError(f"export {what}: {package} is not installed; pip install 'dcase-sweep[{extra}]'")
-
-
-#: What runs a file, by its format.
-_RUNTIMES = {"tflite": ("ai_edge_litert", "ai-edge-litert"), "onnx": ("onnxruntime", "onnxruntime")}
 
 
 def check_runtime(what: str) -> None:
@@ -39,11 +36,5 @@ def check_runtime(what: str) -> None:
         UserError: if the package is missing, with the extra that installs it.
     """
     module, package = _RUNTIMES[what]
-    if not _is_there(module):
+    if find_spec(module) is None:
         raise UserError(f".{what}: {package} is not installed; pip install 'dcase-sweep[export]'")
-
-
-def _is_there(module: str) -> bool:
-    if module in sys.modules:
-        return sys.modules[module] is not None
-    return find_spec(module) is not None

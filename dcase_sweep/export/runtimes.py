@@ -13,8 +13,8 @@ from dcase_sweep.export.quiet import silence
 if TYPE_CHECKING:
     from dcase_sweep.export.network import ScoringNetwork
 
-#: Invocations before the measured ones.
-_WARM_UP = 5
+#: Invocations before the measured ones, and the measured ones of each round.
+_WARM_UP, _ROUNDS, _CALLS = 5, 20, 5
 
 
 class Runtime(Protocol):
@@ -159,9 +159,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def latencies(
-    runtimes: Sequence[Runtime], clip: NDArray[np.float32], *, rounds: int = 20, calls: int = 5
-) -> list[float]:
+def latencies(runtimes: Sequence[Runtime], clip: NDArray[np.float32]) -> list[float]:
     """Measure the median time (ms) of one clip in each runtime.
 
     The runtimes alternate after a few calls, so that a temporary slowdown of the machine affects all of them.
@@ -170,10 +168,10 @@ def latencies(
     for runtime in runtimes:
         for _ in range(_WARM_UP):
             runtime(clip)
-    for _ in range(rounds):
+    for _ in range(_ROUNDS):
         for runtime, times in zip(runtimes, taken, strict=True):
             runtime(clip)  # not measured, because the caches hold the data of another runtime
-            for _ in range(calls):
+            for _ in range(_CALLS):
                 began = time.perf_counter()
                 runtime(clip)
                 times.append(1e3 * (time.perf_counter() - began))

@@ -9,18 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from dcase_sweep.audio.files import AUDIO_SUFFIXES
 from dcase_sweep.audio.problems import AudioProblem
 from dcase_sweep.audio.reading import open_decoder
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
-#: Suffixes of recordings in a folder. A file that is named itself may have any suffix.
-SUFFIXES = frozenset(
-    (
-        *(".wav", ".wave", ".w64", ".rf64", ".flac", ".mp3", ".ogg", ".oga", ".opus"),
-        *(".aiff", ".aif", ".aifc", ".au", ".snd", ".caf", ".nist", ".sph"),
-    )
-)
 _STANDARD_INPUT = "-"
 _HEAD = 16
 _BLOCK = 2**20
@@ -72,17 +66,23 @@ def _list(word: str, *, is_only: bool = False) -> Iterator[tuple[str, Path]]:
     if not path.is_dir():
         yield word, path
         return
-    files = [
-        each
-        for each in sorted(path.rglob("*"))
-        if each.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in each.relative_to(path).parts)
-    ]
+    files = list_recordings(path)
     if not files:
         raise UserError(
             f"{printable(word)}: no recordings in this folder; expected .wav, .flac, .ogg, .mp3 or the like"
         )
     for each in files:
         yield (each.relative_to(path) if is_only else each).as_posix(), each
+
+
+def list_recordings(folder: Path) -> list[Path]:
+    """Return the recordings in a folder and in those within it, by their paths, without hidden ones."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in AUDIO_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
 
 
 def _look(name: str, path: Path) -> Source:

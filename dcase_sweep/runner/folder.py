@@ -23,6 +23,7 @@ from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.leases import claim_folder
 from dcase_sweep.utils.secrets import mask_values
+from dcase_sweep.utils.small_files import read_object
 from dcase_sweep.utils.text import printable
 
 log = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ def find_results(experiments: Sequence[Experiment], folders: Sequence[Path]) -> 
     """Return the result of the finished run of each configuration, or None where no folder has one."""
     known = {}
     for folder in folders:
-        content = _read(folder / FOLDER / RESULT)
+        content = read_object(folder / FOLDER / RESULT, _LARGEST)
         if content is not None:
             known[json.dumps(content.get("configuration"), sort_keys=True)] = (content, folder)
     results: list[Result | None] = []
@@ -153,16 +154,6 @@ def find_results(experiments: Sequence[Experiment], folders: Sequence[Path]) -> 
         found = known.get(json.dumps(_identify(experiment), sort_keys=True))
         results.append(None if found is None else _make_result(experiment, *found))
     return results
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        if path.stat().st_size > _LARGEST:
-            return None
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _make_result(experiment: Experiment, content: dict[str, Any], folder: Path) -> Result:

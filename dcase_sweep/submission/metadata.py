@@ -23,7 +23,7 @@ _FEATURES = {
     "PCEN": "PCEN mel energies",
 }
 #: Devices of the development set [V1].
-_DEVICES = ("a", "b", "c", "s1", "s2", "s3", "s4", "s5", "s6")
+DEVICES = ("a", "b", "c", "s1", "s2", "s3", "s4", "s5", "s6")
 
 
 def describe_system(label: Label, trainings: Sequence[TrainedSystem], rules: SubmissionRules) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def _scene_results(trainings: Sequence[TrainedSystem], rules: SubmissionRules) -
     return {
         "overall": pair(""),
         "class_wise": group(rules.classes, "scene"),
-        "device_wise": group(_DEVICES, "device"),
+        "device_wise": group(DEVICES, "device"),
     }
 
 

@@ -5,10 +5,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dcase_sweep.submission.metadata import OPEN, find_open, kilobytes
+from dcase_sweep.submission.metadata import DEVICES, OPEN, find_open, kilobytes
 from dcase_sweep.submission.person import SECTIONS
 from dcase_sweep.submission.problems import Problems
 from dcase_sweep.submission.rules import SubmissionRules
+from dcase_sweep.utils.numbers import is_integer
 from dcase_sweep.utils.text import printable
 
 #: Keys of the sections [V1]; task 4 has the same, but fewer of a description [V4].
@@ -28,7 +29,6 @@ _SCENE_DESCRIPTION = (
 _EVENT_DESCRIPTION = ("input_sampling_rate", "acoustic_features")
 _DATASET = ("name", "url", "total_audio_length")
 _PAIR = ("logloss", "accuracy")
-_DEVICES = ("a", "b", "c", "s1", "s2", "s3", "s4", "s5", "s6")
 #: Characters of an abbreviation [V1].
 _LONGEST_ABBREVIATION = 10
 #: Values of the template and of the organizers, which a submission must not contain [V4].
@@ -175,7 +175,7 @@ def _check_results(check: _Check, section: Any, rules: SubmissionRules) -> None:
     # Incomplete results may be left out [V1, Y1]; what is there is whole.
     if results["overall"]:
         _check_pair(check, results["overall"], f"{key}.overall")
-    for name, wanted in (("class_wise", rules.classes), ("device_wise", _DEVICES)):
+    for name, wanted in (("class_wise", rules.classes), ("device_wise", DEVICES)):
         if results[name] and not check.missing(results[name], f"{key}.{name}", wanted):
             for each, pair in results[name].items():
                 _check_pair(check, pair, f"{key}.{name}.{each}")
@@ -212,7 +212,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST
+    return is_integer(value) and 0 <= value < _LARGEST
 
 
 def _shown(value: Any) -> str:

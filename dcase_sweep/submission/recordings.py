@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from dcase_sweep.audio.problems import AudioProblem
-from dcase_sweep.audio.reading import open_decoder
-from dcase_sweep.inference.sources import SUFFIXES
+from dcase_sweep.audio.reading import inspect_audio
+from dcase_sweep.inference.sources import list_recordings
 from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.tables import check_paths, read_table, stored_name, tidy_path
 from dcase_sweep.utils.text import printable
@@ -61,9 +61,8 @@ def find_recordings(folder: Path, table: Path | None = None) -> list[EvaluationR
             continue
         first[filename] = path
         try:
-            with open_decoder(path) as decoder:
-                frames = decoder.count_frames() if decoder.frames is None else decoder.frames
-                found.append(EvaluationRecording(filename, path, frames / decoder.sample_rate))
+            info = inspect_audio(path)
+            found.append(EvaluationRecording(filename, path, info.frames / info.sample_rate))
         except AudioProblem as problem:
             problems.append(f"{printable(path)}: {problem.listed}")
     if problems:
@@ -91,11 +90,7 @@ def _locate(folder: Path, name: str) -> Path:
 
 
 def _of_folder(folder: Path) -> list[tuple[str, Path]]:
-    files = [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+    files = list_recordings(folder)
     if not files:
         raise UserError(f"--recordings {printable(folder)}: no recordings there; expected {_EXPECTED}")
     return [(path.relative_to(folder).as_posix(), path) for path in sorted(files, key=lambda path: natural(path.name))]

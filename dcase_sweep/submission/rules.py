@@ -87,7 +87,6 @@ TASK_4 = SubmissionRules("4", 2021, "events", "task4_SED", "task4", DESED_CLASSE
 #: "Multi-runs evaluation" and "Energy Consumption"]; its part A [C4].
 TASK_4_2023 = replace(TASK_4, year=2023, word="task4a", folder="task4a", trainings=3, has_energy=True)
 RULES = (TASK_1A, TASK_4, TASK_4_2023)
-YEARS = tuple(sorted({rules.year for rules in RULES}))
 
 
 def find_rules(kind: str, year: int) -> SubmissionRules:

@@ -67,7 +67,6 @@ def open_system(
     *,
     store: Tracking,
     named: Named | None = None,
-    classes: Sequence[str] | None = None,
     bits: Bits | None = None,
     member: Member | None = None,
 ) -> TrainedSystem:
@@ -79,14 +78,13 @@ def open_system(
         given: name of the run, as in `inference.loading.load_model`.
         store: the store of the runs.
         named: the user's own classes, by their keys.
-        classes: class names for checkpoints without them.
         bits: 32 or 16; None = 16 for scenes, whose size is limited, and 32 for events.
         member: the network of a mean teacher; None = the student, or the network of another system.
 
     Raises:
         UserError: for a missing run, a run of another task, and bits or a member that it does not have.
     """
-    model = load_model(given, store=store, classes=classes, named=named, member=member or "student")
+    model = load_model(given, store=store, named=named, member=member or "student")
     kind = "scenes" if model.settings is None else locate_task(model.settings.task._target_).kind
     if kind not in ("scenes", "events"):
         raise UserError(f"run={given}: of task {model.name}; expected a run of task 1a or task 4")

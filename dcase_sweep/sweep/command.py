@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dcase_sweep.utils.secrets import mask_word
 
 #: Flags of Hydra that specify the location of the configuration; each is followed by a value.
-_PLACES = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
-_SWEEPS = ("-m", "--multirun")
+PLACES = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
+#: Hydra's flag for a sweep, short and long.
+MULTIRUN = ("-m", "--multirun")
 
 
 def program() -> list[str]:
@@ -28,16 +29,16 @@ def places(arguments: Sequence[str] | None = None) -> list[str]:
     words = list(sys.argv[1:] if arguments is None else arguments)
     found: list[str] = []
     for position, word in enumerate(words):
-        if word in _PLACES:
+        if word in PLACES:
             found += words[position : position + 2]
-        elif word.startswith(tuple(f"{flag}=" for flag in _PLACES)):
+        elif word.startswith(tuple(f"{flag}=" for flag in PLACES)):
             found.append(word)
     return found
 
 
 def is_multirun(arguments: Sequence[str] | None = None) -> bool:
     """Whether a command line requests a sweep by a flag. A configuration may also do so by ``hydra.mode``."""
-    return any(word in _SWEEPS for word in (sys.argv[1:] if arguments is None else arguments))
+    return any(word in MULTIRUN for word in (sys.argv[1:] if arguments is None else arguments))
 
 
 def join(words: Sequence[str]) -> str:

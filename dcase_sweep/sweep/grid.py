@@ -30,6 +30,7 @@ from dcase_sweep.utils import leases
 from dcase_sweep.utils.console import describe_remaining, pluralize
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
+from dcase_sweep.utils.numbers import is_integer
 from dcase_sweep.utils.overrides import combinations
 from dcase_sweep.utils.secrets import mask_word, masked_yaml
 
@@ -134,7 +135,7 @@ class GridSweeper(Sweeper):
 
     def _check_settings(self) -> None:
         size = self.max_batch_size
-        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+        if size is not None and (not is_integer(size) or size < 1):
             raise UserError(f"hydra.sweeper.max_batch_size={size}: expected a number of jobs, at least 1, or null")
         if not isinstance(self.skip_finished, bool):
             raise UserError(f"hydra.sweeper.skip_finished={self.skip_finished}: expected true or false")

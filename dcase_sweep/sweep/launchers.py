@@ -9,26 +9,21 @@ from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.utils.cpu import usable_cores
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.numbers import is_integer, is_number
 from dcase_sweep.utils.text import printable
 
 #: Hydra imports its plugins a second time for itself, so our classes are never instances of its launcher classes.
 _BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
-
-
-def is_basic(config: DictConfig) -> bool:
-    """Whether jobs run in this process, one after the other, which is Hydra's default."""
-    return bool(OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC) == _BASIC)
-
-
 #: The packages of launchers, by which ``hydra.launcher._target_`` begins.
 SUBMITIT, JOBLIB = "hydra_plugins.hydra_submitit_launcher", "hydra_plugins.hydra_joblib_launcher"
 _RAY = "hydra_plugins.dcase_sweep.RayLauncher"
 #: The launcher that trains jobs together.
 FUSED = "hydra_plugins.dcase_sweep.FusedLauncher"
-
-
 #: A launch that fails within so many seconds has not been accepted.
 AT_ONCE = 10.0
+#: Largest number of parallel processes of a launcher or a search on one machine.
+MOST_PROCESSES = 1024
+_STATE = re.compile(r"Job (\S+) .*?\(state: ([\w ]+)", re.DOTALL)
 
 
 class JobLost(Exception):
@@ -56,9 +51,6 @@ class JobState:
         return self.name.startswith("TIMEOUT")
 
 
-_STATE = re.compile(r"Job (\S+) .*?\(state: ([\w ]+)", re.DOTALL)
-
-
 def find_state(error: BaseException) -> JobState | None:
     """Return the state of a job without a result from the error of submitit, whose message goes on with its output."""
     found = _STATE.search(str(error))
@@ -71,8 +63,17 @@ def describe_error(error: Exception) -> str:
     return printable(" ".join(f"{kind}{error}".split()), 300)
 
 
+def _get_class(config: DictConfig) -> str:
+    return str(OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC))
+
+
 def _is_of(config: DictConfig, package: str) -> bool:
-    return str(OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC)).startswith(f"{package}.")
+    return _get_class(config).startswith(f"{package}.")
+
+
+def is_basic(config: DictConfig) -> bool:
+    """Whether jobs run in this process, one after the other, which is Hydra's default."""
+    return _get_class(config) == _BASIC
 
 
 def is_batch_system(config: DictConfig) -> bool:
@@ -82,7 +83,7 @@ def is_batch_system(config: DictConfig) -> bool:
 
 def is_fused(config: DictConfig) -> bool:
     """Whether the launcher trains jobs together."""
-    return bool(OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC) == FUSED)
+    return _get_class(config) == FUSED
 
 
 def takes_one_job(config: DictConfig) -> bool:
@@ -117,24 +118,20 @@ def without_processes(config: DictConfig) -> DictConfig:
     return config
 
 
-#: Largest number of parallel processes of a launcher or a search on one machine.
-MOST_PROCESSES = 1024
-
-
 def check_launcher(config: DictConfig) -> None:
     """Check that a launcher is installed, and its number of parallel jobs.
 
     Raises:
         UserError: for a missing package or an impossible number, with the key.
     """
-    if OmegaConf.select(config, "hydra.launcher._target_", default=_BASIC) == _RAY:
+    if _get_class(config) == _RAY:
         _check_ray(config.hydra.launcher)
     if is_fused(config):
         _check_fused(config.hydra.launcher)
     count = OmegaConf.select(config, "hydra.launcher.n_jobs", default=None)
     if count is None:
         return
-    if isinstance(count, bool) or not isinstance(count, int) or count == 0:
+    if not is_integer(count) or count == 0:
         raise UserError(f"hydra.launcher.n_jobs={count}: expected a whole number of jobs, or -1 for one a core")
     if not -MOST_PROCESSES <= count <= MOST_PROCESSES:
         raise UserError(
@@ -145,7 +142,7 @@ def check_launcher(config: DictConfig) -> None:
 
 def _check_fused(launcher: DictConfig) -> None:
     most, stacked = launcher.get("max_jobs"), launcher.get("stacked")
-    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+    if most is not None and (not is_integer(most) or most < 1):
         raise UserError(f"hydra.launcher.max_jobs={most}: expected a number of jobs, at least 1, or null")
     if stacked is not None and not isinstance(stacked, bool):
         raise UserError(f"hydra.launcher.stacked={stacked}: expected true, false or null")
@@ -156,7 +153,7 @@ def _check_ray(launcher: DictConfig) -> None:
         raise UserError("hydra/launcher=ray: Ray is not installed; pip install 'dcase-sweep[ray]'")
     for name in ("num_cpus", "num_gpus"):
         count = launcher[name]
-        if isinstance(count, bool) or not isinstance(count, int | float) or not 0 <= count < float("inf"):
+        if not is_number(count) or count < 0:
             raise UserError(f"hydra.launcher.{name}={count}: expected a number of at least 0")
 
 

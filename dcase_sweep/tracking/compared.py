@@ -10,6 +10,7 @@ from dcase_sweep.evaluation.comparison.systems import ComparedRun
 from dcase_sweep.tracking.clip_results import ClipStatistics, load_clip_results
 from dcase_sweep.tracking.finding import LoggedRun
 from dcase_sweep.tracking.fold_pooling import pool_runs
+from dcase_sweep.tracking.owners import PARENT
 from dcase_sweep.tracking.saved_view import link_to_run
 from dcase_sweep.tracking.starting import SEEDS
 from dcase_sweep.tracking.stores import Store
@@ -17,7 +18,6 @@ from dcase_sweep.utils.errors import UserError
 
 #: Number of runs requested at a time.
 _PAGE = 1000
-_PARENT = "mlflow.parentRunId"
 #: Levels of runs: the sweep, a trial with several seeds, the run of one seed.
 _MOST_LEVELS = 3
 _RUN_ID = re.compile(r"[0-9a-f]{6,32}")
@@ -44,7 +44,7 @@ def read_compared_runs(store: Store, filters: Sequence[str], *, curves: bool = F
                 f"{word}: expected KEY=VALUE of a parameter, or at least 6 letters of a run's or sweep's id"
             )
     every = _find_all(store)
-    parents = {run.info.run_id: run.data.tags.get(_PARENT) for run in every}
+    parents = {run.info.run_id: run.data.tags.get(PARENT) for run in every}
     # The run of a trial with several seeds has their means; it is the runs of its seeds that are compared.
     found = [run for run in every if run.info.status == "FINISHED" and SEEDS not in run.data.tags]
     for word in ids:
@@ -66,7 +66,7 @@ def read_compared_runs(store: Store, filters: Sequence[str], *, curves: bool = F
     logged = {run.info.run_id: _log_of(store, run) for run in chosen if run.data.params}
     runs = [_make(run, logged[run.info.run_id], curves) for run in reversed(chosen) if run.data.params]
     unfinished = [
-        ComparedRun(run.info.run_id, "", dict(run.data.params), {}, parent=run.data.tags.get(_PARENT))
+        ComparedRun(run.info.run_id, "", dict(run.data.params), {}, parent=run.data.tags.get(PARENT))
         for run in every
         if run.info.status != "FINISHED" and FOLD in run.data.params and SEEDS not in run.data.tags
     ]
@@ -127,7 +127,7 @@ def _make(run: Any, logged: LoggedRun, curves: bool) -> ComparedRun:
         load_statistics=partial(_load_statistics, logged),
         link=link_to_run(store.uri, info.experiment_id, info.run_id),
         is_synthetic="dcase_sweep.synthetic" in data.tags,
-        parent=data.tags.get(_PARENT),
+        parent=data.tags.get(PARENT),
     )
 
 

@@ -19,10 +19,10 @@ from dcase_sweep.evaluation.scenes.pooling import evaluate_scene_files
 from dcase_sweep.evaluation.scenes.result import REFERENCE, SCORES
 from dcase_sweep.tracking.clip_results import ClipStatistics, load_clip_results
 from dcase_sweep.tracking.finding import LoggedRun
+from dcase_sweep.tracking.run import ENERGY
 from dcase_sweep.utils.errors import UserError
 
 log = logging.getLogger(__name__)
-_ENERGY = "energy/"
 
 
 def pool_runs(folds: Sequence[ComparedRun], logged: Mapping[str, LoggedRun]) -> ComparedRun | None:
@@ -46,7 +46,7 @@ def pool_runs(folds: Sequence[ComparedRun], logged: Mapping[str, LoggedRun]) -> 
     first = folds[0]
     metrics = {name: value for name, value in first.metrics.items() if name.startswith("complexity/")}
     for name in first.metrics:
-        if name.startswith(_ENERGY):
+        if name.startswith(ENERGY):
             metrics[name] = math.fsum(run.metrics.get(name, math.nan) for run in folds)
     curves = {
         name: [statistics.fmean(values) for values in zip(*(run.history[name] for run in folds), strict=False)]

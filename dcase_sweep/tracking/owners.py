@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 OWNER, ALIVE, CLOSED = "dcase_sweep.process", "dcase_sweep.alive", "dcase_sweep.closed"
 #: Tag: the batch job of the process, if there is one. When the job is requeued, the process has ended.
 JOB = "dcase_sweep.batch_job"
-_PARENT = "mlflow.parentRunId"
+#: MLflow's tag: the ID of the parent run.
+PARENT = "mlflow.parentRunId"
 #: A run on another machine counts as dead after this many seconds without a heartbeat. Training sends one every minute.
 SILENCE = 3600.0
 
@@ -92,7 +93,7 @@ def _of_database(path: Path) -> list[OpenRun]:
         WHERE r.status = 'RUNNING' AND r.lifecycle_stage = 'active'
     """
     with closing(sqlite3.connect(path, timeout=60)) as connection:
-        rows = connection.execute(query, {"owner": OWNER, "alive": ALIVE, "parent": _PARENT}).fetchall()
+        rows = connection.execute(query, {"owner": OWNER, "alive": ALIVE, "parent": PARENT}).fetchall()
     return [
         OpenRun(
             number, name or "", owner, max((start or 0) / 1e3, get_seconds(alive), *((t or 0) / 1e3 for t in times)), up
@@ -116,7 +117,7 @@ def _of_server(store: "Store") -> list[OpenRun]:
                 run.info.run_name or "",
                 run.data.tags.get(OWNER, ""),
                 max((run.info.start_time or 0) / 1e3, get_seconds(run.data.tags.get(ALIVE))),
-                run.data.tags.get(_PARENT, ""),
+                run.data.tags.get(PARENT, ""),
             )
             for run in page
         ]

@@ -25,8 +25,8 @@ FOLDER = "checkpoints"
 _FLUSH_SECONDS = 5.0
 #: Interval between heartbeats of a training, in seconds.
 _BEAT = 60.0
-#: Metrics to which a resumed run adds.
-_CUMULATIVE = "energy/"
+#: The first part of the names of metrics of energy, to which a resumed run adds.
+ENERGY = "energy/"
 _LONGEST_PARAMETER, _LONGEST_TAG = 500, 5000
 
 
@@ -77,7 +77,7 @@ class Run:
         now = int(time.time() * 1000)
         for name, value in metrics.items():
             legal = self._metric_names.legal(name)
-            if (legal, step) not in self._logged or legal.startswith(_CUMULATIVE):
+            if (legal, step) not in self._logged or legal.startswith(ENERGY):
                 self._metrics.append(Metric(legal, value, now, step))
         if time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self.flush()

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,17 +43,16 @@ _WIDTHS = {"task": 62, "model": 130, "data": 84, "seed": 58}
 _LETTER, _BESIDE, _WIDEST = 7, 30, 125
 
 
-def make_view(metrics: Sequence[str] = HEADLINE_METRICS, *, search: str | None = None) -> str:
+def make_view(*, search: str | None = None) -> str:
     """The tag's value: the chosen columns, their order and widths, the newest run first.
 
     Args:
-        metrics: the columns, from left to right.
         search: a filter in MLflow's language; None = as the reader has it.
     """
     parameters = [f"params.`{name}`" for name in _PARAMETERS]
-    columns = [*parameters, *(f"metrics.`{name}`" for name in metrics)]
+    columns = [*parameters, *(f"metrics.`{name}`" for name in HEADLINE_METRICS)]
     widths = {column: _WIDTHS[name] for column, name in zip(parameters, _PARAMETERS, strict=True)}
-    widths |= {f"metrics.`{name}`": min(_LETTER * len(name) + _BESIDE, _WIDEST) for name in metrics}
+    widths |= {f"metrics.`{name}`": min(_LETTER * len(name) + _BESIDE, _WIDEST) for name in HEADLINE_METRICS}
     state: dict[str, Any] = {
         "orderByKey": _NEWEST_FIRST,
         "orderByAsc": False,

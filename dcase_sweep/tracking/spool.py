@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from dcase_sweep.utils import leases
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.small_files import parse_object
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +176,7 @@ def _read(path: Path) -> Unsent:
                     if len(line) == _LONGEST:
                         raise _invalid(path, number)
                     break
-                found = _parse(line)
+                found = parse_object(line)
                 if number == 1:
                     if found is None or found.get("version") != _VERSION or not isinstance(found.get("store"), str):
                         raise _invalid(path, number)
@@ -194,14 +195,6 @@ def _read(path: Path) -> Unsent:
 
 def _invalid(path: Path, number: int) -> UserError:
     return UserError(f"{path}, line {number}: not a record of a run; expected the file as a run has written it")
-
-
-def _parse(line: str) -> dict[str, Any] | None:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _make_entry(found: dict[str, Any], folder: Path) -> Entry | None:

@@ -11,7 +11,7 @@ from dcase_sweep import __version__
 from dcase_sweep.config import Tracking
 from dcase_sweep.tracking.database import no_parent
 from dcase_sweep.tracking.delivery import send_unsent
-from dcase_sweep.tracking.owners import ALIVE, get_seconds, is_running, owner_tags
+from dcase_sweep.tracking.owners import ALIVE, PARENT, get_seconds, is_running, owner_tags
 from dcase_sweep.tracking.provenance import commit_tags, user_name
 from dcase_sweep.tracking.run import Run, clean_tags
 from dcase_sweep.tracking.spooled_run import SpooledRun
@@ -93,7 +93,7 @@ def start_run(
     if code is not None:
         everything |= _commit_tags(code)
     if tracking.parent:
-        everything["mlflow.parentRunId"] = tracking.parent
+        everything[PARENT] = tracking.parent
     made = _wait_for_server(
         store,
         lambda: store.client.create_run(store.experiment_id, tags=clean_tags(everything), run_name=name),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dcase_sweep.config.stored import check_stored, is_printable
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.machine import memory_bytes
+from dcase_sweep.utils.numbers import is_integer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -184,7 +185,7 @@ def _checkpoint(path: Path, content: Any) -> Checkpoint:
         if len(set(classes)) != len(classes):
             raise ValueError("dcase_sweep.classes names one twice")
     epoch = content.get("epoch")
-    if epoch is not None and (isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 0):
+    if epoch is not None and (not is_integer(epoch) or epoch < 0):
         raise ValueError(f"epoch is {_kind(epoch)}, not a number from 0 on")
     configuration = check_stored(extra.get("configuration"))
     return Checkpoint(

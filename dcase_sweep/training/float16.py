@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from dcase_sweep.config import Experiment, build_model
 from dcase_sweep.training.checkpoints import NETWORK, weights_under
 
+#: Clips that are computed at a time.
+_BATCH_SIZE = 64
+
 
 def _rounded(value: Tensor) -> Tensor:
     """Round to the nearest float16 numbers, as float32."""
@@ -42,7 +45,6 @@ def float16_probabilities(
     *,
     classes: int,
     device: str = "cpu",
-    batch_size: int = 64,
 ) -> NDArray[np.float32]:
     """Compute class probabilities ``[clip, class]`` with a network whose weights are cast to float16.
 
@@ -63,8 +65,8 @@ def float16_probabilities(
     mean, deviation = (state[name].to(device) for name in ("mean", "deviation"))
     parts: list[Any] = []
     with torch.inference_mode():
-        for start in range(0, len(rows), batch_size):
-            clips = torch.from_numpy(features[rows[start : start + batch_size]]).to(device)
+        for start in range(0, len(rows), _BATCH_SIZE):
+            clips = torch.from_numpy(features[rows[start : start + _BATCH_SIZE]]).to(device)
             logits = network((clips - mean) / deviation)
             parts.append(_rounded(torch.softmax(logits, dim=1)).cpu().numpy())
     return np.concatenate(parts)

@@ -11,8 +11,6 @@ from dcase_sweep.config import Experiment, build_front_end
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.training.batches import band_statistics
 
-#: Valid values of ``training.normalise_over``.
-NORMALISATIONS = ("train+validation", "train")
 #: The latest statistics of stored features. The jobs of a sweep and the trials of a search use the same ones.
 _latest: dict[Hashable, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 _KEPT = 8

@@ -53,7 +53,7 @@ def write_bytes(path: Path | str, content: bytes) -> None:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name, which stays when the first is written anew; a copy where the file system cannot."""
+    """Give a file a second name, which stays when the first is written again; a copy where the file system cannot."""
     try:
         os.link(source, target)
     except OSError:

@@ -116,7 +116,7 @@ PRIVATE_NAMES = (
     PrivateName("optuna", "_get_params", "Of TPE: the values of a trial, also of a running one."),
     PrivateName("optuna", "_compute_acquisition_func", "Of TPE: compares candidates."),
     PrivateName("optuna", "_compare", "Of TPE: chooses the best candidate."),
-    PrivateName("mlflow", "_tracking_client", "SQLite is told not to wait for the disk at each commit."),
+    PrivateName("mlflow", "_tracking_client", "SQLite is configured not to wait for the disk at each commit."),
     PrivateName("codecarbon", "_scheduler", "Its threads are waited for: they write after stop() otherwise."),
     PrivateName("codecarbon", "_scheduler_monitor_power", "Likewise."),
     PrivateName("codecarbon", "_timer", "Likewise, of each scheduler."),

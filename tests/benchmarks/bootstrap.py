@@ -16,7 +16,7 @@ from dcase_sweep.evaluation.events import (
     psds_thresholds,
 )
 from dcase_sweep.evaluation.events.clip_counts import ClipCounts, count_clips, resample_collar_f1, resample_psds
-from dcase_sweep.evaluation.resampling import compare_clips
+from dcase_sweep.evaluation.resampling import compare_drawn, draw_statistic
 from tests.benchmarks.figures import Figure, record
 
 CLIPS, CLASSES, FRAMES, HOP = 1168, 10, 156, 0.064
@@ -52,7 +52,7 @@ def main() -> None:
     made["collar F1"] = [resample_collar_f1(each) for each in (first, second)]
     for name, statistics in made.items():
         began = time.perf_counter()
-        found = compare_clips(*statistics, CLIPS)
+        found = compare_drawn(*(draw_statistic(each, CLIPS) for each in statistics))
         seconds = time.perf_counter() - began
         record(Figure(f"interval of {name}", seconds, "s", "smaller"))
         print(f"{name}: {found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}] in {seconds:.2f} s")

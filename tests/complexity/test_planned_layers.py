@@ -8,8 +8,9 @@ import torch
 
 from dcase_sweep.complexity import networks
 from dcase_sweep.complexity.layers import list_layers
-from dcase_sweep.complexity.networks import complexity_before_training, network_complexity, plan_layers
+from dcase_sweep.complexity.networks import complexity_before_training, network_complexity
 from dcase_sweep.config import Experiment, build_model
+from dcase_sweep.config.planned import plan_layers
 from dcase_sweep.models.cnn import CNN
 from tests.composing import composed
 

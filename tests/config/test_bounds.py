@@ -5,15 +5,12 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hydra import compose
-from hydra.core.global_hydra import GlobalHydra
-from hydra.initialize import initialize_config_dir
 from omegaconf import OmegaConf
 from torch import nn
 
@@ -22,8 +19,7 @@ from dcase_sweep.complexity.capacity import check_capacity, check_training_memor
 from dcase_sweep.config import Experiment, bounds, build_model, check, task_overrides
 from dcase_sweep.config import constructors as construction
 from dcase_sweep.config.command_line import quote_choices, with_model_of_task
-from dcase_sweep.config.compose import compose_experiments, register_experiments
-from dcase_sweep.config.folders import conf_folder
+from dcase_sweep.config.compose import compose_experiments
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.demo import generation
 from dcase_sweep.tasks.protocols import BatchSize
@@ -35,12 +31,7 @@ from dcase_sweep.utils.machine import format_bytes, memory_bytes
 GIB = 2**30
 
 
-@pytest.fixture(autouse=True)
-def _hydra() -> Iterator[None]:
-    register_experiments()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        yield
+pytestmark = pytest.mark.usefixtures("composes")
 
 
 @pytest.fixture

@@ -1,13 +1,10 @@
 """Validation of composed configurations, with one line for each error."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hydra import compose
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException
-from hydra.initialize import initialize_config_dir
 
 from dcase_sweep.config import (
     Experiment,
@@ -19,18 +16,11 @@ from dcase_sweep.config import (
 )
 from dcase_sweep.config.command_line import quote_choices
 from dcase_sweep.config.compose import register_experiments
-from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.hints import explain
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.utils.errors import UserError
 
-
-@pytest.fixture(autouse=True)
-def _hydra() -> Iterator[None]:
-    register_experiments()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        yield
+pytestmark = pytest.mark.usefixtures("composes")
 
 
 def composed(*overrides: str) -> Experiment:

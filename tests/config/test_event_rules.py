@@ -1,25 +1,13 @@
 """The evaluation of task 4 as configuration."""
 
-from collections.abc import Iterator
-
 import pytest
 from hydra import compose
-from hydra.core.global_hydra import GlobalHydra
-from hydra.initialize import initialize_config_dir
 
 from dcase_sweep.config import check, event_rules
-from dcase_sweep.config.compose import register_experiments
-from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.evaluation.events import EventRules
 from dcase_sweep.utils.errors import UserError
 
-
-@pytest.fixture(autouse=True)
-def _hydra() -> Iterator[None]:
-    register_experiments()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        yield
+pytestmark = pytest.mark.usefixtures("composes")
 
 
 def rules(*overrides: str) -> EventRules:

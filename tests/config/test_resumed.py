@@ -120,14 +120,13 @@ def test_a_sweep_is_continued_in_its_folder_with_its_values_and_its_sweeper(tmp_
 
 
 def test_options_stay_outside_the_overrides(tmp_path: Path) -> None:
-    """Hydra accepts them before or after all overrides."""
+    """Hydra accepts them before or after all overrides, not between them."""
     folder = make_run(tmp_path / "run", "model=cnn5")
 
     before = with_words_of_folder(["--config-dir", "conf", f"resume={folder}"])
     after = with_words_of_folder([f"resume={folder}", "--config-dir", "conf"])
 
-    assert before == ["--config-dir", "conf", "model=cnn5", f"resume={folder}"]
-    assert after == ["model=cnn5", f"resume={folder}", "--config-dir", "conf"]
+    assert before == after == ["--config-dir", "conf", "model=cnn5", f"resume={folder}"]
 
 
 def test_a_search_continues_its_own_study_and_begins_no_other(tmp_path: Path) -> None:

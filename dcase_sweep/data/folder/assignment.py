@@ -209,13 +209,13 @@ def _complete(strata: Strata, parts: _Parts, settings: SplitSettings, *, has_gro
 def _find_leaks(groups: Sequence[str], parts: Sequence[str], where: Sequence[str], what: str) -> list[str]:
     """Describe each group that is in two splits or folds."""
     first: dict[str, int] = {}
-    problems, told = [], set()
+    problems, reported = [], set()
     for index, (group, part) in enumerate(zip(groups, parts, strict=True)):
-        if not group or group in told:
+        if not group or group in reported:
             continue
         other = first.setdefault(group, index)
         if parts[other] != part:
-            told.add(group)
+            reported.add(group)
             problems.append(
                 f"{where[index]}: group {printable(group, 60)} is in {what} {printable(part, 40)}, but also in "
                 f"{printable(parts[other], 40)} ({where[other].rpartition(', ')[2]}); expected a group in one {what}"

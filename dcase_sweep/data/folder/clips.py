@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from dcase_sweep.audio.files import AUDIO_SUFFIXES
 from dcase_sweep.data.files import FileCheck, check_headers, require_root
 from dcase_sweep.data.folder.assignment import SplitSettings, assign_splits
 from dcase_sweep.data.folder.columns import CLIP_ALIASES, check_names
-from dcase_sweep.data.folder.files import AUDIO_SUFFIXES, AudioFiles, find_files
+from dcase_sweep.data.folder.files import AudioFiles, find_files
 from dcase_sweep.data.folder.tables import (
     ClipLabels,
     ClipRow,

@@ -8,11 +8,6 @@ from pathlib import Path, PurePosixPath
 
 from dcase_sweep.utils.text import printable
 
-#: Suffixes of audio files that can be read.
-AUDIO_SUFFIXES = (
-    *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf"),
-    *(".w64", ".rf64", ".sph"),
-)
 TABLE_SUFFIXES = (".csv", ".tsv")
 #: Folders that the archiver of macOS adds to archives.
 _OF_ARCHIVES = ("__MACOSX",)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from dcase_sweep.data.compute import ClipState
+from dcase_sweep.utils.small_files import parse_object
 
 #: Largest size of an index or journal in bytes: a constant, and an amount for each clip.
 _BYTES, _BYTES_A_CLIP = 2**20, 4096
@@ -80,15 +81,6 @@ def parse_index(text: str, *, version: int, clips: int) -> list[ClipState] | Non
     padded, cut, resampled = (flags[flag] for flag in _FLAGS)
     rows = zip(padded, cut, resampled, problems, seconds, strict=True)
     return [ClipState(*row) for row in rows]
-
-
-def parse_object(text: str) -> dict[str, Any] | None:
-    """Parse a JSON object; return None for anything else."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _is_count(value: object, end: int) -> bool:

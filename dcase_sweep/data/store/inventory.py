@@ -16,9 +16,10 @@ from typing import Any, Literal
 from dcase_sweep.data.store.contents import FOLDER
 from dcase_sweep.data.store.folder import CHECKSUMS, CONTENTS, FEATURES, FILES, INDEX, Folder
 from dcase_sweep.data.store.hash_table import MAGIC
-from dcase_sweep.data.store.index import parse_object, read_bounded
+from dcase_sweep.data.store.index import read_bounded
 from dcase_sweep.data.store.use import last_used, read_use
 from dcase_sweep.utils.leases import claim
+from dcase_sweep.utils.small_files import parse_object
 
 Kind = Literal["features", "demo", "earlier", "hashes", "rest"]
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dcase_sweep.data.store.folder import USE
-from dcase_sweep.data.store.index import parse_object, read_bounded, remove
+from dcase_sweep.data.store.index import read_bounded, remove
 from dcase_sweep.utils.files import write_text
+from dcase_sweep.utils.small_files import parse_object
 
 #: Stored data sets and projects of a store, the latest last.
 _KEPT = 20

@@ -34,7 +34,7 @@ class TaskRows:
     @property
     def measures(self) -> list[Measure]:
         """Measures for which a system has values; F1 is the last one unless it is the main measure."""
-        shown = shown_measures(self.systems)
+        shown = list_measures(self.systems)
         is_minor = any(measure.metric == "test/accuracy" for measure in shown)
         return sorted(shown, key=lambda measure: is_minor and measure.metric == "test/f1")
 
@@ -54,11 +54,6 @@ def split_by_task(systems: Sequence[System]) -> list[TaskRows]:
         rules = letter_rules([*(each.rule for each in of_task), *(each.rule for each in published)])
         found.append(TaskRows(task, of_task, published, rules))
     return found
-
-
-def shown_measures(systems: Sequence[System]) -> list[Measure]:
-    """Return the measures for which a system has values."""
-    return list_measures(systems)
 
 
 def format_value(mean: float, std: float | None, measure: Measure) -> str:

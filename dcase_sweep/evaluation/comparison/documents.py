@@ -12,10 +12,10 @@ from dcase_sweep.evaluation.comparison.cells import (
     explain_differences,
     list_cells,
     list_header,
-    shown_measures,
     split_by_task,
 )
 from dcase_sweep.evaluation.comparison.differences import Comparison
+from dcase_sweep.evaluation.comparison.measures import list_measures
 from dcase_sweep.evaluation.comparison.systems import System, list_notes
 from dcase_sweep.utils.text import printable
 
@@ -29,7 +29,7 @@ _LATEX = {
 
 def to_csv(systems: Sequence[System]) -> str:
     """Return unrounded means and standard deviations, with a row for each system and each published result."""
-    shown = shown_measures(systems)
+    shown = list_measures(systems)
     header = ["system", "task", "runs", "rule", "clips"]
     header += [f"{measure.metric} {what}" for measure in shown for what in ("mean", "deviation")]
     header += ["run_ids", "source"]

@@ -1,6 +1,5 @@
 """A comparison as one HTML file that needs no network access, with sortable tables, learning curves and bars."""
 
-import html
 import json
 import math
 from collections.abc import Sequence
@@ -12,11 +11,10 @@ from dcase_sweep.evaluation.comparison.cells import (
     TaskRows,
     difference_cells,
     explain_differences,
-    shown_measures,
     split_by_task,
 )
 from dcase_sweep.evaluation.comparison.differences import Comparison
-from dcase_sweep.evaluation.comparison.measures import Measure
+from dcase_sweep.evaluation.comparison.measures import Measure, list_measures
 from dcase_sweep.evaluation.comparison.published import PublishedResult
 from dcase_sweep.evaluation.comparison.systems import System, list_notes
 from dcase_sweep.utils.palette import COLOURS
@@ -26,15 +24,14 @@ from dcase_sweep.utils.text import printable
 _MOST_POINTS = 200
 
 
-def to_html(systems: Sequence[System], comparisons: Sequence[Comparison], *, title: str = "Comparison of runs") -> str:
+def to_html(systems: Sequence[System], comparisons: Sequence[Comparison]) -> str:
     """Return the page. Names are embedded as data and inserted as text, so they cannot contain markup.
 
     Args:
         systems: systems in the order of `group_runs`, the best of each task first.
         comparisons: comparison of each system with the best.
-        title: title of the page.
     """
-    shown = shown_measures(systems)
+    shown = list_measures(systems)
     tasks = split_by_task(systems)
     content = {
         "palette": COLOURS,
@@ -53,7 +50,7 @@ def to_html(systems: Sequence[System], comparisons: Sequence[Comparison], *, tit
     for letter in "<>&\u2028\u2029":
         data = data.replace(letter, f"\\u{ord(letter):04x}")
     template = (files("dcase_sweep.evaluation.comparison") / "page.html").read_text(encoding="utf-8")
-    return template.replace("@TITLE@", html.escape(title)).replace("@DATA@", data)
+    return template.replace("@DATA@", data)
 
 
 def _describe_measure(measure: Measure) -> dict[str, Any]:

@@ -33,7 +33,6 @@ def check_event_rows(
     labels: Mapping[str, int],
     problems: list[str],
     may_overlap: bool = False,
-    remedy: str = "merge them into one",
 ) -> EventRows:
     """Return the valid events of `table`, and add a line to `problems` for each other row.
 
@@ -49,7 +48,6 @@ def check_event_rows(
         labels: index of every known class.
         problems: list that receives a line for each wrong row.
         may_overlap: whether events of one class may overlap; the caller merges them.
-        remedy: advice on overlaps, for the message.
     """
     names, onsets, offsets, event_labels = (table.columns[name] for name in EVENT_COLUMNS)
     is_event = np.array([bool(a or b or c) for a, b, c in zip(onsets, offsets, event_labels, strict=True)], dtype=bool)
@@ -67,7 +65,7 @@ def check_event_rows(
     good = is_event & (clip >= 0) & (label >= 0) & (onset >= 0) & (offset > onset)
     rows = _ordered(EventRows(np.flatnonzero(good), clip[good], label[good], onset[good], offset[good]))
     if not may_overlap:
-        _report_overlaps(table, rows, remedy, problems)
+        _report_overlaps(table, rows, problems)
     return rows
 
 
@@ -99,7 +97,7 @@ def _ordered(rows: EventRows) -> EventRows:
     return EventRows(rows.row[order], rows.clip[order], rows.label[order], rows.onset[order], rows.offset[order])
 
 
-def _report_overlaps(table: Table, rows: EventRows, remedy: str, problems: list[str]) -> None:
+def _report_overlaps(table: Table, rows: EventRows, problems: list[str]) -> None:
     same = (rows.clip[1:] == rows.clip[:-1]) & (rows.label[1:] == rows.label[:-1])
     for before in np.flatnonzero(same & (rows.onset[1:] < rows.offset[:-1])):
         first, second = rows.row[before], rows.row[before + 1]
@@ -107,5 +105,5 @@ def _report_overlaps(table: Table, rows: EventRows, remedy: str, problems: list[
             f"{table.source}, rows {table.lines[first]} and {table.lines[second]}: two events of "
             f"{table.columns['event_label'][first]} overlap in {table.columns['filename'][first]} "
             f"({rows.onset[before]:g} to {rows.offset[before]:g} s and {rows.onset[before + 1]:g} to "
-            f"{rows.offset[before + 1]:g} s); {remedy}"
+            f"{rows.offset[before + 1]:g} s); merge them into one"
         )

@@ -129,14 +129,11 @@ def ground_truth_from_events(
     durations: Mapping[str, float],
     *,
     labels: Sequence[str] | None = None,
-    overhang: float = OVERHANG,
-    source: str = "ground truth",
 ) -> GroundTruth:
     """Create the ground truth from (clip, event) pairs, with the checks of `read_ground_truth`.
 
     Args:
         durations: name of each clip → its duration, s.
-        source: name of the events in messages; their rows count from 1.
     """
     rows = list(events)
     columns = {
@@ -145,7 +142,8 @@ def ground_truth_from_events(
         "offset": [repr(float(event.offset)) for _, event in rows],
         "event_label": [event.label for _, event in rows],
     }
-    return _check(Table(source, columns, range(1, len(rows) + 1)), durations, labels, overhang, False, [])
+    table = Table("ground truth", columns, range(1, len(rows) + 1))
+    return _check(table, durations, labels, OVERHANG, False, [])
 
 
 def read_durations(path: Path | str) -> dict[str, float]:

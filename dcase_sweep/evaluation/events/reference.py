@@ -1,12 +1,12 @@
-"""The public implementations of the metrics: adapters to psds_eval, sed_eval and sed_scores_eval.
+"""The public implementations of the metrics: adapters to psds_eval and sed_eval.
 
 Tests compare the fast code with them, and ``evaluation.reference=true`` and ``evaluate events --reference`` show their
 results next to ours. The extra "reference" installs psds_eval 0.5.3 and sed_eval 0.2.1 with the versions of pandas and
-setuptools that they need. sed_scores_eval (sed-scores-eval-np2 0.0.4) is used only by the tests.
+setuptools that they need.
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from typing import Any
@@ -103,35 +103,6 @@ def sed_eval_segment(detections: Detections, truth: GroundTruth, *, segment_leng
         event_label_list=_occurring(detections, truth), time_resolution=segment_length
     )
     return _sed_eval_results(metrics, detections, truth)
-
-
-def sed_scores_eval_psds(
-    scores: Mapping[str, NDArray[np.floating[Any]]], truth: GroundTruth, parameters: PsdsParameters, *, hop: float
-) -> tuple[float, dict[str, float]]:
-    """Compute exact PSDS of filtered scores with sed_scores_eval, overall and per class; all need reference events."""
-    from sed_scores_eval.base_modules.scores import create_score_dataframe
-    from sed_scores_eval.intersection_based import psds
-
-    frames = {
-        clip: create_score_dataframe(
-            np.asarray(values, dtype=np.float64), np.round(np.arange(len(values) + 1) * hop, 6), list(truth.labels)
-        )
-        for clip, values in scores.items()
-    }
-    value, per_class, *_ = psds(
-        scores=frames,
-        ground_truth={
-            clip: [(event.onset, event.offset, event.label) for event in truth.events_in(clip)] for clip in scores
-        },
-        audio_durations=dict(zip(truth.clips, truth.durations.tolist(), strict=True)),
-        dtc_threshold=parameters.dtc,
-        gtc_threshold=parameters.gtc,
-        cttc_threshold=parameters.cttc if parameters.alpha_ct else None,
-        alpha_ct=parameters.alpha_ct,
-        alpha_st=parameters.alpha_st,
-        max_efpr=parameters.max_efpr,
-    )
-    return float(value), {label: float(area) for label, area in per_class.items()}
 
 
 def event_frame(events: Detections | GroundTruth) -> Any:

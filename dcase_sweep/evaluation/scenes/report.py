@@ -10,8 +10,8 @@ from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.lookalikes import shorten
 from dcase_sweep.utils.text_table import format_table, measure, wrap
 
-#: What a class is called, if it is one of acoustic scenes, and in any other case.
-SCENE, CLASS = "scene", "class"
+#: What a class is called, if it is one of acoustic scenes.
+SCENE = "scene"
 #: Shown for a scene or a device without clips.
 NO_CLIP = "-"
 #: Blanks before each row of the table, as in the output of the baseline.

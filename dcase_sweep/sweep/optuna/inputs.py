@@ -1,6 +1,5 @@
 """Validation of the settings of a search, before anything is read or written."""
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from dcase_sweep.sweep.optuna.signature import Objective
 from dcase_sweep.sweep.outcomes import name_values
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.machine import format_bytes, memory_bytes
+from dcase_sweep.utils.numbers import is_integer, is_number
 from dcase_sweep.utils.text import printable
 from dcase_sweep.utils.time_limit import parse_duration
 
@@ -38,7 +38,7 @@ def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
         ("n_trials", sweeper.n_trials, _MOST_TRIALS),
         ("workers", sweeper.workers, MOST_PROCESSES),
     ):
-        if not _is_whole(value) or value < 1:
+        if not is_integer(value) or value < 1:
             raise UserError(f"hydra.sweeper.{name}={printable(value)}: expected a whole number of at least 1")
         if value > most:
             raise UserError(f"hydra.sweeper.{name}={printable(value)}: expected at most {most:,}")
@@ -52,7 +52,7 @@ def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
     if not is_number(sweeper.max_failed) or not 0 <= sweeper.max_failed <= 1:
         raise UserError(f"hydra.sweeper.max_failed={printable(sweeper.max_failed)}: expected a fraction from 0 to 1")
     retries = sweeper.max_retries
-    if retries is not None and (not _is_whole(retries) or retries < 0):
+    if retries is not None and (not is_integer(retries) or retries < 0):
         raise UserError(
             f"hydra.sweeper.max_retries={printable(retries)}: expected a whole number, 0 or more, or null for no limit"
         )
@@ -67,7 +67,7 @@ def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
         except ValueError as error:
             raise UserError(f"hydra.sweeper.time_limit={printable(sweeper.time_limit)}: {error}, or null") from None
     history = sweeper.sampler_history
-    if history is not None and (not _is_whole(history) or history < _SHORTEST_HISTORY):
+    if history is not None and (not is_integer(history) or history < _SHORTEST_HISTORY):
         raise UserError(
             f"hydra.sweeper.sampler_history={printable(history)}: expected a whole number of at least "
             f"{_SHORTEST_HISTORY}, or null for all trials"
@@ -151,12 +151,3 @@ def parse_direction(given: Any) -> Objective:
             "function that returns several numbers"
         )
     return Objective(tuple(name_values(len(directions))), tuple(directions))
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -109,7 +109,7 @@ class Points:
         return None
 
     def restrict(self, values: Mapping[str, Any]) -> "Points":
-        """Return the points that have these values, numbered anew."""
+        """Return the points that have these values, numbered from 0."""
         parts = (
             tuple(axis.restrict(values[axis.name]) if axis.name in values else axis for axis in part)
             for part in self.parts

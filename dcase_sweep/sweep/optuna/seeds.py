@@ -13,6 +13,7 @@ from dcase_sweep.sweep.comparison import mean_and_std
 from dcase_sweep.sweep.job import SEED
 from dcase_sweep.sweep.optuna.attributes import SEED_STEP, SEEDS, SPREAD
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.numbers import is_integer, is_number
 from dcase_sweep.utils.text import printable
 
 if TYPE_CHECKING:
@@ -130,8 +131,8 @@ def read_spread(attributes: Mapping[str, Any]) -> dict[str, float]:
     """Read metric → standard deviation from the attributes of a trial; empty if it has one seed."""
     found = attributes.get(SPREAD)
     pairs = found.items() if isinstance(found, dict) else ()
-    return {str(name): float(std) for name, std in pairs if isinstance(std, int | float) and math.isfinite(std)}
+    return {str(name): float(std) for name, std in pairs if is_number(std)}
 
 
 def _is_seed(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return is_integer(value) and value >= 0

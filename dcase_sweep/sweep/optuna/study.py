@@ -38,7 +38,6 @@ from dcase_sweep.sweep.optuna.attributes import STOPPED as STOPPED
 from dcase_sweep.sweep.optuna.attributes import SURPLUS as SURPLUS
 from dcase_sweep.sweep.optuna.attributes import THREADS as THREADS
 from dcase_sweep.sweep.optuna.attributes import WORK as WORK
-from dcase_sweep.sweep.optuna.attributes import WORKERS as WORKERS
 from dcase_sweep.sweep.optuna.attributes import kind_of
 from dcase_sweep.sweep.optuna.signature import Objective as Objective
 from dcase_sweep.sweep.optuna.signature import Signature as Signature

@@ -18,13 +18,7 @@ MISSING = "framework=tensorflow: TensorFlow is not installed; pip install 'dcase
 
 def is_installed() -> bool:
     """Whether TensorFlow and Keras are installed. Does not import them, which takes seconds."""
-    return all(_is_found(name) for name in ("tensorflow", "keras"))
-
-
-def _is_found(name: str) -> bool:
-    if name in sys.modules:
-        return sys.modules[name] is not None
-    return find_spec(name) is not None
+    return all(find_spec(name) is not None for name in ("tensorflow", "keras"))
 
 
 def import_keras() -> Any:

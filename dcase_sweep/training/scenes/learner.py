@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from dcase_sweep.complexity.layers import Layer, list_layers
-from dcase_sweep.complexity.networks import plan_layers
 from dcase_sweep.config import Experiment, build_metrics, build_model, get_monitor
 from dcase_sweep.config.components import make_augmentations, make_loss
+from dcase_sweep.config.planned import plan_layers
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.data.waveforms import TrainingWaveforms
 from dcase_sweep.training.batches import Batches, Clips, MappedClips

@@ -106,7 +106,7 @@ def _replace_a_recording(path: Path) -> None:
 
 def _earlier_version(path: Path) -> None:
     from dcase_sweep.data.store.folder import front_end_folder
-    from dcase_sweep.data.store.index import parse_object
+    from dcase_sweep.utils.small_files import parse_object
 
     front_end = (parse_object((path / "store.json").read_text()) or {})["front_end"]
     earlier = front_end_folder(path.parents[1], front_end, version=2)

@@ -304,10 +304,10 @@ def test_links_that_lead_in_a_circle_end(tmp_path: Path) -> None:
 def test_recordings_in_several_containers_are_found(tmp_path: Path) -> None:
     root = make_class_folders(tmp_path)
     samples, rate = soundfile.read(root / "car/0.wav")
-    for suffix in ("flac", "OGG"):
+    for suffix in ("flac", "OGG", "nist"):
         soundfile.write(root / f"car/more.{suffix}", samples, rate, format=suffix)
 
-    assert len(load(root).recordings) == 12
+    assert len(load(root).recordings) == 13
 
 
 @pytest.mark.parametrize(("root", "says"), [(None, "data.root is not set"), ("nowhere", "no such folder")])

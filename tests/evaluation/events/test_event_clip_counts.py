@@ -26,7 +26,6 @@ from dcase_sweep.evaluation.events.clip_counts import (
     write_clip_counts,
 )
 from dcase_sweep.evaluation.events.detections import Detections
-from dcase_sweep.evaluation.resampling import draw_weights
 from dcase_sweep.utils.errors import UserError
 
 LABELS = ["Cat", "Dog", "Speech"]
@@ -69,7 +68,7 @@ def counts() -> ClipCounts:
 @pytest.mark.parametrize("average", ["all", "others"])
 def test_a_weighted_sum_is_the_evaluation_of_the_resampled_set(counts: ClipCounts, average: str) -> None:
     order = [int(name.removesuffix(".wav")) for name in counts.clips]
-    weights = draw_weights(CLIPS, 6, np.random.default_rng(3))
+    weights = np.random.default_rng(3).multinomial(CLIPS, np.full(CLIPS, 1 / CLIPS), size=6).astype(np.float64)
     scores = [resample_psds(counts, i, each, average)(weights) for i, each in enumerate(SCENARIOS)]  # type: ignore[arg-type]
     f1 = resample_collar_f1(counts)(weights)
 

@@ -1,6 +1,7 @@
 """Experiments that framework=tensorflow cannot run are rejected before any time is spent."""
 
 import sys
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 import pytest
@@ -64,11 +65,12 @@ def test_without_tensorflow_one_line_describes_the_installation(monkeypatch: pyt
 
 
 def test_keras_on_another_backend_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    keras = ModuleType("keras")
+    keras, tensorflow = ModuleType("keras"), ModuleType("tensorflow")
     keras.backend = ModuleType("keras.backend")  # type: ignore[attr-defined]
     keras.backend.backend = lambda: "jax"  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "keras", keras)
-    monkeypatch.setitem(sys.modules, "tensorflow", ModuleType("tensorflow"))
+    for module in (keras, tensorflow):
+        module.__spec__ = ModuleSpec(module.__name__, None)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
 
     with pytest.raises(UserError, match="Keras runs on jax in this process; set KERAS_BACKEND=tensorflow"):
         library.import_keras()
