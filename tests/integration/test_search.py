@@ -69,11 +69,14 @@ def test_the_same_command_continues_and_another_space_is_rejected(
 ) -> None:
     name = "hydra.sweeper.study_name=s"
     again = command_line("-m", *tiny(*SPACE, "hydra.sweeper.n_trials=3", name))
+    files = {path.name for path in newest(command_line.folder).iterdir()}
     other = command_line("-m", *tiny(*SPACE, "model.dropout=interval(0.1,0.2)", name), code=1)
 
     assert "search    s (continued with 3 finished)" in again
     assert "search    complete: nothing is left to run" in again
     assert len(study(command_line.folder, "s").get_trials()) == 3
+    assert "figures" in {line.partition(" ")[0] for line in searched.splitlines()}
+    assert "figures" not in files | {line.partition(" ")[0] for line in again.splitlines()}, "tracking.figures=none"
     assert (
         "study s was created with different settings: space model.dropout: was not there, is FloatDistribution" in other
     )
