@@ -253,6 +253,7 @@ def test_hydras_own_refusals_in_one_line(override: str, says: str) -> None:
         ),
         (["+experiment=task1a_layer5", "data.validation_sed=1"], "did you mean data.validation_seed?"),
         (["data=nowhere", "training.epoch=1"], "did you mean training.epochs?"),
+        (["optimizer=adam", "optimizer.momentum=0.9"], "expected one of eps, lr, weight_decay"),
         (["model=crnn_meanteacher", "compression.nonzero_kib=126"], "compression is null with these choices"),
     ],
 )

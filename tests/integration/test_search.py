@@ -162,3 +162,16 @@ def test_a_space_without_a_search_and_a_search_without_a_sweeper_are_reported(
     assert "search: nothing varies" in nothing
     assert "search.limits.size: not known before training" in limited
     assert "add hydra/sweeper=optuna" in grid
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [("direction=minimize", "direction=minimize"), ("objective={x:minimize}", "objective={'x': 'minimize'}")],
+)
+def test_an_objective_in_the_words_of_other_applications_is_not_ignored(
+    word: str, found: str, command_line: CommandLine, tiny: Callable[..., list[str]]
+) -> None:
+    output = command_line("-m", *tiny(*SPACE, f"+hydra.sweeper.{word}"), code=1)
+
+    assert f"error: hydra.sweeper.{found}: " in output
+    assert "'+hydra.sweeper.search.objective={METRIC: maximize}'" in output
