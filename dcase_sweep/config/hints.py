@@ -16,7 +16,7 @@ from dcase_sweep.config.classes import locate
 from dcase_sweep.config.components import SEVERAL, SINGLE
 from dcase_sweep.config.files import read_config
 from dcase_sweep.config.folders import conf_folder, experiment_folders
-from dcase_sweep.config.hydra_hints import explain_call, explain_key
+from dcase_sweep.config.hydra_hints import explain_call, explain_key, find_missing
 from dcase_sweep.config.path_words import holds_path, typed_word
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.config.signatures import TARGET, read_signature
@@ -44,13 +44,17 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
     group = re.search(r"To append to your default list use (\S+)", text)
     if override and group:
         return f"{override[1]}: nothing is chosen yet that could be replaced; write {group[1]}"
+    key = find_missing(override[1], error.__cause__) if override else ""
     if override and _is_of_searches(str(getattr(error.__cause__, "full_key", override[1]))):
         return f"{override[1]}: a search has this key, and a grid does not; add hydra/sweeper=optuna"
     if override and override[1].startswith("hydra.") and error.__cause__ is not None:
-        return explain_key(override[1], error.__cause__)
+        return explain_key(key, error.__cause__)
     if override:
-        addable = _how_to_add(override[1], arguments)
-        return f"{override[1]}: {addable or f'no such key; {_nearest_key(override[1], arguments)}'}"
+        return f"{key}: {_how_to_add(key, arguments) or f'no such key; {_nearest_key(key, arguments)}'}"
+    needed = re.search(r"Error resolving interpolation '([^']+)'", text)
+    removed = [word[1:] for word in arguments if needed and f"${{{word[1:]}}}" in needed[1] and word.startswith("~")]
+    if removed:
+        return f"~{removed[0]}: an experiment needs it; {removed[0]}=NAME chooses another"
     merged = re.search(r"Error merging override (.+)", text)
     if merged:
         cause = str(error.__cause__ or "").strip().splitlines()
@@ -148,6 +152,8 @@ def _how_to_add(key: str, arguments: Sequence[str]) -> str:
     """What to type for a key that a component takes without its file setting it, or whose choice is not made."""
     composed = _compose_choices(arguments)
     above, _, name = key.rpartition(".")
+    if above == "tracking.tags":  # the names are free
+        return f"no such key; +{key}=VALUE adds it"
     if any(key in flat for flat in composed):  # other choices of a sweep do not have it
         return ""
     targets = {str(flat[f"{above}.{TARGET}"]) for flat in composed if flat.get(f"{above}.{TARGET}")}

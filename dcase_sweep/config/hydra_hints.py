@@ -15,6 +15,18 @@ from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
 
+def find_missing(typed: str, cause: BaseException | None) -> str:
+    """Return the key that does not exist: the typed one, or one below it if its value is a dictionary.
+
+    Args:
+        typed: the key of an override.
+        cause: the error of OmegaConf.
+    """
+    full = str(cause.full_key) if isinstance(cause, OmegaConfBaseException) else ""
+    full = re.sub(r"\[(\d+)\]", r".\1", full)
+    return full if full.startswith(f"{typed}.") else typed
+
+
 def explain_key(key: str, cause: BaseException) -> str:
     """Explain why a key below ``hydra`` cannot be overridden.
 
