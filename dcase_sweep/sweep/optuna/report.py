@@ -273,7 +273,8 @@ def _print(
     trials = study.get_trials(deepcopy=False)
     found = records.counts(trials)
     order = ("finished", "pruned", "rejected", "repeated", "failed", "interrupted")
-    log.info(f"search    {study.study_name}: " + ", ".join(f"{found[name]} {name}" for name in order if found[name]))
+    counted = ", ".join(f"{found[name]} {name}" for name in order if found[name])
+    log.info(f"search    {study.study_name}: {counted or 'no trial was begun'}")
     for note in records.notes(trials):
         log.info(f"note      {note}")
     if not best:
