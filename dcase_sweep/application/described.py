@@ -113,6 +113,10 @@ class DescribedExperiments(Application):
             words = ["-m", *words, f"seed={','.join(map(str, best.seeds))}"]
         return repeat_command(config.hydra, words, more=folder)
 
+    def draws_figures(self, config: DictConfig) -> bool:
+        """Whether ``tracking.figures`` allows the figures of a search."""
+        return bool(self.base.tracking.figures != "none")
+
     def describe_best(self, best: BestTrial) -> dict[str, str]:
         """Return an experiment file."""
         from dcase_sweep.application.experiment_file import make_experiment_file

@@ -14,6 +14,7 @@ from dcase_sweep.sweep import grid
 from dcase_sweep.sweep.application import Application
 from dcase_sweep.sweep.optuna import sweeper
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.text import printable
 
 
 class SweepFailed(Exception):
@@ -131,6 +132,12 @@ class OptunaSweeper(sweeper.OptunaSweeper):
 
         super().check_settings()
         check_search(self.search)
+        for name in ("objective", "direction"):
+            if (given := getattr(self, name)) is not None:
+                raise UserError(
+                    f"hydra.sweeper.{name}={printable(given)}: of other applications; a search of experiments has "
+                    "'+hydra.sweeper.search.objective={METRIC: maximize}', or minimize"
+                )
 
     def make_application(self) -> Application:
         """Return the application with the limits of the search."""

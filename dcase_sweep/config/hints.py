@@ -16,6 +16,7 @@ from dcase_sweep.config.classes import locate
 from dcase_sweep.config.components import SINGLE
 from dcase_sweep.config.files import read_config
 from dcase_sweep.config.folders import conf_folder, experiment_folders
+from dcase_sweep.config.hydra_hints import explain_call, explain_key, find_missing
 from dcase_sweep.config.path_words import holds_path, typed_word
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.config.signatures import TARGET, read_signature
@@ -41,13 +42,17 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
     group = re.search(r"To append to your default list use (\S+)", text)
     if override and group:
         return f"{override[1]}: nothing is chosen yet that could be replaced; write {group[1]}"
-    if override and _is_of_searches(override[1]):
+    key = find_missing(override[1], error.__cause__) if override else ""
+    if override and _is_of_searches(str(getattr(error.__cause__, "full_key", override[1]))):
         return f"{override[1]}: a search has this key, and a grid does not; add hydra/sweeper=optuna"
     if override and override[1].startswith("hydra.") and error.__cause__ is not None:
-        return f"{override[1]}: {str(error.__cause__).splitlines()[0]}; +{override[1]} adds what is not there"
+        return explain_key(key, error.__cause__)
     if override:
-        addable = _how_to_add(override[1], arguments)
-        return f"{override[1]}: {addable or f'no such key; {_nearest_key(override[1], arguments)}'}"
+        return f"{key}: {_how_to_add(key, arguments) or f'no such key; {_nearest_key(key, arguments)}'}"
+    needed = re.search(r"Error resolving interpolation '([^']+)'", text)
+    removed = [word[1:] for word in arguments if needed and f"${{{word[1:]}}}" in needed[1] and word.startswith("~")]
+    if removed:
+        return f"~{removed[0]}: an experiment needs it; {removed[0]}=NAME chooses another"
     merged = re.search(r"Error merging override (.+)", text)
     if merged:
         cause = str(error.__cause__ or "").strip().splitlines()
@@ -59,7 +64,7 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
     if called:
         where = re.search(r"full_key: (\S+)", text)
         key = where[1] if where else "hydra.sweeper" if "Sweeper" in called[1] else "hydra.launcher"
-        return f"{key}._target_={called[1]}: {str(error.__cause__ or 'no such class').splitlines()[0].rstrip(':')}"
+        return explain_call(key, called[1], str(error.__cause__ or "no such class").splitlines()[0].rstrip(":"))
     several = re.search(r"Ambiguous value for argument '(.+)'$", text.splitlines()[0] if text else "")
     if several:
         return f"{printable(several[1])}: several values; add -m to run each of them{_how_else(several[1])}"
@@ -145,6 +150,8 @@ def _how_to_add(key: str, arguments: Sequence[str]) -> str:
     """What to type for a key that a component takes without its file setting it, or whose choice is not made."""
     composed = _compose_choices(arguments)
     above, _, name = key.rpartition(".")
+    if above == "tracking.tags":  # the names are free
+        return f"no such key; +{key}=VALUE adds it"
     if any(key in flat for flat in composed):  # other choices of a sweep do not have it
         return ""
     targets = {str(flat[f"{above}.{TARGET}"]) for flat in composed if flat.get(f"{above}.{TARGET}")}
@@ -210,6 +217,11 @@ def _nearest_key(key: str, arguments: Sequence[str]) -> str:
     above = key.rpartition(".")[0]
     if above in known and not any(name.startswith(above + ".") for name in known):
         return f"{above} is null with these choices"
+    beside = sorted(name.rpartition(".")[2] for name in known if above and name.rpartition(".")[0] == above)
+    if beside:  # what is right about the key must not count as resemblance
+        near = difflib.get_close_matches(key.rpartition(".")[2], beside, n=1)
+        shown = ", ".join(name for name in beside if not name.startswith("_"))
+        return f"did you mean {above}.{near[0]}?" if near else f"expected one of {shown}"
     near = difflib.get_close_matches(key, sorted(known), n=1)
     if near:
         return f"did you mean {near[0]}?"
@@ -219,6 +231,7 @@ def _nearest_key(key: str, arguments: Sequence[str]) -> str:
 
 
 def _is_of_searches(key: str) -> bool:
-    """Whether it is one of the settings of Optuna's sweeper."""
+    """Whether it is one of the settings of Optuna's sweeper. If keys below it are missing, that sweeper is chosen."""
     settings: Any = OmegaConf.load(conf_folder() / "hydra" / "sweeper" / "optuna.yaml")
-    return key.startswith("hydra.sweeper.") and key.split(".")[2] in settings
+    above, _, name = key.rpartition(".")
+    return above == "hydra.sweeper" and name in (*settings, "sampler", "pruner")

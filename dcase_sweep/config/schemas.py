@@ -240,8 +240,8 @@ class Tracking:
     start_timeout: float = 600.0
     #: Whether the trained network is logged as an MLflow model.
     model: bool = True
-    #: The runs that draw their figures: ``all``, ``none``, or ``auto``: all but the trials of a search that are not the
-    #: best when they finish.
+    #: What is drawn: ``all``: the figures of each run, and of a search at its end. ``auto``: the same, without those of
+    #: trials that are not the best when they finish. ``none``: nothing.
     figures: str = "auto"
     #: Whether the last epoch's checkpoint is logged after each epoch, so that a machine without the run's folder can
     #: continue an interrupted trial.

@@ -182,6 +182,14 @@ class Application:
         seed = [f"{SEED}={each}" for each in best.seeds[:1]]
         return command.join([*command.places(), *best.fixed, *overrides, *seed, *hydra, *mode])
 
+    def draws_figures(self, config: DictConfig) -> bool:
+        """Whether the figures of a search are drawn.
+
+        Args:
+            config: the configuration common to all trials.
+        """
+        return True
+
     def describe_best(self, best: BestTrial) -> dict[str, str]:
         """Return further files for one of the best trials, name → text.
 

@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 MASK = "***"
-_SCHEME = r"[A-Za-z][A-Za-z0-9+.\-]*://"
+#: Hydra writes overrides with a backslash before colons and equals signs.
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.\-]*\\?://"
 #: Names of secret values: configuration keys, and parameters of a URL or a connection string.
 _KEYS = r"[\w.\-]*(?:password|passwd|passphrase|pwd|token|secret|api[_-]?key|access[_-]?key|credentials?|authorization)"
 _NAMES = rf"{_KEYS}|odbc_connect|pass|sig|[\w\-]*signature|auth|key"
@@ -15,8 +16,8 @@ _NAMES = rf"{_KEYS}|odbc_connect|pass|sig|[\w\-]*signature|auth|key"
 _PASSWORDS = re.compile(r"[\w.\-]*(?:password|passwd|passphrase|pwd|secret)", re.IGNORECASE)
 #: In a text, a URL ends at a blank or a quotation mark.
 _IN_TEXT = r"[^\s'\"<>`]"
-_PARAMETER = re.compile(rf"([?&;#](?:{_NAMES})=)(?!{re.escape(MASK)})((?:(?![&;]){_IN_TEXT})+)", re.IGNORECASE)
-_PARAMETER_OF_URL = re.compile(rf"([?&;#](?:{_NAMES})=)([^&;]+)", re.IGNORECASE)
+_PARAMETER = re.compile(rf"([?&;#](?:{_NAMES})\\?=)(?!{re.escape(MASK)})((?:(?![&;]){_IN_TEXT})+)", re.IGNORECASE)
+_PARAMETER_OF_URL = re.compile(rf"([?&;#](?:{_NAMES})\\?=)([^&;]+)", re.IGNORECASE)
 _KEY = re.compile(_KEYS, re.IGNORECASE)
 #: A value outside of URLs: quoted, or up to a blank or a sign that ends it; nothing that is masked, empty or null.
 _QUOTED = r"""'(?:[^'\\\n]|\\.)+'|"(?:[^"\\\n]|\\.)+\""""
@@ -34,10 +35,10 @@ _ELSEWHERE = (
     ),
 )
 #: The password ends at the last @, so that an @, a slash or a colon that was not encoded belongs to it.
-_USER = re.compile(rf"({_SCHEME})([^:/?#@\s'\"]*):({_IN_TEXT}*)@")
-_USER_OF_URL = re.compile(rf"({_SCHEME})([^:/?#@]*):(.*)@", re.DOTALL)
+_USER = re.compile(rf"({_SCHEME})([^:/?#@\s'\"]*?\\?):({_IN_TEXT}*)@")
+_USER_OF_URL = re.compile(rf"({_SCHEME})([^:/?#@]*?\\?):(.*)@", re.DOTALL)
 #: A user name without a password in a web address is a token, as with GitHub.
-_TOKEN = re.compile(r"(https?://)([^:/?#@\s'\"]+)@", re.IGNORECASE)
+_TOKEN = re.compile(r"(https?\\?://)([^:/?#@\s'\"]+)@", re.IGNORECASE)
 
 
 def mask_secrets(text: str, *urls: str | None) -> str:
@@ -70,7 +71,7 @@ def mask_url(url: str) -> str:
 def _masked_user(found: re.Match[str]) -> str:
     scheme, user, password = found.groups()
     if password in ("", "x-oauth-basic") and user:  # the name is the token
-        user = MASK
+        user = MASK + ("\\" if user.endswith("\\") else "")
     return f"{scheme}{user}:{MASK}@"
 
 

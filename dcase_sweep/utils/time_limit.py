@@ -118,6 +118,8 @@ class TimeLimit:
 
 def describe_shortage(left: float, needed: float, what: str = "an epoch") -> str:
     """Describe why nothing is begun: ``time limit: 0:00:12 left, an epoch takes 0:00:40``."""
+    if left <= 0:
+        return "time limit: no time is left"
     return f"time limit: {format_duration(left)} left, {what} takes {format_duration(needed)}"
 
 

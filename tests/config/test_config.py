@@ -225,6 +225,11 @@ def test_filters_of_their_own_for_classes_are_accepted() -> None:
             "hydra.sweeper.n_trials: a search has this key, and a grid does not; add hydra/sweeper=optuna",
         ),
         ("+experiment=task1a_layer6", "experiment=task1a_layer6: no such choice; did you mean"),
+        ("~data", "~data: an experiment needs it; data=NAME chooses another"),
+        ("tracking.tags={a:b}", "tracking.tags.a: no such key; +tracking.tags.a=VALUE adds it"),
+        ("tracking.tags.a=b", "tracking.tags.a: no such key; +tracking.tags.a=VALUE adds it"),
+        ("training={epoch:1}", "training.epoch: no such key; did you mean training.epochs?"),
+        ("model.blocks.0={filter:3}", "model.blocks.0.filter: no such key; did you mean model.blocks.0.filters?"),
     ],
 )
 def test_hydras_own_refusals_in_one_line(override: str, says: str) -> None:
@@ -247,6 +252,7 @@ def test_hydras_own_refusals_in_one_line(override: str, says: str) -> None:
         ),
         (["+experiment=task1a_layer5", "data.validation_sed=1"], "did you mean data.validation_seed?"),
         (["data=nowhere", "training.epoch=1"], "did you mean training.epochs?"),
+        (["optimizer=adam", "optimizer.momentum=0.9"], "expected one of eps, lr, weight_decay"),
         (["model=crnn_meanteacher", "compression.nonzero_kib=126"], "compression is null with these choices"),
     ],
 )

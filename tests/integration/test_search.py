@@ -69,11 +69,14 @@ def test_the_same_command_continues_and_another_space_is_rejected(
 ) -> None:
     name = "hydra.sweeper.study_name=s"
     again = command_line("-m", *tiny(*SPACE, "hydra.sweeper.n_trials=3", name))
+    files = {path.name for path in newest(command_line.folder).iterdir()}
     other = command_line("-m", *tiny(*SPACE, "model.dropout=interval(0.1,0.2)", name), code=1)
 
     assert "search    s (continued with 3 finished)" in again
     assert "search    complete: nothing is left to run" in again
     assert len(study(command_line.folder, "s").get_trials()) == 3
+    assert "figures" in {line.partition(" ")[0] for line in searched.splitlines()}
+    assert "figures" not in files | {line.partition(" ")[0] for line in again.splitlines()}, "tracking.figures=none"
     assert (
         "study s was created with different settings: space model.dropout: was not there, is FloatDistribution" in other
     )
@@ -159,3 +162,16 @@ def test_a_space_without_a_search_and_a_search_without_a_sweeper_are_reported(
     assert "search: nothing varies" in nothing
     assert "search.limits.size: not known before training" in limited
     assert "add hydra/sweeper=optuna" in grid
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [("direction=minimize", "direction=minimize"), ("objective={x:minimize}", "objective={'x': 'minimize'}")],
+)
+def test_an_objective_in_the_words_of_other_applications_is_not_ignored(
+    word: str, found: str, command_line: CommandLine, tiny: Callable[..., list[str]]
+) -> None:
+    output = command_line("-m", *tiny(*SPACE, f"+hydra.sweeper.{word}"), code=1)
+
+    assert f"error: hydra.sweeper.{found}: " in output
+    assert "'+hydra.sweeper.search.objective={METRIC: maximize}'" in output

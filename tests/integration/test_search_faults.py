@@ -12,7 +12,7 @@ import pytest
 
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.study import open_storage
-from tests.conftest import CommandLine
+from tests.conftest import DRAWN, CommandLine
 from tests.integration.test_experiment import client
 from tests.integration.test_other_applications import WarmProject
 from tests.integration.test_search import SPACE, _owner, _running, _wait_for, newest, study
@@ -163,7 +163,8 @@ def test_a_finite_space_is_tried_once(command_line: CommandLine, tiny: Tiny) -> 
 def test_a_name_with_quotation_marks_and_tags_is_only_a_name(command_line: CommandLine, tiny: Tiny) -> None:
     name = """bob's "<script>alert(1)</script>" 100% a/b [x]={y} ü"""
     quoted = "'" + name.replace("'", "\\'") + "'"
-    output = command_line("-m", *tiny(*points(), "hydra.sweeper.n_trials=2", f"hydra.sweeper.study_name={quoted}"))
+    more = ("hydra.sweeper.n_trials=2", f"hydra.sweeper.study_name={quoted}", DRAWN)
+    output = command_line("-m", *tiny(*points(), *more))
 
     assert f"search    {name}: 2 finished" in output
     page = (newest(command_line.folder) / "figures" / "search.html").read_text()

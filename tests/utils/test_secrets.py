@@ -1,10 +1,17 @@
 """Passwords are masked wherever a URL is shown or written."""
 
+import re
+
 import pytest
 
 from dcase_sweep.utils.secrets import is_masked, mask_secrets, mask_url, mask_values, mask_word, split_credentials
 
 SECRET = "hunter2"
+
+
+def escape(text: str) -> str:
+    """Write a value of an override as Hydra's sweepers do."""
+    return re.sub(r"([\\()\[\]{}:=\s,])", r"\\\1", text)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +47,7 @@ def test_only_the_secret_of_a_url_is_masked(url: str, shown: str) -> None:
     assert SECRET not in mask_secrets(f"error: {url} cannot be reached", url)
     assert SECRET not in mask_word(f"tracking.uri={url}")
     assert SECRET not in str(mask_values({"tracking": {"uri": url, "tags": [f"a={url}"]}}))
+    assert SECRET not in mask_word(f"tracking.uri={escape(url)}")
 
 
 @pytest.mark.parametrize(
@@ -144,3 +152,10 @@ def test_a_masked_url_is_recognised() -> None:
     assert is_masked(mask_url("http://ann:pw@host"))
     assert is_masked(mask_url("postgresql://host/db?password=x"))
     assert not is_masked("http://ann:pw@host")
+
+
+def test_an_override_as_hydra_saves_it_keeps_its_other_parts() -> None:
+    words = ["++tracking.parent=1", f"tracking.uri={escape('http://ann:hunter2@host:5000')}", "seed=1"]
+
+    assert mask_values(words)[1] == r"tracking.uri=http\://ann\:***@host\:5000"
+    assert mask_values(",".join(words)) == r"++tracking.parent=1,tracking.uri=http\://ann\:***@host\:5000,seed=1"

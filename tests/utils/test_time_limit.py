@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dcase_sweep.utils import time_limit
-from dcase_sweep.utils.time_limit import OutOfTime, TimeLimit, find_deadline, parse_duration
+from dcase_sweep.utils.time_limit import OutOfTime, TimeLimit, describe_shortage, find_deadline, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,7 @@ def test_what_does_not_fit_is_refused_with_both_times() -> None:
     with pytest.raises(OutOfTime, match=r"^time limit: 0:00:30 left, an epoch takes 0:01:30$"):
         limit.check(90)
     TimeLimit(None).check(1e9)
+
+
+def test_a_limit_that_has_passed_is_not_compared_with_an_epoch() -> None:
+    assert describe_shortage(-0.2, 0.0) == "time limit: no time is left"

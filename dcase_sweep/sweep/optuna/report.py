@@ -121,7 +121,15 @@ def trials_csv(study: optuna.Study, metrics: Sequence[str]) -> str:
     return buffer.getvalue()
 
 
-def report(study: optuna.Study, search_config: SearchConfig, record: Record, folder: Path, config: DictConfig) -> None:
+def report(
+    study: optuna.Study,
+    search_config: SearchConfig,
+    record: Record,
+    folder: Path,
+    config: DictConfig,
+    *,
+    is_drawn: bool = True,
+) -> None:
     """Write, record and print the results of a study.
 
     Args:
@@ -130,9 +138,8 @@ def report(study: optuna.Study, search_config: SearchConfig, record: Record, fol
         record: the record of the sweep, which gets a copy of every file.
         folder: the folder of the sweep.
         config: the composed sweep.
+        is_drawn: whether figures are drawn.
     """
-    from dcase_sweep.sweep.optuna.figures import draw
-
     metrics = study.metric_names or [f"objective {index}" for index in range(len(study.directions))]
     trials = study.get_trials(deepcopy=False)
     best = [_describe_best(name, trial, study, search_config, metrics) for name, trial in _named(best_trials(study))]
@@ -151,14 +158,25 @@ def report(study: optuna.Study, search_config: SearchConfig, record: Record, fol
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
         record.log_text(text, name)
-    for path in draw(study, folder / "figures", metrics):
-        record.log_file(path, "figures")
+    page = _draw(study, record, folder / "figures", metrics) if is_drawn else None
     record.describe(records.notes(trials), _describe(best, trials, metrics))
     record.log_metrics({f"trials/{name}": float(number) for name, number in records.counts(trials).items()})
     if len(metrics) == 1 and best:
         record.log_metrics({f"search/{metrics[0]}": best[0].metrics[metrics[0]]})
     record.mark_best(find_marks(study, [each.number for each in best]))
     _print(study, best, repeatable, search_config, folder, config)
+    if page is not None:
+        log.info(f"figures   {os.path.relpath(page)}")
+
+
+def _draw(study: optuna.Study, record: Record, folder: Path, metrics: Sequence[str]) -> Path | None:
+    """Draw and record the figures, and return the page with all of them; None if no trial has finished."""
+    from dcase_sweep.sweep.optuna.figures import draw  # imports matplotlib and plotly
+
+    drawn = draw(study, folder, metrics)
+    for path in drawn:
+        record.log_file(path, "figures")
+    return drawn[-1] if drawn else None
 
 
 def find_marks(study: optuna.Study, best: Collection[int]) -> dict[str, bool]:
@@ -255,7 +273,8 @@ def _print(
     trials = study.get_trials(deepcopy=False)
     found = records.counts(trials)
     order = ("finished", "pruned", "rejected", "repeated", "failed", "interrupted")
-    log.info(f"search    {study.study_name}: " + ", ".join(f"{found[name]} {name}" for name in order if found[name]))
+    counted = ", ".join(f"{found[name]} {name}" for name in order if found[name])
+    log.info(f"search    {study.study_name}: {counted or 'no trial was begun'}")
     for note in records.notes(trials):
         log.info(f"note      {note}")
     if not best:
@@ -273,4 +292,3 @@ def _print(
             log.info(f"test      {test}")
         if each.number in repeatable:
             log.info(f"repeat    {search_config.application.describe_repetition(config, each, folder)}")
-    log.info(f"figures   {os.path.relpath(folder)}/figures/search.html")

@@ -108,7 +108,8 @@ class Search:
         failed = [trial for trial in trials if records.kind(trial) == "failed"]
         line, fault = describe_end(self.study, self.config)
         if self.joined is None:
-            report(self.study, self.config, self.record, self.folder, self.composed)
+            is_drawn = self.config.application.draws_figures(self.base)
+            report(self.study, self.config, self.record, self.folder, self.composed, is_drawn=is_drawn)
         self.record.end("FAILED" if fault else "FINISHED")
         if line:
             log.info(f"search    {line}")

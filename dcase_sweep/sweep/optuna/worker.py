@@ -9,7 +9,7 @@ import optuna
 from hydra.core.singleton import Singleton
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
-from optuna.trial import Trial
+from optuna.trial import FrozenTrial, Trial
 
 from dcase_sweep.sweep.composer import Composer
 from dcase_sweep.sweep.optuna import study as records
@@ -30,12 +30,15 @@ from dcase_sweep.sweep.stored_jobs import mask_saved_configurations
 from dcase_sweep.utils import console
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.signals import report_time_limit
+from dcase_sweep.utils.text import printable
 from dcase_sweep.utils.time_limit import find_deadline, limit_process
 
 log = logging.getLogger(__name__)
 
 #: After this many consecutive rejected trials the limits are assumed to exclude everything.
 _HOPELESS = 500
+#: Number of characters of the reason that is shown then.
+_LONGEST_REASON = 200
 #: After this many consecutive repeated trials an untried point is chosen. After as many again, the search ends.
 _REPEATED, _NOTHING_NEW = 5, 200
 #: Seconds between looks for the trials of lost workers, where no command does.
@@ -135,7 +138,8 @@ class Worker:
                 rejected = _count_in_a_row("rejected", ends, rejected)
                 repeated = _count_in_a_row("repeated", ends, repeated)
                 if rejected >= _HOPELESS:
-                    reason = f"{rejected} trials in a row were rejected; widen the limits or the space"
+                    why = _find_rejection(study.get_trials(deepcopy=False))
+                    reason = f"{rejected} trials in a row were rejected; widen the limits or the space; the last: {why}"
                     study.set_user_attr(records.STOPPED, reason)
                     raise UserError(reason)
         return ran
@@ -209,6 +213,12 @@ class Worker:
     def _begin(self, trial: Trial) -> None:
         if self.label:
             trial.set_user_attr(records.LAUNCHED, self.label)
+
+
+def _find_rejection(trials: Sequence[FrozenTrial]) -> str:
+    """Return why the last rejected trial was rejected."""
+    found = (trial.user_attrs.get(records.REJECTED) for trial in reversed(trials))
+    return printable(next(filter(None, found), "no reason is known"), _LONGEST_REASON)
 
 
 def _count_in_a_row(kind: str, ends: Sequence[str], before: int) -> int:

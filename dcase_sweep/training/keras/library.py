@@ -10,6 +10,7 @@ from typing import Any
 from dcase_sweep.config import Hardware
 from dcase_sweep.utils.cpu import usable_cores
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.gpus import find_share
 from dcase_sweep.utils.native_log import without_notices
 
 #: The message if TensorFlow is not installed.
@@ -41,7 +42,10 @@ def import_keras() -> Any:
 
 
 def import_tensorflow() -> Any:
-    """Import TensorFlow with GPU memory allocated on demand, so that PyTorch can use the rest."""
+    """Import TensorFlow with GPU memory allocated on demand, so that PyTorch can use the rest.
+
+    A worker that shares its GPU allocates at most its part of the memory.
+    """
     is_first = "tensorflow" not in sys.modules
     if is_first:
         # PyTorch with CUDA imports it sooner or later. If TensorFlow is there before, that ends the process.
@@ -52,9 +56,32 @@ def import_tensorflow() -> Any:
 
     if is_first:
         tensorflow.get_logger().setLevel("ERROR")
-        for gpu in tensorflow.config.list_physical_devices("GPU"):
-            tensorflow.config.experimental.set_memory_growth(gpu, True)
+    _limit_memory(tensorflow.config)
     return tensorflow
+
+
+def _limit_memory(config: Any) -> None:
+    """Let TensorFlow allocate GPU memory on demand, and at most the part of this process if workers share the GPU."""
+    for gpu in config.list_physical_devices("GPU"):
+        with suppress(RuntimeError, ValueError):  # a component has used TensorFlow before, or has set it up itself
+            if find_share() is None:
+                config.experimental.set_memory_growth(gpu, True)
+                continue
+            # With a limit TensorFlow has no other way to ask for growth, and else allocates all of the part at once.
+            os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+            part = config.LogicalDeviceConfiguration(memory_limit=_find_limit() // 2**20)
+            config.set_logical_device_configuration(gpu, [part])
+
+
+def _find_limit() -> int:
+    """Return how many bytes of a shared GPU this process may allocate."""
+    import torch
+
+    from dcase_sweep.training.gpu_memory import get_limit
+
+    limit = get_limit(torch.cuda.get_device_properties(0).total_memory)
+    assert limit is not None
+    return limit
 
 
 def set_up(hardware: Hardware, seed: int) -> None:
