@@ -292,7 +292,7 @@ int cuDeviceGetCount(int *count) { return cudaGetDeviceCount(count); }
 int cuDevicePrimaryCtxGetState(int number, unsigned *flags, int *active) { *flags = 0; *active = 1; return 0; }
 int cuDevicePrimaryCtxRetain(void **out, int number) { *out = &default_stream; return 0; }
 int cuDriverGetVersion(int *version) { *version = 13000; return 0; }
-int cuFuncGetAttribute(int *out, int attribute, void *function) { *out = 0; return 0; }
+int cuFuncGetAttribute(int *out, int attribute, void *function) { *out = attribute ? 0 : 1024; return 0; } /* 0: threads */
 int cuGetErrorString(int error, const char **text) { *text = "an error of the stub"; return 0; }
 int cuLaunchKernel(void) { launches++; return 0; }
 int cuLaunchKernelEx(void) { launches++; return 0; }
