@@ -85,9 +85,10 @@ class Frames:
         self._inside = padded[:, half + 1 : half + 1 + samples]
         self._margins: list[tuple[torch.Tensor, torch.Tensor]] = []
         if pad_mode == "reflect":
-            mirrored = torch.arange(half + 1, 0, -1), torch.arange(samples - 2, samples - 2 - half, -1)
             margins = padded[:, : half + 1], padded[:, half + 1 + samples :]
-            self._margins = [(m, of.to(waveforms.device)) for m, of in zip(margins, mirrored, strict=True)]
+            ranges = (half + 1, 0), (samples - 2, samples - 2 - half)
+            mirrored = [torch.arange(*each, -1, device=waveforms.device) for each in ranges]
+            self._margins = list(zip(margins, mirrored, strict=True))
         emphasised = waveforms.new_empty(batch, (chunk_size - 1) * hop + taken)
         windowed = waveforms.new_zeros(batch, chunk_size, max(n_fft, taken))
         begin = (n_fft - taken + 1) // 2

@@ -31,6 +31,7 @@ from pytorch_lightning.utilities.types import LRSchedulerConfig
 from dcase_sweep.config import Monitor
 from dcase_sweep.training.checkpoint_files import check_weights
 from dcase_sweep.training.checkpoints import BEST, LAST
+from dcase_sweep.training.host_copy import copy_to_host
 from dcase_sweep.utils.errors import UserError, free_bytes
 from dcase_sweep.utils.files import whole_file
 
@@ -150,7 +151,8 @@ class BestCheckpoint(Callback):
 
     def _save_best(self, epoch: int, value: float, weights: dict[str, torch.Tensor]) -> None:
         self.best_epoch, self.best_value = epoch, value
-        self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
+        copies = copy_to_host({name: tensor.detach() for name, tensor in weights.items()})
+        self.best_weights = {name: tensor.clone() for name, tensor in copies.items()}
         self.best_extra_state = self.extra_state()
         self._write_best()
 
@@ -255,7 +257,7 @@ def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
     """
     try:
         with whole_file(path) as temporary:
-            torch.save(content, temporary)
+            torch.save(copy_to_host(content), temporary)
     except RuntimeError as error:
         if free_bytes(path.parent) > sum(_sizes(content)) + _OVERHEAD:
             raise

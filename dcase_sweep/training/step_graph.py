@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
+from dcase_sweep.training.host_copy import copy_to_host
+
 log = logging.getLogger(__name__)
 
 #: Steps before the recording, in which libraries select algorithms and the optimizer creates its state.
@@ -169,12 +171,8 @@ class StepGraph:
         """
         plain = self._plain[first_group:]
         groups = [group | settings for group, settings in zip(state["param_groups"], plain, strict=False)]
-        values = {
-            place: {
-                name: value.cpu() if name == "step" and torch.is_tensor(value) else value for name, value in of.items()
-            }
-            for place, of in state["state"].items()
-        }
+        steps = copy_to_host({place: of["step"] for place, of in state["state"].items() if "step" in of})
+        values = {place: of | {"step": steps[place]} if place in steps else of for place, of in state["state"].items()}
         return state | {"state": values, "param_groups": [*groups, *state["param_groups"][len(groups) :]]}
 
     def _write_numbers(self, numbers: Mapping[str, float]) -> None:

@@ -161,9 +161,12 @@ class StepModule(LightningModule):
 
     def log_means(self) -> None:
         """Log the means of the reported values over the epoch."""
-        means = self.means.compute()
-        if means:
-            self.log_dict(means, on_step=False, on_epoch=True, batch_size=1)
+        self.log_values(self.means.compute())
+
+    def log_values(self, values: Mapping[str, float]) -> None:
+        """Log values of an epoch. They stay in main memory, where nobody waits for the GPU to read them."""
+        tensors = {name: torch.tensor(value, dtype=torch.float32) for name, value in values.items()}
+        self.log_dict(tensors, on_step=False, on_epoch=True, batch_size=1)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         if not self._has_whole_steps:

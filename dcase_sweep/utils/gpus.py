@@ -1,7 +1,10 @@
 """The NVIDIA GPUs that a process may use, and how the workers of a command share them. Does not import PyTorch."""
 
+import functools
 import os
 import re
+import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +63,24 @@ def find_visible_gpus() -> list[str]:
     """Return the GPUs that this process may use, in the form of ``CUDA_VISIBLE_DEVICES``, without initializing them."""
     visible = os.environ.get(VISIBLE)
     if visible is None:
-        return [str(index) for index, _ in enumerate(_DRIVER.iterdir())] if _DRIVER.is_dir() else []
+        return [str(index) for index in range(len(list(_DRIVER.iterdir())) if _DRIVER.is_dir() else _ask_nvidia_smi())]
     names = [name.strip() for name in visible.split(",")]
     # CUDA ignores what follows an invalid name; -1 is the usual way to hide all GPUs.
     end = next((index for index, name in enumerate(names) if name in ("", "-1")), len(names))
     return names[:end]
+
+
+@functools.cache
+def _ask_nvidia_smi() -> int:
+    """Return how many GPUs NVIDIA's own command lists: under WSL, for example, the driver has no folder."""
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return 0
+    try:
+        done = subprocess.run([command, "--list-gpus"], capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    return sum(line.startswith("GPU ") for line in done.stdout.splitlines())
 
 
 def assign_gpu(worker: int, workers: int) -> dict[str, str]:

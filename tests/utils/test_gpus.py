@@ -1,5 +1,7 @@
 """Which worker uses which GPU."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,31 @@ def test_without_other_workers_nothing_is_shared(text: str, monkeypatch: pytest.
     monkeypatch.setenv(SHARE, text)
 
     assert find_share() is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the command is a script of a shell")
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        (
+            "echo 'GPU 0: NVIDIA GeForce RTX 4070 (UUID: GPU-8932f937)'; echo 'GPU 1: NVIDIA T4 (UUID: GPU-1)'",
+            ["0", "1"],
+        ),
+        ("echo 'Failed to initialize NVML: Driver/library version mismatch'; exit 18", []),
+        ("echo 'No devices found.'", []),
+    ],
+)
+def test_where_the_driver_has_no_folder_its_command_lists_the_gpus(
+    script: str, found: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = tmp_path / "nvidia-smi"
+    command.write_text(f"#!/bin/sh\n{script}\n")
+    command.chmod(0o755)
+    monkeypatch.delenv(VISIBLE, raising=False)
+    monkeypatch.setattr(gpus, "_DRIVER", tmp_path / "none")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    gpus._ask_nvidia_smi.cache_clear()
+
+    assert find_visible_gpus() == found
+
+    gpus._ask_nvidia_smi.cache_clear()

@@ -130,6 +130,8 @@ def _sample_beta(alpha: float, count: int, device: torch.device) -> Tensor:
     `torch.distributions.Beta` draws different values from the same seed; these repeat the results of earlier versions.
     """
     where = torch.device("cpu") if device.type == "mps" else device  # older PyTorch has no such draw on MPS
-    gamma = Gamma(torch.full((count,), float(alpha), device=where), 1.0)
+    # A check of the arguments, or a rate that is copied to the GPU, would wait for it in each step.
+    concentration = torch.full((count,), float(alpha), device=where)
+    gamma = Gamma(concentration, torch.ones_like(concentration), validate_args=False)
     first, second = gamma.sample(), gamma.sample()
     return (first / (first + second).clamp_min(1e-12)).to(device)

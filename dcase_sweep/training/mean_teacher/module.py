@@ -174,7 +174,7 @@ class MeanTeacherModule(StepModule):
 
     def on_validation_epoch_end(self) -> None:
         self.log_means()
-        self.log_dict(dict(self.evaluate(self._collect_scores())))
+        self.log_values(self.evaluate(self._collect_scores()))
 
     def _collect_scores(self) -> ValidationScores:
         """Return the scores of the validation, copied from the device in one transfer each, and reset them."""

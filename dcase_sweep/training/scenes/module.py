@@ -111,8 +111,9 @@ class SceneModule(StepModule):
         targets = torch.cat([targets for _, targets in self._validated])
         self._validated.clear()
         self.log_means()
-        self.log("validation/loss", self.loss(logits, targets))
-        self.log("validation/accuracy", (logits.argmax(dim=1) == targets).float().mean())
+        accuracy = (logits.argmax(dim=1) == targets).float().mean()
+        loss, correct = torch.stack([self.loss(logits, targets).float(), accuracy]).tolist()
+        self.log_values({"validation/loss": loss, "validation/accuracy": correct})
         if self.metrics:
             scores = torch.softmax(logits, dim=1).cpu().numpy()
-            self.log_dict(compute_metrics(self.metrics, scores, targets.cpu().numpy(), "validation/"))
+            self.log_values(compute_metrics(self.metrics, scores, targets.cpu().numpy(), "validation/"))

@@ -1,0 +1,64 @@
+"""What Python does first in a process with the stub of a GPU: change the few parts of PyTorch that need real values."""
+
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+
+class _Torch(MetaPathFinder):
+    """Changes PyTorch once it is imported."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name != "torch":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        assert spec is not None
+        assert spec.loader is not None
+        execute = spec.loader.exec_module
+
+        def execute_and_change(module: ModuleType) -> None:
+            execute(module)
+            _change(module)
+
+        spec.loader.exec_module = execute_and_change  # type: ignore[method-assign]
+        return spec
+
+
+def _change(torch: Any) -> None:
+    torch.backends.cudnn.enabled = False  # it calls the driver by itself
+    torch.abs = _absolute(torch)
+    for place in (torch, torch.Tensor):
+        place.softmax = _constant(torch, place.softmax, None)
+        place.sigmoid = _constant(torch, place.sigmoid, 0.5)
+
+
+def _absolute(torch: Any) -> Callable[..., Any]:
+    """Return an absolute value without the kernel for complex numbers, which PyTorch compiles for the GPU it finds."""
+    plain = torch.abs
+
+    def absolute(x: Any, **options: Any) -> Any:
+        return plain(x.real if x.is_cuda and x.is_complex() else x, **options)
+
+    return absolute
+
+
+def _constant(torch: Any, function: Callable[..., Any], value: float | None) -> Callable[..., Any]:
+    """Return a function whose results in predictions are probabilities; with None they are equal and sum up to 1."""
+
+    def call(x: Any, *arguments: Any, **options: Any) -> Any:
+        result = function(x, *arguments, **options)
+        if result.is_cuda and torch.is_inference_mode_enabled() and not torch.cuda.is_current_stream_capturing():
+            axis = options.get("dim", arguments[0] if arguments else -1)
+            constant = 1 / result.shape[axis] if value is None else value
+            result.copy_(torch.full(result.shape, constant, dtype=result.dtype))
+        return result
+
+    return call
+
+
+sys.meta_path.insert(0, _Torch())
