@@ -27,7 +27,7 @@ def measure_complexity(layers: Sequence[Any], experiment: Experiment) -> Complex
 
 
 def complexity_before_training(experiment: Experiment, classes: int) -> Complexity:
-    """Compute the complexity of the experiment's network with all parameters non-zero.
+    """Compute the complexity of the experiment's network with all parameters non-zero, and check its outputs.
 
     Its class tells the layers, or the network is built without weights, which takes some milliseconds. No data are
     read. A trial needs the result up to four times, so the latest results are cached.
@@ -40,6 +40,9 @@ def complexity_before_training(experiment: Experiment, classes: int) -> Complexi
         planned = plan_layers(experiment, classes)
         if planned is None:
             network = build_model(experiment, classes=classes, device="meta")
+            from dcase_sweep.complexity.outputs import check_outputs
+
+            check_outputs(network, experiment)
             _latest[known, classes] = network_complexity(network, experiment)
         else:
             _latest[known, classes] = _planned_complexity(planned, experiment)

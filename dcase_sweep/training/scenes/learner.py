@@ -13,6 +13,7 @@ from torch import nn
 
 from dcase_sweep.complexity.layers import Layer, list_layers
 from dcase_sweep.complexity.networks import plan_layers
+from dcase_sweep.complexity.outputs import check_outputs
 from dcase_sweep.config import Experiment, build_metrics, build_model, get_monitor
 from dcase_sweep.config.components import make_augmentations, make_loss
 from dcase_sweep.data.scenes import SceneData
@@ -65,6 +66,7 @@ class SceneLearner:
         self.device = resolve_device(experiment.hardware)
         pytorch_lightning.seed_everything(experiment.seed, verbose=False)
         network = build_model(experiment, classes=len(data.classes))
+        check_outputs(network, experiment, len(data.classes))
         #: Compresses the network during training; None without compression.
         self.compressor = self._compressor(network)
         quantized = self.compressor.quantized if self.compressor is not None else None
