@@ -26,7 +26,7 @@ from dcase_sweep.config.command_line import (
     make_search_a_sweep,
     may_be_sweep,
     place_limits,
-    put_flags_first,
+    put_options_last,
     quote_choices,
     split_options,
     with_model_of_task,
@@ -127,7 +127,7 @@ def _complete(arguments: list[str]) -> list[str]:
         arguments = with_words_of_folder(arguments)
     check_supported(arguments)
     path = SearchPath.of_arguments(arguments)
-    named = quote_choices(put_flags_first(make_search_a_sweep(rename_overrides(place_limits(arguments)))), path)
+    named = quote_choices(put_options_last(make_search_a_sweep(rename_overrides(place_limits(arguments)))), path)
     words = with_model_of_task(named, path)
     sys.argv = [sys.argv[0], *words]
     check_arguments(jobs_to_show(words)[0], path)

@@ -1,7 +1,7 @@
 """Rewriting of command-line arguments that Hydra would not parse as intended.
 
 Hydra has no option for any of these: a group's choice may look like a number, a path may contain any character
-(`path_words`), ``-m`` may come between two overrides, a search implies a sweep and its limits are part of the sweeper
+(`path_words`), an option may come between overrides, a search implies a sweep and its limits are part of the sweeper
 (Hydra 1.4 rejects a ``hydra.mode`` in a group's file), and a task selects a model where a model also selects its task
 (defaults lists override in one direction only).
 """
@@ -23,19 +23,35 @@ from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.overrides import combinations
 from dcase_sweep.utils.secrets import mask_word
 
-#: Options of Hydra that are followed by a value.
-_VALUED = (*PLACES, "--cfg", "-c", "--info", "-i", "--package", "-p")
 _SWEEPS = ("search=", "experiment=", "hydra.mode=")
 #: Options that print information instead of running.
 _SHOWS = ("-c", "--cfg", "-i", "--info", "-h", "--help", "--hydra-help", "-sc", "--shell-completion")
+#: Options that are followed by a value, and those that may be.
+_WITH_VALUE = (*PLACES, "-c", "--cfg", "-p", "--package")
+_MAY_HAVE_VALUE = ("-i", "--info")
+_INFORMATION = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 #: One limit of a search or all of them; the slash in a name makes Hydra read it as a group.
 _LIMITS = re.compile(r"^\+{0,2}(?:hydra\.sweeper\.)?search\.limits(?:\.(?:complexity/)?(\w+))?=(.*)$", re.DOTALL)
 _NUMBER = re.compile(r"\d[\d_]*(\.\d*)?(e\d+)?")
 
 
-def put_flags_first(arguments: Sequence[str]) -> list[str]:
-    """Allow ``-m`` anywhere. Hydra accepts it before or after all overrides, but not between them."""
-    return [word for word in arguments if word in MULTIRUN] + [word for word in arguments if word not in MULTIRUN]
+def put_options_last(arguments: Sequence[str]) -> list[str]:
+    """Allow options anywhere. Hydra accepts them before or after all overrides, but not between them."""
+    options, overrides = split_options(arguments)
+    return [*overrides, *options]
+
+
+def split_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Divide a command line into Hydra's options with their values, and overrides."""
+    options: list[str] = []
+    overrides: list[str] = []
+    is_value = False
+    for position, word in enumerate(arguments):
+        is_option = word.startswith("-") or is_value
+        (options if is_option else overrides).append(word)
+        following = arguments[position + 1] if position + 1 < len(arguments) else ""
+        is_value = not is_value and (word in _WITH_VALUE or (word in _MAY_HAVE_VALUE and following in _INFORMATION))
+    return options, overrides
 
 
 def may_be_sweep(arguments: Sequence[str]) -> bool:
@@ -86,17 +102,6 @@ def jobs_to_show(arguments: Sequence[str]) -> list[list[str]]:
         ]
         return [[*options, *shared]]
     return [[*options, *job] for job in combinations(parser, overrides)]
-
-
-def split_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Split a command line into Hydra's options, with their values, and the overrides."""
-    options: list[str] = []
-    overrides: list[str] = []
-    is_value = False
-    for word in arguments:
-        (options if is_value or word.startswith("-") else overrides).append(word)
-        is_value = word in _VALUED
-    return options, overrides
 
 
 def quote_choices(arguments: Sequence[str], path: SearchPath) -> list[str]:

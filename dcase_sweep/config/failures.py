@@ -1,9 +1,13 @@
 """Descriptions of exceptions that a component of the configuration has raised."""
 
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from traceback import walk_tb
+
+from dcase_sweep.utils.errors import UserError, is_out_of_memory
 
 #: Exceptions whose messages say what is wrong without the name of the exception.
 _EXPLAINED = (ValueError, TypeError, RuntimeError)
@@ -38,3 +42,27 @@ def _is_of_user(file: str) -> bool:
     installed = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     folders = [Path(__file__).parents[1], *(Path(each) for each in installed if each)]
     return not any(path.is_relative_to(folder) for folder in folders)
+
+
+@contextmanager
+def naming_component(key: str, target: str, called: object = None) -> Iterator[None]:
+    """Turn an exception that a component outside this package has raised into a line with its key.
+
+    Args:
+        key: the key of the component.
+        target: its full name.
+        called: the object of which a method has to be in the traceback; None = the block calls nothing else.
+
+    Raises:
+        UserError: with the component, and the line of the user's code.
+    """
+    try:
+        yield
+    except (UserError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        frames = (frame for frame, _ in walk_tb(error.__traceback__))
+        is_called = called is None or any(frame.f_locals.get("self") is called for frame in frames)
+        if target.startswith("dcase_sweep.") or is_out_of_memory(error) or not is_called:
+            raise
+        raise UserError(f"{key}: {describe_failure(error, target)}") from error

@@ -114,6 +114,9 @@ def build_front_end(experiment: Experiment) -> Any:
                 f"front_end._target_={node._target_}: computes features of clips with {name}={found}; expected "
                 f"{key}={wanted}, which its constructor gets as {name} if it takes it"
             )
+    shape = getattr(front_end, "shape", None)
+    if not isinstance(shape, tuple | list) or len(shape) != 2 or not all(hasattr(size, "__index__") for size in shape):
+        raise UserError(f"front_end._target_={node._target_}: shape is {shape}; expected (mel, frame) of a clip")
     front_end.padding = locate_class("task", experiment.task._target_).padding  # type: ignore[attr-defined]
     return front_end
 

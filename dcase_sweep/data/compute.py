@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from dcase_sweep.audio.front_end import FrontEnd
 from dcase_sweep.audio.reading import AudioProblem, Waveform, read_waveform
+from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.malloc import keep_large_allocations
 
 #: Clips in a call of the front end: one fits in a core's cache, a GPU needs more to be busy.
@@ -81,9 +82,32 @@ def _features(paths: Sequence[Path], front_end: FrontEnd, device: str) -> list[t
         with torch.inference_mode():
             waveforms = samples[0][None] if len(samples) == 1 else np.stack(samples)
             transform = getattr(front_end, "for_store", front_end)
-            computed = iter(transform(torch.from_numpy(waveforms).to(device)).cpu().numpy())
+            result = transform(torch.from_numpy(waveforms).to(device))
+            _check_features(result, front_end, [path for path, (found, _) in zip(paths, read, strict=True) if found])
+            computed = iter(result.cpu().numpy())
     silence = np.zeros(stored_shape(front_end), dtype=stored_dtype(front_end))
     return [(silence if waveform is None else next(computed), state) for waveform, state in read]
+
+
+def _check_features(features: Any, front_end: FrontEnd, paths: Sequence[Path]) -> None:
+    """Check what a front end has computed of some files.
+
+    Raises:
+        UserError: for anything but finite values of the shape that the front end has stated.
+    """
+    import torch
+
+    name, expected = type(front_end).__name__, (len(paths), *stored_shape(front_end))
+    if not isinstance(features, torch.Tensor):
+        raise UserError(f"front_end: {name} returned a {type(features).__name__}; expected a tensor [clip, mel, frame]")
+    if features.shape != expected:
+        raise UserError(
+            f"front_end: {name} returned features {list(features.shape)}; expected {list(expected)}, clips and the "
+            "(mel, frame) of its attribute shape"
+        )
+    if features.is_floating_point() and not features.isfinite().all():
+        bad = next(path for path, each in zip(paths, features, strict=True) if not each.isfinite().all())
+        raise UserError(f"front_end: {name} returned values of {bad} that are not finite; expected finite ones")
 
 
 def compute_features(

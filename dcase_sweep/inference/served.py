@@ -49,8 +49,10 @@ class ServedModel:
             params: ``overlap``, the fraction of a window that overlaps with the next one.
 
         Raises:
-            UserError: for a recording that cannot be used.
+            UserError: for a recording that cannot be used, and a table without a column of recordings.
         """
+        if not {AUDIO, WAVEFORM} & {*table.columns}:  # MLflow has removed columns of other names
+            raise UserError(f"no column {AUDIO} and no column {WAVEFORM}; expected one of them")
         overlap = float((params or PARAMETERS)["overlap"])
         found = [self._predict(index, row, overlap) for index, row in enumerate(table.to_dict("records"))]
         return to_frame(found, self._model.classes)

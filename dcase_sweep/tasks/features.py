@@ -12,6 +12,7 @@ import numpy as np
 from dcase_sweep.audio.front_end import FrontEnd
 from dcase_sweep.audio.packed import PackedWaveforms
 from dcase_sweep.config import Experiment, build, build_front_end, build_task, stored_configuration
+from dcase_sweep.config.failures import naming_component
 from dcase_sweep.data.files import check_samples
 from dcase_sweep.data.leaks import find_copies
 from dcase_sweep.data.store import FeatureStore, KnownFiles, open_store
@@ -52,7 +53,10 @@ def load_features(experiment: Experiment, device: str = "cpu") -> tuple[TaskData
 
     data = _load_data(experiment, dataset, check)
     began = time.perf_counter()
-    with console.progress("features", len(data.filenames)) as bar:
+    with (
+        naming_component("front_end", experiment.front_end._target_, front_end),
+        console.progress("features", len(data.filenames)) as bar,
+    ):
         store = open_store(
             data.root,
             data.filenames,
@@ -133,7 +137,8 @@ def _load_data(experiment: Experiment, dataset: Any, check: Callable[[Path, Sequ
         UserError: if it is not.
     """
     task = build_task(experiment)
-    data: TaskData = dataset.load(check=check)
+    with naming_component("data", experiment.data._target_):
+        data: TaskData = dataset.load(check=check)
     if not isinstance(data, task.data_type):
         raise UserError(
             f"data={experiment.data._target_}: load() gave {type(data).__name__}; expected {task.data_type.__name__} "

@@ -52,7 +52,8 @@ def naming_components(experiment: Experiment, trainer: Trainer, has_begun: Calla
         has_begun: whether a state to resume, if there is one, has been loaded.
 
     Raises:
-        UserError: for an exception of the optimizer, the scheduler, the loss, an augmentation or a callback.
+        UserError: for an exception of the network, the optimizer, the scheduler, the loss, an augmentation or a
+            callback.
     """
     try:
         yield
@@ -72,6 +73,7 @@ def _list_components(experiment: Experiment, trainer: Trainer) -> list[_Componen
     schedulers = [each.scheduler for each in trainer.lr_scheduler_configs]
     several = {"augmentation": experiment.augmentation, "callbacks": experiment.callbacks}
     nodes: dict[str, tuple[Any, Sequence[Any]]] = {
+        "model": (experiment.model, ()),
         "optimizer": (experiment.optimizer, trainer.optimizers),
         "scheduler": (experiment.scheduler, schedulers),
         "task.loss": (experiment.task.loss, ()),

@@ -85,6 +85,8 @@ def _call(experiment: Experiment, classes: int) -> tuple[Any, Any]:
     shape = build_front_end(experiment).shape
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         network = build_model(experiment, classes=classes)
+        if next(network.parameters(), None) is None:
+            raise UserError(f"{_name(experiment)}: has no parameters; expected a network that can be trained")
         try:
             return network, network.eval()(torch.rand(_CLIPS, *shape))
         except Exception as error:  # a user's network can raise any error

@@ -10,7 +10,7 @@ import yaml
 
 from dcase_sweep import __version__
 from dcase_sweep.__main__ import VERBS, main
-from dcase_sweep.config.command_line import jobs_to_show
+from dcase_sweep.config.command_line import jobs_to_show, put_options_last
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,6 +35,16 @@ def test_the_jobs_of_a_sweep_are_shown() -> None:
         ["--cfg=job", "search=scene_cnn", "seed=1"]
     ]
     assert jobs_to_show(["-m", "seed=1,2"]) == [["-m", "seed=1,2"]]
+
+
+def test_options_may_come_between_overrides() -> None:
+    assert put_options_last(["seed=1", "--config-dir", "conf", "-m", "model=cnn4"]) == [
+        *("seed=1", "model=cnn4"),
+        *("--config-dir", "conf", "-m"),
+    ]
+    assert put_options_last(["--info", "searchpath", "seed=1"]) == ["seed=1", "--info", "searchpath"]
+    assert put_options_last(["--info", "seed=1"]) == ["seed=1", "--info"]
+    assert put_options_last(["--cfg=job", "seed=1"]) == ["seed=1", "--cfg=job"]
 
 
 def test_help_and_configurations_of_the_real_command() -> None:

@@ -25,6 +25,23 @@ def forget_targets(features, targets, rng):
     return features
 
 
+def add_noise_in_double(features, targets, rng):
+    return features + torch.from_numpy(rng.normal(0, 0.1, tuple(features.shape))), targets
+
+
+class InTraining(torch.nn.Module):
+    kind = "scenes"
+
+    def __init__(self, *, input_shape, classes):
+        super().__init__()
+        self.layer = torch.nn.Linear(input_shape[0], classes)
+
+    def forward(self, features):
+        if self.training:
+            raise RuntimeError("no such gain")
+        return self.layer(features.mean(2))
+
+
 def layerwise(parameters, lr):
     return torch.optim.SGD(parameters, lr=lr)
 
@@ -62,6 +79,8 @@ FILES = {
     "optimizer/layerwise.yaml": "_target_: my_parts.layerwise\nlr: 0.25\n",
     "scheduler/plateau.yaml": "_target_: torch.optim.lr_scheduler.ReduceLROnPlateau\npatience: 0\nfactor: 0.5\n",
     "augmentation/forgetful.yaml": "forgetful:\n  _target_: my_parts.forget_targets\n  _partial_: true\n",
+    "augmentation/double.yaml": "double:\n  _target_: my_parts.add_noise_in_double\n  _partial_: true\n",
+    "model/in_training.yaml": "_target_: my_parts.InTraining\n",
     "optimizer/radam.yaml": "_target_: torch.optim.RAdam\n_partial_: true\nlr: 2e-3\nbetas: [0.8, 0.99]\n",
     "scheduler/halved.yaml": "_target_: my_parts.every_epoch_half\n_partial_: true\ninterval: step\nfactor: 0.5\n",
     "augmentation/noise.yaml": "noise:\n  _target_: my_parts.add_noise\n  _partial_: true\n  std: 0.1\n",
@@ -125,6 +144,19 @@ def test_an_optimizer_of_a_function_and_the_tasks_metric_for_a_plateau(
     assert (state["mode"], state["_last_lr"]) == ("min", [0.125])  # the second epoch is not better
     output = project("--config-dir", "conf", "augmentation=[roll,forgetful]", *tiny(), code=1)
     assert "error: augmentation: number 2 of 2 returned a Tensor; expected features and targets" in output
+    output = project("--config-dir", "conf", "augmentation=double", *tiny(), code=1)
+    assert "number 1 of 1 returned features of type torch.float64; expected torch.float32" in output
+
+
+def test_a_network_that_fails_in_training_is_named_with_its_line(
+    project: CommandLine, tiny: Callable[..., list[str]]
+) -> None:
+    words = [word for word in tiny() if not word.startswith("model.")]
+
+    output = project(*words[:1], "--config-dir", "conf", "model=in_training", *words[1:], code=1)
+
+    assert re.search(r"^error: model: no such gain \(my_parts\.InTraining, my_parts\.py, line \d+\)$", output, re.M)
+    assert "Traceback" not in output
 
 
 def test_schedules_and_augmentations_are_swept_over(project: CommandLine, tiny: Callable[..., list[str]]) -> None:

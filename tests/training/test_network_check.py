@@ -67,6 +67,17 @@ class Broken(Detector):
         return self.nothing
 
 
+class Fixed(nn.Module):
+    kind = "scenes"
+
+    def __init__(self, *, input_shape, classes):
+        super().__init__()
+        self.classes = classes
+
+    def forward(self, features):
+        return features.mean(2)[:, : self.classes]
+
+
 class Scenes(nn.Module):
     kind = "scenes"
 
@@ -135,6 +146,11 @@ def test_a_network_of_scenes_that_returns_anything_else_is_reported(outputs: str
         try_scene_network(experiment("Scenes", f"+model.outputs={outputs}"), 10)
 
     assert str(caught.value) == f"model._target_=own_networks.Scenes: {says}"
+
+
+def test_a_network_without_parameters_is_reported() -> None:
+    with pytest.raises(UserError, match=r"Fixed: has no parameters; expected a network that can be trained"):
+        try_scene_network(experiment("Fixed"), 10)
 
 
 def test_networks_that_return_what_is_expected_pass_and_draw_no_random_numbers() -> None:

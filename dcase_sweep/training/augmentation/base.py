@@ -63,7 +63,7 @@ def apply_all(
     """Apply augmentations to the batch in order.
 
     Raises:
-        UserError: if one does not return features and targets.
+        UserError: if one does not return features and targets, or features of another type.
     """
     for position, augmentation in enumerate(augmentations, start=1):
         returned = augmentation(features, targets, rng)
@@ -71,6 +71,12 @@ def apply_all(
             raise UserError(
                 f"augmentation: number {position} of {len(augmentations)} returned a {type(returned).__name__}; "
                 "expected features and targets"
+            )
+        found = getattr(returned[0], "dtype", type(returned[0]).__name__)
+        if found != features.dtype:  # a layer rejects it, far from here; NumPy's generator draws float64
+            raise UserError(
+                f"augmentation: number {position} of {len(augmentations)} returned features of type {found}; expected "
+                f"{features.dtype}, as it was given"
             )
         features, targets = returned
     return features, targets
