@@ -39,8 +39,8 @@ class ActivationTrace(TorchDispatchMode):
     - element-wise operations (batch normalisation, which is folded into the convolution; activation functions; products
       and sums) overwrite an input of the same size that is not read later;
     - dropout is removed, and reshaping, transposing and contiguous copies need no memory;
-    - a GRU runs frame by frame, layer by layer, one direction after the other. In addition to its input and output
-      sequence it needs its state and the gates of one frame.
+    - a recurrent layer runs frame by frame, layer by layer, one direction after the other. In addition to its input and
+      output sequence it needs its state and the gates of one frame.
 
     The features of the clip count until the last operation that reads them. Weights and the scratch memory of operators
     do not count.
@@ -71,9 +71,9 @@ class ActivationTrace(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
         name = str(func)
-        read = self._get_buffers(tree_leaves((args, kwargs)))
+        read = self.find_buffers(tree_leaves((args, kwargs)))
         if read:
-            new = [each for each in tree_leaves(found) if isinstance(each, Tensor) and not self._get_buffers([each])]
+            new = [each for each in tree_leaves(found) if isinstance(each, Tensor) and not self.find_buffers([each])]
             if name.startswith(_COPIES):
                 for copy in new:
                     self._buffers[_storage(copy)] = min(read)
@@ -85,12 +85,12 @@ class ActivationTrace(TorchDispatchMode):
     def record_recurrent(self, sequence: Tensor, states: Sequence[Tensor], working: int) -> None:
         """Record the layers of a recurrent network, each of which reads the states of the layer before."""
         for each in states:
-            self._record(self._get_buffers([sequence]), [each], False, working)
+            self._record(self.find_buffers([sequence]), [each], False, working)
             sequence = each
 
     def live_values(self, results: Any, layers: int) -> list[int]:
         """Return the largest number of live values in each layer. The network's results are live to the end."""
-        last = {number: len(self._steps) for number in self._get_buffers(tree_leaves(results))}
+        last = {number: len(self._steps) for number in self.find_buffers(tree_leaves(results))}
         for position, step in enumerate(self._steps):
             last.update({number: max(position, last.get(number, 0)) for number in step.reads})
         peaks, live = [0] * layers, {0}
@@ -111,7 +111,7 @@ class ActivationTrace(TorchDispatchMode):
         self._kept.append(new)
         self._steps.append(_Step(self.layer, read, tuple(range(first, len(self._sizes))), is_pointwise, working))
 
-    def _get_buffers(self, values: Iterable[Any]) -> frozenset[int]:
+    def find_buffers(self, values: Iterable[Any]) -> frozenset[int]:
         """Return the numbers of the buffers among some values; weights and constants are not buffers."""
         numbers = (self._buffers.get(_storage(value)) for value in values if isinstance(value, Tensor))
         return frozenset(number for number in numbers if number is not None)
@@ -120,23 +120,29 @@ class ActivationTrace(TorchDispatchMode):
         return sum(self._sizes[number] for number in numbers)
 
 
+#: Functions of recurrent layers; that of an LSTM takes and returns two states.
+_RECURRENT = ("gru", "lstm", "rnn_tanh", "rnn_relu")
+
+
 class _RecurrentLayers(TorchFunctionMode):
-    """Records one operation for each layer of a GRU, instead of a thousand that PyTorch runs frame by frame."""
+    """Records one operation for each recurrent layer, instead of a thousand that PyTorch runs frame by frame."""
 
     def __init__(self, trace: ActivationTrace) -> None:
         super().__init__()
         self.trace = trace
 
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(func, "__name__", "") != "gru" or isinstance(args[2], Tensor):  # packed sequences are not supported
+        # With packed sequences, which are not supported, the list of weights is the next argument.
+        if getattr(func, "__name__", "") not in _RECURRENT or not isinstance(args[2], list):
             return func(*args, **(kwargs or {}))
         sequence, before, weights, _, layers = args[:5]
-        directions, units = len(before) // layers, before.shape[-1]
-        shape = (*sequence.shape[:2], directions * units)
-        states = [torch.empty(shape, dtype=sequence.dtype, device=sequence.device) for _ in range(layers)]
-        gates = weights[1].shape[0]
-        self.trace.record_recurrent(sequence, states, working=units + gates)
-        return states[-1], before
+        states = [before] if isinstance(before, Tensor) else list(before)
+        directions = len(states[0]) // layers
+        shape = (*sequence.shape[:2], directions * states[0].shape[-1])
+        results = [torch.empty(shape, dtype=sequence.dtype, device=sequence.device) for _ in range(layers)]
+        working = sum(each.shape[-1] for each in states) + weights[1].shape[0]  # the state, and the gates
+        self.trace.record_recurrent(sequence, results, working=working)
+        return results[-1], *states
 
 
 def _storage(tensor: Tensor) -> int:

@@ -1,7 +1,8 @@
 """Complexity of a PyTorch network, layer by layer."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dcase_sweep.complexity.activations import ActivationTrace
+from dcase_sweep.complexity.operations import LayerTrace, location, stored_tensors
 from dcase_sweep.models.planned_layer import PlannedLayer
 
 
@@ -26,24 +28,6 @@ class Layer:
     live_activations: int = 0
 
 
-def _products(layer: nn.Module, output: Any) -> int:
-    """Count the multiply-accumulates of one forward pass of one clip."""
-    if isinstance(layer, nn.Conv1d | nn.Conv2d):
-        return int(output[0].numel()) * layer.in_channels // layer.groups * int(np.prod(layer.kernel_size))
-    if isinstance(layer, nn.Linear):
-        return int(output[0].numel()) * layer.in_features
-    if isinstance(layer, nn.RNNBase):  # each weight is used once for each frame
-        sequence = output if isinstance(output, Tensor) else output[0]
-        frames = sequence.shape[1 if layer.batch_first else 0]
-        return int(frames) * sum(weight.numel() for weight in layer.parameters() if weight.dim() == 2)
-    return 0
-
-
-def _stored(layer: nn.Module, statistics: bool) -> Sequence[Tensor]:
-    buffers = layer.buffers(recurse=False) if statistics else ()
-    return [*layer.parameters(recurse=False), *(buffer for buffer in buffers if buffer.is_floating_point())]
-
-
 def _arrays(stored: Sequence[Tensor]) -> tuple[NDArray[np.float32], ...]:
     # Weights on the meta device have no values; all count as non-zero. The array of ones needs no memory, so that a
     # network that does not fit in memory can be counted.
@@ -56,9 +40,9 @@ def _arrays(stored: Sequence[Tensor]) -> tuple[NDArray[np.float32], ...]:
 def _find_planned(network: nn.Module, planned: Sequence[PlannedLayer], statistics: bool) -> list[Layer] | None:
     """Return the planned layers with their weights; None if the network has others."""
     stored = {
-        name: (type(module).__name__, _stored(module, statistics))
+        name: (type(module).__name__, stored_tensors(module, statistics))
         for name, module in network.named_modules()
-        if _stored(module, statistics)
+        if stored_tensors(module, statistics)
     }
     sizes = {name: (kind, sum(each.numel() for each in tensors)) for name, (kind, tensors) in stored.items()}
     if not planned or sizes != {each.name: (each.kind, each.parameters) for each in planned}:
@@ -76,7 +60,10 @@ def list_layers(
     statistics: bool = True,
     planned: Sequence[PlannedLayer] | None = None,
 ) -> list[Layer]:
-    """List the layers of a network in the order in which they are used.
+    """List the modules that own parameters which the inference of a clip needs, in the order in which they are used.
+
+    Parameters that several modules share, or that are used several times, count once. Those that only the training
+    needs, such as an auxiliary head, do not count.
 
     Args:
         network: a network on features ``[batch, mel, frame]``.
@@ -89,32 +76,29 @@ def list_layers(
     told = _find_planned(network, planned or (), statistics)
     if told is not None:
         return told
-    found: list[Layer] = []
-    device = next(network.parameters()).device
-    clip = torch.zeros(1, *input_shape, device=device)
-    trace = ActivationTrace(clip)
+    clip = torch.zeros(1, *input_shape, device=next(network.parameters()).device)
+    memory = ActivationTrace(clip)
+    trace = LayerTrace(network, memory, statistics=statistics)
+    with _inference(network), memory, trace:
+        results = network.forward(clip)  # not through a compiled call, which skips hooks
+    live = memory.live_values(results, max(len(trace.layers), 1))
+    counted: set[object] = set()
+    found = []
+    for layer, values in zip(trace.layers, live, strict=False):
+        own = [tensor for tensor in layer.used if location(tensor) not in counted]
+        counted |= {location(tensor) for tensor in own}
+        found.append(Layer(layer.name, layer.kind, _arrays(own), layer.multiply_accumulates, values))
+    return found
 
-    def begin(layer: nn.Module, inputs: Any) -> None:
-        if _stored(layer, statistics):
-            trace.layer = len(found)
 
-    def hook(name: str) -> Any:
-        def note(layer: nn.Module, inputs: Any, output: Any) -> None:
-            if stored := _stored(layer, statistics):
-                found.append(Layer(name, type(layer).__name__, _arrays(stored), _products(layer, output)))
-
-        return note
-
-    leaves = [(name, module) for name, module in network.named_modules() if not list(module.children())]
-    handles = [module.register_forward_pre_hook(begin) for _, module in leaves]
-    handles += [module.register_forward_hook(hook(name)) for name, module in leaves]
-    was_training = network.training
+@contextmanager
+def _inference(network: nn.Module) -> Iterator[Any]:
+    """Context in which a network computes as in use, and attention by products that can be counted."""
+    was_training, was_fast = network.training, torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.no_grad(), trace:
-            results = network.eval().forward(clip)  # not through a compiled call, which skips hooks
+        with torch.no_grad(), nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH):
+            yield network.eval()
     finally:
         network.train(was_training)
-        for handle in handles:
-            handle.remove()
-    live = trace.live_values(results, len(found))
-    return [replace(layer, live_activations=values) for layer, values in zip(found, live, strict=True)]
+        torch.backends.mha.set_fastpath_enabled(was_fast)

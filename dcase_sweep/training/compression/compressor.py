@@ -41,9 +41,10 @@ class Compressor(Callback):
     ) -> None:
         self.settings = settings
         self.schedule = Schedule.of(settings, epochs=epochs, steps_per_epoch=steps_per_epoch)
-        weights = prunable_weights(network)
+        layers = list_layers(network, input_shape)
+        weights = prunable_weights(network, layers)
         self.plan: PruningPlan = plan_pruning(
-            list_layers(network, input_shape),
+            layers,
             sum(weight.numel() for weight in weights),
             kib=settings.nonzero_kib,
             bits=settings.bits,  # type: ignore[arg-type]

@@ -15,18 +15,22 @@ import torch
 from torch import Tensor, nn
 
 from dcase_sweep.complexity.layers import Layer
+from dcase_sweep.complexity.operations import location
 from dcase_sweep.complexity.rules import Complexity, layer_complexity
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.precision import Bits
 
 #: Layers whose weights may become zero. Biases and batch normalisation have few parameters, and each affects a whole
-#: map.
-_PRUNABLE = (nn.Conv2d, nn.Linear)
+#: map. What other layers and a network itself own is not pruned either.
+_PRUNABLE = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 
-def prunable_weights(network: nn.Module) -> list[Tensor]:
-    """Return the weights of convolutional and dense layers, in the network's order."""
-    return [module.weight for module in network.modules() if isinstance(module, _PRUNABLE)]
+def prunable_weights(network: nn.Module, layers: Sequence[Layer]) -> list[Tensor]:
+    """Return the weights of those convolutional and dense layers that count, each once, also if layers share it."""
+    modules = dict(network.named_modules())
+    used = [modules[layer.name] for layer in layers if layer.name in modules]
+    weights = [module.weight for module in used if isinstance(module, _PRUNABLE)]
+    return list({location(weight): weight for weight in weights}.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,8 @@ def plan_pruning(layers: Sequence[Layer], weights: int, *, kib: float | None, bi
     if zeros >= weights:
         fixed = (size - weights * value) / 1024
         raise UserError(
-            f"compression.nonzero_kib={kib:g}: biases and batch normalisation, which are not pruned, take {fixed:.2f} "
-            f"of the {size / 1024:.2f} KiB at {bits} bit; expected more than that"
+            f"compression.nonzero_kib={kib:g}: biases, normalisation and other parameters, which are not pruned, take "
+            f"{fixed:.2f} of the {size / 1024:.2f} KiB at {bits} bit; expected more than that"
         )
     return PruningPlan(weights, zeros, size, size - zeros * value)
 

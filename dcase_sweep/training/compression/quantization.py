@@ -21,8 +21,11 @@ _DECAY = 0.99
 _WEIGHT_LIMIT = 127
 _LOWEST, _HIGHEST = -128, 127
 #: Layers whose outputs are a selection of their inputs, and therefore have the same scale.
-_PASSING = (nn.MaxPool2d, nn.Dropout, nn.Flatten, nn.Unflatten, nn.Identity)
-_WEIGHTED = (nn.Conv2d, nn.Linear)
+_PASSING = (nn.MaxPool1d, nn.MaxPool2d, nn.Dropout, nn.Flatten, nn.Unflatten, nn.Identity)
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_WEIGHTED = (*_CONVOLUTIONS, nn.Linear)
+#: Layers that are folded into the convolution before them.
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 #: Layers that the converter fuses with the layer before.
 _ACTIVATIONS = (nn.ReLU, nn.ReLU6)
 
@@ -74,21 +77,23 @@ class Structure:
 def read_structure(network: nn.Module, input_shape: tuple[int, int]) -> Structure:
     """Find the structure of a network for clips of ``(mel, frame)`` by a forward pass of one clip.
 
-    Functions applied to tensors between layers are not found; they are computed in float32.
+    Functions applied to tensors between layers are not found, and neither are layers with several results, such as
+    recurrent ones; they are computed in float32.
     """
     leaves = {name: module for name, module in network.named_modules() if not list(module.children())}
     producer: dict[int, str] = {}
     successors: dict[str, list[str]] = {name: [] for name in leaves}
     called: list[str] = []
-    kept: list[Tensor] = []  # keeps tensors alive, so that no id is reused
+    kept: list[Any] = []  # keeps tensors alive, so that no id is reused
 
     def note(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            if id(inputs[0]) in producer:
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            if inputs and id(inputs[0]) in producer:
                 successors[producer[id(inputs[0])]].append(name)
-            producer[id(output)] = name
-            called.append(name)
-            kept.extend([inputs[0], output])
+            if isinstance(output, Tensor):
+                producer[id(output)] = name
+                called.append(name)
+            kept.extend([*inputs[:1], output])
 
         return hook
 
@@ -106,8 +111,9 @@ def read_structure(network: nn.Module, input_shape: tuple[int, int]) -> Structur
         return len(successors[name]) == 1 and isinstance(leaves[successors[name][0]], kinds)
 
     weighted = tuple(name for name in called if isinstance(leaves[name], _WEIGHTED))
-    folded = {successors[name][0]: name for name in weighted if joins(name, (nn.BatchNorm2d,))}
-    inner = {name for name in (*weighted, *folded) if joins(name, (nn.BatchNorm2d, *_ACTIVATIONS))}
+    convolutions = [name for name in weighted if isinstance(leaves[name], _CONVOLUTIONS)]
+    folded = {successors[name][0]: name for name in convolutions if joins(name, _NORMS)}
+    inner = {name for name in (*weighted, *folded) if joins(name, _ACTIVATIONS)} | set(folded.values())
     outputs = tuple(name for name in called if name not in inner and not isinstance(leaves[name], _PASSING))
     return Structure(weighted, folded, outputs)
 
@@ -140,9 +146,9 @@ class FakeQuantization:
             plain: Tensor = self.network(features)
             return plain
         with torch.autocast(features.device.type, enabled=False), self._hooked():
-            logits: Tensor = functional_call(
-                self.network, self.weights(), (self._activation(self._INPUT, features.float()),)
-            )
+            values = self._activation(self._INPUT, features.float())
+            # A weight that two layers share is quantised for each, because each has its own batch normalisation.
+            logits: Tensor = functional_call(self.network, self.weights(), (values,), tie_weights=False)
         return logits
 
     def weights(self) -> dict[str, Tensor]:

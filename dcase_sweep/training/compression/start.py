@@ -65,7 +65,7 @@ def check_start(experiment: Experiment) -> None:
         classes = _check_shapes(experiment, settings.start, start.state)
     network = build_model(experiment, classes=classes, device="meta")
     layers = list_layers(network, network_shape(experiment))
-    count = sum(weight.numel() for weight in prunable_weights(network))
+    count = sum(weight.numel() for weight in prunable_weights(network, layers))
     plan_pruning(layers, count, kib=settings.nonzero_kib, bits=settings.bits)  # type: ignore[arg-type]
 
 

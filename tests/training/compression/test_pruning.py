@@ -59,9 +59,10 @@ def test_a_channels_last_weight_is_pruned_like_any_other() -> None:
 def test_the_largest_number_of_weights_that_fits_stays(bits: int, size: int) -> None:
     made = network()
     kib = size / 1024
-    weights = prunable_weights(made)
+    layers = list_layers(made, (1, 4))
+    weights = prunable_weights(made, layers)
 
-    plan = plan_pruning(list_layers(made, (1, 4)), 42, kib=kib, bits=bits)  # type: ignore[arg-type]
+    plan = plan_pruning(layers, 42, kib=kib, bits=bits)  # type: ignore[arg-type]
     zero_smallest(weights, plan.zeros)
     for name, value in made.named_parameters():
         if name.endswith("bias"):
@@ -87,7 +88,7 @@ def test_by_hand_126_kib_of_the_five_layer_network() -> None:
 
 
 def test_the_parameters_that_cannot_be_pruned_must_fit() -> None:
-    with pytest.raises(UserError, match=r"compression.nonzero_kib=0.04: biases and batch normalisation") as caught:
+    with pytest.raises(UserError, match=r"compression.nonzero_kib=0.04: biases, normalisation and other") as caught:
         plan_pruning(list_layers(network(), (1, 4)), 42, kib=0.04, bits=16)
 
     assert "take 0.04 of the 0.12 KiB at 16 bit" in str(caught.value)
@@ -126,3 +127,15 @@ def test_a_pruned_start_stays_pruned() -> None:
     pruner.enforce(1.0)
 
     assert weight.tolist() == pytest.approx([0.0, 1.2, 0.0, 1.4])
+
+
+def test_only_weights_that_count_are_pruned_and_shared_ones_once() -> None:
+    """Zeros in a head that only the training needs would not make the network smaller."""
+    made = nn.Sequential(nn.Flatten(), nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False))
+    made[2].weight = made[1].weight
+    made.add_module("auxiliary", nn.Linear(4, 50))
+    made.forward = lambda features: made[2](made[1](made[0](features)))  # type: ignore[method-assign,assignment]
+
+    weights = prunable_weights(made, list_layers(made, (1, 4)))
+
+    assert [weight is made[1].weight for weight in weights] == [True]

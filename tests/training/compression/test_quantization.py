@@ -200,3 +200,32 @@ def test_ranges_come_back_from_a_checkpoint() -> None:
     second.is_on = True
 
     assert torch.equal(first(clips), second(clips))
+
+
+class Recurrent(nn.Module):
+    """A convolution in time, a recurrent layer, and a weight that two layers share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(nn.Conv1d(SHAPE[0], 3, 3, padding="same"), nn.BatchNorm1d(3), nn.ReLU())
+        self.gru = nn.GRU(3, 3, batch_first=True)
+        self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.second.weight = self.first.weight
+
+    def forward(self, features: Tensor) -> Tensor:
+        states = self.gru(self.conv(features).transpose(1, 2))[0][:, -1]
+        scores: Tensor = self.second(self.first(states))
+        return scores
+
+
+def test_a_recurrent_layer_stays_as_it_is_and_a_shared_weight_is_quantised_in_both_layers() -> None:
+    torch.manual_seed(2)
+    made, clips = Recurrent(), torch.randn(5, *SHAPE)
+    quantized = calibrated(made, clips)
+    quantized.is_observing = False
+
+    assert quantized.structure.weighted == ("conv.0", "first", "second")
+    assert quantized.structure.folded == {"conv.1": "conv.0"}
+    assert quantized.structure.outputs == ("conv.2", "first", "second")
+    made.eval()
+    assert 0 < (quantized(clips) - made(clips)).abs().max() < 0.05

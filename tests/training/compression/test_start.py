@@ -40,7 +40,10 @@ def test_another_dropout_or_recipe_is_no_other_network(finished: Path) -> None:
     [
         (["model=cnn4"], "model.blocks.2.pool was [4, 100], is [4, 4]"),
         (["front_end.f_max=20000"], "a run of another network (front_end.f_max was 22050.0, is 20000.0)"),
-        (["compression.nonzero_kib=1.2"], "compression.nonzero_kib=1.2: biases and batch normalisation, which are not"),
+        (
+            ["compression.nonzero_kib=1.2"],
+            "compression.nonzero_kib=1.2: biases, normalisation and other",
+        ),
     ],
 )
 def test_another_network_or_an_impossible_size_is_rejected(finished: Path, overrides: list[str], says: str) -> None:
