@@ -156,7 +156,11 @@ def _drop_invalid(experiment: Experiment, dataset: Any, data: TaskData, store: F
     """
     if not getattr(dataset, "skip_invalid", False):
         raise DataError(store.problems)
-    log.warning(f"data      {len(store.problems)} clips cannot be read and are left out: {store.problems[0]}")
+    number = len(store.problems)
+    log.warning(
+        f"data      {console.pluralize(number, 'clip')} cannot be read and {'is' if number == 1 else 'are'} left out: "
+        f"{store.problems[0]}"
+    )
     valid = data.drop_invalid(store.valid)
     empty = getattr(valid, "empty_splits", ())
     if empty:
