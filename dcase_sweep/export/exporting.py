@@ -38,13 +38,14 @@ _LAYER_CLIPS = 50
 
 @dataclass(frozen=True, slots=True)
 class _Format:
-    """The functions of a file format: conversion, runtime, tensors, and the suffix of its files."""
+    """The functions of a file format: conversion, runtime, tensors, the runtime's name, and metadata of its files."""
 
     kinds: tuple[str, ...]
     convert: Callable[..., bytes]
     runtime: Callable[[bytes], Any]
     tensors: Callable[[bytes], tuple[StoredTensor, ...]]
     runtime_name: str
+    describe: Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def export(run: TrainedRun, what: str, *, calibration: int, folder: Path) -> None:
@@ -89,7 +90,7 @@ def export(run: TrainedRun, what: str, *, calibration: int, folder: Path) -> Non
         "table.txt": describe(None) + "\n",
         "tensors.csv": tensor_table(exported[1:]),
         "measured.json": json.dumps(to_json(exported, layers, **facts), indent=2) + "\n",
-        "metadata.json": json.dumps({**metadata, "files": signatures}, indent=2) + "\n",
+        "metadata.json": json.dumps({**chosen.describe(metadata), "files": signatures}, indent=2) + "\n",
     }
     _write(folder, {f"{kind}.{what}": content for kind, content in files.items()}, texts)
     _log(run, what, folder, exported)
@@ -111,13 +112,13 @@ def _format(run: TrainedRun, what: str, data: SceneData, shape: Any, metadata: d
     classes = len(data.classes)
     if what == "tflite":
         lite = tflite.TFLiteConverter(run, classes=classes)
-        return _Format(tflite.KINDS, lite.convert, LiteRTRuntime, stored_tensors, "LiteRT")
+        return _Format(tflite.KINDS, lite.convert, LiteRTRuntime, stored_tensors, "LiteRT", onnx.describe_one)
 
     def build() -> ScoringNetwork:
         return scoring_network(run, classes=classes)
 
     converter = onnx.OnnxConverter(build, shape=tuple(shape), metadata=onnx.as_metadata(metadata))
-    return _Format(onnx.KINDS, converter.convert, OnnxRuntime, onnx.onnx_tensors, "ONNX Runtime")
+    return _Format(onnx.KINDS, converter.convert, OnnxRuntime, onnx.onnx_tensors, "ONNX Runtime", converter.describe)
 
 
 def _convert(chosen: _Format, what: str, clips: NDArray[np.float32]) -> dict[str, bytes]:
@@ -132,7 +133,12 @@ def _convert(chosen: _Format, what: str, clips: NDArray[np.float32]) -> dict[str
 
         for kind in chosen.kinds:
             bar.update(done, text=f"{kind}.{what}")
-            files[kind] = chosen.convert(kind, clips, on_clip=step)
+            try:
+                files[kind] = chosen.convert(kind, clips, on_clip=step)
+            except UserError as error:
+                if not files:
+                    raise
+                log.warning(f"left out  {error}")
             step()
     return files
 
