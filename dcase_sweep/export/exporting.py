@@ -59,6 +59,8 @@ def export(run: TrainedRun, what: str, *, calibration: int, folder: Path) -> Non
     Raises:
         UserError: for an error that the user can correct.
     """
+    if what == "tflite":
+        tflite.check_convertible(run)
     data, store = load_features(run.experiment)
     assert isinstance(data, SceneData)
     _warn_if_data_differ(run, compute_fingerprint(data, store))

@@ -7,12 +7,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dcase_sweep.config.classes import locate_class
 from dcase_sweep.export.network import network_weights
 from dcase_sweep.export.quiet import silence
 from dcase_sweep.export.runs import TrainedRun
+from dcase_sweep.training.keras.checks import find_twin
+from dcase_sweep.utils.errors import UserError
 
 #: The four kinds in TensorFlow's guide to post-training quantisation, the largest file first.
 KINDS = ("float32", "float16", "dynamic", "int8")
+
+
+def check_convertible(run: TrainedRun) -> None:
+    """Check that the network of a run has a version in Keras, which TensorFlow converts.
+
+    Raises:
+        UserError: if it has none.
+    """
+    target = run.experiment.model._target_
+    if find_twin(locate_class("model", target)) is None:
+        raise UserError(f"export tflite: model {target.rpartition('.')[2]} has no version in Keras; use export onnx")
 
 
 class TFLiteConverter:

@@ -8,7 +8,9 @@ from dcase_sweep.export.flatbuffer import operations, stored_tensors
 from dcase_sweep.export.layers import layer_noise
 from dcase_sweep.export.runs import TrainedRun
 from dcase_sweep.export.runtimes import LiteRTRuntime
-from dcase_sweep.export.tflite import KINDS, TFLiteConverter
+from dcase_sweep.export.tflite import KINDS, TFLiteConverter, check_convertible
+from dcase_sweep.models.cnn import CNN
+from dcase_sweep.utils.errors import UserError
 from tests.export.conftest import CLASSES
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
@@ -33,6 +35,14 @@ def test_probabilities_equal_those_of_the_float_network(
 
     assert len(set(expected.argmax(axis=1))) > 1
     np.testing.assert_allclose(scores, expected, atol=tolerance)
+
+
+def test_a_network_without_a_keras_version_is_rejected(run: TrainedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_convertible(run)
+    monkeypatch.delattr(CNN, "keras_twin")
+
+    with pytest.raises(UserError, match=r"^export tflite: model CNN has no version in Keras; use export onnx$"):
+        check_convertible(run)
 
 
 def test_int8_reads_and_writes_int8(files: dict[str, bytes]) -> None:

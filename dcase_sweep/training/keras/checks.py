@@ -5,6 +5,15 @@ from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.utils.errors import UserError
 
 
+def find_twin(target: type) -> str | None:
+    """Return the function that builds the Keras version of a network, by its full name; None without one.
+
+    A class that inherits from one with a Keras version may compute something else, and must name its own.
+    """
+    twin: str | None = vars(target).get("keras_twin")
+    return twin
+
+
 def check_tensorflow(experiment: Experiment) -> None:
     """Check that the Keras learner can run the experiment.
 
@@ -15,7 +24,7 @@ def check_tensorflow(experiment: Experiment) -> None:
     from dcase_sweep.training.keras.recipes import check_recipe
 
     target = experiment.model._target_
-    if getattr(locate_class("model", target), "keras_twin", None) is None:
+    if find_twin(locate_class("model", target)) is None:
         raise UserError(f"framework=tensorflow: model {target.rpartition('.')[2]} is not available; choose torch")
     if experiment.hardware.accelerator == "mps":
         raise UserError(

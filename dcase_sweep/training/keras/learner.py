@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dcase_sweep.complexity.layers import Layer, list_layers
 from dcase_sweep.config import Experiment, build_metrics, build_model, get_monitor
+from dcase_sweep.config.classes import locate_class
 from dcase_sweep.config.components import make_augmentations
 from dcase_sweep.data.scenes import SceneData
 from dcase_sweep.training.best_checkpoint import BestCheckpoint, EpochListener
@@ -23,7 +24,7 @@ from dcase_sweep.training.keras.loaded import keras
 from dcase_sweep.training.keras.network import build_network
 from dcase_sweep.training.keras.optimizers import make_optimizer
 from dcase_sweep.training.keras.progress import Progress
-from dcase_sweep.training.keras.weights import from_keras, to_keras
+from dcase_sweep.training.keras.weights import check_twin, from_keras, to_keras
 from dcase_sweep.training.normalisation import network_frames, normalisation
 from dcase_sweep.training.restoring import restoring
 from dcase_sweep.training.scenes import SceneLearner
@@ -56,6 +57,7 @@ class KerasSceneLearner:
         precision = resolve_precision(experiment.hardware)
         with device_scope(experiment.hardware):
             self.network = build_network(experiment, classes=len(data.classes), precision=precision)
+            self._check_twin()
 
     @property
     def clips_per_epoch(self) -> int:
@@ -160,6 +162,15 @@ class KerasSceneLearner:
         """Compute class probabilities ``[clip, class]`` of some recordings with the PyTorch network."""
         classes = len(self.data.classes)
         return float16_probabilities(self.experiment, self.state_dict(), self.features, rows, classes=classes)
+
+    def _check_twin(self) -> None:
+        """Check a Keras version from outside of this package before it is trained."""
+        target: Any = locate_class("model", self.experiment.model._target_)
+        if not target.keras_twin.startswith("dcase_sweep."):
+            classes = len(self.data.classes)
+            network = build_model(self.experiment, classes=classes)
+            plain = build_network(self.experiment, classes=classes)
+            check_twin(network, plain, self._normalised(self.data.train[:4]))
 
     def _normalised(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         normalised: NDArray[np.float32] = (self.features[rows] - self.mean[:, None]) / self.deviation[:, None]

@@ -7,6 +7,7 @@ import numpy as np
 
 from dcase_sweep.config import Experiment, build_front_end, keyword_arguments, locate, locate_class
 from dcase_sweep.models.cnn import Block, resolve_blocks
+from dcase_sweep.training.keras.checks import find_twin
 from dcase_sweep.training.keras.library import import_keras
 
 #: Keras' names for the precisions of ``hardware``.
@@ -22,7 +23,9 @@ def build_network(experiment: Experiment, *, classes: int, precision: str = "32-
     """
     target: Any = locate_class("model", experiment.model._target_)
     front_end = build_front_end(experiment)
-    return locate("model.keras_twin", target.keras_twin)(
+    twin = find_twin(target)
+    assert twin is not None  # as checked
+    return locate("model.keras_twin", twin)(
         input_shape=front_end.shape,
         classes=classes,
         seed=experiment.seed,

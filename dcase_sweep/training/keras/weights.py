@@ -12,16 +12,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dcase_sweep.training.checkpoint_files import find_difference
 from dcase_sweep.utils.errors import UserError
 
 Array = NDArray[np.float32]
 #: Height, width and channels of a feature map that is flattened.
 Map = tuple[int, int, int]
 
-_CONVOLUTION = ("weight", "bias")
-_NORMALISATION = ("weight", "bias", "running_mean", "running_var")
-#: PyTorch's names of the arrays of a Keras layer, in Keras' order.
+#: PyTorch's names of the arrays of a Keras layer by Keras' names of them, in Keras' order.
+_CONVOLUTION = {"kernel": "weight", "bias": "bias"}
+_NORMALISATION = {
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
 _NAMES = {"Conv2D": _CONVOLUTION, "Dense": _CONVOLUTION, "BatchNormalization": _NORMALISATION}
+#: Largest difference of float32 probabilities between the libraries that is one of rounding.
+_ROUNDING = 1e-4
 
 
 def to_keras(state_dict: Mapping[str, Tensor], model: Any) -> None:
@@ -34,7 +42,7 @@ def to_keras(state_dict: Mapping[str, Tensor], model: Any) -> None:
     chosen: list[tuple[Any, list[Array]]] = []
     for layer, flattened in _weighted(model):
         arrays = []
-        for position, name in enumerate(_NAMES[type(layer).__name__]):
+        for position, name in enumerate(_names(layer)):
             key = f"{layer.name}.{name}"
             if key not in left:
                 raise UserError(f"weights: no {key}; expected those of {_described(model)}")
@@ -61,12 +69,43 @@ def from_keras(model: Any) -> dict[str, Tensor]:
     """
     state: dict[str, Tensor] = {}
     for layer, flattened in _weighted(model):
-        for position, name in enumerate(_NAMES[type(layer).__name__]):
+        for position, name in enumerate(_names(layer)):
             array = _from_keras(layer, position, layer.get_weights()[position], flattened)
             state[f"{layer.name}.{name}"] = torch.from_numpy(np.array(array, np.float32, order="C"))
         if _NAMES[type(layer).__name__] is _NORMALISATION:
             state[f"{layer.name}.num_batches_tracked"] = torch.tensor(0)
     return state
+
+
+def check_twin(network: Any, model: Any, features: Array) -> None:
+    """Check that a Keras version has the weights of a PyTorch network, and computes the same.
+
+    Args:
+        network: the PyTorch network; its weights are replaced.
+        model: its Keras version in float32.
+        features: normalised features ``[batch, mel, frame]``.
+
+    Raises:
+        UserError: with the weight that differs, or the largest difference of probabilities.
+    """
+    state = from_keras(model)
+    where = "model.keras_twin: not the same network as in PyTorch"
+    if (wrong := find_difference(network.state_dict(), state)) is not None:
+        raise UserError(f"{where}: {wrong}; expected layers of the same names and shapes")
+    network.load_state_dict(state)
+    with torch.inference_mode():
+        expected = torch.softmax(network.eval()(torch.from_numpy(features)), dim=1).numpy()
+    found = np.asarray(model.predict_on_batch(features[..., None]))
+    if found.shape != expected.shape:
+        raise UserError(f"{where}: results {list(found.shape)}; expected probabilities {list(expected.shape)}")
+    if (difference := float(np.abs(found - expected).max())) > _ROUNDING:
+        raise UserError(f"{where}: with the same weights probabilities differ by {difference:.2g}; expected equal ones")
+
+
+def _names(layer: Any) -> list[str]:
+    """Return PyTorch's names of the arrays that a Keras layer has; a convolution may have no bias."""
+    kind = _NAMES[type(layer).__name__]
+    return [kind[weight.name] for weight in layer.weights]
 
 
 def _weighted(model: Any) -> list[tuple[Any, Map | None]]:

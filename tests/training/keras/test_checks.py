@@ -55,6 +55,15 @@ def test_a_model_without_a_keras_version_is_rejected(monkeypatch: pytest.MonkeyP
         with_tensorflow()
 
 
+class Wider(CNN):
+    """Computes something else than the network that it inherits from, and so than its Keras version."""
+
+
+def test_a_model_that_inherits_from_one_with_a_keras_version_is_rejected() -> None:
+    with pytest.raises(UserError, match=r"^framework=tensorflow: model Wider is not available; choose torch$"):
+        with_tensorflow(f"model._target_={__name__}.Wider")
+
+
 def test_without_tensorflow_one_line_describes_the_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)  # what Python takes for a module that is not there
 

@@ -15,7 +15,7 @@ from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.models.cnn import CNN
 from dcase_sweep.training.keras.library import is_installed
 from dcase_sweep.training.keras.network import cnn
-from dcase_sweep.training.keras.weights import from_keras, to_keras
+from dcase_sweep.training.keras.weights import check_twin, from_keras, to_keras
 from dcase_sweep.utils.errors import UserError
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="TensorFlow is not installed")
@@ -156,3 +156,50 @@ def test_weights_of_another_network_are_rejected(damage: Any, says: str) -> None
         to_keras(state, twin)
 
     assert all((a == b).all() for a, b in zip(before, twin.get_weights(), strict=True))
+
+
+class Own(nn.Module):
+    """A network of one's own: no bias before the normalisation, and an average of the map."""
+
+    def __init__(self, bins: int = 3) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 2, 3, padding="same", bias=False), nn.BatchNorm2d(2, eps=1e-3)
+        self.dense = nn.Linear(2, bins)
+
+    def forward(self, features: Tensor) -> Tensor:
+        scores: Tensor = self.dense(self.norm(self.conv(features.unsqueeze(1))).relu().mean((2, 3)))
+        return scores
+
+
+def own(pooled: str = "GlobalAveragePooling2D") -> Any:
+    import keras
+
+    layers = [
+        keras.layers.Input((6, 8, 1)),
+        keras.layers.Conv2D(2, 3, padding="same", use_bias=False, name="conv"),
+        keras.layers.BatchNormalization(epsilon=1e-3, name="norm"),
+        keras.layers.ReLU(),
+        getattr(keras.layers, pooled)(),
+        keras.layers.Dense(3, name="dense"),
+        keras.layers.Softmax(),
+    ]
+    return keras.Sequential(layers, name="own")
+
+
+FEATURES = np.random.default_rng(4).normal(size=(4, 6, 8)).astype(np.float32)
+
+
+def test_a_convolution_without_bias_has_its_place_in_both_libraries() -> None:
+    network, twin = Own(), own()
+    to_keras(disturbed(network), twin)
+
+    check_twin(network, twin, FEATURES)
+
+    assert network.state_dict().keys() == from_keras(twin).keys()
+
+
+def test_another_network_as_the_keras_version_is_rejected() -> None:
+    with pytest.raises(UserError, match="same network as in PyTorch: with the same weights probabilities differ by"):
+        check_twin(Own(), own("GlobalMaxPooling2D"), FEATURES)
+    with pytest.raises(UserError, match=r"dense.weight is \[3, 2\], expected \[4, 2\]; expected layers of the same"):
+        check_twin(Own(bins=4), own(), FEATURES)
