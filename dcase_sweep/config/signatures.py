@@ -92,10 +92,9 @@ def check_keys(prefix: str, keys: Iterable[str], signature: Signature, *, more: 
         if key not in signature.arguments and key not in more and key != TARGET:
             near = difflib.get_close_matches(key, [*signature.arguments, *more], n=1)
             expected = ", ".join([*signature.arguments, *more]) or "no argument"
-            hint = (
-                f"did you mean {prefix}{near[0]}?" if near else f"expected one of {expected}; ~{prefix}{key} removes it"
-            )
-            raise UserError(f"{prefix}{key}: no such key; {hint}")
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"expected one of {expected};"
+            # The key may be of the file of the group, for another class than the chosen one.
+            raise UserError(f"{prefix}{key}: no such key; {hint} ~{prefix}{key} removes it")
 
 
 def make_schema(

@@ -79,6 +79,10 @@ def test_depth_pools_and_dropouts_from_the_command_line() -> None:
     ("overrides", "says"),
     [
         (["+model.dropot=0.1"], "model.dropot: no such key; did you mean model.dropout?"),
+        (
+            ["scheduler._target_=torch.optim.lr_scheduler.StepLR", "+scheduler.step_size=1"],
+            "scheduler.ramp_epochs: no such key; did you mean scheduler.last_epoch? ~scheduler.ramp_epochs removes it",
+        ),
         (["+training.epoch=3"], "training.epoch: no such key; did you mean training.epochs?"),
         (["+oops.this=3"], "oops: no such key; expected one of task, data"),
         (["training.epochs=many"], "training.epochs: Value 'many'"),
