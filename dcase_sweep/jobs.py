@@ -16,7 +16,7 @@ from dcase_sweep.result import Result
 from dcase_sweep.sweep.gpu_sharing import take_gpu
 from dcase_sweep.sweep.stored_jobs import mask_saved_configurations
 from dcase_sweep.training.callbacks import RunCallback
-from dcase_sweep.utils.errors import UserError, describe_os_error
+from dcase_sweep.utils.errors import UserError, describe_os_error, first_line
 from dcase_sweep.utils.gpus import DeviceLost, is_gpu_lost
 from dcase_sweep.utils.secrets import mask_word, masked_yaml
 
@@ -53,7 +53,7 @@ def run_composed(
     except UserError as error:  # before importing the libraries for training and logging, which takes seconds
         _say_error(str(error))
         folder = str(settings.runtime.output_dir)
-        return Result("failed", str(settings.job.name), folder, error=str(error).splitlines()[0])
+        return Result("failed", str(settings.job.name), folder, error=first_line(str(error)))
     return _run_checked(checked, composed, callback)
 
 
@@ -102,7 +102,7 @@ def _run_safely(run: Callable[[], Result], job: "Job") -> Result:
             _say_error(line)
         else:
             log.exception(f"error: {job.name} failed: {line}")
-    line = line.splitlines()[0]
+    line = first_line(line)
     if is_gpu_lost():
         raise DeviceLost(f"this process cannot use the GPU any more: {line}")
     return Result("failed", job.name, str(job.folder), error=line)

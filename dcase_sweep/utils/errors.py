@@ -31,6 +31,12 @@ class DataError(UserError):
         super().__init__("\n  ".join([f"{count}:", *shown]))
 
 
+def first_line(text: str) -> str:
+    """Return the first line of a message; where it announces a list, with the first entry."""
+    lines = text.splitlines() or [""]
+    return " ".join(each.strip() for each in lines[: 2 if lines[0].endswith(":") else 1])
+
+
 def describe_os_error(error: Exception) -> str | None:
     """Describe an error of a file, a disk, memory or a database in one line; return None for any other error.
 

@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from dcase_sweep.utils.errors import describe_os_error
+from dcase_sweep.utils.errors import DataError, describe_os_error, first_line
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,9 @@ def test_one_line(error: Exception, says: str) -> None:
 @pytest.mark.parametrize("error", [KeyError("x"), OSError("a library's own"), BrokenPipeError(errno.EPIPE, "pipe")])
 def test_other_errors_keep_their_traceback(error: Exception) -> None:
     assert describe_os_error(error) is None
+
+
+def test_a_summary_names_the_first_problem_of_a_data_set() -> None:
+    assert first_line(str(DataError(["a.wav: 0 bytes", "b.wav: 0 bytes"]))) == "2 problems in the data: a.wav: 0 bytes"
+    assert first_line("model: no such choice\n  more") == "model: no such choice"
+    assert first_line("") == ""

@@ -10,7 +10,7 @@ from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
 from dcase_sweep.sweep.optuna.together import together
 from dcase_sweep.sweep.outcomes import VALUE, Outcome
-from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.errors import UserError, first_line
 from dcase_sweep.utils.gpus import DeviceLost
 from dcase_sweep.utils.text import printable
 
@@ -78,7 +78,7 @@ def _fail(study: optuna.Study, trial: Trial, error: str, search_config: SearchCo
 
 def describe_error(error: BaseException) -> str:
     """Describe an exception of a job in one line; errors of the user and of Hydra without the name of their class."""
-    text = str(error).splitlines()[0] if str(error) else ""
+    text = first_line(str(error))
     line = f"{type(error).__name__}: {text}" if not isinstance(error, (UserError, HydraException, DeviceLost)) else text
     return printable(line.strip())
 
