@@ -2,7 +2,7 @@
 
 import sys
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -80,6 +80,7 @@ def test_keras_on_another_backend_is_rejected(monkeypatch: pytest.MonkeyPatch) -
     for module in (keras, tensorflow):
         module.__spec__ = ModuleSpec(module.__name__, None)
         monkeypatch.setitem(sys.modules, module.__name__, module)
+    tensorflow.config = SimpleNamespace(list_physical_devices=lambda kind: [])  # type: ignore[attr-defined]
 
     with pytest.raises(UserError, match="Keras runs on jax in this process; set KERAS_BACKEND=tensorflow"):
         library.import_keras()
