@@ -115,9 +115,19 @@ def convert(composed: DictConfig) -> Converted:
         if where.partition(".")[0] not in composed:  # OmegaConf names no key, or only a position in a list
             group = _wrong_group(_make_schema(evaluation, typed, components), composed)
             where = ": ".join(filter(None, [group, where and f"entry {where}"]))
-        raise UserError(f"{where}: {str(error.msg or error).splitlines()[0]}") from None
+        raise UserError(f"{where}: {_describe(error, where)}") from None
     assert isinstance(experiment, Experiment)
     return Converted(experiment, schema, as_given)
+
+
+def _describe(error: OmegaConfBaseException, where: str) -> str:
+    """Describe a value that does not have the type of its key."""
+    text = str(error.msg or error).splitlines()[0]
+    if "is not a subclass of" in text:
+        return f"expected its keys, not a value; write {where}.KEY=VALUE"
+    if text.endswith("is not a ListConfig, list or tuple."):
+        return f"expected a list; write '{where}=[VALUE,VALUE]'"
+    return text
 
 
 def _remove_default(composed: DictConfig) -> None:

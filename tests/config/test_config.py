@@ -15,7 +15,7 @@ from dcase_sweep.config import (
     stored_configuration,
 )
 from dcase_sweep.config.command_line import quote_choices
-from dcase_sweep.config.compose import register_experiments
+from dcase_sweep.config.compose import compose_experiments, register_experiments
 from dcase_sweep.config.hints import explain
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.utils.errors import UserError
@@ -390,3 +390,19 @@ def test_a_choice_that_is_named_twice_is_rejected(override: str, is_valid: bool)
         return
     with pytest.raises(UserError, match=r"(mixup|mlflow) twice, which Hydra would merge into one; expected each name"):
         check_single_choice(override)
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("compression=quantize", "compression: expected its keys, not a value; write compression.KEY=VALUE"),
+        ("training=3", "training: expected its keys, not a value; write training.KEY=VALUE"),
+        ("evaluation=none", "evaluation: expected its keys, not a value; write evaluation.KEY=VALUE"),
+        ("model.blocks=3", "model.blocks: expected a list; write 'model.blocks=[VALUE,VALUE]'"),
+    ],
+)
+def test_a_value_in_place_of_keys_or_of_a_list_is_explained(word: str, says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        compose_experiments([word])
+
+    assert str(caught.value) == says
