@@ -136,6 +136,14 @@ PRIVATE_NAMES = (
         "Activations are measured on every operator; the module is documented as the way, under a private name.",
     ),
     PrivateName("torch", "torch.utils._pytree.tree_leaves", "The tensors among the results of any operator."),
+    PrivateName(
+        "torch",
+        "_foreach_mul_",
+        "Updates the teacher in four kernels instead of one for each parameter, with a decay that is on the GPU; the "
+        "public average of torch.optim.swa_utils takes a number.",
+    ),
+    PrivateName("torch", "_foreach_mul", "Likewise."),
+    PrivateName("torch", "_foreach_add_", "Likewise."),
     PrivateName("torch", "_cdata", "The identity of a storage without memory, on the meta device."),
     PrivateName(
         "torch",

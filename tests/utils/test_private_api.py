@@ -117,6 +117,16 @@ def test_pytorchs_layers_have_their_hooks_and_its_storages_an_identity() -> None
     assert torch.empty(2, device="meta").untyped_storage()._cdata != tensor.untyped_storage()._cdata
 
 
+def test_pytorchs_operations_on_lists_take_a_tensor() -> None:
+    values, factor = [torch.tensor([1.0, 2.0]), torch.tensor([3.0])], torch.tensor(0.5)
+
+    doubled = torch._foreach_mul(values, torch.tensor(2.0))
+    torch._foreach_mul_(values, factor)
+    torch._foreach_add_(values, doubled)
+
+    assert [each.tolist() for each in values] == [[2.5, 5.0], [7.5]]
+
+
 def test_lightnings_weight_averaging_has_its_model() -> None:
     from pytorch_lightning.callbacks import WeightAveraging
 

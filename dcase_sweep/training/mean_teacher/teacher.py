@@ -45,10 +45,10 @@ def update_teacher(teacher: nn.Module, student: nn.Module, decay: float | Tensor
     if of_teacher.keys() != of_student.keys():
         stranger = sorted(of_teacher.keys() ^ of_student.keys())[0]
         raise ValueError(f"{stranger}: a parameter of only one network; expected a teacher made from this student")
+    averages: list[Tensor] = list(of_teacher.values())
+    current: list[Tensor] = [of_student[name] for name in of_teacher]
     if isinstance(decay, Tensor):  # the function below needs a number, and would wait for the device
-        fraction = 1 - decay
-        for name, average in of_teacher.items():
-            average.lerp_(of_student[name], fraction)
+        torch._foreach_mul_(averages, decay)
+        torch._foreach_add_(averages, torch._foreach_mul(current, 1 - decay))
         return
-    average_all = get_ema_multi_avg_fn(decay)
-    average_all(list(of_teacher.values()), [of_student[name] for name in of_teacher], None)
+    get_ema_multi_avg_fn(decay)(averages, current, None)
