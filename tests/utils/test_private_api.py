@@ -118,6 +118,8 @@ def test_pytorchs_layers_have_their_hooks_and_its_storages_an_identity() -> None
 
 
 def test_pytorchs_operations_on_lists_take_a_tensor() -> None:
+    import torch
+
     values, factor = [torch.tensor([1.0, 2.0]), torch.tensor([3.0])], torch.tensor(0.5)
 
     doubled = torch._foreach_mul(values, torch.tensor(2.0))
