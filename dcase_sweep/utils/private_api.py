@@ -144,6 +144,8 @@ PRIVATE_NAMES = (
     ),
     PrivateName("torch", "_foreach_mul", "Likewise."),
     PrivateName("torch", "_foreach_add_", "Likewise."),
+    PrivateName("torch", "_overloadpacket", "The operator of any of its overloads, by which products are counted."),
+    PrivateName("torch", "_trilinear", "The operator of a bilinear layer."),
     PrivateName("torch", "_cdata", "The identity of a storage without memory, on the meta device."),
     PrivateName(
         "torch",

@@ -117,6 +117,14 @@ def test_pytorchs_layers_have_their_hooks_and_its_storages_an_identity() -> None
     assert torch.empty(2, device="meta").untyped_storage()._cdata != tensor.untyped_storage()._cdata
 
 
+def test_pytorchs_overloads_have_their_operator() -> None:
+    import torch
+
+    aten = torch.ops.aten
+    assert aten.mm.default._overloadpacket is aten.mm
+    assert aten._trilinear.default._overloadpacket is aten._trilinear
+
+
 def test_pytorchs_operations_on_lists_take_a_tensor() -> None:
     import torch
 
