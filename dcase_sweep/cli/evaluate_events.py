@@ -19,16 +19,16 @@ _DESCRIPTION = """\
 Evaluate detected sound events by the rules of DCASE 2021, task 4: PSDS of both scenarios, collar-based, segment-based
 and intersection F1, and sed_eval's error rates, over all classes and for each class.
 
-DETECTIONS is one of these:
+DETECTIONS is a folder, or one that contains it, with one table of detections per decision threshold, such as
+predictions_th_0.05.tsv, with the columns filename, onset, offset, event_label (others are ignored). PSDS uses all
+tables. The F1 metrics use the one at --f1-threshold, otherwise a table with that threshold in the parent folder,
+otherwise the one at the nearest threshold, with a message; or the table given by --f1-table.
 
-- A folder, or one that contains it, with one table of detections per decision threshold, such as
-  predictions_th_0.05.tsv, with the columns filename, onset, offset, event_label (others are ignored). PSDS uses all
-  tables. The F1 metrics use the one at --f1-threshold, otherwise a table with that threshold in the parent folder,
-  otherwise the one at the nearest threshold, with a message; or the table given by --f1-table.
-- A folder with one table of scores per clip, as sed_scores_eval writes them: a row for each frame, with the columns
-  onset, offset and the score of each class, 0 to 1. The scores are not filtered. PSDS is computed from 50 thresholds
-  and from all (exact PSDS). Clips without a table are left out, and the coverage is printed.
-- One table of detections, such as that of predict, for the F1 metrics. PSDS then has one threshold.
+It may also be a folder with one table of scores per clip, as sed_scores_eval writes them: a row for each frame, with
+the columns onset, offset and the score of each class, 0 to 1. The scores are not filtered. PSDS is computed from 50
+thresholds and from all (exact PSDS). Clips without a table are left out, and the coverage is printed.
+
+Or it is one table of detections, such as that of predict, for the F1 metrics. PSDS then has one threshold.
 
 All metrics are computed from the same tables, so these must be valid for psds_eval (PSDS, intersection F1) and for
 sed_eval (collar and segment F1, error rates). Errors are: offsets before their onset, overlapping events of one class
@@ -77,8 +77,8 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m dcase_sweep evaluate events",
-        usage="python -m dcase_sweep evaluate events DETECTIONS GROUND_TRUTH_TSV DURATIONS_TSV\n"
-        "                                             [options]",
+        usage="python -m dcase_sweep evaluate events DETECTIONS GROUND_TRUTH_TSV\n"
+        "                                             DURATIONS_TSV [options]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=HelpFormatter,
