@@ -1,14 +1,16 @@
-"""The teacher on a stream of its own, with fakes of PyTorch's streams, because there may be no GPU."""
+"""Other ways to compute the step of the mean teacher; streams are fakes, because there may be no GPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from tests.benchmarks.gpu_variants import compute_beside
+from dcase_sweep.models.gated_block import GatedBlock
+from tests.benchmarks.gpu_variants import compute_beside, compute_in_fewer_passes
 
 
 def test_the_teacher_waits_for_what_is_before_the_student_and_the_rest_waits_for_it(
@@ -52,3 +54,26 @@ def test_the_teacher_waits_for_what_is_before_the_student_and_the_rest_waits_for
         ("own", "teacher"),
         ("step's", "waits for own"),
     ]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_fewer_passes_give_the_same_block(training: bool) -> None:
+    torch.manual_seed(0)
+    block = GatedBlock(
+        3, 4, kernel=(3, 3), pool=(2, 2), dropout=0.0, norm_epsilon=1e-3, norm_momentum=0.99, fast_cpu=False
+    ).double()
+    block.norm.running_mean.normal_()
+    block.train(training)
+    other = deepcopy(block)
+    compute_in_fewer_passes(other)
+    maps = torch.randn(2, 6, 8, 3, dtype=torch.float64)
+
+    results = [each(maps) for each in (block, other)]
+    for result in results:
+        result.square().sum().backward()
+
+    torch.testing.assert_close(results[1], results[0])
+    torch.testing.assert_close(other.state_dict(), block.state_dict())
+    for name, parameter in block.named_parameters():
+        if not (training and name == "convolution.bias"):  # its gradient is 0, but for rounding
+            torch.testing.assert_close(dict(other.named_parameters())[name].grad, parameter.grad)

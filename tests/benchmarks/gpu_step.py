@@ -57,13 +57,17 @@ def at_a_step(learner: Any, look: Callable[[Any, Any, Any], None]) -> None:
         learner.fit(Path(folder), extra={}, on_epoch=lambda epoch, metrics: None)
 
 
-def time_step(learner: Any, device: Device) -> float:
-    """Seconds of the graph of a learner's step, alone."""
-    found: list[float] = []
-    at_a_step(
-        learner,
-        lambda graph, inputs, numbers: found.append(device.seconds_of(lambda: graph(inputs, numbers), repeat=50)),
-    )
+def time_step(learner: Any, device: Device) -> tuple[float, int]:
+    """Seconds of the graph of a learner's step, alone, and the bytes of tensors that it reads and writes."""
+    found: list[tuple[float, int]] = []
+
+    def look(graph: Any, inputs: Any, numbers: Any) -> None:
+        seconds = device.seconds_of(lambda: graph(inputs, numbers), repeat=50)
+        with Traffic() as traffic:
+            graph._step(inputs)
+        found.append((seconds, traffic.bytes))
+
+    at_a_step(learner, look)
     return found[0]
 
 

@@ -16,7 +16,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-typedef struct { int capturing, failed, priority; unsigned long long capture; } Stream;
+/* A stream is recorded while the one in which its recording began, its origin, is in the same recording. */
+typedef struct stream { int active, failed, priority; unsigned long long capture; struct stream *origin; } Stream;
 typedef struct { Stream *stream; } Event;
 typedef struct block { char *start; size_t size; struct block *next; } Block;
 
@@ -38,13 +39,14 @@ long cuda_stub_graph_launches(void) { return graph_launches; }
 static cudaError_t failing(cudaError_t error) { if (error) last = error; return error; }
 static size_t total(void) { char *gib = getenv("CUDA_STUB_GIB"); return (size_t)((gib ? atof(gib) : 80) * (1ull << 30)); }
 static Stream *find(cudaStream_t stream) { return (size_t)stream < 3 ? &default_stream : (Stream *)stream; }
+static int is_capturing(Stream *stream) { return stream->origin && stream->origin->active && stream->origin->capture == stream->capture; }
 static void *handle(void) { return calloc(1, 64); }
 
 /* A wait for a stream that is recorded is an error, and spoils the recording. */
 static cudaError_t wait_for(Stream *stream) {
     waits++;
-    if (!stream->capturing && (!captures_here || capture_mode == cudaStreamCaptureModeRelaxed)) return 0;
-    stream->failed = 1;
+    if (!is_capturing(stream) && (!captures_here || capture_mode == cudaStreamCaptureModeRelaxed)) return 0;
+    (is_capturing(stream) ? stream->origin : stream)->failed = 1;
     return failing(cudaErrorStreamCaptureUnsupported);
 }
 
@@ -200,11 +202,11 @@ cudaError_t cudaStreamCreateWithPriority(cudaStream_t *out, unsigned flags, int 
 cudaError_t cudaStreamCreate(cudaStream_t *out) { return cudaStreamCreateWithPriority(out, 0, 0); }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *out, unsigned flags) { return cudaStreamCreateWithPriority(out, flags, 0); }
 cudaError_t cudaStreamGetPriority(cudaStream_t stream, int *priority) { *priority = find(stream)->priority; return 0; }
-cudaError_t cudaStreamQuery(cudaStream_t stream) { return find(stream)->capturing ? failing(cudaErrorStreamCaptureUnsupported) : 0; }
+cudaError_t cudaStreamQuery(cudaStream_t stream) { return is_capturing(find(stream)) ? failing(cudaErrorStreamCaptureUnsupported) : 0; }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return wait_for(find(stream)); }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags) {
     Stream *of = ((Event *)event)->stream, *waiting = find(stream);
-    if (of && of->capturing && !waiting->capturing) { waiting->capturing = 1; waiting->capture = of->capture; }
+    if (of && is_capturing(of) && !is_capturing(waiting)) { waiting->origin = of->origin; waiting->capture = of->capture; }
     return 0;
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags) { *out = handle(); return 0; }
@@ -219,7 +221,7 @@ cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEven
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode) {
     Stream *of = find(stream);
     if (of == &default_stream) return failing(cudaErrorStreamCaptureImplicit);
-    *of = (Stream){.capturing = 1, .priority = of->priority, .capture = captures++};
+    *of = (Stream){.active = 1, .priority = of->priority, .capture = captures++, .origin = of};
     captures_here++;
     return 0;
 }
@@ -227,12 +229,12 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *out) {
     Stream *of = find(stream);
     int failed = of->failed;
     captures_here--;
-    of->capturing = of->failed = 0;
+    of->active = of->failed = 0;
     *out = failed ? 0 : handle();
     return failed ? failing(cudaErrorStreamCaptureInvalidated) : 0;
 }
 cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureStatus *status) {
-    *status = find(stream)->capturing ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+    *status = is_capturing(find(stream)) ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
     return 0;
 }
 cudaError_t cudaStreamGetCaptureInfo(cudaStream_t stream, enum cudaStreamCaptureStatus *status, unsigned long long *id,
