@@ -8,6 +8,7 @@ waiting, running out of memory, Triton's compilation. Needed are a CUDA build of
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,14 +25,14 @@ def find_obstacle() -> str | None:
         return "PyTorch is not a CUDA build"
     if importlib.util.find_spec("triton") is None:
         return "Triton, whose copy of CUDA's headers is used, is not installed"
-    return None
+    missing = [command for command in ("gcc", "nm") if shutil.which(command) is None]
+    return f"{' and '.join(missing)} not found" if missing else None
 
 
 def build(folder: Path) -> dict[str, str]:
     """Compile the stub into a folder, and return the environment in which commands find it.
 
     Raises:
-        OSError: if gcc or nm is missing.
         subprocess.CalledProcessError: if a file cannot be compiled.
     """
     folder.mkdir(parents=True, exist_ok=True)
