@@ -10,7 +10,8 @@ from torch import Tensor
 def copy_to_host(content: Any) -> Any:
     """Return nested containers with copies of all tensors on a GPU in main memory; other tensors stay as they are.
 
-    Tensors that are the same part of the same memory, such as shared weights, have one copy.
+    Tensors that are the same part of the same memory, such as shared weights, have one copy. A frozen dataclass, which
+    the state of a callback may contain, stays as it is.
     """
     copies: dict[Any, Tensor] = {}
 
@@ -23,7 +24,7 @@ def copy_to_host(content: Any) -> Any:
             copies[key] = tensor.to("cpu", non_blocking=tensor.is_cuda)
         return copies[key]
 
-    result = apply_to_collection(content, Tensor, copy)
+    result = apply_to_collection(content, Tensor, copy, allow_frozen=True)
     if any(device.type == "cuda" for device, *_ in copies):
         torch.cuda.synchronize()
     return result

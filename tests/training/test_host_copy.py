@@ -1,6 +1,7 @@
 """Copies of tensors in main memory."""
 
 from collections import OrderedDict
+from dataclasses import dataclass
 
 import torch
 
@@ -17,3 +18,14 @@ def test_what_is_in_main_memory_stays_as_it_is() -> None:
     assert copied["steps"][0] is weight
     assert copied["callbacks"] == {"a": (1, None)}
     assert isinstance(copied["state_dict"], OrderedDict)
+
+
+@dataclass(frozen=True)
+class State:
+    values: torch.Tensor
+
+
+def test_a_frozen_dataclass_in_the_state_of_a_callback_is_kept() -> None:
+    content = {"callbacks": {"own": State(torch.ones(2))}}
+
+    assert torch.equal(copy_to_host(content)["callbacks"]["own"].values, torch.ones(2))
