@@ -63,7 +63,8 @@ def find_visible_gpus() -> list[str]:
     """Return the GPUs that this process may use, in the form of ``CUDA_VISIBLE_DEVICES``, without initializing them."""
     visible = os.environ.get(VISIBLE)
     if visible is None:
-        return [str(index) for index in range(len(list(_DRIVER.iterdir())) if _DRIVER.is_dir() else _ask_nvidia_smi())]
+        count = len(list(_DRIVER.iterdir())) if _DRIVER.is_dir() else _ask_nvidia_smi()
+        return [str(index) for index in range(count)]
     names = [name.strip() for name in visible.split(",")]
     # CUDA ignores what follows an invalid name; -1 is the usual way to hide all GPUs.
     end = next((index for index, name in enumerate(names) if name in ("", "-1")), len(names))
