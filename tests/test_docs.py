@@ -52,6 +52,12 @@ class Page:
         """The files that it shows, by their names."""
         return {title: text for _, title, text in self._blocks if title and not title.startswith("conf/config")}
 
+    def write_files(self, folder: Path) -> None:
+        """Write the files that it shows into a folder."""
+        for name, text in self.files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+
     @property
     def commands(self) -> list[list[str]]:
         """The arguments of every command of this program that it shows."""
@@ -144,9 +150,7 @@ def shown(
 def test_commands_are_composed_or_run(
     page: Page, commands: list[list[str]], project: CommandLine, shown: Callable[..., str]
 ) -> None:
-    for name, text in page.files.items():
-        (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (project.folder / name).write_text(text, encoding="utf-8")
+    page.write_files(project.folder)
     for words in ([word for word in words if word != "--detach"] for words in commands):
         verb = words[0] if words and "=" not in words[0] and words[0][0] not in "-+~" else None
         if verb in ("complexity", "runs", "cache") and not _PLACEHOLDER.search(" ".join(words)):
@@ -224,9 +228,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
 
 
 def test_a_model_of_the_tutorial_trains(project: CommandLine) -> None:
-    for name, text in Page(ROOT / "docs/tutorial/own-model.md").files.items():
-        (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (project.folder / name).write_text(text, encoding="utf-8")
+    Page(ROOT / "docs/tutorial/own-model.md").write_files(project.folder)
     root = make_tau(project.folder / "tau")
 
     printed = project(
@@ -239,9 +241,7 @@ def test_a_model_of_the_tutorial_trains(project: CommandLine) -> None:
 
 
 def test_a_detector_of_the_tutorial_trains_and_predicts(project: CommandLine) -> None:
-    for name, text in Page(ROOT / "docs/tutorial/own-model.md").files.items():
-        (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (project.folder / name).write_text(text, encoding="utf-8")
+    Page(ROOT / "docs/tutorial/own-model.md").write_files(project.folder)
     root = make_desed(project.folder / "desed")
 
     printed = project(
@@ -257,9 +257,7 @@ def test_a_detector_of_the_tutorial_trains_and_predicts(project: CommandLine) ->
 
 
 def test_a_data_set_of_the_tutorial_trains(project: CommandLine) -> None:
-    for name, text in Page(ROOT / "docs/tutorial/own-data.md").files.items():
-        (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (project.folder / name).write_text(text, encoding="utf-8")
+    Page(ROOT / "docs/tutorial/own-data.md").write_files(project.folder)
     root = make_tau(project.folder / "recordings")
     for number, path in enumerate(sorted((root / "audio").glob("*.wav"))):
         folder = root / "by_class" / path.name.split("-")[0]

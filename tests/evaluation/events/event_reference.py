@@ -122,3 +122,15 @@ def score(points: list[list[tuple[float, float]]], parameters: PsdsParameters) -
         best = [max([0.0, *(point[i][0] for point in points if point[i][1] <= left)]) for i in range(len(points[0]))]
         area += (right - left) * max(0.0, np.mean(best) - parameters.alpha_st * np.std(best))
     return area / parameters.max_efpr
+
+
+def sed_scores_eval_settings(parameters: PsdsParameters) -> dict[str, float | None]:
+    """Return the arguments of PSDS by sed_scores_eval for a scenario."""
+    return {
+        "dtc_threshold": parameters.dtc,
+        "gtc_threshold": parameters.gtc,
+        "cttc_threshold": parameters.cttc if parameters.alpha_ct else None,
+        "alpha_ct": parameters.alpha_ct,
+        "alpha_st": parameters.alpha_st,
+        "max_efpr": parameters.max_efpr,
+    }

@@ -13,7 +13,16 @@ from dcase_sweep.evaluation.events import (
     filter_scores,
     psds,
 )
-from tests.evaluation.events.event_reference import HOP, LABELS, events_above, random_scores, random_truth, rates, score
+from tests.evaluation.events.event_reference import (
+    HOP,
+    LABELS,
+    events_above,
+    random_scores,
+    random_truth,
+    rates,
+    score,
+    sed_scores_eval_settings,
+)
 
 WIDE = PsdsParameters("wide", dtc=0.5, gtc=0.5, cttc=0.3, alpha_ct=0.5, alpha_st=1.0, max_efpr=8000.0)
 
@@ -47,12 +56,7 @@ def sed_scores_eval_psds(
             clip: [(event.onset, event.offset, event.label) for event in truth.events_in(clip)] for clip in scores
         },
         audio_durations=dict(zip(truth.clips, truth.durations.tolist(), strict=True)),
-        dtc_threshold=parameters.dtc,
-        gtc_threshold=parameters.gtc,
-        cttc_threshold=parameters.cttc if parameters.alpha_ct else None,
-        alpha_ct=parameters.alpha_ct,
-        alpha_st=parameters.alpha_st,
-        max_efpr=parameters.max_efpr,
+        **sed_scores_eval_settings(parameters),
     )
     return float(value), {label: float(area) for label, area in per_class.items()}
 

@@ -9,7 +9,13 @@ from dcase_sweep.evaluation.events import SCENARIOS, GroundTruth, evaluate, exac
 from dcase_sweep.evaluation.events.evaluation import evaluate_filtered
 from dcase_sweep.evaluation.events.score_tables import holds_scores, read_score_tables
 from dcase_sweep.utils.errors import DataError, UserError
-from tests.evaluation.events.event_reference import HOP, LABELS, random_scores, random_truth
+from tests.evaluation.events.event_reference import (
+    HOP,
+    LABELS,
+    random_scores,
+    random_truth,
+    sed_scores_eval_settings,
+)
 
 HEADER = "onset\toffset\tCat\tDog\tSpeech\n"
 FRAMES = "0\t0.5\t0.1\t0.2\t0.3\n0.5\t1.5\t0.4\t0.5\t1\n"
@@ -84,12 +90,7 @@ def sed_scores_eval(folder: Path, truth: GroundTruth) -> list[float]:
             audio_durations={
                 Path(clip).stem: duration for clip, duration in zip(truth.clips, truth.durations.tolist(), strict=True)
             },
-            dtc_threshold=parameters.dtc,
-            gtc_threshold=parameters.gtc,
-            cttc_threshold=parameters.cttc if parameters.alpha_ct else None,
-            alpha_ct=parameters.alpha_ct,
-            alpha_st=parameters.alpha_st,
-            max_efpr=parameters.max_efpr,
+            **sed_scores_eval_settings(parameters),
         )
         values.append(float(value))
     return values
