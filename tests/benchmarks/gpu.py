@@ -5,8 +5,8 @@
   scenes    `baseline_cnn` on random features of TAU's size, by the recipe (batches of 16): seconds an epoch without
             graphs, with them and compiled, and of a plain loop (a DataLoader, autocast, Adam, `loss.item()`)
   events    the mean teacher on random features of DESED's size: likewise, beside the published network and loop
-  variants  its step as it is, with any algorithm, with the teacher on a stream of its own beside the student, and with
-            fewer passes over its maps
+  variants  its step as it is, with any algorithm, with the teacher on a stream of its own beside the student, with
+            fewer passes over its maps, and with gated blocks and GRUs by kernels of our own (kernels/)
   waveforms the mean teacher with features that are computed in each step (`front_end.store=false`), without and with
             augmentations of waveforms, beside stored features: the share of both in a step
   fused     seeds of both tasks together, compared with one after another and with as many processes under MPS

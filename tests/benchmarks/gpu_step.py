@@ -57,15 +57,28 @@ def at_a_step(learner: Any, look: Callable[[Any, Any, Any], None]) -> None:
         learner.fit(Path(folder), extra={}, on_epoch=lambda epoch, metrics: None)
 
 
-def time_step(learner: Any, device: Device) -> tuple[float, int]:
-    """Seconds of the graph of a learner's step, alone, and the bytes of tensors that it reads and writes."""
-    found: list[tuple[float, int]] = []
+def list_kernels(run: Callable[[], Any], most: int = 12) -> list[tuple[str, int, float]]:
+    """The kernels that take most of the time: name, launches and milliseconds of all of them; none on a CPU."""
+    from torch.autograd import DeviceType
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+        run()
+    kernels = [each for each in profiler.key_averages() if each.device_type == DeviceType.CUDA]
+    kernels.sort(key=lambda each: -each.self_device_time_total)
+    return [(each.key, each.count, each.self_device_time_total / 1000) for each in kernels[:most]]
+
+
+def time_step(learner: Any, device: Device) -> tuple[float, int, list[tuple[str, int, float]]]:
+    """Seconds of the graph of a learner's step, alone, the bytes that its operators move, and its longest kernels."""
+    found: list[tuple[float, int, list[tuple[str, int, float]]]] = []
 
     def look(graph: Any, inputs: Any, numbers: Any) -> None:
         seconds = device.seconds_of(lambda: graph(inputs, numbers), repeat=50)
         with Traffic() as traffic:
             graph._step(inputs)
-        found.append((seconds, traffic.bytes))
+        kernels = list_kernels(lambda: graph._step(inputs)) if device.is_gpu else []
+        found.append((seconds, traffic.bytes, kernels))
 
     at_a_step(learner, look)
     return found[0]

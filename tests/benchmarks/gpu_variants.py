@@ -1,6 +1,7 @@
 """The step of the mean teacher, computed in ways that a GPU may prefer, in turn with the present one."""
 
 import argparse
+import importlib.util
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,40 +13,77 @@ from torch.nn import functional
 from dcase_sweep.models.gated_block import GatedBlock
 from tests.benchmarks import gpu_data
 from tests.benchmarks.figures import Figure, record
+from tests.benchmarks.gpu_device import Device
 from tests.benchmarks.gpu_step import time_step
 
-#: Words of a command for each variant. Those on a stream of the teacher's own need a GPU.
-VARIANTS = {
-    "present": (),
-    "any algorithm": ("hardware.deterministic=false",),
-    "teacher beside student": (),
-    "fewer passes": (),
-    "all": ("hardware.deterministic=false",),
+#: Words of a command for each variant, and the `CHANGES` to its networks.
+VARIANTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "present": ((), ()),
+    "any algorithm": (("hardware.deterministic=false",), ()),
+    "teacher beside student": ((), ("beside",)),
+    "fewer passes": ((), ("fewer",)),
+    "blocks by kernels": ((), ("blocks",)),
+    "blocks and GRUs by kernels": ((), ("blocks", "GRUs")),
+    "kernels, teacher beside student": ((), ("blocks", "GRUs", "beside")),
+    "kernels, any algorithm": (("hardware.deterministic=false",), ("blocks", "GRUs")),
+    "all": (("hardware.deterministic=false",), ("blocks", "GRUs", "beside")),
 }
-_BESIDE = ("teacher beside student", "all")
-_FEWER = ("fewer passes", "all")
 
 
 def compare_variants(options: argparse.Namespace) -> dict[str, float]:
     """Milliseconds of a step of each variant."""
     device = options.device
     features = abs(gpu_data.random_features((gpu_data.event_sizes(2, (8, 8)), 128, 626), device.name))
+    obstacles = find_obstacles(device, must_be_equal=not options.small)
     found: dict[str, float] = {}
-    for name, overrides in VARIANTS.items():
-        if name in _BESIDE and not device.is_gpu:
+    for name, (overrides, changes) in VARIANTS.items():
+        if any(change in obstacles for change in changes):
+            print(f"{name}: {next(obstacles[change] for change in changes if change in obstacles)}", flush=True)
             continue
         learner = gpu_data.event_learner(features, 2, (8, 8), device.hardware, "training.epochs=1", *overrides)
         if not device.is_gpu:
             learner.experiment.hardware.graphs = True  # a step is taken as one that is recorded, but is not
-        if name in _BESIDE:
-            compute_beside(learner.module)
-        if name in _FEWER:
-            compute_in_fewer_passes(learner.module)
-        seconds, moved = time_step(learner, device)
+        for change in changes:
+            CHANGES[change](learner.module)
+        seconds, moved, kernels = time_step(learner, device)
         found[name] = 1000 * seconds
         record(Figure(f"mean teacher's step, {name}", found[name], "ms", "smaller"))
-        print(f"{name}: {found[name]:.2f} ms, {moved / 1e9:.2f} GB of tensors", flush=True)
+        print(f"{name}: {found[name]:.2f} ms, {moved / 1e9:.2f} GB of tensors of PyTorch's operators", flush=True)
+        for kernel, launches, milliseconds in kernels:
+            print(f"    {milliseconds:6.2f} ms, {launches:4d} × {kernel[:90]}", flush=True)
     return found
+
+
+def find_obstacles(device: Device, *, must_be_equal: bool = True) -> dict[str, str]:
+    """Return the changes that cannot be made here, and why: no GPU, or results that are not those of the layers."""
+    if not device.is_gpu:
+        return dict.fromkeys(("beside", "blocks", "GRUs"), "only on a GPU")
+    if importlib.util.find_spec("triton") is None:
+        return dict.fromkeys(("blocks", "GRUs"), "Triton is not installed")
+    from tests.benchmarks.kernels import check_gated_block, check_gru
+
+    obstacles = {}
+    blocks = [check_gated_block.compare(name, device.name) for name in check_gated_block.BLOCKS]
+    for change, errors in (("blocks", blocks), ("GRUs", [check_gru.compare(device.name)])):
+        for each in errors:
+            print(f"errors of {change}: kernels {each['bfloat16']:.2g}, layers {each['layers in bfloat16']:.2g}")
+        if must_be_equal and not all(each["bfloat16"] < 2 * each["layers in bfloat16"] for each in errors):
+            obstacles[change] = "the kernels' results are not those of the layers"
+    return obstacles
+
+
+def compute_blocks_by_kernels(network: torch.nn.Module) -> None:
+    """Compute gated blocks by kernels of our own."""
+    from tests.benchmarks.kernels import gated_block
+
+    gated_block.compute_by_kernels(network)
+
+
+def compute_grus_by_kernels(network: torch.nn.Module) -> None:
+    """Compute bidirectional GRUs by kernels of our own."""
+    from tests.benchmarks.kernels import gru
+
+    gru.compute_by_kernels(network)
 
 
 def compute_beside(module: Any) -> None:
@@ -108,3 +146,12 @@ def _forward(block: GatedBlock, maps: Tensor) -> Tensor:
     dropped = functional.dropout(windows, block.dropout, block.training)
     # Without a type, autocast would compute the sum in float32.
     return dropped.sum(dim=(2, 4), dtype=dropped.dtype) / (over_frames * over_mels)
+
+
+#: How the networks of a module are changed.
+CHANGES: dict[str, Callable[[Any], None]] = {
+    "beside": compute_beside,
+    "fewer": compute_in_fewer_passes,
+    "blocks": compute_blocks_by_kernels,
+    "GRUs": compute_grus_by_kernels,
+}
