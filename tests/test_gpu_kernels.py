@@ -30,6 +30,7 @@ def test_gated_blocks_equal_the_layers() -> None:
     drops = {name: found.pop(name) for name in ("dropout 0.5", "dropout 0.3")}
     for errors in found.values():
         assert errors["float32"] < 2e-6
+        assert errors["evaluation"] < 2e-6
         assert errors["bfloat16"] < 2 * errors["layers in bfloat16"]
     for name, of_blocks in drops.items():
         dropout = float(name.split()[1])

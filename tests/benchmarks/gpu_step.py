@@ -70,7 +70,7 @@ def list_kernels(run: Callable[[], Any], most: int = 12) -> list[tuple[str, int,
 
 
 def time_step(learner: Any, device: Device) -> tuple[float, int, list[tuple[str, int, float]]]:
-    """Seconds of the graph of a learner's step, alone, the bytes that its operators move, and its longest kernels."""
+    """Seconds of the graph of a learner's step, alone, bytes of its operators' tensors, and its longest kernels."""
     found: list[tuple[float, int, list[tuple[str, int, float]]]] = []
 
     def look(graph: Any, inputs: Any, numbers: Any) -> None:

@@ -48,10 +48,22 @@ def compare_variants(options: argparse.Namespace) -> dict[str, float]:
         seconds, moved, kernels = time_step(learner, device)
         found[name] = 1000 * seconds
         record(Figure(f"mean teacher's step, {name}", found[name], "ms", "smaller"))
-        print(f"{name}: {found[name]:.2f} ms, {moved / 1e9:.2f} GB of tensors of PyTorch's operators", flush=True)
+        clips = 8 if options.small else 256
+        validation = 1000 * time_validation(learner, device, clips)
+        record(Figure(f"mean teacher's validation of {clips} clips, {name}", validation, "ms", "smaller"))
+        times = f"{name}: {found[name]:.2f} ms, validation of {clips} clips {validation:.2f} ms"
+        print(f"{times}, {moved / 1e9:.2f} GB of tensors of PyTorch's operators", flush=True)
         for kernel, launches, milliseconds in kernels:
             print(f"    {milliseconds:6.2f} ms, {launches:4d} × {kernel[:90]}", flush=True)
     return found
+
+
+def time_validation(learner: Any, device: Device, clips: int) -> float:
+    """Seconds of the student's predictions for random clips of ten seconds, as a validation computes them."""
+    student = learner.module.student.to(device.name).eval()
+    features = torch.randn(clips, 128, 626, device=device.name)
+    with torch.no_grad(), torch.autocast(device.name, torch.bfloat16, enabled=device.is_gpu):
+        return device.seconds_of(lambda: student(features), repeat=10)
 
 
 def find_obstacles(device: Device, *, must_be_equal: bool = True) -> dict[str, str]:

@@ -68,10 +68,21 @@ def compare(name: str, device: str) -> dict[str, float]:
         values = compute(block, maps, gradient, call, dtype)
         return max(relative(exact[each], values[each]) for each in exact)
 
-    found["float32"] = largest(lambda *given: compute_block(*given, tiling), None)
+    if device == "cpu":  # in float32 the largest blocks do not fit a program on a GPU
+        found["float32"] = largest(lambda *given: compute_block(*given, tiling), None)
+        found["evaluation"] = evaluate(deepcopy(block), maps, tiling)
     found["bfloat16"] = largest(lambda *given: compute_block(*given, tiling), torch.bfloat16)
     found["layers in bfloat16"] = largest(GatedBlock.forward, torch.bfloat16)
     return found
+
+
+@torch.no_grad()
+def evaluate(block: GatedBlock, maps: Tensor, tiling: Tiling) -> float:
+    """Relative error with running statistics, in float32."""
+    block.norm.running_mean.normal_()
+    block.norm.running_var.uniform_(0.5, 2)
+    block.eval()
+    return relative(GatedBlock.forward(block, maps), compute_block(block, maps, tiling))
 
 
 def differentiate(name: str, dropout: float, device: str) -> dict[str, float]:

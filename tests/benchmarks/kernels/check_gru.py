@@ -42,7 +42,7 @@ def compare(device: str) -> dict[str, float]:
         return max(relative(exact[each], values[each]) for each in exact)
 
     return {
-        "float32": largest(compute_gru, None),
+        **({"float32": largest(compute_gru, None)} if device == "cpu" else {}),  # on a GPU it is not used
         "bfloat16": largest(compute_gru, torch.bfloat16),
         "layers in bfloat16": largest(BidirectionalGRU.forward, torch.bfloat16),
     }

@@ -116,10 +116,14 @@ def _turn(weight: Tensor, shape: Shape) -> Tensor:
 
 
 def measure(shape: Shape, maps: Tensor, kernel: Tensor, bias: Tensor, norm: nn.BatchNorm2d) -> Tensor:
-    """Mean of the convolved maps and 1 / their deviation, ``[2, channel]``; updates the running statistics.
+    """Mean of the convolved maps and 1 / their deviation, ``[2, channel]``; in training those of the batch.
 
-    ``bias`` is that of the convolution, which has not been added.
+    Training updates the running statistics. ``bias`` is that of the convolution, which has not been added.
     """
+    if not norm.training:
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        return torch.stack([norm.running_mean - bias, (norm.running_var + norm.eps).rsqrt()])
     programs, channels = shape.programs, shape.channels
     means, squares = maps.new_empty(2, programs, channels, dtype=torch.float32)
     counts = maps.new_empty(programs, dtype=torch.float32)
@@ -211,9 +215,9 @@ def _sum_gradients(shape: Shape, maps: Tensor, kernel: Tensor, gradient: Tensor,
 
 
 def compute_block(block: GatedBlock, maps: Tensor, tiling: Tiling) -> Tensor:
-    """Compute a block in training, as its `forward` does.
+    """Compute a block as its `forward` does; outside of training without gradients.
 
-    The gradient of the convolution's bias, which the normalisation subtracts, is 0 and is not computed.
+    In training the gradient of the convolution's bias, which the normalisation subtracts, is 0 and is not computed.
     """
     convolution, norm, gate = block.convolution, block.norm, block.gate
     device, weight = maps.device.type, convolution.weight
@@ -221,7 +225,8 @@ def compute_block(block: GatedBlock, maps: Tensor, tiling: Tiling) -> Tensor:
     is_first = maps.shape[3] == 1 and not maps.requires_grad
     kernel = (weight.shape[2], weight.shape[3]) if is_first else (0, 0)
     clips, frames, mels = maps.shape[:3]
-    shape = Shape(clips, frames, mels, len(weight), block.pool, block.dropout, kernel, dtype, tiling)
+    dropout = block.dropout if block.training else 0.0
+    shape = Shape(clips, frames, mels, len(weight), block.pool, dropout, kernel, dtype, tiling)
     if is_first:
         values, turned = _pad(maps, shape), _turn(weight.detach(), shape)
     else:
@@ -236,11 +241,12 @@ def compute_block(block: GatedBlock, maps: Tensor, tiling: Tiling) -> Tensor:
 
 
 def compute_by_kernels(network: nn.Module, tiling: Tiling | None = None) -> None:
-    """Compute the gated blocks of networks by the kernels in training."""
+    """Compute the gated blocks of networks by the kernels, in training and where no gradient is needed."""
     for module in network.modules():
         if isinstance(module, GatedBlock) and module.gate.in_features in CHANNELS:
             module.forward = partial(_forward, module, tiling or Tiling())  # type: ignore[method-assign]
 
 
 def _forward(block: GatedBlock, tiling: Tiling, maps: Tensor) -> Tensor:
-    return compute_block(block, maps, tiling) if block.training else GatedBlock.forward(block, maps)
+    computes = block.training or not torch.is_grad_enabled()
+    return compute_block(block, maps, tiling) if computes else GatedBlock.forward(block, maps)

@@ -97,11 +97,7 @@ def compute_gru(gru: BidirectionalGRU, inputs: Tensor) -> Tensor:
 
 
 def compute_by_kernels(network: nn.Module) -> None:
-    """Compute the bidirectional GRUs of networks by the kernels in training."""
+    """Compute the bidirectional GRUs of networks by the kernels."""
     for module in network.modules():
         if isinstance(module, BidirectionalGRU) and module.hidden_size in UNITS:
-            module.forward = partial(_forward, module)  # type: ignore[method-assign]
-
-
-def _forward(gru: BidirectionalGRU, inputs: Tensor) -> Tensor:
-    return compute_gru(gru, inputs) if gru.training else BidirectionalGRU.forward(gru, inputs)
+            module.forward = partial(compute_gru, module)  # type: ignore[method-assign]
