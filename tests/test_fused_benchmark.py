@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Waiting:
     folder: Path
     failing: int | None = None
 
-    def make(self, seed: int, *more: str) -> "WaitingLearner":
+    def make(self, seed: int, more: Sequence[str] = ()) -> "WaitingLearner":
         (self.folder / f"{seed}").write_text(f"{os.getpid()} {os.environ.get(SHARE)} {' '.join(more)}")
         if seed == self.failing:
             raise SystemExit(3)

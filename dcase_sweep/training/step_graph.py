@@ -95,6 +95,7 @@ class StepGraph:
         optimizer: the optimizer; its learning rates may change from step to step.
         module: the module with all parameters and buffers that the step reads or changes.
         can_record: False = compute all steps without a graph, as on a CPU.
+        looks_always: look for changes of the module before every step; False = only after `look_again`.
         stream: the stream on which the step is recorded; None = a new one. If recorded steps of several trainings run
             beside one another, each must be recorded on the stream on which it is replayed: libraries keep memory for
             each stream.
@@ -107,11 +108,13 @@ class StepGraph:
         module: nn.Module,
         *,
         can_record: bool,
+        looks_always: bool = True,
         stream: torch.cuda.Stream | None = None,
     ) -> None:
         self.compute = compute
         self.optimizer = optimizer
         self.can_record = can_record
+        self.looks_always = looks_always
         self.recordings = 0
         self._parameters = list(module.parameters())
         self._buffers = list(module.buffers())
@@ -125,6 +128,7 @@ class StepGraph:
         self._shapes: Any = None
         self._warm = 0
         self._recording: _Recording | None = None
+        self._module_key: Any = None
         make_capturable(optimizer)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> None:
@@ -192,12 +196,18 @@ class StepGraph:
 
     def _key(self) -> Any:
         """Return everything on which a recording depends: optimizer settings, modes of layers, addresses of tensors."""
-        return (
-            [[(name, value) for name, value in group.items() if name not in _FREE] for group in self._groups()],
-            [(each.data_ptr(), each.requires_grad) for each in self._parameters],
-            [each.data_ptr() for each in self._buffers],
-            [each.training for each in self._layers],
-        )
+        if self._module_key is None or self.looks_always:
+            self._module_key = (
+                [(each.data_ptr(), each.requires_grad) for each in self._parameters],
+                [each.data_ptr() for each in self._buffers],
+                [each.training for each in self._layers],
+            )
+        settings = [[(name, value) for name, value in group.items() if name not in _FREE] for group in self._groups()]
+        return settings, self._module_key
+
+    def look_again(self) -> None:
+        """Look for changes of the module before the next step."""
+        self._module_key = None
 
     def _groups(self) -> list[dict[str, Any]]:
         return self.optimizer.param_groups

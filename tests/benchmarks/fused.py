@@ -3,7 +3,8 @@
 Compared with one seed after the other, and with as many processes at the same time: on a GPU under MPS, if it is
 installed, on a CPU with the cores divided among them. `--task 1a` is `baseline_cnn` on random features by the recipe
 (batches of 16), `--task 4` the mean teacher (batches of 48); on a GPU, if there is one, of the sizes of TAU and DESED.
-The first epoch of each training is not counted. `--small` takes few clips.
+The first epoch of each training is not counted. On a GPU the networks of task 1A are one graph, and are also compared
+with recorded steps on a stream each, and with trainings without graphs. `--small` takes few clips.
 """
 
 import argparse
@@ -17,7 +18,8 @@ from tests.benchmarks.figures import Figure, record
 from tests.benchmarks.fused_trainings import Trainings, run_alone, run_together, time_epochs, time_processes
 from tests.benchmarks.measure import describe_machine, print_table
 
-#: Aims on a GPU with 16 seeds of task 1A: compared with one after the other, and with 16 processes under MPS.
+#: Aims on a GPU with 16 seeds of task 1A: compared with one after the other without graphs, and with 16 processes
+#: under MPS.
 AIMS, AIMED = (8.0, 2.0), 16
 #: Seeds at a time.
 JOBS = {"small": [2], "cpu": [2, 4, 8], "cuda": [8, 16]}
@@ -73,12 +75,28 @@ def measure(
         trainings.draw()
         lone = found["lone"] = time_epochs([Path(folder) / "lone"], trainings.make, run_alone)
         rows.append(("1", f"{lone:.3f}", f"{trainings.clips / lone:,.0f}", "", ""))
+        plain = lone
+        if device == "cuda":  # as trainings were computed before their steps were recorded
+            make = partial(trainings.make, more=("hardware.graphs=false",))
+            plain = found["lone without graphs"] = time_epochs([Path(folder) / "plain"], make, run_alone)
+            rows.append(("1 without graphs", f"{plain:.3f}", f"{trainings.clips / plain:,.0f}", "", ""))
         for count in jobs or JOBS[size]:
             folders = [Path(folder) / f"{count}" / f"{seed}" for seed in range(count)]
             seconds = time_epochs(folders, trainings.make, partial(run_together, stacked=stacked))
             found["together"][count] = seconds
             aims = AIMS if (task, device, count, small) == ("1a", "cuda", AIMED, False) else (None, None)
-            record(Figure(f"{count} {name} together on a {hardware}", count * lone / seconds, "×", aim=aims[0]))
+            record(Figure(f"{count} {name} together on a {hardware}", count * lone / seconds, "×"))
+            if device == "cuda":
+                before = f"{count} {name} together on a {hardware}, beside trainings without graphs"
+                record(Figure(before, count * plain / seconds, "×", aim=aims[0]))
+            if (task, device, stacked) == ("1a", "cuda", None):
+                streams = [Path(folder) / f"{count}streams" / f"{seed}" for seed in range(count)]
+                other = time_epochs(streams, trainings.make, partial(run_together, stacked=False))
+                record(
+                    Figure(f"{count} {name} on a {hardware}, each on a stream of its own", count * lone / other, "×")
+                )
+                clips = f"{count * trainings.clips / other:,.0f}"
+                rows.append((f"{count}, a stream each", f"{other:.3f}", clips, f"{count * lone / other:.2f} ×", ""))
             row = (f"{count}", f"{seconds:.3f}", f"{count * trainings.clips / seconds:,.0f}")
             compared = f"{count * lone / seconds:.2f} ×"
             if not has_processes:

@@ -59,7 +59,7 @@ class Trainings:
             features = abs(gpu_data.random_features((clips, 128, 626), self.device))
         np.save(self.features, features)
 
-    def make(self, seed: int, *more: str) -> Any:
+    def make(self, seed: int, more: Sequence[str] = ()) -> Any:
         """Make the learner of a seed; learners share the file as those of the feature store do."""
         stored: NDArray[np.float32] = np.load(self.features, mmap_mode="r")
         hardware = "hardware=gpu" if self.device == "cuda" else "hardware=cpu"
@@ -168,5 +168,5 @@ def _train(
         os.environ.update(assign_gpu(seed, count))
     else:
         more = (f"hardware.threads={cores}",)
-    trainings.make(seed, *more).fit(folder, extra={}, on_epoch=end)
+    trainings.make(seed, more).fit(folder, extra={}, on_epoch=end)
     ends.put(times)

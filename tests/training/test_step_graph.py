@@ -21,7 +21,7 @@ from dcase_sweep.training.batches import Batches, Clips
 from dcase_sweep.training.fitting import Fitted, fit
 from dcase_sweep.training.optimization import Optimization
 from dcase_sweep.training.scenes.module import SceneModule
-from dcase_sweep.training.step_graph import describe_obstacle
+from dcase_sweep.training.step_graph import StepGraph, describe_obstacle
 
 SHAPE, CLASSES, EPOCHS, CLIPS = (4, 8), 3, 3, 14  # three batches of four and one of two
 COSINE = {"_target_": "dcase_sweep.training.schedules.cosine", "interval": "step"}
@@ -190,3 +190,20 @@ def test_a_learning_rate_that_is_a_tensor_already_is_left_to_its_owner() -> None
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.ones(1))], lr=torch.tensor(0.1), foreach=False)
 
     assert describe_obstacle(optimizer) == "the learning rate of Adam is a tensor"
+
+
+@pytest.mark.parametrize("looks_always", [True, False])
+def test_a_change_of_the_network_is_seen_before_the_next_step_or_where_it_is_looked_for(looks_always: bool) -> None:
+    network = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    graph = StepGraph(lambda: None, optimizer, network, can_record=False, looks_always=looks_always)  # type: ignore
+    before = graph._key()
+
+    network.weight.requires_grad_(False)
+    assert (graph._key() != before) == looks_always
+    graph.look_again()
+    assert graph._key() != before
+
+    seen = graph._key()
+    optimizer.param_groups[0]["momentum"] = 0.5
+    assert graph._key() != seen

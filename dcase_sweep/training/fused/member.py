@@ -132,12 +132,12 @@ class Member:
             self._own_stream.end()
 
     def prepare(self, draw: Callable[[tuple[Tensor, ...]], list[Tensor]]) -> PreparedBatch:
-        """Return the next batch, prepared for the step.
+        """Return the next batch, prepared for the step. Called in the context of `precision`.
 
         Args:
             draw: returns the masks of dropout for the batch; called with the random numbers of this training.
         """
-        with self.own_random(), self.precision():
+        with self.own_random():
             batch = self._load()
             inputs = self.module.prepare(batch)
             return PreparedBatch(len(batch[0]), inputs, draw(inputs))

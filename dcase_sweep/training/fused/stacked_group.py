@@ -79,6 +79,8 @@ class StackedGroup(Group):
     def _begin(self) -> None:
         if self._stack is not None and not self._stack.is_current():  # a callback has replaced or frozen weights
             self._stack = None
+        if self._graph is not None:
+            self._graph.look_again()
         self._sums = None
 
     def _take_step(self, failures: Failures) -> int:
@@ -103,7 +105,8 @@ class StackedGroup(Group):
         def prepare(member: Member) -> PreparedBatch:
             return member.prepare(lambda inputs: self._draw(places[id(member)], inputs))
 
-        return self._each(prepare, failures)
+        with self._precision():
+            return self._each(prepare, failures)
 
     def _compute(self, prepared: Sequence[PreparedBatch]) -> Tensor:
         """Perform a step, and return the loss and the reported values of each member ``[member, value]``."""
@@ -188,7 +191,8 @@ class StackedGroup(Group):
             return
         both: Any = self._optimizers
         can_record = first.device.type == "cuda"
-        self._graph = StepGraph(self._step, both, nn.ModuleList(networks), can_record=can_record)
+        # Callbacks change networks between epochs. Looking at all of them in each step takes as long as preparing it.
+        self._graph = StepGraph(self._step, both, nn.ModuleList(networks), can_record=can_record, looks_always=False)
         groups = 0
         for member, optimizer in zip(self.members, optimizers, strict=True):
             member.use_graph(self._graph, groups)
@@ -210,6 +214,8 @@ class StackedGroup(Group):
     def _draw(self, place: int, inputs: tuple[Tensor, ...]) -> list[Tensor]:
         """Return the masks of dropout of a member, or its probabilities on a GPU, which draws the masks itself."""
         shape = inputs[0].shape
+        if (place, shape) in self._rates:
+            return [self._rates[place, shape]]
         if shape not in self._passes:
             with self._precision():
                 self._passes[shape] = [trace(member.network, inputs[0]) for member in self.members]
@@ -220,8 +226,7 @@ class StackedGroup(Group):
         if not any(used):
             return []
         if inputs[0].is_cuda:
-            if (place, shape) not in self._rates:  # copied to the GPU once
-                rates = [call.probability for call in passes[place].dropouts]
-                self._rates[place, shape] = torch.tensor(rates, device=inputs[0].device)
+            rates = [call.probability for call in passes[place].dropouts]
+            self._rates[place, shape] = torch.tensor(rates, device=inputs[0].device)  # copied to the GPU once
             return [self._rates[place, shape]]
         return [call.draw() for call in passes[place].dropouts]
