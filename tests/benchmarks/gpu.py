@@ -128,7 +128,9 @@ def main() -> None:
     }
     for name in options.what or WANTED:
         print(f"\n{name}", flush=True)
+        began = time.perf_counter()
         figures[name] = parts[name](options)
+        print(f"{name} took {time.perf_counter() - began:.0f} s", flush=True)
         if options.json:
             options.json.write_text(json.dumps(figures, indent=1, default=asdict))
 
