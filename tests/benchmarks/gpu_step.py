@@ -69,6 +69,12 @@ def list_kernels(run: Callable[[], Any], most: int = 12) -> list[tuple[str, int,
     return [(each.key, each.count, each.self_device_time_total / 1000) for each in kernels[:most]]
 
 
+def print_kernels(kernels: list[tuple[str, int, float]]) -> None:
+    """Print what `list_kernels` returns."""
+    for name, launches, milliseconds in kernels:
+        print(f"    {milliseconds:6.2f} ms, {launches:4d} × {name[:90]}", flush=True)
+
+
 def time_step(learner: Any, device: Device) -> tuple[float, int, list[tuple[str, int, float]]]:
     """Seconds of the graph of a learner's step, alone, bytes of its operators' tensors, and its longest kernels."""
     found: list[tuple[float, int, list[tuple[str, int, float]]]] = []
@@ -89,6 +95,7 @@ def describe_step(learner: Any, device: Device) -> dict[str, float]:
     from tests.benchmarks.gpu import measure_limits
 
     found: dict[str, float] = {}
+    kernels: list[tuple[str, int, float]] = []
     module = learner.module
 
     def look(graph: Any, inputs: Any, numbers: Any) -> None:
@@ -97,6 +104,7 @@ def describe_step(learner: Any, device: Device) -> dict[str, float]:
         with Traffic() as traffic:
             graph._step(inputs)
         found["bytes"], found["operators"] = traffic.bytes, traffic.operators
+        kernels.extend(list_kernels(lambda: graph._step(inputs)) if device.is_gpu else [])
 
     at_a_step(learner, look)
     if not found:
@@ -114,4 +122,5 @@ def describe_step(learner: Any, device: Device) -> dict[str, float]:
         f"matrix rate), {found['bytes'] / 1e9:.2f} GB of tensors ({found['share_of_bytes']:.0%} of the bandwidth)",
         flush=True,
     )
+    print_kernels(kernels)
     return found

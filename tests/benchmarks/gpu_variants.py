@@ -14,7 +14,7 @@ from dcase_sweep.models.gated_block import GatedBlock
 from tests.benchmarks import gpu_data
 from tests.benchmarks.figures import Figure, record
 from tests.benchmarks.gpu_device import Device
-from tests.benchmarks.gpu_step import time_step
+from tests.benchmarks.gpu_step import print_kernels, time_step
 
 #: Words of a command for each variant, and the `CHANGES` to its networks.
 VARIANTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -53,8 +53,7 @@ def compare_variants(options: argparse.Namespace) -> dict[str, float]:
         record(Figure(f"mean teacher's validation of {clips} clips, {name}", validation, "ms", "smaller"))
         times = f"{name}: {found[name]:.2f} ms, validation of {clips} clips {validation:.2f} ms"
         print(f"{times}, {moved / 1e9:.2f} GB of tensors of PyTorch's operators", flush=True)
-        for kernel, launches, milliseconds in kernels:
-            print(f"    {milliseconds:6.2f} ms, {launches:4d} × {kernel[:90]}", flush=True)
+        print_kernels(kernels)
     return found
 
 
