@@ -3,12 +3,11 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.audio.reading import AudioProblem, inspect_audio
+from dcase_sweep.data.desed_durations import check_durations, complete_durations
 from dcase_sweep.data.desed_folders import Place, places
 from dcase_sweep.data.desed_tables import (
     StrongTable,
@@ -23,6 +22,7 @@ from dcase_sweep.data.desed_tables import (
     read_strong,
     read_weak,
 )
+from dcase_sweep.data.desed_unlisted import report_unlabelled, report_unlisted
 from dcase_sweep.data.events import DESED_CLASSES, SUBSETS, EventClip, EventData, SubsetCoverage
 from dcase_sweep.data.files import FileCheck, check_headers, require_root
 from dcase_sweep.utils.errors import DataError, UserError
@@ -107,10 +107,20 @@ class DESED:
         where = places(self.root)
         tables = _read_tables(where, problems, merge=self.merge_overlaps)
         found = {subset: where[subset].find(tables.listed[subset]) for subset in SUBSETS}
-        absent = [_absence(where[subset], tables.listed[subset]) for subset in SUBSETS if not found[subset]]
+        # A table of durations may name clips without events; alone it cannot be the labels of a subset.
+        named = {subset: list(tables.strong[subset].clips) for subset in STRONG_SUBSETS}
+        named |= {subset: tables.listed[subset] for subset in ("weak", "unlabeled")}
+        absent = [
+            _absence(where[subset], named[subset]) for subset in SUBSETS if not found[subset].keys() & named[subset]
+        ]
         if absent:
-            raise DataError(absent)
-        _complete_durations(self.root, tables, found)
+            raise DataError(problems + absent)
+        for subset in STRONG_SUBSETS:
+            problems += check_durations(where[subset], tables.durations[subset], found[subset])
+            complete_durations(self.root, tables.durations[subset], found[subset])
+            report_unlabelled(where[subset], tables.strong[subset].clips, found[subset])
+        for subset in (*STRONG_SUBSETS, "weak"):
+            report_unlisted(where[subset], found[subset])
         classes = self._classes(tables.strong["strong"].labels)
         for subset, table in tables.strong.items():
             check_strong(table, classes, tables.durations[subset], problems)
@@ -225,6 +235,8 @@ def _absence(place: Place, listed: Sequence[str]) -> str:
     """Describe why a subset has no clips."""
     if not place.folders:
         return f"{place.root / place.audio}: no such folder; expected the {place.subset} clips"
+    if not listed and place.table.exists():
+        return f"{place.table}: names no clip; expected the {place.subset} clips"
     if not listed:
         return f"{place.root / place.audio}: no audio; expected the {place.subset} clips"
     folders = " and ".join(place.folders)
@@ -232,19 +244,6 @@ def _absence(place: Place, listed: Sequence[str]) -> str:
         f"{place.root}: {folders} hold none of the {len(listed)} {place.subset} clips that {place.table.name} lists "
         f"({listed[0]}, ...); download or move them there"
     )
-
-
-def _complete_durations(root: Path, tables: _Tables, found: Mapping[str, Mapping[str, str]]) -> None:
-    """Read durations that no table gives from the headers; the check of files reports files that cannot be read."""
-    for subset in STRONG_SUBSETS:
-        known = tables.durations[subset]
-        for name, filename in found[subset].items():
-            if name not in known:
-                try:
-                    info = inspect_audio(root / filename)
-                except AudioProblem:
-                    continue
-                known[name] = info.frames / info.sample_rate
 
 
 def _recordings_in_two_subsets(listed: Mapping[str, Iterable[str]]) -> list[str]:
