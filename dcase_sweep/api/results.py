@@ -1,6 +1,7 @@
 """A table of logged runs, and the evaluation of scores from any source."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,9 +146,12 @@ def evaluate_events(
         nearest = min(tables, key=lambda threshold: (abs(threshold - f1_threshold), threshold))
         if abs(nearest - f1_threshold) > _NEAR:
             raise UserError(f"f1_threshold={f1_threshold:g}: no table near it in {scores}; the nearest is {nearest:g}")
+        read = partial(
+            events.read_detections, clips=truth.clips, labels=truth.labels, longest=float(truth.durations.max())
+        )
         return events.evaluate_detections(
-            events.read_detections(tables, clips=truth.clips, labels=truth.labels),
-            events.read_detections({nearest: tables[nearest]}, clips=truth.clips, labels=truth.labels),
+            read(tables),
+            read({nearest: tables[nearest]}),
             truth,
             cross_trigger_average=cross_trigger_average,
         )

@@ -172,9 +172,10 @@ def _evaluate(options: argparse.Namespace) -> "EventEvaluation":
         tables = find_threshold_tables(options.detections)
     f1_threshold, f1_table = _find_f1_table(options, tables)
     truth = _read_truth(options, labels)
+    longest = float(truth.durations.max())
     return evaluate_detections(
-        read_detections(tables, clips=truth.clips, labels=truth.labels),
-        read_detections({f1_threshold: f1_table}, clips=truth.clips, labels=truth.labels),
+        read_detections(tables, clips=truth.clips, labels=truth.labels, longest=longest),
+        read_detections({f1_threshold: f1_table}, clips=truth.clips, labels=truth.labels, longest=longest),
         truth,
         cross_trigger_average=options.cross_trigger_average,
         reference=options.reference,

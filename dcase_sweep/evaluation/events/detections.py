@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.evaluation.events.event_rows import EVENT_COLUMNS, EventRows, check_event_rows
+from dcase_sweep.evaluation.events.event_rows import EVENT_COLUMNS, EventRows, check_event_rows, check_seconds
 from dcase_sweep.evaluation.events.ground_truth import Event
 from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.files import write_text
@@ -59,25 +59,33 @@ class Detections:
         ]
 
 
-def read_detections(tables: Mapping[float, Path | str], *, clips: Sequence[str], labels: Sequence[str]) -> Detections:
+def read_detections(
+    tables: Mapping[float, Path | str], *, clips: Sequence[str], labels: Sequence[str], longest: float | None = None
+) -> Detections:
     """Read detections from one table for each threshold, with the columns filename, onset, offset, event_label.
 
     A clip without a row has no detection. Detections may reach beyond their clip: networks pad clips to full length.
 
+    Args:
+        tables: the table of each threshold.
+        clips: names of the clips of the set.
+        labels: the classes.
+        longest: duration (s) of the longest clip; None if it is not known.
+
     Raises:
-        DataError: clips or classes that are not in `clips` or `labels`, negative or reversed times, or overlapping
-            events of one class: one line each, with file and row.
+        DataError: clips or classes that are not in `clips` or `labels`, negative or reversed times, overlapping
+            events of one class, or times that cannot be seconds: one line each, with file and row.
     """
     thresholds = sorted(tables)
     clip_index = {name: i for i, name in enumerate(clips)}
     label_index = {name: i for i, name in enumerate(labels)}
     problems: list[str] = []
-    parts = [
-        check_event_rows(
-            read_table(tables[threshold], EVENT_COLUMNS), clips=clip_index, labels=label_index, problems=problems
-        )
-        for threshold in thresholds
-    ]
+    parts = []
+    for threshold in thresholds:
+        table = read_table(tables[threshold], EVENT_COLUMNS)
+        parts.append(check_event_rows(table, clips=clip_index, labels=label_index, problems=problems))
+        if longest is not None:
+            check_seconds(table, parts[-1], longest, problems)
     if problems:
         raise DataError(problems)
     return _collect(parts, thresholds, tuple(clips), tuple(labels))

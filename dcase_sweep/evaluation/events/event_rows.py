@@ -10,6 +10,9 @@ from dcase_sweep.evaluation.events.tables import parse_seconds
 from dcase_sweep.utils.tables import Table, unknown_name
 
 EVENT_COLUMNS = ("filename", "onset", "offset", "event_label")
+#: Networks pad clips, the recipe to 10 s, and detect events there. Times of more than ten times as much have another
+#: unit.
+_PADDED, _FAR = 10.0, 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,29 @@ def check_event_rows(
     if not may_overlap:
         _report_overlaps(table, rows, problems)
     return rows
+
+
+def latest_end(longest: float) -> float:
+    """Return the latest time (s) at which a detection may end in a set whose longest clip has this duration (s)."""
+    return _FAR * max(longest, _PADDED)
+
+
+def check_seconds(table: Table, rows: EventRows, longest: float, problems: list[str]) -> None:
+    """Add a line for the latest event of a table if its times are milliseconds, samples or frames.
+
+    Args:
+        table: the table of the events.
+        rows: the events of the table.
+        longest: duration (s) of the longest clip.
+        problems: list that receives the line.
+    """
+    if not len(rows.row) or rows.offset.max() <= latest_end(longest):
+        return
+    latest = int(rows.offset.argmax())
+    problems.append(
+        f"{table.where(rows.row[latest])}: {rows.onset[latest]:g} to {rows.offset[latest]:g} s, but the longest clip "
+        f"has {longest:g} s; expected times in seconds"
+    )
 
 
 def merge_overlapping(rows: EventRows) -> EventRows:

@@ -11,6 +11,7 @@ from typing import Any
 from dcase_sweep.evaluation.events.error_rates import ErrorRates
 from dcase_sweep.evaluation.events.evaluation import EventEvaluation
 from dcase_sweep.evaluation.events.f1 import F1
+from dcase_sweep.evaluation.events.plausibility import list_doubts
 from dcase_sweep.evaluation.events.psds import RULE_OF, Psds
 from dcase_sweep.evaluation.events.reference_figures import ReferenceFigure
 from dcase_sweep.utils.console import pluralize
@@ -259,7 +260,7 @@ def list_notes(evaluation: EventEvaluation) -> list[str]:
         if left_out:
             reason = "no true positive" if name == "intersection_f1" else "no detection"
             notes.append(f"{name.replace('_f1', ' F1')}: {_listed(left_out)} not in the mean, as there is {reason}")
-    return notes
+    return notes + list_doubts(evaluation.truth, evaluation.detections)
 
 
 def _listed(labels: Sequence[str]) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcase_sweep.evaluation.events.decode import FilteredScores, ScoreBatch
-from dcase_sweep.evaluation.events.ground_truth import GroundTruth
+from dcase_sweep.evaluation.events.event_rows import latest_end
+from dcase_sweep.evaluation.events.ground_truth import OVERHANG, GroundTruth
 from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.tables import Table, read_table
 
@@ -17,6 +18,8 @@ TIMES = ("onset", "offset")
 _EXPECTED = "a table of scores with onset, offset and a column for each class"
 #: Frames follow one another if their borders differ by less (s).
 _TOLERANCE = 1e-6
+#: The fraction of a clip at an end for which scores may be missing, in addition to a frame.
+_UNCOVERED = 0.05
 
 
 def list_tables(folder: Path) -> list[Path]:
@@ -72,6 +75,13 @@ def read_score_tables(
     if problems:
         raise DataError(problems)
     known = truth.with_labels(labels).restricted_to(found.keys())
+    for clip, duration in zip(known.clips, known.durations.tolist(), strict=True):
+        path, borders, _ = found[clip]
+        problem = _find_gap(borders, duration)
+        if problem is not None:
+            problems.append(f"{path}: {problem}")
+    if problems:
+        raise DataError(problems)
     scored = [found[clip][1:] for clip in known.clips]
     return FilteredScores(known.clips, known.labels, _batch(scored)), known
 
@@ -128,6 +138,21 @@ def _find_problem(onset: NDArray[np.float64], offset: NDArray[np.float64], value
         return "its frames do not follow one another; expected onset before offset, and each onset the offset above it"
     if (values < 0).any() or (values > 1).any():
         return f"scores from {values.min():g} to {values.max():g}; expected 0 to 1"
+    return None
+
+
+def _find_gap(borders: NDArray[np.float64], duration: float) -> str | None:
+    """Describe frames that do not cover a clip, as in a table that was cut off; None if they do.
+
+    Frames may end after the clip, because networks pad clips.
+    """
+    begin, end = float(borders[0]), float(borders[-1])
+    frame = float(np.diff(borders).max())
+    if end > latest_end(duration):
+        return f"its frames end at {end:g} s, the clip at {duration:g} s; expected times in seconds"
+    tolerance = frame + max(_UNCOVERED * duration, OVERHANG)
+    if begin > tolerance or end < duration - tolerance:
+        return f"its frames are from {begin:g} to {end:g} s; expected scores for all {duration:g} s of the clip"
     return None
 
 

@@ -1,11 +1,12 @@
 """Scores of other programs."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dcase_sweep.evaluation.events import SCENARIOS, GroundTruth, evaluate, exact_psds
+from dcase_sweep.evaluation.events import SCENARIOS, Event, GroundTruth, evaluate, exact_psds, ground_truth_from_events
 from dcase_sweep.evaluation.events.evaluation import evaluate_filtered
 from dcase_sweep.evaluation.events.score_tables import holds_scores, read_score_tables
 from dcase_sweep.utils.errors import DataError, UserError
@@ -134,3 +135,28 @@ def test_tables_of_detections_are_no_scores(tmp_path: Path) -> None:
 
     assert not holds_scores(tmp_path)
     assert not holds_scores(tmp_path / "th_0.5.tsv")
+
+
+@pytest.mark.parametrize(
+    ("borders", "says"),
+    [
+        ((0, 1, 2), "its frames are from 0 to 2 s; expected scores for all 10 s of the clip"),
+        ((3, 4, 10), None),  # as coarse frames as these may leave out the first 3 s
+        ((3, 4, 5, 6, 7, 8, 9, 10), "its frames are from 3 to 10 s; expected scores for all 10 s of the clip"),
+        ((0, 5000, 10_000), "its frames end at 10000 s, the clip at 10 s; expected times in seconds"),
+        ((0, 4.992, 9.984), None),
+        ((0, 8, 16), None),  # networks pad clips
+    ],
+)
+def test_frames_cover_the_clip(tmp_path: Path, borders: tuple[float, ...], says: str | None) -> None:
+    rows = "".join(f"{begin}\t{end}\t0.5\n" for begin, end in itertools.pairwise(borders))
+    (tmp_path / "a.tsv").write_text(f"onset\toffset\tDog\n{rows}")
+    truth = ground_truth_from_events([("a.wav", Event("Dog", 1.0, 2.0))], {"a.wav": 10.0})
+
+    if says is None:
+        assert len(read_score_tables(tmp_path, truth)[0].clips) == 1
+        return
+    with pytest.raises(DataError) as caught:
+        read_score_tables(tmp_path, truth)
+
+    assert caught.value.problems == [f"{tmp_path / 'a.tsv'}: {says}"]
