@@ -115,10 +115,14 @@ def _notes(
     scores: "SceneScores", probabilities: "np.ndarray", reference: "SceneReference", clipped: float | None
 ) -> list[str]:
     """Describe what was done to the scores, and where the file's own labels differ."""
+    from dcase_sweep.evaluation.scenes.metrics import DEVICES
+
     notes = []
     if scores.ignored:
         names = ", ".join(f"'{name}'" for name in scores.ignored)
         notes.append(f"column {names} has no name, such as the index of a data frame; it is no scene and was ignored")
+    if reference.odd_name is not None:
+        notes.append(f"no results by device: the name {reference.odd_name} does not end in one of {', '.join(DEVICES)}")
     if len(reference.classes) == 1:
         alone = ", so that every clip is right" if len(scores.classes) == 1 else ""
         notes.append(f"{reference.path} has only one scene, {reference.classes[0]}{alone}")

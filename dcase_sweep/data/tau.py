@@ -10,7 +10,7 @@ from dcase_sweep.data.files import FileCheck, check_headers, require_root
 from dcase_sweep.data.official_split import hold_out_officially
 from dcase_sweep.data.scenes import SceneData, SceneRecording
 from dcase_sweep.data.splits import hold_out_locations
-from dcase_sweep.data.tau_tables import META, find_overlaps, read_list, read_recordings, read_rows
+from dcase_sweep.data.tau_tables import META, find_overlaps, read_list, read_recordings, read_rows, report_untested
 from dcase_sweep.utils.errors import DataError, UserError
 
 log = logging.getLogger(__name__)
@@ -93,6 +93,7 @@ class TAU:
             problems += check(self.root, filenames)
         if problems:
             raise DataError(problems)
+        report_untested(self._fold("test"), self._fold("evaluate"), test)
         return self._split([known[filename] for filename in filenames], set(train), set(test), validation)
 
     def _fold(self, part: str) -> Path:

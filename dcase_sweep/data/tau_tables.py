@@ -1,11 +1,13 @@
 """Reading and checking of the tables of a data set in TAU's layout."""
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from dcase_sweep.data.scenes import SceneRecording
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
+from dcase_sweep.utils.recording_names import check_recording_names
 from dcase_sweep.utils.tables import (
     Table,
     check_paths,
@@ -15,6 +17,8 @@ from dcase_sweep.utils.tables import (
     tidy_path,
     unknown_name,
 )
+
+log = logging.getLogger(__name__)
 
 META = "meta.csv"
 
@@ -66,6 +70,7 @@ def read_recordings(root: Path, problems: list[str]) -> dict[str, SceneRecording
         known[filename] = SceneRecording(stored_name(root, filename), label, city, identifier, device)
     for column in columns[1:]:
         problems += check_spelling(table, column)
+    problems += check_recording_names(table)
     problems += [
         f"{root / META}: the cities of identifier {pair}; expected one spelling"
         for pair in find_lookalikes(recording.city for recording in known.values())
@@ -125,3 +130,20 @@ def find_overlaps(train: dict[str, int], test: dict[str, int], known: dict[str, 
                 "expected a location in one split"
             )
     return problems
+
+
+def report_untested(listed: Path, evaluated: Path, tested: Collection[str]) -> None:
+    """Warn of clips in the list without labels that the list with labels lacks; the latter may be cut off.
+
+    Args:
+        listed: path of the list without labels, ``fold1_test.csv``; it may be missing.
+        evaluated: path of the list with labels, ``fold1_evaluate.csv``.
+        tested: names of the clips in the list with labels.
+    """
+    table = read_rows(listed, ("filename",), "the clips to test on", []) if listed.is_file() else None
+    names = dict.fromkeys(table.columns["filename"]) if table is not None else {}
+    missing = [name for name in names if name not in tested]
+    if missing:
+        count = f"{len(missing):,} of {len(names):,} clips of {listed.name}"
+        more = ", ..." if missing[1:] else ""
+        log.warning(f"data      {count} are not in {evaluated.name} and are not tested: {missing[0]}{more}")

@@ -336,3 +336,44 @@ def test_a_table_that_is_a_pipe_does_not_hang(tau: Path) -> None:
 
     with pytest.raises(DataError, match=r"meta\.csv: is a pipe, not a file"):
         load(tau)
+
+
+# --- columns that do not belong together --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("column", ["scene_label", "identifier", "source_label"])
+def test_a_value_that_contradicts_the_file_name_is_refused(tau: Path, column: str) -> None:
+    meta = read_table(tau / "meta.csv")
+    first, other = meta[0], next(row for row in meta if row[column] != meta[0][column])
+    write_table(tau / "meta.csv", [{**first, column: other[column]}, *meta[1:]])
+
+    with pytest.raises(DataError) as caught:
+        load(tau)
+
+    assert (
+        f"{tau / 'meta.csv'}, row 2: {column} {other[column]!r}, but the file name says {first[column]!r} "
+        f"({first['filename']}); expected the same"
+    ) in caught.value.problems
+
+
+def test_scenes_that_were_merged_are_accepted(tau: Path) -> None:
+    for name in ("meta.csv", "evaluation_setup/fold1_train.csv", "evaluation_setup/fold1_evaluate.csv"):
+        rows = [{**row, "scene_label": row["scene_label"].replace("tram", "bus")} for row in read_table(tau / name)]
+        write_table(tau / name, rows)
+
+    assert TAU(name="tiny", root=str(tau)).load().classes == ("bus", "park")
+
+
+def test_test_clips_without_a_label_are_counted(tau: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = read_table(tau / "evaluation_setup/fold1_evaluate.csv")
+    write_table(tau / "evaluation_setup/fold1_test.csv", [{"filename": row["filename"]} for row in rows])
+    load(tau)
+    assert caplog.records == []
+
+    write_table(tau / "evaluation_setup/fold1_evaluate.csv", rows[:-2])
+    load(tau)
+
+    assert [record.message for record in caplog.records] == [
+        "data      2 of 12 clips of fold1_test.csv are not in fold1_evaluate.csv and are not tested: "
+        f"{rows[-2]['filename']}, ..."
+    ]

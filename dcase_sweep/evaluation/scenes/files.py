@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from dcase_sweep.evaluation.scenes.metrics import DEVICES
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.lookalikes import find_lookalikes, shorten, skeleton, strip_blanks
+from dcase_sweep.utils.recording_names import check_recording_names
 from dcase_sweep.utils.tables import (
     Table,
     check_paths,
@@ -37,6 +38,12 @@ class SceneReference:
     def classes(self) -> tuple[str, ...]:
         """The scenes in alphabetical order."""
         return tuple(sorted(set(self.scene_labels)))
+
+    @property
+    def odd_name(self) -> str | None:
+        """The first file name that ends in no device, if most end in one: there are no devices because of it."""
+        odd = [name for name in self.filenames if _device_of(name) not in DEVICES]
+        return odd[0] if self.devices is None and odd and 2 * len(odd) < len(self.filenames) else None
 
     def truth(self, classes: Sequence[str]) -> NDArray[np.intp]:
         """Return the index of each clip's scene in `classes`, [clip].
@@ -94,6 +101,7 @@ def read_reference(path: str | Path) -> SceneReference:
     problems = check_paths(table) + [
         line for name in table.columns if name != "filename" for line in check_spelling(table, name)
     ]
+    problems += check_recording_names(table, devices=DEVICES)
     if problems:
         raise UserError(problems[0])
     _places(table)
@@ -273,8 +281,12 @@ def _key(filename: str) -> str:
 
 
 def _devices_of(filenames: Sequence[str]) -> tuple[str, ...] | None:
-    devices = tuple(PurePosixPath(name).stem.rsplit("-", 1)[-1].lower() for name in filenames)
+    devices = tuple(_device_of(name) for name in filenames)
     return devices if set(devices) <= set(DEVICES) else None
+
+
+def _device_of(filename: str) -> str:
+    return PurePosixPath(filename).stem.rsplit("-", 1)[-1].lower()
 
 
 def _looks_like_number(cell: str) -> bool:

@@ -155,3 +155,16 @@ def test_help_loads_nothing_heavy() -> None:
         "assert not {'numpy', 'matplotlib', 'torch', 'mlflow'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_name_without_a_device_among_names_with_one_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["bus-lyon-1-1-a", "bus-lyon-1-2-d", "tram-lyon-1-3-b"]
+    reference = tmp_path / "reference.csv"
+    reference.write_text("filename\tscene_label\n" + "".join(f"{name}.wav\t{name.split('-')[0]}\n" for name in names))
+
+    main([scores(tmp_path, "0.9 0.1\n0.9 0.1\n0.1 0.9\n"), str(reference)])
+
+    printed = capsys.readouterr().out
+    assert "note: no results by device: the name bus-lyon-1-2-d.wav does not end in one of a, b, c, s1" in printed

@@ -34,6 +34,14 @@ def test_source_label_names_the_device_where_it_is_given(tmp_path: Path) -> None
     assert read_reference(write(tmp_path, "reference.csv", text)).devices == ("s2", "phone")
 
 
+def test_a_label_that_contradicts_the_file_name_is_rejected(tmp_path: Path) -> None:
+    path = tmp_path / "reference.csv"
+    path.write_text("filename\tscene_label\nbus-lyon-1-1-a.wav\ttram\ntram-lyon-1-2-a.wav\ttram\nx.wav\tbus\n")
+
+    with pytest.raises(UserError, match=r"line 2: scene_label 'tram', but the file name says 'bus' \(bus-lyon-1-1-a"):
+        read_reference(path)
+
+
 def test_names_without_a_device_give_no_devices(tmp_path: Path) -> None:
     text = "filename,scene_label\n1-100032-A-0.wav,dog\n1-110389-A-1.wav,rooster\n"
 
