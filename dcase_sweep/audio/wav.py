@@ -139,6 +139,8 @@ def _read_chunks(
                 f"several chunks {name.decode().strip()!r}; expected one; convert it to a plain WAV file"
             )
         names.append(name)
+        if name in (b"fmt ", b"ds64") and offset + 16 > size and length >= 16:
+            raise AudioProblem(f"truncated: {size} bytes, which end in its header; download it again")
         if name == b"ds64" and length >= 16:
             (long_length,) = struct.unpack("<Q", at(offset + 8, 8))
         elif name == b"fmt " and length >= 16:

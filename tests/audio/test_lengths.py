@@ -224,3 +224,15 @@ def test_an_mp3_that_ends_within_a_frame_is_truncated(tmp_path: Path) -> None:
 def test_a_wav_with_any_other_wrong_length_is_truncated(tmp_path: Path) -> None:
     with pytest.raises(AudioProblem, match="truncated: 1000 of 17000 bytes of samples missing; download it again"):
         read(tmp_path / "clip.wav", wav(pcm(LOUD, 16, 2), bits=16, data_length=17_000))
+
+
+@pytest.mark.parametrize("container", ["WAV", "WAVEX", "RF64", "W64", "AIFF", "FLAC"])
+def test_a_file_that_ends_within_its_header_is_refused(tmp_path: Path, container: str) -> None:
+    whole, path = tmp_path / "whole", tmp_path / "cut.wav"
+    soundfile.write(whole, np.linspace(-0.5, 0.5, 4000), 16_000, subtype="PCM_16", format=container)
+    content = whole.read_bytes()
+
+    for length in range(80):
+        path.write_bytes(content[:length])
+        with pytest.raises(AudioProblem):
+            inspect_audio(path)
