@@ -1,6 +1,7 @@
 """Validation of the output files of an event detector. [V4] and [B4] are the sources in `rules`."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -60,9 +61,10 @@ def _check_event_table(
         rows: list[str] = []
         table = read_table(path, EVENT_COLUMNS, unit="line", problems=rows, may_be_short=True)
         problems.add_kind(where, rows)
-        kinds: dict[str, list[str]] = {"filename": [], "event_label": [], "onset": []}
+        kinds: dict[str, list[str]] = {"filename": [], "event_label": [], "onset": [], "overlap": []}
         for row in range(len(table)):
             _check_event(table, row, rules, where, seconds, kinds)
+        kinds["overlap"] += _find_overlaps(table, where)
         for lines in kinds.values():
             problems.add_kind(where, lines)
 
@@ -92,6 +94,22 @@ def _check_event(
         times = printable(f"{onset_text} to {offset_text}", 60)
         within = f", at most {end:g} s" if end < float("inf") else ""
         kinds["onset"].append(f"{line}: {times}; expected 0 <= onset < offset{within}")
+
+
+def _find_overlaps(table: Table, where: str) -> list[str]:
+    """Describe events that overlap another of their class, repeated rows included, which psds_eval refuses."""
+    events = []
+    for row, (filename, onset, offset, label) in enumerate(
+        zip(*(table.columns[name] for name in EVENT_COLUMNS), strict=True)
+    ):
+        begin, end = parse_number(onset), parse_number(offset)
+        if begin is not None and end is not None:
+            events.append((filename, label, begin, end, table.lines[row]))
+    return [
+        f"{where}, line {line}: {printable(label, 40)} overlaps that of line {before}; expected one event"
+        for (name, other, _, until, before), (filename, label, begin, _, line) in pairwise(sorted(events))
+        if (name, other) == (filename, label) and begin < until
+    ]
 
 
 def _check_trainings(
@@ -143,6 +161,7 @@ def _check_score_table(
 ) -> None:
     columns = (*TIME_COLUMNS, *rules.classes)
     table = read_table(path, columns, unit="line")
+    further = [name for name in table.header if name not in columns]
     try:
         values = np.array([table.columns[name] for name in columns], dtype=np.float64)
     except ValueError:
@@ -154,5 +173,9 @@ def _check_score_table(
         problems.add(f"{where}: its frames do not follow one another from 0 on; expected onset = offset before it")
     elif seconds is not None and offset[-1] > seconds + _TOLERANCE:
         problems.add(f"{where}: ends at {offset[-1]:g} s; expected at most {seconds:g} s")
+    elif seconds is not None and offset[-1] < seconds - _TOLERANCE - (offset - onset).max():
+        problems.add(f"{where}: ends at {offset[-1]:g} s; expected scores of all {seconds:g} s")
+    elif further:
+        problems.add(f"{where}: column {printable(further[0], 60)}; expected {', '.join(columns)}")
     elif (scores < 0).any() or (scores > 1).any():
         problems.add(f"{where}: a score of {scores.min():g} or {scores.max():g}; expected 0 to 1")

@@ -60,6 +60,24 @@ def test_a_table_of_events_with_a_mistake(tmp_path: Path, name: str, row: list[s
     assert found.startswith(f"{name}, ")
 
 
+@pytest.mark.parametrize(
+    ("row", "line"),
+    [
+        (["a.wav", "1", "2", "Dog"], "line 3: Dog overlaps that of line 2; expected one event"),
+        (["a.wav", "1.5", "3", "Dog"], "line 3: Dog overlaps that of line 2; expected one event"),
+        (["a.wav", "0", "3", "Dog"], "line 2: Dog overlaps that of line 3; expected one event"),
+        (["a.wav", "2", "3", "Dog"], None),
+        (["a.wav", "1", "2", "Cat"], None),
+        (["b.wav", "1", "2", "Dog"], None),
+    ],
+)
+def test_events_of_a_class_must_not_overlap(tmp_path: Path, row: list[str], line: str | None) -> None:
+    folder = make_event_package(tmp_path)
+    write_rows(folder / f"{LABEL}.output.tsv", [HEADER, ["a.wav", "1", "2", "Dog"], row])
+
+    assert problems_of(tmp_path) == ([f"{LABEL}.output.tsv, {line}"] if line else [])
+
+
 def test_a_recording_may_have_no_event(tmp_path: Path) -> None:
     folder = make_event_package(tmp_path)
     write_rows(folder / f"{LABEL}.output.tsv", [HEADER, ["a.wav", "", "", ""]])
@@ -132,6 +150,19 @@ def change_scores(row: int, column: int, value: str) -> Edit:
     return edit
 
 
+def cut_scores(seconds: float) -> Edit:
+    def edit(folder: Path) -> None:
+        lines = (folder / SCORES).read_text().splitlines()
+        (folder / SCORES).write_text("\n".join(lines[: 1 + round(2 * seconds)]) + "\n")
+
+    return edit
+
+
+def add_column(path: Path, name: str) -> None:
+    first, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([f"{first}\t{name}", *(f"{row}\t0.5" for row in rows)]) + "\n")
+
+
 @pytest.mark.parametrize(
     ("edit", "line"),
     [
@@ -141,6 +172,8 @@ def change_scores(row: int, column: int, value: str) -> Edit:
         (change_scores(2, 3, "1.5"), "a score of 0.25 or 1.5; expected 0 to 1"),
         (change_scores(2, 0, "0.75"), "its frames do not follow one another from 0 on"),
         (change_scores(4, 1, "2.5"), "ends at 2.5 s; expected at most 2 s"),
+        (cut_scores(1), "ends at 1 s; expected scores of all 2 s"),
+        (lambda folder: add_column(folder / SCORES, "Bird"), "column Bird; expected onset, offset, Alarm_bell_ringing"),
         (remove(SCORES), "no tables of scores; expected one for each recording"),
         (lambda folder: write_rows(folder / SCORES.replace("a.tsv", "b.tsv"), [["onset"]]), "b.tsv is not in the"),
         (
@@ -148,7 +181,7 @@ def change_scores(row: int, column: int, value: str) -> Edit:
             f"no folder {LATER}_run3.output; expected the scores of 3 trainings",
         ),
     ],
-    ids=["class", "text", "nan", "score", "frames", "end", "no table", "unknown", "trainings"],
+    ids=["class", "text", "nan", "score", "frames", "end", "cut off", "column", "no table", "unknown", "trainings"],
 )
 def test_a_package_of_scores_with_a_mistake(tmp_path: Path, edit: Edit, line: str) -> None:
     edit(make_score_package(tmp_path))
