@@ -12,7 +12,7 @@ from dcase_sweep.config import Experiment, build_front_end, clip_seconds, event_
 from dcase_sweep.evaluation.events import decode, filter_scores
 from dcase_sweep.models.crnn import Predictions
 from dcase_sweep.tasks.prediction import DetectedEvent, EventPrediction, Scores
-from dcase_sweep.tasks.predictors import rank
+from dcase_sweep.tasks.predictors import check_finite, rank
 
 
 class _Detector(nn.Module):
@@ -92,9 +92,12 @@ class _EventJoiner:
     def add(self, starts: Sequence[int], features: Tensor) -> None:
         with torch.inference_mode():
             found = self._predictor.network(features)
-        clips = found.weak.float().cpu().numpy().max(axis=0)
+        strong, weak = found.strong.float().cpu().numpy(), found.weak.float().cpu().numpy()
+        for scores in (strong, weak):
+            check_finite(scores)
+        clips = weak.max(axis=0)
         self._clip = clips if self._clip is None else np.maximum(self._clip, clips)
-        for start, scores in zip(starts, found.strong.float().cpu().numpy(), strict=True):
+        for start, scores in zip(starts, strong, strict=True):
             self._add_window(start // self._predictor.grid, scores.T)
 
     def _add_window(self, first: int, scores: Scores) -> None:

@@ -117,7 +117,9 @@ class _ClipJoiner:
 
     def add(self, starts: Sequence[int], features: Tensor) -> None:
         with torch.inference_mode():
-            self._scores += list(self._predictor.network(features).cpu().double().numpy())
+            scores = self._predictor.network(features).cpu().double().numpy()
+        check_finite(scores)
+        self._scores += list(scores)
         self._starts += [start / self._sample_rate for start in starts]
 
     def finish(self, samples: int) -> ClipPrediction:
@@ -229,6 +231,19 @@ def join(predictor: Any, sample_rate: int, seconds: float, threshold: float | No
     if threshold is not None:
         raise UserError(f"threshold={threshold:g}: not known to {type(predictor).__name__}; leave it out")
     return EachWindow(predictor, sample_rate, seconds)
+
+
+def check_finite(scores: NDArray[np.floating[Any]]) -> None:
+    """Refuse scores of a network whose weights are damaged; a threshold would find nothing in them.
+
+    Raises:
+        UserError: if a score is NaN or infinite.
+    """
+    if not np.isfinite(scores).all():
+        raise UserError(
+            "the network's scores are NaN or infinite; expected probabilities: train it again, or use another "
+            "checkpoint"
+        )
 
 
 def rank(classes: Sequence[str], probabilities: NDArray[np.floating[Any]]) -> dict[str, float]:

@@ -156,3 +156,14 @@ def test_scores_of_many_windows_need_little_more_room_than_they_have(detector: E
 
     assert found.scores.shape == (30_030, 2)
     assert [(each.onset, each.offset) for each in found.events] == [(0.0, 30_030 * 0.016)] * 2
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_refused(detector: EventPredictor, value: float) -> None:
+    track = np.full((1, 2, 120), 0.1, np.float32)
+    track[0, 1, 60] = value
+    events, scenes = join(detector, 16_000, 1.92), join(ClipPredictor(Given(), CLASSES, seconds=1.0), 100, 1.0)
+
+    for joiner, features in ((events, torch.from_numpy(track)), (scenes, windows([0.2, value, 0.1]))):
+        with pytest.raises(UserError, match="the network's scores are NaN or infinite; expected probabilities"):
+            joiner.add([0], features)
