@@ -13,9 +13,9 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from dcase_sweep.config import Experiment
 from dcase_sweep.config.classes import locate
 from dcase_sweep.config.components import CalledLater
-from dcase_sweep.config.failures import describe_failure
 from dcase_sweep.training.callbacks import StopTraining
 from dcase_sweep.utils.errors import UserError, is_disk_full, is_out_of_memory
+from dcase_sweep.utils.failures import describe_failure
 
 #: Packages whose frames call components: a later exception is not of the component that is further out.
 _CALLERS = ("dcase_sweep", "pytorch_lightning", "lightning")
