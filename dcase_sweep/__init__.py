@@ -4,7 +4,7 @@ The functions of the Python API are imported at their first use, so that ``impor
 
     experiment = dcase_sweep.compose(["model=cnn5", "training.epochs=20"])
     result = dcase_sweep.run(experiment)
-    dcase_sweep.load_run(result.run_id).predict("clip.wav")
+    dcase_sweep.load_run(result.folder).predict("clip.wav")
 """
 
 from importlib import import_module

@@ -3,6 +3,7 @@
 import difflib
 import errno
 import os
+import shlex
 import sys
 from importlib import import_module
 
@@ -14,6 +15,8 @@ VERBS = (
     *("cache", "compare", "complexity", "download", "evaluate", "export", "init"),
     *("inspect", "join", "predict", "runs", "send", "status", "submit"),
 )
+#: Options of an experiment whose value is the next word.
+_TAKE_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
 #: Environment variables that name a folder; an empty value is the same as none.
 _PLACES = ("DCASE_SWEEP_CACHE", "HOME", "MLFLOW_TRACKING_URI")
 
@@ -62,6 +65,15 @@ def _is_experiment(arguments: list[str]) -> bool:
     return not arguments or "=" in arguments[0] or arguments[0].startswith(("-", "+", "~"))
 
 
+def _find_late_verb(arguments: list[str]) -> int | None:
+    """Return the position of a verb that follows options; None if there is none."""
+    for position, word in enumerate(arguments):
+        is_value = position > 0 and arguments[position - 1] in _TAKE_VALUE
+        if not is_value and "=" not in word and not word.startswith(("-", "+", "~")):
+            return position if position > 0 and word in VERBS else None
+    return None
+
+
 def _run(arguments: list[str] | None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["--version"]:
@@ -74,7 +86,8 @@ def _run(arguments: list[str] | None) -> int:
         arguments = [*arguments[1:], "--help"]
         if arguments[0] not in VERBS and not _is_experiment(arguments):
             topic, *arguments = arguments
-    if _is_experiment(arguments):
+    late = _find_late_verb(arguments)
+    if late is None and _is_experiment(arguments):
         from dcase_sweep.cli.main import main as experiment
 
         return experiment(arguments, topic)
@@ -83,6 +96,9 @@ def _run(arguments: list[str] | None) -> int:
 
     verb, rest = arguments[0], arguments[1:]
     try:
+        if late is not None:
+            typed = shlex.join([arguments[late], *arguments[:late], *arguments[late + 1 :]])
+            raise UserError(f"{arguments[late]}: a verb comes first: python -m dcase_sweep {typed}")
         if verb not in VERBS:
             near = difflib.get_close_matches(verb, (*VERBS, "help"), n=1)
             hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(VERBS)}, or KEY=VALUE"

@@ -44,11 +44,13 @@ def main(arguments: list[str]) -> int:
 
     from dcase_sweep.complexity.report import comparing_table, complexity_table, to_json
 
-    networks, unlimited = _measured(options)
+    networks, unlimited, is_trained = _measured(options)
     if len(networks) == 1:
         print(complexity_table(next(iter(networks.values())), bits=options.bits, width=terminal_width()))
     else:
         print(comparing_table(networks, bits=options.bits, width=terminal_width()))
+    if not is_trained:
+        print(f"\nbefore training, for {options.classes:,} classes; --classes N sets the number of your data")
     if unlimited:
         is_for = "is for" if len(unlimited) == 1 else "are for"
         print("\n" + _RULES_OF.format(names=", ".join(unlimited), is_for=is_for))
@@ -91,8 +93,8 @@ def _named_classes(words: Sequence[str]) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def _measured(options: argparse.Namespace) -> tuple[dict[str, "Complexity"], list[str]]:
-    """Measure the networks by name, and list the names of those without a limit."""
+def _measured(options: argparse.Namespace) -> tuple[dict[str, "Complexity"], list[str], bool]:
+    """Measure the networks by name, list the names of those without a limit, and say whether they are trained."""
     from dcase_sweep.complexity.networks import complexity_before_training, network_complexity
 
     trained = [word for word in options.what if "=" not in word and not word.startswith("~")]
@@ -115,4 +117,4 @@ def _measured(options: argparse.Namespace) -> tuple[dict[str, "Complexity"], lis
         opened = {word: open_trained(word, named) for word in trained}
         jobs = [(name, each.experiment) for name, each in opened.items()]
         networks = {name: network_complexity(each.network, each.experiment) for name, each in opened.items()}
-    return networks, [name for name, experiment in jobs if experiment.task.size_limit_kib is None]
+    return networks, [name for name, experiment in jobs if experiment.task.size_limit_kib is None], bool(trained)

@@ -52,7 +52,10 @@ def main(arguments: list[str]) -> int:
         UserError: for an invalid option, run or output.
     """
     options = _parser().parse_intermixed_args(arguments)
-    settings, words = split_settings(options.recordings, KEYS)
+    settings, words = split_settings([options.run, *options.recordings], KEYS)
+    if not words:
+        raise UserError(f"RUN: not given; see {PROG} --help")
+    options.run, *words = words
     if not words:
         raise UserError("no recordings named; expected files, folders, or - for standard input")
     log_to_terminal(sys.stderr)

@@ -7,10 +7,10 @@ from typing import Any
 
 from dcase_sweep.complexity.rules import DCASE_2021, Complexity, LayerComplexity, layer_complexity
 from dcase_sweep.config import Experiment, build_front_end, build_model, clip_seconds, locate_task, plain
-from dcase_sweep.config.failures import describe_failure
 from dcase_sweep.config.planned import plan_layers
 from dcase_sweep.models.planned_layer import PlannedLayer
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.failures import describe_failure
 from dcase_sweep.utils.precision import PRECISIONS, Bits
 
 #: Cached complexities by model, front end, task and clip length as JSON, and the number of classes.

@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, SCMode
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.bounds import check_bounds, check_literals
@@ -79,6 +79,7 @@ def convert(composed: DictConfig) -> Converted:
         check_hydra(composed.hydra)
     composed = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     OmegaConf.set_struct(composed, False)
+    composed = _drop_types(composed)
     _remove_default(composed)
     given = OmegaConf.to_container(composed, resolve=False)
     rename_composed(composed)
@@ -128,6 +129,22 @@ def _describe(error: OmegaConfBaseException, where: str) -> str:
     if text.endswith("is not a ListConfig, list or tuple."):
         return f"expected a list; write '{where}=[VALUE,VALUE]'"
     return text
+
+
+def _drop_types(composed: DictConfig) -> DictConfig:
+    """Return a configuration without the dataclasses of Hydra's ``ConfigStore``, whose values Hydra has checked.
+
+    OmegaConf merges no part whose type is a dataclass into one of another type.
+    """
+    if not _has_types(OmegaConf.to_container(composed, resolve=False, structured_config_mode=SCMode.DICT_CONFIG)):
+        return composed
+    return DictConfig(OmegaConf.to_container(composed, resolve=False))
+
+
+def _has_types(value: Any) -> bool:
+    """Whether a part of a container is still a `DictConfig`, because its type is a dataclass."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return isinstance(value, DictConfig) or any(map(_has_types, inner))
 
 
 def _remove_default(composed: DictConfig) -> None:

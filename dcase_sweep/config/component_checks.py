@@ -1,11 +1,13 @@
 """Checks of the components of a training, which are instantiated once before any data are read."""
 
+import inspect
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.config.classes import locate
 from dcase_sweep.config.components import (
+    CALLBACK,
     SEVERAL,
     SINGLE,
     component_schema,
@@ -26,6 +28,8 @@ from dcase_sweep.utils.text import printable
 
 _SOME_STEPS = 100
 _INTERVALS = ("step", "epoch")
+#: Arguments of hooks that Lightning passes by their names.
+_BY_NAME = ("stage",)
 _AVERAGED_LATE = ("pytorch_lightning.callbacks.stochastic_weight_avg", "StochasticWeightAveraging")
 
 
@@ -120,7 +124,27 @@ def _check_callbacks(experiment: Experiment) -> None:
                 "epoch has its weights; choose callbacks=weight_averaging"
             )
     if experiment.callbacks:  # instantiating a callback imports Lightning, which takes seconds
-        make_callbacks(experiment.callbacks, monitor="validation/loss", mode="min")
+        made = make_callbacks(experiment.callbacks, monitor="validation/loss", mode="min")
+        for (name, node), callback in zip(experiment.callbacks.items(), made, strict=True):
+            _check_hooks(f"callbacks.{name}._target_={node._target_}", callback)
+
+
+def _check_hooks(where: str, callback: Any) -> None:
+    """Refuse a callback of which a hook cannot be called with the arguments that Lightning passes to it."""
+    base = next(each for each in type(callback).__mro__ if (each.__module__, each.__name__) == CALLBACK.base)
+    for name, hook in vars(base).items():
+        own: Any = getattr(callback, name)
+        if name.startswith("_") or not inspect.isfunction(hook) or getattr(own, "__func__", hook) is hook:
+            continue
+        passed = [each for each in list(inspect.signature(hook).parameters.values())[1:] if each.default is each.empty]
+        words = {each.name: None for each in passed if each.name in _BY_NAME}
+        try:
+            inspect.signature(own).bind(*[None] * (len(passed) - len(words)), **words)
+        except TypeError:
+            wanted = ", ".join(each.name for each in passed)
+            raise UserError(
+                f"{where}: its {name} takes {inspect.signature(own)}; expected ({wanted}), as Lightning calls it"
+            ) from None
 
 
 def _check_augmentations(experiment: Experiment) -> None:

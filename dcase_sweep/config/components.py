@@ -13,12 +13,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.config.classes import locate
-from dcase_sweep.config.failures import describe_failure
 from dcase_sweep.config.instantiate import make_objects
 from dcase_sweep.config.signatures import PARTIAL, TARGET, Shape, Signature, cached_schema, check_keys, read_signature
 from dcase_sweep.config.tensors import convert_lists
 from dcase_sweep.utils.collection import importing
 from dcase_sweep.utils.errors import UserError, is_out_of_memory
+from dcase_sweep.utils.failures import describe_failure
 from dcase_sweep.utils.text import printable
 
 

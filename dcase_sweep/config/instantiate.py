@@ -8,12 +8,12 @@ from typing import Any
 
 from dcase_sweep.config.classes import locate_class
 from dcase_sweep.config.constructors import bounded_construction
-from dcase_sweep.config.failures import describe_failure
 from dcase_sweep.config.flat import plain
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.config.signatures import TARGET, names_class, read_signature
 from dcase_sweep.config.sources import hash_module
 from dcase_sweep.utils.errors import UserError, is_out_of_memory
+from dcase_sweep.utils.failures import describe_failure
 
 #: The beginning of the names of this package's modules.
 _OWN = "dcase_sweep."

@@ -6,12 +6,12 @@ from functools import partial, update_wrapper
 from typing import Any
 
 from dcase_sweep.config.classes import locate
-from dcase_sweep.config.failures import describe_failure
 from dcase_sweep.config.instantiate import make_objects
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.config.signatures import PARTIAL, TARGET, check_keys, read_signature
 from dcase_sweep.config.tensor_metrics import AccumulatedMetric, TensorFunction, accumulates, takes_tensors
 from dcase_sweep.utils.errors import UserError, is_out_of_memory
+from dcase_sweep.utils.failures import describe_failure
 from dcase_sweep.utils.text import printable
 
 _EXPECTED = "expected a _target_ that names a class or a function of scores and targets, and its arguments"

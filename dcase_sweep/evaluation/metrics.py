@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.failures import describe_failure
 
 Scores = NDArray[np.floating[Any]]
 Targets = NDArray[np.integer[Any]]
@@ -24,7 +25,7 @@ Targets = NDArray[np.integer[Any]]
 class Metric(Protocol):
     """Scores and targets → a number, or several by their names."""
 
-    def __call__(self, scores: Scores, targets: Targets) -> float | Mapping[str, float]:
+    def __call__(self, scores: Scores, targets: Targets, /) -> float | Mapping[str, float]:
         """Compute it.
 
         Args:
@@ -143,14 +144,26 @@ def compute_metrics(metrics: Mapping[str, Metric], scores: Scores, targets: Targ
     for name, metric in metrics.items():
         try:
             found = metric(scores, targets)
-            several = found.items() if isinstance(found, Mapping) else [("", found)]
-            values |= {f"{prefix}{name}{each and f'_{each}'}": float(value) for each, value in several}
+        except UserError:
+            raise
         except Exception as error:  # a user's metric can fail in any way
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(
-                f"metrics.{name}: {reason} (called with scores {list(scores.shape)} and targets {list(targets.shape)})"
-            ) from error
+            given = f"called with scores {list(scores.shape)} and targets {list(targets.shape)}"
+            raise UserError(f"metrics.{name}: {describe_failure(error, given)}") from error
+        several = found.items() if isinstance(found, Mapping) else [("", found)]
+        values |= {f"{prefix}{name}{each and f'_{each}'}": _as_number(value, name, each) for each, value in several}
     return values
+
+
+def _as_number(value: object, name: str, each: str) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except Exception:  # an array, a tensor or anything else
+        shape = getattr(value, "shape", None)
+        found = f"a {type(value).__name__}" + ("" if shape is None else f" {list(shape)}")
+        part = f" for {each}" if each else ""
+        raise UserError(
+            f"metrics.{name}: returned {found}{part}; expected a number, or a dictionary of numbers"
+        ) from None
 
 
 def try_metrics(metrics: Mapping[str, Metric], targets: Targets, classes: int) -> None:

@@ -12,16 +12,17 @@ import numpy as np
 from dcase_sweep.audio.front_end import FrontEnd
 from dcase_sweep.audio.packed import PackedWaveforms
 from dcase_sweep.config import Experiment, build, build_front_end, build_task, stored_configuration
-from dcase_sweep.config.failures import naming_component
 from dcase_sweep.data.files import check_samples
 from dcase_sweep.data.leaks import find_copies
 from dcase_sweep.data.store import FeatureStore, KnownFiles, open_store
 from dcase_sweep.data.waveforms import TrainingWaveforms
+from dcase_sweep.tasks.data_checks import check_loaded
 from dcase_sweep.tasks.notes import SYNTHETIC
 from dcase_sweep.tasks.protocols import TaskData
 from dcase_sweep.utils import console
 from dcase_sweep.utils.cpu import usable_cores
 from dcase_sweep.utils.errors import DataError, UserError
+from dcase_sweep.utils.failures import naming_component
 from dcase_sweep.utils.text import printable
 
 log = logging.getLogger(__name__)
@@ -144,6 +145,7 @@ def _load_data(experiment: Experiment, dataset: Any, check: Callable[[Path, Sequ
             f"data={experiment.data._target_}: load() gave {type(data).__name__}; expected {task.data_type.__name__} "
             f"for task={experiment.task.name}"
         )
+    check_loaded(data, experiment.data._target_)
     task.validate_data(experiment, data)
     return data
 

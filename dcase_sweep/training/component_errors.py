@@ -13,12 +13,14 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from dcase_sweep.config import Experiment
 from dcase_sweep.config.classes import locate
 from dcase_sweep.config.components import CalledLater
-from dcase_sweep.config.failures import describe_failure
 from dcase_sweep.training.callbacks import StopTraining
 from dcase_sweep.utils.errors import UserError, is_disk_full, is_out_of_memory
+from dcase_sweep.utils.failures import describe_failure
 
 #: Packages whose frames call components: a later exception is not of the component that is further out.
 _CALLERS = ("dcase_sweep", "pytorch_lightning", "lightning")
+#: Part of PyTorch's message about a loss that depends on no parameter.
+_NO_GRADIENT = "does not require grad and does not have a grad_fn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,12 @@ def naming_components(experiment: Experiment, trainer: Trainer, has_begun: Calla
         if not has_begun() or is_out_of_memory(error) or is_disk_full(error):
             raise
         found = _find_component(error, _list_components(experiment, trainer))
+        target = getattr(experiment.model, "_target_", "")
+        if found is None and target and _NO_GRADIENT in str(error) and not target.startswith("dcase_sweep."):
+            raise UserError(
+                f"model._target_={target}: the loss does not depend on its parameters (no gradient); expected outputs "
+                "that do, without detach() or torch.no_grad()"
+            ) from error
         if found is None:
             raise
         raise UserError(f"{found.key}: {describe_failure(error, found.target)}") from error

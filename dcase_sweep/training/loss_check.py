@@ -7,8 +7,8 @@ from torch import Tensor
 
 from dcase_sweep.config import Experiment, get_learner
 from dcase_sweep.config.components import make_loss
-from dcase_sweep.config.failures import describe_failure
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.failures import describe_failure
 
 
 def try_scene_loss(experiment: Experiment, classes: int) -> None:

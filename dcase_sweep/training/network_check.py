@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from dcase_sweep.config import Experiment, build_front_end, build_model, get_learner
-from dcase_sweep.config.failures import describe_failure
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.failures import describe_failure
 
 #: Attributes of a network of sound event detection, and what they are.
 _OF_EVENTS = {

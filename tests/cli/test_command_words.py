@@ -26,6 +26,31 @@ def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> N
     assert f"dcase_sweep {verb}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("words", "typed"),
+    [
+        (
+            ["--config-dir", "conf", "predict", "outputs/run", "a b.wav"],
+            "predict --config-dir conf outputs/run 'a b.wav'",
+        ),
+        (["model=cnn4", "complexity"], "complexity model=cnn4"),
+    ],
+)
+def test_a_verb_after_options_is_answered_with_the_command(
+    words: list[str], typed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 1
+
+    verb = typed.partition(" ")[0]
+    assert capsys.readouterr().err == f"error: {verb}: a verb comes first: python -m dcase_sweep {typed}\n"
+
+
+def test_a_folder_may_have_the_name_of_a_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--config-dir", "predict", "--cfg", "job"]) == 1
+
+    assert "--config-dir predict: no such folder" in capsys.readouterr().err
+
+
 def test_the_jobs_of_a_sweep_are_shown() -> None:
     assert jobs_to_show(["-m", "model=cnn4,cnn5", "--cfg", "job", "seed=1"]) == [
         ["--cfg", "job", "model=cnn4", "seed=1"],

@@ -47,6 +47,12 @@ def test_several_models_are_compared_and_cnn5_fails(capsys: pytest.CaptureFixtur
     assert "crnn_meanteacher is for another task" in lines[-1]
 
 
+def test_the_number_of_classes_is_shown_for_a_network_without_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["model=cnn4", "--classes", "3"]) == 0
+
+    assert "before training, for 3 classes; --classes N sets the number of your data" in capsys.readouterr().out
+
+
 def test_overrides_and_flags_are_those_of_an_experiment() -> None:
     names = [each.name for each in compose_experiments(["model=cnn5", "model.depth=3,4"])]
     (fourth,) = compose_experiments(["task=4"])

@@ -58,6 +58,14 @@ def rows(text: str, delimiter: str = ",") -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter))
 
 
+def test_settings_may_precede_the_run(predict: Predict) -> None:
+    code, output, _ = predict("tracking.folder=runs", "scenes.ckpt", "recordings/short.wav")
+
+    assert code == 0
+    assert [row["filename"] for row in rows(output)] == ["recordings/short.wav"]
+    assert predict("tracking.folder=runs")[2] == "error: RUN: not given; see python -m dcase_sweep predict --help\n"
+
+
 def test_the_scenes_of_a_folder_are_a_table_with_probabilities(predict: Predict) -> None:
     code, output, errors = predict("scenes.ckpt", "recordings")
 

@@ -84,3 +84,31 @@ def test_a_metric_may_return_several_numbers() -> None:
 def test_a_metric_that_cannot_be_computed_is_one_line_before_the_training() -> None:
     with pytest.raises(UserError, match=r"^metrics\.kappa: several classes may be true at once; .*targets \[3, 2\]\)$"):
         try_metrics({"kappa": CohenKappa()}, np.zeros((3, 2), dtype=np.int64), 2)
+
+
+@pytest.mark.parametrize(
+    ("returned", "says"),
+    [
+        (None, "returned a NoneType; expected a number, or a dictionary of numbers"),
+        (np.zeros(2), "returned a ndarray [2]; expected a number, or a dictionary of numbers"),
+        ({"low": "none"}, "returned a str for low; expected a number, or a dictionary of numbers"),
+    ],
+)
+def test_a_metric_that_returns_anything_but_numbers_is_reported(returned: object, says: str) -> None:
+    def mine(scores: np.ndarray, targets: np.ndarray) -> object:
+        return returned
+
+    with pytest.raises(UserError) as caught:
+        compute_metrics({"mine": mine}, np.zeros((3, 2)), np.zeros(3, dtype=np.int64), "test/")  # type: ignore[dict-item]
+
+    assert str(caught.value) == f"metrics.mine: {says}"
+
+
+def test_an_exception_of_a_metric_is_named_with_its_line() -> None:
+    def mine(scores: np.ndarray, targets: np.ndarray) -> float:
+        return {"micro": 1.0}["macro"]
+
+    with pytest.raises(
+        UserError, match=r"^metrics\.mine: KeyError: 'macro' \(called .*, test_metrics\.py, line \d+\)$"
+    ):
+        compute_metrics({"mine": mine}, np.zeros((3, 2)), np.zeros(3, dtype=np.int64), "test/")

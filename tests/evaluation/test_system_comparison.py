@@ -71,6 +71,17 @@ def test_names_contain_what_differs_but_not_what_follows_from_it() -> None:
     assert {system.name for system in group_runs([runs[0], steeper])} == {"lr=0.1", "lr=0.2"}
 
 
+def test_extra_metrics_are_named_only_where_nothing_else_differs() -> None:
+    extra = {"metrics": "mine", "metrics.mine._target_": "my_metrics.mine"}
+    plain = run("cnn4", 0, 0.5, metrics="none")
+
+    assert [system.name for system in group_runs([plain, run("cnn5", 0, 0.9, **extra)])] == ["cnn5", "cnn4"]
+    assert [system.name for system in group_runs([plain, run("cnn4", 0, 0.9, **extra)])] == [
+        "metrics=mine",
+        "metrics=none",
+    ]
+
+
 def test_two_systems_of_one_name_are_told_apart_by_their_rules() -> None:
     systems = group_runs([event_run(0.4), event_run(0.3, thresholds="10")])
 

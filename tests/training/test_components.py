@@ -42,6 +42,16 @@ class InTraining(torch.nn.Module):
         return self.layer(features.mean(2))
 
 
+class Detached(InTraining):
+    def forward(self, features):
+        return self.layer(features.mean(2)).detach()
+
+
+class WithoutModule(Callback):
+    def on_train_epoch_end(self, trainer):
+        pass
+
+
 def layerwise(parameters, lr):
     return torch.optim.SGD(parameters, lr=lr)
 
@@ -81,6 +91,8 @@ FILES = {
     "augmentation/forgetful.yaml": "forgetful:\n  _target_: my_parts.forget_targets\n  _partial_: true\n",
     "augmentation/double.yaml": "double:\n  _target_: my_parts.add_noise_in_double\n  _partial_: true\n",
     "model/in_training.yaml": "_target_: my_parts.InTraining\n",
+    "model/detached.yaml": "_target_: my_parts.Detached\n",
+    "callbacks/without_module.yaml": "mine:\n  _target_: my_parts.WithoutModule\n",
     "optimizer/radam.yaml": "_target_: torch.optim.RAdam\n_partial_: true\nlr: 2e-3\nbetas: [0.8, 0.99]\n",
     "scheduler/halved.yaml": "_target_: my_parts.every_epoch_half\n_partial_: true\ninterval: step\nfactor: 0.5\n",
     "augmentation/noise.yaml": "noise:\n  _target_: my_parts.add_noise\n  _partial_: true\n  std: 0.1\n",
@@ -157,6 +169,22 @@ def test_a_network_that_fails_in_training_is_named_with_its_line(
 
     assert re.search(r"^error: model: no such gain \(my_parts\.InTraining, my_parts\.py, line \d+\)$", output, re.M)
     assert "Traceback" not in output
+
+
+def test_outputs_without_a_gradient_and_a_hook_without_an_argument_are_named(
+    project: CommandLine, tiny: Callable[..., list[str]]
+) -> None:
+    words = [word for word in tiny() if not word.startswith("model.")]
+
+    output = project(*words[:1], "--config-dir", "conf", "model=detached", *words[1:], code=1)
+    assert "error: model._target_=my_parts.Detached: the loss does not depend on its parameters (no gradient)" in output
+
+    output = project("--config-dir", "conf", "callbacks=without_module", *tiny(), code=1)
+    assert (
+        "error: callbacks.mine._target_=my_parts.WithoutModule: its on_train_epoch_end takes (trainer); expected "
+        "(trainer, pl_module), as Lightning calls it" in output
+    )
+    assert "features" not in output
 
 
 def test_schedules_and_augmentations_are_swept_over(project: CommandLine, tiny: Callable[..., list[str]]) -> None:

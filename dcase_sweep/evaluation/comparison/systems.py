@@ -16,7 +16,12 @@ from dcase_sweep.utils.names import shorten_key
 #: Parameters in which the runs of a system may differ: the seed, the hardware and locations.
 _NOT_OF_SYSTEMS = re.compile(r"^(seed|hardware\..*|hardware|tracking\..*|store\..*|resume|logger.*)$")
 #: Configuration groups whose selected option describes the keys of the group.
-_GROUPS = ("task", "model", "data", "experiment", "front_end", "augmentation", "optimizer", "scheduler", "framework")
+_GROUPS = (
+    *("task", "model", "data", "experiment", "front_end", "augmentation", "optimizer", "scheduler", "framework"),
+    *("callbacks", "metrics"),
+)
+#: Parameters of the evaluation, which do not change the training.
+_OF_EVALUATION = re.compile(r"(evaluation|metrics)(\..*)?")
 #: Metrics of one class or device.
 _DETAIL = re.compile(
     r"test/(?:accuracy_(?P<group>device|scene)_(?P<name>.+)"
@@ -182,11 +187,11 @@ def sort_systems(systems: Sequence[System], measure: Measure | None) -> list[Sys
 def _name(groups: Sequence[Mapping[str, str]]) -> list[str]:
     """Return a name for each group of parameters, made of those in which the groups differ.
 
-    Parameters of the metric rule are included only where two names would be equal without them.
+    Parameters of the metric rule, and extra metrics, are included only where two names would be equal without them.
     """
     keys = dict.fromkeys(key for group in groups for key in group)
     varying = [key for key in keys if len({group.get(key) for group in groups}) > 1]
-    of_systems = [key for key in varying if not key.startswith("evaluation.")]
+    of_systems = [key for key in varying if not _OF_EVALUATION.fullmatch(key)]
     names, longer = (_name_by(keys, groups) for keys in (of_systems, varying))
     names = [long if names.count(name) > 1 else name for name, long in zip(names, longer, strict=True)]
     return [

@@ -45,7 +45,7 @@ class Augmentation(Protocol):
     features ``(mel, frame)``, and raises ``ValueError`` for features that the augmentation cannot be applied to.
     """
 
-    def __call__(self, features: Tensor, targets: Any, rng: np.random.Generator) -> tuple[Tensor, Any]:
+    def __call__(self, features: Tensor, targets: Any, rng: np.random.Generator, /) -> tuple[Tensor, Any]:
         """Augment the batch.
 
         Args:
@@ -73,6 +73,12 @@ def apply_all(
                 "expected features and targets"
             )
         found = getattr(returned[0], "dtype", type(returned[0]).__name__)
+        clips = [len(each) for each in returned if isinstance(each, Tensor) and each.ndim]
+        if len(set(clips)) > 1:  # the loss rejects them, and would be named
+            raise UserError(
+                f"augmentation: number {position} of {len(augmentations)} returned features of {clips[0]} clips and "
+                f"targets of {clips[1]}; expected as many"
+            )
         if found != features.dtype:  # a layer rejects it, far from here; NumPy's generator draws float64
             raise UserError(
                 f"augmentation: number {position} of {len(augmentations)} returned features of type {found}; expected "

@@ -85,6 +85,9 @@ class TaggedTones:
 class TaggingModule(LightningModule):
     """A network trained with binary cross-entropy."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self, network: nn.Module, mean: float, std: float, experiment: Experiment, optimization: Optimization
     ) -> None:
@@ -96,7 +99,8 @@ class TaggingModule(LightningModule):
         self.evaluated: list[tuple[Tensor, Tensor]] = []
 
     def forward(self, features: Tensor) -> Tensor:
-        return self.network((features - self.mean) / self.std)
+        logits: Tensor = self.network((features - self.mean) / self.std)
+        return logits
 
     def configure_optimizers(self) -> Any:
         return self.optimization.configure(self.network.parameters())
@@ -126,6 +130,7 @@ class TaggingLearner:
         seed_everything(experiment.seed, verbose=False)
         network = build_model(experiment, classes=len(data.classes))
         train = self.features[data.train]
+        assert experiment.training.batch_size is not None
         optimization = Optimization.of(experiment, steps_per_epoch=-(-len(train) // experiment.training.batch_size))
         self.module = TaggingModule(network, float(train.mean()), float(train.std()), experiment, optimization)
 
@@ -172,6 +177,9 @@ class TaggingLearner:
 
 class Scale(nn.Module):
     """Features as the training scaled them."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, mean: Tensor, std: Tensor) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ import torch
 
 from dcase_sweep.training.augmentation import clips as augment
 from dcase_sweep.training.augmentation.base import apply_all
+from dcase_sweep.utils.errors import UserError
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 TARGETS = torch.eye(50)
@@ -91,7 +92,7 @@ def test_a_chain_is_applied_in_its_order() -> None:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         return features + 1, targets
 
-    ones = torch.ones(2, 3, 4)
+    ones = torch.ones(50, 3, 4)
     assert apply_all([double, add], ones, TARGETS, rng())[0].unique().tolist() == [3.0]
     assert apply_all([add, double], ones, TARGETS, rng())[0].unique().tolist() == [4.0]
 
@@ -109,3 +110,11 @@ def test_at_0_a_batch_stays_and_no_random_number_is_drawn(augmentation: augment.
     assert found is features
     assert targets is TARGETS
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_an_augmentation_that_returns_other_clips_than_targets_is_reported() -> None:
+    def halve(features: torch.Tensor, targets: torch.Tensor, rng: np.random.Generator) -> Batch:
+        return features[::2], targets
+
+    with pytest.raises(UserError, match=r"number 1 of 1 returned features of 25 clips and targets of 50; expected as"):
+        apply_all([halve], torch.ones(50, 3, 4), TARGETS, rng())

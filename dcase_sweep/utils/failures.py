@@ -11,6 +11,8 @@ from dcase_sweep.utils.errors import UserError, is_out_of_memory
 
 #: Exceptions whose messages say what is wrong without the name of the exception.
 _EXPLAINED = (ValueError, TypeError, RuntimeError)
+#: Folders of installed packages.
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
 
 
 def describe_failure(error: BaseException, target: str) -> str:
@@ -41,7 +43,8 @@ def _is_of_user(file: str) -> bool:
         return False
     installed = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     folders = [Path(__file__).parents[1], *(Path(each) for each in installed if each)]
-    return not any(path.is_relative_to(folder) for folder in folders)
+    # Those of the user's home, and of an environment on which this one is based, are in other folders.
+    return _INSTALLED.isdisjoint(path.parts) and not any(path.is_relative_to(folder) for folder in folders)
 
 
 @contextmanager
