@@ -15,7 +15,8 @@ Returned = TypeVar("Returned")
 #: Keys in which experiments that are trained together may differ, apart from those that are a number with a fraction in
 #: one of them. Whether they really have the same architecture is decided when their networks have been built.
 _FREE = (
-    *("seed", "optimizer.", "scheduler.", "augmentation.", "tracking.", "resume", "hydra.", "training.epochs"),
+    *("seed", "optimizer.", "scheduler.", "augmentation.", "callbacks.", "tracking.", "resume", "hydra."),
+    "training.epochs",
     *(f"mean_teacher.{name}" for name in ("consistency_weight", "ema_decay", "ramp_epochs", "median_filter")),
 )
 

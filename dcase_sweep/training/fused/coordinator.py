@@ -51,6 +51,8 @@ class Coordinator:
         self._turns = turns
         self._stacked = stacked
         self._max_jobs = max_jobs
+        #: The largest number of trainings in the latest groups; None before the first one.
+        self._most = max_jobs
 
     def run(self) -> None:
         """Run all jobs to their end.
@@ -89,6 +91,7 @@ class Coordinator:
             if len(found) == 1:
                 fitting = count_fitting(found[0], is_stacked=self._is_stacked(turn.request.member))
                 most = fitting if most is None else min(fitting, most)
+        self._most = most
         return found
 
     def _run_groups(self, found: Sequence[Prepared]) -> None:
@@ -99,7 +102,7 @@ class Coordinator:
             members = [each.candidate.member for each in group]
             turns = [member.turn for member in members]
             is_stacked = self._is_stacked(members[0])
-            reason = "no other job has the same architecture" if len(group) == 1 else None
+            reason = self._explain_single() if len(group) == 1 else None
             if reason is None and is_stacked:
                 reason = find_difference(group)
             if reason is not None:
@@ -115,6 +118,12 @@ class Coordinator:
                 member.enter(is_stacked=is_stacked)
                 _resume(member.turn)
             _Training(members, self._key, stacked=is_stacked).run()
+
+    def _explain_single(self) -> str:
+        """Return the reason why a training is the only one of its group."""
+        if self._most != 1:
+            return "no other job is left with its architecture, loss and settings"
+        return f"{self._key}=1" if self._max_jobs == 1 else "the free memory holds one job at a time"
 
     def _is_stacked(self, member: Member) -> bool:
         """Whether the networks of trainings like this one are computed as one."""
@@ -163,7 +172,7 @@ class _Training:
 
         try:
             failures = self._group.train_epoch(on_batch)
-        except RuntimeError as error:
+        except Exception as error:  # of a step of all networks; a loss of the user's own may raise any
             self._fail(error)
             return
         for member, failure in failures:
@@ -175,7 +184,7 @@ class _Training:
             return error
         return UserError(f"out of memory with {jobs} jobs together; use {self._key}={max(1, jobs // 2)}")
 
-    def _fail(self, error: RuntimeError) -> None:
+    def _fail(self, error: Exception) -> None:
         """Let all members fail because of an error of the group's step."""
         members = self._group.members
         self._group.keep([])

@@ -13,6 +13,7 @@ from dcase_sweep.training import step_module
 from dcase_sweep.training.batches import EpochBatches
 from dcase_sweep.training.divergence import Divergence
 from dcase_sweep.training.fused.member import Member, WholeEpochs
+from dcase_sweep.training.fused.random_state import find_generators
 from dcase_sweep.training.fused.stack import take_out
 from dcase_sweep.training.interruption import Interruption
 from dcase_sweep.training.step_module import StepModule
@@ -49,7 +50,7 @@ def join(trainer: Trainer, module: LightningModule, train: Iterable[Any], experi
     if obstacle is None:
         assert isinstance(module, StepModule)
         assert isinstance(train, EpochBatches)
-        member = Member(trainer, module, train, turn)
+        member = Member(trainer, module, train, turn, find_generators(experiment))
         obstacle = turn.wait_for(Candidate(member, experiment))
     if obstacle is not None:
         log.info(f"alone     {obstacle}")

@@ -1,6 +1,6 @@
 """One training in a group of trainings, as Lightning and as the group see it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from dcase_sweep.training.batches import EpochBatches
 from dcase_sweep.training.fused.streams import OwnStream
 from dcase_sweep.training.step_graph import StepGraph, StepValues
-from dcase_sweep.utils.turns import Turn
+from dcase_sweep.utils.turns import GlobalState, Turn
 
 if TYPE_CHECKING:
     from pytorch_lightning import Trainer
@@ -53,20 +53,29 @@ class Member:
         module: the trained module.
         batches: its batches.
         turn: the thread that runs the training.
+        generators: the default generators of the CPU from which its steps draw.
 
     Attributes:
         loss: the loss of the last batch, or the first one that is not finite.
         is_stacked: whether its network is computed as one with those of the others; set by `enter`.
     """
 
-    def __init__(self, trainer: "Trainer", module: "StepModule", batches: EpochBatches, turn: Turn) -> None:
+    def __init__(
+        self,
+        trainer: "Trainer",
+        module: "StepModule",
+        batches: EpochBatches,
+        turn: Turn,
+        generators: Sequence[GlobalState],
+    ) -> None:
         self.trainer = trainer
         self.module = module
         self.batches = batches
         self.turn = turn
         self.loss = torch.zeros(())
         self.is_stacked = False
-        self._random = torch.get_rng_state()
+        self._generators = generators
+        self._random = self._read_random()
         self._random_of_gpu: Tensor | None = None
         self._own_stream: OwnStream | None = None
         self._loaded: Iterator[tuple[Tensor, ...]] = iter(())
@@ -103,11 +112,11 @@ class Member:
     def train_epoch(self) -> Tensor:
         """Wait until the group has computed an epoch, and return `loss`. Called by Lightning in the turn's thread."""
         self._report(0)  # may raise OutOfTime
-        self._random = torch.get_rng_state()
+        self._random = self._read_random()
         if self._own_stream is not None:
             self._random_of_gpu = torch.cuda.get_rng_state(self.device)
         self.turn.wait_for(self)
-        torch.set_rng_state(self._random)
+        self._write_random()
         if self._random_of_gpu is not None:
             torch.cuda.set_rng_state(self._random_of_gpu, self.device)
         return self.loss
@@ -173,12 +182,19 @@ class Member:
 
     @contextmanager
     def own_random(self) -> Iterator[None]:
-        """Context in which PyTorch's random numbers on the CPU are those of this training."""
-        torch.set_rng_state(self._random)
+        """Context in which the random numbers on the CPU are those of this training."""
+        self._write_random()
         try:
             yield
         finally:
-            self._random = torch.get_rng_state()
+            self._random = self._read_random()
+
+    def _read_random(self) -> list[Any]:
+        return [each.read() for each in self._generators]
+
+    def _write_random(self) -> None:
+        for generator, state in zip(self._generators, self._random, strict=True):
+            generator.write(state)
 
     def end_step(self, clips: int, *, is_last: bool) -> None:
         """Count a step as Lightning does, and report the progress. Lightning itself counts the last one of an epoch."""

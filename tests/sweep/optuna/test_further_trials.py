@@ -471,6 +471,7 @@ def test_trials_with_seeds_that_are_interrupted_continue_together_in_the_seeds_t
         ("seed", 3, False),
         ("optimizer", "adam", False),
         ("augmentation.masks.size", 3, False),
+        ("callbacks.early_stopping.patience", 5, False),
     ],
 )
 def test_what_experiments_share_that_are_trained_together(key: str, value: Any, expected: bool) -> None:

@@ -141,7 +141,7 @@ def test_each_architecture_and_each_batch_is_a_group(tmp_path: Path, caplog: pyt
 
     said = [each.message for each in caplog.records]
     assert "together  2 jobs of one architecture: #0, #3" in said
-    assert said.count("alone     no other job has the same architecture") == 2
+    assert said.count("alone     no other job is left with its architecture, loss and settings") == 2
     assert "stacked   not used: networks of MeanTeacherModule are not computed as one" in said
     assert all(len(each.history) == 1 for each in trainings)
 

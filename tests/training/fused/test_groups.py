@@ -1,5 +1,6 @@
 """Trainings that are computed together: the results are those of the same trainings one by one."""
 
+import random
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -171,18 +172,40 @@ def test_each_architecture_is_a_group(tmp_path: Path, sizes: list[int], caplog: 
 
     assert sizes == [2, 2]
     assert [each.message for each in caplog.records if each.message.startswith("alone")] == [
-        "alone     no other job has the same architecture"
+        "alone     no other job is left with its architecture, loss and settings"
     ]
     assert all(len(each.history) == EPOCHS for each in trainings)
 
 
-def test_a_group_has_no_more_jobs_than_wanted(tmp_path: Path, sizes: list[int]) -> None:
-    trainings = [Tiny(tmp_path / f"{seed}", seed, epochs=1) for seed in range(4)]
+@pytest.mark.parametrize(
+    ("most", "expected", "reason"),
+    [
+        (2, [2, 2], "alone     no other job is left with its architecture, loss and settings"),
+        (1, [], "alone     hydra.launcher.max_jobs=1"),
+    ],
+)
+def test_a_group_has_no_more_jobs_than_wanted(
+    tmp_path: Path, sizes: list[int], caplog: pytest.LogCaptureFixture, most: int, expected: list[int], reason: str
+) -> None:
+    trainings = [Tiny(tmp_path / f"{seed}", seed, epochs=1) for seed in range(5)]
 
-    together(*trainings, max_jobs=2)
+    with caplog.at_level("INFO", logger="dcase_sweep"):
+        together(*trainings, max_jobs=most)
 
-    assert sizes == [2, 2]
+    assert sizes == expected
     assert all(len(each.history) == 1 for each in trainings)
+    assert [each.message for each in caplog.records if "alone" in each.message] == [reason] * (5 - sum(expected))
+
+
+def test_a_job_is_trained_alone_if_the_memory_holds_no_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("dcase_sweep.training.fused.coordinator.count_fitting", lambda *_, **__: 1)
+
+    with caplog.at_level("INFO", logger="dcase_sweep"):
+        together(*(Tiny(tmp_path / f"{seed}", seed, epochs=1) for seed in (0, 1)))
+
+    assert caplog.text.count("alone     the free memory holds one job at a time") == 2
 
 
 class Branching(nn.Module):
@@ -255,6 +278,24 @@ def test_a_module_of_the_users_own_is_computed_as_it_says(tmp_path: Path, sizes:
         lone = alone(replace(each, folder=tmp_path / f"alone{each.seed}", history=[]))
         assert each.history == lone.history
         assert_same(each, lone)
+
+
+class Noise:
+    """An augmentation that draws from the generators of NumPy and Python, and not from its own."""
+
+    def __call__(self, features: Tensor, targets: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        noise = np.random.normal(0, random.random(), (1, *features.shape[1:]))  # noqa: NPY002
+        return features + torch.from_numpy(noise).to(features), targets
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_code_of_the_users_own_draws_the_random_numbers_of_its_training(tmp_path: Path, stacked: bool) -> None:
+    trainings = [Tiny(tmp_path / f"{seed}", seed, augmentations=[Noise()]) for seed in (0, 1)]
+
+    together(*trainings, stacked=stacked)
+
+    for each in trainings:
+        assert_same(each, alone(Tiny(tmp_path / f"alone{each.seed}", each.seed, augmentations=[Noise()])))
 
 
 class FailsLater:
@@ -368,6 +409,20 @@ def test_a_step_that_fails_while_it_changes_networks_ends_all(tmp_path: Path, mo
 
     for each in trainings:
         assert str(each.error) == "out of memory with 2 jobs together; use hydra.launcher.max_jobs=1"
+
+
+def test_a_step_of_all_that_fails_ends_only_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compute(*arguments: Any, **keywords: Any) -> Any:
+        raise ValueError("no loss")
+
+    trainings = [Tiny(tmp_path / f"{seed}", seed) for seed in (0, 1)]
+    other = Tiny(tmp_path / "other", 2, network=lambda: make_network(units=9))
+    monkeypatch.setattr(groups.StackedGroup, "_compute", compute)
+
+    together(*trainings, other)
+
+    assert [str(each.error) for each in trainings] == ["no loss", "no loss"]
+    assert len(other.history) == EPOCHS
 
 
 def test_a_callback_may_stop_a_training_early(tmp_path: Path, sizes: list[int]) -> None:

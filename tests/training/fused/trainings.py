@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytorch_lightning
 import torch
 from torch import nn
 
@@ -64,7 +65,7 @@ class Tiny:
             self.error = error
 
     def _fit(self) -> None:
-        torch.manual_seed(self.seed)
+        pytorch_lightning.seed_everything(self.seed, verbose=False)
         self.module = self.make_module()
         self.module.graphs = self.graphs
         experiment = Experiment(
@@ -73,6 +74,10 @@ class Tiny:
             hardware=Hardware(accelerator="cpu", precision=self.precision, threads=1),
             optimizer=SimpleNamespace(**self.optimizer),
             callbacks=self.callbacks,
+            augmentation={
+                f"{place}": {"_target_": f"{type(each).__module__}.{type(each).__qualname__}"}
+                for place, each in enumerate(self.augmentations)
+            },
         )
         batches, validation = self.make_batches()
         self.fitted = fit(
