@@ -149,7 +149,7 @@ def import_quietly() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     import mlflow  # noqa: F401
 
-    for library in ("mlflow", "alembic"):
+    for library in ("mlflow", "alembic", "urllib3.connectionpool"):  # the last warns of every attempt to connect
         logging.getLogger(library).setLevel(logging.ERROR)
     # It logs a traceback for every database error before it raises the error, which is reported in one line.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
