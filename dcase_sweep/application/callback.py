@@ -28,8 +28,15 @@ class TrialCallback:
         self.objective = tuple(objective)
 
     def on_start(self, run_id: str) -> None:
-        """Store the ID of the MLflow run, which is closed if this process is killed."""
-        self.reporter.set_job_id(run_id)
+        """Store the ID of the MLflow run, which is closed if this process is killed.
+
+        Raises:
+            StopTraining: if the trial was taken over by another command.
+        """
+        try:
+            self.reporter.set_job_id(run_id)
+        except TrialPruned as pruned:
+            raise StopTraining(str(pruned)) from None
 
     def on_epoch(self, epoch: int, metrics: dict[str, float]) -> None:
         """Report the epoch.

@@ -142,14 +142,15 @@ def _use_log(connection: sqlite3.Connection) -> None:
 def import_quietly() -> None:
     """Import MLflow and let it log errors only. Its import configures its loggers, so this is done afterwards.
 
-    It prints no addresses of runs, which this package prints itself. A request that fails is repeated once, not for
-    minutes; a value of the environment takes precedence.
+    It prints no addresses of runs, which this package prints itself, and no bar for each file that it reads. A request
+    that fails is repeated once, not for minutes. Values of the environment take precedence.
     """
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     import mlflow  # noqa: F401
 
-    for library in ("mlflow", "alembic"):
+    for library in ("mlflow", "alembic", "urllib3.connectionpool"):  # the last warns of every attempt to connect
         logging.getLogger(library).setLevel(logging.ERROR)
     # It logs a traceback for every database error before it raises the error, which is reported in one line.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)

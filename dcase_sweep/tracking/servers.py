@@ -5,9 +5,12 @@ import os
 import re
 import socket
 import ssl
+import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
+from collections.abc import Callable
+from typing import TypeVar
 
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import MASK, encode_password, is_masked, mask_secrets, mask_url, split_credentials
@@ -16,10 +19,42 @@ log = logging.getLogger(__name__)
 
 #: Seconds within which a server accepts a connection, and answers unless it is busy; and those that a busy one has.
 SIGN_OF_LIFE, BUSY = 5.0, 60.0
+#: The longest pause, in seconds, between two attempts to reach a server.
+_LONGEST_PAUSE = 15.0
 _DATABASES = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _USER, _PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
 _FILES = "MLFLOW_ALLOW_FILE_STORE"
 _EXPECTED = "expected sqlite:///FILE, http://HOST:PORT, or a database such as postgresql://USER@HOST/NAME"
+Result = TypeVar("Result")
+
+
+class ServerAway(UserError):
+    """No server answers at an address; it may do so later."""
+
+
+def wait_for_server(call: Callable[[], Result], patience: float, kind: type[UserError] = UserError) -> Result:
+    """Call a function again, with growing pauses, while a server that has answered before does not.
+
+    Args:
+        call: uses the server.
+        patience: seconds after which its error is raised.
+        kind: the errors after which the server may answer.
+    """
+    began, pause, has_warned = time.monotonic(), 0.5, False
+    while True:
+        try:
+            return call()
+        except kind as error:
+            left = patience - (time.monotonic() - began)
+            if left <= 0:
+                raise
+            if not has_warned:
+                has_warned = True
+                log.warning(
+                    f"tracking  waiting up to {patience:.0f} s (tracking.start_timeout) to begin a run: {error}"
+                )
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def prepare_server(uri: str) -> str:
@@ -30,7 +65,8 @@ def prepare_server(uri: str) -> str:
 
     Raises:
         UserError: for a kind of store that MLflow does not support, a driver that is not installed, a masked password,
-            or a server that does not answer.
+            or a wrong address.
+        ServerAway: if no server answers.
     """
     if is_masked(uri):
         raise UserError(
@@ -77,14 +113,14 @@ def _prepare_web(uri: str) -> str:
             ) from None
         # Any other answer shows that there is a server; MLflow reports refusals better.
     except TimeoutError:
-        raise UserError(
+        raise ServerAway(
             f"tracking.uri={mask_url(uri)}: a server accepts connections there and has not answered for "
             f"{SIGN_OF_LIFE + BUSY:.0f} s; restart it if it hangs, correct the address, or choose tracking=local"
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         if not isinstance(reason, ssl.SSLError):
-            raise UserError(
+            raise ServerAway(
                 f"tracking.uri={mask_url(uri)}: no MLflow server answers there ({reason}); start it, correct the "
                 "address, or choose tracking=local"
             ) from None

@@ -1,7 +1,6 @@
 """Starting of runs: a new one, or an interrupted one that is resumed."""
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -14,9 +13,9 @@ from dcase_sweep.tracking.delivery import send_unsent
 from dcase_sweep.tracking.owners import ALIVE, PARENT, get_seconds, is_running, owner_tags
 from dcase_sweep.tracking.provenance import commit_tags, user_name
 from dcase_sweep.tracking.run import Run, clean_tags
+from dcase_sweep.tracking.servers import wait_for_server
 from dcase_sweep.tracking.spooled_run import SpooledRun
 from dcase_sweep.tracking.stores import Store, open_store
-from dcase_sweep.utils.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +28,6 @@ TRIAL, SEEDS = "dcase_sweep.trial", "dcase_sweep.seeds"
 
 #: The parent runs that this process has found, by the addresses of their stores. All jobs of a sweep have the same one.
 _parents: set[tuple[str, str]] = set()
-#: The longest pause, in seconds, between two attempts to reach a server.
-_LONGEST_PAUSE = 15.0
 
 
 @cache
@@ -105,28 +102,10 @@ def start_run(
 
 
 def _wait_for_server(store: Store, call: Callable[[], Any], patience: float) -> Any:
-    """Call a function again, with growing pauses, while a server that has answered before does not.
-
-    Args:
-        store: the store of runs; nothing waits for a file.
-        call: uses the store.
-        patience: seconds after which its error is raised.
-    """
-    began, pause, has_warned = time.monotonic(), 0.5, False
-    while True:
-        try:
-            return store.call(call)
-        except UserError as error:
-            left = patience - (time.monotonic() - began)
-            if store.database is not None or left <= 0:
-                raise
-            if not has_warned:
-                has_warned = True
-                log.warning(
-                    f"tracking  waiting up to {patience:.0f} s (tracking.start_timeout) to begin a run: {error}"
-                )
-        time.sleep(min(pause, left))
-        pause = min(2 * pause, _LONGEST_PAUSE)
+    """Call a function that uses the store, and wait for a server; nothing waits for a file."""
+    if store.database is not None:
+        return store.call(call)
+    return wait_for_server(lambda: store.call(call), patience)
 
 
 def _find(store: Store, run_id: str) -> Any:

@@ -22,7 +22,7 @@ from dcase_sweep.tracking.database import (
 )
 from dcase_sweep.tracking.owners import close_dead_runs
 from dcase_sweep.tracking.saved_view import link_to_run, link_to_runs, save_sweep_view, save_view
-from dcase_sweep.tracking.servers import prepare_server
+from dcase_sweep.tracking.servers import ServerAway, prepare_server, wait_for_server
 from dcase_sweep.utils.collection import importing
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import mask_secrets, mask_url
@@ -90,6 +90,8 @@ def is_there(tracking: Tracking) -> bool:
 def check_address(tracking: Tracking) -> None:
     """Check the address of the store before the libraries for training are loaded.
 
+    A server is waited for by a later run of this process, and by the runs of a sweep, whose command has reached it.
+
     Raises:
         UserError: as in `servers.prepare_server`, or for a name that no experiment can have.
     """
@@ -97,7 +99,8 @@ def check_address(tracking: Tracking) -> None:
     uri = resolve_uri(tracking)
     database = locate_database(uri)
     if database is None:
-        prepare_server(uri)
+        is_known = bool(tracking.parent) or any(known == uri for known, _ in _stores)
+        wait_for_server(lambda: prepare_server(uri), tracking.start_timeout if is_known else 0.0, ServerAway)
     elif "?" in tracking.folder and uri == local_uri(Path(tracking.folder)):
         raise UserError(f"{tracking.folder}: MLflow can use no path with a question mark; set another tracking.folder")
 

@@ -12,7 +12,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from dcase_sweep.application import fused_launcher, sweepers
 from dcase_sweep.sweep import ray_launcher
 from dcase_sweep.sweep.optuna.sweeper import OptunaSweeper as AnyOptunaSweeper
-from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.errors import UserError, describe_os_error
 
 
 class GridSweeper(sweepers.GridSweeper):
@@ -34,7 +34,7 @@ class OptunaWorkersSweeper(AnyOptunaSweeper):
         """Search until there are enough trials, and return the study.
 
         Raises:
-            SearchError: if the search was refused, or ended with too few trials.
+            SearchError: if the search was refused, or ended with too few trials, or a file could not be written.
             SystemExit: after Ctrl-C, SIGTERM or SIGHUP.
         """
         from dcase_sweep.utils.signals import Interrupted
@@ -45,6 +45,11 @@ class OptunaWorkersSweeper(AnyOptunaSweeper):
             raise SystemExit(interrupted.exit_code) from None
         except UserError as error:
             raise SearchError(f"error: {error}") from None
+        except OSError as error:  # for example of a full disk; errors of jobs do not arrive here
+            described = describe_os_error(error)
+            if described is None:
+                raise
+            raise SearchError(f"error: {described}") from None
         if self.failures:
             raise SearchError(f"error: {self.failures[0]}")
         return study

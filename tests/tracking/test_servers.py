@@ -10,8 +10,10 @@ import pytest
 
 from dcase_sweep import tracking
 from dcase_sweep.config import Tracking
+from dcase_sweep.tracking import servers, stores
 from dcase_sweep.tracking.servers import prepare_server
 from dcase_sweep.utils.errors import UserError
+from tests.integration.test_passwords import free_port
 
 PASSWORD = "hun/ter2@home"
 
@@ -105,3 +107,37 @@ def test_an_address_that_cannot_be_used_is_one_line(uri: str, says: str, monkeyp
 
     assert "\n" not in str(raised.value)
     assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("parent", "has_answered"), [("1" * 32, False), (None, True)])
+def test_a_later_run_waits_for_its_server_before_it_begins(
+    parent: str | None, has_answered: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run of a sweep, whose command has reached the server, or another run of a process that has."""
+    address = f"http://127.0.0.1:{free_port()}"
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 2:  # now it answers
+            monkeypatch.setattr(servers, "_ask", lambda *_: None)
+
+    monkeypatch.setattr(stores, "_stores", {(address, "dcase_sweep"): None} if has_answered else {})
+    monkeypatch.setattr(servers.time, "sleep", wait)
+
+    tracking.check_store(Tracking(uri=address, parent=parent))
+
+    assert waited == [0.5, 1.0]
+    assert caplog.messages == [
+        "tracking  waiting up to 600 s (tracking.start_timeout) to begin a run: "
+        f"tracking.uri={address}: no MLflow server answers there ([Errno 111] Connection refused); start it, correct "
+        "the address, or choose tracking=local"
+    ]
+
+
+def test_the_first_run_of_a_command_does_not_wait_for_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "_stores", {})
+    monkeypatch.setattr(servers.time, "sleep", pytest.fail)
+
+    with pytest.raises(UserError, match="no MLflow server answers there"):
+        tracking.check_store(Tracking(uri=f"http://127.0.0.1:{free_port()}"))

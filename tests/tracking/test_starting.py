@@ -9,7 +9,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from dcase_sweep.config import Tracking
-from dcase_sweep.tracking import starting
+from dcase_sweep.tracking import servers, starting
 from dcase_sweep.tracking.starting import start_run
 from dcase_sweep.tracking.stores import Store
 from dcase_sweep.utils.errors import UserError
@@ -64,7 +64,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Server]:
     def make(away: int) -> Server:
         server = Server(away)
         monkeypatch.setattr(starting, "open_store", lambda _: Store(server, "http://server:5000", "1"))  # type: ignore[arg-type]
-        monkeypatch.setattr(starting.time, "sleep", lambda _: None)
+        monkeypatch.setattr(servers.time, "sleep", lambda _: None)
         return server
 
     return make

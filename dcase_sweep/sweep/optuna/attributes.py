@@ -9,7 +9,7 @@ from typing import Any
 #: Attributes of trials.
 REJECTED, ERROR, INTERRUPTED, SURPLUS, RETRY_OF = "rejected", "error", "interrupted", "surplus", "retry_of"
 #: The error of a trial whose process had ended when another one closed it.
-GONE = "interrupted: its process is gone"
+GONE = "its process is gone"
 OVERRIDES, FOLDER, RUN = "overrides", "folder", "run_id"
 SECONDS, WORK, THREADS, METRICS = "seconds", "work_seconds", "threads", "metrics"
 #: A note on a trial's metrics, and the number of steps after which a retried trial continued.

@@ -11,6 +11,7 @@ from dcase_sweep.sweep.optuna.signature import Objective
 from dcase_sweep.sweep.outcomes import name_values
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.machine import format_bytes, memory_bytes
+from dcase_sweep.utils.names import check_name
 from dcase_sweep.utils.numbers import is_integer, is_number
 from dcase_sweep.utils.text import printable
 from dcase_sweep.utils.time_limit import parse_duration
@@ -26,6 +27,9 @@ _SHORTEST_GRACE, _LONGEST_GRACE = 5, 86_400
 _SHORTEST_HISTORY = 50
 #: Memory of a worker that has only loaded a library such as PyTorch, without memory shared between processes.
 _WORKER_BYTES = 256 * 2**20
+
+#: The longest name of a study. With the number of a trial it must fit into the names of trackers and databases.
+_LONGEST_NAME = 200
 
 
 def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
@@ -88,6 +92,15 @@ def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
     check_limits("hydra.sweeper.constraints", sweeper.constraints)
     if not isinstance(sweeper.may_differ, list):
         raise UserError(f"hydra.sweeper.may_differ={printable(sweeper.may_differ)}: expected a list of keys")
+
+
+def check_study_name(name: str) -> str:
+    """Return the name of a study.
+
+    Raises:
+        UserError: if it is too long, or not a name in one line.
+    """
+    return check_name(name, "hydra.sweeper.study_name", _LONGEST_NAME)
 
 
 def _check_memory(workers: int, config: DictConfig) -> None:

@@ -43,7 +43,16 @@ _PASSING = frozenset(
 _LETTERS, _LENGTH = (1267, 1366), 1406
 #: Connections of a process: its own, that of the heartbeat, and that of a lock.
 POOL = {"pool_size": 2, "max_overflow": 1}
+#: Seconds without an answer that are an outage, in which no process can send a heartbeat, and not a deadlock.
+_OUTAGE = 1.0
+#: When the database of this process last answered after an outage.
+_returned = 0.0
 Result = TypeVar("Result")
+
+
+def find_return() -> float:
+    """Return when the database of this process last answered after an outage, in seconds of the epoch; 0.0 = never."""
+    return _returned
 
 
 def find_outage(error: BaseException) -> str | None:
@@ -134,12 +143,16 @@ def wait_for_database(
     """
     if patience is None:
         patience = PATIENCE if is_known else OPENING
-    began, pause, is_said = time.monotonic(), _PAUSE, False
+    global _returned
+    began, pause, is_said, has_failed = time.monotonic(), _PAUSE, False, False
     while True:
         try:
-            return call()
+            result = call()
+            if has_failed and time.monotonic() - began > _OUTAGE:
+                _returned = time.time()
+            return result
         except Exception as error:
-            reason = find_outage(error)
+            reason, has_failed = find_outage(error), True
             if reason is None:
                 fault = describe_fault(error)
                 if fault is None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dcase_sweep.sweep.optuna.attributes import ALIVE, JOB, OWNER
+from dcase_sweep.sweep.optuna.outages import find_return
 from dcase_sweep.utils.batch import find_batch_job
 from dcase_sweep.utils.processes import parse_identity, this_process
 
@@ -41,7 +42,8 @@ def is_gone(trial: "FrozenTrial | StoredTrial", now: float | None = None, grace_
 
     A process on this machine is checked directly. A process on another host, in another container or from before a
     reboot is not visible. It counts as ended when this process is part of the same batch job, which was requeued, or
-    when its last heartbeat is older than ``grace_period`` seconds by the clocks of both machines.
+    when its last heartbeat is older than ``grace_period`` seconds by the clocks of both machines. After an
+    outage of the database, during which no process could send one, it has that time again.
     """
     now = time.time() if now is None else now
     began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
@@ -56,7 +58,8 @@ def is_gone(trial: "FrozenTrial | StoredTrial", now: float | None = None, grace_
     if job is not None and job.has_replaced(trial.user_attrs.get(JOB)):
         return True
     alive = trial.user_attrs.get(ALIVE)
-    return now - max(began, alive if isinstance(alive, (int, float)) else 0.0) > grace_period
+    heard = max(began, alive if isinstance(alive, (int, float)) else 0.0, find_return())
+    return now - heard > grace_period
 
 
 def _is_earlier_running(text: str, began: float) -> bool | None:
@@ -117,4 +120,12 @@ class Heartbeat:
                     return
                 # A finished trial accepts no attributes. A database that does not answer may answer next time.
                 with suppress(Exception):
-                    self._study._storage.set_trial_user_attr(trial, ALIVE, time.time())
+                    self._send(trial)
+
+    def _send(self, trial: int) -> None:
+        """Send a heartbeat; once more if the database was away meanwhile, because it has the time before that."""
+        while not self._ended:
+            sent = time.time()
+            self._study._storage.set_trial_user_attr(trial, ALIVE, sent)
+            if time.time() - sent < self._interval:
+                return

@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import optuna
 from optuna.trial import Trial
@@ -59,11 +60,9 @@ class TrialReporter:
         """
         if not self.is_pruned:
             return  # Optuna does not store intermediate values of several objectives
-        try:
+        with until_taken_over():
             self.adopt(step)
             self.trial.report(value, step)
-        except optuna.exceptions.UpdateFinishedTrialError:
-            raise TrialPruned("taken over by another command") from None
 
     def adopt(self, steps: int) -> None:
         """Adopt the values that earlier attempts reported for the first ``steps`` steps."""
@@ -97,9 +96,32 @@ class TrialReporter:
         )
 
     def set_folder(self, folder: str) -> None:
-        """Store the folder of the job, where a retry looks for its checkpoint."""
-        self.trial.set_user_attr(records.FOLDER, folder)
+        """Store the folder of the job, where a retry looks for its checkpoint.
+
+        Raises:
+            TrialPruned: if another command has closed the trial.
+        """
+        with until_taken_over():
+            self.trial.set_user_attr(records.FOLDER, folder)
 
     def set_job_id(self, job_id: str) -> None:
-        """Store the ID of the job's record, so that it can be closed if this process is killed."""
-        self.trial.set_user_attr(records.RUN, job_id)
+        """Store the ID of the job's record, so that it can be closed if this process is killed.
+
+        Raises:
+            TrialPruned: if another command has closed the trial.
+        """
+        with until_taken_over():
+            self.trial.set_user_attr(records.RUN, job_id)
+
+
+@contextmanager
+def until_taken_over() -> Iterator[None]:
+    """Context in which a trial is changed. If another command has closed it, its job ends as if it were pruned.
+
+    Raises:
+        TrialPruned: if another command has closed the trial because this process sent no heartbeat for minutes.
+    """
+    try:
+        yield
+    except optuna.exceptions.UpdateFinishedTrialError:
+        raise TrialPruned("taken over by another command") from None

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-import optuna
 from optuna.trial import Trial
 
 from dcase_sweep.sweep.optuna import study as records
-from dcase_sweep.sweep.optuna.reporter import TrialReporter
+from dcase_sweep.sweep.optuna.reporter import TrialReporter, until_taken_over
 from dcase_sweep.sweep.optuna.seed_jobs import SeedJobs
-from dcase_sweep.sweep.reporting import TrialPruned
 
 
 class SeedReporter(TrialReporter):
@@ -50,10 +48,8 @@ class SeedReporter(TrialReporter):
         if self._place == 0:
             super().keep(value, step)
             return
-        try:
+        with until_taken_over():
             self.trial.set_user_attr(records.SEED_STEP, [self._place + 1, step + 1])
-        except optuna.exceptions.UpdateFinishedTrialError:
-            raise TrialPruned("taken over by another command") from None
 
     def is_best(self, values: Sequence[float]) -> bool:
         """Whether the trial may be the best: yes, because the mean over the seeds is not known yet."""
@@ -65,8 +61,10 @@ class SeedReporter(TrialReporter):
 
     def set_folder(self, folder: str) -> None:
         """Store the folder of the seed's job; the trial has one of its own."""
-        self._jobs.update(self._seed, folder=folder)
+        with until_taken_over():
+            self._jobs.update(self._seed, folder=folder)
 
     def set_job_id(self, job_id: str) -> None:
         """Store the ID of the record of the seed's job."""
-        self._jobs.update(self._seed, run_id=job_id)
+        with until_taken_over():
+            self._jobs.update(self._seed, run_id=job_id)

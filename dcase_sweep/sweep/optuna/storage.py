@@ -75,6 +75,9 @@ def _make_folder(path: Path) -> None:
 
 def _unusable(path: Path, error: Exception) -> UserError:
     reason = getattr(error, "strerror", None) or error
+    named = getattr(error, "filename", None)  # a lock next to the file may belong to another user
+    if isinstance(named, str) and named.startswith(f"{path}."):
+        reason = f"{Path(named).name}: {reason}"
     return UserError(f"{KEY}={str(path)[:200]}: {reason}; expected a file in a folder that can be written to")
 
 

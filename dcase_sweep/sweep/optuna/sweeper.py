@@ -3,29 +3,16 @@
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from dcase_sweep.sweep.application import Application, Record
-from dcase_sweep.sweep.job import PreparedJob
-from dcase_sweep.sweep.shared_files import warn_about_file
-from dcase_sweep.utils.time_limit import parse_duration
-
-if TYPE_CHECKING:
-    from dcase_sweep.sweep.optuna.search_config import SearchConfig
-    from dcase_sweep.sweep.optuna.signature import Objective, Signature
-    from dcase_sweep.sweep.optuna.space import Space
+from dcase_sweep.sweep.application import Application
 
 log = logging.getLogger(__name__)
-
-#: The longest name of a study. With the number of a trial it must fit into the names of trackers and databases.
-_LONGEST_NAME = 200
-_NAME_KEY = "hydra.sweeper.study_name"
 
 
 class OptunaSweeper(Sweeper):
@@ -139,126 +126,20 @@ class OptunaSweeper(Sweeper):
         fixed, varied = self.split(arguments)
         log.info("search    checking the space and a first trial")  # before the imports, which take seconds
         from dcase_sweep.sweep.optuna import settings
-        from dcase_sweep.sweep.optuna.joining import find_joined, get_record_id, store_command
-        from dcase_sweep.sweep.optuna.opening import join_study, open_study
-        from dcase_sweep.sweep.optuna.search import Search, make_folder, start_record
-        from dcase_sweep.sweep.optuna.storage import claim, open_storage
+        from dcase_sweep.sweep.optuna.starting import check_search, open_location, sign, start_search
         from dcase_sweep.utils.signals import interruptible
 
         settings.silence_optuna()
-        checked = self._check(fixed, varied)
-        application = self.application
-        where = str(self.storage or application.locate_storage(checked.base))
-        if "://" not in where or where.startswith("sqlite"):
-            warn_about_file(self.composed, "hydra.sweeper.storage", where, "a server: postgresql://USER@HOST/DATABASE")
-        storage = open_storage(where)
-        application.load()
-        signature = self._sign(checked)
-        joined = find_joined()
+        checked = check_search(self, fixed, varied)
+        storage, where = open_location(self, checked)
+        self.application.load()
+        signature = sign(self, checked)
         with interruptible():
-            if joined is not None:
-                study = join_study(
-                    storage, joined.study, checked.objective, signature, rename=application.rename_stored
-                )
-                folder = make_folder(application, self.composed, study.study_name)
-                record, record_id = Record(), application.find_record(get_record_id(study))
-            else:
-                with claim(storage):
-                    study = open_study(
-                        storage,
-                        checked.name,
-                        checked.objective,
-                        signature,
-                        fresh=self.fresh,
-                        rename=application.rename_stored,
-                    )
-                    kept = {"n_trials": self.n_trials, "grace_period": self.grace_period}
-                    store_command(study, self.composed, name_class(application), kept)
-                    folder = make_folder(application, self.composed, study.study_name)
-                    record = start_record(application, study, arguments)
-                record_id = record.id
-            config = self._make_search_config(checked, where, study.study_name, record_id)
-            search = Search(
-                study,
-                config,
-                record,
-                folder,
-                checked.base,
-                self.composed,
-                self.context,
-                self.task,
-                self.workers,
-                joined,
-            )
+            search = start_search(self, checked, storage, where, signature, arguments)
             search.run(arguments)
             fault = search.conclude()
         self.failures = [fault] if fault else []
-        return study
-
-    def _check(self, fixed: list[str], varied: dict[str, str]) -> "_Checked":
-        """Check the space and an existing storage, and compose the configuration and one trial."""
-        from dcase_sweep.sweep.optuna.architecture import count_trials_together
-        from dcase_sweep.sweep.optuna.rehearsal import make_search_space, rehearse
-        from dcase_sweep.sweep.optuna.seeds import list_seeds
-        from dcase_sweep.utils.names import check_name
-
-        application = self.application
-        self.check_early(varied)
-        base = self.compose(fixed)
-        application.begin(base)
-        seeds = list_seeds(self.seeds, base, varied)
-        # Of several seeds, the configured one is checked already.
-        last = application.check(self.compose([*fixed, f"seed={max(seeds)}"]) if seeds else base)
-        name = check_name(str(self.study_name or application.name_study(base)), _NAME_KEY, _LONGEST_NAME)
-        space = make_search_space(application, varied, base, self.parser, self.custom_search_space)
-        objective = self.choose_objective()
-        is_grid = rehearse(space, self.sampler, self.pruner, lambda more: self.compose([*fixed, *more]))
-        together = count_trials_together(
-            application, space, PreparedJob(base, last), seeds=max(1, len(seeds)), fused=self.fused
-        )
-        return _Checked(fixed, varied, base, name, space, objective, is_grid, seeds, together)
-
-    def _sign(self, checked: "_Checked") -> "Signature":
-        """Return what must not change when the study is continued."""
-        from dcase_sweep.sweep.optuna.signature import drop_keys, make_signature
-
-        application, base = self.application, checked.base
-        return make_signature(
-            drop_keys(application.describe(base), self.may_differ),
-            checked.space.describe(),
-            checked.objective,
-            {**self.constraints, **application.limits},
-            application.hash_sources(
-                base, checked.varied, self.parser, lambda more: self.compose([*checked.fixed, *more])
-            ),
-            self.seeds,
-        )
-
-    def _make_search_config(self, checked: "_Checked", where: str, study: str, record_id: str) -> "SearchConfig":
-        from dcase_sweep.sweep.optuna.search_config import SearchConfig
-
-        return SearchConfig(
-            application=self.application,
-            storage=where if "://" in where else os.path.abspath(where),
-            study=study,
-            space=checked.space,
-            objective=checked.objective,
-            fixed=(*self.chosen, *checked.fixed),
-            n_trials=self.n_trials,
-            max_failed=self.max_failed,
-            sampler=self.sampler,
-            pruner=self.pruner,
-            constraints=self.constraints,
-            record_id=record_id,
-            is_grid=checked.is_grid,
-            max_retries=self.max_retries,
-            grace_period=self.grace_period,
-            time_limit=None if self.time_limit is None else parse_duration(self.time_limit),
-            sampler_history=self.sampler_history,
-            seeds=checked.seeds,
-            fused=self.fused,
-            together=checked.together,
-        )
+        return search.study
 
     def check_settings(self) -> None:
         """Check the settings of the sweeper.
@@ -276,12 +157,12 @@ class OptunaSweeper(Sweeper):
 
     def check_early(self, varied: Mapping[str, str]) -> None:
         """Check the name, the space and an existing storage before anything slow is imported."""
+        from dcase_sweep.sweep.optuna.inputs import check_study_name
         from dcase_sweep.sweep.optuna.space import parse_parameter
         from dcase_sweep.sweep.optuna.storage import open_storage
-        from dcase_sweep.utils.names import check_name
 
         if self.study_name is not None:
-            check_name(str(self.study_name), _NAME_KEY, _LONGEST_NAME)
+            check_study_name(str(self.study_name))
         for key, text in varied.items():
             parse_parameter(key, text, self.parser)
         where = None if self.storage is None else str(self.storage)
@@ -325,30 +206,6 @@ class OptunaSweeper(Sweeper):
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """Compose the configuration with these overrides."""
         return self.context.config_loader.load_sweep_config(self.composed, [*self.chosen, *overrides])
-
-
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    """A search whose command line and configuration are valid."""
-
-    #: Overrides common to all trials, and the expressions of the varied keys.
-    fixed: list[str]
-    varied: dict[str, str]
-    base: DictConfig
-    #: The name of the study.
-    name: str
-    space: "Space"
-    objective: "Objective"
-    is_grid: bool
-    #: The seeds of each trial, if there are several.
-    seeds: tuple[int, ...]
-    #: Largest number of trials that a worker trains together.
-    together: int
-
-
-def name_class(application: Application) -> str:
-    """Return the full name of the class of an application."""
-    return f"{type(application).__module__}.{type(application).__qualname__}"
 
 
 def to_plain(value: Any) -> Any:

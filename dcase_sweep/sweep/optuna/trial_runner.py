@@ -235,9 +235,9 @@ class TrialRunner:
         errors: list[Exception] = []
 
         def run(composed: DictConfig) -> Any:
-            reporter.set_folder(_folder(job.config))
-            reporter.begin()
             try:
+                reporter.set_folder(_folder(job.config))
+                reporter.begin()
                 with reporting_to(reporter):
                     return application.run(composed, self._task, job.content, reporter)
             except Exception as error:

@@ -1,5 +1,7 @@
 """A search in any Hydra application: return values, reports and errors of its task function."""
 
+import errno
+import os
 import re
 import textwrap
 from collections.abc import Callable, Mapping
@@ -16,6 +18,7 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
+from hydra.errors import CompactHydraException
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
@@ -30,9 +33,11 @@ from dcase_sweep.sweep.optuna.opening import open_study
 from dcase_sweep.sweep.optuna.search_config import SearchConfig
 from dcase_sweep.sweep.optuna.space import FlatSpace, make_space
 from dcase_sweep.sweep.optuna.study import Objective, Signature, open_storage
+from dcase_sweep.sweep.optuna.sweeper import OptunaSweeper
 from dcase_sweep.sweep.optuna.worker import Worker
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.time_limit import TimeLimit
+from hydra_plugins.dcase_sweep import OptunaWorkersSweeper
 
 CONFIG = """
 x: 0.0
@@ -345,3 +350,18 @@ def test_a_storage_may_not_name_the_folder_of_another_job(search: Search, tmp_pa
 
     assert Application().resume(job, str(other)) is None
     assert list(other.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_written_ends_the_search_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(sweeper: OptunaSweeper, arguments: list[str]) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "optuna.log"))
+
+    monkeypatch.setattr(OptunaSweeper, "sweep", fail)
+    sweeper = OptunaWorkersSweeper(n_trials=1, workers=1, sampler={}, pruner={})
+
+    with pytest.raises(
+        CompactHydraException, match=f"^error: {tmp_path}: no space left on the disk for optuna.log; free some"
+    ):
+        sweeper.sweep([])

@@ -11,7 +11,7 @@ import optuna
 import pytest
 from optuna.trial import FrozenTrial
 
-from dcase_sweep.sweep.optuna import owners
+from dcase_sweep.sweep.optuna import outages, owners
 from dcase_sweep.sweep.optuna.owners import ALIVE, OWNER, Heartbeat, is_gone, is_owned_by, sign
 from dcase_sweep.utils.processes import this_process
 
@@ -98,6 +98,34 @@ def test_each_trial_of_a_group_gives_signs_of_life_also_when_another_one_has_end
             assert _wait_for_change(study, first, number) > first
 
     assert ALIVE not in study.get_trials()[0].user_attrs
+
+
+def test_a_process_elsewhere_has_its_time_again_after_an_outage_of_the_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    elsewhere, now = str(replace(this_process(), machine="another-boot:pid:[1]")), time.time()
+    monkeypatch.setattr(outages, "_returned", now + 600)
+
+    assert not is_gone(owned(elsewhere), now + 600 + owners.GRACE_PERIOD - 30)
+    assert is_gone(owned(elsewhere), now + 600 + owners.GRACE_PERIOD + 30)
+
+
+def test_a_sign_of_life_that_an_outage_has_held_up_is_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    study = optuna.create_study()
+    trial = study.ask()
+    store, sent = study._storage.set_trial_user_attr, list[float]()
+
+    def wait_and_store(number: int, key: str, value: float) -> None:
+        if not sent:
+            time.sleep(0.3)
+        sent.append(value)
+        store(number, key, value)
+
+    monkeypatch.setattr(study._storage, "set_trial_user_attr", wait_and_store)
+    Heartbeat(study, interval=0.2)._send(trial._trial_id)
+
+    assert len(sent) == 2
+    assert sent[1] - sent[0] >= 0.3
 
 
 def _wait_for_change(study: optuna.Study, before: float | None, number: int = 0) -> float:

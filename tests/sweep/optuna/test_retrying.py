@@ -1,5 +1,6 @@
 """Operations on a database that cannot be reached for a while."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,3 +146,22 @@ def test_a_server_that_is_starting_is_waited_for_with_one_line(
         "storage   no answer, waiting up to 3 min: FATAL: the database system is starting up; expected a database that "
         "can be reached"
     ]
+
+
+def test_the_end_of_an_outage_is_known_and_a_short_conflict_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outages, "_PAUSE", 0.001)
+    monkeypatch.setattr(outages, "_returned", 0.0)
+
+    def wait() -> None:
+        errors = [lost()]
+        wait_for_database(lambda: errors and _raise(errors.pop()), WHERE)
+
+    wait()
+    assert outages.find_return() == 0.0
+    monkeypatch.setattr(outages, "_OUTAGE", 0.0)
+    wait()
+    assert outages.find_return() == pytest.approx(time.time(), abs=60)
+
+
+def _raise(error: Exception) -> None:
+    raise error

@@ -1,5 +1,6 @@
 """Storages: errors for other files, no loss after a kill, and one study for simultaneous commands."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -13,6 +14,7 @@ from typing import Any
 
 import optuna
 import pytest
+from filelock import FileLock
 
 from dcase_sweep.sweep.optuna import journal as journals
 from dcase_sweep.sweep.optuna import study as records
@@ -272,3 +274,15 @@ def test_a_study_that_another_program_made_is_rejected(tmp_path: Path) -> None:
         UserError, match=r"not created by a search of dcase_sweep; use another hydra.sweeper.study_name"
     ):
         opened(where)
+
+
+def test_a_lock_of_another_user_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = open_storage(str(tmp_path / "optuna.log"))
+
+    def acquire(lock: FileLock) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), lock.lock_file)
+
+    monkeypatch.setattr(FileLock, "acquire", acquire)
+
+    with pytest.raises(UserError, match=r"/optuna.log: optuna.log.claim: Permission denied; expected"), claim(storage):
+        pass

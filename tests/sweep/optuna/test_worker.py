@@ -19,7 +19,7 @@ from dcase_sweep.application.callback import TrialCallback
 from dcase_sweep.application.experiments import Experiments
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.runner import Result
-from dcase_sweep.sweep.optuna import settings
+from dcase_sweep.sweep.optuna import settings, trial_runner
 from dcase_sweep.sweep.optuna import study as records
 from dcase_sweep.sweep.optuna.journal import Journal
 from dcase_sweep.sweep.optuna.opening import open_study
@@ -28,6 +28,7 @@ from dcase_sweep.sweep.optuna.search_config import SearchConfig
 from dcase_sweep.sweep.optuna.space import make_space
 from dcase_sweep.sweep.optuna.study import Objective, Signature, open_storage
 from dcase_sweep.sweep.optuna.worker import Worker
+from dcase_sweep.sweep.reporting import TrialPruned
 from dcase_sweep.training.callbacks import StopTraining
 from dcase_sweep.utils.errors import UserError
 
@@ -386,7 +387,7 @@ def test_a_trial_that_another_command_has_closed_ends_and_is_reported_once(tmp_p
     def experiment(trial: optuna.Trial, config: DictConfig) -> Result:
         if trial.number == 0:
             study = optuna.load_study(study_name="s", storage=open_storage(str(tmp_path / "optuna.log")))
-            records.fail(study, study.get_trials()[0], "interrupted: its process is gone", interrupted=True)
+            records.fail(study, study.get_trials()[0], records.GONE, interrupted=True)
             with pytest.raises(StopTraining, match="taken over"):
                 TrialCallback(TrialReporter(trial), "a", epochs=3).on_epoch(0, {"a": 1.0})
         return finished()
@@ -394,6 +395,46 @@ def test_a_trial_that_another_command_has_closed_ends_and_is_reported_once(tmp_p
     study = work(tmp_path, experiment, n_trials=2)
 
     assert [records.kind(trial) for trial in study.get_trials()] == ["interrupted", "finished", "finished"]
+
+
+@pytest.mark.parametrize("write", [TrialReporter.set_folder, TrialReporter.set_job_id])
+def test_a_job_whose_trial_another_command_has_closed_ends_before_its_first_epoch(
+    tmp_path: Path, write: Callable[[TrialReporter, str], None]
+) -> None:
+    def experiment(trial: optuna.Trial, config: DictConfig) -> Result:
+        if trial.number == 0:
+            study = optuna.load_study(study_name="s", storage=open_storage(str(tmp_path / "optuna.log")))
+            records.fail(study, study.get_trials()[0], records.GONE, interrupted=True)
+            with pytest.raises(StopTraining, match="taken over"):
+                TrialCallback(TrialReporter(trial), "a", epochs=3).on_start("id")
+            with pytest.raises(TrialPruned, match="taken over"):
+                write(TrialReporter(trial), "id")
+        return finished()
+
+    study = work(tmp_path, experiment, n_trials=2)
+
+    assert [records.kind(trial) for trial in study.get_trials()] == ["interrupted", "finished", "finished"]
+
+
+def test_a_trial_that_another_command_closes_while_its_job_starts_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_folder, said = TrialReporter.set_folder, list[str]()
+
+    def close_and_set(reporter: TrialReporter, folder: str) -> None:
+        if reporter.trial.number == 0:
+            study = optuna.load_study(study_name="s", storage=open_storage(str(tmp_path / "optuna.log")))
+            records.fail(study, study.get_trials()[0], records.GONE, interrupted=True)
+        set_folder(reporter, folder)
+
+    monkeypatch.setattr(TrialReporter, "set_folder", close_and_set)
+    monkeypatch.setattr(trial_runner.log, "info", said.append)
+    monkeypatch.setattr(trial_runner.log, "error", lambda line, **_: said.append(line))
+
+    study = work(tmp_path, lambda trial, config: finished(), n_trials=2)
+
+    assert [records.kind(trial) for trial in study.get_trials()] == ["interrupted", "finished", "finished"]
+    assert said == ["trial 0 was taken over by another command"]
 
 
 def test_a_retry_with_nothing_left_to_train_has_the_epochs_of_the_attempt_before(
