@@ -1,6 +1,5 @@
 """``python -m dcase_sweep``: verbs are passed to their modules in ``cli``; anything else is an experiment for Hydra."""
 
-import difflib
 import errno
 import os
 import shlex
@@ -9,6 +8,7 @@ from importlib import import_module
 
 from dcase_sweep.utils.collection import own_process
 from dcase_sweep.utils.cpu import set_openmp_wait_policy
+from dcase_sweep.utils.text import suggest
 
 #: The commands in addition to an experiment, each a module of ``cli``.
 VERBS = (
@@ -100,8 +100,7 @@ def _run(arguments: list[str] | None) -> int:
             typed = shlex.join([arguments[late], *arguments[:late], *arguments[late + 1 :]])
             raise UserError(f"{arguments[late]}: a verb comes first: python -m dcase_sweep {typed}")
         if verb not in VERBS:
-            near = difflib.get_close_matches(verb, (*VERBS, "help"), n=1)
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(VERBS)}, or KEY=VALUE"
+            hint = suggest(verb, (*VERBS, "help"), otherwise=f"expected one of {', '.join(VERBS)}, or KEY=VALUE")
             raise UserError(f"{verb}: no such verb; {hint}")
         code: int = import_module(f"dcase_sweep.cli.{verb}").main(rest)
         return code

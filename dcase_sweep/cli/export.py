@@ -1,12 +1,11 @@
 """``export``: convert a trained scene classifier to files for phones, boards and other programs."""
 
-import difflib
 import logging
 from pathlib import Path
 
 from dcase_sweep.cli.parser import OneLineParser, fill_help
 from dcase_sweep.utils.errors import UserError
-from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.text import printable, suggest
 
 USAGE = """\
 usage: python -m dcase_sweep export tflite|onnx run=RUN [calibration=300] [folder=FOLDER] [--config-dir FOLDER]
@@ -90,8 +89,7 @@ def _parse(words: list[str]) -> tuple[dict[str, str], dict[str, str]]:
         elif "." in key:
             overrides[key] = value
         else:
-            near = difflib.get_close_matches(key, OWN, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(OWN)} or a key of the configuration"
+            hint = suggest(key, OWN, otherwise=f"expected {', '.join(OWN)} or a key of the configuration")
             raise UserError(f"{key}: no such key; {hint}")
     return given, overrides
 

@@ -3,7 +3,6 @@
 Hydra's own help lists names without descriptions, and is slower: it copies its store of files for each group.
 """
 
-import difflib
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -38,6 +37,7 @@ from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.lookalikes import shorten
 from dcase_sweep.utils.overrides import combinations, to_text
 from dcase_sweep.utils.secrets import mask_values
+from dcase_sweep.utils.text import suggest
 from dcase_sweep.utils.text_table import terminal_width
 
 #: Lines are no longer on a wide terminal; the column of descriptions, and letters of a value at most.
@@ -221,8 +221,7 @@ def _describe_topic(topic: str, sections: Sequence[Section], path: SearchPath, w
             yield f"  Range: {', '.join(filter(None, limits))}."
     if not is_known:
         keys = [shown.partition("=")[0] for section in sections for shown in section.values]
-        near = difflib.get_close_matches(name, [*keys, *_group_texts()], n=1)
-        hint = f"did you mean {near[0]}?" if near else "python -m dcase_sweep --help lists them all"
+        hint = suggest(name, [*keys, *_group_texts()], otherwise="python -m dcase_sweep --help lists them all")
         raise UserError(f"help {topic}: no such verb, group or key; {hint}")
 
 

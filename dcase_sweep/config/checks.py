@@ -4,7 +4,6 @@ Groups that name a class by ``_target_`` are typed by that class's constructor, 
 changes here.
 """
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -26,7 +25,7 @@ from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.config.task import locate_task
 from dcase_sweep.config.value_checks import ANY_KIND, check_experiment, get_kind, get_kinds
 from dcase_sweep.utils.errors import UserError
-from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.text import printable, suggest
 
 #: Groups with a single choice.
 GROUPS = (
@@ -90,35 +89,42 @@ def convert(composed: DictConfig) -> Converted:
     as_given = written == given
     _check_numbers(composed, flatten(written))
     _check_keys("", composed, Experiment)
-    typed = []
-    for group in TARGETED:
-        node = composed.get(group)
-        if group == "data" and isinstance(node, DictConfig) and OmegaConf.is_missing(node, "_target_"):
-            name = OmegaConf.select(composed, "task.name")
-            raise UserError(
-                f"data._target_: no value; data={node.get('name')} has none for task={name}; choose other data, or "
-                "set data._target_ in the file of the task"
-            )
-        if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
-            found = f"_target_={node.get('_target_')}" if isinstance(node, DictConfig) else repr(node)
-            raise UserError(f"{group}: expected a group whose _target_ names a class; found {printable(found, 80)}")
-        typed.append(read_schema(group, node))
+    groups = [_read_group(group, composed) for group in TARGETED]
     components = component_schemas(composed)
     evaluation = _evaluation_schema(composed)
     if evaluation is not None and isinstance(composed.get("evaluation"), DictConfig):
         _check_keys("evaluation.", composed["evaluation"], evaluation)
     try:
-        schema = _make_schema(evaluation, typed, components)
+        schema = _make_schema(evaluation, groups, components)
         schema.merge_with(composed)
         experiment = OmegaConf.to_object(schema)
     except OmegaConfBaseException as error:
         where = str(error.full_key or "")
         if where.partition(".")[0] not in composed:  # OmegaConf names no key, or only a position in a list
-            group = _wrong_group(_make_schema(evaluation, typed, components), composed)
+            group = _wrong_group(_make_schema(evaluation, groups, components), composed)
             where = ": ".join(filter(None, [group, where and f"entry {where}"]))
         raise UserError(f"{where}: {_describe(error, where)}") from None
     assert isinstance(experiment, Experiment)
     return Converted(experiment, schema, as_given)
+
+
+def _read_group(group: str, composed: DictConfig) -> type:
+    """Return the schema of a group that names a class by ``_target_``.
+
+    Raises:
+        UserError: if it names none, or a key does not fit the class.
+    """
+    node = composed.get(group)
+    if group == "data" and isinstance(node, DictConfig) and OmegaConf.is_missing(node, "_target_"):
+        name = OmegaConf.select(composed, "task.name")
+        raise UserError(
+            f"data._target_: no value; data={node.get('name')} has none for task={name}; choose other data, or "
+            "set data._target_ in the file of the task"
+        )
+    if not isinstance(node, DictConfig) or not isinstance(node.get("_target_"), str):
+        found = f"_target_={node.get('_target_')}" if isinstance(node, DictConfig) else repr(node)
+        raise UserError(f"{group}: expected a group whose _target_ names a class; found {printable(found, 80)}")
+    return read_schema(group, node)
 
 
 def _describe(error: OmegaConfBaseException, where: str) -> str:
@@ -154,9 +160,9 @@ def _remove_default(composed: DictConfig) -> None:
         del node["store"]
 
 
-def _make_schema(evaluation: type | None, typed: Sequence[type], components: Mapping[str, Any]) -> DictConfig:
+def _make_schema(evaluation: type | None, groups: Sequence[type], components: Mapping[str, Any]) -> DictConfig:
     """Return the schema of an experiment with these groups and components, to be merged into."""
-    schema = OmegaConf.merge(experiment_schema(evaluation, *typed), {})
+    schema = OmegaConf.merge(experiment_schema(evaluation, *groups), {})
     assert isinstance(schema, DictConfig)
     for key, members in components.items():
         OmegaConf.update(schema, key, members)
@@ -213,8 +219,7 @@ def _check_keys(prefix: str, node: DictConfig, schema: type) -> None:
     known = {member.name: member.type for member in fields(schema)}
     for key in map(str, node):
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"expected one of {', '.join(known)}"
+            hint = suggest(key, known, prefix=prefix, otherwise=f"expected one of {', '.join(known)}")
             raise UserError(f"{prefix}{key}: no such key; {hint}")
         if not prefix and key in TARGETED:  # the class determines its keys
             continue

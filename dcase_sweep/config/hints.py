@@ -21,7 +21,7 @@ from dcase_sweep.config.path_words import holds_path, typed_word
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.config.signatures import TARGET, read_signature
 from dcase_sweep.utils.errors import UserError
-from dcase_sweep.utils.text import LONGEST, printable
+from dcase_sweep.utils.text import LONGEST, printable, suggest
 
 #: Largest number of combinations of a sweep that are searched for the intended key.
 _COMPOSED_FOR_HINTS = 16
@@ -33,22 +33,40 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
     Args:
         arguments: the command-line arguments. Their choices and folders determine the known keys.
     """
+    for explained in (_explain_override, _explain_value, _explain_class, _explain_choice):
+        line = explained(error, arguments)
+        if line is not None:
+            return line
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, OmegaConfBaseException) and error.full_key and lines:
+        return f"{error.full_key}: {lines[0]}"
+    return "; ".join(lines[:2])
+
+
+def _explain_override(error: Exception, arguments: Sequence[str]) -> str | None:
+    """Explain an override of a key that does not exist."""
     text = str(error)
     hydra = next((word for word in arguments if word.lstrip("+").startswith("hydra=")), None)
     if hydra is not None and re.search(r"Could not override 'hydra'|Could not find 'hydra/[^/']*'", text):
         typed = printable(hydra.lstrip("+").replace("'", ""))
         return f"{typed}: no such choice; write hydra.KEY=VALUE, e.g. hydra.run.dir=FOLDER"
     override = re.search(r"Could not override '([^']+)'", text)
+    if not override:
+        return None
     group = re.search(r"To append to your default list use (\S+)", text)
-    if override and group:
+    if group:
         return f"{override[1]}: nothing is chosen yet that could be replaced; write {group[1]}"
-    key = find_missing(override[1], error.__cause__) if override else ""
-    if override and _is_of_searches(str(getattr(error.__cause__, "full_key", override[1]))):
+    if _is_of_searches(str(getattr(error.__cause__, "full_key", override[1]))):
         return f"{override[1]}: a search has this key, and a grid does not; add hydra/sweeper=optuna"
-    if override and override[1].startswith("hydra.") and error.__cause__ is not None:
+    key = find_missing(override[1], error.__cause__)
+    if override[1].startswith("hydra.") and error.__cause__ is not None:
         return explain_key(key, error.__cause__)
-    if override:
-        return f"{key}: {_how_to_add(key, arguments) or f'no such key; {_nearest_key(key, arguments)}'}"
+    return f"{key}: {_how_to_add(key, arguments) or f'no such key; {_nearest_key(key, arguments)}'}"
+
+
+def _explain_value(error: Exception, arguments: Sequence[str]) -> str | None:
+    """Explain an override that removes a needed group, has a value that its key cannot have, or cannot be read."""
+    text = str(error)
     needed = re.search(r"Error resolving interpolation '([^']+)'", text)
     removed = [word[1:] for word in arguments if needed and f"${{{word[1:]}}}" in needed[1] and word.startswith("~")]
     if removed:
@@ -57,21 +75,33 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
     if merged:
         cause = str(error.__cause__ or "").strip().splitlines()
         return f"{printable(merged[1])}: {cause[0] if cause else 'a value that its key cannot have'}"
-    twice = re.search(r"Multiple values for (\S+?)\. To override", text)
-    if twice:
-        return f"+{twice[1]}: one is chosen already; write {twice[1]}=NAME to choose another"
-    called = re.search(r"Error (?:in call to|locating) target '([^']+)'", text)
-    if called:
-        where = re.search(r"full_key: (\S+)", text)
-        key = where[1] if where else "hydra.sweeper" if "Sweeper" in called[1] else "hydra.launcher"
-        return explain_call(key, called[1], str(error.__cause__ or "no such class").splitlines()[0].rstrip(":"))
     several = re.search(r"Ambiguous value for argument '(.+)'$", text.splitlines()[0] if text else "")
     if several:
         return f"{printable(several[1])}: several values; add -m to run each of them{_how_else(several[1])}"
-    if isinstance(error, OverrideParseException):
-        if re.search(r"choice\(\s*\)", error.override):
-            return f"{printable(error.override)}: an empty choice; expected values in the brackets"
-        return f"{printable(error.override)}: cannot be read as KEY=VALUE; {_how_to_type(error.override)}"
+    if not isinstance(error, OverrideParseException):
+        return None
+    if re.search(r"choice\(\s*\)", error.override):
+        return f"{printable(error.override)}: an empty choice; expected values in the brackets"
+    return f"{printable(error.override)}: cannot be read as KEY=VALUE; {_how_to_type(error.override)}"
+
+
+def _explain_class(error: Exception, arguments: Sequence[str]) -> str | None:
+    """Explain why a class of Hydra's own, such as a sweeper, could not be created."""
+    text = str(error)
+    called = re.search(r"Error (?:in call to|locating) target '([^']+)'", text)
+    if not called:
+        return None
+    where = re.search(r"full_key: (\S+)", text)
+    key = where[1] if where else "hydra.sweeper" if "Sweeper" in called[1] else "hydra.launcher"
+    return explain_call(key, called[1], str(error.__cause__ or "no such class").splitlines()[0].rstrip(":"))
+
+
+def _explain_choice(error: Exception, arguments: Sequence[str]) -> str | None:
+    """Explain a choice of a group that does not exist, is made twice, or does not fit another one."""
+    text = str(error)
+    twice = re.search(r"Multiple values for (\S+?)\. To override", text)
+    if twice:
+        return f"+{twice[1]}: one is chosen already; write {twice[1]}=NAME to choose another"
     choice = re.search(r"Could not find '([^']+)/([^/']*)'", text)
     if choice:
         offered = [line.strip() for line in text.splitlines() if line.startswith("\t")]
@@ -80,12 +110,7 @@ def explain(error: Exception, arguments: Sequence[str] = ()) -> str:
         hint = f"did you mean {choice[1]}={near[0]}? " if near else ""
         return f"{choice[1]}={choice[2]}: no such choice; {hint}expected one of {', '.join(offered)}"
     merge = re.search(r"In '([^']+)': ConfigTypeError raised while composing config:\s*Cannot merge", text)
-    if merge:
-        return _explain_merge(merge[1], arguments)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if isinstance(error, OmegaConfBaseException) and error.full_key and lines:
-        return f"{error.full_key}: {lines[0]}"
-    return "; ".join(lines[:2])
+    return _explain_merge(merge[1], arguments) if merge else None
 
 
 def _explain_merge(name: str, arguments: Sequence[str]) -> str:
@@ -219,15 +244,13 @@ def _nearest_key(key: str, arguments: Sequence[str]) -> str:
         return f"{above} is null with these choices"
     beside = sorted(name.rpartition(".")[2] for name in known if above and name.rpartition(".")[0] == above)
     if beside:  # what is right about the key must not count as resemblance
-        near = difflib.get_close_matches(key.rpartition(".")[2], beside, n=1)
         shown = ", ".join(name for name in beside if not name.startswith("_"))
-        return f"did you mean {above}.{near[0]}?" if near else f"expected one of {shown}"
-    near = difflib.get_close_matches(key, sorted(known), n=1)
-    if near:
-        return f"did you mean {near[0]}?"
+        name = key.rpartition(".")[2]
+        return suggest(name, beside, prefix=f"{above}.", otherwise=f"expected one of {shown}")
     group = key.split(".")[0]
     inside = sorted({name.split(".")[1] for name in known if name.startswith(group + ".")})
-    return f"expected one of {', '.join(inside or sorted({name.split('.')[0] for name in known}))}"
+    expected = ", ".join(inside or sorted({name.split(".")[0] for name in known}))
+    return suggest(key, sorted(known), otherwise=f"expected one of {expected}")
 
 
 def _is_of_searches(key: str) -> bool:

@@ -1,9 +1,7 @@
 """One-line messages for keys below ``hydra``, such as ``hydra.sweeper``, that do not exist."""
 
-import difflib
 import inspect
 import re
-from collections.abc import Collection
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -12,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from dcase_sweep.config.classes import locate
 from dcase_sweep.config.signatures import TARGET
 from dcase_sweep.utils.errors import UserError
-from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.text import printable, suggest
 
 
 def find_missing(typed: str, cause: BaseException | None) -> str:
@@ -45,11 +43,10 @@ def explain_key(key: str, cause: BaseException) -> str:
     known = [str(each) for each in parent if not str(each).startswith("_")]
     if target is not None and name in list_arguments(above, str(target)):
         return f"{key}: not in the configuration of {above}; +{key}=VALUE adds it"
-    if target is None and OmegaConf.get_type(parent) is dict and not _find_near(name, known):
-        return f"{key}: no such key; +{key}=VALUE adds it"
-    if not known:
-        return f"{key}: no such key; the chosen {above.replace('.', '/')} has none"
-    return f"{key}: no such key; {_name_nearest(above, name, known)}"
+    expected = f"expected one of {', '.join(known)}" if known else f"the chosen {above.replace('.', '/')} has none"
+    if target is None and OmegaConf.get_type(parent) is dict:  # its keys are free
+        expected = f"+{key}=VALUE adds it"
+    return f"{key}: no such key; {suggest(name, known, prefix=f'{above}.', otherwise=expected)}"
 
 
 def explain_call(key: str, target: str, reason: str) -> str:
@@ -64,7 +61,8 @@ def explain_call(key: str, target: str, reason: str) -> str:
     known = sorted(list_arguments(key, target)) if unexpected else []
     if unexpected is None or not known:
         return f"{key}.{TARGET}={target}: {reason}"
-    return f"{key}.{printable(unexpected[1])}: no such key; {_name_nearest(key, unexpected[1], known)}"
+    hint = suggest(unexpected[1], known, prefix=f"{key}.", otherwise=f"expected one of {', '.join(known)}")
+    return f"{key}.{printable(unexpected[1])}: no such key; {hint}"
 
 
 def list_arguments(key: str, target: str) -> set[str]:
@@ -85,12 +83,3 @@ def list_arguments(key: str, target: str) -> set[str]:
         if parameters and not any(each.kind is each.VAR_KEYWORD for each in parameters):
             break
     return names
-
-
-def _name_nearest(above: str, name: str, known: Collection[str]) -> str:
-    near = _find_near(name, known)
-    return f"did you mean {above}.{near}?" if near else f"expected one of {', '.join(known)}"
-
-
-def _find_near(name: str, known: Collection[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(name, known, n=1)), None)

@@ -6,7 +6,6 @@ used because it would replace only these few lines, and its generated classes ne
 later nor suggest the nearest correct key.
 """
 
-import difflib
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass, make_dataclass
@@ -20,6 +19,7 @@ from omegaconf import MISSING, OmegaConf
 
 from dcase_sweep.config.flat import plain
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.text import suggest
 
 #: Hydra's keywords, which may occur next to the arguments.
 TARGET, PARTIAL = "_target_", "_partial_"
@@ -90,9 +90,9 @@ def check_keys(prefix: str, keys: Iterable[str], signature: Signature, *, more: 
         return
     for key in keys:
         if key not in signature.arguments and key not in more and key != TARGET:
-            near = difflib.get_close_matches(key, [*signature.arguments, *more], n=1)
-            expected = ", ".join([*signature.arguments, *more]) or "no argument"
-            hint = f"did you mean {prefix}{near[0]}?" if near else f"expected one of {expected};"
+            known = [*signature.arguments, *more]
+            expected = f"expected one of {', '.join(known) or 'no argument'};"
+            hint = suggest(key, known, prefix=prefix, otherwise=expected)
             # The key may be of the file of the group, for another class than the chosen one.
             raise UserError(f"{prefix}{key}: no such key; {hint} ~{prefix}{key} removes it")
 

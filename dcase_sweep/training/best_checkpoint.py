@@ -14,7 +14,6 @@ for the last state:
 The Keras learner uses the same class without a trainer.
 """
 
-import difflib
 import errno
 import logging
 import math
@@ -34,6 +33,7 @@ from dcase_sweep.training.checkpoints import BEST, LAST
 from dcase_sweep.training.host_copy import copy_to_host
 from dcase_sweep.utils.errors import UserError, free_bytes
 from dcase_sweep.utils.files import whole_file
+from dcase_sweep.utils.text import suggest
 
 log = logging.getLogger(__name__)
 
@@ -140,8 +140,7 @@ class BestCheckpoint(Callback):
         """
         if self.metric not in metrics:
             known = sorted(name for name in metrics if not name.startswith("train/"))
-            near = difflib.get_close_matches(self.metric, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+            hint = suggest(self.metric, known, otherwise=f"expected one of {', '.join(known)}")
             raise UserError(f"task.monitor={self.metric}: no such metric of an epoch; {hint}")
         self.latest_value = metrics[self.metric]
         is_better = self.sign * self.latest_value > self.sign * self.best_value  # False for NaN

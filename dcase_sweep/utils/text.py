@@ -1,5 +1,8 @@
 """Formatting of text from files, tables and users for one line of a message."""
 
+import difflib
+from collections.abc import Iterable
+
 #: The most characters of a text that a message shows; enough for a path.
 LONGEST = 240
 
@@ -22,6 +25,19 @@ def printable(text: object, longest: int = LONGEST) -> str:
         tail = shown[len(shown) - longest // 3 :]
         return f"{_escaped(shown[:head])}... ({len(shown):,} characters) ...{_escaped(tail)}"
     return _escaped(shown)
+
+
+def suggest(name: str, known: Iterable[str], *, otherwise: str, prefix: str = "") -> str:
+    """Return the question whether the most similar of the known names was meant, or another hint if none is similar.
+
+    Args:
+        name: the unknown name.
+        known: the names to choose from.
+        otherwise: the hint if no name is similar.
+        prefix: precedes the name in the question, such as the group of a key.
+    """
+    near = difflib.get_close_matches(name, [*known], n=1)
+    return f"did you mean {prefix}{near[0]}?" if near else otherwise
 
 
 def _escaped(text: str) -> str:

@@ -1,11 +1,10 @@
 """Selection of the columns of a table."""
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 
 from dcase_sweep.utils.errors import UserError
-from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.text import printable, suggest
 
 Aliases = Mapping[str, Sequence[str]]
 
@@ -43,8 +42,7 @@ def check_names(named: Mapping[str, str | bool | None], aliases: Aliases) -> dic
     chosen: dict[str, str | None] = {}
     for key, value in named.items():
         if key not in aliases:
-            near = difflib.get_close_matches(key, aliases, n=1)
-            hint = f"did you mean data.columns.{near[0]}?" if near else f"expected one of {', '.join(aliases)}"
+            hint = suggest(key, aliases, prefix="data.columns.", otherwise=f"expected one of {', '.join(aliases)}")
             raise UserError(f"data.columns.{key}: no such key; {hint}")
         if value is None:
             continue
