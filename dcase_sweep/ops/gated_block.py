@@ -15,6 +15,7 @@ from dcase_sweep.ops import first_block, fused_gate
 from dcase_sweep.ops.convolution import convolve, is_faster
 from dcase_sweep.ops.gate import Block
 from dcase_sweep.ops.normalisation import update_running
+from dcase_sweep.ops.patches import Patches, measure
 from dcase_sweep.ops.statistics import batch_statistics
 
 
@@ -72,8 +73,8 @@ def _compute_from_spectrograms(
 ) -> Tensor:
     weight, bias = convolution.weight, convolution.bias
     assert bias is not None
-    patches = first_block.Patches.extract(spectrograms, (weight.shape[2], weight.shape[3]))
-    moments = first_block.measure(patches) if norm.training else None
+    patches = Patches.extract(spectrograms, (weight.shape[2], weight.shape[3]))
+    moments = measure(patches) if norm.training else None
     measured = None if moments is None else moments.statistics(weight.detach(), bias.detach())
     statistics = update_running(norm, measured)
     return first_block.convolve_normalise_gate_pool(patches, weight, bias, block, statistics, moments)

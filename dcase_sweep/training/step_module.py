@@ -13,8 +13,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from torch import Tensor, nn
 
+from dcase_sweep.training.capturable import describe_obstacle
 from dcase_sweep.training.means import EpochMeans
-from dcase_sweep.training.step_graph import StepGraph, StepValues, describe_obstacle, warn_not_used
+from dcase_sweep.training.step_graph import StepGraph, StepValues, warn_not_used
 
 #: Hooks within a step, which a recorded step cannot call.
 _HOOKS = ("on_before_zero_grad", "on_before_backward", "on_after_backward", "on_before_optimizer_step")

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from dcase_sweep.models.gated_block import GatedBlock
-from dcase_sweep.ops import first_block
-from dcase_sweep.ops.first_block import Moments, Patches
+from dcase_sweep.ops import first_block, patches
+from dcase_sweep.ops.patches import Moments, Patches, measure
 
 
 @pytest.fixture(autouse=True)
@@ -121,16 +121,16 @@ def test_the_result_does_not_depend_on_the_number_of_threads() -> None:
 
 def test_the_patches_of_one_batch_are_measured_once_for_two_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     compute, batches = Moments.compute, []
-    monkeypatch.setattr(first_block, "_measured", None)
-    monkeypatch.setattr(Moments, "compute", lambda patches: batches.append(len(batches)) or compute(patches))
+    monkeypatch.setattr(patches, "_measured", None)
+    monkeypatch.setattr(Moments, "compute", lambda given: batches.append(len(batches)) or compute(given))
     batch = spectrograms().squeeze(3)
 
-    first = first_block.measure(Patches.extract(batch, (3, 5)))
-    again = first_block.measure(Patches.extract(batch.clone(), (3, 5)))
-    first_block.measure(Patches.extract(batch, (3, 5)))
+    first = measure(Patches.extract(batch, (3, 5)))
+    again = measure(Patches.extract(batch.clone(), (3, 5)))
+    measure(Patches.extract(batch, (3, 5)))
     batch[2, 16, 10] += 1
-    other = first_block.measure(Patches.extract(batch, (3, 5)))
-    wider = first_block.measure(Patches.extract(batch, (5, 5)))
+    other = measure(Patches.extract(batch, (3, 5)))
+    wider = measure(Patches.extract(batch, (5, 5)))
 
     assert again is first
     assert batches == [0, 1, 2, 3]

@@ -18,10 +18,11 @@ from dcase_sweep.config.schemas import Training
 from dcase_sweep.models.cnn import CNN
 from dcase_sweep.training.augmentation.clips import Mixup
 from dcase_sweep.training.batches import Batches, Clips
+from dcase_sweep.training.capturable import describe_obstacle
 from dcase_sweep.training.fitting import Fitted, fit
 from dcase_sweep.training.optimization import Optimization
 from dcase_sweep.training.scenes.module import SceneModule
-from dcase_sweep.training.step_graph import StepGraph, describe_obstacle
+from dcase_sweep.training.step_graph import StepGraph
 
 SHAPE, CLASSES, EPOCHS, CLIPS = (4, 8), 3, 3, 14  # three batches of four and one of two
 COSINE = {"_target_": "dcase_sweep.training.schedules.cosine", "interval": "step"}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from dcase_sweep.data.desed_tables import PlacedEvent, StrongTable, WeakTable, check_labels, parse_event
+from dcase_sweep.data.events import EventClip, SubsetCoverage
 from dcase_sweep.data.folder.columns import EVENT_ALIASES, describe_columns
 from dcase_sweep.data.folder.files import AudioFiles
 from dcase_sweep.data.folder.splits import parse_split
@@ -16,6 +17,9 @@ from dcase_sweep.utils.text import printable
 
 #: Columns of a table with the times of events, and of a table with the labels of whole clips.
 STRONG, WEAK = ("filename", "onset", "offset", "event_label"), ("filename", "event_labels")
+
+#: Number of missing files of a subset in a message.
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,27 @@ class EventTable:
     def strong(self) -> StrongTable:
         """The events in the form in which they are checked."""
         return StrongTable(self.path, self.events)
+
+
+@dataclass(slots=True)
+class EventLabels:
+    """The labels of all tables."""
+
+    tables: list[EventTable]
+    #: File name → labelled clip.
+    strong: dict[str, LabeledClip]
+    weak: dict[str, LabeledClip]
+    #: Number of events that were merged with an overlapping event of their class.
+    merged: int = 0
+
+    def labels_of(self, filename: str) -> tuple[str, ...]:
+        """Return the known classes of a clip."""
+        for table in self.tables:
+            if filename in table.labels:
+                return table.labels[filename]
+            if filename in table.events:
+                return tuple(sorted({placed.event.event_label for placed in table.events[filename]}))
+        return ()
 
 
 def read_event_table(
@@ -159,3 +184,21 @@ def find_split(path: str) -> str:
     """Return the split that the first part of a path names; empty if no part names one."""
     parts: Sequence[str] = PurePosixPath(path).with_suffix("").parts if path else ()
     return next((part for part in parts if parse_split(part)), "")
+
+
+def count_missing(labels: EventLabels, clips: Sequence[EventClip]) -> tuple[SubsetCoverage, ...]:
+    """Count the clips of the tables that are not on disk, separately for the test split and the others."""
+    missing: dict[str, list[str]] = {}
+    for table in labels.tables:
+        for line, split in table.missing:
+            is_test = table.is_strong and parse_split(split) == "test"
+            missing.setdefault("test" if is_test else "strong" if table.is_strong else "weak", []).append(line)
+    return tuple(
+        SubsetCoverage(
+            subset,
+            found := sum(clip.subset == subset for clip in clips),
+            found + len(set(lines)),
+            tuple(dict.fromkeys(lines))[:_SHOWN],
+        )
+        for subset, lines in sorted(missing.items())
+    )

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,42 +9,18 @@ from numpy.typing import NDArray
 
 from dcase_sweep.audio.reading import AudioProblem, inspect_audio
 from dcase_sweep.data.desed_tables import PlacedEvent, check_strong, merge_overlaps
-from dcase_sweep.data.events import EventClip, EventData, SoundEvent, SubsetCoverage
+from dcase_sweep.data.events import EventClip, EventData, SoundEvent
 from dcase_sweep.data.files import FileCheck, check_headers, require_root
 from dcase_sweep.data.folder.assignment import Splits, SplitSettings, assign_splits
 from dcase_sweep.data.folder.clips import find_recordings
 from dcase_sweep.data.folder.columns import EVENT_ALIASES, check_names
-from dcase_sweep.data.folder.event_tables import STRONG, WEAK, EventTable, LabeledClip, find_split, read_event_table
+from dcase_sweep.data.folder.event_tables import STRONG, WEAK, EventLabels, count_missing, find_split, read_event_table
 from dcase_sweep.data.folder.files import AudioFiles
 from dcase_sweep.data.folder.splits import Strata, hold_out, parse_split
 from dcase_sweep.data.folder.tables import find_label_tables, locate_table
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.lookalikes import find_lookalikes, shorten
-
-#: Number of missing files of a subset in a message.
-_SHOWN = 3
-
-
-@dataclass(slots=True)
-class _Labels:
-    """The labels of all tables."""
-
-    tables: list[EventTable]
-    #: File name → labelled clip.
-    strong: dict[str, LabeledClip]
-    weak: dict[str, LabeledClip]
-    #: Number of events that were merged with an overlapping event of their class.
-    merged: int = 0
-
-    def labels_of(self, filename: str) -> tuple[str, ...]:
-        """Return the known classes of a clip."""
-        for table in self.tables:
-            if filename in table.labels:
-                return table.labels[filename]
-            if filename in table.events:
-                return tuple(sorted({placed.event.event_label for placed in table.events[filename]}))
-        return ()
 
 
 class EventFolder:
@@ -126,7 +101,7 @@ class EventFolder:
             raise DataError(problems)
         return self._make_data(clips, classes, labels, splits, len(audio.names) - len(clips))
 
-    def _read_tables(self, audio: AudioFiles, problems: list[str]) -> _Labels:
+    def _read_tables(self, audio: AudioFiles, problems: list[str]) -> EventLabels:
         if self.tables is not None:
             paths = [locate_table(self.root, name) for name in self.tables]
         else:
@@ -138,7 +113,7 @@ class EventFolder:
                 "as .csv or .tsv, or data.table=TABLE"
             )
         tables = [read_event_table(self.root, path, audio, self.columns, problems) for path in paths]
-        labels = _Labels(tables, {}, {})
+        labels = EventLabels(tables, {}, {})
         for table in tables:
             clips = labels.strong if table.is_strong else labels.weak
             for filename, clip in table.clips.items():
@@ -148,7 +123,7 @@ class EventFolder:
                 clips.setdefault(filename, clip)
         return labels
 
-    def _check_labels(self, labels: _Labels, problems: list[str]) -> tuple[str, ...]:
+    def _check_labels(self, labels: EventLabels, problems: list[str]) -> tuple[str, ...]:
         """Check the events, merge them if configured, and return the classes."""
         if self.merge_overlaps:
             for table in labels.tables:
@@ -166,7 +141,7 @@ class EventFolder:
             ]
         return tuple(sorted(counts))
 
-    def _split_strong(self, labels: _Labels, problems: list[str]) -> Splits | None:
+    def _split_strong(self, labels: EventLabels, problems: list[str]) -> Splits | None:
         """Assign the strongly labelled clips. Tables without splits are training data if another has them."""
         clips = [labels.strong[name] for name in sorted(labels.strong)]
         given = any(clip.split for clip in clips)
@@ -183,7 +158,7 @@ class EventFolder:
             trained={label for name in labels.weak for label in labels.labels_of(name)},
         )
 
-    def _assign(self, audio: AudioFiles, labels: _Labels, splits: Splits) -> dict[str, str]:
+    def _assign(self, audio: AudioFiles, labels: EventLabels, splits: Splits) -> dict[str, str]:
         """Return the file name and the subset of each recording that is used."""
         strong = sorted(labels.strong)
         subsets: dict[str, str] = {}
@@ -206,7 +181,7 @@ class EventFolder:
         }
         return subsets
 
-    def _assign_weak(self, labels: _Labels, splits: Splits, groups: dict[str, str]) -> dict[str, str]:
+    def _assign_weak(self, labels: EventLabels, splits: Splits, groups: dict[str, str]) -> dict[str, str]:
         """Assign the weakly labelled clips. Those in a group or fold of the test split are omitted."""
         subsets, open_names = {}, []
         for name in sorted(labels.weak):
@@ -229,7 +204,7 @@ class EventFolder:
         return subsets
 
     def _make_clips(
-        self, labels: _Labels, subsets: dict[str, str], classes: Sequence[str], problems: list[str]
+        self, labels: EventLabels, subsets: dict[str, str], classes: Sequence[str], problems: list[str]
     ) -> tuple[EventClip, ...]:
         """Return the clips in alphabetical order, and check their events against their durations."""
         durations = _read_durations(self.root, [name for name in subsets if name in labels.strong])
@@ -247,7 +222,7 @@ class EventFolder:
         return tuple(clips)
 
     def _make_data(
-        self, clips: tuple[EventClip, ...], classes: tuple[str, ...], labels: _Labels, splits: Splits, rest: int
+        self, clips: tuple[EventClip, ...], classes: tuple[str, ...], labels: EventLabels, splits: Splits, rest: int
     ) -> EventData:
         def indices(subset: str) -> NDArray[np.int64]:
             return np.array([index for index, clip in enumerate(clips) if clip.subset == subset], dtype=np.int64)
@@ -267,7 +242,7 @@ class EventFolder:
             weak_validation=indices("weak_validation"),
             synthetic_validation=indices("strong_validation"),
             test=indices("test"),
-            coverage=_count_missing(labels, clips),
+            coverage=count_missing(labels, clips),
             merged_events=labels.merged,
             notes=tuple(notes),
         )
@@ -287,21 +262,3 @@ def _read_durations(root: Path, names: Iterable[str]) -> dict[str, float]:
             continue
         durations[name] = info.frames / info.sample_rate
     return durations
-
-
-def _count_missing(labels: _Labels, clips: Sequence[EventClip]) -> tuple[SubsetCoverage, ...]:
-    """Count the clips of the tables that are not on disk, separately for the test split and the others."""
-    missing: dict[str, list[str]] = {}
-    for table in labels.tables:
-        for line, split in table.missing:
-            is_test = table.is_strong and parse_split(split) == "test"
-            missing.setdefault("test" if is_test else "strong" if table.is_strong else "weak", []).append(line)
-    return tuple(
-        SubsetCoverage(
-            subset,
-            found := sum(clip.subset == subset for clip in clips),
-            found + len(set(lines)),
-            tuple(dict.fromkeys(lines))[:_SHOWN],
-        )
-        for subset, lines in sorted(missing.items())
-    )

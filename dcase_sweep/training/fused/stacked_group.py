@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from dcase_sweep.ops.can_fuse import only_layers
+from dcase_sweep.training.capturable import describe_obstacle
 from dcase_sweep.training.fused.dropout import Dropouts, ForwardPass, trace
 from dcase_sweep.training.fused.group import Failures, Group
 from dcase_sweep.training.fused.member import Member, PreparedBatch
 from dcase_sweep.training.fused.stack import Stack
 from dcase_sweep.training.gpu_memory import release_memory
-from dcase_sweep.training.step_graph import StepGraph, StepValues, describe_obstacle, warn_not_used
+from dcase_sweep.training.step_graph import StepGraph, StepValues, warn_not_used
 
 log = logging.getLogger(__name__)
 

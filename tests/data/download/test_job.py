@@ -308,10 +308,10 @@ def test_a_download_that_ended_while_unpacking_continues(
 ) -> None:
     """As if the process had ended right after this step; the archives are not transferred again."""
     root = tmp_path / "TAU"
-    from dcase_sweep.data.download import job
+    from dcase_sweep.data.download import archive_work
 
     owner, _, name = point.rpartition(".")
-    target = State if owner else job
+    target = State if owner else archive_work
     original = getattr(target, name)
 
     def end(*arguments: object, **keywords: object) -> object:
