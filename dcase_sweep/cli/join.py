@@ -42,16 +42,7 @@ def main(arguments: list[str]) -> int:
     Raises:
         UserError: for an unknown study, another version, or a record that cannot be used.
     """
-    parser = OneLineParser(
-        prog="python -m dcase_sweep join",
-        usage="python -m dcase_sweep join STUDY [storage=STORAGE] [KEY=VALUE ...]",
-        description="Work on a search that was begun on another machine, or by another command.",
-        epilog=_EPILOG,
-    )
-    parser.add_argument("study", metavar="STUDY", help="name of the study; status lists them")
-    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
-    parser.add_argument("--config-dir", metavar="FOLDER", help=CONFIG_DIR)
-    options = parser.parse_intermixed_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     overrides, settings = split_words(options.words, ("storage", "workers"))
     strange = next((word for word in overrides if "=" not in word), None)
     if strange is not None:
@@ -84,6 +75,19 @@ def main(arguments: list[str]) -> int:
     )
     with joining(joined):
         return run(words)
+
+
+def _parser() -> OneLineParser:
+    parser = OneLineParser(
+        prog="python -m dcase_sweep join",
+        usage="python -m dcase_sweep join STUDY [storage=STORAGE] [KEY=VALUE ...]",
+        description="Work on a search that was begun on another machine, or by another command.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("study", metavar="STUDY", help="name of the study; status lists them")
+    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--config-dir", metavar="FOLDER", help=CONFIG_DIR)
+    return parser
 
 
 def _quote(text: str) -> str:

@@ -1,11 +1,10 @@
 """Sound event detection: DCASE 2021 task 4."""
 
-import difflib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,10 @@ from dcase_sweep.tasks.prediction import EventPrediction
 from dcase_sweep.tasks.protocols import BatchSize, Predictor
 from dcase_sweep.utils.console import announced, pluralize
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.text import suggest
+
+if TYPE_CHECKING:
+    from dcase_sweep.evaluation.events.result import ClipView
 
 log = logging.getLogger(__name__)
 #: Number of test clips in the figure of reference and detected events.
@@ -139,14 +142,12 @@ class SoundEventDetection(Task):
 
     def evaluate(self, experiment: Experiment, data: EventData, learner: Any, features: Any) -> EvaluationResult:
         """Compute PSDS, F1 and error rates of the student and the teacher."""
-        from dcase_sweep.evaluation.events.result import ClipView, NetworkScores, evaluate_event_scores
+        from dcase_sweep.evaluation.events.result import NetworkScores, evaluate_event_scores
 
         assert experiment.mean_teacher is not None
         names = dict(zip(data.test.tolist(), data.names(data.test), strict=True))
         coverage = data.test_coverage
         front_end = build_front_end(experiment)
-        # The clips with the most events show hits and misses best.
-        shown = sorted(data.test.tolist(), key=lambda row: len(data.clips[row].events), reverse=True)[:_SHOWN]
         networks = {
             network: NetworkScores(
                 {names[row]: found for row, found in of.strong.items()},
@@ -167,15 +168,7 @@ class SoundEventDetection(Task):
                 listed=coverage.listed if coverage else len(data.test),
                 rules=event_rules(experiment.evaluation),
                 clip_seconds=front_end.seconds,
-                views=[
-                    ClipView(
-                        names[row],
-                        _to_decibel(front_end, features[row]),
-                        front_end.seconds,
-                        getattr(front_end, "frequencies", None),
-                    )
-                    for row in shown
-                ],
+                views=_view_clips(data, features, front_end),
                 note=describe_note(data),
                 keep_detections=getattr(experiment.data, "fold", None) is not None,
             )
@@ -195,11 +188,18 @@ def _extra_metrics(
     return compute_metrics(metrics, frames, np.concatenate(targets).astype(np.int64), prefix)
 
 
-def _to_decibel(front_end: Any, mel: Any) -> Any:
-    """Convert stored mel amplitudes ``[mel, frame]`` to dB for a figure."""
+def _view_clips(data: EventData, features: Any, front_end: Any) -> list["ClipView"]:
+    """Return the spectrograms in dB of the test clips with the most events, which show hits and misses best."""
     import torch
 
-    return front_end.to_decibel(torch.tensor(mel)).numpy()
+    from dcase_sweep.evaluation.events.result import ClipView
+
+    shown = sorted(data.test.tolist(), key=lambda row: len(data.clips[row].events), reverse=True)[:_SHOWN]
+    frequencies = getattr(front_end, "frequencies", None)
+    return [
+        ClipView(name, front_end.to_decibel(torch.tensor(features[row])).numpy(), front_end.seconds, frequencies)
+        for row, name in zip(shown, data.names(shown), strict=True)
+    ]
 
 
 def _warn_of_cut_events(seconds: float, data: EventData) -> None:
@@ -216,8 +216,7 @@ def _check_classes(median_filter: object, classes: tuple[str, ...]) -> None:
         return
     for label in median_filter:
         if label not in classes:
-            near = difflib.get_close_matches(label, classes, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(classes)}"
+            hint = suggest(label, classes, otherwise=f"expected {', '.join(classes)}")
             raise UserError(f"mean_teacher.median_filter.{label}: no such class; {hint}")
     missing = [label for label in classes if label not in median_filter]
     if missing:

@@ -36,15 +36,16 @@ def _physical() -> Iterator[int]:
         yield int(psutil.virtual_memory().total)
         return
     with suppress(AttributeError, OSError, ValueError):
-        yield os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") + _swap()
+        yield os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") + (_read_meminfo("SwapTotal") or 0)
 
 
-def _swap() -> int:
+def _read_meminfo(name: str) -> int | None:
+    """Return a number of bytes that Linux reports; None on other systems."""
     with suppress(OSError, ValueError, IndexError):
         for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("SwapTotal:"):
+            if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
-    return 0
+    return None
 
 
 def _control_groups() -> Iterator[int]:
@@ -84,10 +85,7 @@ def _address_space() -> Iterator[int]:
 
 def available_bytes() -> int | None:
     """Return the memory that this process can still take without swapping; None if the system does not report it."""
-    most = memory_bytes()
-    with suppress(OSError, ValueError, IndexError):
-        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("MemAvailable:"):
-                free = int(line.split()[1]) * 1024
-                return free if most is None else min(free, most)
-    return None if most is None else most // 2
+    most, free = memory_bytes(), _read_meminfo("MemAvailable")
+    if free is None:
+        return None if most is None else most // 2
+    return free if most is None else min(free, most)

@@ -1,5 +1,6 @@
 """Counts of PSDS and collar F1 for each clip, from which metrics of resampled clips are computed as weighted sums."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -62,36 +63,18 @@ def count_clips(
     Raises:
         ValueError: as `count_intersections` and `collar_f1`.
     """
-    n_clips, n_labels, n_thresholds = len(truth.clips), len(truth.labels), len(detections.thresholds)
-    shape = (n_clips, n_labels)
-    place = truth.clip * n_labels + truth.label
-    found = match_events(
-        decisions,
-        truth,
-        onset_collar=criteria.onset_collar,
-        offset_collar=criteria.offset_collar,
-        offset_fraction=criteria.offset_fraction,
-    )
-    true_positives = np.zeros((len(scenarios), n_clips * n_labels, n_thresholds), dtype=np.int16)
-    false_positives = np.zeros((len(scenarios), n_clips * n_labels, n_thresholds + 1), dtype=np.int16)
-    cross_triggers = np.zeros((len(scenarios), n_clips * n_labels**2, n_thresholds + 1), dtype=np.int16)
-    where = detections.clip * n_labels + detections.label
-    for index, wanted in enumerate(scenarios):
-        each = find_intersections(detections, truth, dtc=wanted.dtc, gtc=wanted.gtc, cttc=wanted.cttc)
-        np.add.at(true_positives[index], place, each.covered)
-        _add(false_positives[index], where[each.false_alarm], detections, np.flatnonzero(each.false_alarm))
-        if wanted.alpha_ct:
-            _add(cross_triggers[index], where[each.crossing] * n_labels + each.other, detections, each.crossing)
-    counts = (
-        np.bincount(places, weights, minlength=n_clips * n_labels).reshape(shape)
+    shape = (len(truth.clips), len(truth.labels))
+    place = truth.clip * shape[1] + truth.label
+    found = match_events(decisions, truth, **criteria.collars)
+    seconds, events, hits, detected = (
+        np.bincount(places, weights, minlength=math.prod(shape)).reshape(shape)
         for places, weights in (
             (place, truth.offset - truth.onset),
             (place, None),
             (place[found.events], None),
-            (decisions.clip * n_labels + decisions.label, None),
+            (decisions.clip * shape[1] + decisions.label, None),
         )
     )
-    seconds, events, hits, detected = counts
     return ClipCounts(
         clips=np.array(truth.clips),
         labels=np.array(truth.labels),
@@ -100,10 +83,32 @@ def count_clips(
         events=events.astype(np.int16),
         hits=hits.astype(np.int16),
         detected=detected.astype(np.int16),
-        true_positives=true_positives.reshape(-1, *shape, n_thresholds),
-        false_positives=_sum_changes(false_positives).reshape(-1, *shape, n_thresholds),
-        cross_triggers=_sum_changes(cross_triggers).reshape(-1, *shape, n_labels, n_thresholds),
+        **_count_intersections(detections, truth, scenarios),
     )
+
+
+def _count_intersections(
+    detections: Detections, truth: GroundTruth, scenarios: Sequence[PsdsParameters]
+) -> dict[str, NDArray[np.int16]]:
+    """Return the counts of PSDS by their names in `ClipCounts`."""
+    n_clips, n_labels, n_thresholds = len(truth.clips), len(truth.labels), len(detections.thresholds)
+    place, where = truth.clip * n_labels + truth.label, detections.clip * n_labels + detections.label
+    true_positives = np.zeros((len(scenarios), n_clips * n_labels, n_thresholds), dtype=np.int16)
+    # The changes from each threshold to the next, of which sums give the counts.
+    false_positives = np.zeros((len(scenarios), n_clips * n_labels, n_thresholds + 1), dtype=np.int16)
+    cross_triggers = np.zeros((len(scenarios), n_clips * n_labels**2, n_thresholds + 1), dtype=np.int16)
+    for index, wanted in enumerate(scenarios):
+        each = find_intersections(detections, truth, dtc=wanted.dtc, gtc=wanted.gtc, cttc=wanted.cttc)
+        np.add.at(true_positives[index], place, each.covered)
+        _add(false_positives[index], where[each.false_alarm], detections, np.flatnonzero(each.false_alarm))
+        if wanted.alpha_ct:
+            _add(cross_triggers[index], where[each.crossing] * n_labels + each.other, detections, each.crossing)
+    shape = (len(scenarios), n_clips, n_labels)
+    return {
+        "true_positives": true_positives.reshape(*shape, n_thresholds),
+        "false_positives": _sum_changes(false_positives).reshape(*shape, n_thresholds),
+        "cross_triggers": _sum_changes(cross_triggers).reshape(*shape, n_labels, n_thresholds),
+    }
 
 
 def _add(changes: NDArray[np.int16], place: NDArray[np.intp], detections: Detections, which: NDArray[np.intp]) -> None:

@@ -224,13 +224,7 @@ def evaluate_detections(
             if scenario.alpha_ct
         ),
         exact_other=tuple(exact_other),
-        collar=collar_f1(
-            decisions,
-            truth,
-            onset_collar=criteria.onset_collar,
-            offset_collar=criteria.offset_collar,
-            offset_fraction=criteria.offset_fraction,
-        ),
+        collar=collar_f1(decisions, truth, **criteria.collars),
         segment=segment_f1(decisions, truth, segment_length=criteria.segment_length),
         intersection=intersection_f1(decisions, truth, dtc=criteria.dtc, gtc=criteria.gtc, cttc=criteria.cttc),
         detections=detections,
@@ -238,13 +232,7 @@ def evaluate_detections(
         f1_threshold=float(decisions.thresholds[0]),
         truth=truth,
         coverage=_check_coverage(coverage, len(truth.clips), len(truth.clips)),
-        collar_errors=collar_error_rates(
-            decisions,
-            truth,
-            onset_collar=criteria.onset_collar,
-            offset_collar=criteria.offset_collar,
-            offset_fraction=criteria.offset_fraction,
-        ),
+        collar_errors=collar_error_rates(decisions, truth, **criteria.collars),
         segment_errors=segment_error_rates(decisions, truth, segment_length=criteria.segment_length),
     )
     if not reference:

@@ -35,6 +35,11 @@ class F1Criteria:
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; expected more than 0 and at most 1")
 
+    @property
+    def collars(self) -> dict[str, float]:
+        """The arguments of `collar_f1`, `collar_error_rates` and `match_events`."""
+        return {name: getattr(self, name) for name in ("onset_collar", "offset_collar", "offset_fraction")}
+
 
 @dataclass(frozen=True, slots=True)
 class ClassF1:

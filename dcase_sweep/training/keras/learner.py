@@ -106,7 +106,7 @@ class KerasSceneLearner:
         Raises:
             UserError: if a loss is NaN or infinite, or no epoch could be evaluated.
         """
-        training, hardware = self.experiment.training, self.experiment.hardware
+        training = self.experiment.training
         folder.mkdir(parents=True, exist_ok=True)
         best_checkpoint = BestCheckpoint(
             folder,
@@ -115,16 +115,9 @@ class KerasSceneLearner:
             extra=extra,
             on_epoch=on_epoch,
         )
-        with device_scope(hardware):
+        with device_scope(self.experiment.hardware):
             model, train, validation = self._model_and_batches()
-            steps = len(train) * training.epochs
-            optimizer = make_optimizer(self.experiment.optimizer, self.experiment.scheduler, steps=steps)
-            model.compile(
-                optimizer,
-                loss=keras.losses.CategoricalCrossentropy(),
-                metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-                jit_compile=hardware.compile,
-            )
+            self._compile(model, steps=len(train) * training.epochs)
             progress = Progress(self, best_checkpoint, train, self.experiment, on_batch)
             with restoring(resume, lambda: False):
                 begin = 0 if resume is None else progress.resume(model, resume)
@@ -175,6 +168,20 @@ class KerasSceneLearner:
     def _normalised(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         normalised: NDArray[np.float32] = (self.features[rows] - self.mean[:, None]) / self.deviation[:, None]
         return normalised
+
+    def _compile(self, model: Any, *, steps: int) -> None:
+        """Prepare a model for ``fit``.
+
+        Args:
+            model: the Keras model.
+            steps: number of steps of the whole training.
+        """
+        model.compile(
+            make_optimizer(self.experiment.optimizer, self.experiment.scheduler, steps=steps),
+            loss=keras.losses.CategoricalCrossentropy(),
+            metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+            jit_compile=self.experiment.hardware.compile,
+        )
 
     def _model_and_batches(self) -> tuple[Any, Batches, Batches]:
         """Return the model to fit and its batches, of features or of indices of features on the device."""
