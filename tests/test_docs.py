@@ -18,7 +18,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.initialize import initialize_config_dir
 from omegaconf import DictConfig
 
-from dcase_sweep.__main__ import main
+from dcase_sweep.__main__ import VERBS, main
 from dcase_sweep.config.files import restored_config_source
 from dcase_sweep.config.folders import conf_folder
 from tests.conftest import UNDRAWN, CommandLine, copy_database
@@ -195,6 +195,12 @@ def test_pages_show_commands() -> None:
     """The collection works: the tutorial alone has more than ten commands."""
     tutorial = [Page(path) for path in PAGES if "tutorial" in path.parts]
     assert sum(len(page.commands) for page in tutorial) > 10
+
+
+def test_the_first_page_lists_every_verb() -> None:
+    page = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(VERBS)
 
 
 def test_the_readme_has_two_install_commands() -> None:
