@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from dcase_sweep.evaluation.events import CrossTriggerAverage, EventEvaluation
     from dcase_sweep.evaluation.scenes.metrics import SceneReport
 
-#: Largest difference between ``f1_threshold`` and the threshold of the nearest table of detections.
-_NEAR = 0.05
-
 
 def runs(
     filter: str = "", *, tracking_uri: str | None = None, folder: str | Path = "mlruns", limit: int = 1000
@@ -132,6 +129,7 @@ def evaluate_events(
         UserError: for invalid tables or scores, with one line for each problem.
     """
     from dcase_sweep.evaluation import events
+    from dcase_sweep.evaluation.events.detections import LARGEST_DISTANCE, find_nearest
 
     if not 0 <= f1_threshold <= 1:
         raise UserError(f"f1_threshold={f1_threshold}: expected a number from 0 to 1")
@@ -143,8 +141,8 @@ def evaluate_events(
     )
     if isinstance(scores, str | Path):
         tables = events.find_threshold_tables(Path(scores))
-        nearest = min(tables, key=lambda threshold: (abs(threshold - f1_threshold), threshold))
-        if abs(nearest - f1_threshold) > _NEAR:
+        nearest = find_nearest(tables, f1_threshold)
+        if abs(nearest - f1_threshold) > LARGEST_DISTANCE:
             raise UserError(f"f1_threshold={f1_threshold:g}: no table near it in {scores}; the nearest is {nearest:g}")
         read = partial(
             events.read_detections, clips=truth.clips, labels=truth.labels, longest=float(truth.durations.max())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dcase_sweep.cli.parser import HelpFormatter
 from dcase_sweep.utils.console import announced
-from dcase_sweep.utils.errors import DataError, UserError
+from dcase_sweep.utils.errors import DataError, UserError, get_reason
 from dcase_sweep.utils.files import whole_file, write_text
 from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
 from dcase_sweep.utils.text_table import terminal_width
@@ -36,9 +36,6 @@ sed_eval (collar and segment F1, error rates). Errors are: offsets before their 
 before 0 s, clips and classes that are not in the reference, and reference events that end more than 0.2 s after their
 clip. Detections may end after their clip. With --labels a class may be absent from the reference: PSDS and intersection
 F1 then ignore its detections, as psds_eval does, and the micro averages count them, as sed_eval does."""
-
-#: Largest distance from the requested threshold at which F1 is computed if there is no table for it.
-_NEAR = 0.05
 
 _EPILOG = """\
 examples:
@@ -156,8 +153,6 @@ def _evaluate(options: argparse.Namespace) -> "EventEvaluation":
     )
     from dcase_sweep.evaluation.events.score_tables import holds_scores
 
-    if not 0 <= options.f1_threshold <= 1:  # NaN included
-        raise UserError(f"--f1-threshold {options.f1_threshold}: expected a number from 0 to 1")
     if options.reference:
         from dcase_sweep.evaluation.events.reference import check_reference
 
@@ -242,7 +237,7 @@ def _threshold_folder(folder: Path) -> Path:
 
 def _find_f1_table(options: argparse.Namespace, tables: dict[float, Path]) -> tuple[float, Path]:
     """Return the table for the F1 metrics and its threshold."""
-    from dcase_sweep.evaluation.events.detections import get_threshold
+    from dcase_sweep.evaluation.events.detections import LARGEST_DISTANCE, find_nearest, get_threshold
 
     if options.f1_table:
         return options.f1_threshold, options.f1_table
@@ -255,8 +250,8 @@ def _find_f1_table(options: argparse.Namespace, tables: dict[float, Path]) -> tu
                     return options.f1_threshold, path
             except UserError:
                 continue
-    nearest = min(tables, key=lambda threshold: (abs(threshold - options.f1_threshold), threshold))
-    if abs(nearest - options.f1_threshold) > _NEAR:
+    nearest = find_nearest(tables, options.f1_threshold)
+    if abs(nearest - options.f1_threshold) > LARGEST_DISTANCE:
         raise UserError(
             f"{options.detections}: no table near threshold {options.f1_threshold:g} for the F1 metrics; give "
             f"it with --f1-table, or use another threshold, such as {nearest:g}, with --f1-threshold"
@@ -285,5 +280,6 @@ def _save_figures(evaluation: "EventEvaluation", path: Path) -> None:
             with whole_file(path.with_stem(f"{path.stem}_f1")) as temporary:
                 class_f1_figure(evaluation).savefig(temporary, dpi=120)
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path}: the figure cannot be written ({reason}); name a .png, .pdf or .svg file") from None
+        raise UserError(
+            f"{path}: the figure cannot be written ({get_reason(error)}); name a .png, .pdf or .svg file"
+        ) from None

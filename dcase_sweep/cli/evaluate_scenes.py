@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcase_sweep.cli.parser import HelpFormatter
-from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.errors import UserError, get_reason
 from dcase_sweep.utils.files import whole_file, write_text
 from dcase_sweep.utils.lookalikes import strip_blanks
 from dcase_sweep.utils.text_table import terminal_width
@@ -172,6 +172,6 @@ def _draw(report: "SceneReport", path: Path) -> list[Path]:
                 with whole_file(beside) as temporary:
                     device_accuracy_figure(report).savefig(temporary)
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = get_reason(error)
         raise UserError(f"{path}: the figure cannot be drawn ({reason}); the other results are above") from None
     return [path, beside] if report.devices else [path]

@@ -9,7 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.classes import locate
 from dcase_sweep.config.signatures import TARGET
-from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.errors import UserError, get_reason
 from dcase_sweep.utils.text import printable, suggest
 
 
@@ -32,7 +32,7 @@ def explain_key(key: str, cause: BaseException) -> str:
         key: the key as typed.
         cause: the error of OmegaConf.
     """
-    first = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+    first = get_reason(cause)
     if not isinstance(cause, OmegaConfBaseException):
         return f"{key}: {first}"
     parent: Any = cause.parent_node

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from dcase_sweep.export.flatbuffer import StoredTensor
 from dcase_sweep.export.network import ScoringNetwork
 from dcase_sweep.export.quiet import discard
-from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.errors import UserError, get_reason
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class OnnxConverter:
                 elif kind == "int8":
                     _quantise_static(exported, quantised, calibration, on_clip)
             except Exception as error:  # of a network of one's own anything can be unsupported
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                reason = get_reason(error)
                 raise UserError(f"{kind}.onnx: the network cannot be converted ({reason.rstrip('.')})") from error
             model = onnx.load(quantised if quantised.is_file() else exported)
         onnx.helper.set_model_props(model, self.describe(self._metadata))

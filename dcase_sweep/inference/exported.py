@@ -15,7 +15,7 @@ from dcase_sweep.export.packages import check_runtime
 from dcase_sweep.export.runtimes import LiteRTRuntime, OnnxRuntime, Runtime
 from dcase_sweep.inference.trained import TrainedModel
 from dcase_sweep.tasks.predictors import ClipPredictor
-from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.errors import UserError, get_reason
 from dcase_sweep.utils.text_files import read_text
 
 #: File that ``export`` writes next to a network; ONNX files contain the same metadata.
@@ -57,7 +57,7 @@ def load_exported(path: Path, *, classes: Sequence[str] | None = None, named: Na
     try:
         runtime: Any = OnnxRuntime(content) if what == "onnx" else LiteRTRuntime(content)
     except Exception as error:  # each library has other errors
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        reason = get_reason(error)[:200]
         raise UserError(f"{path}: cannot be loaded ({reason}); expected a file that export {what} wrote") from None
     described = _read_metadata(path, getattr(runtime, "metadata", {}))
     names = tuple(classes) if classes is not None else _classes(path, described)
@@ -109,7 +109,7 @@ def _check_sizes(path: Path, network: RuntimeNetwork, shape: tuple[int, int], cl
     try:
         found = network(torch.zeros(1, *shape)).shape
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        reason = get_reason(error)[:200]
         raise UserError(
             f"{path}: does not accept the features {list(shape)} of its metadata ({reason}); copy the {_METADATA} of "
             "the same export"

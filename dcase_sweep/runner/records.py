@@ -18,6 +18,7 @@ from dcase_sweep.tasks.protocols import TaskData
 from dcase_sweep.tracking.provenance import signature
 from dcase_sweep.training.checkpoints import BEST, FOLDER
 from dcase_sweep.utils import console
+from dcase_sweep.utils.errors import get_reason
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.secrets import mask_values
 from dcase_sweep.utils.text_table import terminal_width
@@ -85,7 +86,7 @@ def log_model(mlrun: tracking.AnyRun, experiment: Experiment, job: Job, classes:
     try:
         mlrun.log_model(package_model(experiment, checkpoint, tuple(map(str, classes))))
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = get_reason(error)
         log.warning(f"model     not logged as an MLflow model: {reason}"[:300])
 
 

@@ -12,12 +12,11 @@ from dcase_sweep.tracking.finding import LoggedRun
 from dcase_sweep.tracking.fold_pooling import pool_runs
 from dcase_sweep.tracking.owners import PARENT
 from dcase_sweep.tracking.saved_view import link_to_run
+from dcase_sweep.tracking.searching import list_experiments, search_runs
 from dcase_sweep.tracking.starting import SEEDS
 from dcase_sweep.tracking.stores import Store
 from dcase_sweep.utils.errors import UserError
 
-#: Number of runs requested at a time.
-_PAGE = 1000
 #: Levels of runs: the sweep, a trial with several seeds, the run of one seed.
 _MOST_LEVELS = 3
 _RUN_ID = re.compile(r"[0-9a-f]{6,32}")
@@ -43,7 +42,7 @@ def read_compared_runs(store: Store, filters: Sequence[str], *, curves: bool = F
             raise UserError(
                 f"{word}: expected KEY=VALUE of a parameter, or at least 6 letters of a run's or sweep's id"
             )
-    every = _find_all(store)
+    every = search_runs(store, list_experiments(store))
     parents = {run.info.run_id: run.data.tags.get(PARENT) for run in every}
     # The run of a trial with several seeds has their means; it is the runs of its seeds that are compared.
     found = [run for run in every if run.info.status == "FINISHED" and SEEDS not in run.data.tags]
@@ -85,23 +84,6 @@ def _is_of(run: Any, word: str, parents: Mapping[str, str | None]) -> bool:
             return True
         identity = parents.get(identity)
     return False
-
-
-def _find_all(store: Store) -> list[Any]:
-    experiments = [each.experiment_id for each in store.call(store.client.search_experiments)]
-    found: list[Any] = []
-    token: str | None = None
-    while experiments:
-        page = store.call(
-            lambda token=token: store.client.search_runs(  # type: ignore[misc]
-                experiments, max_results=_PAGE, order_by=["attributes.start_time DESC"], page_token=token
-            )
-        )
-        found += page
-        token = page.token
-        if not token:
-            break
-    return found
 
 
 def _log_of(store: Store, run: Any) -> LoggedRun:

@@ -2,14 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from dcase_sweep.tracking.searching import list_experiments, search_runs
 from dcase_sweep.tracking.stores import Store
 from dcase_sweep.utils.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: Number of runs in a request.
-_PAGE = 1000
 
 
 def runs_frame(store: Store, filter_string: str, limit: int) -> "pd.DataFrame":
@@ -28,25 +26,9 @@ def runs_frame(store: Store, filter_string: str, limit: int) -> "pd.DataFrame":
     import pandas as pd
     from mlflow.exceptions import MlflowException
 
-    experiments = [each.experiment_id for each in store.call(store.client.search_experiments)]
-    found: list[Any] = []
-    token: str | None = None
+    experiments = list_experiments(store)
     try:
-        while experiments and len(found) < limit:
-            count = min(_PAGE, limit - len(found))
-            page = store.call(
-                lambda token=token, count=count: store.client.search_runs(  # type: ignore[misc]
-                    experiments,
-                    filter_string,
-                    max_results=count,
-                    order_by=["attributes.start_time DESC"],
-                    page_token=token,
-                )
-            )
-            found += page
-            token = page.token
-            if not token:
-                break
+        found = search_runs(store, experiments, filter_string, limit=limit)
     except MlflowException as error:
         reason = str(error).splitlines()[0][:200]
         raise UserError(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dcase_sweep.tracking.owners import OWNER
+from dcase_sweep.tracking.searching import list_experiments, search_runs
 from dcase_sweep.tracking.stores import Store
 from dcase_sweep.utils.processes import parse_identity
 from dcase_sweep.utils.text import printable
@@ -36,14 +37,6 @@ class ListedRun:
 
 def list_runs(store: Store, limit: int) -> list[ListedRun]:
     """List the newest runs of all experiments of a store."""
-    experiments = [each.experiment_id for each in store.call(store.client.search_experiments)]
-    if not experiments:
-        return []
-    found = store.call(
-        lambda: store.client.search_runs(
-            experiments, order_by=["attributes.start_time DESC"], max_results=min(limit, 10_000)
-        )
-    )
     return [
         ListedRun(
             run.info.run_id,
@@ -52,7 +45,7 @@ def list_runs(store: Store, limit: int) -> list[ListedRun]:
             (run.info.start_time or 0) / 1e3,
             _process(run.data.tags.get(OWNER, "")),
         )
-        for run in found
+        for run in search_runs(store, list_experiments(store), limit=limit)
     ]
 
 

@@ -180,10 +180,10 @@ class UntrackedRun:
         """Do nothing: the configuration is in the run's folder."""
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def log_data(self, name: str, fingerprint: str, source: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def log_text(self, text: str, name: str) -> None:
         """Write a text to the run's folder."""
@@ -193,19 +193,19 @@ class UntrackedRun:
         """Do nothing: the file is in the run's folder."""
 
     def log_model(self, package: ModelPackage) -> None:
-        """Nothing: the checkpoint is in the folder of the run."""
+        """Do nothing: the checkpoint is in the folder of the run."""
 
     def flush(self, tags: Sequence[Any] = ()) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def beat(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def end(self, status: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def give_up(self, status: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 AnyRun = Run | UntrackedRun | MultiLoggerRun

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dcase_sweep.tracking.searching import list_experiments, search_runs
 from dcase_sweep.utils.batch import find_batch_job
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.processes import parse_identity, this_process
@@ -103,28 +104,16 @@ def _of_database(path: Path) -> list[OpenRun]:
 
 
 def _of_server(store: "Store") -> list[OpenRun]:
-    experiments = [each.experiment_id for each in store.call(store.client.search_experiments)]
-    found, token = [], None
-    while experiments:
-        page = store.call(
-            lambda token=token: store.client.search_runs(  # type: ignore[misc]
-                experiments, "attributes.status = 'RUNNING'", page_token=token
-            )
+    return [
+        OpenRun(
+            run.info.run_id,
+            run.info.run_name or "",
+            run.data.tags.get(OWNER, ""),
+            max((run.info.start_time or 0) / 1e3, get_seconds(run.data.tags.get(ALIVE))),
+            run.data.tags.get(PARENT, ""),
         )
-        found += [
-            OpenRun(
-                run.info.run_id,
-                run.info.run_name or "",
-                run.data.tags.get(OWNER, ""),
-                max((run.info.start_time or 0) / 1e3, get_seconds(run.data.tags.get(ALIVE))),
-                run.data.tags.get(PARENT, ""),
-            )
-            for run in page
-        ]
-        token = page.token
-        if not token:
-            break
-    return found
+        for run in search_runs(store, list_experiments(store), "attributes.status = 'RUNNING'")
+    ]
 
 
 def get_seconds(text: str | None) -> float:

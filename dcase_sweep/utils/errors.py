@@ -37,6 +37,11 @@ def first_line(text: str) -> str:
     return " ".join(each.strip() for each in lines[: 2 if lines[0].endswith(":") else 1])
 
 
+def get_reason(error: BaseException) -> str:
+    """Return the first line of an error's message, or the name of its class if it has none."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def describe_os_error(error: Exception) -> str | None:
     """Describe an error of a file, a disk, memory or a database in one line; return None for any other error.
 
@@ -45,7 +50,7 @@ def describe_os_error(error: Exception) -> str | None:
     if isinstance(error, BrokenPipeError):
         return None
     if is_out_of_memory(error):
-        words = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        words = get_reason(error)[:200]
         return f"out of memory ({words}); use a smaller batch, network or clip, or end other programs"
     if is_disk_full(error):
         return f"{_full_folder(error)}; free some, or choose folders on another one"

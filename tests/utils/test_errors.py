@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from dcase_sweep.utils.errors import DataError, describe_os_error, first_line
+from dcase_sweep.utils.errors import DataError, describe_os_error, first_line, get_reason
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,11 @@ def test_a_summary_names_the_first_problem_of_a_data_set() -> None:
     assert first_line(str(DataError(["a.wav: 0 bytes", "b.wav: 0 bytes"]))) == "2 problems in the data: a.wav: 0 bytes"
     assert first_line("model: no such choice\n  more") == "model: no such choice"
     assert first_line("") == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(ValueError("first\nsecond"), "first"), (ValueError("\nfirst\n"), "first"), (KeyError(), "KeyError")],
+)
+def test_a_reason_is_one_line_of_the_message_or_the_name_of_the_class(error: Exception, reason: str) -> None:
+    assert get_reason(error) == reason

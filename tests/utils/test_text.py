@@ -2,7 +2,7 @@
 
 import pytest
 
-from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.text import printable, suggest
 
 
 @pytest.mark.parametrize("text", ["", "audio/a b.wav", "Grüße/日本語/Ελλάδα.wav", 'it\'s "so" \\ \u00f1'])
@@ -48,3 +48,11 @@ def test_a_text_of_the_longest_length_is_not_cut() -> None:
 def test_the_limit_must_be_positive() -> None:
     with pytest.raises(ValueError, match="longest=0"):
         printable("a", longest=0)
+
+
+def test_the_most_similar_name_is_suggested_with_its_prefix() -> None:
+    known = ["depth", "dropout", "units"]
+
+    assert suggest("dept", known, prefix="model.", otherwise="expected one of them") == "did you mean model.depth?"
+    assert suggest("zzz", known, prefix="model.", otherwise="expected one of them") == "expected one of them"
+    assert suggest("depth", [], otherwise="none") == "none"

@@ -15,6 +15,8 @@ from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.tables import read_table
 
 _THRESHOLD = re.compile(r"\d*\.\d+")
+#: Largest difference between the threshold of F1 and that of the nearest table, from which F1 is computed then.
+LARGEST_DISTANCE = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +131,11 @@ def find_threshold_tables(folder: Path | str) -> dict[float, Path]:
     if not tables:
         raise UserError(f"{folder}: contains no .tsv or .csv table; expected one table of detections per threshold")
     return tables
+
+
+def find_nearest(thresholds: Iterable[float], wanted: float) -> float:
+    """Return the threshold that is nearest to the wanted one; of two, the lower one."""
+    return min(thresholds, key=lambda threshold: (abs(threshold - wanted), threshold))
 
 
 def get_threshold(path: Path | str) -> float:

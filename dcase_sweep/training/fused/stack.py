@@ -38,7 +38,6 @@ class Stack:
         self.networks = networks
         self._parameters: dict[str, Tensor] = {}
         self._buffers: dict[str, Tensor] = {}
-        self._slices: list[list[Tensor]] = []
         with torch.no_grad():
             for name, _ in networks[0].named_parameters():
                 members = [network.get_parameter(name) for network in networks]

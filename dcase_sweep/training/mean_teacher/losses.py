@@ -76,8 +76,3 @@ def consistency_losses(student: Predictions, teacher: Predictions) -> HeadLosses
         functional.mse_loss(student.strong, teacher.strong.detach()),
         functional.mse_loss(student.weak, teacher.weak.detach()),
     )
-
-
-def weak_targets(strong: Tensor) -> Tensor:
-    """Return the labels of whole clips ``[clip, class]`` for labels of frames ``[clip, class, frame]``."""
-    return (strong.sum(dim=2) > 0).to(strong.dtype)

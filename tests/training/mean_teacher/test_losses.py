@@ -7,7 +7,7 @@ import torch
 
 from dcase_sweep.models.crnn import Predictions
 from dcase_sweep.training.augmentation.base import EventTargets
-from dcase_sweep.training.mean_teacher.losses import consistency_losses, masked_loss, supervised_losses, weak_targets
+from dcase_sweep.training.mean_teacher.losses import consistency_losses, masked_loss, supervised_losses
 
 LOSS = torch.nn.BCELoss()
 
@@ -93,9 +93,3 @@ def test_consistency_is_over_all_clips_and_gives_the_teacher_no_gradient() -> No
     losses.total.backward()
     assert student.weak.grad.flatten().tolist() == pytest.approx([0, 0, -0.2])
     assert teacher.strong.grad is None
-
-
-def test_a_class_that_occurs_in_a_frame_occurs_in_the_clip() -> None:
-    strong = torch.tensor([[[0.0, 1.0, 1.0], [0.0, 0.0, 0.0]]])
-
-    assert weak_targets(strong).tolist() == [[1.0, 0.0]]
