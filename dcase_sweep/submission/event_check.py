@@ -8,7 +8,8 @@ import numpy as np
 
 from dcase_sweep.evaluation.events.decode import OFFICIAL_THRESHOLDS
 from dcase_sweep.evaluation.events.detections import find_threshold_tables
-from dcase_sweep.submission.event_output import EVENT_COLUMNS, FILTERED, THRESHOLDS, TIME_COLUMNS, UNFILTERED
+from dcase_sweep.evaluation.events.event_rows import EVENT_COLUMNS
+from dcase_sweep.submission.event_output import FILTERED, THRESHOLDS, TIME_COLUMNS, UNFILTERED
 from dcase_sweep.submission.problems import Problems
 from dcase_sweep.submission.recordings import EvaluationRecording
 from dcase_sweep.submission.rules import EVENT_OUTPUT, SubmissionRules

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from dcase_sweep.config import event_rules
 from dcase_sweep.evaluation.events import Detections, FilteredScores, decode, filter_scores, psds_thresholds
-from dcase_sweep.evaluation.events import write_detections as write_threshold_tables
+from dcase_sweep.evaluation.events.detections import format_detections, write_detections
 from dcase_sweep.submission.rules import EVENT_OUTPUT
 from dcase_sweep.submission.scores import ScoredRecording
 from dcase_sweep.submission.systems import TrainedSystem
@@ -25,8 +25,8 @@ from dcase_sweep.utils.files import write_text
 THRESHOLDS = ".output_PSDS"
 #: Suffixes of the folders with the scores of a training: filtered ones, and the outputs of the network [C4].
 FILTERED, UNFILTERED = ".output", "_unprocessed.output"
-#: Columns of a table of events, and those before the classes in a table of scores.
-EVENT_COLUMNS, TIME_COLUMNS = ("filename", "onset", "offset", "event_label"), ("onset", "offset")
+#: Columns before the classes in a table of scores.
+TIME_COLUMNS = ("onset", "offset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,9 @@ def write_events(folder: Path, label: str, scored: Sequence[ScoredRecording], sy
     """
     decoding = _decoding(system)
     filtered = _filter(scored, system, decoding.median_filter, decoding.hop)
-    write_threshold_tables(_within(decode(filtered, psds_thresholds()), scored), folder / f"{label}{THRESHOLDS}")
+    write_detections(_within(decode(filtered, psds_thresholds()), scored), folder / f"{label}{THRESHOLDS}")
     found = _within(decode(filtered, [decoding.threshold]), scored)
-    lines = ["\t".join(EVENT_COLUMNS)]
-    for clip, event, onset, offset in zip(found.clip, found.label, found.onset, found.offset, strict=True):
-        lines.append(f"{found.clips[clip]}\t{float(onset)!r}\t{float(offset)!r}\t{found.labels[event]}")
-    write_text(folder / f"{label}{EVENT_OUTPUT}", "\n".join(lines) + "\n")
+    write_text(folder / f"{label}{EVENT_OUTPUT}", format_detections(found))
 
 
 def write_scores(

@@ -102,15 +102,20 @@ def write_detections(detections: Detections, folder: Path | str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for index, threshold in enumerate(detections.thresholds):
-        found = detections.at(index)
-        lines = ["filename\tonset\toffset\tevent_label"]
-        for clip, label, onset, offset in zip(found.clip, found.label, found.onset, found.offset, strict=True):
-            lines.append(f"{found.clips[clip]}\t{float(onset)!r}\t{float(offset)!r}\t{found.labels[label]}")
         decimals = max(2, len(f"{threshold:.10g}") - 2)
         path = folder / f"predictions_th_{threshold:.{decimals}f}.tsv"
-        write_text(path, "\n".join(lines) + "\n")
+        write_text(path, format_detections(detections.at(index)))
         written.append(path)
     return written
+
+
+def format_detections(detections: Detections) -> str:
+    """Format detections at one threshold as a tab-separated table, a row for each event."""
+    lines = ["\t".join(EVENT_COLUMNS)]
+    rows = zip(detections.clip, detections.label, detections.onset, detections.offset, strict=True)
+    for clip, label, onset, offset in rows:
+        lines.append(f"{detections.clips[clip]}\t{float(onset)!r}\t{float(offset)!r}\t{detections.labels[label]}")
+    return "\n".join(lines) + "\n"
 
 
 def find_threshold_tables(folder: Path | str) -> dict[float, Path]:
