@@ -1,9 +1,10 @@
 """``export``: convert a trained scene classifier to files for phones, boards and other programs."""
 
-import logging
+import sys
 from pathlib import Path
 
 from dcase_sweep.cli.parser import OneLineParser, fill_help
+from dcase_sweep.cli.stores import log_to_terminal
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable, suggest
 
@@ -50,7 +51,7 @@ def main(arguments: list[str]) -> int:
         raise UserError(f"export {what}: no run named; expected run= and its id in MLflow or its folder")
     calibration = _count(given.get("calibration", "300"))
     check_packages(what)
-    _speak()
+    log_to_terminal(sys.stdout)  # alone: libraries of TensorFlow add a handler to the root logger
 
     from dcase_sweep.export.exporting import export
     from dcase_sweep.export.runs import find_trained_run
@@ -98,18 +99,3 @@ def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) >= 1):
         raise UserError(f"calibration={printable(text, 60)}: expected a positive number of clips")
     return int(text)
-
-
-def _speak() -> None:
-    """Send the log to standard output, as in an experiment."""
-    import sys
-
-    from dcase_sweep.utils.console import Terminal
-
-    logger = logging.getLogger("dcase_sweep")
-    if not logger.handlers:
-        handler = Terminal(sys.stdout)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-        logger.addHandler(handler)
-        logger.propagate = False  # TensorFlow's libraries add a handler to the root logger
-    logger.setLevel(logging.INFO)

@@ -12,7 +12,7 @@ from dcase_sweep.config.flat import plain
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.config.signatures import TARGET, names_class, read_signature
 from dcase_sweep.config.sources import hash_module
-from dcase_sweep.utils.errors import UserError, is_out_of_memory
+from dcase_sweep.utils.errors import UserError, get_reason, is_out_of_memory
 from dcase_sweep.utils.failures import describe_failure
 
 #: The beginning of the names of this package's modules.
@@ -45,7 +45,7 @@ def make_objects(key: str, value: Any) -> Any:
         made = {name: make_objects(f"{key}.{name}", each) for name, each in pairs}
     except InstantiationException as error:
         cause = error.__cause__ or error
-        reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+        reason = get_reason(cause)
         raise UserError(f"{key}: {reason}; expected what {value[TARGET]} takes") from None
     return made if isinstance(value, Mapping) else list(made.values())
 

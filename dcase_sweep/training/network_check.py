@@ -9,6 +9,7 @@ from torch import Tensor
 from dcase_sweep.config import Experiment, build_front_end, build_model, get_learner
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.failures import describe_failure
+from dcase_sweep.utils.numbers import is_integer
 
 #: Attributes of a network of sound event detection, and what they are.
 _OF_EVENTS = {
@@ -42,7 +43,7 @@ def try_event_network(experiment: Experiment, classes: int) -> None:
     network, outputs = _call(experiment, classes)
     for name, meaning in _OF_EVENTS.items():
         value = getattr(network, name, None)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if not is_integer(value) or value < 1:
             found = f"{name} is {value!r}" if hasattr(network, name) else f"has no {name}"
             raise UserError(f"{_name(experiment)}: {found}; expected {meaning}, a whole number")
     shapes = [[_CLIPS, classes, network.frames], [_CLIPS, classes]]

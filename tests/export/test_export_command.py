@@ -1,5 +1,6 @@
 """Errors on the command line of ``export``, reported before anything is loaded."""
 
+import logging
 import sys
 
 import pytest
@@ -44,3 +45,21 @@ def test_a_missing_package_is_named_with_its_extra(
 
     with pytest.raises(UserError, match=rf"^export {what}: .* is not installed; pip install 'dcase-sweep\[{extra}\]'$"):
         main([what, "run=x"])
+
+
+def test_the_log_masks_passwords(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("dcase_sweep")
+    monkeypatch.setattr(logger, "handlers", [])
+    monkeypatch.setattr(logger, "propagate", logger.propagate)
+    monkeypatch.setattr(logger, "level", logger.level)
+
+    def find(given: str, *_: object) -> None:
+        logger.info("tracking  http://ann:secret@host:5000 is slow to answer")
+        raise UserError(f"run={given}: no such run")
+
+    monkeypatch.setattr("dcase_sweep.export.packages.check_packages", lambda what: None)
+    monkeypatch.setattr("dcase_sweep.export.runs.find_trained_run", find)
+    with pytest.raises(UserError, match="no such run"):
+        main(["onnx", "run=x"])
+
+    assert capsys.readouterr().out == "tracking  http://ann:***@host:5000 is slow to answer\n"
