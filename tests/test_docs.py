@@ -133,7 +133,6 @@ def shown(
     monkeypatch.chdir(project.folder)
 
     def run(*words: str, code: int = 0) -> str:
-        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
         try:
             found = main([*words])
         except SystemExit as end:

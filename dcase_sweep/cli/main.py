@@ -44,6 +44,9 @@ from dcase_sweep.utils.secrets import mask_secrets
 
 log = logging.getLogger(__name__)
 
+#: Hydra's variable with which it shows tracebacks.
+_FULL_ERROR = "HYDRA_FULL_ERROR"
+
 
 def main(arguments: list[str], topic: str | None = None) -> int:
     """Compose and run an experiment or a sweep; return the exit code.
@@ -65,14 +68,14 @@ def _main(arguments: list[str], topic: str | None) -> int:
     from dcase_sweep.utils.signals import Interrupted
 
     register_experiments()
-    want_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("0", "")
+    configured = os.environ.get(_FULL_ERROR)
     outcomes: list[Any] = []
     try:
         if FLAG in arguments:
             arguments = [word for word in arguments if word != FLAG]
             if not {"-h", "--help"} & {*arguments}:
                 return start_detached(arguments)
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra passes its exceptions on instead of printing them
+        os.environ[_FULL_ERROR] = "1"  # Hydra passes its exceptions on instead of printing them
         is_sweep = _run(arguments, outcomes, topic)
     except Interrupted as interrupted:
         return interrupted.exit_code
@@ -82,10 +85,14 @@ def _main(arguments: list[str], topic: str | None) -> int:
         return 1
     except Exception as error:
         line = _describe_error(error, has_run=bool(outcomes))
-        if want_traceback or line is None:
+        if configured not in (None, "", "0") or line is None:
             raise
         print(f"error: {mask_secrets(line)}", file=sys.stderr)
         return 1
+    finally:  # the next command of this process is to describe its errors too
+        os.environ.pop(_FULL_ERROR, None)
+        if configured is not None:
+            os.environ[_FULL_ERROR] = configured
     return 0 if is_sweep else _conclude(outcomes)
 
 

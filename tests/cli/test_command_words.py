@@ -1,5 +1,6 @@
 """The version, the help and the shown configurations of the command line."""
 
+import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -43,6 +44,20 @@ def test_a_verb_after_options_is_answered_with_the_command(
 
     verb = typed.partition(" ")[0]
     assert capsys.readouterr().err == f"error: {verb}: a verb comes first: python -m dcase_sweep {typed}\n"
+
+
+@pytest.mark.parametrize("before", [None, "0"])
+def test_two_commands_of_a_process_describe_their_errors(
+    before: str | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    if before is not None:
+        monkeypatch.setenv("HYDRA_FULL_ERROR", before)
+
+    assert [main(["model=cnn6"]), main(["model=cnn6"])] == [1, 1]
+
+    assert capsys.readouterr().err.count("error: model=cnn6") == 2
+    assert os.environ.get("HYDRA_FULL_ERROR") == before
 
 
 def test_a_folder_may_have_the_name_of_a_verb(capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,7 +112,6 @@ def test_the_key_of_an_interpolation_without_a_value_is_named(
     word: str, message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)  # which an earlier command in this process has set
 
     assert main([word]) == 1
 

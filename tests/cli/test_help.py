@@ -90,9 +90,7 @@ def test_one_group() -> None:
     assert "training.epochs" not in text
 
 
-def test_a_topic_that_there_is_not(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-
+def test_a_topic_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["help", "training.epoch"]) == 1
 
     assert capsys.readouterr().err == (
