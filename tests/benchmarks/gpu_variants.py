@@ -83,18 +83,9 @@ def find_obstacles(device: Device, *, must_be_equal: bool = True) -> dict[str, s
     return obstacles
 
 
-def compute_blocks_by_kernels(network: torch.nn.Module) -> None:
-    """Compute gated blocks by kernels of our own."""
-    from tests.benchmarks.kernels import gated_block
-
-    gated_block.compute_by_kernels(network)
-
-
-def compute_grus_by_kernels(network: torch.nn.Module) -> None:
-    """Compute bidirectional GRUs by kernels of our own."""
-    from tests.benchmarks.kernels import gru
-
-    gru.compute_by_kernels(network)
+def compute_by_kernels(module: str, network: torch.nn.Module) -> None:
+    """Compute layers of networks by the kernels of a module, which imports Triton."""
+    importlib.import_module(f"tests.benchmarks.kernels.{module}").compute_by_kernels(network)
 
 
 def compute_beside(module: Any) -> None:
@@ -163,6 +154,6 @@ def _forward(block: GatedBlock, maps: Tensor) -> Tensor:
 CHANGES: dict[str, Callable[[Any], None]] = {
     "beside": compute_beside,
     "fewer": compute_in_fewer_passes,
-    "blocks": compute_blocks_by_kernels,
-    "GRUs": compute_grus_by_kernels,
+    "blocks": partial(compute_by_kernels, "gated_block"),
+    "GRUs": partial(compute_by_kernels, "gru"),
 }

@@ -213,13 +213,15 @@ class StackedGroup(Group):
         return StepValues(losses.sum(), torch.cat([losses.detach().float()[:, None], reported], dim=1))
 
     def _draw(self, place: int, inputs: tuple[Tensor, ...]) -> list[Tensor]:
-        """Return the masks of dropout of a member, or its probabilities on a GPU, which draws the masks itself."""
+        """Return the masks of dropout of a member, or its probabilities on a GPU, which draws the masks itself.
+
+        Called in the context of the precision.
+        """
         shape = inputs[0].shape
         if (place, shape) in self._rates:
             return [self._rates[place, shape]]
         if shape not in self._passes:
-            with self._precision():
-                self._passes[shape] = [trace(member.network, inputs[0]) for member in self.members]
+            self._passes[shape] = [trace(member.network, inputs[0]) for member in self.members]
         passes = self._passes[shape]
         used = [
             any(calls) for calls in zip(*([each.probability for each in one.dropouts] for one in passes), strict=True)

@@ -16,16 +16,10 @@ not multiply bfloat16.
 import triton
 import triton.language as tl
 
+from tests.benchmarks.kernels.products import dot
+
 #: Rounds of the random generator Philox; with 7 it passes all tests of BigCrush (Salmon et al., 2011).
 ROUNDS = tl.constexpr(7)
-
-
-@triton.jit
-def _dot(a, b, TYPE: tl.constexpr, WIDE: tl.constexpr):
-    a, b = a.to(TYPE), b.to(TYPE)
-    if WIDE:
-        a, b = a.to(tl.float32), b.to(tl.float32)
-    return tl.dot(a, b, input_precision="ieee")
 
 
 @triton.jit
@@ -62,20 +56,23 @@ def _read_kernel(kernel, C: tl.constexpr, KT: tl.constexpr, KF: tl.constexpr, KP
 
 
 @triton.jit
-def _convolve(
+def _convolved(
     maps, kernel, position, valid,
     T: tl.constexpr, F: tl.constexpr, C: tl.constexpr, KT: tl.constexpr, KF: tl.constexpr,
 ):  # fmt: skip
-    """The convolved maps at some positions, one value of the kernel after another: without products of matrices."""
-    c = tl.arange(0, C)
-    corner = _corner(position, T, F, KT, KF)
-    values = tl.zeros([position.shape[0], C], tl.float32)
-    for i in tl.static_range(KT):
-        for j in tl.static_range(KF):
-            seen = tl.load(maps + corner + (i * (F + KF - 1) + j), mask=valid, other=0.0).to(tl.float32)
-            weight = tl.load(kernel + (i * KF + j) * C + c).to(tl.float32)
-            values += seen[:, None] * weight[None, :]
-    return values
+    """The convolved maps at some positions, read or computed without products of matrices, one value after another."""
+    if KT == 0:
+        return _read(maps, position, valid, C)
+    else:
+        c = tl.arange(0, C)
+        corner = _corner(position, T, F, KT, KF)
+        values = tl.zeros([position.shape[0], C], tl.float32)
+        for i in tl.static_range(KT):
+            for j in tl.static_range(KF):
+                seen = tl.load(maps + corner + (i * (F + KF - 1) + j), mask=valid, other=0.0).to(tl.float32)
+                weight = tl.load(kernel + (i * KF + j) * C + c).to(tl.float32)
+                values += seen[:, None] * weight[None, :]
+        return values
 
 
 @triton.jit
@@ -106,20 +103,14 @@ def measure(
     end = tl.minimum(start + per_program, rows)
     # Deviations are taken from the mean of the first rows, so that nothing is lost where they are small beside it.
     position = start + tl.arange(0, BLOCK)
-    if KT > 0:
-        first = _convolve(maps, kernel, position, position < end, T, F, C, KT, KF)
-    else:
-        first = _read(maps, position, position < end, C)
+    first = _convolved(maps, kernel, position, position < end, T, F, C, KT, KF)
     near = tl.sum(first, 0) / tl.minimum(end - start, BLOCK).to(tl.float32)
     summed = tl.zeros([BLOCK, C], tl.float32)
     squared = tl.zeros([BLOCK, C], tl.float32)
     for begin in range(start, end, BLOCK):
         position = begin + tl.arange(0, BLOCK)
         valid = position < end
-        if KT > 0:
-            values = _convolve(maps, kernel, position, valid, T, F, C, KT, KF)
-        else:
-            values = _read(maps, position, valid, C)
+        values = _convolved(maps, kernel, position, valid, T, F, C, KT, KF)
         deviations = tl.where(valid[:, None], values - near[None, :], 0.0)
         summed += deviations
         squared += deviations * deviations
@@ -176,11 +167,11 @@ def forward(
             position = (clip * T + frame * PT + i) * F + mel * PF + j
             if KT > 0:
                 patches = _read_patches(maps, position, valid, T, F, KT, KF, KP)
-                values = _dot(patches, _read_kernel(kernel, C, KT, KF, KP), TYPE, WIDE)
+                values = dot(patches, _read_kernel(kernel, C, KT, KF, KP), TYPE, WIDE)
             else:
                 values = _read(maps, position, valid, C)
             normal = (values * rate[None, :] + offset[None, :]).to(TYPE)
-            linear = _dot(normal, weight, TYPE, WIDE) + bias[None, :]
+            linear = dot(normal, weight, TYPE, WIDE) + bias[None, :]
             gated = linear * tl.sigmoid(normal.to(tl.float32))
             if P > 0:
                 gated = tl.where(_kept(number, position, P, C), gated, 0.0)
@@ -200,7 +191,7 @@ def _gate_gradients(
     deviation = (values - tl.load(statistics + c)[None, :]) * tl.load(statistics + C + c)[None, :]
     normal = (deviation * tl.load(scale + c)[None, :] + tl.load(shift + c)[None, :]).to(TYPE)
     turned = tl.load(gate + c[None, :] * C + c[:, None])
-    linear = _dot(normal, turned, TYPE, WIDE) + tl.load(gate_bias + c)[None, :]
+    linear = dot(normal, turned, TYPE, WIDE) + tl.load(gate_bias + c)[None, :]
     opened = tl.sigmoid(normal.to(tl.float32))
     mel, frame, clip = position % F // PF, position // F % T // PT, position // F // T
     pooled = valid & (mel < F // PF) & (frame < T // PT)
@@ -211,7 +202,7 @@ def _gate_gradients(
         after = tl.where(_kept(number, position, P, C), after, 0.0)
     for_linear = after * opened
     weight = tl.load(gate + c[:, None] * C + c[None, :])
-    for_normal = _dot(for_linear, weight, TYPE, WIDE) + for_linear * linear * (1.0 - opened)
+    for_normal = dot(for_linear, weight, TYPE, WIDE) + for_linear * linear * (1.0 - opened)
     return deviation, normal, for_linear, for_normal
 
 
@@ -248,7 +239,7 @@ def sum_gradients(
         valid = position < end
         if KT > 0:
             patches = _read_patches(maps, position, valid, T, F, KT, KF, KP)
-            values = _dot(patches, weight, TYPE, WIDE)
+            values = dot(patches, weight, TYPE, WIDE)
         else:
             values = _read(maps, position, valid, C)
         deviation, normal, for_linear, for_normal = _gate_gradients(
@@ -258,7 +249,7 @@ def sum_gradients(
         summed += tl.sum(for_normal, 0)
         scaled += tl.sum(for_normal * deviation, 0)
         for_bias += tl.sum(for_linear, 0)
-        for_gate += _dot(tl.trans(for_linear.to(TYPE)), normal, TYPE, WIDE)
+        for_gate += dot(tl.trans(for_linear.to(TYPE)), normal, TYPE, WIDE)
         if KT > 0:
             patches = patches.to(tl.float32)
             patch_sum += tl.sum(patches, 0)

@@ -7,15 +7,14 @@ from typing import Any
 
 import torch
 import triton
-import triton.language as tl
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from dcase_sweep.models.gated_block import GatedBlock
 from tests.benchmarks.kernels import gate_kernels as kernels
+from tests.benchmarks.kernels.products import product_constants
 
-_TYPES = {torch.bfloat16: tl.bfloat16, torch.float16: tl.float16, torch.float32: tl.float32}
 #: The channels that the kernels can compute: a product of matrices has at least 16, and must fit a program.
 CHANNELS = (16, 32, 64, 128)
 
@@ -101,7 +100,7 @@ class Shape:
 
     def gate(self) -> dict[str, Any]:
         pool = {"PT": self.pool[0], "PF": self.pool[1], "P": self.dropout}
-        return {**pool, "TYPE": _TYPES[self.dtype], "WIDE": triton.knobs.runtime.interpret}
+        return {**pool, **product_constants(self.dtype)}
 
 
 def _pad(maps: Tensor, shape: Shape) -> Tensor:

@@ -5,15 +5,14 @@ from typing import Any
 
 import torch
 import triton
-import triton.language as tl
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from dcase_sweep.ops.recurrent import BidirectionalGRU
 from tests.benchmarks.kernels import gru_kernels as kernels
+from tests.benchmarks.kernels.products import product_constants
 
-_TYPES = {torch.bfloat16: tl.bfloat16, torch.float16: tl.float16, torch.float32: tl.float32}
 #: Clips that a program computes, and its warps.
 CLIPS = 16
 WARPS = 8
@@ -75,8 +74,8 @@ class _Layer(torch.autograd.Function):
 
 
 def _constants(frames: int, units: int, inputs: Tensor) -> dict[str, Any]:
-    types = {"TYPE": _TYPES[inputs.dtype], "WIDE": triton.knobs.runtime.interpret}
-    return {"T": frames, "H": units, "BLOCK": CLIPS, "num_warps": WARPS, **types}
+    sizes = {"T": frames, "H": units, "BLOCK": CLIPS, "num_warps": WARPS}
+    return {**sizes, **product_constants(inputs.dtype)}
 
 
 def compute_gru(gru: BidirectionalGRU, inputs: Tensor) -> Tensor:

@@ -9,13 +9,7 @@ of what is stored. With `WIDE` products are computed in float32: Triton's interp
 import triton
 import triton.language as tl
 
-
-@triton.jit
-def _dot(a, b, TYPE: tl.constexpr, WIDE: tl.constexpr):
-    a = a.to(TYPE)
-    if WIDE:
-        a, b = a.to(tl.float32), b.to(tl.float32)
-    return tl.dot(a, b, input_precision="ieee")
+from tests.benchmarks.kernels.products import dot
 
 
 @triton.jit
@@ -61,9 +55,9 @@ def forward(
         next_update = tl.load(inputs + at + H, mask=more, other=0.0)
         next_new = tl.load(inputs + at + 2 * H, mask=more, other=0.0)
         low = state.to(TYPE)
-        r = tl.sigmoid(_dot(low, for_reset, TYPE, WIDE) + bias_reset[None, :] + reset.to(tl.float32))
-        z = tl.sigmoid(_dot(low, for_update, TYPE, WIDE) + bias_update[None, :] + update.to(tl.float32))
-        hidden = _dot(low, for_new, TYPE, WIDE) + bias_new[None, :]
+        r = tl.sigmoid(dot(low, for_reset, TYPE, WIDE) + bias_reset[None, :] + reset.to(tl.float32))
+        z = tl.sigmoid(dot(low, for_update, TYPE, WIDE) + bias_update[None, :] + update.to(tl.float32))
+        hidden = dot(low, for_new, TYPE, WIDE) + bias_new[None, :]
         n = _tanh(new.to(tl.float32) + r * hidden)
         if KEEP:
             to = kept + place * 5 - 4 * h[None, :] + frame * (10 * H)
@@ -117,6 +111,6 @@ def backward(
         tl.store(to + H, for_update, mask=valid)
         tl.store(to + 2 * H, for_new, mask=valid)
         tl.store(for_hidden + place + frame * (2 * H), for_state, mask=valid)
-        carried = carried * z + _dot(for_reset, of_reset, TYPE, WIDE)
-        carried += _dot(for_update, of_update, TYPE, WIDE)
-        carried += _dot(for_state, of_new, TYPE, WIDE)
+        carried = carried * z + dot(for_reset, of_reset, TYPE, WIDE)
+        carried += dot(for_update, of_update, TYPE, WIDE)
+        carried += dot(for_state, of_new, TYPE, WIDE)
