@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from dcase_sweep.config import Tracking
 from dcase_sweep.utils import console
-from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from codecarbon import OfflineEmissionsTracker
@@ -58,22 +58,43 @@ def measured_energy(phase: str, tracking: Tracking, run: Any) -> Iterator[dict[s
     if not tracking.energy:
         yield used
         return
-    tracker = _start(tracking)
-    try:
-        yield used
-    except BaseException:
-        with suppress(Exception):  # must not hide the error that ended the run
-            _log(phase, tracker, run)
-        raise
-    else:
-        used |= _log(phase, tracker, run)
+    with _CodeCarbonLog() as messages:
+        tracker = _start(tracking)
+        try:
+            yield used
+        except BaseException:
+            with suppress(Exception):  # must not hide the error that ended the run
+                _log(phase, tracker, run, messages)
+            raise
+        else:
+            used |= _log(phase, tracker, run, messages)
 
 
-def _log(phase: str, tracker: Any, run: Any) -> dict[str, float]:
+class _CodeCarbonLog(logging.Filter):
+    """Hides what CodeCarbon logs, and keeps the first exception, which it does not raise."""
+
+    error: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        logging.getLogger("codecarbon").addFilter(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("codecarbon").removeFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if self.error is None and record.exc_info:
+            self.error = record.exc_info[1]
+        return False
+
+
+def _log(phase: str, tracker: Any, run: Any, messages: _CodeCarbonLog) -> dict[str, float]:
     _stop(tracker)
-    found = getattr(tracker, "final_emissions_data", None)  # missing if CodeCarbon failed, which it does not report
+    found = getattr(tracker, "final_emissions_data", None)  # missing if CodeCarbon failed
     if found is None:
-        log.warning(f"energy    CodeCarbon could not measure the {phase}")
+        error = messages.error
+        reason = f": {first_line(str(error)) or type(error).__name__}" if error is not None else ""
+        log.warning(f"energy    CodeCarbon could not measure the {phase}{reason}")
         return {}
     before = run.logged_metrics()
     used = {f"energy/{phase}_kwh": found.energy_consumed, f"energy/{phase}_kg_co2eq": found.emissions}
@@ -86,12 +107,11 @@ def _log(phase: str, tracker: Any, run: Any) -> dict[str, float]:
 def _start(tracking: Tracking) -> "OfflineEmissionsTracker":
     from codecarbon import OfflineEmissionsTracker
 
-    logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
     tracker = OfflineEmissionsTracker(
         country_iso_code=tracking.energy_country,
         tracking_mode=tracking.energy_mode,
         output_methods=[],
-        log_level="critical",
+        log_level="warning",
         allow_multiple_runs=True,
     )
     try:

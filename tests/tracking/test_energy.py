@@ -82,6 +82,26 @@ def test_an_unknown_country_is_rejected() -> None:
         check_energy(Tracking(energy=True, energy_country="FR"))
 
 
+@measurable
+def test_the_reason_is_given_if_codecarbon_fails(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(self: object) -> None:
+        raise OSError("no counter of the processor can be read")
+
+    monkeypatch.setattr("codecarbon.emissions_tracker.BaseEmissionsTracker._ensure_hardware_ready", fail)
+    run = FakeRun()
+
+    with measured_energy("training", MEASURED, run) as used:
+        work(0.1)
+
+    assert run.metrics == used == {}
+    assert caplog.messages == [
+        "energy    CodeCarbon could not measure the training: no counter of the processor can be read"
+    ]
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
 def test_without_codecarbon_one_line_describes_the_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "codecarbon", None)
     monkeypatch.setitem(sys.modules, "codecarbon.input", None)
