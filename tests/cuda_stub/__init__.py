@@ -36,8 +36,8 @@ def build(folder: Path) -> dict[str, str]:
         subprocess.CalledProcessError: if a file cannot be compiled.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    headers = _find("triton") / "backends" / "nvidia" / "include"
-    _run("gcc", "-w", "-c", "-fPIC", "-O1", f"-I{headers}", "-o", folder / "device.o", _SOURCE / "device.c")
+    includes = [f"-I{each}" for each in _list_headers()]
+    _run("gcc", "-w", "-c", "-fPIC", "-O1", *includes, "-o", folder / "device.o", _SOURCE / "device.c")
     defined = _list_symbols(folder / "device.o", "--defined-only")
     missing = sorted(_list_called() - defined)
     (folder / "rest.c").write_text("".join(f"int {name}(void) {{ return 0; }}\n" for name in missing))
@@ -67,6 +67,12 @@ def _find(package: str) -> Path:
 
 def _find_torch() -> Path:
     return _find("torch")
+
+
+def _list_headers() -> list[Path]:
+    """Return the folders of CUDA's headers: those of PyTorch's version if its packages have them, and Triton's."""
+    packages = _find_torch().parent / "nvidia"
+    return [*sorted(packages.glob("cu*/include")), _find("triton") / "backends" / "nvidia" / "include"]
 
 
 def _list_called() -> set[str]:
