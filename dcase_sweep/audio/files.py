@@ -14,6 +14,10 @@ AUDIO_SUFFIXES = (
     *(".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf"),
     *(".w64", ".rf64", ".sph", ".nist"),
 )
+#: Suffixes of recordings that libsndfile cannot read. They are named, so that none is missing unnoticed.
+UNREADABLE_SUFFIXES = (
+    *(".m4a", ".m4b", ".aac", ".mp4", ".3gp", ".wma", ".amr", ".ac3", ".ape", ".wv", ".mka", ".webm", ".dsf", ".dff"),
+)
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",

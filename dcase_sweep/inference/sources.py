@@ -1,5 +1,6 @@
 """Recordings named on a command line: files, folders and standard input."""
 
+import logging
 import shutil
 import sys
 import tempfile
@@ -9,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from dcase_sweep.audio.files import AUDIO_SUFFIXES
+from dcase_sweep.audio.files import AUDIO_SUFFIXES, UNREADABLE_SUFFIXES
 from dcase_sweep.audio.problems import AudioProblem
 from dcase_sweep.audio.reading import open_decoder
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.folders import list_files
 from dcase_sweep.utils.text import printable
+
+log = logging.getLogger(__name__)
 
 _STANDARD_INPUT = "-"
 _HEAD = 16
@@ -76,13 +80,16 @@ def _list(word: str, *, is_only: bool = False) -> Iterator[tuple[str, Path]]:
 
 
 def list_recordings(folder: Path) -> list[Path]:
-    """Return the recordings in a folder and in those within it, by their paths, without hidden ones."""
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in AUDIO_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+    """Return the recordings in a folder and in those within it, by their paths, without hidden ones.
+
+    Those of formats that libsndfile cannot read are among them, so that they are named.
+    """
+    suffixes = (*AUDIO_SUFFIXES, *UNREADABLE_SUFFIXES)
+    return sorted(folder / name for name in list_files(folder, suffixes, on_error=_report_folder))
+
+
+def _report_folder(error: OSError) -> None:
+    log.warning(f"skipped: {printable(error.filename)}: {error.strerror}")
 
 
 def _look(name: str, path: Path) -> Source:

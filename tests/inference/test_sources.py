@@ -42,6 +42,16 @@ def test_the_recordings_of_a_folder_are_named_relative_to_it(folder: Path) -> No
     assert names("recordings") == ["a/3.ogg", "b/1.flac", "b/2.wav"]
 
 
+def test_linked_folders_are_followed_and_unreadable_recordings_named(folder: Path) -> None:
+    record(folder.parent / "elsewhere/5.wav")
+    (folder / "linked").symlink_to(folder.parent / "elsewhere", target_is_directory=True)
+    (folder / "a/circle").symlink_to(folder, target_is_directory=True)
+    (folder / "a/phone.M4A").write_bytes(b"other")
+    record(folder / "__MACOSX/6.wav")
+
+    assert names("recordings") == ["a/3.ogg", "a/phone.M4A", "b/1.flac", "b/2.wav", "linked/5.wav"]
+
+
 def test_recordings_of_several_folders_are_reported_apart(folder: Path) -> None:
     record(folder / "a/2.wav")
 

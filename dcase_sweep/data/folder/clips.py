@@ -1,10 +1,11 @@
 """A folder of your own recordings with one label per recording."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dcase_sweep.audio.files import AUDIO_SUFFIXES
+from dcase_sweep.audio.files import AUDIO_SUFFIXES, UNREADABLE_SUFFIXES
 from dcase_sweep.data.files import FileCheck, check_headers, require_root
 from dcase_sweep.data.folder.assignment import SplitSettings, assign_splits
 from dcase_sweep.data.folder.columns import CLIP_ALIASES, check_names
@@ -21,6 +22,8 @@ from dcase_sweep.data.scenes import SceneData, SceneRecording
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.text import printable
+
+log = logging.getLogger(__name__)
 
 
 class ClipFolder:
@@ -147,11 +150,25 @@ def find_recordings(root: Path, problems: list[str]) -> AudioFiles:
     """
     if not root.is_dir():
         raise UserError(f"data.root={root}: no such folder; expected the folder of your recordings")
-    names = find_files(root, AUDIO_SUFFIXES, problems)
+    found = find_files(root, (*AUDIO_SUFFIXES, *UNREADABLE_SUFFIXES), problems, on_error=_report_folder)
+    names = [name for name in found if name.lower().endswith(AUDIO_SUFFIXES)]
+    audio = AudioFiles(names, sorted({*found} - {*names}))
     if not names:
+        others = f", but {describe_unreadable(audio)}" if audio.unreadable else ""
         suffixes = ", ".join(sorted(AUDIO_SUFFIXES))
-        raise UserError(f"data.root={root}: contains no recordings; expected files that end in {suffixes}")
-    return AudioFiles(names)
+        raise UserError(f"data.root={root}: contains no recordings{others}; expected files that end in {suffixes}")
+    return audio
+
+
+def describe_unreadable(audio: AudioFiles) -> str:
+    """Describe the recordings of formats that libsndfile cannot read."""
+    suffixes = sorted({Path(name).suffix.lower() for name in audio.unreadable})
+    count = pluralize(len(audio.unreadable), "file")
+    return f"{count} that libsndfile cannot read ({', '.join(suffixes)}); convert to WAV or FLAC"
+
+
+def _report_folder(error: OSError) -> None:
+    log.warning(f"left out  {printable(error.filename)}: {error.strerror}")
 
 
 def _check_classes(rows: Sequence[ClipRow], source: str) -> list[str]:
@@ -163,7 +180,7 @@ def _check_classes(rows: Sequence[ClipRow], source: str) -> list[str]:
 
 def _describe_rest(audio: AudioFiles, labels: ClipLabels) -> list[tuple[str, str]]:
     """Describe recordings without a label, and rows of the table without a recording."""
-    notes = []
+    notes = [("left out", describe_unreadable(audio))] if audio.unreadable else []
     rest = len(audio.names) - len(labels.rows)
     if rest > 0:
         notes.append(("left out", f"{pluralize(rest, 'recording')} without a label"))

@@ -12,7 +12,7 @@ from dcase_sweep.data.folder.splits import parse_split
 from dcase_sweep.data.folder.tables import read_columns, resolve
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.lookalikes import strip_blanks
-from dcase_sweep.utils.tables import Table, check_paths
+from dcase_sweep.utils.tables import Table, tidy_path
 from dcase_sweep.utils.text import printable
 
 #: Columns of a table with the times of events, and of a table with the labels of whole clips.
@@ -50,8 +50,8 @@ class EventTable:
     events: dict[str, list[PlacedEvent]] = field(default_factory=dict)
     #: Labels of the clips of a weak table.
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    #: A line for each file that is not on disk, with its split.
-    missing: list[tuple[str, str]] = field(default_factory=list)
+    #: Name of each clip that is not on disk → the line of its first row, and its split.
+    missing: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def strong(self) -> StrongTable:
@@ -108,7 +108,6 @@ def read_event_table(
         )
     unused = "event_labels" if is_strong else "event_label"
     chosen = {use: column for use, column in chosen.items() if use != unused and (is_strong or use in _OF_WEAK)}
-    problems += check_paths(table, chosen["filename"])
     shown = path.relative_to(root) if path.is_relative_to(root) else path
     made = EventTable(
         path,
@@ -137,7 +136,8 @@ def _read_rows(
             continue
         absent: list[str] = []
         filename = resolve(cells["filename"], within, audio, where, problems, absent)
-        made.missing += [(line, cells.get("split", default)) for line in absent]
+        for line in absent:
+            made.missing.setdefault(tidy_path(cells["filename"]), (line, cells.get("split", default)))
         if filename is None:
             continue
         clip = LabeledClip(filename, where, cells.get("split", default), cells.get("group", ""), cells.get("fold", ""))
@@ -190,15 +190,15 @@ def count_missing(labels: EventLabels, clips: Sequence[EventClip]) -> tuple[Subs
     """Count the clips of the tables that are not on disk, separately for the test split and the others."""
     missing: dict[str, list[str]] = {}
     for table in labels.tables:
-        for line, split in table.missing:
+        for line, split in table.missing.values():
             is_test = table.is_strong and parse_split(split) == "test"
             missing.setdefault("test" if is_test else "strong" if table.is_strong else "weak", []).append(line)
     return tuple(
         SubsetCoverage(
             subset,
             found := sum(clip.subset == subset for clip in clips),
-            found + len(set(lines)),
-            tuple(dict.fromkeys(lines))[:_SHOWN],
+            found + len(lines),
+            tuple(lines[:_SHOWN]),
         )
         for subset, lines in sorted(missing.items())
     )

@@ -12,12 +12,12 @@ from dcase_sweep.data.desed_tables import PlacedEvent, check_strong, merge_overl
 from dcase_sweep.data.events import EventClip, EventData, SoundEvent
 from dcase_sweep.data.files import FileCheck, check_headers, require_root
 from dcase_sweep.data.folder.assignment import Splits, SplitSettings, assign_splits
-from dcase_sweep.data.folder.clips import find_recordings
+from dcase_sweep.data.folder.clips import describe_unreadable, find_recordings
 from dcase_sweep.data.folder.columns import EVENT_ALIASES, check_names
 from dcase_sweep.data.folder.event_tables import STRONG, WEAK, EventLabels, count_missing, find_split, read_event_table
 from dcase_sweep.data.folder.files import AudioFiles
 from dcase_sweep.data.folder.splits import Strata, hold_out, parse_split
-from dcase_sweep.data.folder.tables import find_label_tables, locate_table
+from dcase_sweep.data.folder.tables import describe_tables, find_label_tables, locate_table
 from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.lookalikes import find_lookalikes, shorten
@@ -86,10 +86,10 @@ class EventFolder:
         audio = find_recordings(self.root, problems)
         labels = self._read_tables(audio, problems)
         classes = self._check_labels(labels, problems)
-        missing = [line for table in labels.tables for line, _ in table.missing]
+        missing = [line for table in labels.tables for line, _ in table.missing.values()]
         problems += [] if self.skip_invalid else missing
         if not labels.strong:
-            raise DataError([*problems, f"{self.root}: no clip of a table with {', '.join(STRONG)} is on disk"])
+            raise DataError([*problems, self._describe_lack(labels)])
         splits = self._split_strong(labels, problems)
         if splits is None:
             raise DataError(problems)
@@ -99,7 +99,7 @@ class EventFolder:
             problems += check(self.root, [clip.filename for clip in clips])
         if problems:
             raise DataError(problems)
-        return self._make_data(clips, classes, labels, splits, len(audio.names) - len(clips))
+        return self._make_data(clips, classes, labels, splits, audio)
 
     def _read_tables(self, audio: AudioFiles, problems: list[str]) -> EventLabels:
         if self.tables is not None:
@@ -109,8 +109,8 @@ class EventFolder:
             paths = [self.root / name for name in found]
         if not paths:
             raise UserError(
-                f"data.root={self.root}: contains no table with {', '.join(STRONG)} or {', '.join(WEAK)}; expected one "
-                "as .csv or .tsv, or data.table=TABLE"
+                f"data.root={self.root}: contains no table with {', '.join(STRONG)} or {', '.join(WEAK)}"
+                f"{describe_tables(self.root)}; expected one as .csv or .tsv, or data.table=TABLE"
             )
         tables = [read_event_table(self.root, path, audio, self.columns, problems) for path in paths]
         labels = EventLabels(tables, {}, {})
@@ -122,6 +122,15 @@ class EventFolder:
                     problems.append(f"{clip.where}: {filename} is also in {before.where}; expected it in one table")
                 clips.setdefault(filename, clip)
         return labels
+
+    def _describe_lack(self, labels: EventLabels) -> str:
+        """Describe why there are no strongly labelled clips."""
+        if any(table.is_strong for table in labels.tables):
+            return f"{self.root}: no clip of a table with {', '.join(STRONG)} is on disk"
+        return (
+            f"{self.root}: no table with {', '.join(STRONG)}{describe_tables(self.root)}; expected one to validate and "
+            "test on, or data.columns.NAME=COLUMN"
+        )
 
     def _check_labels(self, labels: EventLabels, problems: list[str]) -> tuple[str, ...]:
         """Check the events, merge them if configured, and return the classes."""
@@ -222,12 +231,19 @@ class EventFolder:
         return tuple(clips)
 
     def _make_data(
-        self, clips: tuple[EventClip, ...], classes: tuple[str, ...], labels: EventLabels, splits: Splits, rest: int
+        self,
+        clips: tuple[EventClip, ...],
+        classes: tuple[str, ...],
+        labels: EventLabels,
+        splits: Splits,
+        audio: AudioFiles,
     ) -> EventData:
         def indices(subset: str) -> NDArray[np.int64]:
             return np.array([index for index, clip in enumerate(clips) if clip.subset == subset], dtype=np.int64)
 
+        rest = len(audio.names) - len(clips)
         notes = [("labels", table.description) for table in labels.tables]
+        notes += [("left out", describe_unreadable(audio))] if audio.unreadable else []
         notes += [("left out", f"{pluralize(rest, 'recording')} of a test split or group")] if rest else []
         notes.append(("split", splits.description))
         notes += [("leak", splits.leak)] if splits.leak else []

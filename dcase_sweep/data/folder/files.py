@@ -1,45 +1,39 @@
 """The recordings and tables under a folder, and the recording to which a name in a table refers."""
 
-import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from dcase_sweep.utils.folders import list_files
+from dcase_sweep.utils.lookalikes import shorten
 from dcase_sweep.utils.text import printable
 
 TABLE_SUFFIXES = (".csv", ".tsv")
-#: Folders that the archiver of macOS adds to archives.
-_OF_ARCHIVES = ("__MACOSX",)
 
 
-def find_files(root: Path, suffixes: Sequence[str], problems: list[str]) -> list[str]:
-    """Return the files under a folder with one of these suffixes, relative to it and in alphabetical order.
-
-    Links are followed, but each folder is visited only once. Names that start with a dot are ignored.
+def find_files(
+    root: Path,
+    suffixes: Sequence[str],
+    problems: list[str],
+    *,
+    on_error: Callable[[OSError], None] | None = None,
+) -> list[str]:
+    """Return the files under a folder with one of these suffixes, as `list_files` does.
 
     Args:
         root: the folder.
         suffixes: suffixes in lower case, with the dot.
         problems: list that receives a line for each name that no table could contain.
+        on_error: called for each folder that cannot be read.
     """
-    found: list[str] = []
-    seen: set[tuple[int, int]] = set()
-    for parent, folders, names in os.walk(root, followlinks=True):
-        status = os.stat(parent)
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in _OF_ARCHIVES]
-        within = Path(parent).relative_to(root)
-        for name in names:
-            if not name.startswith(".") and name.lower().endswith(tuple(suffixes)):
-                found.append((within / name).as_posix())
-    kept = sorted(name for name in found if name.isprintable())
+    found = list_files(root, suffixes, on_error=on_error)
+    kept = [name for name in found if name.isprintable()]
     problems += [
         f"{printable(root / name)}: the name has a control character or is not UTF-8; rename it"
-        for name in sorted(set(found) - set(kept))
+        for name in found
+        if not name.isprintable()
     ]
     return kept
 
@@ -49,10 +43,12 @@ class AudioFiles:
 
     Args:
         names: paths of all recordings on disk, relative to the folder.
+        unreadable: paths of those whose format libsndfile cannot read.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], unreadable: Iterable[str] = ()) -> None:
         self.names = list(names)
+        self.unreadable = list(unreadable)
         self._known = {_composed(name): name for name in self.names}
         self._folders = {_parent(composed) for composed in self._known}
         self._allowed: dict[str, set[str] | None] = {}
@@ -79,6 +75,20 @@ class AudioFiles:
         candidates = [each for each in self._by_name.get(PurePosixPath(name).name, ()) if _ends_with(each, name)]
         return [self._known[each] for each in candidates if allowed is None or _parent(each) in allowed]
 
+    def describe_absence(self, name: str) -> str:
+        """Describe why no recording has this name: what is on disk in its place, and what to do."""
+        if any(_ends_with(_composed(each), name) for each in self.unreadable):
+            return "has a format that libsndfile cannot read; convert it to WAV or FLAC"
+        other = self._similar.get(_stem(name).casefold())
+        if other is not None:
+            return f"is not on disk, but {shorten(other, 80)} is; correct the name"
+        return "is not on disk; restore the file or remove its row"
+
+    @cached_property
+    def _similar(self) -> dict[str, str]:
+        """Name without folders, suffix and case → a recording of this name."""
+        return {_stem(composed).casefold(): name for composed, name in reversed(self._known.items())}
+
     def _allow(self, table: str) -> set[str] | None:
         """Return the folders with the name of a table; None if there are none."""
         if table not in self._allowed:
@@ -91,6 +101,10 @@ class AudioFiles:
 
 def _composed(name: str) -> str:
     return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def _stem(path: str) -> str:
+    return PurePosixPath(path).stem
 
 
 def _parent(path: str) -> str:

@@ -1,5 +1,6 @@
 """Own recordings with one class each: labels from folders or a table, and splits without leaks."""
 
+import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -177,6 +178,94 @@ def test_a_wrong_row_is_named(tmp_path: Path, rows: list[tuple[str, str]], says:
     write_csv(tmp_path / "labels.csv", ("filename", "label"), rows)
 
     assert any(says in line for line in problems_of(tmp_path)), problems_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("on_disk", "listed", "says"),
+    [
+        ("a/1.WAV", "a/1.wav", "row 4: a/1.wav is not on disk, but a/1.WAV is; correct the name"),
+        ("a/1.flac", "1.wav", "row 4: 1.wav is not on disk, but a/1.flac is; correct the name"),
+        ("a/1.m4a", "1.m4a", "row 4: 1.m4a has a format that libsndfile cannot read; convert it to WAV or FLAC"),
+        ("a/1.m4a", "a/1", "row 4: a/1 has a format that libsndfile cannot read"),
+    ],
+)
+def test_a_file_that_is_nearly_the_one_of_a_row_is_named(tmp_path: Path, on_disk: str, listed: str, says: str) -> None:
+    for folder in "ab":
+        write_tone(tmp_path / folder / "0.wav", hertz=300)
+    write_csv(tmp_path / "labels.csv", ("filename", "label"), [("a/0.wav", "x"), ("b/0.wav", "y"), (listed, "x")])
+    (tmp_path / on_disk).write_bytes((tmp_path / "a/0.wav").read_bytes())
+
+    assert any(says in line for line in problems_of(tmp_path)), problems_of(tmp_path)
+
+
+def test_a_path_out_of_the_folder_is_one_problem(tmp_path: Path) -> None:
+    write_tone(tmp_path / "a/0.wav", hertz=300)
+    write_csv(tmp_path / "labels.csv", ("filename", "label"), [("a/0.wav", "x"), ("a\\1.wav", "y"), ("/b.wav", "y")])
+
+    rows = [line for line in problems_of(tmp_path) if "row" in line]
+
+    assert len(rows) == 2
+    assert "backslashes" in rows[0]
+    assert "absolute" in rows[1]
+
+
+def test_recordings_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
+    root = make_class_folders(tmp_path / "own")
+    for name in ("bird/a.m4a", "bird/b.AAC", "car/._c.m4a"):
+        (root / name).write_bytes(b"other")
+
+    expected = "2 files that libsndfile cannot read (.aac, .m4a); convert to WAV or FLAC"
+    assert ("left out", expected) in load(root).notes
+    (tmp_path / "phone").mkdir()
+    (tmp_path / "phone/a.m4a").write_bytes(b"other")
+    with pytest.raises(UserError, match=r"no recordings, but 1 file that libsndfile cannot read \(.m4a\)"):
+        load(tmp_path / "phone")
+
+
+def test_folders_of_splits_beside_others_are_rejected(tmp_path: Path) -> None:
+    for split in ("train", "test", "spare"):
+        make_class_folders(tmp_path / split)
+
+    assert problems_of(tmp_path)[0].startswith(
+        f"{tmp_path}: the folders test, train name splits, but spare names none; expected only splits or only classes"
+    )
+
+
+def test_train_may_be_a_class(tmp_path: Path) -> None:
+    for number in range(5):
+        for label in ("train", "tram"):
+            write_tone(tmp_path / label / f"{number}.wav", hertz=300)
+
+    assert load(tmp_path).classes == ("train", "tram")
+
+
+def test_recordings_without_any_label_are_one_problem(tmp_path: Path) -> None:
+    for number in range(5):
+        write_tone(tmp_path / f"{number}.wav", hertz=300)
+    write_csv(tmp_path / "own.csv", ("Datei", "Klasse"), [("0.wav", "x")])
+
+    assert problems_of(tmp_path) == [
+        f"{tmp_path}: 5 recordings in no folder of a class, and no table with names and labels (own.csv has Datei, "
+        "Klasse); expected CLASS/0.wav, or a table with filename and label"
+    ]
+
+
+def test_a_folder_that_cannot_be_read_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = make_class_folders(tmp_path)
+    (root / "closed").mkdir()
+    scan = os.scandir
+
+    def refuse(path: str) -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    load(root)
+
+    assert f"left out  {root}/closed: Permission denied" in caplog.text
 
 
 def test_missing_files_can_be_left_out(tmp_path: Path) -> None:

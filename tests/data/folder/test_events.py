@@ -166,6 +166,35 @@ def test_missing_clips_are_counted_where_they_may_be_left_out(tmp_path: Path) ->
     assert "metadata/eval/public.tsv, row 3: 1.wav" in data.test_coverage.absence
 
 
+def test_a_missing_clip_with_several_events_is_counted_once(tmp_path: Path) -> None:
+    root = make_events(tmp_path)
+    rows = [("gone.wav", "0", "0.1", "ring"), ("gone.wav", "0.2", "0.3", "ring"), ("./gone.wav", "0.4", "0.5", "knock")]
+    with (root / "events.csv").open("a") as table:
+        table.writelines(",".join(row) + "\n" for row in rows)
+
+    problems = problems_of(root)
+    (part,) = load(root, skip_invalid=True).coverage
+
+    assert len(problems) == 1
+    assert "gone.wav is not on disk" in problems[0]
+    assert part.listed - part.found == 1
+
+
+def test_unreadable_recordings_and_the_columns_of_other_tables_are_named(tmp_path: Path) -> None:
+    root = make_events(tmp_path)
+    (root / "phone.m4a").write_bytes(b"other")
+
+    assert ("left out", "1 file that libsndfile cannot read (.m4a); convert to WAV or FLAC") in load(root).notes
+    (root / "events.csv").write_text((root / "events.csv").read_text().replace("onset", "start"))
+    assert (
+        "no table with filename, onset, offset, event_label (events.csv has filename, start, offset, event_label)"
+        in (problems_of(root)[-1])
+    )
+    (root / "events.csv").write_text("name,start\n")
+    with pytest.raises(UserError, match=r"contains no table with .* \(events.csv has name, start\)"):
+        load(root)
+
+
 def test_a_clip_in_two_tables_is_rejected(tmp_path: Path) -> None:
     root = make_events(tmp_path)
     write_csv(root / "weak.csv", ("filename", "event_labels"), [("3.wav", "ring")])
@@ -190,4 +219,7 @@ def test_weak_labels_alone_are_not_enough(tmp_path: Path) -> None:
     write_tone(tmp_path / "a.wav", hertz=300)
     write_csv(tmp_path / "weak.csv", ("filename", "event_labels"), [("a.wav", "ring")])
 
-    assert "no clip of a table with filename, onset, offset, event_label is on disk" in problems_of(tmp_path)[0]
+    assert (
+        "no table with filename, onset, offset, event_label (weak.csv has filename, event_labels); expected"
+        in (problems_of(tmp_path)[0])
+    )
