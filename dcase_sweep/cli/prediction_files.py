@@ -159,7 +159,7 @@ def _open_tracks(path: Path | None, sources: Sequence[Source]) -> Output:
 
 
 def name_files(folder: Path, sources: Sequence[Source], suffix: str) -> dict[str, Path]:
-    """Return the path of a file for each recording, named after the recording and inside the folder.
+    """Return the path of a file for each usable recording, named after the recording and inside the folder.
 
     Raises:
         UserError: if two recordings have the same name.
@@ -167,6 +167,8 @@ def name_files(folder: Path, sources: Sequence[Source], suffix: str) -> dict[str
     paths: dict[str, Path] = {}
     taken: dict[Path, str] = {}
     for source in sources:
+        if source.problem is not None:
+            continue
         name = PurePath("stdin" if source.name == "-" else source.name)
         inside = PurePath(name.name) if name.is_absolute() or ".." in name.parts or name.parts[0] == "~" else name
         path = folder / inside.with_suffix(suffix)

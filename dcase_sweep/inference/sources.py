@@ -15,7 +15,7 @@ from dcase_sweep.audio.problems import AudioProblem
 from dcase_sweep.audio.reading import open_decoder
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.folders import list_files
-from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.text import is_unicode, printable
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +93,8 @@ def _report_folder(error: OSError) -> None:
 
 
 def _look(name: str, path: Path) -> Source:
+    if not is_unicode(name):  # no table can contain it
+        return Source(name, path, problem="its name is not UTF-8; rename it")
     try:
         with open_decoder(path) as decoder:
             return Source(name, path, (decoder.frames or 0) / decoder.sample_rate)

@@ -60,6 +60,9 @@ def find_recordings(folder: Path, table: Path | None = None) -> list[EvaluationR
             problems.append(f"{printable(path)}: named as {printable(first[filename])}; expected each name once")
             continue
         first[filename] = path
+        if not filename.isprintable():
+            problems.append(f"{printable(path)}: the name has a control character or is not UTF-8; rename it")
+            continue
         try:
             info = inspect_audio(path)
             found.append(EvaluationRecording(filename, path, info.frames / info.sample_rate))

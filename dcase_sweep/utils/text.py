@@ -27,6 +27,11 @@ def printable(text: object, longest: int = LONGEST) -> str:
     return _escaped(shown)
 
 
+def is_unicode(name: str) -> bool:
+    """Whether a file name can be written in UTF-8: Python keeps the bytes of another encoding as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
 def suggest(name: str, known: Iterable[str], *, otherwise: str, prefix: str = "") -> str:
     """Return the question whether the most similar of the known names was meant, or another hint if none is similar.
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -153,6 +154,26 @@ def test_bad_files_are_named_and_left_out(predict: Predict) -> None:
     assert len(rows(Path("found.csv").read_text(encoding="utf-8"))) == 3
     assert errors.startswith("skipped: notes.wav: not audio that libsndfile can read")
     assert errors.endswith("; 1 skipped\n")
+
+
+def test_a_bad_file_may_have_the_name_of_another(predict: Predict) -> None:
+    Path("recordings/short.m4a").write_text("no audio")
+
+    code, _, errors = predict("scenes.ckpt", "recordings", "-o", "tracks", "--figures", "figures")
+
+    assert code == 1
+    assert errors.startswith("skipped: short.m4a: not audio that libsndfile can read")
+    assert len(list(Path("tracks").rglob("*.txt"))) == len(list(Path("figures").rglob("*.png"))) == 3
+
+
+def test_a_name_in_another_encoding_ends_no_command(predict: Predict) -> None:
+    Path("recordings/short.wav").rename(os.fsdecode(b"recordings/k\xfcrz.wav"))
+
+    for name in ("found.csv", "found.jsonl", "tracks"):
+        code, _, errors = predict("scenes.ckpt", "recordings", "-o", name)
+
+        assert (code, errors.splitlines()[0]) == (1, "skipped: k\\udcfcrz.wav: its name is not UTF-8; rename it")
+    assert len(rows(Path("found.csv").read_text(encoding="utf-8"))) == 2
 
 
 def test_a_recording_comes_through_standard_input(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:

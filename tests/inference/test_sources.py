@@ -1,6 +1,7 @@
 """Recordings named on a command line."""
 
 import io
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,6 +71,15 @@ def test_lengths_are_read_and_problems_kept_for_later(folder: Path) -> None:
     assert (good.seconds, good.problem) == (0.5, None)
     assert "not audio" in str(bad.problem)
     assert missing.problem == "no such file; expected an audio file"
+
+
+def test_a_name_that_is_not_utf_8_is_a_problem(folder: Path) -> None:
+    record(folder / "a/street.wav").rename(folder / os.fsdecode(b"a/stra\xdfe.wav"))
+    with ExitStack() as stack:
+        found = find_sources(["recordings"], stack)
+
+    assert [source.problem for source in found if source.problem] == ["its name is not UTF-8; rename it"]
+    assert len(found) == 4
 
 
 def test_a_folder_without_recordings_is_rejected(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Validation of packages of task 1A by the rules of its public validator."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from dcase_sweep.submission import rules
 from dcase_sweep.submission.check import check_package
 from dcase_sweep.submission.recordings import find_recordings
-from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.errors import DataError, UserError
 from tests.submission.packages import (
     CLIPS,
     PDF,
@@ -286,6 +287,15 @@ def test_an_output_is_compared_with_the_evaluation_set(tmp_path: Path) -> None:
 
     assert [each.filename for each in recordings] == ["0.wav", "1.wav", "2.wav", "10.wav"]
     assert [line.partition(": ")[2] for line in found] == ["3.wav is not in the evaluation set", "no row for 10.wav"]
+
+
+@pytest.mark.parametrize("name", [b"stra\xdfe.wav", b"a\tb.wav"])
+def test_a_name_that_no_output_can_contain_is_refused(tmp_path: Path, name: bytes) -> None:
+    record(tmp_path / "a.wav", 0.1)
+    (tmp_path / "a.wav").rename(tmp_path / os.fsdecode(name))
+
+    with pytest.raises(DataError, match="the name has a control character or is not UTF-8; rename it"):
+        find_recordings(tmp_path)
 
 
 def test_what_is_no_package_is_refused(tmp_path: Path) -> None:
