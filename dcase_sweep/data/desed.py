@@ -27,6 +27,7 @@ from dcase_sweep.data.events import DESED_CLASSES, SUBSETS, EventClip, EventData
 from dcase_sweep.data.files import FileCheck, check_headers, require_root
 from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
+from dcase_sweep.utils.text import describe_unprintable
 
 STRONG_SUBSETS = ("strong", "synthetic_validation", "validation")
 #: Number of missing clips of a subset that a message names; a download of DESED misses hundreds.
@@ -216,6 +217,11 @@ def _read_tables(where: Mapping[str, Place], problems: list[str], *, merge: bool
     listed = {subset: list({**strong[subset].clips, **durations[subset]}) for subset in STRONG_SUBSETS}
     listed["weak"] = list(weak.clips)
     listed["unlabeled"] = list(dict.fromkeys([*named, *unlabeled.find_all()]))
+    problems += [
+        describe_unprintable(unlabeled.root / unlabeled.audio / name)
+        for name in listed["unlabeled"]
+        if not name.isprintable()
+    ]
     return _Tables(strong, weak, durations, listed, merged)
 
 

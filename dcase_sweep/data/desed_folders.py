@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
+from dcase_sweep.audio.files import AUDIO_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Place:
                     unicodedata.normalize("NFC", name)
                     for names in self.folders.values()
                     for name in names
-                    if name.endswith(AUDIO_SUFFIXES)
+                    if is_recording(name)
                 }
             )
         )
@@ -70,6 +70,11 @@ class Place:
     def _first(self, relative: str) -> Path:
         paths = [self.root / (prefix + relative) for prefix in self._prefixes]
         return next((path for path in paths if path.exists()), paths[0])
+
+
+def is_recording(name: str) -> bool:
+    """Whether a file in a folder of clips is a recording; macOS adds hidden files with the same suffix."""
+    return name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith(".")
 
 
 def _stored(name: str, names: set[str]) -> str | None:

@@ -4,8 +4,9 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePosixPath
 
-from dcase_sweep.data.desed_folders import AUDIO_SUFFIXES, Place
+from dcase_sweep.data.desed_folders import Place, is_recording
 from dcase_sweep.utils.console import pluralize
+from dcase_sweep.utils.text import printable
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +37,11 @@ def report_unlisted(place: Place, found: Mapping[str, str]) -> None:
     paths = [PurePosixPath(path) for path in found.values()]
     folder = str(paths[0].parent)
     used = {path.name for path in paths}
-    unused = sorted(name for name in place.folders[folder] - used if name.endswith(AUDIO_SUFFIXES))
+    unused = sorted(name for name in place.folders[folder] - used if is_recording(name))
     if unused:
         count = pluralize(len(unused), "recording")
         log.warning(f"data      {count} in {folder} without a row in {place.table.name}, not used: {_first(unused)}")
 
 
 def _first(names: Sequence[str]) -> str:
-    return names[0] + (", ..." if len(names) > 1 else "")
+    return printable(names[0]) + (", ..." if len(names) > 1 else "")

@@ -10,7 +10,7 @@ from dcase_sweep.audio.reading import inspect_audio
 from dcase_sweep.inference.sources import list_recordings
 from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.tables import check_paths, read_table, stored_name, tidy_path
-from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.text import describe_unprintable, printable
 
 #: The list of recordings in TAU's evaluation set.
 _LISTS = ("evaluation_setup/fold1_test.csv", "evaluation_setup/test.csv")
@@ -61,7 +61,7 @@ def find_recordings(folder: Path, table: Path | None = None) -> list[EvaluationR
             continue
         first[filename] = path
         if not filename.isprintable():
-            problems.append(f"{printable(path)}: the name has a control character or is not UTF-8; rename it")
+            problems.append(describe_unprintable(path))
             continue
         try:
             info = inspect_audio(path)

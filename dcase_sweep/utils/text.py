@@ -32,6 +32,11 @@ def is_unicode(name: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
+def describe_unprintable(path: object) -> str:
+    """Describe a file whose name no table could contain."""
+    return f"{printable(path)}: the name has a control character or is not UTF-8; rename it"
+
+
 def suggest(name: str, known: Iterable[str], *, otherwise: str, prefix: str = "") -> str:
     """Return the question whether the most similar of the known names was meant, or another hint if none is similar.
 

@@ -1,8 +1,10 @@
 """Tables of DESED that do not belong to the recordings: cut off, of another set, or in another unit."""
 
+import os
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from dcase_sweep.data.desed import DESED
 from dcase_sweep.utils.errors import DataError
@@ -112,6 +114,38 @@ def test_recordings_that_no_table_names_are_counted(
     assert [record.message for record in caplog.records] == [
         f"data      1 recording in {audio} without a row in {Path(table).name}, not used: {rows[-1]['filename']}"
     ]
+
+
+def test_hidden_files_of_macos_are_no_recordings(desed: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before = DESED(name="tiny", root=str(desed)).load()
+    for audio in (layout.WEAK_AUDIO, layout.UNLABELED_AUDIO, layout.VALIDATION_AUDIO):
+        (desed / audio / "._0.wav").write_bytes(b"\0\5\x16\7")
+
+    assert DESED(name="tiny", root=str(desed)).load().fingerprint == before.fingerprint
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("name", ["more.WAV", "more.mp3"])
+def test_unlabelled_recordings_of_any_suffix_are_used(desed: Path, name: str) -> None:
+    samples, rate = soundfile.read(next((desed / layout.UNLABELED_AUDIO).iterdir()))
+    soundfile.write(desed / layout.UNLABELED_AUDIO / name, samples, rate, format=name[-3:].upper())
+
+    assert len(DESED(name="tiny", root=str(desed)).load().unlabeled) == 5
+
+
+@pytest.mark.parametrize("name", [b"stra\xdfe.wav", b"a\nb.wav"])
+def test_a_name_that_no_table_could_contain_is_refused_or_named(
+    desed: Path, name: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    sound = next((desed / layout.WEAK_AUDIO).iterdir()).read_bytes()
+    (desed / layout.WEAK_AUDIO / os.fsdecode(name)).write_bytes(sound)
+    DESED(name="tiny", root=str(desed)).load()
+    assert caplog.records[0].message.isprintable()
+    (desed / layout.UNLABELED_AUDIO / os.fsdecode(name)).write_bytes(sound)
+
+    (problem,) = problems_of(desed)
+    assert problem.endswith(".wav: the name has a control character or is not UTF-8; rename it")
+    assert problem.isprintable()
 
 
 def test_a_complete_data_set_has_no_warning(desed: Path, caplog: pytest.LogCaptureFixture) -> None:

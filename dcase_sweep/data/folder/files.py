@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from dcase_sweep.utils.folders import list_files
 from dcase_sweep.utils.lookalikes import shorten
-from dcase_sweep.utils.text import printable
+from dcase_sweep.utils.text import describe_unprintable
 
 TABLE_SUFFIXES = (".csv", ".tsv")
 
@@ -30,11 +30,7 @@ def find_files(
     """
     found = list_files(root, suffixes, on_error=on_error)
     kept = [name for name in found if name.isprintable()]
-    problems += [
-        f"{printable(root / name)}: the name has a control character or is not UTF-8; rename it"
-        for name in found
-        if not name.isprintable()
-    ]
+    problems += [describe_unprintable(root / name) for name in found if not name.isprintable()]
     return kept
 
 
