@@ -24,7 +24,7 @@ from dcase_sweep.data.desed_tables import (
 )
 from dcase_sweep.data.desed_unlisted import report_unlabelled, report_unlisted
 from dcase_sweep.data.events import DESED_CLASSES, SUBSETS, EventClip, EventData, SubsetCoverage
-from dcase_sweep.data.files import FileCheck, check_headers, require_root
+from dcase_sweep.data.files import FileCheck, check_headers, require_root, suggest_inner_root
 from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
 from dcase_sweep.utils.text import describe_unprintable
@@ -103,7 +103,8 @@ class DESED:
             DataError: if a subset has no clips on disk; otherwise with all problems of the tables and files.
         """
         if not (self.root / "audio").is_dir() or not (self.root / "metadata").is_dir():
-            raise UserError(f"data.root={self.root}: expected a folder with DESED's audio/ and metadata/")
+            hint = suggest_inner_root(self.root, "audio", "metadata")
+            raise UserError(f"data.root={self.root}: expected a folder with DESED's audio/ and metadata/{hint}")
         problems: list[str] = []
         where = places(self.root)
         tables = _read_tables(where, problems, merge=self.merge_overlaps)

@@ -39,6 +39,12 @@ def require_root(root: str | None, what: str) -> Path:
     return Path(root).expanduser()
 
 
+def suggest_inner_root(root: Path, *names: str) -> str:
+    """Return a hint if a folder in the root has these files or folders, as after unpacking; empty otherwise."""
+    inner = [path for path in sorted(root.glob("*/")) if all((path / name).exists() for name in names)]
+    return f"; did you mean data.root={printable(inner[0])}?" if len(inner) == 1 else ""
+
+
 def check_headers(root: Path, names: Sequence[str]) -> list[str]:
     """Find files that are missing, empty, truncated or not audio, from their headers."""
     return _problems(root, names, lambda name: inspect_audio(root / name), workers=1, on_progress=None)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.data.files import FileCheck, check_headers, require_root
+from dcase_sweep.data.files import FileCheck, check_headers, require_root, suggest_inner_root
 from dcase_sweep.data.official_split import hold_out_officially
 from dcase_sweep.data.scenes import SceneData, SceneRecording
 from dcase_sweep.data.splits import hold_out_locations
@@ -78,6 +78,8 @@ class TAU:
         """
         if not self.root.is_dir():
             raise UserError(f"data.root={self.root}: no such folder; expected a folder with {META} and audio/")
+        if not (self.root / META).exists() and (hint := suggest_inner_root(self.root, META)):
+            raise UserError(f"data.root={self.root}: no {META} in it{hint}")
         problems: list[str] = []
         recordings = read_recordings(self.root, problems)
         trained = read_list(self._fold("train"), "the clips to train on", recordings, problems)

@@ -234,6 +234,11 @@ def test_a_missing_root(root: str | None, says: str) -> None:
 # --- everything that can be wrong -------------------------------------------------------------------------------
 
 
+def test_the_folder_around_the_root_names_it(desed: Path) -> None:
+    with pytest.raises(UserError, match=rf"audio/ and metadata/; did you mean data.root={desed}\?$"):
+        load(desed.parent)
+
+
 def test_wrong_events_are_reported_together_by_file_and_row(desed: Path) -> None:
     append(
         desed / layout.STRONG_TABLE,

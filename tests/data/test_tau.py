@@ -176,6 +176,13 @@ def test_a_missing_root(root: str | None, says: str) -> None:
         TAU(name="tiny", root=root).load()
 
 
+def test_the_folder_around_the_root_names_it(tau: Path, tmp_path: Path) -> None:
+    moved = tau.rename(tmp_path / "TAU-urban-acoustic-scenes-2020-mobile-development")
+
+    with pytest.raises(UserError, match=rf"no meta.csv in it; did you mean data.root={moved}\?$"):
+        load(tmp_path)
+
+
 def test_a_custom_validation_list_is_used(tau: Path) -> None:
     train = read_table(tau / "evaluation_setup/fold1_train.csv")
     own = [{"filename": row["filename"]} for row in train if "-paris-00-" in row["filename"]]
