@@ -234,8 +234,8 @@ class Transfer:
         except (requests.ConnectionError, requests.Timeout) as error:
             if isinstance(_innermost(error), ssl.SSLCertVerificationError):
                 raise TransferError(f"{mask_url(url)}: {_cause(error)}") from None
-            raise _TemporaryFault(_cause(error), is_silent=True) from None
-        except requests.RequestException as error:
+            raise _TemporaryFault(_cause(error) + _describe_redirect(url, error), is_silent=True) from None
+        except (requests.RequestException, ValueError) as error:  # ValueError: a redirect to an address that is none
             raise TransferError(f"{mask_url(url)}: {_cause(error)}") from None
         self._hosts.add(urlsplit(url).netloc)
         code = response.status_code
@@ -270,6 +270,13 @@ def _chunks(response: requests.Response) -> Iterator[bytes]:
         yield from response.raw.stream(_CHUNK, decode_content=False)
     except (HTTPError, OSError) as error:
         raise _TemporaryFault(f"the connection ended: {_cause(error)}") from None
+
+
+def _describe_redirect(url: str, error: requests.RequestException) -> str:
+    """Name the host that a redirect led to, which is the one that did not respond; empty without a redirect."""
+    asked = error.request.url if error.request is not None else None
+    host = urlsplit(str(asked or "")).netloc
+    return f" (redirected to {mask_url(host)})" if host not in ("", urlsplit(url).netloc) else ""
 
 
 def _cause(error: BaseException) -> str:

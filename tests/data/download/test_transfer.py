@@ -153,6 +153,22 @@ def test_a_redirect_is_followed(server: Server, part: Path) -> None:
     assert part.read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("http://[bad", "Invalid IPv6 URL"),
+        ("file:///etc/passwd", "No connection adapters were found"),
+        ("http://127.0.0.1:1/data.bin", r"Connection refused \(redirected to 127.0.0.1:1\)"),
+    ],
+)
+def test_a_redirect_that_leads_nowhere_is_described(server: Server, part: Path, target: str, says: str) -> None:
+    server.faults["a.zip"] = [Fault(status=302, headers={"Location": target})]
+    server.stays.add("a.zip")
+
+    with pytest.raises(TransferError, match=says):
+        fetch(server, part)
+
+
 def test_bytes_are_not_decoded(server: Server, part: Path) -> None:
     """Some servers call a tar.gz a tar that they have compressed."""
     server.files["a.zip"] = gzip.compress(CONTENT)
