@@ -59,6 +59,8 @@ def _check_event_table(
     path: Path, rules: SubmissionRules, where: str, seconds: Mapping[str, float] | None, problems: Problems
 ) -> None:
     with problems.caught():
+        if not problems.has_tabs(path, where):
+            return
         rows: list[str] = []
         table = read_table(path, EVENT_COLUMNS, unit="line", problems=rows, may_be_short=True)
         problems.add_kind(where, rows)
@@ -160,6 +162,8 @@ def _check_score_folder(
 def _check_score_table(
     path: Path, rules: SubmissionRules, where: str, seconds: float | None, problems: Problems
 ) -> None:
+    if not problems.has_tabs(path, where):
+        return
     columns = (*TIME_COLUMNS, *rules.classes)
     table = read_table(path, columns, unit="line")
     further = [name for name in table.header if name not in columns]

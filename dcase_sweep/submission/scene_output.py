@@ -11,7 +11,6 @@ from dcase_sweep.submission.rules import SubmissionRules
 from dcase_sweep.submission.scores import ScoredRecording
 from dcase_sweep.utils.tables import Table, parse_number, read_table
 from dcase_sweep.utils.text import printable
-from dcase_sweep.utils.text_files import read_text
 
 #: Largest deviation of the sum of a row from one: ten probabilities are rounded to three decimals.
 _SUM_TOLERANCE = 5e-3
@@ -47,9 +46,7 @@ def check_scenes(
         problems: the lines are added to it.
     """
     with problems.caught():
-        head = read_text(path, expected="a tab-separated table").partition("\n")[0]
-        if "\t" not in head:  # [V1] reads nothing else
-            problems.add(f"{where}: its columns are not separated by tabs; expected tabs")
+        if not problems.has_tabs(path, where):
             return
         columns = ("filename", "scene_label", *rules.classes)
         rows: list[str] = []

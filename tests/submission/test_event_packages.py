@@ -85,6 +85,21 @@ def test_a_recording_may_have_no_event(tmp_path: Path) -> None:
     assert problems_of(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (make_event_package, f"{LABEL}.output.tsv"),
+        (make_event_package, f"{LABEL}.output_PSDS/predictions_th_0.03.tsv"),
+        (make_score_package, f"{LATER}_run2.output/a.tsv"),
+    ],
+)
+def test_tables_are_separated_by_tabs(tmp_path: Path, make: Callable[[Path], Path], name: str) -> None:
+    table = make(tmp_path) / name
+    table.write_text(table.read_text(encoding="utf-8").replace("\t", ","), encoding="utf-8")
+
+    assert problems_of(tmp_path) == [f"{name}: its columns are not separated by tabs; expected tabs"]
+
+
 def remove(name: str) -> Edit:
     return lambda folder: (folder / name).unlink()
 
