@@ -62,6 +62,8 @@ class ServedModel:
             audio, waveform = row.get(AUDIO), row.get(WAVEFORM)
             if isinstance(audio, bytes):
                 return self._predict_file(audio, overlap)
+            if isinstance(audio, str):
+                raise UserError(f"{AUDIO} is text; expected the bytes of an audio file")
             if not isinstance(waveform, list | np.ndarray):
                 raise UserError(f"no {AUDIO} and no {WAVEFORM}; expected one of them")
             rate = row.get(SAMPLE_RATE)

@@ -143,6 +143,8 @@ def test_a_recording_that_cannot_be_used_is_reported_by_its_row(scenes: Logged) 
 
     with pytest.raises(UserError, match=r"^row 1: audio: not audio that libsndfile can read"):
         model.predict(pd.DataFrame({"audio": [scenes.recording.read_bytes(), b"no audio at all"]}))
+    with pytest.raises(UserError, match=r"^row 0: audio is text; expected the bytes of an audio file"):
+        model.predict(pd.DataFrame({"audio": ["street.wav"]}))
     with pytest.raises(UserError, match=r"^row 0: sample_rate=None: expected the sample rate"):
         model.predict(pd.DataFrame({"waveform": [[0.1] * 8_000]}))
     with pytest.raises(UserError, match=r"^no column audio and no column waveform; expected one of them"):
