@@ -27,7 +27,7 @@ class Levels:
         peak: largest absolute value of the samples; full scale is 1.
         rms: root of the mean square of the samples of all channels.
         clipped: fraction of the samples at full scale, in runs of at least `RUN`.
-        silent: fraction of the windows of `WINDOW` s below `QUIET` dB.
+        silent: fraction of the windows of `WINDOW` s below `QUIET` dB. A constant offset does not count as sound.
     """
 
     seconds: float
@@ -72,7 +72,7 @@ def _measure(blocks: Iterator[NDArray[np.float32]], sample_rate: int, channels: 
         clipped += sum(_count_clipped(channel) for channel in block.T) if loudest >= CLIPPED else 0
         rest = np.concatenate([rest, block.mean(axis=1)])
         whole = len(rest) // size
-        levels = np.square(rest[: whole * size].reshape(whole, size), dtype=np.float64).mean(axis=1)
+        levels = rest[: whole * size].reshape(whole, size).var(axis=1, dtype=np.float64)
         quiet += int((levels < 10 ** (QUIET / 10)).sum())
         windows += whole
         rest = rest[whole * size :]

@@ -40,6 +40,15 @@ def test_clipping_and_silence_are_shares_of_the_recording(tmp_path: Path) -> Non
     assert levels.silent == pytest.approx(0.5, abs=0.01)
 
 
+def test_a_constant_offset_is_silence(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    offset = np.full(RATE, 0.3)
+    offset[: RATE // 2] += 0.01 * np.sin(np.arange(RATE // 2))
+    soundfile.write(path, offset, RATE, subtype="FLOAT")
+
+    assert measure_levels(path).silent == pytest.approx(0.5, abs=0.01)
+
+
 def test_a_single_loud_sample_is_not_clipping(tmp_path: Path) -> None:
     samples = np.full(RATE, 0.1)
     samples[[10, 500, 501]] = 1.0
