@@ -126,6 +126,24 @@ def test_a_split_without_a_readable_clip_is_reported_before_training(
     assert len(caught.value.problems) == 1 + 12
 
 
+def test_classes_without_a_readable_training_clip_are_reported(
+    experiment: Callable[..., Experiment], tau: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = read_table(tau / "evaluation_setup/fold1_train.csv")
+    *spoiled, kept = sorted({row["scene_label"] for row in rows})
+    for row in rows:
+        if row["scene_label"] == spoiled[0]:
+            (tau / row["filename"]).write_text("not a sound")
+    load_features(experiment("data.skip_invalid=true"))
+    assert f"data      no readable training clip of {spoiled[0]}" in caplog.text
+
+    for row in rows:
+        if row["scene_label"] in spoiled:
+            (tau / row["filename"]).write_text("not a sound")
+    with pytest.raises(UserError, match=f"all readable training clips are of the class {kept}; expected at least two"):
+        load_features(experiment("data.skip_invalid=true"))
+
+
 def test_a_finished_run_is_fine_tuned_to_a_size_and_its_loss_is_reported(
     experiment: Callable[..., Experiment], tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from dcase_sweep.tasks.notes import describe_note
 from dcase_sweep.tasks.prediction import ScenePrediction
 from dcase_sweep.tasks.protocols import Predictor
 from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.text import printable
 
 log = logging.getLogger(__name__)
 
@@ -73,10 +74,11 @@ class SceneClassification(Task):
             check_start(experiment)
 
     def validate_data(self, experiment: Experiment, data: SceneData) -> None:
-        """Check that the loss and the extra metrics can be computed for these classes."""
+        """Check the classes of the training clips, and that loss and extra metrics can be computed for the classes."""
         from dcase_sweep.training.loss_check import try_scene_loss
         from dcase_sweep.training.network_check import try_scene_network
 
+        _check_trained_classes(data)
         try_scene_network(experiment, len(data.classes))
         try_scene_loss(experiment, len(data.classes))
         try_metrics(build_metrics(experiment), data.targets[data.validation], len(data.classes))
@@ -143,3 +145,20 @@ def _predict_in_float16(experiment: Experiment, data: SceneData, learner: Any) -
         )
         return None
     return scores
+
+
+def _check_trained_classes(data: SceneData) -> None:
+    """Check that training clips of several classes are left, and log the classes without any.
+
+    Raises:
+        UserError: if all are of one class.
+    """
+    trained = {data.recordings[index].scene_label for index in data.train}
+    if len(trained) < 2 <= len(data.classes):
+        raise UserError(
+            f"{data.root}: all readable training clips are of the class {', '.join(trained)}; expected at least two "
+            "classes"
+        )
+    untrained = [label for label in data.classes if label not in trained]
+    if untrained:
+        log.warning(f"data      no readable training clip of {printable(', '.join(untrained))}")
