@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         "--output",
         metavar="OUTPUT",
         type=Path,
-        help="a table, .csv, .tsv or .jsonl; or a folder for label tracks (default: standard output)",
+        help="a table, .csv, .tsv or .jsonl; or a folder for label tracks (default: -, standard output)",
     )
     parser.add_argument(
         "--format",

@@ -129,7 +129,8 @@ def open_output(options: argparse.Namespace, sources: Sequence[Source]) -> Outpu
     Raises:
         UserError: for an output that cannot be written, or not for this number of recordings.
     """
-    path: Path | None = options.output.expanduser() if options.output is not None else None
+    is_named = options.output is not None and str(options.output) != "-"
+    path: Path | None = options.output.expanduser() if is_named else None
     known = FORMATS.get(path.suffix.lower()) if path is not None and not path.is_dir() else None
     form: Format = options.format or known or ("csv" if path is None or path.suffix else "audacity")
     if path is not None and options.format is None and known is None and path.suffix and not path.is_dir():

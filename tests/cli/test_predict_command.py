@@ -134,6 +134,13 @@ def test_label_tracks_lie_in_a_folder_as_the_recordings_do(predict: Predict) -> 
     assert (float(first[0]), first[2] in SCENE_CLASSES) == (0.0, True)
 
 
+def test_a_dash_is_standard_output(predict: Predict) -> None:
+    code, output, _ = predict("scenes.ckpt", "recordings", "-o", "-")
+
+    assert (code, len(rows(output))) == (0, 3)
+    assert not Path("-").exists()
+
+
 def test_a_label_track_is_of_one_recording(predict: Predict) -> None:
     code, output, _ = predict("scenes.ckpt", "recordings/short.wav", "--format", "audacity")
     assert (code, output.split("\t")[:2]) == (0, ["0.000000", "0.400000"])
