@@ -8,6 +8,7 @@ from pathlib import Path
 from dcase_sweep.audio.files import AUDIO_SUFFIXES, UNREADABLE_SUFFIXES
 from dcase_sweep.data.files import FileCheck, check_headers, require_root
 from dcase_sweep.data.folder.assignment import SplitSettings, assign_splits
+from dcase_sweep.data.folder.class_folders import read_folders
 from dcase_sweep.data.folder.columns import CLIP_ALIASES, check_names
 from dcase_sweep.data.folder.files import AudioFiles, find_files
 from dcase_sweep.data.folder.tables import (
@@ -16,7 +17,6 @@ from dcase_sweep.data.folder.tables import (
     find_label_tables,
     locate_table,
     read_clip_table,
-    read_folders,
 )
 from dcase_sweep.data.scenes import SceneData, SceneRecording
 from dcase_sweep.utils.console import pluralize

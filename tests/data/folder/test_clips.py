@@ -231,6 +231,18 @@ def test_folders_of_splits_beside_others_are_rejected(tmp_path: Path) -> None:
     )
 
 
+def test_folders_of_splits_within_those_of_classes_are_named(tmp_path: Path) -> None:
+    for label in ("bird", "car"):
+        for split in ("train", "test"):
+            for number in range(5):
+                write_tone(tmp_path / label / split / f"{number}.wav", hertz=300)
+
+    assert load(tmp_path).notes[0] == (
+        "labels",
+        "a folder for each class: CLASS/ (test, train within them are not used; splits are folders above the classes)",
+    )
+
+
 def test_train_may_be_a_class(tmp_path: Path) -> None:
     for number in range(5):
         for label in ("train", "tram"):
