@@ -147,12 +147,15 @@ def find_recordings(root: Path, problems: list[str]) -> AudioFiles:
 
     Raises:
         UserError: if there is no such folder, or no recording in it.
+        DataError: if no recording has a usable name.
     """
     if not root.is_dir():
         raise UserError(f"data.root={root}: no such folder; expected the folder of your recordings")
     found = find_files(root, (*AUDIO_SUFFIXES, *UNREADABLE_SUFFIXES), problems, on_error=_report_folder)
     names = [name for name in found if name.lower().endswith(AUDIO_SUFFIXES)]
     audio = AudioFiles(names, sorted({*found} - {*names}))
+    if not names and problems:
+        raise DataError(problems)
     if not names:
         others = f", but {describe_unreadable(audio)}" if audio.unreadable else ""
         suffixes = ", ".join(sorted(AUDIO_SUFFIXES))

@@ -389,10 +389,14 @@ def test_names_in_any_script_and_form_are_found(tmp_path: Path) -> None:
 
 
 def test_a_name_with_a_line_end_is_rejected(tmp_path: Path) -> None:
-    root = make_class_folders(tmp_path)
+    root = make_class_folders(tmp_path / "own")
     write_tone(root / "car/a\nb.wav", hertz=100)
+    write_tone(tmp_path / "odd/a\nb.wav", hertz=100)
 
     assert any("control character" in line and "a\\nb.wav" in line for line in problems_of(root))
+    assert [line.partition(": ")[2] for line in problems_of(tmp_path / "odd")] == [
+        "the name has a control character or is not UTF-8; rename it"
+    ]
 
 
 def test_links_that_lead_in_a_circle_end(tmp_path: Path) -> None:
