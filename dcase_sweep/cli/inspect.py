@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
     from dcase_sweep.data.inspection.text import print_inspection
     from dcase_sweep.utils.cpu import usable_cores
 
-    composed = compose_experiments(options.overrides, options.config_dir)
+    composed = compose_experiments(options.overrides, options.config_dir, needs_network=False)
     if len(composed) != 1:
         raise UserError(f"{len(composed)} data sets at once; expected one value for each key")
     experiment = composed[0].experiment

@@ -55,14 +55,18 @@ class Converted:
     as_given: bool
 
 
-def check(composed: DictConfig) -> Experiment:
+def check(composed: DictConfig, *, needs_network: bool = True) -> Experiment:
     """Validate a composed configuration and return it as typed values.
+
+    Args:
+        composed: the configuration.
+        needs_network: whether the network is built to check it.
 
     Raises:
         UserError: in one line that names the key, what was found and what is expected.
     """
     experiment = convert(composed).experiment
-    check_experiment(experiment, flatten(experiment))
+    check_experiment(experiment, flatten(experiment), needs_network=needs_network)
     return experiment
 
 

@@ -83,7 +83,11 @@ class Composed:
 
 
 def compose_experiments(
-    arguments: Sequence[str], config_dir: str | Path | None = None, *, is_sweep: bool = False
+    arguments: Sequence[str],
+    config_dir: str | Path | None = None,
+    *,
+    is_sweep: bool = False,
+    needs_network: bool = True,
 ) -> list[Composed]:
     """Compose and validate the experiments of some overrides, one for each combination of their values.
 
@@ -91,6 +95,7 @@ def compose_experiments(
         arguments: overrides in Hydra's grammar.
         config_dir: a folder of the user's configuration files, as for ``--config-dir``.
         is_sweep: whether a comma separates several paths, as with ``-m``; it belongs to the path otherwise.
+        needs_network: whether the network is built to check that it fits the data; `inspect` uses none.
 
     Raises:
         UserError: in one line, as from the command line.
@@ -115,7 +120,7 @@ def compose_experiments(
             register_experiments()
             with initialize_config_dir(str(conf_folder()), version_base="1.3"):
                 parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-                return [_composed(job, path) for job in combinations(parser, understood)]
+                return [_composed(job, path, needs_network) for job in combinations(parser, understood)]
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, [*path.overrides, *understood])) from None
     except RecursionError:
@@ -127,12 +132,12 @@ def compose_experiments(
         raise UserError(line) from None
 
 
-def _composed(overrides: Sequence[str], path: SearchPath) -> Composed:
+def _composed(overrides: Sequence[str], path: SearchPath, needs_network: bool) -> Composed:
     completed = with_model_of_task(overrides, path)
     config = compose("config", [*path.overrides, *completed], return_hydra_config=True)
     rest = [override for override in overrides if override.partition("=")[0] not in ("model", "task")]
     name = " ".join([str(config.hydra.runtime.choices["model"]), *(each.lstrip("+") for each in rest)])
-    checked = check(config)
+    checked = check(config, needs_network=needs_network)
     choices = read_choices(config.hydra.runtime.choices, config)
     shown = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     command = repeat_command(config.hydra, [word for word in overrides if not word.startswith("resume=")])

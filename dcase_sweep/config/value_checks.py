@@ -58,7 +58,12 @@ class Changed:
 
 
 def check_experiment(
-    experiment: Experiment, values: Mapping[str, Any], changed: Changed = Changed(), network: Any = None
+    experiment: Experiment,
+    values: Mapping[str, Any],
+    changed: Changed = Changed(),
+    network: Any = None,
+    *,
+    needs_network: bool = True,
 ) -> Any:
     """Check the values of an experiment. What depends only on groups that have not changed is not checked again.
 
@@ -67,6 +72,7 @@ def check_experiment(
         values: its values as dotted keys and plain values.
         changed: the groups that have changed since the last check.
         network: the network without weights that the last check has returned, for the same class and optimizer.
+        needs_network: whether the network is built to check it; an inspection of data does not need one.
 
     Returns:
         The network without weights; that of the last check if a network like it need not be built to check it.
@@ -79,7 +85,7 @@ def check_experiment(
     if changed.has("store", "tracking", "data"):
         check_places(experiment)
     check_bounds(values, changed.groups)
-    network = _check_pairs(experiment, changed, network)
+    network = _check_pairs(experiment, changed, network, needs_network)
     check_compression(experiment)
     build_task(experiment).check(experiment)
     if changed.has("metrics"):
@@ -149,7 +155,7 @@ def check_duration(key: str, value: object) -> None:
         raise UserError(f"{key}={printable(value, 80)}: {error}, or null") from None
 
 
-def _check_pairs(experiment: Experiment, changed: Changed, network: Any) -> Any:
+def _check_pairs(experiment: Experiment, changed: Changed, network: Any, needs_network: bool) -> Any:
     """Check combinations of settings from different groups, and return a network without weights."""
     _check_hardware(experiment.hardware)
     task = locate_task(experiment.task._target_)
@@ -165,6 +171,8 @@ def _check_pairs(experiment: Experiment, changed: Changed, network: Any) -> Any:
     if changed.has(*_OF_FEATURES):
         build_task(experiment).check_front_end(experiment, build_front_end(experiment))
     check_waveforms(experiment)
+    if not needs_network:
+        return network
     is_known = network is not None and not changed.has(*_OF_FEATURES)
     if not is_known or (changed.has("model") and not is_plannable(experiment)):
         network = build_model(experiment, classes=2, device="meta")

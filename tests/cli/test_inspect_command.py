@@ -31,6 +31,13 @@ def test_a_public_data_set_needs_nothing_but_its_folder(
     assert classes in (tmp_path / "inspect.html").read_text(encoding="utf-8")
 
 
+def test_no_network_has_to_fit_the_clips(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_class_folders(tmp_path / "sounds")
+
+    assert main(["inspect", "data=folder", f"data.root={root}", "data.seconds=1", "--no-html"]) == 0
+    assert "1.0 s each" in capsys.readouterr().out
+
+
 def test_a_recording_that_cannot_be_used_gives_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = make_class_folders(tmp_path / "sounds")
     (root / "car/1.wav").write_bytes(b"RIFF")
