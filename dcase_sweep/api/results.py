@@ -1,20 +1,24 @@
 """A table of logged runs, and the evaluation of scores from any source."""
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.errors import DataError, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from dcase_sweep.evaluation.events import CrossTriggerAverage, EventEvaluation
     from dcase_sweep.evaluation.scenes.metrics import SceneReport
+
+#: An option of the command line in a message.
+_OPTION = re.compile(r"(^|\s)--(classes|f1-table|f1-threshold|labels|reference)\b ?")
 
 
 def runs(
@@ -59,35 +63,35 @@ def evaluate_scenes(
         reference: the scene label of each clip, or a table with the columns filename, scene_label and, optionally,
             source_label.
         classes: scene labels in the order of the columns; None = those of the reference in alphabetical order.
-        devices: the device of each clip; None = the column source_label of the table, if there is one.
+        devices: the device of each clip; None = that of the table, if it has one.
 
     Raises:
         UserError: for invalid scores or labels.
     """
-    from dcase_sweep.evaluation.scenes.files import read_reference, read_scores
+    from dcase_sweep.evaluation.scenes.files import check_classes, read_reference, read_scores
     from dcase_sweep.evaluation.scenes.metrics import as_probabilities
     from dcase_sweep.evaluation.scenes.metrics import evaluate_scenes as evaluate
 
-    table = read_reference(reference) if isinstance(reference, str | Path) else None
-    labels: Sequence[str] = table.scene_labels if table is not None else list(reference)  # type: ignore[arg-type]
-    if isinstance(scores, str | Path):
-        if table is None:
-            raise UserError(f"reference: labels without file names; expected the table of the clips in {scores}")
-        found = read_scores(Path(scores), table, classes=None if classes is None else tuple(classes))
-        columns, values, rows = found.classes, found.values, found.rows
-    else:
-        columns = tuple(classes) if classes is not None else tuple(sorted(set(labels)))
-        values, rows = np.asarray(scores, dtype=np.float64), None
-    try:
-        probabilities = as_probabilities(values, rows=rows)
+    _refuse_text(classes=classes, devices=devices)
+    with _named_arguments():
+        table = read_reference(reference) if isinstance(reference, str | Path) else None
+        labels: Sequence[str] = table.scene_labels if table is not None else list(reference)  # type: ignore[arg-type]
+        if isinstance(scores, str | Path):
+            if table is None:
+                raise UserError(f"reference: labels without file names; expected the table of the clips in {scores}")
+            found = read_scores(Path(scores), table, classes=None if classes is None else tuple(classes))
+            columns, values, rows = found.classes, found.values, found.rows
+        else:
+            columns = tuple(sorted(set(labels))) if classes is None else tuple(classes)
+            if classes is not None:
+                check_classes(columns)
+            values, rows = np.asarray(scores, dtype=np.float64), None
         return evaluate(
-            probabilities,
+            as_probabilities(values, rows=rows),
             _find_labels(labels, columns),
             classes=columns,
             devices=devices if devices is not None else table.devices if table is not None else None,
         )
-    except ValueError as error:
-        raise UserError(str(error)) from None
 
 
 def _find_labels(labels: Sequence[str], classes: Sequence[str]) -> NDArray[np.intp]:
@@ -106,64 +110,99 @@ def evaluate_events(
     *,
     hop: float | None = None,
     labels: Sequence[str] | None = None,
-    median_length: int | Mapping[str, int] = 7,
+    median_length: int | Mapping[str, int] | None = None,
     f1_threshold: float = 0.5,
+    f1_table: str | Path | None = None,
     cross_trigger_average: "CrossTriggerAverage" = "all",
     merge_overlaps: bool = False,
+    reference: bool = False,
 ) -> "EventEvaluation":
     """Compute PSDS and collar-based, segment-based and intersection-based F1 (DCASE 2021 task 4).
 
     Args:
-        scores: file name → probabilities ``[frame, class]``, or a folder with one table of detections for each
-            threshold, in the format of ``python -m dcase_sweep evaluate events``.
+        scores: file name → probabilities ``[frame, class]``; or what ``python -m dcase_sweep evaluate events`` reads: a
+            folder with a table of detections for each threshold, a folder with a table of scores for each clip, or one
+            table of detections.
         ground_truth: a table with the columns filename, onset, offset (s) and event_label.
         durations: a table with the columns filename and duration (s), with all clips of the set.
-        hop: time between frames in s; required for probabilities.
-        labels: event labels in the order of the columns; None = those of the ground truth in alphabetical order.
-        median_length: length of the median filter in frames; one number, or one for each class.
-        f1_threshold: threshold of the F1 scores; for a folder, the nearest table is used.
+        hop: time between frames in s; required for probabilities, and only for these.
+        labels: event labels in the order of the columns; None = those of the ground truth in alphabetical order, or
+            those of the tables of scores.
+        median_length: length of the median filter of probabilities in frames; one number, or one for each class; None =
+            7. Tables are not filtered.
+        f1_threshold: threshold of the F1 scores. If the folder has no table of it, that in the parent folder is used,
+            otherwise the nearest one; ``f1_threshold`` of the result is its threshold.
+        f1_table: the table of detections for the F1 scores, if not one of the folder.
         cross_trigger_average: ``all`` (psds_eval 0.3, as in published results) or ``others`` (psds_eval 0.5).
         merge_overlaps: merge overlapping reference events of the same class instead of raising an error.
+        reference: also compute the metrics with psds_eval and sed_eval (extra ``reference``).
 
     Raises:
         UserError: for invalid tables or scores, with one line for each problem.
     """
-    from dcase_sweep.evaluation import events
-    from dcase_sweep.evaluation.events.detections import LARGEST_DISTANCE, find_nearest
+    from dcase_sweep.evaluation.events import evaluate
+    from dcase_sweep.evaluation.events.files import check_labels, evaluate_files, read_truth
 
+    _refuse_text(labels=labels)
     if not 0 <= f1_threshold <= 1:
         raise UserError(f"f1_threshold={f1_threshold}: expected a number from 0 to 1")
-    truth = events.read_ground_truth(
-        Path(ground_truth),
-        Path(durations),
-        labels=None if labels is None else list(labels),
-        merge_overlaps=merge_overlaps,
-    )
+    if cross_trigger_average not in ("all", "others"):
+        raise UserError(f"cross_trigger_average={cross_trigger_average!r}: expected 'all' or 'others'")
+    truth, lengths = Path(ground_truth), Path(durations)
     if isinstance(scores, str | Path):
-        tables = events.find_threshold_tables(Path(scores))
-        nearest = find_nearest(tables, f1_threshold)
-        if abs(nearest - f1_threshold) > LARGEST_DISTANCE:
-            raise UserError(f"f1_threshold={f1_threshold:g}: no table near it in {scores}; the nearest is {nearest:g}")
-        read = partial(
-            events.read_detections, clips=truth.clips, labels=truth.labels, longest=float(truth.durations.max())
-        )
-        return events.evaluate_detections(
-            read(tables),
-            read({nearest: tables[nearest]}),
-            truth,
-            cross_trigger_average=cross_trigger_average,
-        )
+        for name, value in (("hop", hop), ("median_length", median_length)):
+            if value is not None:
+                raise UserError(f"{name}={value}: not used for tables, which have times; leave it out")
+        with _named_arguments():
+            return evaluate_files(
+                Path(scores),
+                truth,
+                lengths,
+                labels=labels,
+                f1_threshold=f1_threshold,
+                f1_table=None if f1_table is None else Path(f1_table),
+                cross_trigger_average=cross_trigger_average,
+                merge_overlaps=merge_overlaps,
+                reference=reference,
+            )
+    if f1_table is not None:
+        raise UserError(f"f1_table={f1_table}: F1 is computed from the scores; leave it out")
+    if not isinstance(scores, Mapping):
+        raise UserError(f"scores: a {type(scores).__name__}; expected file name → probabilities, a folder or a table")
     if hop is None:
         raise UserError("hop: not given; expected the time between the frames of the scores, s")
-    try:
-        return events.evaluate(
-            scores,
-            truth,
+    with _named_arguments():
+        classes = None if labels is None else check_labels(labels)
+        return evaluate(
+            {name: np.asarray(values) for name, values in scores.items()},
+            read_truth(truth, lengths, labels=classes, merge_overlaps=merge_overlaps),
             hop=hop,
-            labels=labels,
-            median_length=median_length,
+            labels=classes,
+            median_length=7 if median_length is None else median_length,
             f1_threshold=f1_threshold,
             cross_trigger_average=cross_trigger_average,
+            reference=reference,
         )
-    except ValueError as error:
-        raise UserError(str(error)) from None
+
+
+def _refuse_text(**lists: Sequence[str] | None) -> None:
+    """Raise a UserError for a text in place of a list of texts, which would be one of letters."""
+    for name, value in lists.items():
+        if isinstance(value, str):
+            raise UserError(f"{name}={value!r}: a text; expected a list of them: {value.split(',')}")
+
+
+@contextmanager
+def _named_arguments() -> Iterator[None]:
+    """Raise the errors of an evaluation as UserErrors that name arguments, not options of the command."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError([_name_arguments(line) for line in error.problems]) from None
+    except (UserError, ValueError) as error:
+        raise UserError(_name_arguments(str(error))) from None
+
+
+def _name_arguments(message: str) -> str:
+    message = message.replace("add --merge-overlaps", "add merge_overlaps=True")
+    return _OPTION.sub(lambda found: f"{found[1]}{found[2].replace('-', '_')}=", message)

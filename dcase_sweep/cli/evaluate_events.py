@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from dcase_sweep.cli.parser import HelpFormatter
 from dcase_sweep.utils.console import announced
-from dcase_sweep.utils.errors import DataError, UserError, get_reason
+from dcase_sweep.utils.errors import UserError, get_reason
 from dcase_sweep.utils.files import whole_file, write_text
-from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
 from dcase_sweep.utils.text_table import terminal_width
 
 if TYPE_CHECKING:
-    from dcase_sweep.evaluation.events import EventEvaluation, GroundTruth
+    from dcase_sweep.evaluation.events import EventEvaluation
 
 _DESCRIPTION = """\
 Evaluate detected sound events by the rules of DCASE 2021, task 4: PSDS of both scenarios, collar-based, segment-based
@@ -146,117 +145,19 @@ def _threshold(text: str) -> float:
 
 
 def _evaluate(options: argparse.Namespace) -> "EventEvaluation":
-    from dcase_sweep.evaluation.events import (
-        evaluate_detections,
-        find_threshold_tables,
-        read_detections,
-    )
-    from dcase_sweep.evaluation.events.score_tables import holds_scores
+    from dcase_sweep.evaluation.events.files import evaluate_files
 
-    if options.reference:
-        from dcase_sweep.evaluation.events.reference import check_reference
-
-        check_reference("--reference")
-    labels = _labels(options.labels) if options.labels is not None else None
-    options.detections = _threshold_folder(options.detections)
-    if holds_scores(options.detections):
-        return _evaluate_scores(options, labels)
-    if options.detections.is_file():
-        tables = {options.f1_threshold: options.detections}
-    else:
-        tables = find_threshold_tables(options.detections)
-    f1_threshold, f1_table = _find_f1_table(options, tables)
-    truth = _read_truth(options, labels)
-    longest = float(truth.durations.max())
-    return evaluate_detections(
-        read_detections(tables, clips=truth.clips, labels=truth.labels, longest=longest),
-        read_detections({f1_threshold: f1_table}, clips=truth.clips, labels=truth.labels, longest=longest),
-        truth,
-        cross_trigger_average=options.cross_trigger_average,
-        reference=options.reference,
-    )
-
-
-def _evaluate_scores(options: argparse.Namespace, labels: list[str] | None) -> "EventEvaluation":
-    """Evaluate a folder with a table of scores for each clip."""
-    from dcase_sweep.evaluation.events import Coverage
-    from dcase_sweep.evaluation.events.evaluation import evaluate_filtered
-    from dcase_sweep.evaluation.events.score_tables import read_score_tables
-
-    if options.f1_table:
-        raise UserError(f"--f1-table {options.f1_table}: F1 is computed from the scores; leave it out")
-    truth = _read_truth(options, labels)
-    scores, scored = read_score_tables(options.detections, truth, labels=labels)
-    return evaluate_filtered(
-        scores,
-        scored,
-        coverage=Coverage(len(scored.clips), len(truth.clips)),
+    return evaluate_files(
+        options.detections,
+        options.ground_truth,
+        options.durations,
+        labels=None if options.labels is None else options.labels.split(","),
         f1_threshold=options.f1_threshold,
+        f1_table=options.f1_table,
         cross_trigger_average=options.cross_trigger_average,
+        merge_overlaps=options.merge_overlaps,
         reference=options.reference,
     )
-
-
-def _read_truth(options: argparse.Namespace, labels: list[str] | None) -> "GroundTruth":
-    from dcase_sweep.evaluation.events import read_ground_truth
-
-    try:
-        return read_ground_truth(
-            options.ground_truth, options.durations, labels=labels, merge_overlaps=options.merge_overlaps
-        )
-    except DataError as error:
-        remedy = "merge them into one"
-        raise DataError(
-            [f"{line}, or add --merge-overlaps" if line.endswith(remedy) else line for line in error.problems]
-        ) from None
-
-
-def _labels(text: str) -> list[str]:
-    """Return the classes that --labels names."""
-    labels = [strip_blanks(label) for label in text.split(",")]
-    if "" in labels:
-        raise UserError(f"--labels '{text}': one of the classes is blank; expected names with commas between")
-    if len(set(labels)) != len(labels):
-        raise UserError(f"--labels '{text}': a class is named twice; expected each once")
-    if pairs := find_lookalikes(labels):
-        raise UserError(f"--labels: {pairs[0]}; expected one spelling")
-    return labels
-
-
-def _threshold_folder(folder: Path) -> Path:
-    """Return the folder itself, or the single folder in it with the tables, which is the layout of published systems.
-
-    PSDS of the single table next to such a folder would be far lower than the system's.
-    """
-    if not folder.is_dir():
-        return folder
-    tables = {path: sum(1 for _ in path.glob("*.[tc]sv")) for path in (folder, *folder.iterdir()) if path.is_dir()}
-    fullest = max(tables, key=lambda path: tables[path])
-    return fullest if tables[folder] < 2 else folder
-
-
-def _find_f1_table(options: argparse.Namespace, tables: dict[float, Path]) -> tuple[float, Path]:
-    """Return the table for the F1 metrics and its threshold."""
-    from dcase_sweep.evaluation.events.detections import LARGEST_DISTANCE, find_nearest, get_threshold
-
-    if options.f1_table:
-        return options.f1_threshold, options.f1_table
-    if options.f1_threshold in tables:
-        return options.f1_threshold, tables[options.f1_threshold]
-    for path in sorted(options.detections.resolve().parent.iterdir()):
-        if path.suffix in (".tsv", ".csv"):
-            try:
-                if get_threshold(path) == options.f1_threshold:
-                    return options.f1_threshold, path
-            except UserError:
-                continue
-    nearest = find_nearest(tables, options.f1_threshold)
-    if abs(nearest - options.f1_threshold) > LARGEST_DISTANCE:
-        raise UserError(
-            f"{options.detections}: no table near threshold {options.f1_threshold:g} for the F1 metrics; give "
-            f"it with --f1-table, or use another threshold, such as {nearest:g}, with --f1-threshold"
-        )
-    return nearest, tables[nearest]
 
 
 def _write(path: Path, text: str) -> None:

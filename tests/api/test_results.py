@@ -1,12 +1,15 @@
 """Evaluation of scores from Python, and the table of runs."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import dcase_sweep
-from dcase_sweep.utils.errors import UserError
+from dcase_sweep.cli.evaluate import main
+from dcase_sweep.evaluation.events import format_text, to_json
+from dcase_sweep.utils.errors import DataError, UserError
 
 SCORES = [[0.7, 0.3], [0.4, 0.6], [0.9, 0.1], [2.0, 6.0]]
 SCENES = ["bus", "tram", "tram", "tram"]
@@ -62,6 +65,27 @@ def test_scores_that_cannot_be_used_are_rejected_in_one_line(scores: object, sce
         dcase_sweep.evaluate_scenes(scores, scenes, classes=["bus", "tram"])  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("classes", "line"),
+    [
+        ("bus,tram", r"^classes='bus,tram': a text; expected a list of them: \['bus', 'tram'\]$"),
+        (["bus", "bus"], "^the scene 'bus' is named twice; expected each scene once$"),
+        (["bus", ""], "one of them is blank"),
+    ],
+)
+def test_scenes_are_named_as_for_the_command(classes: object, line: str) -> None:
+    with pytest.raises(UserError, match=line):
+        dcase_sweep.evaluate_scenes(SCORES, SCENES, classes=classes)  # type: ignore[arg-type]
+
+
+def test_an_unknown_column_of_scores_is_explained_with_the_argument(tmp_path: Path) -> None:
+    (tmp_path / "scores.csv").write_text("filename,bus,tram,other\na-0-a.wav,0.5,0.5,7\n")
+    (tmp_path / "reference.csv").write_text("filename,scene_label\na-0-a.wav,bus\n")
+
+    with pytest.raises(UserError, match=r"unknown column 'other'.* or name all scenes with classes=$"):
+        dcase_sweep.evaluate_scenes(tmp_path / "scores.csv", tmp_path / "reference.csv", classes=None)
+
+
 def test_events_of_scores(tables: tuple[Path, Path]) -> None:
     scores = {name: np.full((20, 2), 0.001) for name in ("a.wav", "b.wav")}
     scores["a.wav"][0:10, 0] = 0.999
@@ -73,16 +97,79 @@ def test_events_of_scores(tables: tuple[Path, Path]) -> None:
     assert found.psds[0].value == pytest.approx(1.0)
 
 
-def test_events_of_a_folder_are_those_of_the_command(tables: tuple[Path, Path], tmp_path: Path) -> None:
+@pytest.fixture
+def files(tables: tuple[Path, Path], tmp_path: Path) -> Path:
+    """Detections, the same as the reference at two thresholds, scores of the clips, and a table of detections."""
     (tmp_path / "detections").mkdir()
     for threshold in ("0.30", "0.48"):
         (tmp_path / f"detections/predictions_th_{threshold}.tsv").write_text(TRUTH)
+    (tmp_path / "scores").mkdir()
+    for clip, scores in (("a", "0.9\t0.2"), ("b", "0.1\t0.7")):
+        rows = [f"{frame / 4}\t{frame / 4 + 0.25}\t{scores if 2 <= frame < 6 else '0.1	0.1'}" for frame in range(8)]
+        (tmp_path / f"scores/{clip}.tsv").write_text("\n".join(["onset\toffset\tCat\tDog", *rows]) + "\n")
+    (tmp_path / "found.csv").write_text("filename,onset,offset,event_label\nb.wav,0.5,1.5,Dog\n")
+    (tmp_path / "system").mkdir()
+    (tmp_path / "detections").rename(tmp_path / "system/detections")
+    return tmp_path
 
-    found = dcase_sweep.evaluate_events(tmp_path / "detections", *tables)
 
-    assert (found.f1_threshold, found.intersection.macro) == (0.48, 1.0)
-    with pytest.raises(UserError, match=r"^f1_threshold=0\.7: no table near it in .*; the nearest is 0\.48"):
-        dcase_sweep.evaluate_events(tmp_path / "detections", *tables, f1_threshold=0.7)
+@pytest.mark.parametrize("detections", ["system/detections", "system", "scores", "found.csv"])
+def test_events_of_files_are_those_of_the_command(
+    files: Path, tables: tuple[Path, Path], detections: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = dcase_sweep.evaluate_events(files / detections, *tables)
+
+    assert main(["events", str(files / detections), *map(str, tables), "--json", str(files / "out.json")]) == 0
+    assert to_json(found) == json.loads((files / "out.json").read_text())
+    assert capsys.readouterr().out.startswith(format_text(found, 80).splitlines()[0])
+
+
+def test_the_table_of_f1_may_be_given(files: Path, tables: tuple[Path, Path]) -> None:
+    nearest = dcase_sweep.evaluate_events(files / "system", *tables)
+    given = dcase_sweep.evaluate_events(files / "system", *tables, f1_table=files / "found.csv")
+
+    assert (nearest.f1_threshold, nearest.collar.micro) == (0.48, 1.0)
+    assert (given.f1_threshold, given.collar.micro) == (0.5, pytest.approx(2 / 3))
+
+
+def test_the_reference_packages_compute_the_same(files: Path, tables: tuple[Path, Path]) -> None:
+    pytest.importorskip("psds_eval")
+
+    found = dcase_sweep.evaluate_events(files / "system", *tables, reference=True)
+
+    assert {figure.package.split()[0] for figure in found.reference} == {"psds_eval", "sed_eval"}
+    assert all(figure.difference == pytest.approx(0, abs=1e-9) for figure in found.reference)
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"f1_threshold": 0.7}, r"no table near threshold 0\.7 .*; give it with f1_table=, or .*, with f1_threshold=$"),
+        ({"f1_threshold": float("nan")}, "^f1_threshold=nan: expected a number from 0 to 1$"),
+        ({"cross_trigger_average": "both"}, "^cross_trigger_average='both': expected 'all' or 'others'$"),
+        ({"hop": 0.064}, r"^hop=0\.064: not used for tables"),
+        ({"median_length": 5}, "^median_length=5: not used for tables"),
+        ({"labels": "Cat,Dog"}, r"^labels='Cat,Dog': a text; expected a list of them: \['Cat', 'Dog'\]$"),
+        ({"labels": ["Cat", "Cat"]}, "^labels=Cat,Cat: a class is named twice; expected each once$"),
+    ],
+)
+def test_arguments_that_cannot_be_used_are_refused_by_name(
+    files: Path, tables: tuple[Path, Path], options: dict[str, object], line: str
+) -> None:
+    with pytest.raises(UserError, match=line):
+        dcase_sweep.evaluate_events(files / "system", *tables, **options)  # type: ignore[arg-type]
+
+
+def test_overlaps_are_merged_by_the_argument_that_the_error_names(files: Path, tables: tuple[Path, Path]) -> None:
+    tables[0].write_text(TRUTH + "a.wav\t0.5\t1.5\tCat\n")
+
+    with pytest.raises(DataError, match=r"overlap in a\.wav .*; merge them into one, or add merge_overlaps=True$"):
+        dcase_sweep.evaluate_events(files / "scores", *tables)
+    assert dcase_sweep.evaluate_events(files / "scores", *tables, merge_overlaps=True).truth.merged_events == 1
+
+
+def test_the_result_of_events_is_short_in_a_notebook(files: Path, tables: tuple[Path, Path]) -> None:
+    assert len(repr(dcase_sweep.evaluate_events(files / "scores", *tables))) < 8000
 
 
 def test_events_of_scores_need_their_hop(tables: tuple[Path, Path]) -> None:

@@ -18,7 +18,8 @@ from dcase_sweep.utils.errors import DataError
 
 #: Decimals of the times of frame borders (s): 0.192 instead of 0.19200000000000003.
 TIME_DECIMALS = 6
-
+#: Probabilities may be outside of 0 to 1 by this much, as sums of float32 are.
+_ROUNDING = 1e-5
 
 #: Number of thresholds of PSDS in the DCASE 2021 recipe.
 OFFICIAL_THRESHOLDS = 50
@@ -62,14 +63,14 @@ def filter_scores(
     """Median-filter the scores over time; at its ends a clip is mirrored (SciPy's `reflect`), as in the recipes.
 
     Args:
-        scores: [frame, class] of every clip; clips may differ in their number of frames.
+        scores: [frame, class] of every clip, 0 to 1; clips may differ in their number of frames.
         labels: classes in the order of the columns.
         hop: time from frame to frame (s); 256 / 16000 * 4 in the 2021 recipe.
         median_length: length of the filter in frames: one for all classes, or one for each by name. 1 does not filter.
         clips: names and order of the clips, all of which need scores; None uses those of `scores`.
 
     Raises:
-        DataError: scores of a clip are missing, of another shape, or not finite, one line a clip.
+        DataError: scores of a clip are missing, of another shape, not finite or not from 0 to 1, one line a clip.
         ValueError: a hop or a length that is not positive, or classes without a length.
     """
     return _filter_clips(scores, labels, hop, median_length, clips, _filter)
@@ -123,7 +124,7 @@ def _filter_clips(
     batches = []
     for frames, members in sorted(by_frames.items()):
         if frames:
-            values = np.stack([scores[clips[index]] for index in members], axis=1)
+            values = _as_float(np.stack([scores[clips[index]] for index in members], axis=1))
             borders = np.round(np.arange(frames + 1) * float(hop), TIME_DECIMALS)
             batches.append(ScoreBatch(np.array(members, dtype=np.intp), filter_values(values, lengths), borders))
     return FilteredScores(clips, tuple(labels), tuple(batches))
@@ -175,6 +176,13 @@ def _find_segments(
     return track[found.track], found.start, found.stop, found.low, found.high
 
 
+def _as_float(values: NDArray[Any]) -> NDArray[np.floating[Any]]:
+    """Return values in a precision that can be filtered: decisions as numbers, float16 as float32."""
+    if values.dtype in (np.float32, np.float64):
+        return values
+    return values.astype(np.float32 if values.dtype == np.float16 else np.float64)
+
+
 def _median_lengths(median_length: int | Mapping[str, int], labels: Sequence[str]) -> NDArray[np.intp]:
     if isinstance(median_length, Mapping):
         missing = [label for label in labels if label not in median_length]
@@ -197,8 +205,12 @@ def _check_scores(scores: Mapping[str, NDArray[np.floating[Any]]], clips: Sequen
         elif scores[name].ndim != 2 or scores[name].shape[1] != n_labels:
             found = list(scores[name].shape)
             problems.append(f"scores of {name}: shape {found}; expected [frame, {n_labels}], one column a class")
-        elif not np.isfinite(scores[name]).all():
-            problems.append(f"scores of {name}: not finite; expected numbers (did the training diverge?)")
+        elif scores[name].size:
+            low, high = float(scores[name].min()), float(scores[name].max())
+            if not np.isfinite([low, high]).all():
+                problems.append(f"scores of {name}: not finite; expected numbers (did the training diverge?)")
+            elif low < -_ROUNDING or high > 1 + _ROUNDING:
+                problems.append(f"scores of {name}: from {low:g} to {high:g}; expected probabilities, 0 to 1")
     if problems:
         raise DataError(problems)
 

@@ -1,7 +1,7 @@
 """All metrics of sound event detection, from scores or from tables of detections."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from dcase_sweep.evaluation.events.psds import (
 )
 from dcase_sweep.evaluation.events.reference import check_reference
 from dcase_sweep.evaluation.events.reference_figures import ReferenceFigure, compare_with_reference
+from dcase_sweep.evaluation.events.score_tables import find_gap
 from dcase_sweep.evaluation.events.segment import segment_f1
 from dcase_sweep.utils.errors import DataError, UserError
 
@@ -71,10 +72,10 @@ class EventEvaluation:
     collar: F1
     segment: F1
     intersection: F1
-    detections: Detections
-    decisions: Detections
+    detections: Detections = field(repr=False)
+    decisions: Detections = field(repr=False)
     f1_threshold: float
-    truth: GroundTruth
+    truth: GroundTruth = field(repr=False)
     coverage: Coverage
     collar_errors: ErrorRates
     segment_errors: ErrorRates
@@ -124,7 +125,8 @@ def evaluate(
         reference: also compute the metrics with psds_eval and sed_eval, which takes about a minute.
 
     Raises:
-        DataError: scores of clips that the ground truth does not know, or that have a wrong shape or are not finite.
+        DataError: scores of clips that the ground truth does not know, of a wrong shape, not from 0 to 1, or, without
+            `clip_seconds`, for a part of a clip.
         UserError: no clip has scores, or the ground truth has events of classes without a column.
         ValueError: a parameter out of its range, or a hop that does not fit the clips' durations.
     """
@@ -137,8 +139,10 @@ def evaluate(
         raise UserError("no clip has scores; expected scores of at least one clip of the ground truth")
     coverage = _check_coverage(coverage, len(scores), len(truth.clips))
     truth = truth.with_labels(truth.labels if labels is None else labels).restricted_to(scores.keys())
-    _check_hop(scores, hop, truth.durations if clip_seconds is None else np.full(len(scores), clip_seconds))
     filtered = filter_scores(scores, labels=truth.labels, hop=hop, median_length=median_length, clips=truth.clips)
+    _check_hop(scores, hop, truth.durations if clip_seconds is None else np.full(len(scores), clip_seconds))
+    if clip_seconds is None:
+        _check_lengths(scores, hop, truth)
     return evaluate_filtered(
         filtered,
         truth,
@@ -285,6 +289,17 @@ def _check_hop(scores: Mapping[str, NDArray[np.floating[Any]]], hop: float, dura
             f"hop is {hop!r} s, so the scores last {seconds / len(scores):.4g} s a clip; expected about the "
             f"{duration / len(scores):.4g} s of the clips (the 2021 recipe: 0.064 s, 156 frames of 10 s)"
         )
+
+
+def _check_lengths(scores: Mapping[str, NDArray[np.floating[Any]]], hop: float, truth: GroundTruth) -> None:
+    """Check that the frames of each clip cover it, by the rule for tables of scores."""
+    problems = []
+    for clip, duration in zip(truth.clips, truth.durations.tolist(), strict=True):
+        problem = find_gap(0.0, hop * len(scores[clip]), hop, duration)
+        if problem is not None:
+            problems.append(f"scores of {clip}: {problem}")
+    if problems:
+        raise DataError(problems)
 
 
 def _check_coverage(coverage: Coverage | None, scored: int, total: int) -> Coverage:

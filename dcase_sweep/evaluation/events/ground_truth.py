@@ -42,8 +42,8 @@ class GroundTruth:
     offset: NDArray[np.float64]
     #: Number of events that were merged with an overlapping event of their class.
     merged_events: int = 0
-    #: Number of clips that the table of events does not name; they count as clips without events.
-    unlisted_clips: int = 0
+    #: Clips that the table of events does not name; they count as clips without events.
+    unlisted: frozenset[str] = frozenset()
 
     def events_in(self, clip: str) -> list[Event]:
         """Return the reference events of one clip, ordered by class and onset."""
@@ -72,6 +72,7 @@ class GroundTruth:
             self.onset[known],
             self.offset[known],
             self.merged_events,
+            self.unlisted.intersection(clips),
         )
 
     def with_labels(self, labels: Sequence[str]) -> "GroundTruth":
@@ -124,7 +125,7 @@ def read_ground_truth(
     table = read_table(events, EVENT_COLUMNS, may_be_short=True, problems=problems)
     problems += check_paths(table) + check_spelling(table, "event_label")
     truth = _check(table, read_durations(durations), labels, overhang, merge_overlaps, problems)
-    return replace(truth, unlisted_clips=len(set(truth.clips).difference(table.columns["filename"])))
+    return replace(truth, unlisted=frozenset(truth.clips).difference(table.columns["filename"]))
 
 
 def ground_truth_from_events(

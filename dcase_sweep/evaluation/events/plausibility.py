@@ -22,9 +22,9 @@ def list_doubts(truth: GroundTruth, detections: Detections) -> list[str]:
         detections: the detections at the thresholds of PSDS.
     """
     doubts = []
-    if truth.unlisted_clips:
+    if truth.unlisted:
         doubts.append(
-            f"{truth.unlisted_clips:,} of {len(truth.clips):,} clips have a duration but no row in the table of "
+            f"{len(truth.unlisted):,} of {len(truth.clips):,} clips have a duration but no row in the table of "
             "reference events: they count as clips without events"
         )
     latest = max((float(offsets.max()) for offsets in (truth.offset, detections.offset) if len(offsets)), default=None)

@@ -5,7 +5,7 @@ ICASSP 2020. Scenario 1 requires exact timing, scenario 2 no confusion of classe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -81,7 +81,7 @@ class Psds:
     value: float
     labels: tuple[str, ...]
     per_class: tuple[float, ...]
-    roc: PsdRoc
+    roc: PsdRoc = field(repr=False)
     parameters: PsdsParameters
     cross_trigger_average: CrossTriggerAverage
     thresholds: int | None

@@ -77,7 +77,8 @@ def read_score_tables(
     known = truth.with_labels(labels).restricted_to(found.keys())
     for clip, duration in zip(known.clips, known.durations.tolist(), strict=True):
         path, borders, _ = found[clip]
-        problem = _find_gap(borders, duration)
+        frame = float(np.diff(borders).max())
+        problem = find_gap(float(borders[0]), float(borders[-1]), frame, duration)
         if problem is not None:
             problems.append(f"{path}: {problem}")
     if problems:
@@ -141,13 +142,17 @@ def _find_problem(onset: NDArray[np.float64], offset: NDArray[np.float64], value
     return None
 
 
-def _find_gap(borders: NDArray[np.float64], duration: float) -> str | None:
+def find_gap(begin: float, end: float, frame: float, duration: float) -> str | None:
     """Describe frames that do not cover a clip, as in a table that was cut off; None if they do.
 
     Frames may end after the clip, because networks pad clips.
+
+    Args:
+        begin: beginning of the first frame (s).
+        end: end of the last frame (s).
+        frame: length of the longest frame (s).
+        duration: duration of the clip (s).
     """
-    begin, end = float(borders[0]), float(borders[-1])
-    frame = float(np.diff(borders).max())
     if end > latest_end(duration):
         return f"its frames end at {end:g} s, the clip at {duration:g} s; expected times in seconds"
     tolerance = frame + max(_UNCOVERED * duration, OVERHANG)

@@ -135,7 +135,7 @@ def read_scores(path: str | Path, reference: SceneReference, *, classes: Sequenc
     """
     path = Path(path)
     wanted = tuple(classes) if classes is not None else reference.classes
-    _check_classes(wanted)
+    check_classes(wanted)
     lines = read_text(path).splitlines()
     first = next((line for line in lines if line.strip()), "")
     if not first:
@@ -146,8 +146,8 @@ def read_scores(path: str | Path, reference: SceneReference, *, classes: Sequenc
     return _scores_from_matrix(path, lines, reference, wanted)
 
 
-def _check_classes(classes: tuple[str, ...]) -> None:
-    """Refuse classes that are blank, repeated or look the same."""
+def check_classes(classes: tuple[str, ...]) -> None:
+    """Raise a UserError for classes that are blank, repeated or look the same."""
     if "" in classes:
         raise UserError(f"the scenes {', '.join(classes)}: one of them is blank; expected a name for each")
     if len(set(classes)) != len(classes):

@@ -43,7 +43,7 @@ def random_scores(rng: np.random.Generator, truth: GroundTruth) -> dict[str, np.
             values = np.round(values, 1)
         if rng.random() < 0.2:
             values[:] = 0
-        scores[clip] = values.astype(np.float32)
+        scores[clip] = np.minimum(values, 1).astype(np.float32)
     return scores
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,15 @@ def test_the_folder_of_a_published_system_may_be_given(
     text = " ".join(capsys.readouterr().out.split())
     assert "2 thresholds (the recipe takes 50)" in text
     assert "collar F1, macro 50.00 %" in text
+
+
+def test_a_folder_with_the_detections_of_two_systems_is_refused(tables: list[str], tmp_path: Path) -> None:
+    (tmp_path / "both").mkdir()
+    for name in ("student", "teacher"):
+        shutil.copytree(tables[0], tmp_path / "both" / name)
+
+    with pytest.raises(UserError, match=r"both: several folders of tables, student, teacher; expected one of them$"):
+        main([str(tmp_path / "both"), *tables[1:]])
 
 
 def test_f1_may_use_a_table_from_elsewhere(

@@ -1,5 +1,6 @@
 """All metrics together, on all clips and on some of them."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,38 @@ def test_missing_clips_are_left_out_and_reported(case) -> None:
     assert str(result.coverage) == "5 of 7 clips (71.4 %)"
     assert result.truth.clips == tuple(some)
     assert result.collar == evaluate(some, truth.restricted_to(some), hop=HOP).collar
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, np.uint8, bool, object])
+def test_decisions_and_scores_of_any_type_are_those_of_float32(case, dtype: type) -> None:
+    truth, scores = case
+    decisions = {clip: (values > 0.5).astype(np.float32) for clip, values in scores.items()}
+
+    found = evaluate({clip: values.astype(dtype) for clip, values in decisions.items()}, truth, hop=HOP)
+
+    expected = evaluate(decisions, truth, hop=HOP)
+    assert found.collar == expected.collar
+    assert [each.value for each in found.exact] == [each.value for each in expected.exact]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda values: 100 * values, r"from 0 to \d+\.\d+; expected probabilities, 0 to 1"),
+        (lambda values: values - 0.5, r"from -0\.5 to 0\.\d+; expected probabilities, 0 to 1"),
+        (lambda values: values.T, r"shape \[3, \d+\]; expected \[frame, 3\]"),
+        (lambda values: values[: len(values) // 2], r"its frames are from 0 to .* s; expected scores for all"),
+    ],
+    ids=["percent", "logits", "classes first", "cut off"],
+)
+def test_scores_that_are_no_probabilities_of_a_whole_clip_are_rejected(
+    case, change: Callable[[np.ndarray], np.ndarray], problem: str
+) -> None:
+    truth, scores = case
+    scores["clip0.wav"][0] = 0
+
+    with pytest.raises(DataError, match=rf"scores of clip0\.wav: {problem}"):
+        evaluate({**scores, "clip0.wav": change(scores["clip0.wav"])}, truth, hop=HOP)
 
 
 def test_clips_that_the_ground_truth_lacks_too_are_reported_by_the_caller(case) -> None:

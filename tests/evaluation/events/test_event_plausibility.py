@@ -72,7 +72,8 @@ def test_clips_with_a_duration_alone_are_counted(tmp_path: Path) -> None:
     assert list_doubts(truth, found) == [
         "1 of 3 clips have a duration but no row in the table of reference events: they count as clips without events"
     ]
-    assert list_doubts(replace(truth, unlisted_clips=0), found) == []
+    assert list_doubts(replace(truth, unlisted=frozenset()), found) == []
+    assert [len(truth.restricted_to(clips).unlisted) for clips in ({"a.wav", "c.wav"}, {"b.wav"})] == [1, 0]
 
 
 def test_durations_that_are_much_longer_than_every_event_are_doubtful(tmp_path: Path) -> None:

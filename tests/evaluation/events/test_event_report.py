@@ -114,7 +114,7 @@ def test_json_and_csv_hold_the_same_figures(evaluation: EventEvaluation) -> None
 
 def test_silence_is_reported_once() -> None:
     truth = random_truth(np.random.default_rng(0))
-    silence = {clip: np.zeros((40, 3), dtype=np.float32) for clip in truth.clips}
+    silence = {clip: np.zeros((156, 3), dtype=np.float32) for clip in truth.clips}
 
     text = format_text(evaluate(silence, truth, hop=HOP))
 
