@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from dcase_sweep.data.events import SoundEvent
 from dcase_sweep.utils.lookalikes import find_lookalikes, strip_blanks
 from dcase_sweep.utils.tables import check_paths, parse_number, read_table, unknown_name
@@ -170,7 +172,7 @@ def read_names(path: Path, problems: list[str], columns: Sequence[str] = ("filen
 def check_strong(
     table: StrongTable, classes: Collection[str], durations: Mapping[str, float], problems: list[str]
 ) -> None:
-    """Report unknown classes, events after the end of their clip, and overlapping events of one class."""
+    """Report unknown classes, events after the end of their clip, overlapping events of one class, and other units."""
     for filename, events in table.clips.items():
         for placed in events:
             where, event = f"{table.path}, row {placed.row}", placed.event
@@ -183,6 +185,29 @@ def check_strong(
                     f"({duration:g} s); correct the event or the clip"
                 )
         problems += _overlaps(table.path, filename, events)
+    unit = _find_unit(table, durations)
+    if unit is not None:
+        problems.append(f"{table.path}: {unit}")
+
+
+def _find_unit(table: StrongTable, durations: Mapping[str, float]) -> str | None:
+    """Describe times that are not in seconds."""
+    from dcase_sweep.evaluation.events.event_rows import find_larger_unit  # imports SciPy
+
+    events = [
+        (number, placed.event, durations[filename])
+        for number, (filename, of_clip) in enumerate(table.clips.items())
+        for placed in of_clip
+        if filename in durations
+    ]
+    labels = sorted(table.labels)
+    return find_larger_unit(
+        np.array([number for number, _, _ in events]),
+        np.array([labels.index(event.event_label) for _, event, _ in events]),
+        np.array([event.onset for _, event, _ in events]),
+        np.array([event.offset for _, event, _ in events]),
+        np.array([seconds for _, _, seconds in events]),
+    )
 
 
 def check_weak(table: WeakTable, classes: Collection[str], problems: list[str]) -> None:

@@ -11,8 +11,17 @@ import pytest
 import soundfile
 
 from dcase_sweep.data.desed import DESED, hold_out
-from dcase_sweep.data.desed_tables import check_strong, check_weak, read_durations, read_names, read_strong, read_weak
-from dcase_sweep.data.events import DESED_CLASSES, EventData
+from dcase_sweep.data.desed_tables import (
+    PlacedEvent,
+    StrongTable,
+    check_strong,
+    check_weak,
+    read_durations,
+    read_names,
+    read_strong,
+    read_weak,
+)
+from dcase_sweep.data.events import DESED_CLASSES, EventData, SoundEvent
 from dcase_sweep.utils.errors import DataError, UserError
 from tests import desed_layout as layout
 from tests.layout import read_table, write_table
@@ -287,6 +296,24 @@ def test_overlapping_events_of_one_class_are_rejected(desed: Path) -> None:
         "merge them into one, or set data.merge_overlaps=true",
         f"{table}, rows 3 and 9: two events of Dog overlap in {clip} (0.1 to 0.6 s and 0.5 to 0.7 s); "
         "merge them into one, or set data.merge_overlaps=true",
+    ]
+
+
+@pytest.mark.parametrize("unit", [60, 3600])
+def test_events_in_minutes_or_hours_are_rejected(tmp_path: Path, unit: int) -> None:
+    clips = {
+        f"{place}.wav": [
+            PlacedEvent(place + 2, SoundEvent(place * 9.5 / 12 / unit, (place + 1) * 10 / 12 / unit, label))
+        ]
+        for place, label in enumerate(("Cat", "Dog") * 6)
+    }
+    problems: list[str] = []
+
+    check_strong(StrongTable(tmp_path, clips), ("Cat", "Dog"), dict.fromkeys(clips, 10.0), problems)
+
+    assert problems == [
+        f"{tmp_path}: all 12 events are in the first 2 % of their clips: none ends after {10 / unit:.3g} s, in clips "
+        "of up to 10 s; expected times in seconds"
     ]
 
 

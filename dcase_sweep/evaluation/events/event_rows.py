@@ -13,6 +13,9 @@ EVENT_COLUMNS = ("filename", "onset", "offset", "event_label")
 #: Networks pad clips, the recipe to 10 s, and detect events there. Times of more than ten times as much have another
 #: unit.
 _PADDED, _FAR = 10.0, 10.0
+#: Times in minutes or hours are all in the first 1.7 % of a clip, or a little later if they are rounded. So may be
+#: times in seconds in fewer clips, of a single class, in longer clips, or at one place.
+_PART, _FEWEST_CLIPS, _FEWEST_CLASSES, _LONGEST = 0.02, 10, 2, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,32 @@ def check_seconds(table: Table, rows: EventRows, longest: float, problems: list[
     problems.append(
         f"{table.where(rows.row[latest])}: {rows.onset[latest]:g} to {rows.offset[latest]:g} s, but the longest clip "
         f"has {longest:g} s; expected times in seconds"
+    )
+
+
+def find_larger_unit(
+    clip: NDArray[np.integer],
+    label: NDArray[np.integer],
+    onset: NDArray[np.float64],
+    offset: NDArray[np.float64],
+    duration: NDArray[np.float64],
+) -> str | None:
+    """Describe reference events whose times must be minutes or hours; None if they may be seconds.
+
+    Args:
+        clip: number of the clip of each event ``[event]``.
+        label: number of its class ``[event]``.
+        onset: its onset ``[event]``.
+        offset: its offset ``[event]``.
+        duration: duration of its clip in s ``[event]``.
+    """
+    if len(np.unique(clip)) < _FEWEST_CLIPS or len(np.unique(label)) < _FEWEST_CLASSES or duration.max() > _LONGEST:
+        return None
+    if (offset > _PART * duration).any() or np.ptp(onset) <= offset.max() / 2:
+        return None
+    return (
+        f"all {len(clip):,} events are in the first {100 * _PART:g} % of their clips: none ends after "
+        f"{offset.max():.3g} s, in clips of up to {duration.max():g} s; expected times in seconds"
     )
 
 

@@ -7,7 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.evaluation.events.event_rows import EVENT_COLUMNS, EventRows, check_event_rows, merge_overlapping
+from dcase_sweep.evaluation.events.event_rows import (
+    EVENT_COLUMNS,
+    EventRows,
+    check_event_rows,
+    find_larger_unit,
+    merge_overlapping,
+)
 from dcase_sweep.evaluation.events.tables import parse_seconds
 from dcase_sweep.utils.errors import DataError, UserError
 from dcase_sweep.utils.tables import Table, check_paths, check_spelling, read_table
@@ -119,7 +125,8 @@ def read_ground_truth(
 
     Raises:
         DataError: clips without a duration, unknown classes, events with negative or reversed times, beyond the end
-            of their clip, or overlapping another of their class: one line each, with file and row.
+            of their clip, or overlapping another of their class: one line each, with file and row; or times that are
+            not seconds.
     """
     problems: list[str] = []
     table = read_table(events, EVENT_COLUMNS, may_be_short=True, problems=problems)
@@ -195,6 +202,9 @@ def _check(
     )
     seconds = np.array([durations[name] for name in clips], dtype=np.float64)
     _report_beyond_clip(table, rows, seconds, overhang, problems)
+    unit = find_larger_unit(rows.clip, rows.label, rows.onset, rows.offset, seconds[rows.clip])
+    if unit is not None:
+        problems.append(f"{table.source}: {unit}")
     if problems:
         raise DataError(problems)
     merged = merge_overlapping(rows) if merge_overlaps else rows

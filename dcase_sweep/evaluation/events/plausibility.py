@@ -10,6 +10,8 @@ from dcase_sweep.evaluation.events.ground_truth import GroundTruth
 
 #: Durations are doubtful if every event ends within this fraction of the median clip.
 _BEGINNING = 0.1
+#: So many clips have events, if those of one table alone are doubtful.
+_FEWEST_CLIPS = 10
 #: Rounded times may differ from one threshold to the next (s).
 _ROUNDING = 1e-3
 
@@ -27,12 +29,12 @@ def list_doubts(truth: GroundTruth, detections: Detections) -> list[str]:
             f"{len(truth.unlisted):,} of {len(truth.clips):,} clips have a duration but no row in the table of "
             "reference events: they count as clips without events"
         )
-    latest = max((float(offsets.max()) for offsets in (truth.offset, detections.offset) if len(offsets)), default=None)
-    median = float(np.median(truth.durations))
-    if latest is not None and latest < _BEGINNING * median:
+    doubts += _doubt_units(truth, detections)
+    late = detections.onset >= truth.durations[detections.clip]
+    if 2 * late.sum() > len(late):
         doubts.append(
-            f"no event, reference or detected, ends after {latest:g} s, but half of the clips last {median:g} s or "
-            "more: PSDS is too high if these durations are not in seconds"
+            f"{late.sum():,} of {len(late):,} detections begin after the end of their clip: all figures are wrong if "
+            "the durations are not in seconds"
         )
     lost = _find_lost_time(detections)
     if lost is not None:
@@ -42,6 +44,25 @@ def list_doubts(truth: GroundTruth, detections: Detections) -> list[str]:
             f"give; the table of {low:g} may be incomplete"
         )
     return doubts
+
+
+def _doubt_units(truth: GroundTruth, detections: Detections) -> list[str]:
+    """Describe events that are all at the beginning of the clips: all, or those of one table, if it has some."""
+    median = float(np.median(truth.durations))
+    half = f"but half of the clips last {median:g} s or more"
+    kinds: dict[str, GroundTruth | Detections] = {"reference": truth, "detected": detections}
+    latest = {kind: float(of.offset.max()) for kind, of in kinds.items() if len(of.offset)}
+    early = {kind: end for kind, end in latest.items() if end < _BEGINNING * median}
+    if early and early == latest:
+        return [
+            f"no event, reference or detected, ends after {max(early.values()):g} s, {half}: PSDS is too high if these "
+            "durations are not in seconds"
+        ]
+    return [
+        f"no {kind} event ends after {end:g} s, {half}: all figures are wrong if these times are not in seconds"
+        for kind, end in early.items()
+        if len(np.unique(kinds[kind].clip)) >= _FEWEST_CLIPS
+    ]
 
 
 def _find_lost_time(detections: Detections) -> tuple[str, float, float] | None:

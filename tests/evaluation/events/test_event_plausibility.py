@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dcase_sweep.evaluation.events import (
+    Detections,
     Event,
     GroundTruth,
     decode,
@@ -104,3 +105,86 @@ def test_detections_in_the_padding_of_short_clips_are_accepted(tmp_path: Path) -
     tables = write(tmp_path, {"0.5": "a.wav\t8\t9.984\tDog\n"})
 
     assert len(read_detections(tables, clips=["a.wav"], labels=["Dog"], longest=0.5).clip) == 1
+
+
+def spread(unit: float, *, clips: int = 12, labels: tuple[str, ...] = ("Cat", "Dog")) -> list[tuple[str, Event]]:
+    """An event in each clip of 10 s, from its beginning to its end; times in a unit of so many seconds."""
+    onsets = np.linspace(0, 8.5, clips)
+    return [
+        (f"{place}.wav", Event(labels[place % len(labels)], onset / unit, (onset + 1.5) / unit))
+        for place, onset in enumerate(onsets)
+    ]
+
+
+LENGTHS = {f"{place}.wav": 10.0 for place in range(12)}
+
+
+@pytest.mark.parametrize("unit", [60, 3600, 86_400])
+def test_reference_events_in_minutes_hours_or_days_are_refused(unit: float) -> None:
+    with pytest.raises(DataError) as caught:
+        ground_truth_from_events(spread(unit), LENGTHS)
+
+    assert caught.value.problems == [
+        "ground truth: all 12 events are in the first 2 % of their clips: none ends after "
+        f"{10 / unit:.3g} s, in clips of up to 10 s; expected times in seconds"
+    ]
+
+
+def test_the_real_reference_is_refused_in_minutes_alone(shared: Path, tmp_path: Path) -> None:
+    folder = shared / "data/sed_scores"
+    header, *rows = (folder / "validation.tsv").read_text().splitlines()
+    cells = [row.split("\t") for row in rows]
+    lines = [
+        [clip, *(f"{float(time) / 60:.3f}" if time else "" for time in times), label] for clip, *times, label in cells
+    ]
+    (tmp_path / "minutes.tsv").write_text("\n".join([header, *("\t".join(line) for line in lines)]) + "\n")
+
+    assert len(read_ground_truth(folder / "validation.tsv", folder / "validation_durations.tsv").clip) == 4224
+    with pytest.raises(
+        DataError, match=r"minutes\.tsv: all 4,224 events .* none ends after 0\.169 s, in clips of up to 10 s"
+    ):
+        read_ground_truth(tmp_path / "minutes.tsv", folder / "validation_durations.tsv")
+
+
+@pytest.mark.parametrize(
+    ("events", "seconds"),
+    [
+        (spread(60, clips=9), 10.0),
+        (spread(60, labels=("Clap",)), 10.0),
+        (spread(60), 90.0),
+        ([(f"{place}.wav", Event(f"Shot {place}", 0.05, 0.15)) for place in range(12)], 10.0),
+        ([(f"{place}.wav", Event(f"Tone {place}", 0.04 * place, 0.04 * place + 0.1)) for place in range(12)], 10.0),
+        (spread(60), 0.2),
+    ],
+    ids=["few clips", "one class", "long clips", "triggered", "one event is later", "short clips"],
+)
+def test_short_events_at_the_beginning_of_clips_are_accepted(events: list[tuple[str, Event]], seconds: float) -> None:
+    assert len(ground_truth_from_events(events, dict.fromkeys(LENGTHS, seconds)).clip) == len(events)
+
+
+def detect(events: list[tuple[str, Event]], truth: GroundTruth, folder: Path) -> Detections:
+    rows = "".join(f"{clip}\t{event.onset}\t{event.offset}\t{event.label}\n" for clip, event in events)
+    return read_detections(write(folder, {"0.5": rows}), clips=truth.clips, labels=truth.labels)
+
+
+@pytest.mark.parametrize(("reference", "detected", "kind"), [(10, 1, "reference"), (1, 60, "detected")])
+def test_times_of_one_table_at_the_beginning_of_all_clips_are_doubtful(
+    tmp_path: Path, reference: float, detected: float, kind: str
+) -> None:
+    truth = ground_truth_from_events(spread(reference), dict.fromkeys(LENGTHS, 10.1))
+
+    doubts = list_doubts(truth, detect(spread(detected), truth, tmp_path))
+
+    assert doubts == [
+        f"no {kind} event ends after {10 / max(reference, detected):g} s, but half of the clips last 10.1 s or more: "
+        "all figures are wrong if these times are not in seconds"
+    ]
+
+
+def test_detections_after_their_clips_are_doubtful(tmp_path: Path) -> None:
+    truth = ground_truth_from_events(spread(60), dict.fromkeys(LENGTHS, 10 / 60))
+
+    assert list_doubts(truth, detect(spread(1), truth, tmp_path)) == [
+        "11 of 12 detections begin after the end of their clip: all figures are wrong if the durations are not in "
+        "seconds"
+    ]
