@@ -11,6 +11,7 @@ from dcase_sweep.evaluation.events.evaluation import EventEvaluation
 from dcase_sweep.evaluation.events.ground_truth import Event
 from dcase_sweep.evaluation.events.psds import Psds
 from dcase_sweep.evaluation.figures import LARGEST_SIDE, label_bands, plain_text
+from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.palette import COLOURS, GREY, LINES, SPECTROGRAM
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _draw_roc(axes: "Axes", score: Psds, exact: Psds | None) -> None:
     levels = np.append(score.roc.effective_tpr, score.roc.effective_tpr[-1:])
     axes.fill_between(points, levels, step="post", color="black", alpha=0.12, linewidth=0)
     axes.step(points, levels, where="post", color="black", linewidth=2, label="PSD-ROC")
-    title = f"PSDS {score.parameters.name}: {score.value:.4f} ({score.thresholds} thresholds)"
+    title = f"PSDS {score.parameters.name}: {score.value:.4f} ({pluralize(score.thresholds or 0, 'threshold')})"
     if exact is not None:
         fine = np.append(exact.roc.effective_tpr, exact.roc.effective_tpr[-1:])
         points = np.append(exact.roc.effective_fpr, limit)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from dcase_sweep.evaluation.events.evaluation import EventEvaluation
 from dcase_sweep.evaluation.events.report import format_value, list_f1, list_notes
+from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.text_table import format_table, wrap
 
 #: The values of a headline, by the names of figures, and their titles.
@@ -33,7 +34,7 @@ def format_headline(evaluations: Mapping[str, EventEvaluation], *, note: str | N
         values = [format_value(metric, value) + mark for value, _ in found]
         counts = ", ".join(str(count) for count in dict.fromkeys(count for _, count in found))
         rows.append([title, *values, f"{counts} of {len(first.truth.labels)}"])
-    events = f"{len(first.truth.clip):,} reference events"
+    events = pluralize(len(first.truth.clip), "reference event")
     title = f"Sound event detection: {first.coverage}, {events}" + (f" ({note})" if note else "")
     notes = _list_notes(evaluations)
     more = "all metrics, their definitions and those of each class are in events.txt"

@@ -79,7 +79,8 @@ def format_text(evaluation: EventEvaluation, width: int | None = None) -> str:
             name = _title(figure.metric)
             average = "" if figure.average == "overall" else f", {figure.average}"
             rows.append((f"{name}{average}{mark}", format_value(figure.metric, figure.value), figure.rule))
-    lines = [f"Sound event detection: {evaluation.coverage}, {len(evaluation.truth.clip):,} reference events", ""]
+    events = pluralize(len(evaluation.truth.clip), "reference event")
+    lines = [f"Sound event detection: {evaluation.coverage}, {events}", ""]
     wrapped = min(width or _WIDTH, _WIDTH)
     classes = format_table(_class_rows(evaluation), width=width, ruled=(), where="--csv FILE")
     parts = [*lines, *_aligned(rows, wrapped), "", classes, *_reference_table(evaluation, wrapped)]

@@ -76,7 +76,7 @@ def test_scores_of_each_clip_may_be_given(
 
     assert main([str(tmp_path / "scores"), *tables[1:], "--f1-threshold", "0.85", "--json", str(written)]) == 0
 
-    assert capsys.readouterr().out.startswith("Sound event detection: 1 of 2 clips (50.0 %), 1 reference events")
+    assert capsys.readouterr().out.startswith("Sound event detection: 1 of 2 clips (50.0 %), 1 reference event\n")
     found = {(each["metric"], each["class"]): each["value"] for each in json.loads(written.read_text())["figures"]}
     assert (found["exact_psds_scenario_1", "Dog"], found["collar_f1", "Dog"]) == (1, 1)
     with pytest.raises(UserError, match=r"--f1-table .*: F1 is computed from the scores; leave it out"):

@@ -89,6 +89,17 @@ def test_the_figures_of_the_packages_are_shown_with_ours_and_agree(seed: int) ->
     assert to_json(evaluation)["reference"][0]["theirs"] == found["psds_scenario_1", "overall"].theirs
 
 
+@pytest.mark.parametrize("score", [0.0, 0.9])
+def test_figures_without_a_reference_event_are_reported_as_undefined(score: float) -> None:
+    truth = ground_truth_from_events([], {"a.wav": 10.0}, labels=["Dog"])
+
+    result = evaluate({"a.wav": np.full((156, 1), score)}, truth, hop=HOP, reference=True)
+
+    rates = [figure for figure in result.reference if "error_rate" in figure.metric]
+    assert all(figure.theirs in (None, 0) or np.isnan(figure.theirs) for figure in rates)
+    assert "e+1" not in format_text(result)
+
+
 def test_a_figure_that_a_package_cannot_compute_is_reported_with_the_reason() -> None:
     rng = np.random.default_rng(0)
     truth = random_truth(rng)
