@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dcase_sweep.config import Experiment as Settings
 from dcase_sweep.config import check_written
+from dcase_sweep.config.arguments import check_folder
 from dcase_sweep.config.choices import introduce
 from dcase_sweep.config.compose import compose_experiments
 from dcase_sweep.result import Result
@@ -57,6 +58,7 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = No
         raise UserError(
             f"overrides: {wrong!r} of type {type(wrong).__name__}; expected texts such as 'training.epochs=20'"
         )
+    _refuse_hydra(overrides)
     folder = None if config_dir is None else Path(config_dir).expanduser()
     composed = compose_experiments(list(overrides), folder)
     if len(composed) != 1:
@@ -65,6 +67,15 @@ def compose(overrides: Sequence[str] = (), *, config_dir: str | Path | None = No
     is_continued = any(word.lstrip("+").startswith("resume=") for word in overrides)
     given = tuple(map(mask_word, found.overrides if is_continued else overrides))
     return Experiment(found.name, found.experiment, found.choices, given, found.yaml, found.command)
+
+
+def _refuse_hydra(overrides: Sequence[str]) -> None:
+    """Raise a UserError for a setting of Hydra's own, which nothing reads here."""
+    for word in overrides:
+        key = word.lstrip("+~").partition("=")[0]
+        if key.startswith("hydra.") and key != "hydra.searchpath":
+            instead = "; the folder is run(experiment, folder=...)" if key == "hydra.run.dir" else ""
+            raise UserError(f"{word}: no effect on an experiment in Python; expected its own keys{instead}")
 
 
 def run(experiment: Experiment, *, folder: str | Path | None = None) -> Result:
@@ -92,7 +103,9 @@ def run(experiment: Experiment, *, folder: str | Path | None = None) -> Result:
             f"run({printable(repr(experiment), 80)}): expected an experiment, as in "
             "dcase_sweep.run(dcase_sweep.compose([...]))"
         )
-    where = Path(folder) if folder is not None else Path("outputs") / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
+    own = Path("outputs") / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
+    where = own if folder is None else Path(folder).expanduser()
+    check_folder("folder", str(where))
     check_written("folder", where)
     if tracking.logs_to_mlflow(experiment.settings.logger):
         tracking.check_store(experiment.settings.tracking)

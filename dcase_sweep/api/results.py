@@ -40,7 +40,7 @@ def runs(
 
     if limit < 1:
         raise UserError(f"limit={limit}: expected at least 1")
-    where = Tracking(uri=tracking_uri, folder=str(folder))
+    where = Tracking(uri=tracking_uri, folder=str(Path(folder).expanduser()))
     if not tracking.is_there(where):
         raise UserError(
             f"{tracking.resolve_uri(where)}: no store of runs there; expected folder= or tracking_uri= of one"
@@ -74,12 +74,12 @@ def evaluate_scenes(
 
     _refuse_text(classes=classes, devices=devices)
     with _named_arguments():
-        table = read_reference(reference) if isinstance(reference, str | Path) else None
+        table = read_reference(Path(reference).expanduser()) if isinstance(reference, str | Path) else None
         labels: Sequence[str] = table.scene_labels if table is not None else list(reference)  # type: ignore[arg-type]
         if isinstance(scores, str | Path):
             if table is None:
                 raise UserError(f"reference: labels without file names; expected the table of the clips in {scores}")
-            found = read_scores(Path(scores), table, classes=None if classes is None else tuple(classes))
+            found = read_scores(Path(scores).expanduser(), table, classes=None if classes is None else tuple(classes))
             columns, values, rows = found.classes, found.values, found.rows
         else:
             columns = tuple(sorted(set(labels))) if classes is None else tuple(classes)
@@ -148,19 +148,19 @@ def evaluate_events(
         raise UserError(f"f1_threshold={f1_threshold}: expected a number from 0 to 1")
     if cross_trigger_average not in ("all", "others"):
         raise UserError(f"cross_trigger_average={cross_trigger_average!r}: expected 'all' or 'others'")
-    truth, lengths = Path(ground_truth), Path(durations)
+    truth, lengths = (Path(each).expanduser() for each in (ground_truth, durations))
     if isinstance(scores, str | Path):
         for name, value in (("hop", hop), ("median_length", median_length)):
             if value is not None:
                 raise UserError(f"{name}={value}: not used for tables, which have times; leave it out")
         with _named_arguments():
             return evaluate_files(
-                Path(scores),
+                Path(scores).expanduser(),
                 truth,
                 lengths,
                 labels=labels,
                 f1_threshold=f1_threshold,
-                f1_table=None if f1_table is None else Path(f1_table),
+                f1_table=None if f1_table is None else Path(f1_table).expanduser(),
                 cross_trigger_average=cross_trigger_average,
                 merge_overlaps=merge_overlaps,
                 reference=reference,

@@ -43,7 +43,9 @@ def load_run(
     from dcase_sweep.inference.loading import load_model
 
     named = {f"{group}._target_": target for group, target in (targets or {}).items()}
+    found = Path(run).expanduser() if str(run).startswith("~") else run
+    store = Tracking(uri=tracking_uri, folder=str(Path(folder).expanduser()))
     try:
-        return load_model(run, store=Tracking(uri=tracking_uri, folder=str(folder)), classes=classes, named=named)
+        return load_model(found, store=store, classes=classes, named=named)
     except UserError as error:  # its advice is for the command line
         raise UserError(_ADD_TARGET.sub(r'add targets={"\1": "\2"}', str(error))) from None

@@ -80,7 +80,7 @@ def check_overrides(words: Sequence[str], path: SearchPath) -> None:
         if equals:
             _check_choice(key.lstrip("+"), value, path)
         if key.lstrip("+") in _FOLDERS:
-            _check_folder(key.lstrip("+"), value.strip("'\""))
+            check_folder(key.lstrip("+"), value.strip("'\""))
 
 
 def _check_options(arguments: Sequence[str]) -> None:
@@ -123,8 +123,16 @@ def _check_choice(key: str, value: str, path: SearchPath) -> None:
         raise UserError(f"{group}={printable(value)}: no such choice; {expected}")
 
 
-def _check_folder(key: str, value: str) -> None:
-    """Check that Hydra can create its folder. A folder that depends on the job is not known yet."""
+def check_folder(key: str, value: str) -> None:
+    """Check that the folder of a run can be created. One that depends on the job is not known yet.
+
+    Args:
+        key: the key, for the message.
+        value: the folder.
+
+    Raises:
+        UserError: in one line with the key.
+    """
     if "$" in value:
         return
     if not value.strip() or value == "null":

@@ -70,7 +70,7 @@ class TrainedModel:
         wanted: Any = {name: getattr(self.front_end, name) for name in ("sample_rate", "seconds", "padding")}
         try:
             if isinstance(clip, str | Path):
-                samples = read_waveform(Path(clip), **wanted).samples
+                samples = read_waveform(Path(clip).expanduser(), **wanted).samples
             else:
                 samples = fit_waveform(*as_waveform(clip, sample_rate), **wanted).samples
         except AudioProblem as problem:
@@ -108,7 +108,7 @@ class TrainedModel:
             if not isinstance(clip, str | Path):
                 recording = recording_of(*as_waveform(clip, sample_rate), sample_rate=rate)
                 return self.predict_recording(recording, overlap=overlap, threshold=threshold)
-            with open_recording(Path(clip), sample_rate=rate) as recording:
+            with open_recording(Path(clip).expanduser(), sample_rate=rate) as recording:
                 return self.predict_recording(recording, overlap=overlap, threshold=threshold)
         except AudioProblem as problem:
             raise UserError(f"{_name(clip)}: {problem}") from None

@@ -203,6 +203,23 @@ def test_only_experiments_are_run() -> None:
         dcase_sweep.run("model=cnn4")  # type: ignore[arg-type]
 
 
+def test_a_run_needs_a_folder_that_can_be_created(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(
+        UserError, match=r"^folder=.*/file: .*/file is not a folder; expected one for the files of a run$"
+    ):
+        dcase_sweep.run(dcase_sweep.compose(["model=cnn4"]), folder=tmp_path / "file")
+
+
+def test_the_home_folder_may_be_abbreviated(
+    files: Path, tables: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(files))
+
+    assert dcase_sweep.evaluate_events("~/system", "~/truth.tsv", "~/durations.tsv").collar.macro == 1.0
+
+
 def test_overrides_that_are_no_texts_are_refused_in_one_line() -> None:
     with pytest.raises(UserError, match=r"^overrides: 3 of type int; expected texts such as 'training.epochs=20'$"):
         dcase_sweep.compose(["model=cnn4", 3])  # type: ignore[list-item]

@@ -112,6 +112,8 @@ def test_compose_finds_configurations_of_ones_own(tmp_path: Path) -> None:
     [
         (["model=cnn4,cnn5"], "^2 experiments; expected one value for each key"),
         ("model=cnn4", r"^overrides='model=cnn4': a text; expected a list"),
+        (["hydra.run.dir=x"], r"^hydra\.run\.dir=x: no effect .* in Python; .*run\(experiment, folder=\.\.\.\)$"),
+        (["+hydra.verbose=true"], r"^\+hydra\.verbose=true: no effect on an experiment in Python"),
         (["model.unit=5"], r"^model\.unit: no such key; did you mean model\.units\?"),
     ],
 )
@@ -180,6 +182,15 @@ def test_recordings_that_cannot_be_used_are_rejected_in_one_line(
 ) -> None:
     with pytest.raises(UserError, match=line):
         load(scenes).predict(clip, sample_rate=rate)  # type: ignore[arg-type]
+
+
+def test_the_home_folder_of_a_run_may_be_abbreviated(scenes: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(scenes.folder))
+    clip = min((scenes.data / "audio").iterdir()).relative_to(scenes.folder)
+
+    found = dcase_sweep.load_run("~/run", folder="~/mlruns").predict(f"~/{clip}")
+
+    assert found.probabilities == load(scenes).predict(scenes.folder / clip).probabilities
 
 
 def test_a_run_that_is_not_there(scenes: Trained) -> None:
