@@ -4,10 +4,12 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from dcase_sweep.evaluation.comparison.cells import difference_cells
 from dcase_sweep.evaluation.comparison.differences import compare_with_best
 from dcase_sweep.evaluation.comparison.documents import differences_to_csv, to_csv, to_latex, to_markdown
 from dcase_sweep.evaluation.comparison.page import to_html
@@ -24,7 +26,7 @@ TRUTH = np.repeat(np.arange(4), 50)
 def run(model: str, seed: int, accuracy: float, **parameters: str) -> ComparedRun:
     """A run of scenes whose decisions on 200 clips have this accuracy."""
     correct = np.random.default_rng(seed).random(200) < accuracy
-    statistic = class_average(correct, TRUTH, 4)
+    statistic, loss = class_average(correct, TRUTH, 4), class_average(~correct, TRUTH, 4)
     measured = float(statistic(np.ones((1, 200)))[0])
     return ComparedRun(
         id=f"{model}{seed}",
@@ -35,7 +37,7 @@ def run(model: str, seed: int, accuracy: float, **parameters: str) -> ComparedRu
             "test/log_loss": 1 - measured,
         },
         history={"train/loss": [2.0, 1.0]},
-        load_statistics=lambda: (tuple(map(str, range(200))), {"test/accuracy": statistic, "test/log_loss": statistic}),
+        load_statistics=lambda: (tuple(map(str, range(200))), {"test/accuracy": statistic, "test/log_loss": loss}),
     )
 
 
@@ -230,7 +232,18 @@ def test_differences_are_written_unrounded() -> None:
     assert (accuracy["system"], accuracy["best"], accuracy["metric"]) == ("b", "a", "test/accuracy")
     assert compared[0].clips is not None
     assert float(accuracy["low"]) == compared[0].clips.low
-    assert float(loss["difference"]) == pytest.approx(-compared[0].clips.value, abs=1)
+    assert float(loss["difference"]) == pytest.approx(-compared[0].clips.value, abs=1e-9)
+
+
+def test_a_difference_without_results_by_clip_is_the_same_in_the_table_and_the_file() -> None:
+    runs = [run(model, seed, rate) for model, rate in (("a", 0.9), ("b", 0.5)) for seed in (0, 1)]
+    compared = compare_with_best(group_runs([replace(each, load_statistics=None) for each in runs]))
+
+    accuracy, _ = rows_of(differences_to_csv(compared))
+
+    assert compared[0].clips is None
+    assert difference_cells(compared[0])[:2] == [f"{100 * float(accuracy['difference']):+.1f}", "-"]
+    assert accuracy["low"] == ""
 
 
 def test_no_name_is_markup() -> None:

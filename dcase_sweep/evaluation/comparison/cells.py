@@ -102,14 +102,11 @@ def difference_cells(comparison: Comparison) -> list[str]:
     """Return the cells of a difference: value, interval, p-values over clips and over seeds; ``-`` if not known."""
     measure, clips = comparison.measure, comparison.clips
     value, interval, over_clips = "-", "-", "-"
+    if clips is not None or comparison.seeds:
+        value = f"{measure.factor * comparison.value:+,.{measure.digits}f}"
     if clips is not None:
-        value, low, high = (
-            f"{measure.factor * each:+,.{measure.digits}f}" for each in (clips.value, clips.low, clips.high)
-        )
+        low, high = (f"{measure.factor * each:+,.{measure.digits}f}" for each in (clips.low, clips.high))
         interval, over_clips = f"[{low}, {high}]", format_p(clips.p_value)
-    elif comparison.seeds:
-        change = comparison.other.mean(measure) - comparison.best.mean(measure)
-        value = f"{measure.factor * change:+,.{measure.digits}f}"
     over_seeds = "-" if comparison.seeds < 2 else f"{format_p(comparison.seeds_p)} ({comparison.seeds})"
     return [value, interval, over_clips, over_seeds]
 

@@ -27,6 +27,13 @@ class Comparison:
     seeds: int
     seeds_p: float
 
+    @property
+    def value(self) -> float:
+        """The other system less the best: on the same clips, otherwise of the means of runs with common seeds."""
+        if self.clips is not None:
+            return self.clips.value
+        return self.other.mean(self.measure) - self.best.mean(self.measure) if self.seeds else math.nan
+
 
 @dataclass(frozen=True, slots=True)
 class _Resampled:

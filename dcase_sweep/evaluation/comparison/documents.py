@@ -53,9 +53,9 @@ def differences_to_csv(comparisons: Sequence[Comparison]) -> str:
     table: list[list[object]] = [list(header)]
     for each in comparisons:
         clips = each.clips
-        numbers = [math.nan] * 4 if clips is None else [clips.value, clips.low, clips.high, clips.p_value]
+        interval = [math.nan] * 3 if clips is None else [clips.low, clips.high, clips.p_value]
         first = [each.best.task, each.best.rule, each.other.name, each.best.name, each.measure.metric]
-        table.append([*first, *map(_to_cell, [*numbers, each.seeds_p]), each.seeds])
+        table.append([*first, *map(_to_cell, [each.value, *interval, each.seeds_p]), each.seeds])
     return _write_csv(table)
 
 
