@@ -10,7 +10,7 @@ from dcase_sweep.cli.parser import CONFIG_DIR, OneLineParser
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.text import printable
-from dcase_sweep.utils.text_table import terminal_width
+from dcase_sweep.utils.text_table import terminal_width, wrap
 
 if TYPE_CHECKING:
     from dcase_sweep.complexity.rules import Complexity
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
         print(f"\nbefore training, for {options.classes:,} classes; --classes N sets the number of your data")
     if unlimited:
         is_for = "is for" if len(unlimited) == 1 else "are for"
-        print("\n" + _RULES_OF.format(names=", ".join(unlimited), is_for=is_for))
+        print("\n" + wrap(_RULES_OF.format(names=", ".join(unlimited), is_for=is_for), terminal_width()))
     if options.json is not None:
         figures = {name: to_json(complexity, bits=options.bits) for name, complexity in networks.items()}
         write_text(options.json, json.dumps(figures, indent=2, allow_nan=False) + "\n")

@@ -9,7 +9,7 @@ from dcase_sweep.cli.parser import HelpFormatter
 from dcase_sweep.utils.console import announced
 from dcase_sweep.utils.errors import UserError, get_reason
 from dcase_sweep.utils.files import whole_file, write_text
-from dcase_sweep.utils.text_table import terminal_width
+from dcase_sweep.utils.text_table import terminal_width, wrap
 
 if TYPE_CHECKING:
     from dcase_sweep.evaluation.events import EventEvaluation
@@ -57,10 +57,11 @@ def main(arguments: list[str]) -> int:
 
     print(format_text(evaluation, terminal_width()))
     if evaluation.f1_threshold != options.f1_threshold:
-        print(
-            f"\nF1 at threshold {evaluation.f1_threshold:g}, the nearest to {options.f1_threshold:g} that there is a "
+        nearest = (
+            f"F1 at threshold {evaluation.f1_threshold:g}, the nearest to {options.f1_threshold:g} that there is a "
             "table of; give the detections at it with --f1-table"
         )
+        print("\n" + wrap(nearest, terminal_width()))
     if options.json:
         _write(options.json, json.dumps(to_json(evaluation), indent=2) + "\n")
     if options.csv:

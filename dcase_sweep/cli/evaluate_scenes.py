@@ -9,7 +9,7 @@ from dcase_sweep.cli.parser import HelpFormatter
 from dcase_sweep.utils.errors import UserError, get_reason
 from dcase_sweep.utils.files import whole_file, write_text
 from dcase_sweep.utils.lookalikes import strip_blanks
-from dcase_sweep.utils.text_table import terminal_width
+from dcase_sweep.utils.text_table import terminal_width, wrap
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,12 +61,14 @@ def main(arguments: list[str]) -> int:
         raise UserError(str(error)) from error
     report = evaluate_scenes(probabilities, truth, classes=scores.classes, devices=reference.devices)
 
-    print(scene_table(report, note=options.note, width=terminal_width()))
+    file = str(options.csv or "the file of --csv")
+    width = terminal_width()
+    print(scene_table(report, note=options.note, width=width, file=file))
     print()
-    print(headline(report))
+    print(wrap(headline(report), width))
     clipped = log_loss_clipped_first(scores.values, truth) if _is_divided(scores) else None
     for note in _notes(scores, probabilities, reference, clipped):
-        print(f"note: {note}")
+        print(wrap(f"note: {note}", width))
     _write(report, options, {"rows_divided_by_sum": clipped is not None, "log_loss_clipped_first": clipped})
     return 0
 

@@ -20,7 +20,14 @@ INDENT = "   "
 LONGEST_NAME = 40
 
 
-def scene_table(report: SceneReport, *, note: str | None = None, noun: str = SCENE, width: int | None = None) -> str:
+def scene_table(
+    report: SceneReport,
+    *,
+    note: str | None = None,
+    noun: str = SCENE,
+    width: int | None = None,
+    file: str = "scenes.csv",
+) -> str:
     """Format a text table as the official baseline prints it: three blanks before each row, cells to the left.
 
     Each scene has a row: its log loss, its log loss on each device, its accuracy (%). A `Logloss` row over all scenes
@@ -34,6 +41,7 @@ def scene_table(report: SceneReport, *, note: str | None = None, noun: str = SCE
         noun: the word for a class, such as ``scene``.
         width: width of the terminal in characters; None = any. A wider table gets narrower gaps, or one part for the
             classes and one for the devices, without the log loss of each class on each device.
+        file: the file that has these, for the text below.
     """
     header = _row(noun.capitalize(), "Logloss", [_device(name) for name in report.devices], "Accuracy")
     scenes = [
@@ -53,12 +61,12 @@ def scene_table(report: SceneReport, *, note: str | None = None, noun: str = SCE
     lines = [wrap(title(report, note=note, noun=noun), width), ""]
     layouts = (_align(rows), _align(rows, indent="", gap=" "))
     fitting = [layout for layout in layouts if width is None or max(map(measure, layout)) <= width]
-    lines += fitting[0] if fitting else _in_two_parts(report, noun, width)
+    lines += fitting[0] if fitting else _in_two_parts(report, noun, width, file)
     over_clips = clip_average_line(report)
     return "\n".join([*lines, *([wrap(over_clips, width)] if over_clips else [])])
 
 
-def _in_two_parts(report: SceneReport, noun: str, width: int | None) -> list[str]:
+def _in_two_parts(report: SceneReport, noun: str, width: int | None, file: str) -> list[str]:
     """The figures of the classes, and those of the devices."""
     scenes = [(score.name, _loss(score.log_loss), _percent(score.accuracy)) for score in report.scenes]
     overall = ("all", _loss(report.log_loss), _percent(report.accuracy))
@@ -66,7 +74,7 @@ def _in_two_parts(report: SceneReport, noun: str, width: int | None) -> list[str
     if report.devices:
         devices = [(_device(each.name), _loss(each.log_loss), _percent(each.accuracy)) for each in report.device_scores]
         parts.append(format_table([("Device", "Logloss", "Accuracy"), *devices], width=width))
-        parts.append(f"The log loss of each {noun} on each device is in scenes.csv.")
+        parts.append(wrap(f"The log loss of each {noun} on each device is in {file}.", width))
     return "\n\n".join(parts).split("\n")
 
 

@@ -51,6 +51,24 @@ def test_published_scores_print_the_published_figures(
     assert (tmp_path / "out.csv").read_text().startswith("scene,logloss,A,B,C,S1,")
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_a_narrow_terminal_is_told_of_a_file_that_there_is(
+    tmp_path: Path,
+    reference: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    named: bool,
+) -> None:
+    monkeypatch.setattr("dcase_sweep.cli.evaluate_scenes.terminal_width", lambda: 40)
+    written = tmp_path / "out.csv"
+
+    main([scores(tmp_path, "1 9\n7 3\n"), str(reference), *(["--csv", str(written)] if named else [])])
+
+    text = capsys.readouterr().out
+    assert f"each device is in {written if named else 'the file of --csv'}." in " ".join(text.split())
+    assert all(len(line) <= 40 or str(tmp_path) in line for line in text.splitlines())
+
+
 def test_figures_are_drawn_for_confusion_and_devices(tmp_path: Path, reference: Path) -> None:
     main([scores(tmp_path, "0.1 0.9\n0.7 0.3\n"), str(reference), "--figure", str(tmp_path / "confusion.png")])
 
