@@ -48,7 +48,8 @@ def class_f1_figure(evaluation: EventEvaluation) -> Figure:
         values = {item.label: item.f1 for item in result.per_class}
         percent = 100 * np.array([values.get(label, np.nan) for label in labels])
         rows = np.arange(len(labels)) + (place - (len(results) - 1) / 2) * height
-        bars = axes.barh(rows, percent, height, color=COLOURS[place], label=f"{name}, macro {100 * result.macro:.1f} %")
+        macro = "-" if np.isnan(result.macro) else f"{100 * result.macro:.1f} %"
+        bars = axes.barh(rows, percent, height, color=COLOURS[place], label=f"{name}, macro {macro}")
         axes.bar_label(
             bars,
             ["none" if np.isnan(value) else f"{value:.0f}" for value in percent],
@@ -128,11 +129,12 @@ def _draw_roc(axes: "Axes", score: Psds, exact: Psds | None) -> None:
     levels = np.append(score.roc.effective_tpr, score.roc.effective_tpr[-1:])
     axes.fill_between(points, levels, step="post", color="black", alpha=0.12, linewidth=0)
     axes.step(points, levels, where="post", color="black", linewidth=2, label="PSD-ROC")
-    title = f"PSDS {score.parameters.name}: {score.value:.4f} ({pluralize(score.thresholds or 0, 'threshold')})"
+    value = "-" if np.isnan(score.value) else f"{score.value:.4f}"
+    title = f"PSDS {score.parameters.name}: {value} ({pluralize(score.thresholds or 0, 'threshold')})"
     if exact is not None:
         fine = np.append(exact.roc.effective_tpr, exact.roc.effective_tpr[-1:])
         points = np.append(exact.roc.effective_fpr, limit)
         axes.step(points, fine, where="post", color=GREY, linewidth=2, linestyle="--", label="PSD-ROC, exact")
-        title += f", {exact.value:.4f} (all)"
+        title += f", {'-' if np.isnan(exact.value) else f'{exact.value:.4f}'} (all)"
     axes.set(xlim=(0, limit), ylim=(0, 1), xlabel="effective false positives (1/h)", title=title)
     axes.grid(alpha=0.3)

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from dcase_sweep.evaluation.events import Event, EventEvaluation, evaluate
+from dcase_sweep.evaluation.events import Event, EventEvaluation, evaluate, ground_truth_from_events
 from dcase_sweep.evaluation.events.figures import class_f1_figure, clip_figure, psd_roc_figure
 from tests.evaluation.events.event_reference import HOP, random_scores, random_truth
 
@@ -29,6 +29,17 @@ def test_psd_roc_has_a_panel_a_scenario_with_its_score(evaluation: EventEvaluati
     # The area under the drawn staircase is the score.
     x, y = drawn["PSD-ROC, exact"].get_data()
     assert np.sum(np.diff(x) * y[:-1]) / 100 == pytest.approx(evaluation.exact[0].value)
+
+
+def test_values_of_a_set_without_events_are_undefined() -> None:
+    truth = ground_truth_from_events([], {"a.wav": 10.0}, labels=["Dog"])
+    result = evaluate({"a.wav": np.zeros((156, 1))}, truth, hop=HOP)
+
+    titles = [axes.get_title() for axes in psd_roc_figure(result).axes]
+    names = [bars.get_label() for bars in class_f1_figure(result).axes[0].containers]
+
+    assert titles == [f"PSDS scenario {number}: - (50 thresholds), - (all)" for number in (1, 2)]
+    assert names == ["segment, macro -", "intersection, macro -", "collar, macro -"]
 
 
 def test_class_bars_are_f1_in_percent(evaluation: EventEvaluation) -> None:
