@@ -16,11 +16,23 @@ PAGES = ("tutorial/own-model", "tutorial/own-data", "tutorial/own-front-end", "t
 HOW_TO = ("how-to/training", "how-to/metrics")
 PYTHON = """
 import numpy as np
+from my_front_ends import Envelope
+from pytorch_lightning.loggers import CSVLogger
+from tagging import TagData, TaggingLearner
 from torch import Tensor
 
 import dcase_sweep
+from dcase_sweep.audio.amplitude_mel import AmplitudeMel
+from dcase_sweep.audio.front_end import FrontEnd
+from dcase_sweep.audio.pcen import PCEN
+from dcase_sweep.audio.torchaudio_transforms import TorchAudioMFCC
+from dcase_sweep.data.events import EventData
 from dcase_sweep.evaluation.metrics import Metric
+from dcase_sweep.tasks.predictors import ClipPredictor
+from dcase_sweep.tasks.protocols import Learner, Predictor, TaskData
+from dcase_sweep.tracking.loggers import Logger
 from dcase_sweep.training.augmentation.base import Augmentation
+from dcase_sweep.training.scenes import SceneLearner
 
 result = dcase_sweep.run(dcase_sweep.compose(["model=cnn5", "training.epochs=20"]))
 prediction = dcase_sweep.load_run(result.folder).predict("clip.wav")
@@ -38,6 +50,18 @@ def noise(x: Tensor, y: Tensor, generator: np.random.Generator, *, std: float = 
 
 metric: Metric = accuracy
 augmentation: Augmentation = noise
+
+
+def front_ends(*made: Envelope | AmplitudeMel | PCEN | TorchAudioMFCC) -> tuple[FrontEnd, ...]:
+    return made
+
+
+def of_tasks(data: TagData | EventData, learner: TaggingLearner | SceneLearner) -> tuple[TaskData, Learner]:
+    return data, learner
+
+
+def others(logger: CSVLogger, predictor: ClipPredictor) -> tuple[Logger, Predictor]:
+    return logger, predictor
 """
 
 

@@ -32,16 +32,7 @@ class FrontEnd(Protocol):
     ``hop``, ``normalise(features)`` and ``to_decibel(features)``
         For mean-teacher training, which mixes stored features before they are scaled: samples between frames, the
         conversion to the network's input, and the conversion for figures.
-
-    Attributes:
-        sample_rate: sample rate of the waveforms in Hz.
-        seconds: length of a clip in s.
-        padding: how short recordings are extended, ``repeat`` or ``zeros``. Set by the task.
     """
-
-    sample_rate: int
-    seconds: float
-    padding: Padding
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -51,3 +42,17 @@ class FrontEnd(Protocol):
     def __call__(self, waveforms: Any) -> Any:
         """Compute features ``[batch, mel, frame]`` of waveforms ``[batch, sample]``: float32 tensors on one device."""
         ...
+
+
+class ClipFrontEnd(FrontEnd, Protocol):
+    """A front end for the clips of an experiment, as `config.build_front_end` returns it.
+
+    Attributes:
+        sample_rate: sample rate of the waveforms in Hz; set from the experiment unless the class sets it.
+        seconds: length of a clip in s; likewise.
+        padding: how short recordings are extended, ``repeat`` or ``zeros``; set from the task.
+    """
+
+    sample_rate: int
+    seconds: float
+    padding: Padding

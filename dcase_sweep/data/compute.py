@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.audio.front_end import FrontEnd
+from dcase_sweep.audio.front_end import ClipFrontEnd
 from dcase_sweep.audio.reading import AudioProblem, Waveform, read_waveform
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.malloc import keep_large_allocations
@@ -21,13 +21,13 @@ _BATCH_SIZE = {"cpu": 1, "gpu": 32}
 _A_TASK = {"cpu": 4, "gpu": 32}
 
 
-def stored_shape(front_end: FrontEnd) -> tuple[int, int]:
+def stored_shape(front_end: ClipFrontEnd) -> tuple[int, int]:
     """``(mel, frame)`` of one clip in the store."""
     shape: tuple[int, int] = getattr(front_end, "stored_shape", front_end.shape)
     return shape
 
 
-def stored_dtype(front_end: FrontEnd) -> str:
+def stored_dtype(front_end: ClipFrontEnd) -> str:
     """The type of stored values."""
     return str(getattr(front_end, "stored_dtype", "float32"))
 
@@ -59,7 +59,7 @@ def torch_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _read(path: Path, front_end: FrontEnd) -> tuple[Waveform | None, ClipState]:
+def _read(path: Path, front_end: ClipFrontEnd) -> tuple[Waveform | None, ClipState]:
     try:
         waveform = read_waveform(
             path, sample_rate=front_end.sample_rate, seconds=front_end.seconds, padding=front_end.padding
@@ -71,7 +71,7 @@ def _read(path: Path, front_end: FrontEnd) -> tuple[Waveform | None, ClipState]:
     )
 
 
-def _features(paths: Sequence[Path], front_end: FrontEnd, device: str) -> list[tuple[Any, ClipState]]:
+def _features(paths: Sequence[Path], front_end: ClipFrontEnd, device: str) -> list[tuple[Any, ClipState]]:
     """Compute features and state of a few files; the features of a file that cannot be read are zeros."""
     import torch
 
@@ -89,7 +89,7 @@ def _features(paths: Sequence[Path], front_end: FrontEnd, device: str) -> list[t
     return [(silence if waveform is None else next(computed), state) for waveform, state in read]
 
 
-def _check_features(features: Any, front_end: FrontEnd, paths: Sequence[Path]) -> None:
+def _check_features(features: Any, front_end: ClipFrontEnd, paths: Sequence[Path]) -> None:
     """Check what a front end has computed of some files.
 
     Raises:
@@ -113,7 +113,7 @@ def _check_features(features: Any, front_end: FrontEnd, paths: Sequence[Path]) -
 def compute_features(
     root: Path,
     names: Sequence[str],
-    front_end: FrontEnd,
+    front_end: ClipFrontEnd,
     *,
     device: str = "cpu",
     workers: int = 1,

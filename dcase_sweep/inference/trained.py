@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dcase_sweep.audio.front_end import FrontEnd
+from dcase_sweep.audio.front_end import ClipFrontEnd
 from dcase_sweep.audio.problems import MOST_CHANNELS
 from dcase_sweep.audio.reading import AudioProblem, fit_waveform, read_waveform
 from dcase_sweep.audio.recordings import Recording, open_recording, recording_of
@@ -50,7 +50,7 @@ class TrainedModel:
     classes: tuple[str, ...]
     metrics: dict[str, float] = field(repr=False)
     network: "nn.Module" = field(repr=False)
-    front_end: FrontEnd = field(repr=False)
+    front_end: ClipFrontEnd = field(repr=False)
     settings: Settings | None = field(repr=False)
     _predictor: Predictor = field(repr=False)
     trained: "nn.Module | None" = field(default=None, repr=False)

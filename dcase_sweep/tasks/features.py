@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dcase_sweep.audio.front_end import FrontEnd
+from dcase_sweep.audio.front_end import ClipFrontEnd
 from dcase_sweep.audio.packed import PackedWaveforms
 from dcase_sweep.config import Experiment, build, build_front_end, build_task, stored_configuration
 from dcase_sweep.data.files import check_samples
@@ -111,7 +111,7 @@ def load_waveforms(experiment: Experiment, data: TaskData) -> TrainingWaveforms:
 
 
 def _check_recordings(
-    root: Path, names: Sequence[str], known: KnownFiles, front_end: FrontEnd, workers: int
+    root: Path, names: Sequence[str], known: KnownFiles, front_end: ClipFrontEnd, workers: int
 ) -> list[str]:
     """Return the problems of recordings. Those whose content is known are not read."""
     problems = known.problems(names)

@@ -28,7 +28,7 @@ class Logger(Protocol):
         """Log the flattened configuration once, before training."""
         ...
 
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+    def log_metrics(self, metrics: dict[str, Any], step: int | None = None) -> None:
         """Log metrics of an epoch, counted from 0, or of the whole run, with the last epoch as the step."""
         ...
 

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.data.compute import ClipState, FrontEnd, compute_features
+from dcase_sweep.data.compute import ClipFrontEnd, ClipState, compute_features
 from dcase_sweep.data.store.contents import FileContents
 from dcase_sweep.data.store.folder import (
     FEATURES,
@@ -76,7 +76,7 @@ class Build:
     contents: FileContents
     names: list[str]
     digests: Digests
-    front_end: FrontEnd
+    front_end: ClipFrontEnd
     device: str
     workers: int
     on_progress: Callable[[int, int], None] | None

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from dcase_sweep.data.compute import FrontEnd, stored_dtype, stored_shape
+from dcase_sweep.data.compute import ClipFrontEnd, stored_dtype, stored_shape
 from dcase_sweep.data.files import KnownFile
 from dcase_sweep.data.store.build import Build, FeatureStore, known_states
 from dcase_sweep.data.store.contents import FileContents
@@ -83,7 +83,7 @@ class KnownFiles:
 def open_store(
     root: Path,
     files: Sequence[str],
-    front_end: FrontEnd,
+    front_end: ClipFrontEnd,
     *,
     store_root: Path,
     configuration: dict[str, Any],
