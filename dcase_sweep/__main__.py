@@ -30,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         code = _run(arguments)
         _flush()
+    except KeyboardInterrupt:  # before there is anything to end, such as during imports
+        print("interrupted", file=sys.stderr)
+        return 130  # 128 + SIGINT, as in shells
     except BrokenPipeError:  # the reader of our output has closed it, for example head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # 128 + SIGPIPE, as in shells

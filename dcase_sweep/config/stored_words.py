@@ -15,8 +15,10 @@ from dcase_sweep.config.path_words import holds_path, typed_word
 
 #: What a sweep has given to each of its jobs.
 _OF_SWEEPS = ("tracking.parent", "tracking.varying")
-#: Where things are written and how this machine computes; the continuation of a run may differ in them.
-_ELSEWHERE = ("tracking.", "logger.", "metrics.", "store.", "hardware.", "hydra.", "hydra/", "resume", "search")
+#: How fast a machine computes, which does not affect results.
+OF_SPEED = ("hardware.threads", "hardware.workers", "hardware.time_limit")
+#: Where things are written, and the speed; the continuation of a run may differ in them.
+_ELSEWHERE = ("tracking.", "logger.", "metrics.", "store.", *OF_SPEED, "hydra.", "hydra/", "resume", "search")
 #: Where something is written; the jobs of a sweep are compared, so all of them compute alike.
 _ELSEWHERE_IN_SWEEPS = ("logger.", "metrics.", "store.", "resume")
 #: Where a sweep finds its finished jobs or its study.
@@ -66,6 +68,8 @@ def sort_words(words: Sequence[str], given: Collection[str], *, is_sweep: bool) 
         key, _, value = word.partition("=")
         name = key.lstrip("+~")
         if name in given or name in _OF_SWEEPS or _is_elsewhere(name, is_sweep):
+            continue
+        if name.startswith("hardware.") and "hardware" in given:  # they belong to other hardware
             continue
         if _may_be_said(key, value, is_sweep):
             sorted_words.obeyed.append(word)

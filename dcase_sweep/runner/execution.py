@@ -72,7 +72,14 @@ def _run(experiment: Experiment, job: Job, callback: RunCallback | None) -> Resu
         return _end_in_time(job, job.name, None, reason, began)
     device, start = _make_ready(experiment, job, is_trial=callback is not None)
     hardware = experiment.hardware
-    console.field("device", f"{hardware.accelerator}, {resolve_precision(hardware)}")
+    precision = resolve_precision(hardware)
+    console.field("device", f"{hardware.accelerator}, {precision}")
+    if start.resumable and start.resumable.precision not in (None, precision):
+        earlier = console.pluralize(start.resumable.epochs, "epoch")
+        console.field(
+            "device",
+            f"the first {earlier} were trained in {start.resumable.precision}, the others will be in {precision}",
+        )
     if (share := describe_share(device)) is not None:
         console.field("device", share)
     # A run is only resumed if its data are unchanged, so the data are loaded first.

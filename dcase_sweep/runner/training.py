@@ -15,6 +15,7 @@ from dcase_sweep.runner.job import Job
 from dcase_sweep.tasks.protocols import Learner
 from dcase_sweep.training.callbacks import RunCallback
 from dcase_sweep.training.checkpoints import FOLDER, LAST
+from dcase_sweep.training.device import resolve_precision
 from dcase_sweep.training.resume import Resumable
 from dcase_sweep.utils import console
 from dcase_sweep.utils.secrets import mask_values
@@ -84,6 +85,7 @@ def train(
                 "choices": job.choices,
                 "classes": [str(label) for label in classes],
                 "signature": signature,
+                "precision": resolve_precision(experiment.hardware),
                 "history": epochs.history,
             },
             on_epoch=epochs.on_epoch,

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from dcase_sweep.config.sources import hash_sources
+from dcase_sweep.config.stored_words import OF_SPEED
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: Keys that determine locations and speed, but not results.
 _ASIDE = (
     *("tracking.", "logger.", "store.", "resume", "data.root", "data.name"),
-    *("hardware.threads", "hardware.workers", "hardware.time_limit"),
+    *OF_SPEED,
 )
 
 

@@ -10,6 +10,7 @@ from omegaconf import MISSING as NO_VALUE
 from dcase_sweep.config import Experiment, flatten, plain
 from dcase_sweep.config.path_words import typed_word
 from dcase_sweep.config.renamed import rename_keys
+from dcase_sweep.config.stored import is_printable
 from dcase_sweep.training.checkpoint_files import Checkpoint, read_checkpoint
 from dcase_sweep.training.checkpoints import LAST, find_checkpoint
 from dcase_sweep.utils.errors import UserError
@@ -46,6 +47,8 @@ class Resumable:
     history: dict[str, dict[int, float]] = field(default_factory=dict)
     #: The signature of its configuration, data and code; None in a checkpoint of an earlier version.
     signature: str | None = None
+    #: The precision of its epochs, as resolved on their machine; None in a checkpoint of an earlier version.
+    precision: str | None = None
 
     def metrics_by_epoch(self) -> dict[int, dict[str, float]]:
         """Return the logged metrics of each epoch, in order."""
@@ -174,7 +177,10 @@ def make_resumable(checkpoint: Checkpoint, experiment: Experiment, *, where: str
     extra = checkpoint.content["dcase_sweep"]
     known = extra.get("signature")
     signature = known if isinstance(known, str) else None
-    return Resumable(checkpoint.path, checkpoint.run_id, epochs, _history(extra.get("history"), epochs), signature)
+    history = _history(extra.get("history"), epochs)
+    used = extra.get("precision")
+    precision = used if is_printable(used, 20) else None
+    return Resumable(checkpoint.path, checkpoint.run_id, epochs, history, signature, precision)
 
 
 def _epochs(checkpoint: Checkpoint, experiment: Experiment, where: str, expected: str) -> int:

@@ -45,10 +45,21 @@ def test_keys_that_a_run_removes(tmp_path: Path) -> None:
     assert with_words_of_folder([f"resume={folder}", own]) == [words[0], words[2], f"resume={folder}", own]
 
 
-def test_places_and_the_machine_are_those_of_the_command_line(tmp_path: Path) -> None:
+def test_settings_of_the_hardware_that_affect_results(tmp_path: Path) -> None:
+    """The continuation of a run equals the run, and is the same one in MLflow."""
+    words = ["hardware=gpu", "hardware.precision=32-true", "hardware.deterministic=true"]
+    folder = make_run(tmp_path / "run", *words)
+
+    assert with_words_of_folder([f"resume={folder}"])[:-1] == words
+    assert with_words_of_folder([f"resume={folder}", "hardware.precision=auto"])[:-2] == [words[0], words[2]]
+    elsewhere = [f"resume={folder}", "hardware=cpu"]
+    assert with_words_of_folder(elsewhere) == elsewhere, "they are those of other hardware"
+
+
+def test_places_and_the_speed_are_those_of_the_command_line(tmp_path: Path) -> None:
     folder = make_run(
         *(tmp_path / "run", "model=cnn5", "tracking.folder=/etc", "++tracking.parent=0f", "hydra.run.dir=/etc"),
-        *("store.root=/x", "hardware.threads=1", "resume=other", "hardware=gpu"),
+        *("store.root=/x", "hardware.threads=1", "hardware.time_limit=60", "resume=other", "hardware=gpu"),
     )
 
     assert with_words_of_folder([f"resume={folder}"])[:-1] == ["model=cnn5", "hardware=gpu"]

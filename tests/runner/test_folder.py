@@ -10,6 +10,7 @@ from dcase_sweep import runner
 from dcase_sweep.config import Experiment
 from dcase_sweep.result import Result
 from dcase_sweep.tracking import provenance
+from dcase_sweep.training.device import resolve_precision
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.leases import claim_folder
 from dcase_sweep.utils.signals import Interrupted, interruptible
@@ -79,6 +80,21 @@ def test_an_interrupted_run_continues_in_its_folder_and_equals_an_uninterrupted_
     assert again.metrics["test/log_loss"] == whole.metrics["test/log_loss"]
     assert (interrupted / "scores.csv").read_text() == (tmp_path / "whole/scores.csv").read_text()
     assert again.run_id == killed.info.run_id, "the interrupted run is continued in MLflow, too"
+
+
+def test_further_epochs_in_another_precision_are_reported(
+    run: Callable[..., Result], experiment: Compose, interrupted: Path, lines: Callable[[], str]
+) -> None:
+    """``hardware.precision=auto`` is resolved on each machine."""
+    first = resolve_precision(experiment().hardware)
+    other = "bf16-mixed" if first == "32-true" else "32-true"
+    lines()
+
+    run("same", f"resume={interrupted}")
+    assert "were trained in" not in lines()
+
+    run("other", f"resume={interrupted}", f"hardware.precision={other}")
+    assert f"the first 2 epochs were trained in {first}, the others will be in {other}" in lines()
 
 
 def test_a_signal_ends_a_run_as_interrupted_with_its_last_epoch(
