@@ -67,10 +67,10 @@ def main(arguments: list[str], topic: str | None = None) -> int:
 def _main(arguments: list[str], topic: str | None) -> int:
     from dcase_sweep.utils.signals import Interrupted
 
-    register_experiments()
     configured = os.environ.get(_FULL_ERROR)
     outcomes: list[Any] = []
     try:
+        register_experiments()
         if FLAG in arguments:
             arguments = [word for word in arguments if word != FLAG]
             if not {"-h", "--help"} & {*arguments}:

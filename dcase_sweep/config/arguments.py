@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from hydra.plugins.sweeper import Sweeper
+
 from dcase_sweep.config.checks import GROUPS, check_single_choice
 from dcase_sweep.config.path_words import HYDRA_TEXTS
 from dcase_sweep.config.places import check_written
 from dcase_sweep.config.search_path import SearchPath
+from dcase_sweep.sweep.plugins import explain_plugin
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
@@ -160,6 +163,12 @@ def explain_setup(error: Exception) -> str | None:
     modules = _modules_of(error)
     if "dcase_sweep.sweep" in modules:  # the method of a sweeper
         return None
+    if "hydra.instantiate_sweeper" in modules:
+        named = re.search(r"plugin (?:class : )?'([^']+)'", str(error))
+        if named:
+            return explain_plugin("hydra.sweeper._target_", named[1], Sweeper)
+        if isinstance(error, AssertionError):
+            return "hydra.sweeper._target_: not a sweeper; expected a class derived from hydra.plugins.sweeper.Sweeper"
     causes = [error, *([error.__cause__] if error.__cause__ is not None else [])]
     if not any(part.startswith(("hydra", "omegaconf")) for part in modules):
         return None

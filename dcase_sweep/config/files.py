@@ -10,12 +10,12 @@ from typing import Any
 import yaml
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.sources_registry import SourcesRegistry
-from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dcase_sweep.config.checks import GROUPS, SEVERAL
+from dcase_sweep.sweep.plugins import load_plugins
 from dcase_sweep.utils.errors import UserError
 
 #: Limits far above the size of a configuration, which is about a page, and far below sizes that take seconds to read.
@@ -152,14 +152,14 @@ def register_config_source() -> None:
 
     Hydra registers its own source of files when it searches for plugins, and has no public way to replace it.
     """
-    Plugins.instance()
+    load_plugins()
     SourcesRegistry.instance().types[FileConfigSource.scheme()] = CheckedConfigSource
 
 
 @contextmanager
 def restored_config_source() -> Iterator[None]:
     """Restore Hydra's source of files on exit, for other applications in this process."""
-    Plugins.instance()
+    load_plugins()
     types, scheme = SourcesRegistry.instance().types, FileConfigSource.scheme()
     before = types[scheme]
     try:

@@ -21,7 +21,15 @@ from dcase_sweep.sweep.gpu_sharing import offering_gpus
 from dcase_sweep.sweep.grid_report import read_outcome, report
 from dcase_sweep.sweep.job import GridJob
 from dcase_sweep.sweep.job_folders import JobFolders
-from dcase_sweep.sweep.launchers import check_launcher, is_basic, is_batch_system, is_fused, limit_jobs, takes_one_job
+from dcase_sweep.sweep.launchers import (
+    check_class,
+    check_launcher,
+    is_basic,
+    is_batch_system,
+    is_fused,
+    limit_jobs,
+    takes_one_job,
+)
 from dcase_sweep.sweep.launches import BatchLaunches, Launches
 from dcase_sweep.sweep.lost_jobs import LostJobs, is_lost, run_each, run_together
 from dcase_sweep.sweep.shared_files import leaves_machine
@@ -74,6 +82,7 @@ class GridSweeper(Sweeper):
         self._context = hydra_context
         self._config = config
         self._task = task_function
+        check_class(config)
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )

@@ -5,8 +5,10 @@ import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
+from dcase_sweep.sweep.plugins import check_plugin
 from dcase_sweep.utils.cpu import usable_cores
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.numbers import is_integer, is_number
@@ -116,6 +118,15 @@ def without_processes(config: DictConfig) -> DictConfig:
     config = copy.deepcopy(config)
     config.hydra.launcher.n_jobs = 1
     return config
+
+
+def check_class(config: DictConfig) -> None:
+    """Check that Hydra has found the class of the launcher.
+
+    Raises:
+        UserError: if not, with what to do.
+    """
+    check_plugin("hydra.launcher._target_", _get_class(config), Launcher)
 
 
 def check_launcher(config: DictConfig) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from dcase_sweep.sweep.launchers import MOST_PROCESSES, check_launcher, is_basic, is_fused
+from dcase_sweep.sweep.launchers import MOST_PROCESSES, check_class, check_launcher, is_basic, is_fused
 from dcase_sweep.sweep.optuna.seeds import check_fused, check_seeds
 from dcase_sweep.sweep.optuna.signature import Objective
 from dcase_sweep.sweep.outcomes import name_values
@@ -46,6 +46,7 @@ def check_inputs(sweeper: "OptunaSweeper", config: DictConfig) -> None:
             raise UserError(f"hydra.sweeper.{name}={printable(value)}: expected a whole number of at least 1")
         if value > most:
             raise UserError(f"hydra.sweeper.{name}={printable(value)}: expected at most {most:,}")
+    check_class(config)
     check_launcher(config)
     if is_fused(config):
         raise UserError(
