@@ -107,11 +107,12 @@ def _run(arguments: list[str], outcomes: list[Any], topic: str | None) -> bool:
         return outcomes[-1]
 
     words = _complete(arguments)
+    path = SearchPath.of_arguments(words)
     if any(word in ("-h", "--help") for word in words):
-        print_help(_without_options(words), SearchPath.of_arguments(words), topic)
+        print_help(_without_options(words), path, topic)
         return False
     is_help = "--hydra-help" in words
-    commands = jobs_to_show(words)
+    commands = [with_model_of_task(each, path) for each in jobs_to_show(words)]
     with _masked_output(words), shared_config_store() if is_help else nullcontext():
         for command in commands:
             if len(commands) > 1:

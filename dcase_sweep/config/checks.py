@@ -12,8 +12,9 @@ from typing import Any, get_args
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from omegaconf import MISSING as NO_VALUE
 from omegaconf import DictConfig, OmegaConf, SCMode
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from dcase_sweep.config.bounds import check_bounds, check_literals
 from dcase_sweep.config.component_checks import component_schemas
@@ -95,6 +96,7 @@ def convert(composed: DictConfig) -> Converted:
     _check_keys("", composed, Experiment)
     groups = [_read_group(group, composed) for group in TARGETED]
     components = component_schemas(composed)
+    _check_missing(flatten(written))
     evaluation = _evaluation_schema(composed)
     if evaluation is not None and isinstance(composed.get("evaluation"), DictConfig):
         _check_keys("evaluation.", composed["evaluation"], evaluation)
@@ -104,12 +106,21 @@ def convert(composed: DictConfig) -> Converted:
         experiment = OmegaConf.to_object(schema)
     except OmegaConfBaseException as error:
         where = str(error.full_key or "")
+        if isinstance(error, MissingMandatoryValue):
+            raise UserError(f"{where}: no value; expected one: {where}=VALUE") from None
         if where.partition(".")[0] not in composed:  # OmegaConf names no key, or only a position in a list
             group = _wrong_group(_make_schema(evaluation, groups, components), composed)
             where = ": ".join(filter(None, [group, where and f"entry {where}"]))
         raise UserError(f"{where}: {_describe(error, where)}") from None
     assert isinstance(experiment, Experiment)
     return Converted(experiment, schema, as_given)
+
+
+def _check_missing(flat: Mapping[str, Any]) -> None:
+    """Reject ``???``, which OmegaConf would replace by the default of a schema where there is one."""
+    for key, value in flat.items():
+        if value == NO_VALUE or (isinstance(value, list) and NO_VALUE in value):
+            raise UserError(f"{key}: no value (???); expected one: {key}=VALUE")
 
 
 def _read_group(group: str, composed: DictConfig) -> type:

@@ -129,17 +129,18 @@ def with_model_of_task(overrides: Sequence[str], path: SearchPath) -> list[str]:
     task=1a,4`` could run.
 
     Args:
-        overrides: overrides of one job.
+        overrides: overrides of one job, and options of the command line, which come last then.
         path: the search path of the task's file.
     """
-    keys = [override.partition("=")[0].lstrip("+") for override in overrides]
+    options, own = split_options(overrides)  # the value of an option may be a key: -p model
+    keys = [override.partition("=")[0].lstrip("+") for override in own]
     if "task" not in keys or "model" in keys or "experiment" in keys:
         return list(overrides)
     place = keys.index("task")
-    model = _model_of_task(overrides[place].partition("=")[2].strip("'\""), path)
-    # None: several tasks, an unknown task, or a task that leaves the model to config.yaml.
-    added = [] if model is None else [f"model={model}"]
-    return [*overrides[: place + 1], *added, *overrides[place + 1 :]]
+    model = _model_of_task(own[place].partition("=")[2].strip("'\""), path)
+    if model is None:  # several tasks, an unknown task, or a task that leaves the model to config.yaml
+        return list(overrides)
+    return [*own[: place + 1], f"model={model}", *own[place + 1 :], *options]
 
 
 def _model_of_task(name: str, path: SearchPath, deep: int = 5) -> str | None:

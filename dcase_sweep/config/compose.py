@@ -135,9 +135,9 @@ def compose_experiments(
 def _composed(overrides: Sequence[str], path: SearchPath, needs_network: bool) -> Composed:
     completed = with_model_of_task(overrides, path)
     config = compose("config", [*path.overrides, *completed], return_hydra_config=True)
+    checked = check(config, needs_network=needs_network)
     rest = [override for override in overrides if override.partition("=")[0] not in ("model", "task")]
     name = " ".join([str(config.hydra.runtime.choices["model"]), *(each.lstrip("+") for each in rest)])
-    checked = check(config, needs_network=needs_network)
     choices = read_choices(config.hydra.runtime.choices, config)
     shown = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     command = repeat_command(config.hydra, [word for word in overrides if not word.startswith("resume=")])

@@ -102,6 +102,10 @@ def _explain_choice(error: Exception, arguments: Sequence[str]) -> str | None:
     twice = re.search(r"Multiple values for (\S+?)\. To override", text)
     if twice:
         return f"+{twice[1]}: one is chosen already; write {twice[1]}=NAME to choose another"
+    none = re.search(r"You must specify '([^']+)', e\.g", text)
+    if none:
+        offered = SearchPath.of_arguments(arguments).choices(none[1])
+        return f"{none[1]}: no choice (???); expected one of {', '.join(offered)}"
     choice = re.search(r"Could not find '([^']+)/([^/']*)'", text)
     if choice:
         offered = [line.strip() for line in text.splitlines() if line.startswith("\t")]

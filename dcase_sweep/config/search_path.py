@@ -8,6 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from hydra.core.config_store import ConfigStore
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
 from omegaconf import OmegaConf
@@ -16,6 +18,7 @@ from dcase_sweep.config.classes import PACKAGES
 from dcase_sweep.config.files import read_config
 from dcase_sweep.config.flat import flatten
 from dcase_sweep.config.folders import conf_folder, experiment_folders
+from dcase_sweep.sweep.plugins import list_plugin_places
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.overrides import quote
 from dcase_sweep.utils.text import printable
@@ -85,18 +88,29 @@ class SearchPath:
         """Find the file of a group's choice; None if there is none."""
         if not choice or choice != choice.strip() or ".." in choice or "\0" in choice:
             return None
-        found = (folder / group / f"{choice}.yaml" for folder in (conf_folder(), *self.own))
+        found = (folder / group / f"{choice}.yaml" for folder in self._folders)
         return next((path for path in found if path.is_file()), None)
 
     def has_group(self, name: str) -> bool:
         """Whether a group such as ``model`` or ``hydra/sweeper`` exists."""
-        return name == "experiment" or any((folder / name).is_dir() for folder in (conf_folder(), *self.own))
+        if name == "experiment" or any((folder / name).is_dir() for folder in self._folders):
+            return True
+        return ConfigStore.instance().get_type(name) == ObjectType.GROUP
 
     def choices(self, group: str) -> list[str]:
         """Return the choices of a group, sorted."""
-        folders = [folder / group for folder in (conf_folder(), *self.own)]
+        folders = [folder / group for folder in self._folders]
         folders += experiment_folders() if group == "experiment" else []
-        return sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
+        store = ConfigStore.instance()
+        stored = store.list(group) if store.get_type(group) == ObjectType.GROUP else []
+        files = {path.stem for folder in folders for path in folder.glob("*.yaml")}
+        return sorted({*files, *(name.removesuffix(".yaml") for name in stored if name.endswith(".yaml"))})
+
+    @property
+    def _folders(self) -> list[Path]:
+        """The folders of this package, of the user, and of plugins."""
+        added = (_resolve(place) for place in list_plugin_places())
+        return [conf_folder(), *self.own, *(folder for folder in added if folder is not None)]
 
     def hidden(self) -> Iterator[Path]:
         """Return the user's files that are never read because this package has a file of the same name."""

@@ -7,8 +7,10 @@ import warnings
 from importlib import import_module
 from pathlib import Path
 
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathElement
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 
 from dcase_sweep.utils.errors import UserError
@@ -41,6 +43,31 @@ def load_plugins() -> None:
         else:
             reason = printable(found[2].replace(" : ", ": "))
             print(f"warning: {found[1]} cannot be imported ({reason}); its plugins are missing", file=sys.stderr)
+
+
+class _Places(ConfigSearchPath):
+    """A search path that is only listed."""
+
+    def __init__(self) -> None:
+        self._elements: list[SearchPathElement] = []
+
+    def get_path(self) -> list[SearchPathElement]:
+        return self._elements
+
+    def append(self, provider: str, path: str, anchor: object = None) -> None:
+        self._elements.append(SearchPathElement(provider, path))
+
+    def prepend(self, provider: str, path: str, anchor: object = None) -> None:
+        self._elements.insert(0, SearchPathElement(provider, path))
+
+
+def list_plugin_places() -> list[str]:
+    """Return the entries that plugins add to the search path of configuration files: ``pkg://birds.conf``."""
+    places = _Places()
+    for found in Plugins.instance().discover(SearchPathPlugin):
+        assert issubclass(found, SearchPathPlugin)
+        found().manipulate_search_path(places)
+    return [element.path for element in places.get_path() if element.path is not None]
 
 
 def check_plugin(key: str, target: str, kind: Kind) -> None:

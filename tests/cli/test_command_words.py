@@ -1,6 +1,7 @@
 """The version, the help and the shown configurations of the command line."""
 
 import os
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -87,6 +88,24 @@ def test_the_jobs_of_a_sweep_are_shown() -> None:
         ["--cfg=job", "search=scene_cnn", "seed=1"]
     ]
     assert jobs_to_show(["-m", "seed=1,2"]) == [["-m", "seed=1,2"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "targets"),
+    [
+        (["-m", "task=1a,4", "-p", "model._target_"], ["cnn.CNN", "crnn.CRNN"]),
+        (["task=4", "-p", "model._target_"], ["crnn.CRNN"]),
+        (["-p", "model", "task=4"], ["crnn.CRNN"]),
+    ],
+)
+def test_a_task_is_shown_with_its_model(
+    words: list[str], targets: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["dcase_sweep"])
+
+    assert main([*words, "--cfg", "job"]) == 0
+
+    assert re.findall(r"dcase_sweep\.models\.(\w+\.\w+)", capsys.readouterr().out) == targets
 
 
 def test_options_may_come_between_overrides() -> None:

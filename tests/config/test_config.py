@@ -353,6 +353,25 @@ def test_demo_data_are_those_of_the_task_and_their_absence_is_reported() -> None
         composed("task.name=9", "data._target_=???")
 
 
+@pytest.mark.parametrize(
+    ("word", "line"),
+    [
+        ("seed=???", r"seed: no value \(\?\?\?\); expected one: seed=VALUE"),
+        ("optimizer.lr=???", r"optimizer\.lr: no value"),
+        ("hardware.threads=???", r"hardware\.threads: no value"),
+        ("training.epochs=???", r"training\.epochs: no value"),
+        ("~hardware", r"hardware\.accelerator: no value; expected one: hardware\.accelerator=VALUE"),
+        ("~training.epochs", r"training\.epochs: no value; expected one: training\.epochs=VALUE"),
+        ("~model", "model: expected a group whose _target_ names a class; found None"),
+        ("model=???", r"model: no choice \(\?\?\?\); expected one of baseline_cnn, cnn4"),
+    ],
+)
+def test_a_key_without_a_value_is_named(word: str, line: str) -> None:
+    """The default of its type would be used otherwise."""
+    with pytest.raises(UserError, match=f"^{line}"):
+        compose_experiments([word])
+
+
 def test_without_a_home_folder_the_configured_cache_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setenv("DCASE_SWEEP_CACHE", "/scratch/cache")

@@ -5,9 +5,13 @@ from typing import Any
 
 import pytest
 from hydra import compose
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException
 from hydra.initialize import initialize_config_dir
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from dcase_sweep.config.command_line import quote_choices, repeat_command, with_model_of_task
 from dcase_sweep.config.compose import compose_experiments
@@ -54,6 +58,23 @@ def test_both_ways_to_name_a_folder_are_read(words: list[str], conf: Path) -> No
     assert {"tiny", "cnn4"} <= set(path.choices("model"))
     assert path.has_group("task")
     assert not path.has_group("seed")
+
+
+def test_folders_of_plugins_and_dataclasses_are_searched(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mine(SearchPathPlugin):
+        def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+            search_path.append("mine", f"file://{conf}")
+
+    found = Plugins.instance().plugin_type_to_subclass_list
+    monkeypatch.setitem(found, SearchPathPlugin, [*found[SearchPathPlugin], Mine])
+    monkeypatch.setattr(ConfigStore.instance(), "repo", {"model": {"typed.yaml": None}, "own": {"some.yaml": None}})
+    path = SearchPath()
+
+    assert with_model_of_task(quote_choices(["task=2023"], path), path) == ["task='2023'", "model=tiny"]
+    assert {"tiny", "typed", "cnn4"} <= set(path.choices("model"))
+    assert path.choices("own") == ["some"]
+    assert path.has_group("own")
+    assert not path.overrides, "they are found without being named"
 
 
 def test_a_folder_that_is_not_there_is_rejected(conf: Path) -> None:
