@@ -295,5 +295,6 @@ def check_single_choice(override: str) -> None:
         if twice is not None:
             raise UserError(f"{override}: {twice} twice, which Hydra would merge into one; expected each name once")
         return
-    if (key in GROUPS or key.startswith("hydra/")) and ("[" in value or "{" in value):
+    given = re.sub(r"glob\([^()]*\)", "", value)  # may have lists of patterns
+    if (key in GROUPS or key.startswith("hydra/")) and ("[" in given or "{" in given):
         raise UserError(f"{override}: not one choice; expected {key}=NAME, or with -m {key}=NAME,NAME for each")

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -93,7 +92,7 @@ def jobs_to_show(arguments: Sequence[str]) -> list[list[str]]:
     if not is_shown or not is_multirun(arguments):
         return [list(arguments)]
     options, overrides = split_options([word for word in arguments if word not in MULTIRUN])
-    parser = OverridesParser.create()
+    parser = SearchPath.of_arguments(arguments).make_parser()
     if any(word.lstrip("+").startswith(("hydra/sweeper=optuna", "search=")) for word in overrides):
         shared = [
             word

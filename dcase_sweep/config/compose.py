@@ -9,7 +9,6 @@ from pathlib import Path
 from hydra import compose
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.initialize import initialize_config_dir
 from omegaconf import OmegaConf
@@ -119,8 +118,7 @@ def compose_experiments(
         with restored_config_source():
             register_experiments()
             with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-                parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-                return [_composed(job, path, needs_network) for job in combinations(parser, understood)]
+                return [_composed(job, path, needs_network) for job in combinations(path.make_parser(), understood)]
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, [*path.overrides, *understood])) from None
     except RecursionError:

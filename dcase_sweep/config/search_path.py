@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -112,6 +113,10 @@ class SearchPath:
         added = (_resolve(place) for place in list_plugin_places())
         return [conf_folder(), *self.own, *(folder for folder in added if folder is not None)]
 
+    def make_parser(self) -> OverridesParser:
+        """Return a parser of overrides whose ``glob()`` chooses among the files of these folders."""
+        return OverridesParser.create(config_loader=cast(ConfigLoader, _Choices(self)))
+
     def hidden(self) -> Iterator[Path]:
         """Return the user's files that are never read because this package has a file of the same name."""
         conf = conf_folder()
@@ -137,6 +142,17 @@ class SearchPath:
         if self.config_dir is None and not self.more:
             return SearchPath(str(folder))
         return SearchPath(self.config_dir, (*self.more, str(folder)))
+
+
+class _Choices:
+    """The part of Hydra's ``ConfigLoader`` that a parser of overrides uses."""
+
+    def __init__(self, path: SearchPath) -> None:
+        self._path = path
+
+    def get_group_options(self, group_name: str, results_filter: object = None) -> list[str]:
+        """Return the choices of a group, sorted."""
+        return self._path.choices(group_name)
 
 
 def named_in_folder(config_dir: str) -> dict[str, str | frozenset[str]]:

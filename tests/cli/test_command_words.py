@@ -12,6 +12,7 @@ import yaml
 
 from dcase_sweep import __version__
 from dcase_sweep.__main__ import VERBS, main
+from dcase_sweep.config.arguments import check_supported
 from dcase_sweep.config.command_line import jobs_to_show, put_options_last
 
 
@@ -106,6 +107,16 @@ def test_a_task_is_shown_with_its_model(
     assert main([*words, "--cfg", "job"]) == 0
 
     assert re.findall(r"dcase_sweep\.models\.(\w+\.\w+)", capsys.readouterr().out) == targets
+
+
+def test_the_files_of_a_pattern_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/cnn9.yaml").touch()
+    words = ["-m", "model=glob(cnn*,exclude=[cnn5])", "--config-dir", str(tmp_path), "--cfg", "job"]
+
+    shown = ["--config-dir", str(tmp_path), "--cfg", "job"]
+    assert jobs_to_show(words) == [[*shown, "model=cnn4"], [*shown, "model=cnn9"]]
+    check_supported(words)
 
 
 def test_options_may_come_between_overrides() -> None:

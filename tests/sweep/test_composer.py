@@ -69,6 +69,12 @@ def test_both_ways_give_the_same(which: str, overrides: list[str], request: pyte
     assert everything(composed) == everything(compose_slowly(chosen, overrides))
 
 
+def test_the_name_of_a_folder_has_only_what_was_typed(grid: Composer) -> None:
+    composed = grid.compose(["seed=1", "model=cnn4", "++tracking.parent=0f", "++tracking.varying=['seed']"])
+
+    assert composed.hydra.sweep.subdir == "model=cnn4,seed=1"
+
+
 def test_blocks_that_occur_again_are_those_that_hydra_composes(composer: Composer) -> None:
     block = "{filters:8,kernel:[7,7],pool:null,dropout:${model.dropout}}"
     for rate in ("0.1", "0.2", "0.3"):
