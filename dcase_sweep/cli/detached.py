@@ -12,14 +12,12 @@ from typing import Any, BinaryIO
 
 import yaml
 from hydra import compose
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.initialize import initialize_config_dir
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.config.command_line import quote_choices
-from dcase_sweep.config.folders import conf_folder
+from dcase_sweep.config.initialized import initialized
 from dcase_sweep.config.resumed import SWEEP, find_sweep, insert_overrides
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.sweep.command import is_multirun
@@ -104,8 +102,7 @@ def _compose_settings(words: Sequence[str]) -> DictConfig:
         key = parsed.get_key_element().lstrip("+")
         if (key in _FILES or key.startswith("hydra")) and key != "hydra.searchpath" and not parsed.is_sweep_override():
             chosen.append(word)
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+    with initialized():
         composed = compose("config", [*path.overrides, *quote_choices(chosen, path)], return_hydra_config=True)
     found: DictConfig = composed.hydra
     return found

@@ -12,9 +12,6 @@ from typing import Any
 
 import yaml
 from hydra import compose
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.initialize import initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -31,6 +28,7 @@ from dcase_sweep.config.descriptions import (
     yaml_summary,
 )
 from dcase_sweep.config.folders import conf_folder
+from dcase_sweep.config.initialized import initialized
 from dcase_sweep.config.schemas import Evaluation, SceneEvaluation
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.utils.errors import UserError
@@ -93,10 +91,8 @@ def print_help(words: Sequence[str], path: SearchPath, topic: str | None = None)
 
 
 def _compose(words: Sequence[str], path: SearchPath) -> DictConfig:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-        job = combinations(parser, list(words))[0]
+    with initialized():
+        job = combinations(path.make_parser(), list(words))[0]
         return compose("config", [*path.overrides, *job], return_hydra_config=True)
 
 

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from hydra import compose
 from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from hydra.initialize import initialize_config_dir
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -19,8 +17,9 @@ from dcase_sweep.config.checks import check
 from dcase_sweep.config.choices import read_choices
 from dcase_sweep.config.command_line import quote_choices, repeat_command, with_model_of_task
 from dcase_sweep.config.files import read_config, register_config_source, restored_config_source
-from dcase_sweep.config.folders import conf_folder, experiment_folders
+from dcase_sweep.config.folders import experiment_folders
 from dcase_sweep.config.hints import explain
+from dcase_sweep.config.initialized import initialized
 from dcase_sweep.config.path_words import quote_paths, typed_word
 from dcase_sweep.config.renamed import rename_overrides
 from dcase_sweep.config.resumed import find_sweep, with_words_of_folder
@@ -113,11 +112,10 @@ def compose_experiments(
     words = [word for word in rename_overrides(arguments) if not word.lstrip("+").startswith("hydra.searchpath=")]
     understood = with_model_of_task(quote_choices(words, path), path)
     check_overrides(understood, path)
-    GlobalHydra.instance().clear()
     try:
         with restored_config_source():
             register_experiments()
-            with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+            with initialized():
                 return [_composed(job, path, needs_network) for job in combinations(path.make_parser(), understood)]
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error, [*path.overrides, *understood])) from None

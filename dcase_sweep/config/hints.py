@@ -17,6 +17,7 @@ from dcase_sweep.config.components import SINGLE
 from dcase_sweep.config.files import read_config
 from dcase_sweep.config.folders import conf_folder, experiment_folders
 from dcase_sweep.config.hydra_hints import explain_call, explain_key, find_missing
+from dcase_sweep.config.initialized import initialized
 from dcase_sweep.config.path_words import holds_path, typed_word
 from dcase_sweep.config.search_path import SearchPath
 from dcase_sweep.config.signatures import TARGET, read_signature
@@ -219,8 +220,6 @@ def _compose_choices(arguments: Sequence[str]) -> list[dict[str, Any]]:
 def _compose(arguments: Sequence[str]) -> list[DictConfig]:
     """Return the configurations that the arguments select, without other values on the command line."""
     from hydra import compose
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.initialize import initialize_config_dir
 
     path = SearchPath.of_arguments(arguments)
     chosen = [word.partition("=") for word in arguments if path.has_group(word.partition("=")[0].lstrip("+") or "/")]
@@ -230,9 +229,8 @@ def _compose(arguments: Sequence[str]) -> list[DictConfig]:
         for key, _, values in chosen
         if values
     ]
-    GlobalHydra.instance().clear()
     composed: list[DictConfig] = []
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+    with initialized():
         for choices in itertools.islice(itertools.product(*each), _COMPOSED_FOR_HINTS):
             try:
                 composed.append(compose("config", [*path.overrides, *choices]))
