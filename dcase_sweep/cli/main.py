@@ -31,7 +31,7 @@ from dcase_sweep.config.command_line import (
     split_options,
     with_model_of_task,
 )
-from dcase_sweep.config.compose import ENDLESS, register_experiments, shared_config_store
+from dcase_sweep.config.compose import ENDLESS, register_experiments, remove_namesakes, shared_config_store
 from dcase_sweep.config.folders import conf_folder
 from dcase_sweep.config.hints import explain
 from dcase_sweep.config.path_words import quote_paths
@@ -71,6 +71,7 @@ def _main(arguments: list[str], topic: str | None) -> int:
     outcomes: list[Any] = []
     try:
         register_experiments()
+        remove_namesakes()
         if FLAG in arguments:
             arguments = [word for word in arguments if word != FLAG]
             if not {"-h", "--help"} & {*arguments}:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hydra import compose
 from hydra.core.config_store import ConfigStore
@@ -17,7 +18,7 @@ from dcase_sweep.config.checks import check
 from dcase_sweep.config.choices import read_choices
 from dcase_sweep.config.command_line import quote_choices, repeat_command, with_model_of_task
 from dcase_sweep.config.files import read_config, register_config_source, restored_config_source
-from dcase_sweep.config.folders import experiment_folders
+from dcase_sweep.config.folders import conf_folder, experiment_folders
 from dcase_sweep.config.hints import explain
 from dcase_sweep.config.initialized import initialized
 from dcase_sweep.config.path_words import quote_paths, typed_word
@@ -48,6 +49,19 @@ def register_experiments() -> None:
                 print(f"warning: {error}; skipped", file=sys.stderr)
                 continue
             store.store(group="experiment", name=path.stem, node=node, package="_global_", provider=str(folder))
+
+
+def remove_namesakes() -> None:
+    """Remove the configurations of other plugins that have the names of ours, such as those of hydra-optuna-sweeper.
+
+    Hydra would merge our files into them, which have other keys.
+    """
+    conf = conf_folder()
+    for path in sorted((conf / "hydra").rglob("*.yaml")):
+        node: Any = ConfigStore.instance().repo
+        for name in path.relative_to(conf).parent.parts:
+            node = node.get(name, {})
+        node.pop(path.name, None)
 
 
 @contextmanager

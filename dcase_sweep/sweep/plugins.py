@@ -35,7 +35,9 @@ def load_plugins() -> None:
             where = _find_line(error)
             if where is None:
                 raise
-            raise UserError(f"{where}: {_describe(error)}; Hydra imports every module of {NAMESPACE}") from error
+            raise UserError(
+                f"{where}: {_describe(error)}; Hydra imports every module of {NAMESPACE}, so correct or uninstall it"
+            ) from error
     for each in caught:
         found = re.search(r"Error importing '([^']+)'.*\n\s*(\S.*)$", str(each.message).strip(), re.DOTALL)
         if found is None:

@@ -5,15 +5,25 @@ import re
 import subprocess
 import sys
 from contextlib import suppress
+from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+from hydra.core.config_store import ConfigStore
 
 from dcase_sweep import __version__
 from dcase_sweep.__main__ import VERBS, main
 from dcase_sweep.config.arguments import check_supported
 from dcase_sweep.config.command_line import jobs_to_show, put_options_last
+
+
+@dataclass
+class Sampler:
+    """The settings of a sampler in another plugin."""
+
+    _target_: str = "other.TPESampler"
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,6 +117,23 @@ def test_a_task_is_shown_with_its_model(
     assert main([*words, "--cfg", "job"]) == 0
 
     assert re.findall(r"dcase_sweep\.models\.(\w+\.\w+)", capsys.readouterr().out) == targets
+
+
+def test_a_plugin_with_the_names_of_this_package_changes_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """hydra-optuna-sweeper, which lightning-hydra-template installs, has an ``optuna`` and a ``tpe`` too."""
+    monkeypatch.setattr(sys, "argv", ["dcase_sweep"])
+    store = ConfigStore.instance()
+    monkeypatch.setattr(store, "repo", deepcopy(store.repo))
+    other = {"_target_": "other.OptunaSweeper", "defaults": [{"sampler": "tpe"}], "n_jobs": 2}
+    store.store(group="hydra/sweeper", name="optuna", node=other, provider="other")
+    store.store(group="hydra/sweeper/sampler", name="tpe", node=Sampler, provider="other")
+
+    assert main(["-m", "search=scene_cnn", "--cfg", "hydra", "-p", "hydra.sweeper"]) == 0
+
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert (shown["workers"], shown["sampler"]["multivariate"]) == (1, True)
 
 
 def test_the_files_of_a_pattern_are_shown(tmp_path: Path) -> None:

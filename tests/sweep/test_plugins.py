@@ -119,7 +119,7 @@ def test_a_plugin_that_fails_is_named_with_its_line(own: Path) -> None:
 
     assert found == (
         f"{own / 'own_d.py'}, line 2: ZeroDivisionError: division by zero; Hydra imports every module of "
-        "hydra_plugins\n"
+        "hydra_plugins, so correct or uninstall it\n"
     )
 
 
