@@ -97,6 +97,11 @@ def _check_options(arguments: Sequence[str]) -> None:
 
     parser.error = raise_error  # type: ignore[method-assign]
     options = parser.parse_args(list(arguments))
+    place = options.config_path
+    if place is not None and "://" not in place and not os.path.isabs(place):  # Hydra takes it for a module
+        found = os.path.abspath(place)
+        hint = f"expected {found}" if os.path.isdir(found) else "expected an absolute path, or pkg://PACKAGE.FOLDER"
+        raise UserError(f"--config-path {printable(place)}: relative to no folder; {hint}")
     chosen = [name for name in ("run", "multirun", "cfg", "info", "shell_completion") if getattr(options, name)]
     if len(chosen) > 1:
         names = " and ".join(f"--{name.replace('_', '-')}" for name in chosen)

@@ -103,6 +103,9 @@ def _explain_choice(error: Exception, arguments: Sequence[str]) -> str | None:
     twice = re.search(r"Multiple values for (\S+?)\. To override", text)
     if twice:
         return f"+{twice[1]}: one is chosen already; write {twice[1]}=NAME to choose another"
+    primary = re.search(r"Cannot find primary config '([^']+)'", text)
+    if primary:
+        return f"--config-name {primary[1]}: no such file; leave it out, or name its folder with --config-path too"
     none = re.search(r"You must specify '([^']+)', e\.g", text)
     if none:
         offered = SearchPath.of_arguments(arguments).choices(none[1])

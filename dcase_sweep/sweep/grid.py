@@ -125,12 +125,16 @@ class GridSweeper(Sweeper):
     def _written(self, folder: Path) -> Iterator[None]:
         """Write the configuration of the sweep, and hold the file until its end, so that only one command goes on."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / "multirun.yaml", masked_yaml(self._config))
-        leases.hold(folder / "multirun.yaml")
+        path = folder / "multirun.yaml"
+        with leases.claim(path) as is_free:
+            if not is_free:  # it has begun since this command looked for one
+                raise UserError(f"hydra.sweep.dir={folder}: another sweep runs there; wait for its end")
+        write_text(path, masked_yaml(self._config))
+        leases.hold(path)
         try:
             yield
         finally:
-            leases.release(folder / "multirun.yaml")
+            leases.release(path)
 
     def describe_continuation(self, arguments: Sequence[str], folder: Path) -> str:
         """Return the command that continues an interrupted sweep.

@@ -15,6 +15,8 @@ from dcase_sweep.config import Tracking
 from dcase_sweep.runner import Result
 from dcase_sweep.sweep import grid
 from dcase_sweep.tasks.scene_classification import SceneClassification
+from dcase_sweep.utils import leases
+from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.signals import Interrupted
 
 
@@ -153,3 +155,20 @@ def test_a_long_check_reports_its_progress(monkeypatch: pytest.MonkeyPatch, capl
 
     assert [job.content for job in jobs] == [(["seed=0"], True), (["seed=1"], False)]
     assert [each.message for each in caplog.records] == ["sweep     1 of 2 jobs checked, about 0.0 s left"]
+
+
+def test_two_sweeps_that_begin_at_the_same_time_do_not_share_a_folder(tmp_path: Path) -> None:
+    sweeper = GridSweeper()
+    sweeper._config = OmegaConf.create({"hydra": {}})
+    (tmp_path / "multirun.yaml").write_text("of: the other\n")
+    leases.hold(tmp_path / "multirun.yaml")
+    try:
+        with pytest.raises(UserError, match=r"another sweep runs there; wait for its end"), sweeper._written(tmp_path):
+            pass
+    finally:
+        leases.release(tmp_path / "multirun.yaml")
+    assert (tmp_path / "multirun.yaml").read_text() == "of: the other\n"
+
+    with sweeper._written(tmp_path):
+        pass
+    assert (tmp_path / "multirun.yaml").read_text() != "of: the other\n"

@@ -136,6 +136,26 @@ def test_a_plugin_with_the_names_of_this_package_changes_nothing(
     assert (shown["workers"], shown["sampler"]["multivariate"]) == (1, True)
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--config-name", "other"], "--config-name other: no such file; leave it out, or name its folder with"),
+        (["--config-path", "here"], "--config-path here: relative to no folder; expected {folder}/here"),
+        (["-cp", "nowhere"], "--config-path nowhere: relative to no folder; expected an absolute path, or pkg://"),
+    ],
+)
+def test_another_primary_configuration_that_is_not_found(
+    words: list[str], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["dcase_sweep"])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+
+    assert main(words) == 1
+
+    assert capsys.readouterr().err.startswith(f"error: {line.format(folder=tmp_path)}")
+
+
 def test_the_files_of_a_pattern_are_shown(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/cnn9.yaml").touch()
