@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.types import HydraContext, TaskFunction
+from hydra.utils import get_class
 from omegaconf import DictConfig
 
 from dcase_sweep.application.continued import choose_continuation
@@ -27,6 +28,15 @@ class SweepFailed(Exception):
     def __init__(self, failures: Sequence[str]) -> None:
         super().__init__("; ".join(failures))
         self.failures = tuple(failures)
+
+
+def raises_failures(target: str) -> bool:
+    """Whether a sweeper raises `SweepFailed` where it must, which others than those of this package do not.
+
+    Args:
+        target: the full name of its class.
+    """
+    return issubclass(get_class(target), (grid.GridSweeper, sweeper.OptunaSweeper))
 
 
 class GridSweeper(grid.GridSweeper):

@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from dcase_sweep.application.sweepers import SweepFailed
+from dcase_sweep.application.sweepers import SweepFailed, raises_failures
 from dcase_sweep.cli.detached import FLAG, VARIABLE, start_detached
 from dcase_sweep.cli.help import print_help
 from dcase_sweep.config.arguments import check_arguments, check_supported, explain_setup
@@ -98,14 +98,23 @@ def _main(arguments: list[str], topic: str | None) -> int:
 
 
 def _run(arguments: list[str], outcomes: list[Any], topic: str | None) -> bool:
-    """Compose and run the experiment or the sweep, and append the results; return whether it is a sweep."""
+    """Compose and run the experiment or the sweep, and append the results; return whether it is a sweep.
+
+    Raises:
+        SweepFailed: if a job of a sweeper of another package has failed in this process.
+    """
     is_sweep = False
+    failures: list[str] = []
 
     def task(composed: DictConfig) -> Any:
         nonlocal is_sweep
-        is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-        outcomes.append(run_composed(composed))
-        return outcomes[-1]
+        settings = HydraConfig.get()
+        is_sweep = settings.mode == RunMode.MULTIRUN
+        outcome = run_composed(composed)
+        outcomes.append(outcome)
+        if is_sweep and outcome.status == "failed" and not raises_failures(settings.sweeper._target_):
+            failures.append(f"job {settings.job.num} {' '.join(settings.overrides.task)}: {outcome.error}")
+        return outcome
 
     words = _complete(arguments)
     path = SearchPath.of_arguments(words)
@@ -121,6 +130,8 @@ def _run(arguments: list[str], outcomes: list[Any], topic: str | None) -> bool:
             sys.argv[1:] = command
             GlobalHydra.instance().clear()
             hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(task)()
+    if failures:
+        raise SweepFailed(failures)
     return is_sweep
 
 

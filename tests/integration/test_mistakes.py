@@ -40,3 +40,10 @@ def test_a_reader_that_has_seen_enough(here: CommandLine, arguments: list[str]) 
     _, complaints = process.communicate(timeout=60)
 
     assert complaints == b""
+
+
+def test_a_failed_job_of_another_sweeper_is_no_success(here: CommandLine) -> None:
+    output = here("-m", "hydra/sweeper=basic", "seed=0,1", "training.epochs=0", code=1)
+
+    assert output.count("failed: job ") == 2
+    assert "failed: job 1 seed=1 training.epochs=0: training.epochs=0: expected at least 1" in output
