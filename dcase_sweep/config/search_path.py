@@ -218,7 +218,7 @@ def _resolve(place: str) -> Path | None:
         package, _, inner = rest.replace("/", ".").partition(".")
         try:
             found = files(package).joinpath(*filter(None, inner.split(".")))
-        except (ImportError, TypeError, ValueError):
+        except (ImportError, TypeError, ValueError, OSError):  # OSError: of a finder in place of a folder
             return None
         return found if isinstance(found, Path) else None
     return None

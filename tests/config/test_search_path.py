@@ -1,6 +1,9 @@
 """The user's own folders of configuration files."""
 
+import sys
+from importlib.machinery import ModuleSpec, NamespaceLoader
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -75,6 +78,16 @@ def test_folders_of_plugins_and_dataclasses_are_searched(conf: Path, monkeypatch
     assert path.choices("own") == ["some"]
     assert path.has_group("own")
     assert not path.overrides, "they are found without being named"
+
+
+def test_a_package_without_folders_has_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An editable installation by setuptools adds the name of a finder to the path of a namespace package."""
+    package = ModuleType("hooked")
+    package.__spec__ = ModuleSpec("hooked", NamespaceLoader("hooked", ["finder.__path_hook__"], lambda *_: None))
+    package.__spec__.submodule_search_locations = ["finder.__path_hook__"]
+    monkeypatch.setitem(sys.modules, "hooked", package)
+
+    assert SearchPath(None, ("pkg://hooked.conf",)).own == []
 
 
 def test_a_folder_that_is_not_there_is_rejected(conf: Path) -> None:
