@@ -16,7 +16,7 @@ from dcase_sweep.result import Result
 from dcase_sweep.sweep.gpu_sharing import take_gpu
 from dcase_sweep.sweep.stored_jobs import mask_saved_configurations
 from dcase_sweep.training.callbacks import RunCallback
-from dcase_sweep.utils.errors import UserError, describe_os_error, first_line
+from dcase_sweep.utils.errors import UserError, describe_failure, describe_os_error
 from dcase_sweep.utils.gpus import DeviceLost, is_gpu_lost
 from dcase_sweep.utils.secrets import mask_word, masked_yaml
 
@@ -53,7 +53,7 @@ def run_composed(
     except UserError as error:  # before importing the libraries for training and logging, which takes seconds
         _say_error(str(error))
         folder = str(settings.runtime.output_dir)
-        return Result("failed", str(settings.job.name), folder, error=first_line(str(error)))
+        return Result("failed", str(settings.job.name), folder, error=describe_failure(error))
     return _run_checked(checked, composed, callback)
 
 
@@ -93,16 +93,15 @@ def _run_safely(run: Callable[[], Result], job: "Job") -> Result:
     try:
         return run()
     except UserError as error:
-        line = str(error)
-        _say_error(line)
+        line = describe_failure(error)
+        _say_error(str(error))
     except Exception as error:
+        line = describe_failure(error)
         found = describe_os_error(error)
-        line = found or f"{type(error).__name__}: {error}"
         if found is not None:
-            _say_error(line)
+            _say_error(found)
         else:
-            log.exception(f"error: {job.name} failed: {line}")
-    line = first_line(line)
+            log.exception(f"error: {job.name} failed: {type(error).__name__}: {error}")
     if is_gpu_lost():
         raise DeviceLost(f"this process cannot use the GPU any more: {line}")
     return Result("failed", job.name, str(job.folder), error=line)

@@ -33,7 +33,7 @@ from dcase_sweep.training.gpu_memory import describe_share
 from dcase_sweep.training.resume import Resumable, find_resumable
 from dcase_sweep.utils import console
 from dcase_sweep.utils.batch import is_requeued
-from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.errors import UserError, describe_failure
 from dcase_sweep.utils.signals import Interrupted, report_time_limit
 from dcase_sweep.utils.time_limit import OutOfTime, TimeLimit, find_deadline, parse_duration, seconds_to_first_epoch
 
@@ -111,8 +111,8 @@ def _run(experiment: Experiment, job: Job, callback: RunCallback | None) -> Resu
     except OutOfTime as reason:
         mlrun.give_up("KILLED")
         return _end_in_time(job, mlrun.name, mlrun.id, reason, began)
-    except BaseException:
-        mlrun.give_up("FAILED")
+    except BaseException as error:
+        mlrun.give_up("FAILED", describe_failure(error))
         raise
     console.field("run", f"{' · '.join(filter(None, [mlrun.name, mlrun.id, os.path.relpath(job.folder)]))}")
     return Result(
@@ -209,9 +209,9 @@ def _shown_in_its_sweep(experiment: Experiment, job: Job) -> Iterator[None]:
     """Show each job of a sweep as a run, including jobs that fail during the checks."""
     try:
         yield
-    except UserError:
+    except UserError as error:
         if experiment.tracking.parent:
-            _start_run(experiment, job, None).give_up("FAILED")
+            _start_run(experiment, job, None).give_up("FAILED", describe_failure(error))
         raise
 
 
@@ -252,8 +252,7 @@ def _start_run(
     resumable: Resumable | None,
     loaded: tuple[TaskData, FeatureStore] | None = None,
 ) -> tracking.AnyRun:
-    tags = {f"dcase_sweep.{group}": choice for group, choice in job.choices.items()}
-    tags["dcase_sweep.command"] = job.command
+    tags = {"dcase_sweep.command": job.command}
     name = experiment.tracking.run_name or job.name
     run_id = resumable.run_id if resumable else None
     if resumable:  # for a new run, if the earlier one cannot be resumed: code or data may differ from its first epochs

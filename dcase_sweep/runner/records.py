@@ -49,13 +49,13 @@ def log_complexity(mlrun: tracking.AnyRun, experiment: Experiment, classes: int)
     """Log the complexity of the network before training, with all parameters non-zero."""
     complexity = complexity_before_training(experiment, classes)
     kept = within_limit(complexity, experiment)
-    size = f"{complexity.size_kib(16):.2f} KiB at 16 bit{describe_limit(kept, experiment)}"
+    size = f"{complexity.size_kib(16):,.2f} KiB at 16 bit{describe_limit(kept, experiment)}"
     peak = complexity.peak_activation_bytes(16) / 1024
     activations = f", {peak:,.1f} KiB of activations at 16 bit" if peak else ""
     console.field(
         "model",
         f"{complexity.parameters:,} parameters, {size}, "
-        f"{complexity.multiply_accumulates / 1e6:.1f} MMAC a clip{activations}",
+        f"{complexity.multiply_accumulates / 1e6:,.1f} MMAC a clip{activations}",
     )
     table = complexity_table(complexity, rules=RULES if kept else ())
     mlrun.log_text(table + "\n", "complexity.txt")

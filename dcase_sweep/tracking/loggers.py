@@ -135,10 +135,10 @@ class MultiLoggerRun:
         self._finalize(status)
         self._run.end(status)
 
-    def give_up(self, status: str) -> None:
+    def give_up(self, status: str, reason: str = "") -> None:
         """Close the run and its loggers after an error."""
         self._finalize(status)
-        self._run.give_up(status)
+        self._run.give_up(status, reason)
 
     def _finalize(self, status: str) -> None:
         self._call("finalize", _STATUS.get(status, "failed"))
@@ -204,7 +204,7 @@ class UntrackedRun:
     def end(self, status: str) -> None:
         """Do nothing."""
 
-    def give_up(self, status: str) -> None:
+    def give_up(self, status: str, reason: str = "") -> None:
         """Do nothing."""
 
 

@@ -20,6 +20,8 @@ from dcase_sweep.utils.files import link_or_copy, write_text
 
 #: Name of a run's model: ``runs:/RUN_ID/model``.
 MODEL = "model"
+#: The tag of a run that lists its models. MLflow's page shows the signature of a model that is in it.
+HISTORY = "mlflow.log-model.history"
 _DATA, _CODE = "data", "code"
 _EXAMPLE, _SERVING_EXAMPLE = "input_example.json", "serving_input_example.json"
 _REQUIREMENTS, _PYTHON, _CONDA = "requirements.txt", "python_env.yaml", "conda.yaml"
@@ -52,8 +54,8 @@ class ModelPackage:
     code: Mapping[str, Path] = field(default_factory=dict)
 
 
-def write_model(package: ModelPackage, folder: Path, *, run_id: str, checkpoint: Path | None = None) -> None:
-    """Write a model as MLflow reads it.
+def write_model(package: ModelPackage, folder: Path, *, run_id: str, checkpoint: Path | None = None) -> dict[str, str]:
+    """Write a model as MLflow reads it, and return the tag of the run that names it.
 
     Args:
         package: the parts of the model.
@@ -76,7 +78,8 @@ def write_model(package: ModelPackage, folder: Path, *, run_id: str, checkpoint:
         outputs=_schema(package.outputs, required=True),
         params=_parameters(package.parameters),
     )
-    model = Model(run_id=run_id, signature=signature, saved_input_example_info=_write_example(folder, package))
+    example = _write_example(folder, package)
+    model = Model(artifact_path=MODEL, run_id=run_id, signature=signature, saved_input_example_info=example)
     pyfunc.add_to_model(
         model,
         loader_module=package.loader,
@@ -86,6 +89,7 @@ def write_model(package: ModelPackage, folder: Path, *, run_id: str, checkpoint:
         python_env=_PYTHON,
     )
     model.save(str(folder / "MLmodel"))
+    return {HISTORY: json.dumps([model.get_tags_dict()])}
 
 
 def _schema(columns: Mapping[str, str], *, required: bool) -> Any:

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 #: Tags: the process of a run, its last heartbeat in seconds since 1970, and why another process closed the run.
 OWNER, ALIVE, CLOSED = "dcase_sweep.process", "dcase_sweep.alive", "dcase_sweep.closed"
+#: Tag: the error that has ended a run.
+ERROR = "dcase_sweep.error"
 #: Tag: the batch job of the process, if there is one. When the job is requeued, the process has ended.
 JOB = "dcase_sweep.batch_job"
 #: MLflow's tag: the ID of the parent run.

@@ -12,7 +12,7 @@ from dcase_sweep.tracking.database import run_artifacts
 from dcase_sweep.tracking.delivery import MOST_METRICS, MOST_PAIRS
 from dcase_sweep.tracking.models import MODEL, ModelPackage, write_model
 from dcase_sweep.tracking.names import Names
-from dcase_sweep.tracking.owners import ALIVE
+from dcase_sweep.tracking.owners import ALIVE, ERROR
 from dcase_sweep.tracking.stores import Store
 from dcase_sweep.utils.files import whole_file, write_text
 from dcase_sweep.utils.secrets import mask_secrets
@@ -162,26 +162,35 @@ class Run:
         """Log a trained network as an MLflow model, ``runs:/ID/model``."""
         if self._artifacts is None:
             with tempfile.TemporaryDirectory() as temporary:
-                write_model(package, Path(temporary, MODEL), run_id=self.id)
+                tags = write_model(package, Path(temporary, MODEL), run_id=self.id)
                 self.store.call(lambda: self.store.client.log_artifacts(self.id, str(Path(temporary, MODEL)), MODEL))
+            self.set_tags(tags)
             return
         self._artifacts.mkdir(parents=True, exist_ok=True)
         logged = self._artifacts / FOLDER / package.checkpoint.name
         with tempfile.TemporaryDirectory(dir=self._artifacts, prefix=f".{MODEL}-") as temporary:
             written = Path(temporary, MODEL)
-            write_model(package, written, run_id=self.id, checkpoint=logged if logged.is_file() else None)
+            tags = write_model(package, written, run_id=self.id, checkpoint=logged if logged.is_file() else None)
             if (self._artifacts / MODEL).exists():  # of the run before it was taken up again
                 shutil.rmtree(self._artifacts / MODEL)
             written.rename(self._artifacts / MODEL)
+        self.set_tags(tags)
 
     def end(self, status: str) -> None:
         """Write the collected metrics and close the run as ``FINISHED``, ``FAILED`` or ``KILLED``."""
         self.flush()
         self.store.call(lambda: self.store.client.set_terminated(self.id, status))
 
-    def give_up(self, status: str) -> None:
-        """Close the run after an error; an error in closing is logged only, so that it does not hide the first."""
+    def give_up(self, status: str, reason: str = "") -> None:
+        """Close the run after an error; an error in closing is logged only, so that it does not hide the first.
+
+        Args:
+            status: ``FAILED`` or ``KILLED``.
+            reason: the error in one line, for a tag.
+        """
         try:
+            if reason:
+                self.set_tags({ERROR: reason})
             self.end(status)
         except Exception as error:
             log.warning(f"run {self.id} cannot be marked as {status.lower()}: {str(error).splitlines()[0]}")

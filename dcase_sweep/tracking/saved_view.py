@@ -39,8 +39,12 @@ HEADLINE_METRICS = (
 #: What was chosen, shown before the metrics.
 _PARAMETERS = ("task", "model", "data", "seed")
 _WIDTHS = {"task": 62, "model": 130, "data": 84, "seed": 58}
-#: Width in pixels of a letter in a title, of the symbols next to a title, and of the widest column.
-_LETTER, _BESIDE, _WIDEST = 7, 30, 125
+#: The column of names, wide enough to tell the trials of a search apart by the end of their names.
+_NAME, _NAME_WIDTH = "attributes.`Run Name`", 330
+#: Width in pixels of a letter in a title, and of the symbols next to a title.
+_LETTER, _BESIDE = 7, 30
+#: MLflow's pages for training; without it they are those for language models until the reader changes that.
+_WORKFLOW = "workflowType=machine_learning"
 
 
 def make_view(*, search: str | None = None) -> str:
@@ -52,7 +56,7 @@ def make_view(*, search: str | None = None) -> str:
     parameters = [f"params.`{name}`" for name in _PARAMETERS]
     columns = [*parameters, *(f"metrics.`{name}`" for name in HEADLINE_METRICS)]
     widths = {column: _WIDTHS[name] for column, name in zip(parameters, _PARAMETERS, strict=True)}
-    widths |= {f"metrics.`{name}`": min(_LETTER * len(name) + _BESIDE, _WIDEST) for name in HEADLINE_METRICS}
+    widths |= {f"metrics.`{name}`": _LETTER * len(name) + _BESIDE for name in HEADLINE_METRICS}
     state: dict[str, Any] = {
         "orderByKey": _NEWEST_FIRST,
         "orderByAsc": False,
@@ -61,8 +65,8 @@ def make_view(*, search: str | None = None) -> str:
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
         "selectedColumns": columns,
-        "columnOrder": ["attributes.`Run Name`", *columns, "runDateAndNestInfo", "duration"],
-        "columnWidths": widths,
+        "columnOrder": [_NAME, *columns, "runDateAndNestInfo", "duration"],
+        "columnWidths": {_NAME: _NAME_WIDTH, **widths},
         "runsExpanded": {},
         "runsPinned": [],
         "runsHidden": [],
@@ -128,12 +132,13 @@ def link_to_runs(uri: str, experiment_id: str, *, has_view: bool, parent: str | 
         parent: the id of a sweep's run, to list its jobs alone; None = all runs.
     """
     key = KEY if parent is None else parent[:_KEY_LENGTH]
-    return f"{_page(uri)}/#/experiments/{experiment_id}/runs" + (f"?viewStateShareKey={key}" if has_view else "")
+    view = f"viewStateShareKey={key}&" if has_view else ""
+    return f"{_page(uri)}/#/experiments/{experiment_id}/runs?{view}{_WORKFLOW}"
 
 
 def link_to_run(uri: str, experiment_id: str, run_id: str) -> str:
     """The address of the page of one run."""
-    return f"{_page(uri)}/#/experiments/{experiment_id}/runs/{run_id}"
+    return f"{_page(uri)}/#/experiments/{experiment_id}/runs/{run_id}?{_WORKFLOW}"
 
 
 def _page(uri: str) -> str:

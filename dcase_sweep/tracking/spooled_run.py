@@ -76,7 +76,11 @@ class SpooledRun(Run):
 
     def log_model(self, package: ModelPackage) -> None:
         """Log a trained network as an MLflow model, ``runs:/ID/model``."""
-        self._outbox.put_file(self.id, MODEL, MODEL, lambda path: write_model(package, path, run_id=self.id))
+        tags: dict[str, str] = {}
+        self._outbox.put_file(
+            self.id, MODEL, MODEL, lambda path: tags.update(write_model(package, path, run_id=self.id))
+        )
+        self.set_tags(tags)
 
     def end(self, status: str) -> None:
         """Close the run, after it has waited for the server at most for the timeout."""

@@ -10,7 +10,7 @@ from dcase_sweep import __version__
 from dcase_sweep.config import Tracking
 from dcase_sweep.tracking.database import no_parent
 from dcase_sweep.tracking.delivery import send_unsent
-from dcase_sweep.tracking.owners import ALIVE, PARENT, get_seconds, is_running, owner_tags
+from dcase_sweep.tracking.owners import ALIVE, CLOSED, ERROR, PARENT, get_seconds, is_running, owner_tags
 from dcase_sweep.tracking.provenance import commit_tags, user_name
 from dcase_sweep.tracking.run import Run, clean_tags
 from dcase_sweep.tracking.servers import wait_for_server
@@ -166,6 +166,9 @@ def _resume(store: Store, found: Any, owner: Mapping[str, str], tracking: Tracki
     """Mark a run as running in this process; metrics that it already has are not logged again."""
     info, data, client, patience = found.info, found.data, store.client, tracking.start_timeout
     _wait_for_server(store, lambda: client.update_run(info.run_id, status="RUNNING"), patience)
+    for tag in (ERROR, CLOSED):  # of its earlier end
+        if tag in data.tags:
+            _wait_for_server(store, lambda tag=tag: client.delete_tag(info.run_id, tag), patience)  # type: ignore[misc]
     logged = {
         (name, metric.step)
         for name in data.metrics

@@ -42,6 +42,14 @@ def get_reason(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
+def describe_failure(error: BaseException) -> str:
+    """Describe any error that has ended a run in one line."""
+    if isinstance(error, UserError):
+        return first_line(str(error))
+    found = describe_os_error(error) if isinstance(error, Exception) else None
+    return first_line(found or f"{type(error).__name__}: {error}")
+
+
 def describe_os_error(error: Exception) -> str | None:
     """Describe an error of a file, a disk, memory or a database in one line; return None for any other error.
 

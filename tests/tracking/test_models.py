@@ -80,6 +80,17 @@ def scenes(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator
         mlflow.set_registry_uri(None)
 
 
+def test_the_run_lists_its_model_so_that_mlflow_shows_the_signature(scenes: Logged) -> None:
+    tags = tracking.open_store(Tracking(uri=scenes.uri)).client.get_run(scenes.run_id).data.tags
+
+    (listed,) = json.loads(tags["mlflow.log-model.history"])
+    assert (listed["artifact_path"], listed["run_id"], list(listed["flavors"])) == (
+        "model",
+        scenes.run_id,
+        ["python_function"],
+    )
+
+
 def test_mlflow_loads_the_model_of_a_run(scenes: Logged) -> None:
     import mlflow
     import pandas as pd

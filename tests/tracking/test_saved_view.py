@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -19,7 +20,8 @@ def store(mlruns: Path, tmp_path: Path) -> tracking.Store:
 def test_the_address_names_the_view_that_the_experiment_has(store: tracking.Store) -> None:
     tags = store.client.get_experiment(store.experiment_id).tags
 
-    assert store.link == f"http://127.0.0.1:5000/#/experiments/{store.experiment_id}/runs?viewStateShareKey={KEY}"
+    page = f"http://127.0.0.1:5000/#/experiments/{store.experiment_id}/runs"
+    assert store.link == f"{page}?viewStateShareKey={KEY}&workflowType=machine_learning"
     columns = json.loads(tags[PREFIX + KEY])["selectedColumns"]
     assert columns[4:] == [f"metrics.`{name}`" for name in HEADLINE_METRICS]
     assert len(tags[PREFIX + KEY]) < 5000  # the longest tag that every store takes
@@ -32,7 +34,7 @@ def test_the_view_of_a_sweep_lists_its_jobs_alone(store: tracking.Store, tmp_pat
 
     link = store.link_to_sweep(sweep.id)
 
-    key = link.rpartition("=")[2]
+    key = parse_qs(link.rpartition("?")[2])["viewStateShareKey"][0]
     view = json.loads(store.client.get_experiment(store.experiment_id).tags[PREFIX + key])
     order = f"{view['orderByKey']} {'ASC' if view['orderByAsc'] else 'DESC'}"
     found = store.client.search_runs([store.experiment_id], view["searchFilter"], order_by=[order])
@@ -47,12 +49,13 @@ def test_a_store_that_keeps_no_view_has_an_address_without_one(
 
     monkeypatch.setattr(store.client, "set_experiment_tag", refuse)
 
-    assert store.link_to_sweep("0123456789").endswith("/runs/0123456789")
-    assert link_to_runs("https://here/", "3", has_view=False) == "https://here/#/experiments/3/runs"
+    training = "workflowType=machine_learning"
+    assert store.link_to_sweep("0123456789").endswith(f"/runs/0123456789?{training}")
+    assert link_to_runs("https://here/", "3", has_view=False) == f"https://here/#/experiments/3/runs?{training}"
 
 
 def test_all_columns_have_a_place_and_a_width() -> None:
     view = json.loads(make_view())
 
     assert set(view["selectedColumns"]) <= set(view["columnOrder"])
-    assert set(view["selectedColumns"]) == set(view["columnWidths"])
+    assert set(view["columnWidths"]) == {"attributes.`Run Name`", *view["selectedColumns"]}

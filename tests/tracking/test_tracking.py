@@ -169,6 +169,17 @@ def test_an_error_of_the_store_does_not_hide_the_error_of_a_run(
     assert "cannot be marked as failed" in caplog.text
 
 
+def test_a_failed_run_has_its_error_as_a_tag_until_it_is_resumed(settings: Tracking) -> None:
+    run = tracking.start_run(settings, name="job", tags={})
+
+    run.give_up("FAILED", "callbacks.mine: no space left")
+
+    found = run.store.client.get_run(run.id)
+    assert (found.info.status, found.data.tags["dcase_sweep.error"]) == ("FAILED", "callbacks.mine: no space left")
+    tracking.start_run(settings, name="job", tags={}, resume_id=run.id)
+    assert "dcase_sweep.error" not in run.store.client.get_run(run.id).data.tags
+
+
 def test_the_configuration_overrides_the_environment(
     settings: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
