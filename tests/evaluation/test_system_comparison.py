@@ -73,6 +73,48 @@ def test_names_contain_what_differs_but_not_what_follows_from_it() -> None:
     assert {system.name for system in group_runs([runs[0], steeper])} == {"lr=0.1", "lr=0.2"}
 
 
+def test_a_key_that_an_earlier_version_did_not_have_is_null() -> None:
+    new, earlier = run("cnn4", 0, 0.5, **{"task.monitor": "None"}), run("cnn4", 1, 0.5)
+    limited, free = ({"training.clip": value} for value in ("1.0", "None"))
+
+    assert [(system.name, len(system.runs)) for system in group_runs([new, earlier])] == [("cnn4", 2)]
+    assert names_of(limited, free) == {"clip=1.0", "clip=None"}
+    assert {system.name for system in group_runs([new, run("cnn5", 0, 0.5)])} == {"cnn4", "cnn5"}
+
+
+def test_a_name_has_the_hash_of_the_data_only_if_nothing_else_tells_them_apart() -> None:
+    small = {"data.train_clips": "60", "data.fingerprint": "dad876"}
+    large = {"data.train_clips": "300", "data.fingerprint": "c4a664"}
+    moved = {"data.train_clips": "60", "data.fingerprint": "0b13ff"}
+
+    assert names_of(small, large) == {"train_clips=60", "train_clips=300"}
+    assert names_of(small, moved) == {"fingerprint=dad876", "fingerprint=0b13ff"}
+
+
+def test_names_of_trials_show_the_blocks_of_a_network_as_lists() -> None:
+    def blocks(dropout: str, *pools: str) -> dict[str, str]:
+        entries = {f"model.blocks.{index}.pool": pool for index, pool in enumerate(pools)}
+        repeated = {f"model.blocks.{index}.dropout": dropout for index in range(1, len(pools))}
+        return {"model.dropout": dropout, "model.blocks.0.dropout": "0.0", **entries, **repeated}
+
+    runs = [
+        run("cnn4", 0, 0.5, **blocks("0.3", "None", "[5, 5]", "[4, 4]")),
+        run("baseline_cnn", 0, 0.5, **blocks("0.44833564652017105", "[4, 10]", "[2, 5]")),
+        run("baseline_cnn", 0, 0.5, **blocks("0.3300867687463425", "[4, 10]", "[1, 1]", "[2, 2]")),
+    ]
+
+    assert {system.name for system in group_runs(runs)} == {
+        "cnn4",
+        "baseline_cnn pool=4×10,2×5 dropout=0.4483",
+        "baseline_cnn pool=4×10,1×1,2×2 dropout=0.3301",
+    }
+    assert names_of({"model.blocks.1.pool": "2"}, {"model.blocks.1.pool": "4"}) == {"pool=2", "pool=4"}
+
+
+def names_of(*parameters: dict[str, str]) -> set[str]:
+    return {system.name for system in group_runs([run("cnn", 0, 0.5, **each) for each in parameters])}
+
+
 def test_extra_metrics_are_named_only_where_nothing_else_differs() -> None:
     extra = {"metrics": "mine", "metrics.mine._target_": "my_metrics.mine"}
     plain = run("cnn4", 0, 0.5, metrics="none")

@@ -11,6 +11,7 @@ from dcase_sweep.evaluation.comparison.cells import (
     TaskRows,
     difference_cells,
     explain_differences,
+    format_value,
     split_by_task,
 )
 from dcase_sweep.evaluation.comparison.differences import Comparison
@@ -54,12 +55,7 @@ def to_html(systems: Sequence[System], comparisons: Sequence[Comparison]) -> str
 
 
 def _describe_measure(measure: Measure) -> dict[str, Any]:
-    return {
-        "title": measure.title,
-        "factor": measure.factor,
-        "digits": measure.digits,
-        "larger": measure.larger_is_better,
-    }
+    return {"title": measure.title, "larger": measure.larger_is_better}
 
 
 def _of(rows: TaskRows, comparisons: Sequence[Comparison]) -> list[Comparison]:
@@ -79,7 +75,8 @@ def _describe_system(system: System, rows: TaskRows, shown: Sequence[Measure]) -
         "rule": rows.rules[system.rule],
         "group": f"{rows.rules[system.rule]} {system.data}",
         "coverage": system.coverage,
-        "values": [[_number(system.mean(measure)), _number(system.std(measure))] for measure in shown],
+        "values": [_number(system.mean(measure)) for measure in shown],
+        "cells": [format_value(system.mean(measure), system.std(measure), measure) for measure in shown],
         "details": system.details(),
         "runs": [
             {
@@ -87,7 +84,7 @@ def _describe_system(system: System, rows: TaskRows, shown: Sequence[Measure]) -
                 "id": run.id,
                 "seed": printable(run.seed),
                 "link": run.link if run.link and run.link.startswith(("http://", "https://")) else None,
-                "values": [_number(measure.read(run.metrics)) for measure in shown],
+                "cells": [format_value(measure.read(run.metrics), None, measure) for measure in shown],
                 "history": {name: _thin(values) for name, values in run.history.items()},
             }
             for run in system.runs
@@ -96,14 +93,13 @@ def _describe_system(system: System, rows: TaskRows, shown: Sequence[Measure]) -
 
 
 def _describe_published(result: PublishedResult, rows: TaskRows, shown: Sequence[Measure]) -> dict[str, Any]:
-    pairs = [result.metrics.get(measure.metric, (None, None)) for measure in shown]
     return {
         "name": result.name,
         "task": result.task,
         "rule": rows.rules[result.rule],
         "runs": result.runs,
         "source": result.source,
-        "values": [list(pair) for pair in pairs],
+        "cells": [format_value(*result.metrics.get(measure.metric, (math.nan, None)), measure) for measure in shown],
     }
 
 

@@ -10,18 +10,11 @@ import numpy as np
 
 from dcase_sweep.evaluation.comparison.measures import MEASURES, Measure, main_measure
 from dcase_sweep.evaluation.comparison.rules import describe_rule
+from dcase_sweep.evaluation.comparison.system_names import NULL, name_systems
 from dcase_sweep.evaluation.resampling import Statistic
-from dcase_sweep.utils.names import shorten_key
 
 #: Parameters in which the runs of a system may differ: the seed, the hardware and locations.
 _NOT_OF_SYSTEMS = re.compile(r"^(seed|hardware\..*|hardware|tracking\..*|store\..*|resume|logger.*)$")
-#: Configuration groups whose selected option describes the keys of the group.
-_GROUPS = (
-    *("task", "model", "data", "experiment", "front_end", "augmentation", "optimizer", "scheduler", "framework"),
-    *("callbacks", "metrics"),
-)
-#: Parameters of the evaluation, which do not change the training.
-_OF_EVALUATION = re.compile(r"(evaluation|metrics)(\..*)?")
 #: Metrics of one class or device.
 _DETAIL = re.compile(
     r"test/(?:accuracy_(?P<group>device|scene)_(?P<name>.+)"
@@ -138,21 +131,29 @@ def group_runs(runs: Sequence[ComparedRun]) -> list[System]:
     """
     groups: dict[tuple[tuple[str, str], ...], list[ComparedRun]] = {}
     for run in runs:
-        key = tuple(sorted((k, v) for k, v in run.parameters.items() if not _NOT_OF_SYSTEMS.match(k)))
-        groups.setdefault(key, []).append(run)
+        groups.setdefault(_key_of(run), []).append(run)
     systems: list[System] = []
     for task in sorted({_task_of(dict(key)) for key in groups}):
-        keys = [dict(key) for key in groups if _task_of(dict(key)) == task]
-        for name, parameters in zip(_name(keys), keys, strict=True):
-            members = groups[tuple(sorted(parameters.items()))]
+        of_task = [members for key, members in groups.items() if _task_of(dict(key)) == task]
+        for name, members in zip(name_systems([_describe(each[0]) for each in of_task]), of_task, strict=True):
             rule = describe_rule(members[0].parameters, members[0].metrics)
             systems.append(System(name, task, tuple(members), rule))
     ordered: list[System] = []
     for task in sorted({system.task for system in systems}):
-        of_task = [system for system in systems if system.task == task]
-        for comparable in split_comparable(of_task):
-            ordered += sort_systems(comparable, main_measure(of_task))
+        found = [system for system in systems if system.task == task]
+        for comparable in split_comparable(found):
+            ordered += sort_systems(comparable, main_measure(found))
     return ordered
+
+
+def _describe(run: ComparedRun) -> dict[str, str]:
+    """Return the parameters that describe the system of a run, in the order of their names."""
+    return {key: value for key, value in sorted(run.parameters.items()) if not _NOT_OF_SYSTEMS.match(key)}
+
+
+def _key_of(run: ComparedRun) -> tuple[tuple[str, str], ...]:
+    """Return what the runs of a system have in common. A run of an earlier version has fewer keys that are null."""
+    return tuple((key, value) for key, value in _describe(run).items() if value != NULL)
 
 
 def _task_of(parameters: Mapping[str, str]) -> str:
@@ -182,45 +183,3 @@ def sort_systems(systems: Sequence[System], measure: Measure | None) -> list[Sys
         return math.isnan(mean), sign * mean if math.isfinite(mean) else 0.0
 
     return sorted(systems, key=key)
-
-
-def _name(groups: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return a name for each group of parameters, made of those in which the groups differ.
-
-    Parameters of the metric rule, and extra metrics, are included only where two names would be equal without them.
-    """
-    keys = dict.fromkeys(key for group in groups for key in group)
-    varying = [key for key in keys if len({group.get(key) for group in groups}) > 1]
-    of_systems = [key for key in varying if not _OF_EVALUATION.fullmatch(key)]
-    names, longer = (_name_by(keys, groups) for keys in (of_systems, varying))
-    names = [long if names.count(name) > 1 else name for name, long in zip(names, longer, strict=True)]
-    return [
-        name if names.count(name) == 1 else f"{name} ({names[: i + 1].count(name)})" for i, name in enumerate(names)
-    ]
-
-
-def _name_by(varying: Sequence[str], groups: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return the values of these keys in each group, with short keys."""
-    chosen = [group for group in _GROUPS if group in varying]
-    # A parameter that follows from the selected options is omitted, unless groups with the same options differ in it.
-    rest = [key for key in varying if key not in chosen and not _follows(key, chosen, groups)]
-    names = []
-    for group in groups:
-        parts = [group[key] for key in ("model", "experiment") if key in chosen and key in group]
-        parts += [
-            f"{shorten_key(key, varying)}={group[key]}"
-            for key in (*chosen, *rest)
-            if key in group and key not in ("model", "experiment")
-        ]
-        names.append(" ".join(parts) or group.get("model", "all runs"))
-    return names
-
-
-def _follows(key: str, chosen: Sequence[str], groups: Sequence[Mapping[str, str]]) -> bool:
-    """Whether groups with equal choices have equal values of the key."""
-    values: dict[tuple[str | None, ...], str | None] = {}
-    for group in groups:
-        choices = tuple(group.get(name) for name in chosen)
-        if values.setdefault(choices, group.get(key)) != group.get(key):
-            return False
-    return bool(chosen)
