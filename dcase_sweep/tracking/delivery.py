@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dcase_sweep.tracking.servers import describe_connection_error
 from dcase_sweep.tracking.spool import (
     ARTIFACT,
     BATCH,
@@ -98,19 +99,6 @@ def is_refused(error: Exception) -> bool:
     return isinstance(status, int) and 400 <= status < 500 and status not in _PASSING
 
 
-def describe(error: Exception) -> str:
-    """Describe an error of MLflow in one line, without secrets."""
-    from urllib3.exceptions import HTTPError
-
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, HTTPError):
-        cause = cause.__cause__ or cause.__context__
-    reason = getattr(cause, "reason", None) or cause or error
-    text = " ".join(str(reason).split()) or type(error).__name__
-    # urllib3 puts the object of the connection in front: HTTPConnection(host='127.0.0.1', port=5000): Failed ...
-    return mask_secrets(text.rpartition("): ")[2] if text.startswith("HTTP") else text)[:300]
-
-
 def send_unsent(store: Store, folder: Path) -> int:
     """Send what earlier runs have left at or under a folder; returns the number of records.
 
@@ -148,11 +136,13 @@ def _send(store: Store, entry: Entry, folder: Path) -> None:
         raise
     except Exception as error:
         if not is_refused(error):
-            raise UserError(f"{folder}: cannot be sent to {store.uri} ({describe(error)}); it is kept") from None
+            raise UserError(
+                f"{folder}: cannot be sent to {store.uri} ({describe_connection_error(error)}); it is kept"
+            ) from None
         log.warning(f"tracking  {refusal(store, entry, error)}")
 
 
 def refusal(store: Store, entry: Entry, error: Exception) -> str:
     """Describe what a server does not take."""
     what = entry.content.get("path", "").rpartition("/")[2] or f"a {entry.kind}"
-    return f"{store.uri} does not take {what} of run {entry.run}: {describe(error)}"
+    return f"{store.uri} does not take {what} of run {entry.run}: {describe_connection_error(error)}"

@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from dcase_sweep.tracking.delivery import deliver, describe, is_refused, join_batches, refusal
+from dcase_sweep.tracking.delivery import deliver, is_refused, join_batches, refusal
+from dcase_sweep.tracking.servers import describe_connection_error
 from dcase_sweep.tracking.spool import ARTIFACT, END, Entry, Spool
 from dcase_sweep.tracking.stores import Store
 from dcase_sweep.utils.console import pluralize
@@ -161,7 +162,7 @@ class Outbox:
             failures = self._away.get(is_file, (0.0, 0))[1] + 1
             pause = min(_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE)
             self._away[is_file] = (time.monotonic() + (min(pause, 1.0) if self._is_closing else pause), failures)
-            self._reason = describe(error)
+            self._reason = describe_connection_error(error)
             if not self._has_warned:
                 self._has_warned = True
                 log.warning(

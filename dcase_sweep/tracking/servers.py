@@ -120,6 +120,7 @@ def _prepare_web(uri: str) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         if not isinstance(reason, ssl.SSLError):
+            reason = getattr(reason, "strerror", None) or reason
             raise ServerAway(
                 f"tracking.uri={mask_url(uri)}: no MLflow server answers there ({reason}); start it, correct the "
                 "address, or choose tracking=local"
@@ -185,3 +186,17 @@ def _check_database(uri: str) -> None:
             f"tracking.uri={shown}: no database answers there ({error.strerror or error}); start it, correct the "
             "address, or choose tracking=local"
         ) from None
+
+
+def describe_connection_error(error: Exception) -> str:
+    """Describe an error of MLflow's client in one line, without secrets and names of Python's objects."""
+    from urllib3.exceptions import HTTPError
+
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, HTTPError):
+        cause = cause.__cause__ or cause.__context__
+    reason = getattr(cause, "reason", None) or cause or error
+    text = " ".join(str(reason).split()) or type(error).__name__
+    # urllib3 puts the object of the connection in front: HTTPConnection(host='127.0.0.1', port=5000): Failed ...
+    text = text.rpartition("): ")[2] if text.startswith("HTTP") else text
+    return mask_secrets(re.sub(r"\[Errno -?\d+\] ", "", text))[:300]

@@ -22,7 +22,7 @@ from dcase_sweep.tracking.database import (
 )
 from dcase_sweep.tracking.owners import close_dead_runs
 from dcase_sweep.tracking.saved_view import link_to_run, link_to_runs, save_sweep_view, save_view
-from dcase_sweep.tracking.servers import ServerAway, prepare_server, wait_for_server
+from dcase_sweep.tracking.servers import ServerAway, describe_connection_error, prepare_server, wait_for_server
 from dcase_sweep.utils.collection import importing
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.secrets import mask_secrets, mask_url
@@ -34,6 +34,7 @@ DATABASE = "mlflow.db"
 _TRIES = 6
 #: Parts of MLflow's messages about errors of the store, not of the program.
 _TROUBLE = ("(sqlite3.", "API request to", "(psycopg", "(pymysql", "(MySQLdb", "(pyodbc")
+_REQUEST = re.compile(r"API request to (\S+?)/api/")
 #: Parts of their messages if another process used the store at the same time.
 _CONTENTION = ("database is locked", "UNIQUE constraint failed")
 _FULL = "database or disk is full"
@@ -56,7 +57,12 @@ def retry(call: Callable[[], Result], folder: Path | None = None) -> Result:
         except Exception as error:
             is_contended = any(sign in str(error) for sign in _CONTENTION)
             if not is_contended and any(sign in str(error) for sign in _TROUBLE):
-                reason = mask_secrets(str(error).splitlines()[0])
+                asked = _REQUEST.match(str(error))
+                reason = (
+                    f"{mask_url(asked[1])}: {describe_connection_error(error)}"
+                    if asked
+                    else mask_secrets(str(error).splitlines()[0])
+                )
                 if _FULL in reason and folder is not None:
                     reason = f"{folder.resolve()}: {reason}"
                 raise UserError(f"the store of runs cannot be used: {reason}") from error

@@ -130,7 +130,7 @@ def test_a_later_run_waits_for_its_server_before_it_begins(
     assert waited == [0.5, 1.0]
     assert caplog.messages == [
         "tracking  waiting up to 600 s (tracking.start_timeout) to begin a run: "
-        f"tracking.uri={address}: no MLflow server answers there ([Errno 111] Connection refused); start it, correct "
+        f"tracking.uri={address}: no MLflow server answers there (Connection refused); start it, correct "
         "the address, or choose tracking=local"
     ]
 
