@@ -111,6 +111,7 @@ def test_a_job_of_a_sweep_that_cannot_begin_leaves_a_failed_run(
     (run,) = runs(impossible)
     assert run.info.status == "FAILED"
     assert run.data.tags["dcase_sweep.error"]
+    assert run.data.tags["dcase_sweep.model"] == "baseline_cnn"
     assert run.data.tags["mlflow.parentRunId"] == "0123"
 
 

@@ -252,7 +252,9 @@ def _start_run(
     resumable: Resumable | None,
     loaded: tuple[TaskData, FeatureStore] | None = None,
 ) -> tracking.AnyRun:
-    tags = {"dcase_sweep.command": job.command}
+    # Tags, too: a job that fails before its data are loaded has no parameters.
+    tags = {f"dcase_sweep.{group}": choice for group, choice in job.choices.items()}
+    tags["dcase_sweep.command"] = job.command
     name = experiment.tracking.run_name or job.name
     run_id = resumable.run_id if resumable else None
     if resumable:  # for a new run, if the earlier one cannot be resumed: code or data may differ from its first epochs

@@ -49,7 +49,7 @@ def test_it_is_trained_evaluated_and_logged_by_its_own_metric(
     assert 0 < run.data.metrics["best/validation/map"] <= 1
     assert {"test/macro_f1", "validation/macro_f1"} <= run.data.metrics.keys()
     assert run.data.params["task.learner"] == "tagging.TaggingLearner"
-    assert run.data.params["metrics"] == "macro_f1"
+    assert (run.data.params["metrics"], run.data.tags["dcase_sweep.metrics"]) == ("macro_f1", "macro_f1")
     _predict_its_tags(command_line, run_folder(output, command_line.folder))
 
 
