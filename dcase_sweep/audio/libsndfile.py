@@ -1,5 +1,6 @@
 """Reading with libsndfile, limited to files that it reads correctly."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -218,15 +219,18 @@ def open_by_libsndfile(handle: FileIO, header: WavHeader | None, *, length: Leng
     import soundfile
 
     frames = None
-    # The C library of Windows' libsndfile may not be Python's, and does not know its file descriptors.
-    source: Any = handle if sys.platform == "win32" else handle.fileno()
+    source: Any = None
     if header is not None and not header.length_known:
         frames = header.data_length // header.format.block_align if header.format.sample_bytes else None
-        source = _with_length(handle, header, frames or 0) or source
+        source = _with_length(handle, header, frames or 0)
     handle.seek(0)
+    if source is None:
+        # The C library of Windows' libsndfile may not be Python's, and does not know its file descriptors. Elsewhere
+        # it gets a descriptor of its own: before 1.2.2 it closes that of a file that it cannot read.
+        source = handle if sys.platform == "win32" else os.dup(handle.fileno())
     kind: Any = soundfile.SoundFile if length.known else _streaming()
     try:
-        sound = kind(source, closefd=False)
+        sound = kind(source)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise AudioProblem(
             f"not audio that libsndfile can read ({_reason(error)}); expected WAV, FLAC or OGG; convert it"

@@ -1,5 +1,6 @@
 """Reading of recordings in any format, and errors for unreadable ones."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -45,6 +46,21 @@ def test_on_windows_libsndfile_reads_by_the_file_itself(
 
     assert np.abs(expected).max() > 0.1
     assert np.array_equal(found, expected)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="descriptors are listed on Linux")
+def test_no_descriptor_is_left_open_or_closed_twice(tmp_path: Path) -> None:
+    """Before 1.2.2 libsndfile closes the descriptor of a file that it cannot read, and another file may get it."""
+    good, bad = tmp_path / "good.wav", tmp_path / "bad.wav"
+    soundfile.write(good, noise(800), 8000)
+    bad.write_text("no audio")
+    before = os.listdir("/proc/self/fd")
+
+    read_waveform(good, sample_rate=8000, seconds=0.1)
+    with pytest.raises(AudioProblem, match="not audio that libsndfile can read"):
+        read_waveform(bad, sample_rate=8000, seconds=0.1)
+
+    assert os.listdir("/proc/self/fd") == before
 
 
 def test_24_bit_extremes_are_kept(tmp_path: Path) -> None:
