@@ -63,7 +63,7 @@ class Batches(keras.utils.PyDataset):
 
     def _augmented(self, position: int, features: Array, targets: Array) -> tuple[Array, Array]:
         drawn = np.random.SeedSequence([self.shuffle_seed or 0, self.epoch, position]).generate_state(1, np.uint64)
-        seed = int(drawn[0] >> 1)
+        seed = int(drawn[0]) >> 1
         batch = torch.from_numpy(features), torch.from_numpy(targets)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
