@@ -316,7 +316,8 @@ def _preload() -> None:
     stand_in.InferenceSession = object  # type: ignore[attr-defined]
     sys.modules[stand_in.__name__] = stand_in
     for name in PRELOADED:
-        import_module(name)
+        with suppress(ModuleNotFoundError):  # earlier versions of MLflow lack some
+            import_module(name)
     if is_installed():
         import_tensorflow()
     for module in walk_packages(dcase_sweep.__path__, "dcase_sweep."):

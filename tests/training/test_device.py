@@ -24,6 +24,7 @@ def test_a_cpu_unknown_to_pytorch_trains_in_float32(monkeypatch: pytest.MonkeyPa
     assert resolve_precision(Hardware(accelerator="cpu", precision="auto")) == "32-true"
 
 
+@pytest.mark.skipif(not torch.amp.is_autocast_available("mps"), reason="PyTorch is older than 2.5")
 def test_a_mac_trains_in_float32_with_features_of_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     hardware = Hardware(accelerator="mps", precision="auto")

@@ -84,6 +84,7 @@ def events() -> Any:
     return gpu_data.event_learner(features, 1, (2, 2), chosen, *sizes, *_AS_ON_MPS)
 
 
+@pytest.mark.skipif(not torch.amp.is_autocast_available("mps"), reason="PyTorch is older than 2.5")
 @pytest.mark.parametrize("make", [scenes, events])
 def test_a_training_needs_nothing_that_mps_lacks(make: Callable[[], Any], tmp_path: Path) -> None:
     learner = make()
