@@ -132,10 +132,10 @@ class StepGraph:
         if self._recording is None:
             if self._warm < WARM_UP:
                 return self._warm_up(inputs)
-            try:
-                self._recording = self._record(inputs, key)
-            except RuntimeError as error:
-                return self._compute_without(inputs, f"the step cannot be recorded ({_first_line(error)})")
+            obstacle = self._try_to_record(inputs, key)
+            if obstacle is not None:
+                return self._compute_without(inputs, obstacle)
+            assert self._recording is not None
         for held, given in zip(self._recording.inputs, inputs, strict=True):
             held.copy_(given)
         self._recording.graph.replay()
@@ -214,6 +214,7 @@ class StepGraph:
         assert self._stream is not None
         self._warm += 1
         before = self._snapshot() if self._warm == WARM_UP else None
+        obstacle = ""
         here = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(here)
         try:
@@ -224,9 +225,19 @@ class StepGraph:
             if before is None or isinstance(error, torch.OutOfMemoryError):
                 raise
             self._restore(before)
-            return self._compute_without(inputs, f"the step waits for the GPU ({_first_line(error)})")
+            obstacle = f"the step waits for the GPU ({_first_line(error)})"
+        if obstacle:  # after the error is handled: its traceback keeps the tensors of the step
+            return self._compute_without(inputs, obstacle)
         here.wait_stream(self._stream)
         return values
+
+    def _try_to_record(self, inputs: tuple[Tensor, ...], key: Any) -> str | None:
+        """Record a step. Return the reason if it cannot be recorded, and not the error, as above."""
+        try:
+            self._recording = self._record(inputs, key)
+        except RuntimeError as error:
+            return f"the step cannot be recorded ({_first_line(error)})"
+        return None
 
     def _record(self, inputs: tuple[Tensor, ...], key: Any) -> _Recording:
         """Record a step without performing it."""
@@ -247,9 +258,14 @@ class StepGraph:
 
     def _compute_without(self, inputs: tuple[Tensor, ...], reason: str) -> StepValues:
         warn_not_used(reason)
+        self.stop_recording()
+        torch.clear_autocast_cache()  # it has the converted weights of a failed recording, which were never computed
+        return self._step(inputs)
+
+    def stop_recording(self) -> None:
+        """Compute all further steps without a graph, and free its memory."""
         self.can_record = False
         self._recording = None
-        return self._step(inputs)
 
     def _changed(self) -> list[Tensor]:
         """Return all tensors that a step changes."""

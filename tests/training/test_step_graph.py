@@ -4,6 +4,7 @@
 """
 
 import copy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from dcase_sweep.training.capturable import describe_obstacle
 from dcase_sweep.training.fitting import Fitted, fit
 from dcase_sweep.training.optimization import Optimization
 from dcase_sweep.training.scenes.module import SceneModule
-from dcase_sweep.training.step_graph import StepGraph
+from dcase_sweep.training.step_graph import WARM_UP, StepGraph, StepValues
 
 SHAPE, CLASSES, EPOCHS, CLIPS = (4, 8), 3, 3, 14  # three batches of four and one of two
 COSINE = {"_target_": "dcase_sweep.training.schedules.cosine", "interval": "step"}
@@ -115,6 +116,42 @@ def test_a_training_with_graphs_is_continued_without_and_the_other_way(tmp_path:
         saved = torch.load(folder / "rest/last.ckpt", weights_only=True)["optimizer_states"][0]
         assert [saved["param_groups"][0][name] for name in ("capturable", "fused")] == [False, None]
         assert isinstance(saved["param_groups"][0]["lr"], float)
+
+
+def test_a_step_after_a_failed_recording_has_the_weights_and_the_memory_of_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Autocast keeps the weights that it has converted, but those of a recording are never computed."""
+
+    def first_loss(*, fails: bool) -> float:
+        torch.manual_seed(1)
+        network, features, targets = torch.nn.Linear(6, 3), torch.randn(8, 6), torch.arange(8) % 3
+        handled: list[BaseException | None] = []
+
+        def compute(features: Tensor) -> StepValues:
+            handled.append(sys.exception())
+            loss = torch.nn.functional.cross_entropy(network(features).float(), targets)
+            return StepValues(loss, loss.detach().reshape(1))
+
+        def record(inputs: tuple[Tensor, ...], key: Any) -> None:
+            with torch.no_grad():
+                network.weight.mul_(100)
+            network(*inputs)
+            with torch.no_grad():
+                network.weight.div_(100)
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+        graph = StepGraph(compute, torch.optim.Adam(network.parameters()), network, can_record=False)
+        if fails:
+            graph.can_record, graph._warm = True, WARM_UP
+            monkeypatch.setattr(graph, "_record", record)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = float(graph((features,), {}).loss)
+        assert not graph.can_record
+        assert handled == [None]  # a handled error would keep the tensors of the recording
+        return loss
+
+    assert first_loss(fails=True) == pytest.approx(first_loss(fails=False), rel=1e-3)
 
 
 def test_a_copy_of_a_module_has_no_graph(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ class StackedGroup(Group):
         self._is_divided = True
         self._optimizers.zero_grad()
         if self._graph is not None:
-            self._graph.can_record = False
+            self._graph.stop_recording()
         release_memory()
 
     def _compute_one_by_one(self, prepared: Sequence[PreparedBatch]) -> Tensor:
