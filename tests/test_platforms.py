@@ -4,9 +4,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from dcase_sweep.evaluation.events.detections_file import DETECTIONS
+from dcase_sweep.tracking import fold_pooling
 from tests.conftest import DRAWN, TINY, CommandLine, copy_database
 from tests.layout import make_tau
 
@@ -82,3 +86,29 @@ def test_names_of_files_suit_windows(folder: Path) -> None:
 
     assert len(names) > 30
     assert [name for name in names if REFUSED & set(name) or name.endswith((".", " "))] == []
+
+
+def test_folds_are_pooled_where_only_administrators_may_make_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, whose files are then copied."""
+    logged = tmp_path / DETECTIONS
+    logged.write_text("filename\tonset\toffset\tevent_label\n", encoding="utf-8")
+    pooled: list[str] = []
+
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(1314, "A required privilege is not held by the client")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    monkeypatch.setattr(fold_pooling, "is_of_events", lambda parameters: True)
+    monkeypatch.setattr(fold_pooling, "read_event_rules", lambda parameters: None)
+    monkeypatch.setattr(
+        fold_pooling,
+        "evaluate_event_files",
+        lambda folders, rules: pooled.extend((folder / DETECTIONS).read_text(encoding="utf-8") for folder in folders),
+    )
+    run: Any = SimpleNamespace(id="1", parameters={}, fetch=lambda name, folder: logged)
+
+    fold_pooling._evaluate([run])
+
+    assert pooled == [logged.read_text(encoding="utf-8")]

@@ -171,7 +171,7 @@ def _create(path: Path) -> None:
         SqlAlchemyStore(f"sqlite:///{aside.absolute()}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
         with closing(sqlite3.connect(aside)) as connection:
             _use_log(connection)
-        with aside.open("rb") as handle:
+        with aside.open("rb+") as handle:  # Windows flushes only what may be written
             os.fsync(handle.fileno())
         _rename(aside, path)
     except (sqlite3.Error, SQLAlchemyError, MlflowException, OSError) as error:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import shutil
 import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -79,7 +80,10 @@ def _evaluate(runs: Sequence[LoggedRun]) -> EvaluationResult | None:
                 if path is None:
                     return None
                 if path.parent != folder:
-                    (folder / name).symlink_to(path.absolute())
+                    try:
+                        (folder / name).symlink_to(path.absolute())
+                    except OSError:  # on Windows only administrators may make links
+                        shutil.copyfile(path, folder / name)
             folders.append(folder)
         if is_events:
             return evaluate_event_files(folders, read_event_rules(runs[0].parameters))
