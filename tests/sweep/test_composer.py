@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins import basic_launcher
-from hydra._internal.core_plugins.basic_launcher import BasicLauncherConf
 from hydra._internal.utils import create_config_search_path
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
@@ -136,7 +135,7 @@ def test_the_users_own_files_are_found(tmp_path: Path) -> None:
 
 def test_classes_of_plugins_that_hydra_has_imported_twice_are_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
     composer = make_composer(["hydra/sweeper=optuna"])
-    kept = BasicLauncherConf
+    kept = basic_launcher.BasicLauncherConf  # under no name of this module, by which pickle would find its methods
     monkeypatch.setattr(basic_launcher, "BasicLauncherConf", type("BasicLauncherConf", (), {}))
     composer.config.hydra.launcher = OmegaConf.structured(kept)
 
