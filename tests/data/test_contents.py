@@ -1,5 +1,6 @@
 """Recordings are identified by their contents, not by name, size and time alone, and are not read twice."""
 
+import itertools
 import os
 import shutil
 import time
@@ -315,14 +316,17 @@ def test_other_files_on_another_device_with_equal_inodes_and_times_are_distingui
 
 
 class ChangesTheFile(Loudness):
-    """A front end during whose computation a recording is overwritten."""
+    """A front end whose first call overwrites a recording.
 
-    def __init__(self, path: Path, after: int) -> None:
-        self.path, self.left = path, after
+    A later call would race with the other thread, which may read the recording before this one has overwritten it. What
+    the first call belongs to is collected before the last clips are read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.calls = path, itertools.count()
 
     def __call__(self, waveforms: torch.Tensor) -> torch.Tensor:
-        self.left -= 1
-        if self.left == 0:
+        if next(self.calls) == 0:
             status = self.path.stat()
             soundfile.write(self.path, np.full(8000, 0.25), 8000, subtype="PCM_24")
             os.utime(self.path, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -336,7 +340,7 @@ def test_a_file_that_changes_during_the_computation_is_reported_and_other_featur
         shutil.copyfile(root / name[1:], root / name)
 
     with pytest.raises(UserError, match=rf"{names[40]}: changed while its features were computed.*run the command"):
-        store_of(root, tmp_path / "store", names, front_end=ChangesTheFile(root / names[40], 30))
+        store_of(root, tmp_path / "store", names, front_end=ChangesTheFile(root / names[40]))
     again = store_of(root, tmp_path / "store", names)
 
     assert 0 < again.computed < len(names)
