@@ -126,11 +126,12 @@ class GridSweeper(Sweeper):
         """Write the configuration of the sweep, and hold the file until its end, so that only one command goes on."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "multirun.yaml"
-        with leases.claim(path) as is_free:
-            if not is_free:  # it has begun since this command looked for one
+        # The file is replaced by a new one without a lock. Meanwhile the lock on the folder keeps others out.
+        with leases.claim_folder(folder) as is_alone, leases.claim(path) as is_free:
+            if not (is_alone and is_free):  # it has begun since this command looked for one
                 raise UserError(f"hydra.sweep.dir={folder}: another sweep runs there; wait for its end")
-        write_text(path, masked_yaml(self._config))
-        leases.hold(path)
+            write_text(path, masked_yaml(self._config))
+            leases.hold(path)
         try:
             yield
         finally:

@@ -172,3 +172,25 @@ def test_two_sweeps_that_begin_at_the_same_time_do_not_share_a_folder(tmp_path: 
     with sweeper._written(tmp_path):
         pass
     assert (tmp_path / "multirun.yaml").read_text() != "of: the other\n"
+
+
+def test_a_sweep_that_begins_while_another_replaces_its_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweeper = GridSweeper()
+    sweeper._config = OmegaConf.create({"hydra": {}})
+    refused: list[str] = []
+
+    def write(path: Path, text: str) -> None:
+        path.write_text(text)
+        if not refused:
+            with pytest.raises(UserError) as caught, sweeper._written(tmp_path):
+                pass
+            refused.append(str(caught.value))
+
+    monkeypatch.setattr(grid, "write_text", write)
+
+    with sweeper._written(tmp_path):
+        pass
+
+    assert refused == [f"hydra.sweep.dir={tmp_path}: another sweep runs there; wait for its end"]
