@@ -56,6 +56,9 @@ class Server:
     def log_batch(self, *_: Any, **__: Any) -> None:
         self.calls.append("log")
 
+    def set_terminated(self, *_: Any, **__: Any) -> None:
+        self.calls.append("end")
+
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], Server]:
