@@ -47,7 +47,8 @@ def test_a_trial_killed_in_its_second_seed_continues_there(
 
     first, second = study(command_line.folder, "m").get_trials()
     assert [records.kind(first), records.kind(second)] == ["interrupted", "finished"], output
-    assert second.user_attrs[records.CONTINUED] >= 18
+    # Two epochs of the second seed were reported, and the checkpoint of the last may not have been written.
+    assert second.user_attrs[records.CONTINUED] >= 16 + 1
     assert sorted(second.intermediate_values) == list(range(16))
     jobs, stored = read_seed_jobs(second), second.user_attrs[records.SEED_JOBS]
     assert [job.run_id for job in jobs.values()] == [job.run_id for job in read_seed_jobs(first).values()]
