@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from dcase_sweep.evaluation.scenes.files import SceneReference, SceneScores
     from dcase_sweep.evaluation.scenes.metrics import SceneReport
 
+#: Probabilities below count as this one in scikit-learn before version 1.2.
+_LEAST = 1e-15
+
 PROG = "python -m dcase_sweep evaluate scenes"
 
 DESCRIPTION = """\
@@ -30,7 +33,8 @@ SCORES is one of
   - a table in the DCASE submission format (tabs or commas), rows in any order: filename, a column per scene, optionally
     scene_label.
 Rows that do not sum to one are divided by their sum before anything is computed. Older versions of scikit-learn's
-log_loss clip such scores to [0, 1] before dividing, as in some published results; that log loss is printed too.
+log_loss (before 1.2, as in the official baseline) clip such scores to [0, 1] before dividing, and a score of 0 to
+1e-15 instead of 2.2e-16; where they differ, that log loss is printed too.
 A column without a name, such as the index of a data frame, is ignored; any other column that is not a scene is an
 error.
 
@@ -66,10 +70,15 @@ def main(arguments: list[str]) -> int:
     print(scene_table(report, note=options.note, width=width, file=file))
     print()
     print(wrap(headline(report), width))
-    clipped = log_loss_clipped_first(scores.values, truth) if _is_divided(scores) else None
-    for note in _notes(scores, probabilities, reference, clipped):
+    is_divided = _is_divided(scores)
+    impossible = int((probabilities[range(len(truth)), truth] < _LEAST).sum())
+    clipped = log_loss_clipped_first(scores.values, truth) if is_divided or impossible else None
+    notes = _notes(scores, probabilities, reference)
+    if clipped is not None:
+        notes += _notes_on_loss(scores, impossible, clipped)
+    for note in notes:
         print(wrap(f"note: {note}", width))
-    _write(report, options, {"rows_divided_by_sum": clipped is not None, "log_loss_clipped_first": clipped})
+    _write(report, options, {"rows_divided_by_sum": is_divided, "log_loss_clipped_first": clipped})
     return 0
 
 
@@ -113,9 +122,7 @@ def _is_divided(scores: "SceneScores") -> bool:
     return bool((abs(scores.values.sum(axis=1) - 1) > 1e-3).any())
 
 
-def _notes(
-    scores: "SceneScores", probabilities: "np.ndarray", reference: "SceneReference", clipped: float | None
-) -> list[str]:
+def _notes(scores: "SceneScores", probabilities: "np.ndarray", reference: "SceneReference") -> list[str]:
     """Describe what was done to the scores, and where the file's own labels differ."""
     from dcase_sweep.evaluation.scenes.metrics import DEVICES
 
@@ -128,19 +135,39 @@ def _notes(
     if len(reference.classes) == 1:
         alone = ", so that every clip is right" if len(scores.classes) == 1 else ""
         notes.append(f"{reference.path} has only one scene, {reference.classes[0]}{alone}")
-    if clipped is not None:
-        sums = scores.values.sum(axis=1)
-        low, high = float(sums.min()), float(sums.max())
-        total = f"{low:.4g}" if high - low < 1e-3 * high else f"between {low:.4g} and {high:.4g}"
-        notes.append(
-            f"rows sum to {total}: divided by their sum; clipped to [0, 1] first, as older versions of scikit-learn "
-            f"do, log loss is {clipped:.4f}"
-        )
     if scores.scene_labels is not None:
         estimated = [scores.classes[index] for index in probabilities.argmax(axis=1)]
         differing = sum(named != best for named, best in zip(scores.scene_labels, estimated, strict=True))
         if differing:
             notes.append(f"in {differing} rows scene_label is not the highest score: the highest score was counted")
+    return notes
+
+
+def _notes_on_loss(scores: "SceneScores", impossible: int, clipped: float) -> list[str]:
+    """Describe rows that do not sum to one, and scores of 0, for which versions of scikit-learn differ.
+
+    Args:
+        scores: the scores of the file.
+        impossible: number of clips with a probability of 0 for their scene.
+        clipped: log loss of the older versions.
+    """
+    notes = []
+    if _is_divided(scores):
+        sums = scores.values.sum(axis=1)
+        low, high = float(sums.min()), float(sums.max())
+        is_constant = high - low < 1e-3 * high
+        total = f"{low:.4g}" if is_constant else f"between {low:.4g} and {high:.4g}"
+        logits = (
+            "" if is_constant or scores.values.max() <= 1 else ", so they are not probabilities (logits need softmax)"
+        )
+        notes.append(
+            f"rows sum to {total}{logits}: divided by their sum; clipped to [0, 1] first, as older versions of "
+            f"scikit-learn do, log loss is {clipped:.4f}"
+        )
+    if impossible:
+        clips = f"{impossible:,} {'clip has' if impossible == 1 else 'clips have'} a score of 0 for the true scene"
+        older = "" if _is_divided(scores) else f", with which log loss is {clipped:.4f}"
+        notes.append(f"{clips}, a loss of 36.04, or 34.54 in older versions of scikit-learn{older}")
     return notes
 
 

@@ -93,24 +93,29 @@ def rows(prediction: Prediction, classes: Sequence[str], segments: bool = False)
 
 
 def _cell(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:.6f}".rstrip("0").rstrip(".")
+    return value if isinstance(value, str) else f"{_round(value):.12g}"
+
+
+def _round(value: float) -> float:
+    """Round to six decimals, or six digits below 1: the log loss of a table depends on small probabilities."""
+    return float(f"{value:.6g}") if abs(value) < 1 else round(value, 6)
 
 
 def _plain(filename: str, prediction: Prediction) -> dict[str, Any]:
     segments = [
         {
-            "onset": round(each.onset, 6),
-            "offset": round(each.offset, 6),
+            "onset": _round(each.onset),
+            "offset": _round(each.offset),
             "label": each.label,
-            "confidence": round(each.confidence, 6),
+            "confidence": _round(each.confidence),
         }
         for each in prediction.segments
     ]
     return {
         "filename": filename,
-        "seconds": round(prediction.seconds, 6),
+        "seconds": _round(prediction.seconds),
         "labels": list(prediction.labels),
-        "probabilities": {name: round(float(value), 6) for name, value in prediction.probabilities.items()},
+        "probabilities": {name: _round(float(value)) for name, value in prediction.probabilities.items()},
         "segments": segments,
     }
 

@@ -20,6 +20,8 @@ _NUMBERED = re.compile(r"(\d{1,9})\.wav")
 def write_scenes(scored: Iterable[ScoredRecording], classes: Sequence[str], columns: Sequence[str]) -> str:
     """Format a tab-separated table: filename, the most probable scene, and the probability of each scene [V1].
 
+    Probabilities have the nine digits of float32, because log loss depends on those of small ones.
+
     Args:
         scored: probabilities ``[class]`` of each recording.
         classes: the classes in the order of the probabilities.
@@ -29,7 +31,7 @@ def write_scenes(scored: Iterable[ScoredRecording], classes: Sequence[str], colu
     lines = ["\t".join(["filename", "scene_label", *columns])]
     for each in scored:
         label = classes[int(np.argmax(each.scores))]
-        lines.append("\t".join([each.recording.filename, label, *(f"{each.scores[place]:.9f}" for place in order)]))
+        lines.append("\t".join([each.recording.filename, label, *(f"{each.scores[place]:.9g}" for place in order)]))
     return "\n".join(lines) + "\n"
 
 

@@ -19,7 +19,7 @@ def check_recording_names(table: Table, *, devices: Collection[str] = ()) -> lis
         devices: the known devices, where the table has no column of them.
     """
     columns = [name for name in ("scene_label", "identifier", "source_label") if name in table.columns]
-    known = {name: set(table.columns[name]) for name in columns}
+    known = {name: {_fold(name, value) for value in table.columns[name]} for name in columns}
     known.setdefault("source_label", set(devices))
     problems = []
     for row, filename in enumerate(table.columns["filename"]):
@@ -27,7 +27,7 @@ def check_recording_names(table: Table, *, devices: Collection[str] = ()) -> lis
         if not named or any(named[name] not in values for name, values in known.items()):
             continue
         for name in columns:
-            if table.columns[name][row] != named[name]:
+            if _fold(name, table.columns[name][row]) != named[name]:
                 problems.append(
                     f"{table.where(row)}: {name} {table.columns[name][row]!r}, but the file name says {named[name]!r} "
                     f"({filename}); expected the same"
@@ -40,4 +40,9 @@ def _split(filename: str) -> dict[str, str]:
     parts = PurePosixPath(filename).stem.split("-")
     if len(parts) < _PARTS:
         return {}
-    return {"scene_label": parts[0], "identifier": f"{parts[1]}-{parts[2]}", "source_label": parts[-1]}
+    return {"scene_label": parts[0], "identifier": f"{parts[1]}-{parts[2]}", "source_label": parts[-1].lower()}
+
+
+def _fold(column: str, value: str) -> str:
+    """Return a device in small letters: tables of results have `S1` where file names have `s1`."""
+    return value.lower() if column == "source_label" else value

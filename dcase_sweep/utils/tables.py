@@ -239,6 +239,8 @@ def _find_columns(
     if missing:
         pairs = [pair for name in missing if (pair := find_lookalike(name, header))]
         hint = f" ({pairs[0]})" if pairs else ""
+        other = next((sign for sign in ";|" if len(header) == 1 and sign in header[0]), None)
+        hint = f" (separated by '{other}'; write tabs or commas)" if other else hint
         found = ", ".join(filter(None, header[:50]))[:500] or "nothing"
         raise UserError(f"{path}: no column {', '.join(missing)}; found {found}{hint}; expected {expected}")
     return {name: header.index(name) for name in wanted}

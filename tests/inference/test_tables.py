@@ -47,6 +47,15 @@ def test_a_table_of_segments_has_a_row_for_each_window() -> None:
     assert table.lines("a.wav", SCENE).splitlines()[2] == "a.wav,10,20,park,0.9"
 
 
+def test_a_small_probability_is_not_zero() -> None:
+    scene = ScenePrediction({"bus": 1.0, "park": 1.23456789e-9}, SEGMENTS, seconds=3661.1234567, label="bus")
+
+    assert TableFormat("csv", ("park", "bus")).lines("a.wav", scene) == "a.wav,bus,1.23457e-09,1\n"
+    found = json.loads(TableFormat("jsonl", ("park", "bus")).lines("a.wav", scene))
+    assert found["probabilities"]["park"] == 1.23457e-9
+    assert found["seconds"] == 3661.123457
+
+
 def test_names_with_commas_tabs_and_line_ends_are_read_back() -> None:
     name = 'a, "b"\t한국어\n.wav'
     for form, delimiter in (("csv", ","), ("tsv", "\t")):

@@ -140,7 +140,7 @@ def read_scores(path: str | Path, reference: SceneReference, *, classes: Sequenc
     first = next((line for line in lines if line.strip()), "")
     if not first:
         raise UserError(f"{path}: the file is empty; expected one row a clip")
-    names = (strip_blanks(cell.strip('"')) for cell in re.split("[\t,]", first))
+    names = (strip_blanks(cell.strip('"')) for cell in re.split("[\t,;|]", first))
     if any(skeleton(name) == "filename" for name in names):
         return _scores_from_table(path, reference, wanted if classes is not None else None)
     return _scores_from_matrix(path, lines, reference, wanted)
@@ -168,6 +168,9 @@ def _scores_from_matrix(
         place = f"{path}, line {number}"
         cells = line.split()
         if not values and not _looks_like_number(cells[0]):
+            sign = "," if "," in line else ";"
+            if all(_looks_like_number(cell.strip()) for cell in line.split(sign)):
+                raise UserError(f"{place}: scores separated by '{sign}'; expected blanks or tabs")
             raise UserError(f"{place}: neither scores nor a header with a column 'filename'; found '{line[:60]}'")
         row = [_number(cell, place, f"column {column}") for column, cell in enumerate(cells, start=1)]
         if len(row) != len(classes):

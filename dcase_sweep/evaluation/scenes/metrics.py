@@ -97,20 +97,21 @@ def clip_log_losses(probabilities: ArrayLike, truth: ArrayLike) -> NDArray[np.fl
 
 
 def log_loss_clipped_first(scores: ArrayLike, truth: ArrayLike) -> float:
-    """Compute the log loss of scores, macro average over scenes, as older versions of scikit-learn do.
+    """Compute the log loss of scores, macro average over scenes, as scikit-learn before version 1.2 does.
 
-    Their `log_loss`, which the official baseline uses, clips scores to [eps, 1 - eps] before it divides each row by its
-    sum. For rows that sum to one the result equals `clip_log_losses`; for others it differs, and some published figures
-    are computed in this way.
+    Its `log_loss`, which the official baseline uses, clips scores to [1e-15, 1 - 1e-15] before it divides each row by
+    its sum. For rows that sum to one the result equals `clip_log_losses`, unless a clip has a probability of about 0
+    for its true scene: its loss is 34.54. For other rows it differs, and some published figures are computed in this
+    way.
 
     Args:
         scores: numbers of at least zero, [clip, class].
         truth: integer index of the scene, [clip].
     """
-    eps = np.finfo(np.float64).eps
+    eps = 1e-15
     clipped = np.clip(_matrix(scores), eps, 1 - eps)
     labels = np.asarray(truth, dtype=np.intp)
-    losses = clip_log_losses(clipped / clipped.sum(axis=1, keepdims=True), labels)
+    losses = np.log(clipped.sum(axis=1) / clipped[np.arange(len(labels)), labels])
     return _macro(_means(losses, labels, clipped.shape[1]))
 
 

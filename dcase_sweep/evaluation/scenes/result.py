@@ -134,10 +134,13 @@ def _macro_f1(report: SceneReport) -> float:
 
 
 def _score_table(probabilities: NDArray[np.floating], classes: Sequence[str], filenames: Sequence[str]) -> str:
-    """Write the scores in the challenge's submission format, so that any tool can evaluate them."""
+    """Write the scores in the challenge's submission format, so that any tool can evaluate them.
+
+    They have the nine digits of float32: log loss depends on those of a small probability, which decimals cut to 0.
+    """
     lines = ["\t".join(["filename", "scene_label", *classes])]
     for filename, row in zip(filenames, probabilities, strict=True):
-        values = (f"{value:.8f}" for value in row)
+        values = (f"{value:.9g}" for value in row)
         lines.append("\t".join([filename, classes[int(np.argmax(row))], *values]))
     return "\n".join(lines) + "\n"
 

@@ -98,6 +98,37 @@ def test_log_loss_clipped_first_is_that_of_the_older_function() -> None:
     assert log_loss_clipped_first(clipped, truth) == pytest.approx(expected)
 
 
+def test_log_loss_clipped_first_counts_a_score_of_zero_as_the_older_function_does() -> None:
+    # sklearn.metrics.log_loss of scikit-learn 1.1.3 printed these.
+    assert log_loss_clipped_first([[0, 1], [0, 1]], [0, 1]) == pytest.approx(17.269388197455342, abs=1e-12)
+    scores = [[0, 2, 1], [1, 1, 1], [0.2, 2, 0.8]]
+    assert log_loss_clipped_first(scores, [0, 1, 2]) == pytest.approx(12.415608865337632, abs=1e-12)
+
+
+def test_scores_of_zero_are_reported_with_the_log_loss_of_the_baseline(
+    tmp_path: Path, reference: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([scores(tmp_path, "1 0\n1 0\n"), str(reference), "--json", str(tmp_path / "out.json")])
+
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "log loss 18.0218" in printed
+    assert "note: 1 clip has a score of 0 for the true scene, a loss of 36.04, or 34.54 in older" in printed
+    assert "with which log loss is 17.2694" in printed
+    figures = json.loads((tmp_path / "out.json").read_text())
+    assert not figures["rows_divided_by_sum"]
+    assert round(figures["log_loss_clipped_first"], 4) == 17.2694
+
+
+@pytest.mark.parametrize(("rows", "is_told"), [("9 1\n3 4\n", True), ("2 1\n1 2\n", False), (".9 .3\n.2 .5\n", False)])
+def test_positive_logits_are_said_to_be_no_probabilities(
+    tmp_path: Path, reference: Path, capsys: pytest.CaptureFixture[str], rows: str, is_told: bool
+) -> None:
+    main([scores(tmp_path, rows), str(reference)])
+
+    printed = " ".join(capsys.readouterr().out.split())
+    assert ("so they are not probabilities (logits need softmax): divided by their sum" in printed) == is_told
+
+
 def test_the_omitted_index_of_a_data_frame_is_reported(
     tmp_path: Path, reference: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,6 +42,14 @@ def test_a_label_that_contradicts_the_file_name_is_rejected(tmp_path: Path) -> N
         read_reference(path)
 
 
+def test_a_label_that_contradicts_the_file_name_is_rejected_where_devices_are_in_capitals(tmp_path: Path) -> None:
+    rows = "bus-lyon-1-1-s1.wav\ttram\tS1\ntram-lyon-1-2-a.wav\ttram\tA\nx.wav\tbus\tB\n"
+    path = write(tmp_path, "reference.csv", f"filename\tscene_label\tsource_label\n{rows}")
+
+    with pytest.raises(UserError, match=r"line 2: scene_label 'tram', but the file name says 'bus'"):
+        read_reference(path)
+
+
 def test_names_without_a_device_give_no_devices(tmp_path: Path) -> None:
     text = "filename,scene_label\n1-100032-A-0.wav,dog\n1-110389-A-1.wav,rooster\n"
 
@@ -225,3 +233,18 @@ def test_scores_of_hexadecimal_or_grouped_digits_are_no_scores(tmp_path: Path) -
     reference = read_reference(write(tmp_path, "reference.csv", REFERENCE))
     with pytest.raises(UserError, match=r"line 1, column 2: '0_9' is not a finite number"):
         read_scores(write(tmp_path, "scores.txt", "0.1 0_9\n0.7 0.3\n"), reference)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (TABLE.replace("\t", ";"), r"no column .*\(separated by ';'; write tabs or commas\)"),
+        (TABLE.replace("\t", "|"), r"no column .*\(separated by '\|'; write tabs or commas\)"),
+        (MATRIX.replace(" ", ","), r"line 1: scores separated by ','; expected blanks or tabs"),
+        (MATRIX.replace(" ", "; "), r"line 1: scores separated by ';'; expected blanks or tabs"),
+    ],
+)
+def test_other_separators_are_named(tmp_path: Path, text: str, message: str) -> None:
+    reference = read_reference(write(tmp_path, "reference.csv", REFERENCE))
+    with pytest.raises(UserError, match=message):
+        read_scores(write(tmp_path, "scores.txt", text), reference)
