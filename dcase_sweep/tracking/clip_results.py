@@ -4,8 +4,9 @@ The files are not trusted.
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -21,7 +22,7 @@ from dcase_sweep.tracking.finding import LoggedRun
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.tables import parse_number, read_table
 
-#: Names of clips, and for each metric a function that computes it on resampled clips.
+#: Names of clips with their labels, sorted, and for each metric a function that computes it on resampled clips.
 ClipStatistics = tuple[tuple[str, ...], Mapping[str, Statistic]]
 
 
@@ -46,10 +47,11 @@ class SceneClips:
     def statistics(self) -> ClipStatistics:
         """Return accuracy and log loss as functions of resampled clips."""
         classes, truth = np.unique(np.array(self.classes), return_inverse=True)
-        return self.clips, {
+        statistics = {
             "test/accuracy": class_average(self.correct, truth, len(classes)),
             "test/log_loss": class_average(self.losses, truth, len(classes)),
         }
+        return _sort([f"{clip}\t{label}" for clip, label in zip(self.clips, self.classes, strict=True)], statistics)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,7 +89,30 @@ class EventClips:
         statistics: dict[str, Statistic] = {"test/f1": resample_collar_f1(counts)}
         for index, scenario in enumerate(rules.scenarios[: len(counts.true_positives)]):
             statistics[f"test/psds{index + 1}"] = resample_psds(counts, index, scenario, rules.cross_trigger_average)
-        return tuple(map(str, counts.clips)), statistics
+        return _sort([f"{clip}\t{_list_events(counts, place)}" for place, clip in enumerate(counts.clips)], statistics)
+
+
+def _list_events(counts: ClipCounts, clip: int) -> str:
+    """Return the reference events of a clip: the number and the seconds of each class that it has."""
+    found = zip(counts.labels, counts.events[clip], counts.seconds[clip], strict=True)
+    return ",".join(f"{label} {events} {seconds:.3f}" for label, events, seconds in found if events)
+
+
+def _sort(names: Sequence[str], statistics: Mapping[str, Statistic]) -> ClipStatistics:
+    """Sort the clips, so that the folds of two cross-validations have them in one order."""
+    order = np.argsort(np.array(names), kind="stable")
+    if np.array_equal(order, np.arange(len(names))):
+        return tuple(names), statistics
+    rank = np.empty(len(order), dtype=np.intp)
+    rank[order] = np.arange(len(order))
+    return tuple(names[place] for place in order), {
+        metric: partial(_reorder, statistic, rank) for metric, statistic in statistics.items()
+    }
+
+
+def _reorder(statistic: Statistic, rank: NDArray[np.intp], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Compute a metric for the weights of sorted clips."""
+    return statistic(weights[:, rank])
 
 
 def load_clip_results(run: LoggedRun) -> SceneClips | EventClips | None:

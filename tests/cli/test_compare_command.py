@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,28 @@ from dcase_sweep.evaluation.metrics import MacroF1
 from dcase_sweep.evaluation.scenes.result import evaluate_scene_scores
 
 
+def log_scenes(settings: Tracking, model: str, seed: int, quality: float, **changes: Any) -> None:
+    """Log a run on 60 clips, with other ``names``, ``classes`` or ``order`` of them."""
+    job = tracking.start_run(settings, name=model, tags={})
+    job.log_parameters({"task": "1a", "task.name": "1a", "model": model, "seed": seed})
+    names, order = changes.get("names", "{}.wav"), changes.get("order", np.arange(60))
+    classes = changes.get("classes", ["bus", "park", "tram"])
+    truth = np.arange(60) % len(classes)
+    scores = np.random.default_rng(seed).random((60, len(classes)))
+    scores[np.arange(60), truth] += quality * 0.2
+    result = evaluate_scene_scores(
+        scores[order],
+        truth[order],
+        classes=classes,
+        devices=["a", "s1"] * 30,
+        filenames=[names.format(index) for index in order],
+    )
+    job.log_metrics({name: value for name, value in result.metrics.items() if result.is_logged(name)})
+    for name, text in result.files.items():
+        job.log_text(text, name)
+    job.end("FINISHED")
+
+
 @pytest.fixture
 def store(mlruns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A store with a sweep over two models and two seeds, and the word that names it."""
@@ -21,22 +44,7 @@ def store(mlruns: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     sweep = tracking.start_run(settings, name="sweep", tags={})
     for model, quality in (("cnn4", 1.0), ("cnn5", 4.0)):
         for seed in (0, 1):
-            job = tracking.start_run(Tracking(folder=settings.folder, parent=sweep.id), name=model, tags={})
-            job.log_parameters({"task": "1a", "task.name": "1a", "model": model, "seed": seed})
-            truth = np.arange(60) % 3
-            scores = np.random.default_rng(seed).random((60, 3))
-            scores[np.arange(60), truth] += quality * 0.2
-            result = evaluate_scene_scores(
-                scores,
-                truth,
-                classes=["bus", "park", "tram"],
-                devices=["a", "s1"] * 30,
-                filenames=[f"{index}.wav" for index in range(60)],
-            )
-            job.log_metrics({name: value for name, value in result.metrics.items() if result.is_logged(name)})
-            for name, text in result.files.items():
-                job.log_text(text, name)
-            job.end("FINISHED")
+            log_scenes(Tracking(folder=settings.folder, parent=sweep.id), model, seed, quality)
     tracking.start_run(settings, name="failed", tags={}).end("FAILED")
     sweep.end("FINISHED")
     return f"tracking.folder={tmp_path / 'mlruns'}"
@@ -54,6 +62,31 @@ def test_a_sweep_is_compared_and_written(store: str, tmp_path: Path, capsys: pyt
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert written == {f"comparison.{kind}" for kind in ("txt", "csv", "md", "tex", "html")} | {"differences.csv"}
     assert '"accuracy by device"' in (tmp_path / "out/comparison.html").read_text()
+
+
+def test_runs_on_other_test_clips_or_labels_are_not_compared(
+    store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Tracking(folder=str(tmp_path / "mlruns"))
+    log_scenes(settings, "other_clips", 0, 9, names="x{}.wav")
+    log_scenes(settings, "other_labels", 0, 9, classes=["bus", "park"])
+    log_scenes(settings, "other_order", 0, 0.5, order=np.random.default_rng(0).permutation(60))
+
+    assert main(["compare", store, "--out", "out", "--resamples", "100"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3:2] for line in lines if line.startswith(("cnn", "other"))] == [
+        ["cnn5", "A"],
+        ["cnn4", "A"],
+        ["other_order", "A"],
+        ["other_clips", "B"],
+        ["other_labels", "C"],
+    ]
+    assert "B: accuracy, log loss and F1: macro averages over scenes; test set 2 (60 clips)" in lines
+    with (tmp_path / "out/differences.csv").open(encoding="utf-8", newline="") as file:
+        compared = {(row["system"], row["best"]): row["p_clips"] for row in csv.DictReader(file)}
+    assert set(compared) == {("cnn4", "cnn5"), ("other_order", "cnn5")}
+    assert all(compared.values())
 
 
 def test_macro_f1_of_scenes_is_a_column(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -216,15 +216,38 @@ def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_runs_on_other_clips_are_not_resampled_together() -> None:
-    other = run("b", 0, 0.5)
-    moved = ComparedRun(other.id, other.name, other.parameters, other.metrics, load_statistics=lambda: (("x",), {}))
+def test_runs_on_other_clips_are_not_compared() -> None:
+    moved = replace(run("b", 0, 0.5), load_statistics=lambda: (("x",), {}))
+    unknown = replace(run("c", 0, 0.7), load_statistics=None)
 
-    systems = group_runs([run("a", 0, 0.9), moved])
-    found = compare_with_best(systems)
+    systems = group_runs([run("a", 0, 0.9), moved, unknown])
+    found = compare_with_best(systems, resamples=100)
 
-    assert [each.clips for each in found] == [None, None]
-    assert "the test clips differ" in " ".join(to_text(systems, found, 80).split())
+    assert [(each.name, each.rule.partition("; ")[2]) for each in systems] == [
+        ("a", "test set 1 (200 clips)"),
+        ("c", "test set 1 (200 clips)"),
+        ("b", "test set 2 (1 clip)"),
+    ]
+    assert {(each.best.name, each.other.name, each.clips) for each in found} == {("a", "c", None)}
+    assert "No interval: a run has no results by clip" in " ".join(to_text(systems, found, 80).split())
+
+
+def test_one_run_of_each_fingerprint_is_read_for_its_clips() -> None:
+    read = []
+
+    def load() -> tuple[tuple[str, ...], dict[str, Statistic]]:
+        read.append(1)
+        return ("x",), {}
+
+    def list_runs(*fingerprints: str) -> list[ComparedRun]:
+        made = [run(name, 0, 0.5, **{"data.fingerprint": each}) for name, each in zip("abc", fingerprints, strict=True)]
+        return [replace(each, load_statistics=load) for each in made]
+
+    group_runs(list_runs("1", "1", "1"))
+    assert not read
+    systems = group_runs(list_runs("1", "1", "2"))
+    assert len(read) == 2
+    assert len({system.rule for system in systems}) == 1
 
 
 @pytest.mark.parametrize("width", [80, 100])

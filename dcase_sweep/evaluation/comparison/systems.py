@@ -11,6 +11,7 @@ import numpy as np
 from dcase_sweep.evaluation.comparison.measures import MEASURES, Measure, main_measure
 from dcase_sweep.evaluation.comparison.rules import describe_rule
 from dcase_sweep.evaluation.comparison.system_names import NULL, name_systems
+from dcase_sweep.evaluation.comparison.test_sets import separate_test_sets
 from dcase_sweep.evaluation.resampling import Statistic
 
 #: Parameters in which the runs of a system may differ: the seed, the hardware and locations.
@@ -39,7 +40,8 @@ class ComparedRun:
     metrics: Mapping[str, float]
     #: Metric → value of each epoch, for learning curves.
     history: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    #: Loads the names of the test clips, and for each metric a function that computes it on resampled clips.
+    #: Loads the names of the test clips with their labels, in order, and for each metric a function that computes it
+    #: on resampled clips.
     load_statistics: "Callable[[], tuple[tuple[str, ...], Mapping[str, Statistic]] | None] | None" = None
     link: str | None = None
     is_synthetic: bool = False
@@ -59,7 +61,7 @@ class System:
     name: str
     task: str
     runs: tuple[ComparedRun, ...]
-    #: Description of the evaluation rule.
+    #: Description of the evaluation rule, with the test set where there are several.
     rule: str = ""
 
     def values(self, measure: Measure) -> np.ndarray:
@@ -135,9 +137,10 @@ def group_runs(runs: Sequence[ComparedRun]) -> list[System]:
     systems: list[System] = []
     for task in sorted({_task_of(dict(key)) for key in groups}):
         of_task = [members for key, members in groups.items() if _task_of(dict(key)) == task]
-        for name, members in zip(name_systems([_describe(each[0]) for each in of_task]), of_task, strict=True):
-            rule = describe_rule(members[0].parameters, members[0].metrics)
-            systems.append(System(name, task, tuple(members), rule))
+        names = name_systems([_describe(each[0]) for each in of_task])
+        rules = [describe_rule(each[0].parameters, each[0].metrics) for each in of_task]
+        found = [System(name, task, tuple(each), rule) for name, each, rule in zip(names, of_task, rules, strict=True)]
+        systems += separate_test_sets(found)
     ordered: list[System] = []
     for task in sorted({system.task for system in systems}):
         found = [system for system in systems if system.task == task]
