@@ -103,8 +103,8 @@ def to_latex(systems: Sequence[System], comparisons: Sequence[Comparison]) -> st
         lines += [*_latex_task(rows), ""]
         of_task = [each for each in comparisons if each.best.task == rows.task]
         if of_task:
-            table = [[each.other.name, each.measure.title, *difference_cells(each)] for each in of_task]
-            lines += [*_latex_table(["system", "", *DIFFERENCE_TITLES], table, "ll"), ""]
+            table = [[each.other.name, each.best.name, each.measure.title, *difference_cells(each)] for each in of_task]
+            lines += [*_latex_table(["system", "less the best", "", *DIFFERENCE_TITLES], table, "lll"), ""]
     return "\n".join(lines)
 
 
