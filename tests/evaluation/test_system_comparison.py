@@ -232,6 +232,25 @@ def test_runs_on_other_clips_are_not_compared() -> None:
     assert "No interval: a run has no results by clip" in " ".join(to_text(systems, found, 80).split())
 
 
+def test_a_run_that_was_repeated_counts_once() -> None:
+    repeated = replace(run("a", 0, 0.9), id="later", metrics=run("a", 0, 0.9).metrics | {"energy/training_kwh": 2.0})
+
+    (system,) = group_runs([run("a", 0, 0.9), run("a", 1, 0.9), repeated])
+
+    assert [each.id for each in system.runs] == ["a1", "later"]
+
+
+def test_runs_of_one_seed_with_other_results_are_one_pair() -> None:
+    first, again = run("a", 0, 0.9), run("a", 0, 0.9)
+    again = replace(again, metrics=again.metrics | {"test/accuracy": again.metrics["test/accuracy"] - 0.02})
+    systems = group_runs([first, again, run("a", 1, 0.9), run("b", 0, 0.8), run("b", 1, 0.8)])
+
+    compared = compare_with_best(systems, resamples=100)
+
+    assert [len(system.runs) for system in systems] == [3, 2]
+    assert compared[0].seeds == 2
+
+
 def test_one_run_of_each_fingerprint_is_read_for_its_clips() -> None:
     read = []
 

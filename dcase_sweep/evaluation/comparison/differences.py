@@ -76,11 +76,20 @@ def _compare(
 
 
 def _pair_seeds(best: System, other: System, measure: Measure) -> NDArray[np.float64]:
-    """Return the metric of both systems for each common seed ``[seed, 2]``."""
-    first, second = ({run.seed: measure.read(run.metrics) for run in system.runs} for system in (best, other))
+    """Return the metric of both systems for each common seed ``[seed, 2]``, averaged over the runs of a seed."""
+    first, second = (_average_seeds(system, measure) for system in (best, other))
     pairs = [(first[seed], second[seed]) for seed in first if seed in second]
-    finite = [pair for pair in pairs if all(math.isfinite(value) for value in pair)]
-    return np.array(finite, dtype=np.float64).reshape(-1, 2)
+    return np.array(pairs, dtype=np.float64).reshape(-1, 2)
+
+
+def _average_seeds(system: System, measure: Measure) -> dict[str, float]:
+    """Return the mean of the metric over the runs of each seed that have it."""
+    found: dict[str, list[float]] = {}
+    for run in system.runs:
+        value = measure.read(run.metrics)
+        if math.isfinite(value):
+            found.setdefault(run.seed, []).append(value)
+    return {seed: float(np.mean(values)) for seed, values in found.items()}
 
 
 def _resample(system: System, measures: Sequence[Measure], resamples: int) -> _Resampled | None:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -130,9 +130,12 @@ def group_runs(runs: Sequence[ComparedRun]) -> list[System]:
     """Group runs over seeds. Names of systems contain the parameters in which the systems of a task differ.
 
     The systems are ordered by task, by rule, by data set, and by their result, the best first.
+
+    Args:
+        runs: finished runs, the oldest first. Of runs that repeat a seed with equal results, the last one counts.
     """
     groups: dict[tuple[tuple[str, str], ...], list[ComparedRun]] = {}
-    for run in runs:
+    for run in _drop_repeated(runs):
         groups.setdefault(_key_of(run), []).append(run)
     systems: list[System] = []
     for task in sorted({_task_of(dict(key)) for key in groups}):
@@ -147,6 +150,17 @@ def group_runs(runs: Sequence[ComparedRun]) -> list[System]:
         for comparable in split_comparable(found):
             ordered += sort_systems(comparable, main_measure(found))
     return ordered
+
+
+def _drop_repeated(runs: Sequence[ComparedRun]) -> list[ComparedRun]:
+    """Leave out runs that a later one repeats: the same training twice is one result, not two."""
+    found: dict[Hashable, ComparedRun] = {}
+    for run in runs:
+        results = frozenset((name, value) for name, value in run.metrics.items() if name.startswith("test/"))
+        repeats = (_key_of(run), run.seed, results) if results else run.id
+        found.pop(repeats, None)
+        found[repeats] = run
+    return list(found.values())
 
 
 def _describe(run: ComparedRun) -> dict[str, str]:
