@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dcase_sweep.data.folder.columns import CLIP_ALIASES, Aliases, choose_columns, describe_columns
 from dcase_sweep.data.folder.files import TABLE_SUFFIXES, AudioFiles, find_files
+from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.lookalikes import shorten
 from dcase_sweep.utils.tables import Table, check_spelling, path_problem, read_table, tidy_path
@@ -21,6 +22,8 @@ _PREDICTIONS = (
     ("filename", "onset", "offset", "event_label", "confidence"),
     ("filename", "onset", "offset", "scene_label", "confidence"),
 )
+#: Tables of test clips that a run of scene classification writes, and a file that it writes before them.
+_RESULTS, _BESIDE = ("clips.csv", "reference.csv", "scores.csv", "scores_float16.csv"), "scenes.json"
 #: Number of files in a message.
 _SHOWN = 2
 
@@ -92,7 +95,8 @@ def find_label_tables(
     """Return the tables under a folder that have the columns for one of several lists of uses.
 
     Tables that ``predict`` has written are left out: a network must not be trained on its own results unnoticed. A line
-    names each of them, and each table that cannot be read.
+    names each of them, and each table that cannot be read. Those of runs, whose folders may be below the recordings,
+    are left out too, in one line.
 
     Args:
         root: the folder.
@@ -101,8 +105,14 @@ def find_label_tables(
         needs: lists of uses; a table must have columns for all uses of one of them.
     """
     found = []
-    for name in find_files(root, TABLE_SUFFIXES, []):
-        if (root / name).stat().st_size > _LARGEST:
+    names = find_files(root, TABLE_SUFFIXES, [])
+    of_runs = [name for name in names if _is_of_run(root / name)]
+    if of_runs:
+        tables = f"{printable(of_runs[0])}{', ...' if of_runs[1:] else ''}"
+        log.info(f"left out  {pluralize(len(of_runs), 'table')} with results of runs: {tables}")
+    ignored = set(of_runs)
+    for name in names:
+        if name in ignored or (root / name).stat().st_size > _LARGEST:
             continue
         try:
             header = read_table(root / name, problems=[]).header
@@ -123,6 +133,11 @@ def find_label_tables(
             continue
         found.append(name)
     return found
+
+
+def _is_of_run(path: Path) -> bool:
+    """Whether a run has written a table, beside its other results."""
+    return path.name in _RESULTS and path.with_name(_BESIDE).is_file()
 
 
 def _is_of_predictions(path: Path, header: Sequence[str]) -> bool:

@@ -6,11 +6,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 
 from dcase_sweep.data.folder.clips import ClipFolder
 from dcase_sweep.data.scenes import SceneData
+from dcase_sweep.evaluation.scenes.result import evaluate_scene_scores
 from dcase_sweep.utils.errors import DataError, UserError
 from tests.folder_layouts import make_class_folders, make_esc50, make_urbansound8k, write_csv, write_tone
 
@@ -354,6 +356,28 @@ def test_results_of_predict_are_not_labels(tmp_path: Path, caplog: pytest.LogCap
     assert "data.table=windows.csv" in caplog.text
     with pytest.raises(DataError, match=f"all recordings are of the class {labels[0]}"):
         load(root, table="scenes.csv")
+
+
+def test_results_of_runs_in_the_folder_are_not_labels(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = make_esc50(tmp_path)
+    names = [f"audio/{path.name}" for path in sorted(root.rglob("*.wav"))]
+    result = evaluate_scene_scores(
+        np.eye(2)[np.arange(len(names)) % 2],
+        np.zeros(len(names), dtype=np.int64),
+        classes=("dog", "rooster"),
+        devices=None,
+        filenames=names,
+    )
+    run = root / "outputs/2026-11-28/12-00-00"
+    run.mkdir(parents=True)
+    for name, text in result.files.items():
+        (run / name).write_text(text, encoding="utf-8")
+
+    with caplog.at_level("INFO"):
+        data = load(root)
+
+    assert dict(data.notes)["labels"].startswith("meta/esc50.csv")
+    assert "left out  3 tables with results of runs: outputs/2026-11-28/12-00-00/clips.csv, ..." in caplog.messages
 
 
 @pytest.mark.parametrize(
