@@ -62,27 +62,29 @@ def evaluate_scenes(
             format of ``python -m dcase_sweep evaluate scenes``.
         reference: the scene label of each clip, or a table with the columns filename, scene_label and, optionally,
             source_label.
-        classes: scene labels in the order of the columns; None = those of the reference in alphabetical order.
+        classes: scene labels in the order of the columns; None = those of the reference in alphabetical order, or by
+            value if all are whole numbers.
         devices: the device of each clip; None = that of the table, if it has one.
 
     Raises:
         UserError: for invalid scores or labels.
     """
     from dcase_sweep.evaluation.scenes.files import check_classes, read_reference, read_scores
-    from dcase_sweep.evaluation.scenes.metrics import as_probabilities
+    from dcase_sweep.evaluation.scenes.metrics import as_probabilities, sort_classes
     from dcase_sweep.evaluation.scenes.metrics import evaluate_scenes as evaluate
 
     _refuse_text(classes=classes, devices=devices)
     with _named_arguments():
         table = read_reference(Path(reference).expanduser()) if isinstance(reference, str | Path) else None
-        labels: Sequence[str] = table.scene_labels if table is not None else list(reference)  # type: ignore[arg-type]
+        labels = table.scene_labels if table is not None else _name_scenes(reference)  # type: ignore[arg-type]
+        classes = None if classes is None else tuple(map(str, classes))
         if isinstance(scores, str | Path):
             if table is None:
                 raise UserError(f"reference: labels without file names; expected the table of the clips in {scores}")
-            found = read_scores(Path(scores).expanduser(), table, classes=None if classes is None else tuple(classes))
+            found = read_scores(Path(scores).expanduser(), table, classes=classes)
             columns, values, rows = found.classes, found.values, found.rows
         else:
-            columns = tuple(sorted(set(labels))) if classes is None else tuple(classes)
+            columns = sort_classes(labels) if classes is None else classes
             if classes is not None:
                 check_classes(columns)
             values, rows = np.asarray(scores, dtype=np.float64), None
@@ -92,6 +94,14 @@ def evaluate_scenes(
             classes=columns,
             devices=devices if devices is not None else table.devices if table is not None else None,
         )
+
+
+def _name_scenes(reference: Sequence[object]) -> tuple[str, ...]:
+    """Return the scene of each clip as text; indices are names too."""
+    for place, label in enumerate(reference):
+        if np.ndim(label) > 0:  # type: ignore[arg-type]
+            raise UserError(f"reference[{place}]: {len(label)} values; expected one label for each clip")  # type: ignore[arg-type]
+    return tuple(map(str, reference))
 
 
 def _find_labels(labels: Sequence[str], classes: Sequence[str]) -> NDArray[np.intp]:

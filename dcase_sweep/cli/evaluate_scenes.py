@@ -29,7 +29,7 @@ Overall figures and those of a device are macro averages over scenes; log loss i
 EPILOG = f"""\
 SCORES is one of
   - numbers separated by blanks: a line per clip in the order of REFERENCE_CSV, a column per scene in alphabetical
-    order;
+    order (labels that are whole numbers by value);
   - a table in the DCASE submission format (tabs or commas), rows in any order: filename, a column per scene, optionally
     scene_label.
 Rows that do not sum to one are divided by their sum before anything is computed. Older versions of scikit-learn's

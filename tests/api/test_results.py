@@ -78,6 +78,20 @@ def test_scenes_are_named_as_for_the_command(classes: object, line: str) -> None
         dcase_sweep.evaluate_scenes(SCORES, SCENES, classes=classes)  # type: ignore[arg-type]
 
 
+def test_scenes_may_be_indices() -> None:
+    truth = np.arange(24) % 12
+
+    report = dcase_sweep.evaluate_scenes(np.eye(12)[truth], truth)  # type: ignore[arg-type]
+
+    assert report.classes[:3] == ("0", "1", "2")
+    assert report.accuracy == 1.0
+
+
+def test_decisions_are_no_labels() -> None:
+    with pytest.raises(UserError, match=r"^reference\[0\]: 3 values; expected one label for each clip$"):
+        dcase_sweep.evaluate_scenes(np.eye(3), np.eye(3))  # type: ignore[arg-type]
+
+
 def test_an_unknown_column_of_scores_is_explained_with_the_argument(tmp_path: Path) -> None:
     (tmp_path / "scores.csv").write_text("filename,bus,tram,other\na-0-a.wav,0.5,0.5,7\n")
     (tmp_path / "reference.csv").write_text("filename,scene_label\na-0-a.wav,bus\n")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dcase_sweep.evaluation.scenes.metrics import DEVICES
+from dcase_sweep.evaluation.scenes.metrics import DEVICES, sort_classes
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.lookalikes import find_lookalikes, shorten, skeleton, strip_blanks
 from dcase_sweep.utils.recording_names import check_recording_names
@@ -36,8 +36,8 @@ class SceneReference:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The scenes in alphabetical order."""
-        return tuple(sorted(set(self.scene_labels)))
+        """The scenes in alphabetical order, or by value if all are whole numbers."""
+        return sort_classes(self.scene_labels)
 
     @property
     def odd_name(self) -> str | None:
@@ -127,7 +127,7 @@ def read_scores(path: str | Path, reference: SceneReference, *, classes: Sequenc
     Args:
         path: the score file.
         reference: the ground truth whose clips are wanted, all of them and no others.
-        classes: the scenes; by default those that occur in the reference, in alphabetical order.
+        classes: the scenes; by default those that occur in the reference, as `SceneReference.classes` sorts them.
 
     Raises:
         UserError: what is wrong, with file and line: a missing, unknown or repeated column, a label that is no scene, a
@@ -247,7 +247,7 @@ def _scenes(table: Table, columns: Sequence[str], named: tuple[str, ...], refere
     """
     further = [name for name in columns if name not in named]
     if not further:
-        return tuple(sorted(named))
+        return named
     for row in range(len(table)):
         for name in columns:
             _number(table.columns[name][row], table.where(row), f"column {name}")

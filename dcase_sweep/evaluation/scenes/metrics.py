@@ -1,6 +1,7 @@
 """Accuracy and log loss of acoustic scene classification, by scene and by recording device (DCASE 2021 task 1A)."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,17 @@ DEVICES = ("a", "b", "c", "s1", "s2", "s3", "s4", "s5", "s6")
 
 #: How far the sum of a row of probabilities may be from one (float32 softmax rounds at about 1e-6).
 SUM_TOLERANCE = 1e-4
+
+
+def pad_numbers(name: str) -> str:
+    """Return a key by which names are sorted with their numbers by value: `s7` before `s10`."""
+    return re.sub(r"\d+", lambda number: number[0].zfill(20), name)
+
+
+def sort_classes(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return the different labels in alphabetical order, or by value if all are whole numbers."""
+    names = set(labels)
+    return tuple(sorted(names, key=pad_numbers if all(map(str.isdecimal, names)) else None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +221,8 @@ def _device_index(devices: Sequence[str] | None, clips: int) -> tuple[tuple[str,
     if len(devices) != clips:
         raise ValueError(f"devices name {len(devices)} clips; expected one device for each of {clips} clips")
     found = set(devices)
-    present = tuple(sorted(found, key=lambda name: (DEVICES.index(name) if name in DEVICES else len(DEVICES), name)))
+    places = {name: place for place, name in enumerate(DEVICES)}
+    present = tuple(sorted(found, key=lambda name: (places.get(name, len(DEVICES)), pad_numbers(name))))
     position = {name: i for i, name in enumerate(present)}
     return present, np.array([position[name] for name in devices], dtype=np.intp)
 

@@ -66,6 +66,14 @@ def test_a_matrix_is_in_the_order_of_the_reference(tmp_path: Path) -> None:
     assert scores.scene_labels is None
 
 
+def test_columns_without_names_are_in_the_order_of_numbers(tmp_path: Path) -> None:
+    rows = "".join(f"{clip}.wav\t{clip}\n" for clip in (10, 9, *range(9)))
+    reference = read_reference(write(tmp_path, "reference.csv", f"filename\tscene_label\n{rows}"))
+
+    assert reference.classes == tuple(map(str, range(11)))
+    assert reference.truth(reference.classes).tolist() == [10, 9, *range(9)]
+
+
 @pytest.mark.parametrize("text", [TABLE, TABLE.replace("\t", ","), "\ufeff" + TABLE, TABLE.replace("\n", "\r\n")])
 def test_a_table_is_matched_by_file_name_and_column_name(tmp_path: Path, text: str) -> None:
     reference = read_reference(write(tmp_path, "reference.csv", REFERENCE))
