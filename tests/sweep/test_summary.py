@@ -1,11 +1,15 @@
 """The summary in the record of a sweep: metrics, a table in Markdown, a figure."""
 
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 from PIL import Image
 
 from dcase_sweep.sweep.comparison import Column, Entry, compare
+from dcase_sweep.sweep.grid_report import report
+from dcase_sweep.sweep.job import GridJob, PooledRow
+from dcase_sweep.sweep.outcomes import Outcome
 from dcase_sweep.sweep.summary import draw_comparison, summarise, to_markdown
 
 SCENES = (Column("test/accuracy", "accuracy %", 100, 1), Column("test/log_loss", "log loss", larger_is_better=False))
@@ -40,6 +44,28 @@ def test_a_smaller_loss_is_the_better_one_and_tasks_are_apart() -> None:
         **{"best/test/loss": 1.0, "mean/test/loss": 1.0},
         **{"best/test/accuracy": 0.4, "mean/test/accuracy": 0.4},
     }
+
+
+def test_the_figures_of_a_cross_validation_are_those_of_all_folds(tmp_path: Path) -> None:
+    def finished(**metrics: float) -> Outcome:
+        return Outcome("finished", {f"test/{name}": value for name, value in metrics.items()}, columns=SCENES)
+
+    jobs = [
+        GridJob([f"data.fold={fold}", f"seed={seed}"], outcome=finished(accuracy=0.4 + 0.2 * fold + 0.1 * seed))
+        for fold in (1, 2)
+        for seed in (0, 1)
+    ]
+    pooled = [
+        PooledRow({"data.fold": "pooled", "seed": str(seed)}, finished(accuracy=0.7 + 0.1 * seed)) for seed in (0, 1)
+    ]
+    record, application = MagicMock(link=None, command=None), MagicMock()
+    application.pool.return_value = pooled
+
+    report(application, record, [], {}, tmp_path, jobs)
+
+    logged = record.log_metrics.call_args.args[0]
+    assert logged["best/test/accuracy"] == pytest.approx(0.8)
+    assert logged["mean/test/accuracy"] == pytest.approx(0.75)
 
 
 def test_markup_in_a_value_is_text() -> None:
