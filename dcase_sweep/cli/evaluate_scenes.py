@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dcase_sweep.cli.parser import HelpFormatter
+from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.errors import UserError, get_reason
 from dcase_sweep.utils.files import whole_file, write_text
 from dcase_sweep.utils.lookalikes import strip_blanks
@@ -73,7 +74,7 @@ def main(arguments: list[str]) -> int:
     is_divided = _is_divided(scores)
     impossible = int((probabilities[range(len(truth)), truth] < _LEAST).sum())
     clipped = log_loss_clipped_first(scores.values, truth) if is_divided or impossible else None
-    notes = _notes(scores, probabilities, reference)
+    notes = [*_notes(scores, reference), *_notes_on_decisions(scores, probabilities, truth)]
     if clipped is not None:
         notes += _notes_on_loss(scores, impossible, clipped)
     for note in notes:
@@ -122,8 +123,8 @@ def _is_divided(scores: "SceneScores") -> bool:
     return bool((abs(scores.values.sum(axis=1) - 1) > 1e-3).any())
 
 
-def _notes(scores: "SceneScores", probabilities: "np.ndarray", reference: "SceneReference") -> list[str]:
-    """Describe what was done to the scores, and where the file's own labels differ."""
+def _notes(scores: "SceneScores", reference: "SceneReference") -> list[str]:
+    """Describe what was ignored, and a reference that has no devices or a single scene."""
     from dcase_sweep.evaluation.scenes.metrics import DEVICES
 
     notes = []
@@ -135,11 +136,29 @@ def _notes(scores: "SceneScores", probabilities: "np.ndarray", reference: "Scene
     if len(reference.classes) == 1:
         alone = ", so that every clip is right" if len(scores.classes) == 1 else ""
         notes.append(f"{reference.path} has only one scene, {reference.classes[0]}{alone}")
-    if scores.scene_labels is not None:
-        estimated = [scores.classes[index] for index in probabilities.argmax(axis=1)]
-        differing = sum(named != best for named, best in zip(scores.scene_labels, estimated, strict=True))
-        if differing:
-            notes.append(f"in {differing} rows scene_label is not the highest score: the highest score was counted")
+    return notes
+
+
+def _notes_on_decisions(scores: "SceneScores", probabilities: "np.ndarray", truth: "np.ndarray") -> list[str]:
+    """Describe rows with equal scores, and those in which the file's own label is not the one that was counted."""
+    import numpy as np
+
+    from dcase_sweep.evaluation.scenes.metrics import average_over_scenes
+
+    notes = []
+    highest = probabilities.max(axis=1)
+    tied = int(((probabilities == highest[:, None]).sum(axis=1) > 1).sum())
+    if tied:
+        notes.append(f"in {pluralize(tied, 'row')} several scores are the highest: the first of them was counted")
+    if scores.scene_labels is None:
+        return notes
+    named = np.array([scores.classes.index(label) for label in scores.scene_labels])
+    if (named != probabilities.argmax(axis=1)).any():
+        lower = int((probabilities[range(len(named)), named] < highest).sum())
+        rows = f"in {pluralize(lower, 'row')} scene_label is not the highest score: the highest score was counted"
+        accuracy = average_over_scenes(named == truth, truth, len(scores.classes))
+        official = f"by scene_label, as the official evaluation counts, accuracy is {accuracy:.4f}"
+        notes.append(f"{rows}; {official}" if lower else official)
     return notes
 
 

@@ -124,7 +124,18 @@ def log_loss_clipped_first(scores: ArrayLike, truth: ArrayLike) -> float:
     clipped = np.clip(_matrix(scores), eps, 1 - eps)
     labels = np.asarray(truth, dtype=np.intp)
     losses = np.log(clipped.sum(axis=1) / clipped[np.arange(len(labels)), labels])
-    return _macro(_means(losses, labels, clipped.shape[1]))
+    return average_over_scenes(losses, labels, clipped.shape[1])
+
+
+def average_over_scenes(values: ArrayLike, truth: ArrayLike, classes: int) -> float:
+    """Compute the mean of a value of each clip over the clips of each scene, then over the scenes that have a clip.
+
+    Args:
+        values: [clip].
+        truth: integer index of the scene, [clip].
+        classes: number of scenes.
+    """
+    return _macro(_means(np.asarray(values, dtype=np.float64), np.asarray(truth, dtype=np.intp), classes))
 
 
 def evaluate_scenes(

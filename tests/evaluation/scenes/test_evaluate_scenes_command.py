@@ -167,7 +167,45 @@ def test_a_scene_label_other_than_the_highest_score_is_reported(
 
     main([scores(tmp_path, text), str(reference)])
 
-    assert "note: in 1 rows scene_label is not the highest score" in capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "accuracy 1.0000" in printed
+    assert "note: in 1 row scene_label is not the highest score: the highest score was counted" in printed
+    assert "by scene_label, as the official evaluation counts, accuracy is 0.5000" in printed
+
+
+@pytest.mark.parametrize(("label", "is_told"), [("bus", False), ("tram", True)])
+def test_equal_scores_are_reported(
+    tmp_path: Path, reference: Path, capsys: pytest.CaptureFixture[str], label: str, is_told: bool
+) -> None:
+    text = f"filename,scene_label,bus,tram\ntram-lyon-1-10-a.wav,{label},.5,.5\nbus-lyon-1-11-s1.wav,bus,.9,.1\n"
+
+    main([scores(tmp_path, text), str(reference)])
+
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "note: in 1 row several scores are the highest: the first of them was counted" in printed
+    assert "is not the highest score" not in printed
+    assert ("note: by scene_label, as the official evaluation counts, accuracy is 1.0000" in printed) == is_told
+
+
+def test_the_accuracy_by_scene_label_is_that_of_sed_eval(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scene = pytest.importorskip("sed_eval").scene
+    rng, classes = np.random.default_rng(0), ["bus", "park", "tram"]
+    truth, named = rng.choice(3, 60, p=[0.5, 0.3, 0.2]), rng.choice(3, 60)
+    lists = [
+        [{"filename": f"{clip}.wav", "scene_label": classes[index]} for clip, index in enumerate(labels)]
+        for labels in (truth, named)
+    ]
+    (tmp_path / "reference.csv").write_text(
+        "filename,scene_label\n" + "".join(f"{each['filename']},{each['scene_label']}\n" for each in lists[0])
+    )
+    rows = "".join(f"{each['filename']},{each['scene_label']},.2,.3,.5\n" for each in lists[1])
+
+    main([scores(tmp_path, f"filename,scene_label,bus,park,tram\n{rows}"), str(tmp_path / "reference.csv")])
+
+    evaluated = scene.SceneClassificationMetrics(scene_labels=classes)
+    evaluated.evaluate(reference_scene_list=lists[0], estimated_scene_list=lists[1])
+    expected = evaluated.results()["class_wise_average"]["accuracy"]["accuracy"]
+    assert f"accuracy is {expected:.4f}" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(
