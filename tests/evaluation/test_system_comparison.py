@@ -251,6 +251,25 @@ def test_runs_of_one_seed_with_other_results_are_one_pair() -> None:
     assert compared[0].seeds == 2
 
 
+def test_runs_on_the_same_data_in_other_folders_are_one_system() -> None:
+    data = {"data": "folder", "data.table": "None", "data.fingerprint": "1"}
+    runs = [run("a", 0, 0.9, **data, **{"data.root": "/data/own"}), run("a", 1, 0.9, **data, **{"data.root": ".."})]
+    other = run("a", 0, 0.8, **{**data, "data.fingerprint": "2"}, **{"data.root": "/data/other"})
+
+    systems = group_runs([*runs, other])
+
+    assert {(system.name, len(system.runs)) for system in systems} == {("root=/data/own", 2), ("root=/data/other", 1)}
+
+
+def test_all_rules_name_the_test_set_where_one_data_set_has_several() -> None:
+    runs = [run(name, 0, 0.5, data="demo" if name == "c" else "tau2020") for name in "abc"]
+    runs[1] = replace(runs[1], load_statistics=lambda: (("x",), {}))
+
+    rules = {system.name.split()[0]: system.rule.partition("; ")[2] for system in group_runs(runs)}
+
+    assert rules == {"a": "test set 1 (200 clips)", "b": "test set 2 (1 clip)", "c": "test set 3 (200 clips)"}
+
+
 def test_one_run_of_each_fingerprint_is_read_for_its_clips() -> None:
     read = []
 

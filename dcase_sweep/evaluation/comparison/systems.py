@@ -11,7 +11,7 @@ import numpy as np
 from dcase_sweep.evaluation.comparison.measures import MEASURES, Measure, main_measure
 from dcase_sweep.evaluation.comparison.rules import describe_rule
 from dcase_sweep.evaluation.comparison.system_names import NULL, name_systems
-from dcase_sweep.evaluation.comparison.test_sets import separate_test_sets
+from dcase_sweep.evaluation.comparison.test_sets import separate_test_sets, unify_roots
 from dcase_sweep.evaluation.resampling import Statistic
 
 #: Parameters in which the runs of a system may differ: the seed, the hardware and locations.
@@ -135,7 +135,7 @@ def group_runs(runs: Sequence[ComparedRun]) -> list[System]:
         runs: finished runs, the oldest first. Of runs that repeat a seed with equal results, the last one counts.
     """
     groups: dict[tuple[tuple[str, str], ...], list[ComparedRun]] = {}
-    for run in _drop_repeated(runs):
+    for run in _drop_repeated(unify_roots(runs)):
         groups.setdefault(_key_of(run), []).append(run)
     systems: list[System] = []
     for task in sorted({_task_of(dict(key)) for key in groups}):

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from dcase_sweep.evaluation.comparison.systems import ComparedRun, System
 
 #: A hash of recordings, labels, splits and features: runs that share it have the same test clips.
-_FINGERPRINT = "data.fingerprint"
+FINGERPRINT = "data.fingerprint"
+_ROOT = "data.root"
 
 
 def separate_test_sets(systems: "Sequence[System]") -> "list[System]":
@@ -18,25 +19,38 @@ def separate_test_sets(systems: "Sequence[System]") -> "list[System]":
 
     Systems whose clips are not known, as those of early versions, are taken to have those of the first one.
     """
+    groups: dict[tuple[str, str], list[int]] = {}
+    for place, system in enumerate(systems):
+        groups.setdefault((system.rule, system.data), []).append(place)
+    runs = [[systems[place].runs[0] for place in places] for places in groups.values()]
+    if all(len(_list_known(_read_test_sets(each))) < 2 for each in runs):
+        return list(systems)
     found = list(systems)
-    for group in dict.fromkeys((system.rule, system.data) for system in systems):
-        places = [place for place, system in enumerate(systems) if (system.rule, system.data) == group]
-        sets = _read_test_sets([systems[place].runs[0] for place in places])
-        numbers = {clips: number for number, clips in enumerate(dict.fromkeys(filter(None, sets)), start=1)}
-        if len(numbers) < 2:
-            continue
-        first = next(iter(numbers))
+    numbers: dict[tuple[str, tuple[str, ...]], int] = {}
+    for ((rule, data), places), each in zip(groups.items(), runs, strict=True):
+        sets = _read_test_sets(each, always=True)
+        first = next(iter(_list_known(sets)), ())
         for place, clips in zip(places, sets, strict=True):
-            of_system = clips or first
-            test_set = f"test set {numbers[of_system]} ({pluralize(len(of_system), 'clip')})"
-            found[place] = replace(systems[place], rule=f"{group[0]}; {test_set}")
+            number = numbers.setdefault((data, clips or first), len(numbers) + 1)
+            test_set = f"test set {number} ({pluralize(len(clips or first), 'clip')})"
+            found[place] = replace(systems[place], rule=f"{rule}; {test_set}")
     return found
 
 
-def _read_test_sets(runs: "Sequence[ComparedRun]") -> list[tuple[str, ...] | None]:
-    """Return the names of the test clips of each run; None if not known. One run of each fingerprint is read."""
-    keys = [run.parameters.get(_FINGERPRINT, run.id) for run in runs]
-    if len(set(keys)) < 2:
+def _list_known(sets: Sequence[tuple[str, ...] | None]) -> list[tuple[str, ...]]:
+    """Return the different test sets that are known, in order of first occurrence."""
+    return list(dict.fromkeys(filter(None, sets)))
+
+
+def _read_test_sets(runs: "Sequence[ComparedRun]", *, always: bool = False) -> list[tuple[str, ...] | None]:
+    """Return the names of the test clips of each run; None if not known. One run of each fingerprint is read.
+
+    Args:
+        runs: runs with one rule and data set.
+        always: read them even if they share one fingerprint.
+    """
+    keys = [run.parameters.get(FINGERPRINT, run.id) for run in runs]
+    if len(set(keys)) < 2 and not always:
         return [None] * len(runs)
     known: dict[str, tuple[str, ...] | None] = {}
     for key, run in zip(keys, runs, strict=True):
@@ -44,3 +58,15 @@ def _read_test_sets(runs: "Sequence[ComparedRun]") -> list[tuple[str, ...] | Non
             loaded = None if run.load_statistics is None else run.load_statistics()
             known[key] = None if loaded is None else loaded[0]
     return [known[key] for key in keys]
+
+
+def unify_roots(runs: "Sequence[ComparedRun]") -> "list[ComparedRun]":
+    """Name the folder of the same data alike: other machines have it elsewhere, and a path may be relative."""
+    roots: dict[str, str] = {}
+    found = []
+    for run in runs:
+        root, fingerprint = run.parameters.get(_ROOT), run.parameters.get(FINGERPRINT)
+        if root is not None and fingerprint is not None:
+            run = replace(run, parameters={**run.parameters, _ROOT: roots.setdefault(fingerprint, root)})
+        found.append(run)
+    return found
