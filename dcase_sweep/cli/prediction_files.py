@@ -1,15 +1,13 @@
 """The files that ``predict`` writes: one table, or a label track or a figure for each recording."""
 
 import argparse
-import csv
-import io
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TextIO
 
+from dcase_sweep.cli.written_predictions import WrittenTable, columns_of_line, read_written, split_table
 from dcase_sweep.inference.sources import Source
 from dcase_sweep.inference.tables import FORMATS, Format, TableFormat
 from dcase_sweep.tasks.protocols import Prediction
@@ -17,7 +15,6 @@ from dcase_sweep.utils.console import pluralize
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import write_text
 from dcase_sweep.utils.text import printable
-from dcase_sweep.utils.text_files import read_text
 
 if TYPE_CHECKING:
     from dcase_sweep.inference.figures import Spectrogram
@@ -73,7 +70,8 @@ class TableFile(Output):
         super().__init__(form, segments)
         self._path = path
         self._handle: TextIO | None = None
-        self._kept, self._last = _read_written(path, form) if go_on and path.is_file() else ("", None)
+        written = read_written(path, form) if go_on and path.is_file() else WrittenTable()
+        self._kept, self._last, self._columns = written.kept, written.last, written.columns
 
     @property
     def progress(self) -> str:
@@ -92,11 +90,27 @@ class TableFile(Output):
 
     def _write(self, name: str, header: str, lines: str) -> None:
         if self._handle is None:
+            self._check_columns(header, lines)
             self._handle = self._open()
             if self._kept:
                 header = ""
         self._handle.write(lines if self.written else header + lines)
         self._handle.flush()
+
+    def _check_columns(self, header: str, lines: str) -> None:
+        """Refuse to continue the table of another model, or one with other rows.
+
+        Raises:
+            UserError: if its columns differ from those of this command.
+        """
+        if self._columns is None:
+            return
+        found = columns_of_line(lines) if self._form == "jsonl" else split_table(header, self._form)[0]
+        if found != self._columns:
+            raise UserError(
+                f"{self._path}: its columns are {printable(', '.join(self._columns), 100)}; expected "
+                f"{printable(', '.join(found), 100)}: continue with the same model and options, or leave out --continue"
+            )
 
     def _open(self) -> TextIO:
         if self._last is not None:
@@ -143,7 +157,22 @@ def open_output(options: argparse.Namespace, sources: Sequence[Source]) -> Outpu
         return StandardOutput(form, options.segments)
     if path.is_dir() or not path.parent.is_dir():
         raise UserError(f"{path}: cannot be written; expected the name of a file in a folder that exists")
+    _check_not_read(path, [options.run, *(source.path for source in sources)])
     return TableFile(path, form, options.segments, options.go_on)
+
+
+def _check_not_read(path: Path, read: Iterable[str | Path]) -> None:
+    """Refuse to replace a file that the command reads.
+
+    Raises:
+        UserError: if the output is one of the files.
+    """
+    if not path.exists():
+        return
+    for each in read:
+        file = Path(each).expanduser()
+        if file.exists() and path.samefile(file):
+            raise UserError(f"{path}: is read by this command; expected another file for its output")
 
 
 def _open_tracks(path: Path | None, sources: Sequence[Source]) -> Output:
@@ -218,41 +247,3 @@ class Figures:
         path = self.paths[source.name]
         path.parent.mkdir(parents=True, exist_ok=True)
         save_figure(draw_prediction(source.name, prediction, classes, spectrogram), path)
-
-
-def _read_written(path: Path, form: Format) -> tuple[str, str | None]:
-    """Read the table of an interrupted command.
-
-    Returns:
-        The text without the last recording, which may be incomplete, and the name of that recording.
-
-    Raises:
-        UserError: for any other file.
-    """
-    text = read_text(path, expected="a table of predictions")
-    whole = text[: text.rfind("\n") + 1]  # a line may have been cut off
-    if form == "jsonl":
-        return _read_lines(path, whole)
-    delimiter = "\t" if form == "tsv" else ","
-    records = list(csv.reader(io.StringIO(whole, newline=""), delimiter=delimiter))
-    if records and records[0][:1] != ["filename"]:
-        raise UserError(f"{path}: not a table of predictions; expected the output of an interrupted command")
-    if len(records) < 2:
-        return "", None
-    last = records[-1][0]
-    while records[-1][:1] == [last]:
-        records.pop()
-    kept = io.StringIO()
-    csv.writer(kept, delimiter=delimiter, lineterminator="\n").writerows(records)
-    return kept.getvalue(), last
-
-
-def _read_lines(path: Path, whole: str) -> tuple[str, str | None]:
-    lines = whole.splitlines(keepends=True)
-    if not lines:
-        return "", None
-    try:
-        last = json.loads(lines[-1])["filename"]
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: not lines of predictions; expected the output of an interrupted command") from None
-    return "".join(lines[:-1]), str(last)

@@ -121,7 +121,8 @@ def _read_standard_input(stream: BinaryIO, stack: ExitStack) -> Iterator[tuple[s
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         raise UserError("-: neither an audio file nor text in UTF-8; expected names of files, one per line") from None
-    names = text.split("\0") if "\0" in text else text.splitlines()
+    # Not splitlines: the name of a file may contain what Unicode takes for the end of a line.
+    names = text.split("\0") if "\0" in text else text.replace("\r\n", "\n").split("\n")
     for name in filter(None, names):
         yield from _list(name)
 

@@ -228,6 +228,51 @@ def test_a_table_of_other_recordings_is_not_continued(predict: Predict) -> None:
     assert errors.startswith("error: found.csv: ends with sub/clip.ogg, which is not one of these recordings")
 
 
+@pytest.mark.parametrize("name", ["found.csv", "found.jsonl"])
+def test_a_table_with_other_columns_is_not_continued(predict: Predict, name: str) -> None:
+    predict("scenes.ckpt", "recordings", "-o", name)
+    before = Path(name).read_bytes()
+
+    code, _, errors = predict("events.ckpt", "recordings", "-o", name, "--continue", "--threshold", "0.1")
+
+    assert (code, Path(name).read_bytes()) == (1, before)
+    assert errors.startswith(f"error: {name}: its columns are ")
+    assert errors.endswith("continue with the same model and options, or leave out --continue\n")
+
+
+def test_a_table_of_windows_is_not_continued_with_rows_of_recordings(predict: Predict) -> None:
+    predict("scenes.ckpt", "recordings", "-o", "found.csv", "--segments")
+
+    code, _, errors = predict("scenes.ckpt", "recordings", "-o", "found.csv", "--continue")
+
+    assert code == 1
+    assert "its columns are filename, onset, offset, scene_label, confidence; expected filename, sc" in errors
+
+
+@pytest.mark.parametrize("name", ["found.csv", "found.jsonl"])
+def test_a_table_with_a_line_separator_in_a_name_is_continued(predict: Predict, name: str) -> None:
+    recordings = ["recordings/short.wav", "recordings/one\u2028two.wav"]
+    Path(recordings[1]).write_bytes(Path(recordings[0]).read_bytes())
+    predict("scenes.ckpt", *recordings, "-o", name)
+    before = Path(name).read_bytes()
+
+    code, _, errors = predict("scenes.ckpt", *recordings, "-o", name, "--continue")
+
+    assert (code, Path(name).read_bytes()) == (0, before)
+    assert errors.startswith("1 recording,")
+
+
+@pytest.mark.parametrize("name", ["recordings/short.wav", "scenes.ckpt", "linked"])
+def test_a_file_that_is_read_is_not_replaced(predict: Predict, name: str) -> None:
+    Path("linked").symlink_to("recordings/short.wav")
+    before = Path(name).read_bytes()
+
+    code, _, errors = predict("scenes.ckpt", "recordings", "-o", name, "--format", "csv")
+
+    assert (code, Path(name).read_bytes()) == (1, before)
+    assert errors == f"error: {name}: is read by this command; expected another file for its output\n"
+
+
 def test_names_of_classes_are_required_for_a_checkpoint_without_them(predict: Predict) -> None:
     write_checkpoint(Path("earlier.ckpt"), SCENES, SCENE_CLASSES, names=False)
 

@@ -94,6 +94,15 @@ def test_names_come_through_standard_input(folder: Path, monkeypatch: pytest.Mon
     assert names("-") == ["recordings/b/2.wav", "recordings/a/3.ogg"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_name_may_contain_a_line_separator_of_unicode(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    Path("one\u2028two.wav").write_bytes(Path("recordings/b/2.wav").read_bytes())
+    send(monkeypatch, f"one\u2028two.wav{end}recordings/a/3.ogg{end}".encode())
+    assert names("-") == ["one\u2028two.wav", "recordings/a/3.ogg"]
+
+
 @pytest.mark.parametrize("name", ["b/2.wav", "b/1.flac", "a/3.ogg"])
 def test_a_recording_comes_through_standard_input(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     content = (folder / name).read_bytes()
