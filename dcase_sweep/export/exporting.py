@@ -95,7 +95,7 @@ def export(run: TrainedRun, what: str, *, calibration: int, folder: Path) -> Non
         "metadata.json": json.dumps({**chosen.describe(metadata), "files": signatures}, indent=2) + "\n",
     }
     _write(folder, {f"{kind}.{what}": content for kind, content in files.items()}, texts)
-    _log(run, what, folder, exported)
+    _log(run, what, [folder / name for name in (*signatures, *texts)], exported)
 
 
 def _warn_if_data_differ(run: TrainedRun, fingerprint: str) -> None:
@@ -218,7 +218,11 @@ def _metadata(run: TrainedRun, data: SceneData) -> dict[str, Any]:
 
 def _describe_features(front_end: dict[str, Any]) -> str:
     if front_end["_target_"] == "dcase_sweep.audio.log_mel.LogMel":
-        return "natural logarithms of mel magnitude plus floor"
+        return (
+            "natural logarithms of mel magnitude plus floor (frames centred at multiples of hop_seconds from 0 on, "
+            "periodic Hamming window, magnitude spectrum, mel filters on Slaney's scale with area norm; channels "
+            "averaged, full scale at 1)"
+        )
     return f"features of {front_end['_target_']}"
 
 
@@ -244,14 +248,13 @@ def _write(folder: Path, files: dict[str, bytes], texts: dict[str, str]) -> None
     console.field("files", str(folder))
 
 
-def _log(run: TrainedRun, what: str, folder: Path, exported: Iterable[Exported]) -> None:
+def _log(run: TrainedRun, what: str, files: Iterable[Path], exported: Iterable[Exported]) -> None:
     if run.logged is None:
         log.warning(f"run       {run.id} is not in the store of runs: the files are in the folder only")
         return
     logged = run.logged.reopen()
-    for path in sorted(folder.iterdir()):
-        if path.is_file():
-            logged.log_file(path, f"export/{what}")
+    for path in files:  # the folder may have others, which are not of this export
+        logged.log_file(path, f"export/{what}")
     logged.log_metrics(
         {f"export/{what}/{each.kind}/{name}": value for each in exported for name, value in each.metrics.items()}
     )

@@ -20,6 +20,8 @@ from dcase_sweep.utils.text_files import read_text
 
 #: File that ``export`` writes next to a network; ONNX files contain the same metadata.
 _METADATA = "metadata.json"
+#: Largest file: that of both formats, whose offsets have 31 bits.
+_MOST_BYTES = 2**31 - 1
 
 
 class RuntimeNetwork(nn.Module):
@@ -53,6 +55,9 @@ def load_exported(path: Path, *, classes: Sequence[str] | None = None, named: Na
     check_runtime(what)
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected one that export {what} wrote")
+    size = path.stat().st_size
+    if size > _MOST_BYTES:
+        raise UserError(f"{path}: {size:,} bytes; expected a file that export {what} wrote, at most {_MOST_BYTES:,}")
     content = path.read_bytes()
     try:
         runtime: Any = OnnxRuntime(content) if what == "onnx" else LiteRTRuntime(content)

@@ -1,5 +1,7 @@
 """ONNX files: same predictions as the float network, any batch size, metadata."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -50,6 +52,23 @@ def test_a_file_contains_its_run_and_classes(kind: str, files: dict[str, bytes],
     metadata = {each.key: each.value for each in onnx.load_from_string(files[kind]).metadata_props}
 
     assert metadata == {"run": run.id, "classes": '["bus", "park", "tram"]'}
+
+
+@pytest.mark.parametrize("place", ["weights.bin", "../weights.bin"])
+def test_a_file_whose_weights_are_in_another_file_is_not_loaded(
+    files: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Else a file from somebody else could name any file on this machine, whose bytes would be its weights."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    model = onnx.load_from_string(files["float32"])
+    tensor = next(each for each in model.graph.initializer if list(each.dims) == [CLASSES])
+    (tmp_path / "work" / place).write_bytes(tensor.raw_data)
+    onnx.external_data_helper.set_external_data(tensor, place)
+    tensor.ClearField("raw_data")
+
+    with pytest.raises(Exception, match=r"[Ee]xternal data path"):
+        OnnxRuntime(model.SerializeToString())
 
 
 def test_pruned_weights_are_stored_as_zeros(files: dict[str, bytes]) -> None:

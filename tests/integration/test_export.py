@@ -53,13 +53,18 @@ def test_a_run_is_exported_by_its_id_and_holds_files_and_figures(command_line: C
 def test_a_run_is_exported_by_its_folder(command_line: CommandLine, trained: str) -> None:
     pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
     folder = run_folder(trained, command_line.folder)
+    (folder / "export/onnx").mkdir(parents=True)
+    (folder / "export/onnx/diary.txt").write_text("not of the export")
 
     output = command_line("export", "onnx", f"run={folder}", "calibration=8", f"data.root={command_line.folder}/tau")
 
-    assert {path.name for path in (folder / "export/onnx").iterdir()} == {
-        *(f"{kind}.onnx" for kind in ("float32", "float16", "dynamic", "int8")),
-        *("table.txt", "tensors.csv", "measured.json", "metadata.json"),
-    }
+    written = {f"{kind}.onnx" for kind in ("float32", "float16", "dynamic", "int8")}
+    written |= {"table.txt", "tensors.csv", "measured.json", "metadata.json"}
+    assert {path.name for path in (folder / "export/onnx").iterdir()} == written | {"diary.txt"}
+    store, run = client(command_line.folder)[0], re.search(r"^run .* · (\w{32}) · export", output, re.MULTILINE)
+    assert run
+    artifacts = store.list_artifacts(run[1], "export/onnx")  # type: ignore[attr-defined]
+    assert {Path(item.path).name for item in artifacts} == written
     _predict_alike(command_line, str(folder), folder / "export/onnx/float32.onnx")
     measured = json.loads((folder / "export/onnx/measured.json").read_text())["files"]
     assert measured["float32"]["difference_from_float"]["largest"] < 1e-5
