@@ -1,12 +1,12 @@
 """Validation of the output files of an event detector. [V4] and [B4] are the sources in `rules`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from dcase_sweep.evaluation.events.decode import OFFICIAL_THRESHOLDS
+from dcase_sweep.evaluation.events.decode import OFFICIAL_THRESHOLDS, psds_thresholds
 from dcase_sweep.evaluation.events.detections import find_threshold_tables
 from dcase_sweep.evaluation.events.event_rows import EVENT_COLUMNS
 from dcase_sweep.submission.event_output import FILTERED, THRESHOLDS, TIME_COLUMNS, UNFILTERED
@@ -18,6 +18,8 @@ from dcase_sweep.utils.text import printable
 
 #: Seconds by which the times of a table may exceed a recording, because they are multiples of a frame.
 _TOLERANCE = 0.1
+#: Number of missing thresholds that are named.
+_MOST_NAMED = 8
 
 
 def check_events(
@@ -49,20 +51,32 @@ def check_events(
     with problems.caught():
         found = find_threshold_tables(tables)
         if len(found) != OFFICIAL_THRESHOLDS:  # [B4] n_test_thresholds
-            problems.add(f"{tables.name}: {len(found)} thresholds; expected {OFFICIAL_THRESHOLDS}")
+            problems.add(f"{tables.name}: {len(found)} thresholds; expected {_describe_thresholds(found)}")
         for path in found.values():
             _check_event_table(path, rules, f"{tables.name}/{path.name}", seconds, problems)
     return {output.name, tables.name}
+
+
+def _describe_thresholds(found: Iterable[float]) -> str:
+    """Name the thresholds of the recipe, and those of which there is no table unless there are others."""
+    recipe = [f"{threshold:g}" for threshold in psds_thresholds().round(6)]
+    expected = f"{OFFICIAL_THRESHOLDS}, such as {', '.join(recipe[:2])} ... {recipe[-1]}"
+    given = {f"{threshold:g}" for threshold in found}
+    if not given <= set(recipe):
+        return expected
+    missing = [threshold for threshold in recipe if threshold not in given]
+    more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
+    return f"{expected}; no table of {', '.join(missing[:_MOST_NAMED])}{more}"
 
 
 def _check_event_table(
     path: Path, rules: SubmissionRules, where: str, seconds: Mapping[str, float] | None, problems: Problems
 ) -> None:
     with problems.caught():
-        if not problems.has_tabs(path, where):
-            return
         rows: list[str] = []
         table = read_table(path, EVENT_COLUMNS, unit="line", problems=rows, may_be_short=True)
+        if not problems.has_tabs(table, where):
+            return
         problems.add_kind(where, rows)
         kinds: dict[str, list[str]] = {"filename": [], "event_label": [], "onset": [], "overlap": []}
         for row in range(len(table)):
@@ -162,10 +176,10 @@ def _check_score_folder(
 def _check_score_table(
     path: Path, rules: SubmissionRules, where: str, seconds: float | None, problems: Problems
 ) -> None:
-    if not problems.has_tabs(path, where):
-        return
     columns = (*TIME_COLUMNS, *rules.classes)
     table = read_table(path, columns, unit="line")
+    if not problems.has_tabs(table, where):
+        return
     further = [name for name in table.header if name not in columns]
     try:
         values = np.array([table.columns[name] for name in columns], dtype=np.float64)

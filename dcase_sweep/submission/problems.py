@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from dcase_sweep.utils.errors import DataError, UserError
+from dcase_sweep.utils.tables import Table
 from dcase_sweep.utils.text import printable
-from dcase_sweep.utils.text_files import read_text
 
 #: Lines of one kind that are shown, because a wrong column is wrong in thousands of rows.
 _OF_A_KIND = 3
@@ -49,13 +48,9 @@ class Problems:
         except UserError as error:
             self.add(str(error))
 
-    def has_tabs(self, path: Path, where: str) -> bool:
-        """Whether the columns of a table are separated by tabs, as the validators read them [V1, V4]; else add a line.
-
-        Raises:
-            UserError: if the file cannot be read as text.
-        """
-        if "\t" in read_text(path, expected="a tab-separated table").partition("\n")[0]:
+    def has_tabs(self, table: Table, where: str) -> bool:
+        """Whether the cells of a table are separated by tabs, as the validators read them [V1, V4]; else add a line."""
+        if table.delimiter == "\t":
             return True
         self.add(f"{where}: its columns are not separated by tabs; expected tabs")
         return False

@@ -48,11 +48,11 @@ def check_scenes(
         problems: the lines are added to it.
     """
     with problems.caught():
-        if not problems.has_tabs(path, where):
-            return
         columns = ("filename", "scene_label", *rules.classes)
         rows: list[str] = []
         table = read_table(path, columns, unit="line", problems=rows)
+        if not problems.has_tabs(table, where):
+            return
         problems.add_kind(where, rows)
         if further := [name for name in table.header if name not in columns]:  # [V1] counts the fields
             problems.add(f"{where}: unknown column {printable(further[0], 60)}; expected {', '.join(columns)}")

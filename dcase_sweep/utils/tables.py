@@ -20,6 +20,7 @@ from dcase_sweep.utils.text_files import decode, read_bytes
 _CONTROL = bytes([*range(9), 11, 12, *range(14, 32), 127])
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_FIRST_LINE = re.compile(r"\S[^\n]*")
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -34,6 +35,8 @@ class Table:
     unit: str = "row"
     #: All columns of the file.
     header: tuple[str, ...] = ()
+    #: What separates the cells.
+    delimiter: str = "\t"
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -99,7 +102,7 @@ def read_table(
         problems += found
     elif found:
         raise DataError(found)
-    return Table(str(path), read, numbers, unit, tuple(header))
+    return Table(str(path), read, numbers, unit, tuple(header), _find_delimiter(text))
 
 
 def check_spelling(table: Table, column: str) -> list[str]:
@@ -175,6 +178,11 @@ def parse_number(text: str) -> float | None:
     return value if value not in (float("inf"), float("-inf")) else None
 
 
+def _find_delimiter(text: str) -> str:
+    first = _FIRST_LINE.search(text)
+    return "\t" if first is not None and "\t" in first[0] else ","
+
+
 def _split_plain(text: str) -> tuple[list[str], list[str]] | None:
     """Return the header and all cells, row by row from the header on; None unless all lines have the same length.
 
@@ -194,8 +202,7 @@ def _split_plain(text: str) -> tuple[list[str], list[str]] | None:
 
 def _split(path: Path, text: str, expected: str, unit: str) -> tuple[list[list[str]], Sequence[int]]:
     """Return the rows that are not empty, and the line in which each of them ends."""
-    first = next((line for line in io.StringIO(text) if line.strip()), "")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if "\t" in first else ",", strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_find_delimiter(text), strict=True)
     rows: list[list[str]] = []
     lines: Sequence[int]
     try:

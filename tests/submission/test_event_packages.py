@@ -108,7 +108,10 @@ def remove(name: str) -> Edit:
     ("edit", "line"),
     [
         (remove(f"{LABEL}.output.tsv"), f"no {LABEL}.output.tsv; expected the events at one threshold"),
-        (remove(f"{LABEL}.output_PSDS/predictions_th_0.99.tsv"), "49 thresholds; expected 50"),
+        (
+            remove(f"{LABEL}.output_PSDS/predictions_th_0.99.tsv"),
+            "49 thresholds; expected 50, such as 0.01, 0.03 ... 0.99; no table of 0.99",
+        ),
         (
             lambda folder: (folder / f"{LABEL}.output_PSDS/predictions_th_0.99.tsv").rename(
                 folder / f"{LABEL}.output_PSDS/predictions.tsv"

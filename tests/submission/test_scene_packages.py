@@ -88,7 +88,7 @@ def change(row: int, column: str, value: str) -> Callable[[Rows], Rows]:
         (lambda rows: [*rows[:-1], rows[-1][:-1]], "line 5: 11 cells; expected 12 as in the header"),
         (lambda rows: [[",".join(row)] for row in rows], "its columns are not separated by tabs; expected tabs"),
         (lambda rows: rows[1:], "no column filename"),
-        (lambda rows: [], "its columns are not separated by tabs; expected tabs"),
+        (lambda rows: [], "the file is empty; expected a tab-separated table with filename, scene_label"),
     ],
     ids=lambda value: value[:24] if isinstance(value, str) else "",
 )
