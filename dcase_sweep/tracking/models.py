@@ -7,16 +7,21 @@ query pip for installed packages and start a process, which takes longer than a 
 import base64
 import json
 import platform
+import re
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dcase_sweep.config import Tracking
-from dcase_sweep.tracking.stores import is_there, open_store, resolve_uri
+from dcase_sweep.tracking.stores import absolute_uri, is_there, open_store, resolve_uri
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.files import link_or_copy, write_text
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 #: Name of a run's model: ``runs:/RUN_ID/model``.
 MODEL = "model"
@@ -25,6 +30,8 @@ HISTORY = "mlflow.log-model.history"
 _DATA, _CODE = "data", "code"
 _EXAMPLE, _SERVING_EXAMPLE = "input_example.json", "serving_input_example.json"
 _REQUIREMENTS, _PYTHON, _CONDA = "requirements.txt", "python_env.yaml", "conda.yaml"
+#: The address of a registered model: its name with an alias or a version, or the ID of a model alone.
+_REGISTERED = re.compile(r"models:/([^/@]+)(?:@([^/]+)|/([^/]+))?/?")
 #: Type of a column → the name of MLflow's type; ``doubles`` is an array of them.
 _TYPES = {"text": "string", "number": "double", "whole": "long", "bytes": "binary"}
 
@@ -148,13 +155,52 @@ def fetch_model(tracking: Tracking, uri: str, folder: Path) -> Path:
         raise UserError(f"run={uri}: no store of runs at {where}; expected tracking.folder= or tracking.uri= of one")
     store = open_store(tracking, experiment=False)
     try:
+        files = store.call(lambda: _locate(store.client, uri))
         return Path(
             store.call(
-                lambda: download_artifacts(
-                    artifact_uri=uri, dst_path=str(folder), tracking_uri=where, registry_uri=where
-                )
+                lambda: download_artifacts(artifact_uri=files, dst_path=str(folder), tracking_uri=absolute_uri(where))
             )
         )
     except (MlflowException, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"run={uri}: no such model in {store.uri} ({reason}); expected models:/NAME/VERSION") from None
+
+
+def _locate(client: "MlflowClient", uri: str) -> str:
+    """Return the address of the files of a model.
+
+    MLflow looks for a registered model in the registry of the process, not in that of the store. The files of one may
+    be those of a model of a run.
+
+    Raises:
+        MlflowException: if there is no such model.
+    """
+    from mlflow.exceptions import MlflowException
+
+    for _ in range(2):
+        found = _REGISTERED.fullmatch(uri)
+        if found is None:
+            break
+        name, alias, version = found.groups()
+        if alias is not None:
+            version = client.get_model_version_by_alias(name, alias).version
+        elif version is None:  # the ID of a model
+            return str(client.get_logged_model(name).artifact_location)
+        elif not version.isdecimal():
+            version = _find_latest(client, name, version)
+        uri = client.get_model_version_download_uri(name, version)
+    if uri.startswith("models:"):
+        raise MlflowException("no address of a model")
+    return uri
+
+
+def _find_latest(client: "MlflowClient", name: str, stage: str) -> str:
+    """Return the number of the latest version of a registered model, in a stage unless that is ``latest``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # about stages, which MLflow itself uses for this
+        found = client.get_latest_versions(name, None if stage == "latest" else [stage])
+    if not found:
+        from mlflow.exceptions import MlflowException
+
+        raise MlflowException(f"no version {stage}")
+    return str(max(int(each.version) for each in found))

@@ -146,6 +146,34 @@ def test_a_registered_model_is_loaded_by_mlflow_and_by_its_name_here(scenes: Log
         dcase_sweep.load_run("models:/nothing/1", folder=scenes.folder)
 
 
+def test_a_registered_model_is_found_in_a_store_that_mlflow_is_not_set_to(
+    scenes: Logged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient(scenes.uri)
+    version = mlflow.register_model(f"runs:/{scenes.run_id}/model", "park sounds").version
+    client.set_registered_model_alias("park sounds", "best", str(version))
+    experiment = client.get_run(scenes.run_id).info.experiment_id
+    other = client.create_logged_model(experiment, name="other", source_run_id=scenes.run_id)  # as others log them
+    client.log_model_artifacts(other.model_id, str(scenes.model))
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        monkeypatch.delenv(name, raising=False)
+    mlflow.set_tracking_uri(None)
+    mlflow.set_registry_uri(None)
+    try:
+        for known in (f"park sounds/{version}", "park sounds/latest", "park sounds@best", other.model_id):
+            assert dcase_sweep.load_run(f"models:/{known}", folder=scenes.folder).classes == SCENE_CLASSES
+        for unknown in ("park sounds/production", "park sounds/1/data", "nothing@best", "m-0"):
+            with pytest.raises(UserError, match=r": no such model in sqlite:.*; expected models:/NAME/VERSION$"):
+                dcase_sweep.load_run(f"models:/{unknown}", folder=scenes.folder)
+    finally:
+        mlflow.set_tracking_uri(scenes.uri)
+        mlflow.set_registry_uri(scenes.uri)
+    assert not [*tmp_path.iterdir()]
+
+
 def test_a_recording_that_cannot_be_used_is_reported_by_its_row(scenes: Logged) -> None:
     import mlflow
     import pandas as pd
