@@ -203,7 +203,9 @@ def _make(
             if report is not None:
                 copy_report(report, built, systems[0].label, rules)
             name = f"{systems[0].label.stem}{'_draft' if options.draft else ''}.zip"
-            archive, problems = finish(built, output, name, recordings, lambda problems: not problems or options.draft)
+            archive, problems = finish(
+                built, output, name, rules, recordings, lambda problems: not problems or options.draft
+            )
     except Interrupted as interrupted:
         print(f"interrupted; the same command continues with the predictions in {scores}", file=sys.stderr)
         return interrupted.exit_code

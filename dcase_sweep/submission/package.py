@@ -195,15 +195,17 @@ def finish(
     built: Path,
     output: Path,
     name: str,
+    rules: SubmissionRules,
     recordings: Sequence[EvaluationRecording],
     is_wanted: Callable[[Sequence[str]], bool],
 ) -> tuple[Path | None, tuple[str, ...]]:
-    """Validate a package, and move it and its archive to the output folder.
+    """Validate a package, and move it and its archive to the output folder, whose other files stay.
 
     Args:
         built: the folder with its files.
         output: the output folder.
         name: name of the archive.
+        rules: the rules of the challenge.
         recordings: the recordings of the evaluation set.
         is_wanted: tells whether to write a package with these problems.
 
@@ -215,9 +217,12 @@ def finish(
         return None, problems
     archive = output / name
     write_archive(archive, built, [path for path in built.rglob("*") if path.is_file()])
-    for part in built.iterdir():
-        shutil.rmtree(output / part.name, ignore_errors=True)
-        part.rename(output / part.name)
+    (output / rules.folder).mkdir(parents=True, exist_ok=True)
+    for part in (built / rules.folder).iterdir():  # folders of systems, and the report
+        target = output / rules.folder / part.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        part.replace(target)
     return archive, problems
 
 

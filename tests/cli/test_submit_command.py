@@ -198,6 +198,24 @@ def test_a_draft_is_written_with_its_problems(submit: Submit) -> None:
     assert list(table[0]) == ["filename", "scene_label", "bus", "park", "tram"]
 
 
+def test_other_files_in_the_folder_of_the_package_stay(submit: Submit) -> None:
+    words = ("scenes.ckpt", *WORDS, "--draft")
+    submit(*words)
+    others = [Path("submission", name) for name in ("task1/task1b/Kim.csv", "task1/notes.txt", "task1/task1a/plan.txt")]
+    for path in others:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("of the author")
+    outdated = Path("submission", SYSTEM, "outdated.csv")
+    outdated.write_text("of an earlier package")
+
+    assert submit(*words)[0] == 0
+
+    assert [path.read_text() for path in others] == ["of the author"] * 3
+    assert not outdated.exists()
+    with zipfile.ZipFile("submission/Kim_SNU_task1a_draft.zip") as archive:
+        assert not [name for name in archive.namelist() if "Kim.csv" in name or ".txt" in name]
+
+
 def test_bad_recordings_are_named_and_nothing_is_written(submit: Submit) -> None:
     fill_in("Kim_SNU_task1a_1")
     Path("set/audio/1.wav").write_text("no audio")
