@@ -16,6 +16,13 @@ log = logging.getLogger(__name__)
 
 #: Name of the folder of artifacts, next to the database.
 ARTIFACTS = "artifacts"
+#: Tables and columns of MLflow with absolute paths of artifacts.
+_ADDRESSES = (
+    ("runs", "artifact_uri"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+    ("logged_models", "artifact_location"),
+)
 
 
 def locate_database(uri: str) -> Path | None:
@@ -231,12 +238,13 @@ def _newest_revision() -> str | None:
 def move_artifacts(path: Path) -> None:
     """Update the paths of artifacts after the database was moved or copied; call this under the store's lock.
 
-    MLflow stores the absolute path of each run's artifacts. The artifacts of this package are in ``artifacts`` next to
-    the database. Experiments with another location for artifacts are not changed.
+    MLflow stores the absolute paths of the artifacts of runs and of registered models. The artifacts of this package
+    are in ``artifacts`` next to the database. Experiments with another location for artifacts are not changed.
     """
     here = locate_artifacts(path)
     with closing(sqlite3.connect(path, timeout=60)) as connection:
         rows = connection.execute("SELECT experiment_id, artifact_location FROM experiments").fetchall()
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         moved = [(number, location) for number, location in rows if _belongs_here(location, path)]
         if not moved:
             return
@@ -249,11 +257,14 @@ def move_artifacts(path: Path) -> None:
                 old = location.rstrip("/")
                 if not here.is_dir() and _local_path(location).is_dir():
                     continue  # only the database was copied: the artifacts of its runs are still there
-                count += connection.execute(
-                    "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) "
-                    "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
-                    (here.as_uri(), len(old) + 1, number, len(old) + 1, old + "/"),
-                ).rowcount
+                for table, column in _ADDRESSES:
+                    if table not in tables:  # of an earlier version, which MLflow refuses
+                        continue
+                    changed = connection.execute(
+                        f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
+                        (here.as_uri(), len(old) + 1, len(old) + 1, old + "/"),
+                    ).rowcount
+                    count += changed if table == "runs" else 0
             connection.commit()
         except sqlite3.OperationalError as error:
             if "readonly" not in str(error):

@@ -174,6 +174,21 @@ def test_a_registered_model_is_found_in_a_store_that_mlflow_is_not_set_to(
     assert not [*tmp_path.iterdir()]
 
 
+def test_a_registered_model_moves_with_its_store(
+    scenes: Logged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")  # which comes before the folder
+    version = mlflow.register_model(f"runs:/{scenes.run_id}/model", "moving sounds").version
+    moved = shutil.copytree(scenes.folder, tmp_path / "moved")
+
+    assert dcase_sweep.load_run(f"models:/moving sounds/{version}", folder=moved).classes == SCENE_CLASSES
+
+    client = mlflow.MlflowClient(f"sqlite:///{moved}/mlflow.db", registry_uri=f"sqlite:///{moved}/mlflow.db")
+    assert client.get_model_version_download_uri("moving sounds", str(version)).startswith(moved.as_uri())
+
+
 def test_a_recording_that_cannot_be_used_is_reported_by_its_row(scenes: Logged) -> None:
     import mlflow
     import pandas as pd
