@@ -32,6 +32,8 @@ _EXAMPLE, _SERVING_EXAMPLE = "input_example.json", "serving_input_example.json"
 _REQUIREMENTS, _PYTHON, _CONDA = "requirements.txt", "python_env.yaml", "conda.yaml"
 #: The address of a registered model: its name with an alias or a version, or the ID of a model alone.
 _REGISTERED = re.compile(r"models:/([^/@]+)(?:@([^/]+)|/([^/]+))?/?")
+#: The address of an artifact of a run.
+_OF_RUN = re.compile(r"runs:/([^/]+)/(.+)")
 #: Type of a column → the name of MLflow's type; ``doubles`` is an array of them.
 _TYPES = {"text": "string", "number": "double", "whole": "long", "bytes": "binary"}
 
@@ -169,8 +171,8 @@ def fetch_model(tracking: Tracking, uri: str, folder: Path) -> Path:
 def _locate(client: "MlflowClient", uri: str) -> str:
     """Return the address of the files of a model.
 
-    MLflow looks for a registered model in the registry of the process, not in that of the store. The files of one may
-    be those of a model of a run.
+    MLflow looks for a registered model in the registry of the process, not in that of the store, and there too for one
+    that belongs to a run. The files of a registered model may be those of a model with an ID.
 
     Raises:
         MlflowException: if there is no such model.
@@ -191,7 +193,10 @@ def _locate(client: "MlflowClient", uri: str) -> str:
         uri = client.get_model_version_download_uri(name, version)
     if uri.startswith("models:"):
         raise MlflowException("no address of a model")
-    return uri
+    of_run = _OF_RUN.fullmatch(uri)
+    if of_run is None:
+        return uri
+    return f"{client.get_run(of_run[1]).info.artifact_uri.rstrip('/')}/{of_run[2]}"
 
 
 def _find_latest(client: "MlflowClient", name: str, stage: str) -> str:

@@ -155,7 +155,7 @@ def test_a_registered_model_is_found_in_a_store_that_mlflow_is_not_set_to(
     version = mlflow.register_model(f"runs:/{scenes.run_id}/model", "park sounds").version
     client.set_registered_model_alias("park sounds", "best", str(version))
     experiment = client.get_run(scenes.run_id).info.experiment_id
-    other = client.create_logged_model(experiment, name="other", source_run_id=scenes.run_id)  # as others log them
+    other = client.create_logged_model(experiment, name="model", source_run_id=scenes.run_id)  # as others log them
     client.log_model_artifacts(other.model_id, str(scenes.model))
     monkeypatch.chdir(tmp_path)
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
@@ -163,8 +163,9 @@ def test_a_registered_model_is_found_in_a_store_that_mlflow_is_not_set_to(
     mlflow.set_tracking_uri(None)
     mlflow.set_registry_uri(None)
     try:
-        for known in (f"park sounds/{version}", "park sounds/latest", "park sounds@best", other.model_id):
-            assert dcase_sweep.load_run(f"models:/{known}", folder=scenes.folder).classes == SCENE_CLASSES
+        registered = (f"models:/park sounds/{version}", "models:/park sounds/latest", "models:/park sounds@best")
+        for known in (*registered, f"models:/{other.model_id}", f"runs:/{scenes.run_id}/model"):
+            assert dcase_sweep.load_run(known, folder=scenes.folder).classes == SCENE_CLASSES
         for unknown in ("park sounds/production", "park sounds/1/data", "nothing@best", "m-0"):
             with pytest.raises(UserError, match=r": no such model in sqlite:.*; expected models:/NAME/VERSION$"):
                 dcase_sweep.load_run(f"models:/{unknown}", folder=scenes.folder)
