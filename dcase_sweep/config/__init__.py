@@ -30,6 +30,7 @@ from dcase_sweep.config.task import (
     get_learner,
     get_monitor,
     get_objective,
+    get_watched,
     locate_task,
 )
 
@@ -56,6 +57,7 @@ __all__ = [
     "get_learner",
     "get_monitor",
     "get_objective",
+    "get_watched",
     "keyword_arguments",
     "locate",
     "locate_class",

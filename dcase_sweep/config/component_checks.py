@@ -22,7 +22,7 @@ from dcase_sweep.config.instantiate import build_front_end
 from dcase_sweep.config.schedulers import make_scheduler, needs_metric
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.config.signatures import PARTIAL
-from dcase_sweep.config.task import locate_task
+from dcase_sweep.config.task import get_monitor, get_watched, locate_task
 from dcase_sweep.utils.errors import UserError
 from dcase_sweep.utils.text import printable
 
@@ -124,7 +124,8 @@ def _check_callbacks(experiment: Experiment) -> None:
                 "epoch has its weights; choose callbacks=weight_averaging"
             )
     if experiment.callbacks:  # instantiating a callback imports Lightning, which takes seconds
-        made = make_callbacks(experiment.callbacks, monitor="validation/loss", mode="min")
+        monitor = get_monitor(experiment)
+        made = make_callbacks(experiment.callbacks, lambda metric: get_watched(experiment, metric, monitor))
         for (name, node), callback in zip(experiment.callbacks.items(), made, strict=True):
             _check_hooks(f"callbacks.{name}._target_={node._target_}", callback)
 

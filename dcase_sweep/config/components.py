@@ -52,7 +52,7 @@ SCHEDULER = Role(
     "a scheduler (torch.optim.lr_scheduler.LRScheduler) or a function that makes one",
     given=1,
     given_name="optimizer",
-    offered=("steps", "epochs", "steps_per_epoch"),
+    offered=("steps", "epochs", "steps_per_epoch", "interval"),
     extra_keys=("interval", "monitor"),
     is_partial=True,
 )
@@ -244,15 +244,22 @@ def get_domain(target: Any) -> str:
     return str(getattr(target, "domain", "features"))
 
 
-def make_callbacks(nodes: Mapping[str, Any], *, monitor: str, mode: str) -> list[Any]:
+def make_callbacks(nodes: Mapping[str, Any], get_watched: Callable[[str | None], Any]) -> list[Any]:
     """Create the configured Lightning callbacks.
 
+    A callback with an argument ``monitor`` gets a metric and its ``mode`` unless they are configured. Others use the
+    name ``mode`` for something else.
+
     Args:
-        monitor: the metric that selects the best epoch, for callbacks without a configured metric.
-        mode: ``max`` where larger is better, else ``min``.
+        get_watched: returns the metric (`config.task.Monitor`) of a configured name; of None, the one that selects the
+            best epoch.
     """
     made = []
     for name, node in nodes.items():
-        offered = {} if component_values(node).get("monitor") else {"monitor": monitor, "mode": mode}
-        made.append(make_component(f"callbacks.{name}", node, CALLBACK, **offered))
+        values, key = component_values(node), f"callbacks.{name}"
+        offered = {}
+        if "monitor" in read_signature(locate_component(key, values[TARGET], CALLBACK)).arguments:
+            found = get_watched(values.get("monitor"))
+            offered = {"monitor": found.metric, "mode": found.mode}
+        made.append(make_component(key, node, CALLBACK, **offered))
     return made

@@ -29,27 +29,28 @@ def make_scheduler(
     """Create the configured scheduler in Lightning's format; None for a constant learning rate.
 
     Schedulers within its arguments, such as those of ``torch.optim.lr_scheduler.SequentialLR``, get the optimizer too.
+    The numbers of steps that a scheduler gets are those of its updates: with ``interval: epoch`` an epoch has one.
 
     Args:
-        monitor: the metric that selects the best epoch, for `ReduceLROnPlateau` without a configured metric.
-        mode: ``max`` where larger is better, else ``min``; for the same.
+        monitor: the metric for `ReduceLROnPlateau`, unless the configuration names one.
+        mode: the direction of the metric: ``max`` where larger is better, else ``min``; for the same.
 
     Raises:
         UserError: if a constructor rejects its arguments.
     """
     values = component_values(node)
+    target = locate_component("scheduler", values[TARGET], SCHEDULER)
+    interval = values.get("interval") or ("step" if inherits(target, _ONE_CYCLE) else "epoch")
+    updates_per_epoch = steps_per_epoch if interval == "step" else 1
     offered: dict[str, Any] = {
-        "steps": epochs * steps_per_epoch,
+        "steps": epochs * updates_per_epoch,
         "epochs": epochs,
-        "steps_per_epoch": steps_per_epoch,
+        "steps_per_epoch": updates_per_epoch,
+        "interval": interval,
     }
     inner = {name: _make_inner(f"scheduler.{name}", value, optimizer, offered) for name, value in values.items()}
-    target = locate_component("scheduler", values[TARGET], SCHEDULER)
-    if inherits(target, _ON_PLATEAU) and not values.get("monitor"):
+    if inherits(target, _ON_PLATEAU):
         offered["mode"] = mode  # other schedulers use this name for something else
-    interval = values.get("interval") or ("step" if inherits(target, _ONE_CYCLE) else "epoch")
-    if inherits(target, _ONE_CYCLE) and interval == "epoch":
-        offered["steps_per_epoch"] = 1  # one update of the learning rate in each epoch
     scheduler = make_component("scheduler", inner, SCHEDULER, optimizer, **offered)
     if scheduler is None:
         return None

@@ -93,6 +93,18 @@ def get_monitor(experiment: Experiment) -> Monitor:
     return Monitor(metric, settings.mode or _infer_mode(experiment, metric))  # type: ignore[arg-type]
 
 
+def get_watched(experiment: Experiment, metric: str | None, selecting: Monitor) -> Monitor:
+    """Return the metric that a callback or a scheduler watches, and its direction.
+
+    Args:
+        metric: name of the metric; None = the one that selects an epoch.
+        selecting: the metric that selects an epoch.
+    """
+    if metric is None or metric == selecting.metric:
+        return selecting
+    return Monitor(metric, _infer_mode(experiment, metric))
+
+
 def get_objective(experiment: Experiment) -> dict[str, str]:
     """Return the default objective of a search, and its direction, ``maximize`` or ``minimize``.
 

@@ -12,7 +12,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import nn
 
-from dcase_sweep.config import Experiment, Monitor
+from dcase_sweep.config import Experiment, Monitor, get_watched
 from dcase_sweep.config.components import make_callbacks
 from dcase_sweep.training.best_checkpoint import BestCheckpoint, EpochListener, LastCheckpoint
 from dcase_sweep.training.checkpoints import BEST, LAST
@@ -72,7 +72,7 @@ def fit(
             component of the user's own raises an exception, or a batch does not fit in the memory of the GPU.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    callbacks = make_callbacks(experiment.callbacks, monitor=monitor.metric, mode=monitor.mode)
+    callbacks = make_callbacks(experiment.callbacks, lambda metric: get_watched(experiment, metric, monitor))
     first_epoch = experiment.training.first_best_epoch
     best_checkpoint = BestCheckpoint(
         folder,

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from dcase_sweep.config import Experiment, Monitor, get_monitor
+from dcase_sweep.config import Experiment, Monitor, get_monitor, get_watched
 from dcase_sweep.config.components import make_optimizer
 from dcase_sweep.config.schedulers import check_length, make_scheduler
 
@@ -20,7 +20,8 @@ class Optimization:
         scheduler: the typed group ``scheduler``.
         epochs: number of epochs of the whole training.
         steps_per_epoch: number of optimizer steps in an epoch.
-        monitor: the metric that selects the best epoch, for a scheduler that needs one; None = the scheduler's own.
+        monitor: the metric for a scheduler that needs one: its own, or the one that selects the best epoch; None = its
+            own.
     """
 
     optimizer: Any
@@ -33,7 +34,8 @@ class Optimization:
     def of(cls, experiment: Experiment, steps_per_epoch: int) -> "Optimization":
         """Create the optimization of an experiment."""
         epochs = experiment.training.epochs
-        return cls(experiment.optimizer, experiment.scheduler, epochs, steps_per_epoch, get_monitor(experiment))
+        monitor = get_watched(experiment, getattr(experiment.scheduler, "monitor", None), get_monitor(experiment))
+        return cls(experiment.optimizer, experiment.scheduler, epochs, steps_per_epoch, monitor)
 
     def configure(self, parameters: Iterable[nn.Parameter]) -> Any:
         """Return the result of Lightning's ``configure_optimizers`` for these parameters.

@@ -14,8 +14,7 @@ OPTIMIZERS = {
 }
 CONSTANT, COSINE = (f"dcase_sweep.training.schedules.{name}" for name in ("constant", "cosine"))
 _LOSS = "torch.nn.CrossEntropyLoss"
-#: Keys in addition to the arguments, and the ramp-up, which only the mean teacher has.
-_EXTRA_KEYS = ("_target_", "_partial_", "interval", "ramp_epochs")
+_EXTRA_KEYS = ("_target_", "_partial_")
 
 
 def check_recipe(experiment: Experiment) -> None:
@@ -30,7 +29,7 @@ def check_recipe(experiment: Experiment) -> None:
     _check_arguments("optimizer", optimizer, OPTIMIZERS[optimizer._target_])
     if experiment.scheduler._target_ not in (CONSTANT, COSINE):
         raise _error("scheduler", experiment.scheduler, "expected scheduler=constant or cosine")
-    _check_arguments("scheduler", experiment.scheduler, ())
+    _check_scheduler(experiment.scheduler)
     if experiment.task.loss is not None:
         if experiment.task.loss._target_ != _LOSS:
             raise _error("task.loss", experiment.task.loss, f"expected {_LOSS}")
@@ -41,6 +40,22 @@ def check_recipe(experiment: Experiment) -> None:
             f"callbacks.{name}: framework=tensorflow does not support Lightning callbacks; choose callbacks=none "
             "or framework=torch"
         )
+
+
+def _check_scheduler(scheduler: Any) -> None:
+    """Check a schedule. Keras updates it after each step, and has no ramp-up."""
+    values = plain(scheduler)
+    if scheduler._target_ == COSINE and values.get("interval") != "step":
+        raise UserError(
+            f"scheduler.interval={values.get('interval') or 'epoch'}: framework=tensorflow updates the learning rate "
+            "after each step; choose scheduler.interval=step or framework=torch"
+        )
+    if values.get("ramp_epochs"):
+        raise UserError(
+            f"scheduler.ramp_epochs={values['ramp_epochs']}: not supported with framework=tensorflow; leave it out or "
+            "use framework=torch"
+        )
+    _check_arguments("scheduler", scheduler, ("interval", "ramp_epochs"))
 
 
 def _error(key: str, node: Any, expected: str) -> UserError:

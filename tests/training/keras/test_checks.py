@@ -36,6 +36,11 @@ def with_tensorflow(*overrides: str) -> Experiment:
             ["scheduler=warmup_cosine"],
             "scheduler._target_=dcase_sweep.training.schedules.warmup_cosine: not available with framework=tensorflow",
         ),
+        (
+            ["scheduler=cosine", "scheduler.interval=epoch"],
+            "scheduler.interval=epoch: framework=tensorflow updates the learning rate after each step; choose",
+        ),
+        (["scheduler.ramp_epochs=2"], "scheduler.ramp_epochs=2: not supported with framework=tensorflow"),
         (["+task.loss.label_smoothing=0.1"], "task.loss.label_smoothing=0.1: not supported with framework=tensorflow"),
         (["callbacks=early_stopping"], "callbacks.early_stopping: framework=tensorflow does not support Lightning"),
     ],
