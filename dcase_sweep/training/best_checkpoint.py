@@ -24,6 +24,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.types import LRSchedulerConfig
 
@@ -96,6 +97,7 @@ class BestCheckpoint(Callback):
         return {
             "epoch": self.best_epoch,
             "value": self.best_value,
+            "latest": self.latest_value,
             "weights": self.best_weights,
             "beside": self.best_extra_state,  # the key of earlier versions
         }
@@ -110,6 +112,8 @@ class BestCheckpoint(Callback):
         if not isinstance(epoch, int) or not isinstance(value, float) or math.isnan(value):
             raise ValueError(f"the best epoch is {epoch!r} and its value {value!r}")
         self.best_epoch, self.best_value, self.best_weights = epoch, value, weights
+        latest = state.get("latest")  # missing in earlier versions
+        self.latest_value = latest if isinstance(latest, float) else math.nan
         self.best_extra_state = dict(state.get("beside", {}))
 
     def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -125,7 +129,7 @@ class BestCheckpoint(Callback):
             self._validated = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
 
     def _get_weights(self, module: LightningModule) -> dict[str, torch.Tensor]:
-        return self._validated if self.has_callbacks else module.state_dict()
+        return self._validated or module.state_dict()  # nothing is validated if a resumed training has ended already
 
     def evaluate(self, epoch: int, metrics: dict[str, float], weights: Callable[[], dict[str, torch.Tensor]]) -> None:
         """Save the weights of an epoch if it is the best so far, and call ``on_epoch``.
@@ -186,21 +190,24 @@ class BestCheckpoint(Callback):
         write_checkpoint(self.best_path, self.best_extra_state | what)
 
 
-class LastCheckpoint(Callback):
+class LastCheckpoint(Checkpoint):
     """Writes the resumable checkpoint at the very end of an epoch, after all other callbacks.
 
-    Lightning updates `ReduceLROnPlateau` only afterwards. A resumed training makes up for this update, which it would
-    otherwise lose.
+    Lightning calls its `EarlyStopping` after other callbacks, except those derived from its `Checkpoint`. It updates
+    `ReduceLROnPlateau` only afterwards. A resumed training makes up for this update, which it would otherwise lose, and
+    ends at once if a callback had ended it.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         #: The metric that each scheduler of this kind waits for at the end of the saved epoch; None if it is not due.
         self._awaited: list[float | None] = []
+        self._has_stopped = False
         self._is_resumed = False
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         self._awaited = [self._find_metric(trainer, config) for config in _on_plateau(trainer)]
+        self._has_stopped = trainer.should_stop
         trainer.save_checkpoint(self.folder / LAST)
 
     @staticmethod
@@ -210,10 +217,11 @@ class LastCheckpoint(Callback):
         return float(value) if is_due and value is not None else None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"plateau": self._awaited} if self._awaited else {}
+        plateau = {"plateau": self._awaited} if self._awaited else {}
+        return plateau | ({"stopped": True} if self._has_stopped else {})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the metrics.
+        """Restore the metrics, and whether the training has ended.
 
         Raises:
             ValueError: if the state, which comes from a file, was not returned by `state_dict`.
@@ -221,12 +229,13 @@ class LastCheckpoint(Callback):
         awaited = state.get("plateau", [])
         if not isinstance(awaited, list) or not all(value is None or isinstance(value, float) for value in awaited):
             raise ValueError(f"the metrics of the schedulers are {awaited!r}")
-        self._awaited, self._is_resumed = awaited, True
+        self._awaited, self._has_stopped, self._is_resumed = awaited, state.get("stopped") is True, True
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         if not self._is_resumed:
             return
         self._is_resumed = False
+        trainer.should_stop = trainer.should_stop or self._has_stopped
         for config, value in zip(_on_plateau(trainer), self._awaited, strict=False):
             if value is not None:
                 scheduler: Any = config.scheduler  # of this kind, which takes a metric

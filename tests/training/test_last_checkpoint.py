@@ -1,15 +1,21 @@
-"""The checkpoint from which a training is resumed has the same learning rates as an uninterrupted one."""
+"""A training that is resumed has the learning rates and the end of an uninterrupted one."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import EarlyStopping
 from torch.utils.data import DataLoader, TensorDataset
 
-from dcase_sweep.training.best_checkpoint import LastCheckpoint
+from dcase_sweep.config import Hardware, Monitor
+from dcase_sweep.training.best_checkpoint import BestCheckpoint, EpochListener, LastCheckpoint
 from dcase_sweep.training.checkpoints import LAST
+from dcase_sweep.training.lightning import make_trainer
+
+CPU = Hardware(accelerator="cpu", precision="32-true")
 
 
 class Recorder(LightningModule):
@@ -57,7 +63,6 @@ def test_a_resumed_training_has_the_learning_rates_of_an_uninterrupted_one(
             max_epochs=epochs,
             accelerator="cpu",
             logger=False,
-            enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -76,3 +81,44 @@ def test_a_resumed_training_has_the_learning_rates_of_an_uninterrupted_one(
 def test_a_state_that_is_none_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the metrics of the schedulers are"):
         LastCheckpoint(tmp_path).load_state_dict({"plateau": ["high"]})
+
+
+@pytest.mark.parametrize("first_epoch", [0, 9])
+def test_a_resumed_training_stops_early_where_an_uninterrupted_one_does(tmp_path: Path, first_epoch: int) -> None:
+    batches = DataLoader(TensorDataset(torch.ones(4, 1)), 2)
+
+    def train(name: str, resume: Path | None = None) -> tuple[int, int, Any]:
+        module = Recorder(lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5), 1)
+        monitor = Monitor("validation/loss", "min")
+        (tmp_path / name).mkdir()
+        best = BestCheckpoint(
+            tmp_path / name,
+            monitor=monitor,
+            first_epoch=first_epoch,
+            extra={},
+            on_epoch=keep_each(tmp_path / name),
+            has_callbacks=True,
+        )
+        stopping = EarlyStopping(monitor.metric, mode=monitor.mode, patience=2)
+        callbacks = [stopping, best, LastCheckpoint(tmp_path / name)]
+        trainer = make_trainer(CPU, epochs=10, folder=tmp_path / name, callbacks=callbacks)
+        trainer.fit(module, batches, batches, ckpt_path=resume, weights_only=True)
+        best.conclude()
+        return trainer.current_epoch, best.best_epoch, module.layer.weight.item()
+
+    whole = train("whole")
+
+    assert whole[:2] == (3, 2 if first_epoch else 0)
+    for epochs in (1, 2):
+        assert train(f"resumed {epochs}", tmp_path / "whole" / f"after {epochs}.ckpt") == whole
+    assert train("resumed 3", tmp_path / "whole" / LAST) == whole
+
+
+def keep_each(folder: Path) -> EpochListener:
+    """Keep the checkpoint of each epoch but the last one."""
+
+    def keep(epoch: int, metrics: dict[str, float]) -> None:
+        if (folder / LAST).is_file():
+            shutil.copyfile(folder / LAST, folder / f"after {epoch}.ckpt")
+
+    return keep
