@@ -24,9 +24,10 @@ def map_clips(work: Callable[[int], T], clips: Iterable[int]) -> list[T]:
         clips: positions.
     """
     threads = torch.get_num_threads()
-    if threads == 1:
-        return [_run(work, clip) for clip in clips]
+    # Also with one thread of PyTorch: NumPy has its own, and its products depend on how many share them.
     with torch_threads(1), _blas().limit(limits=1, user_api="blas"):
+        if threads == 1:
+            return [_run(work, clip) for clip in clips]
         return list(_pool(threads).map(lambda clip: _run(work, clip), clips))
 
 
