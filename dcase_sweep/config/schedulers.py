@@ -54,7 +54,7 @@ def make_scheduler(
     scheduler = make_component("scheduler", inner, SCHEDULER, optimizer, **offered)
     if scheduler is None:
         return None
-    if not hasattr(scheduler, "step"):
+    if not hasattr(scheduler, "step") or not hasattr(scheduler, "optimizer"):
         raise UserError(f"scheduler.{TARGET}={values[TARGET]}: made a {type(scheduler).__name__}; expected a scheduler")
     words: dict[str, Any] = {"scheduler": scheduler, "interval": interval}
     monitored = values.get("monitor") or (monitor if needs_metric(scheduler) else None)

@@ -1,14 +1,16 @@
 """The optimizer and the schedule: one ``configure_optimizers`` for the modules of all tasks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
 from dcase_sweep.config import Experiment, Monitor, get_monitor, get_watched
-from dcase_sweep.config.components import make_optimizer
+from dcase_sweep.config.components import component_values, make_optimizer
 from dcase_sweep.config.schedulers import check_length, make_scheduler
+from dcase_sweep.config.signatures import TARGET
+from dcase_sweep.utils.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,12 @@ class Optimization:
         """Return the result of Lightning's ``configure_optimizers`` for these parameters.
 
         Raises:
-            UserError: if a constructor rejects its arguments, or the scheduler is shorter than the training.
+            UserError: if a constructor rejects its arguments, the optimizer has no parameter of the network, or the
+                scheduler is shorter than the training.
         """
-        optimizer = make_optimizer(self.optimizer, parameters)
+        given = list(parameters)  # a function that divides them goes through them several times
+        optimizer = make_optimizer(self.optimizer, given)
+        _check_parameters(optimizer, given, self.optimizer)
         scheduler = make_scheduler(
             self.scheduler,
             optimizer,
@@ -61,3 +66,13 @@ class Optimization:
             steps_per_epoch=self.steps_per_epoch,
         )
         return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+
+def _check_parameters(optimizer: Any, given: Sequence[nn.Parameter], node: Any) -> None:
+    """Refuse an optimizer that would not change the network."""
+    own = {id(each) for group in optimizer.param_groups for each in group["params"]}
+    if own.isdisjoint(map(id, given)):
+        raise UserError(
+            f"optimizer._target_={component_values(node)[TARGET]}: made an optimizer of other parameters than those of "
+            "the network; expected it to use the ones that it is given"
+        )

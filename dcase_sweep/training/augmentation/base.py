@@ -1,5 +1,6 @@
 """The interface of an augmentation, and the application of a chain of them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -63,26 +64,35 @@ def apply_all(
     """Apply augmentations to the batch in order.
 
     Raises:
-        UserError: if one does not return features and targets, or features of another type.
+        UserError: if one does not return features and targets, or features of another type or shape.
     """
     for position, augmentation in enumerate(augmentations, start=1):
         returned = augmentation(features, targets, rng)
-        if not isinstance(returned, (tuple, list)) or len(returned) != 2:
-            raise UserError(
-                f"augmentation: number {position} of {len(augmentations)} returned a {type(returned).__name__}; "
-                "expected features and targets"
-            )
-        found = getattr(returned[0], "dtype", type(returned[0]).__name__)
-        clips = [len(each) for each in returned if isinstance(each, Tensor) and each.ndim]
-        if len(set(clips)) > 1:  # the loss rejects them, and would be named
-            raise UserError(
-                f"augmentation: number {position} of {len(augmentations)} returned features of {clips[0]} clips and "
-                f"targets of {clips[1]}; expected as many"
-            )
-        if found != features.dtype:  # a layer rejects it, far from here; NumPy's generator draws float64
-            raise UserError(
-                f"augmentation: number {position} of {len(augmentations)} returned features of type {found}; expected "
-                f"{features.dtype}, as it was given"
-            )
+        fault = _find_fault(returned, features)
+        if fault is not None:
+            raise UserError(f"augmentation: number {position} of {len(augmentations)} returned {fault}")
         features, targets = returned
     return features, targets
+
+
+def _find_fault(returned: Any, given: Tensor) -> str | None:
+    """Describe what is wrong with the result of an augmentation of these features; None if nothing is.
+
+    The network or the loss would reject it, far from here, or compute something else.
+    """
+    if not isinstance(returned, (tuple, list)) or len(returned) != 2:
+        return f"a {type(returned).__name__}; expected features and targets"
+    features, targets = returned
+    if not isinstance(features, Tensor):
+        return f"features that are a {type(features).__name__}; expected a tensor, as it was given"
+    if features.dtype != given.dtype:  # NumPy's generator draws float64
+        return f"features of type {features.dtype}; expected {given.dtype}, as it was given"
+    clips = [len(each) for each in (features, targets) if isinstance(each, Tensor) and each.ndim]
+    if len(set(clips)) > 1:
+        return f"features of {clips[0]} clips and targets of {clips[1]}; expected as many"
+    first = 0 if isinstance(targets, EventTargets) else 1  # of which only the first clips are labelled
+    if features.ndim != given.ndim or features.shape[first:] != given.shape[first:]:
+        return f"features {list(features.shape)}; expected {list(given.shape)}, as it was given"
+    if features.device.type == "cpu" and not math.isfinite(float(features.sum())):  # a GPU would be waited for
+        return "features with NaN or infinite values; expected finite ones"
+    return None

@@ -1,11 +1,13 @@
 """Augmentation of feature batches."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 
 from dcase_sweep.training.augmentation import clips as augment
-from dcase_sweep.training.augmentation.base import apply_all
+from dcase_sweep.training.augmentation.base import EventTargets, apply_all
 from dcase_sweep.utils.errors import UserError
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -118,3 +120,26 @@ def test_an_augmentation_that_returns_other_clips_than_targets_is_reported() -> 
 
     with pytest.raises(UserError, match=r"number 1 of 1 returned features of 25 clips and targets of 50; expected as"):
         apply_all([halve], torch.ones(50, 3, 4), TARGETS, rng())
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda features: features.transpose(1, 2), "features [50, 30, 8]; expected [50, 8, 30], as it was given"),
+        (lambda features: features[:, :, :-1], "features [50, 8, 29]; expected [50, 8, 30], as it was given"),
+        (lambda features: features.numpy(), "features that are a ndarray; expected a tensor, as it was given"),
+        (lambda features: features.log(), "features with NaN or infinite values; expected finite ones"),
+    ],
+)
+def test_features_that_do_not_fit_are_reported(change: Callable[[torch.Tensor], object], says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        apply_all([lambda features, targets, rng: (change(features), targets)], torch.zeros(50, 8, 30), TARGETS, rng())
+
+    assert str(caught.value) == f"augmentation: number 1 of 1 returned {says}"
+
+
+def test_fewer_clips_of_events_are_reported_because_the_first_ones_are_labelled() -> None:
+    labels = EventTargets(strong=torch.zeros(1, 2, 5), weak=torch.zeros(1, 2))
+
+    with pytest.raises(UserError, match=r"returned features \[3, 8, 30\]; expected \[4, 8, 30\]"):
+        apply_all([lambda features, targets, rng: (features[:3], targets)], torch.zeros(4, 8, 30), labels, rng())
