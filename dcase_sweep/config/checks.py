@@ -21,6 +21,7 @@ from dcase_sweep.config.component_checks import component_schemas
 from dcase_sweep.config.flat import flatten
 from dcase_sweep.config.front_end_keys import remove_keys_of_others
 from dcase_sweep.config.group_schemas import TARGETED, experiment_schema, read_schema
+from dcase_sweep.config.idle_keys import note_idle_keys
 from dcase_sweep.config.renamed import rename_composed
 from dcase_sweep.config.schemas import Experiment
 from dcase_sweep.config.task import locate_task
@@ -68,6 +69,7 @@ def check(composed: DictConfig, *, needs_network: bool = True) -> Experiment:
     """
     experiment = convert(composed).experiment
     check_experiment(experiment, flatten(experiment), needs_network=needs_network)
+    note_idle_keys(experiment, _typed_overrides(composed))
     return experiment
 
 
