@@ -30,6 +30,7 @@ _SOME_STEPS = 100
 _INTERVALS = ("step", "epoch")
 #: Arguments of hooks that Lightning passes by their names.
 _BY_NAME = ("stage",)
+_ACCUMULATES = ("pytorch_lightning.callbacks.gradient_accumulation_scheduler", "GradientAccumulationScheduler")
 _AVERAGED_LATE = ("pytorch_lightning.callbacks.stochastic_weight_avg", "StochasticWeightAveraging")
 
 
@@ -92,6 +93,8 @@ def check_components(experiment: Experiment, network: Any) -> None:
     _check_batches(experiment)
     _check_augmentations(experiment)
     _check_callbacks(experiment)
+    if made is not None and made["interval"] == "step":
+        _check_accumulation(experiment)
 
 
 def _parameters_like(network: Any) -> list[Any]:
@@ -128,6 +131,16 @@ def _check_callbacks(experiment: Experiment) -> None:
         made = make_callbacks(experiment.callbacks, lambda metric: get_watched(experiment, metric, monitor))
         for (name, node), callback in zip(experiment.callbacks.items(), made, strict=True):
             _check_hooks(f"callbacks.{name}._target_={node._target_}", callback)
+
+
+def _check_accumulation(experiment: Experiment) -> None:
+    """Refuse fewer steps in an epoch than a schedule assumes that is updated after each step."""
+    for name, node in experiment.callbacks.items():
+        if inherits(locate(f"callbacks.{name}._target_", node._target_), _ACCUMULATES):
+            raise UserError(
+                f"callbacks.{name}._target_={node._target_}: takes fewer steps than batches, so that a schedule with "
+                "scheduler.interval=step would not end with the training; choose scheduler.interval=epoch"
+            )
 
 
 def _check_hooks(where: str, callback: Any) -> None:

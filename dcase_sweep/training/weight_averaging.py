@@ -31,12 +31,19 @@ class StochasticWeightAveraging(WeightAveraging):
         return self._average_model is not None and int(self._average_model.n_averaged) > 0
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self._steps = int(trainer.num_training_batches)
         self._first = int(self.start_fraction * (trainer.max_epochs or 1))
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        # Not a function of the number of steps, of which an epoch has fewer where gradients are accumulated.
+        is_last = batch_idx + 1 == trainer.num_training_batches
+        self._is_due = is_last and trainer.current_epoch >= self._first
+        super().on_train_batch_end(trainer, module, outputs, batch, batch_idx)
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         """Update the average after the last step of an epoch, so that it contains these weights at validation."""
-        return step_idx is not None and (step_idx + 1) % self._steps == 0 and step_idx // self._steps >= self._first
+        return step_idx is not None and self._is_due
 
     def on_validation_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         if self._has_begun:

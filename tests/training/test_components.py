@@ -98,6 +98,7 @@ FILES = {
     "augmentation/noise.yaml": "noise:\n  _target_: my_parts.add_noise\n  _partial_: true\n  std: 0.1\n",
     "callbacks/rates.yaml": "rates:\n  _target_: my_parts.RateInFile\n  path: rates.txt\n",
 }
+ACCUMULATION = "+callbacks.sums={_target_:pytorch_lightning.callbacks.GradientAccumulationScheduler,scheduling:{0:2}}"
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +247,10 @@ def test_averaged_weights_are_those_that_are_validated_and_kept(
         (
             ["+callbacks.swa={_target_:pytorch_lightning.callbacks.StochasticWeightAveraging,swa_lrs:0.1}"],
             "callbacks.swa._target_=pytorch_lightning.callbacks.StochasticWeightAveraging: averages after",
+        ),
+        (
+            [ACCUMULATION, "scheduler=cosine"],
+            "callbacks.sums._target_=pytorch_lightning.callbacks.GradientAccumulationScheduler: takes fewer steps",
         ),
         (
             ["+callbacks.mine={_target_:torch.nn.init.calculate_gain,nonlinearity:relu}"],
