@@ -30,7 +30,7 @@ _Reason = Callable[[Experiment, str], str | None]
 
 
 def note_idle_keys(experiment: Experiment, overrides: Sequence[str]) -> None:
-    """Print a line for each override that has no effect, once in a process.
+    """Print a line for each key that has no effect, once in a process: a search has other values in each trial.
 
     Args:
         experiment: the validated experiment.
@@ -39,8 +39,8 @@ def note_idle_keys(experiment: Experiment, overrides: Sequence[str]) -> None:
     for word in overrides:
         key, equals, _ = word.lstrip("+").partition("=")
         reason = find_reason(experiment, key) if equals else None
-        if reason is not None and word not in _noticed:
-            _noticed.add(word)
+        if reason is not None and key not in _noticed:
+            _noticed.add(key)
             print(f"note: {word.lstrip('+')}: no effect; {reason}", file=sys.stderr)
 
 
