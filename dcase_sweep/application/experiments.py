@@ -72,10 +72,11 @@ class Experiments(DescribedExperiments):
         return with_model_of_task(overrides, self.path)
 
     def rename(self, params: Mapping[str, str]) -> dict[str, str]:
-        """Replace former names of keys."""
-        from dcase_sweep.config.renamed import rename_keys
+        """Replace former names of keys. A former key of an augmentation also chooses this augmentation."""
+        from dcase_sweep.config.renamed import rename_overrides
 
-        return rename_keys(params)
+        words = rename_overrides([f"{key}={text}" for key, text in params.items()])
+        return {key: text for key, _, text in (word.partition("=") for word in words)}
 
     def rename_stored(self, configuration: Mapping[str, Any]) -> Mapping[str, Any]:
         """Replace former names of keys, and remove keys that no longer exist and those that may differ."""

@@ -11,6 +11,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from dcase_sweep.sweep.application import Application
+from dcase_sweep.utils.errors import UserError
+from dcase_sweep.utils.text import printable
 
 log = logging.getLogger(__name__)
 
@@ -184,15 +186,21 @@ class OptunaSweeper(Sweeper):
 
     def split(self, arguments: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         """Split the overrides into those common to all trials and the expressions of the varied keys."""
-        varied = self.application.rename(self.list_params())
-        fixed: list[str] = []
+        params = self.list_params()
+        varied = self.application.rename(params)
+        # A former key may need a choice of its group, which does not vary.
+        chosen = [key for key, text in varied.items() if key not in params and str(text).startswith("[")]
+        fixed = [f"{key}={varied.pop(key)}" for key in chosen]
         for parsed in self.parser.parse_overrides(list(arguments)):
             key = parsed.get_key_element()
             assert parsed.input_line is not None
             if self.chooses_search(key):
+                if parsed.is_sweep_override():
+                    raise UserError(f"{printable(parsed.input_line)}: several values; expected one for each command")
                 self.chosen.append(parsed.input_line)
                 continue
-            varied.pop(key, None)
+            for other in [each for each in varied if each.lstrip("+") == key.lstrip("+~")]:
+                del varied[other]
             if parsed.is_sweep_override():
                 varied[key] = parsed.input_line.partition("=")[2]
             else:
@@ -202,6 +210,14 @@ class OptunaSweeper(Sweeper):
     def chooses_search(self, key: str) -> bool:
         """Whether an override selects the configuration of ``hydra.sweeper``; these are part of every composition."""
         return False
+
+    def check_trial(self, config: DictConfig) -> None:
+        """Check the configuration of a trial before the search begins.
+
+        Raises:
+            UserError: if it is invalid.
+        """
+        self.application.check(config)
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """Compose the configuration with these overrides."""
