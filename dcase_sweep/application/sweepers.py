@@ -174,6 +174,15 @@ class OptunaSweeper(sweeper.OptunaSweeper):
         for key, text in (self.search.get("blocks") or {}).items():
             parse_parameter(key, text, self.parser)
 
+    def check_trial(self, config: DictConfig) -> None:
+        """Check the configuration of a trial, and that its run will have the objectives."""
+        from dcase_sweep.application.objectives import check_names
+
+        application = self.application
+        assert isinstance(application, Experiments)
+        assert application.objective is not None
+        check_names("search.objective", application.objective.metrics, application.check(config))
+
     def choose_objective(self) -> Any:
         """Return the objective of the search, or the task's default."""
         from dcase_sweep.application.objectives import check_names

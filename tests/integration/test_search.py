@@ -165,6 +165,31 @@ def test_a_space_without_a_search_and_a_search_without_a_sweeper_are_reported(
 
 
 @pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ["model.dropout=interval(0,1.5)"],
+            "error: model.dropout=1.5: model.blocks[1].dropout=1.5: expected a probability",
+        ),
+        (["model.units=interval(8,32)"], "error: model.units: Value '"),
+        (["optimizer.lr=choice(1e-3,abc)"], "error: optimizer.lr: Value 'abc' of type 'str' could not be converted"),
+        (
+            ["search=scene_cnn", "model.blocks.0.filters=8,9"],
+            "error: model.blocks.0.filters: search.blocks.filters varies",
+        ),
+        (["search=scene_cnn,mean_teacher"], "error: search=scene_cnn,mean_teacher: several values; expected one"),
+    ],
+)
+def test_values_that_no_trial_can_have_are_refused_before_the_first(
+    words: list[str], line: str, command_line: CommandLine, tiny: Callable[..., list[str]]
+) -> None:
+    output = command_line("-m", *tiny("hydra/sweeper=optuna", *words), code=1)
+
+    assert line in output
+    assert "wanted" not in output
+
+
+@pytest.mark.parametrize(
     ("word", "found"),
     [("direction=minimize", "direction=minimize"), ("objective={x:minimize}", "objective={'x': 'minimize'}")],
 )

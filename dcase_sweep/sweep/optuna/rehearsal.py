@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import optuna
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
@@ -12,6 +11,7 @@ from dcase_sweep.sweep.optuna.custom_space import CustomSpace, locate_function
 from dcase_sweep.sweep.optuna.points import list_points
 from dcase_sweep.sweep.optuna.settings import is_grid, make, make_sampler
 from dcase_sweep.sweep.optuna.space import FlatSpace, Space, make_space
+from dcase_sweep.sweep.optuna.space_check import check_values
 from dcase_sweep.utils.errors import UserError
 
 
@@ -36,20 +36,20 @@ def make_search_space(
     return CustomSpace(make_space(varied, parser) if varied else FlatSpace(()), custom, base)
 
 
-def rehearse(space: Space, sampler: Any, pruner: Any, compose: Callable[[Sequence[str]], DictConfig]) -> bool:
-    """Compose one random trial, so that misspelt keys and invalid values are reported before any trial runs.
+def rehearse(space: Space, sampler: Any, pruner: Any, check: Callable[[Sequence[str]], None]) -> bool:
+    """Check random trials, so that misspelt keys and invalid values are reported before any trial runs.
 
     Args:
         space: the space.
         sampler: the configuration of the sampler.
         pruner: the configuration of the pruner.
-        compose: composes the configuration of a trial.
+        check: composes and checks the configuration of a trial.
 
     Returns:
         Whether the sampler tries all combinations.
 
     Raises:
-        UserError: for a trial that cannot be composed, or such a sampler with an infinite space.
+        UserError: for a value that no trial can have, or such a sampler with an infinite space.
     """
     made = make_sampler(sampler, worker=0, trials=0)
     make("pruner", pruner)
@@ -58,6 +58,5 @@ def rehearse(space: Space, sampler: Any, pruner: Any, compose: Callable[[Sequenc
             "hydra.sweeper.sampler: it tries every combination, and the space is not finite; expected choice(), "
             "range() or tag(int,interval()) for every key, or another sampler"
         )
-    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
-    compose(space.suggest(trial))
+    check_values(space, check)
     return is_grid(made)

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from optuna.storages import BaseStorage
 
 from dcase_sweep.sweep.application import Application, Record
+from dcase_sweep.sweep.composer import Composer
 from dcase_sweep.sweep.job import PreparedJob
 from dcase_sweep.sweep.optuna.architecture import count_trials_together
 from dcase_sweep.sweep.optuna.inputs import check_study_name
@@ -68,7 +69,8 @@ def check_search(sweeper: "OptunaSweeper", fixed: list[str], varied: dict[str, s
     name = check_study_name(str(sweeper.study_name or application.name_study(base)))
     space = make_search_space(application, varied, base, sweeper.parser, sweeper.custom_search_space)
     objective = sweeper.choose_objective()
-    is_grid = rehearse(space, sweeper.sampler, sweeper.pruner, lambda more: sweeper.compose([*fixed, *more]))
+    composer = Composer(sweeper.context, sweeper.composed, [*sweeper.chosen, *fixed])
+    is_grid = rehearse(space, sweeper.sampler, sweeper.pruner, lambda more: sweeper.check_trial(composer.compose(more)))
     together = count_trials_together(
         application, space, PreparedJob(base, last), seeds=max(1, len(seeds)), fused=sweeper.fused
     )
